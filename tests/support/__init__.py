@@ -1,0 +1,1 @@
+"""Makers of what the tests need: distributions, an index, the command."""
