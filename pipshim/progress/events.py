@@ -1,0 +1,241 @@
+"""What the engine says while it works; observers turn it into something to look at.
+
+Events are the only way that the engine speaks: nothing under ``pipshim`` but an observer writes
+to the terminal while work is going on. The docstring of each event says *when* it is reported.
+
+The order promised for one build, known by its ``name`` and ``version``, is one of::
+
+    BuildStarted (BuildPhase | BuildOutput)* (BuildFinished | BuildFailed)
+    BuildCached
+
+and for one download, known by its ``key``::
+
+    DownloadStarted DownloadProgress* DownloadFinished
+
+Events of different builds and downloads come in any order between each other, and from any thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+What: TypeAlias = Literal["metadata", "wheel", "editable"]
+Phase: TypeAlias = Literal["fetch", "environment", "requirements", "metadata", "wheel"]
+Source: TypeAlias = Literal["index", "built", "cached", "editable"]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveStarted:
+    """Reported before each round of the resolver; ``round`` counts from 0."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Reported when the resolver pins a version; it may pin another one later."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveFinished:
+    """Reported once, after the last round, when the set of versions is known.
+
+    Not reported when resolving fails. ``seconds`` counts all rounds.
+    """
+
+    packages: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadStarted:
+    """Reported when the first answer to a request for an artifact has come.
+
+    ``size`` is in bytes, None if neither the lock nor the server says it. ``key`` is unique among
+    the downloads of a command.
+    """
+
+    key: str
+    filename: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadProgress:
+    """Reported as bytes come in; ``received`` counts from the start of the file, and only grows."""
+
+    key: str
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFinished:
+    """Reported when the whole file is there and its hash was right; ``size`` is in bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStarted:
+    """Reported when a build begins: its mode is chosen, nothing was made or fetched for it yet.
+
+    Reported for metadata as for wheels, so twice for a package whose metadata must be built first
+    (with another ``what``). ``chosen_by`` says where the mode comes from (``pyproject.toml``,
+    ``command line``, ``default``). ``log`` is where all output goes, if that is known already.
+    """
+
+    name: str
+    version: str
+    mode: str
+    chosen_by: str
+    what: What
+    log: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPhase:
+    """Reported when a build enters a phase; the phase before it has ended then.
+
+    ``fetch`` gets and unpacks the sdist, ``environment`` makes the build environment,
+    ``requirements`` fills it, ``metadata`` and ``wheel`` run the backend's hooks.
+    """
+
+    name: str
+    version: str
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOutput:
+    """Reported for each line that a build prints, without its line end, secrets masked."""
+
+    name: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildCached:
+    """Reported in place of a build, when an earlier wheel's record still holds; ``why`` says so."""
+
+    name: str
+    version: str
+    mode: str
+    chosen_by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFinished:
+    """Reported when what a build is for is there; ``seconds`` counts from its BuildStarted."""
+
+    name: str
+    version: str
+    mode: str
+    chosen_by: str
+    what: What
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFailed:
+    """Reported when a build has ended without result, an interrupted one included.
+
+    The error that says why is raised by the engine and rendered at the end: observers of this
+    event only note that the build runs no longer. ``step`` is that of BuildError.
+    """
+
+    name: str
+    version: str
+    mode: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """Reported when a distribution has been put in the environment.
+
+    ``editable`` is the source of what points to its folder; it need not be the project itself.
+    """
+
+    name: str
+    version: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Reported when a distribution was linked from the store rather than written anew."""
+
+    name: str
+    version: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Reported when a distribution has been taken out of the environment."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Reported at any time: a line of pip's log or a notice of pipshim's, without markup."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Reported when the command can do nothing until something outside it happens.
+
+    Such as another command that holds the environment's lock. Any other event ends the waiting.
+    """
+
+    text: str
+
+
+Event: TypeAlias = (
+    ResolveStarted
+    | Pinned
+    | ResolveFinished
+    | DownloadStarted
+    | DownloadProgress
+    | DownloadFinished
+    | BuildStarted
+    | BuildPhase
+    | BuildOutput
+    | BuildCached
+    | BuildFinished
+    | BuildFailed
+    | Installed
+    | Linked
+    | Removed
+    | Message
+    | Waiting
+)
+
+
+class Observer(Protocol):
+    """Whom the engine tells. Called from several threads: an implementation locks, and is quick.
+
+    It must not raise: an event is a piece of news, not a question.
+    """
+
+    def __call__(self, event: Event, /) -> None:
+        """Take note of one event."""
+
+
+def ignore(event: Event, /) -> None:
+    """Observe nothing; the default where an observer is optional."""
