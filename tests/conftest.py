@@ -1,0 +1,91 @@
+"""Fixtures of all tests: an index, a project folder, the command, build tools as wheels."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from filelock import FileLock
+
+from tests.support.dists import project, repack
+from tests.support.index import Index
+from tests.support.pipshim import Cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+
+class MakeProject(Protocol):
+    """``dists.project`` in the test's project folder, or in another of that name beside it."""
+
+    def __call__(self, pyproject: str = "", *, folder: str = "project", **parts: Any) -> Path: ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--network", action="store_true", help="run the tests that need the package registry too"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--network") or os.environ.get("PIPSHIM_TEST_NETWORK") == "1":
+        return
+    skip = pytest.mark.skip(reason="needs --network or PIPSHIM_TEST_NETWORK=1")
+    for item in items:
+        if item.get_closest_marker("network") is not None:
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    """Give an empty index."""
+    with Index() as running:
+        yield running
+
+
+@pytest.fixture
+def project_dir(tmp_path: Path) -> Path:
+    """Give the folder that `cli` runs in; it is empty until `make_project`."""
+    directory = tmp_path / "project"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def make_project(project_dir: Path) -> MakeProject:
+    """Give the writer of projects."""
+
+    def make(pyproject: str = "", *, folder: str = "project", **parts: Any) -> Path:
+        return project(project_dir.parent / folder, pyproject, **parts)
+
+    return make
+
+
+@pytest.fixture
+def cli(tmp_path: Path, project_dir: Path, index: Index) -> Cli:
+    """Give the command, in `project_dir`, with `index` and nothing else to install from."""
+    return Cli(tmp_path / "cli", cwd=project_dir, index_url=index.url_with_credentials)
+
+
+@pytest.fixture
+def network_cli(tmp_path: Path, project_dir: Path) -> Cli:
+    """Give the command with this machine's own registry, and empty caches."""
+    return Cli(tmp_path / "cli", cwd=project_dir, index_url=None)
+
+
+@pytest.fixture(scope="session")
+def tool_wheels(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Give wheels of the build tools of this environment: setuptools and flit-core."""
+    base = tmp_path_factory.getbasetemp()
+    one_of_many = "PYTEST_XDIST_WORKER" in os.environ
+    directory = (base.parent if one_of_many else base) / "tool-wheels"
+    directory.mkdir(exist_ok=True)
+    with FileLock(directory / ".lock"):
+        return {name: _once(name, directory) for name in ("setuptools", "flit-core")}
+
+
+def _once(name: str, directory: Path) -> Path:
+    made = list(directory.glob(f"{name.replace('-', '_')}-*.whl"))
+    return made[0] if made else repack(name, directory)

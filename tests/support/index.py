@@ -1,0 +1,326 @@
+"""A package index on 127.0.0.1 that tests fill, watch and break."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import socketserver
+import tarfile
+import threading
+import time
+import zipfile
+from dataclasses import dataclass
+from email.parser import BytesParser
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+JSON = "application/vnd.pypi.simple.v1+json"
+
+
+@dataclass
+class _File:
+    name: str
+    project: str
+    version: str
+    data: bytes
+    sha256: str
+    size: int
+    requires_python: str | None
+    yanked: bool | str
+    upload_time: str
+    metadata: bytes | None
+
+    @property
+    def metadata_sha256(self) -> str:
+        return hashlib.sha256(self.metadata or b"").hexdigest()
+
+
+class Index:
+    """A simple repository: HTML (PEP 503) and JSON (PEP 691, 700), metadata files (PEP 658, 714).
+
+    It runs from the moment it is made until `stop`; as a context manager it stops itself.
+
+    Attributes:
+        requests: each request so far, ``GET /simple/natten/``.
+        html_only: answer in HTML whatever is asked for.
+        without_metadata: offer no metadata files.
+        credentials: user and password that every request must carry (else 401), or None.
+        latency: seconds that every answer waits.
+        fail: a status to answer with, by path: ``{"/simple/natten/": 503}``.
+        truncate: close the connection after so many bytes of the body, by path.
+        cache_control: the header of every answer.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        html_only: bool = False,
+        without_metadata: bool = False,
+        credentials: tuple[str, str] | None = None,
+        latency: float = 0,
+    ) -> None:
+        self.html_only = html_only
+        self.without_metadata = without_metadata
+        self.credentials = credentials
+        self.latency = latency
+        self.fail: dict[str, int] = {}
+        self.truncate: dict[str, int] = {}
+        self.cache_control = "no-cache"
+        self.requests: list[str] = []
+        self._files: dict[str, _File] = {}
+        self._server = _Server(self)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def root(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.root}/simple/"
+
+    @property
+    def url_with_credentials(self) -> str:
+        if self.credentials is None:
+            return self.url
+        user, password = (quote(part, safe="") for part in self.credentials)
+        return self.url.replace("//", f"//{user}:{password}@", 1)
+
+    @property
+    def downloads(self) -> list[str]:
+        """The names of the files (metadata files too) that were asked for with GET."""
+        return [line[11:] for line in self.requests if line.startswith("GET /files/")]
+
+    def file_url(self, filename: str) -> str:
+        return f"{self.root}/files/{quote(filename)}"
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def add(self, *paths: Path, upload_time: str = "2024-01-01T00:00:00Z") -> None:
+        for path in paths:
+            self.add_bytes(path.name, path.read_bytes(), upload_time=upload_time)
+
+    def add_bytes(
+        self,
+        filename: str,
+        data: bytes,
+        *,
+        project: str | None = None,
+        upload_time: str = "2024-01-01T00:00:00Z",
+    ) -> None:
+        """Serve `data`; a file whose name is not well-formed needs its `project`."""
+        version = ""
+        if project is None:
+            wheel = filename.endswith(".whl")
+            parsed = parse_wheel_filename(filename) if wheel else parse_sdist_filename(filename)
+            project, version = parsed[0], str(parsed[1])
+        metadata = _metadata(filename, data)
+        self._files[filename] = _File(
+            name=filename,
+            project=canonicalize_name(project),
+            version=version,
+            data=data,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            requires_python=BytesParser().parsebytes(metadata or b"").get("Requires-Python"),
+            yanked=False,
+            upload_time=upload_time,
+            metadata=metadata if filename.endswith(".whl") else None,
+        )
+
+    def remove(self, filename: str) -> None:
+        del self._files[filename]
+
+    def yank(self, filename: str, reason: str = "") -> None:
+        self._files[filename].yanked = reason or True
+
+    def tamper(self, filename: str, data: bytes) -> None:
+        """Serve other bytes than the page's hash and size say."""
+        self._files[filename].data = data
+
+    def sha256(self, filename: str) -> str:
+        return self._files[filename].sha256
+
+    def answer(self, path: str, accept: str) -> tuple[str, bytes] | None:
+        """Give the content type and body of a path, or None where there is nothing."""
+        as_json = JSON in accept and not self.html_only
+        area, _, rest = unquote(path).lstrip("/").partition("/")
+        if area == "simple" and not rest:
+            return self._projects(as_json=as_json)
+        if area == "simple" and rest.endswith("/"):
+            files = [file for file in self._files.values() if file.project == rest[:-1]]
+            return self._page(rest[:-1], files, as_json=as_json) if files else None
+        if area != "files":
+            return None
+        if (file := self._files.get(rest)) is not None:
+            return "application/octet-stream", file.data
+        file = self._files.get(rest.removesuffix(".metadata"))
+        if file is None or file.metadata is None or self.without_metadata:
+            return None
+        return "text/plain", file.metadata
+
+    def _projects(self, *, as_json: bool) -> tuple[str, bytes]:
+        names = sorted({file.project for file in self._files.values()})
+        if as_json:
+            listing = [{"name": name} for name in names]
+            return JSON, json.dumps({"meta": {"api-version": "1.1"}, "projects": listing}).encode()
+        return "text/html", "".join(f'<a href="{n}/">{n}</a>\n' for n in names).encode()
+
+    def _page(self, project: str, files: list[_File], *, as_json: bool) -> tuple[str, bytes]:
+        if not as_json:
+            links = "".join(map(self._link, files))
+            return "text/html", f"<!DOCTYPE html><html><body>\n{links}</body></html>\n".encode()
+        page = {
+            "meta": {"api-version": "1.1"},
+            "name": project,
+            "versions": sorted({file.version for file in files} - {""}),
+            "files": [self._entry(file) for file in files],
+        }
+        return JSON, json.dumps(page).encode()
+
+    def _offers_metadata(self, file: _File) -> bool:
+        return file.metadata is not None and not self.without_metadata
+
+    def _entry(self, file: _File) -> dict[str, Any]:
+        entry: dict[str, Any] = {
+            "filename": file.name,
+            "url": self.file_url(file.name),
+            "hashes": {"sha256": file.sha256},
+            "size": file.size,
+            "upload-time": file.upload_time,
+            "yanked": file.yanked,
+        }
+        if file.requires_python is not None:
+            entry["requires-python"] = file.requires_python
+        if self._offers_metadata(file):
+            entry["core-metadata"] = {"sha256": file.metadata_sha256}
+        return entry
+
+    def _link(self, file: _File) -> str:
+        attributes = {"href": f"{self.file_url(file.name)}#sha256={file.sha256}"}
+        if file.requires_python is not None:
+            attributes["data-requires-python"] = file.requires_python
+        if file.yanked is not False:
+            attributes["data-yanked"] = "" if file.yanked is True else str(file.yanked)
+        if self._offers_metadata(file):
+            attributes["data-core-metadata"] = f"sha256={file.metadata_sha256}"
+        text = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items())
+        return f"<a {text}>{file.name}</a><br>\n"
+
+
+def _metadata(filename: str, data: bytes) -> bytes | None:
+    """Give METADATA or PKG-INFO, or None if the file is not what its name says."""
+    try:
+        if filename.endswith(".whl"):
+            with zipfile.ZipFile(BytesIO(data)) as wheel:
+                inside = [n for n in wheel.namelist() if n.endswith(".dist-info/METADATA")]
+                return wheel.read(inside[0]) if inside else None
+        with tarfile.open(fileobj=BytesIO(data)) as sdist:
+            for member in sdist:
+                if member.name.count("/") == 1 and member.name.endswith("/PKG-INFO"):
+                    file = sdist.extractfile(member)
+                    return file.read() if file is not None else None
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError):
+        pass
+    return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer's own asks the name service for this machine's name: slow, and not needed.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client that goes away is the client's affair."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 30
+    server: _Server
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing: the index keeps its own list."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        index = self.server.index
+        path = unquote(urlsplit(self.path).path)
+        index.requests.append(f"{self.command} {path}")
+        time.sleep(index.latency)
+        if not self._may_enter():
+            self._send(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": 'Basic realm="tests"'})
+        elif path in index.fail:
+            self._send(index.fail[path])
+        elif (found := index.answer(path, self.headers.get("Accept", ""))) is None:
+            self._send(HTTPStatus.NOT_FOUND)
+        else:
+            kind, body = found
+            tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+            headers = {"ETag": tag, "Cache-Control": index.cache_control, "Vary": "Accept"}
+            if self.headers.get("If-None-Match") == tag:
+                self._send(HTTPStatus.NOT_MODIFIED, headers)
+            else:
+                headers["Content-Type"] = kind
+                self._send(HTTPStatus.OK, headers, body, index.truncate.get(path))
+
+    def _may_enter(self) -> bool:
+        credentials = self.server.index.credentials
+        if credentials is None:
+            return True
+        expected = base64.b64encode(":".join(credentials).encode()).decode()
+        return self.headers.get("Authorization") == f"Basic {expected}"
+
+    def _send(
+        self,
+        status: int,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        limit: int | None = None,
+    ) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if status != HTTPStatus.NOT_MODIFIED:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[:limit])
+            self.close_connection = self.close_connection or limit is not None
