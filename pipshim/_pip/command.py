@@ -1,0 +1,380 @@
+"""pipshim's commands as commands of pip: its parser, its configuration, its session, its folders.
+
+pip's parser reads its configuration files and PIP_* variables (``pip._internal.cli.parser``);
+between these and the command line come the PIPSHIM_* variables.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from inspect import cleandoc
+from optparse import OptionGroup
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pip._internal.cli import cmdoptions
+from pip._internal.cli.req_command import with_cleanup
+from pip._internal.commands import lock as pip_lock
+from pip._internal.exceptions import PipError
+from pip._internal.utils.logging import RichPipStreamHandler
+from pip._vendor.requests.exceptions import RequestException
+from pip._vendor.urllib3.exceptions import HTTPError
+
+from pipshim._pip import compat, errors
+from pipshim._pip.parser import ProjectParser
+from pipshim.build.mode import IsolationLayer
+from pipshim.cli import arguments, collect
+from pipshim.cli.boundary import Replacement, run_guarded
+from pipshim.cli.options import LockOptions, LockRequest, RunRequest, SyncRequest
+from pipshim.errors import NetworkError, PipshimError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from optparse import Option, Values
+    from typing import TypeAlias
+
+    from pip._internal.cli.req_command import RequirementCommand
+
+    Action: TypeAlias = "Callable[[Any], int | Replacement]"
+
+
+_OTHER_HELP = {
+    "--debug": "Show tracebacks.",
+    "--no-build-isolation": "Build in the project's environment, without installing what the "
+    "build declares that it requires.",
+    "--python": "The Python interpreter, or the environment, to serve.",
+    "--require-virtualenv": "Serve nothing but a virtual environment.",
+}
+
+
+@dataclass(frozen=True)
+class PipCommand:
+    """pip's part of a request, for ``pipshim._pip`` alone to look into.
+
+    Attributes:
+        command: the command, which has the session and the temporary folders.
+        options: what pip's parser stored; ``build_isolation`` is what variables, files and the
+            command line amount to, without pyproject.toml.
+
+    """
+
+    command: RequirementCommand
+    options: Values
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """What `parse_args` keeps apart from what pip's parser stores."""
+
+    python: str | None = None
+    above: tuple[IsolationLayer, ...] = ()
+    below: tuple[IsolationLayer, ...] = ()
+
+
+class ProjectCommand(pip_lock.LockCommand):
+    """What pipshim's commands have in common.
+
+    Attributes:
+        action: does the work, given the request; what it raises is shown by
+            ``pipshim.cli.boundary``.
+        replacement: the process to become after ``main``, if the action gave one.
+
+    """
+
+    # Whose environment is served is for pipshim to check, not where pipshim itself runs.
+    ignore_require_venv = True
+
+    _EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = ()
+    _TYPED: ClassVar[tuple[str, ...]] = (
+        "build_isolation",
+        "no_build_isolation_package",
+        "build_constraints",
+    )
+
+    parser: ProjectParser
+
+    def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
+        self._own: list[Option] = []
+        self._typed = _Typed()
+        self.replacement: Replacement | None = None
+        self.action: Action = partial(_default_action, name)
+        super().__init__(name, summary, isolated)
+        self._environ: Mapping[str, str] = {} if isolated else os.environ
+        self._add_own_options()
+        # pip makes its parser itself and has no place to name another class.
+        self.parser.__class__ = ProjectParser
+        self.parser.description = cleandoc(self.__doc__ or "")
+        self.parser.set_defaults(
+            output_file=None, compile=None, module=None, module_arguments=(), isolated_mode=isolated
+        )
+        # Some of pip's lists are made once for all parsers, and its parser appends to them.
+        lists = {
+            dest: [*value]
+            for dest, value in self.parser.defaults.items()
+            if isinstance(value, list)
+        }
+        self.parser.set_defaults(**lists)
+        if self.parser.has_option("--version"):  # pip 26.1 and 26.2, where it does nothing
+            self.parser.remove_option("--version")
+        for long_name, text in _OTHER_HELP.items():
+            option = self.parser.get_option(long_name)
+            if option is not None:
+                option.help = text
+
+    def _add_own_options(self) -> None:
+        group = OptionGroup(self.parser, "Build Options")
+        self._add(group, arguments.build_options())
+        self.parser.insert_option_group(1, group)
+        self._add(self.cmd_opts, arguments.common_options())
+
+    def _add(self, group: OptionGroup, options: Iterable[Option]) -> None:
+        for option in options:
+            group.add_option(option)
+            self._own.append(option)
+
+    def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
+        """Parse; keep apart what was typed, what variables say, and what pip.conf says.
+
+        Raises:
+            UsageError: options that exclude each other, a variable that says nothing sensible.
+            SystemExit: the parser has shown what is wrong, or the help.
+
+        """
+        values = self.parser.get_default_values()
+        arguments.read_variables(self._own, values, self._environ)
+        apart = [*self._TYPED, *(name for pair in self._EXCLUSIVE for name in pair)]
+        below = {name: getattr(values, name) for name in apart}
+        for name in apart:
+            setattr(values, name, None)
+        values, rest = self.parser.parse_args(args, values)
+
+        for one, other in self._EXCLUSIVE:
+            decided = arguments.decide_between(
+                f"--{one}",
+                f"--{other}",
+                typed=(bool(getattr(values, one)), bool(getattr(values, other))),
+                below=(bool(below[one]), bool(below[other])),
+            )
+            setattr(values, one, decided[0])
+            setattr(values, other, decided[1])
+        typed = IsolationLayer(
+            arguments.COMMAND_LINE,
+            None if values.build_isolation is None else not values.build_isolation,
+            frozenset(values.no_build_isolation_package or ()),
+        )
+        if values.build_constraints and typed.no_build_isolation:
+            raise UsageError(
+                "--build-constraint cannot be used with --no-build-isolation",
+                hint="name the packages to build without isolation: "
+                "--no-build-isolation-package NAME",
+            )
+        values.build_constraints = [*below["build_constraints"], *(values.build_constraints or ())]
+        said = [typed] if typed != IsolationLayer(arguments.COMMAND_LINE) else []
+        self._typed = _Typed(values.python, (*said, *self._variable_layers()), self._file_layers())
+        values.python = None  # pip would refuse it here: it runs itself in the other Python
+        values.build_isolation = _isolation((*self._typed.above, *self._typed.below))
+        values.no_build_isolation_package = below["no_build_isolation_package"]
+        return values, rest
+
+    def _variable_layers(self) -> tuple[IsolationLayer, ...]:
+        """Tell what variables say of isolation; a package's own setting goes before the global."""
+        layers = [*arguments.own_layers(self._environ)]
+        packages = self.parser.says("no-build-isolation-package", environment=True)
+        if packages:
+            layers.append(
+                IsolationLayer("PIP_NO_BUILD_ISOLATION_PACKAGE", packages=frozenset(packages))
+            )
+        for key in ("no-build-isolation", "build-isolation"):
+            isolation = self.parser.says(key, environment=True)
+            if isolation is not None:
+                name = "PIP_" + key.upper().replace("-", "_")
+                layers.append(IsolationLayer(name, no_build_isolation=not isolation))
+        return tuple(sorted(layers, key=lambda layer: not layer.packages))
+
+    def _file_layers(self) -> tuple[IsolationLayer, ...]:
+        packages = self.parser.says("no-build-isolation-package", environment=False)
+        isolation = self.parser.says("no-build-isolation", environment=False)
+        if isolation is None:
+            isolation = self.parser.says("build-isolation", environment=False)
+        layer = IsolationLayer(
+            "pip.conf", None if isolation is None else not isolation, frozenset(packages or ())
+        )
+        return () if layer == IsolationLayer("pip.conf") else (layer,)
+
+    def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
+        """Run the action; pip's own would print what it raises in pip's way."""
+        _quieten(self.verbosity, log=options.log is not None)
+        return run_guarded(
+            partial(self.run, options, args),
+            debug=options.debug_mode,
+            no_color=bool(options.no_color),
+        )
+
+    @with_cleanup
+    def run(self, options: Values, args: list[str]) -> int:
+        """Do the work.
+
+        Raises:
+            PipshimError: as the action does.
+
+        """
+        cmdoptions.check_release_control_exclusive(options)
+        compat.check_lock_options(options)
+        done = self.action(self.request(options, args))
+        if isinstance(done, Replacement):
+            self.replacement = done
+            return 0
+        return done
+
+    def request(self, options: Values, args: list[str]) -> LockRequest:
+        """Say what was asked, in pipshim's own terms."""
+        return LockRequest(**self._common(options), lock=collect.lock_of(options, args))
+
+    def _common(self, options: Values) -> dict[str, Any]:
+        typed = self._typed
+        return {
+            "pip": PipCommand(self, options),
+            "common": collect.common_of(
+                options, python=typed.python, verbosity=self.verbosity, environ=self._environ
+            ),
+            "build": collect.build_of(options, typed.above, typed.below),
+        }
+
+
+class LockCommand(ProjectCommand):
+    """Lock the project, or the given requirements, with all that they need.
+
+    Without requirements, what pyproject.toml requires is locked: its
+    dependencies, its extras and its dependency groups. The lock is a
+    pylock.toml (PEP 751), which pip installs too.
+    """
+
+    usage = """
+      %prog [options]
+      %prog [options] <requirement specifier> [package-index-options] ...
+      %prog [options] -r <requirements file> [package-index-options] ...
+      %prog [options] [-e] <local project path> ...
+      %prog [options] <archive url/path> ..."""
+
+    def _add_own_options(self) -> None:
+        super()._add_own_options()
+        self._add(self.cmd_opts, arguments.lock_options())
+
+
+class SyncCommand(ProjectCommand):
+    """Make the environment what the lock says.
+
+    If the lock is missing or out of date, it is made first. The environment
+    is the one that --python names, else the active one, else .venv beside
+    pyproject.toml, which is made if it is missing.
+    """
+
+    usage = """
+      %prog [options]"""
+
+    _EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (("locked", "frozen"), ("exact", "inexact"))
+
+    def _add_own_options(self) -> None:
+        for name in (*compat.LOCK_ONLY, "--group"):
+            if self.parser.has_option(name):
+                self.parser.remove_option(name)
+        super()._add_own_options()
+        self._add(self.cmd_opts, arguments.selection_options())
+        self._add(self.cmd_opts, arguments.compile_options())
+        self._add_last_options()
+
+    def _add_last_options(self) -> None:
+        self._add(self.cmd_opts, arguments.sync_options())
+
+    def request(self, options: Values, args: list[str]) -> SyncRequest:
+        """Say what was asked.
+
+        Raises:
+            UsageError: arguments were given.
+
+        """
+        if args:
+            raise UsageError(
+                f"sync takes no arguments: {' '.join(args)}",
+                hint="it installs what is locked: pipshim lock",
+            )
+        return SyncRequest(**self._installing(options))
+
+    def _installing(self, options: Values) -> dict[str, Any]:
+        return {
+            **self._common(options),
+            "lock": LockOptions(constraints=tuple(options.constraints)),
+            "selection": collect.selection_of(options),
+            "sync": collect.sync_of(options),
+        }
+
+
+class RunCommand(SyncCommand):
+    """Run a command in the project's environment.
+
+    If the lock is missing or out of date, it is made first; then the
+    environment is made what it says. Options end at the command's name:
+    whatever follows belongs to the command.
+    """
+
+    usage = """
+      %prog [options] [--] <command> ...
+      %prog [options] -m <module> ..."""
+
+    _EXCLUSIVE = (("locked", "frozen"),)
+
+    def _add_last_options(self) -> None:
+        self._add(self.cmd_opts, arguments.run_options())
+        self.parser.set_defaults(exact=False, inexact=False, check=False, dry_run=False)
+        self.parser.remove_option("--isolated")
+        self.parser.disable_interspersed_args()
+
+    def request(self, options: Values, args: list[str]) -> RunRequest:
+        """Say what was asked.
+
+        Raises:
+            UsageError: there is nothing to run.
+
+        """
+        return RunRequest(**self._installing(options), run=collect.run_of(options, args))
+
+
+def translate(error: BaseException) -> PipshimError | None:
+    """Say an error of pip's, or of the libraries it brings, as pipshim's; None for any other."""
+    if isinstance(error, PipError):
+        return errors.translate(error)
+    if isinstance(error, (RequestException, HTTPError)):
+        return NetworkError(str(error), hint="check the network, the index URL and the proxy")
+    return None
+
+
+def _default_action(name: str, request: LockRequest) -> int | Replacement:
+    module = import_module(f"pipshim.cli.{name}")
+    done: int | Replacement = module.main(request)
+    return done
+
+
+def _isolation(layers: Iterable[IsolationLayer]) -> bool:
+    """Tell what is said about all packages, as a bool for pip's own code."""
+    for layer in layers:
+        if layer.no_build_isolation is not None:
+            return not layer.no_build_isolation
+    return True
+
+
+def _quieten(verbosity: int, *, log: bool) -> None:
+    """Keep standard output for the command's own, and pip's progress for ``-v``."""
+    root = logging.getLogger()
+    ours = [handler for handler in root.handlers if isinstance(handler, RichPipStreamHandler)]
+    stderr = next((one.console for one in ours if one.console.file is sys.stderr), None)
+    for handler in ours:
+        if stderr is not None:
+            handler.console = stderr
+        if verbosity == 0:
+            handler.setLevel(max(handler.level, logging.WARNING))
+    if verbosity == 0 and not log:
+        root.setLevel(logging.WARNING)

@@ -1,0 +1,101 @@
+"""The ways into pip: its own main function, and pipshim's commands as commands of pip's."""
+
+from __future__ import annotations
+
+import locale
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pip._internal.cli.main_parser import create_main_parser
+from pip._internal.commands import CommandInfo, commands_dict, create_command
+from pip._internal.utils import deprecation
+
+from pipshim._pip.compat import pip_entry
+from pipshim.cli.arguments import common_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipshim._pip.command import Action
+
+_COMMANDS = {
+    "lock": ("LockCommand", "Lock the project, or requirements."),
+    "sync": ("SyncCommand", "Make the environment what the lock says."),
+    "run": ("RunCommand", "Run a command in the project's environment, made up to date."),
+}
+
+
+def register() -> None:
+    """Make pip know pipshim's commands, before its own: in its help, and to its completion."""
+    ours = {
+        name: CommandInfo("pipshim._pip.command", class_name, summary)
+        for name, (class_name, summary) in _COMMANDS.items()
+    }
+    others = {name: info for name, info in commands_dict.items() if name not in ours}
+    commands_dict.clear()
+    commands_dict.update({**ours, **others})
+
+
+def pass_through(arguments: Sequence[str], *, until_exit: bool) -> int:
+    """Do what pip does with these arguments.
+
+    Args:
+        arguments: all of them.
+        until_exit: nothing is imported after it: the process ends.
+
+    """
+    register()
+    return pip_entry(until_exit=until_exit)(list(arguments))
+
+
+def project_command(
+    name: str, arguments: Sequence[str], *, isolated: bool = False, action: Action | None = None
+) -> int:
+    """Run one of pipshim's commands; if it ends as another process, this does not return.
+
+    Args:
+        name: ``lock``, ``sync`` or ``run``.
+        arguments: what was typed but for the name: what came before it, then what came after.
+        isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
+        action: what to do; None is for the module of the command in ``pipshim.cli``.
+
+    """
+    from pipshim._pip.command import ProjectCommand  # noqa: PLC0415 imports all of pip's machinery
+
+    # What pip's own main function does before it makes a command (pip._internal.cli.main).
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=".*pkg_resources")
+    deprecation.install_warning_logger()
+    with suppress(locale.Error):
+        locale.setlocale(locale.LC_ALL, "")
+    register()
+    command = create_command(name, isolated=isolated)
+    assert isinstance(command, ProjectCommand)  # noqa: S101 as registered
+    if action is not None:
+        command.action = action
+    status = command.main(list(arguments))
+    if command.replacement is not None:
+        command.replacement.start()
+    return status
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
+    """Find the command's name with pip's own parser, which knows abbreviations too.
+
+    Returns:
+        what comes before the name, the name (None if there is none), what comes after.
+
+    Raises:
+        SystemExit: an option is unknown; pip has said so.
+
+    """
+    register()
+    parser = create_main_parser()
+    for option in common_options():
+        if option.dest == "project":
+            parser.add_option(option)
+    _, rest = parser.parse_args(list(arguments))
+    before = list(arguments[: len(arguments) - len(rest)])
+    if before and before[-1] == "--":
+        before.pop()
+    return before, (rest[0] if rest else None), list(rest[1:])

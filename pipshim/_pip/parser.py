@@ -1,0 +1,89 @@
+"""pip's parser for pipshim's commands: the same sources, errors of pipshim's, and who said what."""
+
+from __future__ import annotations
+
+from optparse import BadOptionError, OptionValueError
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pip._internal.cli.parser import ConfigOptionParser
+from pip._internal.configuration import Configuration
+
+from pipshim._pip import compat
+from pipshim.cli.arguments import OWN_NAMES
+from pipshim.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from optparse import Option
+
+
+class ProjectParser(ConfigOptionParser):
+    """pip's parser, whose errors are usage errors of pipshim's, with status 2."""
+
+    def error(self, msg: str) -> NoReturn:
+        """Show pip's usage message, and end."""
+        usage = compat.plain_markup(self.get_usage())
+        self.exit(UsageError.exit_status, f"{usage}\n{msg}\n")
+
+    def exit(self, status: int = 0, msg: str | None = None) -> NoReturn:
+        """End; a message of pip's about a broken configuration file has no end of line."""
+        super().exit(status, msg and f"{msg.rstrip()}\n")
+
+    def _match_long_opt(self, opt: str) -> str:
+        """Do not take an option of another command of pipshim's for the beginning of a longer one.
+
+        Raises:
+            BadOptionError: this command has no such option.
+
+        """
+        if opt in OWN_NAMES and opt not in self._long_opt:
+            raise BadOptionError(opt)
+        return super()._match_long_opt(opt)
+
+    def check_default(self, option: Option, key: str, val: Any) -> Any:
+        """Check a value from a variable or a file.
+
+        Raises:
+            UsageError: the option would not take it (pip ends with status 3).
+
+        """
+        try:
+            return option.check_value(key, val)
+        except OptionValueError as error:
+            raise UsageError(
+                f"pip's configuration: {error}",
+                hint=f"look for {key} in: pip config debug",
+            ) from None
+
+    def says(self, key: str, *, environment: bool) -> Any:
+        """Tell what pip reads from one setting of its variables, or of its files.
+
+        Returns:
+            the value that pip would store; None if the setting is not there or is empty.
+
+        """
+        whole = self.config
+        self.config = _Part(whole, key, environment=environment)
+        try:
+            found = self._update_defaults({})
+        finally:
+            self.config = whole
+        return next(iter(found.values()), None)
+
+
+class _Part(Configuration):
+    """One setting of a loaded configuration."""
+
+    def __init__(self, whole: Configuration, key: str, *, environment: bool) -> None:
+        super().__init__(isolated=True)
+        self._part = {
+            name: {
+                full: value
+                for full, value in values.items()
+                if full.partition(".")[2] == key and full.startswith(":env:") is environment
+            }
+            for name, values in whole.items()
+        }
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        return self._part.items()

@@ -1,0 +1,1 @@
+"""Building wheels: which mode, in which environment, in which order, from what."""

@@ -1,0 +1,68 @@
+"""Which mode a source distribution is built in, and who said so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.utils import NormalizedName
+
+
+class Mode(str, Enum):
+    """A build mode; its value is the word for it in all output."""
+
+    ISOLATED = "isolated"
+    MATCHED = "matched"
+    NO_ISOLATION = "no-isolation"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class IsolationLayer:
+    """What one source of settings says about build isolation.
+
+    Attributes:
+        source: its name, as it is shown: ``command line``, ``PIP_NO_BUILD_ISOLATION``,
+            ``pyproject.toml``, ``pip.conf``.
+        no_build_isolation: for every package; None if it does not say.
+        packages: those that it names to be built without isolation.
+
+    """
+
+    source: str
+    no_build_isolation: bool | None = None
+    packages: frozenset[NormalizedName] = frozenset()
+
+
+@dataclass(frozen=True)
+class ModeChoice:
+    """A mode, and the source that chose it (``default`` if none did)."""
+
+    mode: Mode
+    chosen_by: str
+
+
+def choose(name: NormalizedName, layers: Iterable[IsolationLayer]) -> ModeChoice:
+    """Choose for one package: the first layer that says something about it decides.
+
+    Within a layer the package's own setting wins over the one for every package. ``matched`` is
+    never the answer here: which isolated builds are matched depends on the lock.
+
+    Args:
+        name: the package that is built.
+        layers: the strongest first.
+
+    """
+    for layer in layers:
+        if name in layer.packages:
+            return ModeChoice(Mode.NO_ISOLATION, layer.source)
+        if layer.no_build_isolation is not None:
+            mode = Mode.NO_ISOLATION if layer.no_build_isolation else Mode.ISOLATED
+            return ModeChoice(mode, layer.source)
+    return ModeChoice(Mode.ISOLATED, "default")

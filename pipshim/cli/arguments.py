@@ -1,0 +1,324 @@
+"""pipshim's own options: how they are typed, and the PIPSHIM_* variables that mean the same.
+
+They are ``optparse`` options because pip's parser, which they are added to, is one.
+"""
+
+from __future__ import annotations
+
+from optparse import Option, OptionValueError
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import InvalidName, NormalizedName, canonicalize_name
+
+from pipshim.build.mode import IsolationLayer
+from pipshim.cli.options import LINK_MODES
+from pipshim.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from optparse import OptionParser, Values
+
+COMMAND_LINE = "command line"
+
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO = frozenset({"0", "false", "no", "off"})
+
+
+class OwnOption(Option):
+    """An option with the types that pipshim's settings have."""
+
+    TYPES = (*Option.TYPES, "package", "count_of", "folder", "extra_build", "package_setting")
+    TYPE_CHECKER = {  # noqa: RUF012 as optparse has it
+        **Option.TYPE_CHECKER,
+        "package": lambda _option, opt, value: _name(opt, value),
+        "count_of": lambda _option, opt, value: _positive(opt, value),
+        "folder": lambda _option, _opt, value: Path(value).expanduser(),
+        "extra_build": lambda _option, opt, value: _extra_build(opt, value),
+        "package_setting": lambda _option, opt, value: _package_setting(opt, value),
+    }
+
+
+def _flag(*names: str, help: str) -> Option:  # noqa: A002 optparse's word
+    return OwnOption(*names, action="store_true", default=False, help=help)
+
+
+def _each(*names: str, kind: str, metavar: str, help: str) -> Option:  # noqa: A002
+    return OwnOption(*names, action="append", type=kind, default=[], metavar=metavar, help=help)
+
+
+def common_options() -> list[Option]:
+    """Options of every command."""
+    return [
+        OwnOption(
+            "--project",
+            type="folder",
+            metavar="dir",
+            help="Where to look for pyproject.toml (default: the working directory and above).",
+        ),
+        OwnOption(
+            "-j", "--jobs", type="count_of", metavar="n", help="How many builds run at once."
+        ),
+        OwnOption(
+            "--link-mode",
+            type="choice",
+            choices=LINK_MODES,
+            metavar="mode",
+            help=f"How files get into environments: {', '.join(LINK_MODES)}.",
+        ),
+        _flag("--offline", help="Use only what the caches hold."),
+    ]
+
+
+def build_options() -> list[Option]:
+    """Options of building from source, beside pip's own."""
+    return [
+        OwnOption(
+            "--build-isolation",
+            dest="build_isolation",
+            action="store_true",
+            help="Build in isolation, whatever variables and configuration say.",
+        ),
+        _each(
+            "--no-build-isolation-package",
+            kind="package",
+            metavar="name",
+            help="Build this package without isolation. Can be given several times.",
+        ),
+        _each(
+            "--extra-build-dependency",
+            kind="extra_build",
+            metavar="package=requirement",
+            help="A requirement that the build of a package needs and does not declare. "
+            "Can be given several times.",
+        ),
+        _each(
+            "--config-settings-package",
+            kind="package_setting",
+            metavar="package:key=value",
+            help="A setting for the build backend of one package. Can be given several times.",
+        ),
+    ]
+
+
+def lock_options() -> list[Option]:
+    """Options of lock, beside those that pip's lock has."""
+    return [
+        _flag("-U", "--upgrade", help="Take the newest versions, not those that are locked."),
+        _each(
+            "-P",
+            "--upgrade-package",
+            kind="package",
+            metavar="name",
+            help="Take the newest version of this package. Can be given several times.",
+        ),
+        _flag("--check", help="Change nothing; fail if the lock is out of date."),
+        _flag("--dry-run", help="Change nothing; show what would change."),
+    ]
+
+
+def selection_options() -> list[Option]:
+    """Options of sync and run that choose what is installed."""
+    return [
+        _each("--extra", kind="package", metavar="name", help="Install this extra."),
+        _flag("--all-extras", help="Install every extra."),
+        _each("--group", kind="package", metavar="name", help="Install this dependency group."),
+        _each("--no-group", kind="package", metavar="name", help="Leave out this group."),
+        _each(
+            "--only-group",
+            kind="package",
+            metavar="name",
+            help="Install this group, and neither the project nor what it depends on.",
+        ),
+        _flag("--all-groups", help="Install every dependency group."),
+        _flag("--no-default-groups", help="Leave out the default groups."),
+        _flag("--no-editable", help="Install the project, and what is editable, as wheels."),
+        _flag("--no-install-project", help="Leave out the project itself."),
+        _each("--no-install-package", kind="package", metavar="name", help="Leave this out."),
+        _flag("--reinstall", help="Install everything anew."),
+        _each("--reinstall-package", kind="package", metavar="name", help="Install this anew."),
+        _flag("--locked", help="Fail if the lock is out of date."),
+        _flag("--frozen", help="Do not look whether the lock is out of date."),
+    ]
+
+
+def compile_options() -> list[Option]:
+    """Options about bytecode, by pip's names; their default is the command's to choose."""
+    return [
+        OwnOption(
+            "--compile",
+            dest="compile",
+            action="store_true",
+            help="Compile Python source files to bytecode.",
+        ),
+        OwnOption(
+            "--no-compile",
+            dest="compile",
+            action="store_false",
+            help="Do not compile Python source files to bytecode.",
+        ),
+    ]
+
+
+def sync_options() -> list[Option]:
+    """Options of sync alone."""
+    return [
+        _flag("--exact", help="Remove what the lock does not have."),
+        _flag("--inexact", help="Remove nothing."),
+        _flag("--check", help="Change nothing; fail if the environment differs."),
+        _flag("--dry-run", help="Change nothing; show what would change."),
+    ]
+
+
+def _take_module(option: Option, _opt: str, value: str, parser: OptionParser) -> None:
+    """End the options: what follows belongs to the module."""
+    if parser.rargs is None or parser.values is None or option.dest is None:
+        return  # from a variable or file: what to run is no setting
+    setattr(parser.values, option.dest, value)
+    parser.values.module_arguments = tuple(parser.rargs)
+    parser.rargs[:] = []
+
+
+def run_options() -> list[Option]:
+    """Options of run alone."""
+    return [
+        _flag("--no-sync", help="Run in the environment as it is."),
+        OwnOption(
+            "-m",
+            "--module",
+            dest="module",
+            action="callback",
+            callback=_take_module,
+            type="str",
+            metavar="module",
+            help="Run this module; all that follows are its arguments.",
+        ),
+    ]
+
+
+OWN_NAMES = frozenset(
+    option.get_opt_string()
+    for made in (
+        common_options(),
+        build_options(),
+        lock_options(),
+        selection_options(),
+        sync_options(),
+        run_options(),
+    )
+    for option in made
+)
+"""The long names of all of them."""
+
+
+def read_variables(options: Iterable[Option], values: Values, environ: Mapping[str, str]) -> None:
+    """Put the PIPSHIM_* variables of these options into `values`, in their plain meaning.
+
+    Raises:
+        UsageError: a value that the option would not take either.
+
+    """
+    for option in options:
+        name = _variable(option.get_opt_string())
+        text = environ.get(name)
+        if not text or option.dest is None or option.action == "callback":
+            continue
+        if option.action in ("store_true", "store_false"):
+            value: object = read_switch(name, text) is (option.action == "store_true")
+        else:
+            try:
+                if option.action == "append":
+                    value = [option.check_value(name, part) for part in text.split()]
+                else:
+                    value = option.check_value(name, text)
+            except OptionValueError as error:
+                raise UsageError(str(error)) from None
+        setattr(values, option.dest, value)
+
+
+def read_switch(name: str, text: str) -> bool:
+    """Read yes or no from a variable of pipshim's.
+
+    Raises:
+        UsageError: it is neither.
+
+    """
+    word = text.strip().lower()
+    if word in _YES or word in _NO:
+        return word in _YES
+    raise UsageError(f"{name}: {text!r} is neither yes nor no", hint=f"{name}=1, or {name}=0")
+
+
+def _variable(opt: str) -> str:
+    return "PIPSHIM_" + opt.removeprefix("--").upper().replace("-", "_")
+
+
+def own_layers(environ: Mapping[str, str]) -> tuple[IsolationLayer, ...]:
+    """Tell what the PIPSHIM_* variables say about build isolation.
+
+    Raises:
+        UsageError: a value is neither yes nor no, or no package's name.
+
+    """
+    layers = []
+    name = "PIPSHIM_NO_BUILD_ISOLATION_PACKAGE"
+    try:
+        packages = frozenset(_name(name, part) for part in environ.get(name, "").split())
+    except OptionValueError as error:
+        raise UsageError(str(error)) from None
+    if packages:
+        layers.append(IsolationLayer(name, packages=packages))
+    for name, meaning in (("PIPSHIM_NO_BUILD_ISOLATION", True), ("PIPSHIM_BUILD_ISOLATION", False)):
+        text = environ.get(name)
+        if text:
+            said = read_switch(name, text) is meaning
+            layers.append(IsolationLayer(name, no_build_isolation=said))
+    return tuple(layers)
+
+
+def decide_between(
+    one: str, other: str, *, typed: tuple[bool, bool], below: tuple[bool, bool]
+) -> tuple[bool, bool]:
+    """Decide between two flags that exclude each other; what was typed wins over variables.
+
+    Raises:
+        UsageError: one source asks for both.
+
+    """
+    said = typed if any(typed) else below
+    if all(said):
+        raise UsageError(f"{one} and {other} cannot be used together", hint="leave one of them out")
+    return said
+
+
+def _name(opt: str, value: str) -> NormalizedName:
+    try:
+        return canonicalize_name(value, validate=True)
+    except InvalidName:
+        raise OptionValueError(f"{opt}: {value!r} is not a valid name") from None
+
+
+def _positive(opt: str, value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and int(value)):
+        raise OptionValueError(f"{opt}: {value!r} is not a whole number above 0")
+    return int(value)
+
+
+def _extra_build(opt: str, value: str) -> tuple[NormalizedName, Requirement]:
+    package, separator, text = value.partition("=")
+    if not separator or not text:
+        raise OptionValueError(f"{opt}: {value!r} is not of the form PACKAGE=REQUIREMENT")
+    try:
+        return _name(opt, package.strip()), Requirement(text)
+    except InvalidRequirement as error:
+        reason = str(error).partition("\n")[0]
+        raise OptionValueError(f"{opt}: {text!r} is not a requirement: {reason}") from None
+
+
+def _package_setting(opt: str, value: str) -> tuple[NormalizedName, str, str]:
+    package, colon, setting = value.partition(":")
+    key, equals, text = setting.partition("=")
+    if not (colon and equals and key):
+        raise OptionValueError(f"{opt}: {value!r} is not of the form PACKAGE:KEY=VALUE")
+    return _name(opt, package.strip()), key, text

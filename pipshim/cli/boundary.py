@@ -1,0 +1,215 @@
+"""The one place that turns errors into output and an exit status.
+
+It is imported at every start, so what only a failure needs is imported when there is one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from pipshim.errors import FileError, PipshimError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import FrameType
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+_OS_HINTS = {
+    errno.ENOSPC: "make room, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
+    errno.EDQUOT: "make room, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
+    errno.EACCES: "check who owns it, and its permissions",
+    errno.EPERM: "check who owns it, and its permissions",
+    errno.EROFS: "its disk is mounted read-only",
+    errno.EMFILE: "allow more open files (ulimit -n), or build less at once (-j)",
+}
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; what is under way cleans up after itself as this passes."""
+
+
+class Replacement(NamedTuple):
+    """The process that this one is to become, once everything of its own is closed.
+
+    Attributes:
+        program: the file to execute.
+        arguments: its ``argv``, its name included.
+        environment: all of its variables.
+
+    """
+
+    program: Path
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    def start(self) -> NoReturn:
+        """Become that process; signals that Python ignores are as they were for it.
+
+        Raises:
+            UsageError: it cannot be executed.
+
+        """
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for name in ("SIGPIPE", "SIGXFSZ"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_DFL)
+        try:
+            os.execve(self.program, self.arguments, dict(self.environment))  # noqa: S606
+        except OSError as error:
+            raise UsageError(
+                f"{self.arguments[0]} cannot be run: {self.program}: {error.strerror}"
+            ) from error
+
+
+def run_guarded(action: Callable[[], int], *, debug: bool = False, no_color: bool = False) -> int:
+    """Run `action`; show what goes wrong, and give the exit status.
+
+    Args:
+        action: gives the exit status of a command that went well, or whose check failed.
+        debug: show tracebacks too.
+        no_color: never colour what is shown.
+
+    """
+    with _Termination():
+        try:
+            status = action()
+            sys.stdout.flush()
+        except SystemExit as request:
+            return _status_of(request)
+        except KeyboardInterrupt as error:
+            _trace(error, debug=debug)
+            _say("interrupted")
+            return INTERRUPTED
+        except Terminated as error:
+            _trace(error, debug=debug)
+            _say("terminated")
+            return TERMINATED
+        except BrokenPipeError as error:
+            _trace(error, debug=debug)
+            _give_up_stdout()
+            return 1
+        except Exception as error:  # noqa: BLE001 the last place that can say it in words
+            _trace(error, debug=debug)
+            told = explain(error)
+            _show(told, no_color=no_color)
+            return told.exit_status
+    return status
+
+
+def explain(error: Exception) -> PipshimError:
+    """Say any error as one of pipshim's; what nobody foresaw is a bug of pipshim's."""
+    if isinstance(error, PipshimError):
+        return error
+    if "pip._internal" in sys.modules:
+        from pipshim._pip.command import translate  # noqa: PLC0415 pip is there already
+
+        translated = translate(error)
+        if translated is not None:
+            return translated
+    if isinstance(error, OSError) and error.strerror:
+        hint = _OS_HINTS.get(error.errno or 0)
+        if error.filename is None:
+            return PipshimError(error.strerror, hint=hint)
+        return FileError(os.fsdecode(error.filename), error.strerror, hint=hint)
+    return PipshimError(
+        f"pipshim has a bug: {type(error).__name__}: {error}\n  in {_place(error)}",
+        hint="please report it, with what the same command prints with --debug",
+    )
+
+
+def _place(error: Exception) -> str:
+    """Name the last place in pipshim's own code that `error` came through."""
+    import traceback  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    package = Path(__file__).resolve().parents[1]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if package in Path(frame.filename).resolve().parents]
+    for frame in reversed(own or frames):
+        path = Path(frame.filename).resolve()
+        shown = path.relative_to(package.parent) if package in path.parents else path
+        return f"{shown}:{frame.lineno} ({frame.name})"
+    return "an unknown place"
+
+
+def _show(error: PipshimError, *, no_color: bool) -> None:
+    import shutil  # noqa: PLC0415
+
+    from pipshim.progress.failure import render  # noqa: PLC0415
+
+    color = not no_color and "NO_COLOR" not in os.environ and sys.stderr.isatty()
+    text = render(error, width=shutil.get_terminal_size().columns, color=color)
+    _write(text if text.endswith("\n") else f"{text}\n")
+
+
+def _say(what: str) -> None:
+    _write(f"pipshim: {what}\n")
+
+
+def _write(text: str) -> None:
+    """Write to standard error, which may be closed or lack the characters."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    try:
+        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+
+
+def _trace(error: BaseException, *, debug: bool) -> None:
+    if debug:
+        import traceback  # noqa: PLC0415
+
+        _write("".join(traceback.format_exception(error)))
+
+
+def _give_up_stdout() -> None:
+    """Keep the interpreter from failing again when it flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+    finally:
+        os.close(nowhere)
+
+
+def _status_of(request: SystemExit) -> int:
+    if request.code is None:
+        return 0
+    if isinstance(request.code, int):
+        return request.code
+    _write(f"{request.code}\n")
+    return 1
+
+
+class _Termination:
+    """Raises `Terminated` on SIGTERM, once, where nothing else handles that signal."""
+
+    def __init__(self) -> None:
+        self._installed = False
+
+    def __enter__(self) -> None:
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        ):
+            signal.signal(signal.SIGTERM, self._raise)
+            self._installed = True
+
+    def __exit__(self, *_: object) -> None:
+        if self._installed:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    @staticmethod
+    def _raise(_number: int, _frame: FrameType | None) -> None:
+        # A second one would break off the cleaning up that the first one asked for.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated

@@ -1,0 +1,147 @@
+"""From what ``optparse`` stored, pip's options under pip's names, to what was asked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipshim.cli.options import (
+    BuildOptions,
+    CommonOptions,
+    LockOptions,
+    RunOptions,
+    SelectionOptions,
+    SyncOptions,
+    shim_cache_directory,
+)
+from pipshim.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from optparse import Values
+
+    from packaging.requirements import Requirement
+    from packaging.utils import NormalizedName
+
+    from pipshim.build.mode import IsolationLayer
+    from pipshim.cli.options import ConfigSettings
+
+
+def common_of(
+    values: Values, *, python: str | None, verbosity: int, environ: Mapping[str, str]
+) -> CommonOptions:
+    """Collect what every command takes."""
+    cache = Path(values.cache_dir) if values.cache_dir else None
+    return CommonOptions(
+        project=values.project,
+        python=python,
+        verbosity=verbosity,
+        debug=values.debug_mode,
+        no_color=bool(values.no_color) or "NO_COLOR" in os.environ,
+        no_input=bool(values.no_input),
+        progress_bar=values.progress_bar,
+        log=Path(values.log) if values.log else None,
+        cache=cache,
+        shim_cache=shim_cache_directory(cache, environ),
+        jobs=values.jobs,
+        link_mode=values.link_mode,
+        offline=values.offline,
+        require_virtualenv=bool(values.require_venv),
+    )
+
+
+def build_of(
+    values: Values, above: Sequence[IsolationLayer], below: Sequence[IsolationLayer]
+) -> BuildOptions:
+    """Collect how to build from source."""
+    extra: dict[NormalizedName, tuple[Requirement, ...]] = {}
+    for name, requirement in values.extra_build_dependency:
+        extra[name] = (*extra.get(name, ()), requirement)
+    return BuildOptions(
+        layers_above=tuple(above),
+        layers_below=tuple(below),
+        extra_build_dependencies=extra,
+        config_settings=dict(values.config_settings or {}),
+        config_settings_package=_settings(values.config_settings_package),
+        build_constraints=tuple(values.build_constraints),
+        check_build_dependencies=bool(values.check_build_deps),
+    )
+
+
+def lock_of(values: Values, arguments: Sequence[str]) -> LockOptions:
+    """Collect what to lock."""
+    return LockOptions(
+        requirements=tuple(arguments),
+        requirement_files=tuple(values.requirements),
+        scripts=tuple(values.requirements_from_scripts),
+        editables=tuple(values.editables),
+        constraints=tuple(values.constraints),
+        groups=tuple(values.dependency_groups),
+        upgrade=bool(values.upgrade),
+        upgrade_packages=tuple(values.upgrade_package),
+        check=bool(values.check),
+        dry_run=bool(values.dry_run),
+        output=values.output_file,
+    )
+
+
+def selection_of(values: Values) -> SelectionOptions:
+    """Collect what to install."""
+    return SelectionOptions(
+        extras=tuple(values.extra),
+        all_extras=bool(values.all_extras),
+        groups=tuple(values.group),
+        no_groups=tuple(values.no_group),
+        only_groups=tuple(values.only_group),
+        all_groups=bool(values.all_groups),
+        no_default_groups=bool(values.no_default_groups),
+        no_editable=bool(values.no_editable),
+        no_install_project=bool(values.no_install_project),
+        no_install_packages=tuple(values.no_install_package),
+        exact=None if values.exact == values.inexact else bool(values.exact),
+        reinstall=bool(values.reinstall),
+        reinstall_packages=tuple(values.reinstall_package),
+        compile=None if values.compile is None else bool(values.compile),
+    )
+
+
+def sync_of(values: Values) -> SyncOptions:
+    """Collect how sync treats the lock and the environment."""
+    return SyncOptions(
+        locked=bool(values.locked),
+        frozen=bool(values.frozen),
+        check=bool(values.check),
+        dry_run=bool(values.dry_run),
+    )
+
+
+def run_of(values: Values, arguments: Sequence[str]) -> RunOptions:
+    """Collect what to run.
+
+    Raises:
+        UsageError: nothing was named.
+
+    """
+    if values.module is not None:
+        return RunOptions(bool(values.no_sync), values.module, values.module_arguments)
+    if not arguments:
+        raise UsageError(
+            "run: no command given", hint="pipshim run COMMAND…, or pipshim run -m MODULE…"
+        )
+    return RunOptions(bool(values.no_sync), None, tuple(arguments))
+
+
+def _settings(
+    given: Iterable[tuple[NormalizedName, str, str]],
+) -> dict[NormalizedName, ConfigSettings]:
+    """Gather settings by package; a key given twice makes a list, as with pip's ``-C``."""
+    gathered: dict[NormalizedName, dict[str, str | list[str]]] = {}
+    for name, key, value in given:
+        settings = gathered.setdefault(name, {})
+        before = settings.get(key)
+        if before is None:
+            settings[key] = value
+        else:
+            settings[key] = [*before, value] if isinstance(before, list) else [before, value]
+    return dict(gathered)

@@ -1,0 +1,226 @@
+"""What was asked on the command line, in variables and in pip's configuration: typed values.
+
+Nothing here is pip's, but for ``PipCommand``, which only ``pipshim._pip`` looks into.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
+
+    from packaging.requirements import Requirement
+    from packaging.utils import NormalizedName
+
+    from pipshim._pip.command import PipCommand
+    from pipshim.build.mode import IsolationLayer
+
+LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
+ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"
+
+LINK_MODES: tuple[LinkMode, ...] = ("reflink", "hardlink", "copy")
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """What every command of pipshim takes.
+
+    Attributes:
+        project: where to look for pyproject.toml (``--project``).
+        python: the interpreter or environment to serve (``--python``), as it was typed.
+        verbosity: the number of ``-v`` less that of ``-q``.
+        debug: show tracebacks.
+        no_color: ``--no-color``, or NO_COLOR is set.
+        no_input: ask nothing.
+        progress_bar: ``on``, ``off`` or ``raw``; ``auto`` is decided by now.
+        log: pip's log file.
+        cache: pip's cache; None if it is switched off or not the user's.
+        shim_cache: pipshim's own: PIPSHIM_CACHE_DIR, else ``pipshim`` beside pip's; None if
+            pip's is off and nothing names another.
+        jobs: how many builds at once; None is for pipshim to choose.
+        link_mode: how files get into environments; None is for pipshim to choose.
+        offline: use what the caches hold.
+        require_virtualenv: serve nothing but a virtual environment.
+
+    """
+
+    project: Path | None = None
+    python: str | None = None
+    verbosity: int = 0
+    debug: bool = False
+    no_color: bool = False
+    no_input: bool = False
+    progress_bar: str = "on"
+    log: Path | None = None
+    cache: Path | None = None
+    shim_cache: Path | None = None
+    jobs: int | None = None
+    link_mode: LinkMode | None = None
+    offline: bool = False
+    require_virtualenv: bool = False
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How to build from source; pyproject.toml's settings go between the two layers.
+
+    Attributes:
+        layers_above: the command line's, then the variables'.
+        layers_below: pip.conf's.
+        extra_build_dependencies: added to what the package itself requires for its build.
+        config_settings: for every backend (``-C``), in pip's form (PEP 517).
+        config_settings_package: for one package's backend.
+        build_constraints: files or URLs that constrain isolated and matched builds.
+        check_build_dependencies: check that a no-isolation build has what it declares.
+
+    """
+
+    layers_above: tuple[IsolationLayer, ...] = ()
+    layers_below: tuple[IsolationLayer, ...] = ()
+    extra_build_dependencies: Mapping[NormalizedName, tuple[Requirement, ...]] = field(
+        default_factory=dict
+    )
+    config_settings: ConfigSettings = field(default_factory=dict)
+    config_settings_package: Mapping[NormalizedName, ConfigSettings] = field(default_factory=dict)
+    build_constraints: tuple[str, ...] = ()
+    check_build_dependencies: bool = False
+
+
+@dataclass(frozen=True)
+class LockOptions:
+    """What to lock, and where to.
+
+    Attributes:
+        requirements: specifiers, paths or URLs.
+        requirement_files: ``-r``.
+        scripts: ``--requirements-from-script``.
+        editables: ``-e``.
+        constraints: ``-c``; on sync and run too, since they lock when the lock is out of date.
+        groups: ``--group``: a file, and a dependency group in it.
+        upgrade: keep no pin of the lock that is there.
+        upgrade_packages: keep no pin of these.
+        check: change nothing; fail if the lock is out of date.
+        dry_run: change nothing; show what would change.
+        output: the lock file, ``-`` for standard output; None for the project's pylock.toml.
+
+    """
+
+    requirements: tuple[str, ...] = ()
+    requirement_files: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+    editables: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    groups: tuple[tuple[str, str], ...] = ()
+    upgrade: bool = False
+    upgrade_packages: tuple[NormalizedName, ...] = ()
+    check: bool = False
+    dry_run: bool = False
+    output: str | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether requirements were given; without any the project is locked."""
+        return bool(
+            self.requirements
+            or self.requirement_files
+            or self.scripts
+            or self.editables
+            or self.groups
+        )
+
+
+@dataclass(frozen=True)
+class SelectionOptions:
+    """Which part of the lock to install, and how. Names are normalised.
+
+    Attributes:
+        exact: remove what the lock does not have; None: as the environment's owner suggests.
+        compile: write bytecode; None: as the command does by default.
+
+    """
+
+    extras: tuple[NormalizedName, ...] = ()
+    all_extras: bool = False
+    groups: tuple[NormalizedName, ...] = ()
+    no_groups: tuple[NormalizedName, ...] = ()
+    only_groups: tuple[NormalizedName, ...] = ()
+    all_groups: bool = False
+    no_default_groups: bool = False
+    no_editable: bool = False
+    no_install_project: bool = False
+    no_install_packages: tuple[NormalizedName, ...] = ()
+    exact: bool | None = None
+    reinstall: bool = False
+    reinstall_packages: tuple[NormalizedName, ...] = ()
+    compile: bool | None = None
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """How sync treats the lock and the environment; ``locked`` and ``frozen`` exclude each other.
+
+    Attributes:
+        locked: fail if the lock is out of date.
+        frozen: do not look whether it is.
+        check: change nothing; fail if the environment differs.
+        dry_run: change nothing; show what would change.
+
+    """
+
+    locked: bool = False
+    frozen: bool = False
+    check: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What to run.
+
+    Attributes:
+        no_sync: run in the environment as it is.
+        module: run as ``python -m MODULE``; None if a command was given.
+        command: the command and its arguments; with ``module`` only the arguments.
+
+    """
+
+    no_sync: bool = False
+    module: str | None = None
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LockRequest:
+    """``pipshim lock``."""
+
+    pip: PipCommand
+    common: CommonOptions
+    build: BuildOptions
+    lock: LockOptions
+
+
+@dataclass(frozen=True)
+class SyncRequest(LockRequest):
+    """``pipshim sync``; its ``lock`` is how to lock if the lock is out of date."""
+
+    selection: SelectionOptions
+    sync: SyncOptions
+
+
+@dataclass(frozen=True)
+class RunRequest(SyncRequest):
+    """``pipshim run``."""
+
+    run: RunOptions
+
+
+def shim_cache_directory(pip_cache: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Tell where pipshim keeps its store, records and metadata."""
+    named = environ.get("PIPSHIM_CACHE_DIR")
+    if named:
+        return Path(named).expanduser().absolute()
+    return None if pip_cache is None else pip_cache.absolute().with_name("pipshim")
