@@ -128,7 +128,7 @@ def _is_switch(argument: str, long: str, short: str) -> bool:
 def _own(line: Line) -> int:
     from pipshim._pip.main import project_command  # noqa: PLC0415 imports pip
 
-    assert line.command is not None  # noqa: S101 as the caller made sure
+    assert line.command is not None  # as the caller made sure
     before, after = line.before, line.after
     isolated = "--isolated" in before
     if line.command == "run":

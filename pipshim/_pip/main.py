@@ -70,7 +70,7 @@ def project_command(
         locale.setlocale(locale.LC_ALL, "")
     register()
     command = create_command(name, isolated=isolated)
-    assert isinstance(command, ProjectCommand)  # noqa: S101 as registered
+    assert isinstance(command, ProjectCommand)
     if action is not None:
         command.action = action
     status = command.main(list(arguments))
