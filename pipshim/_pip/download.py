@@ -1,0 +1,169 @@
+"""Fetching what a lock names: by pip's session and downloader, checked against the lock's hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import urllib.parse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.pylock import (
+    PackageArchive,
+    PackageDirectory,
+    PackageSdist,
+    PackageVcs,
+    PackageWheel,
+)
+from pip._internal.models.link import Link
+from pip._internal.network.download import Downloader
+from pip._internal.operations.prepare import unpack_vcs_link
+from pip._internal.utils.unpacking import unpack_file
+from pip._internal.utils.urls import path_to_url
+
+from pipshim._pip.errors import translated
+from pipshim.errors import HashError, LockError
+from pipshim.progress import events
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package
+
+    from pipshim._pip.session import Pip
+    from pipshim.progress.events import Observer
+    from pipshim.store import Store, Tree
+
+Artifact = PackageWheel | PackageSdist | PackageArchive | PackageVcs | PackageDirectory
+_HASHES = ("sha256", "sha512", "sha384")
+
+
+@dataclass
+class Fetcher:
+    """Fetches wheels into the store, and sources into folders, each once.
+
+    Attributes:
+        pip: whose session is used.
+        store: where wheels go.
+        observer: told of downloads.
+        base: the folder that the lock's relative paths start from.
+
+    """
+
+    pip: Pip
+    store: Store
+    observer: Observer
+    base: Path
+    _unpacked: dict[str, Path] = field(default_factory=dict, init=False)
+    _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False)
+    _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def wheel(self, package: Package, artifact: PackageWheel | PackageArchive) -> Tree:
+        """Answer the tree of a wheel, fetched if the store does not have it.
+
+        Raises:
+            HashError: the file is not the one that the lock names.
+            NetworkError: it cannot be had.
+
+        """
+        sha256 = artifact.hashes.get("sha256")
+        with self._once(sha256 or artifact.url or artifact.path or package.name):
+            tree = self.store.tree(sha256) if sha256 else None
+            if tree is None:
+                path = self._file(package, artifact)
+                tree = self.store.add_file(path, package.name)
+            return tree
+
+    def source(self, package: Package, artifact: Artifact) -> Path:
+        """Answer the folder of an unpacked source: an sdist, archive, checkout or folder."""
+        if isinstance(artifact, PackageDirectory):
+            folder = self.base / artifact.path
+            return (folder / artifact.subdirectory if artifact.subdirectory else folder).resolve()
+        key = f"{artifact.url or artifact.path} {getattr(artifact, 'commit_id', '')}"
+        with self._once(key):
+            if key not in self._unpacked:
+                self._unpacked[key] = self._unpack(package, artifact)
+            return self._unpacked[key]
+
+    def _unpack(
+        self, package: Package, artifact: PackageSdist | PackageArchive | PackageVcs
+    ) -> Path:
+        with self._guard:
+            into = self.pip.temporary_directory("req-build")
+        if isinstance(artifact, PackageVcs):
+            link = Link(f"{artifact.type}+{self._url(package, artifact)}@{artifact.commit_id}")
+            with translated():
+                unpack_vcs_link(link, str(into), verbosity=0)
+        else:
+            path = self._file(package, artifact)
+            with translated():
+                unpack_file(str(path), str(into), None)
+        subdirectory = getattr(artifact, "subdirectory", None)
+        return into / subdirectory if subdirectory else into
+
+    def _file(
+        self, package: Package, artifact: PackageWheel | PackageSdist | PackageArchive
+    ) -> Path:
+        """Fetch a file and check it: its hash always, its size where the lock has one."""
+        link = Link(self._url(package, artifact))
+        size = artifact.size
+        if link.is_file:
+            path = Path(link.file_path)
+            if not path.is_file():
+                raise LockError(path, f"{package.name}: the lock names this file, which is not there")
+        else:
+            with self._guard:
+                folder = self.pip.temporary_directory("unpack")
+                downloader = Downloader(self.pip.session, "off")
+            self.observer(events.DownloadStarted(link.url, link.filename, size))
+            with translated():
+                name, _ = downloader(link, str(folder))
+            path = Path(name)
+        _check(package, artifact, path)
+        if not link.is_file:
+            self.observer(events.DownloadFinished(link.url, path.stat().st_size))
+        return path
+
+    def _url(self, package: Package, artifact: Artifact) -> str:
+        path = getattr(artifact, "path", None)
+        if path is not None:
+            return path_to_url(str((self.base / path).resolve()))
+        url = getattr(artifact, "url", None)
+        if not url:
+            raise LockError("pylock.toml", f"{package.name}: an entry has neither path nor url")
+        return str(url)
+
+    def _once(self, key: str) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(key, threading.Lock())
+
+
+def file_name(artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
+    """Tell an artifact's file name."""
+    name = getattr(artifact, "name", None)
+    if name:
+        return str(name)
+    where = artifact.path or urllib.parse.urlsplit(artifact.url or "").path
+    return urllib.parse.unquote(where.rpartition("/")[2])
+
+
+def _check(
+    package: Package, artifact: PackageWheel | PackageSdist | PackageArchive, path: Path
+) -> None:
+    algorithm = next((one for one in _HASHES if one in artifact.hashes), None)
+    if algorithm is None:
+        raise LockError(
+            "pylock.toml",
+            f"{package.name}: no sha256, sha384 or sha512 for {file_name(artifact)}",
+            hint="make the lock anew: pipshim lock",
+        )
+    with path.open("rb") as file:
+        digest = hashlib.new(algorithm)
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    if digest.hexdigest() != artifact.hashes[algorithm].lower():
+        raise HashError(
+            package.name,
+            file_name(artifact),
+            f"{algorithm}:{artifact.hashes[algorithm]}",
+            f"{algorithm}:{digest.hexdigest()}",
+        )

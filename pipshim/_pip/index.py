@@ -1,0 +1,221 @@
+"""What an index has: every file of a version, and the version that is preferred.
+
+pip's finder answers which files suit the target. A lock lists them all, so the finder here keeps
+what pip saw on its way, and puts a preferred version (an earlier lock's) behind all others, which
+to pip's resolver means first (``pip._internal.resolution.resolvelib.factory``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from packaging.pylock import Package, PackageSdist, PackageWheel
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+from pip._internal.index.package_finder import BestCandidateResult, PackageFinder
+from pip._internal.models.link import Link
+from pip._internal.utils.misc import remove_auth_from_url
+
+from pipshim.artifacts import sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from packaging.utils import NormalizedName
+    from pip._internal.index.package_finder import LinkEvaluator
+    from pip._internal.models.candidate import InstallationCandidate
+    from pip._internal.utils.hashes import Hashes
+
+SECURE_HASHES = ("sha256", "sha384", "sha512")
+"""What a lock may vouch for a file with (PEP 751 asks for a secure algorithm)."""
+
+_sizes: dict[str, int] = {}
+_link_from_json = Link.from_json
+
+
+def _from_json_with_size(file_data: dict[str, Any], page_url: str) -> Link | None:
+    """Note a file's size (PEP 700), which pip reads past."""
+    link = _link_from_json(file_data, page_url)
+    size = file_data.get("size")
+    if link is not None and isinstance(size, int):
+        _sizes[link.url] = size
+    return link
+
+
+Link.from_json = _from_json_with_size  # type: ignore[method-assign,assignment]
+
+
+class Finder(PackageFinder):
+    """pip's finder, which also remembers every link it read and prefers given versions."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._links: dict[NormalizedName, list[Link]] = {}
+        self._preferred: Mapping[NormalizedName, Version] = {}
+
+    def prefer(self, versions: Mapping[NormalizedName, Version]) -> None:
+        """From now on offer these versions first, wherever the requirements admit them."""
+        if versions != self._preferred:
+            self._preferred = dict(versions)
+            self._best_candidates.clear()
+
+    def evaluate_links(
+        self, link_evaluator: LinkEvaluator, links: Iterable[Link]
+    ) -> list[InstallationCandidate]:
+        """Note what pip is about to sieve."""
+        seen = list(links)
+        name = canonicalize_name(link_evaluator.project_name)
+        self._links.setdefault(name, []).extend(seen)
+        return super().evaluate_links(link_evaluator, seen)
+
+    def find_best_candidate(
+        self,
+        project_name: str,
+        specifier: Any = None,
+        hashes: Hashes | None = None,
+    ) -> BestCandidateResult:
+        """Answer as pip does, with the preferred version's files last (best)."""
+        result = super().find_best_candidate(project_name, specifier, hashes)
+        wanted = self._preferred.get(canonicalize_name(project_name))
+        if wanted is None:
+            return result
+        preferred, others = [], []
+        for candidate in result.applicable_candidates:
+            (preferred if str(candidate.version) == str(wanted) else others).append(candidate)
+        if not preferred:
+            return result
+        return BestCandidateResult(result.all_candidates, [*others, *preferred], preferred[-1])
+
+    @property
+    def preferred(self) -> Mapping[NormalizedName, Version]:
+        """The versions that are offered first."""
+        return self._preferred
+
+    def versions(self, name: NormalizedName) -> list[str]:
+        """Tell which versions pip found for the target, oldest first."""
+        found = {candidate.version for candidate in self.find_all_candidates(name)}
+        return [str(version) for version in sorted(found)]
+
+    def files(self, name: NormalizedName, version: Version, chosen: Link) -> list[Link]:
+        """Tell all files of a version, for any target, the chosen one first.
+
+        A file that the format options forbid (``--no-binary``, ``--only-binary``) is left out, so
+        that every reader of the lock takes what was locked; a yanked one too, unless it is chosen.
+        """
+        self.find_all_candidates(name)
+        allowed = self.format_control.get_allowed_formats(name)
+        found = {chosen.url_without_fragment: chosen}
+        for link in self._links.get(name, ()):
+            if link.is_yanked and not chosen.is_yanked:
+                continue
+            if ("binary" if link.is_wheel else "source") not in allowed:
+                continue
+            if _name_and_version(link.filename) == (name, version):
+                found.setdefault(link.url_without_fragment, link)
+        return list(found.values())
+
+
+def _name_and_version(filename: str) -> tuple[NormalizedName, Version] | None:
+    try:
+        if filename.endswith(".whl"):
+            return parse_wheel_filename(filename)[:2]
+        return parse_sdist_filename(filename)
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
+
+
+@dataclass
+class Packager:
+    """Makes a lock's package entries of pip's links.
+
+    Attributes:
+        finder: where the other files of a version are looked up.
+        download: fetches a file whose index gives no secure hash, and returns its path.
+
+    """
+
+    finder: Finder
+    download: Callable[[Link], Path]
+
+    def package(
+        self,
+        name: NormalizedName,
+        version: Version,
+        chosen: Link,
+        *,
+        dependencies: Iterable[NormalizedName],
+        requires_python: Any,
+    ) -> Package:
+        """Make the entry of a version from an index: every wheel, and the sdist."""
+        wheels: list[PackageWheel] = []
+        sdists: list[PackageSdist] = []
+        for link in self.finder.files(name, version, chosen):
+            fields = self._fields(link, is_chosen=link is chosen)
+            if fields is None:
+                continue
+            if link.is_wheel:
+                wheels.append(PackageWheel(**fields))
+            else:
+                sdists.append(PackageSdist(**fields))
+        if chosen.is_wheel:
+            sdists.sort(key=lambda one: not one.filename.endswith(".tar.gz"))
+        else:
+            sdists = sdists[:1]
+        return Package(
+            name=name,
+            version=version,
+            requires_python=requires_python,
+            dependencies=[{"name": one} for one in sorted(dependencies)] or None,
+            index=index_of(chosen, name),
+            wheels=sorted(wheels, key=lambda one: one.filename) or None,
+            sdist=sdists[0] if sdists else None,
+        )
+
+    def _fields(self, link: Link, *, is_chosen: bool) -> dict[str, Any] | None:
+        hashes = secure_hashes(link)
+        size = _sizes.get(link.url)
+        if not hashes:
+            if not (is_chosen or link.is_file):
+                return None
+            path = self.download(link)
+            hashes = {"sha256": sha256_of(path)}
+            size = path.stat().st_size
+        elif link.is_file and size is None:
+            size = Path(link.file_path).stat().st_size
+        return {
+            "name": link.filename,
+            "url": remove_auth_from_url(link.url_without_fragment),
+            "hashes": hashes,
+            "size": size,
+            "upload_time": link.upload_time,
+        }
+
+
+def secure_hashes(link: Link) -> dict[str, str]:
+    """Pick the hashes of a link that a lock may vouch with."""
+    values = link._hashes  # noqa: SLF001 the public accessors give one of them only
+    return {name: values[name] for name in SECURE_HASHES if name in values}
+
+
+def index_of(link: Link, name: NormalizedName) -> str | None:
+    """Tell the index (PEP 503 root) that a link's page belongs to, without credentials."""
+    page = link.comes_from
+    if not page or not page.startswith(("http://", "https://", "file://")):
+        return None
+    parts = urlsplit(page)
+    root, _, last = unquote(parts.path).rstrip("/").rpartition("/")
+    if last == "index.html":
+        root, _, last = root.rpartition("/")
+    if canonicalize_name(last) != name:
+        return None
+    return remove_auth_from_url(parts._replace(path=root + "/", query="", fragment="").geturl())
+

@@ -1,0 +1,36 @@
+"""A source tree's build system, as pip reads it (``pip._internal.pyproject``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pip._internal.exceptions import PipError
+from pip._internal.pyproject import load_pyproject_toml
+from pip._internal.utils.compat import tomllib
+
+from pipshim.build.system import BuildSystem
+from pipshim.errors import ProjectError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def build_system(directory: Path, name: str) -> BuildSystem:
+    """Read ``[build-system]``, with pip's defaults.
+
+    Raises:
+        ProjectError: there is no Python project, or its table is not valid.
+
+    """
+    pyproject = directory / "pyproject.toml"
+    try:
+        details = load_pyproject_toml(str(pyproject), str(directory / "setup.py"), name)
+    except PipError as error:
+        raise ProjectError(directory, f"{name}: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectError(pyproject, f"{name}: {error}") from error
+    return BuildSystem(
+        requires=tuple(details.requires),
+        backend=details.backend,
+        backend_path=tuple(details.backend_path or ()),
+    )

@@ -1,0 +1,515 @@
+"""One run of pip's resolver, with the metadata of sources supplied by pipshim.
+
+pip would build the metadata of a source the moment it meets it, in an environment of its own
+choosing. Here the one method of pip's preparer that does so is answered by the caller, who knows
+the build mode and the environment; finding, downloading, checking and unpacking stay pip's.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageVcs
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+from pip._internal.exceptions import InstallationError
+from pip._internal.metadata import get_metadata_distribution
+from pip._internal.operations.build.build_tracker import get_build_tracker
+from pip._internal.operations.prepare import unpack_url
+from pip._internal.req.req_install import InstallRequirement
+from pip._internal.resolution.resolvelib.resolver import Resolver
+from pip._internal.utils.direct_url_helpers import direct_url_for_editable, direct_url_from_link
+from pip._internal.utils.misc import remove_auth_from_url
+from pip._internal.utils.temp_dir import TempDirectory
+from pip._vendor.resolvelib import ResolutionImpossible
+
+from pipshim._pip.errors import translated
+from pipshim._pip.index import Packager, secure_hashes
+from pipshim.artifacts import sha256_of
+from pipshim.errors import ResolveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from optparse import Values
+
+    from pip._internal.cli.req_command import RequirementCommand
+    from pip._internal.metadata import BaseDistribution
+    from pip._internal.models.link import Link
+    from pip._internal.operations.prepare import RequirementPreparer
+    from pip._internal.resolution.resolvelib.base import Candidate, Requirement
+
+    from pipshim._pip.session import Pip, Root
+
+SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source tree that pip fetched, checked and unpacked.
+
+    Attributes:
+        name: the distribution, where the requirement or the file name says it.
+        version: likewise.
+        directory: where pyproject.toml or setup.py is.
+        sha256: of the archive; None for a folder or a checkout.
+        editable: asked for with ``-e``.
+        url: where it came from, without credentials; tells sources apart.
+
+    """
+
+    name: NormalizedName | None
+    version: Version | None
+    directory: Path
+    sha256: str | None
+    editable: bool
+    url: str
+
+    def __str__(self) -> str:
+        if self.name is None:
+            return str(self.directory)
+        return f"{self.name} {self.version}" if self.version is not None else self.name
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One distribution that the resolver chose.
+
+    Attributes:
+        package: the lock's entry (PEP 751), without marker and tool table.
+        version: the version; a direct reference's entry does not carry one.
+        source: set when it has to be built, for the target at hand.
+        editable: asked for with ``-e``; not an entry of the lock.
+        platform_specific: chosen as a wheel that is not pure Python.
+
+    """
+
+    package: Package
+    version: Version
+    source: Source | None
+    editable: bool
+    platform_specific: bool
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What the resolver found.
+
+    Attributes:
+        pins: by name.
+        origins: why each is there: ``project``, ``extra NAME``, ``group NAME``.
+
+    """
+
+    pins: Mapping[NormalizedName, Pin]
+    origins: Mapping[NormalizedName, frozenset[str]]
+
+    @property
+    def versions(self) -> dict[NormalizedName, Version]:
+        """The version of each pin."""
+        return {name: pin.version for name, pin in self.pins.items()}
+
+
+class Sources:
+    """The source trees of this command, each fetched and unpacked once."""
+
+    def __init__(self, pip: Pip) -> None:
+        self._pip = pip
+        self._by_url: dict[str, Source] = {}
+
+    def get(self, preparer: RequirementPreparer, req: InstallRequirement) -> Source:
+        """Fetch, check and unpack what a requirement links to, as pip's preparer does."""
+        link = req.link
+        assert link is not None
+        known = self._by_url.get(link.url)
+        if known is not None:
+            return known
+        sha256: str | None = None
+        if req.editable:
+            req.ensure_has_source_dir(preparer.src_dir)
+            req.update_editable()
+        else:
+            hashes = preparer._get_linked_req_hashes(req)  # noqa: SLF001
+            preparer._ensure_link_req_src_dir(req, parallel_builds=True)  # noqa: SLF001
+            if not link.is_existing_dir():
+                assert req.source_dir is not None
+                file = unpack_url(
+                    link, req.source_dir, preparer._download, preparer.verbosity, None, hashes  # noqa: SLF001
+                )
+                if file is not None:
+                    sha256 = secure_hashes(link).get("sha256") or sha256_of(Path(file.path))
+        assert req.source_dir is not None
+        directory = Path(req.unpacked_source_directory).resolve()
+        if not any((directory / name).is_file() for name in ("pyproject.toml", "setup.py")):
+            raise InstallationError(
+                f"{directory if req.name is None else req.name} is not a Python project: "
+                "neither 'setup.py' nor 'pyproject.toml' found."
+            )
+        name, version = _named(req, directory)
+        source = Source(
+            name=name,
+            version=version,
+            directory=directory,
+            sha256=sha256,
+            editable=req.editable,
+            url=remove_auth_from_url(link.url),
+        )
+        self._by_url[link.url] = source
+        return source
+
+    def find(self, link: Link) -> Source | None:
+        """Tell the source that was fetched from a link, if it was."""
+        return self._by_url.get(link.url)
+
+
+class _Preparer:
+    """pip's preparer, except that the metadata of sources is asked of the caller."""
+
+    def __init__(
+        self, inner: RequirementPreparer, sources: Sources, metadata_of: Callable[[Source], bytes]
+    ) -> None:
+        self._inner = inner
+        self._sources = sources
+        self._metadata_of = metadata_of
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def prepare_linked_requirement(
+        self, req: InstallRequirement, parallel_builds: bool = False
+    ) -> BaseDistribution:
+        assert req.link is not None
+        if req.link.is_wheel:
+            return self._inner.prepare_linked_requirement(req, parallel_builds)
+        self._inner._log_preparing_link(req)  # noqa: SLF001
+        return self._distribution(req)
+
+    def prepare_editable_requirement(self, req: InstallRequirement) -> BaseDistribution:
+        return self._distribution(req)
+
+    def _distribution(self, req: InstallRequirement) -> BaseDistribution:
+        source = self._sources.get(self._inner, req)
+        assert req.link is not None
+        if req.download_info is None:
+            if req.editable:
+                req.download_info = direct_url_for_editable(str(source.directory))
+            else:
+                req.download_info = direct_url_from_link(req.link, req.source_dir)
+        text = self._metadata_of(source)
+        distribution = get_metadata_distribution(
+            text, req.link.filename, str(source.name or source.directory)
+        )
+        req.set_dist(distribution)
+        return distribution
+
+
+@dataclass
+class Resolving:
+    """The resolver of one command: its finder, sources and the entries made so far are shared."""
+
+    pip: Pip
+    sources: Sources = field(init=False)
+    _packager: Packager = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sources = Sources(self.pip)
+        self._packager = Packager(self.pip.finder, self._download)
+
+    def resolve(  # noqa: PLR0913 the inputs of a resolve
+        self,
+        roots: Sequence[Root],
+        *,
+        constraints: Sequence[object] = (),
+        preferred: Mapping[NormalizedName, Version] | None = None,
+        metadata_of: Callable[[Source], bytes],
+        upgrade_strategy: str = "to-satisfy-only",
+    ) -> Solution:
+        """Choose versions for the roots and all that they need.
+
+        Args:
+            roots: what is required.
+            constraints: pip's constraint objects (``Pip.constraint``).
+            preferred: versions to take wherever they are admitted.
+            metadata_of: answers a source's METADATA file.
+            upgrade_strategy: pip's.
+
+        Raises:
+            ResolveError: no set of versions fits, or a package does not exist.
+
+        """
+        pip = self.pip
+        pip.finder.prefer(preferred or {})
+        with translated(), pip.markers(), get_build_tracker() as tracker:
+            preparer = pip.command.make_requirement_preparer(
+                temp_build_dir=TempDirectory(kind="install", globally_managed=True),
+                options=_preparer_options(pip.options),
+                build_tracker=tracker,
+                session=pip.session,
+                finder=pip.finder,
+                use_user_site=False,
+                verbosity=pip.command.verbosity,
+                **_allow_editables(pip.command),
+            )
+            resolver = cast(
+                "Resolver",
+                pip.command.make_resolver(
+                    preparer=cast(
+                        "RequirementPreparer", _Preparer(preparer, self.sources, metadata_of)
+                    ),
+                    finder=pip.finder,
+                    options=pip.options,
+                    wheel_cache=None,
+                    use_user_site=False,
+                    ignore_installed=True,
+                    ignore_requires_python=bool(
+                        getattr(pip.options, "ignore_requires_python", None)
+                    ),
+                    upgrade_strategy=upgrade_strategy,
+                    py_version_info=pip.target.version,
+                ),
+            )
+            requirements = [_fresh(root.requirement) for root in roots]
+            try:
+                resolver.resolve(
+                    [*(cast("InstallRequirement", one) for one in constraints), *requirements],
+                    check_supported_wheels=False,
+                )
+            except InstallationError as error:
+                cause = error.__cause__
+                if isinstance(cause, ResolutionImpossible):
+                    raise self._conflict(cause) from error
+                raise
+            return self._solution(resolver, list(zip(roots, requirements, strict=True)))
+
+    def _solution(
+        self, resolver: Resolver, roots: list[tuple[Root, InstallRequirement]]
+    ) -> Solution:
+        result = resolver._result  # noqa: SLF001 pip keeps the graph to itself
+        assert result is not None
+        mapping = result.mapping
+        children: dict[str, set[str]] = defaultdict(set)
+        for parent in mapping:
+            for child in result.graph.iter_children(parent):
+                if child is not None and child in mapping:
+                    children[parent].add(child)
+            # An extra's candidate stands for its base too (``foo[bar]`` needs ``foo``).
+            base = mapping[parent].project_name
+            if base != parent and base in mapping:
+                children[parent].add(base)
+
+        origins: dict[str, set[str]] = defaultdict(set)
+        for root, requirement in roots:
+            for identifier in _identifiers(requirement, mapping):
+                for reached in _closure(identifier, children):
+                    origins[mapping[reached].project_name] |= root.origins
+
+        needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
+        for parent, found in children.items():
+            name = mapping[parent].project_name
+            needs[name] |= {mapping[child].project_name for child in found} - {name}
+
+        pins: dict[NormalizedName, Pin] = {}
+        for identifier, candidate in mapping.items():
+            if identifier == candidate.project_name:
+                pins[candidate.project_name] = self._pin(candidate, needs[candidate.project_name])
+        return Solution(
+            pins=dict(sorted(pins.items())),
+            origins={name: frozenset(origins[name]) for name in sorted(pins)},
+        )
+
+    def _pin(self, candidate: Candidate, needs: Iterable[NormalizedName]) -> Pin:
+        requirement = candidate.get_install_requirement()
+        assert requirement is not None
+        link = requirement.link
+        assert link is not None
+        source = None if link.is_wheel else self.sources.find(link)
+        name, version = candidate.project_name, Version(str(candidate.version))
+        requires_python = str(candidate.dist.requires_python) or None  # type: ignore[attr-defined]
+        if requirement.is_direct:
+            package = self._direct(requirement, candidate, needs)
+        else:
+            package = self._packager.package(
+                name,
+                version,
+                link,
+                dependencies=needs,
+                requires_python=SpecifierSet(requires_python) if requires_python else None,
+            )
+        return Pin(
+            package=package,
+            version=version,
+            source=source,
+            editable=requirement.editable,
+            platform_specific=link.is_wheel and not link.filename.endswith("-none-any.whl"),
+        )
+
+    def _direct(
+        self, req: InstallRequirement, candidate: Candidate, needs: Iterable[NormalizedName]
+    ) -> Package:
+        """Make the entry of a direct reference, as ``pip lock`` does (``pip._internal.utils.pylock``)."""
+        info = req.download_info
+        assert info is not None
+        fields: dict[str, Any] = {}
+        if info.vcs_info is not None:
+            fields["vcs"] = PackageVcs(
+                type=info.vcs_info.vcs,
+                url=remove_auth_from_url(info.url),
+                requested_revision=info.vcs_info.requested_revision,
+                commit_id=info.vcs_info.commit_id,
+                subdirectory=info.subdirectory,
+            )
+        elif info.dir_info is not None:
+            assert req.link is not None
+            fields["directory"] = PackageDirectory(
+                path=str(Path(req.link.file_path).resolve()),
+                editable=req.editable or None,
+                subdirectory=info.subdirectory,
+            )
+        else:
+            assert req.link is not None
+            hashes = secure_hashes(req.link)
+            if not hashes:
+                path = req.local_file_path
+                hashes = {
+                    "sha256": sha256_of(Path(path) if path else self._download(req.link)),
+                }
+            fields["archive"] = PackageArchive(
+                url=remove_auth_from_url(info.url), hashes=hashes, subdirectory=info.subdirectory
+            )
+            fields["version"] = Version(str(candidate.version))
+        return Package(
+            name=candidate.project_name,
+            dependencies=[{"name": one} for one in sorted(needs)] or None,
+            **fields,
+        )
+
+    def _download(self, link: Link) -> Path:
+        if link.is_file:
+            return Path(link.file_path)
+        from pip._internal.network.download import Downloader  # noqa: PLC0415 seldom needed
+
+        folder = self.pip.temporary_directory("unpack")
+        path, _ = Downloader(self.pip.session, "off")(link, str(folder))
+        return Path(path)
+
+    def _conflict(self, impossible: ResolutionImpossible[Requirement, Candidate]) -> ResolveError:
+        """Explain why no versions fit: who asks for what, and which versions there are."""
+        lines: list[str] = []
+        names: list[NormalizedName] = []
+        for cause in impossible.causes:
+            requirement = cause.requirement
+            name = requirement.project_name
+            if cause.parent is not None:
+                by = f"{cause.parent.name} {cause.parent.version}"
+            else:
+                by = _asked_by(requirement)
+            line = f"  {by} requires {requirement.format_for_error()}"
+            if line not in lines:
+                lines.append(line)
+            if name not in names:
+                names.append(name)
+        for name in names:
+            if name.startswith("<"):
+                continue
+            found = self.pip.finder.versions(name)
+            if not found:
+                lines.append(f"  {name}: no version suits Python {self._python()}")
+            else:
+                shown = ", ".join(reversed(found[-8:])) + (", …" if len(found) > 8 else "")  # noqa: PLR2004
+                lines.append(f"  {name} has {shown}")
+        real = [name for name in names if not name.startswith("<")]
+        what = " and ".join(real) or "Python"
+        return ResolveError(
+            "\n".join([f"no version of {what} satisfies what is required", *lines]),
+            hint="loosen one of these requirements, or add a constraint",
+        )
+
+    def _python(self) -> str:
+        return ".".join(map(str, self.pip.target.version))
+
+
+def _preparer_options(options: Values) -> Values:
+    """Leave out what pip's preparer would refuse: environments are pipshim's business."""
+    made = copy.copy(options)
+    made.build_isolation = True
+    made.build_constraints = []
+    return made
+
+
+def _allow_editables(command: RequirementCommand) -> dict[str, bool]:
+    """Answer the argument that pip has from 26.2 on."""
+    parameters = inspect.signature(command.make_requirement_preparer).parameters
+    return {"allow_editables": True} if "allow_editables" in parameters else {}
+
+
+def _fresh(requirement: object) -> InstallRequirement:
+    """Copy a requirement, since pip's resolver writes into it."""
+    assert isinstance(requirement, InstallRequirement)
+    return copy.copy(requirement)
+
+
+def _asked_by(requirement: Requirement) -> str:
+    _, given = requirement.get_candidate_lookup()
+    comes_from = getattr(given, "comes_from", None)
+    return comes_from if isinstance(comes_from, str) else "the project"
+
+
+def _identifiers(req: InstallRequirement, mapping: Mapping[str, Candidate]) -> Iterator[str]:
+    """Tell the resolver's names for a root (``foo``, ``foo[bar]``)."""
+    if not req.match_markers():
+        return
+    name = canonicalize_name(req.name) if req.name else None
+    if name is None:
+        for identifier, candidate in mapping.items():
+            found = candidate.get_install_requirement()
+            if found is not None and found.link == req.link:
+                name = candidate.project_name
+                yield identifier
+    if name is None:
+        return
+    if name in mapping:
+        yield name
+    wanted = {canonicalize_name(extra) for extra in req.extras}
+    for identifier in mapping:
+        match = re.fullmatch(r"(.+)\[(.+)\]", identifier)
+        if match and match[1] == name:
+            extras = {canonicalize_name(extra) for extra in match[2].split(",")}
+            if extras <= wanted:
+                yield identifier
+
+
+def _closure(start: str, children: Mapping[str, set[str]]) -> set[str]:
+    seen = {start}
+    waiting = [start]
+    while waiting:
+        for child in children.get(waiting.pop(), ()):
+            if child not in seen:
+                seen.add(child)
+                waiting.append(child)
+    return seen
+
+
+def _named(req: InstallRequirement, directory: Path) -> tuple[NormalizedName | None, Version | None]:
+    """Read name and version off the requirement, the file name or PKG-INFO (an sdist has one)."""
+    name = canonicalize_name(req.name) if req.name else None
+    version: Version | None = None
+    info = directory / "PKG-INFO"
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if not line.strip():
+                break
+            if key == "Name" and name is None:
+                name = canonicalize_name(value.strip())
+            elif key == "Version":
+                try:
+                    version = Version(value.strip())
+                except ValueError:
+                    version = None
+    return name, version

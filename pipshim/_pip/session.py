@@ -1,0 +1,174 @@
+"""pip's session, finder and requirement constructors, for one command and one target Python.
+
+Everything that reaches an index goes through pip's own session: its cache, its credentials
+(index URLs, netrc, keyring), proxies, certificates and retries.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pip._internal.cli.req_command import parse_constraint_files
+from pip._internal.index.collector import LinkCollector
+from pip._internal.models.selection_prefs import SelectionPreferences
+from pip._internal.models.target_python import TargetPython
+from pip._internal.req.constructors import install_req_from_line, install_req_from_req_string
+from pip._internal.utils.misc import redact_auth_from_url
+from pip._internal.utils.temp_dir import TempDirectory
+from pip._vendor.packaging import markers as vendored_markers
+from pip._vendor.packaging.tags import parse_tag
+
+from pipshim._pip.index import Finder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from optparse import Values
+
+    from pip._internal.cli.req_command import RequirementCommand
+    from pip._internal.network.session import PipSession
+    from pip._internal.req.req_install import InstallRequirement
+
+    from pipshim.target import Target
+
+
+@dataclass(frozen=True)
+class Root:
+    """A requirement that a lock starts from.
+
+    Attributes:
+        origins: whose it is: ``project``, ``extra NAME`` or ``group NAME``.
+        requirement: pip's object for it; opaque outside of ``_pip``.
+
+    """
+
+    origins: frozenset[str]
+    requirement: object
+
+
+class Pip:
+    """What a command of pipshim needs of pip.
+
+    Args:
+        command: the pip command object that parsed the command line.
+        options: what it parsed (index, selection and general options of pip's).
+        target: the Python environment to resolve, download and build for.
+
+    """
+
+    def __init__(self, command: RequirementCommand, options: Values, target: Target) -> None:
+        self.command = command
+        self.options = options
+        self.target = target
+        self._finder: Finder | None = None
+
+    @property
+    def session(self) -> PipSession:
+        """The one session of this command (``pip._internal.network.session``)."""
+        return self.command.get_default_session(self.options)
+
+    @property
+    def finder(self) -> Finder:
+        """The one finder of this command, which looks for files that suit the target."""
+        if self._finder is None:
+            options = self.options
+            self._finder = cast(
+                "Finder",
+                Finder.create(
+                    link_collector=LinkCollector.create(self.session, options=options),
+                    selection_prefs=SelectionPreferences(
+                        allow_yanked=True,
+                        format_control=options.format_control,
+                        release_control=options.release_control,
+                        prefer_binary=options.prefer_binary,
+                        ignore_requires_python=getattr(options, "ignore_requires_python", None),
+                    ),
+                    target_python=_target_python(self.target),
+                    uploaded_prior_to=options.uploaded_prior_to,
+                ),
+            )
+        return self._finder
+
+    def root(self, requirement: str, *, origins: Iterable[str], comes_from: str) -> Root:
+        """Make a root of a requirement (PEP 508) that the project states."""
+        made = install_req_from_req_string(
+            requirement, comes_from=None, isolated=self.options.isolated_mode, user_supplied=True
+        )
+        made.comes_from = comes_from
+        return Root(frozenset(origins), made)
+
+    def given(self, arguments: Sequence[str]) -> tuple[list[Root], list[object]]:
+        """Read what the command line gives: specifiers, ``-r``, ``-e``, ``-c``.
+
+        Returns:
+            the roots, and the constraints among them.
+
+        """
+        requirements = self.command.get_requirements(
+            list(arguments), self.options, self.finder, self.session
+        )
+        constraints: list[object] = [one for one in requirements if one.constraint]
+        roots = [
+            Root(frozenset({"project"}), one) for one in requirements if not one.constraint
+        ]
+        return roots, constraints
+
+    def constraint_files(self, files: Sequence[str] | None = None) -> list[object]:
+        """Read pip's constraint files (``-c``, ``PIP_CONSTRAINT``), or those named."""
+        return list(
+            parse_constraint_files(
+                self.options.constraints if files is None else list(files),
+                self.finder,
+                self.options,
+                self.session,
+            )
+        )
+
+    def constraint(self, requirement: str, comes_from: str) -> object:
+        """Make a constraint of a requirement (PEP 508)."""
+        return install_req_from_line(
+            requirement,
+            comes_from=comes_from,
+            isolated=self.options.isolated_mode,
+            constraint=True,
+            user_supplied=False,
+        )
+
+    def editables(self, roots: Iterable[Root]) -> list[tuple[Path, frozenset[str]]]:
+        """Tell the folders of the editable requirements among the roots, with their extras."""
+        found = []
+        for root in roots:
+            requirement = cast("InstallRequirement", root.requirement)
+            if requirement.editable and requirement.link is not None and requirement.link.is_file:
+                found.append((Path(requirement.link.file_path), frozenset(requirement.extras)))
+        return found
+
+    def temporary_directory(self, kind: str) -> Path:
+        """Make a folder that pip removes at the end of the command."""
+        return Path(TempDirectory(kind=kind, globally_managed=True).path).resolve()
+
+    @contextmanager
+    def markers(self) -> Iterator[None]:
+        """Let pip evaluate markers for the target, not for the Python that runs pip."""
+        original = vendored_markers.default_environment
+        environment = dict(self.target.markers)
+        vendored_markers.default_environment = lambda: dict(environment)  # type: ignore[assignment,return-value]
+        try:
+            yield
+        finally:
+            vendored_markers.default_environment = original
+
+
+def redact(url: str) -> str:
+    """Mask the credentials in a URL, as pip does in what it prints."""
+    return redact_auth_from_url(url)
+
+
+def _target_python(target: Target) -> TargetPython:
+    made = TargetPython(py_version_info=target.version)
+    tags = [tag for text in target.tags for tag in parse_tag(text)]
+    made._valid_tags = tags  # noqa: SLF001 pip computes them for its own interpreter only
+    made._valid_tags_set = set(tags)  # noqa: SLF001
+    return made

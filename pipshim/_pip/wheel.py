@@ -1,0 +1,158 @@
+"""Wheels, unpacked and given scripts by pip's own installer.
+
+The same calls serve pip 26.1 to 26.3: ``install_wheel``'s parameters used here, ``Scheme`` and
+``PipScriptMaker`` are the same in all of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import os
+import threading
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import BadZipFile
+
+from pip._internal.exceptions import InstallationError
+from pip._internal.metadata import FilesystemWheel, get_wheel_distribution
+from pip._internal.models.scheme import Scheme
+from pip._internal.operations.install import wheel as _installer
+from pip._internal.utils import unpacking as _unpacking
+from pip._vendor.distlib import DistlibException
+from pip._vendor.distlib.scripts import enquote_executable as _enquote_executable
+from pip._vendor.packaging.utils import canonicalize_name
+
+from pipshim.errors import InstallError
+from pipshim.scripts import check_script_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SCHEMES = ("purelib", "platlib", "scripts", "headers", "data")
+"""The kinds of place that a wheel's files go to, and the folders of an unpacked wheel."""
+
+_SCRIPT_MAKER: Any = _installer.PipScriptMaker  # distlib is not typed
+_ENQUOTE: Any = _enquote_executable
+_reading_umask = threading.Lock()
+
+
+class Unpacked(NamedTuple):
+    """What an unpacked wheel wants besides its files.
+
+    Attributes:
+        console: entry points to run in a terminal, ``name: module:callable``.
+        gui: the same without a terminal.
+
+    """
+
+    console: dict[str, str]
+    gui: dict[str, str]
+
+
+@functools.cache
+def _umask() -> int:
+    # pip asks for the umask by setting it to 0 and back, which makes files that another thread
+    # writes meanwhile world-writable, and can leave it at 0 for good.
+    with _reading_umask:
+        mask = os.umask(0)
+        os.umask(mask)
+        return mask
+
+
+for _module in (_installer, _unpacking):
+    vars(_module)["current_umask"] = _umask
+_umask()
+
+
+def unpack(wheel: Path, name: str, into: Path) -> Unpacked:
+    """Install ``wheel`` below ``into``, one folder for each of ``SCHEMES``; compile nothing.
+
+    The scripts of entry points are there too, as pip wrote them for the Python that runs this.
+
+    Args:
+        wheel: the file; its name is not looked at.
+        name: the distribution that it must be of.
+        into: a folder; the schemes' folders are made in it as they are needed.
+
+    Raises:
+        InstallError: this is no wheel of ``name`` that can be installed.
+
+    """
+    paths = {scheme: str(into / scheme) for scheme in SCHEMES}
+    with _errors_of(wheel.name):
+        _installer.install_wheel(
+            name,
+            str(wheel),
+            Scheme(**paths),
+            req_description=name,
+            pycompile=False,
+            warn_script_location=False,
+        )
+        distribution = get_wheel_distribution(FilesystemWheel(str(wheel)), canonicalize_name(name))
+        return Unpacked(*_installer.get_entrypoints(distribution))
+
+
+def write_scripts(
+    console: Mapping[str, str], gui: Mapping[str, str], directory: Path, python: Path, *, wheel: str
+) -> list[Path]:
+    """Write the scripts of entry points into ``directory``, with pip's script maker.
+
+    Args:
+        console: ``name: module:callable``.
+        gui: the same; one that has the name of a console script replaces it.
+        directory: made if missing.
+        python: what the scripts shall run with, as it shall stand in their first line.
+        wheel: whose they are, for errors.
+
+    Raises:
+        InstallError: a name that would overwrite the interpreter or leave the folder, or an
+            entry point that names no callable.
+
+    """
+    for name in (*console, *gui):
+        check_script_name(name, wheel)
+    directory.mkdir(parents=True, exist_ok=True)
+    maker: Any = _SCRIPT_MAKER(None, str(directory))
+    maker.executable = _ENQUOTE(str(python))
+    maker.clobber = True
+    maker.variants = {""}
+    maker.set_mode = True
+    with _errors_of(wheel):
+        written = maker.make_multiple([f"{name} = {value}" for name, value in console.items()])
+        written += maker.make_multiple(
+            [f"{name} = {value}" for name, value in gui.items()], {"gui": True}
+        )
+    paths = [directory / Path(path).name for path in dict.fromkeys(written)]
+    for path in paths:
+        check_script_name(path.name, wheel)
+    return paths
+
+
+@contextmanager
+def _errors_of(wheel: str) -> Iterator[None]:
+    """Turn what pip and its libraries raise for a bad wheel into InstallError."""
+    try:
+        yield
+    except InstallationError as error:
+        # pip puts "For req: NAME." before what it has to say.
+        cause = error.__cause__ if isinstance(error.__cause__, InstallationError) else error
+        raise InstallError(f"{wheel} cannot be installed: {cause}") from error
+    except OSError as error:
+        raise InstallError(f"{wheel} cannot be unpacked: {error}") from error
+    except (
+        AssertionError,
+        BadZipFile,
+        DistlibException,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        csv.Error,
+        zlib.error,
+    ) as error:
+        raise InstallError(f"{wheel} is not a valid wheel: {error}") from error

@@ -1,0 +1,164 @@
+"""Build environments: virtual environments without pip, linked from the store.
+
+An environment here is made for one build and thrown away; only its interpreter, its packages and
+their scripts matter, so it has neither activation scripts nor pip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from pipshim.store import Tree
+    from pipshim.target import Target
+
+NEVER_INHERITED = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV"})
+"""What would let another environment leak into an isolated or matched build."""
+
+CREDENTIALS = frozenset(
+    {
+        "PIP_INDEX_URL",
+        "PIP_EXTRA_INDEX_URL",
+        "PIP_FIND_LINKS",
+        "PIP_PROXY",
+        "UV_INDEX",
+        "UV_INDEX_URL",
+        "UV_EXTRA_INDEX_URL",
+        "UV_DEFAULT_INDEX",
+        "TWINE_USERNAME",
+        "TWINE_PASSWORD",
+        "NETRC",
+    }
+)
+"""Variables that may carry an index's credentials: no build of any mode gets them."""
+
+
+@dataclass(frozen=True)
+class BuildEnvironment:
+    """Where one build runs.
+
+    Attributes:
+        target: its interpreter and paths.
+        leaks: whether PYTHONPATH and the like reach it (builds without isolation only).
+
+    """
+
+    target: Target
+    leaks: bool
+
+    def variables(
+        self, environ: Mapping[str, str], extra: Mapping[str, str], jobs: int
+    ) -> dict[str, str]:
+        """Make the whole environment of a build's process, from the user's and the settings'."""
+        dropped = CREDENTIALS | (frozenset() if self.leaks else NEVER_INHERITED)
+        made = {
+            key: value
+            for key, value in environ.items()
+            if key not in dropped
+            and not key.startswith(("PIP_BUILD_TRACKER", "_PIP_", "UV_INDEX_"))
+        }
+        made["PATH"] = os.pathsep.join(
+            [str(self.target.scripts), environ.get("PATH", os.defpath)]
+        )
+        made["VIRTUAL_ENV"] = str(self.target.prefix)
+        for name, value in {
+            "MAX_JOBS": str(jobs),
+            "CMAKE_BUILD_PARALLEL_LEVEL": str(jobs),
+            "NPY_NUM_BUILD_JOBS": str(jobs),
+            "MAKEFLAGS": f"-j{jobs}",
+        }.items():
+            made.setdefault(name, value)
+        made.update(extra)
+        return made
+
+
+class Workspace:
+    """A folder of this command's own for what is thrown away at its end. A context manager."""
+
+    def __init__(self) -> None:
+        # The real path: build tools compare it with what the compiler prints.
+        self.directory = Path(os.path.realpath(tempfile.mkdtemp(prefix="pipshim-")))
+        self._count = 0
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def fresh(self, kind: str) -> Path:
+        """Make a new, empty folder."""
+        return Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=self.directory))
+
+
+def make(
+    directory: Path, base: Target, trees: Iterable[Tree], *, behind: Iterable[Path] = ()
+) -> BuildEnvironment:
+    """Make a virtual environment in an empty folder, with these trees in it.
+
+    Args:
+        directory: becomes the environment's prefix.
+        base: the Python to make it of.
+        trees: what is installed in it.
+        behind: folders whose packages are seen too, after its own (a staging environment's).
+
+    """
+    target = layout(directory, base)
+    for folder in (target.purelib, target.scripts):
+        folder.mkdir(parents=True, exist_ok=True)
+    version = ".".join(map(str, base.version))
+    (directory / "pyvenv.cfg").write_text(
+        f"home = {base.base_python.parent}\n"
+        "include-system-site-packages = false\n"
+        f"version = {version}\n",
+        encoding="utf-8",
+    )
+    minor = f"{base.version[0]}.{base.version[1]}"
+    for name in ("python", "python3", f"python{minor}"):
+        (target.scripts / name).symlink_to(base.base_python)
+    for tree in trees:
+        tree.link(target, mode="mixed")
+    folders = [str(folder) for folder in behind]
+    if folders:
+        # addsitedir, not a bare path: editable installs there are .pth files themselves.
+        lines = [f"import site; site.addsitedir({folder!r})" for folder in folders]
+        (target.purelib / "zz_pipshim_staging.pth").write_text(
+            "\n".join([*lines, ""]), encoding="utf-8"
+        )
+    return BuildEnvironment(target, leaks=bool(folders))
+
+
+def layout(directory: Path, base: Target) -> Target:
+    """Tell the paths of a virtual environment of this Python, without asking an interpreter."""
+    if base.is_venv:
+        site = directory / base.purelib.relative_to(base.prefix)
+        scripts = directory / base.scripts.relative_to(base.prefix)
+    else:
+        minor = f"python{base.version[0]}.{base.version[1]}"
+        site = directory / "lib" / minor / "site-packages"
+        scripts = directory / "bin"
+    return replace(
+        base,
+        python=scripts / ("python.exe" if sys.platform == "win32" else "python"),
+        prefix=directory,
+        purelib=site,
+        platlib=site,
+        scripts=scripts,
+        data=directory,
+        headers=directory / "include" / "site" / f"python{base.version[0]}.{base.version[1]}",
+        is_venv=True,
+    )

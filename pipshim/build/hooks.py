@@ -1,0 +1,269 @@
+"""Running a build backend's hooks (PEP 517, PEP 660) as processes that can be seen and ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pyproject_hooks import (
+    BackendUnavailable,
+    BuildBackendHookCaller,
+    HookMissing,
+    UnsupportedOperation,
+)
+
+from pipshim.build.hints import hint_for
+from pipshim.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pipshim.build.system import BuildSystem
+
+T = TypeVar("T")
+
+_TRACER = Path(__file__).with_name("trace.py")
+_FOLLOW_SECONDS = 0.2
+_GRACE_SECONDS = 2.0
+_SHOWN_LINES = 20
+
+
+class Processes:
+    """The builds that are running, so that all of them can be ended at once."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def run(self, command: list[str], *, cwd: str, variables: Mapping[str, str], log: Path) -> int:
+        """Run a command to its end in a process group of its own.
+
+        Its output goes straight to the log file: nothing waits for a child that keeps it open.
+        """
+        with log.open("ab") as output, self._lock:
+            if self._stopped:
+                return -signal.SIGTERM
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=dict(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._running.add(process)
+        try:
+            return process.wait()
+        except BaseException:
+            _end([process])
+            raise
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+    def stop(self) -> None:
+        """End the whole process group of every build, and start no other."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        _end(running)
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while any(_alive(one) for one in processes) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for process in processes:
+        _signal(process, signal.SIGKILL)
+
+
+def _alive(process: subprocess.Popen[bytes]) -> bool:
+    process.poll()
+    try:
+        os.killpg(process.pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+@dataclass
+class Hooks:
+    """The hooks of one source tree's backend, in one environment.
+
+    Attributes:
+        package: name and version, for errors.
+        mode: the build mode's name.
+        source: the source tree.
+        system: its build system.
+        python: the environment's interpreter.
+        variables: the whole environment of the process.
+        log: the file that all output goes to.
+        processes: where running builds are known.
+        on_output: told every line of output, as it comes.
+        modules: files of the modules that the last hook imported.
+
+    """
+
+    package: str
+    mode: str
+    source: Path
+    system: BuildSystem
+    python: Path
+    variables: Mapping[str, str]
+    log: Path
+    processes: Processes
+    on_output: Callable[[str], None]
+    modules: tuple[str, ...] = ()
+    _start: int = field(default=0, init=False)
+
+    def requires(self, kind: str, config: Mapping[str, Any]) -> list[str]:
+        """Call ``get_requires_for_build_wheel`` or ``…_editable``; none, if there is no such hook."""
+
+        def call(caller: BuildBackendHookCaller) -> list[str]:
+            if kind == "editable":
+                return list(caller.get_requires_for_build_editable(config))
+            return list(caller.get_requires_for_build_wheel(config))
+
+        return self._call("build requirements", call)
+
+    def metadata(self, into: Path, config: Mapping[str, Any]) -> bytes:
+        """Call ``prepare_metadata_for_build_wheel``; build a wheel where there is no such hook."""
+
+        def call(caller: BuildBackendHookCaller) -> bytes:
+            name = caller.prepare_metadata_for_build_wheel(str(into), config)
+            return (into / name / "METADATA").read_bytes()
+
+        return self._call("metadata", call)
+
+    def wheel(self, into: Path, config: Mapping[str, Any]) -> Path:
+        """Call ``build_wheel``; answer the wheel's path."""
+        return self._call(
+            "wheel", lambda caller: into / caller.build_wheel(str(into), config)
+        )
+
+    def editable(self, into: Path, config: Mapping[str, Any]) -> Path:
+        """Call ``build_editable`` (PEP 660); answer the wheel's path."""
+        return self._call(
+            "editable", lambda caller: into / caller.build_editable(str(into), config)
+        )
+
+    def _call(self, step: str, call: Callable[[BuildBackendHookCaller], T]) -> T:
+        self._start = self.log.stat().st_size if self.log.exists() else 0
+        try:
+            caller = BuildBackendHookCaller(
+                str(self.source),
+                self.system.backend,
+                backend_path=list(self.system.backend_path) or None,
+                runner=self._run,
+                python_executable=str(self.python),
+            )
+            return call(caller)
+        except subprocess.CalledProcessError as error:
+            raise self._failed(step, _ended(error.returncode)) from error
+        except BackendUnavailable as error:
+            why = error.message or f"cannot import {self.system.backend}"
+            trace = error.traceback or ""
+            raise self._failed(step, f"the build backend is not there: {why}", trace) from error
+        except HookMissing as error:
+            raise self._failed(
+                step, f"the backend {self.system.backend} has no hook {error.hook_name}"
+            ) from error
+        except UnsupportedOperation as error:
+            raise self._failed(step, "the backend says it cannot do this") from error
+        except (ValueError, OSError) as error:
+            raise self._failed(step, str(error)) from error
+
+    def _run(
+        self, cmd: Any, cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
+    ) -> None:
+        notes = self.log.with_suffix(".modules")
+        command = [str(part) for part in cmd]
+        traced = [command[0], str(_TRACER), str(notes), *command[1:]]
+        variables = {**self.variables, **(extra_environ or {})}
+        with self._followed():
+            status = self.processes.run(
+                traced, cwd=cwd or str(self.source), variables=variables, log=self.log
+            )
+        try:
+            self.modules = tuple(json.loads(notes.read_text(encoding="utf-8")))
+            notes.unlink()
+        except (OSError, ValueError):
+            self.modules = ()
+        if status:
+            raise subprocess.CalledProcessError(status, command)
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        """Report lines of the log as they are written."""
+        done = threading.Event()
+        follower = threading.Thread(target=self._follow, args=(done,), daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            done.set()
+            follower.join()
+
+    def _follow(self, done: threading.Event) -> None:
+        rest = b""
+        position = self._start
+        while True:
+            ended = done.wait(_FOLLOW_SECONDS)
+            try:
+                with self.log.open("rb") as file:
+                    file.seek(position)
+                    piece = file.read()
+            except OSError:
+                piece = b""
+            position += len(piece)
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                self.on_output(line.decode("utf-8", "replace").rstrip("\r"))
+            if ended:
+                if rest:
+                    self.on_output(rest.decode("utf-8", "replace"))
+                self._start = position
+                return
+
+    def _failed(self, step: str, why: str, more: str = "") -> BuildError:
+        text = more
+        if self.log.exists():
+            text += self.log.read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in text.splitlines() if line.strip()]
+        return BuildError(
+            f"{self.package}: {why}",
+            package=self.package,
+            mode=self.mode,
+            step=step,
+            output=tuple(lines[-_SHOWN_LINES:]),
+            log=self.log if self.log.exists() else None,
+            hint=hint_for(f"{text}\n{why}", mode=self.mode, package=self.package.split(" ")[0]),
+        )
+
+
+def _ended(status: int) -> str:
+    if status < 0:
+        try:
+            return f"the build was ended by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"the build was ended by signal {-status}"
+    return f"the backend failed (exit status {status})"

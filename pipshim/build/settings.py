@@ -1,0 +1,113 @@
+"""The build settings in force: the command line, variables, pyproject.toml and pip.conf as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipshim.build.mode import IsolationLayer, ModeChoice, choose
+from pipshim.configuration import Configuration, ExtraBuildRequirement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.cli.options import BuildOptions
+    from pipshim.configuration import StaticMetadata
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to build, for every package.
+
+    Attributes:
+        layers: what says something about isolation, the strongest first.
+        match_runtime: which distributions a build gets in the version that the lock has.
+        extra: requirements of a package's build beyond those it declares.
+        variables: environment variables of a package's build.
+        config_settings: for every backend (PEP 517).
+        config_settings_package: for one package's backend; they add to the general ones.
+        build_constraints: of isolated and matched builds, as text.
+        static: metadata written by hand.
+
+    """
+
+    layers: tuple[IsolationLayer, ...] = ()
+    match_runtime: Literal["auto"] | frozenset[NormalizedName] = "auto"
+    extra: Mapping[NormalizedName, tuple[ExtraBuildRequirement, ...]] = field(default_factory=dict)
+    variables: Mapping[NormalizedName, Mapping[str, str]] = field(default_factory=dict)
+    config_settings: Mapping[str, str | list[str]] = field(default_factory=dict)
+    config_settings_package: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
+        default_factory=dict
+    )
+    build_constraints: tuple[str, ...] = ()
+    static: tuple[StaticMetadata, ...] = ()
+
+    def choice(self, name: NormalizedName) -> ModeChoice:
+        """Choose a package's mode; whether an isolated build is matched shows later."""
+        return choose(name, self.layers)
+
+    def config_for(self, name: NormalizedName) -> dict[str, str | list[str]]:
+        """Merge the config settings for one package, its own last."""
+        return {**self.config_settings, **self.config_settings_package.get(name, {})}
+
+    def variables_for(self, name: NormalizedName) -> dict[str, str]:
+        """Tell the environment variables of one package's build."""
+        return dict(self.variables.get(name, {}))
+
+    def as_data(self) -> dict[str, Any]:
+        """Say all that could change a lock, as plain data in a fixed order."""
+        return {
+            "isolation": [
+                [layer.no_build_isolation, sorted(layer.packages)]
+                for layer in self.layers
+                if layer.no_build_isolation is not None or layer.packages
+            ],
+            "match-runtime": (
+                self.match_runtime
+                if isinstance(self.match_runtime, str)
+                else sorted(self.match_runtime)
+            ),
+            "extra": {
+                name: sorted([str(one.requirement), one.match_runtime] for one in extras)
+                for name, extras in sorted(self.extra.items())
+            },
+            "variables": {name: dict(sorted(v.items())) for name, v in sorted(self.variables.items())},
+            "config": dict(sorted(self.config_settings.items())),
+            "config-package": {
+                name: dict(sorted(v.items()))
+                for name, v in sorted(self.config_settings_package.items())
+            },
+            "constraints": sorted(self.build_constraints),
+            "static": sorted(repr(one) for one in self.static),
+        }
+
+
+def combine(options: BuildOptions, configuration: Configuration) -> Settings:
+    """Put what was asked around what pyproject.toml says, by the design's precedence."""
+    project = IsolationLayer(
+        "pyproject.toml",
+        configuration.no_build_isolation,
+        configuration.no_build_isolation_package,
+    )
+    extra = {name: list(found) for name, found in configuration.extra_build_dependencies.items()}
+    for name, requirements in options.extra_build_dependencies.items():
+        extra.setdefault(name, []).extend(
+            ExtraBuildRequirement(requirement, match_runtime=False) for requirement in requirements
+        )
+    packages = {**configuration.config_settings_package}
+    for name, settings in options.config_settings_package.items():
+        packages[name] = {**packages.get(name, {}), **settings}
+    return Settings(
+        layers=(*options.layers_above, project, *options.layers_below),
+        match_runtime=configuration.match_runtime,
+        extra={name: tuple(found) for name, found in extra.items()},
+        variables=configuration.extra_build_variables,
+        config_settings=options.config_settings,
+        config_settings_package=packages,
+        build_constraints=tuple(
+            str(one) for one in configuration.build_constraint_dependencies
+        ),
+        static=configuration.dependency_metadata,
+    )

@@ -1,0 +1,415 @@
+"""Doing one build: its environment made, the backend's hooks called, the wheel and its record kept.
+
+What goes into the environment is decided elsewhere (``pipshim.resolve`` when locking,
+``pipshim.sync`` when syncing); here it is a value, a `Job`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from pipshim import installed
+from pipshim.build.environment import BuildEnvironment, Workspace, make
+from pipshim.build.hooks import Hooks, Processes
+from pipshim.build.mode import Mode
+from pipshim.build.record import Record, Used, difference
+from pipshim.errors import BuildError
+from pipshim.parallel import each
+from pipshim.progress import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.build.settings import Settings
+    from pipshim.build.system import BuildSystem
+    from pipshim.progress.events import Observer, What
+    from pipshim.store import Store, Tree
+    from pipshim.target import Target
+
+_FETCHES_AT_ONCE = 8
+_LOGS_KEPT = 200
+
+
+@dataclass(frozen=True)
+class Component:
+    """A distribution of a build's environment.
+
+    Attributes:
+        name: its name.
+        version: its version.
+        identity: tells its content, without having it yet (see `pipshim.build.record.Used`).
+        tree: fetches or builds it, once.
+
+    """
+
+    name: NormalizedName
+    version: str
+    identity: str
+    tree: Callable[[], Tree] = field(compare=False)
+
+    @property
+    def used(self) -> Used:
+        """Say it as a record does."""
+        return Used(self.version, self.identity)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A build to be done.
+
+    Attributes:
+        name: the distribution.
+        version: its version; ``?`` where only a build can tell.
+        sha256: of the sdist; None for a folder or checkout: nothing that is built of it is kept.
+        mode: the build mode.
+        chosen_by: who chose the mode.
+        open: fetches and unpacks the source, once; answers its folder and its build system.
+        requirements: its build requirements, declared and extra.
+        components: what its environment has.
+        behind: folders whose packages are visible after those (no-isolation builds of sync).
+        environment: where to build, if not in an environment of its own.
+
+    """
+
+    name: NormalizedName
+    version: str
+    sha256: str | None
+    mode: Mode
+    chosen_by: str
+    open: Callable[[], tuple[Path, BuildSystem]] = field(compare=False)
+    requirements: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
+    behind: tuple[Path, ...] = ()
+    environment: BuildEnvironment | None = None
+
+    @property
+    def available(self) -> dict[str, Used]:
+        """What its environment has, as records say it."""
+        return {component.name: component.used for component in self.components}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A wheel that a build made, or that an earlier one left.
+
+    Attributes:
+        tree: the unpacked wheel.
+        record: what it was built from and against.
+        cached: whether an earlier build made it.
+        seconds: how long its build took, now.
+
+    """
+
+    tree: Tree
+    record: Record
+    cached: bool
+    seconds: float
+
+
+class Workshop:
+    """Where the builds of one command are done.
+
+    Args:
+        target: the Python that is built for.
+        store: where built wheels go.
+        cache: pipshim's cache folder, for records and logs.
+        settings: variables and config settings.
+        observer: told of every build.
+        workspace: for what is thrown away.
+        jobs: how many builds run at once.
+        environ: the user's environment variables.
+
+    """
+
+    def __init__(  # noqa: PLR0913 the parts of a workshop
+        self,
+        *,
+        target: Target,
+        store: Store,
+        cache: Path,
+        settings: Settings,
+        observer: Observer,
+        workspace: Workspace,
+        jobs: int,
+        environ: Mapping[str, str],
+    ) -> None:
+        self.target = target
+        self.store = store
+        self.settings = settings
+        self.observer = observer
+        self.workspace = workspace
+        self.jobs = jobs
+        self.processes = Processes()
+        self._environ = dict(environ)
+        self._records = cache / "builds-v1"
+        self._logs = cache / "logs"
+
+    def requires(self, job: Job, kinds: tuple[str, ...] = ("wheel",)) -> list[str]:
+        """Ask the backend what else it needs (``get_requires_for_build_…``)."""
+        with self._building(job, "metadata") as (hooks, config):
+            self._phase(job, "requirements")
+            found: list[str] = []
+            for kind in kinds:
+                found.extend(one for one in hooks.requires(kind, config) if one not in found)
+            return found
+
+    def metadata(self, job: Job) -> tuple[bytes, dict[str, Used]]:
+        """Ask the backend for METADATA; answer also what it used to tell it."""
+        with self._building(job, "metadata") as (hooks, config):
+            self._phase(job, "metadata")
+            text = hooks.metadata(self.workspace.fresh("metadata"), config)
+            return text, self._against(job, hooks)
+
+    def editable(self, job: Job) -> Path:
+        """Build an editable wheel (PEP 660), which is kept nowhere."""
+        with self._building(job, "editable") as (hooks, config):
+            self._phase(job, "wheel")
+            return hooks.editable(self.workspace.fresh("wheel"), config)
+
+    def wheel(self, job: Job) -> Built:
+        """Build a wheel, unless an earlier one's record still holds."""
+        if job.sha256 is None:
+            return self._build(job)
+        folder = self._records / job.sha256[:2] / job.sha256
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            earlier = self._earlier(job, folder)
+            if earlier is not None:
+                self.observer(
+                    events.BuildCached(
+                        job.name, job.version, str(job.mode), job.chosen_by, _why(earlier.record)
+                    )
+                )
+                return earlier
+            built = self._build(job)
+            _write_json(
+                folder / f"{built.record.key()}.json",
+                {"record": built.record.to_json(), "wheel": built.tree.sha256},
+            )
+            return built
+
+    def find(self, job: Job) -> Built | None:
+        """Tell the earlier wheel that would be reused, if there is one."""
+        if job.sha256 is None:
+            return None
+        return self._earlier(job, self._records / job.sha256[:2] / job.sha256)
+
+    def _earlier(self, job: Job, folder: Path) -> Built | None:
+        now = self.record(job, {})
+        available = job.available
+        for path in sorted(folder.glob("*.json")):
+            try:
+                data = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            record = Record.from_json(data.get("record"))
+            if record is None:
+                continue
+            whole = job.mode is not Mode.NO_ISOLATION
+            if difference(record, now, available, whole=whole) is None:
+                tree = self.store.tree(str(data.get("wheel")))
+                if tree is not None:
+                    return Built(tree, record, cached=True, seconds=0.0)
+        return None
+
+    def _build(self, job: Job) -> Built:
+        start = time.monotonic()
+        with self._building(job, "wheel") as (hooks, config):
+            self._phase(job, "wheel")
+            wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
+            if not wheel.is_file():
+                raise BuildError(
+                    f"{hooks.package}: the backend named a wheel that is not there: {wheel.name}",
+                    package=hooks.package,
+                    mode=str(job.mode),
+                    step="wheel",
+                    log=hooks.log,
+                )
+            tree = self.store.add_file(wheel, job.name)
+            record = self.record(job, self._against(job, hooks))
+        return Built(tree, record, cached=False, seconds=time.monotonic() - start)
+
+    @contextmanager
+    def _building(self, job: Job, what: What) -> Iterator[tuple[Hooks, dict[str, Any]]]:
+        """Announce a build, make its environment, and report how it ended."""
+        log = self._log(job, what)
+        mode = str(job.mode)
+        self.observer(
+            events.BuildStarted(job.name, job.version, mode, job.chosen_by, what, log)
+        )
+        start = time.monotonic()
+        try:
+            self._phase(job, "fetch")
+            source, system = job.open()
+            self._phase(job, "environment")
+            environment = job.environment or self._environment(job)
+            yield (
+                Hooks(
+                    package=f"{job.name} {job.version}",
+                    mode=mode,
+                    source=source,
+                    system=system,
+                    python=environment.target.python,
+                    variables=environment.variables(
+                        self._environ,
+                        self.settings.variables_for(job.name),
+                        max(1, (os.cpu_count() or 1) // self.jobs),
+                    ),
+                    log=log,
+                    processes=self.processes,
+                    on_output=lambda line: self.observer(events.BuildOutput(job.name, line)),
+                ),
+                self.settings.config_for(job.name),
+            )
+        except BaseException as error:
+            step = error.step if isinstance(error, BuildError) else what
+            self.observer(events.BuildFailed(job.name, job.version, mode, step))
+            raise
+        self.observer(
+            events.BuildFinished(
+                job.name, job.version, mode, job.chosen_by, what, time.monotonic() - start
+            )
+        )
+
+    def _environment(self, job: Job) -> BuildEnvironment:
+        trees = each(
+            lambda component: component.tree(),
+            job.components,
+            at_once=_FETCHES_AT_ONCE,
+            interrupted=self.processes.stop,
+        )
+        environment = make(
+            self.workspace.fresh("environment"), self.target, trees, behind=job.behind
+        )
+        if job.mode is Mode.NO_ISOLATION:
+            return replace(environment, leaks=True)
+        return environment
+
+    def record(self, job: Job, against: Mapping[str, Used]) -> Record:
+        """Say what a wheel of this job is built from, and against what."""
+        target = self.target
+        return Record(
+            name=job.name,
+            version=job.version,
+            source=job.sha256 or "",
+            mode=str(job.mode),
+            python=f"{target.implementation} {target.version[0]}.{target.version[1]}",
+            platform=f"{target.markers['sys_platform']} {target.markers['platform_machine']}",
+            requirements=tuple(sorted(job.requirements)),
+            constraints=(
+                tuple(sorted(self.settings.build_constraints))
+                if job.mode is not Mode.NO_ISOLATION
+                else ()
+            ),
+            config_settings=self.settings.config_for(job.name),
+            variables=self.settings.variables_for(job.name),
+            against=dict(sorted(against.items())),
+        )
+
+    def _against(self, job: Job, hooks: Hooks) -> dict[str, Used]:
+        """Tell which distributions a build used (see `pipshim.build.record`)."""
+        available = job.available
+        if job.mode is not Mode.NO_ISOLATION:
+            return available
+        required = {_name(text) for text in job.requirements}
+        used = {name: found for name, found in available.items() if name in required}
+        owners: dict[str, Component] = {}
+        for component in job.components:
+            for path in component.tree().module_files:
+                owners[path] = component
+        for file in hooks.modules:
+            path = _inside_site(file)
+            owner = owners.get(path) if path is not None else None
+            if owner is not None:
+                used[owner.name] = owner.used
+        for folder in job.behind:
+            used.update(_imported_from(folder, hooks.modules, available))
+        return used
+
+    def _phase(self, job: Job, phase: events.Phase) -> None:
+        self.observer(events.BuildPhase(job.name, job.version, phase))
+
+    def _log(self, job: Job, what: What) -> Path:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        stem = re.sub(r"[^\w.+-]", "_", f"{job.name}-{job.version}-{what}-{stamp}-{os.getpid()}")
+        path = self._logs / f"{stem}.log"
+        count = 1
+        while True:
+            try:
+                path.touch(exist_ok=False)
+            except FileExistsError:
+                count += 1
+                path = self._logs / f"{stem}-{count}.log"
+            else:
+                return path
+
+    def forget_old_logs(self) -> None:
+        """Keep the newest logs only."""
+        try:
+            logs = sorted(self._logs.iterdir(), key=lambda path: path.stat().st_mtime)
+            for path in logs[:-_LOGS_KEPT]:
+                path.unlink()
+        except OSError:
+            return
+
+
+def _why(record: Record) -> str:
+    shown = [f"{name} {used.version}" for name, used in record.against.items()]
+    if not shown:
+        return "built earlier"
+    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""  # noqa: PLR2004 fits a line
+    return f"built earlier against the same {', '.join(shown[:3])}{more}"
+
+
+def _name(requirement: str) -> str:
+    try:
+        return canonicalize_name(Requirement(requirement).name)
+    except InvalidRequirement:
+        return requirement
+
+
+_SITE = re.compile(r"/site-packages/(.+)$")
+
+
+def _inside_site(file: str) -> str | None:
+    match = _SITE.search(file.replace(os.sep, "/"))
+    return match[1] if match else None
+
+
+def _imported_from(
+    folder: Path, files: tuple[str, ...], available: Mapping[str, Used]
+) -> dict[str, Used]:
+    """Tell the distributions behind a staging environment that a build imported from."""
+    prefix = f"{folder}{os.sep}"
+    wanted = {file for file in files if file.startswith(prefix)}
+    if not wanted:
+        return {}
+    found: dict[str, Used] = {}
+    for name, one in installed.scan([folder]).items():
+        if name in available:
+            continue
+        if any(str(path) in wanted for path in installed.files_of(one)):
+            found[name] = Used(str(one.version), "installed")
+    return found
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(data, sort_keys=True), encoding="utf-8")
+    temporary.replace(path)
+
+

@@ -1,0 +1,109 @@
+"""``pipshim lock``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from pipshim.context import Context, opened
+from pipshim.errors import LockError
+from pipshim.lockfile import write
+from pipshim.locking import make, write_file
+from pipshim.progress.summary import Change, summarize_lock
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    from pipshim.cli.options import LockRequest
+    from pipshim.lockfile import Lock
+
+
+def main(request: LockRequest) -> int:
+    """Lock; 1 if ``--check`` finds the lock out of date.
+
+    Raises:
+        PipshimError: it cannot be locked; the lock that is there is as before.
+
+    """
+    start = time.monotonic()
+    with opened(request) as context:
+        if request.lock.check:
+            return _check(context)
+        old = _usable(context)
+        lock = make(context, old=old)
+        text = write(lock, context.lock_path.parent)
+        if request.lock.output == "-":
+            sys.stdout.write(text)
+            return 0
+        changed = not context.lock_path.exists() or text != context.lock_path.read_text("utf-8")
+        if changed and not request.lock.dry_run:
+            write_file(context.lock_path, text)
+    if request.common.verbosity >= 0:
+        sys.stderr.write(
+            summarize_lock(
+                changes(old, lock),
+                packages=len(lock.packages),
+                written=changed,
+                dry_run=request.lock.dry_run,
+                path=context.lock_path.name,
+                seconds=time.monotonic() - start,
+            )
+        )
+    return 0
+
+
+def _usable(context: Context) -> Lock | None:
+    """Read the lock that is there; one that is damaged has no pins to keep when all are upgraded."""
+    try:
+        return context.old_lock
+    except LockError:
+        if context.request.lock.upgrade:
+            return None
+        raise
+
+
+def _check(context: Context) -> int:
+    why = out_of_date(context, context.old_lock)
+    if why is None:
+        context.say(f"{context.lock_path.name} is up to date")
+        return 0
+    context.say(f"{context.lock_path.name} is out of date: {why}", "error")
+    return 1
+
+
+def out_of_date(context: Context, lock: Lock | None) -> str | None:
+    """Say why a lock does not serve the inputs; None if it does."""
+    if lock is None:
+        return "there is none"
+    if not lock.inputs:
+        return "it was not made by pipshim"
+    if lock.inputs != context.inputs:
+        return "what it was made from has changed"
+    if lock.environment is not None and not lock.environment.evaluate(dict(context.target.markers)):
+        return f"it is for another Python or platform ({lock.environment})"
+    return None
+
+
+def changes(old: Lock | None, new: Lock) -> list[Change]:
+    """Compare the pins of two locks."""
+    before: dict[NormalizedName, Version] = old.versions if old is not None else {}
+    after = new.versions
+    found = []
+    for name in sorted({*before, *after}):
+        was, now = before.get(name), after.get(name)
+        if was == now:
+            continue
+        kind = "+" if was is None else "-" if now is None else "~"
+        found.append(
+            Change(
+                kind,  # type: ignore[arg-type]
+                name,
+                str(was) if was is not None else None,
+                str(now) if now is not None else None,
+                None,
+                None,
+            )
+        )
+    return found

@@ -1,0 +1,127 @@
+"""The digest of what a lock is made from: it tells a lock that is out of date. Pure but for reading
+the files that the inputs name.
+
+Index URLs are not in it: the same project is locked through mirrors, and a URL may have credentials.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from packaging.requirements import Requirement
+
+    from pipshim.build.settings import Settings
+    from pipshim.cli.options import LockOptions
+    from pipshim.project import Project
+
+_DYNAMIC_FILES = ("setup.py", "setup.cfg", "pyproject.toml")
+_SELECTION = ("format_control", "release_control", "prefer_binary", "uploaded_prior_to")
+
+
+def digest(
+    project: Project | None,
+    settings: Settings,
+    given: LockOptions,
+    build_constraints: Iterable[str],
+    selection: Mapping[str, Any],
+) -> str:
+    """Digest the inputs.
+
+    Args:
+        project: what is locked, unless requirements are given.
+        settings: the build settings.
+        given: the requirements and constraints of the command line.
+        build_constraints: files.
+        selection: pip's package selection options, as plain data.
+
+    Returns:
+        ``sha256:`` and a hex digest.
+
+    """
+    data: dict[str, Any] = {
+        "build": settings.as_data(),
+        "build-constraint-files": [_content(path) for path in build_constraints],
+        "constraint-files": [_content(path) for path in given.constraints],
+        "selection": {key: selection[key] for key in sorted(selection)},
+    }
+    if given.given:
+        data["given"] = requirements_given(given)
+        data["files"] = [_content(path) for path in given.requirement_files]
+        data["editables"] = [_folder(Path(path)) for path in given.editables]
+    elif project is not None:
+        configuration = project.configuration
+        data["project"] = {
+            "name": project.name,
+            "requires-python": str(project.requires_python or ""),
+            "dependencies": _texts(project.dependencies),
+            "extras": {
+                name: _texts(found) for name, found in sorted(project.optional_dependencies.items())
+            },
+            "groups": {
+                name: _texts(found) for name, found in sorted(project.dependency_groups.items())
+            },
+            "default-groups": list(project.default_groups),
+            "constraints": _texts(configuration.constraint_dependencies),
+            "overrides": _texts(configuration.override_dependencies),
+            "package": configuration.package,
+            "build-system": project.has_build_system,
+        }
+        if {"dependencies", "optional-dependencies"} & project.dynamic:
+            data["dynamic"] = _folder(project.directory)
+    text = json.dumps(data, sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def requirements_given(given: LockOptions) -> list[str]:
+    """Say requirements as they were typed; the lock keeps them, to know what it was made for."""
+    return [
+        *given.requirements,
+        *(f"-r {path}" for path in given.requirement_files),
+        *(f"-e {path}" for path in given.editables),
+        *(f"--requirements-from-script {path}" for path in given.scripts),
+        *(f"--group {path}:{group}" for path, group in given.groups),
+    ]
+
+
+def selection_options(options: object) -> dict[str, Any]:
+    """Say those of pip's options that choose among files, as plain data."""
+    return {name: _plain(getattr(options, name, None)) for name in _SELECTION}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    slots = [
+        name
+        for kind in type(value).__mro__
+        for name in getattr(kind, "__slots__", ())
+        if not name.startswith("_")
+    ]
+    if slots:
+        return {name: _plain(getattr(value, name, None)) for name in slots}
+    if hasattr(value, "__dict__"):
+        return {
+            name: _plain(one) for name, one in sorted(vars(value).items()) if name[0] != "_"
+        }
+    return value if isinstance(value, (bool, int, str, type(None))) else str(value)
+
+
+def _texts(requirements: Iterable[Requirement]) -> list[str]:
+    return sorted(str(one) for one in requirements)
+
+
+def _content(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return path  # a URL, or pip will say what is wrong with it
+
+
+def _folder(directory: Path) -> list[str]:
+    return [_content(str(directory / name)) for name in _DYNAMIC_FILES]

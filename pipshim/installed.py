@@ -1,0 +1,408 @@
+"""What an environment has installed, and taking a distribution out of it again."""
+
+# Paths are strings here: one wheel may have ten thousand files.
+# ruff: noqa: PTH102, PTH103, PTH105, PTH106, PTH108, PTH118, PTH119, PTH120, PTH123, PTH208
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from pipshim import distinfo
+from pipshim.distinfo import DIRECT_URL, INSTALLER, METADATA, RECORD, REQUESTED, SUFFIX
+from pipshim.errors import InstallError
+from pipshim.linking import is_within
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+
+BACKUP = ".pipshim-backup-"
+"""How the folders begin that hold what has been removed from an environment, in its prefix."""
+
+_LEGACY = (".egg-info", ".egg-link", ".egg")
+_LEGACY_PYTHON = re.compile(r"-py\d+(\.\d+)?(-.*)?$")
+_COMPILED = re.compile(r"[^.]+(\.opt-[^.]+)?\.pyc")
+_KEPT_FOLDERS = ("bin", "Scripts", "include", "lib", "lib64", "share")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A distribution of an environment.
+
+    Attributes:
+        name: as its ``.dist-info`` folder has it, normalized.
+        version: as that folder has it.
+        dist_info: the folder, or what setuptools left in its place.
+        installer: INSTALLER's first line; empty without it.
+        requested: whether the user asked for it by name.
+        direct_url: the contents of ``direct_url.json``, or None (PEP 610).
+        removable: whether it was installed in a way that says what its files are; what
+            setuptools installed by itself (``.egg-info``, ``.egg-link``, ``.egg``) was not.
+        damaged: what is wrong with it, or None: ``no METADATA``, ``no RECORD``.
+        duplicates: other ``.dist-info`` folders of the same distribution in the same place.
+
+    """
+
+    name: NormalizedName
+    version: str
+    dist_info: Path
+    installer: str = ""
+    requested: bool = False
+    direct_url: dict[str, Any] | None = field(default=None, hash=False)
+    removable: bool = True
+    damaged: str | None = None
+    duplicates: tuple[Path, ...] = ()
+
+    @property
+    def editable(self) -> bool:
+        """Whether it is a link to a project's folder (PEP 660, or ``setup.py develop``)."""
+        if self.dist_info.suffix == ".egg-link":
+            return True
+        info = (self.direct_url or {}).get("dir_info")
+        return isinstance(info, dict) and info.get("editable") is True
+
+    @property
+    def display_name(self) -> str:
+        """The name as METADATA has it; reads that file."""
+        try:
+            text = (self.dist_info / METADATA).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return self.name
+        return distinfo.read_headers(text).get("name", self.name)
+
+
+def scan(site_dirs: Iterable[Path]) -> dict[NormalizedName, Installed]:
+    """Find the distributions in these folders; those of an earlier folder hide later ones'.
+
+    Folders that do not exist have none. What pip renames when it is interrupted (``~name``) is no
+    distribution, as it is none to pip.
+    """
+    found: dict[NormalizedName, Installed] = {}
+    seen: set[str] = set()
+    for directory in site_dirs:
+        real = os.path.realpath(directory)
+        if real in seen:
+            continue
+        seen.add(real)
+        here: dict[NormalizedName, Installed] = {}
+        for installed in _scan_one(str(directory)):
+            other = here.get(installed.name)
+            here[installed.name] = installed if other is None else _choose(other, installed)
+        for name, installed in here.items():
+            found.setdefault(name, installed)
+    return found
+
+
+def _scan_one(directory: str) -> Iterator[Installed]:
+    try:
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        if name.startswith("~"):
+            continue
+        path = f"{directory}/{name}"
+        if name.endswith(SUFFIX):
+            installed = _read(path, name.removesuffix(SUFFIX))
+            if installed is not None:
+                yield installed
+        elif name.endswith(_LEGACY):
+            yield _legacy(path, name)
+
+
+def _read(path: str, stem: str) -> Installed | None:
+    name, dash, version = stem.rpartition("-")
+    try:
+        with os.scandir(path) as entries:
+            files = {entry.name for entry in entries}
+    except NotADirectoryError:
+        return None
+    if not dash or not name:
+        headers = _headers(path) if METADATA in files else {}
+        name, version = headers.get("name", ""), headers.get("version", "")
+        if not name:
+            return None
+    missing = [file for file in (METADATA, RECORD) if file not in files]
+    installer = _text(f"{path}/{INSTALLER}").strip() if INSTALLER in files else ""
+    return Installed(
+        name=canonicalize_name(name),
+        version=version,
+        dist_info=Path(path),
+        installer=installer.partition("\n")[0].strip(),
+        requested=REQUESTED in files,
+        direct_url=_direct_url(f"{path}/{DIRECT_URL}") if DIRECT_URL in files else None,
+        damaged=f"no {' and no '.join(missing)}" if missing else None,
+    )
+
+
+def _choose(one: Installed, other: Installed) -> Installed:
+    """Choose the distribution that counts where one name is there twice: the whole one."""
+    first, second = (one, other) if _rank(one) <= _rank(other) else (other, one)
+    more = (second.dist_info, *second.duplicates) if second.removable else ()
+    return replace(first, duplicates=(*first.duplicates, *more))
+
+
+def _rank(installed: Installed) -> tuple[bool, bool]:
+    return (not installed.removable, installed.damaged is not None)
+
+
+def _legacy(path: str, name: str) -> Installed:
+    stem = _LEGACY_PYTHON.sub("", name[: name.rindex(".")])
+    stem, dash, version = stem.partition("-")
+    if not dash:
+        for headers in (f"{path}/PKG-INFO", path):
+            found = distinfo.read_headers(_text(headers))
+            if "version" in found:
+                version = found["version"]
+                break
+    return Installed(canonicalize_name(stem), version, Path(path), removable=False)
+
+
+def _headers(path: str) -> dict[str, str]:
+    return distinfo.read_headers(_text(f"{path}/{METADATA}"))
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _direct_url(path: str) -> dict[str, Any] | None:
+    try:
+        data = json.loads(_text(path))
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def files_of(installed: Installed, prefix: Path) -> list[Path]:
+    """List the files of a distribution that are there: RECORD's, and what Python compiled.
+
+    The rule is ``pip._internal.req.req_uninstall.uninstallation_paths``'s; compiled files count
+    for every interpreter, not only for pip's. Without RECORD it is those of ``.dist-info``.
+    A path is absolute, and real but for its last part.
+
+    Raises:
+        InstallError: RECORD cannot be read or names a path outside ``prefix``, or the
+            distribution is not ``removable``.
+
+    """
+    return [Path(path) for path in _files(installed, prefix)]
+
+
+def _files(installed: Installed, prefix: Path) -> dict[str, None]:
+    if not installed.removable:
+        raise InstallError(
+            f"{installed.name} {installed.version} was installed without a list of its files: "
+            f"{installed.dist_info}",
+            hint=f"remove it by hand, or with: pip uninstall {installed.name}",
+        )
+    paths = _Paths(installed, os.path.realpath(prefix))
+    for info in (installed.dist_info, *installed.duplicates):
+        paths.add_folder(str(info))
+        if (info / RECORD).is_file():
+            paths.add_record(info)
+    return paths.found
+
+
+class _Paths:
+    """Collects the files of one distribution."""
+
+    def __init__(self, installed: Installed, prefix: str) -> None:
+        self.found: dict[str, None] = {}
+        self._installed = installed
+        self._prefix = prefix
+        self._real: dict[str, str] = {}
+        self._listed: dict[str, list[str]] = {}
+
+    def add_folder(self, folder: str) -> None:
+        for directory, _, names in os.walk(folder):
+            for name in names:
+                self._add(directory, name)
+
+    def add_record(self, info: Path) -> None:
+        site = str(info.parent)
+        try:
+            text = (info / RECORD).read_text(encoding="utf-8")
+            rows = distinfo.parse_record(text)
+        except (OSError, ValueError) as error:
+            raise InstallError(f"{info / RECORD} cannot be read: {error}") from error
+        for row in rows:
+            directory, name = os.path.split(os.path.join(site, row.path))
+            if name:
+                self._add(directory, name)
+                if name.endswith(".py"):
+                    self._add_compiled(directory, name[:-3])
+
+    def _add(self, directory: str, name: str) -> None:
+        real = self._real.get(directory)
+        if real is None:
+            real = self._real[directory] = os.path.realpath(directory)
+        path = f"{real}/{name}"
+        if name in {".", ".."} or not is_within(real, self._prefix):
+            raise InstallError(
+                f"{self._installed.name} {self._installed.version} says that it owns "
+                f"{os.path.normpath(path)}, which is outside the environment",
+                hint=f"if that is wrong, remove the line from {self._installed.dist_info / RECORD}",
+            )
+        if path not in self.found and os.path.lexists(path):
+            self.found[path] = None
+
+    def _add_compiled(self, directory: str, stem: str) -> None:
+        for suffix in (".pyc", ".pyo"):
+            self._add(directory, stem + suffix)
+        cache = f"{directory}/__pycache__"
+        listed = self._listed.get(cache)
+        if listed is None:
+            try:
+                listed = os.listdir(cache)
+            except OSError:
+                listed = []
+            self._listed[cache] = listed
+        start = len(stem) + 1
+        for name in listed:
+            if name.startswith(stem + ".") and _COMPILED.fullmatch(name[start:]):
+                self._add(cache, name)
+
+
+def owner_of(path: str, site_dirs: Iterable[Path]) -> str | None:
+    """Name the distribution (``name version``) whose RECORD has this path, or return None."""
+    wanted = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
+    name = f"{os.path.basename(path)}"
+    for installed in scan(site_dirs).values():
+        site = str(installed.dist_info.parent)
+        with contextlib.suppress(ValueError):
+            for row in distinfo.parse_record(_text(str(installed.dist_info / RECORD))):
+                if not row.path.endswith(name):
+                    continue
+                directory, base = os.path.split(os.path.join(site, row.path))
+                if f"{os.path.realpath(directory)}/{base}" == wanted:
+                    return f"{installed.name} {installed.version}"
+    return None
+
+
+def remove(installed: Installed, prefix: Path, *, keep: Container[str] = frozenset()) -> Removed:
+    """Take a distribution out of an environment, so that it can be put back.
+
+    Its files are moved into a folder in ``prefix`` that begins with ``BACKUP`` and has them
+    under their paths relative to ``prefix``.
+
+    Args:
+        installed: what `scan` found.
+        prefix: the environment's folder: nothing outside it is touched.
+        keep: absolute, real paths that stay, because another distribution has them as well.
+
+    Raises:
+        InstallError: a file may not be moved, or cannot; all are as before.
+
+    """
+    paths = [path for path in _files(installed, prefix) if path not in keep]
+    removed = Removed(os.path.realpath(prefix), os.path.realpath(installed.dist_info.parent))
+    try:
+        removed.take(paths)
+    except OSError as error:
+        removed.rollback()
+        raise InstallError(
+            f"{installed.name} {installed.version} cannot be removed: "
+            f"{error.filename or prefix}: {error.strerror}"
+        ) from error
+    except BaseException:
+        removed.rollback()
+        raise
+    return removed
+
+
+class Removed:
+    """A distribution that has been moved aside: exactly one of the two methods ends that.
+
+    Attributes:
+        backup: the folder with its files.
+        paths: where they were.
+
+    """
+
+    def __init__(self, prefix: str, site: str) -> None:
+        self.backup = f"{prefix}/{BACKUP}{secrets.token_hex(4)}"
+        self.paths: list[str] = []
+        self._prefix = prefix
+        self._site = site
+
+    def take(self, paths: Iterable[str]) -> None:
+        """Move these files aside; raise OSError if one cannot be moved."""
+        os.mkdir(self.backup)
+        made = {self.backup}
+        for path in paths:
+            aside = self._aside(path)
+            parent = os.path.dirname(aside)
+            if parent not in made:
+                os.makedirs(parent, exist_ok=True)
+                made.add(parent)
+            _move(path, aside)
+            self.paths.append(path)
+
+    def _aside(self, path: str) -> str:
+        return f"{self.backup}/{path[len(self._prefix) :].lstrip('/')}"
+
+    def rollback(self) -> None:
+        """Put every file back; one that has been put in its place meanwhile is replaced.
+
+        Raises:
+            InstallError: a file cannot be put back; it and the others are in ``backup``.
+
+        """
+        while self.paths:
+            path = self.paths[-1]
+            try:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                _move(self._aside(path), path)
+            except OSError as error:
+                raise InstallError(
+                    f"{path} cannot be put back: {error.strerror}",
+                    hint=f"what was removed is in {self.backup}",
+                ) from error
+            self.paths.pop()
+        shutil.rmtree(self.backup, ignore_errors=True)
+
+    def commit(self) -> None:
+        """Delete the files for good, and the folders that are empty without them."""
+        shutil.rmtree(self.backup, ignore_errors=True)
+        stay = {self._prefix, *(f"{self._prefix}/{name}" for name in _KEPT_FOLDERS)}
+        folder = self._site
+        while is_within(folder, self._prefix):
+            stay.add(folder)
+            folder = os.path.dirname(folder)
+        for folder in sorted({os.path.dirname(path) for path in self.paths}, key=len, reverse=True):
+            parent = folder
+            while parent not in stay and is_within(parent, self._prefix):
+                try:
+                    os.rmdir(parent)
+                except OSError as error:
+                    if error.errno != errno.ENOENT:
+                        break
+                parent = os.path.dirname(parent)
+        self.paths.clear()
+
+
+def _move(source: str, destination: str) -> None:
+    try:
+        os.replace(source, destination)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # A folder of the environment may be a mount of its own.
+        shutil.copy2(source, destination, follow_symlinks=False)
+        os.unlink(source)

@@ -1,0 +1,414 @@
+"""The lock: PEP 751's pylock.toml, with what it has no place for under the tool table.
+
+For every reader there is ``[[packages]]``. For pipshim there is, besides, how each package that must
+be built is built (``[packages.tool.pipshim.build]``) and what every build environment consists of
+(``[tool.pipshim]``): names and versions that point to an entry with artifacts and hashes, in
+``[[packages]]`` or in ``[[tool.pipshim.packages]]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from packaging.markers import Marker
+from packaging.pylock import (
+    Package,
+    PackageArchive,
+    PackageSdist,
+    PackageWheel,
+    Pylock,
+    PylockUnsupportedVersionError,
+    PylockValidationError,
+)
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from pipshim import __version__
+from pipshim.build.mode import Mode
+from pipshim.errors import LockError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pipshim.target import Target
+
+FORMAT = 1
+"""The version of the tool table."""
+
+PROJECT = "project"
+"""The origin of what the project itself depends on."""
+
+
+@dataclass(frozen=True)
+class LockedBuild:
+    """How a package is built.
+
+    Attributes:
+        mode: the build mode.
+        chosen_by: what chose it.
+        backend: the build backend (PEP 517).
+        requires: the declared build requirements.
+        environment: the id of its locked environment; None without isolation.
+
+    """
+
+    mode: Mode
+    chosen_by: str
+    backend: str
+    requires: tuple[str, ...]
+    environment: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say it as TOML's types."""
+        made: dict[str, Any] = {
+            "mode": str(self.mode),
+            "chosen-by": self.chosen_by,
+            "backend": self.backend,
+            "requires": list(self.requires),
+        }
+        if self.environment is not None:
+            made["environment"] = self.environment
+        return made
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LockedBuild:
+        """Read what ``to_dict`` said."""
+        return cls(
+            mode=Mode(data["mode"]),
+            chosen_by=str(data["chosen-by"]),
+            backend=str(data["backend"]),
+            requires=tuple(map(str, data["requires"])),
+            environment=data.get("environment"),
+        )
+
+
+@dataclass(frozen=True)
+class LockedFolder:
+    """A project that is installed from its folder: the project itself, or an editable.
+
+    Attributes:
+        path: the folder, relative to the lock's.
+        name: the distribution.
+        build: how it is built.
+        origins: what it is there for.
+
+    """
+
+    path: str
+    name: NormalizedName
+    build: LockedBuild
+    origins: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock, read or about to be written.
+
+    Attributes:
+        packages: the entries for run time, with markers.
+        origins: by name, what each is there for: ``project``, ``extra NAME``, ``group NAME``.
+        builds: by key (`key_of`), how packages without a wheel for the target are built.
+        build_packages: the entries that only build environments have.
+        environments: by id, the keys of a build environment's packages.
+        folders: what is installed from a folder, the project itself included.
+        inputs: the digest of what the lock was made from.
+        requirements: what was given to ``pipshim lock`` instead of a project.
+        environment: the marker of the target.
+        requires_python: the project's.
+        extras: the project's extras.
+        groups: the project's dependency groups.
+        default_groups: those that are installed unasked.
+
+    """
+
+    packages: tuple[Package, ...]
+    origins: Mapping[NormalizedName, frozenset[str]]
+    builds: Mapping[str, LockedBuild] = field(default_factory=dict)
+    build_packages: tuple[Package, ...] = ()
+    environments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folders: tuple[LockedFolder, ...] = ()
+    inputs: str = ""
+    requirements: tuple[str, ...] = ()
+    environment: Marker | None = None
+    requires_python: SpecifierSet | None = None
+    extras: tuple[NormalizedName, ...] = ()
+    groups: tuple[str, ...] = ()
+    default_groups: tuple[str, ...] = ()
+
+    @property
+    def versions(self) -> dict[NormalizedName, Version]:
+        """The pins of run time."""
+        return {one.name: one.version for one in self.packages if one.version is not None}
+
+    @property
+    def build_versions(self) -> dict[NormalizedName, Version]:
+        """The newest pin of each distribution that build environments have."""
+        found: dict[NormalizedName, Version] = {}
+        for members in self.environments.values():
+            for key in members:
+                package = self.by_key[key]
+                if package.version is not None:
+                    known = found.get(package.name)
+                    found[package.name] = max(known or package.version, package.version)
+        return found
+
+    @property
+    def by_key(self) -> dict[str, Package]:
+        """Every entry by its key."""
+        return {key_of(one): one for one in (*self.build_packages, *self.packages)}
+
+    def members(self, environment: str) -> tuple[Package, ...]:
+        """Tell the packages of a locked build environment.
+
+        Raises:
+            LockError: the lock does not have it whole.
+
+        """
+        known = self.by_key
+        try:
+            return tuple(known[key] for key in self.environments[environment])
+        except KeyError as error:
+            raise LockError(
+                "pylock.toml",
+                f"the lock's build environment {environment} has no entry for {error}",
+                hint="make the lock anew: pipshim lock",
+            ) from error
+
+
+def key_of(package: Package) -> str:
+    """Name an entry: version for what an index has, place and content for anything else."""
+    if package.vcs is not None:
+        return f"{package.name} @ {package.vcs.url}@{package.vcs.commit_id}"
+    if package.directory is not None:
+        return f"{package.name} @ {package.directory.path}"
+    if package.archive is not None:
+        return f"{package.name} @ {package.archive.url or package.archive.path}"
+    return f"{package.name}=={package.version}"
+
+
+def environment_id(packages: Iterable[Package]) -> str:
+    """Name a build environment by what it consists of."""
+    text = "\n".join(sorted(key_of(one) for one in packages))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def marker_of(origins: frozenset[str]) -> Marker | None:
+    """Say with a marker of PEP 751 which selections a package belongs to."""
+    if PROJECT in origins or not origins:
+        return None
+    terms = []
+    for origin in sorted(origins):
+        kind, _, name = origin.partition(" ")
+        variable = "extras" if kind == "extra" else "dependency_groups"
+        terms.append(f"'{name}' in {variable}")
+    return Marker(" or ".join(terms))
+
+
+def target_marker(target: Target) -> Marker:
+    """Say with a marker which environments a lock for this target serves."""
+    fields = {
+        "implementation_name": target.markers["implementation_name"],
+        "platform_machine": target.markers["platform_machine"],
+        "python_version": target.markers["python_version"],
+        "sys_platform": target.markers["sys_platform"],
+    }
+    return Marker(" and ".join(f'{key} == "{value}"' for key, value in fields.items()))
+
+
+def write(lock: Lock, directory: Path) -> str:
+    """Say a lock as TOML: sorted, so that equal locks are equal bytes.
+
+    Args:
+        lock: what to say.
+        directory: where it will lie; paths in it become relative to that.
+
+    """
+    import tomli_w  # noqa: PLC0415 only where a lock is written
+
+    packages = []
+    for package in sorted(lock.packages, key=_order):
+        tool: dict[str, Any] = {"for": sorted(lock.origins.get(package.name, ()))}
+        build = lock.builds.get(key_of(package))
+        if build is not None:
+            tool["build"] = build.to_dict()
+        packages.append(
+            replace(
+                _placed(package, directory),
+                marker=marker_of(lock.origins.get(package.name, frozenset())),
+                tool={"pipshim": tool},
+            )
+        )
+    ours: dict[str, Any] = {"version": FORMAT, "inputs": lock.inputs}
+    if lock.requirements:
+        ours["requirements"] = list(lock.requirements)
+    if lock.folders:
+        ours["folders"] = [
+            {
+                "name": one.name,
+                "path": one.path,
+                "for": sorted(one.origins),
+                "build": one.build.to_dict(),
+            }
+            for one in sorted(lock.folders, key=lambda one: one.path)
+        ]
+    if lock.environments:
+        ours["build-environments"] = {
+            name: list(members) for name, members in sorted(lock.environments.items())
+        }
+    if lock.build_packages:
+        entries = []
+        for package in sorted(lock.build_packages, key=_order):
+            build = lock.builds.get(key_of(package))
+            placed = _placed(package, directory)
+            if build is not None:
+                placed = replace(placed, tool={"pipshim": {"build": build.to_dict()}})
+            entries.append(placed)
+        ours["packages"] = _as_dicts(entries)
+    pylock = Pylock(
+        lock_version=Version("1.0"),
+        environments=[lock.environment] if lock.environment is not None else None,
+        requires_python=lock.requires_python,
+        extras=list(lock.extras) or None,
+        dependency_groups=list(lock.groups) or None,
+        default_groups=list(lock.default_groups) or None,
+        created_by="pipshim",
+        packages=packages,
+        tool={"pipshim": ours},
+    )
+    return "# Made by pipshim. Do not edit: change pyproject.toml and run pipshim lock.\n" + (
+        tomli_w.dumps(dict(pylock.to_dict()))
+    )
+
+
+def read(path: Path) -> Lock:
+    """Read a lock, any tool's.
+
+    Raises:
+        LockError: damaged, or of a newer version.
+
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LockError(path, f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _damaged(path, str(error)) from error
+    try:
+        pylock = Pylock.from_dict(data)
+    except PylockUnsupportedVersionError as error:
+        raise LockError(
+            path,
+            f"the lock is of a newer version ({data.get('lock-version')}) than this pipshim reads",
+            hint="upgrade pipshim, or make the lock anew: pipshim lock",
+        ) from error
+    except PylockValidationError as error:
+        raise _damaged(path, str(error)) from error
+    ours = (data.get("tool") or {}).get("pipshim", {})
+    if isinstance(ours, dict) and ours.get("version", FORMAT) not in range(FORMAT + 1):
+        raise LockError(
+            path,
+            f"the lock was made by a newer pipshim than this one ({__version__})",
+            hint="upgrade pipshim, or make the lock anew: pipshim lock",
+        )
+    try:
+        return _lock(pylock, ours)
+    except (KeyError, TypeError, ValueError, AttributeError, PylockValidationError) as error:
+        raise _damaged(path, f"[tool.pipshim] {type(error).__name__}: {error}") from error
+
+
+def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
+    origins: dict[NormalizedName, frozenset[str]] = {}
+    builds: dict[str, LockedBuild] = {}
+    for package in pylock.packages:
+        tool = (package.tool or {}).get("pipshim", {})
+        origins[package.name] = frozenset(tool.get("for", ()))
+        if "build" in tool:
+            builds[key_of(package)] = LockedBuild.from_dict(tool["build"])
+    extra = ours.get("packages", [])
+    wrapped = {"lock-version": "1.0", "created-by": "pipshim", "packages": extra}
+    build_packages = Pylock.from_dict(wrapped).packages if extra else ()
+    for package in build_packages:
+        tool = (package.tool or {}).get("pipshim", {})
+        if "build" in tool:
+            builds[key_of(package)] = LockedBuild.from_dict(tool["build"])
+    return Lock(
+        packages=tuple(pylock.packages),
+        origins=origins,
+        builds=builds,
+        build_packages=tuple(build_packages),
+        environments={
+            name: tuple(members) for name, members in ours.get("build-environments", {}).items()
+        },
+        folders=tuple(
+            LockedFolder(
+                path=one["path"],
+                name=canonicalize_name(one["name"]),
+                build=LockedBuild.from_dict(one["build"]),
+                origins=frozenset(one["for"]),
+            )
+            for one in ours.get("folders", [])
+        ),
+        inputs=str(ours.get("inputs", "")),
+        requirements=tuple(ours.get("requirements", ())),
+        environment=pylock.environments[0] if pylock.environments else None,
+        requires_python=pylock.requires_python,
+        extras=tuple(pylock.extras or ()),
+        groups=tuple(pylock.dependency_groups or ()),
+        default_groups=tuple(pylock.default_groups or ()),
+    )
+
+
+def _damaged(path: Path, why: str) -> LockError:
+    return LockError(
+        path, f"the lock is damaged: {why}", hint="make it anew: pipshim lock --upgrade"
+    )
+
+
+def _order(package: Package) -> tuple[str, str]:
+    return package.name, key_of(package)
+
+
+def _as_dicts(packages: list[Package]) -> list[dict[str, Any]]:
+    pylock = Pylock(lock_version=Version("1.0"), created_by="pipshim", packages=packages)
+    return [dict(one) for one in pylock.to_dict()["packages"]]
+
+
+def _placed(package: Package, directory: Path) -> Package:
+    """Say local files and folders relative to the lock, where that is possible."""
+    changes: dict[str, Any] = {}
+    if package.directory is not None:
+        path = Path(os.path.relpath(package.directory.path, directory)).as_posix()
+        changes["directory"] = replace(package.directory, path=path)
+    if package.archive is not None:
+        changes["archive"] = _near(package.archive, directory)
+    if package.sdist is not None:
+        changes["sdist"] = _near(package.sdist, directory)
+    if package.wheels:
+        changes["wheels"] = [_near(wheel, directory) for wheel in package.wheels]
+    return replace(package, **changes) if changes else package
+
+
+def _near(
+    artifact: PackageWheel | PackageSdist | PackageArchive, directory: Path
+) -> PackageWheel | PackageSdist | PackageArchive:
+    if artifact.url is None or not artifact.url.startswith("file:"):
+        return artifact
+    path = Path(url2pathname(urlsplit(artifact.url).path))
+    try:
+        inside = path.relative_to(directory)
+    except ValueError:
+        return artifact
+    return replace(artifact, path=inside.as_posix(), url=None)

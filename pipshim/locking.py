@@ -1,0 +1,265 @@
+"""Making the lock of a project, or of given requirements: from what is asked to a `Lock`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from pipshim import inputs
+from pipshim._pip.resolver import Source
+from pipshim.errors import FileError, ProjectError
+from pipshim.lockfile import (
+    PROJECT,
+    Lock,
+    LockedFolder,
+    key_of,
+    target_marker,
+)
+from pipshim.resolve import Locker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipshim._pip.session import Root
+    from pipshim.context import Context
+    from pipshim.project import Project
+    from pipshim.resolve import Resolution
+
+
+def make(context: Context, *, old: Lock | None) -> Lock:
+    """Resolve, and say the outcome as a lock.
+
+    Args:
+        context: the command's parts.
+        old: the lock that is there; its pins are kept where they fit, unless they are upgraded.
+
+    Raises:
+        ResolveError: no versions fit.
+        BuildError: a backend failed.
+
+    """
+    given = context.request.lock
+    upgraded = set(given.upgrade_packages)
+    keep = old if old is not None and not given.upgrade else None
+    pip = context.pip
+    locker = Locker(
+        pip=pip,
+        settings=context.settings,
+        workshop=context.workshop,
+        fetcher=context.fetcher,
+        observer=context.observer,
+        build_constraints=[
+            *pip.constraint_files(context.request.build.build_constraints),
+            *(
+                pip.constraint(text, "build-constraint-dependencies")
+                for text in context.settings.build_constraints
+            ),
+        ],
+        preferred_builds=_without(keep.build_versions if keep else {}, upgraded),
+    )
+    preferred = _without(keep.versions if keep else {}, upgraded)
+    if given.given:
+        resolution, folders = _lock_given(context, locker, preferred)
+    else:
+        assert context.project is not None
+        resolution, folders = _lock_project(context, locker, context.project, preferred)
+    return _lock(context, resolution, folders)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all; what it is a link to is what is replaced.
+
+    Raises:
+        FileError: it cannot be written.
+
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".pylock-", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(text)
+        try:
+            mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+            temporary.chmod(mode)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise FileError(path, f"cannot be written: {error.strerror}") from error
+
+
+def project_source(project: Project) -> Source | None:
+    """Tell the source tree that the project itself is installed from; None if it is not."""
+    package = project.configuration.package
+    if project.name is None or not (project.has_build_system if package is None else package):
+        return None
+    return _source(project)
+
+
+def _lock_project(
+    context: Context,
+    locker: Locker,
+    project: Project,
+    preferred: dict[NormalizedName, Version],
+) -> tuple[Resolution, dict[str, tuple[NormalizedName, frozenset[str]]]]:
+    pip = context.pip
+    dynamic = bool({"dependencies", "optional-dependencies"} & project.dynamic)
+    installed = project_source(project)
+    source = installed or (_source(project) if dynamic else None)
+    pyproject = str(project.directory / "pyproject.toml")
+
+    def roots(metadata_of: Callable[[Source], bytes]) -> list[Root]:
+        stated: dict[str, Sequence[Requirement]] = {PROJECT: project.dependencies}
+        stated.update({f"extra {name}": one for name, one in project.optional_dependencies.items()})
+        stated.update({f"group {name}": one for name, one in project.dependency_groups.items()})
+        if dynamic:
+            assert source is not None
+            told = _dynamic(metadata_of(source), project, dict(context.target.markers))
+            stated = {**stated, **told}
+        return [
+            pip.root(str(one), origins=(origin,), comes_from=_asks(origin))
+            for origin, requirements in stated.items()
+            for one in requirements
+        ]
+
+    constraints = [
+        *pip.constraint_files(),
+        *(
+            pip.constraint(str(one), f"constraint-dependencies of {pyproject}")
+            for one in project.configuration.constraint_dependencies
+        ),
+    ]
+    resolution = locker.lock(
+        roots,
+        constraints=constraints,
+        preferred=preferred,
+        folders=[installed] if installed is not None else [],
+    )
+    folders = {}
+    if installed is not None:
+        assert project.name is not None
+        folders[str(installed.directory)] = (project.name, frozenset({PROJECT}))
+    return resolution, folders
+
+
+def _lock_given(
+    context: Context, locker: Locker, preferred: dict[NormalizedName, Version]
+) -> tuple[Resolution, dict[str, tuple[NormalizedName, frozenset[str]]]]:
+    roots, constraints = context.pip.given(context.request.lock.requirements)
+    resolution = locker.lock(
+        lambda _: roots, constraints=constraints, preferred=preferred, folders=[]
+    )
+    folders = {
+        str(pin.source.directory): (name, resolution.solution.origins[name])
+        for name, pin in resolution.solution.pins.items()
+        if pin.editable and pin.source is not None
+    }
+    return resolution, folders
+
+
+def _lock(
+    context: Context,
+    resolution: Resolution,
+    folders: dict[str, tuple[NormalizedName, frozenset[str]]],
+) -> Lock:
+    project = None if context.request.lock.given else context.project
+    base = context.lock_path.parent
+    solution = resolution.solution
+    packages = tuple(pin.package for pin in solution.pins.values() if not pin.editable)
+    runtime = {key_of(one) for one in packages}
+    members = {key_of(one): one for found in resolution.environments.values() for one in found}
+    return Lock(
+        packages=packages,
+        origins=solution.origins,
+        builds=resolution.builds,
+        build_packages=tuple(one for key, one in members.items() if key not in runtime),
+        environments={
+            name: tuple(sorted(map(key_of, found)))
+            for name, found in resolution.environments.items()
+        },
+        folders=tuple(
+            LockedFolder(
+                path=Path(os.path.relpath(directory, base)).as_posix(),
+                name=name,
+                build=resolution.folders[directory],
+                origins=origins,
+            )
+            for directory, (name, origins) in folders.items()
+        ),
+        inputs=context.inputs,
+        requirements=tuple(inputs.requirements_given(context.request.lock)),
+        environment=target_marker(context.target),
+        requires_python=project.requires_python if project is not None else None,
+        extras=tuple(sorted(project.optional_dependencies)) if project is not None else (),
+        groups=tuple(sorted(project.dependency_groups)) if project is not None else (),
+        default_groups=project.default_groups if project is not None else (),
+    )
+
+
+def _source(project: Project) -> Source:
+    version: Version | None = None
+    if project.version is not None:
+        try:
+            version = Version(project.version)
+        except InvalidVersion as error:
+            raise ProjectError(project.directory / "pyproject.toml", str(error)) from error
+    return Source(
+        name=project.name,
+        version=version,
+        directory=project.directory,
+        sha256=None,
+        editable=True,
+        url=project.directory.as_uri(),
+    )
+
+
+def _dynamic(
+    metadata: bytes, project: Project, environment: dict[str, str]
+) -> dict[str, list[Requirement]]:
+    """Read the dependencies that only the project's backend knows, by origin."""
+    headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"))
+    told: dict[str, list[Requirement]] = {}
+    extras = {canonicalize_name(one) for one in headers.get_all("Provides-Extra", [])}
+    for text in headers.get_all("Requires-Dist", []):
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            raise ProjectError(
+                project.directory, f"its backend states an invalid requirement: {error}"
+            ) from error
+        marker, requirement.marker = requirement.marker, None
+        if marker is None or marker.evaluate({**environment, "extra": ""}):
+            told.setdefault(PROJECT, []).append(requirement)
+            continue
+        for extra in sorted(extras):
+            if marker.evaluate({**environment, "extra": extra}):
+                told.setdefault(f"extra {extra}", []).append(requirement)
+    return told
+
+
+def _asks(origin: str) -> str:
+    """Say whose requirement it is, in the words of an explanation."""
+    kind, _, name = origin.partition(" ")
+    return "the project" if kind == PROJECT else f"{kind} {name!r} of the project"
+
+
+def _without(
+    versions: dict[NormalizedName, Version], names: set[NormalizedName]
+) -> dict[NormalizedName, Version]:
+    return {name: version for name, version in versions.items() if name not in names}
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value

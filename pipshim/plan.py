@@ -1,0 +1,136 @@
+"""What has to change in an environment to make it what the lock says, each with its reason. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from packaging.utils import NormalizedName
+
+Action = Literal["keep", "add", "replace", "remove"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A distribution that the environment shall have.
+
+    Attributes:
+        name: its name.
+        version: its version; None where only its build can tell.
+        identity: tells the file or source that it is installed from.
+        direct: whether that is a direct reference (it then counts where an installed one is from).
+        always: why it is installed anew every time; None if it is not.
+
+    """
+
+    name: NormalizedName
+    version: str | None
+    identity: str
+    direct: bool = False
+    always: str | None = None
+
+
+@dataclass(frozen=True)
+class Present:
+    """A distribution that the environment has.
+
+    Attributes:
+        name: its name.
+        version: its version.
+        installer: who installed it (INSTALLER).
+        identity: what pipshim installed it from; None if another tool did.
+        direct: whether it was installed from a direct reference (``direct_url.json``).
+        damaged: what is wrong with it; None if nothing is.
+
+    """
+
+    name: NormalizedName
+    version: str
+    installer: str
+    identity: str | None = None
+    direct: bool = False
+    damaged: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to be done about one distribution.
+
+    Attributes:
+        action: ``keep``, ``add``, ``replace`` or ``remove``.
+        name: which.
+        old: the version that is there.
+        new: the version that will be there.
+        reason: why, in a few words.
+
+    """
+
+    action: Action
+    name: NormalizedName
+    old: str | None
+    new: str | None
+    reason: str
+
+
+def plan(  # noqa: PLR0913 the rules of a sync
+    wanted: Mapping[NormalizedName, Wanted],
+    present: Mapping[NormalizedName, Present],
+    *,
+    removes: Literal["all", "own", "none"],
+    protected: Collection[NormalizedName] = (),
+    reinstall: Callable[[NormalizedName], bool] = lambda _: False,
+    stale: Callable[[NormalizedName], str | None] = lambda _: None,
+) -> list[Step]:
+    """Compare what is wanted with what is there.
+
+    Args:
+        wanted: by name.
+        present: by name.
+        removes: what else is there is removed: all of it, what pipshim installed, or nothing.
+        protected: never removed.
+        reinstall: whether a distribution is to be installed anew whatever is there.
+        stale: why an installed wheel may not stay, its build record no longer holding.
+
+    Returns:
+        A step for each distribution, removals first, then by name.
+
+    """
+    steps: list[Step] = []
+    for name, one in present.items():
+        if name in wanted or name in protected or removes == "none":
+            continue
+        if removes == "all" or one.installer == "pipshim":
+            steps.append(Step("remove", name, one.version, None, "not in the lock"))
+    steps.sort(key=lambda step: step.name)
+    for name in sorted(wanted):
+        want, have = wanted[name], present.get(name)
+        if have is None:
+            steps.append(Step("add", name, None, want.version, "not installed"))
+            continue
+        reason = _why_replace(want, have)
+        if reason is None and reinstall(name):
+            reason = "reinstall"
+        if reason is None:
+            reason = stale(name)
+        action: Action = "keep" if reason is None else "replace"
+        steps.append(Step(action, name, have.version, want.version, reason or "as locked"))
+    return steps
+
+
+def _why_replace(want: Wanted, have: Present) -> str | None:
+    if have.damaged is not None:
+        return have.damaged
+    if want.version is not None and want.version != have.version:
+        return "another version"
+    if want.always is not None:
+        return want.always
+    if have.identity is not None:
+        return None if have.identity == want.identity else "another source"
+    if want.direct != have.direct:
+        return "another source"
+    if want.direct:
+        return "not installed by pipshim"
+    return None

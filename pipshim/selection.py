@@ -1,0 +1,134 @@
+"""Which part of a lock is asked for: extras, groups, the project and its editables. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from pipshim.errors import LockError, UnknownNameError
+from pipshim.lockfile import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from packaging.markers import Environment
+    from packaging.pylock import Package
+    from packaging.utils import NormalizedName
+
+    from pipshim.cli.options import SelectionOptions
+    from pipshim.lockfile import Lock, LockedFolder
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of a lock shall be installed.
+
+    Attributes:
+        packages: by name.
+        folders: projects that are installed from their folders.
+
+    """
+
+    packages: Mapping[NormalizedName, Package]
+    folders: tuple[LockedFolder, ...]
+
+
+def select(
+    lock: Lock, options: SelectionOptions, environment: Environment, path: Path
+) -> Selection:
+    """Choose by extras and groups.
+
+    Raises:
+        UnknownNameError: the lock has no such extra or group.
+        LockError: two versions of a package are chosen, or the lock is for another Python.
+
+    """
+    check_environment(lock, environment, path)
+    extras, groups = _asked(lock, options, path)
+    base = not options.only_groups
+    origins = {f"extra {name}" for name in extras} | {f"group {name}" for name in groups}
+    if base:
+        origins.add(PROJECT)
+    values = {**environment, "extras": frozenset(extras), "dependency_groups": frozenset(groups)}
+    left_out = set(options.no_install_packages)
+    packages: dict[NormalizedName, Package] = {}
+    for package in lock.packages:
+        of = lock.origins.get(package.name)
+        if of:
+            wanted = bool(of & origins)
+        else:  # another tool's lock
+            wanted = package.marker is None or package.marker.evaluate(
+                values, context="lock_file"  # type: ignore[arg-type]
+            )
+        if not wanted or package.name in left_out:
+            continue
+        if package.name in packages:
+            raise LockError(path, f"the lock has more than one {package.name} for this environment")
+        packages[package.name] = package
+    folders = tuple(
+        one
+        for one in lock.folders
+        if one.origins & origins and not options.no_install_project and one.name not in left_out
+    )
+    return Selection(packages, folders)
+
+
+def check_environment(lock: Lock, environment: Environment, path: Path) -> None:
+    """See that a lock serves an environment.
+
+    Raises:
+        LockError: it is for another Python or platform.
+
+    """
+    values = dict(environment)
+    here = (
+        f"{values['implementation_name']} {values['python_version']} on "
+        f"{values['sys_platform']} {values['platform_machine']}"
+    )
+    if lock.environment is not None and not lock.environment.evaluate(values):
+        raise LockError(
+            path,
+            f"the lock is for another Python or platform than {here}\n  it is for {lock.environment}",
+            hint="choose an environment that it is for with --python, or lock for this one: "
+            "pipshim lock",
+        )
+    version = values["python_full_version"]
+    if lock.requires_python is not None and not lock.requires_python.contains(
+        version, prereleases=True
+    ):
+        raise LockError(
+            path,
+            f"the lock requires Python {lock.requires_python}, this environment has {version}",
+            hint="choose another Python with --python",
+        )
+
+
+def _asked(
+    lock: Lock, options: SelectionOptions, path: Path
+) -> tuple[set[NormalizedName], set[str]]:
+    extras = set(_known("extra", options.extras, lock.extras, path))
+    if options.all_extras:
+        extras |= set(lock.extras)
+    if options.only_groups:
+        groups = set(_known("group", options.only_groups, lock.groups, path))
+    else:
+        groups = set(_known("group", options.groups, lock.groups, path))
+        if options.all_groups:
+            groups |= set(lock.groups)
+        elif not options.no_default_groups:
+            groups |= set(lock.default_groups)
+    return extras, groups - set(_known("group", options.no_groups, lock.groups, path))
+
+
+def _known(
+    kind: str, asked: Iterable[str], known: Iterable[str], path: Path
+) -> list[NormalizedName]:
+    names = tuple(known)
+    normalized = {canonicalize_name(name) for name in names}
+    for name in asked:
+        if canonicalize_name(name) not in normalized:
+            raise UnknownNameError(kind, name, names, path.name)
+    return [canonicalize_name(name) for name in asked]

@@ -1,0 +1,186 @@
+"""The store: each wheel once, unpacked by pip's installer, verified, and keyed by its hash.
+
+A tree is complete from the moment it has its place: it is made in a folder beside the others and
+renamed. Whoever comes second with the same wheel takes the tree of the first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import stat
+from pathlib import Path
+
+from pipshim import distinfo
+from pipshim.errors import InstallError
+from pipshim.linking import Linker, LinkMode
+from pipshim.tree import Conflict, Layout, Tree, TreeFile, find_conflicts
+from pipshim.unpacking import make_tree
+
+__all__ = ["Conflict", "Layout", "LinkMode", "Linker", "Store", "Tree", "find_conflicts"]
+
+_TREES = "trees-v1"
+_MANIFEST = "tree.json"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Store:
+    """The unpacked wheels below one folder, which processes and threads may share."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._trees = root / _TREES
+
+    def tree(self, sha256: str) -> Tree | None:
+        """Return the tree of the wheel with this hash, if the store has it undamaged.
+
+        A damaged one is removed. Damage is told by sizes and modification times; where only the
+        times differ (a cache that was copied), by the files' hashes.
+        """
+        if not _SHA256.fullmatch(sha256):
+            return None
+        folder = self._folder(sha256)
+        try:
+            tree = Tree.from_json((folder / _MANIFEST).read_bytes(), str(folder), sha256)
+        except FileNotFoundError:
+            if folder.exists():
+                self._remove(folder)
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            self._remove(folder)
+            return None
+        touched = _touched(tree)
+        if touched is None or not all(_is_as_written(tree, file) for file in touched):
+            self._remove(folder)
+            return None
+        if touched:
+            tree = _stamped(tree)
+            with contextlib.suppress(OSError):
+                _write_manifest(tree, folder)
+        return tree
+
+    def add(self, wheel: Path, sha256: str, name: str) -> Tree:
+        """Unpack a wheel, unless the store has it, and return its tree.
+
+        Args:
+            wheel: the file.
+            sha256: the file's hash, as hexadecimal digits. It is taken for granted.
+            name: the distribution that this has to be a wheel of.
+
+        Raises:
+            InstallError: the wheel is invalid, or its files are not those of its RECORD; or the
+                store cannot be written.
+
+        """
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(sha256)
+        found = self.tree(sha256)
+        if found is not None:
+            return found
+        folder = self._folder(sha256)
+        made = self._trees / f".tmp-{os.getpid()}-{secrets.token_hex(8)}"
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            made.mkdir()
+            tree = make_tree(wheel, sha256, name, made)
+            _write_manifest(tree, made)
+            return self._publish(tree, made, folder)
+        except OSError as error:
+            raise InstallError(
+                f"{wheel.name} cannot be unpacked: {error.filename or made}: {error.strerror}"
+            ) from error
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+    def add_file(self, wheel: Path, name: str) -> Tree:
+        """Do as `add` for a wheel whose hash is not known."""
+        hasher = hashlib.sha256()
+        try:
+            with wheel.open("rb", buffering=0) as file:
+                while piece := file.read(distinfo.CHUNK):
+                    hasher.update(piece)
+        except OSError as error:
+            raise InstallError(f"{wheel} cannot be read: {error.strerror}") from error
+        return self.add(wheel, hasher.hexdigest(), name)
+
+    def discard(self, tree: Tree) -> None:
+        """Remove a tree; environments that were linked from it keep their files."""
+        self._remove(Path(tree.folder))
+
+    def _folder(self, sha256: str) -> Path:
+        return self._trees / sha256[:2] / sha256
+
+    def _publish(self, tree: Tree, made: Path, folder: Path) -> Tree:
+        while True:
+            try:
+                made.rename(folder)
+            except OSError as error:  # noqa: PERF203 twice at most, but for a race
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+                first = self.tree(tree.sha256)
+                if first is not None:
+                    return first
+            else:
+                return dataclasses.replace(tree, folder=str(folder))
+
+    def _remove(self, folder: Path) -> None:
+        # Renamed first, so that nobody finds half of it.
+        aside = self._trees / f".old-{os.getpid()}-{secrets.token_hex(8)}"
+        try:
+            folder.rename(aside)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise InstallError(
+                f"{folder} is damaged and cannot be removed: {error.strerror}"
+            ) from error
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _touched(tree: Tree) -> list[TreeFile] | None:
+    """Return the files that may have been written to; None if one certainly was, or is gone."""
+    touched = []
+    for file in tree.files:
+        try:
+            found = os.lstat(f"{tree.folder}/{file.scheme}/{file.path}")
+        except OSError:
+            return None
+        if found.st_size != file.size or not stat.S_ISREG(found.st_mode):
+            return None
+        if found.st_mtime_ns != file.mtime:
+            touched.append(file)
+    return touched
+
+
+def _is_as_written(tree: Tree, file: TreeFile) -> bool:
+    algorithm = file.hash.partition("=")[0]
+    if not algorithm:
+        return True
+    try:
+        return (
+            distinfo.hash_file(f"{tree.folder}/{file.scheme}/{file.path}", algorithm) == file.hash
+        )
+    except OSError:
+        return False
+
+
+def _stamped(tree: Tree) -> Tree:
+    return dataclasses.replace(
+        tree,
+        files=tuple(
+            file._replace(mtime=os.lstat(f"{tree.folder}/{file.scheme}/{file.path}").st_mtime_ns)
+            for file in tree.files
+        ),
+    )
+
+
+def _write_manifest(tree: Tree, folder: Path) -> None:
+    new = folder / f".{_MANIFEST}-{secrets.token_hex(4)}"
+    new.write_text(tree.to_json(), encoding="utf-8")
+    new.replace(folder / _MANIFEST)

@@ -1,0 +1,543 @@
+"""Making an environment what the lock says: fetch and build everything, then change it in one step.
+
+Nothing in the environment changes before all that is to be in it is there. Then each package's old
+files go and its new ones come; if anything fails, all of it is taken back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock as ThreadLock
+from typing import TYPE_CHECKING, Any
+
+from packaging.direct_url import ArchiveInfo, DirectUrl, DirInfo, VcsInfo
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+
+from pipshim import artifacts, installed, store
+from pipshim._pip.pyproject import build_system
+from pipshim.build.environment import BuildEnvironment
+from pipshim.build.mode import Mode
+from pipshim.build.order import needs, ordered
+from pipshim.build.record import Record, difference
+from pipshim.build.workshop import Built, Component, Job
+from pipshim.errors import InstallError, LockError
+from pipshim.linking import Linker
+from pipshim.lockfile import LockedBuild, key_of
+from pipshim.parallel import each
+from pipshim.plan import Present, Step, Wanted, plan
+from pipshim.progress import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from packaging.pylock import Package
+
+    from pipshim.cli.options import SelectionOptions
+    from pipshim.context import Context
+    from pipshim.installed import Installed
+    from pipshim.lockfile import Lock, LockedFolder
+    from pipshim.selection import Selection
+    from pipshim.target import Target
+    from pipshim.tree import Tree
+
+_DOWNLOADS_AT_ONCE = 8
+_FOLDER_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A distribution that can be linked into the environment.
+
+    Attributes:
+        tree: its files.
+        origin: what pipshim notes beside it: what it was installed from, its build record.
+        source: where the wheel came from: ``index``, ``built``, ``cached`` or ``editable``.
+        direct_url: PEP 610's note, for a direct reference.
+
+    """
+
+    tree: Tree
+    origin: Mapping[str, Any]
+    source: events.Source
+    direct_url: Mapping[str, Any] | None = None
+
+
+@dataclass
+class Sync:
+    """One sync of one environment.
+
+    Attributes:
+        context: the command's parts.
+        lock: what to install.
+        selection: which part of it.
+        options: how.
+        exact: whether what the lock does not have is removed; None: as suits the environment.
+
+    """
+
+    context: Context
+    lock: Lock
+    selection: Selection
+    options: SelectionOptions
+    exact: bool | None
+    builds: list[Built] = field(default_factory=list, init=False)
+    _present: dict[NormalizedName, Installed] = field(default_factory=dict, init=False)
+    _futures: dict[str, Future[Built]] = field(default_factory=dict, init=False)
+    _guard: ThreadLock = field(default_factory=ThreadLock, init=False)
+
+    # The plan
+
+    def plan(self, target: Target | None) -> list[Step]:
+        """Compare the environment, if there is one yet, with what the lock says."""
+        self._present = installed.scan(_sites(target)) if target is not None else {}
+        if self.exact is False:
+            removes = "none"
+        else:
+            removes = "all" if self.exact or self.context.choice.created_by_pipshim else "own"
+        return plan(
+            {one.name: one for one in self._wanted()},
+            {name: _as_present(one) for name, one in self._present.items()},
+            removes=removes,  # type: ignore[arg-type]
+            protected=_own_distributions(target),
+            reinstall=lambda name: self.options.reinstall
+            or name in self.options.reinstall_packages,
+            stale=self._stale,
+        )
+
+    def _wanted(self) -> Iterable[Wanted]:
+        for name, package in self.selection.packages.items():
+            artifact = artifacts.choose(package, self.context.target)
+            folder = package.directory is not None
+            yield Wanted(
+                name,
+                str(package.version) if package.version is not None else None,
+                artifacts.identity(artifact),
+                direct=package.is_direct,
+                always="installed from a folder" if folder else None,
+            )
+        for one in self.selection.folders:
+            editable = not self.options.no_editable
+            yield Wanted(
+                one.name,
+                None,
+                self._folder_identity(one),
+                direct=True,
+                always=None if editable else "installed from a folder",
+            )
+
+    def _folder_identity(self, folder: LockedFolder) -> str:
+        """Tell an editable's content: where it is, and the files that its metadata comes from."""
+        directory = self._directory(folder)
+        digest = hashlib.sha256(str(directory).encode())
+        for name in _FOLDER_FILES:
+            path = directory / name
+            digest.update(path.read_bytes() if path.is_file() else b"\0")
+        return f"folder:{digest.hexdigest()[:32]}"
+
+    def _directory(self, folder: LockedFolder) -> Path:
+        return (self.context.lock_path.parent / folder.path).resolve()
+
+    def _stale(self, name: NormalizedName) -> str | None:
+        """Say why an installed wheel that was built has to be built again."""
+        package = self.selection.packages.get(name)
+        present = self._present.get(name)
+        if package is None or present is None:
+            return None
+        record = Record.from_json(_origin(present).get("record"))
+        if record is None:
+            return None
+        job = self._job(package)
+        now = self.context.workshop.record(job, {})
+        whole = job.mode is not Mode.NO_ISOLATION
+        why = difference(record, now, job.available, whole=whole)
+        return f"rebuild: {why}" if why is not None else None
+
+    # Fetching and building
+
+    def prepare(self, steps: Iterable[Step]) -> dict[NormalizedName, Ready]:
+        """Fetch and build what the steps need, the environment untouched.
+
+        What needs no building comes first, then isolated and matched builds, then builds without
+        isolation, each after those that it waits for.
+
+        Raises:
+            HashError, NetworkError: a file is not the locked one, or cannot be had.
+            BuildError: a build failed; what was running has been let finish.
+
+        """
+        wanted = [step.name for step in steps if step.action in ("add", "replace")]
+        packages = [self.selection.packages[n] for n in wanted if n in self.selection.packages]
+        target = self.context.target
+        wheels, sources = [], []
+        for package in packages:
+            is_wheel = artifacts.is_wheel(artifacts.choose(package, target))
+            (wheels if is_wheel else sources).append(package)
+        ready: dict[NormalizedName, Ready] = {}
+        stop = self.context.workshop.processes.stop
+        fetched = each(self._fetch, wheels, at_once=_DOWNLOADS_AT_ONCE, interrupted=stop)
+        ready.update(zip((one.name for one in wheels), fetched, strict=True))
+
+        jobs = {package.name: self._job(package) for package in sources}
+        shared = [one for one in sources if jobs[one.name].mode is not Mode.NO_ISOLATION]
+        alone = {one.name: one for one in sources if jobs[one.name].mode is Mode.NO_ISOLATION}
+        order = ordered({name: self._needs(package) for name, package in alone.items()})
+        for group in (shared, [alone[name] for name in order]):
+            built = each(self._build, group, at_once=self.context.jobs, interrupted=stop)
+            for package, made in zip(group, built, strict=True):
+                ready[package.name] = self._ready(package, made)
+        for folder in self.selection.folders:
+            if folder.name in wanted and not self._builds_in_place(folder):
+                ready[folder.name] = self._from_folder(folder, None)
+        return ready
+
+    def _fetch(self, package: Package) -> Ready:
+        artifact = artifacts.choose(package, self.context.target)
+        tree = self.context.fetcher.wheel(package, artifact)  # type: ignore[arg-type]
+        return Ready(
+            tree, {"identity": artifacts.identity(artifact)}, "index", _direct_url(package)
+        )
+
+    def _build(self, package: Package) -> Built:
+        """Build a package once, whoever asks first; the others wait for that build."""
+        key = key_of(package)
+        with self._guard:
+            future = self._futures.get(key)
+            mine = future is None
+            if future is None:
+                future = self._futures[key] = Future()
+        if mine:
+            try:
+                built = self.context.workshop.wheel(self._job(package))
+                self.builds.append(built)
+                future.set_result(built)
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
+
+    def _ready(self, package: Package, built: Built) -> Ready:
+        artifact = artifacts.choose(package, self.context.target)
+        return Ready(
+            built.tree,
+            {"identity": artifacts.identity(artifact), "record": built.record.to_json()},
+            "cached" if built.cached else "built",
+            _direct_url(package),
+        )
+
+    def _job(self, package: Package) -> Job:
+        """Say how a package of the lock is built."""
+        artifact = artifacts.choose(package, self.context.target)
+        build = self._locked_build(package)
+        hashes = getattr(artifact, "hashes", None) or {}
+
+        def opened() -> tuple[Path, Any]:
+            directory = self.context.fetcher.source(package, artifact)
+            return directory, build_system(directory, package.name)
+
+        if build.mode is Mode.NO_ISOLATION:
+            requirements = build.requires
+            components = self._staging(package.name, requirements)
+            behind = self._kept_besides()
+        else:
+            requirements = self._with_extra(package.name, build.requires)
+            components = self._members(build, package.name)
+            behind = ()
+        return Job(
+            name=package.name,
+            version=str(package.version or "?"),
+            sha256=hashes.get("sha256"),
+            mode=build.mode,
+            chosen_by=build.chosen_by,
+            open=opened,
+            requirements=requirements,
+            components=components,
+            behind=behind,
+        )
+
+    def _locked_build(self, package: Package) -> LockedBuild:
+        build = self.lock.builds.get(key_of(package))
+        choice = self.context.settings.choice(package.name)
+        if choice.mode is Mode.NO_ISOLATION:
+            requires = build.requires if build is not None else ()
+            return LockedBuild(choice.mode, choice.chosen_by, "", requires, None)
+        if build is None or build.environment is None:
+            raise LockError(
+                self.context.lock_path,
+                f"{package.name} {package.version} has to be built, and the lock has no build "
+                "environment for it",
+                hint="make the lock anew: pipshim lock",
+            )
+        return build
+
+    def _with_extra(self, name: NormalizedName, requires: tuple[str, ...]) -> tuple[str, ...]:
+        extra = self.context.settings.extra.get(name, ())
+        return (*requires, *(str(one.requirement) for one in extra))
+
+    def _members(self, build: LockedBuild, name: NormalizedName) -> tuple[Component, ...]:
+        if build.environment is None:
+            raise LockError(
+                self.context.lock_path,
+                f"the lock has no build environment for {name}",
+                hint="make the lock anew: pipshim lock",
+            )
+        return tuple(self._component(one) for one in self.lock.members(build.environment))
+
+    def _staging(self, name: NormalizedName, requires: Iterable[str]) -> tuple[Component, ...]:
+        """Say what the environment will have when a no-isolation build runs in it."""
+        packages = self.selection.packages
+        needed = needs(name, requires, _dependencies(packages))
+        found = []
+        for other, package in packages.items():
+            if other == name:
+                continue
+            is_wheel = artifacts.is_wheel(artifacts.choose(package, self.context.target))
+            if is_wheel or other in needed:
+                found.append(self._component(package))
+        return tuple(found)
+
+    def _needs(self, package: Package) -> set[NormalizedName]:
+        requires = self._locked_build(package).requires
+        return needs(package.name, requires, _dependencies(self.selection.packages))
+
+    def _component(self, package: Package) -> Component:
+        artifact = artifacts.choose(package, self.context.target)
+
+        def tree() -> Tree:
+            if artifacts.is_wheel(artifact):
+                return self.context.fetcher.wheel(package, artifact)  # type: ignore[arg-type]
+            return self._build(package).tree
+
+        return Component(
+            package.name, str(package.version or ""), artifacts.identity(artifact), tree
+        )
+
+    def _kept_besides(self) -> tuple[Path, ...]:
+        """Tell the folders with packages that the sync leaves alone; a build sees them too."""
+        besides = set(self._present) - set(self.selection.packages)
+        return tuple(_sites(self.context.target)) if besides else ()
+
+    # Projects in folders
+
+    def _builds_in_place(self, folder: LockedFolder) -> bool:
+        """Whether it is built in the environment itself, when that is as it will be.
+
+        An editable without isolation may remember its environment (meson-python does).
+        """
+        mode = self.context.settings.choice(folder.name).mode
+        return mode is Mode.NO_ISOLATION and not self.options.no_editable
+
+    def _from_folder(self, folder: LockedFolder, environment: BuildEnvironment | None) -> Ready:
+        directory = self._directory(folder)
+        build, choice = folder.build, self.context.settings.choice(folder.name)
+        system = build_system(directory, folder.name)
+        if choice.mode is Mode.NO_ISOLATION:
+            mode, chosen_by = choice.mode, choice.chosen_by
+            requirements = system.requires
+            components = self._staging(folder.name, requirements)
+            behind = self._kept_besides()
+        else:
+            mode, chosen_by = build.mode, build.chosen_by
+            requirements = self._with_extra(folder.name, system.requires)
+            components, behind = self._members(build, folder.name), ()
+        job = Job(
+            name=folder.name,
+            version="",
+            sha256=None,
+            mode=mode,
+            chosen_by=chosen_by,
+            open=lambda: (directory, system),
+            requirements=requirements,
+            components=components,
+            behind=behind,
+            environment=environment,
+        )
+        workshop = self.context.workshop
+        editable = not self.options.no_editable
+        direct = DirectUrl(
+            url=directory.as_uri(), dir_info=DirInfo(editable=True if editable else None)
+        )
+        origin: dict[str, Any] = {"identity": self._folder_identity(folder)}
+        if editable:
+            # A wheel of its own that nobody else may use: it points into this folder.
+            wheel = workshop.editable(job)
+            tree = store.Store(self.context.workspace.fresh("store")).add_file(wheel, folder.name)
+            return Ready(tree, origin, "editable", direct.to_dict())
+        built = workshop.wheel(job)
+        self.builds.append(built)
+        return Ready(built.tree, origin, "built", direct.to_dict())
+
+    # The change
+
+    def apply(
+        self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready], target: Target
+    ) -> None:
+        """Change the environment, in one step: all of it, or nothing.
+
+        Raises:
+            InstallError: it could not be changed; it is as before.
+            BuildError: an editable that builds in place failed; the environment is as before.
+
+        """
+        steps = [step for step in steps if step.action != "keep"]
+        self._refuse_conflicts(ready, steps, target)
+        requested = self._requested()
+        linker = Linker(self.context.request.common.link_mode or "auto")
+        undo: list[Any] = []
+        done: list[Any] = []
+        try:
+            for step in steps:
+                if step.action in ("remove", "replace"):
+                    removed = installed.remove(self._present[step.name], target.prefix)
+                    undo.append(removed.rollback)
+                    done.append(removed.commit)
+                    if step.action == "remove":
+                        self.context.observer(events.Removed(step.name, step.old or ""))
+                one = ready.get(step.name)
+                if one is not None:
+                    self._link(step.name, one, target, linker, requested, undo)
+            for folder in self.selection.folders:
+                if self._builds_in_place(folder) and any(s.name == folder.name for s in steps):
+                    environment = BuildEnvironment(target, leaks=True)
+                    one = self._from_folder(folder, environment)
+                    self._link(folder.name, one, target, linker, requested, undo)
+        except BaseException:
+            for back in reversed(undo):
+                back()
+            raise
+        for finish in done:
+            finish()
+        if linker.fell_back_to is not None:
+            self.context.say(
+                f"files are placed by {linker.fell_back_to}: the cache is on another file system",
+                "debug",
+            )
+
+    def _link(  # noqa: PLR0913 what one step has to know
+        self,
+        name: NormalizedName,
+        one: Ready,
+        target: Target,
+        linker: Linker,
+        requested: set[NormalizedName],
+        undo: list[Any],
+    ) -> None:
+        placed = one.tree.link(
+            target,
+            mode=linker,
+            requested=name in requested,
+            direct_url=one.direct_url,
+            origin=one.origin,
+        )
+        undo.append(lambda: installed.unlink(placed, target.prefix))
+        self.context.observer(events.Installed(name, one.tree.version, one.source))
+
+    def _refuse_conflicts(
+        self, ready: Mapping[NormalizedName, Ready], steps: Iterable[Step], target: Target
+    ) -> None:
+        conflicts = store.find_conflicts([one.tree for one in ready.values()], target)
+        if conflicts:
+            one = conflicts[0]
+            raise InstallError(
+                f"{one.first} and {one.second} both bring {one.path}",
+                hint=f"leave one of them out: --no-install-package {one.second}",
+            )
+
+    def _requested(self) -> set[NormalizedName]:
+        """Tell what the user asked for by name (REQUESTED)."""
+        project = self.context.project
+        names: set[NormalizedName] = {folder.name for folder in self.selection.folders}
+        if self.lock.requirements or project is None:
+            for text in self.lock.requirements:
+                try:
+                    names.add(canonicalize_name(Requirement(text).name))
+                except InvalidRequirement:  # noqa: PERF203 -r FILE and the like
+                    continue
+            return names
+        for found in (
+            project.dependencies,
+            *project.optional_dependencies.values(),
+            *project.dependency_groups.values(),
+        ):
+            names |= {canonicalize_name(one.name) for one in found}
+        return names
+
+
+def _dependencies(
+    packages: Mapping[NormalizedName, Package],
+) -> dict[NormalizedName, list[NormalizedName]]:
+    return {
+        name: [canonicalize_name(one["name"]) for one in package.dependencies or ()]
+        for name, package in packages.items()
+    }
+
+
+def _sites(target: Target) -> list[Path]:
+    return list(dict.fromkeys([target.purelib, target.platlib]))
+
+
+def _origin(one: Installed) -> Mapping[str, Any]:
+    return one.origin or {}
+
+
+def _as_present(one: Installed) -> Present:
+    identity = _origin(one).get("identity")
+    return Present(
+        name=one.name,
+        version=str(one.version),
+        installer=one.installer or "",
+        identity=str(identity) if identity is not None else None,
+        direct=one.direct_url is not None,
+        damaged=one.damaged,
+    )
+
+
+def _direct_url(package: Package) -> dict[str, Any] | None:
+    """Make PEP 610's note of a direct reference."""
+    if package.vcs is not None:
+        info = VcsInfo(
+            vcs=package.vcs.type,
+            commit_id=package.vcs.commit_id,
+            requested_revision=package.vcs.requested_revision,
+        )
+        return dict(
+            DirectUrl(
+                url=package.vcs.url or "", vcs_info=info, subdirectory=package.vcs.subdirectory
+            ).to_dict()
+        )
+    if package.archive is not None:
+        return dict(
+            DirectUrl(
+                url=package.archive.url or Path(package.archive.path or "").resolve().as_uri(),
+                archive_info=ArchiveInfo(hashes=package.archive.hashes),
+                subdirectory=package.archive.subdirectory,
+            ).to_dict()
+        )
+    if package.directory is not None:
+        path = Path(package.directory.path).resolve()
+        return dict(DirectUrl(url=path.as_uri(), dir_info=DirInfo()).to_dict())
+    return None
+
+
+def _own_distributions(target: Target | None) -> set[NormalizedName]:
+    """Tell what must stay in the environment that pipshim itself runs in."""
+    import sys  # noqa: PLC0415
+    from importlib.metadata import PackageNotFoundError, requires  # noqa: PLC0415
+
+    if target is None or Path(sys.prefix) != target.prefix:
+        return set()
+    found: set[NormalizedName] = set()
+    waiting = ["pipshim"]
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            waiting += [Requirement(text).name for text in requires(name) or ()]
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,302 @@
+"""Asking a Python interpreter, once, what pip has to know about it: markers, tags and paths."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipshim.errors import TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OLDEST = (3, 10)
+"""The oldest Python that is served."""
+
+_SCHEMA = 1
+_ANSWER = "pipshim-target:"
+_SECONDS = 60
+
+# The host's `packaging` runs in the target, so that markers and tags are right by construction; it
+# alone, not the folder it lies in, is put within reach. Every Python there ever was must be able to
+# parse this, to say its version.
+_SCRIPT = r"""
+import sys
+answer = {"version": list(sys.version_info[:3])}
+if sys.version_info >= (3, 10):
+    import importlib.util, os, sysconfig
+    folder = sys.argv[1]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "packaging"]:
+        del sys.modules[name]
+    spec = importlib.util.spec_from_file_location(
+        "packaging", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+    )
+    sys.modules["packaging"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["packaging"])
+    from packaging.markers import default_environment
+    from packaging.tags import sys_tags
+
+    minor = "python%d.%d" % sys.version_info[:2]
+    is_venv = sys.prefix != sys.base_prefix
+    paths = sysconfig.get_paths()
+    answer.update(
+        executable=sys.executable,
+        prefix=sys.prefix,
+        base_prefix=sys.base_prefix,
+        base_python=sys.executable,
+        implementation=sys.implementation.name,
+        markers=default_environment(),
+        tags=[str(tag) for tag in sys_tags()],
+        purelib=paths["purelib"],
+        platlib=paths["platlib"],
+        scripts=paths["scripts"],
+        data=paths["data"],
+        headers=os.path.join(sys.prefix, "include", "site", minor) if is_venv else paths["include"],
+        is_venv=is_venv,
+    )
+    if is_venv:
+        # Python 3.10 on POSIX says that a venv's own interpreter is the base.
+        base = getattr(sys, "_base_executable", None) or sys.executable
+        bin = os.path.join(sys.base_prefix, os.path.relpath(paths["scripts"], sys.prefix))
+        inside = os.path.dirname(base) == os.path.dirname(sys.executable)
+        candidates = [] if inside else [base]
+        names = (minor, "python3", "python", "python.exe")
+        candidates += [os.path.join(bin, name) for name in names]
+        candidates = [name for name in candidates if os.path.exists(name)]
+        answer["base_python"] = (candidates + [os.path.realpath(sys.executable)])[0]
+import json
+sys.stdout.write("\npipshim-target:" + json.dumps(answer) + "\n")
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A Python, as its interpreter described it.
+
+    Attributes:
+        python: the interpreter to call, absolute, symbolic links not resolved.
+        prefix: ``sys.prefix``: of a virtual environment, its folder.
+        base_prefix: the prefix of the Python below a virtual environment; else as prefix.
+        base_python: the interpreter of that Python; else as python.
+        version: major, minor and micro.
+        implementation: ``sys.implementation.name``: ``cpython``, ``pypy``.
+        markers: the environment that markers are evaluated in (dependency specifiers, PEP 508).
+        tags: the compatible tags of wheels, best first.
+        purelib: where pure Python packages are installed.
+        platlib: where packages with compiled modules are installed.
+        scripts: where scripts are installed.
+        data: what the ``data`` files of a wheel are relative to.
+        headers: the folder below which each distribution has its own folder of headers, chosen as
+            ``pip._internal.locations`` does.
+        is_venv: whether it is a virtual environment.
+
+    """
+
+    python: Path
+    prefix: Path
+    base_prefix: Path
+    base_python: Path
+    version: tuple[int, int, int]
+    implementation: str
+    markers: Mapping[str, str] = field(hash=False)
+    tags: tuple[str, ...]
+    purelib: Path
+    platlib: Path
+    scripts: Path
+    data: Path
+    headers: Path
+    is_venv: bool
+
+    @property
+    def full_version(self) -> str:
+        """The version as PEP 440 writes it, a pre-release's suffix included."""
+        return self.markers["python_full_version"]
+
+
+def query(python: Path, cache_dir: Path | None) -> Target:
+    """Ask the interpreter, or take what it answered last time.
+
+    The answer is kept below ``cache_dir`` (not with None) until the interpreter, its
+    ``pyvenv.cfg``, the system or ``packaging`` changes. A script that stands for an interpreter (a
+    shim of pyenv) may call another one each time: it is always asked, and the interpreter that
+    answered is the target.
+
+    Raises:
+        TargetError: it does not exist, cannot be run, is too old, or fails.
+
+    """
+    python = Path(os.path.abspath(python))  # noqa: PTH100 resolve() would follow the links of a venv
+    stamp = _stamp(python)
+    is_script = _is_script(python)
+    entry = None if cache_dir is None or is_script else _entry(cache_dir, python)
+    if entry is not None and (target := _load(entry, stamp)) is not None:
+        return target
+    answer = _ask(python)
+    answer["python"] = answer["executable"] if is_script else str(python)
+    if not answer["is_venv"]:
+        answer["base_python"] = answer["python"]
+    target = _target(answer)
+    if entry is not None:
+        _save(entry, stamp, answer)
+    return target
+
+
+def base_of(target: Target, cache_dir: Path | None) -> Target:
+    """Give the Python below a virtual environment; another Python is its own base."""
+    return query(target.base_python, cache_dir) if target.is_venv else target
+
+
+def _stamp(python: Path) -> list[Any]:
+    """List all that the answer depends on; kernel and libc are in the markers and tags."""
+    import packaging  # noqa: PLC0415 its version only: none of its modules
+
+    try:
+        found = python.stat()
+    except OSError as error:
+        raise TargetError(
+            f"no such interpreter: {python}", hint="give one that exists with --python"
+        ) from error
+    try:
+        libc = os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, ValueError, OSError):
+        libc = None
+    return [
+        _SCHEMA,
+        packaging.__version__,
+        os.path.realpath(python),
+        found.st_mtime_ns,
+        found.st_size,
+        [_mtime(folder / "pyvenv.cfg") for folder in (python.parent.parent, python.parent)],
+        list(os.uname()[2:]),
+        libc,
+    ]
+
+
+def _mtime(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _is_script(python: Path) -> bool:
+    try:
+        with python.open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
+
+
+def _entry(cache_dir: Path, python: Path) -> Path:
+    import hashlib  # noqa: PLC0415 loads OpenSSL
+
+    name = hashlib.sha256(os.fsencode(python)).hexdigest()[:32]
+    return cache_dir / "interpreters" / f"{name}.json"
+
+
+def _load(entry: Path, stamp: list[Any]) -> Target | None:
+    try:
+        kept = json.loads(entry.read_bytes())
+        return _target(kept["answer"]) if kept["stamp"] == stamp else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _save(entry: Path, stamp: list[Any], answer: Mapping[str, Any]) -> None:
+    """Keep an answer, if it can be kept: asking again is slower and nothing else."""
+    import tempfile  # noqa: PLC0415 not needed for a kept answer
+
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(prefix=f".{entry.stem}.", dir=entry.parent)
+    except OSError:
+        return
+    try:
+        with open(number, "w", encoding="ascii") as file:  # noqa: PTH123 a descriptor
+            json.dump({"stamp": stamp, "answer": answer}, file)
+        os.replace(name, entry)  # noqa: PTH105
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+
+
+def _target(answer: Mapping[str, Any]) -> Target:
+    major, minor, micro = answer["version"]
+    return Target(
+        python=Path(answer["python"]),
+        prefix=Path(answer["prefix"]),
+        base_prefix=Path(answer["base_prefix"]),
+        base_python=Path(answer["base_python"]),
+        version=(int(major), int(minor), int(micro)),
+        implementation=answer["implementation"],
+        markers=dict(answer["markers"]),
+        tags=tuple(answer["tags"]),
+        purelib=Path(answer["purelib"]),
+        platlib=Path(answer["platlib"]),
+        scripts=Path(answer["scripts"]),
+        data=Path(answer["data"]),
+        headers=Path(answer["headers"]),
+        is_venv=bool(answer["is_venv"]),
+    )
+
+
+def _ask(python: Path) -> dict[str, Any]:
+    import packaging  # noqa: PLC0415 where it lies only: none of its modules
+
+    folder = str(Path(packaging.__file__ or "").parent)
+    # -I without -S: it is `site` that gives a virtual environment its prefix.
+    # -B: the folder of packaging is the host's, and not to be written to.
+    status, output, errors = _run(python, ["-I", "-B", "-c", _SCRIPT, folder])
+    if status == 2 and "-I" in errors:  # noqa: PLR2004 the status of a wrong option: Python before 3.4
+        status, output, errors = _run(python, ["-E", "-s", "-B", "-c", _SCRIPT, folder])
+    answers = [line for line in output.splitlines() if line.startswith(_ANSWER)]
+    if not answers:
+        raise TargetError(
+            f"{python} does not work: {_reason(status, errors)}",
+            hint="mend it, or give another one with --python",
+        )
+    answer: dict[str, Any] = json.loads(answers[-1].removeprefix(_ANSWER))
+    version = tuple(answer["version"])
+    if version < OLDEST:
+        raise TargetError(
+            f"{python} is Python {'.'.join(map(str, version))}, which is too old",
+            hint=f"pipshim serves Python {OLDEST[0]}.{OLDEST[1]} and newer: choose with --python",
+        )
+    return answer
+
+
+def _run(python: Path, arguments: list[str]) -> tuple[int, str, str]:
+    import subprocess  # noqa: PLC0415 not needed for a kept answer
+
+    # A framework build of macOS would take this for the environment to be.
+    variables = {name: value for name, value in os.environ.items() if name != "__PYVENV_LAUNCHER__"}
+    try:
+        done = subprocess.run(
+            [python, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=variables,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TargetError(f"{python} does not work: no answer in {_SECONDS} seconds") from error
+    except OSError as error:
+        reason = "it is not executable" if isinstance(error, PermissionError) else error.strerror
+        raise TargetError(f"cannot run {python}: {reason}") from error
+    return done.returncode, done.stdout, done.stderr
+
+
+def _reason(status: int, errors: str) -> str:
+    """Pick the line that says most: the last of a traceback, the first of a shim's advice."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    if lines:
+        fatal = [line for line in lines if line.startswith("Fatal Python error")]
+        return fatal[0] if fatal else lines[-1] if "Traceback" in errors else lines[0]
+    return (
+        f"it was ended by signal {-status}" if status < 0 else f"no answer (exit status {status})"
+    )
