@@ -112,7 +112,9 @@ def look(directory: Path, origin: Origin) -> Found:
     try:
         names = set(os.listdir(directory))  # noqa: PTH208
     except OSError as error:
-        raise TargetError(f"cannot read {directory}: {error.strerror}") from error
+        raise TargetError(
+            f"cannot read {directory}: {error.strerror}", hint=HINTS[origin]
+        ) from error
     if INCOMPLETE in names:
         return Found("incomplete", True)
     if names <= {LOCK}:

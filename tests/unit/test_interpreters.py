@@ -207,6 +207,22 @@ def test_old_ones_are_not_even_asked(tmp_path: Path) -> None:
     assert not (tmp_path / "asked").exists()
 
 
+def test_folder_that_is_missing_is_passed_over(tmp_path: Path) -> None:
+    wanted = answering(tmp_path / "bin/python3.99", "3.99.1")
+    environ = path_of(tmp_path / "missing", tmp_path / "bin")
+    assert default(OTHER, environ, None).python == wanted
+
+
+def test_one_under_several_names_is_asked_once(tmp_path: Path) -> None:
+    count = f"echo asked >> {tmp_path}/asked; exit 1"
+    python = script(tmp_path / "bin/python3.99", count)
+    for name in ("python3", "python"):
+        (tmp_path / "bin" / name).symlink_to(python)
+    with pytest.raises(TargetError):
+        default(OTHER, path_of(tmp_path / "bin"), None)
+    assert (tmp_path / "asked").read_text().split() == ["asked"]
+
+
 def test_none_is_admitted(tmp_path: Path) -> None:
     script(tmp_path / "python3.99", "echo 'shim: no such version' >&2; exit 127")
     with pytest.raises(TargetError) as caught:

@@ -289,6 +289,15 @@ def test_file_and_dangling_link(tmp_path: Path) -> None:
             look(tmp_path / name, "project")
 
 
+def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(directory: Path) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(directory))
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(TargetError, match=r"cannot read .*: Permission denied"):
+        look(tmp_path, "project")
+
+
 def test_link_to_an_environment_is_one(shared: Environment, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(shared.directory)
     assert look(tmp_path / "link", "project").state == "ready"
