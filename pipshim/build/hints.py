@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from packaging.utils import canonicalize_name
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from pipshim.build import providers
 
 # Some builds print for an hour; what killed them stands at the end.
 _TAIL = 200_000
 _NO_ISOLATION = "no-isolation"
-_SIGKILL = 9
+_KILLED = (-9, 128 + 9)
+_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".pyx")
+_CUDA_HEADERS = ("cuda", "cublas", "cudnn", "cusparse", "nvToolsExt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class _Build:
     chosen_by: str
 
 
-_Rule: TypeAlias = "Callable[[re.Match[str], _Build], str | None]"
+_Rule: TypeAlias = Callable[[re.Match[str], _Build], "str | None"]
 
 
 def hint_for(
@@ -55,129 +57,115 @@ def hint_for(
         returncode: the exit status of the build's process, negative for a signal.
 
     """
-    build = _Build(canonicalize_name(package.split()[0]), str(mode), chosen_by)
-    if returncode in (-_SIGKILL, 128 + _SIGKILL):
+    build = _Build(canonicalize_name(package.partition(" ")[0]), mode, chosen_by)
+    if returncode in _KILLED:
         return _memory(build)
     output = output[-_TAIL:]
-    best: tuple[int, str] | None = None
+    last, hint = -1, None
     for pattern, rule in _RULES:
         for match in pattern.finditer(output):
-            if best is not None and match.start() <= best[0]:
-                continue
-            hint = rule(match, build)
-            if hint is not None:
-                best = (match.start(), hint)
-    return best[1] if best else None
+            if match.start() > last and (found := rule(match, build)) is not None:
+                last, hint = match.start(), found
+    return hint
 
 
-# What is missing from the build environment, in the form that the mode needs.
+# What to do, in the form that the mode needs.
 
 
-def _lines(table: str, *lines: str) -> str:
-    return "\n".join(("", f"    [{table}]", *(f"    {line}" for line in lines), ""))
+def _paste(table: str, line: str) -> str:
+    return f"\n    [tool.pipshim{table}]\n    {line}\n"
 
 
 def _require(build: _Build, problem: str, requirement: str, *, other: str = "") -> str:
     """``other`` is one more way out, a sentence."""
     quoted = json.dumps(requirement)
     if build.mode == _NO_ISOLATION:
-        text = (
-            f"{problem}. It is built without isolation, so that has to be installed in the project "
-            f"environment: add {quoted} to dependencies or a dependency group of pyproject.toml."
-        )
-        return f"{text} {other}".rstrip()
-    parts = [
-        f"{problem}. Add it to the build environment in pyproject.toml:",
-        _lines("tool.pipshim.extra-build-dependencies", f"{build.package} = [{quoted}]"),
-    ]
+        return (
+            f"{problem}. It is built without isolation, in the project environment, so install it "
+            f"there: add {quoted} to dependencies or a dependency group of pyproject.toml. {other}"
+        ).rstrip()
+    hint = f"{problem}. Add {quoted} to its build environment, in pyproject.toml:\n" + _paste(
+        ".extra-build-dependencies", f"{build.package} = [{quoted}]"
+    )
     # On the command line, --build-isolation would overrule what the configuration says.
     if build.chosen_by != "command line":
-        parts += [
-            "or build it in the project environment, where that must be installed:",
-            _lines("tool.pipshim", f'no-build-isolation-package = ["{build.package}"]'),
-        ]
-    return "\n".join([*parts, other]).rstrip()
+        hint += "\nor build it in the project environment, with what is installed there:\n"
+        hint += _paste("", f'no-build-isolation-package = ["{build.package}"]')
+    return f"{hint}\n{other}".rstrip()
 
 
 def _other_version(build: _Build, problem: str, distribution: str) -> str:
-    start = f"{problem}: {build.package} was written for another version"
+    start = f"{problem}: {build.package} was written for another version of {distribution}"
     if build.mode == _NO_ISOLATION:
-        return (
-            f"{start}. Limit {distribution} in the dependencies of pyproject.toml, "
-            f"or use another version of {build.package}."
-        )
-    return "\n".join(
-        [
-            f"{start}. Use another version of {build.package}, or limit {distribution} in "
-            "pyproject.toml, with the version that broke it in place of VERSION:",
-            _lines(
-                "tool.pipshim.extra-build-dependencies",
-                f'{build.package} = ["{distribution}<VERSION"]',
-            ),
-        ]
-    ).rstrip()
+        return f"{start}. Limit that in pyproject.toml, or use another {build.package}."
+    hint = (
+        f"{start}. Use another {build.package}, or limit {distribution} in pyproject.toml, with "
+        "the version that broke it in place of VERSION:\n"
+    )
+    line = f'{build.package} = ["{distribution}<VERSION"]'
+    return hint + _paste(".extra-build-dependencies", line).rstrip()
+
+
+def _variable(build: _Build, problem: str, variables: str) -> str:
+    hint = f"{problem}, in pyproject.toml:\n"
+    line = f"{build.package} = {{ {variables} }}"
+    return hint + _paste(".extra-build-variables", line).rstrip()
 
 
 def _python(build: _Build, problem: str, wanted: str) -> str:
     return f"{problem}. Use {wanted}, or another version of {build.package}."
 
 
-def _system(problem: str, debian: str) -> str:
-    return f"{problem}. On Debian and Ubuntu: apt-get install {debian}"
+def _system(problem: str, package: str) -> str:
+    return f"{problem}. On Debian and Ubuntu: apt-get install {package}"
 
 
-# One function a kind of message.
+# Python modules.
 
 
 def _missing_module(match: re.Match[str], build: _Build) -> str | None:
     module, backend = match["module"], match.groupdict().get("backend")
     # The import of poetry.core.masonry.api fails with "No module named 'poetry'".
     if backend and f"{backend}.".startswith(f"{module}."):
-        return _missing_backend(backend, build)
-    known = next((name for name in _prefixes(module) if name in _DISTRIBUTIONS), None)
+        return _missing_backend(match, build)
     top = module.partition(".")[0]
     if canonicalize_name(top) == build.package:
         return (
             f"{build.package} imports itself while it is built, and that fails: a mistake in this "
             "version of it. Use another version, or a wheel."
         )
-    if known is None and top in _REMOVED:
-        gone = _REMOVED[top]
-        return _python(build, f"Python {gone} removed the module {top}", f"a Python below {gone}")
-    if known is None and top == "tomllib":
-        return _python(build, "Python has the module tomllib from 3.11 on", "Python 3.11 or newer")
-    if known is None and top in sys.stdlib_module_names:
-        return (
-            f"This Python was built without its module {module}: use another Python, or build it "
-            f"again with the library that {module} needs."
-        )
-    distribution = _DISTRIBUTIONS[known] if known else canonicalize_name(top)
+    known = providers.known_module(module)
+    if known is None and (top in providers.REMOVED or top in sys.stdlib_module_names):
+        return _standard_library(top, build)
+    distribution = providers.distribution_of(module)
+    if known is None and not distribution[0].isalnum():
+        return None
     if module not in (known, top):
         return _other_version(build, f"{known or top} has no module {module}", distribution)
-    if not distribution[0].isalnum():
-        return None
-    why = f" ({_WHY[module]})" if module in _WHY else ""
-    provider = f", of {distribution}" if distribution.lower() != module.lower() else ""
-    problem = f"{build.package} imports {module}{provider}, while it is built{why}"
+    problem = f"{build.package} imports {module} while it is built"
+    if module in providers.MOVED:
+        problem += f" ({providers.MOVED[module]})"
+    elif distribution.lower() != module.lower():
+        problem += f" (that is in {distribution})"
     return _require(build, problem, distribution)
 
 
-def _backend_alone(match: re.Match[str], build: _Build) -> str:
-    return _missing_backend(match["backend"], build)
-
-
-def _missing_backend(backend: str, build: _Build) -> str:
-    known = next((name for name in _prefixes(backend) if name in _DISTRIBUTIONS), None)
-    distribution = _DISTRIBUTIONS[known] if known else canonicalize_name(backend.partition(".")[0])
-    problem = (
-        f"The build backend of {build.package}, {backend}, is not there: {distribution} has it"
+def _standard_library(module: str, build: _Build) -> str:
+    if gone := providers.REMOVED.get(module):
+        return _python(build, f"Python {gone} removed the module {module}", f"Python below {gone}")
+    if module == "tomllib":
+        return _python(build, "Python has the module tomllib from 3.11 on", "Python 3.11 or newer")
+    return (
+        f"This Python was built without its module {module}: use another Python, or build it again "
+        f"with the library that {module} needs."
     )
+
+
+def _missing_backend(match: re.Match[str], build: _Build) -> str:
+    backend = match["backend"]
+    distribution = providers.distribution_of(backend)
+    problem = f"The build backend of {build.package}, {backend}, is in {distribution}, not there"
     return _require(build, problem, distribution)
-
-
-def _prefixes(module: str) -> list[str]:
-    parts = module.split(".")
-    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
 def _missing_name(match: re.Match[str], build: _Build) -> str | None:
@@ -185,83 +173,77 @@ def _missing_name(match: re.Match[str], build: _Build) -> str | None:
     top = module.partition(".")[0]
     if canonicalize_name(top) == build.package:
         return None
-    known = next((prefix for prefix in _prefixes(module) if prefix in _DISTRIBUTIONS), None)
-    if known is None and top in sys.stdlib_module_names:
+    if providers.known_module(module) is None and top in sys.stdlib_module_names:
         return _python(build, f"{module} has no {name} in this Python", "an older Python")
-    distribution = _DISTRIBUTIONS[known] if known else canonicalize_name(top)
-    return _other_version(build, f"{module} has no {name}", distribution)
+    return _other_version(build, f"{module} has no {name}", providers.distribution_of(module))
 
 
 def _hatch_plugin(match: re.Match[str], build: _Build) -> str:
     plugin = match["plugin"]
-    distribution = _HATCH_PLUGINS.get(plugin, f"hatch-{canonicalize_name(plugin)}")
-    return _require(
-        build, f"{build.package} is built with hatchling and its plugin {plugin}", distribution
-    )
+    distribution = providers.HATCH_PLUGINS.get(plugin, f"hatch-{canonicalize_name(plugin)}")
+    problem = f"{build.package} is built with hatchling and its plugin {plugin}"
+    return _require(build, problem, distribution)
+
+
+# C headers, libraries, programs.
 
 
 def _header(match: re.Match[str], build: _Build) -> str | None:
     header = match["header"]
-    folder, name = header.partition("/")[0], header.rpartition("/")[2]
-    if name.endswith((".c", ".cc", ".cpp", ".cxx", ".cu", ".pyx", ".S")):
-        return None  # a source file of the package's own
-    if name == "longintrepr.h":
-        return _python(
-            build, "The package brings C code made for Python 3.10 or older", "Python 3.10"
-        )
-    if folder != name and folder in _HEADER_DISTRIBUTIONS:
-        problem = f"{build.package} needs the C header {header}"
-        return _require(build, problem, _HEADER_DISTRIBUTIONS[folder])
-    if name.startswith(("cuda", "cublas", "cudnn", "cusparse", "nvToolsExt")):
+    folder, _, inner = header.partition("/")
+    if header.endswith(_SOURCES):
+        return None  # a file of the package's own
+    if header.endswith("longintrepr.h"):
+        return _python(build, "It brings C code made for Python 3.10 or older", "Python 3.10")
+    if inner and (distribution := providers.HEADER_DISTRIBUTIONS.get(folder)):
+        return _require(build, f"{build.package} needs the C header {header}", distribution)
+    if header.startswith(_CUDA_HEADERS):
         return _cuda(match, build)
-    problem = f"The C header {header} is missing"
-    package = _HEADER_PACKAGES.get(name) or _HEADER_PACKAGES.get(folder)
-    if package:
-        return _system(problem, package)
-    stem = re.sub(r"^lib|\.\w+$", "", folder).lower()
-    return (
-        _system(problem, f"lib{stem}-dev")
-        + f", or the package that `apt-file search {header}` names."
-    )
+    package, guessed = providers.package_of_header(header)
+    hint = _system(f"The C header {header} is missing", package)
+    return f"{hint}, or what `apt-file search {header}` names." if guessed else hint
 
 
 def _library(match: re.Match[str], build: _Build) -> str:
-    name = match["library"]
-    if name in _CMAKE_DISTRIBUTIONS:
-        problem = f"{build.package} needs {name} to build"
-        return _require(build, problem, _CMAKE_DISTRIBUTIONS[name])
-    stem = re.sub(r"^lib", "", name.lower())
-    key = "python" if stem.startswith("python") else stem
-    problem = f"The library {name} is missing, or what is needed to build with it"
-    if key in _LIBRARY_PACKAGES:
-        return _system(problem, _LIBRARY_PACKAGES[key])
-    return (
-        _system(problem, f"lib{stem}-dev")
-        + f", or the package that `apt-file search lib{stem}.so` names."
-    )
+    library = match["library"]
+    if distribution := providers.CMAKE_DISTRIBUTIONS.get(library):
+        return _require(build, f"{build.package} needs {library} to build", distribution)
+    package, guessed = providers.package_of_library(library)
+    hint = _system(f"The library {library} is missing, or its headers are", package)
+    search = f"lib{library.lower().removeprefix('lib')}.so"
+    return f"{hint}, or what `apt-file search {search}` names." if guessed else hint
 
 
-def _program(match: re.Match[str], build: _Build) -> str | None:
-    path = match["program"]
+def _program(match: re.Match[str], build: _Build) -> str:
+    name = _program_name(match["program"])
+    if name == "nvcc":
+        return _cuda(match, build)
+    package = providers.PROGRAM_PACKAGES.get(name)
+    if distribution := providers.PROGRAM_DISTRIBUTIONS.get(name):
+        other = f"The system's will do too: apt-get install {package}." if package else ""
+        problem = f"{build.package} needs the program {name} to build"
+        return _require(build, problem, distribution, other=other)
+    if name == "cargo":
+        problem = "There is no Rust compiler here; rustup (https://rustup.rs) installs one"
+    elif package in ("build-essential", "gfortran"):
+        problem = f"There is no compiler here: {name} was not found"
+    else:
+        problem = f"The program {name} was not found"
+    return _system(problem, package) if package else f"{problem}: install it, or add it to PATH."
+
+
+def _program_or_file(match: re.Match[str], build: _Build) -> str | None:
+    name = _program_name(match["program"])
+    known = {*providers.PROGRAM_PACKAGES, *providers.PROGRAM_DISTRIBUTIONS, "nvcc"}
+    return _program(match, build) if name in known else None
+
+
+def _program_name(path: str) -> str:
     # Compilers are called x86_64-linux-gnu-gcc-12 as well; CMake speaks of languages.
     name = re.sub(r"-\d+(\.\d+)*$", "", path.rpartition("/")[2])
     name = re.sub(r"^.*-(?=(gcc|g\+\+|cc|c\+\+|gfortran)$)", "", name)
-    name = {"C": "cc", "CXX": "c++", "Fortran": "gfortran", "Ninja": "ninja"}.get(name, name)
-    name = {"Unix Makefiles": "make", "CMake": "cmake", "Rust": "cargo"}.get(name, name)
-    if name == "nvcc":
-        return _cuda(match, build)
-    package, distribution = _PROGRAM_PACKAGES.get(name), _PROGRAM_DISTRIBUTIONS.get(name)
-    if package is None and distribution is None and match.re in _ANY_FILE:
-        return None  # a file that is missing, but no program that we know
-    if distribution:
-        other = f"The system's will do too: apt-get install {package}" if package else ""
-        problem = f"{build.package} needs the program {name} to build"
-        return _require(build, problem, distribution, other=other)
-    is_compiler = package in ("build-essential", "gfortran")
-    problem = f"There is no {'compiler' if is_compiler else 'program'} {path} here"
-    if match["program"] in ("Rust", "cargo"):
-        problem = "There is no Rust compiler here (rustup, of https://rustup.rs, installs one)"
-    return _system(problem, package) if package else f"{problem}: install it, or add it to PATH."
+    words = {"C": "cc", "CXX": "c++", "Fortran": "gfortran", "CUDA": "nvcc", "Rust": "cargo"}
+    return words.get(name, "make" if name == "Unix Makefiles" else name.lower())
 
 
 def _visual_c(_match: re.Match[str], _build: _Build) -> str:
@@ -272,37 +254,31 @@ def _visual_c(_match: re.Match[str], _build: _Build) -> str:
 
 
 def _cmake_too_old(match: re.Match[str], build: _Build) -> str:
-    problem = f"{build.package} needs a newer CMake"
-    return _require(build, problem, f"cmake>={match['version']}")
+    requirement = f"cmake>={match['version']}"
+    return _require(build, f"{build.package} needs a newer CMake", requirement)
 
 
 def _cmake_too_new(match: re.Match[str], build: _Build) -> str:
-    version = match["version"]
-    return "\n".join(
-        [
-            f"{build.package} is written for a CMake before 4. Tell CMake so, in pyproject.toml:",
-            _lines(
-                "tool.pipshim.extra-build-variables",
-                f'{build.package} = {{ CMAKE_POLICY_VERSION_MINIMUM = "{version}" }}',
-            ),
-        ]
-    ).rstrip()
+    problem = f"{build.package} is written for CMake before version 4; tell CMake so"
+    return _variable(build, problem, f'CMAKE_POLICY_VERSION_MINIMUM = "{match["version"]}"')
 
 
 def _cuda(_match: re.Match[str], build: _Build) -> str:
     return (
-        "The CUDA toolkit is not found: install it, and set CUDA_HOME to its folder. Many packages "
-        f"have a variable to build without it, for {build.package} in "
+        "The CUDA toolkit was not found: install it, and set CUDA_HOME to its folder. If "
+        f"{build.package} has a variable to build without it, set that in "
         "[tool.pipshim.extra-build-variables]."
     )
 
 
 def _cuda_version(match: re.Match[str], _build: _Build) -> str:
     return (
-        f"torch is made for CUDA {match['torch']}, and the CUDA toolkit found is {match['found']}: "
-        f"install {match['torch']} and set CUDA_HOME to its folder, or choose a torch made for "
-        f"CUDA {match['found']}."
+        f"torch was made for CUDA {match['torch']}, but the CUDA toolkit here is {match['found']}: "
+        f"set CUDA_HOME to a toolkit {match['torch']}, or use a torch made for {match['found']}."
     )
+
+
+# Memory, versions, files.
 
 
 def _killed(_match: re.Match[str], build: _Build) -> str:
@@ -310,33 +286,28 @@ def _killed(_match: re.Match[str], build: _Build) -> str:
 
 
 def _memory(build: _Build) -> str:
-    return "\n".join(
-        [
-            "A program of the build was killed, most likely since memory ran out. Build fewer "
-            "packages at once (-j 1), and let this one run fewer compilers, in pyproject.toml:",
-            _lines(
-                "tool.pipshim.extra-build-variables",
-                f'{build.package} = {{ MAX_JOBS = "1", CMAKE_BUILD_PARALLEL_LEVEL = "1" }}',
-            ),
-        ]
-    ).rstrip()
+    problem = (
+        "A program of the build was killed or got no more memory: build fewer packages at once "
+        "(-j 1), and let this one run fewer compilers"
+    )
+    return _variable(build, problem, 'MAX_JOBS = "1", CMAKE_BUILD_PARALLEL_LEVEL = "1"')
 
 
 def _python_limits(match: re.Match[str], build: _Build) -> str:
-    wanted = match["wanted"]
-    return _python(build, f"It does not support Python {match['python']}", f"a Python {wanted}")
+    problem = f"It does not support Python {match['python']}"
+    return _python(build, problem, f"Python {match['wanted']}")
 
 
 def _old_setuptools(_match: re.Match[str], build: _Build) -> str:
     problem = "The setuptools that it is built with is too old for Python 3.12"
-    return _python(build, problem, "a Python below 3.12")
+    return _python(build, problem, "Python below 3.12")
 
 
 def _no_requirement(match: re.Match[str], build: _Build) -> str:
     return (
-        f"No version of the build requirement {match['requirement']} fits. It comes from the "
-        f"package's build-system.requires, or from extra-build-dependencies for {build.package}: "
-        "check its name there, the index options, and build-constraint-dependencies."
+        f"No version of the build requirement {match['requirement']} was found. It stands in the "
+        f"build-system.requires of {build.package}, or in extra-build-dependencies: check its name "
+        "there, the index options, and build-constraint-dependencies."
     )
 
 
@@ -347,82 +318,54 @@ def _hashes(_match: re.Match[str], build: _Build) -> str:
     )
 
 
-def _compile(*rules: tuple[str, _Rule]) -> list[tuple[re.Pattern[str], _Rule]]:
-    return [(re.compile(pattern, re.MULTILINE), rule) for pattern, rule in rules]
-
-
 _NAME = r"[\w.]+"
-_CALLED = r"^[ \t]*(?:error|FileNotFoundError): \[Errno 2\] No such file or directory: "
-_CMAKE_ERROR = r"CMake Error at [^\n]*:\s+"
 _FATAL = r"^[ \t]*(?!_configtest)\S[^\n]*?fatal error"
+_CMAKE = r"CMake Error at [^\n]*:\s+"
+_NO_FILE = r"\[Errno 2\] No such file or directory: '(?P<program>[^'\n]+)'"
+_IMPORT = r"^[ \t]*(?:ModuleNotFoundError:|ImportError:|\S*python[\d.]*:)"
+_BACKEND = rf"(?:Cannot import '(?P<backend>{_NAME})'\s+Traceback[^\0]*?)?"
+_LIMITS = r"Cannot install on Python version (?P<python>[^\s;]+); only versions "
+_CUDA_FOUND = r"detected CUDA version \((?P<found>[^)\n]+)\) mismatches the version that was used "
 
-_NOT_ONLY_PROGRAMS = _compile(
-    (_CALLED + r"'(?P<program>[^'\n]+)'", _program),
-    (r"^[^\n]*?sh: (?:\d+: |line \d+: )?(?P<program>[^\s:]+): (?:command )?not found$", _program),
-)
-_ANY_FILE = {pattern for pattern, _ in _NOT_ONLY_PROGRAMS}
-_RULES = _NOT_ONLY_PROGRAMS + _compile(
-    (
-        rf"(?:Cannot import '(?P<backend>{_NAME})'\s+Traceback[^\0]*?)?"
-        rf"^[ \t]*(?:ModuleNotFoundError|ImportError): No module named '?(?P<module>{_NAME})'?",
-        _missing_module,
-    ),
-    (rf"Cannot import '(?P<backend>{_NAME})'$", _backend_alone),
-    (
-        rf"^[ \t]*ImportError: cannot import name '(?P<name>\w+)' from '(?P<module>{_NAME})'",
-        _missing_name,
-    ),
+_TEXTS: tuple[tuple[str, _Rule], ...] = (
+    (rf"{_BACKEND}{_IMPORT} No module named '?(?P<module>{_NAME})'?", _missing_module),
+    (rf"Cannot import '(?P<backend>{_NAME})'\s*$", _missing_backend),
+    (rf"{_IMPORT} cannot import name '(?P<name>\w+)' from '(?P<module>{_NAME})'", _missing_name),
     (
         r"Unknown (?:version source|version scheme|metadata hook|build hook): (?P<plugin>[\w-]+)",
         _hatch_plugin,
     ),
-    (_FATAL + r": (?P<header>[^\s:]+): No such file or directory", _header),
-    (_FATAL + r": '(?P<header>[^'\n]+)' file not found", _header),
-    (_FATAL + r" C1083: Cannot open include file: '(?P<header>[^'\n]+)'", _header),
-    (
-        r"(?:cannot find|unable to find library|library not found for) -l(?P<library>[^\s:]+)",
-        _library,
-    ),
-    (_CMAKE_ERROR + r"Could NOT find (?P<library>[^\s(]+)", _library),
-    (_CMAKE_ERROR + r'By not providing "Find(?P<library>[^"]+)\.cmake"', _library),
-    (
-        _CMAKE_ERROR
-        + r'Could not find a package configuration file provided by\s+"(?P<library>[^"]+)"',
-        _library,
-    ),
+    (rf"{_FATAL}: (?P<header>[^\s:]+): No such file or directory", _header),
+    (rf"{_FATAL}: '(?P<header>[^'\n]+)' file not found", _header),
+    (rf"{_FATAL} C1083: Cannot open include file: '(?P<header>[^'\n]+)'", _header),
+    (r"(?:cannot find|find library|library not found for) -l(?P<library>[^\s:]+)", _library),
+    (rf"{_CMAKE}Could NOT find (?P<library>[^\s(]+)", _library),
+    (rf'{_CMAKE}By not providing "Find(?P<library>[^"]+)\.cmake"', _library),
+    (rf'{_CMAKE}Could not find a package\s[^"]*"(?P<library>[^"]+)"', _library),
     (r'ERROR: Dependency "(?P<library>[^"\n]+)"[^\n]* not found', _library),
     (r"^[ \t]*Package (?P<library>\S+) was not found in the pkg-config search path", _library),
     (r"command '(?P<program>[^'\n]+)' failed: No such file or directory", _program),
     (r"No CMAKE_(?P<program>\w+)_COMPILER could be found", _program),
     (r"ERROR: Unknown compiler\(s\): \[\['(?P<program>[^'\n]+)'", _program),
-    (r'unable to find a build program corresponding to "(?P<program>[^"\n]+)"', _program),
-    (r"Could not find (?P<program>CMake|Ninja)\b", _program),
-    (r"Could not detect (?P<program>Ninja) v", _program),
+    (r'find a build program corresponding to "(?P<program>[^"\n]+)"', _program),
+    (r"Could not (?:find|detect) (?P<program>CMake|Ninja) (?:v|with)", _program),
     (r"can't find (?P<program>Rust) compiler", _program),
-    (r"^[^\n]*\b(?P<program>[Cc]argo), the Rust package manager, is not installed", _program),
+    (r"\b(?P<program>[Cc]argo), the Rust package manager, is not installed", _program),
     (r"(?P<program>pg_config|mysql_config)(?: executable)? not found", _program),
+    (r"sh: (?:\d+: |line \d+: )?(?P<program>[^\s:]+): (?:command )?not found$", _program_or_file),
+    (rf"^[ \t]*(?:error|FileNotFoundError): {_NO_FILE}", _program_or_file),
     (r"Microsoft Visual C\+\+ [\d.]+ or greater is required", _visual_c),
     (r"CMake (?P<version>\d[\d.]*) or higher is required\.\s+You are running", _cmake_too_old),
     (r"Compatibility with CMake < (?P<version>[\d.]+) has been removed", _cmake_too_new),
     (r"CUDA_HOME environment variable is not set|nvcc was not found", _cuda),
-    (
-        r"detected CUDA version \((?P<found>[^)\n]+)\) mismatches the version that was used to "
-        r"compile\s+PyTorch \((?P<torch>[^)\n]+)\)",
-        _cuda_version,
-    ),
+    (rf"{_CUDA_FOUND}to compile\s+PyTorch \((?P<torch>[^)\n]+)\)", _cuda_version),
     (r"Killed signal terminated program|died with <Signals\.SIGKILL: 9>", _killed),
-    (r"^(?:[^\n]*: line \d+:\s+\d+ |[^\n]*make[^\n]*\] )?Killed\b", _killed),
+    (r"(?:^|: line \d+:\s+\d+ |^make[^\n\]]*\] )Killed\b", _killed),
     (r"virtual memory exhausted|cc1(?:plus)?: out of memory|std::bad_alloc", _killed),
-    (
-        r"requires a different Python: (?P<python>\S+) not in '(?P<wanted>[^'\n]+)'",
-        _python_limits,
-    ),
-    (
-        r"Cannot install on Python version (?P<python>[^\s;]+); only versions (?P<wanted>[^\n]+?) "
-        r"are supported",
-        _python_limits,
-    ),
+    (r"requires a different Python: (?P<python>\S+) not in '(?P<wanted>[^'\n]+)'", _python_limits),
+    (rf"{_LIMITS}(?P<wanted>[^\n]+?) are supported", _python_limits),
     (r"module 'pkgutil' has no attribute 'ImpImporter'", _old_setuptools),
     (r"No matching distribution found for (?P<requirement>[^\n]+)", _no_requirement),
     (r"DO NOT MATCH THE HASHES", _hashes),
 )
+_RULES = tuple((re.compile(pattern, re.MULTILINE), rule) for pattern, rule in _TEXTS)
