@@ -100,13 +100,13 @@ class Context:
 
     @cached_property
     def pip(self) -> Pip:
-        """pip's machinery, for the target."""
+        """Pip's machinery, for the target."""
         command = self.request.pip
         return Pip(command.command, command.options, self.target)
 
     @cached_property
     def cache(self) -> Path:
-        """pipshim's cache; without one, a folder that is thrown away."""
+        """Pipshim's cache; without one, a folder that is thrown away."""
         cache = self.request.common.shim_cache
         if cache is None:
             return self.workspace.fresh("cache")

@@ -24,10 +24,13 @@ RECORD = "RECORD"
 INSTALLER = "INSTALLER"
 REQUESTED = "REQUESTED"
 DIRECT_URL = "direct_url.json"
+ORIGIN = "pipshim.json"
+"""What pipshim notes of a distribution that it installs: what from, and its build record."""
+
 SIGNATURES = frozenset({"RECORD.jws", "RECORD.p7s"})
 """Files that sign RECORD, so RECORD cannot hold their hashes (PEP 427)."""
 
-PER_ENVIRONMENT = frozenset({RECORD, INSTALLER, REQUESTED, DIRECT_URL})
+PER_ENVIRONMENT = frozenset({RECORD, INSTALLER, REQUESTED, DIRECT_URL, ORIGIN})
 """Files that an installer writes; what a wheel brings under these names counts for nothing."""
 
 HASH = "sha256"

@@ -107,7 +107,7 @@ class BuildError(PipshimError):
 
     """
 
-    def __init__(  # noqa: PLR0913 the data of one failure
+    def __init__(
         self,
         message: str,
         *,

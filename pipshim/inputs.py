@@ -106,9 +106,7 @@ def _plain(value: Any) -> Any:
     if slots:
         return {name: _plain(getattr(value, name, None)) for name in slots}
     if hasattr(value, "__dict__"):
-        return {
-            name: _plain(one) for name, one in sorted(vars(value).items()) if name[0] != "_"
-        }
+        return {name: _plain(one) for name, one in sorted(vars(value).items()) if name[0] != "_"}
     return value if isinstance(value, (bool, int, str, type(None))) else str(value)
 
 

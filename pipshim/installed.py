@@ -279,11 +279,16 @@ class _Paths:
                 self._add(cache, name)
 
 
-def owner_of(path: str, site_dirs: Iterable[Path]) -> str | None:
-    """Name the distribution (``name version``) whose RECORD has this path, or return None."""
+def owner_of(path: str, site_dirs: Iterable[Path], *, besides: str | None = None) -> str | None:
+    """Name the distribution (``name version``) whose RECORD has this path, or return None.
+
+    The one whose ``.dist-info`` folder is ``besides`` does not count.
+    """
     wanted = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
-    name = f"{os.path.basename(path)}"
+    name = os.path.basename(path)
     for installed in scan(site_dirs).values():
+        if str(installed.dist_info) == besides:
+            continue
         site = str(installed.dist_info.parent)
         with contextlib.suppress(ValueError):
             for row in distinfo.parse_record(_text(str(installed.dist_info / RECORD))):

@@ -75,7 +75,7 @@ class Step:
     reason: str
 
 
-def plan(  # noqa: PLR0913 the rules of a sync
+def plan(
     wanted: Mapping[NormalizedName, Wanted],
     present: Mapping[NormalizedName, Present],
     *,

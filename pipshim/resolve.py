@@ -145,13 +145,13 @@ class Locker:
             )
             sources = [pin.source for pin in solution.pins.values() if pin.source is not None]
             sources += folders
-            stale = [one for one in sources if self._needs_hook(one) and not self._valid(one, solution)]
+            stale = [
+                one for one in sources if self._needs_hook(one) and not self._valid(one, solution)
+            ]
             if not stale:
                 break
             failures = self._prepare(stale, solution)
-            unchanged = (
-                self._current is not None and self._current.versions == solution.versions
-            )
+            unchanged = self._current is not None and self._current.versions == solution.versions
             if failures and (unchanged or len(failures) == len(stale)):
                 raise failures[0]
             previous, self._current = self._current, solution
@@ -168,9 +168,7 @@ class Locker:
         return self._static(source) is None
 
     def _static(self, source: Source) -> bytes | None:
-        return static_metadata(
-            source.directory, source.name, source.version, self.settings.static
-        )
+        return static_metadata(source.directory, source.name, source.version, self.settings.static)
 
     def _metadata(self, source: Source) -> bytes:
         """Answer the resolver: what is known, a stand-in, or the backend's word."""
@@ -252,7 +250,7 @@ class Locker:
             components = tuple(self._component(pin, solution) for pin in pins)
         return self._made(source, name, mode, choice.chosen_by, requirements, components)
 
-    def _made(  # noqa: PLR0913 the parts of a job
+    def _made(
         self,
         source: Source,
         name: NormalizedName,
@@ -397,9 +395,7 @@ class Locker:
             mode = Mode.MATCHED if set(declared.pins) & set(runtime) else Mode.ISOLATED
             components = tuple(self._component(pin, solution) for pin in declared.pins.values())
             chosen_by = self.settings.choice(_name_of(source)).chosen_by
-            job = self._made(
-                source, _name_of(source), mode, chosen_by, requirements, components
-            )
+            job = self._made(source, _name_of(source), mode, chosen_by, requirements, components)
             kinds = ("wheel", "editable") if source.editable else ("wheel",)
             self._requires[key] = self.workshop.requires(job, kinds)
         return self._requires[key]
@@ -549,9 +545,7 @@ def _name_of(source: Source) -> NormalizedName:
 def _platform_specific(solution: Solution | None) -> dict[NormalizedName, Version]:
     if solution is None:
         return {}
-    return {
-        name: pin.version for name, pin in solution.pins.items() if pin.platform_specific
-    }
+    return {name: pin.version for name, pin in solution.pins.items() if pin.platform_specific}
 
 
 def _applies(requirement: Requirement, environment: Environment) -> bool:

@@ -61,7 +61,8 @@ def select(
             wanted = bool(of & origins)
         else:  # another tool's lock
             wanted = package.marker is None or package.marker.evaluate(
-                values, context="lock_file"  # type: ignore[arg-type]
+                values,
+                context="lock_file",  # type: ignore[arg-type]
             )
         if not wanted or package.name in left_out:
             continue

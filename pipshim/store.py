@@ -134,7 +134,7 @@ class Store:
         aside = self._trees / f".old-{os.getpid()}-{secrets.token_hex(8)}"
         try:
             folder.rename(aside)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
             raise InstallError(

@@ -7,6 +7,8 @@ files go and its new ones come; if anything fails, all of it is taken back.
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from packaging.direct_url import ArchiveInfo, DirectUrl, DirInfo, VcsInfo
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from pipshim import artifacts, installed, store
+from pipshim import artifacts, distinfo, installed, store
 from pipshim._pip.pyproject import build_system
 from pipshim.build.environment import BuildEnvironment
 from pipshim.build.mode import Mode
@@ -103,8 +105,9 @@ class Sync:
             {name: _as_present(one) for name, one in self._present.items()},
             removes=removes,  # type: ignore[arg-type]
             protected=_own_distributions(target),
-            reinstall=lambda name: self.options.reinstall
-            or name in self.options.reinstall_packages,
+            reinstall=lambda name: (
+                self.options.reinstall or name in self.options.reinstall_packages
+            ),
             stale=self._stale,
         )
 
@@ -416,7 +419,7 @@ class Sync:
                 "debug",
             )
 
-    def _link(  # noqa: PLR0913 what one step has to know
+    def _link(
         self,
         name: NormalizedName,
         one: Ready,
@@ -432,7 +435,7 @@ class Sync:
             direct_url=one.direct_url,
             origin=one.origin,
         )
-        undo.append(lambda: installed.unlink(placed, target.prefix))
+        undo.append(lambda: _unlink(placed, target))
         self.context.observer(events.Installed(name, one.tree.version, one.source))
 
     def _refuse_conflicts(
@@ -480,7 +483,12 @@ def _sites(target: Target) -> list[Path]:
 
 
 def _origin(one: Installed) -> Mapping[str, Any]:
-    return one.origin or {}
+    """Read what pipshim noted when it installed a distribution."""
+    try:
+        data = json.loads((one.dist_info / distinfo.ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _as_present(one: Installed) -> Present:
@@ -541,3 +549,23 @@ def _own_distributions(target: Target | None) -> set[NormalizedName]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _unlink(paths: Iterable[str], target: Target) -> None:
+    """Take files away again, and the folders that are empty without them."""
+    stay = {str(path) for path in (target.prefix, target.scripts, target.headers, *_sites(target))}
+    folders = set()
+    for path in paths:
+        try:
+            os.unlink(path)
+        except OSError:
+            continue
+        folders.add(os.path.dirname(path))
+    for folder in sorted(folders, key=len, reverse=True):
+        parent = folder
+        while parent not in stay and parent.startswith(f"{target.prefix}{os.sep}"):
+            try:
+                os.rmdir(parent)
+            except OSError:
+                break
+            parent = os.path.dirname(parent)

@@ -160,6 +160,7 @@ class Tree:
         installer: str = "pipshim",
         requested: bool = False,
         direct_url: Mapping[str, Any] | None = None,
+        origin: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> list[str]:
         """Install this into an environment, as pip would have installed the wheel.
@@ -175,6 +176,7 @@ class Tree:
             installer: the contents of INSTALLER.
             requested: whether the user asked for it by name (REQUESTED).
             direct_url: the contents of ``direct_url.json`` (PEP 610).
+            origin: the contents of ``pipshim.json``: what it was installed from.
             overwrite: replace what is there, one file at a time, rather than refuse. What was
                 replaced is not given back if a later file fails.
 
@@ -189,7 +191,12 @@ class Tree:
         linker = mode if isinstance(mode, Linker) else Linker(mode)
         job = _Placing(self, env, linker, overwrite=overwrite)
         try:
-            return job.run(str(python or env.python), installer, requested, direct_url)
+            return job.run(
+                str(python or env.python),
+                installer,
+                {distinfo.DIRECT_URL: direct_url, distinfo.ORIGIN: origin},
+                requested=requested,
+            )
         except OSError as error:
             job.undo()
             where = error.filename2 or error.filename or env.data
@@ -206,7 +213,7 @@ class Tree:
             "platlib": str(env.platlib),
             "scripts": str(env.scripts),
             "data": str(env.data),
-            "headers": f"{env.headers}/{self.name}",
+            "headers": f"{env.headers}/{self.dist_info.partition('-')[0]}",
         }
 
     def _script_names(self, env: Layout) -> dict[str, str]:
@@ -280,7 +287,12 @@ class _Placing:
         self.shared: list[str] = []
 
     def run(
-        self, python: str, installer: str, requested: bool, direct_url: Mapping[str, Any] | None
+        self,
+        python: str,
+        installer: str,
+        notes: Mapping[str, Mapping[str, Any] | None],
+        *,
+        requested: bool,
     ) -> list[str]:
         tree = self.tree
         lib, bin_ = self.roots[tree.root], self.roots["scripts"]
@@ -306,8 +318,9 @@ class _Placing:
         said = {distinfo.INSTALLER: f"{installer}\n"}
         if requested:
             said[distinfo.REQUESTED] = ""
-        if direct_url is not None:
-            said[distinfo.DIRECT_URL] = json.dumps(direct_url, sort_keys=True)
+        for name, note in notes.items():
+            if note is not None:
+                said[name] = json.dumps(note, sort_keys=True)
         written += [_Written(lib, f"{info}/{k}", v.encode(), False) for k, v in said.items()]
         content = self._record(linked, written, info)
         record = _Written(lib, f"{info}/{distinfo.RECORD}", content, False)
@@ -392,7 +405,8 @@ class _Placing:
         if not self.overwrite:
             from pipshim.installed import owner_of  # noqa: PLC0415 for an error only
 
-            owner = owner_of(path, (self.env.purelib, self.env.platlib))
+            own = self.placed[0].rpartition("/")[0] if self.placed else None  # RECORD is first
+            owner = owner_of(path, (self.env.purelib, self.env.platlib), besides=own)
             whose = f", which belongs to {owner}" if owner else ""
             raise InstallError(
                 f"{self.tree.name} {self.tree.version} would overwrite {path}{whose}",

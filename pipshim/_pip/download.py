@@ -109,7 +109,9 @@ class Fetcher:
         if link.is_file:
             path = Path(link.file_path)
             if not path.is_file():
-                raise LockError(path, f"{package.name}: the lock names this file, which is not there")
+                raise LockError(
+                    path, f"{package.name}: the lock names this file, which is not there"
+                )
         else:
             with self._guard:
                 folder = self.pip.temporary_directory("unpack")

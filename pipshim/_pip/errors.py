@@ -103,7 +103,9 @@ def _not_found(text: str, logged: list[str]) -> ResolveError:
     unreachable = False
     hint = "check the name, the version and the index (--index-url)"
     for line in logged:
-        match = re.match(r"Could not find a version that satisfies .*? \(from versions: (.*)\)$", line)
+        match = re.match(
+            r"Could not find a version that satisfies .*? \(from versions: (.*)\)$", line
+        )
         if match:
             versions = match[1]
             if versions == "none":

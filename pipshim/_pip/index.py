@@ -113,14 +113,16 @@ class Finder(PackageFinder):
         """
         self.find_all_candidates(name)
         allowed = self.format_control.get_allowed_formats(name)
-        found = {chosen.url_without_fragment: chosen}
+        found = {chosen.filename: chosen}
         for link in self._links.get(name, ()):
             if link.is_yanked and not chosen.is_yanked:
                 continue
             if ("binary" if link.is_wheel else "source") not in allowed:
                 continue
             if _name_and_version(link.filename) == (name, version):
-                found.setdefault(link.url_without_fragment, link)
+                same = found.setdefault(link.filename, link)
+                if same.is_file and not link.is_file and _same_content(same, link):
+                    found[link.filename] = link  # a mirror on this machine; others have the index
         return list(found.values())
 
 
@@ -159,7 +161,7 @@ class Packager:
         wheels: list[PackageWheel] = []
         sdists: list[PackageSdist] = []
         for link in self.finder.files(name, version, chosen):
-            fields = self._fields(link, is_chosen=link is chosen)
+            fields = self._fields(link, is_chosen=link.filename == chosen.filename)
             if fields is None:
                 continue
             if link.is_wheel:
@@ -200,6 +202,13 @@ class Packager:
         }
 
 
+def _same_content(local: Link, link: Link) -> bool:
+    sha256 = secure_hashes(link).get("sha256")
+    return sha256 is not None and sha256 == (
+        secure_hashes(local).get("sha256") or sha256_of(Path(local.file_path))
+    )
+
+
 def secure_hashes(link: Link) -> dict[str, str]:
     """Pick the hashes of a link that a lock may vouch with."""
     values = link._hashes  # noqa: SLF001 the public accessors give one of them only
@@ -218,4 +227,3 @@ def index_of(link: Link, name: NormalizedName) -> str | None:
     if canonicalize_name(last) != name:
         return None
     return remove_auth_from_url(parts._replace(path=root + "/", query="", fragment="").geturl())
-

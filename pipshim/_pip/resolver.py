@@ -140,7 +140,12 @@ class Sources:
             if not link.is_existing_dir():
                 assert req.source_dir is not None
                 file = unpack_url(
-                    link, req.source_dir, preparer._download, preparer.verbosity, None, hashes  # noqa: SLF001
+                    link,
+                    req.source_dir,
+                    preparer._download,
+                    preparer.verbosity,
+                    None,
+                    hashes,
                 )
                 if file is not None:
                     sha256 = secure_hashes(link).get("sha256") or sha256_of(Path(file.path))
@@ -221,7 +226,7 @@ class Resolving:
         self.sources = Sources(self.pip)
         self._packager = Packager(self.pip.finder, self._download)
 
-    def resolve(  # noqa: PLR0913 the inputs of a resolve
+    def resolve(
         self,
         roots: Sequence[Root],
         *,
@@ -292,7 +297,12 @@ class Resolving:
     ) -> Solution:
         result = resolver._result  # noqa: SLF001 pip keeps the graph to itself
         assert result is not None
-        mapping = result.mapping
+        # Requires-Python is a candidate too (``<Python from Requires-Python>``), with no files.
+        mapping = {
+            identifier: candidate
+            for identifier, candidate in result.mapping.items()
+            if not identifier.startswith("<")
+        }
         children: dict[str, set[str]] = defaultdict(set)
         for parent in mapping:
             for child in result.graph.iter_children(parent):
@@ -495,7 +505,9 @@ def _closure(start: str, children: Mapping[str, set[str]]) -> set[str]:
     return seen
 
 
-def _named(req: InstallRequirement, directory: Path) -> tuple[NormalizedName | None, Version | None]:
+def _named(
+    req: InstallRequirement, directory: Path
+) -> tuple[NormalizedName | None, Version | None]:
     """Read name and version off the requirement, the file name or PKG-INFO (an sdist has one)."""
     name = canonicalize_name(req.name) if req.name else None
     version: Version | None = None

@@ -110,9 +110,7 @@ class Pip:
             list(arguments), self.options, self.finder, self.session
         )
         constraints: list[object] = [one for one in requirements if one.constraint]
-        roots = [
-            Root(frozenset({"project"}), one) for one in requirements if not one.constraint
-        ]
+        roots = [Root(frozenset({"project"}), one) for one in requirements if not one.constraint]
         return roots, constraints
 
     def constraint_files(self, files: Sequence[str] | None = None) -> list[object]:

@@ -66,9 +66,7 @@ class BuildEnvironment:
             if key not in dropped
             and not key.startswith(("PIP_BUILD_TRACKER", "_PIP_", "UV_INDEX_"))
         }
-        made["PATH"] = os.pathsep.join(
-            [str(self.target.scripts), environ.get("PATH", os.defpath)]
-        )
+        made["PATH"] = os.pathsep.join([str(self.target.scripts), environ.get("PATH", os.defpath)])
         made["VIRTUAL_ENV"] = str(self.target.prefix)
         for name, value in {
             "MAX_JOBS": str(jobs),

@@ -156,9 +156,7 @@ class Hooks:
 
     def wheel(self, into: Path, config: Mapping[str, Any]) -> Path:
         """Call ``build_wheel``; answer the wheel's path."""
-        return self._call(
-            "wheel", lambda caller: into / caller.build_wheel(str(into), config)
-        )
+        return self._call("wheel", lambda caller: into / caller.build_wheel(str(into), config))
 
     def editable(self, into: Path, config: Mapping[str, Any]) -> Path:
         """Call ``build_editable`` (PEP 660); answer the wheel's path."""

@@ -76,9 +76,7 @@ class Record:
             fields = {key: value for key, value in data.items() if key != "schema"}
             fields["requirements"] = tuple(fields["requirements"])
             fields["constraints"] = tuple(fields["constraints"])
-            fields["against"] = {
-                name: Used(**used) for name, used in fields["against"].items()
-            }
+            fields["against"] = {name: Used(**used) for name, used in fields["against"].items()}
             return cls(**fields)
         except (KeyError, TypeError, AttributeError):
             return None

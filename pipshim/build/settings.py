@@ -73,7 +73,9 @@ class Settings:
                 name: sorted([str(one.requirement), one.match_runtime] for one in extras)
                 for name, extras in sorted(self.extra.items())
             },
-            "variables": {name: dict(sorted(v.items())) for name, v in sorted(self.variables.items())},
+            "variables": {
+                name: dict(sorted(v.items())) for name, v in sorted(self.variables.items())
+            },
             "config": dict(sorted(self.config_settings.items())),
             "config-package": {
                 name: dict(sorted(v.items()))
@@ -106,8 +108,6 @@ def combine(options: BuildOptions, configuration: Configuration) -> Settings:
         variables=configuration.extra_build_variables,
         config_settings=options.config_settings,
         config_settings_package=packages,
-        build_constraints=tuple(
-            str(one) for one in configuration.build_constraint_dependencies
-        ),
+        build_constraints=tuple(str(one) for one in configuration.build_constraint_dependencies),
         static=configuration.dependency_metadata,
     )

@@ -134,7 +134,7 @@ class Workshop:
 
     """
 
-    def __init__(  # noqa: PLR0913 the parts of a workshop
+    def __init__(
         self,
         *,
         target: Target,
@@ -247,9 +247,7 @@ class Workshop:
         """Announce a build, make its environment, and report how it ended."""
         log = self._log(job, what)
         mode = str(job.mode)
-        self.observer(
-            events.BuildStarted(job.name, job.version, mode, job.chosen_by, what, log)
-        )
+        self.observer(events.BuildStarted(job.name, job.version, mode, job.chosen_by, what, log))
         start = time.monotonic()
         try:
             self._phase(job, "fetch")
@@ -411,5 +409,3 @@ def _write_json(path: Path, data: Mapping[str, Any]) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(data, sort_keys=True), encoding="utf-8")
     temporary.replace(path)
-
-

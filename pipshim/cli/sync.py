@@ -1,0 +1,184 @@
+"""``pipshim sync``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipshim import environment
+from pipshim.cli.lock import out_of_date
+from pipshim.context import Context, opened
+from pipshim.errors import LockError, TargetError, UsageError
+from pipshim.lockfile import write
+from pipshim.locking import make, write_file
+from pipshim.progress.summary import Change, summarize
+from pipshim.selection import check_environment, select
+from pipshim.sync import Ready, Sync
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.cli.options import SyncRequest
+    from pipshim.lockfile import Lock
+    from pipshim.plan import Step
+    from pipshim.target import Target
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sync did, or would do.
+
+    Attributes:
+        target: the environment's Python.
+        steps: what was done about each distribution.
+        ready: what was installed.
+        installed: how many distributions the lock wants there.
+
+    """
+
+    target: Target
+    steps: list[Step]
+    ready: Mapping[NormalizedName, Ready]
+    installed: int
+
+    @property
+    def changes(self) -> list[Step]:
+        """The steps that change something."""
+        return [step for step in self.steps if step.action != "keep"]
+
+
+def main(request: SyncRequest) -> int:
+    """Sync; 1 if ``--check`` finds that the environment differs.
+
+    Raises:
+        PipshimError: it cannot be synced; the environment is as before.
+
+    """
+    start = time.monotonic()
+    asked = request.sync
+    with opened(request) as context:
+        outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
+    if request.common.verbosity >= 0:
+        sys.stderr.write(
+            summarize(
+                [_change(step, outcome) for step in outcome.changes],
+                packages=outcome.installed,
+                seconds=time.monotonic() - start,
+                dry_run=asked.dry_run or asked.check,
+                no_color=request.common.no_color,
+            )
+        )
+    return 1 if asked.check and outcome.changes else 0
+
+
+def sync(
+    context: Context, request: SyncRequest, *, exact: bool | None, change: bool = True
+) -> Outcome:
+    """Lock if need be, then make the environment what the lock says.
+
+    Args:
+        context: the command's parts.
+        request: how to lock, what to select.
+        exact: whether what the lock does not have is removed.
+        change: False to tell what would be done only.
+
+    """
+    if (
+        request.common.require_virtualenv
+        and not context.target.is_venv
+        and (context.choice.directory is None)
+    ):
+        raise TargetError("no virtual environment is served, and --require-virtualenv is given")
+    change = change and not request.sync.dry_run
+    lock = _lock(context, request, write_it=change)
+    selection = select(
+        lock,
+        request.selection,
+        context.target.markers,  # type: ignore[arg-type]
+        context.lock_path,
+    )
+    job = Sync(context, lock, selection, request.selection, exact)
+    count = len(selection.packages) + len(selection.folders)
+    target = context.target if context.choice.exists else None
+    if not change:
+        return Outcome(context.target, job.plan(target), {}, count)
+    if target is not None:
+        found = _environment(context)
+        with found.lock(lambda: context.say(f"waiting for another command in {found.directory}")):
+            steps = job.plan(target)
+            ready = _apply(job, steps, target)
+        return Outcome(target, steps, ready, count)
+    # There is no environment yet: it is made when all that is to be in it is there.
+    steps = job.plan(None)
+    ready = job.prepare(steps)
+    found = _environment(context)
+    with found.lock(lambda: context.say(f"waiting for another command in {found.directory}")):
+        steps = job.plan(found.target)
+        ready = {**ready, **job.prepare([step for step in steps if step.name not in ready])}
+        job.apply(steps, ready, found.target)
+    return Outcome(found.target, steps, ready, count)
+
+
+def _apply(job: Sync, steps: list[Step], target: Target) -> Mapping[NormalizedName, Ready]:
+    if all(step.action == "keep" for step in steps):
+        return {}
+    ready = job.prepare(steps)
+    job.apply(steps, ready, target)
+    return ready
+
+
+def _environment(context: Context) -> environment.Environment:
+    project = context.project
+    return environment.find(
+        python=context.request.common.python,
+        project=project.directory if project is not None else None,
+        environ=os.environ,
+        requires_python=project.requires_python if project is not None else None,
+        cache_dir=context.request.common.shim_cache,
+        waiting=lambda: context.say("waiting for another command that makes the environment"),
+    )
+
+
+def _lock(context: Context, request: SyncRequest, *, write_it: bool) -> Lock:
+    """Answer the lock: as it is, or made anew where it is out of date."""
+    path = context.lock_path
+    asked = request.sync
+    if asked.frozen:
+        if context.old_lock is None:
+            raise LockError(path, "there is no lock", hint="make it: pipshim lock")
+        return context.old_lock
+    old = context.old_lock
+    if old is not None:
+        # A lock of another Python is somebody's: it is not made anew in passing.
+        check_environment(old, context.target.markers, path)  # type: ignore[arg-type]
+    if old is not None and old.requirements:
+        return old  # made of requirements that were given: there is nothing to compare it with
+    why = out_of_date(context, old)
+    if why is None:
+        assert old is not None
+        return old
+    if asked.locked:
+        raise LockError(path, f"the lock is out of date: {why}", hint="make it anew: pipshim lock")
+    if context.project is None:
+        raise UsageError("there is no project to lock")
+    lock = make(context, old=old)
+    if write_it:
+        text = write(lock, path.parent)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_file(path, text)
+            context.say(f"locked {len(lock.packages)} packages in {path.name}")
+    return lock
+
+
+def _change(step: Step, outcome: Outcome) -> Change:
+    kind = {"add": "+", "remove": "-", "replace": "~"}[step.action]
+    ready = outcome.ready.get(step.name)
+    new = ready.tree.version if ready is not None else step.new
+    shown = step.reason if step.action == "replace" and step.old == new else None
+    source = ready.source if ready is not None else None
+    return Change(kind, step.name, step.old, new, shown, source)  # type: ignore[arg-type]

@@ -1,0 +1,807 @@
+"""The store: against pip's own installs of the same wheels, and against bad wheels."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipshim import linking, scripts
+from pipshim.errors import InstallError
+from pipshim.store import Conflict, Linker, Store, Tree, find_conflicts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = "demo"
+INFO = "demo-1.0.dist-info"
+DATA = "demo-1.0.data"
+METADATA = "Metadata-Version: 2.1\nName: Demo\nVersion: 1.0\n\ntext\n"
+
+
+@dataclass(frozen=True)
+class Env:
+    """The paths of a virtual environment, without asking it."""
+
+    prefix: Path
+    version: tuple[int, int, int] = (*sys.version_info[:2], 0)
+
+    @property
+    def minor(self) -> str:
+        return f"python{self.version[0]}.{self.version[1]}"
+
+    @property
+    def python(self) -> Path:
+        return self.prefix / "bin" / "python"
+
+    @property
+    def purelib(self) -> Path:
+        return self.prefix / "lib" / self.minor / "site-packages"
+
+    @property
+    def platlib(self) -> Path:
+        return self.purelib
+
+    @property
+    def scripts(self) -> Path:
+        return self.prefix / "bin"
+
+    @property
+    def data(self) -> Path:
+        return self.prefix
+
+    @property
+    def headers(self) -> Path:
+        return self.prefix / "include" / "site" / self.minor
+
+
+def record_hash(content: bytes, algorithm: str = "sha256") -> str:
+    digest = hashlib.new(algorithm, content).digest()
+    return f"{algorithm}={base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+def make_wheel(
+    folder: Path,
+    files: Mapping[str, str | bytes],
+    *,
+    pure: bool = True,
+    record: Mapping[str, str] | None = None,
+    name: str = "Demo",
+    executable: tuple[str, ...] = (),
+) -> Path:
+    """Write a wheel; `record` replaces the rows of some files (empty: no row), or adds rows."""
+    stem = f"{name.lower()}-1.0"
+    info = f"{stem}.dist-info"
+    contents: dict[str, bytes] = {
+        path: text.encode() if isinstance(text, str) else text
+        for path, text in {
+            f"{info}/METADATA": METADATA.replace("Demo", name),
+            f"{info}/WHEEL": (
+                f"Wheel-Version: 1.0\nRoot-Is-Purelib: {str(pure).lower()}\nTag: py3-none-any\n"
+            ),
+            **files,
+        }.items()
+    }
+    rows = {
+        path: f'"{path}",{record_hash(content)},{len(content)}'
+        for path, content in contents.items()
+    }
+    rows[f"{info}/RECORD"] = f"{info}/RECORD,,"
+    rows |= record or {}
+    text = "".join(f"{row}\n" for row in rows.values() if row)
+    contents.setdefault(f"{info}/RECORD", text.encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, content in contents.items():
+            entry = zipfile.ZipInfo(path)
+            mode = 0o755 if path in executable else 0o644
+            entry.external_attr = (stat.S_IFREG | mode) << 16
+            archive.writestr(entry, content)
+    return wheel
+
+
+WHEELS: dict[str, dict[str, str | bytes]] = {
+    "plain": {"demo/__init__.py": "x = 1\n", "demo/data.txt": b"\x00\xff"},
+    "entry points": {
+        "demo.py": "def main():\n    print('ran')\n",
+        f"{INFO}/entry_points.txt": (
+            "[console_scripts]\ndemo = demo:main\ndemo.two = demo:main [extra]\n"
+            "[gui_scripts]\ndemo-gui = demo:main\n[other]\nthing = demo:main\n"
+        ),
+    },
+    "data scripts": {
+        f"{DATA}/scripts/start": "#!python -E\nprint('ran')\n",
+        f"{DATA}/scripts/start-gui": "#!pythonw\nprint('ran')\n",
+        f"{DATA}/scripts/shell": "#!/bin/sh\necho ran\n",
+        f"{DATA}/scripts/program": b"\x7fELF...",
+        f"{DATA}/scripts/demo": "#!python\nby setuptools, replaced by the entry point\n",
+        f"{DATA}/scripts/demo-script.py": "#!python\nthe same\n",
+        f"{INFO}/entry_points.txt": "[console_scripts]\ndemo = demo:main\n",
+        "demo.py": "def main():\n    print('ran')\n",
+    },
+    "other schemes": {
+        f"{DATA}/data/share/demo/file.txt": "text",
+        f"{DATA}/data/etc/demo.conf": "",
+        f"{DATA}/headers/demo.h": "#define DEMO\n",
+        f"{DATA}/headers/sub/more.h": "#define MORE\n",
+        f"{DATA}/purelib/demo_pure.py": "",
+        f"{DATA}/platlib/demo_plat.py": "",
+    },
+    "namespace": {"space/name/demo.py": "x = 1\n"},
+    "names": {
+        "demo/größe — 日本.txt": "text",
+        "demo/with, comma.txt": "text",
+        "demo/with space/__init__.py": "",
+        "demo/__init__.py": "",
+    },
+    "pip's own scripts": {
+        "demo.py": "def main():\n    print('ran')\n",
+        f"{INFO}/entry_points.txt": (
+            "[console_scripts]\npip = demo:main\npip3 = demo:main\npip3.7 = demo:main\n"
+            "easy_install = demo:main\neasy_install-3.7 = demo:main\n"
+        ),
+    },
+    "left by an installer": {
+        "demo.py": "",
+        f"{INFO}/licenses/LICENSE": "text",
+    },
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Env:
+    env = make_env(tmp_path / "env")
+    assert env.purelib.is_dir()
+    return env
+
+
+def make_env(prefix: Path) -> Env:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True)
+    return Env(prefix)
+
+
+def pip(env: Env, *arguments: str | Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--python", env.prefix, "--isolated", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_CONFIG_FILE": os.devnull},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def install_with_pip(env: Env, wheel: Path) -> None:
+    pip(env, "install", "--no-deps", "--no-index", "--no-compile", wheel)
+
+
+def snapshot(env: Env) -> dict[str, tuple[int, bytes]]:
+    """Tell every file's mode and content, but for INSTALLER's."""
+    found = {}
+    for path in sorted(env.prefix.rglob("*")):
+        relative = str(path.relative_to(env.prefix))
+        if not path.is_file() or "__pycache__" in relative or path.is_symlink():
+            continue
+        content = path.read_bytes()
+        if path.name == "INSTALLER":
+            content = b""
+        elif path.name == "RECORD":
+            content = b"\n".join(
+                line
+                for line in content.splitlines()
+                # pip leaves rows for the scripts that it replaces by its own.
+                if b"INSTALLER" not in line and not line.startswith(DATA.encode())
+            )
+        found[relative] = (stat.S_IMODE(path.stat().st_mode), content)
+    return found
+
+
+def files(env: Env) -> set[str]:
+    return {
+        str(path.relative_to(env.prefix)) for path in env.prefix.rglob("*") if not path.is_dir()
+    }
+
+
+def add(store: Store, wheel: Path, name: str = NAME) -> Tree:
+    return store.add_file(wheel, name)
+
+
+@pytest.mark.parametrize("pure", [True, False], ids=["purelib", "platlib"])
+@pytest.mark.parametrize("kind", WHEELS)
+def test_installs_what_pip_installs_and_pip_removes_it(
+    kind: str, pure: bool, store: Store, tmp_path: Path
+) -> None:
+    if not pure and kind not in {"plain", "other schemes"}:
+        pytest.skip("the root makes a difference for these only")
+    wheel = make_wheel(
+        tmp_path, WHEELS[kind], pure=pure, executable=(f"{DATA}/scripts/start", "demo/data.txt")
+    )
+    prefix = tmp_path / "env"
+    env = make_env(prefix)
+    before = files(env)
+    install_with_pip(env, wheel)
+    expected = snapshot(env)
+    shutil.rmtree(prefix)
+    make_env(prefix)
+
+    placed = add(store, wheel).link(env, requested=True, direct_url=direct_url_of(wheel))
+
+    assert snapshot(env) == expected
+    assert sorted(placed) == sorted(str(prefix / path) for path in files(env) - before)
+    assert (env.purelib / INFO / "INSTALLER").read_text() == "pipshim\n"
+    check_record(env)
+    if kind == "plain":
+        assert "No broken requirements" in pip(env, "check")
+        listed = pip(env, "show", "-f", "-v", NAME)
+        assert "Installer: pipshim" in listed
+        assert f"{INFO}/RECORD" in listed
+    pip(env, "uninstall", "-y", NAME)
+    assert files(env) == before
+
+
+def direct_url_of(wheel: Path) -> dict[str, object]:
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    hashes = {"hash": f"sha256={digest}", "hashes": {"sha256": digest}}
+    return {"archive_info": hashes, "url": wheel.as_uri()}
+
+
+def check_record(env: Env, info: str = INFO) -> None:
+    with (env.purelib / info / "RECORD").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == sorted(rows)
+    for path, told, size in rows:
+        content = (env.purelib / path).read_bytes()
+        if path == f"{info}/RECORD":
+            assert (told, size) == ("", "")
+        else:
+            assert (told, size) == (record_hash(content), str(len(content)))
+
+
+def test_scripts_run_in_the_environment(store: Store, env: Env, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, WHEELS["data scripts"], executable=(f"{DATA}/scripts/start",))
+    add(store, wheel).link(env)
+    for name in ("demo", "start"):
+        done = subprocess.run([env.scripts / name], check=True, capture_output=True, text=True)
+        assert done.stdout == "ran\n"
+    assert (env.scripts / "demo").read_text().startswith(f"#!{env.python}\n")
+
+
+@pytest.mark.parametrize("folder", ["with space", "it's", "$HOME `x`", "x" * 130])
+def test_scripts_run_where_the_kernel_needs_help(
+    folder: str, store: Store, tmp_path: Path
+) -> None:
+    wheel = make_wheel(tmp_path, WHEELS["data scripts"], executable=(f"{DATA}/scripts/start",))
+    env = make_env(tmp_path / folder)
+    add(store, wheel).link(env)
+    for name in ("demo", "start"):
+        done = subprocess.run(
+            [env.scripts / name], check=True, capture_output=True, text=True, env={"HOME": "/"}
+        )
+        assert (done.stdout, done.stderr) == ("ran\n", "")
+
+
+@pytest.mark.parametrize("python", ["/env/bin/python", "/an env/bin/python", f"/{'x' * 130}/python"])
+def test_first_line_is_pips(python: str, tmp_path: Path) -> None:
+    from pipshim._pip.wheel import write_scripts  # noqa: PLC0415
+
+    (path,) = write_scripts({"demo": "demo:main"}, {}, tmp_path, Path(python), wheel="demo.whl")
+    assert path.read_bytes().startswith(scripts.shebang(python) + b"import sys\n")
+
+
+def test_gui_script_replaces_console_script_of_its_name(tmp_path: Path) -> None:
+    from pipshim._pip.wheel import write_scripts  # noqa: PLC0415
+
+    paths = write_scripts(
+        {"a": "demo:console"}, {"a": "demo:gui", "b": "demo:gui"}, tmp_path, Path("/p"), wheel="w"
+    )
+    assert [path.name for path in paths] == ["a", "b"]
+    assert "from demo import gui" in (tmp_path / "a").read_text()
+    assert os.access(tmp_path / "a", os.X_OK)
+
+
+def test_scripts_of_pip_are_named_for_the_environments_python(
+    store: Store, tmp_path: Path
+) -> None:
+    env = Env(tmp_path / "env", version=(3, 14, 1))
+    add(store, make_wheel(tmp_path, WHEELS["pip's own scripts"])).link(env)
+    assert {path.name for path in env.scripts.iterdir()} == {
+        "pip",
+        "pip3",
+        "pip3.14",
+        "easy_install",
+        "easy_install-3.14",
+    }
+
+
+def test_tree_tells_what_it_is(store: Store, tmp_path: Path) -> None:
+    wheel = make_wheel(
+        tmp_path, {"demo/fast.cpython-311-x86_64-linux-gnu.so": b"\x7fELF", "demo/a.py": ""}, pure=False
+    )
+    tree = add(store, wheel)
+    assert (tree.name, tree.version, tree.dist_info) == ("Demo", "1.0", INFO)
+    assert (tree.root, tree.binary) == ("platlib", True)
+    assert tree.sha256 == hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert Path(tree.lib, "demo/a.py").is_file()
+    assert list(tree.module_files) == ["demo/a.py", "demo/fast.cpython-311-x86_64-linux-gnu.so"]
+    assert not add(store, make_wheel(tmp_path, WHEELS["plain"])).binary
+    assert add(store, make_wheel(tmp_path, WHEELS["data scripts"])).binary
+    assert store.tree(tree.sha256) == tree
+    assert store.tree("0" * 64) is None
+    assert store.tree("../../etc") is None
+
+
+def leftovers(store: Store) -> list[str]:
+    return [str(path) for path in store.root.rglob(".*")]
+
+
+BAD: dict[str, tuple[dict[str, str | bytes], dict[str, str], str]] = {
+    "wrong hash": (
+        {"demo.py": "x = 1\n"},
+        {"demo.py": f"demo.py,{record_hash(b'x = 2')},6"},
+        "is not the file that its RECORD names",
+    ),
+    "wrong size": (
+        {"demo.py": "x = 1\n"},
+        {"demo.py": f"demo.py,{record_hash(b'x = 1' + bytes([10]))},7"},
+        "is not the file that its RECORD names",
+    ),
+    "wrong hash of a script": (
+        {f"{DATA}/scripts/demo": "#!python\nx = 1\n"},
+        {f"{DATA}/scripts/demo": f"{DATA}/scripts/demo,{record_hash(b'x')},15"},
+        "is not the file that its RECORD names",
+    ),
+    "not in RECORD": ({"demo.py": ""}, {"demo.py": ""}, "is not in its RECORD"),
+    "no hash": ({"demo.py": ""}, {"demo.py": "demo.py,,"}, "without a hash"),
+    "weak hash": (
+        {"demo.py": ""},
+        {"demo.py": f"demo.py,{record_hash(b'', 'md5')},0"},
+        "too weak: md5",
+    ),
+    "unknown hash": ({"demo.py": ""}, {"demo.py": "demo.py,rot13=x,0"}, "too weak: rot13"),
+    "a file too few": ({}, {"gone.py": f"gone.py,{record_hash(b'')},0"}, "has no file 'gone.py'"),
+    "two rows": (
+        {"demo.py": ""},
+        {"again": f"demo.py,{record_hash(b'x')},1"},
+        "names 'demo.py' twice",
+    ),
+    "broken RECORD": ({}, {"x": '"a"b,,'}, "RECORD is invalid"),
+    "above": ({"../demo.py": ""}, {}, "leads out of the folder"),
+    "above, below": ({"demo/../../demo.py": ""}, {}, "leads out of the folder"),
+    "absolute": ({"/tmp/demo.py": ""}, {}, "leads out of the folder"),  # noqa: S108
+    "script above": ({f"{DATA}/scripts/../../x": ""}, {}, "leads out of the folder"),
+    "unknown scheme": ({f"{DATA}/secret/x": ""}, {}, "Unknown scheme key"),
+    "no scheme": ({f"{DATA}/x": ""}, {}, "Unexpected file"),
+    "no callable": (
+        {f"{INFO}/entry_points.txt": "[console_scripts]\ndemo = demo\n"},
+        {},
+        "A callable suffix is required",
+    ),
+    "no entry point": (
+        {f"{INFO}/entry_points.txt": "[console_scripts]\ndemo = -:main\n"},
+        {},
+        "is not a valid wheel",
+    ),
+    "broken entry point": (
+        {f"{INFO}/entry_points.txt": "[console_scripts]\ndemo = demo:main [x\n"},
+        {},
+        "is not a valid wheel",
+    ),
+    "entry point above": (
+        {f"{INFO}/entry_points.txt": "[console_scripts]\n../../demo = demo:main\n"},
+        {},
+        "outside the scripts directory",
+    ),
+    "entry point below": (
+        {f"{INFO}/entry_points.txt": "[gui_scripts]\nsub/demo = demo:main\n"},
+        {},
+        "outside the scripts folder",
+    ),
+    "script over the interpreter": (
+        {f"{DATA}/scripts/python3": "#!python\n"},
+        {},
+        "would overwrite the interpreter",
+    ),
+    "another Wheel-Version": (
+        {f"{INFO}/WHEEL": "Wheel-Version: 2.0\nRoot-Is-Purelib: true\n"},
+        {},
+        "not compatible with this version",
+    ),
+    "no Wheel-Version": ({f"{INFO}/WHEEL": "Root-Is-Purelib: true\n"}, {}, "missing Wheel-Version"),
+    "two dist-infos": ({"demo-2.0.dist-info/METADATA": METADATA}, {}, "multiple .dist-info"),
+    "no version": ({f"{INFO}/METADATA": "Name: demo\n\n"}, {}, "no name or no version"),
+    "another name": (
+        {f"{INFO}/METADATA": "Name: demon\nVersion: 1.0\n\n"},
+        {},
+        "is a wheel of demon, not of demo",
+    ),
+}
+for _name in ("python", "python3", "python3.11", "Python3", "pythonw", "python3.13t", "python.exe"):
+    BAD[f"entry point over {_name}"] = (
+        {f"{INFO}/entry_points.txt": f"[console_scripts]\n{_name} = demo:main\n"},
+        {},
+        "would overwrite the interpreter",
+    )
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_wheel_is_refused_and_leaves_nothing(kind: str, store: Store, tmp_path: Path) -> None:
+    contents, record, message = BAD[kind]
+    wheel = make_wheel(tmp_path / "wheels", contents, record=record)
+    with pytest.raises(InstallError) as caught:
+        add(store, wheel)
+    assert message in caught.value.message
+    assert wheel.name in caught.value.message
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [wheel]
+    assert leftovers(store) == []
+
+
+def test_what_is_no_wheel_is_refused(store: Store, tmp_path: Path) -> None:
+    wheel = tmp_path / "demo-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"no zip")
+    with pytest.raises(InstallError, match="not a valid wheel"):
+        add(store, wheel)
+    whole = make_wheel(tmp_path, {"demo.py": "x = 1\n" * 1000})
+    wheel.write_bytes(whole.read_bytes().replace(b"PK\x03\x04", b"PK\x03\x05", 1))
+    with pytest.raises(InstallError, match="BadZipFile"):
+        add(store, wheel)
+    with pytest.raises(InstallError, match="cannot be read"):
+        add(store, tmp_path / "gone.whl")
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("demo.py", "")
+    with pytest.raises(InstallError, match="dist-info directory not found"):
+        add(store, wheel)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_file_twice_is_refused(store: Store, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, {"demo.py": ""})
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("demo.py", "x = 1\n")
+    with pytest.raises(InstallError, match=r"two files named 'demo.py'"):
+        add(store, wheel)
+
+
+def test_signatures_and_what_installers_write(store: Store, env: Env, tmp_path: Path) -> None:
+    wheel = make_wheel(
+        tmp_path,
+        {
+            f"{INFO}/RECORD.jws": "signature",
+            f"{INFO}/INSTALLER": "someone",
+            f"{INFO}/REQUESTED": "",
+            f"{INFO}/direct_url.json": "{}",
+        },
+        record={f"{INFO}/RECORD.jws": f"{INFO}/RECORD.jws,,"},
+    )
+    add(store, wheel).link(env)
+    found = {path.name for path in (env.purelib / INFO).iterdir()}
+    assert found == {"INSTALLER", "METADATA", "RECORD", "RECORD.jws", "WHEEL"}
+    assert f"{INFO}/RECORD.jws,," in (env.purelib / INFO / "RECORD").read_text()
+
+
+@pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
+def test_stronger_and_padded_hashes_are_good(
+    algorithm: str, store: Store, env: Env, tmp_path: Path
+) -> None:
+    told = record_hash(b"x = 1\n", algorithm) + "="
+    wheel = make_wheel(tmp_path, {"demo.py": "x = 1\n"}, record={"demo.py": f"demo.py,{told},"})
+    tree = add(store, wheel)
+    tree.link(env)
+    assert told.rstrip("=") in (env.purelib / INFO / "RECORD").read_text()
+    assert store.tree(tree.sha256) == tree
+
+
+def test_damaged_tree_is_made_again(store: Store, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, {"demo.py": "x = 1\n", "other.py": ""})
+    tree = add(store, wheel)
+    path = Path(tree.lib, "demo.py")
+    for damage in (
+        lambda: path.write_text("x = 2\n"),
+        lambda: path.write_text("x = 1000\n"),
+        path.unlink,
+        lambda: Path(tree.folder, "tree.json").write_text("{"),
+        lambda: Path(tree.folder, "tree.json").unlink(),
+        lambda: Path(tree.folder, "tree.json").write_text("{}"),
+    ):
+        os.utime(path, ns=(1, 1))
+        assert store.tree(tree.sha256) is not None
+        damage()
+        os.utime(Path(tree.folder), ns=(1, 1))
+        assert store.tree(tree.sha256) is None
+        assert add(store, wheel).sha256 == tree.sha256
+        assert path.read_text() == "x = 1\n"
+    assert leftovers(store) == []
+    store.discard(tree)
+    assert store.tree(tree.sha256) is None
+
+
+def test_copied_store_is_hashed_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = add(store, make_wheel(tmp_path, WHEELS["plain"]))
+    for path in Path(tree.lib).rglob("*"):
+        os.utime(path, (1, 1))
+    assert store.tree(tree.sha256) is not None
+    monkeypatch.setattr("pipshim.distinfo.hash_file", None)
+    assert store.tree(tree.sha256) is not None
+
+
+def test_many_add_the_same(store: Store, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, {f"demo/m{n}.py": f"x = {n}\n" for n in range(50)})
+    trees: list[Tree] = []
+    start = threading.Barrier(4)
+
+    def one() -> None:
+        start.wait()
+        trees.append(add(Store(store.root), wheel))
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(trees) == 4
+    assert len(set(trees)) == 1
+    assert leftovers(store) == []
+
+
+def inode(path: Path | str) -> int:
+    return os.stat(path).st_ino  # noqa: PTH116
+
+
+def refuse_reflinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(linking.fcntl, "ioctl", refuse)
+
+
+@pytest.mark.parametrize(
+    ("mode", "linked"),
+    [
+        ("auto", {"small.py", "large.bin"}),
+        ("reflink", {"small.py", "large.bin"}),
+        ("hardlink", {"small.py", "large.bin"}),
+        ("copy", set()),
+        ("mixed", {"large.bin"}),
+    ],
+)
+def test_modes_without_reflinks(
+    mode: linking.LinkMode,
+    linked: set[str],
+    store: Store,
+    env: Env,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refuse_reflinks(monkeypatch)
+    contents = {"small.py": "x = 1\n", "large.bin": b"x" * 70_000}
+    tree = add(store, make_wheel(tmp_path, contents, executable=("small.py",)))
+    linker = Linker(mode)
+    tree.link(env, mode=linker)
+    for name, content in contents.items():
+        placed, kept = env.purelib / name, Path(tree.lib, name)
+        assert (inode(placed) == inode(kept)) is (name in linked)
+        assert placed.read_bytes() == (content.encode() if isinstance(content, str) else content)
+        assert placed.stat().st_mode == kept.stat().st_mode
+        assert placed.stat().st_mtime_ns == kept.stat().st_mtime_ns
+    assert linker.fell_back_to == ("hardlink" if mode == "reflink" else None)
+    check_record(env)
+
+
+def test_reflinks_where_there_are(
+    store: Store, env: Env, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clone(new: int, _: int, old: int) -> None:
+        os.write(new, os.pread(old, 1 << 20, 0))
+
+    monkeypatch.setattr(linking.fcntl, "ioctl", clone)
+    tree = add(store, make_wheel(tmp_path, {"demo.py": "x = 1\n"}))
+    linker = Linker("mixed")
+    tree.link(env, mode=linker)
+    assert linker.used == {"reflink"}
+    assert linker.fell_back_to is None
+    assert (env.purelib / "demo.py").stat().st_nlink == 1
+    assert inode(env.purelib / "demo.py") != inode(Path(tree.lib, "demo.py"))
+
+
+@pytest.mark.parametrize("mode", ["auto", "reflink", "hardlink", "mixed"])
+def test_copies_across_file_systems(
+    mode: linking.LinkMode,
+    store: Store,
+    env: Env,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = []
+
+    def refuse(*paths: str) -> None:
+        tried.append(paths)
+        raise OSError(18, "Invalid cross-device link")
+
+    refuse_reflinks(monkeypatch)
+    monkeypatch.setattr("os.link", refuse)
+    linker = Linker(mode)
+    add(store, make_wheel(tmp_path, {"a.bin": b"x" * 70_000, "b.bin": b"y" * 70_000})).link(
+        env, mode=linker
+    )
+    assert linker.used == {"copy"}
+    assert linker.fell_back_to == "copy"
+    assert len(tried) == 1
+    check_record(env)
+
+
+def test_refuses_to_overwrite(store: Store, env: Env, tmp_path: Path) -> None:
+    before = files(env)
+    (env.purelib / "demo.py").write_text("mine")
+    tree = add(store, make_wheel(tmp_path, {"a/b/demo.py": "", "demo.py": "x = 1\n"}))
+    with pytest.raises(InstallError, match=r"would overwrite .*/demo\.py$") as caught:
+        tree.link(env)
+    assert caught.value.hint is not None
+    assert files(env) - before == {str((env.purelib / "demo.py").relative_to(env.prefix))}
+    assert not (env.purelib / "a").exists()
+
+    tree.link(env, overwrite=True)
+    assert (env.purelib / "demo.py").read_text() == "x = 1\n"
+    other = add(store, make_wheel(tmp_path, {"demo.py": "x = 2\n"}, name="Other"), "other")
+    with pytest.raises(InstallError, match=r"demo\.py, which belongs to demo 1\.0"):
+        other.link(env)
+    with pytest.raises(InstallError, match="belongs to demo 1"):
+        tree.link(env)
+
+
+def test_refuses_to_overwrite_scripts_and_the_interpreter(
+    store: Store, env: Env, tmp_path: Path
+) -> None:
+    tree = add(store, make_wheel(tmp_path, WHEELS["entry points"]))
+    (env.scripts / "demo").write_text("mine")
+    with pytest.raises(InstallError, match=r"would overwrite .*/bin/demo"):
+        tree.link(env)
+    for path in ("bin/python", "bin/python3.99", "pyvenv.cfg"):
+        contents = {f"{DATA}/data/{path}": ""}
+        tree = add(store, make_wheel(tmp_path, contents))
+        with pytest.raises(InstallError, match="would overwrite"):
+            tree.link(env, overwrite=True)
+    assert not (env.purelib / INFO).exists()
+
+
+def test_does_not_follow_links_out_of_the_environment(
+    store: Store, env: Env, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (env.purelib / "demo").symlink_to(outside)
+    tree = add(store, make_wheel(tmp_path, {"demo/__init__.py": ""}))
+    with pytest.raises(InstallError, match="leads out of the environment"):
+        tree.link(env)
+    assert list(outside.iterdir()) == []
+    (env.purelib / "demo").unlink()
+    (env.prefix / "inside").mkdir()
+    (env.purelib / "demo").symlink_to(env.prefix / "inside")
+    tree.link(env)
+    (env.purelib / "other").write_text("")
+    other = add(store, make_wheel(tmp_path, {"other/x.py": ""}, name="Other"), "other")
+    with pytest.raises(InstallError, match="a folder has to be there"):
+        other.link(env)
+
+
+def test_packages_may_share_what_says_nothing(store: Store, env: Env, tmp_path: Path) -> None:
+    shared = {"space/__init__.py": "__path__ = __import__('pkgutil').extend_path(__path__, 'x')\n"}
+    one = add(store, make_wheel(tmp_path, {**shared, "space/one.py": "", "same.py": "x"}))
+    two = add(store, make_wheel(tmp_path, {**shared, "space/two.py": ""}, name="Two"), "two")
+    assert find_conflicts([one, two], env) == []
+    one.link(env)
+    assert str(env.purelib / "space/__init__.py") in two.link(env)
+    three = add(store, make_wheel(tmp_path, {"space/__init__.py": "x", "same.py": "x"}, name="T"), "t")
+    assert find_conflicts([one, two, three], env) == [
+        Conflict(str(env.purelib / "same.py"), "Demo", "T"),
+        Conflict(str(env.purelib / "space/__init__.py"), "Demo", "T"),
+    ]
+
+
+def test_scripts_conflict(store: Store, env: Env, tmp_path: Path) -> None:
+    points = "[console_scripts]\nrun = demo:main\n"
+    one = add(store, make_wheel(tmp_path, {f"{INFO}/entry_points.txt": points}))
+    two = add(
+        store,
+        make_wheel(tmp_path, {"two-1.0.dist-info/entry_points.txt": points}, name="Two"),
+        "two",
+    )
+    assert find_conflicts([one, two], env) == [Conflict(str(env.scripts / "run"), "Demo", "Two")]
+
+
+def test_root_twice_on_one_path(store: Store, env: Env, tmp_path: Path) -> None:
+    same = make_wheel(tmp_path, {"demo.py": "x = 1\n", f"{DATA}/platlib/demo.py": "x = 1\n"})
+    add(store, same).link(env)
+    check_record(env)
+    shutil.rmtree(env.purelib)
+    other = make_wheel(tmp_path, {"demo.py": "x = 1\n", f"{DATA}/platlib/demo.py": "x = 2\n"})
+    with pytest.raises(InstallError, match="two files for"):
+        add(store, other).link(env)
+
+
+def test_half_made_distribution_shows(
+    store: Store, env: Env, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed can undo nothing: METADATA comes last."""
+    tree = add(store, make_wheel(tmp_path, {"a.py": "", "z.py": ""}))
+    order = []
+    place = Linker.place
+
+    def note(self: Linker, source: str, destination: str, *more: int, executable: bool) -> None:
+        order.append(Path(destination).name)
+        assert (env.purelib / INFO / "RECORD").is_file()
+        place(self, source, destination, *more, executable=executable)
+
+    monkeypatch.setattr(Linker, "place", note)
+    tree.link(env)
+    assert order == ["a.py", "WHEEL", "z.py", "METADATA"]
+
+
+def test_failure_gives_back_what_was_there(
+    store: Store, env: Env, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(env)
+    tree = add(store, make_wheel(tmp_path, {"a/x.py": "x", **WHEELS["entry points"]}))
+
+    def full(self: Linker, source: str, destination: str, *more: int, executable: bool) -> None:
+        raise OSError(28, "No space left on device", destination)
+
+    linker = Linker()
+    with monkeypatch.context() as patched:
+        patched.setattr(Linker, "place", full)
+        with pytest.raises(InstallError, match=r"a/x\.py: No space left on device"):
+            tree.link(env, mode=linker)
+    assert files(env) == before
+    tree.link(env, mode=linker)
+    check_record(env)
+
+
+def test_store_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    wheel = make_wheel(tmp_path, WHEELS["plain"])
+    with pytest.raises(InstallError, match="cannot be unpacked"):
+        add(Store(tmp_path / "file"), wheel)
+
+
+def test_linking_needs_no_pip(store: Store, env: Env, tmp_path: Path) -> None:
+    tree = add(store, make_wheel(tmp_path, WHEELS["data scripts"]))
+    program = (
+        "import sys, pathlib\n"
+        "from pipshim.store import Store\n"
+        "from tests.unit.test_store import Env\n"
+        f"Store(pathlib.Path({str(store.root)!r})).tree({tree.sha256!r}).link("
+        f"Env(pathlib.Path({str(env.prefix)!r})))\n"
+        "print([name for name in sys.modules if name.partition('.')[0] in ('pip', 'rich')])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_tree_hash_is_the_wheels(store: Store, tmp_path: Path) -> None:
+    tree = add(store, make_wheel(tmp_path, WHEELS["plain"]))
+    assert hash(replace(tree, folder="elsewhere")) == hash(tree)
