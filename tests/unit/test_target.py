@@ -129,15 +129,20 @@ def test_another_python(another: Target, tmp_path: Path) -> None:
     assert target.version == another.version
     assert target.prefix == tmp_path / "env"
     assert target.base_prefix == another.prefix
+    assert not target.base_python.is_relative_to(target.prefix)
+    assert not base_of(target, None).is_venv
     assert base_of(target, None).version == another.version
     assert target.headers == tmp_path / f"env/include/site/python{major}.{minor}"
 
 
-def test_packagings_folder_is_not_written(another: Target) -> None:
-    folder = Path(packaging.__file__ or "").parent
-    before = set(folder.rglob("*"))
-    query(another.python, None)
-    assert set(folder.rglob("*")) == before
+def test_packagings_folder_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "packaging"
+    original = Path(packaging.__file__ or "").parent
+    shutil.copytree(original, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(packaging, "__file__", str(folder / "__init__.py"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    query(HERE, None)
+    assert not (folder / "__pycache__").exists()
 
 
 def test_what_is_installed_in_the_target_does_not_matter(tmp_path: Path) -> None:
@@ -145,9 +150,9 @@ def test_what_is_installed_in_the_target_does_not_matter(tmp_path: Path) -> None
     site = query(python, None).purelib
     (site / "packaging").mkdir()
     (site / "packaging/__init__.py").touch()
-    (site / "packaging/tags.py").write_text("raise SystemExit('the wrong packaging')")
+    (site / "packaging/tags.py").write_text("sys_tags = lambda: ['wrong']")
     (site / "noise.pth").write_text(
-        "import sys; sys.stdout.write('noise'); import packaging; sys.stderr.write('noise')\n"
+        "import sys; sys.stdout.write('noise'); import packaging.tags; sys.stderr.write('noise')\n"
     )
     assert query(python, None).tags == tuple(map(str, sys_tags()))
 
