@@ -189,29 +189,25 @@ def _direct_url(path: str) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def files_of(installed: Installed, prefix: Path) -> list[Path]:
+def files_of(installed: Installed, prefix: Path | None = None) -> list[Path]:
     """List the files of a distribution that are there: RECORD's, and what Python compiled.
 
     The rule is ``pip._internal.req.req_uninstall.uninstallation_paths``'s; compiled files count
     for every interpreter, not only for pip's. Without RECORD it is those of ``.dist-info``.
-    A path is absolute, and real but for its last part.
+    A path is absolute, and real but for its last part. What is not ``removable`` has none.
 
     Raises:
-        InstallError: RECORD cannot be read or names a path outside ``prefix``, or the
-            distribution is not ``removable``.
+        InstallError: RECORD cannot be read, or names a path outside ``prefix`` (any may be named
+            with None).
 
     """
     return [Path(path) for path in _files(installed, prefix)]
 
 
-def _files(installed: Installed, prefix: Path) -> dict[str, None]:
+def _files(installed: Installed, prefix: Path | None) -> dict[str, None]:
+    paths = _Paths(installed, os.sep if prefix is None else os.path.realpath(prefix))
     if not installed.removable:
-        raise InstallError(
-            f"{installed.name} {installed.version} was installed without a list of its files: "
-            f"{installed.dist_info}",
-            hint=f"remove it by hand, or with: pip uninstall {installed.name}",
-        )
-    paths = _Paths(installed, os.path.realpath(prefix))
+        return paths.found
     for info in (installed.dist_info, *installed.duplicates):
         paths.add_folder(str(info))
         if (info / RECORD).is_file():
@@ -300,7 +296,7 @@ def owner_of(path: str, site_dirs: Iterable[Path], *, besides: str | None = None
     return None
 
 
-def remove(installed: Installed, prefix: Path, *, keep: Container[str] = frozenset()) -> Removed:
+def remove(installed: Installed, prefix: Path, *, others: Iterable[Installed] = ()) -> Removed:
     """Take a distribution out of an environment, so that it can be put back.
 
     Its files are moved into a folder in ``prefix`` that begins with ``BACKUP`` and has them
@@ -309,13 +305,25 @@ def remove(installed: Installed, prefix: Path, *, keep: Container[str] = frozens
     Args:
         installed: what `scan` found.
         prefix: the environment's folder: nothing outside it is touched.
-        keep: absolute, real paths that stay, because another distribution has them as well.
+        others: all distributions of the environment; a file that the RECORD of another one has
+            as well stays. Those that have been removed do not count.
 
     Raises:
-        InstallError: a file may not be moved, or cannot; all are as before.
+        InstallError: a file may not be moved, or cannot, or the distribution is not
+            ``removable``; all is as before.
 
     """
-    paths = [path for path in _files(installed, prefix) if path not in keep]
+    if not installed.removable:
+        raise InstallError(
+            f"{installed.name} {installed.version} was installed without a list of its files: "
+            f"{installed.dist_info}",
+            hint=f"remove it by hand, or with: pip uninstall {installed.name}",
+        )
+    paths = _files(installed, prefix)
+    for other in others:
+        if other.name != installed.name:
+            for path in _shared(paths, installed, other):
+                del paths[path]
     removed = Removed(os.path.realpath(prefix), os.path.realpath(installed.dist_info.parent))
     try:
         removed.take(paths)
@@ -329,6 +337,22 @@ def remove(installed: Installed, prefix: Path, *, keep: Container[str] = frozens
         removed.rollback()
         raise
     return removed
+
+
+def _shared(paths: Container[str], installed: Installed, other: Installed) -> list[str]:
+    """List those of ``paths`` that the RECORD of ``other`` names too."""
+    text = _text(f"{other.dist_info}/{RECORD}")
+    site = str(other.dist_info.parent)
+    own = {row.path.partition("/")[0] for row in _rows(installed)} - {installed.dist_info.name}
+    if not any(f"\n{top}" in f"\n{text}" for top in own):
+        return []
+    found = []
+    for row in distinfo.parse_record(text):
+        directory, name = os.path.split(os.path.join(site, row.path))
+        path = f"{os.path.realpath(directory)}/{name}"
+        if path in paths:
+            found.append(path)
+    return found
 
 
 class Removed:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from pyproject_hooks import (
     BuildBackendHookCaller,
     HookMissing,
     UnsupportedOperation,
+    _impl,
 )
 
 from pipshim.build.hints import hint_for
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
     from pipshim.build.system import BuildSystem
 
 T = TypeVar("T")
+
+_BACKEND_WARNING = getattr(_impl, "BuildBackendWarning", None)
+if _BACKEND_WARNING is not None:
+    # pyproject-hooks 1.3 repeats a backend's warnings; they are for its author.
+    warnings.filterwarnings("ignore", category=_BACKEND_WARNING)
 
 _TRACER = Path(__file__).with_name("trace.py")
 _FOLLOW_SECONDS = 0.2

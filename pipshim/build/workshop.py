@@ -154,12 +154,13 @@ class Workshop:
         self.jobs = jobs
         self.processes = Processes()
         self._environ = dict(environ)
+        self._environments: dict[object, BuildEnvironment] = {}
         self._records = cache / "builds-v1"
         self._logs = cache / "logs"
 
     def requires(self, job: Job, kinds: tuple[str, ...] = ("wheel",)) -> list[str]:
         """Ask the backend what else it needs (``get_requires_for_build_…``)."""
-        with self._building(job, "metadata") as (hooks, config):
+        with self._building(job, "requirements") as (hooks, config):
             self._phase(job, "requirements")
             found: list[str] = []
             for kind in kinds:
@@ -283,18 +284,23 @@ class Workshop:
         )
 
     def _environment(self, job: Job) -> BuildEnvironment:
-        trees = each(
-            lambda component: component.tree(),
-            job.components,
-            at_once=_FETCHES_AT_ONCE,
-            interrupted=self.processes.stop,
-        )
-        environment = make(
-            self.workspace.fresh("environment"), self.target, trees, behind=job.behind
-        )
-        if job.mode is Mode.NO_ISOLATION:
-            return replace(environment, leaks=True)
-        return environment
+        """Make the environment of a build; the hooks of one build share it, other builds do not."""
+        key = (job.name, job.version, job.mode, job.components, job.behind)
+        made = self._environments.get(key)
+        if made is None:
+            trees = each(
+                lambda component: component.tree(),
+                job.components,
+                at_once=_FETCHES_AT_ONCE,
+                interrupted=self.processes.stop,
+            )
+            made = make(
+                self.workspace.fresh("environment"), self.target, trees, behind=job.behind
+            )
+            if job.mode is Mode.NO_ISOLATION:
+                made = replace(made, leaks=True)
+            self._environments[key] = made
+        return made
 
     def record(self, job: Job, against: Mapping[str, Used]) -> Record:
         """Say what a wheel of this job is built from, and against what."""

@@ -2,6 +2,8 @@
 
 from contextlib import contextmanager
 import sys
+
+
 @contextmanager
 def make_observer(**kw):
     yield lambda e: print(e, file=sys.stderr)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 if TYPE_CHECKING:
     from pathlib import Path
 
-What: TypeAlias = Literal["metadata", "wheel", "editable"]
+What: TypeAlias = Literal["requirements", "metadata", "wheel", "editable"]
 Phase: TypeAlias = Literal["fetch", "environment", "requirements", "metadata", "wheel"]
 Source: TypeAlias = Literal["index", "built", "cached", "editable"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -88,8 +88,8 @@ class DownloadFinished:
 class BuildStarted:
     """Reported when a build begins: its mode is chosen, nothing was made or fetched for it yet.
 
-    Reported for metadata as for wheels, so twice for a package whose metadata must be built first
-    (with another ``what``). ``chosen_by`` says where the mode comes from (``pyproject.toml``,
+    Reported for each thing that a backend is asked for, so with another ``what`` for what it
+    requires (``requirements``), its metadata and its wheel. ``chosen_by`` says where the mode comes from (``pyproject.toml``,
     ``command line``, ``default``). ``log`` is where all output goes, if that is known already.
     """
 

@@ -1,6 +1,89 @@
+"""Errors as they are shown: what happened to what, and what mends it."""
+
 from __future__ import annotations
-def render(error, *, width, color):
-    out = f"error: {error}"
-    if getattr(error, "output", None): out += "\n" + "\n".join(error.output)
-    if error.hint: out += f"\nhint: {error.hint}"
-    return out + "\n"
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from pipshim.errors import BuildError
+from pipshim.progress.text import clean, paint
+
+if TYPE_CHECKING:
+    from pipshim.errors import PipshimError
+
+# Prose is hard to read in longer lines, and in shorter ones nothing is.
+_WIDEST, _NARROWEST = 100, 20
+_VERBATIM = "    "
+
+
+def render(error: PipshimError, *, width: int, color: bool) -> str:
+    """Give the text that is shown of an error; it ends with a line end.
+
+    Texts are wrapped, except what is there to be pasted: lines with four spaces in front.
+
+    Args:
+        error: what went wrong.
+        width: of the terminal, in columns.
+        color: whether to colour.
+
+    """
+    width = max(width - 1, _NARROWEST)
+    message = error.message
+    if isinstance(error, BuildError) and not message.startswith(error.package):
+        message = f"{error.package}: {message}"
+    first, *more = message.splitlines() or [""]
+    lines = _wrap(first, width, "error: ", "  ")
+    for line in more:
+        indent = " " * max(len(line) - len(line.lstrip()), 2)
+        lines += _wrap(line.lstrip(), width, indent, indent)
+    if isinstance(error, BuildError):
+        lines += _build(error, width, color=color)
+    lines[0] = lines[0].replace("error:", paint("error:", "bold red", color=color), 1)
+    if error.hint:
+        hint = _hint(error.hint, width)
+        hint[0] = hint[0].replace("hint:", paint("hint:", "bold cyan", color=color), 1)
+        lines += hint
+    return "\n".join(lines) + "\n"
+
+
+def _build(error: BuildError, width: int, *, color: bool) -> list[str]:
+    lines = [f"  mode: {error.mode}", f"  step: {error.step}"]
+    bar = "  " + paint("|", "red", color=color)
+    for line in error.output:
+        shown = clean(line)
+        indent = " " * min(len(shown) - len(shown.lstrip()), 8)
+        # What a program printed is broken anywhere, so that the bar stays whole.
+        broken = textwrap.wrap(
+            shown,
+            width - 4,
+            subsequent_indent=indent,
+            drop_whitespace=False,
+            break_on_hyphens=False,
+        )
+        lines += [f"{bar} {part.rstrip()}".rstrip() for part in broken or [""]]
+    if error.log is not None:
+        # In one piece, to be copied.
+        lines.append(f"  log: {error.log}")
+    return lines
+
+
+def _hint(hint: str, width: int) -> list[str]:
+    lines: list[str] = []
+    for line in hint.splitlines():
+        prefix = "" if lines else "hint: "
+        if line.startswith(_VERBATIM) or not line.strip():
+            lines.append((prefix + line).rstrip())
+        else:
+            lines += _wrap(line, width, prefix, "" if prefix == "" else "  ")
+    return lines or ["hint:"]
+
+
+def _wrap(text: str, width: int, first: str, rest: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        min(width, _WIDEST),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [first.rstrip()]

@@ -1,6 +1,144 @@
+"""What a command changed, as short as can be, at its end."""
+
 from __future__ import annotations
-from typing import NamedTuple
-class Change(NamedTuple):
-    kind: str; name: str; old: str|None; new: str|None; reason: str|None; source: str|None
-def summarize(changes, **kw): return "\n".join(map(str, changes)) + f"\n{kw}\n"
-def summarize_lock(changes, **kw): return "\n".join(map(str, changes)) + f"\n{kw}\n"
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from pipshim.progress.text import duration, paint, use_color
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipshim.progress.events import Source
+
+_STYLES = {"+": "green", "-": "red", "~": "yellow"}
+_DONE = {"+": "{} added", "-": "{} removed", "~": "{} changed"}
+_PLANNED = {"+": "add {}", "-": "remove {}", "~": "change {}"}
+_MODES = ("isolated", "matched", "no-isolation")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One distribution that is, or would be, other than before.
+
+    Attributes:
+        kind: added, removed, or there before as well.
+        name: its name.
+        old: the version that was there; None for ``+``.
+        new: the version that is there; None for ``-``, and where only a build can tell.
+        reason: what the versions alone do not say: why the same version was installed anew.
+        source: where it came from.
+        mode: the mode of the build that it was made by in this command.
+
+    """
+
+    kind: Literal["+", "-", "~"]
+    name: str
+    old: str | None
+    new: str | None
+    reason: str | None = None
+    source: Source | None = None
+    mode: str | None = None
+
+
+def summarize(  # noqa: PLR0913 what there is to know at the end
+    changes: Sequence[Change],
+    *,
+    packages: int,
+    seconds: float,
+    dry_run: bool = False,
+    no_color: bool = False,
+    environ: Mapping[str, str] | None = None,
+    stream: TextIO | None = None,
+) -> str:
+    """Tell what a sync did, or would do: a line a change and one for all, or one line.
+
+    Args:
+        changes: in the order to show them.
+        packages: how many distributions are as the lock wants them, now.
+        seconds: how long the whole command took.
+        dry_run: nothing was done.
+        no_color: never colour.
+        environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
+        stream: where the text goes; standard error if None.
+
+    """
+    if not changes:
+        return f"up to date ({_count(packages)}, {duration(seconds, precise=True)})\n"
+    color = use_color(stream or sys.stderr, no_color=no_color, environ=environ)
+    lines = [_line(change, color=color) for change in changes]
+    counts = Counter(change.kind for change in changes)
+    words = _PLANNED if dry_run else _DONE
+    parts = [words[kind].format(counts[kind]) for kind in words if counts[kind]]
+    if dry_run:
+        lines.append(f"would {', '.join(parts)}")
+    else:
+        built = _built(changes)
+        took = duration(seconds, precise=True)
+        lines.append(f"{', '.join([*parts, *built])} in {took}")
+    return "\n".join(lines) + "\n"
+
+
+def summarize_lock(  # noqa: PLR0913 what there is to know at the end
+    changes: Sequence[Change],
+    *,
+    packages: int,
+    written: bool,
+    path: str,
+    seconds: float,
+    dry_run: bool = False,
+    no_color: bool = False,
+    environ: Mapping[str, str] | None = None,
+    stream: TextIO | None = None,
+) -> str:
+    """Tell what a lock changed. Of a new lock only the number of packages is said.
+
+    Args:
+        changes: between the old lock and the new one.
+        packages: how many the new one has.
+        written: whether the file has changed (or would, in a dry run).
+        path: the lock file, as it is shown.
+        seconds: how long the whole command took.
+        dry_run: nothing was written.
+        no_color: never colour.
+        environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
+        stream: where the text goes; standard error if None.
+
+    """
+    took = duration(seconds, precise=True)
+    if not written:
+        return f"{path} is up to date ({_count(packages)}, {took})\n"
+    color = use_color(stream or sys.stderr, no_color=no_color, environ=environ)
+    is_new = packages > 1 and sum(change.kind == "+" for change in changes) == packages
+    lines = [] if is_new else [_line(change, color=color) for change in changes]
+    verb = "would lock" if dry_run else "locked"
+    lines.append(f"{verb} {_count(packages)} in {path} ({took})")
+    return "\n".join(lines) + "\n"
+
+
+def _line(change: Change, *, color: bool) -> str:
+    sign = paint(change.kind, _STYLES[change.kind], color=color)
+    old, new = change.old, change.new
+    versions = f"{old} -> {new}" if old and new and old != new else new or old
+    reason = paint(f"({change.reason})", "dim", color=color) if change.reason else ""
+    return " ".join(part for part in (sign, change.name, versions, reason) if part)
+
+
+def _built(changes: Sequence[Change]) -> list[str]:
+    built = [change for change in changes if change.source == "built"]
+    cached = sum(change.source == "cached" for change in changes)
+    modes = Counter(change.mode for change in built)
+    by_mode = ", ".join(f"{modes[mode]} {mode}" for mode in _MODES if modes[mode])
+    found = []
+    if built:
+        found.append(f"{len(built)} built ({by_mode})" if by_mode else f"{len(built)} built")
+    if cached:
+        found.append(f"{cached} built earlier")
+    return found
+
+
+def _count(packages: int) -> str:
+    return f"{packages} package" if packages == 1 else f"{packages} packages"

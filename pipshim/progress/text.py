@@ -1,0 +1,120 @@
+"""Words, numbers and colours that every observer shows in the same way."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipshim.progress.events import What
+
+# A text in parts, each with the name of a style: one of _CODES, or "".
+Parts: TypeAlias = "list[tuple[str, str]]"
+
+_CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+_MODE_STYLES = {"isolated": "green", "matched": "cyan", "no-isolation": "yellow"}
+_WORD_STYLES = {"built": "green", "cached": "cyan", "failed": "red"}
+_WORD_WIDTH = len("building")
+_MODE_WIDTH = len("no-isolation")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+_MINUTE, _HOUR = 60, 3600
+
+
+def duration(seconds: float, *, precise: bool = False) -> str:
+    """Say seconds for people: ``0.02 s``, ``0.4 s``, ``12 s``, ``2m 03s``, ``1h 02m``.
+
+    Args:
+        seconds: how long; what is negative counts as none.
+        precise: give tenths up to a minute.
+
+    """
+    seconds = max(seconds, 0.0)
+    if seconds < 0.095:  # noqa: PLR2004 what would be shown as 0.1
+        return f"{seconds:.2f} s"
+    if seconds < (59.95 if precise else 9.95):
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m {whole % _MINUTE:02}s"
+    return f"{whole // _HOUR}h {whole % _HOUR // _MINUTE:02}m"
+
+
+def size(count: float) -> str:
+    """Say bytes for people, in powers of 1000: ``812 B``, ``12 kB``, ``1.4 MB``, ``2.1 GB``."""
+    for unit, digits in (("B", 0), ("kB", 0), ("MB", 1)):
+        if count < 999.5:  # noqa: PLR2004 what would be shown as 1000
+            return f"{count:.{digits}f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def clean(line: str) -> str:
+    """Give what a terminal would show of a line that a program printed, without control codes."""
+    line = _ESCAPES.sub("", line.rstrip("\r\n"))
+    # A progress bar goes back to the start of its line.
+    return _CONTROLS.sub("", line.rpartition("\r")[2].expandtabs(4)).rstrip()
+
+
+def use_color(
+    stream: TextIO, *, no_color: bool = False, environ: Mapping[str, str] | None = None
+) -> bool:
+    """Decide whether to colour: ``--no-color`` and NO_COLOR, then FORCE_COLOR, then the stream."""
+    environ = os.environ if environ is None else environ
+    if no_color or environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and environ.get("TERM") not in ("dumb", "unknown")
+
+
+def paint(text: str, style: str, *, color: bool) -> str:
+    """Colour a text by hand; ``style`` is one or more names with spaces between."""
+    codes = ";".join(str(_CODES[name]) for name in style.split())
+    return f"\x1b[{codes}m{text}\x1b[0m" if color and codes and text else text
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write to a stream that may lack the characters, or be closed: news must not raise."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except (OSError, ValueError):
+        return
+
+
+@dataclass
+class Columns:
+    """Lines about builds, one below the other; the columns are as wide as was needed so far."""
+
+    _package: int = 0
+    _chosen_by: int = 0
+
+    def line(  # noqa: PLR0913 the columns
+        self, word: str, package: str, mode: str, chosen_by: str, what: What, end: str = ""
+    ) -> Parts:
+        """Give ``built    natten 0.17.5  no-isolation  pyproject.toml  2m 03s`` in parts."""
+        self._package = max(self._package, len(package))
+        self._chosen_by = max(self._chosen_by, len(chosen_by))
+        made = "" if what == "wheel" else what
+        end = "  ".join(part for part in (made, end) if part)
+        width = self._chosen_by if end else 0
+        parts = [
+            (f"{word:{_WORD_WIDTH}} ", _WORD_STYLES.get(word, "dim")),
+            (f"{package:{self._package}}  ", "bold"),
+            (f"{mode:{_MODE_WIDTH}}  ", _MODE_STYLES.get(mode, "")),
+            (f"{chosen_by:{width}}", "dim"),
+        ]
+        return [*parts, (f"  {end}", "")] if end else parts
+
+
+def join(parts: Parts) -> str:
+    """Give the text of the parts, without styles."""
+    return "".join(text for text, _ in parts).rstrip()
