@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipshim import environment, inputs
 from pipshim._pip.download import Fetcher
 from pipshim._pip.session import Pip
-from pipshim.build.environment import Workspace
+from pipshim.build.environment import Workspace, workspace
 from pipshim.build.settings import Settings, combine
 from pipshim.build.workshop import Workshop
 from pipshim.configuration import Configuration
@@ -191,9 +191,9 @@ def opened(request: LockRequest) -> Iterator[Context]:
             no_color=common.no_color,
             environ=os.environ,
         ) as observer,
-        Workspace() as workspace,
+        workspace() as space,
     ):
-        yield Context(request, project, directory, observer, workspace)
+        yield Context(request, project, directory, observer, space)
 
 
 def _refuse_what_is_not_there(project: Project) -> None:

@@ -3,7 +3,6 @@
 The rules are those of "Recording installed projects" (PEP 376, PEP 627) and of the wheel format
 (PEP 427). Nothing heavy is imported: this is on the path of every sync.
 """
-
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH123
 

@@ -1,7 +1,7 @@
-"""The digest of what a lock is made from: it tells a lock that is out of date. Pure but for reading
-the files that the inputs name.
+"""The digest of what a lock is made from: it tells a lock that is out of date.
 
-Index URLs are not in it: the same project is locked through mirrors, and a URL may have credentials.
+Pure but for reading the files that the inputs name. Index URLs are not in it: the same project is
+locked through mirrors, and a URL may have credentials.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 """What an environment has installed, and taking a distribution out of it again."""
-
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH102, PTH103, PTH105, PTH106, PTH108, PTH118, PTH119, PTH120, PTH123, PTH208
 
@@ -24,7 +23,7 @@ from pipshim.errors import InstallError
 from pipshim.linking import is_within
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 BACKUP = ".pipshim-backup-"
 """How the folders begin that hold what has been removed from an environment, in its prefix."""
@@ -280,20 +279,23 @@ def owner_of(path: str, site_dirs: Iterable[Path], *, besides: str | None = None
 
     The one whose ``.dist-info`` folder is ``besides`` does not count.
     """
-    wanted = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
-    name = os.path.basename(path)
+    wanted = f"{os.path.realpath(os.path.dirname(path))}/{os.path.basename(path)}"
     for installed in scan(site_dirs).values():
-        if str(installed.dist_info) == besides:
-            continue
-        site = str(installed.dist_info.parent)
-        with contextlib.suppress(ValueError):
-            for row in distinfo.parse_record(_text(str(installed.dist_info / RECORD))):
-                if not row.path.endswith(name):
-                    continue
-                directory, base = os.path.split(os.path.join(site, row.path))
-                if f"{os.path.realpath(directory)}/{base}" == wanted:
-                    return f"{installed.name} {installed.version}"
+        if str(installed.dist_info) != besides and wanted in _recorded(installed.dist_info):
+            return f"{installed.name} {installed.version}"
     return None
+
+
+def _recorded(info: Path) -> Iterator[str]:
+    """Yield RECORD's paths, absolute, and real but for the last part; none if it is damaged."""
+    site = str(info.parent)
+    real: dict[str, str] = {}
+    with contextlib.suppress(ValueError):
+        for row in distinfo.parse_record(_text(str(info / RECORD))):
+            directory, name = os.path.split(os.path.join(site, row.path))
+            if directory not in real:
+                real[directory] = os.path.realpath(directory)
+            yield f"{real[directory]}/{name}"
 
 
 def remove(installed: Installed, prefix: Path, *, others: Iterable[Installed] = ()) -> Removed:
@@ -323,7 +325,7 @@ def remove(installed: Installed, prefix: Path, *, others: Iterable[Installed] = 
     for other in others:
         if other.name != installed.name:
             for path in _shared(paths, installed, other):
-                del paths[path]
+                paths.pop(path, None)
     removed = Removed(os.path.realpath(prefix), os.path.realpath(installed.dist_info.parent))
     try:
         removed.take(paths)
@@ -339,20 +341,15 @@ def remove(installed: Installed, prefix: Path, *, others: Iterable[Installed] = 
     return removed
 
 
-def _shared(paths: Container[str], installed: Installed, other: Installed) -> list[str]:
+def _shared(paths: Collection[str], installed: Installed, other: Installed) -> list[str]:
     """List those of ``paths`` that the RECORD of ``other`` names too."""
-    text = _text(f"{other.dist_info}/{RECORD}")
-    site = str(other.dist_info.parent)
-    own = {row.path.partition("/")[0] for row in _rows(installed)} - {installed.dist_info.name}
-    if not any(f"\n{top}" in f"\n{text}" for top in own):
+    site = os.path.realpath(installed.dist_info.parent) + os.sep
+    tops = {path[len(site) :].partition("/")[0] for path in paths if path.startswith(site)}
+    # Most distributions share no folder, which is cheaper to see than to compare all paths.
+    text = "\n" + _text(str(other.dist_info / RECORD))
+    if not any(f"\n{top}" in text for top in tops):
         return []
-    found = []
-    for row in distinfo.parse_record(text):
-        directory, name = os.path.split(os.path.join(site, row.path))
-        path = f"{os.path.realpath(directory)}/{name}"
-        if path in paths:
-            found.append(path)
-    return found
+    return [path for path in _recorded(other.dist_info) if path in paths]
 
 
 class Removed:

@@ -1,5 +1,4 @@
 """Placing the store's files in an environment: reflink, else hard link, else copy."""
-
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH102, PTH108, PTH112, PTH114, PTH116, PTH120, PTH123
 
@@ -52,6 +51,7 @@ class Linker:
     Attributes:
         mode: what was asked for.
         used: what files were placed by, so far.
+        made: folders that are there, and do not lead out of the environment.
 
     """
 
@@ -59,7 +59,7 @@ class Linker:
         self.mode = mode
         self.used: set[Placed] = set()
         self._refused: set[tuple[int, Placed]] = set()
-        self._made: set[str] = set()
+        self.made: set[str] = set()
 
     @property
     def fell_back_to(self) -> Placed | None:
@@ -149,11 +149,11 @@ class Linker:
         """
         missing: list[str] = []
         folder = path
-        while folder not in self._made and not os.path.isdir(folder):
+        while folder not in self.made and not os.path.isdir(folder):
             missing.append(folder)
             folder = os.path.dirname(folder)
         created = [folder for folder in reversed(missing) if _mkdir(folder)]
-        self._made.add(path)
+        self.made.add(path)
         return created, os.stat(path).st_dev
 
     def make_folder(self, path: str, inside: Iterable[str]) -> list[str]:
@@ -163,7 +163,7 @@ class Linker:
             InstallError: a symbolic link on the way leads out of the folders of ``inside``.
 
         """
-        if path in self._made:
+        if path in self.made:
             return []
         created = self.make_folder(os.path.dirname(path), inside)
         if _mkdir(path):
@@ -172,12 +172,12 @@ class Linker:
             real = os.path.realpath(path)
             if not any(is_within(real, os.path.realpath(folder)) for folder in inside):
                 raise InstallError(f"{path} leads out of the environment, to {real}")
-        self._made.add(path)
+        self.made.add(path)
         return created
 
     def forget(self, paths: Iterable[str]) -> None:
         """Forget folders that have been removed."""
-        self._made.difference_update(paths)
+        self.made.difference_update(paths)
 
 
 def is_within(path: str, folder: str) -> bool:

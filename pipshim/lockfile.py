@@ -1,9 +1,9 @@
 """The lock: PEP 751's pylock.toml, with what it has no place for under the tool table.
 
-For every reader there is ``[[packages]]``. For pipshim there is, besides, how each package that must
-be built is built (``[packages.tool.pipshim.build]``) and what every build environment consists of
-(``[tool.pipshim]``): names and versions that point to an entry with artifacts and hashes, in
-``[[packages]]`` or in ``[[tool.pipshim.packages]]``.
+For every reader there is ``[[packages]]``. For pipshim there is, besides, how each package that
+must be built is built (``[packages.tool.pipshim.build]``) and what every build environment
+consists of (``[tool.pipshim]``): names and versions that point to an entry with artifacts and
+hashes, in ``[[packages]]`` or in ``[[tool.pipshim.packages]]``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from packaging.pylock import (
     PylockUnsupportedVersionError,
     PylockValidationError,
 )
-from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
@@ -42,6 +41,8 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from packaging.specifiers import SpecifierSet
 
     from pipshim.target import Target
 

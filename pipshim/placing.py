@@ -1,7 +1,6 @@
 """One tree on its way into one environment: what is written for it, what is linked, the undo."""
-
 # Paths are strings here: one wheel may have ten thousand files.
-# ruff: noqa: PTH
+# ruff: noqa: PTH106, PTH108, PTH114, PTH123
 
 from __future__ import annotations
 
@@ -41,7 +40,6 @@ class Placing:
         self.roots = tree.roots(env)
         self.placed: list[str] = []
         self.folders: list[str] = []
-        self.shared: list[str] = []
 
     def run(
         self,
@@ -51,6 +49,15 @@ class Placing:
         *,
         requested: bool,
     ) -> list[str]:
+        """Write and link everything, and return what is there now that was not before.
+
+        Args:
+            python: what scripts shall run with.
+            installer: the contents of INSTALLER.
+            notes: JSON files of ``.dist-info`` by name; None for those that there shall not be.
+            requested: whether there shall be REQUESTED.
+
+        """
         tree = self.tree
         lib, bin_ = self.roots[tree.root], self.roots["scripts"]
         info = f"{lib}/{tree.dist_info}"
@@ -87,7 +94,7 @@ class Placing:
         last = linked.pop(metadata)
         self._link(linked)
         self._link({metadata: last})
-        return [*self.placed, *self.shared]
+        return self.placed
 
     def _check(self, file: TreeFile, path: str, linked: Mapping[str, TreeFile]) -> None:
         tree = self.tree
@@ -134,7 +141,6 @@ class Placing:
                 self.linker.place(source, path, device, size, mtime, executable=executable)
             except FileExistsError:
                 if may_be_shared(path, size) and _same(source, path):
-                    self.shared.append(path)
                     continue
                 self._clear(path)
                 self.linker.place(source, path, device, size, mtime, executable=executable)
@@ -154,7 +160,7 @@ class Placing:
 
     def _make_parent(self, path: str) -> None:
         parent = path.rpartition("/")[0]
-        if parent not in self.linker._made:  # noqa: SLF001 one look-up a file
+        if parent not in self.linker.made:
             self.folders += self.linker.make_folder(parent, self.roots.values())
 
     def _clear(self, path: str) -> None:

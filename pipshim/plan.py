@@ -1,4 +1,4 @@
-"""What has to change in an environment to make it what the lock says, each with its reason. Pure."""
+"""What has to change in an environment, each with its reason. Pure."""
 
 from __future__ import annotations
 

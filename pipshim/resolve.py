@@ -33,7 +33,6 @@ from pipshim.progress import events
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from packaging.markers import Environment
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -104,7 +103,7 @@ class Locker:
     _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
     _resolved: dict[object, Solution] = field(default_factory=dict, init=False)
     _current: Solution | None = field(default=None, init=False)
-    _stubbed: set[str] = field(default_factory=set, init=False)
+    _asked: dict[str, Source] = field(default_factory=dict, init=False)
     _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
     _warned: set[str] = field(default_factory=set, init=False)
 
@@ -133,45 +132,53 @@ class Locker:
 
         """
         start = time.monotonic()
-        for number in range(MAX_ROUNDS):
-            self.observer(events.ResolveStarted(number))
-            self._stubbed.clear()
-            required = roots(self._metadata)
+        self._current = None
+        rounds = 0
+        while True:
+            self.observer(events.ResolveStarted(rounds))
+            self._asked.clear()
             solution = self.resolving.resolve(
-                required,
+                roots(self._metadata),
                 constraints=constraints,
                 preferred=preferred,
                 metadata_of=self._metadata,
             )
-            sources = [pin.source for pin in solution.pins.values() if pin.source is not None]
-            sources += folders
-            stale = [
-                one for one in sources if self._needs_hook(one) and not self._valid(one, solution)
-            ]
+            stale = self._stale(solution)
             if not stale:
                 break
             failures = self._prepare(stale, solution)
-            unchanged = self._current is not None and self._current.versions == solution.versions
+            before: Solution | None = self._current
+            self._current = solution
+            unchanged = before is not None and before.versions == solution.versions
             if failures and (unchanged or len(failures) == len(stale)):
                 raise failures[0]
-            previous, self._current = self._current, solution
-        else:
-            raise _oscillation(previous, solution, stale)
+            rounds += 1
+            if rounds == MAX_ROUNDS:
+                raise _oscillation(before, solution, stale)
         self._current = solution
         resolution = self._frozen(solution, folders)
         self.observer(events.ResolveFinished(len(solution.pins), time.monotonic() - start))
         return resolution
 
-    # Metadata
+    def _stale(self, solution: Solution) -> list[Source]:
+        """Tell the sources whose metadata is not what a build with these pins would tell."""
+        sources = {pin.source.url: pin.source for pin in solution.pins.values() if pin.source}
+        # The project's own metadata, if it was asked for, is no pin's.
+        sources.update({url: one for url, one in self._asked.items() if one.editable})
+        return [
+            one
+            for one in sources.values()
+            if self._static(one) is None and self._valid(one, solution) is None
+        ]
 
-    def _needs_hook(self, source: Source) -> bool:
-        return self._static(source) is None
+    # Metadata
 
     def _static(self, source: Source) -> bytes | None:
         return static_metadata(source.directory, source.name, source.version, self.settings.static)
 
     def _metadata(self, source: Source) -> bytes:
         """Answer the resolver: what is known, a stand-in, or the backend's word."""
+        self._asked[source.url] = source
         static = self._static(source)
         if static is not None:
             return static
@@ -191,7 +198,6 @@ class Locker:
     def _stand_in(self, source: Source) -> bytes:
         assert source.name is not None
         assert source.version is not None
-        self._stubbed.add(source.url)
         return stub_metadata(source.name, source.version)
 
     def _valid(self, source: Source, solution: Solution) -> Known | None:
@@ -507,8 +513,8 @@ class Locker:
     def _within_build(self) -> bool:
         return bool(_waiting.get())
 
-    def _environment(self) -> Environment:
-        return self.workshop.target.markers  # type: ignore[return-value]
+    def _environment(self) -> Mapping[str, str]:
+        return self.workshop.target.markers
 
 
 _waiting: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("waiting", default=())
@@ -548,13 +554,13 @@ def _platform_specific(solution: Solution | None) -> dict[NormalizedName, Versio
     return {name: pin.version for name, pin in solution.pins.items() if pin.platform_specific}
 
 
-def _applies(requirement: Requirement, environment: Environment) -> bool:
+def _applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
     if requirement.marker is None:
         return True
     return requirement.marker.evaluate({**environment, "extra": ""})
 
 
-def _satisfied(text: str, solution: Solution, environment: Environment) -> bool:
+def _satisfied(text: str, solution: Solution, environment: Mapping[str, str]) -> bool:
     requirement = Requirement(text)
     if not _applies(requirement, environment):
         return True
@@ -577,8 +583,8 @@ def _oscillation(
     return ResolveError(
         "\n".join(
             [
-                f"the lock does not settle: after {MAX_ROUNDS} rounds the metadata of {names} "
-                "still changes with the versions that it leads to",
+                f"the lock does not settle: after {MAX_ROUNDS} rounds the metadata of {names}",
+                "  still changes with the versions that it leads to",
                 *changing,
             ]
         ),

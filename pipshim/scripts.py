@@ -1,5 +1,4 @@
 """An environment's scripts: which names they may have, and the line that starts its Python."""
-
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH123
 

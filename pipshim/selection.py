@@ -12,9 +12,9 @@ from pipshim.lockfile import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from packaging.markers import Environment
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
 
@@ -37,7 +37,7 @@ class Selection:
 
 
 def select(
-    lock: Lock, options: SelectionOptions, environment: Environment, path: Path
+    lock: Lock, options: SelectionOptions, environment: Mapping[str, str], path: Path
 ) -> Selection:
     """Choose by extras and groups.
 
@@ -52,7 +52,11 @@ def select(
     origins = {f"extra {name}" for name in extras} | {f"group {name}" for name in groups}
     if base:
         origins.add(PROJECT)
-    values = {**environment, "extras": frozenset(extras), "dependency_groups": frozenset(groups)}
+    values: dict[str, str | AbstractSet[str]] = {
+        **environment,
+        "extras": frozenset(extras),
+        "dependency_groups": frozenset(groups),
+    }
     left_out = set(options.no_install_packages)
     packages: dict[NormalizedName, Package] = {}
     for package in lock.packages:
@@ -60,10 +64,7 @@ def select(
         if of:
             wanted = bool(of & origins)
         else:  # another tool's lock
-            wanted = package.marker is None or package.marker.evaluate(
-                values,
-                context="lock_file",  # type: ignore[arg-type]
-            )
+            wanted = package.marker is None or package.marker.evaluate(values, context="lock_file")
         if not wanted or package.name in left_out:
             continue
         if package.name in packages:
@@ -77,7 +78,7 @@ def select(
     return Selection(packages, folders)
 
 
-def check_environment(lock: Lock, environment: Environment, path: Path) -> None:
+def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) -> None:
     """See that a lock serves an environment.
 
     Raises:
@@ -92,7 +93,8 @@ def check_environment(lock: Lock, environment: Environment, path: Path) -> None:
     if lock.environment is not None and not lock.environment.evaluate(values):
         raise LockError(
             path,
-            f"the lock is for another Python or platform than {here}\n  it is for {lock.environment}",
+            f"the lock is for another Python or platform than {here}\n"
+            f"  it is for {lock.environment}",
             hint="choose an environment that it is for with --python, or lock for this one: "
             "pipshim lock",
         )
@@ -109,7 +111,7 @@ def check_environment(lock: Lock, environment: Environment, path: Path) -> None:
 
 def _asked(
     lock: Lock, options: SelectionOptions, path: Path
-) -> tuple[set[NormalizedName], set[str]]:
+) -> tuple[set[NormalizedName], set[NormalizedName]]:
     extras = set(_known("extra", options.extras, lock.extras, path))
     if options.all_extras:
         extras |= set(lock.extras)
@@ -118,9 +120,9 @@ def _asked(
     else:
         groups = set(_known("group", options.groups, lock.groups, path))
         if options.all_groups:
-            groups |= set(lock.groups)
+            groups |= {canonicalize_name(name) for name in lock.groups}
         elif not options.no_default_groups:
-            groups |= set(lock.default_groups)
+            groups |= {canonicalize_name(name) for name in lock.default_groups}
     return extras, groups - set(_known("group", options.no_groups, lock.groups, path))
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock as ThreadLock
 from typing import TYPE_CHECKING, Any
@@ -175,7 +175,8 @@ class Sync:
         wanted = [step.name for step in steps if step.action in ("add", "replace")]
         packages = [self.selection.packages[n] for n in wanted if n in self.selection.packages]
         target = self.context.target
-        wheels, sources = [], []
+        wheels: list[Package] = []
+        sources: list[Package] = []
         for package in packages:
             is_wheel = artifacts.is_wheel(artifacts.choose(package, target))
             (wheels if is_wheel else sources).append(package)
@@ -338,20 +339,19 @@ class Sync:
         build, choice = folder.build, self.context.settings.choice(folder.name)
         system = build_system(directory, folder.name)
         if choice.mode is Mode.NO_ISOLATION:
-            mode, chosen_by = choice.mode, choice.chosen_by
+            build = replace(build, mode=choice.mode, chosen_by=choice.chosen_by)
             requirements = system.requires
             components = self._staging(folder.name, requirements)
             behind = self._kept_besides()
         else:
-            mode, chosen_by = build.mode, build.chosen_by
             requirements = self._with_extra(folder.name, system.requires)
             components, behind = self._members(build, folder.name), ()
         job = Job(
             name=folder.name,
             version="",
             sha256=None,
-            mode=mode,
-            chosen_by=chosen_by,
+            mode=build.mode,
+            chosen_by=build.chosen_by,
             open=lambda: (directory, system),
             requirements=requirements,
             components=components,
@@ -386,7 +386,7 @@ class Sync:
 
         """
         steps = [step for step in steps if step.action != "keep"]
-        self._refuse_conflicts(ready, steps, target)
+        self._refuse_conflicts(ready, target)
         requested = self._requested()
         linker = Linker(self.context.request.common.link_mode or "auto")
         undo: list[Any] = []
@@ -438,9 +438,7 @@ class Sync:
         undo.append(lambda: _unlink(placed, target))
         self.context.observer(events.Installed(name, one.tree.version, one.source))
 
-    def _refuse_conflicts(
-        self, ready: Mapping[NormalizedName, Ready], steps: Iterable[Step], target: Target
-    ) -> None:
+    def _refuse_conflicts(self, ready: Mapping[NormalizedName, Ready], target: Target) -> None:
         conflicts = store.find_conflicts([one.tree for one in ready.values()], target)
         if conflicts:
             one = conflicts[0]
@@ -457,7 +455,7 @@ class Sync:
             for text in self.lock.requirements:
                 try:
                     names.add(canonicalize_name(Requirement(text).name))
-                except InvalidRequirement:  # noqa: PERF203 -r FILE and the like
+                except InvalidRequirement:
                     continue
             return names
         for found in (
@@ -532,8 +530,8 @@ def _direct_url(package: Package) -> dict[str, Any] | None:
 
 def _own_distributions(target: Target | None) -> set[NormalizedName]:
     """Tell what must stay in the environment that pipshim itself runs in."""
-    import sys  # noqa: PLC0415
-    from importlib.metadata import PackageNotFoundError, requires  # noqa: PLC0415
+    import sys
+    from importlib.metadata import PackageNotFoundError, requires
 
     if target is None or Path(sys.prefix) != target.prefix:
         return set()
@@ -557,15 +555,15 @@ def _unlink(paths: Iterable[str], target: Target) -> None:
     folders = set()
     for path in paths:
         try:
-            os.unlink(path)
+            Path(path).unlink()
         except OSError:
             continue
-        folders.add(os.path.dirname(path))
+        folders.add(str(Path(path).parent))
     for folder in sorted(folders, key=len, reverse=True):
         parent = folder
         while parent not in stay and parent.startswith(f"{target.prefix}{os.sep}"):
             try:
-                os.rmdir(parent)
+                Path(parent).rmdir()
             except OSError:
                 break
-            parent = os.path.dirname(parent)
+            parent = str(Path(parent).parent)

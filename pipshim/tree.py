@@ -1,7 +1,6 @@
 """An unpacked wheel of the store, and how it becomes a distribution of an environment."""
-
 # Paths are strings here: one wheel may have ten thousand files.
-# ruff: noqa: PTH106, PTH108, PTH114, PTH118, PTH123
+# ruff: noqa: PTH118
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from pipshim.linking import Linker, LinkMode
 from pipshim.placing import Placing, may_be_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 _MODULES = (".py", ".so", ".pyd")

@@ -4,7 +4,6 @@ pip installs it; what is done here is what pip leaves out: the wheel format (PEP
 installation fails "if any file in the archive is not both mentioned and correctly hashed in
 RECORD".
 """
-
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH108, PTH123
 

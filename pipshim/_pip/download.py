@@ -1,4 +1,4 @@
-"""Fetching what a lock names: by pip's session and downloader, checked against the lock's hashes."""
+"""Fetching what a lock names, by pip's session and downloader, checked against its hashes."""
 
 from __future__ import annotations
 
@@ -75,6 +75,8 @@ class Fetcher:
 
     def source(self, package: Package, artifact: Artifact) -> Path:
         """Answer the folder of an unpacked source: an sdist, archive, checkout or folder."""
+        if isinstance(artifact, PackageWheel):
+            raise TypeError(f"{artifact.filename} is not a source")
         if isinstance(artifact, PackageDirectory):
             folder = self.base / artifact.path
             return (folder / artifact.subdirectory if artifact.subdirectory else folder).resolve()

@@ -51,7 +51,7 @@ def _from_json_with_size(file_data: dict[str, Any], page_url: str) -> Link | Non
     return link
 
 
-Link.from_json = _from_json_with_size  # type: ignore[method-assign,assignment]
+Link.from_json = _from_json_with_size  # type: ignore[method-assign]
 
 
 class Finder(PackageFinder):
@@ -88,7 +88,8 @@ class Finder(PackageFinder):
         wanted = self._preferred.get(canonicalize_name(project_name))
         if wanted is None:
             return result
-        preferred, others = [], []
+        preferred: list[InstallationCandidate] = []
+        others: list[InstallationCandidate] = []
         for candidate in result.applicable_candidates:
             (preferred if str(candidate.version) == str(wanted) else others).append(candidate)
         if not preferred:

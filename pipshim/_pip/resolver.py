@@ -24,7 +24,6 @@ from pip._internal.metadata import get_metadata_distribution
 from pip._internal.operations.build.build_tracker import get_build_tracker
 from pip._internal.operations.prepare import unpack_url
 from pip._internal.req.req_install import InstallRequirement
-from pip._internal.resolution.resolvelib.resolver import Resolver
 from pip._internal.utils.direct_url_helpers import direct_url_for_editable, direct_url_from_link
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
     from pip._internal.models.link import Link
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.resolution.resolvelib.base import Candidate, Requirement
+    from pip._internal.resolution.resolvelib.resolver import Resolver
+    from pip._vendor.resolvelib.structs import DirectedGraph
 
     from pipshim._pip.session import Pip, Root
 
@@ -142,7 +143,7 @@ class Sources:
                 file = unpack_url(
                     link,
                     req.source_dir,
-                    preparer._download,
+                    preparer._download,  # noqa: SLF001
                     preparer.verbosity,
                     None,
                     hashes,
@@ -259,7 +260,7 @@ class Resolving:
                 finder=pip.finder,
                 use_user_site=False,
                 verbosity=pip.command.verbosity,
-                **_allow_editables(pip.command),
+                **cast("Any", _allow_editables(pip.command)),
             )
             resolver = cast(
                 "Resolver",
@@ -303,31 +304,23 @@ class Resolving:
             for identifier, candidate in result.mapping.items()
             if not identifier.startswith("<")
         }
-        children: dict[str, set[str]] = defaultdict(set)
-        for parent in mapping:
-            for child in result.graph.iter_children(parent):
-                if child is not None and child in mapping:
-                    children[parent].add(child)
-            # An extra's candidate stands for its base too (``foo[bar]`` needs ``foo``).
-            base = mapping[parent].project_name
-            if base != parent and base in mapping:
-                children[parent].add(base)
-
+        children = _children(result.graph, mapping)
         origins: dict[str, set[str]] = defaultdict(set)
         for root, requirement in roots:
             for identifier in _identifiers(requirement, mapping):
                 for reached in _closure(identifier, children):
-                    origins[mapping[reached].project_name] |= root.origins
+                    origins[_name_of(mapping[reached])] |= root.origins
 
         needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
         for parent, found in children.items():
-            name = mapping[parent].project_name
-            needs[name] |= {mapping[child].project_name for child in found} - {name}
+            name = _name_of(mapping[parent])
+            needs[name] |= {_name_of(mapping[child]) for child in found} - {name}
 
         pins: dict[NormalizedName, Pin] = {}
         for identifier, candidate in mapping.items():
             if identifier == candidate.project_name:
-                pins[candidate.project_name] = self._pin(candidate, needs[candidate.project_name])
+                name = _name_of(candidate)
+                pins[name] = self._pin(candidate, needs[name])
         return Solution(
             pins=dict(sorted(pins.items())),
             origins={name: frozenset(origins[name]) for name in sorted(pins)},
@@ -339,7 +332,7 @@ class Resolving:
         link = requirement.link
         assert link is not None
         source = None if link.is_wheel else self.sources.find(link)
-        name, version = candidate.project_name, Version(str(candidate.version))
+        name, version = _name_of(candidate), Version(str(candidate.version))
         requires_python = str(candidate.dist.requires_python) or None  # type: ignore[attr-defined]
         if requirement.is_direct:
             package = self._direct(requirement, candidate, needs)
@@ -362,7 +355,7 @@ class Resolving:
     def _direct(
         self, req: InstallRequirement, candidate: Candidate, needs: Iterable[NormalizedName]
     ) -> Package:
-        """Make the entry of a direct reference, as ``pip lock`` does (``pip._internal.utils.pylock``)."""
+        """Make a direct reference's entry as ``pip lock`` does (``pip._internal.utils.pylock``)."""
         info = req.download_info
         assert info is not None
         fields: dict[str, Any] = {}
@@ -394,7 +387,7 @@ class Resolving:
             )
             fields["version"] = Version(str(candidate.version))
         return Package(
-            name=candidate.project_name,
+            name=_name_of(candidate),
             dependencies=[{"name": one} for one in sorted(needs)] or None,
             **fields,
         )
@@ -414,7 +407,7 @@ class Resolving:
         names: list[NormalizedName] = []
         for cause in impossible.causes:
             requirement = cause.requirement
-            name = requirement.project_name
+            name = canonicalize_name(str(requirement.project_name))
             if cause.parent is not None:
                 by = f"{cause.parent.name} {cause.parent.version}"
             else:
@@ -458,6 +451,11 @@ def _allow_editables(command: RequirementCommand) -> dict[str, bool]:
     return {"allow_editables": True} if "allow_editables" in parameters else {}
 
 
+def _name_of(candidate: Candidate) -> NormalizedName:
+    """Tell a candidate's name as the packaging that pipshim uses types it (pip has its own)."""
+    return canonicalize_name(str(candidate.project_name))
+
+
 def _fresh(requirement: object) -> InstallRequirement:
     """Copy a requirement, since pip's resolver writes into it."""
     assert isinstance(requirement, InstallRequirement)
@@ -470,6 +468,20 @@ def _asked_by(requirement: Requirement) -> str:
     return comes_from if isinstance(comes_from, str) else "the project"
 
 
+def _children(
+    graph: DirectedGraph[str | None], mapping: Mapping[str, Candidate]
+) -> dict[str, set[str]]:
+    """Tell what each identifier needs; an extra's needs its base too (``foo[bar]``, ``foo``)."""
+    children: dict[str, set[str]] = {}
+    for parent, candidate in mapping.items():
+        found = {child for child in graph.iter_children(parent) if child in mapping}
+        base = candidate.project_name
+        if base != parent and base in mapping:
+            found.add(base)
+        children[parent] = {child for child in found if child is not None}
+    return children
+
+
 def _identifiers(req: InstallRequirement, mapping: Mapping[str, Candidate]) -> Iterator[str]:
     """Tell the resolver's names for a root (``foo``, ``foo[bar]``)."""
     if not req.match_markers():
@@ -479,7 +491,7 @@ def _identifiers(req: InstallRequirement, mapping: Mapping[str, Candidate]) -> I
         for identifier, candidate in mapping.items():
             found = candidate.get_install_requirement()
             if found is not None and found.link == req.link:
-                name = candidate.project_name
+                name = _name_of(candidate)
                 yield identifier
     if name is None:
         return

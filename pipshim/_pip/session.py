@@ -83,7 +83,9 @@ class Pip:
                         format_control=options.format_control,
                         release_control=options.release_control,
                         prefer_binary=options.prefer_binary,
-                        ignore_requires_python=getattr(options, "ignore_requires_python", None),
+                        ignore_requires_python=bool(
+                            getattr(options, "ignore_requires_python", None)
+                        ),
                     ),
                     target_python=_target_python(self.target),
                     uploaded_prior_to=options.uploaded_prior_to,

@@ -10,13 +10,13 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from types import TracebackType
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pipshim.store import Tree
     from pipshim.target import Target
@@ -80,27 +80,29 @@ class BuildEnvironment:
 
 
 class Workspace:
-    """A folder of this command's own for what is thrown away at its end. A context manager."""
+    """A folder of this command's own for what is thrown away at its end.
 
-    def __init__(self) -> None:
-        # The real path: build tools compare it with what the compiler prints.
-        self.directory = Path(os.path.realpath(tempfile.mkdtemp(prefix="pipshim-")))
-        self._count = 0
+    Attributes:
+        directory: its real path: build tools compare it with what the compiler prints.
 
-    def __enter__(self) -> Workspace:
-        return self
+    """
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        shutil.rmtree(self.directory, ignore_errors=True)
+    def __init__(self, directory: Path) -> None:
+        self.directory = Path(os.path.realpath(directory))
 
     def fresh(self, kind: str) -> Path:
         """Make a new, empty folder."""
         return Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=self.directory))
+
+
+@contextmanager
+def workspace() -> Iterator[Workspace]:
+    """Make a workspace, and remove it at the end with all that is in it."""
+    directory = tempfile.mkdtemp(prefix="pipshim-")
+    try:
+        yield Workspace(Path(directory))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def make(

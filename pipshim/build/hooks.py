@@ -143,7 +143,7 @@ class Hooks:
     _start: int = field(default=0, init=False)
 
     def requires(self, kind: str, config: Mapping[str, Any]) -> list[str]:
-        """Call ``get_requires_for_build_wheel`` or ``…_editable``; none, if there is no such hook."""
+        """Call ``get_requires_for_build_wheel`` or ``…_editable``; nothing without that hook."""
 
         def call(caller: BuildBackendHookCaller) -> list[str]:
             if kind == "editable":
@@ -185,7 +185,7 @@ class Hooks:
         except subprocess.CalledProcessError as error:
             raise self._failed(step, _ended(error.returncode)) from error
         except BackendUnavailable as error:
-            why = error.message or f"cannot import {self.system.backend}"
+            why = getattr(error, "message", "") or f"cannot import {self.system.backend}"
             trace = error.traceback or ""
             raise self._failed(step, f"the build backend is not there: {why}", trace) from error
         except HookMissing as error:

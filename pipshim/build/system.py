@@ -1,4 +1,4 @@
-"""What a source tree says of its build: the build system table, and metadata that needs no build."""
+"""What a source tree says: its build system, and metadata that needs no build."""
 
 from __future__ import annotations
 

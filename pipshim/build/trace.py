@@ -11,7 +11,7 @@ import runpy
 import sys
 
 
-def _note(path, process):
+def _note(path: str, process: int) -> None:
     # A child made with os.fork runs exit handlers too, but its modules are not the hook's.
     if os.getpid() != process:
         return
@@ -19,8 +19,8 @@ def _note(path, process):
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str):
-            files.add(os.path.abspath(file))
-    with open(path, "w", encoding="utf-8") as notes:
+            files.add(os.path.abspath(file))  # noqa: PTH100 cheap, and links stay
+    with open(path, "w", encoding="utf-8") as notes:  # noqa: PTH123
         json.dump(sorted(files), notes)
 
 
@@ -28,5 +28,5 @@ if __name__ == "__main__":
     target, script = sys.argv[1:3]
     atexit.register(_note, target, os.getpid())
     sys.argv = sys.argv[2:]
-    sys.path[0] = os.path.dirname(script)
+    sys.path[0] = os.path.dirname(script)  # noqa: PTH120
     runpy.run_path(script, run_name="__main__")

@@ -12,7 +12,6 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -30,6 +29,7 @@ from pipshim.progress import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from packaging.utils import NormalizedName
 
@@ -294,9 +294,7 @@ class Workshop:
                 at_once=_FETCHES_AT_ONCE,
                 interrupted=self.processes.stop,
             )
-            made = make(
-                self.workspace.fresh("environment"), self.target, trees, behind=job.behind
-            )
+            made = make(self.workspace.fresh("environment"), self.target, trees, behind=job.behind)
             if job.mode is Mode.NO_ISOLATION:
                 made = replace(made, leaks=True)
             self._environments[key] = made
@@ -335,8 +333,7 @@ class Workshop:
             for path in component.tree().module_files:
                 owners[path] = component
         for file in hooks.modules:
-            path = _inside_site(file)
-            owner = owners.get(path) if path is not None else None
+            owner = owners.get(_inside_site(file) or "")
             if owner is not None:
                 used[owner.name] = owner.used
         for folder in job.behind:

@@ -55,7 +55,7 @@ def main(request: LockRequest) -> int:
 
 
 def _usable(context: Context) -> Lock | None:
-    """Read the lock that is there; one that is damaged has no pins to keep when all are upgraded."""
+    """Read the lock that is there; a damaged one is passed over when all is upgraded."""
     try:
         return context.old_lock
     except LockError:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipshim.lockfile import Lock
     from pipshim.plan import Step
     from pipshim.target import Target
+    from pipshim.venv import Environment
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def sync(
     selection = select(
         lock,
         request.selection,
-        context.target.markers,  # type: ignore[arg-type]
+        context.target.markers,
         context.lock_path,
     )
     job = Sync(context, lock, selection, request.selection, exact)
@@ -132,7 +133,7 @@ def _apply(job: Sync, steps: list[Step], target: Target) -> Mapping[NormalizedNa
     return ready
 
 
-def _environment(context: Context) -> environment.Environment:
+def _environment(context: Context) -> Environment:
     project = context.project
     return environment.find(
         python=context.request.common.python,
@@ -155,7 +156,7 @@ def _lock(context: Context, request: SyncRequest, *, write_it: bool) -> Lock:
     old = context.old_lock
     if old is not None:
         # A lock of another Python is somebody's: it is not made anew in passing.
-        check_environment(old, context.target.markers, path)  # type: ignore[arg-type]
+        check_environment(old, context.target.markers, path)
     if old is not None and old.requirements:
         return old  # made of requirements that were given: there is nothing to compare it with
     why = out_of_date(context, old)
