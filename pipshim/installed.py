@@ -31,7 +31,7 @@ BACKUP = ".pipshim-backup-"
 _LEGACY = (".egg-info", ".egg-link", ".egg")
 _LEGACY_PYTHON = re.compile(r"-py\d+(\.\d+)?(-.*)?$")
 _COMPILED = re.compile(r"[^.]+(\.opt-[^.]+)?\.pyc")
-_KEPT_FOLDERS = ("bin", "Scripts", "include", "lib", "lib64", "share")
+_KEPT_FOLDERS = ("bin", "Scripts", "include", "lib", "lib64")
 
 
 @dataclass(frozen=True)
@@ -379,6 +379,11 @@ class Removed:
                 made.add(parent)
             _move(path, aside)
             self.paths.append(path)
+        # An empty one would still count as a distribution.
+        tops = {path[len(self._site) + 1 :].partition("/")[0] for path in self.paths}
+        for name in tops:
+            if name.endswith(SUFFIX):
+                _remove_empty(f"{self._site}/{name}")
 
     def _aside(self, path: str) -> str:
         return f"{self.backup}/{path[len(self._prefix) :].lstrip('/')}"
@@ -421,6 +426,12 @@ class Removed:
                         break
                 parent = os.path.dirname(parent)
         self.paths.clear()
+
+
+def _remove_empty(folder: str) -> None:
+    for directory, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
 
 
 def _move(source: str, destination: str) -> None:

@@ -182,13 +182,13 @@ class Placing:
         for path in self.placed:
             try:
                 os.unlink(path)
-            except OSError:  # noqa: PERF203
+            except OSError:
                 continue
         self.linker.forget(self.folders)
         for path in sorted(self.folders, key=len, reverse=True):
             try:
                 os.rmdir(path)
-            except OSError:  # noqa: PERF203
+            except OSError:
                 continue
 
 

@@ -120,7 +120,7 @@ class Store:
         while True:
             try:
                 made.rename(folder)
-            except OSError as error:  # noqa: PERF203 twice at most, but for a race
+            except OSError as error:
                 if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                     raise
                 first = self.tree(tree.sha256)
