@@ -56,6 +56,7 @@ class Index:
         requests: each request so far, ``GET /simple/natten/``.
         html_only: answer in HTML whatever is asked for.
         without_metadata: offer no metadata files.
+        without_hashes: give no hashes of files.
         credentials: user and password that every request must carry (else 401), or None.
         latency: seconds that every answer waits.
         fail: a status to answer with, by path: ``{"/simple/natten/": 503}``.
@@ -74,6 +75,7 @@ class Index:
     ) -> None:
         self.html_only = html_only
         self.without_metadata = without_metadata
+        self.without_hashes = False
         self.credentials = credentials
         self.latency = latency
         self.fail: dict[str, int] = {}
@@ -211,7 +213,7 @@ class Index:
         entry: dict[str, Any] = {
             "filename": file.name,
             "url": self.file_url(file.name),
-            "hashes": {"sha256": file.sha256},
+            "hashes": {} if self.without_hashes else {"sha256": file.sha256},
             "size": file.size,
             "upload-time": file.upload_time,
             "yanked": file.yanked,
@@ -223,7 +225,8 @@ class Index:
         return entry
 
     def _link(self, file: _File) -> str:
-        attributes = {"href": f"{self.file_url(file.name)}#sha256={file.sha256}"}
+        fragment = "" if self.without_hashes else f"#sha256={file.sha256}"
+        attributes = {"href": f"{self.file_url(file.name)}{fragment}"}
         if file.requires_python is not None:
             attributes["data-requires-python"] = file.requires_python
         if file.yanked is not False:
