@@ -104,6 +104,7 @@ class Locker:
     _resolved: dict[object, Solution] = field(default_factory=dict, init=False)
     _current: Solution | None = field(default=None, init=False)
     _asked: dict[str, Source] = field(default_factory=dict, init=False)
+    _told: dict[str, bytes] = field(default_factory=dict, init=False)
     _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
     _warned: set[str] = field(default_factory=set, init=False)
 
@@ -137,6 +138,7 @@ class Locker:
         while True:
             self.observer(events.ResolveStarted(rounds))
             self._asked.clear()
+            self._told.clear()
             solution = self.resolving.resolve(
                 roots(self._metadata),
                 constraints=constraints,
@@ -168,8 +170,12 @@ class Locker:
         return [
             one
             for one in sources.values()
-            if self._static(one) is None and self._valid(one, solution) is None
+            if self._static(one) is None and self._differs(one, solution)
         ]
+
+    def _differs(self, source: Source, solution: Solution) -> bool:
+        known = self._valid(source, solution)
+        return known is None or known.metadata != self._told.get(source.url)
 
     # Metadata
 
@@ -179,19 +185,21 @@ class Locker:
     def _metadata(self, source: Source) -> bytes:
         """Answer the resolver: what is known, a stand-in, or the backend's word."""
         self._asked[source.url] = source
-        static = self._static(source)
-        if static is not None:
-            return static
-        named = source.name is not None and source.version is not None
+        told = self._static(source) or self._answer(source)
+        self._told[source.url] = told
+        return told
+
+    def _answer(self, source: Source) -> bytes:
+        within = bool(_waiting.get())
+        stands_in = source.name is not None and source.version is not None and not within
         if self._current is None:
-            if named and not self._within_build():
+            if stands_in:
                 return self._stand_in(source)
         else:
             known = self._valid(source, self._current)
             if known is not None:
                 return known.metadata
-        mode = self.settings.choice(_name_of(source)).mode
-        if mode is Mode.NO_ISOLATION and named and not self._within_build():
+        if stands_in and self.settings.choice(_name_of(source)).mode is Mode.NO_ISOLATION:
             return self._stand_in(source)
         return self._ask(source, self._current).metadata
 
@@ -202,14 +210,17 @@ class Locker:
 
     def _valid(self, source: Source, solution: Solution) -> Known | None:
         """Tell the metadata that still holds in the environment that these pins make."""
-        found = self._known.get(source.url, ())
-        if not found:
-            return None
-        available = self._job(source, solution).available
-        for known in found:
+        job = self._job(source, solution)
+        available = job.available
+        for known in self._known.get(source.url, ()):
             if all(available.get(name) == used for name, used in known.against.items()):
                 return known
-        return None
+        kept = self.workshop.kept_metadata(job)
+        if kept is None:
+            return None
+        known = Known(kept[1], kept[0])
+        self._known.setdefault(source.url, []).append(known)
+        return known
 
     def _ask(self, source: Source, solution: Solution | None) -> Known:
         metadata, against = self.workshop.metadata(self._job(source, solution))
@@ -223,7 +234,8 @@ class Locker:
 
         def ask(source: Source) -> None:
             try:
-                self._ask(source, solution)
+                if self._valid(source, solution) is None:
+                    self._ask(source, solution)
             except PipshimError as error:
                 failures.append(error)
 
@@ -507,11 +519,6 @@ class Locker:
                 self._job(source, solution)
 
         self._each(ask, sources)
-
-    # Cycles
-
-    def _within_build(self) -> bool:
-        return bool(_waiting.get())
 
     def _environment(self) -> Mapping[str, str]:
         return self.workshop.target.markers

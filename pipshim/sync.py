@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from threading import Lock as ThreadLock
 from typing import TYPE_CHECKING, Any
@@ -34,7 +36,7 @@ from pipshim.plan import Present, Step, Wanted, plan
 from pipshim.progress import events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from packaging.pylock import Package
 
@@ -386,19 +388,22 @@ class Sync:
 
         """
         steps = [step for step in steps if step.action != "keep"]
-        self._refuse_conflicts(ready, target)
+        leaving = {s.name: self._present[s.name] for s in steps if s.old is not None}
+        self._refuse_conflicts(ready, leaving.values(), target)
         requested = self._requested()
         linker = Linker(self.context.request.common.link_mode or "auto")
-        undo: list[Any] = []
-        done: list[Any] = []
+        staying = [one for name, one in self._present.items() if name not in leaving]
+        undo: list[Callable[[], object]] = []
+        done: list[Callable[[], object]] = []
         try:
             for step in steps:
-                if step.action in ("remove", "replace"):
-                    removed = installed.remove(self._present[step.name], target.prefix)
+                if step.old is not None:
+                    removed = installed.remove(leaving[step.name], target.prefix, others=staying)
                     undo.append(removed.rollback)
                     done.append(removed.commit)
-                    if step.action == "remove":
-                        self.context.observer(events.Removed(step.name, step.old or ""))
+                if step.action == "remove":
+                    self.context.observer(events.Removed(step.name, step.old or ""))
+            for step in steps:
                 one = ready.get(step.name)
                 if one is not None:
                     self._link(step.name, one, target, linker, requested, undo)
@@ -426,7 +431,7 @@ class Sync:
         target: Target,
         linker: Linker,
         requested: set[NormalizedName],
-        undo: list[Any],
+        undo: list[Callable[[], object]],
     ) -> None:
         placed = one.tree.link(
             target,
@@ -438,14 +443,33 @@ class Sync:
         undo.append(lambda: _unlink(placed, target))
         self.context.observer(events.Installed(name, one.tree.version, one.source))
 
-    def _refuse_conflicts(self, ready: Mapping[NormalizedName, Ready], target: Target) -> None:
-        conflicts = store.find_conflicts([one.tree for one in ready.values()], target)
-        if conflicts:
-            one = conflicts[0]
+    def _refuse_conflicts(
+        self, ready: Mapping[NormalizedName, Ready], leaving: Iterable[Installed], target: Target
+    ) -> None:
+        """See that nothing is overwritten: neither among what comes, nor of what stays.
+
+        Raises:
+            InstallError: two distributions bring the same file, or a file is in the way.
+
+        """
+        trees = [one.tree for one in ready.values()]
+        for conflict in store.find_conflicts(trees, target):
             raise InstallError(
-                f"{one.first} and {one.second} both bring {one.path}",
-                hint=f"leave one of them out: --no-install-package {one.second}",
+                f"{conflict.first} and {conflict.second} both bring {conflict.path}",
+                hint=f"leave one of them out: --no-install-package {conflict.second}",
             )
+        if not self._present:
+            return
+        going = {str(path) for one in leaving for path in installed.files_of(one, target.prefix)}
+        for tree in trees:
+            for path in tree.destinations(target):
+                if os.path.lexists(path) and os.path.realpath(path) not in going:  # noqa: PTH
+                    owner = installed.owner_of(path, _sites(target))
+                    if owner is not None and not path.endswith("/__init__.py"):
+                        raise InstallError(
+                            f"{tree.name} {tree.version} brings {path}, which belongs to {owner}",
+                            hint=f"leave it out: --no-install-package {tree.name}",
+                        )
 
     def _requested(self) -> set[NormalizedName]:
         """Tell what the user asked for by name (REQUESTED)."""
@@ -530,9 +554,6 @@ def _direct_url(package: Package) -> dict[str, Any] | None:
 
 def _own_distributions(target: Target | None) -> set[NormalizedName]:
     """Tell what must stay in the environment that pipshim itself runs in."""
-    import sys
-    from importlib.metadata import PackageNotFoundError, requires
-
     if target is None or Path(sys.prefix) != target.prefix:
         return set()
     found: set[NormalizedName] = set()

@@ -6,7 +6,6 @@ What goes into the environment is decided elsewhere (``pipshim.resolve`` when lo
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -14,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
@@ -22,7 +20,8 @@ from pipshim import installed
 from pipshim.build.environment import BuildEnvironment, Workspace, make
 from pipshim.build.hooks import Hooks, Processes
 from pipshim.build.mode import Mode
-from pipshim.build.record import Record, Used, difference
+from pipshim.build.record import Record, Used
+from pipshim.build.shelf import Shelf
 from pipshim.errors import BuildError
 from pipshim.parallel import each
 from pipshim.progress import events
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.build.settings import Settings
+    from pipshim.build.shelf import Kind
     from pipshim.build.system import BuildSystem
     from pipshim.progress.events import Observer, What
     from pipshim.store import Store, Tree
@@ -155,24 +155,37 @@ class Workshop:
         self.processes = Processes()
         self._environ = dict(environ)
         self._environments: dict[object, BuildEnvironment] = {}
-        self._records = cache / "builds-v1"
+        self._shelf = Shelf(cache / "builds-v1")
         self._logs = cache / "logs"
 
     def requires(self, job: Job, kinds: tuple[str, ...] = ("wheel",)) -> list[str]:
         """Ask the backend what else it needs (``get_requires_for_build_…``)."""
+        kept = self._kept(job, "requires")
+        if kept is not None:
+            return list(kept[1])
         with self._building(job, "requirements") as (hooks, config):
             self._phase(job, "requirements")
             found: list[str] = []
             for kind in kinds:
                 found.extend(one for one in hooks.requires(kind, config) if one not in found)
-            return found
+        self._keep(job, "requires", self._against(job, hooks), found)
+        return found
 
-    def metadata(self, job: Job) -> tuple[bytes, dict[str, Used]]:
+    def metadata(self, job: Job) -> tuple[bytes, Mapping[str, Used]]:
         """Ask the backend for METADATA; answer also what it used to tell it."""
         with self._building(job, "metadata") as (hooks, config):
             self._phase(job, "metadata")
             text = hooks.metadata(self.workspace.fresh("metadata"), config)
-            return text, self._against(job, hooks)
+            against = self._against(job, hooks)
+        self._keep(job, "metadata", against, text.decode("utf-8", "surrogateescape"))
+        return text, against
+
+    def kept_metadata(self, job: Job) -> tuple[bytes, Mapping[str, Used]] | None:
+        """Tell the METADATA that an earlier command was told, if its record still holds."""
+        kept = self._kept(job, "metadata")
+        if kept is None:
+            return None
+        return str(kept[1]).encode("utf-8", "surrogateescape"), kept[0].against
 
     def editable(self, job: Job) -> Path:
         """Build an editable wheel (PEP 660), which is kept nowhere."""
@@ -184,10 +197,8 @@ class Workshop:
         """Build a wheel, unless an earlier one's record still holds."""
         if job.sha256 is None:
             return self._build(job)
-        folder = self._records / job.sha256[:2] / job.sha256
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            earlier = self._earlier(job, folder)
+        with self._shelf.alone(job.sha256):
+            earlier = self._earlier(job)
             if earlier is not None:
                 self.observer(
                     events.BuildCached(
@@ -196,35 +207,28 @@ class Workshop:
                 )
                 return earlier
             built = self._build(job)
-            _write_json(
-                folder / f"{built.record.key()}.json",
-                {"record": built.record.to_json(), "wheel": built.tree.sha256},
-            )
+            self._shelf.keep("wheel", built.record, built.tree.sha256)
             return built
 
-    def find(self, job: Job) -> Built | None:
-        """Tell the earlier wheel that would be reused, if there is one."""
+    def _earlier(self, job: Job) -> Built | None:
+        whole = job.mode is not Mode.NO_ISOLATION
+        for record, sha256 in self._shelf.find(
+            "wheel", self.record(job, {}), job.available, whole=whole
+        ):
+            tree = self.store.tree(str(sha256))
+            if tree is not None:
+                return Built(tree, record, cached=True, seconds=0.0)
+        return None
+
+    def _kept(self, job: Job, kind: Kind) -> tuple[Record, Any] | None:
         if job.sha256 is None:
             return None
-        return self._earlier(job, self._records / job.sha256[:2] / job.sha256)
+        whole = job.mode is not Mode.NO_ISOLATION
+        return next(self._shelf.find(kind, self.record(job, {}), job.available, whole=whole), None)
 
-    def _earlier(self, job: Job, folder: Path) -> Built | None:
-        now = self.record(job, {})
-        available = job.available
-        for path in sorted(folder.glob("*.json")):
-            try:
-                data = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue
-            record = Record.from_json(data.get("record"))
-            if record is None:
-                continue
-            whole = job.mode is not Mode.NO_ISOLATION
-            if difference(record, now, available, whole=whole) is None:
-                tree = self.store.tree(str(data.get("wheel")))
-                if tree is not None:
-                    return Built(tree, record, cached=True, seconds=0.0)
-        return None
+    def _keep(self, job: Job, kind: Kind, against: Mapping[str, Used], result: Any) -> None:
+        if job.sha256 is not None:
+            self._shelf.keep(kind, self.record(job, against), result)
 
     def _build(self, job: Job) -> Built:
         start = time.monotonic()
@@ -241,7 +245,21 @@ class Workshop:
                 )
             tree = self.store.add_file(wheel, job.name)
             record = self.record(job, self._against(job, hooks))
+        self._check_components(job)
         return Built(tree, record, cached=False, seconds=time.monotonic() - start)
+
+    def _check_components(self, job: Job) -> None:
+        """Drop from the store what the build has edited through a hard link (it is remade)."""
+        for component in job.components:
+            tree = component.tree()
+            if self.store.tree(tree.sha256) is None:
+                self.observer(
+                    events.Message(
+                        "warning",
+                        f"the build of {job.name} {job.version} changed files of "
+                        f"{tree.name} {tree.version}; it is taken anew from now on",
+                    )
+                )
 
     @contextmanager
     def _building(self, job: Job, what: What) -> Iterator[tuple[Hooks, dict[str, Any]]]:
@@ -406,9 +424,3 @@ def _imported_from(
         if any(str(path) in wanted for path in installed.files_of(one)):
             found[name] = Used(str(one.version), "installed")
     return found
-
-
-def _write_json(path: Path, data: Mapping[str, Any]) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data, sort_keys=True), encoding="utf-8")
-    temporary.replace(path)

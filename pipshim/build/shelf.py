@@ -1,0 +1,82 @@
+"""What earlier builds answered, each beside its record; it is used again while the record holds.
+
+One file a result: ``ROOT/<sdist's sha256>/<kind>-<record's key>.json``. Kinds are ``requires``,
+``metadata`` and ``wheel`` (which names a tree of the store).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipshim.build.record import Record, difference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from pipshim.build.record import Used
+
+Kind = Literal["requires", "metadata", "wheel"]
+
+
+class Shelf:
+    """Results of builds from sdists.
+
+    Args:
+        root: a folder of pipshim's cache.
+
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @contextmanager
+    def alone(self, sha256: str) -> Iterator[None]:
+        """Be the only one, among all processes, who builds from an sdist."""
+        from filelock import FileLock  # noqa: PLC0415 costs 60 ms, and not every command builds
+
+        folder = self._folder(sha256)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            yield
+
+    def find(
+        self, kind: Kind, now: Record, available: Mapping[str, Used], *, whole: bool
+    ) -> Iterator[tuple[Record, Any]]:
+        """Tell the earlier results whose record still holds.
+
+        Args:
+            kind: what was asked of the backend.
+            now: of the build that would be made; its ``against`` is not looked at.
+            available: what the environment of that build has.
+            whole: whether that build uses all that its environment has.
+
+        """
+        for path in sorted(self._folder(now.source).glob(f"{kind}-*.json")):
+            try:
+                data = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            record = Record.from_json(data.get("record")) if isinstance(data, dict) else None
+            if record is None or "result" not in data:
+                continue
+            if difference(record, now, available, whole=whole) is None:
+                yield record, data["result"]
+
+    def keep(self, kind: Kind, record: Record, result: Any) -> None:
+        """Put a result beside its record, whole or not at all."""
+        folder = self._folder(record.source)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{kind}-{record.key()}.json"
+        temporary = folder / f"{path.stem}.{os.getpid()}.tmp"
+        temporary.write_text(
+            json.dumps({"record": record.to_json(), "result": result}, sort_keys=True),
+            encoding="utf-8",
+        )
+        temporary.replace(path)
+
+    def _folder(self, sha256: str) -> Path:
+        return self._root / sha256[:2] / sha256

@@ -1,0 +1,99 @@
+"""Who may import what (docs/architecture.md): read off the source, not off a run."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import pipshim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(pipshim.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+ALLOWED = {
+    "pip": "_pip/",
+    "rich": "progress/",
+    "tox": "tox_plugin.py",
+}
+"""By package, where alone it may be imported."""
+
+PURE = ("plan.py", "selection.py", "build/mode.py", "build/order.py", "build/record.py")
+"""Modules that decide, and so can be tested without pip, a network or a file."""
+
+
+def imported(path: Path, *, for_types: bool = True) -> Iterator[tuple[int, str]]:
+    """Tell the modules that a file imports, wherever in it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if not for_types and node in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
+            yield node.lineno, node.module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_packages_are_imported_only_where_they_belong(path: Path) -> None:
+    place = path.relative_to(ROOT).as_posix()
+    wrong = [
+        f"{place}:{line} imports {module}"
+        for line, module in imported(path)
+        if (home := ALLOWED.get(module.partition(".")[0])) is not None
+        and not place.startswith(home)
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_reach_neither_pip_nor_files(name: str) -> None:
+    reached = {module for _, module in imported(ROOT / name, for_types=False)}
+    assert not {
+        module
+        for module in reached
+        if module.startswith(("pipshim._pip", "pipshim.context", "pipshim.store", "subprocess"))
+    }
+
+
+def loaded(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    output = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            f"import sys; sys.path.insert(0, {str(ROOT.parent)!r}); {code}",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return set(output.split())
+
+
+def test_importing_pipshim_imports_nothing_else() -> None:
+    assert {name for name in loaded("import pipshim") - loaded("pass")} == {"pipshim"}
+
+
+def test_the_command_imports_pip_and_rich_only_when_it_needs_them() -> None:
+    names = {name.partition(".")[0] for name in loaded("import pipshim.__main__")}
+    assert not names & {"pip", "rich", "packaging"}
+
+
+def test_the_engine_does_not_import_rich() -> None:
+    names = {name.partition(".")[0] for name in loaded("import pipshim.plan, pipshim.lockfile")}
+    assert not names & {"pip", "rich"}
