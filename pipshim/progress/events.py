@@ -89,8 +89,9 @@ class BuildStarted:
     """Reported when a build begins: its mode is chosen, nothing was made or fetched for it yet.
 
     Reported for each thing that a backend is asked for, so with another ``what`` for what it
-    requires (``requirements``), its metadata and its wheel. ``chosen_by`` says where the mode comes from (``pyproject.toml``,
-    ``command line``, ``default``). ``log`` is where all output goes, if that is known already.
+    requires (``requirements``), its metadata and its wheel. ``chosen_by`` says where the mode comes
+    from (``pyproject.toml``, ``command line``, ``default``). ``log`` is where all output goes, if
+    that is known already.
     """
 
     name: str

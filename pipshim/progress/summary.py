@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
-from pipshim.progress.text import duration, paint, use_color
+from pipshim.progress.text import duration, paint, plural, use_color
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipshim.progress.events import Source
 
+_Kind: TypeAlias = Literal["+", "-", "~"]
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
-_DONE = {"+": "{} added", "-": "{} removed", "~": "{} changed"}
-_PLANNED = {"+": "add {}", "-": "remove {}", "~": "change {}"}
+_DONE: dict[_Kind, str] = {"+": "{} added", "-": "{} removed", "~": "{} changed"}
+_PLANNED: dict[_Kind, str] = {"+": "add {}", "-": "remove {}", "~": "change {}"}
 _MODES = ("isolated", "matched", "no-isolation")
 
 
@@ -35,7 +36,7 @@ class Change:
 
     """
 
-    kind: Literal["+", "-", "~"]
+    kind: _Kind
     name: str
     old: str | None
     new: str | None
@@ -44,7 +45,7 @@ class Change:
     mode: str | None = None
 
 
-def summarize(  # noqa: PLR0913 what there is to know at the end
+def summarize(
     changes: Sequence[Change],
     *,
     packages: int,
@@ -67,7 +68,7 @@ def summarize(  # noqa: PLR0913 what there is to know at the end
 
     """
     if not changes:
-        return f"up to date ({_count(packages)}, {duration(seconds, precise=True)})\n"
+        return f"up to date ({plural(packages, 'package')}, {duration(seconds, precise=True)})\n"
     color = use_color(stream or sys.stderr, no_color=no_color, environ=environ)
     lines = [_line(change, color=color) for change in changes]
     counts = Counter(change.kind for change in changes)
@@ -110,12 +111,12 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
     """
     took = duration(seconds, precise=True)
     if not written:
-        return f"{path} is up to date ({_count(packages)}, {took})\n"
+        return f"{path} is up to date ({plural(packages, 'package')}, {took})\n"
     color = use_color(stream or sys.stderr, no_color=no_color, environ=environ)
     is_new = packages > 1 and sum(change.kind == "+" for change in changes) == packages
     lines = [] if is_new else [_line(change, color=color) for change in changes]
     verb = "would lock" if dry_run else "locked"
-    lines.append(f"{verb} {_count(packages)} in {path} ({took})")
+    lines.append(f"{verb} {plural(packages, 'package')} in {path} ({took})")
     return "\n".join(lines) + "\n"
 
 
@@ -138,7 +139,3 @@ def _built(changes: Sequence[Change]) -> list[str]:
     if cached:
         found.append(f"{cached} built earlier")
     return found
-
-
-def _count(packages: int) -> str:
-    return f"{packages} package" if packages == 1 else f"{packages} packages"

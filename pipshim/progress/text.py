@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Parts: TypeAlias = "list[tuple[str, str]]"
 
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
-_MODE_STYLES = {"isolated": "green", "matched": "cyan", "no-isolation": "yellow"}
+MODE_STYLES = {"isolated": "green", "matched": "cyan", "no-isolation": "yellow"}
 _WORD_STYLES = {"built": "green", "cached": "cyan", "failed": "red"}
 _WORD_WIDTH = len("building")
 _MODE_WIDTH = len("no-isolation")
@@ -44,6 +44,17 @@ def duration(seconds: float, *, precise: bool = False) -> str:
     if whole < _HOUR:
         return f"{whole // _MINUTE}m {whole % _MINUTE:02}s"
     return f"{whole // _HOUR}h {whole % _HOUR // _MINUTE:02}m"
+
+
+def elapsed(seconds: float) -> str:
+    """Say how long a thing has run so far, in whole seconds: ``3 s``, ``2m 03s``."""
+    whole = int(max(seconds, 0.0))
+    return f"{whole} s" if whole < _MINUTE else duration(whole)
+
+
+def plural(count: int, noun: str) -> str:
+    """Give ``1 package`` or ``2 packages``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def size(count: float) -> str:
@@ -97,7 +108,7 @@ class Columns:
     _package: int = 0
     _chosen_by: int = 0
 
-    def line(  # noqa: PLR0913 the columns
+    def line(
         self, word: str, package: str, mode: str, chosen_by: str, what: What, end: str = ""
     ) -> Parts:
         """Give ``built    natten 0.17.5  no-isolation  pyproject.toml  2m 03s`` in parts."""
@@ -109,7 +120,7 @@ class Columns:
         parts = [
             (f"{word:{_WORD_WIDTH}} ", _WORD_STYLES.get(word, "dim")),
             (f"{package:{self._package}}  ", "bold"),
-            (f"{mode:{_MODE_WIDTH}}  ", _MODE_STYLES.get(mode, "")),
+            (f"{mode:{_MODE_WIDTH}}  ", MODE_STYLES.get(mode, "")),
             (f"{chosen_by:{width}}", "dim"),
         ]
         return [*parts, (f"  {end}", "")] if end else parts

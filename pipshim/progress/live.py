@@ -1,0 +1,165 @@
+"""One calm region at the end of a terminal, drawn by rich; what has ended scrolls above it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.live import Live as RichLive
+from rich.text import Text
+
+from pipshim.progress.events import BuildOutput
+from pipshim.progress.region import rows
+from pipshim.progress.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+    from pipshim.progress.events import Event
+    from pipshim.progress.text import Parts
+
+_FASTEST_SECONDS = 1 / 8
+# Elapsed times are shown in whole seconds.
+_IDLE_SECONDS = 1.0
+
+
+class Live:
+    """Draws what is running, at most eight times a second, in a thread of its own.
+
+    What is shorter than that is not drawn at all. It has to be used as a context manager: at the
+    end, an exception's too, the region is cleared and the cursor shown.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        verbosity: int = 0,
+        no_color: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        console: Console | None = None,
+    ) -> None:
+        """Observe for a terminal.
+
+        Args:
+            stream: the terminal.
+            verbosity: the number of ``-v``: with one the last line that a build printed is shown,
+                with two all of them scroll above.
+            no_color: never colour.
+            clock: gives seconds.
+            console: draws in place of one made for the stream.
+
+        """
+        self._console = console or Console(
+            file=stream, no_color=no_color or None, highlight=False, markup=False, emoji=False
+        )
+        self._clock = clock
+        self._state = State(verbosity=verbosity, starts=False, output_at=2, clock=clock)
+        self._lines: list[Parts] = []
+        self._change = threading.Condition()
+        self._changed = False
+        self._closed = threading.Event()
+        self._region: RichLive | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, event: Event, /) -> None:
+        """Take note of an event."""
+        with self._change:
+            lines = self._state.take(event)
+            self._lines += lines
+            # A compiler may print a thousand lines a second, and nobody would see a difference.
+            if isinstance(event, BuildOutput) and not lines and self._state.verbosity < 1:
+                return
+            if self._thread is None and not self._closed.is_set():
+                self._thread = threading.Thread(target=self._draw, name="live", daemon=True)
+                self._thread.start()
+            if not self._changed:
+                self._changed = True
+                self._change.notify()
+
+    def close(self) -> None:
+        """Clear the region, write what is left to write, and give the terminal back."""
+        try:
+            with self._change:
+                self._closed.set()
+                self._change.notify()
+            if self._thread is not None:
+                self._thread.join()
+        finally:
+            try:
+                self._stop()
+                self._print(self._take_lines())
+            except (OSError, ValueError):
+                self._lines.clear()  # the terminal is gone
+
+    def _draw(self) -> None:
+        try:
+            # What comes together is drawn together.
+            while not self._closed.wait(_FASTEST_SECONDS):
+                with self._change:
+                    self._change.wait_for(self._is_due, _IDLE_SECONDS if self._is_busy() else None)
+                    self._changed = False
+                if not self._closed.is_set():
+                    self._refresh()
+        except (OSError, ValueError):
+            return  # the terminal is gone
+
+    def _is_due(self) -> bool:
+        return self._changed or self._closed.is_set()
+
+    def _is_busy(self) -> bool:
+        state = self._state
+        running = state.builds or state.downloads.running or state.waiting
+        return bool(running) or state.resolving is not None
+
+    def _refresh(self) -> None:
+        width, height = self._console.size
+        with self._change:
+            found = rows(self._state, width=width, height=height, now=self._clock())
+            lines = self._take_lines()
+        if not found:
+            self._stop()
+            self._print(lines)
+        elif self._region is not None:
+            self._region.update(_text(found), refresh=not lines)
+            self._print(lines)
+        else:
+            self._print(lines)
+            # Standard output is the command's own: it may be a file, and is never redirected.
+            self._region = RichLive(
+                console=self._console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                vertical_overflow="crop",
+            )
+            self._region.start()
+            self._region.update(_text(found), refresh=True)
+
+    def _stop(self) -> None:
+        region, self._region = self._region, None
+        if region is not None:
+            region.stop()
+
+    def _take_lines(self) -> list[Parts]:
+        lines, self._lines = self._lines, []
+        return lines
+
+    def _print(self, lines: list[Parts]) -> None:
+        if lines:
+            # The terminal wraps what is long, so that it is copied in one piece.
+            self._console.print(_text(lines), soft_wrap=True)
+
+
+def _text(lines: list[Parts]) -> Text:
+    return Text("\n").join(Text.assemble(*parts) for parts in lines)

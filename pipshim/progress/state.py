@@ -1,0 +1,216 @@
+"""What is going on now, and what is to be said of it once: the part that all observers share."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipshim.progress import events
+from pipshim.progress.text import Columns, clean, duration, plural, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipshim.progress.events import Event, What
+    from pipshim.progress.text import Parts
+
+_LOUDNESS = {"error": -99, "warning": -1, "info": 0, "debug": 1}
+_MESSAGE_STYLES = {"error": "red", "warning": "yellow", "info": "", "debug": "dim"}
+_SPEED_SECONDS, _SAMPLE_SECONDS = 3.0, 0.2
+
+
+@dataclass
+class Build:
+    """A build that is running; times are those of the state's clock."""
+
+    name: str
+    version: str
+    mode: str
+    chosen_by: str
+    what: What
+    since: float
+    phase: str = ""
+    last_line: str = ""
+
+    @property
+    def package(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
+
+
+@dataclass
+class Downloads:
+    """The downloads since there were none; sizes in bytes."""
+
+    sizes: dict[str, int | None] = field(default_factory=dict)
+    received: dict[str, int] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
+    since: float = 0.0
+    samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    @property
+    def total(self) -> int | None:
+        """All bytes that are to come, those that have come included; None if not known."""
+        known = [one for one in self.sizes.values() if one is not None]
+        return sum(known) if len(known) == len(self.sizes) else None
+
+    def sample(self, now: float) -> None:
+        """Note how far it is, for the speed."""
+        if self.samples and now - self.samples[-1][0] < _SAMPLE_SECONDS:
+            return
+        self.samples.append((now, sum(self.received.values())))
+        while now - self.samples[0][0] > _SPEED_SECONDS:
+            self.samples.popleft()
+
+    @property
+    def speed(self) -> float | None:
+        """Bytes a second, lately; None if it is too early to tell."""
+        if len(self.samples) < 2:  # noqa: PLR2004 a slope takes two
+            return None
+        (first, before), (last, after) = self.samples[0], self.samples[-1]
+        return (after - before) / (last - first)
+
+
+@dataclass
+class State:
+    """Takes events, one at a time, and knows what is running.
+
+    Attributes:
+        verbosity: the number of ``-v`` less that of ``-q``.
+        starts: say also when a build starts.
+        output_at: the verbosity from which on the lines that builds print are said.
+        clock: gives seconds.
+
+    """
+
+    verbosity: int = 0
+    starts: bool = True
+    output_at: int = 1
+    clock: Callable[[], float] = time.monotonic
+    builds: dict[tuple[str, str], Build] = field(default_factory=dict)
+    downloads: Downloads = field(default_factory=Downloads)
+    resolving: tuple[int, float] | None = None
+    pins: dict[str, str] = field(default_factory=dict)
+    waiting: str | None = None
+    columns: Columns = field(default_factory=Columns)
+
+    def take(self, event: Event) -> list[Parts]:
+        """Take note of an event, and give the lines that are to be said of it."""
+        if not isinstance(event, events.Message | events.BuildOutput | events.DownloadProgress):
+            self.waiting = None
+        match event:
+            case events.Message(level=level, text=text):
+                return self._message(level, text)
+            case events.Waiting(text=text):
+                self.waiting = clean(text)
+                return self._at(0, self.waiting)
+            case events.ResolveStarted() | events.Pinned() | events.ResolveFinished():
+                return self._resolve(event)
+            case events.DownloadStarted() | events.DownloadProgress() | events.DownloadFinished():
+                return self._download(event)
+            case events.Installed() | events.Linked():
+                text = f"installed {event.name} {event.version} ({event.source})"
+                return self._at(1, text)
+            case events.Removed(name=name, version=version):
+                return self._at(1, f"removed {name} {version}")
+            case _:
+                return self._build(event)
+
+    def _at(self, verbosity: int, text: str, style: str = "dim") -> list[Parts]:
+        return [[(text, style)]] if self.verbosity >= verbosity else []
+
+    def _message(self, level: events.Level, text: str) -> list[Parts]:
+        if self.verbosity < _LOUDNESS[level]:
+            return []
+        prefix = f"{level}: " if level in ("error", "warning") else ""
+        lines = [clean(line) for line in text.splitlines()] or [""]
+        style = _MESSAGE_STYLES[level]
+        return [[(prefix, style), (lines[0], "")], *([("  " + line, "")] for line in lines[1:])]
+
+    def _resolve(
+        self, event: events.ResolveStarted | events.Pinned | events.ResolveFinished
+    ) -> list[Parts]:
+        if isinstance(event, events.Pinned):
+            self.pins[event.name] = event.version
+            return self._at(2, f"pinned {event.name} {event.version}")
+        if isinstance(event, events.ResolveStarted):
+            since = self.resolving[1] if self.resolving else self.clock()
+            self.resolving = (event.round, since)
+            self.pins.clear()
+            return self._at(1, f"resolving, round {event.round}")
+        self.resolving = None
+        packages, took = plural(event.packages, "package"), duration(event.seconds)
+        return self._at(1, f"resolved {packages} in {took}")
+
+    def _download(
+        self, event: events.DownloadStarted | events.DownloadProgress | events.DownloadFinished
+    ) -> list[Parts]:
+        now = self.clock()
+        lines: list[Parts] = []
+        if isinstance(event, events.DownloadStarted):
+            if not self.downloads.running:
+                self.downloads = Downloads(since=now)
+            self.downloads.sizes[event.key] = event.size
+            self.downloads.received[event.key] = 0
+            self.downloads.running.add(event.key)
+            shown = f" ({size(event.size)})" if event.size is not None else ""
+            lines = self._at(1, f"downloading {event.filename}{shown}")
+        elif isinstance(event, events.DownloadProgress):
+            self.downloads.received[event.key] = event.received
+        else:
+            self.downloads.running.discard(event.key)
+            self.downloads.sizes[event.key] = self.downloads.received[event.key] = event.size
+        self.downloads.sample(now)
+        return lines
+
+    def _build(
+        self,
+        event: events.BuildStarted
+        | events.BuildPhase
+        | events.BuildOutput
+        | events.BuildCached
+        | events.BuildFinished
+        | events.BuildFailed,
+    ) -> list[Parts]:
+        if isinstance(event, events.BuildOutput):
+            return self._output(event)
+        key = (event.name, event.version)
+        package = f"{event.name} {event.version}"
+        if isinstance(event, events.BuildPhase):
+            if key in self.builds:
+                self.builds[key].phase = event.phase
+            return self._at(2, f"{package}: {event.phase}")
+        if isinstance(event, events.BuildStarted):
+            build = Build(*key, event.mode, event.chosen_by, event.what, self.clock())
+            self.builds[key] = build
+            return self._line("building", package, build) if self.starts else []
+        known = self.builds.pop(key, None)
+        if isinstance(event, events.BuildCached):
+            build = Build(*key, event.mode, event.chosen_by, "wheel", 0.0)
+            return self._line("cached", package, build, f"({event.why})")
+        if isinstance(event, events.BuildFinished):
+            build = Build(*key, event.mode, event.chosen_by, event.what, 0.0)
+            return self._line("built", package, build, duration(event.seconds))
+        build = known or Build(*key, event.mode, "", "wheel", self.clock())
+        took = duration(self.clock() - build.since)
+        return self._line("failed", package, build, f"{event.step}  {took}", failed=True)
+
+    def _output(self, event: events.BuildOutput) -> list[Parts]:
+        line = clean(event.line)
+        for build in self.builds.values():
+            if build.name == event.name and line:
+                build.last_line = line
+        if self.verbosity < self.output_at:
+            return []
+        return [[(f"{event.name} | ", "dim"), (line, "")]]
+
+    def _line(
+        self, word: str, package: str, build: Build, end: str = "", *, failed: bool = False
+    ) -> list[Parts]:
+        # Asking a backend what it requires is a step towards a build, and not worth two lines.
+        if self.verbosity < (1 if build.what == "requirements" and not failed else 0):
+            return []
+        what = "wheel" if failed else build.what
+        return [self.columns.line(word, package, build.mode, build.chosen_by, what, end)]
