@@ -6,13 +6,17 @@ import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.control import Control
 from rich.live import Live as RichLive
+from rich.segment import ControlType
 from rich.text import Text
 
 from pipshim.progress.events import BuildOutput
 from pipshim.progress.region import rows
 from pipshim.progress.state import State
+from pipshim.progress.text import join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +68,7 @@ class Live:
         self._changed = False
         self._closed = threading.Event()
         self._region: RichLive | None = None
+        self._drawn: list[int] = []
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -131,6 +136,7 @@ class Live:
             self._stop()
             self._print(lines)
         elif self._region is not None:
+            self._unwrap(width)
             self._region.update(_text(found), refresh=not lines)
             self._print(lines)
         else:
@@ -145,6 +151,18 @@ class Live:
             )
             self._region.start()
             self._region.update(_text(found), refresh=True)
+        self._drawn = [cell_len(join(row)) for row in found]
+
+    def _unwrap(self, width: int) -> None:
+        """Go up by the rows that a terminal made narrower has wrapped the region into.
+
+        rich goes up by as many as it has drawn. Terminals that cut rows rather than wrap them
+        lose the last lines above the region.
+        """
+        more = sum(max(drawn - 1, 0) // width for drawn in self._drawn)
+        if more:
+            up = ((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1))
+            self._console.control(Control(ControlType.CARRIAGE_RETURN, *(up * more)))
 
     def _stop(self) -> None:
         region, self._region = self._region, None

@@ -469,6 +469,19 @@ def test_live_draws_nothing_that_is_short() -> None:
     assert "\x1b[?25l" not in stream.getvalue()
 
 
+def test_live_goes_up_further_when_the_terminal_has_wrapped_its_rows() -> None:
+    observer, stream = live(width=100)
+    with observer:
+        observer(STARTED)
+        observer(events.BuildStarted("b", "1", "isolated", "default", "wheel"))
+        until(lambda: "b 1 " in shown(stream))
+        before = stream.getvalue().count("\x1b[1A")
+        observer._console.width = 30  # both rows are 52 wide: four, now
+        observer(events.BuildPhase("b", "1", "fetch"))
+        until(lambda: stream.getvalue().count("\x1b[1A") >= before + 3)
+        assert stream.getvalue().count("\x1b[1A") == before + 3
+
+
 def test_live_streams_output_when_very_verbose() -> None:
     for verbosity, expected in ((0, 0), (1, 0), (2, 1)):
         observer, stream = live(verbosity=verbosity)
