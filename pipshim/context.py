@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipshim import environment, inputs
 from pipshim._pip.download import Fetcher
+from pipshim._pip.logs import forwarded
 from pipshim._pip.session import Pip
 from pipshim.build.environment import Workspace, workspace
 from pipshim.build.settings import Settings, combine
@@ -191,6 +192,7 @@ def opened(request: LockRequest) -> Iterator[Context]:
             no_color=common.no_color,
             environ=os.environ,
         ) as observer,
+        forwarded(observer),
         workspace() as space,
     ):
         yield Context(request, project, directory, observer, space)

@@ -194,7 +194,11 @@ def _header(match: re.Match[str], build: _Build) -> str | None:
     if header.endswith(_SOURCES):
         return None  # a file of the package's own
     if header.endswith("longintrepr.h"):
-        return _python(build, "It brings C code made for Python 3.10 or older", "Python 3.10")
+        problem = f"{build.package} ships C code that Cython made for Python 3.10 or older"
+        other = "Else use Python 3.10, or a newer version of it."
+        return _require(
+            build, f"{problem}, and has no Cython to make it anew", "cython", other=other
+        )
     if inner and (distribution := providers.HEADER_DISTRIBUTIONS.get(folder)):
         return _require(build, f"{build.package} needs the C header {header}", distribution)
     if header.startswith(_CUDA_HEADERS):
