@@ -60,6 +60,7 @@ class Ready:
         tree: its files.
         origin: what pipshim notes beside it: what it was installed from, its build record.
         source: where the wheel came from: ``index``, ``built``, ``cached`` or ``editable``.
+        mode: the mode that it was built in; None for a wheel of the index.
         direct_url: PEP 610's note, for a direct reference.
 
     """
@@ -67,6 +68,7 @@ class Ready:
     tree: Tree
     origin: Mapping[str, Any]
     source: events.Source
+    mode: str | None = None
     direct_url: Mapping[str, Any] | None = None
 
 
@@ -204,7 +206,10 @@ class Sync:
         artifact = artifacts.choose(package, self.context.target)
         tree = self.context.fetcher.wheel(package, artifact)  # type: ignore[arg-type]
         return Ready(
-            tree, {"identity": artifacts.identity(artifact)}, "index", _direct_url(package)
+            tree,
+            {"identity": artifacts.identity(artifact)},
+            "index",
+            direct_url=_direct_url(package),
         )
 
     def _build(self, package: Package) -> Built:
@@ -231,6 +236,7 @@ class Sync:
             built.tree,
             {"identity": artifacts.identity(artifact), "record": built.record.to_json()},
             "cached" if built.cached else "built",
+            built.record.mode,
             _direct_url(package),
         )
 
@@ -370,10 +376,10 @@ class Sync:
             # A wheel of its own that nobody else may use: it points into this folder.
             wheel = workshop.editable(job)
             tree = store.Store(self.context.workspace.fresh("store")).add_file(wheel, folder.name)
-            return Ready(tree, origin, "editable", direct.to_dict())
+            return Ready(tree, origin, "editable", str(job.mode), direct.to_dict())
         built = workshop.wheel(job)
         self.builds.append(built)
-        return Ready(built.tree, origin, "built", direct.to_dict())
+        return Ready(built.tree, origin, "built", str(job.mode), direct.to_dict())
 
     # The change
 

@@ -197,7 +197,7 @@ def _header(match: re.Match[str], build: _Build) -> str | None:
         problem = f"{build.package} ships C code that Cython made for Python 3.10 or older"
         other = "Else use Python 3.10, or a newer version of it."
         return _require(
-            build, f"{problem}, and has no Cython to make it anew", "cython", other=other
+            build, f"{problem}, and has no Cython to make it anew", "cython<3", other=other
         )
     if inner and (distribution := providers.HEADER_DISTRIBUTIONS.get(folder)):
         return _require(build, f"{build.package} needs the C header {header}", distribution)

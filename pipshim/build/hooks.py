@@ -119,6 +119,7 @@ class Hooks:
     Attributes:
         package: name and version, for errors.
         mode: the build mode's name.
+        chosen_by: what chose it.
         source: the source tree.
         system: its build system.
         python: the environment's interpreter.
@@ -132,6 +133,7 @@ class Hooks:
 
     package: str
     mode: str
+    chosen_by: str
     source: Path
     system: BuildSystem
     python: Path
@@ -183,7 +185,7 @@ class Hooks:
             )
             return call(caller)
         except subprocess.CalledProcessError as error:
-            raise self._failed(step, _ended(error.returncode)) from error
+            raise self._failed(step, _ended(error.returncode), status=error.returncode) from error
         except BackendUnavailable as error:
             why = getattr(error, "message", "") or f"cannot import {self.system.backend}"
             trace = error.traceback or ""
@@ -249,7 +251,9 @@ class Hooks:
                 self._start = position
                 return
 
-    def _failed(self, step: str, why: str, more: str = "") -> BuildError:
+    def _failed(
+        self, step: str, why: str, more: str = "", *, status: int | None = None
+    ) -> BuildError:
         text = more
         if self.log.exists():
             text += self.log.read_text(encoding="utf-8", errors="replace")
@@ -261,7 +265,13 @@ class Hooks:
             step=step,
             output=tuple(lines[-_SHOWN_LINES:]),
             log=self.log if self.log.exists() else None,
-            hint=hint_for(f"{text}\n{why}", mode=self.mode, package=self.package.split(" ")[0]),
+            hint=hint_for(
+                f"{text}\n{why}",
+                mode=self.mode,
+                package=self.package,
+                chosen_by=self.chosen_by,
+                returncode=status,
+            ),
         )
 
 

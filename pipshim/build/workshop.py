@@ -277,6 +277,7 @@ class Workshop:
                 Hooks(
                     package=f"{job.name} {job.version}",
                     mode=mode,
+                    chosen_by=job.chosen_by,
                     source=source,
                     system=system,
                     python=environment.target.python,

@@ -145,8 +145,9 @@ def _show(error: PipshimError, *, no_color: bool) -> None:
     import shutil  # noqa: PLC0415
 
     from pipshim.progress.failure import render  # noqa: PLC0415
+    from pipshim.progress.text import use_color  # noqa: PLC0415
 
-    color = not no_color and "NO_COLOR" not in os.environ and sys.stderr.isatty()
+    color = use_color(sys.stderr, no_color=no_color)
     text = render(error, width=shutil.get_terminal_size().columns, color=color)
     _write(text if text.endswith("\n") else f"{text}\n")
 

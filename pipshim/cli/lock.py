@@ -48,6 +48,7 @@ def main(request: LockRequest) -> int:
                 written=changed,
                 dry_run=request.lock.dry_run,
                 path=context.lock_path.name,
+                no_color=request.common.no_color,
                 seconds=time.monotonic() - start,
             )
         )

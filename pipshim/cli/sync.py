@@ -182,4 +182,5 @@ def _change(step: Step, outcome: Outcome) -> Change:
     new = ready.tree.version if ready is not None else step.new
     shown = step.reason if step.action == "replace" and step.old == new else None
     source = ready.source if ready is not None else None
-    return Change(kind, step.name, step.old, new, shown, source)  # type: ignore[arg-type]
+    mode = ready.mode if ready is not None else None
+    return Change(kind, step.name, step.old, new, shown, source, mode)  # type: ignore[arg-type]

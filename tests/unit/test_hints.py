@@ -175,7 +175,7 @@ KNOWN = [
     ("b.c:1:10: fatal error: uv.h: No such file or directory", "install libuv-dev"),
     ("b.c:1:10: fatal error: numpy/arrayobject.h: No such file or directory", '= ["numpy"]'),
     ("b.cu:1:10: fatal error: cuda_runtime.h: No such file or directory", "CUDA_HOME"),
-    ("b.c:1:10: fatal error: longintrepr.h: No such file or directory", 'natten = ["cython"]'),
+    ("b.c:1:10: fatal error: longintrepr.h: No such file or directory", 'natten = ["cython<3"]'),
     # clang and MSVC, as documented
     ("a.c:1:10: fatal error: 'Python.h' file not found", "install python3-dev"),
     ("a.c(1): fatal error C1083: Cannot open include file: 'zlib.h': No such", "zlib1g-dev"),
