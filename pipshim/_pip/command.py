@@ -30,7 +30,7 @@ from pipshim.build.mode import IsolationLayer
 from pipshim.cli import arguments, collect
 from pipshim.cli.boundary import Replacement, run_guarded
 from pipshim.cli.options import LockOptions, LockRequest, RunRequest, SyncRequest
-from pipshim.errors import NetworkError, PipshimError, UsageError
+from pipshim.errors import PipshimError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -224,6 +224,9 @@ class ProjectCommand(pip_lock.LockCommand):
         """
         cmdoptions.check_release_control_exclusive(options)
         compat.check_lock_options(options)
+        if not sys.stdin.isatty():
+            # What can be read there is not an answer to pip's questions: it may be run's input.
+            options.no_input = True
         done = self.action(self.request(options, args))
         if isinstance(done, Replacement):
             self.replacement = done
@@ -345,10 +348,8 @@ class RunCommand(SyncCommand):
 
 def translate(error: BaseException) -> PipshimError | None:
     """Say an error of pip's, or of the libraries it brings, as pipshim's; None for any other."""
-    if isinstance(error, PipError):
+    if isinstance(error, (PipError, RequestException, HTTPError)):
         return errors.translate(error)
-    if isinstance(error, (RequestException, HTTPError)):
-        return NetworkError(str(error), hint="check the network, the index URL and the proxy")
     return None
 
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from pip._internal.exceptions import (
     BadCommand,
     CommandError,
     DiagnosticPipError,
-    DistributionNotFound,
     HashError,
     HashErrors,
+    HashMismatch,
     InstallationError,
     NetworkConnectionError,
     PipError,
 )
+from pip._internal.utils.misc import redact_auth_from_url
+from pip._vendor.requests.exceptions import RequestException
+from pip._vendor.urllib3.exceptions import HTTPError
 
-from pipshim.errors import NetworkError, PipshimError, ResolveError, UsageError
+from pipshim.errors import NetworkError, PipshimError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,50 +36,81 @@ _NETWORK = re.compile(
 )
 
 
-class _Kept(logging.Handler):
-    """Keeps what pip logs as critical just before it raises: the reason is only said there."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-_SAID_BEFORE_RAISING = (
-    "pip._internal.resolution.resolvelib.factory",
-    "pip._internal.network.download",
-    "pip._internal.index.collector",
-)
+_STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error|too many ([45]\d\d) error responses")
+_LOGIN = (401, 403, 407)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn pip's errors into pipshim's.
+    """Turn pip's errors, and those of the libraries it brings, into pipshim's.
 
     Raises:
         PipshimError: for every error of pip's that is meant for a user.
 
     """
-    kept = _Kept()
     loggers = [logging.getLogger(name) for name in _SAID_BEFORE_RAISING]
-    before = [(logger, logger.propagate) for logger in loggers]
+    silence = _Silence()
     for logger in loggers:
-        logger.addHandler(kept)
-        logger.propagate = logger.isEnabledFor(logging.DEBUG)
+        logger.addFilter(silence)
     try:
         yield
-    except PipError as error:
-        raise translate(error, kept.lines) from error
+    except (PipError, RequestException, HTTPError) as error:
+        raise translate(error) from error
     finally:
-        for logger, propagate in before:
-            logger.removeHandler(kept)
-            logger.propagate = propagate
+        for logger in loggers:
+            logger.removeFilter(silence)
 
 
-def translate(error: BaseException, logged: list[str] | None = None) -> PipshimError:
-    """Say an error of pip's as one of pipshim's; ``logged`` is what pip logged before it."""
+class _Silence(logging.Filter):
+    """Drops what pip logs as an error just before it raises: it is said once, by the boundary."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno < logging.ERROR
+
+
+_SAID_BEFORE_RAISING = (
+    "pip._internal.resolution.resolvelib.factory",
+    "pip._internal.network.download",
+)
+
+
+def network_reason(error: object) -> str | None:
+    """Say in words why something could not be fetched; None: it is not there (404)."""
+    status = status_of(error)
+    if status in (404, 410):
+        return None
+    if status is not None:
+        phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
+        return f"the server answers {status} {phrase}".rstrip()
+    text = _plain(error)
+    # urllib3 and requests wrap what the system said several times.
+    for pattern in (r"\[Errno -?\d+\] ([^'\")]+)", r"connection error: (.*)"):
+        if match := re.search(pattern, text, re.DOTALL):
+            return match[1].strip()
+    return text
+
+
+def status_of(error: object) -> int | None:
+    """Tell the HTTP status that an error is about, if it is about one."""
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    if isinstance(status, int):
+        return status
+    match = _STATUS.search(str(error))
+    return int(match[1] or match[2]) if match else None
+
+
+def network_hint(status: int | None) -> str:
+    """Say what to do about a page or file that could not be fetched."""
+    if status in _LOGIN:
+        return "give the index's user and password: in its URL, in ~/.netrc, or with keyring"
+    if status is not None and status >= 500:  # noqa: PLR2004 the server's own fault
+        return "the fault is the server's: try again later, or use another index (--index-url)"
+    return "check the network, the index URL (--index-url) and the proxy (--proxy)"
+
+
+def translate(error: BaseException) -> PipshimError:
+    """Say an error of pip's, or of the libraries it brings, as one of pipshim's."""
     if isinstance(error, DiagnosticPipError):
         lines = [_plain(error.message)]
         if error.context:
@@ -83,12 +119,12 @@ def translate(error: BaseException, logged: list[str] | None = None) -> PipshimE
         hint = _plain(error.hint_stmt) if error.hint_stmt else None
         return kind("\n".join(lines), hint=hint)
     text = str(error)
-    if isinstance(error, DistributionNotFound):
-        return _not_found(text, logged or [])
-    if isinstance(error, (HashErrors, HashError)):
-        return PipshimError(text, hint="the file is not the one that was vouched for")
-    if isinstance(error, NetworkConnectionError):
-        return NetworkError(text, hint="check the index URL and the network")
+    if isinstance(error, HashErrors):
+        return _hashes(error.errors)
+    if isinstance(error, HashError):
+        return _hashes([error])
+    if isinstance(error, (NetworkConnectionError, RequestException, HTTPError)):
+        return _unfetched(error)
     if isinstance(error, CommandError):
         return UsageError(text)
     if isinstance(error, (InstallationError, BadCommand)) and _NETWORK.search(text):
@@ -96,35 +132,44 @@ def translate(error: BaseException, logged: list[str] | None = None) -> PipshimE
     return PipshimError(text)
 
 
-def _not_found(text: str, logged: list[str]) -> ResolveError:
-    """Join the two halves that pip says: the versions it saw (logged), and the requirement."""
-    wanted = text.removeprefix("No matching distribution found for ")
-    reasons: list[str] = []
-    unreachable = False
-    hint = "check the name, the version and the index (--index-url)"
-    for line in logged:
-        match = re.match(
-            r"Could not find a version that satisfies .*? \(from versions: (.*)\)$", line
-        )
-        if match:
-            versions = match[1]
-            if versions == "none":
-                reasons.append("  the index has no file of it that suits this Python and platform")
-            else:
-                found = versions.split(", ")
-                shown = ", ".join(reversed(found[-8:])) + (", …" if len(found) > 8 else "")  # noqa: PLR2004
-                reasons.append(f"  versions that exist: {shown}")
-                hint = "ask for one of the versions that exist"
-        elif "Could not fetch URL" in line or _NETWORK.search(line):
-            unreachable = True
-            if f"  {line}" not in reasons:
-                reasons.insert(0, f"  {line}")
-        elif line.startswith("Ignored the following"):
-            reasons.append(f"  {line[0].lower()}{line[1:]}")
-    message = "\n".join([f"nothing found for {wanted}", *reasons])
-    if unreachable:
-        hint = "check the network, the index URL and the proxy"
-    return ResolveError(message, hint=hint)
+def _unfetched(error: BaseException) -> NetworkError:
+    """Say which file could not be fetched, and why."""
+    asked = getattr(error, "request", None) or getattr(error, "response", None)
+    url = getattr(asked, "url", None)
+    status = status_of(error)
+    hint = network_hint(status)
+    why = network_reason(error)
+    if why is None:
+        why = f"the server answers {status}: it is not there"
+        hint = "it may have been withdrawn since it was locked: lock it anew (pipshim lock -U)"
+    if not isinstance(url, str):
+        return NetworkError(why, hint=hint)
+    name = urlsplit(url).path.rstrip("/").rpartition("/")[2]
+    return NetworkError(
+        f"{unquote(name)} cannot be fetched: {why}\n  from {redact_auth_from_url(url)}", hint=hint
+    )
+
+
+def _hashes(errors: list[HashError]) -> PipshimError:
+    """Say which files are not those that their index, or a requirements file, vouches for."""
+    lines = []
+    for error in errors:
+        link = error.req.link if error.req is not None else None
+        name = link.filename if link is not None else "a file"
+        if not isinstance(error, HashMismatch):
+            lines.append(f"{name}: {error}")
+            continue
+        lines.append(f"{name} is not the file that it should be")
+        for algorithm, allowed in error.allowed.items():
+            lines += [f"  expected {algorithm}:{digest}" for digest in allowed]
+            lines.append(f"  got      {algorithm}:{error.gots[algorithm].hexdigest()}")
+        if link is not None:
+            lines.append(f"  from     {redact_auth_from_url(link.url_without_fragment)}")
+    return PipshimError(
+        "\n".join(lines),
+        hint="it may have been tampered with, or damaged on the way: do not use it before its "
+        "publisher has said why",
+    )
 
 
 def _plain(text: object) -> str:

@@ -7,6 +7,9 @@ to pip's resolver means first (``pip._internal.resolution.resolvelib.factory``).
 
 from __future__ import annotations
 
+import logging
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +24,15 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 from packaging.version import InvalidVersion, Version
-from pip._internal.index.package_finder import BestCandidateResult, PackageFinder
+from pip._internal.index.package_finder import BestCandidateResult, LinkType, PackageFinder
 from pip._internal.models.link import Link
 from pip._internal.utils.misc import remove_auth_from_url
 
+from pipshim._pip.errors import network_reason
 from pipshim.artifacts import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
     from pip._internal.index.package_finder import LinkEvaluator
@@ -54,13 +58,69 @@ def _from_json_with_size(file_data: dict[str, Any], page_url: str) -> Link | Non
 Link.from_json = _from_json_with_size  # type: ignore[method-assign]
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A file that pip found and may not use for the target.
+
+    Attributes:
+        filename: the file.
+        version: its version.
+        why: pip's word for the reason.
+        requires_python: what the index says of it.
+
+    """
+
+    filename: str
+    version: Version
+    why: LinkType
+    requires_python: str | None
+
+
 class Finder(PackageFinder):
-    """pip's finder, which also remembers every link it read and prefers given versions."""
+    """pip's finder, which remembers what it read, and prefers given versions."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._links: dict[NormalizedName, list[Link]] = {}
         self._preferred: Mapping[NormalizedName, Version] = {}
+        self._skipped: dict[str, LinkType] = {}
+        self._unread: dict[NormalizedName, dict[str, str | None]] = {}
+
+    def find_all_candidates(self, project_name: str) -> list[InstallationCandidate]:
+        """Note which pages could not be read: pip passes over them."""
+        with _passed_over() as pages:
+            found = super().find_all_candidates(project_name)
+        self._unread.setdefault(canonicalize_name(project_name), {}).update(pages)
+        return found
+
+    def _log_skipped_link(self, link: Link, result: LinkType, detail: str) -> None:
+        self._skipped[link.url] = result
+        super()._log_skipped_link(link, result, detail)
+
+    def unread(self, name: NormalizedName) -> dict[str, str | None]:
+        """Tell the pages that could not be read, and why; None: the index has no such package."""
+        self.find_all_candidates(name)
+        return self._unread.get(name, {})
+
+    def refused(self, name: NormalizedName) -> list[Refused]:
+        """Tell the files of a package that the target, or an option, does not admit."""
+        self.find_all_candidates(name)
+        found = []
+        for link in self._links.get(name, ()):
+            why = self._skipped.get(link.url)
+            parsed = _name_and_version(link.filename)
+            # pip looks at the page itself as if it might be a file, and skips it.
+            if why is not None and parsed is not None and parsed[0] == name:
+                found.append(Refused(link.filename, parsed[1], why, link.requires_python))
+        return found
+
+    def yanked(self, name: NormalizedName) -> dict[str, str]:
+        """Tell the versions that were withdrawn, and why."""
+        return {
+            str(candidate.version): candidate.link.yanked_reason or ""
+            for candidate in self.find_all_candidates(name)
+            if candidate.link.is_yanked
+        }
 
     def prefer(self, versions: Mapping[NormalizedName, Version]) -> None:
         """From now on offer these versions first, wherever the requirements admit them."""
@@ -125,6 +185,47 @@ class Finder(PackageFinder):
                 if same.is_file and not link.is_file and _same_content(same, link):
                     found[link.filename] = link  # a mirror on this machine; others have the index
         return list(found.values())
+
+
+class _Pages(logging.Handler):
+    """Keeps what this thread's pip says of pages that it passes over."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.pages: dict[str, str | None] = {}
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        if record.thread != self._thread:
+            return
+        if record.msg.startswith("Could not fetch URL") and len(arguments) >= 2:  # noqa: PLR2004
+            page, reason = arguments[:2]
+            self.pages[remove_auth_from_url(str(page))] = network_reason(reason)
+        elif record.levelno >= logging.WARNING:
+            self.pages[record.getMessage()] = ""
+
+
+@contextmanager
+def _passed_over() -> Iterator[dict[str, str | None]]:
+    """Listen to pip's collector, which says only in its log what it could not read."""
+    handler = _Pages()
+    loggers = [
+        logging.getLogger(f"pip._internal.{name}")
+        for name in ("index.collector", "index.sources", "network.session")
+    ]
+    collector = loggers[0]
+    level = collector.level
+    for logger in loggers:
+        logger.addHandler(handler)
+    # What pip shows is decided by the levels of its own handlers.
+    collector.setLevel(logging.DEBUG)
+    try:
+        yield handler.pages
+    finally:
+        collector.setLevel(level)
+        for logger in loggers:
+            logger.removeHandler(handler)
 
 
 def _name_and_version(filename: str) -> tuple[NormalizedName, Version] | None:

@@ -30,9 +30,9 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
 from pipshim._pip.errors import translated
+from pipshim._pip.explain import explain
 from pipshim._pip.index import Packager, secure_hashes
 from pipshim.artifacts import sha256_of
-from pipshim.errors import ResolveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pip._internal.metadata import BaseDistribution
     from pip._internal.models.link import Link
     from pip._internal.operations.prepare import RequirementPreparer
-    from pip._internal.resolution.resolvelib.base import Candidate, Requirement
+    from pip._internal.resolution.resolvelib.base import Candidate
     from pip._internal.resolution.resolvelib.resolver import Resolver
     from pip._vendor.resolvelib.structs import DirectedGraph
 
@@ -289,7 +289,9 @@ class Resolving:
             except InstallationError as error:
                 cause = error.__cause__
                 if isinstance(cause, ResolutionImpossible):
-                    raise self._conflict(cause) from error
+                    given = [cast("InstallRequirement", one) for one in constraints]
+                    version = ".".join(map(str, pip.target.version))
+                    raise explain(cause, pip.finder, given, version) from error
                 raise
             return self._solution(resolver, list(zip(roots, requirements, strict=True)))
 
@@ -401,41 +403,6 @@ class Resolving:
         path, _ = Downloader(self.pip.session, "off")(link, str(folder))
         return Path(path)
 
-    def _conflict(self, impossible: ResolutionImpossible[Requirement, Candidate]) -> ResolveError:
-        """Explain why no versions fit: who asks for what, and which versions there are."""
-        lines: list[str] = []
-        names: list[NormalizedName] = []
-        for cause in impossible.causes:
-            requirement = cause.requirement
-            name = canonicalize_name(str(requirement.project_name))
-            if cause.parent is not None:
-                by = f"{cause.parent.name} {cause.parent.version}"
-            else:
-                by = _asked_by(requirement)
-            line = f"  {by} requires {requirement.format_for_error()}"
-            if line not in lines:
-                lines.append(line)
-            if name not in names:
-                names.append(name)
-        for name in names:
-            if name.startswith("<"):
-                continue
-            found = self.pip.finder.versions(name)
-            if not found:
-                lines.append(f"  {name}: no version suits Python {self._python()}")
-            else:
-                shown = ", ".join(reversed(found[-8:])) + (", …" if len(found) > 8 else "")  # noqa: PLR2004
-                lines.append(f"  {name} has {shown}")
-        real = [name for name in names if not name.startswith("<")]
-        what = " and ".join(real) or "Python"
-        return ResolveError(
-            "\n".join([f"no version of {what} satisfies what is required", *lines]),
-            hint="loosen one of these requirements, or add a constraint",
-        )
-
-    def _python(self) -> str:
-        return ".".join(map(str, self.pip.target.version))
-
 
 def _preparer_options(options: Values) -> Values:
     """Leave out what pip's preparer would refuse: environments are pipshim's business."""
@@ -460,12 +427,6 @@ def _fresh(requirement: object) -> InstallRequirement:
     """Copy a requirement, since pip's resolver writes into it."""
     assert isinstance(requirement, InstallRequirement)
     return copy.copy(requirement)
-
-
-def _asked_by(requirement: Requirement) -> str:
-    _, given = requirement.get_candidate_lookup()
-    comes_from = getattr(given, "comes_from", None)
-    return comes_from if isinstance(comes_from, str) else "the project"
 
 
 def _children(
