@@ -69,7 +69,8 @@ class Context:
         """Where the lock is, or will be."""
         output = self.request.lock.output
         if output is not None and output != "-":
-            return Path(output).absolute()
+            path = Path(output)
+            return path.parent.resolve() / path.name  # `..` may follow a symbolic link
         return self.directory / LOCK_NAME
 
     @cached_property

@@ -33,6 +33,7 @@ from packaging.version import Version
 from pipshim import __version__
 from pipshim.build.mode import Mode
 from pipshim.errors import LockError
+from pipshim.urls import without_credentials
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -78,7 +79,7 @@ class LockedBuild:
             "mode": str(self.mode),
             "chosen-by": self.chosen_by,
             "backend": self.backend,
-            "requires": list(self.requires),
+            "requires": [without_credentials(one) for one in self.requires],
         }
         if self.environment is not None:
             made["environment"] = self.environment
@@ -254,7 +255,7 @@ def write(lock: Lock, directory: Path) -> str:
         )
     ours: dict[str, Any] = {"version": FORMAT, "inputs": lock.inputs}
     if lock.requirements:
-        ours["requirements"] = list(lock.requirements)
+        ours["requirements"] = [without_credentials(one) for one in lock.requirements]
     if lock.folders:
         ours["folders"] = [
             {
@@ -408,8 +409,7 @@ def _near(
     if artifact.url is None or not artifact.url.startswith("file:"):
         return artifact
     path = Path(url2pathname(urlsplit(artifact.url).path))
-    try:
-        inside = path.relative_to(directory)
-    except ValueError:
-        return artifact
-    return replace(artifact, path=inside.as_posix(), url=None)
+    for file, folder in ((path, directory), (path.resolve(), directory.resolve())):
+        if file.is_relative_to(folder):
+            return replace(artifact, path=file.relative_to(folder).as_posix(), url=None)
+    return artifact

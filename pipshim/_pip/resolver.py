@@ -26,6 +26,7 @@ from pip._internal.operations.prepare import unpack_url
 from pip._internal.req.req_install import InstallRequirement
 from pip._internal.utils.direct_url_helpers import direct_url_for_editable, direct_url_from_link
 from pip._internal.utils.misc import remove_auth_from_url
+from pip._internal.utils.packaging import get_requirement
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
@@ -33,6 +34,7 @@ from pipshim._pip.errors import translated
 from pipshim._pip.explain import explain
 from pipshim._pip.index import Packager, secure_hashes
 from pipshim.artifacts import sha256_of
+from pipshim.urls import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -212,6 +214,8 @@ class _Preparer:
             text, req.link.filename, str(source.name or source.directory)
         )
         req.set_dist(distribution)
+        if req.req is None:  # a path or URL: who it is shows only now (pip's prepare_metadata)
+            req.req = get_requirement(f"{distribution.raw_name}=={distribution.version}")
         return distribution
 
 
@@ -364,7 +368,7 @@ class Resolving:
         if info.vcs_info is not None:
             fields["vcs"] = PackageVcs(
                 type=info.vcs_info.vcs,
-                url=remove_auth_from_url(info.url),
+                url=without_credentials(info.url),
                 requested_revision=info.vcs_info.requested_revision,
                 commit_id=info.vcs_info.commit_id,
                 subdirectory=info.subdirectory,

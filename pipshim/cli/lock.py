@@ -37,7 +37,8 @@ def main(request: LockRequest) -> int:
         if request.lock.output == "-":
             sys.stdout.write(text)
             return 0
-        changed = not context.lock_path.exists() or text != context.lock_path.read_text("utf-8")
+        path = context.lock_path
+        changed = not path.exists() or text.encode() != path.read_bytes()
         if changed and not request.lock.dry_run:
             write_file(context.lock_path, text)
     if request.common.verbosity >= 0:
