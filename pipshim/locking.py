@@ -25,7 +25,7 @@ from pipshim.lockfile import (
 from pipshim.resolve import Locker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipshim._pip.session import Root
     from pipshim.context import Context
@@ -67,10 +67,11 @@ def make(context: Context, *, old: Lock | None) -> Lock:
     preferred = _without(keep.versions if keep else {}, upgraded)
     if given.given:
         resolution, folders = _lock_given(context, locker, preferred)
+        extras: tuple[NormalizedName, ...] = ()
     else:
         assert context.project is not None
-        resolution, folders = _lock_project(context, locker, context.project, preferred)
-    return _lock(context, resolution, folders)
+        resolution, folders, extras = _lock_project(context, locker, context.project, preferred)
+    return _lock(context, resolution, folders, extras)
 
 
 def write_file(path: Path, text: str) -> None:
@@ -111,12 +112,15 @@ def _lock_project(
     locker: Locker,
     project: Project,
     preferred: dict[NormalizedName, Version],
-) -> tuple[Resolution, dict[str, tuple[NormalizedName, frozenset[str]]]]:
+) -> tuple[
+    Resolution, dict[str, tuple[NormalizedName, frozenset[str]]], tuple[NormalizedName, ...]
+]:
     pip = context.pip
     dynamic = bool({"dependencies", "optional-dependencies"} & project.dynamic)
     installed = project_source(project)
     source = installed or (_source(project) if dynamic else None)
     pyproject = str(project.directory / "pyproject.toml")
+    extras = set(project.optional_dependencies)
 
     def roots(metadata_of: Callable[[Source], bytes]) -> list[Root]:
         stated: dict[str, Sequence[Requirement]] = {PROJECT: project.dependencies}
@@ -124,8 +128,9 @@ def _lock_project(
         stated.update({f"group {name}": one for name, one in project.dependency_groups.items()})
         if dynamic:
             assert source is not None
-            told = _dynamic(metadata_of(source), project, dict(context.target.markers))
-            stated = {**stated, **told}
+            told, more = _dynamic(metadata_of(source), project, dict(context.target.markers))
+            extras.update(more)
+            stated = _expanded({**stated, **told}, project, dict(context.target.markers))
         return [
             pip.root(str(one), origins=(origin,), comes_from=_asks(origin))
             for origin, requirements in stated.items()
@@ -149,7 +154,7 @@ def _lock_project(
     if installed is not None:
         assert project.name is not None
         folders[str(installed.directory)] = (project.name, frozenset({PROJECT}))
-    return resolution, folders
+    return resolution, folders, tuple(sorted(extras))
 
 
 def _lock_given(
@@ -171,6 +176,7 @@ def _lock(
     context: Context,
     resolution: Resolution,
     folders: dict[str, tuple[NormalizedName, frozenset[str]]],
+    extras: tuple[NormalizedName, ...],
 ) -> Lock:
     project = None if context.request.lock.given else context.project
     base = context.lock_path.parent
@@ -200,7 +206,7 @@ def _lock(
         requirements=tuple(inputs.requirements_given(context.request.lock)),
         environment=target_marker(context.target),
         requires_python=project.requires_python if project is not None else None,
-        extras=tuple(sorted(project.optional_dependencies)) if project is not None else (),
+        extras=extras,
         groups=tuple(sorted(project.dependency_groups)) if project is not None else (),
         default_groups=project.default_groups if project is not None else (),
     )
@@ -225,8 +231,8 @@ def _source(project: Project) -> Source:
 
 def _dynamic(
     metadata: bytes, project: Project, environment: dict[str, str]
-) -> dict[str, list[Requirement]]:
-    """Read the dependencies that only the project's backend knows, by origin."""
+) -> tuple[dict[str, list[Requirement]], set[NormalizedName]]:
+    """Read the dependencies that only the project's backend knows, by origin, and its extras."""
     headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"))
     told: dict[str, list[Requirement]] = {}
     extras = {canonicalize_name(one) for one in headers.get_all("Provides-Extra", [])}
@@ -244,7 +250,25 @@ def _dynamic(
         for extra in sorted(extras):
             if marker.evaluate({**environment, "extra": extra}):
                 told.setdefault(f"extra {extra}", []).append(requirement)
-    return told
+    return told, extras
+
+
+def _expanded(
+    stated: dict[str, Sequence[Requirement]], project: Project, environment: dict[str, str]
+) -> dict[str, Sequence[Requirement]]:
+    """Replace the project's requirements on its own extras, which only the backend knows."""
+
+    def expand(requirements: Sequence[Requirement], seen: set[str]) -> Iterator[Requirement]:
+        for one in requirements:
+            if canonicalize_name(one.name) != project.name:
+                yield one
+            elif one.marker is None or one.marker.evaluate({**environment, "extra": ""}):
+                for extra in sorted(map(canonicalize_name, one.extras)):
+                    if extra not in seen:
+                        seen.add(extra)
+                        yield from expand(stated.get(f"extra {extra}", ()), seen)
+
+    return {origin: list(expand(found, set())) for origin, found in stated.items()}
 
 
 def _asks(origin: str) -> str:
