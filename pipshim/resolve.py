@@ -447,8 +447,9 @@ class Locker:
         def tree() -> Tree:
             if source is None:
                 return self.fetcher.wheel(package, chosen)  # type: ignore[arg-type]
+            job = self._job(source, solution)
             with _within(source):
-                return self.workshop.wheel(self._job(source, solution)).tree
+                return self.workshop.wheel(job).tree
 
         return Component(package.name, str(pin.version), artifacts.identity(chosen), tree)
 
@@ -533,10 +534,10 @@ def _within(source: Source) -> Iterator[None]:
     """Note that a build waits for what follows, and refuse a cycle."""
     entry = (source.url, str(source))
     waiting = _waiting.get()
-    if entry in waiting[:-1]:
+    if entry in waiting:
         members = [name for _, name in waiting[waiting.index(entry) :]]
         raise BuildError(
-            f"the build requirements of {entry[1]} form a cycle: "
+            f"{entry[1]}: the build requirements form a cycle: "
             + " -> ".join([*members, entry[1]]),
             package=entry[1],
             mode=str(Mode.ISOLATED),
@@ -544,7 +545,7 @@ def _within(source: Source) -> Iterator[None]:
             hint="constrain one of them to a version that has a wheel "
             "(build-constraint-dependencies)",
         )
-    token = _waiting.set(waiting if waiting[-1:] == (entry,) else (*waiting, entry))
+    token = _waiting.set((*waiting, entry))
     try:
         yield
     finally:

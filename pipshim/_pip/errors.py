@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import lzma
 import re
+import tarfile
+import zipfile
+import zlib
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -17,6 +22,7 @@ from pip._internal.exceptions import (
     HashErrors,
     HashMismatch,
     InstallationError,
+    InvalidWheel,
     NetworkConnectionError,
     PipError,
 )
@@ -59,6 +65,33 @@ def translated() -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeFilter(silence)
+
+
+_UNPACKING = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+)
+_DAMAGED = "the file is damaged: ask for another version, or tell its publisher"
+
+
+@contextmanager
+def unpacking(filename: str) -> Iterator[None]:
+    """Say of an archive that cannot be read which one it is; pip lets the library's error pass.
+
+    Raises:
+        PipshimError: it is no archive, or is damaged.
+
+    """
+    try:
+        yield
+    except _UNPACKING as error:
+        raise PipshimError(
+            f"{filename} cannot be unpacked, it is no valid archive: {error}", hint=_DAMAGED
+        ) from error
 
 
 class _Silence(logging.Filter):
@@ -125,6 +158,9 @@ def translate(error: BaseException) -> PipshimError:
         return _hashes([error])
     if isinstance(error, (NetworkConnectionError, RequestException, HTTPError)):
         return _unfetched(error)
+    if isinstance(error, InvalidWheel):
+        name = error.location.rpartition("/")[2]
+        return PipshimError(f"{name} is not a valid wheel of {error.name}", hint=_DAMAGED)
     if isinstance(error, CommandError):
         return UsageError(text)
     if isinstance(error, (InstallationError, BadCommand)) and _NETWORK.search(text):

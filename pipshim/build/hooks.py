@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from packaging.requirements import InvalidRequirement, Requirement
 from pyproject_hooks import (
     BackendUnavailable,
     BuildBackendHookCaller,
@@ -26,7 +28,7 @@ from pipshim.build.hints import hint_for
 from pipshim.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pipshim.build.system import BuildSystem
 
@@ -41,6 +43,12 @@ _TRACER = Path(__file__).with_name("trace.py")
 _FOLLOW_SECONDS = 0.2
 _GRACE_SECONDS = 2.0
 _SHOWN_LINES = 20
+_FRAME = re.compile(r'  File "')
+_MACHINERY = re.compile(
+    r'  File "(?:<frozen (?:runpy|importlib\._bootstrap\w*)>'
+    r"|.*[/\\]pyproject_hooks[/\\]_in_process[/\\]_in_process\.py"
+    r'|.*[/\\]pipshim[/\\]build[/\\]trace\.py)"'
+)
 
 
 class Processes:
@@ -149,8 +157,10 @@ class Hooks:
 
         def call(caller: BuildBackendHookCaller) -> list[str]:
             if kind == "editable":
-                return list(caller.get_requires_for_build_editable(config))
-            return list(caller.get_requires_for_build_wheel(config))
+                found = caller.get_requires_for_build_editable(config)
+            else:
+                found = caller.get_requires_for_build_wheel(config)
+            return [_valid_requirement(one) for one in found]
 
         return self._call("build requirements", call)
 
@@ -159,18 +169,20 @@ class Hooks:
 
         def call(caller: BuildBackendHookCaller) -> bytes:
             name = caller.prepare_metadata_for_build_wheel(str(into), config)
-            return (into / name / "METADATA").read_bytes()
+            return (into / _valid_name(name) / "METADATA").read_bytes()
 
         return self._call("metadata", call)
 
     def wheel(self, into: Path, config: Mapping[str, Any]) -> Path:
         """Call ``build_wheel``; answer the wheel's path."""
-        return self._call("wheel", lambda caller: into / caller.build_wheel(str(into), config))
+        return self._call(
+            "wheel", lambda caller: into / _valid_name(caller.build_wheel(str(into), config))
+        )
 
     def editable(self, into: Path, config: Mapping[str, Any]) -> Path:
         """Call ``build_editable`` (PEP 660); answer the wheel's path."""
         return self._call(
-            "editable", lambda caller: into / caller.build_editable(str(into), config)
+            "editable", lambda caller: into / _valid_name(caller.build_editable(str(into), config))
         )
 
     def _call(self, step: str, call: Callable[[BuildBackendHookCaller], T]) -> T:
@@ -188,12 +200,16 @@ class Hooks:
             raise self._failed(step, _ended(error.returncode), status=error.returncode) from error
         except BackendUnavailable as error:
             why = getattr(error, "message", "") or f"cannot import {self.system.backend}"
-            trace = error.traceback or ""
-            raise self._failed(step, f"the build backend is not there: {why}", trace) from error
+            # The hook script hands the traceback over in place of printing it.
+            self._note(f"Cannot import '{self.system.backend}'\n\n{error.traceback or ''}")
+            raise self._failed(step, f"the build backend is not there: {why}") from error
         except HookMissing as error:
-            raise self._failed(
+            failed = self._failed(
                 step, f"the backend {self.system.backend} has no hook {error.hook_name}"
-            ) from error
+            )
+            if step == "editable":
+                failed.hint = "install it as a wheel, not editable: --no-editable"
+            raise failed from error
         except UnsupportedOperation as error:
             raise self._failed(step, "the backend says it cannot do this") from error
         except (ValueError, OSError) as error:
@@ -251,13 +267,15 @@ class Hooks:
                 self._start = position
                 return
 
-    def _failed(
-        self, step: str, why: str, more: str = "", *, status: int | None = None
-    ) -> BuildError:
-        text = more
+    def _note(self, text: str) -> None:
+        with self.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"{text.rstrip()}\n")
+
+    def _failed(self, step: str, why: str, *, status: int | None = None) -> BuildError:
+        text = ""
         if self.log.exists():
-            text += self.log.read_text(encoding="utf-8", errors="replace")
-        lines = [line for line in text.splitlines() if line.strip()]
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        lines = without_machinery(line for line in text.splitlines() if line.strip())
         return BuildError(
             f"{self.package}: {why}",
             package=self.package,
@@ -273,6 +291,34 @@ class Hooks:
                 returncode=status,
             ),
         )
+
+
+def without_machinery(lines: Iterable[str]) -> list[str]:
+    """Drop from tracebacks the frames that every hook has: those are not where the fault is."""
+    kept: list[str] = []
+    dropping = False
+    for line in lines:
+        if _FRAME.match(line):
+            dropping = _MACHINERY.match(line) is not None
+        elif not line.startswith("    "):
+            dropping = False
+        if not dropping:
+            kept.append(line)
+    return kept
+
+
+def _valid_requirement(text: object) -> str:
+    try:
+        Requirement(str(text))
+    except InvalidRequirement as error:
+        raise ValueError(f"the backend requires {text!r}, no valid requirement") from error
+    return str(text)
+
+
+def _valid_name(answer: object) -> str:
+    if not isinstance(answer, str):
+        raise ValueError(f"the backend answered {answer!r} where it should name what it made")  # noqa: TRY004 it is the backend's value that is wrong
+    return answer
 
 
 def _ended(status: int) -> str:

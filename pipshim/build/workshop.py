@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from pipshim import installed
 from pipshim.build.environment import BuildEnvironment, Workspace, make
@@ -22,7 +23,7 @@ from pipshim.build.hooks import Hooks, Processes
 from pipshim.build.mode import Mode
 from pipshim.build.record import Record, Used
 from pipshim.build.shelf import Shelf
-from pipshim.errors import BuildError
+from pipshim.errors import BuildError, InstallError
 from pipshim.parallel import each
 from pipshim.progress import events
 
@@ -235,18 +236,33 @@ class Workshop:
         with self._building(job, "wheel") as (hooks, config):
             self._phase(job, "wheel")
             wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
-            if not wheel.is_file():
-                raise BuildError(
-                    f"{hooks.package}: the backend named a wheel that is not there: {wheel.name}",
-                    package=hooks.package,
-                    mode=str(job.mode),
-                    step="wheel",
-                    log=hooks.log,
-                )
-            tree = self.store.add_file(wheel, job.name)
+            tree = self._taken(wheel, job, hooks)
             record = self.record(job, self._against(job, hooks))
         self._check_components(job)
         return Built(tree, record, cached=False, seconds=time.monotonic() - start)
+
+    def _taken(self, wheel: Path, job: Job, hooks: Hooks) -> Tree:
+        """Put what a build made into the store, if it is what it was asked for."""
+        problem = None
+        if not wheel.is_file():
+            problem = f"the backend named a wheel that is not there: {wheel.name}"
+        else:
+            try:
+                tree = self.store.add_file(wheel, job.name)
+            except InstallError as error:
+                problem = f"the backend made a wheel that cannot be used: {error.message}"
+            else:
+                if job.version in ("", "?") or Version(tree.version) == Version(job.version):
+                    return tree
+                problem = f"the backend made version {tree.version}, not {job.version}"
+        raise BuildError(
+            f"{hooks.package}: {problem}",
+            package=hooks.package,
+            mode=hooks.mode,
+            step="wheel",
+            log=hooks.log,
+            hint=f"it is a mistake in {hooks.package} or its backend: use another version",
+        )
 
     def _check_components(self, job: Job) -> None:
         """Drop from the store what the build has edited through a hard link (it is remade)."""
@@ -275,7 +291,7 @@ class Workshop:
             environment = job.environment or self._environment(job)
             yield (
                 Hooks(
-                    package=f"{job.name} {job.version}",
+                    package=f"{job.name} {job.version}".strip(),
                     mode=mode,
                     chosen_by=job.chosen_by,
                     source=source,
