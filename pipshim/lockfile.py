@@ -314,21 +314,28 @@ def read(path: Path) -> Lock:
         raise LockError(
             path,
             f"the lock is of a newer version ({data.get('lock-version')}) than this pipshim reads",
-            hint="upgrade pipshim, or make the lock anew: pipshim lock",
+            hint="upgrade pipshim, or make the lock anew: pipshim lock --upgrade",
         ) from error
     except PylockValidationError as error:
         raise _damaged(path, str(error)) from error
     ours = (data.get("tool") or {}).get("pipshim", {})
-    if isinstance(ours, dict) and ours.get("version", FORMAT) not in range(FORMAT + 1):
+    version = ours.get("version", FORMAT) if isinstance(ours, dict) else FORMAT
+    if isinstance(version, int) and version > FORMAT:
         raise LockError(
             path,
             f"the lock was made by a newer pipshim than this one ({__version__})",
-            hint="upgrade pipshim, or make the lock anew: pipshim lock",
+            hint="upgrade pipshim, or make the lock anew: pipshim lock --upgrade",
         )
+    if not isinstance(version, int):
+        raise _damaged(path, f"[tool.pipshim] version is {version!r}, not a number")
     try:
         return _lock(pylock, ours)
-    except (KeyError, TypeError, ValueError, AttributeError, PylockValidationError) as error:
-        raise _damaged(path, f"[tool.pipshim] {type(error).__name__}: {error}") from error
+    except KeyError as error:
+        raise _damaged(path, f"[tool.pipshim] lacks {error}") from error
+    except PylockValidationError as error:
+        raise _damaged(path, f"[tool.pipshim] {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, "[tool.pipshim] is not as pipshim writes it") from error
 
 
 def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:

@@ -22,7 +22,7 @@ from pip._internal.operations.prepare import unpack_vcs_link
 from pip._internal.utils.unpacking import unpack_file
 from pip._internal.utils.urls import path_to_url
 
-from pipshim._pip.errors import translated
+from pipshim._pip.errors import translated, unpacking
 from pipshim.errors import HashError, LockError
 from pipshim.progress import events
 
@@ -97,7 +97,7 @@ class Fetcher:
                 unpack_vcs_link(link, str(into), verbosity=0)
         else:
             path = self._file(package, artifact)
-            with translated():
+            with translated(), unpacking(path.name):
                 unpack_file(str(path), str(into), None)
         subdirectory = getattr(artifact, "subdirectory", None)
         return into / subdirectory if subdirectory else into

@@ -13,8 +13,10 @@ from pipshim._pip.errors import network_hint, status_of
 from pipshim.errors import NetworkError, PipshimError, ResolveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from pip._internal.exceptions import InstallationError
+    from pip._internal.models.link import Link
     from pip._internal.req.req_install import InstallRequirement
     from pip._internal.resolution.resolvelib.base import Candidate, Requirement
     from pip._vendor.resolvelib import ResolutionImpossible
@@ -30,6 +32,7 @@ def explain(
     finder: Finder,
     constraints: Iterable[InstallRequirement],
     python: str,
+    discarded: Mapping[Link, InstallationError],
 ) -> PipshimError:
     """Say why the resolver gave up.
 
@@ -38,6 +41,7 @@ def explain(
         finder: knows what the indexes have.
         constraints: those that were in force.
         python: the version that was resolved for.
+        discarded: files that pip passed over because of their metadata, and why.
 
     """
     asked: dict[str, None] = {}
@@ -59,6 +63,8 @@ def explain(
     for one in constraints:
         if one.name is not None and canonicalize_name(one.name) in names:
             asked[f"  {one.comes_from or 'a constraint'} admits only {one.req}"] = None
+    for link, error in discarded.items():
+        asked[f"  {link.filename} is passed over: {error}"] = None
     found = _Search(finder, list(asked), python)
     for name in names:
         reason = found.without_files(name)

@@ -8,6 +8,7 @@ from pip._internal.exceptions import PipError
 from pip._internal.pyproject import load_pyproject_toml
 from pip._internal.utils.compat import tomllib
 
+from pipshim._pip.errors import translate
 from pipshim.build.system import BuildSystem
 from pipshim.errors import ProjectError
 
@@ -26,9 +27,9 @@ def build_system(directory: Path, name: str) -> BuildSystem:
     try:
         details = load_pyproject_toml(str(pyproject), str(directory / "setup.py"), name)
     except PipError as error:
-        raise ProjectError(directory, f"{name}: {error}") from error
+        raise ProjectError(name, f"pyproject.toml: {translate(error).message}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectError(pyproject, f"{name}: {error}") from error
+        raise ProjectError(name, f"pyproject.toml is not valid TOML: {error}") from error
     return BuildSystem(
         requires=tuple(details.requires),
         backend=details.backend,

@@ -30,7 +30,7 @@ from pip._internal.utils.packaging import get_requirement
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
-from pipshim._pip.errors import translated
+from pipshim._pip.errors import translated, unpacking
 from pipshim._pip.explain import explain
 from pipshim._pip.index import Packager, secure_hashes
 from pipshim.artifacts import sha256_of
@@ -142,22 +142,23 @@ class Sources:
             preparer._ensure_link_req_src_dir(req, parallel_builds=True)  # noqa: SLF001
             if not link.is_existing_dir():
                 assert req.source_dir is not None
-                file = unpack_url(
-                    link,
-                    req.source_dir,
-                    preparer._download,  # noqa: SLF001
-                    preparer.verbosity,
-                    None,
-                    hashes,
-                )
+                with unpacking(link.filename):
+                    file = unpack_url(
+                        link,
+                        req.source_dir,
+                        preparer._download,  # noqa: SLF001
+                        preparer.verbosity,
+                        None,
+                        hashes,
+                    )
                 if file is not None:
                     sha256 = secure_hashes(link).get("sha256") or sha256_of(Path(file.path))
         assert req.source_dir is not None
         directory = Path(req.unpacked_source_directory).resolve()
         if not any((directory / name).is_file() for name in ("pyproject.toml", "setup.py")):
+            what = directory if link.is_existing_dir() or req.editable else link.filename
             raise InstallationError(
-                f"{directory if req.name is None else req.name} is not a Python project: "
-                "neither 'setup.py' nor 'pyproject.toml' found."
+                f"{what} is not a Python project: it has neither pyproject.toml nor setup.py"
             )
         name, version = _named(req, directory)
         source = Source(
@@ -194,6 +195,8 @@ class _Preparer:
     ) -> BaseDistribution:
         assert req.link is not None
         if req.link.is_wheel:
+            if req.link.is_existing_dir():
+                raise InstallationError(f"{req.link.file_path} is a folder, not a wheel")
             return self._inner.prepare_linked_requirement(req, parallel_builds)
         self._inner._log_preparing_link(req)  # noqa: SLF001
         return self._distribution(req)
@@ -295,7 +298,8 @@ class Resolving:
                 if isinstance(cause, ResolutionImpossible):
                     given = [cast("InstallRequirement", one) for one in constraints]
                     version = ".".join(map(str, pip.target.version))
-                    raise explain(cause, pip.finder, given, version) from error
+                    failed = resolver.factory._build_failures  # noqa: SLF001 said in a log only
+                    raise explain(cause, pip.finder, given, version, failed) from error
                 raise
             return self._solution(resolver, list(zip(roots, requirements, strict=True)))
 
