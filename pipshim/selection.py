@@ -78,6 +78,20 @@ def select(
     return Selection(packages, folders)
 
 
+def check_names(
+    options: SelectionOptions, *, extras: Iterable[str], groups: Iterable[str], where: str
+) -> None:
+    """See that what is asked for exists, before a lock is made for it.
+
+    Raises:
+        UnknownNameError: there is no such extra or group.
+
+    """
+    _known("extra", options.extras, extras, where)
+    asked = (*options.groups, *options.only_groups, *options.no_groups)
+    _known("group", asked, groups, where)
+
+
 def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) -> None:
     """See that a lock serves an environment.
 
@@ -112,26 +126,26 @@ def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) ->
 def _asked(
     lock: Lock, options: SelectionOptions, path: Path
 ) -> tuple[set[NormalizedName], set[NormalizedName]]:
-    extras = set(_known("extra", options.extras, lock.extras, path))
+    extras = set(_known("extra", options.extras, lock.extras, path.name))
     if options.all_extras:
         extras |= set(lock.extras)
     if options.only_groups:
-        groups = set(_known("group", options.only_groups, lock.groups, path))
+        groups = set(_known("group", options.only_groups, lock.groups, path.name))
     else:
-        groups = set(_known("group", options.groups, lock.groups, path))
+        groups = set(_known("group", options.groups, lock.groups, path.name))
         if options.all_groups:
             groups |= {canonicalize_name(name) for name in lock.groups}
         elif not options.no_default_groups:
             groups |= {canonicalize_name(name) for name in lock.default_groups}
-    return extras, groups - set(_known("group", options.no_groups, lock.groups, path))
+    return extras, groups - set(_known("group", options.no_groups, lock.groups, path.name))
 
 
 def _known(
-    kind: str, asked: Iterable[str], known: Iterable[str], path: Path
+    kind: str, asked: Iterable[str], known: Iterable[str], where: str
 ) -> list[NormalizedName]:
     names = tuple(known)
     normalized = {canonicalize_name(name) for name in names}
     for name in asked:
         if canonicalize_name(name) not in normalized:
-            raise UnknownNameError(kind, name, names, path.name)
+            raise UnknownNameError(kind, name, names, where)
     return [canonicalize_name(name) for name in asked]

@@ -15,7 +15,7 @@ from pipshim.errors import LockError, TargetError, UsageError
 from pipshim.lockfile import write
 from pipshim.locking import make, write_file
 from pipshim.progress.summary import Change, summarize
-from pipshim.selection import check_environment, select
+from pipshim.selection import check_environment, check_names, select
 from pipshim.sync import Ready, Sync
 
 if TYPE_CHECKING:
@@ -167,6 +167,12 @@ def _lock(context: Context, request: SyncRequest, *, write_it: bool) -> Lock:
         raise LockError(path, f"the lock is out of date: {why}", hint="make it anew: pipshim lock")
     if context.project is None:
         raise UsageError("there is no project to lock")
+    check_names(
+        request.selection,
+        extras=context.project.optional_dependencies,
+        groups=context.project.dependency_groups,
+        where="pyproject.toml",
+    )
     lock = make(context, old=old)
     if write_it:
         text = write(lock, path.parent)
