@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +30,18 @@ if TYPE_CHECKING:
     from pipshim.project import Project
 
 _DYNAMIC_FILES = ("setup.py", "setup.cfg", "pyproject.toml")
-_SELECTION = ("format_control", "release_control", "prefer_binary", "uploaded_prior_to")
+_SELECTION = (
+    "format_control",
+    "release_control",
+    "prefer_binary",
+    "uploaded_prior_to",
+    "ignore_dependencies",
+    "only_dependencies",
+    "ignore_requires_python",
+    "require_hashes",
+)
+_INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(?P<path>\S+)")
+_EDITABLE = re.compile(r"\s*(?:-e|--editable)(?:\s+|=|(?<=-e))")
 
 
 def digest(
@@ -47,13 +67,15 @@ def digest(
     data: dict[str, Any] = {
         "build": settings.as_data(),
         "build-constraint-files": [_content(path) for path in build_constraints],
-        "constraint-files": [_content(path) for path in given.constraints],
+        "constraint-files": [_files(path) for path in given.constraints],
         "selection": {key: selection[key] for key in sorted(selection)},
     }
     if given.given:
         data["given"] = requirements_given(given)
-        data["files"] = [_content(path) for path in given.requirement_files]
-        data["editables"] = [_folder(Path(path)) for path in given.editables]
+        data["files"] = [_files(path) for path in given.requirement_files]
+        data["folders"] = _folders((*given.requirements, *given.editables))
+        data["scripts"] = [_content(path) for path in given.scripts]
+        data["groups"] = [_table(Path(path), "dependency-groups") for path, _ in given.groups]
     elif project is not None:
         configuration = project.configuration
         data["project"] = {
@@ -70,7 +92,21 @@ def digest(
             "constraints": _texts(configuration.constraint_dependencies),
             "overrides": _texts(configuration.override_dependencies),
             "package": configuration.package,
-            "build-system": project.has_build_system,
+            "build-system": (
+                _table(project.directory / "pyproject.toml", "build-system")
+                if project.has_build_system
+                else None
+            ),
+            "folders": _folders(
+                one.url
+                for found in (
+                    project.dependencies,
+                    *project.optional_dependencies.values(),
+                    *project.dependency_groups.values(),
+                )
+                for one in found
+                if one.url is not None
+            ),
         }
         if {"dependencies", "optional-dependencies"} & project.dynamic:
             data["dynamic"] = _folder(project.directory)
@@ -91,7 +127,7 @@ def requirements_given(given: LockOptions) -> list[str]:
 
 def selection_options(options: object) -> dict[str, Any]:
     """Say those of pip's options that choose among files, as plain data."""
-    return {name: _plain(getattr(options, name, None)) for name in _SELECTION}
+    return {name: _plain(getattr(options, name, None) or None) for name in _SELECTION}
 
 
 def _plain(value: Any) -> Any:
@@ -121,5 +157,46 @@ def _content(path: str) -> str:
         return path  # a URL, or pip will say what is wrong with it
 
 
+def _files(path: str, above: frozenset[Path] = frozenset()) -> list[Any]:
+    """Digest a requirements file, the files that it includes and the folders that it names."""
+    file = Path(path)
+    found: list[Any] = [_content(path)]
+    if file in above or not file.is_file():
+        return found
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines:
+        included = _INCLUDE.match(line)
+        if included is None:
+            continue
+        if "://" in included["path"]:
+            found.append(included["path"])
+        else:
+            found.append(_files(str(file.parent / included["path"]), above | {file}))
+    return [*found, *_folders(lines)]
+
+
+def _folders(requirements: Iterable[str]) -> list[list[str]]:
+    """Digest those of the requirements that are source trees on this machine."""
+    found = []
+    for text in requirements:
+        bare = _EDITABLE.sub("", text.partition(" #")[0]).partition(";")[0].strip()
+        bare = bare.rpartition(" @ ")[2].strip()
+        if bare.startswith("file:"):
+            directory = Path(url2pathname(urlsplit(bare).path))
+        else:
+            directory = Path(bare.partition("[")[0].strip() or "-")
+        if any((directory / name).is_file() for name in _DYNAMIC_FILES):
+            found.append(_folder(directory))
+    return found
+
+
 def _folder(directory: Path) -> list[str]:
     return [_content(str(directory / name)) for name in _DYNAMIC_FILES]
+
+
+def _table(path: Path, name: str) -> Any:
+    """Read one table of a TOML file; None without it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")).get(name)
+    except (OSError, ValueError):
+        return None  # whoever needs it will say what is wrong with it

@@ -46,6 +46,7 @@ def make(context: Context, *, old: Lock | None) -> Lock:
 
     """
     given = context.request.lock
+    digest = context.inputs  # first: pip adds to its options what it reads in requirements files
     upgraded = set(given.upgrade_packages)
     keep = old if old is not None and not given.upgrade else None
     pip = context.pip
@@ -71,7 +72,7 @@ def make(context: Context, *, old: Lock | None) -> Lock:
     else:
         assert context.project is not None
         resolution, folders, extras = _lock_project(context, locker, context.project, preferred)
-    return _lock(context, resolution, folders, extras)
+    return _lock(context, resolution, folders, extras, digest)
 
 
 def write_file(path: Path, text: str) -> None:
@@ -177,6 +178,7 @@ def _lock(
     resolution: Resolution,
     folders: dict[str, tuple[NormalizedName, frozenset[str]]],
     extras: tuple[NormalizedName, ...],
+    digest: str,
 ) -> Lock:
     project = None if context.request.lock.given else context.project
     base = context.lock_path.parent
@@ -202,7 +204,7 @@ def _lock(
             )
             for directory, (name, origins) in folders.items()
         ),
-        inputs=context.inputs,
+        inputs=digest,
         requirements=tuple(inputs.requirements_given(context.request.lock)),
         environment=target_marker(context.target),
         requires_python=project.requires_python if project is not None else None,
