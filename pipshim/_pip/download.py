@@ -22,6 +22,7 @@ from pip._internal.operations.prepare import unpack_vcs_link
 from pip._internal.utils.unpacking import unpack_file
 from pip._internal.utils.urls import path_to_url
 
+from pipshim._pip import offline
 from pipshim._pip.errors import translated, unpacking
 from pipshim.errors import HashError, LockError
 from pipshim.progress import events
@@ -93,6 +94,7 @@ class Fetcher:
             into = self.pip.temporary_directory("req-build")
         if isinstance(artifact, PackageVcs):
             link = Link(f"{artifact.type}+{self._url(package, artifact)}@{artifact.commit_id}")
+            offline.check_checkout(link, self.pip.options)
             with translated():
                 unpack_vcs_link(link, str(into), verbosity=0)
         else:

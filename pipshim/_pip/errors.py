@@ -30,6 +30,7 @@ from pip._internal.utils.misc import redact_auth_from_url
 from pip._vendor.requests.exceptions import RequestException
 from pip._vendor.urllib3.exceptions import HTTPError
 
+from pipshim._pip import offline
 from pipshim.errors import NetworkError, PipshimError, UsageError
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ _SAID_BEFORE_RAISING = (
 
 def network_reason(error: object) -> str | None:
     """Say in words why something could not be fetched; None: it is not there (404)."""
+    if offline.is_not_cached(error):
+        return f"it is {offline.NOT_CACHED}"
     status = status_of(error)
     if status in (404, 410):
         return None
@@ -158,6 +161,8 @@ def translate(error: BaseException) -> PipshimError:
         return _hashes([error])
     if isinstance(error, (NetworkConnectionError, RequestException, HTTPError)):
         return _unfetched(error)
+    if isinstance(error.__context__, NetworkConnectionError):
+        return _unfetched(error.__context__)  # pip's preparer says no more than its text
     if isinstance(error, InvalidWheel):
         name = error.location.rpartition("/")[2]
         return PipshimError(f"{name} is not a valid wheel of {error.name}", hint=_DAMAGED)
@@ -181,6 +186,11 @@ def _unfetched(error: BaseException) -> NetworkError:
     if not isinstance(url, str):
         return NetworkError(why, hint=hint)
     name = urlsplit(url).path.rstrip("/").rpartition("/")[2]
+    if offline.is_not_cached(error):
+        return NetworkError(
+            f"{unquote(name)} is {offline.NOT_CACHED}\n  from {redact_auth_from_url(url)}",
+            hint=offline.HINT,
+        )
     return NetworkError(
         f"{unquote(name)} cannot be fetched: {why}\n  from {redact_auth_from_url(url)}", hint=hint
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name
 from pip._internal.index.package_finder import LinkType
 
+from pipshim._pip import offline
 from pipshim._pip.errors import network_hint, status_of
 from pipshim.errors import NetworkError, PipshimError, ResolveError
 
@@ -112,9 +113,13 @@ class _Search:
     def _unreachable(self, name: NormalizedName, trouble: dict[str, str]) -> PipshimError:
         lines = [f"  {page}: {why}" if why else f"  {page}" for page, why in trouble.items()]
         statuses = [status for why in trouble.values() if (status := _status(why)) is not None]
+        if any(offline.NOT_CACHED in why for why in trouble.values()):
+            hint = offline.HINT
+        else:
+            hint = network_hint(statuses[0] if statuses else None)
         return NetworkError(
             "\n".join([f"{name} cannot be looked up in the index", *lines, *self.asked]),
-            hint=network_hint(statuses[0] if statuses else None),
+            hint=hint,
         )
 
     def _refused(self, name: NormalizedName, refused: list[Refused]) -> PipshimError:

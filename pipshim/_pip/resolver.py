@@ -30,6 +30,7 @@ from pip._internal.utils.packaging import get_requirement
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
+from pipshim._pip import offline
 from pipshim._pip.errors import translated, unpacking
 from pipshim._pip.explain import explain
 from pipshim._pip.index import Packager, secure_hashes
@@ -133,6 +134,7 @@ class Sources:
         known = self._by_url.get(link.url)
         if known is not None:
             return known
+        offline.check_checkout(link, self._pip.options)
         sha256: str | None = None
         if req.editable:
             req.ensure_has_source_dir(preparer.src_dir)

@@ -21,6 +21,7 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
+from pipshim._pip import offline
 from pipshim._pip.index import Finder
 
 if TYPE_CHECKING:
@@ -63,11 +64,17 @@ class Pip:
         self.options = options
         self.target = target
         self._finder: Finder | None = None
+        self._session: PipSession | None = None
 
     @property
     def session(self) -> PipSession:
         """The one session of this command (``pip._internal.network.session``)."""
-        return self.command.get_default_session(self.options)
+        if self._session is None:
+            session = self.command.get_default_session(self.options)
+            if getattr(self.options, "offline", False):
+                offline.restrict(session)
+            self._session = session
+        return self._session
 
     @property
     def finder(self) -> Finder:

@@ -62,6 +62,7 @@ class Index:
         fail: a status to answer with, by path: ``{"/simple/natten/": 503}``.
         truncate: close the connection after so many bytes of the body, by path.
         cache_control: the header of every answer.
+        etags: give answers an ETag, by which a cache may ask whether they still hold.
 
     """
 
@@ -81,6 +82,7 @@ class Index:
         self.fail: dict[str, int] = {}
         self.truncate: dict[str, int] = {}
         self.cache_control = "no-cache"
+        self.etags = True
         self.requests: list[str] = []
         self._files: dict[str, _File] = {}
         self._server = _Server(self)
@@ -297,7 +299,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             kind, body = found
             tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-            headers = {"ETag": tag, "Cache-Control": index.cache_control, "Vary": "Accept"}
+            headers = {"Cache-Control": index.cache_control, "Vary": "Accept"}
+            headers |= {"ETag": tag} if index.etags else {}
             if self.headers.get("If-None-Match") == tag:
                 self._send(HTTPStatus.NOT_MODIFIED, headers)
             else:

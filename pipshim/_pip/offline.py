@@ -1,0 +1,104 @@
+"""``--offline``: pip's session answers from its HTTP cache alone, however old the answers are.
+
+pip's CacheControl asks the server whether an answer that is no longer fresh still holds, and drops
+one that cannot be asked about (``pip._vendor.cachecontrol.controller``). Here neither happens.
+What the cache does not have is answered 504, as HTTP has it for ``only-if-cached`` (RFC 9111,
+5.2.1.7): pip passes over index pages that a server refuses, and stops at files.
+"""
+
+from __future__ import annotations
+
+import io
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.utils.misc import redact_auth_from_url
+from pip._vendor.cachecontrol import CacheControlAdapter
+from pip._vendor.requests.adapters import BaseAdapter
+from pip._vendor.requests.models import Response
+
+from pipshim.errors import NetworkError
+
+if TYPE_CHECKING:
+    from optparse import Values
+
+    from pip._internal.models.link import Link
+    from pip._internal.network.session import PipSession
+    from pip._vendor.requests.models import PreparedRequest
+    from pip._vendor.urllib3 import HTTPResponse
+
+NOT_CACHED = "not in the cache, and --offline is given"
+"""What the status line of such a 504 says."""
+
+HINT = "do it once without --offline: what is fetched stays in the cache"
+
+
+def restrict(session: PipSession) -> None:
+    """Keep a session from the network; files of this machine are read as before."""
+    adapter_for = session.get_adapter
+
+    def get_adapter(url: Any) -> BaseAdapter:
+        adapter: BaseAdapter = adapter_for(url)
+        if str(url).lower().startswith("file:") or isinstance(adapter, _Cached):
+            return adapter
+        return _Cached(adapter)
+
+    # Hosts that a requirements file declares trusted are mounted later: no list of adapters holds.
+    session.get_adapter = get_adapter  # type: ignore[method-assign]
+
+
+def is_not_cached(error: object) -> bool:
+    """Tell whether an error is about what is not in the cache."""
+    return getattr(getattr(error, "response", None), "reason", None) == NOT_CACHED
+
+
+def check_checkout(link: Link, options: Values) -> None:
+    """Make sure that a checkout may be made: version control systems have no cache.
+
+    Raises:
+        NetworkError: it is elsewhere, and ``--offline`` is given.
+
+    """
+    if getattr(options, "offline", False) and link.is_vcs and not link.scheme.endswith("+file"):
+        raise NetworkError(
+            f"{redact_auth_from_url(link.url)} has to be checked out, and --offline is given",
+            hint="leave out --offline: checkouts are not kept in the cache",
+        )
+
+
+class _Cached(BaseAdapter):
+    """Answers for an adapter of pip's with what its cache has."""
+
+    def __init__(self, adapter: BaseAdapter) -> None:
+        super().__init__()
+        self._adapter = adapter
+
+    def send(self, request: PreparedRequest, *_: Any, **__: Any) -> Response:
+        adapter = self._adapter
+        if isinstance(adapter, CacheControlAdapter):
+            found = _find(adapter, request)
+            if found is not None:
+                return adapter.build_response(request, found, from_cache=True)
+        response = Response()
+        response.request = request
+        response.url = request.url or ""
+        response.status_code = HTTPStatus.GATEWAY_TIMEOUT
+        response.reason = NOT_CACHED
+        response.raw = io.BytesIO()
+        return response
+
+    def close(self) -> None:
+        self._adapter.close()
+
+
+def _find(adapter: CacheControlAdapter, request: PreparedRequest) -> HTTPResponse | None:
+    """Look an answer up as CacheControl does, without asking how old it is."""
+    if request.method != "GET" or "Range" in request.headers or request.url is None:
+        return None
+    controller = adapter.controller
+    key = controller.cache_url(request.url)
+    data = adapter.cache.get(key)
+    if data is None:
+        return None
+    body = adapter.cache.get_body(key) if hasattr(adapter.cache, "get_body") else None
+    return controller.serializer.loads(request, data, body)
