@@ -203,10 +203,14 @@ def files_of(installed: Installed, prefix: Path | None = None) -> list[Path]:
     return [Path(path) for path in _files(installed, prefix)]
 
 
-def _files(installed: Installed, prefix: Path | None) -> dict[str, None]:
+def _files(
+    installed: Installed, prefix: Path | None, besides: Iterable[str] = ()
+) -> dict[str, None]:
     paths = _Paths(installed, os.sep if prefix is None else os.path.realpath(prefix))
     if not installed.removable:
         return paths.found
+    for path in besides:
+        paths.add(path)
     for info in (installed.dist_info, *installed.duplicates):
         paths.add_folder(str(info))
         if (info / RECORD).is_file():
@@ -237,11 +241,14 @@ class _Paths:
         except (OSError, ValueError) as error:
             raise InstallError(f"{info / RECORD} cannot be read: {error}") from error
         for row in rows:
-            directory, name = os.path.split(os.path.join(site, row.path))
-            if name:
-                self._add(directory, name)
-                if name.endswith(".py"):
-                    self._add_compiled(directory, name[:-3])
+            self.add(os.path.join(site, row.path))
+
+    def add(self, path: str) -> None:
+        directory, name = os.path.split(path)
+        if name:
+            self._add(directory, name)
+            if name.endswith(".py"):
+                self._add_compiled(directory, name[:-3])
 
     def _add(self, directory: str, name: str) -> None:
         real = self._real.get(directory)
@@ -298,7 +305,13 @@ def _recorded(info: Path) -> Iterator[str]:
             yield f"{real[directory]}/{name}"
 
 
-def remove(installed: Installed, prefix: Path, *, others: Iterable[Installed] = ()) -> Removed:
+def remove(
+    installed: Installed,
+    prefix: Path,
+    *,
+    others: Iterable[Installed] = (),
+    besides: Iterable[str] = (),
+) -> Removed:
     """Take a distribution out of an environment, so that it can be put back.
 
     Its files are moved into a folder in ``prefix`` that begins with ``BACKUP`` and has them
@@ -309,6 +322,8 @@ def remove(installed: Installed, prefix: Path, *, others: Iterable[Installed] = 
         prefix: the environment's folder: nothing outside it is touched.
         others: all distributions of the environment; a file that the RECORD of another one has
             as well stays. Those that have been removed do not count.
+        besides: absolute paths of more files that are its own; they need not be there. One
+            that has lost its RECORD cannot tell.
 
     Raises:
         InstallError: a file may not be moved, or cannot, or the distribution is not
@@ -321,7 +336,7 @@ def remove(installed: Installed, prefix: Path, *, others: Iterable[Installed] = 
             f"{installed.dist_info}",
             hint=f"remove it by hand, or with: pip uninstall {installed.name}",
         )
-    paths = _files(installed, prefix)
+    paths = _files(installed, prefix, besides)
     for other in others:
         if other.name != installed.name:
             for path in _shared(paths, installed, other):

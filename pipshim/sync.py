@@ -106,7 +106,7 @@ class Sync:
             removes = "all" if self.exact or self.context.choice.created_by_pipshim else "own"
         return plan(
             {one.name: one for one in self._wanted()},
-            {name: _as_present(one) for name, one in self._present.items()},
+            {name: _as_present(one, target) for name, one in self._present.items()},
             removes=removes,  # type: ignore[arg-type]
             protected=_own_distributions(target),
             reinstall=lambda name: (
@@ -137,13 +137,14 @@ class Sync:
             )
 
     def _folder_identity(self, folder: LockedFolder) -> str:
-        """Tell an editable's content: where it is, and the files that its metadata comes from."""
+        """Tell a folder's content: where it is, and the files that its metadata comes from."""
         directory = self._directory(folder)
+        kind = "folder" if self.options.no_editable else "editable"
         digest = hashlib.sha256(str(directory).encode())
         for name in _FOLDER_FILES:
             path = directory / name
             digest.update(path.read_bytes() if path.is_file() else b"\0")
-        return f"folder:{digest.hexdigest()[:32]}"
+        return f"{kind}:{digest.hexdigest()[:32]}"
 
     def _directory(self, folder: LockedFolder) -> Path:
         return (self.context.lock_path.parent / folder.path).resolve()
@@ -404,7 +405,9 @@ class Sync:
         try:
             for step in steps:
                 if step.old is not None:
-                    removed = installed.remove(leaving[step.name], target.prefix, others=staying)
+                    old, new = leaving[step.name], ready.get(step.name)
+                    lost = new.tree.destinations(target) if new and old.damaged else ()
+                    removed = installed.remove(old, target.prefix, others=staying, besides=lost)
                     undo.append(removed.rollback)
                     done.append(removed.commit)
                 if step.action == "remove":
@@ -444,7 +447,7 @@ class Sync:
             mode=linker,
             requested=name in requested,
             direct_url=one.direct_url,
-            origin=one.origin,
+            origin={**one.origin, **_place(one.tree, target)},
         )
         undo.append(lambda: _unlink(placed, target))
         self.context.observer(events.Installed(name, one.tree.version, one.source))
@@ -519,15 +522,25 @@ def _origin(one: Installed) -> Mapping[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _as_present(one: Installed) -> Present:
-    identity = _origin(one).get("identity")
+def _place(tree: Tree, target: Target) -> dict[str, str]:
+    """Note where scripts look for their interpreter: they do not run in an environment moved."""
+    has_scripts = bool(tree.bodies) or any(file.python for file in tree.files)
+    return {"prefix": os.path.realpath(target.prefix)} if has_scripts else {}
+
+
+def _as_present(one: Installed, target: Target | None) -> Present:
+    origin = _origin(one)
+    identity, prefix = origin.get("identity"), origin.get("prefix")
+    damaged = one.damaged
+    if damaged is None and prefix and target and prefix != os.path.realpath(target.prefix):
+        damaged = "the environment was moved"
     return Present(
         name=one.name,
         version=str(one.version),
         installer=one.installer or "",
         identity=str(identity) if identity is not None else None,
         direct=one.direct_url is not None,
-        damaged=one.damaged,
+        damaged=damaged,
     )
 
 
@@ -563,7 +576,7 @@ def _own_distributions(target: Target | None) -> set[NormalizedName]:
     if target is None or Path(sys.prefix) != target.prefix:
         return set()
     found: set[NormalizedName] = set()
-    waiting = ["pipshim"]
+    waiting = ["pipshim", "pip"]  # pip too where pipshim runs from a checkout
     while waiting:
         name = canonicalize_name(waiting.pop())
         if name in found:

@@ -39,6 +39,7 @@ class Outcome:
         steps: what was done about each distribution.
         ready: what was installed.
         installed: how many distributions the lock wants there.
+        exists: whether the environment is there, now.
 
     """
 
@@ -46,6 +47,7 @@ class Outcome:
     steps: list[Step]
     ready: Mapping[NormalizedName, Ready]
     installed: int
+    exists: bool = True
 
     @property
     def changes(self) -> list[Step]:
@@ -74,13 +76,15 @@ def main(request: SyncRequest) -> int:
                 no_color=request.common.no_color,
             )
         )
-    return 1 if asked.check and outcome.changes else 0
+    return 1 if asked.check and (outcome.changes or not outcome.exists) else 0
 
 
 def sync(
     context: Context, request: SyncRequest, *, exact: bool | None, change: bool = True
 ) -> Outcome:
     """Lock if need be, then make the environment what the lock says.
+
+    A new lock is written when the environment is what it says: what fails leaves both as before.
 
     Args:
         context: the command's parts.
@@ -96,7 +100,7 @@ def sync(
     ):
         raise TargetError("no virtual environment is served, and --require-virtualenv is given")
     change = change and not request.sync.dry_run
-    lock = _lock(context, request, write_it=change)
+    lock = _lock(context, request)
     selection = select(
         lock,
         request.selection,
@@ -107,21 +111,28 @@ def sync(
     count = len(selection.packages) + len(selection.folders)
     target = context.target if context.choice.exists else None
     if not change:
-        return Outcome(context.target, job.plan(target), {}, count)
+        if target is None and context.choice.directory is not None:
+            context.say(f"would make the environment {context.choice.directory}")
+        return Outcome(context.target, job.plan(target), {}, count, target is not None)
     if target is not None:
         found = _environment(context)
         with found.lock(lambda: context.say(f"waiting for another command in {found.directory}")):
             steps = job.plan(target)
             ready = _apply(job, steps, target)
+        _write(context, lock)
         return Outcome(target, steps, ready, count)
     # There is no environment yet: it is made when all that is to be in it is there.
     steps = job.plan(None)
     ready = job.prepare(steps)
     found = _environment(context)
     with found.lock(lambda: context.say(f"waiting for another command in {found.directory}")):
+        # Another command may have made it meanwhile, and filled it.
         steps = job.plan(found.target)
-        ready = {**ready, **job.prepare([step for step in steps if step.name not in ready])}
+        due = {step.name for step in steps if step.action != "keep"}
+        ready = {name: one for name, one in ready.items() if name in due}
+        ready |= job.prepare([step for step in steps if step.name not in ready])
         job.apply(steps, ready, found.target)
+    _write(context, lock)
     return Outcome(found.target, steps, ready, count)
 
 
@@ -145,7 +156,7 @@ def _environment(context: Context) -> Environment:
     )
 
 
-def _lock(context: Context, request: SyncRequest, *, write_it: bool) -> Lock:
+def _lock(context: Context, request: SyncRequest) -> Lock:
     """Answer the lock: as it is, or made anew where it is out of date."""
     path = context.lock_path
     asked = request.sync
@@ -173,13 +184,18 @@ def _lock(context: Context, request: SyncRequest, *, write_it: bool) -> Lock:
         groups=context.project.dependency_groups,
         where="pyproject.toml",
     )
-    lock = make(context, old=old)
-    if write_it:
-        text = write(lock, path.parent)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            write_file(path, text)
-            context.say(f"locked {len(lock.packages)} packages in {path.name}")
-    return lock
+    return make(context, old=old)
+
+
+def _write(context: Context, lock: Lock) -> None:
+    """Write the lock, if it was made anew and is another one than before."""
+    if lock is context.old_lock:
+        return
+    path = context.lock_path
+    text = write(lock, path.parent)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_file(path, text)
+        context.say(f"locked {len(lock.packages)} packages in {path.name}")
 
 
 def _change(step: Step, outcome: Outcome) -> Change:
