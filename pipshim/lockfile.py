@@ -156,16 +156,15 @@ class Lock:
         return {one.name: one.version for one in self.packages if one.version is not None}
 
     @property
-    def build_versions(self) -> dict[NormalizedName, Version]:
-        """The newest pin of each distribution that build environments have."""
-        found: dict[NormalizedName, Version] = {}
+    def build_versions(self) -> dict[NormalizedName, tuple[Version, ...]]:
+        """Every pin of each distribution that build environments have, oldest first."""
+        found: dict[NormalizedName, set[Version]] = {}
         for members in self.environments.values():
             for key in members:
                 package = self.by_key[key]
                 if package.version is not None:
-                    known = found.get(package.name)
-                    found[package.name] = max(known or package.version, package.version)
-        return found
+                    found.setdefault(package.name, set()).add(package.version)
+        return {name: tuple(sorted(versions)) for name, versions in found.items()}
 
     @property
     def by_key(self) -> dict[str, Package]:

@@ -6,7 +6,7 @@ import os
 import tempfile
 from email.parser import HeaderParser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pipshim.context import Context
     from pipshim.project import Project
     from pipshim.resolve import Resolution
+
+Pinned = TypeVar("Pinned")
 
 
 def make(context: Context, *, old: Lock | None) -> Lock:
@@ -280,9 +282,9 @@ def _asks(origin: str) -> str:
 
 
 def _without(
-    versions: dict[NormalizedName, Version], names: set[NormalizedName]
-) -> dict[NormalizedName, Version]:
-    return {name: version for name, version in versions.items() if name not in names}
+    pins: dict[NormalizedName, Pinned], names: set[NormalizedName]
+) -> dict[NormalizedName, Pinned]:
+    return {name: pinned for name, pinned in pins.items() if name not in names}
 
 
 def _umask() -> int:

@@ -97,7 +97,7 @@ class Locker:
     fetcher: Fetcher
     observer: Observer
     build_constraints: Sequence[object] = ()
-    preferred_builds: Mapping[NormalizedName, Version] = field(default_factory=dict)
+    preferred_builds: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     resolving: Resolving = field(init=False)
     _known: dict[str, list[Known]] = field(default_factory=dict, init=False)
     _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
@@ -142,7 +142,7 @@ class Locker:
             solution = self.resolving.resolve(
                 roots(self._metadata),
                 constraints=constraints,
-                preferred=preferred,
+                preferred={name: (version,) for name, version in preferred.items()},
                 metadata_of=self._metadata,
             )
             stale = self._stale(solution)
@@ -259,11 +259,10 @@ class Locker:
         choice = self.settings.choice(name)
         extra = self.settings.extra.get(name, ())
         mode = choice.mode
+        requirements = (*system.requires, *(str(one.requirement) for one in extra))
         if mode is Mode.NO_ISOLATION:
-            requirements = system.requires
             components = self._staging(source, solution, requirements)
         else:
-            requirements = (*system.requires, *(str(one.requirement) for one in extra))
             mode, pins = self._build_pins(source, requirements, solution)
             components = tuple(self._component(pin, solution) for pin in pins)
         return self._made(source, name, mode, choice.chosen_by, requirements, components)
@@ -364,10 +363,11 @@ class Locker:
         runtime: Mapping[NormalizedName, Version],
         strict: Mapping[NormalizedName, Version],
     ) -> Solution:
-        if self.settings.match_runtime == "auto":
-            preferred = {**self.preferred_builds, **runtime, **strict}
-        else:
-            preferred = {**self.preferred_builds, **strict}
+        preferred = dict(self.preferred_builds)
+        matching = {**runtime, **strict} if self.settings.match_runtime == "auto" else strict
+        for name, version in matching.items():
+            # Where it is not admitted, the pins of an earlier lock come next.
+            preferred[name] = (*preferred.get(name, ()), version)
         key = (
             tuple(sorted(set(requirements))),
             tuple(sorted(preferred.items())),

@@ -82,7 +82,7 @@ class Finder(PackageFinder):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._links: dict[NormalizedName, list[Link]] = {}
-        self._preferred: Mapping[NormalizedName, Version] = {}
+        self._preferred: Mapping[NormalizedName, tuple[Version, ...]] = {}
         self._skipped: dict[str, LinkType] = {}
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
 
@@ -122,8 +122,8 @@ class Finder(PackageFinder):
             if candidate.link.is_yanked
         }
 
-    def prefer(self, versions: Mapping[NormalizedName, Version]) -> None:
-        """From now on offer these versions first, wherever the requirements admit them."""
+    def prefer(self, versions: Mapping[NormalizedName, tuple[Version, ...]]) -> None:
+        """From now on offer these versions first, the last one before all, where admitted."""
         if versions != self._preferred:
             self._preferred = dict(versions)
             self._best_candidates.clear()
@@ -148,16 +148,17 @@ class Finder(PackageFinder):
         wanted = self._preferred.get(canonicalize_name(project_name))
         if wanted is None:
             return result
-        preferred: list[InstallationCandidate] = []
-        others: list[InstallationCandidate] = []
-        for candidate in result.applicable_candidates:
-            (preferred if str(candidate.version) == str(wanted) else others).append(candidate)
-        if not preferred:
+        ranks = {str(version): rank for rank, version in enumerate(wanted)}
+        # The sort is stable: pip's order stays among files of one version, and among the others.
+        ranked = sorted(
+            result.applicable_candidates, key=lambda one: ranks.get(str(one.version), -1)
+        )
+        if not ranked or str(ranked[-1].version) not in ranks:
             return result
-        return BestCandidateResult(result.all_candidates, [*others, *preferred], preferred[-1])
+        return BestCandidateResult(result.all_candidates, ranked, ranked[-1])
 
     @property
-    def preferred(self) -> Mapping[NormalizedName, Version]:
+    def preferred(self) -> Mapping[NormalizedName, tuple[Version, ...]]:
         """The versions that are offered first."""
         return self._preferred
 

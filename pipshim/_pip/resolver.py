@@ -241,7 +241,7 @@ class Resolving:
         roots: Sequence[Root],
         *,
         constraints: Sequence[object] = (),
-        preferred: Mapping[NormalizedName, Version] | None = None,
+        preferred: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
         metadata_of: Callable[[Source], bytes],
         upgrade_strategy: str = "to-satisfy-only",
     ) -> Solution:
@@ -250,7 +250,7 @@ class Resolving:
         Args:
             roots: what is required.
             constraints: pip's constraint objects (``Pip.constraint``).
-            preferred: versions to take wherever they are admitted.
+            preferred: versions to take wherever they are admitted, the best one last.
             metadata_of: answers a source's METADATA file.
             upgrade_strategy: pip's.
 
