@@ -58,12 +58,13 @@ def _replacement(request: RunRequest, target: Target) -> Replacement:
             hint=f"add the package that brings it to the project, or see what is in "
             f"{target.scripts}",
         )
-    return Replacement(Path(program), (name, *arguments[1:]), variables)
+    # As it is: a Path would say tool for ./tool, and scripts see that as their $0.
+    return Replacement(program, (name, *arguments[1:]), variables)
 
 
 def _why_not(name: str, target: Target) -> str:
     path = Path(name)
-    if path.parent != Path() and path.is_file():
+    if os.sep in name and path.is_file() and not os.access(path, os.X_OK):
         return f"{name} is not executable"
     if path.suffix == ".py" and path.is_file():
         return f"{name} is a script, not a command: run python {name}"
