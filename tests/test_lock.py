@@ -1,0 +1,1212 @@
+"""``pipshim lock``, end to end: real files, an index on 127.0.0.1, the command in a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.backend import Backend
+from tests.support.dists import native_tag, project, sdist, source_tree, wheel
+from tests.support.facts import calls
+from tests.support.index import Index
+from tests.support.locks import Locked, parse_lock, read_lock
+from tests.support.pipshim import make_venv, site_packages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.conftest import MakeProject
+    from tests.support.pipshim import Cli
+
+SECRET = "s3cr3t-Pa55"
+UV = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+
+
+@pytest.fixture
+def dists(tmp_path: Path) -> Path:
+    """Give the folder that distributions are made in."""
+    return tmp_path / "dists"
+
+
+@pytest.fixture
+def libs(index: Index, dists: Path) -> None:
+    """Put aa (needs bb; its extra x needs cc), bb 1.0 and 2.0, cc and dd into the index."""
+    index.add(
+        wheel(dists, "aa", "1.0", requires=["bb"], extras={"x": ["cc"]}),
+        wheel(dists, "bb", "1.0"),
+        wheel(dists, "bb", "2.0"),
+        wheel(dists, "cc", "1.0"),
+        wheel(dists, "dd", "1.0"),
+    )
+
+
+def lock(cli: Cli, *args: str | Path, env: Mapping[str, str] | None = None) -> Locked:
+    cli.ok("lock", *args, env=env)
+    return read_lock(cli.cwd)
+
+
+def git_repository(tree: Path) -> str:
+    """Make a folder a git repository with one commit, and tell that commit."""
+    if not (tree / ".git").exists():
+        git(tree, "init", "--quiet", "--initial-branch=main")
+    git(tree, "add", "--all")
+    git(tree, "commit", "--quiet", "--message=x")
+    return git(tree, "rev-parse", "HEAD").strip()
+
+
+def git(tree: Path, *args: str) -> str:
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    clean = {"PATH": os.environ["PATH"], "HOME": str(tree), "GIT_CONFIG_NOSYSTEM": "1"}
+    return subprocess.run(
+        ["git", *who, *args], cwd=tree, check=True, env=clean, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+needs_uv = pytest.mark.skipif(UV is None, reason="needs uv")
+
+
+# --- what the project requires
+
+
+@pytest.mark.usefixtures("libs")
+def test_dependencies_extras_and_groups_of_the_project_are_locked_with_markers(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(
+        dependencies=["bb<2"],
+        extras={"Extra_One": ["cc"]},
+        groups={"Test.Group": ["dd"], "all": [{"include-group": "test_group"}, "aa"]},
+    )
+    locked = lock(cli)
+    assert locked.versions == {"aa": "1.0", "bb": "1.0", "cc": "1.0", "dd": "1.0"}
+    assert locked.markers == {
+        "aa": "'all' in dependency_groups",
+        "cc": "'extra-one' in extras",
+        "dd": "'all' in dependency_groups or 'test-group' in dependency_groups",
+    }
+    assert locked.raw["extras"] == ["extra-one"]
+    assert locked.raw["dependency-groups"] == ["all", "test-group"]
+    assert "default-groups" not in locked.raw
+    assert "folders" not in locked.tool
+
+
+@pytest.mark.usefixtures("libs")
+def test_the_dev_group_is_a_default_group_unless_configured(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    groups = {"dev": ["bb"], "docs": ["cc"]}
+    make_project(groups=groups)
+    assert lock(cli).raw["default-groups"] == ["dev"]
+    make_project('[tool.pipshim]\ndefault-groups = ["docs"]\n', groups=groups)
+    assert lock(cli).raw["default-groups"] == ["docs"]
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_package_of_two_extras_is_there_for_each(cli: Cli, make_project: MakeProject) -> None:
+    make_project(extras={"a": ["cc", "bb"], "b": ["cc"], "all": ["demo[a,b]"]})
+    assert lock(cli).markers == {
+        "bb": "'a' in extras or 'all' in extras",
+        "cc": "'a' in extras or 'all' in extras or 'b' in extras",
+    }
+
+
+@pytest.mark.usefixtures("libs")
+def test_an_extra_of_a_dependency_through_a_group_alone_marks_only_what_it_adds(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(dependencies=["aa"], groups={"dev": ["aa[x]"]})
+    assert lock(cli).markers == {"cc": "'dev' in dependency_groups"}
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_package_only_of_a_group_with_its_extra_is_marked_whole(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(dependencies=["bb"], groups={"dev": ["aa[x]"]}, extras={"e": ["aa"]})
+    assert lock(cli).markers == {
+        "aa": "'e' in extras or 'dev' in dependency_groups",
+        "cc": "'dev' in dependency_groups",
+    }
+
+
+@pytest.mark.usefixtures("libs")
+def test_one_version_serves_the_project_its_extras_and_its_groups(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(dependencies=["bb"], extras={"old": ["bb<2"]})
+    assert lock(cli).versions == {"bb": "1.0"}
+    make_project(dependencies=["bb>1"], groups={"old": ["bb<2"]})
+    failed = cli.fails("lock")
+    assert "bb" in failed.err
+    assert "group 'old' of the project" in failed.err
+
+
+@pytest.mark.usefixtures("libs")
+def test_requirements_whose_marker_does_not_hold_are_left_out(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(dependencies=["bb", "nowhere; sys_platform == 'amiga'", "cc; python_version>'3'"])
+    assert lock(cli).versions == {"bb": "2.0", "cc": "1.0"}
+
+
+def test_a_project_without_requirements_has_an_empty_lock_that_pip_takes(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project()
+    assert lock(cli).packages == {}
+    assert cli.ok("lock", "--check").status == 0
+
+
+def test_files_for_another_python_are_not_chosen_and_requires_python_is_kept(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(
+        wheel(dists, "bb", "1.0", requires_python=">=3.8"),
+        wheel(dists, "bb", "2.0", requires_python=">=4"),
+    )
+    make_project(dependencies=["bb"], requires_python=">=3.10")
+    locked = lock(cli)
+    assert locked.versions == {"bb": "1.0"}
+    assert locked.packages["bb"]["requires-python"] == ">=3.8"
+    assert locked.raw["requires-python"] == ">=3.10"
+
+
+@pytest.mark.usefixtures("libs")
+def test_dynamic_dependencies_are_asked_of_the_backend(cli: Cli, make_project: MakeProject) -> None:
+    make_project(backend=Backend())
+    # What the backend says comes from its own configuration; pyproject.toml only says "dynamic".
+    write_dynamic_project(cli.cwd, requires=["bb<2"], extras={"e": ["cc"], "all": ["demo[e]"]})
+    locked = lock(cli)
+    assert locked.versions == {"bb": "1.0", "cc": "1.0"}
+    assert locked.markers == {"cc": "'all' in extras or 'e' in extras"}
+    assert locked.raw["extras"] == ["all", "e"]
+    write_dynamic_project(cli.cwd, requires=["bb"], extras={})
+    assert cli("lock", "--check").status == 1
+
+
+def write_dynamic_project(
+    directory: Path, *, requires: list[str], extras: dict[str, list[str]]
+) -> None:
+    table = (
+        "[build-system]\nrequires = []\n"
+        'build-backend = "tinybackend"\nbackend-path = ["_backend"]\n'
+        '[project]\nname = "demo"\nversion = "0.1"\n'
+        'dynamic = ["dependencies", "optional-dependencies"]\n'
+    )
+    (directory / "pyproject.toml").write_text(table)
+    config = directory / "_backend" / "config.json"
+    stated = json.loads(config.read_text())
+    stated["metadata"] = {
+        "name": "demo",
+        "version": "0.1",
+        "requires": requires,
+        "extras": extras,
+    }
+    config.write_text(json.dumps(stated))
+    # pyproject.toml, setup.py and setup.cfg are what a backend's answer is taken to depend on
+    (directory / "setup.cfg").write_text(f"# {requires} {extras}\n")
+
+
+@pytest.mark.usefixtures("libs")
+def test_the_project_itself_is_a_folder_of_the_lock_if_it_has_a_build_system(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(dependencies=["bb"], backend=Backend(), build_requires=["cc"])
+    locked = lock(cli)
+    assert locked.versions == {"bb": "2.0"}
+    (folder,) = locked.tool["folders"]
+    assert (folder["name"], folder["path"], folder["for"]) == ("demo", ".", ["project"])
+    assert folder["build"]["requires"] == ["cc"]
+    assert locked.tool["build-environments"] == {folder["build"]["environment"]: ["cc==1.0"]}
+    assert [one["name"] for one in locked.tool["packages"]] == ["cc"]
+
+
+@pytest.mark.usefixtures("libs")
+def test_the_project_is_found_from_below_and_with_an_option(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    directory = make_project(dependencies=["bb"])
+    below = directory / "src" / "deep"
+    below.mkdir(parents=True)
+    cli.ok("lock", cwd=below)
+    first = (directory / "pylock.toml").read_bytes()
+    (directory / "pylock.toml").unlink()
+    cli.ok("lock", "--project", directory, cwd=tmp_path)
+    assert (directory / "pylock.toml").read_bytes() == first
+
+
+# --- requirements given pip's way
+
+
+@pytest.mark.usefixtures("libs")
+def test_specifiers_are_locked_without_a_project(cli: Cli) -> None:
+    locked = lock(cli, "aa[x]", "bb<2")
+    assert locked.versions == {"aa": "1.0", "bb": "1.0", "cc": "1.0"}
+    assert locked.markers == {}
+    assert cli.ok("lock", "--check", "aa[x]", "bb<2").status == 0
+    assert cli("lock", "--check", "aa[x]").status == 1
+
+
+@pytest.mark.usefixtures("libs")
+def test_given_requirements_are_locked_instead_of_the_project(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(dependencies=["aa"])
+    assert lock(cli, "cc").versions == {"cc": "1.0"}
+
+
+@pytest.mark.usefixtures("libs")
+def test_requirement_and_constraint_files_are_read_as_pip_does(cli: Cli) -> None:
+    (cli.cwd / "more").mkdir()
+    (cli.cwd / "requirements.txt").write_text(
+        "# what we need\n--requirement more/base.txt\n-c constraints.txt\ndd ; python_version>'3'\n"
+    )
+    (cli.cwd / "more" / "base.txt").write_text("aa[x] \\\n  >= 1\n")
+    (cli.cwd / "constraints.txt").write_text("bb==1.0\nunused==7\n")
+    assert lock(cli, "-r", "requirements.txt").versions == {
+        "aa": "1.0",
+        "bb": "1.0",
+        "cc": "1.0",
+        "dd": "1.0",
+    }
+    assert cli.ok("lock", "--check", "-r", "requirements.txt").status == 0
+
+
+def test_options_in_a_requirements_file_count_and_do_not_make_the_lock_out_of_date(
+    cli: Cli, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "bb", "1.0"), sdist(dists, "bb", "2.0rc1"))
+    (cli.cwd / "r.txt").write_text("--pre\n--no-binary bb\nbb\n")
+    assert list(lock(cli, "-r", "r.txt").files("bb")) == ["bb-2.0rc1.tar.gz"]
+    cli.ok("lock", "--check", "-r", "r.txt")
+
+
+@pytest.mark.usefixtures("libs")
+@pytest.mark.parametrize("changed", ["requirements.txt", "more/base.txt", "constraints.txt"])
+def test_a_change_of_any_requirements_file_makes_the_lock_out_of_date(
+    cli: Cli, changed: str
+) -> None:
+    (cli.cwd / "more").mkdir()
+    (cli.cwd / "requirements.txt").write_text("-r more/base.txt\n-c constraints.txt\n")
+    (cli.cwd / "more" / "base.txt").write_text("bb\n")
+    (cli.cwd / "constraints.txt").write_text("cc==1.0\n")
+    lock(cli, "-r", "requirements.txt")
+    with (cli.cwd / changed).open("a") as file:
+        file.write("dd==1.0\n")
+    assert cli("lock", "--check", "-r", "requirements.txt").status == 1
+
+
+@pytest.mark.usefixtures("libs")
+def test_constraints_of_the_command_line_and_of_the_project_limit_versions(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    (cli.cwd / "c.txt").write_text("bb<2\n")
+    make_project(dependencies=["aa"])
+    assert lock(cli, "-c", "c.txt").versions["bb"] == "1.0"
+    make_project('[tool.pipshim]\nconstraint-dependencies = ["bb<2"]\n', dependencies=["aa"])
+    assert lock(cli, "-U").versions["bb"] == "1.0"
+
+
+@pytest.mark.usefixtures("libs")
+def test_an_editable_is_a_folder_of_the_lock_and_what_it_needs_is_locked(
+    cli: Cli, tmp_path: Path
+) -> None:
+    project(tmp_path / "other", name="other", dependencies=["bb<2"], backend=Backend())
+    locked = lock(cli, "-e", "../other", "cc")
+    assert locked.versions == {"bb": "1.0", "cc": "1.0"}
+    (folder,) = locked.tool["folders"]
+    assert (folder["name"], folder["path"]) == ("other", "../other")
+    project(tmp_path / "other", name="other", dependencies=["bb"], backend=Backend())
+    assert cli("lock", "--check", "-e", "../other", "cc").status == 1
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_dependency_group_is_taken_as_pip_does(cli: Cli, make_project: MakeProject) -> None:
+    make_project(groups={"dev": ["bb<2"]}, dependencies=["cc"])
+    assert lock(cli, "--group", "dev").versions == {"bb": "1.0"}
+    assert cli.ok("lock", "--check", "--group", "dev").status == 0
+    make_project(groups={"dev": ["bb"]}, dependencies=["cc"])
+    assert cli("lock", "--check", "--group", "dev").status == 1
+
+
+@pytest.mark.usefixtures("libs")
+def test_hashes_in_a_requirements_file_choose_the_file(cli: Cli, index: Index) -> None:
+    wrong = "0" * 64
+    (cli.cwd / "r.txt").write_text(f"bb==1.0 --hash=sha256:{wrong}\n")
+    cli.fails("lock", "-r", "r.txt")
+    assert not (cli.cwd / "pylock.toml").exists()
+    right = index.sha256("bb-1.0-py3-none-any.whl")
+    (cli.cwd / "r.txt").write_text(f"bb==1.0 --hash=sha256:{right}\n")
+    assert lock(cli, "-r", "r.txt").versions == {"bb": "1.0"}
+
+
+def test_paths_and_urls_are_locked_as_what_they_are(
+    cli: Cli, index: Index, dists: Path, tmp_path: Path
+) -> None:
+    index.add(wheel(dists, "bb", "1.0"), sdist(dists, "bb", "3.0"))
+    near = wheel(cli.cwd / "files", "near", "1.0", requires=["bb"])
+    source_tree(sdist(dists, "tree", "1.0", requires=["bb"]), cli.cwd)
+    locked = lock(
+        cli,
+        "./files/near-1.0-py3-none-any.whl",
+        "./tree-1.0",
+        f"bb @ {index.file_url('bb-3.0.tar.gz')}",
+    )
+    assert sorted(locked.packages) == ["bb", "near", "tree"]
+    archive = locked.packages["bb"]["archive"]
+    assert archive["url"] == index.file_url("bb-3.0.tar.gz")
+    assert archive["hashes"] == {"sha256": index.sha256("bb-3.0.tar.gz")}
+    assert locked.packages["bb"]["version"] == "3.0"
+    assert locked.packages["near"]["archive"]["path"] == f"files/{near.name}"
+    assert set(locked.packages["near"]["archive"]["hashes"]) == {"sha256"}
+    assert locked.packages["tree"]["directory"] == {"path": "tree-1.0"}
+    assert locked.build("tree")["backend"] == "tinybackend"
+    assert str(tmp_path) not in locked.text
+
+
+@needs_git
+@pytest.mark.usefixtures("libs")
+def test_a_git_requirement_is_locked_at_its_commit(
+    cli: Cli, make_project: MakeProject, dists: Path, tmp_path: Path
+) -> None:
+    tree = source_tree(sdist(dists, "vv", "1.0", requires=["cc"]), tmp_path)
+    commit = git_repository(tree)
+    make_project(dependencies=[f"vv @ git+file://{tree}@main"])
+    locked = lock(cli)
+    assert locked.packages["vv"]["vcs"] == {
+        "type": "git",
+        "url": f"file://{tree}",
+        "requested-revision": "main",
+        "commit-id": commit,
+    }
+    assert locked.versions["cc"] == "1.0"
+
+
+@needs_git
+@pytest.mark.xfail(strict=True, reason="a re-lock looks branches up anew; only versions are kept")
+def test_the_commit_of_a_branch_is_kept_until_it_is_upgraded(
+    cli: Cli, make_project: MakeProject, dists: Path, tmp_path: Path
+) -> None:
+    tree = source_tree(sdist(dists, "vv", "1.0"), tmp_path)
+    first = git_repository(tree)
+    make_project(dependencies=[f"vv @ git+file://{tree}@main"])
+    lock(cli)
+    (tree / "more.txt").write_text("x")
+    second = git_repository(tree)
+    assert lock(cli, "-U", "-o", "pylock.toml").packages["vv"]["vcs"]["commit-id"] == second
+    (tree / "more.txt").write_text("y")
+    assert git_repository(tree) not in {first, second}
+    assert lock(cli).packages["vv"]["vcs"]["commit-id"] == second
+
+
+# --- what the lock says of files
+
+
+def test_every_wheel_and_the_sdist_are_listed_with_hash_size_url_time_and_index(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    made = [
+        wheel(dists, "bb", "1.0", tag=tag)
+        for tag in ("native", "cp39-cp39-win_amd64", "cp312-abi3-macosx_11_0_arm64", "py3-none-any")
+    ]
+    made.append(sdist(dists, "bb", "1.0"))
+    index.add(*made, wheel(dists, "bb", "0.9"), upload_time="2024-05-06T07:08:09Z")
+    make_project(dependencies=["bb"])
+    locked = lock(cli)
+    files = locked.files("bb")
+    assert sorted(files) == sorted(path.name for path in made)
+    for path in made:
+        entry = files[path.name]
+        assert entry["hashes"] == {"sha256": index.sha256(path.name)}
+        assert entry["size"] == path.stat().st_size
+        assert entry["url"] == index.file_url(path.name)
+        assert entry["upload-time"].isoformat() == "2024-05-06T07:08:09+00:00"
+    assert locked.packages["bb"]["index"] == index.url
+    assert "build" not in locked.packages["bb"]["tool"]["pipshim"]
+    assert [one for one in index.downloads if not one.endswith(".metadata")] == []
+
+
+def test_what_a_package_needs_is_said_by_name(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "aa", "1.0", requires=["Bb.B", "cc; extra == 'x'"]))
+    index.add(wheel(dists, "bb-b", "1.0"))
+    make_project(dependencies=["aa"])
+    locked = lock(cli)
+    assert locked.packages["aa"]["dependencies"] == [{"name": "bb-b"}]
+    assert "dependencies" not in locked.packages["bb-b"]
+
+
+def test_an_index_in_html_has_hashes_but_no_sizes(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.html_only = True
+    index.without_metadata = True
+    index.add(wheel(dists, "bb", "1.0"), sdist(dists, "bb", "1.0"))
+    make_project(dependencies=["bb"])
+    locked = lock(cli)
+    assert sorted(locked.files("bb")) == ["bb-1.0-py3-none-any.whl", "bb-1.0.tar.gz"]
+    for name, entry in locked.files("bb").items():
+        assert entry["hashes"] == {"sha256": index.sha256(name)}
+        assert entry["url"] == index.file_url(name)
+    assert locked.packages["bb"]["index"] == index.url
+
+
+def test_a_file_without_a_hash_is_downloaded_and_hashed(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.without_hashes = True
+    index.add(wheel(dists, "bb", "1.0"), wheel(dists, "bb", "1.0", tag="cp39-cp39-win_amd64"))
+    make_project(dependencies=["bb"])
+    locked = lock(cli)
+    (name,) = locked.files("bb")
+    entry = locked.files("bb")[name]
+    assert entry["hashes"] == {"sha256": index.sha256(name)}
+    assert entry["size"] == (dists / name).stat().st_size
+    before = (cli.cwd / "pylock.toml").read_bytes()
+    cli.ok("lock")
+    assert (cli.cwd / "pylock.toml").read_bytes() == before
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_folder_of_find_links_is_relative_to_the_lock(
+    cli: Cli, make_project: MakeProject, index: Index, tmp_path: Path
+) -> None:
+    directory = make_project(dependencies=["own", "aa"])
+    made = [wheel(directory / "wheels", "own", "1.0"), sdist(directory / "wheels", "own", "1.0")]
+    locked = lock(cli, "--find-links", "wheels")
+    files = locked.files("own")
+    assert sorted(files) == ["own-1.0-py3-none-any.whl", "own-1.0.tar.gz"]
+    for path in made:
+        assert files[path.name]["path"] == f"wheels/{path.name}"
+        assert files[path.name]["size"] == path.stat().st_size
+        assert set(files[path.name]["hashes"]) == {"sha256"}
+    assert "index" not in locked.packages["own"]
+    assert locked.packages["aa"]["index"] == index.url
+    assert str(tmp_path) not in locked.text
+
+
+def test_a_folder_of_find_links_outside_of_the_project_counts_too(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    make_project(dependencies=["own"])
+    made = wheel(tmp_path / "outside", "own", "1.0")
+    locked = lock(cli, "--no-index", "-f", tmp_path / "outside")
+    (entry,) = locked.files("own").values()
+    assert (cli.cwd / entry["path"]).resolve() == made if "path" in entry else made.as_uri()
+    cli.ok("sync")
+    assert (site_packages(cli.cwd / ".venv") / "own" / "__init__.py").is_file()
+
+
+def test_a_yanked_file_is_locked_only_if_its_version_is_asked_for(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(*(wheel(dists, "bb", version) for version in ("1.0", "2.0")))
+    index.yank("bb-2.0-py3-none-any.whl", "broken")
+    make_project(dependencies=["bb"])
+    assert lock(cli).versions == {"bb": "1.0"}
+    make_project(dependencies=["bb==2.0"])
+    assert lock(cli).versions == {"bb": "2.0"}
+
+
+def test_prereleases_are_locked_only_if_asked_for(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(*(wheel(dists, "bb", version) for version in ("1.0", "2.0rc1")))
+    make_project(dependencies=["bb"])
+    assert lock(cli).versions == {"bb": "1.0"}
+    assert lock(cli, "--pre", "-U").versions == {"bb": "2.0rc1"}
+    assert lock(cli, "-U").versions == {"bb": "1.0"}
+    make_project(dependencies=["bb>=2.0rc1"])
+    assert lock(cli).versions == {"bb": "2.0rc1"}
+
+
+def test_binary_and_source_only_leave_the_other_kind_out_of_the_lock(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "bb", "1.0"), sdist(dists, "bb", "1.0"), sdist(dists, "bb", "2.0"))
+    make_project(dependencies=["bb"])
+    assert list(lock(cli, "--only-binary", ":all:").files("bb")) == ["bb-1.0-py3-none-any.whl"]
+    assert list(lock(cli, "--no-binary", "bb", "-U").files("bb")) == ["bb-2.0.tar.gz"]
+    locked = lock(cli, "--no-binary", "bb", "-c", constraint(cli, "bb<2"))
+    assert list(locked.files("bb")) == ["bb-1.0.tar.gz"]
+    assert locked.build("bb")["mode"] == "isolated"
+
+
+def constraint(cli: Cli, text: str) -> str:
+    (cli.cwd / "c.txt").write_text(text + "\n")
+    return "c.txt"
+
+
+@pytest.mark.usefixtures("libs")
+def test_the_build_table_says_how_each_source_is_built(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(
+        sdist(dists, "one", "1.0", build_requires=["bb<2"], requires=["cc"]),
+        sdist(dists, "two", "1.0", build_requires=["bb<2"]),
+        sdist(dists, "three", "1.0", backend=Backend(get_requires=["dd"])),
+        sdist(dists, "four", "1.0", build_requires=["bb"]),
+    )
+    make_project(
+        '[tool.pipshim]\nno-build-isolation-package = ["four"]\n',
+        dependencies=["one", "two", "three", "four"],
+    )
+    locked = lock(cli)
+    assert {name: locked.build(name)["mode"] for name in ("one", "two", "three", "four")} == {
+        "one": "isolated",
+        "two": "isolated",
+        "three": "isolated",
+        "four": "no-isolation",
+    }
+    assert locked.build("one")["backend"] == "tinybackend"
+    assert locked.build("one")["requires"] == ["bb<2"]
+    assert locked.build("one")["environment"] == locked.build("two")["environment"]
+    assert locked.environment("one") == ["bb==1.0"]
+    assert locked.environment("three") == ["dd==1.0"]
+    assert locked.build("four")["chosen-by"] == "pyproject.toml"
+    assert "environment" not in locked.build("four")
+    entries = {one["name"]: one for one in locked.tool["packages"]}
+    assert sorted(entries) == ["bb", "dd"]
+    (file,) = entries["bb"]["wheels"]
+    assert file["hashes"] == {"sha256": index.sha256(file["name"])}
+
+
+# --- pip's settings
+
+
+@pytest.mark.parametrize("how", ["option", "variable", "global", "lock", "requirements"])
+def test_the_index_is_the_one_that_pip_is_told(
+    cli: Cli, tmp_path: Path, dists: Path, how: str
+) -> None:
+    with Index() as other:
+        other.add(wheel(dists, "bb", "7.0"))
+        args = ["bb"]
+        env = {"PIP_INDEX_URL": ""}
+        if how == "option":
+            args += ["--index-url", other.url]
+        elif how == "variable":
+            env["PIP_INDEX_URL"] = other.url
+        elif how == "requirements":
+            (cli.cwd / "r.txt").write_text(f"--index-url {other.url}\nbb\n")
+            args = ["-r", "r.txt"]
+        else:
+            (tmp_path / "pip.conf").write_text(f"[{how}]\nindex-url = {other.url}\n")
+            env["PIP_CONFIG_FILE"] = str(tmp_path / "pip.conf")
+        locked = lock(cli, *args, env=env)
+        assert locked.versions == {"bb": "7.0"}
+        assert locked.packages["bb"]["index"] == other.url
+
+
+@pytest.mark.usefixtures("libs")
+def test_several_indexes_each_give_their_own(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    make_project(dependencies=["bb", "only"])
+    with Index() as other:
+        other.add(wheel(dists, "only", "1.0"))
+        locked = lock(cli, "--extra-index-url", other.url)
+        assert locked.packages["only"]["index"] == other.url
+        assert locked.packages["bb"]["index"] == index.url
+
+
+@pytest.mark.usefixtures("libs")
+def test_pip_variables_count(cli: Cli, make_project: MakeProject) -> None:
+    directory = make_project(dependencies=["own", "bb"])
+    wheel(directory / "wheels", "own", "1.0")
+    (directory / "c.txt").write_text("bb<2\n")
+    env = {"PIP_FIND_LINKS": "wheels", "PIP_CONSTRAINT": "c.txt"}
+    assert lock(cli, env=env).versions == {"bb": "1.0", "own": "1.0"}
+
+
+# --- the life of a lock
+
+
+@pytest.mark.usefixtures("libs")
+def test_two_runs_write_the_same_bytes(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(sdist(dists, "src", "1.0", build_requires=["bb<2", "dd"]))
+    make_project(dependencies=["src", "aa[x]"], groups={"dev": ["dd", "cc"]}, extras={"e": ["dd"]})
+    first = lock(cli).text
+    written = (cli.cwd / "pylock.toml").stat()
+    again = cli.ok("lock")
+    assert read_lock(cli.cwd).text == first
+    after = (cli.cwd / "pylock.toml").stat()
+    assert (after.st_mtime_ns, after.st_ino) == (written.st_mtime_ns, written.st_ino)
+    assert "up to date" in again.err
+    (cli.cwd / "pylock.toml").unlink()
+    shutil.rmtree(cli.shim_cache)
+    shutil.rmtree(cli.cache)
+    make_project(dependencies=["aa[x]", "src"], groups={"dev": ["cc", "dd"]}, extras={"e": ["dd"]})
+    assert lock(cli, "-j", "1").text == first
+
+
+@pytest.fixture
+def outgrown(cli: Cli, make_project: MakeProject, index: Index, dists: Path, libs: None) -> Locked:
+    """Give a lock of aa and of src, which is built with helper and tool; 9.0 of each came later."""
+    del libs
+    names = ("tool", "helper")
+    index.add(
+        sdist(dists, "src", "1.0", build_requires=names),
+        *(wheel(dists, name, "1.0") for name in names),
+    )
+    make_project(dependencies=["aa", "src"])
+    old = lock(cli)
+    index.add(
+        sdist(dists, "src", "9.0", build_requires=names),
+        *(wheel(dists, name, "9.0") for name in ("aa", "bb", *names)),
+    )
+    return old
+
+
+def test_pins_that_still_fit_are_kept(
+    cli: Cli, make_project: MakeProject, outgrown: Locked
+) -> None:
+    cli.ok("lock", "--check")  # what an index has is not among what a lock is made from
+    make_project(dependencies=["aa", "src", "cc"])
+    more = lock(cli)
+    assert more.versions == {**outgrown.versions, "cc": "1.0"}
+    assert more.environment("src") == ["helper==1.0", "tool==1.0"]
+    make_project(dependencies=["aa>1", "src"])
+    assert lock(cli).versions == {"aa": "9.0", "src": "1.0"}
+
+
+def test_pins_are_upgraded_by_name(cli: Cli, outgrown: Locked) -> None:
+    one = lock(cli, "-P", "BB", "-P", "tool")
+    assert one.versions == {**outgrown.versions, "bb": "9.0"}
+    assert one.environment("src") == ["helper==1.0", "tool==9.0"]
+
+
+@pytest.mark.usefixtures("outgrown")
+def test_all_pins_are_upgraded(cli: Cli) -> None:
+    whole = lock(cli, "-U")
+    assert whole.versions == {"aa": "9.0", "src": "9.0"}
+    assert whole.environment("src") == ["helper==9.0", "tool==9.0"]
+
+
+@pytest.mark.usefixtures("libs")
+def test_what_is_no_longer_needed_leaves_the_lock(cli: Cli, make_project: MakeProject) -> None:
+    make_project(dependencies=["aa[x]"])
+    assert set(lock(cli).packages) == {"aa", "bb", "cc"}
+    make_project(dependencies=["dd"])
+    assert set(lock(cli).packages) == {"dd"}
+
+
+@pytest.mark.usefixtures("libs")
+def test_check_tells_and_changes_nothing(cli: Cli, make_project: MakeProject) -> None:
+    make_project(dependencies=["bb"])
+    missing = cli.fails("lock", "--check")
+    assert "out of date" in missing.err
+    assert not (cli.cwd / "pylock.toml").exists()
+    first = lock(cli).text
+    cli.ok("lock", "--check")
+    make_project(dependencies=["bb", "cc"])
+    assert "out of date" in cli.fails("lock", "--check").err
+    assert read_lock(cli.cwd).text == first
+
+
+@pytest.mark.usefixtures("libs")
+def test_check_needs_no_index(cli: Cli, make_project: MakeProject, index: Index) -> None:
+    make_project(dependencies=["bb"])
+    lock(cli)
+    index.stop()
+    cli.ok("lock", "--check")
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_dry_run_shows_what_would_change_and_changes_nothing(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(dependencies=["bb<2"])
+    assert "bb" in cli.ok("lock", "--dry-run").err
+    assert not (cli.cwd / "pylock.toml").exists()
+    first = lock(cli).text
+    make_project(dependencies=["bb"])
+    shown = cli.ok("lock", "--dry-run", "-U").err
+    assert "1.0" in shown
+    assert "2.0" in shown
+    assert read_lock(cli.cwd).text == first
+
+
+@pytest.mark.usefixtures("libs")
+def test_the_lock_goes_where_it_is_told(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    directory = make_project(dependencies=["own", "bb<2"])
+    wheel(directory / "wheels", "own", "1.0")
+    (tmp_path / "elsewhere").mkdir()
+    cli.ok("lock", "-f", "wheels", "-o", "pylock.one.toml")
+    assert not (directory / "pylock.toml").exists()
+    assert read_lock(directory / "pylock.one.toml").versions == {"bb": "1.0", "own": "1.0"}
+
+    cli.ok("lock", "-f", "wheels", "-o", "../project/sub/../pylock.two.toml")
+    one, two = (directory / f"pylock.{name}.toml" for name in ("one", "two"))
+    assert one.read_text() == two.read_text()
+
+    make_project(dependencies=["own", "bb"])  # the pins of the file that is written are kept
+    cli.ok("lock", "-f", "wheels", "-o", "pylock.one.toml")
+    assert read_lock(directory / "pylock.one.toml").versions["bb"] == "1.0"
+    cli.ok("lock", "--check", "-o", "pylock.one.toml")
+
+    failed = cli.fails("lock", "-f", "wheels", "-o", "nowhere/pylock.toml")
+    assert "nowhere" in failed.err
+
+
+@pytest.mark.usefixtures("libs")
+def test_the_lock_goes_to_standard_output_and_nothing_else_does(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(dependencies=["bb"])
+    shown = cli.ok("lock", "-o", "-")
+    assert parse_lock(shown.out).versions == {"bb": "2.0"}
+    assert not (cli.cwd / "pylock.toml").exists()
+    assert lock(cli).text == shown.out
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_lock_of_pip_is_replaced_and_its_pins_are_kept(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    made = cli.pip("lock", "bb==1.0", "dd", "-o", "pylock.toml")
+    assert made.status == 0, str(made)
+    assert read_lock(cli.cwd).raw["created-by"] == "pip"
+    make_project(dependencies=["aa"])
+    assert "not made by pipshim" in cli.fails("lock", "--check").err
+    locked = lock(cli)
+    assert locked.raw["created-by"] == "pipshim"
+    assert locked.versions == {"aa": "1.0", "bb": "1.0"}
+    cli.ok("lock", "--check")
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_lock_that_cannot_be_made_leaves_the_old_one_as_it_was(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    make_project(dependencies=["bb"])
+    first = lock(cli).text
+    index.add(
+        sdist(dists, "bad", "1.0", backend=Backend(fail_in="metadata"), static_metadata=False)
+    )
+    index.fail["/simple/dd/"] = 503
+    for wrong in (["bb>7"], ["nowhere"], ["bad"], ["dd"]):
+        make_project(dependencies=["bb", *wrong])
+        failed = cli.fails("lock")
+        assert wrong[0][:2] in failed.err
+        assert read_lock(cli.cwd).text == first
+        assert sorted(path.name for path in cli.cwd.iterdir()) == ["pylock.toml", "pyproject.toml"]
+
+
+@pytest.mark.usefixtures("libs")
+@pytest.mark.parametrize("text", [b"packages = [", b"\xff\xfe", b'lock-version = "2.0"\n'])
+def test_a_damaged_lock_is_refused_and_remade_by_an_upgrade(
+    cli: Cli, make_project: MakeProject, text: bytes
+) -> None:
+    make_project(dependencies=["bb"])
+    path = cli.cwd / "pylock.toml"
+    path.write_bytes(text)
+    assert "pylock.toml" in cli.fails("lock").err
+    cli.fails("lock", "--check")
+    assert path.read_bytes() == text
+    assert lock(cli, "--upgrade").versions == {"bb": "2.0"}
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_lock_is_written_where_its_link_points_with_its_permissions(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    make_project(dependencies=["bb<2"])
+    lock(cli)
+    real = tmp_path / "real.toml"
+    (cli.cwd / "pylock.toml").rename(real)
+    real.chmod(0o640)
+    (cli.cwd / "pylock.toml").symlink_to(real)
+    make_project(dependencies=["bb>1"])
+    lock(cli)
+    assert (cli.cwd / "pylock.toml").is_symlink()
+    assert read_lock(real).versions == {"bb": "2.0"}
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_folder_in_place_of_the_lock_is_an_error(cli: Cli, make_project: MakeProject) -> None:
+    make_project(dependencies=["bb"])
+    (cli.cwd / "pylock.toml").mkdir()
+    assert "pylock.toml" in cli.fails("lock").err
+    assert "pylock.toml" in cli.fails("lock", "-U").err
+
+
+# --- what makes a lock out of date
+
+
+@pytest.mark.usefixtures("libs")
+@pytest.mark.parametrize(
+    ("parts", "text", "args"),
+    [
+        ({"dependencies": ["src", "bb"]}, "", []),
+        ({"build_requires": ["bb"]}, "", []),
+        ({"requires_python": ">=3.9"}, "", []),
+        ({}, '[tool.pipshim]\nno-build-isolation-package = ["src"]\n', []),
+        ({}, '[tool.pipshim]\nconstraint-dependencies = ["bb<2"]\n', []),
+        ({}, "", ["-C", "a=1"]),
+        ({}, "", ["--no-binary", "bb"]),
+    ],
+)
+def test_a_lock_is_out_of_date_when_an_input_changes(
+    cli: Cli, make_project: MakeProject, parts: dict[str, Any], text: str, args: list[str]
+) -> None:
+    same: dict[str, Any] = {"dependencies": ["aa"], "backend": Backend()}
+    make_project(**same)
+    lock(cli)
+    make_project(text, **{**same, **parts})
+    assert "out of date" in cli.fails("lock", "--check", *args).err
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_lock_is_not_out_of_date_for_anything_else(
+    cli: Cli, make_project: MakeProject, index: Index
+) -> None:
+    make_project(
+        dependencies=["aa", "bb>=1,<9"], groups={"a": ["cc"], "b": [{"include-group": "a"}]}
+    )
+    lock(cli)
+    make_project(
+        "\n[tool.other]\nx = 1\n[tool.pipshim.extra-build-dependencies]\n",
+        dependencies=["bb <9, >=1", "aa"],
+        groups={"b": ["cc"], "a": ["cc"]},
+        version="7",
+        scripts={"demo": "demo:main"},
+    )
+    with Index() as mirror:
+        cli.ok("lock", "--check", "-v", env={"PIP_INDEX_URL": mirror.url, "PIPSHIM_JOBS": "1"})
+        assert mirror.requests == []
+    make_venv(cli.cwd / ".venv")
+    requests = len(index.requests)
+    cli.ok("lock", "--check")
+    assert len(index.requests) == requests
+
+
+@pytest.mark.usefixtures("libs")
+def test_a_change_in_a_folder_that_is_required_makes_the_lock_out_of_date(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    project(other, name="other", dependencies=["bb<2"], backend=Backend())
+    make_project(dependencies=[f"other @ {other.as_uri()}"])
+    assert lock(cli).versions["bb"] == "1.0"
+    cli.ok("lock", "--check")
+    project(other, name="other", dependencies=["bb>1"], backend=Backend())
+    assert cli("lock", "--check").status == 1
+    assert lock(cli).versions["bb"] == "2.0"
+
+
+# --- credentials
+
+
+@pytest.mark.parametrize("how", ["index", "extra", "netrc", "user"])
+def test_credentials_of_an_index_never_reach_the_lock(
+    cli: Cli, make_project: MakeProject, dists: Path, how: str
+) -> None:
+    user, password = (SECRET, "x") if how == "user" else ("someone", SECRET)
+    with Index(credentials=(user, password)) as private:
+        private.add(
+            wheel(dists, "bb", "1.0"),
+            sdist(dists, "src", "1.0", build_requires=["bb"], requires=["bb"]),
+        )
+        make_project(dependencies=["src"])
+        env = {"PIP_INDEX_URL": private.url_with_credentials}
+        if how == "netrc":
+            env = {"PIP_INDEX_URL": private.url}
+            netrc = cli.home / ".netrc"
+            netrc.write_text(f"machine 127.0.0.1 login {user} password {password}\n")
+            netrc.chmod(0o600)
+        elif how == "extra":
+            env = {"PIP_EXTRA_INDEX_URL": private.url_with_credentials}
+        done = cli.ok("lock", "-v", env=env)
+        locked = read_lock(cli.cwd)
+        assert SECRET not in locked.text + done.out + done.err
+        assert "@127" not in locked.text
+        assert locked.packages["src"]["index"] == private.url
+        assert locked.files("bb")["bb-1.0-py3-none-any.whl"]["url"].startswith(private.root)
+
+
+def test_credentials_of_a_url_never_reach_the_lock(
+    cli: Cli, make_project: MakeProject, dists: Path
+) -> None:
+    with Index(credentials=("someone", SECRET)) as private:
+        private.add(
+            wheel(dists, "bb", "1.0"),
+            sdist(dists, "tool", "1.0", build_requires=[]),
+        )
+        link = private.file_url("bb-1.0-py3-none-any.whl")
+        secret = link.replace("//", f"//someone:{SECRET}@")
+        private.add(sdist(dists, "src", "1.0", build_requires=[f"bb @ {secret}"]))
+        source = private.file_url("src-1.0.tar.gz").replace("//", f"//someone:{SECRET}@")
+        make_project(dependencies=[f"bb @ {secret}", f"src @ {source}"])
+        done = cli.ok("lock")
+        locked = read_lock(cli.cwd)
+        assert locked.packages["bb"]["archive"]["url"] == link
+        assert SECRET not in locked.text + done.out + done.err
+
+        given = cli.ok("lock", f"bb @ {secret}", "-o", "pylock.given.toml")
+        text = (cli.cwd / "pylock.given.toml").read_text()
+        assert SECRET not in text + given.out + given.err
+        cli.ok("lock", "--check", f"bb @ {secret}", "-o", "pylock.given.toml")
+
+        (cli.cwd / "r.txt").write_text("bb @ " + link.replace("//", "//someone:${TOKEN}@") + "\n")
+        env = {"TOKEN": SECRET}
+        assert SECRET not in lock(cli, "-r", "r.txt", env=env).text
+
+
+@needs_git
+@pytest.mark.usefixtures("libs")
+def test_a_git_url_keeps_its_user_but_no_password(
+    cli: Cli, make_project: MakeProject, dists: Path, tmp_path: Path
+) -> None:
+    tree = source_tree(sdist(dists, "vv", "1.0"), tmp_path)
+    git_repository(tree)
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    env = {"GIT_SSH_COMMAND": str(ssh), "GIT_SSH_VARIANT": "simple"}
+    for user in ("git", f"git:{SECRET}"):
+        make_project(dependencies=[f"vv @ git+ssh://{user}@example.org{tree}"])
+        locked = lock(cli, "-U", env=env)
+        assert SECRET not in locked.text
+        assert locked.packages["vv"]["vcs"]["url"] == f"ssh://git@example.org{tree}"
+
+
+# --- what others make of it
+
+
+def installed(python: Path) -> dict[str, str]:
+    script = (
+        "import importlib.metadata as m, json, sysconfig; "
+        "print(json.dumps({d.name: d.version for d in "
+        "m.distributions(path=[sysconfig.get_path('purelib')])}))"
+    )
+    done = subprocess.run([python, "-c", script], check=True, capture_output=True, text=True)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture
+def varied_lock(cli: Cli, make_project: MakeProject, index: Index, dists: Path) -> Locked:
+    """Give a lock with all that other readers could stumble over."""
+    index.add(
+        wheel(dists, "aa", "1.0", requires=["bb", "deep"], extras={"x": ["cc"]}),
+        wheel(dists, "bb", "1.0", tag="native"),
+        wheel(dists, "bb", "1.0", tag="cp39-cp39-win_amd64"),
+        wheel(dists, "cc", "1.0", build="1"),
+        sdist(dists, "deep", "1.0", build_requires=["tool"]),
+        wheel(dists, "tool", "1.0"),
+        wheel(dists, "dd", "1.0"),
+        wheel(dists, "ee", "1.0"),
+        wheel(dists, "url", "1.0"),
+    )
+    directory = make_project(
+        dependencies=["aa", f"url @ {index.file_url('url-1.0-py3-none-any.whl')}", "own"],
+        extras={"more": ["ee"]},
+        groups={"dev": ["aa[x]"], "docs": ["dd"]},
+    )
+    wheel(directory / "wheels", "own", "1.0")
+    return lock(cli, "-f", "wheels")
+
+
+DEFAULT_SET = {"aa": "1.0", "bb": "1.0", "cc": "1.0", "deep": "1.0", "own": "1.0", "url": "1.0"}
+
+
+@pytest.mark.usefixtures("varied_lock")
+def test_pip_installs_the_same_set_as_sync(cli: Cli, tmp_path: Path) -> None:
+    python = make_venv(tmp_path / "pip-env")
+    done = cli.pip("--python", python, "install", "-r", "pylock.toml")
+    assert done.status == 0, str(done)
+    assert installed(python) == DEFAULT_SET
+    cli.ok("sync")
+    assert installed(cli.cwd / ".venv" / "bin" / "python") == DEFAULT_SET
+
+
+@needs_uv
+@pytest.mark.usefixtures("varied_lock")
+def test_uv_installs_the_same_set(cli: Cli, tmp_path: Path) -> None:
+    python = make_venv(tmp_path / "uv-env")
+    assert uv(cli, tmp_path, python) == DEFAULT_SET
+    more = {**DEFAULT_SET, "ee": "1.0", "dd": "1.0"}
+    assert uv(cli, tmp_path, python, "--extra", "more", "--group", "docs", "--group", "dev") == more
+
+
+def uv(cli: Cli, tmp_path: Path, python: Path, *args: str) -> dict[str, str]:
+    assert UV is not None
+    env = {**cli.env, "UV_CACHE_DIR": str(tmp_path / "uv-cache"), "UV_NO_CONFIG": "1"}
+    env["UV_DEFAULT_INDEX"] = cli.env["PIP_INDEX_URL"]  # for the build requirements of deep
+    command = [UV, "pip", "sync", "--python", str(python), *args, "pylock.toml"]
+    done = subprocess.run(
+        command, cwd=cli.cwd, env=env, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return installed(python)
+
+
+def test_an_empty_lock_and_one_without_defaults_are_accepted_by_pip(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    make_project()
+    lock(cli)
+    python = make_venv(tmp_path / "env")
+    done = cli.pip("--python", python, "install", "-r", "pylock.toml")
+    assert done.status == 0, str(done)
+    assert installed(python) == {}
+
+
+# --- the staged lock
+
+
+DYNAMIC = Backend(imports=["fakelib"], imports_at=["metadata"], dynamic_requires=["low=={fakelib}"])
+
+
+@pytest.fixture
+def staged(index: Index, dists: Path, make_project: MakeProject, tmp_path: Path) -> Path:
+    """Give the log of an sdist whose metadata needs fakelib, undeclared, and follows its version.
+
+    With fakelib 1.0 it requires low 1.0; with fakelib 2.0, low 2.0.
+    """
+    log = tmp_path / "log"
+    backend = Backend(**{**vars(DYNAMIC), "log": str(log)})
+    index.add(
+        *(wheel(dists, name, version) for name in ("fakelib", "low") for version in ("1.0", "2.0")),
+        sdist(dists, "needy", "1.0", backend=backend),
+        sdist(dists, "needy", "0.9", backend=backend),
+    )
+    make_project(
+        '[tool.pipshim]\nno-build-isolation-package = ["needy"]\n',
+        dependencies=["needy", "fakelib<2"],
+    )
+    return log
+
+
+def test_a_fresh_clone_locks_what_needs_the_environment_for_its_metadata(
+    cli: Cli, staged: Path
+) -> None:
+    locked = lock(cli)
+    assert locked.versions == {"needy": "1.0", "fakelib": "1.0", "low": "1.0"}
+    assert locked.packages["needy"]["dependencies"] == [{"name": "low"}]
+    assert not (cli.cwd / ".venv").exists()
+    asked = [one for one in calls(staged) if one.event == "start"]
+    assert {one.version for one in asked} == {"1.0"}  # 0.9 was a candidate only
+    assert {one.hook for one in asked} == {"prepare_metadata_for_build_wheel"}
+
+
+@pytest.mark.usefixtures("staged")
+def test_the_lock_is_the_same_whatever_is_installed(cli: Cli, tmp_path: Path) -> None:
+    first = lock(cli).text
+    (cli.cwd / "pylock.toml").unlink()
+    python = make_venv(cli.cwd / ".venv")
+    done = cli.pip("--python", python, "install", "--no-deps", "fakelib==2.0", "low==2.0")
+    assert done.status == 0, str(done)
+    shutil.rmtree(cli.shim_cache)
+    assert lock(cli).text == first
+    broken = site_packages(cli.cwd / ".venv") / "fakelib" / "__init__.py"
+    broken.write_text("raise SystemError\n")
+    (cli.cwd / "pylock.toml").unlink()
+    shutil.rmtree(cli.shim_cache)
+    other = make_venv(tmp_path / "other")
+    for args in ((), ("--python", other)):
+        assert lock(cli, *args).text == first
+
+
+@pytest.mark.usefixtures("staged")
+def test_the_metadata_follows_when_its_environment_changes(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    lock(cli)
+    configuration = '[tool.pipshim]\nno-build-isolation-package = ["needy"]\n'
+    make_project(configuration, dependencies=["needy", "fakelib>1"])
+    assert lock(cli).versions == {"needy": "1.0", "fakelib": "2.0", "low": "2.0"}
+
+
+@pytest.mark.usefixtures("staged")
+def test_a_library_that_the_metadata_needs_and_the_lock_lacks_is_named(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    configuration = '[tool.pipshim]\nno-build-isolation-package = ["needy"]\n'
+    make_project(configuration, dependencies=["needy"])
+    failed = cli.fails("lock")
+    assert "fakelib" in failed.err
+    assert "needy" in failed.err
+    assert not (cli.cwd / "pylock.toml").exists()
+
+
+def test_an_sdist_that_is_a_candidate_only_is_not_built(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    noted = Backend(log=str(log))
+    index.add(
+        wheel(dists, "aa", "1.0"),
+        sdist(dists, "aa", "1.0", backend=noted, static_metadata=False),
+        sdist(dists, "aa", "0.5", backend=noted, static_metadata=False),
+        sdist(dists, "aa", "2.0", backend=noted, static_metadata=False),
+        wheel(dists, "zz", "1.0", requires=["aa<2"]),
+    )
+    make_project(dependencies=["aa", "zz"])
+    assert lock(cli).versions == {"aa": "1.0", "zz": "1.0"}
+    assert calls(log) == []
+    assert "aa-0.5.tar.gz" not in index.downloads
+
+
+def test_static_metadata_is_read_and_no_hook_of_it_is_called(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    index.add(
+        sdist(dists, "src", "1.0", requires=["bb"], backend=Backend(log=str(log))),
+        wheel(dists, "bb", "1.0"),
+    )
+    make_project(dependencies=["src"])
+    assert lock(cli).versions == {"src": "1.0", "bb": "1.0"}
+    # The build environment is locked too: that takes the backend's word on what else it needs.
+    assert {one.hook for one in calls(log)} <= {"get_requires_for_build_wheel"}
+
+
+def test_a_wheel_is_built_only_where_a_backend_has_no_metadata_hook(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, tmp_path: Path
+) -> None:
+    for name, hook in (("with", True), ("without", False)):
+        index.add(
+            sdist(
+                dists,
+                name,
+                "1.0",
+                requires=["bb"],
+                static_metadata=False,
+                backend=Backend(metadata_hook=hook, log=str(tmp_path / name)),
+            )
+        )
+    index.add(wheel(dists, "bb", "1.0"))
+    make_project(dependencies=["with", "without"])
+    assert lock(cli).versions == {"with": "1.0", "without": "1.0", "bb": "1.0"}
+    assert "build_wheel" not in {one.hook for one in calls(tmp_path / "with")}
+    assert "build_wheel" in {one.hook for one in calls(tmp_path / "without")}
+
+
+def test_a_platform_specific_wheel_of_the_lock_is_what_a_build_is_matched_with(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(
+        *(wheel(dists, "fakelib", version, tag=native_tag()) for version in ("1.0", "2.0")),
+        sdist(dists, "src", "1.0", build_requires=["fakelib"]),
+    )
+    make_project(dependencies=["src", "fakelib<2"])
+    locked = lock(cli)
+    assert locked.build("src")["mode"] == "matched"
+    assert locked.build("src")["chosen-by"] == "match-runtime"
+    assert locked.environment("src") == ["fakelib==1.0"]
+    assert "packages" not in locked.tool
