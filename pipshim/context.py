@@ -21,6 +21,7 @@ from pipshim.errors import ProjectError, UsageError
 from pipshim.lockfile import read
 from pipshim.progress import events, make_observer
 from pipshim.project import Project, find_project, load_project
+from pipshim.secrets import masked
 from pipshim.store import Store
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Context:
     def pip(self) -> Pip:
         """Pip's machinery, for the target."""
         command = self.request.pip
-        return Pip(command.command, command.options, self.target)
+        return Pip(command.command, command.options, self.target, command.mask)
 
     @cached_property
     def cache(self) -> Path:
@@ -137,6 +138,7 @@ class Context:
             workspace=self.workspace,
             jobs=self.jobs,
             environ=os.environ,
+            mask=self.request.pip.mask,
         )
 
     @property
@@ -192,8 +194,8 @@ def opened(request: LockRequest) -> Iterator[Context]:
             progress_bar=common.progress_bar,
             no_color=common.no_color,
             environ=os.environ,
-        ) as observer,
-        forwarded(observer),
+        ) as seen,
+        forwarded(observer := masked(seen, request.pip.mask)),
         workspace() as space,
     ):
         yield Context(request, project, directory, observer, space)

@@ -24,13 +24,14 @@ from pip._internal.utils.logging import RichPipStreamHandler
 from pip._vendor.requests.exceptions import RequestException
 from pip._vendor.urllib3.exceptions import HTTPError
 
-from pipshim._pip import compat, errors
+from pipshim._pip import compat, credentials, errors, logs
 from pipshim._pip.parser import ProjectParser
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli import arguments, collect
 from pipshim.cli.boundary import Replacement, run_guarded
 from pipshim.cli.options import LockOptions, LockRequest, RunRequest, SyncRequest
 from pipshim.errors import PipshimError, UsageError
+from pipshim.secrets import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -59,11 +60,13 @@ class PipCommand:
         command: the command, which has the session and the temporary folders.
         options: what pip's parser stored; ``build_isolation`` is what variables, files and the
             command line amount to, without pyproject.toml.
+        mask: knows the credentials in them.
 
     """
 
     command: RequirementCommand
     options: Values
+    mask: Mask
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class ProjectCommand(pip_lock.LockCommand):
     def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
         self._own: list[Option] = []
         self._typed = _Typed()
+        self._mask = Mask()
         self.replacement: Replacement | None = None
         self.action: Action = partial(_default_action, name)
         super().__init__(name, summary, isolated)
@@ -208,10 +212,13 @@ class ProjectCommand(pip_lock.LockCommand):
     def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
         """Run the action; pip's own would print what it raises in pip's way."""
         _quieten(self.verbosity, log=options.log is not None)
+        self._mask = credentials.known(options, args, self.parser.config, os.environ)
+        logs.mask(self._mask.hide)
         return run_guarded(
             partial(self.run, options, args),
             debug=options.debug_mode,
             no_color=bool(options.no_color),
+            hide=self._mask.hide,
         )
 
     @with_cleanup
@@ -240,7 +247,7 @@ class ProjectCommand(pip_lock.LockCommand):
     def _common(self, options: Values) -> dict[str, Any]:
         typed = self._typed
         return {
-            "pip": PipCommand(self, options),
+            "pip": PipCommand(self, options, self._mask),
             "common": collect.common_of(
                 options, python=typed.python, verbosity=self.verbosity, environ=self._environ
             ),

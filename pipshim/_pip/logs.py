@@ -11,7 +11,7 @@ from pip._internal.utils.logging import RichPipStreamHandler
 from pipshim.progress import events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pipshim.progress.events import Level, Observer
 
@@ -30,6 +30,22 @@ class _Forwarding(logging.Handler):
         elif record.levelno >= logging.INFO:
             level = "info"
         self._observer(events.Message(level, record.getMessage()))
+
+
+class _Masking(logging.Formatter):
+    def __init__(self, inner: logging.Formatter | None, hide: Callable[[str], str]) -> None:
+        super().__init__()
+        self._inner = inner or logging.Formatter()
+        self._hide = hide
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._hide(self._inner.format(record))
+
+
+def mask(hide: Callable[[str], str]) -> None:
+    """Keep secrets out of what pip's handlers write: to the terminal, and to its log file."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Masking(handler.formatter, hide))
 
 
 @contextmanager

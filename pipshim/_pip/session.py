@@ -21,8 +21,9 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip import offline
+from pipshim._pip import credentials, offline
 from pipshim._pip.index import Finder
+from pipshim.secrets import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,13 +57,21 @@ class Pip:
         command: the pip command object that parsed the command line.
         options: what it parsed (index, selection and general options of pip's).
         target: the Python environment to resolve, download and build for.
+        mask: learns the credentials that pip uses.
 
     """
 
-    def __init__(self, command: RequirementCommand, options: Values, target: Target) -> None:
+    def __init__(
+        self,
+        command: RequirementCommand,
+        options: Values,
+        target: Target,
+        mask: Mask | None = None,
+    ) -> None:
         self.command = command
         self.options = options
         self.target = target
+        self._mask = mask or Mask()
         self._finder: Finder | None = None
         self._session: PipSession | None = None
 
@@ -71,6 +80,7 @@ class Pip:
         """The one session of this command (``pip._internal.network.session``)."""
         if self._session is None:
             session = self.command.get_default_session(self.options)
+            credentials.learn(session, self._mask)
             if getattr(self.options, "offline", False):
                 offline.restrict(session)
             self._session = session

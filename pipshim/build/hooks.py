@@ -135,6 +135,7 @@ class Hooks:
         log: the file that all output goes to.
         processes: where running builds are known.
         on_output: told every line of output, as it comes.
+        hide: gives a text without secrets.
         modules: files of the modules that the last hook imported.
 
     """
@@ -149,6 +150,7 @@ class Hooks:
     log: Path
     processes: Processes
     on_output: Callable[[str], None]
+    hide: Callable[[str], str]
     modules: tuple[str, ...] = ()
     _start: int = field(default=0, init=False)
 
@@ -245,6 +247,7 @@ class Hooks:
         finally:
             done.set()
             follower.join()
+            hide_in_file(self.log, self.hide)
 
     def _follow(self, done: threading.Event) -> None:
         rest = b""
@@ -269,7 +272,7 @@ class Hooks:
 
     def _note(self, text: str) -> None:
         with self.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(f"{text.rstrip()}\n")
+            log.write(f"{self.hide(text).rstrip()}\n")
 
     def _failed(self, step: str, why: str, *, status: int | None = None) -> BuildError:
         text = ""
@@ -291,6 +294,20 @@ class Hooks:
                 returncode=status,
             ),
         )
+
+
+def hide_in_file(path: Path, hide: Callable[[str], str]) -> None:
+    """Write a file anew, without secrets, if it has any; each has to stand within one line."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        if not any(hide(line) != line for line in file):
+            return
+        new = path.with_name(f".{path.name}")
+        file.seek(0)
+        with new.open("w", encoding="utf-8", errors="surrogateescape", newline="") as hidden:
+            hidden.writelines(map(hide, file))
+    new.replace(path)
 
 
 def without_machinery(lines: Iterable[str]) -> list[str]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pipshim.build.shelf import Kind
     from pipshim.build.system import BuildSystem
     from pipshim.progress.events import Observer, What
+    from pipshim.secrets import Mask
     from pipshim.store import Store, Tree
     from pipshim.target import Target
 
@@ -132,10 +133,11 @@ class Workshop:
         workspace: for what is thrown away.
         jobs: how many builds run at once.
         environ: the user's environment variables.
+        mask: knows what no log may have.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 what a command has of each
         self,
         *,
         target: Target,
@@ -146,6 +148,7 @@ class Workshop:
         workspace: Workspace,
         jobs: int,
         environ: Mapping[str, str],
+        mask: Mask,
     ) -> None:
         self.target = target
         self.store = store
@@ -155,6 +158,7 @@ class Workshop:
         self.jobs = jobs
         self.processes = Processes()
         self._environ = dict(environ)
+        self._mask = mask
         self._environments: dict[object, BuildEnvironment] = {}
         self._shelf = Shelf(cache / "builds-v1")
         self._logs = cache / "logs"
@@ -305,6 +309,7 @@ class Workshop:
                     log=log,
                     processes=self.processes,
                     on_output=lambda line: self.observer(events.BuildOutput(job.name, line)),
+                    hide=self._mask.hide,
                 ),
                 self.settings.config_for(job.name),
             )
@@ -386,7 +391,7 @@ class Workshop:
         count = 1
         while True:
             try:
-                path.touch(exist_ok=False)
+                path.touch(mode=0o600, exist_ok=False)  # secrets are masked at a hook's end only
             except FileExistsError:
                 count += 1
                 path = self._logs / f"{stem}-{count}.log"

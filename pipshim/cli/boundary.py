@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from pipshim.errors import FileError, PipshimError, UsageError
+from pipshim.errors import BuildError, FileError, PipshimError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,13 +70,20 @@ class Replacement(NamedTuple):
             ) from error
 
 
-def run_guarded(action: Callable[[], int], *, debug: bool = False, no_color: bool = False) -> int:
+def run_guarded(
+    action: Callable[[], int],
+    *,
+    debug: bool = False,
+    no_color: bool = False,
+    hide: Callable[[str], str] | None = None,
+) -> int:
     """Run `action`; show what goes wrong, and give the exit status.
 
     Args:
         action: gives the exit status of a command that went well, or whose check failed.
         debug: show tracebacks too.
         no_color: never colour what is shown.
+        hide: gives a text without secrets; None for one that knows none but those in URLs.
 
     """
     with _Termination():
@@ -84,23 +91,23 @@ def run_guarded(action: Callable[[], int], *, debug: bool = False, no_color: boo
             status = action()
             sys.stdout.flush()
         except SystemExit as request:
-            return _status_of(request)
+            return _status_of(request, hide)
         except KeyboardInterrupt as error:
-            _trace(error, debug=debug)
+            _trace(error, hide, debug=debug)
             _say("interrupted")
             return INTERRUPTED
         except Terminated as error:
-            _trace(error, debug=debug)
+            _trace(error, hide, debug=debug)
             _say("terminated")
             return TERMINATED
         except BrokenPipeError as error:
-            _trace(error, debug=debug)
+            _trace(error, hide, debug=debug)
             _give_up_stdout()
             return 1
         except Exception as error:  # noqa: BLE001 the last place that can say it in words
-            _trace(error, debug=debug)
+            _trace(error, hide, debug=debug)
             told = explain(error)
-            _show(told, no_color=no_color)
+            _show(told, hide, no_color=no_color)
             return told.exit_status
     return status
 
@@ -141,15 +148,30 @@ def _place(error: Exception) -> str:
     return "an unknown place"
 
 
-def _show(error: PipshimError, *, no_color: bool) -> None:
+def _show(error: PipshimError, hide: Callable[[str], str] | None, *, no_color: bool) -> None:
     import shutil  # noqa: PLC0415
 
     from pipshim.progress.failure import render  # noqa: PLC0415
     from pipshim.progress.text import use_color  # noqa: PLC0415
 
     color = use_color(sys.stderr, no_color=no_color)
+    _mask(error, hide or _plain_hide())
     text = render(error, width=shutil.get_terminal_size().columns, color=color)
     _write(text if text.endswith("\n") else f"{text}\n")
+
+
+def _mask(error: PipshimError, hide: Callable[[str], str]) -> None:
+    """Take secrets out of an error that is about to be shown, before any line is broken."""
+    error.message = hide(error.message)
+    error.hint = error.hint and hide(error.hint)
+    if isinstance(error, BuildError):
+        error.output = tuple(hide(line) for line in error.output)
+
+
+def _plain_hide() -> Callable[[str], str]:
+    from pipshim.secrets import Mask  # noqa: PLC0415
+
+    return Mask().hide
 
 
 def _say(what: str) -> None:
@@ -166,11 +188,12 @@ def _write(text: str) -> None:
         return
 
 
-def _trace(error: BaseException, *, debug: bool) -> None:
+def _trace(error: BaseException, hide: Callable[[str], str] | None, *, debug: bool) -> None:
     if debug:
         import traceback  # noqa: PLC0415
 
-        _write("".join(traceback.format_exception(error)))
+        hide = hide or _plain_hide()
+        _write(hide("".join(traceback.format_exception(error))))
 
 
 def _give_up_stdout() -> None:
@@ -182,12 +205,13 @@ def _give_up_stdout() -> None:
         os.close(nowhere)
 
 
-def _status_of(request: SystemExit) -> int:
+def _status_of(request: SystemExit, hide: Callable[[str], str] | None) -> int:
     if request.code is None:
         return 0
     if isinstance(request.code, int):
         return request.code
-    _write(f"{request.code}\n")
+    hide = hide or _plain_hide()
+    _write(hide(f"{request.code}\n"))
     return 1
 
 
