@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -186,6 +187,15 @@ def _direct_url(path: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return data if isinstance(data, dict) else None
+
+
+def fingerprint(one: Installed) -> str:
+    """Tell an installed distribution's content, as its RECORD has it."""
+    try:
+        record = (one.dist_info / "RECORD").read_bytes()
+    except OSError:
+        return "installed"
+    return f"installed:{hashlib.sha256(record).hexdigest()}"
 
 
 def files_of(installed: Installed, prefix: Path | None = None) -> list[Path]:

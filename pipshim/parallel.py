@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    FIRST_EXCEPTION,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+sharing: ContextVar[int] = ContextVar("sharing", default=1)
+"""How many share the machine's cores with what is done here, itself included."""
 
 
 def each(
@@ -50,3 +59,55 @@ def each(
             if not future.cancelled() and (error := future.exception()) is not None:
                 raise error
         return [future.result() for future in futures]
+
+
+def in_order(
+    work: Callable[[Item], Result],
+    waits_for: Mapping[Item, Collection[Item]],
+    *,
+    at_once: int,
+    interrupted: Callable[[], object] | None = None,
+) -> dict[Item, Result]:
+    """Call ``work`` for each item once those that it waits for are done, several at once.
+
+    Of the items that may start, the first ones of the mapping do. Failures and interrupts are
+    treated as `each` does. ``sharing`` tells the work how many are at it.
+
+    Args:
+        work: what to do.
+        waits_for: by item, what it waits for; what is no item itself does not count. No cycles.
+        at_once: how many threads.
+        interrupted: called when the caller is interrupted, before waiting for the threads.
+
+    """
+    left = {item: set(others) & set(waits_for) for item, others in waits_for.items()}
+    running: dict[Future[Result], Item] = {}
+    results: dict[Item, Result] = {}
+    errors: dict[Item, BaseException] = {}
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            while left or running:
+                ready = [item for item, others in left.items() if others <= results.keys()]
+                width = min(at_once, len(running) + len(ready))
+                for item in ready[: 0 if errors else at_once - len(running)]:
+                    del left[item]
+                    context = copy_context()
+                    context.run(sharing.set, width)
+                    running[pool.submit(context.run, work, item)] = item
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    item = running.pop(future)
+                    if (error := future.exception()) is not None:
+                        errors[item] = error
+                    else:
+                        results[item] = future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if interrupted is not None:
+                interrupted()
+            raise
+    for item in waits_for:
+        if item in errors:
+            raise errors[item]
+    return results

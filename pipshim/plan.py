@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
 Action = Literal["keep", "add", "replace", "remove"]
+Removes = Literal["all", "own", "none"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def plan(
     wanted: Mapping[NormalizedName, Wanted],
     present: Mapping[NormalizedName, Present],
     *,
-    removes: Literal["all", "own", "none"],
+    removes: Removes,
     protected: Collection[NormalizedName] = (),
     reinstall: Callable[[NormalizedName], bool] = lambda _: False,
     stale: Callable[[NormalizedName], str | None] = lambda _: None,

@@ -27,7 +27,7 @@ from pipshim.build.system import static_metadata, stub_metadata
 from pipshim.build.workshop import Component, Job
 from pipshim.errors import BuildError, PipshimError, ResolveError
 from pipshim.lockfile import LockedBuild, environment_id, key_of
-from pipshim.parallel import each
+from pipshim.parallel import each, sharing
 from pipshim.progress import events
 
 if TYPE_CHECKING:
@@ -243,12 +243,12 @@ class Locker:
         return failures
 
     def _each(self, work: Callable[[Source], None], sources: Sequence[Source]) -> None:
-        each(
-            work,
-            sources,
-            at_once=self.workshop.jobs,
-            interrupted=self.workshop.processes.stop,
-        )
+        jobs = self.workshop.jobs
+        token = sharing.set(max(1, min(jobs, len(sources))))
+        try:
+            each(work, sources, at_once=jobs, interrupted=self.workshop.processes.stop)
+        finally:
+            sharing.reset(token)
 
     # Build environments
 
@@ -487,8 +487,9 @@ class Locker:
             packages = tuple(pin.package for pin in pins)
             identifier = environment_id(packages)
             environments[identifier] = packages
-            for pin in pins:
-                collect(pin)
+            with _within(source):
+                for pin in pins:
+                    collect(pin)
             chosen_by = choice.chosen_by
             if mode is Mode.MATCHED and chosen_by == "default":
                 chosen_by = "match-runtime"

@@ -26,12 +26,12 @@ from pipshim._pip.pyproject import build_system
 from pipshim.build.environment import BuildEnvironment
 from pipshim.build.mode import Mode
 from pipshim.build.order import needs, ordered
-from pipshim.build.record import Record, difference
+from pipshim.build.record import Record, Used, difference
 from pipshim.build.workshop import Built, Component, Job
 from pipshim.errors import InstallError, LockError
 from pipshim.linking import Linker
 from pipshim.lockfile import LockedBuild, key_of
-from pipshim.parallel import each
+from pipshim.parallel import each, in_order
 from pipshim.plan import Present, Step, Wanted, plan
 from pipshim.progress import events
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pipshim.context import Context
     from pipshim.installed import Installed
     from pipshim.lockfile import Lock, LockedFolder
+    from pipshim.plan import Removes
     from pipshim.selection import Selection
     from pipshim.target import Target
     from pipshim.tree import Tree
@@ -92,6 +93,8 @@ class Sync:
     exact: bool | None
     builds: list[Built] = field(default_factory=list, init=False)
     _present: dict[NormalizedName, Installed] = field(default_factory=dict, init=False)
+    _removes: Removes = field(default="none", init=False)
+    _protected: set[NormalizedName] = field(default_factory=set, init=False)
     _futures: dict[str, Future[Built]] = field(default_factory=dict, init=False)
     _guard: ThreadLock = field(default_factory=ThreadLock, init=False)
 
@@ -100,15 +103,15 @@ class Sync:
     def plan(self, target: Target | None) -> list[Step]:
         """Compare the environment, if there is one yet, with what the lock says."""
         self._present = installed.scan(_sites(target)) if target is not None else {}
-        if self.exact is False:
-            removes = "none"
-        else:
-            removes = "all" if self.exact or self.context.choice.created_by_pipshim else "own"
+        self._protected = _own_distributions(target)
+        if self.exact is not False:
+            everything = self.exact or self.context.choice.created_by_pipshim
+            self._removes = "all" if everything else "own"
         return plan(
             {one.name: one for one in self._wanted()},
             {name: _as_present(one, target) for name, one in self._present.items()},
-            removes=removes,  # type: ignore[arg-type]
-            protected=_own_distributions(target),
+            removes=self._removes,
+            protected=self._protected,
             reinstall=lambda name: (
                 self.options.reinstall or name in self.options.reinstall_packages
             ),
@@ -190,18 +193,42 @@ class Sync:
         fetched = each(self._fetch, wheels, at_once=_DOWNLOADS_AT_ONCE, interrupted=stop)
         ready.update(zip((one.name for one in wheels), fetched, strict=True))
 
-        jobs = {package.name: self._job(package) for package in sources}
-        shared = [one for one in sources if jobs[one.name].mode is not Mode.NO_ISOLATION]
-        alone = {one.name: one for one in sources if jobs[one.name].mode is Mode.NO_ISOLATION}
-        order = ordered({name: self._needs(package) for name, package in alone.items()})
-        for group in (shared, [alone[name] for name in order]):
-            built = each(self._build, group, at_once=self.context.jobs, interrupted=stop)
-            for package, made in zip(group, built, strict=True):
-                ready[package.name] = self._ready(package, made)
+        by_name = {one.name: one for one in sources}
+        built = in_order(
+            lambda name: self._build(by_name[name]),
+            self._order(by_name),
+            at_once=self.context.jobs,
+            interrupted=stop,
+        )
+        ready.update((name, self._ready(by_name[name], made)) for name, made in built.items())
         for folder in self.selection.folders:
             if folder.name in wanted and not self._builds_in_place(folder):
                 ready[folder.name] = self._from_folder(folder, None)
         return ready
+
+    def _order(
+        self, sources: Mapping[NormalizedName, Package]
+    ) -> dict[NormalizedName, set[NormalizedName]]:
+        """Tell what each build waits for; those with an environment of their own come first."""
+        free = {name for name, package in sources.items() if self._is_free(package)}
+        waits: dict[NormalizedName, set[NormalizedName]] = {}
+        for name, package in sources.items():
+            if self._locked_build(package).mode is Mode.NO_ISOLATION:
+                waits[name] = self._needs(package)
+        order = ordered(waits)
+        return {
+            **{name: set() for name in sources if name not in waits},
+            **{name: waits[name] | free for name in order},
+        }
+
+    def _is_free(self, package: Package) -> bool:
+        """Whether a package needs no build, or one that no build without isolation precedes."""
+        if artifacts.is_wheel(artifacts.choose(package, self.context.target)):
+            return True
+        build = self._locked_build(package)
+        if build.mode is Mode.NO_ISOLATION or build.environment is None:
+            return False
+        return all(self._is_free(one) for one in self.lock.members(build.environment))
 
     def _fetch(self, package: Package) -> Ready:
         artifact = artifacts.choose(package, self.context.target)
@@ -251,14 +278,13 @@ class Sync:
             directory = self.context.fetcher.source(package, artifact)
             return directory, build_system(directory, package.name)
 
+        requirements = self._with_extra(package.name, build.requires)
+        besides: dict[NormalizedName, Used] = {}
         if build.mode is Mode.NO_ISOLATION:
-            requirements = build.requires
             components = self._staging(package.name, requirements)
-            behind = self._kept_besides()
+            besides = self._besides()
         else:
-            requirements = self._with_extra(package.name, build.requires)
             components = self._members(build, package.name)
-            behind = ()
         return Job(
             name=package.name,
             version=str(package.version or "?"),
@@ -268,7 +294,8 @@ class Sync:
             open=opened,
             requirements=requirements,
             components=components,
-            behind=behind,
+            behind=tuple(_sites(self.context.target)) if besides else (),
+            besides=besides,
         )
 
     def _locked_build(self, package: Package) -> LockedBuild:
@@ -307,13 +334,12 @@ class Sync:
         for other, package in packages.items():
             if other == name:
                 continue
-            is_wheel = artifacts.is_wheel(artifacts.choose(package, self.context.target))
-            if is_wheel or other in needed:
+            if other in needed or self._is_free(package):
                 found.append(self._component(package))
         return tuple(found)
 
     def _needs(self, package: Package) -> set[NormalizedName]:
-        requires = self._locked_build(package).requires
+        requires = self._with_extra(package.name, self._locked_build(package).requires)
         return needs(package.name, requires, _dependencies(self.selection.packages))
 
     def _component(self, package: Package) -> Component:
@@ -328,10 +354,18 @@ class Sync:
             package.name, str(package.version or ""), artifacts.identity(artifact), tree
         )
 
-    def _kept_besides(self) -> tuple[Path, ...]:
-        """Tell the folders with packages that the sync leaves alone; a build sees them too."""
-        besides = set(self._present) - set(self.selection.packages)
-        return tuple(_sites(self.context.target)) if besides else ()
+    def _besides(self) -> dict[NormalizedName, Used]:
+        """Tell what the sync leaves in the environment; a build without isolation sees it too."""
+        return {
+            name: Used(str(one.version), installed.fingerprint(one))
+            for name, one in self._present.items()
+            if name not in self.selection.packages
+            and (
+                self._removes == "none"
+                or name in self._protected
+                or (self._removes == "own" and one.installer != "pipshim")
+            )
+        }
 
     # Projects in folders
 
@@ -347,14 +381,14 @@ class Sync:
         directory = self._directory(folder)
         build, choice = folder.build, self.context.settings.choice(folder.name)
         system = build_system(directory, folder.name)
+        requirements = self._with_extra(folder.name, system.requires)
+        besides: dict[NormalizedName, Used] = {}
         if choice.mode is Mode.NO_ISOLATION:
             build = replace(build, mode=choice.mode, chosen_by=choice.chosen_by)
-            requirements = system.requires
             components = self._staging(folder.name, requirements)
-            behind = self._kept_besides()
+            besides = self._besides()
         else:
-            requirements = self._with_extra(folder.name, system.requires)
-            components, behind = self._members(build, folder.name), ()
+            components = self._members(build, folder.name)
         job = Job(
             name=folder.name,
             version="",
@@ -364,7 +398,8 @@ class Sync:
             open=lambda: (directory, system),
             requirements=requirements,
             components=components,
-            behind=behind,
+            behind=tuple(_sites(self.context.target)) if besides else (),
+            besides=besides,
             environment=environment,
         )
         workshop = self.context.workshop

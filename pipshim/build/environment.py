@@ -49,11 +49,13 @@ class BuildEnvironment:
     Attributes:
         target: its interpreter and paths.
         leaks: whether PYTHONPATH and the like reach it (builds without isolation only).
+        scripts: folders of programs that come after its own on PATH.
 
     """
 
     target: Target
     leaks: bool
+    scripts: tuple[Path, ...] = ()
 
     def variables(
         self, environ: Mapping[str, str], extra: Mapping[str, str], jobs: int
@@ -66,7 +68,8 @@ class BuildEnvironment:
             if key not in dropped
             and not key.startswith(("PIP_BUILD_TRACKER", "_PIP_", "UV_INDEX_"))
         }
-        made["PATH"] = os.pathsep.join([str(self.target.scripts), environ.get("PATH", os.defpath)])
+        folders = [self.target.scripts, *self.scripts]
+        made["PATH"] = os.pathsep.join([*map(str, folders), environ.get("PATH", os.defpath)])
         made["VIRTUAL_ENV"] = str(self.target.prefix)
         for name, value in {
             "MAX_JOBS": str(jobs),

@@ -52,9 +52,15 @@ _MACHINERY = re.compile(
 
 
 class Processes:
-    """The builds that are running, so that all of them can be ended at once."""
+    """The builds that are running, so that all of them can be ended at once.
 
-    def __init__(self) -> None:
+    Args:
+        at_once: how many run; others wait for their turn.
+
+    """
+
+    def __init__(self, at_once: int = 1) -> None:
+        self._turns = threading.BoundedSemaphore(at_once)
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -64,6 +70,10 @@ class Processes:
 
         Its output goes straight to the log file: nothing waits for a child that keeps it open.
         """
+        with self._turns:
+            return self._run(command, cwd=cwd, variables=variables, log=log)
+
+    def _run(self, command: list[str], *, cwd: str, variables: Mapping[str, str], log: Path) -> int:
         with log.open("ab") as output, self._lock:
             if self._stopped:
                 return -signal.SIGTERM

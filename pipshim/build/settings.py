@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.build.mode import IsolationLayer, ModeChoice, choose
 from pipshim.configuration import Configuration, ExtraBuildRequirement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -29,6 +30,7 @@ class Settings:
         config_settings: for every backend (PEP 517).
         config_settings_package: for one package's backend; they add to the general ones.
         build_constraints: of isolated and matched builds, as text.
+        constraint_lines: what the files of ``--build-constraint`` say besides.
         static: metadata written by hand.
 
     """
@@ -42,6 +44,7 @@ class Settings:
         default_factory=dict
     )
     build_constraints: tuple[str, ...] = ()
+    constraint_lines: tuple[str, ...] = ()
     static: tuple[StaticMetadata, ...] = ()
 
     def choice(self, name: NormalizedName) -> ModeChoice:
@@ -109,5 +112,20 @@ def combine(options: BuildOptions, configuration: Configuration) -> Settings:
         config_settings=options.config_settings,
         config_settings_package=packages,
         build_constraints=tuple(str(one) for one in configuration.build_constraint_dependencies),
+        constraint_lines=tuple(_lines(options.build_constraints)),
         static=configuration.dependency_metadata,
     )
+
+
+def _lines(paths: Iterable[str]) -> Iterator[str]:
+    """Tell what files say, for records; pip reads them, and says what is wrong with them."""
+    for path in paths:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            yield path
+            continue
+        for line in text.splitlines():
+            constraint = line.partition(" #")[0].strip()
+            if constraint and not constraint.startswith("#"):
+                yield constraint

@@ -24,7 +24,7 @@ from pipshim.build.mode import Mode
 from pipshim.build.record import Record, Used
 from pipshim.build.shelf import Shelf
 from pipshim.errors import BuildError, InstallError
-from pipshim.parallel import each
+from pipshim.parallel import each, sharing
 from pipshim.progress import events
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Job:
         requirements: its build requirements, declared and extra.
         components: what its environment has.
         behind: folders whose packages are visible after those (no-isolation builds of sync).
+        besides: the distributions in these folders, by name.
         environment: where to build, if not in an environment of its own.
 
     """
@@ -95,12 +96,15 @@ class Job:
     requirements: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     behind: tuple[Path, ...] = ()
+    besides: Mapping[NormalizedName, Used] = field(default_factory=dict, compare=False)
     environment: BuildEnvironment | None = None
 
     @property
     def available(self) -> dict[str, Used]:
         """What its environment has, as records say it."""
-        return {component.name: component.used for component in self.components}
+        found: dict[str, Used] = {name: used for name, used in self.besides.items()}
+        found.update((one.name, one.used) for one in self.components)
+        return found
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ class Workshop:
         self.observer = observer
         self.workspace = workspace
         self.jobs = jobs
-        self.processes = Processes()
+        self.processes = Processes(jobs)
         self._environ = dict(environ)
         self._mask = mask
         self._environments: dict[object, BuildEnvironment] = {}
@@ -304,7 +308,7 @@ class Workshop:
                     variables=environment.variables(
                         self._environ,
                         self.settings.variables_for(job.name),
-                        max(1, (os.cpu_count() or 1) // self.jobs),
+                        max(1, (os.cpu_count() or 1) // sharing.get()),
                     ),
                     log=log,
                     processes=self.processes,
@@ -336,7 +340,8 @@ class Workshop:
             )
             made = make(self.workspace.fresh("environment"), self.target, trees, behind=job.behind)
             if job.mode is Mode.NO_ISOLATION:
-                made = replace(made, leaks=True)
+                scripts = (self.target.scripts,) if job.behind else ()
+                made = replace(made, leaks=True, scripts=scripts)
             self._environments[key] = made
         return made
 
@@ -352,7 +357,7 @@ class Workshop:
             platform=f"{target.markers['sys_platform']} {target.markers['platform_machine']}",
             requirements=tuple(sorted(job.requirements)),
             constraints=(
-                tuple(sorted(self.settings.build_constraints))
+                tuple(sorted({*self.settings.build_constraints, *self.settings.constraint_lines}))
                 if job.mode is not Mode.NO_ISOLATION
                 else ()
             ),
@@ -377,7 +382,8 @@ class Workshop:
             if owner is not None:
                 used[owner.name] = owner.used
         for folder in job.behind:
-            used.update(_imported_from(folder, hooks.modules, available))
+            imported = _imported_from(folder, hooks.modules)
+            used.update({name: job.besides[name] for name in imported & job.besides.keys()})
         return used
 
     def _phase(self, job: Job, phase: events.Phase) -> None:
@@ -431,18 +437,14 @@ def _inside_site(file: str) -> str | None:
     return match[1] if match else None
 
 
-def _imported_from(
-    folder: Path, files: tuple[str, ...], available: Mapping[str, Used]
-) -> dict[str, Used]:
+def _imported_from(folder: Path, files: tuple[str, ...]) -> set[NormalizedName]:
     """Tell the distributions behind a staging environment that a build imported from."""
     prefix = f"{folder}{os.sep}"
     wanted = {file for file in files if file.startswith(prefix)}
     if not wanted:
-        return {}
-    found: dict[str, Used] = {}
-    for name, one in installed.scan([folder]).items():
-        if name in available:
-            continue
-        if any(str(path) in wanted for path in installed.files_of(one)):
-            found[name] = Used(str(one.version), "installed")
-    return found
+        return set()
+    return {
+        name
+        for name, one in installed.scan([folder]).items()
+        if any(str(path) in wanted for path in installed.files_of(one))
+    }
