@@ -71,6 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: pip ended the process, as it does for its help and unknown options.
 
     """
+    from pipshim import fresh  # noqa: PLC0415 as below
+
+    if argv is None:
+        unchanged = fresh.attempt(sys.argv[1:], os.environ)
+        if unchanged is not None:
+            return unchanged
     from pipshim._pip.compat import check_version, version_text  # noqa: PLC0415 as below
     from pipshim.cli.boundary import run_guarded  # noqa: PLC0415 importing this module is cheap
 
@@ -95,6 +101,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if line.command in OWN_COMMANDS:
         return run_guarded(partial(_own, line))
+    if line.command == "cache":
+        rest = split(line.after)
+        if rest is not None and rest.command == "store":
+            return run_guarded(partial(_store, [*line.before, *rest.before, *rest.after]))
     return _pip(arguments, until_exit=argv is None)
 
 
@@ -137,6 +147,12 @@ def _own(line: Line) -> int:
     else:
         isolated = isolated or "--isolated" in after
     return project_command(line.command, [*before, *after], isolated=isolated)
+
+
+def _store(arguments: Sequence[str]) -> int:
+    from pipshim._pip.main import store_command  # noqa: PLC0415 imports pip
+
+    return store_command(arguments, isolated="--isolated" in arguments)
 
 
 def _pip(arguments: Sequence[str], *, until_exit: bool) -> int:

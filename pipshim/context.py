@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipshim._pip.session import Pip
 from pipshim.build.environment import Workspace, workspace
 from pipshim.build.settings import Settings, combine
 from pipshim.build.workshop import Workshop
+from pipshim.cache import in_use
 from pipshim.configuration import Configuration
 from pipshim.errors import ProjectError, UsageError
 from pipshim.lockfile import read
@@ -46,6 +48,8 @@ class Context:
         directory: the folder that the lock lies in.
         observer: told of all that happens.
         workspace: for what is thrown away at the end.
+        until_end: closes what is held until then.
+        started: when the command began to read, in nanoseconds since the epoch.
 
     """
 
@@ -54,6 +58,8 @@ class Context:
     directory: Path
     observer: Observer
     workspace: Workspace
+    until_end: ExitStack
+    started: int
 
     @cached_property
     def settings(self) -> Settings:
@@ -114,6 +120,8 @@ class Context:
         if cache is None:
             return self.workspace.fresh("cache")
         cache.mkdir(parents=True, exist_ok=True)
+        wait = "waiting for a command that tidies the cache up"
+        self.until_end.enter_context(in_use(cache, lambda: self.observer(events.Waiting(wait))))
         return cache
 
     @cached_property
@@ -171,6 +179,7 @@ def opened(request: LockRequest) -> Iterator[Context]:
         ProjectError: there is no project where one is needed, or it says what cannot be.
 
     """
+    started = time.time_ns()
     start = request.common.project or Path.cwd()
     project: Project | None
     try:
@@ -197,8 +206,9 @@ def opened(request: LockRequest) -> Iterator[Context]:
         ) as seen,
         forwarded(observer := masked(seen, request.pip.mask)),
         workspace() as space,
+        ExitStack() as until_end,
     ):
-        yield Context(request, project, directory, observer, space)
+        yield Context(request, project, directory, observer, space, until_end, started)
 
 
 def _refuse_what_is_not_there(project: Project) -> None:

@@ -377,6 +377,31 @@ def _shared(paths: Collection[str], installed: Installed, other: Installed) -> l
     return [path for path in _recorded(other.dist_info) if path in paths]
 
 
+def take_aside(paths: Iterable[str], site: Path, prefix: Path) -> Removed:
+    """Take files of no distribution out of an environment, so that they can be put back.
+
+    Args:
+        paths: absolute and real.
+        site: the folder of site-packages.
+        prefix: the environment's folder.
+
+    Raises:
+        InstallError: one cannot be moved; all are as before.
+
+    """
+    removed = Removed(os.path.realpath(prefix), os.path.realpath(site))
+    try:
+        removed.take(dict.fromkeys(paths))
+    except OSError as error:
+        removed.rollback()
+        where = error.filename or prefix
+        raise InstallError(f"{where} is in the way: {error.strerror}") from error
+    except BaseException:
+        removed.rollback()
+        raise
+    return removed
+
+
 class Removed:
     """A distribution that has been moved aside: exactly one of the two methods ends that.
 

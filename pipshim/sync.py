@@ -431,13 +431,17 @@ class Sync:
         """
         steps = [step for step in steps if step.action != "keep"]
         leaving = {s.name: self._present[s.name] for s in steps if s.old is not None}
-        self._refuse_conflicts(ready, leaving.values(), target)
+        in_the_way = self._refuse_conflicts(ready, leaving.values(), target)
         requested = self._requested()
         linker = Linker(self.context.request.common.link_mode or "auto")
         staying = [one for name, one in self._present.items() if name not in leaving]
         undo: list[Callable[[], object]] = []
         done: list[Callable[[], object]] = []
         try:
+            if in_the_way:
+                removed = installed.take_aside(in_the_way, target.purelib, target.prefix)
+                undo.append(removed.rollback)
+                done.append(removed.commit)
             for step in steps:
                 if step.old is not None:
                     old, new = leaving[step.name], ready.get(step.name)
@@ -489,11 +493,15 @@ class Sync:
 
     def _refuse_conflicts(
         self, ready: Mapping[NormalizedName, Ready], leaving: Iterable[Installed], target: Target
-    ) -> None:
-        """See that nothing is overwritten: neither among what comes, nor of what stays.
+    ) -> list[str]:
+        """See that no distribution's file is overwritten: of those that come, or that stay.
+
+        Returns:
+            the files in the way that belong to no distribution (one whose ``.dist-info`` somebody
+            removed leaves such); they are replaced, as pip does.
 
         Raises:
-            InstallError: two distributions bring the same file, or a file is in the way.
+            InstallError: two distributions bring the same file.
 
         """
         trees = [one.tree for one in ready.values()]
@@ -502,18 +510,20 @@ class Sync:
                 f"{conflict.first} and {conflict.second} both bring {conflict.path}",
                 hint=f"leave one of them out: --no-install-package {conflict.second}",
             )
-        if not self._present:
-            return
         going = {str(path) for one in leaving for path in installed.files_of(one, target.prefix)}
+        in_the_way: list[str] = []
         for tree in trees:
             for path in tree.destinations(target):
-                if os.path.lexists(path) and os.path.realpath(path) not in going:  # noqa: PTH
+                if os.path.lexists(path) and os.path.realpath(path) not in going:
                     owner = installed.owner_of(path, _sites(target))
-                    if owner is not None and not path.endswith("/__init__.py"):
+                    if owner is None:
+                        in_the_way.append(os.path.realpath(path))
+                    elif not path.endswith("/__init__.py"):
                         raise InstallError(
                             f"{tree.name} {tree.version} brings {path}, which belongs to {owner}",
                             hint=f"leave it out: --no-install-package {tree.name}",
                         )
+        return in_the_way
 
     def _requested(self) -> set[NormalizedName]:
         """Tell what the user asked for by name (REQUESTED)."""

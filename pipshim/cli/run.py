@@ -11,6 +11,7 @@ from pipshim.cli.boundary import Replacement
 from pipshim.cli.sync import sync
 from pipshim.context import Context, opened
 from pipshim.errors import TargetError, UsageError
+from pipshim.stamping import stamp, typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,17 @@ def main(request: RunRequest) -> Replacement:
         if request.run.no_sync:
             target = _as_it_is(context)
         else:
-            target = sync(context, request, exact=False).target
+            outcome = sync(context, request, exact=False)
+            target = outcome.target
+            stamp(
+                context,
+                request,
+                outcome.lock,
+                target,
+                command="run",
+                options=typed("run", len(request.run.command), module=request.run.module),
+                say="",
+            )
     return _replacement(request, target)
 
 

@@ -15,7 +15,9 @@ from pipshim.errors import LockError, TargetError, UsageError
 from pipshim.lockfile import write
 from pipshim.locking import make, write_file
 from pipshim.progress.summary import Change, summarize
+from pipshim.progress.text import plural
 from pipshim.selection import check_environment, check_names, select
+from pipshim.stamping import stamp, typed
 from pipshim.sync import Ready, Sync
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Outcome:
         target: the environment's Python.
         steps: what was done about each distribution.
         ready: what was installed.
+        lock: what it followed.
         installed: how many distributions the lock wants there.
         exists: whether the environment is there, now.
 
@@ -46,6 +49,7 @@ class Outcome:
     target: Target
     steps: list[Step]
     ready: Mapping[NormalizedName, Ready]
+    lock: Lock
     installed: int
     exists: bool = True
 
@@ -66,6 +70,20 @@ def main(request: SyncRequest) -> int:
     asked = request.sync
     with opened(request) as context:
         outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
+        if not (asked.check or asked.dry_run):
+            stamp(
+                context,
+                request,
+                outcome.lock,
+                outcome.target,
+                command="sync",
+                options=typed("sync"),
+                say=(
+                    f"up to date ({plural(outcome.installed, 'package')})"
+                    if request.common.verbosity >= 0
+                    else ""
+                ),
+            )
     if request.common.verbosity >= 0:
         sys.stderr.write(
             summarize(
@@ -113,14 +131,14 @@ def sync(
     if not change:
         if target is None and context.choice.directory is not None:
             context.say(f"would make the environment {context.choice.directory}")
-        return Outcome(context.target, job.plan(target), {}, count, target is not None)
+        return Outcome(context.target, job.plan(target), {}, lock, count, target is not None)
     if target is not None:
         found = _environment(context)
         with found.lock(lambda: context.say(f"waiting for another command in {found.directory}")):
             steps = job.plan(target)
             ready = _apply(job, steps, target)
         _write(context, lock)
-        return Outcome(target, steps, ready, count)
+        return Outcome(target, steps, ready, lock, count)
     # There is no environment yet: it is made when all that is to be in it is there.
     steps = job.plan(None)
     ready = job.prepare(steps)
@@ -133,7 +151,7 @@ def sync(
         ready |= job.prepare([step for step in steps if step.name not in ready])
         job.apply(steps, ready, found.target)
     _write(context, lock)
-    return Outcome(found.target, steps, ready, count)
+    return Outcome(found.target, steps, ready, lock, count)
 
 
 def _apply(job: Sync, steps: list[Step], target: Target) -> Mapping[NormalizedName, Ready]:

@@ -1,0 +1,257 @@
+"""Stamps: what an unchanged ``run`` or ``sync`` recognises, so as to stop before any work.
+
+A stamp lies in the environment that it speaks of. It says: with these options and variables, and
+with these files as they were, there was nothing left to do. A file counts as unchanged while its
+size and its time of modification are; a folder (site-packages) while nothing was added or removed
+in it. Whatever is not recognised goes the long way, which writes a new stamp.
+
+Nothing is imported here but what every start of Python has loaded, or is written in C: an
+unchanged ``run`` costs little more than that start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from zlib import crc32
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FOLDER = ".pipshim-fresh"
+"""Where stamps are, in the environment."""
+
+_FORMAT = "pipshim stamp 1"
+_FIXED = 9
+_VARIABLES = ("PIP_", "PIPSHIM_", "VIRTUAL_ENV", "HOME", "XDG_CONFIG_", "REQUESTS_CA", "CURL_CA")
+_COMMANDS = ("sync", "run")
+_BETWEEN = "\x1f"
+
+
+class Stamp:
+    """What was found to need nothing.
+
+    Attributes:
+        command: ``sync`` or ``run``.
+        options: the options that were typed.
+        variables: a digest of those of the environment variables that count.
+        directory: the working directory.
+        prefix: the environment.
+        python: its interpreter.
+        scripts: its folder of scripts.
+        say: what the command says when nothing has changed.
+        files: the state of each file that counts, and its path.
+
+    """
+
+    __slots__ = (
+        "command",
+        "directory",
+        "files",
+        "options",
+        "prefix",
+        "python",
+        "say",
+        "scripts",
+        "variables",
+    )
+
+    def __init__(  # noqa: PLR0913 what a stamp consists of
+        self,
+        *,
+        command: str,
+        options: Sequence[str],
+        variables: str,
+        directory: str,
+        prefix: str,
+        python: str,
+        scripts: str,
+        say: str,
+        files: Sequence[str],
+    ) -> None:
+        self.command = command
+        self.options = list(options)
+        self.variables = variables
+        self.directory = directory
+        self.prefix = prefix
+        self.python = python
+        self.scripts = scripts
+        self.say = say
+        self.files = list(files)
+
+    @classmethod
+    def read(cls, path: str) -> Stamp | None:
+        """Read a stamp; None if there is none, or one of another form."""
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                lines = file.read().split("\n")
+        except OSError:
+            return None
+        if len(lines) < _FIXED or lines[0] != _FORMAT:
+            return None
+        return cls(
+            command=lines[1],
+            options=_split(lines[2]),
+            variables=lines[3],
+            directory=lines[4],
+            prefix=lines[5],
+            python=lines[6],
+            scripts=lines[7],
+            say=lines[8],
+            files=lines[_FIXED:],
+        )
+
+    def write(self) -> None:
+        """Put it into its environment, whole or not at all; an environment may refuse it."""
+        lines = [
+            _FORMAT,
+            self.command,
+            _BETWEEN.join(self.options),
+            self.variables,
+            self.directory,
+            self.prefix,
+            self.python,
+            self.scripts,
+            self.say,
+            *self.files,
+        ]
+        if any("\n" in line for line in lines):
+            return
+        key = crc32("\n".join(lines[:5]).encode("utf-8", "surrogateescape"))
+        path = f"{self.prefix}/{FOLDER}/{key:08x}"
+        temporary = f"{path}.{os.getpid()}"
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write("\n".join(lines))
+            os.replace(temporary, path)
+        except OSError:
+            return
+
+    def holds(self) -> bool:
+        """Tell whether every file is as it was."""
+        for line in self.files:
+            time, size, path = line.split(" ", 2)
+            if state(path) != f"{time} {size}":
+                return False
+        return True
+
+
+def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
+    """Do what is asked, if a stamp says that there is nothing to prepare.
+
+    Args:
+        arguments: of the command line, without the program.
+        environ: the environment variables.
+
+    Returns:
+        the exit status; None if the long way has to be gone. ``run`` does not return when it
+        becomes its command.
+
+    """
+    if not arguments or arguments[0] not in _COMMANDS:
+        return None
+    counting = variables(environ)
+    for path in _stamps(environ):
+        stamp = Stamp.read(path)
+        if stamp is None or stamp.command != arguments[0] or stamp.variables != counting:
+            continue
+        words = list(arguments[1:])
+        if words[: len(stamp.options)] != stamp.options or stamp.directory != os.getcwd():
+            continue
+        words = words[len(stamp.options) :]
+        if not (_is_command(words) if stamp.command == "run" else not words):
+            continue
+        if not stamp.holds():
+            continue
+        if stamp.command == "run":
+            return _become(words, stamp, environ)
+        if stamp.say:
+            sys.stderr.write(f"{stamp.say}\n")
+        return 0
+    return None
+
+
+def variables(environ: Mapping[str, str]) -> str:
+    """Digest the variables that may change what a command does (they may hold credentials)."""
+    counting = sorted(
+        f"{name}={value}" for name, value in environ.items() if name.startswith(_VARIABLES)
+    )
+    text = "\n".join(counting).encode("utf-8", "surrogateescape")
+    return f"{crc32(text):08x}{crc32(text, 0x9E3779B9):08x}"
+
+
+def state(path: str) -> str:
+    """Say how a file or folder is: when modified (ns) and its size, or ``- -`` without one."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return "- -"
+    return f"{found.st_mtime_ns} {found.st_size}"
+
+
+def _stamps(environ: Mapping[str, str]) -> list[str]:
+    """Find the environment that is served, as ``pipshim.environment`` would, and its stamps."""
+    prefix = environ.get("VIRTUAL_ENV")
+    if not prefix:
+        folder = os.getcwd()
+        while not os.path.lexists(f"{folder}/pyproject.toml"):
+            parent = os.path.dirname(folder)
+            if parent == folder:
+                return []
+            folder = parent
+        prefix = f"{folder}/.venv"
+    try:
+        return [entry.path for entry in os.scandir(f"{prefix}/{FOLDER}") if "." not in entry.name]
+    except OSError:
+        return []
+
+
+def _is_command(words: list[str]) -> bool:
+    """Tell whether these words begin with a command, not with one more option."""
+    if words[:1] == ["--"]:
+        return len(words) > 1
+    if words[:1] == ["-m"]:
+        return len(words) > 1 and not words[1].startswith("-")
+    return bool(words) and not words[0].startswith("-")
+
+
+def _become(words: list[str], stamp: Stamp, environ: Mapping[str, str]) -> int | None:
+    """Become the command, as ``pipshim.cli.run`` would; None if it is not found."""
+    made = {name: value for name, value in environ.items() if name != "PYTHONHOME"}
+    made["VIRTUAL_ENV"] = stamp.prefix
+    made["PATH"] = os.pathsep.join([stamp.scripts, environ.get("PATH", os.defpath)])
+    if words[0] == "-m":
+        program, words = stamp.python, [stamp.python, *words]
+    else:
+        words = words[1:] if words[0] == "--" else words
+        found = words[0] if os.sep in words[0] else _find(words[0], made["PATH"])
+        if found is None or not _is_program(found):
+            return None
+        program = found
+    import signal
+
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    try:
+        os.execve(program, words, made)  # noqa: S606
+    except OSError:
+        return None
+
+
+def _find(name: str, path: str) -> str | None:
+    for folder in path.split(os.pathsep):
+        program = f"{folder or os.curdir}/{name}"
+        if _is_program(program):
+            return program
+    return None
+
+
+def _is_program(path: str) -> bool:
+    return os.access(path, os.X_OK) and os.path.isfile(path)
+
+
+def _split(text: str) -> list[str]:
+    return text.split(_BETWEEN) if text else []

@@ -1,0 +1,115 @@
+"""After a run or sync: noting what it read, so that the next one can tell that nothing changed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipshim import fresh
+from pipshim._pip.configuration import configuration_files
+from pipshim.project import PYPROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipshim.cli.options import SyncRequest
+    from pipshim.context import Context
+    from pipshim.lockfile import Lock
+    from pipshim.target import Target
+
+_FOLDER_FILES = (PYPROJECT, "setup.py", "setup.cfg")
+
+
+def stamp(
+    context: Context,
+    request: SyncRequest,
+    lock: Lock,
+    target: Target,
+    *,
+    command: str,
+    options: tuple[str, ...] | None,
+    say: str,
+) -> None:
+    """Write the stamp of a command that has left nothing to do.
+
+    Nothing is written where the next command could not tell: ``--python`` asks PATH, a project
+    that is installed as a copy is installed anew every time.
+
+    Args:
+        context: the command's parts.
+        request: what was asked.
+        lock: what was installed.
+        target: where.
+        command: ``run`` or ``sync``.
+        options: what was typed before the command to run; None if that is not known.
+        say: what the command would say if run again.
+
+    """
+    copied = request.selection.no_editable and lock.folders
+    folders = any(package.directory is not None for package in lock.packages)
+    again = request.selection.reinstall or request.selection.reinstall_packages
+    if options is None or context.request.common.python or copied or folders or again:
+        return
+    read = list(dict.fromkeys(_read(context, lock)))
+    for path in read:
+        time = fresh.state(path).split(" ")[0]
+        if time != "-" and int(time) >= context.started:
+            return
+    made = [
+        str(context.lock_path),
+        str(target.prefix / "pyvenv.cfg"),
+        str(target.purelib),
+        str(target.platlib),
+        str(target.scripts),
+        str(target.python),
+        os.path.realpath(target.python),
+    ]
+    # The stamps' folder has to be there before the state of the environment is noted.
+    (target.prefix / fresh.FOLDER).mkdir(exist_ok=True)
+    fresh.Stamp(
+        command=command,
+        options=options,
+        variables=fresh.variables(os.environ),
+        directory=str(Path.cwd()),
+        prefix=str(target.prefix),
+        python=str(target.python),
+        scripts=str(target.scripts),
+        say=say,
+        files=[f"{fresh.state(path)} {path}" for path in dict.fromkeys([*read, *made])],
+    ).write()
+
+
+def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[str, ...] | None:
+    """Tell the options between a command's name and the words of the command to run.
+
+    Args:
+        command: ``run`` or ``sync``.
+        words: how many words at the end belong to the command to run.
+        module: what ``-m`` says.
+
+    """
+    if sys.argv[1:2] != [command]:
+        return None
+    rest = sys.argv[2 : len(sys.argv) - words]
+    if module is not None:
+        return tuple(rest[:-2]) if rest[-2:] == ["-m", module] else None
+    if command == "run" and rest[-1:] == ["--"]:
+        rest = rest[:-1]
+    return tuple(rest)
+
+
+def _read(context: Context, lock: Lock) -> Iterator[str]:
+    """Tell the files whose change could change what is to be done."""
+    request = context.request
+    yield from configuration_files()
+    yield fresh.__file__
+    for path in (*request.lock.constraints, *request.build.build_constraints):
+        if "://" not in path:
+            yield str(Path(path).absolute())
+    directories = [context.directory]
+    directories += [context.lock_path.parent / folder.path for folder in lock.folders]
+    for directory in directories:
+        for name in _FOLDER_FILES:
+            yield str(directory / name)

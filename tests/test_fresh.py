@@ -1,0 +1,156 @@
+"""An unchanged run or sync is recognised without pip, and every change that counts is noticed."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.dists import wheel
+from tests.support.pipshim import make_venv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support.index import Index
+    from tests.support.pipshim import Cli
+
+
+def imported(cli: Cli, project: Path, *args: str, env: dict[str, str] | None = None) -> set[str]:
+    """Run a command, which must go well, and tell which packages it imported."""
+    result = cli(*args, cwd=project, env={**(env or {}), "PYTHONPROFILEIMPORTTIME": "1"})
+    assert result.status == 0, result.err
+    lines = (line for line in result.err.splitlines() if line.startswith("import time:"))
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+def is_recognised(cli: Cli, project: Path, *args: str, env: dict[str, str] | None = None) -> bool:
+    return not imported(cli, project, *args, env=env) & {"pip", "rich", "packaging"}
+
+
+@pytest.fixture
+def synced(cli: Cli, index: Index, project_dir: Path, tmp_path: Path) -> Path:
+    index.add(
+        wheel(tmp_path, "one", "1.0", entry_points={"console_scripts": {"one": "one:main"}}),
+        wheel(tmp_path, "one", "2.0"),
+        wheel(tmp_path, "two", "1.0"),
+    )
+    (project_dir / "pyproject.toml").write_text(
+        '[project]\nname = "demo"\nversion = "1"\ndependencies = ["one<2"]\n'
+        '[dependency-groups]\nmore = ["two"]\n'
+    )
+    cli.ok("sync", cwd=project_dir)
+    cli.ok("run", "true", cwd=project_dir)
+    assert is_recognised(cli, project_dir, "sync")
+    assert is_recognised(cli, project_dir, "run", "true")
+    return project_dir
+
+
+def test_a_recognised_run_becomes_the_command(cli: Cli, synced: Path) -> None:
+    code = "import os, sys; print(sys.prefix, os.environ['VIRTUAL_ENV']); sys.exit(7)"
+    result = cli("run", "python", "-c", code, cwd=synced)
+    assert result.status == 7
+    assert result.out.split() == [str(synced / ".venv")] * 2
+    assert is_recognised(cli, synced, "run", "--", "python", "-c", "pass")
+    assert is_recognised(cli, synced, "run", "-m", "compileall", "-h")
+    cli.fails("run", "no-such-command", status=2, cwd=synced)
+
+
+def test_options_that_were_not_stamped_go_the_long_way(cli: Cli, synced: Path) -> None:
+    assert not is_recognised(cli, synced, "run", "--group", "more", "true")
+    assert (synced / ".venv").is_dir()
+    assert is_recognised(cli, synced, "run", "--group", "more", "true")
+    cli.fails("run", "--no-such-option", "true", status=2, cwd=synced)
+
+
+def edit_pyproject(project: Path) -> None:
+    path = project / "pyproject.toml"
+    path.write_text(path.read_text() + "\n")
+
+
+def edit_lock(project: Path) -> None:
+    path = project / "pylock.toml"
+    path.write_text(path.read_text() + "\n")
+
+
+def remove_lock(project: Path) -> None:
+    (project / "pylock.toml").unlink()
+
+
+def remove_distribution(project: Path) -> None:
+    (info,) = (project / ".venv").rglob("one-*.dist-info")
+    shutil.rmtree(info)
+
+
+def recreate_environment(project: Path) -> None:
+    shutil.rmtree(project / ".venv")
+
+
+def add_setup_cfg(project: Path) -> None:
+    (project / "setup.cfg").write_text("[metadata]\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit_pyproject,
+        edit_lock,
+        remove_lock,
+        remove_distribution,
+        recreate_environment,
+        add_setup_cfg,
+    ],
+)
+@pytest.mark.parametrize("command", [("sync",), ("run", "true")], ids=["sync", "run"])
+def test_a_change_is_noticed_and_mended(
+    cli: Cli, synced: Path, change: Callable[[Path], None], command: tuple[str, ...]
+) -> None:
+    change(synced)
+    assert not is_recognised(cli, synced, *command)
+    assert list((synced / ".venv").rglob("one-1.0.dist-info"))
+    cli.ok(*command, cwd=synced)
+    assert is_recognised(cli, synced, *command)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"PIP_PRE": "1"}, {"PIPSHIM_NO_BUILD_ISOLATION": "1"}, {"PIP_PREFER_BINARY": "1"}],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_another_variable_goes_the_long_way(
+    cli: Cli, synced: Path, variables: dict[str, str]
+) -> None:
+    assert not is_recognised(cli, synced, "sync", env=variables)
+
+
+def test_a_changed_pip_conf_is_noticed(cli: Cli, synced: Path) -> None:
+    config = synced / "pip.conf"
+    env = {"PIP_CONFIG_FILE": str(config)}
+    config.write_text("[global]\ntimeout = 20\n")
+    cli.ok("sync", cwd=synced, env=env)
+    assert is_recognised(cli, synced, "sync", env=env)
+    config.write_text("[global]\nno-build-isolation-package = two\n")
+    assert not is_recognised(cli, synced, "sync", env=env)
+
+
+def test_another_active_environment_is_served(cli: Cli, synced: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    make_venv(other)
+    code = "import sys; print(sys.prefix)"
+    result = cli.ok("run", "python", "-c", code, cwd=synced, env={"VIRTUAL_ENV": str(other)})
+    assert result.out.strip() == str(other)
+
+
+def test_a_stamp_holds_no_credentials(cli: Cli, synced: Path) -> None:
+    cli.ok("sync", cwd=synced, env={"PIP_EXTRA_INDEX_URL": "http://user:s3cret@127.0.0.1:1/simple"})
+    stamps = list((synced / ".venv" / ".pipshim-fresh").iterdir())
+    assert stamps
+    assert all("s3cret" not in stamp.read_text() for stamp in stamps)
+
+
+def test_a_damaged_stamp_is_passed_over(cli: Cli, synced: Path) -> None:
+    for stamp in (synced / ".venv" / ".pipshim-fresh").iterdir():
+        stamp.write_text("pipshim stamp 1\nsync\n")
+    assert not is_recognised(cli, synced, "sync")
