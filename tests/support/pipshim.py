@@ -7,6 +7,7 @@ import re
 import site
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -123,6 +124,23 @@ class Cli:
         )
         return Result(command[1:], done.returncode, done.stdout, done.stderr)
 
+    def start(
+        self,
+        *args: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
+        """Start pipshim, with pipes; the test must end it (it is a context manager)."""
+        return subprocess.Popen(
+            (sys.executable, "-m", "pipshim", *map(str, args)),
+            cwd=cwd or self.cwd,
+            env={**self.env, **(env or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
     def ok(
         self,
         *args: str | Path,
@@ -176,6 +194,14 @@ def site_packages(environment: Path) -> Path:
     """Give the folder for packages of a virtual environment."""
     (found,) = environment.glob("lib/python3*/site-packages")
     return found
+
+
+def until(condition: Callable[[], object], *, seconds: float = 30) -> None:
+    """Wait until a condition holds; fail if it never does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.02)
 
 
 def _outer(*, keep_pip: bool) -> dict[str, str]:
