@@ -371,12 +371,18 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
         ),
         inputs=str(ours.get("inputs", "")),
         requirements=tuple(ours.get("requirements", ())),
-        environment=pylock.environments[0] if pylock.environments else None,
+        environment=_any_of(pylock.environments or ()),
         requires_python=pylock.requires_python,
         extras=tuple(pylock.extras or ()),
         groups=tuple(pylock.dependency_groups or ()),
         default_groups=tuple(pylock.default_groups or ()),
     )
+
+
+def _any_of(markers: Iterable[Marker]) -> Marker | None:
+    """Say the environments of a lock, of which other tools write several, as one marker."""
+    text = " or ".join(f"({one})" for one in markers)
+    return Marker(text) if text else None
 
 
 def _damaged(path: Path, why: str) -> LockError:

@@ -268,6 +268,16 @@ def test_a_lock_for_another_python_is_refused(refuses: Refuses, cli: Cli, locked
     cli.ok("lock")
 
 
+def test_a_lock_for_several_pythons_serves_each_of_them(cli: Cli, locked: Path) -> None:
+    path = locked / "pylock.toml"
+    text = path.read_text()
+    path.write_text(
+        text.replace("environments = [\n", "environments = [\n'sys_platform == \"x\"',\n")
+    )
+    assert path.read_text() != text
+    cli.ok("sync", "--frozen")
+
+
 def test_a_lock_that_is_missing_or_out_of_date_is_said_so(
     refuses: Refuses, make_project: MakeProject, locked: Path
 ) -> None:
@@ -336,17 +346,26 @@ def test_an_active_environment_that_is_gone_is_named(
     refuses("sync", env={"VIRTUAL_ENV": f"{tmp_path}/gone"}, says=f"{tmp_path}/gone", hint="unset")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_an_environment_that_cannot_be_written_is_as_before(
-    refuses: Refuses, make_project: MakeProject, old: Path
+@pytest.mark.parametrize(
+    ("command", "place", "says"),
+    [
+        ("sync", ".venv/lib/*/site-packages", ".venv cannot be written"),
+        ("sync", ".venv", ".venv cannot be written"),
+        ("lock", ".", "pylock.toml: cannot be written: Permission denied"),
+    ],
+)
+def test_what_cannot_be_written_is_named_and_as_before(
+    refuses: Refuses, make_project: MakeProject, old: Path, command: str, place: str, says: str
 ) -> None:
     make_project(dependencies=["fakelib>=2"])
-    (site,) = old.glob(".venv/lib/*/site-packages")
-    site.chmod(0o555)
+    (folder,) = old.glob(place) if place != "." else [old]
+    folder.chmod(0o555)
     try:
-        refuses("sync", says=(str(old / ".venv"), "Permission denied"))
+        if os.access(folder, os.W_OK):
+            pytest.skip("this user may write everywhere")
+        refuses(command, says=says)
     finally:
-        site.chmod(0o755)
+        folder.chmod(0o755)
     assert distributions(old / ".venv") == ["fakelib-1.0"]
 
 
