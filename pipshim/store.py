@@ -15,9 +15,11 @@ import re
 import secrets
 import shutil
 import stat
+import time
 from pathlib import Path
 
 from pipshim import distinfo
+from pipshim.cache import TREES
 from pipshim.errors import InstallError
 from pipshim.linking import Linker, LinkMode
 from pipshim.tree import Conflict, Layout, Tree, TreeFile, find_conflicts
@@ -25,8 +27,13 @@ from pipshim.unpacking import make_tree
 
 __all__ = ["Conflict", "Layout", "LinkMode", "Linker", "Store", "Tree", "find_conflicts"]
 
-_TREES = "trees-v1"
-_MANIFEST = "tree.json"
+MANIFEST = "tree.json"
+"""What a tree's folder has beside the files; its time is that of the last use, but for a day."""
+
+BUILT = "built"
+"""A file that is in the folders of wheels that were built here."""
+
+_DAY = 86_400
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -35,7 +42,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._trees = root / _TREES
+        self._trees = root / TREES
 
     def tree(self, sha256: str) -> Tree | None:
         """Return the tree of the wheel with this hash, if the store has it undamaged.
@@ -47,7 +54,7 @@ class Store:
             return None
         folder = self._folder(sha256)
         try:
-            tree = Tree.from_json((folder / _MANIFEST).read_bytes(), str(folder), sha256)
+            tree = Tree.from_json((folder / MANIFEST).read_bytes(), str(folder), sha256)
         except FileNotFoundError:
             if folder.exists():
                 self._remove(folder)
@@ -63,15 +70,18 @@ class Store:
             tree = _stamped(tree)
             with contextlib.suppress(OSError):
                 _write_manifest(tree, folder)
+        else:
+            _note_use(folder / MANIFEST)
         return tree
 
-    def add(self, wheel: Path, sha256: str, name: str) -> Tree:
+    def add(self, wheel: Path, sha256: str, name: str, *, built: bool = False) -> Tree:
         """Unpack a wheel, unless the store has it, and return its tree.
 
         Args:
             wheel: the file.
             sha256: the file's hash, as hexadecimal digits. It is taken for granted.
             name: the distribution that this has to be a wheel of.
+            built: whether it was built here.
 
         Raises:
             InstallError: the wheel is invalid, or its files are not those of its RECORD; or the
@@ -90,6 +100,8 @@ class Store:
             made.mkdir()
             tree = make_tree(wheel, sha256, name, made)
             _write_manifest(tree, made)
+            if built:
+                (made / BUILT).touch()
             return self._publish(tree, made, folder)
         except OSError as error:
             raise InstallError(
@@ -98,7 +110,7 @@ class Store:
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
-    def add_file(self, wheel: Path, name: str) -> Tree:
+    def add_file(self, wheel: Path, name: str, *, built: bool = False) -> Tree:
         """Do as `add` for a wheel whose hash is not known."""
         hasher = hashlib.sha256()
         try:
@@ -107,11 +119,15 @@ class Store:
                     hasher.update(piece)
         except OSError as error:
             raise InstallError(f"{wheel} cannot be read: {error.strerror}") from error
-        return self.add(wheel, hasher.hexdigest(), name)
+        return self.add(wheel, hasher.hexdigest(), name, built=built)
 
     def discard(self, tree: Tree) -> None:
         """Remove a tree; environments that were linked from it keep their files."""
         self._remove(Path(tree.folder))
+
+    def remove(self, folder: Path) -> None:
+        """Remove a tree by its folder, damaged or not, if it is there."""
+        self._remove(folder)
 
     def _folder(self, sha256: str) -> Path:
         return self._trees / sha256[:2] / sha256
@@ -137,9 +153,7 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise InstallError(
-                f"{folder} is damaged and cannot be removed: {error.strerror}"
-            ) from error
+            raise InstallError(f"{folder} cannot be removed: {error.strerror}") from error
         shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -181,6 +195,13 @@ def _stamped(tree: Tree) -> Tree:
 
 
 def _write_manifest(tree: Tree, folder: Path) -> None:
-    new = folder / f".{_MANIFEST}-{secrets.token_hex(4)}"
+    new = folder / f".{MANIFEST}-{secrets.token_hex(4)}"
     new.write_text(tree.to_json(), encoding="utf-8")
-    new.replace(folder / _MANIFEST)
+    new.replace(folder / MANIFEST)
+
+
+def _note_use(manifest: Path) -> None:
+    """Give a manifest the time of its use, once a day: the cache may be a slow disk."""
+    with contextlib.suppress(OSError):
+        if time.time() - manifest.stat().st_mtime > _DAY:
+            os.utime(manifest)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipshim.cache import INTERPRETERS
 from pipshim.errors import TargetError
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def _entry(cache_dir: Path, python: Path) -> Path:
     import hashlib  # noqa: PLC0415 loads OpenSSL
 
     name = hashlib.sha256(os.fsencode(python)).hexdigest()[:32]
-    return cache_dir / "interpreters" / f"{name}.json"
+    return cache_dir / INTERPRETERS / f"{name}.json"
 
 
 def _load(entry: Path, stamp: list[Any]) -> Target | None:

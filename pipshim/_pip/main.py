@@ -63,11 +63,7 @@ def project_command(
     """
     from pipshim._pip.command import ProjectCommand  # noqa: PLC0415 imports all of pip's machinery
 
-    # What pip's own main function does before it makes a command (pip._internal.cli.main).
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module=".*pkg_resources")
-    deprecation.install_warning_logger()
-    with suppress(locale.Error):
-        locale.setlocale(locale.LC_ALL, "")
+    _begin()
     register()
     command = create_command(name, isolated=isolated)
     assert isinstance(command, ProjectCommand)
@@ -77,6 +73,28 @@ def project_command(
     if command.replacement is not None:
         command.replacement.start()
     return status
+
+
+def store_command(arguments: Sequence[str], *, isolated: bool = False) -> int:
+    """Run ``pipshim cache store``; every other ``cache`` is pip's.
+
+    Args:
+        arguments: what was typed but for these two words.
+        isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
+
+    """
+    from pipshim._pip.store import StoreCommand  # noqa: PLC0415 not needed for other commands
+
+    _begin()
+    return StoreCommand(isolated=isolated).main(list(arguments))
+
+
+def _begin() -> None:
+    """Do what pip's own main function does before it makes a command (pip._internal.cli.main)."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=".*pkg_resources")
+    deprecation.install_warning_logger()
+    with suppress(locale.Error):
+        locale.setlocale(locale.LC_ALL, "")
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:

@@ -23,6 +23,7 @@ from pipshim.build.hooks import Hooks, Processes
 from pipshim.build.mode import Mode
 from pipshim.build.record import Record, Used
 from pipshim.build.shelf import Shelf
+from pipshim.cache import BUILDS, LOGS
 from pipshim.errors import BuildError, InstallError
 from pipshim.parallel import each, sharing
 from pipshim.progress import events
@@ -164,8 +165,8 @@ class Workshop:
         self._environ = dict(environ)
         self._mask = mask
         self._environments: dict[object, BuildEnvironment] = {}
-        self._shelf = Shelf(cache / "builds-v1")
-        self._logs = cache / "logs"
+        self._shelf = Shelf(cache / BUILDS)
+        self._logs = cache / LOGS
 
     def requires(self, job: Job, kinds: tuple[str, ...] = ("wheel",)) -> list[str]:
         """Ask the backend what else it needs (``get_requires_for_build_…``)."""
@@ -256,7 +257,7 @@ class Workshop:
             problem = f"the backend named a wheel that is not there: {wheel.name}"
         else:
             try:
-                tree = self.store.add_file(wheel, job.name)
+                tree = self.store.add_file(wheel, job.name, built=True)
             except InstallError as error:
                 problem = f"the backend made a wheel that cannot be used: {error.message}"
             else:

@@ -29,11 +29,20 @@ _NO = frozenset({"0", "false", "no", "off"})
 class OwnOption(Option):
     """An option with the types that pipshim's settings have."""
 
-    TYPES = (*Option.TYPES, "package", "count_of", "folder", "extra_build", "package_setting")
+    TYPES = (
+        *Option.TYPES,
+        "package",
+        "count_of",
+        "days",
+        "folder",
+        "extra_build",
+        "package_setting",
+    )
     TYPE_CHECKER = {  # noqa: RUF012 as optparse has it
         **Option.TYPE_CHECKER,
         "package": lambda _option, opt, value: _name(opt, value),
         "count_of": lambda _option, opt, value: _positive(opt, value),
+        "days": lambda _option, opt, value: _days(opt, value),
         "folder": lambda _option, _opt, value: Path(value).expanduser(),
         "extra_build": lambda _option, opt, value: _extra_build(opt, value),
         "package_setting": lambda _option, opt, value: _package_setting(opt, value),
@@ -171,6 +180,29 @@ def sync_options() -> list[Option]:
     ]
 
 
+def store_options() -> list[Option]:
+    """Options of ``cache store``."""
+    return [
+        OwnOption(
+            "--format",
+            dest="output_format",
+            type="choice",
+            choices=("text", "json"),
+            default="text",
+            metavar="format",
+            help="How info and list answer: text (default) or json.",
+        ),
+        OwnOption(
+            "--days",
+            type="days",
+            default=30,
+            metavar="n",
+            help="With prune: what was not used for so many days can go (default: 30).",
+        ),
+        _flag("--dry-run", help="With remove and prune: change nothing; show what would go."),
+    ]
+
+
 def _take_module(option: Option, _opt: str, value: str, parser: OptionParser) -> None:
     """End the options: what follows belongs to the module."""
     if parser.rargs is None or parser.values is None or option.dest is None:
@@ -302,6 +334,12 @@ def _name(opt: str, value: str) -> NormalizedName:
 def _positive(opt: str, value: str) -> int:
     if not (value.isascii() and value.isdecimal() and int(value)):
         raise OptionValueError(f"{opt}: {value!r} is not a whole number above 0")
+    return int(value)
+
+
+def _days(opt: str, value: str) -> int:
+    if not (value.isascii() and value.isdecimal()):
+        raise OptionValueError(f"{opt}: {value!r} is not a number of days")
     return int(value)
 
 

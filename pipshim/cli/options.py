@@ -218,6 +218,30 @@ class RunRequest(SyncRequest):
     run: RunOptions
 
 
+@dataclass(frozen=True)
+class StoreRequest:
+    """``pipshim cache store``.
+
+    Attributes:
+        cache: pipshim's cache; None if there is none.
+        action: ``info``, ``list``, ``remove`` or ``prune``.
+        arguments: of ``list`` at most one pattern; of ``remove`` what to remove.
+        days: for how many days what is not used stays.
+        dry_run: change nothing; show what would go.
+        as_json: for programs to read.
+        verbosity: the number of ``-v`` less that of ``-q``.
+
+    """
+
+    cache: Path | None
+    action: str
+    arguments: tuple[str, ...] = ()
+    days: int = 30
+    dry_run: bool = False
+    as_json: bool = False
+    verbosity: int = 0
+
+
 def shim_cache_directory(pip_cache: Path | None, environ: Mapping[str, str]) -> Path | None:
     """Tell where pipshim keeps its store, records and metadata."""
     named = environ.get("PIPSHIM_CACHE_DIR")

@@ -1,0 +1,171 @@
+"""``pipshim cache store``: what pipshim adds to pip's cache, shown and cleared."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from pipshim import stock
+from pipshim.cache import alone
+from pipshim.errors import PipshimError, UsageError
+from pipshim.progress.text import plural, size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipshim.cli.options import StoreRequest
+
+_ACTIONS = ("info", "list", "remove", "prune")
+
+
+def main(request: StoreRequest) -> int:
+    """Do what was asked.
+
+    Raises:
+        UsageError: it is none of the actions, or its arguments are wrong.
+        PipshimError: there is no cache, it is in use, or it does not have what shall be removed.
+
+    """
+    _check(request)
+    root = request.cache
+    if root is None:
+        raise PipshimError(
+            "there is no cache: it is switched off, or not this user's",
+            hint="name a folder for pipshim's: PIPSHIM_CACHE_DIR=DIR",
+        )
+    if request.action == "info":
+        _info(root, as_json=request.as_json)
+    elif request.action == "list":
+        _list(root, request.arguments[0] if request.arguments else None, as_json=request.as_json)
+    elif not root.is_dir():
+        if request.action == "remove":
+            raise _nothing_of(request.arguments[0])
+        _tell([], request)
+    else:
+        with alone(root):
+            items = _removal(root, request)
+            if not request.dry_run:
+                stock.discard(root, items)
+        _tell(items, request)
+    return 0
+
+
+def _check(request: StoreRequest) -> None:
+    actions = ", ".join(_ACTIONS)
+    if request.action not in _ACTIONS:
+        what = f"there is no {request.action!r}" if request.action else "what to do is missing"
+        raise UsageError(f"cache store: {what}", hint=f"one of: {actions}")
+    most = {"list": 1, "remove": None}.get(request.action, 0)
+    if most is not None and len(request.arguments) > most:
+        raise UsageError(
+            f"cache store {request.action}: too many arguments: {' '.join(request.arguments)}"
+        )
+    if request.action == "remove" and not request.arguments:
+        raise UsageError(
+            "cache store remove: what to remove is missing",
+            hint="a name, with ==VERSION for one version only; or clear up: "
+            "pipshim cache store prune",
+        )
+
+
+def _info(root: Path, *, as_json: bool) -> None:
+    parts = stock.parts(root)
+    total = stock.size_of(root)
+    if as_json:
+        listed = [{"name": one.name, "count": one.count, "size": one.size} for one in parts]
+        _write_json({"location": str(root), "size": total, "parts": listed})
+        return
+    sys.stdout.write(f"Location: {root}\nSize: {size(total)}\n")
+    for one in parts:
+        name = f"{one.name[0].upper()}{one.name[1:]}"
+        sys.stdout.write(f"{name}: {one.count} ({size(one.size)})\n")
+
+
+def _list(root: Path, pattern: str | None, *, as_json: bool) -> None:
+    found = stock.wheels(root, pattern)
+    if as_json:
+        _write_json([_as_json(root, one) for one in found])
+        return
+    rows = [
+        (
+            f"{one.record.name} {one.record.version}",
+            one.record.mode,
+            f"{one.record.python} {one.record.platform}",
+            _against(one),
+        )
+        for one in found
+    ]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    for *cells, last in rows:
+        padded = [f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)]
+        sys.stdout.write("  ".join([*padded, last]).rstrip() + "\n")
+
+
+def _against(result: stock.Result) -> str:
+    used = [f"{name} {one.version}" for name, one in sorted(result.record.against.items())]
+    return f"against {', '.join(used)}" if used else "against nothing"
+
+
+def _as_json(root: Path, result: stock.Result) -> dict[str, Any]:
+    record = result.record
+    tree = result.tree or ""
+    return {
+        "name": record.name,
+        "version": record.version,
+        "mode": record.mode,
+        "python": record.python,
+        "platform": record.platform,
+        "against": {name: one.version for name, one in sorted(record.against.items())},
+        "source": record.source,
+        "wheel": tree,
+        "size": stock.size_of(stock.tree_folder(root, tree)),
+        "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(result.time)),
+    }
+
+
+def _removal(root: Path, request: StoreRequest) -> list[stock.Item]:
+    if request.action == "prune":
+        return stock.stale(root, days=request.days, now=time.time())
+    items: dict[Path, stock.Item] = {}
+    for text in request.arguments:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            raise UsageError(
+                f"cache store remove: {text!r} is not of the form NAME or NAME==VERSION"
+            ) from None
+        found = stock.of(root, requirement)
+        if not found:
+            raise _nothing_of(text)
+        items.update({one.path: one for one in found})
+    return list(items.values())
+
+
+def _nothing_of(text: str) -> PipshimError:
+    return PipshimError(
+        f"the cache has no results of building {text}",
+        hint="see what it has: pipshim cache store list",
+    )
+
+
+def _tell(items: Sequence[stock.Item], request: StoreRequest) -> None:
+    if request.verbosity < 0:
+        return
+    if request.dry_run or request.verbosity > 0:
+        for item in sorted(items, key=lambda one: (one.kind, one.path)):
+            sys.stdout.write(f"{item.kind}: {item.path} ({size(item.size)}): {item.why}\n")
+    if not items:
+        sys.stdout.write("nothing to remove\n")
+        return
+    counts = ", ".join(plural(count, kind) for kind, count in sorted(stock.tally(items).items()))
+    word = "would remove" if request.dry_run else "removed"
+    sys.stdout.write(f"{word} {counts} ({size(sum(one.size for one in items))})\n")
+
+
+def _write_json(data: Any) -> None:
+    sys.stdout.write(json.dumps(data, indent=2) + "\n")

@@ -1,0 +1,296 @@
+"""What pipshim's cache holds: counted, listed, and what of it nobody needs.
+
+Nothing here prints. What is listed is read without a lock: another command may have changed it
+by the time it is shown. Removing needs `pipshim.cache.alone`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from pipshim.build.record import Record
+from pipshim.cache import BUILDS, INTERPRETERS, LOGS, TREES
+from pipshim.store import BUILT, MANIFEST, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from packaging.requirements import Requirement
+
+_DAY = 86_400
+_TEMPORARY = (".tmp-", ".old-")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of what the cache holds; ``size`` is in bytes."""
+
+    name: str
+    count: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a build answered.
+
+    Attributes:
+        path: its file.
+        kind: ``wheel``, ``metadata`` or ``requires``.
+        record: what was built from what, and against what.
+        tree: of a wheel, the hash under which the store has it.
+        time: when it was kept, in seconds since the epoch.
+
+    """
+
+    path: Path
+    kind: str
+    record: Record
+    tree: str | None
+    time: float
+
+    def is_of(self, requirement: Requirement) -> bool:
+        """Tell whether a requirement names it; what has no valid version only by its name."""
+        if canonicalize_name(self.record.name) != canonicalize_name(requirement.name):
+            return False
+        if not requirement.specifier:
+            return True
+        try:
+            return requirement.specifier.contains(Version(self.record.version), prereleases=True)
+        except InvalidVersion:
+            return False
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file or folder that can go.
+
+    Attributes:
+        path: where it is.
+        kind: what it is: ``unpacked wheel``, ``build result``, ``log``…
+        why: why it can go.
+        size: in bytes.
+
+    """
+
+    path: Path
+    kind: str
+    why: str
+    size: int
+
+
+def parts(root: Path) -> list[Part]:
+    """Count what the cache holds; built wheels are among the unpacked ones."""
+    trees = list(_trees(root))
+    built = [tree for tree in trees if (tree / BUILT).exists()]
+    found = [
+        Part("unpacked wheels", len(trees), size_of(root / TREES)),
+        Part("built wheels", len(built), sum(map(size_of, built))),
+    ]
+    for name, folder, pattern in (
+        ("build results", BUILDS, "*/*/*.json"),
+        ("logs", LOGS, "*"),
+        ("interpreters", INTERPRETERS, "*.json"),
+    ):
+        count = sum(1 for _ in (root / folder).glob(pattern))
+        found.append(Part(name, count, size_of(root / folder)))
+    return found
+
+
+def results(root: Path) -> list[Result]:
+    """Read all results of builds, by name, version and time."""
+    found = []
+    for path in (root / BUILDS).glob("*/*/*.json"):
+        data = _read(path)
+        record = Record.from_json(data.get("record")) if isinstance(data, dict) else None
+        if record is None or not isinstance(data, dict):
+            continue
+        kind = path.name.partition("-")[0]
+        tree = str(data.get("result")) if kind == "wheel" else None
+        found.append(Result(path, kind, record, tree, _time(path)))
+    return sorted(found, key=lambda one: (one.record.name, _order(one.record.version), one.time))
+
+
+def wheels(root: Path, pattern: str | None = None) -> list[Result]:
+    """Tell the built wheels that the store still has.
+
+    Args:
+        root: pipshim's cache folder.
+        pattern: a name, or a glob of names, in any spelling.
+
+    """
+    wanted = "*" if pattern is None else re.sub(r"[-_.]+", "-", pattern).lower()
+    return [
+        one
+        for one in results(root)
+        if one.tree is not None
+        and fnmatch.fnmatchcase(canonicalize_name(one.record.name), wanted)
+        and tree_folder(root, one.tree).exists()
+    ]
+
+
+def tree_folder(root: Path, sha256: str) -> Path:
+    """Tell where the store has a wheel, or would have it."""
+    return root / TREES / sha256[:2] / sha256
+
+
+def of(root: Path, requirement: Requirement) -> list[Item]:
+    """Tell what a requirement's removal takes away: its results, and the wheels that they are."""
+    every = results(root)
+    going = [one for one in every if one.is_of(requirement)]
+    staying = {one.tree for one in every if one not in going}
+    items = [Item(one.path, "build result", "asked for", size_of(one.path)) for one in going]
+    for tree in sorted({one.tree for one in going if one.tree} - staying):
+        folder = tree_folder(root, tree)
+        if folder.exists():
+            items.append(Item(folder, "unpacked wheel", "asked for", size_of(folder)))
+    return items
+
+
+def stale(root: Path, *, days: float, now: float) -> list[Item]:
+    """Tell what nobody needs.
+
+    Args:
+        root: pipshim's cache folder, which nobody else uses meanwhile.
+        days: after how many days without use wheels and logs can go. A wheel that an environment
+            shares files with (hard links) is in use.
+        now: in seconds since the epoch.
+
+    """
+    oldest = now - days * _DAY
+    found = results(root)
+    trees = list(_stale_trees(root, {one.tree for one in found}, oldest, days))
+    going = {one.path.name for one in trees}
+    return [
+        *trees,
+        *_stale_results(root, found, going),
+        *_stale_logs(root, oldest, days),
+        *_stale_interpreters(root),
+    ]
+
+
+def discard(root: Path, items: Iterable[Item]) -> None:
+    """Remove these, and the folders that are empty without them."""
+    store = Store(root)
+    trees = root / TREES
+    for item in items:
+        if item.path.parent.parent == trees:
+            store.remove(item.path)
+        elif item.path.is_dir():
+            shutil.rmtree(item.path, ignore_errors=True)
+        else:
+            item.path.unlink(missing_ok=True)
+    for folder in (root / BUILDS).glob("*/*"):
+        # A lock file is all that is left there.
+        if {path.name for path in folder.iterdir()} <= {".lock"}:
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in (*(root / BUILDS).glob("*"), *trees.glob("*")):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def tally(items: Iterable[Item]) -> Counter[str]:
+    """Count items by kind."""
+    return Counter(item.kind for item in items)
+
+
+def size_of(path: Path) -> int:
+    """Add up the sizes of all files below a folder, or tell a file's, in bytes."""
+    if not path.is_dir():
+        try:
+            return path.lstat().st_size
+        except OSError:
+            return 0
+    return sum(found.st_size for found in _stats(path))
+
+
+def _stale_trees(
+    root: Path, recorded: set[str | None], oldest: float, days: float
+) -> Iterator[Item]:
+    for path in (root / TREES).glob(".*"):
+        if path.name.startswith(_TEMPORARY):
+            yield _item(path, "temporary folder", "left behind")
+    for tree in _trees(root):
+        manifest = tree / MANIFEST
+        if not manifest.exists():
+            yield _item(tree, "unpacked wheel", "is damaged")
+        elif (tree / BUILT).exists() and tree.name not in recorded:
+            yield _item(tree, "unpacked wheel", "was built, and no record tells from what")
+        elif _time(manifest) <= oldest and all(found.st_nlink == 1 for found in _stats(tree)):
+            yield _item(tree, "unpacked wheel", f"not used for {days:g} days")
+
+
+def _stale_results(root: Path, found: Iterable[Result], going: set[str]) -> Iterator[Item]:
+    for one in found:
+        if one.tree is not None and (one.tree in going or not tree_folder(root, one.tree).exists()):
+            yield _item(one.path, "build result", "its wheel is gone")
+    for path in (root / BUILDS).glob("*/*/*.json"):
+        if _read(path) is None:
+            yield _item(path, "build result", "cannot be read")
+    for path in (root / BUILDS).glob("*/*/*.tmp"):
+        yield _item(path, "temporary file", "left behind")
+
+
+def _stale_logs(root: Path, oldest: float, days: float) -> Iterator[Item]:
+    for path in (root / LOGS).glob("*"):
+        if _time(path) <= oldest:
+            yield _item(path, "log", f"older than {days:g} days")
+
+
+def _stale_interpreters(root: Path) -> Iterator[Item]:
+    for path in (root / INTERPRETERS).glob("*.json"):
+        data = _read(path)
+        answer = data.get("answer") if isinstance(data, dict) else None
+        python = answer.get("python") if isinstance(answer, dict) else None
+        if not isinstance(python, str) or not os.path.exists(python):  # noqa: PTH110
+            yield _item(path, "interpreter", "is gone")
+
+
+def _trees(root: Path) -> Iterator[Path]:
+    return (root / TREES).glob("[0-9a-f][0-9a-f]/*")
+
+
+def _stats(folder: Path) -> Iterator[os.stat_result]:
+    for directory, _, names in os.walk(folder):
+        for name in names:
+            try:
+                yield os.lstat(f"{directory}/{name}")
+            except OSError:
+                continue
+
+
+def _item(path: Path, kind: str, why: str) -> Item:
+    return Item(path, kind, why, size_of(path))
+
+
+def _read(path: Path) -> Any:
+    """Read a file of JSON; None if it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _time(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _order(version: str) -> tuple[bool, Version, str]:
+    try:
+        return True, Version(version), version
+    except InvalidVersion:
+        return False, Version("0"), version
