@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipshim import fresh
 from pipshim._pip.configuration import configuration_files
+from pipshim.notes import site_folders
 from pipshim.project import PYPROJECT
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def stamp(
     made = [
         str(context.lock_path),
         str(target.prefix / "pyvenv.cfg"),
-        str(target.purelib),
-        str(target.platlib),
+        *map(str, site_folders(target)),
+        *(str(path) for site in site_folders(target) for path in site.glob("*.dist-info")),
         str(target.scripts),
         str(target.python),
         os.path.realpath(target.python),

@@ -7,36 +7,34 @@ files go and its new ones come; if anything fails, all of it is taken back.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import sys
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, requires
-from pathlib import Path
+from functools import partial
 from threading import Lock as ThreadLock
 from typing import TYPE_CHECKING, Any
 
-from packaging.direct_url import ArchiveInfo, DirectUrl, DirInfo, VcsInfo
+from packaging.direct_url import DirectUrl, DirInfo
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from pipshim import artifacts, distinfo, installed, store
+from pipshim import artifacts, installed, store
 from pipshim._pip.pyproject import build_system
 from pipshim.build.environment import BuildEnvironment
 from pipshim.build.mode import Mode
 from pipshim.build.order import needs, ordered
 from pipshim.build.record import Record, Used, difference
 from pipshim.build.workshop import Built, Component, Job
-from pipshim.errors import InstallError, LockError
+from pipshim.change import Change, Ready
+from pipshim.errors import LockError
 from pipshim.linking import Linker
 from pipshim.lockfile import LockedBuild, key_of
+from pipshim.notes import as_present, direct_url, origin_of, own_distributions, site_folders
 from pipshim.parallel import each, in_order
-from pipshim.plan import Present, Step, Wanted, plan
-from pipshim.progress import events
+from pipshim.plan import Step, Wanted, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from packaging.pylock import Package
 
@@ -51,26 +49,6 @@ if TYPE_CHECKING:
 
 _DOWNLOADS_AT_ONCE = 8
 _FOLDER_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A distribution that can be linked into the environment.
-
-    Attributes:
-        tree: its files.
-        origin: what pipshim notes beside it: what it was installed from, its build record.
-        source: where the wheel came from: ``index``, ``built``, ``cached`` or ``editable``.
-        mode: the mode that it was built in; None for a wheel of the index.
-        direct_url: PEP 610's note, for a direct reference.
-
-    """
-
-    tree: Tree
-    origin: Mapping[str, Any]
-    source: events.Source
-    mode: str | None = None
-    direct_url: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -102,14 +80,14 @@ class Sync:
 
     def plan(self, target: Target | None) -> list[Step]:
         """Compare the environment, if there is one yet, with what the lock says."""
-        self._present = installed.scan(_sites(target)) if target is not None else {}
-        self._protected = _own_distributions(target)
+        self._present = installed.scan(site_folders(target)) if target is not None else {}
+        self._protected = own_distributions(target)
         if self.exact is not False:
             everything = self.exact or self.context.choice.created_by_pipshim
             self._removes = "all" if everything else "own"
         return plan(
             {one.name: one for one in self._wanted()},
-            {name: _as_present(one, target) for name, one in self._present.items()},
+            {name: as_present(one, target) for name, one in self._present.items()},
             removes=self._removes,
             protected=self._protected,
             reinstall=lambda name: (
@@ -158,7 +136,7 @@ class Sync:
         present = self._present.get(name)
         if package is None or present is None:
             return None
-        record = Record.from_json(_origin(present).get("record"))
+        record = Record.from_json(origin_of(present).get("record"))
         if record is None:
             return None
         job = self._job(package)
@@ -237,7 +215,7 @@ class Sync:
             tree,
             {"identity": artifacts.identity(artifact)},
             "index",
-            direct_url=_direct_url(package),
+            direct_url=direct_url(package),
         )
 
     def _build(self, package: Package) -> Built:
@@ -265,7 +243,7 @@ class Sync:
             {"identity": artifacts.identity(artifact), "record": built.record.to_json()},
             "cached" if built.cached else "built",
             built.record.mode,
-            _direct_url(package),
+            direct_url(package),
         )
 
     def _job(self, package: Package) -> Job:
@@ -279,7 +257,7 @@ class Sync:
             return directory, build_system(directory, package.name)
 
         requirements = self._with_extra(package.name, build.requires)
-        besides: dict[NormalizedName, Used] = {}
+        besides: dict[str, Used] = {}
         if build.mode is Mode.NO_ISOLATION:
             components = self._staging(package.name, requirements)
             besides = self._besides()
@@ -294,7 +272,7 @@ class Sync:
             open=opened,
             requirements=requirements,
             components=components,
-            behind=tuple(_sites(self.context.target)) if besides else (),
+            behind=tuple(site_folders(self.context.target)) if besides else (),
             besides=besides,
         )
 
@@ -354,7 +332,7 @@ class Sync:
             package.name, str(package.version or ""), artifacts.identity(artifact), tree
         )
 
-    def _besides(self) -> dict[NormalizedName, Used]:
+    def _besides(self) -> dict[str, Used]:
         """Tell what the sync leaves in the environment; a build without isolation sees it too."""
         return {
             name: Used(str(one.version), installed.fingerprint(one))
@@ -382,7 +360,7 @@ class Sync:
         build, choice = folder.build, self.context.settings.choice(folder.name)
         system = build_system(directory, folder.name)
         requirements = self._with_extra(folder.name, system.requires)
-        besides: dict[NormalizedName, Used] = {}
+        besides: dict[str, Used] = {}
         if choice.mode is Mode.NO_ISOLATION:
             build = replace(build, mode=choice.mode, chosen_by=choice.chosen_by)
             components = self._staging(folder.name, requirements)
@@ -398,7 +376,7 @@ class Sync:
             open=lambda: (directory, system),
             requirements=requirements,
             components=components,
-            behind=tuple(_sites(self.context.target)) if besides else (),
+            behind=tuple(site_folders(self.context.target)) if besides else (),
             besides=besides,
             environment=environment,
         )
@@ -429,101 +407,30 @@ class Sync:
             BuildError: an editable that builds in place failed; the environment is as before.
 
         """
-        steps = [step for step in steps if step.action != "keep"]
-        leaving = {s.name: self._present[s.name] for s in steps if s.old is not None}
-        in_the_way = self._refuse_conflicts(ready, leaving.values(), target)
-        requested = self._requested()
+        due = {step.name for step in steps if step.action in ("add", "replace")}
+        environment = BuildEnvironment(target, leaks=True)
+
+        def built(folder: LockedFolder) -> tuple[NormalizedName, Ready]:
+            return folder.name, self._from_folder(folder, environment)
+
         linker = Linker(self.context.request.common.link_mode or "auto")
-        staying = [one for name, one in self._present.items() if name not in leaving]
-        undo: list[Callable[[], object]] = []
-        done: list[Callable[[], object]] = []
-        try:
-            if in_the_way:
-                removed = installed.take_aside(in_the_way, target.purelib, target.prefix)
-                undo.append(removed.rollback)
-                done.append(removed.commit)
-            for step in steps:
-                if step.old is not None:
-                    old, new = leaving[step.name], ready.get(step.name)
-                    lost = new.tree.destinations(target) if new and old.damaged else ()
-                    removed = installed.remove(old, target.prefix, others=staying, besides=lost)
-                    undo.append(removed.rollback)
-                    done.append(removed.commit)
-                if step.action == "remove":
-                    self.context.observer(events.Removed(step.name, step.old or ""))
-            for step in steps:
-                one = ready.get(step.name)
-                if one is not None:
-                    self._link(step.name, one, target, linker, requested, undo)
-            for folder in self.selection.folders:
-                if self._builds_in_place(folder) and any(s.name == folder.name for s in steps):
-                    environment = BuildEnvironment(target, leaks=True)
-                    one = self._from_folder(folder, environment)
-                    self._link(folder.name, one, target, linker, requested, undo)
-        except BaseException:
-            for back in reversed(undo):
-                back()
-            raise
-        for finish in done:
-            finish()
+        change = Change(target, self._present, self._requested(), linker, self.context.observer)
+        change.make(
+            steps,
+            ready,
+            [
+                partial(built, folder)
+                for folder in self.selection.folders
+                if folder.name in due and self._builds_in_place(folder)
+            ],
+        )
+        if self.options.compile:
+            change.compile()
         if linker.fell_back_to is not None:
             self.context.say(
                 f"files are placed by {linker.fell_back_to}: the cache is on another file system",
                 "debug",
             )
-
-    def _link(
-        self,
-        name: NormalizedName,
-        one: Ready,
-        target: Target,
-        linker: Linker,
-        requested: set[NormalizedName],
-        undo: list[Callable[[], object]],
-    ) -> None:
-        placed = one.tree.link(
-            target,
-            mode=linker,
-            requested=name in requested,
-            direct_url=one.direct_url,
-            origin={**one.origin, **_place(one.tree, target)},
-        )
-        undo.append(lambda: _unlink(placed, target))
-        self.context.observer(events.Installed(name, one.tree.version, one.source))
-
-    def _refuse_conflicts(
-        self, ready: Mapping[NormalizedName, Ready], leaving: Iterable[Installed], target: Target
-    ) -> list[str]:
-        """See that no distribution's file is overwritten: of those that come, or that stay.
-
-        Returns:
-            the files in the way that belong to no distribution (one whose ``.dist-info`` somebody
-            removed leaves such); they are replaced, as pip does.
-
-        Raises:
-            InstallError: two distributions bring the same file.
-
-        """
-        trees = [one.tree for one in ready.values()]
-        for conflict in store.find_conflicts(trees, target):
-            raise InstallError(
-                f"{conflict.first} and {conflict.second} both bring {conflict.path}",
-                hint=f"leave one of them out: --no-install-package {conflict.second}",
-            )
-        going = {str(path) for one in leaving for path in installed.files_of(one, target.prefix)}
-        in_the_way: list[str] = []
-        for tree in trees:
-            for path in tree.destinations(target):
-                if os.path.lexists(path) and os.path.realpath(path) not in going:
-                    owner = installed.owner_of(path, _sites(target))
-                    if owner is None:
-                        in_the_way.append(os.path.realpath(path))
-                    elif not path.endswith("/__init__.py"):
-                        raise InstallError(
-                            f"{tree.name} {tree.version} brings {path}, which belongs to {owner}",
-                            hint=f"leave it out: --no-install-package {tree.name}",
-                        )
-        return in_the_way
 
     def _requested(self) -> set[NormalizedName]:
         """Tell what the user asked for by name (REQUESTED)."""
@@ -552,103 +459,3 @@ def _dependencies(
         name: [canonicalize_name(one["name"]) for one in package.dependencies or ()]
         for name, package in packages.items()
     }
-
-
-def _sites(target: Target) -> list[Path]:
-    return list(dict.fromkeys([target.purelib, target.platlib]))
-
-
-def _origin(one: Installed) -> Mapping[str, Any]:
-    """Read what pipshim noted when it installed a distribution."""
-    try:
-        data = json.loads((one.dist_info / distinfo.ORIGIN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def _place(tree: Tree, target: Target) -> dict[str, str]:
-    """Note where scripts look for their interpreter: they do not run in an environment moved."""
-    has_scripts = bool(tree.bodies) or any(file.python for file in tree.files)
-    return {"prefix": os.path.realpath(target.prefix)} if has_scripts else {}
-
-
-def _as_present(one: Installed, target: Target | None) -> Present:
-    origin = _origin(one)
-    identity, prefix = origin.get("identity"), origin.get("prefix")
-    damaged = one.damaged
-    if damaged is None and prefix and target and prefix != os.path.realpath(target.prefix):
-        damaged = "the environment was moved"
-    return Present(
-        name=one.name,
-        version=str(one.version),
-        installer=one.installer or "",
-        identity=str(identity) if identity is not None else None,
-        direct=one.direct_url is not None,
-        damaged=damaged,
-    )
-
-
-def _direct_url(package: Package) -> dict[str, Any] | None:
-    """Make PEP 610's note of a direct reference."""
-    if package.vcs is not None:
-        info = VcsInfo(
-            vcs=package.vcs.type,
-            commit_id=package.vcs.commit_id,
-            requested_revision=package.vcs.requested_revision,
-        )
-        return dict(
-            DirectUrl(
-                url=package.vcs.url or "", vcs_info=info, subdirectory=package.vcs.subdirectory
-            ).to_dict()
-        )
-    if package.archive is not None:
-        return dict(
-            DirectUrl(
-                url=package.archive.url or Path(package.archive.path or "").resolve().as_uri(),
-                archive_info=ArchiveInfo(hashes=package.archive.hashes),
-                subdirectory=package.archive.subdirectory,
-            ).to_dict()
-        )
-    if package.directory is not None:
-        path = Path(package.directory.path).resolve()
-        return dict(DirectUrl(url=path.as_uri(), dir_info=DirInfo()).to_dict())
-    return None
-
-
-def _own_distributions(target: Target | None) -> set[NormalizedName]:
-    """Tell what must stay in the environment that pipshim itself runs in."""
-    if target is None or Path(sys.prefix) != target.prefix:
-        return set()
-    found: set[NormalizedName] = set()
-    waiting = ["pipshim", "pip"]  # pip too where pipshim runs from a checkout
-    while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name in found:
-            continue
-        found.add(name)
-        try:
-            waiting += [Requirement(text).name for text in requires(name) or ()]
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _unlink(paths: Iterable[str], target: Target) -> None:
-    """Take files away again, and the folders that are empty without them."""
-    stay = {str(path) for path in (target.prefix, target.scripts, target.headers, *_sites(target))}
-    folders = set()
-    for path in paths:
-        try:
-            Path(path).unlink()
-        except OSError:
-            continue
-        folders.add(str(Path(path).parent))
-    for folder in sorted(folders, key=len, reverse=True):
-        parent = folder
-        while parent not in stay and parent.startswith(f"{target.prefix}{os.sep}"):
-            try:
-                Path(parent).rmdir()
-            except OSError:
-                break
-            parent = str(Path(parent).parent)

@@ -1122,3 +1122,14 @@ def test_link_mode_says_how_files_get_there(
     cli.ok("sync", "--link-mode", mode)
     links = (site_packages(venv) / "fakelib" / "__init__.py").stat().st_nlink
     assert (links > 1) == (mode == "hardlink")
+
+
+@pytest.mark.parametrize(("option", "compiled"), [("--compile", True), ("--no-compile", False)])
+def test_bytecode_is_written_if_asked_for(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, option: str, compiled: bool
+) -> None:
+    index.add(wheel(tmp_path, "one", "1.0", files={"one_bad.py": "print 'Python 2'\n"}))
+    project = make_project(dependencies=["one"])
+    cli.ok("sync", option, cwd=project)
+    site = site_packages(project / ".venv")
+    assert bool(list(site.rglob("*.pyc"))) is compiled

@@ -31,6 +31,7 @@ class Settings:
         config_settings_package: for one package's backend; they add to the general ones.
         build_constraints: of isolated and matched builds, as text.
         constraint_lines: what the files of ``--build-constraint`` say besides.
+        check: see that a no-isolation build has what it declares.
         static: metadata written by hand.
 
     """
@@ -45,6 +46,7 @@ class Settings:
     )
     build_constraints: tuple[str, ...] = ()
     constraint_lines: tuple[str, ...] = ()
+    check: bool = False
     static: tuple[StaticMetadata, ...] = ()
 
     def choice(self, name: NormalizedName) -> ModeChoice:
@@ -113,6 +115,7 @@ def combine(options: BuildOptions, configuration: Configuration) -> Settings:
         config_settings_package=packages,
         build_constraints=tuple(str(one) for one in configuration.build_constraint_dependencies),
         constraint_lines=tuple(_lines(options.build_constraints)),
+        check=options.check_build_dependencies,
         static=configuration.dependency_metadata,
     )
 

@@ -22,6 +22,7 @@ from pipshim.build.environment import BuildEnvironment, Workspace, make
 from pipshim.build.hooks import Hooks, Processes
 from pipshim.build.mode import Mode
 from pipshim.build.record import Record, Used
+from pipshim.build.requirements import check
 from pipshim.build.shelf import Shelf
 from pipshim.cache import BUILDS, LOGS
 from pipshim.errors import BuildError, InstallError
@@ -97,15 +98,13 @@ class Job:
     requirements: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     behind: tuple[Path, ...] = ()
-    besides: Mapping[NormalizedName, Used] = field(default_factory=dict, compare=False)
+    besides: Mapping[str, Used] = field(default_factory=dict, compare=False)
     environment: BuildEnvironment | None = None
 
     @property
     def available(self) -> dict[str, Used]:
         """What its environment has, as records say it."""
-        found: dict[str, Used] = {name: used for name, used in self.besides.items()}
-        found.update((one.name, one.used) for one in self.components)
-        return found
+        return {**self.besides, **{one.name: one.used for one in self.components}}
 
 
 @dataclass(frozen=True)
@@ -296,6 +295,9 @@ class Workshop:
         try:
             self._phase(job, "fetch")
             source, system = job.open()
+            if self.settings.check and job.mode is Mode.NO_ISOLATION:
+                label = f"{job.name} {job.version}".strip()
+                check(label, system.requires, job.available, self.target.markers)
             self._phase(job, "environment")
             environment = job.environment or self._environment(job)
             yield (

@@ -18,13 +18,14 @@ from pipshim.progress.summary import Change, summarize
 from pipshim.progress.text import plural
 from pipshim.selection import check_environment, check_names, select
 from pipshim.stamping import stamp, typed
-from pipshim.sync import Ready, Sync
+from pipshim.sync import Sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from packaging.utils import NormalizedName
 
+    from pipshim.change import Ready
     from pipshim.cli.options import SyncRequest
     from pipshim.lockfile import Lock
     from pipshim.plan import Step
