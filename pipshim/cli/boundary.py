@@ -46,7 +46,7 @@ class Replacement(NamedTuple):
 
     """
 
-    program: Path
+    program: str | Path
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
 
