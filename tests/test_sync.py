@@ -1128,7 +1128,9 @@ def test_link_mode_says_how_files_get_there(
 def test_bytecode_is_written_if_asked_for(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, option: str, compiled: bool
 ) -> None:
-    index.add(wheel(tmp_path, "one", "1.0", files={"one_bad.py": "print 'Python 2'\n"}))
+    index.add(
+        wheel(tmp_path, "one", "1.0", files={"one.py": "x = 1\n", "bad.py": "print 'Python 2'\n"})
+    )
     project = make_project(dependencies=["one"])
     cli.ok("sync", option, cwd=project)
     site = site_packages(project / ".venv")
