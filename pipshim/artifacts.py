@@ -71,13 +71,26 @@ def _is_wheel(archive: PackageArchive) -> bool:
     return str(archive.path or archive.url or "").partition("#")[0].endswith(".whl")
 
 
+def unsuitable_tags(filename: str, target: Target) -> str | None:
+    """Say which tags of a wheel make it unsuitable for a target; None if it suits.
+
+    Raises:
+        InvalidWheelFilename: it is not the name of a wheel.
+
+    """
+    tags = parse_wheel_filename(filename)[-1]
+    if tags & set(_tags(target.tags)):
+        return None
+    return ", ".join(sorted(map(str, tags)))
+
+
 def _supported(package: Package, archive: PackageArchive, target: Target) -> None:
     filename = str(archive.path or archive.url).rpartition("/")[2]
     try:
-        tags = parse_wheel_filename(filename)[-1]
+        wrong = unsuitable_tags(filename, target)
     except InvalidWheelFilename as error:
         raise LockError("pylock.toml", f"{package.name}: {error}") from error
-    if not tags & set(_tags(target.tags)):
+    if wrong is not None:
         raise _unsuitable(package, target)
 
 

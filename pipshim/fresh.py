@@ -3,7 +3,8 @@
 A stamp lies in the environment that it speaks of. It says: with these options and variables, and
 with these files as they were, there was nothing left to do. A file counts as unchanged while its
 size and its time of modification are; a folder (site-packages, a distribution's ``.dist-info``)
-while nothing was added or removed in it. Whatever is not recognised goes the long way, which writes a new stamp.
+while nothing was added or removed in it. Whatever is not recognised goes the long way, which writes
+a new stamp.
 
 Nothing is imported here but what every start of Python has loaded, or is written in C: an
 unchanged ``run`` costs little more than that start.

@@ -50,6 +50,8 @@ def make(context: Context, *, old: Lock | None) -> Lock:
     given = context.request.lock
     digest = context.inputs  # first: pip adds to its options what it reads in requirements files
     upgraded = set(given.upgrade_packages)
+    for name in sorted(upgraded - (set(old.versions) | set(old.build_versions) if old else set())):
+        context.say(f"-P {name}: the lock has no {name} to upgrade", "warning")
     keep = old if old is not None and not given.upgrade else None
     pip = context.pip
     locker = Locker(

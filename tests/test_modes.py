@@ -556,3 +556,15 @@ def test_a_cycle_of_build_requirements_is_shown(
     assert "form a cycle" in result.err
     assert shown in re.sub(r"\s+", " ", result.err)
     assert not (cli.cwd / "pylock.toml").exists()
+
+
+def test_a_wheel_for_another_platform_is_refused(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    backend = Backend(tag="cp311-cp311-win_arm64")
+    index.add(sdist(tmp_path, "one", "1.0", backend=backend))
+    make_project(dependencies=["one"])
+    result = cli.fails("sync")
+    assert "another platform" in result.err
+    assert "win_arm64" in result.err
+    assert not (cli.cwd / ".venv").exists()

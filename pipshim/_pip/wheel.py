@@ -139,6 +139,8 @@ def _errors_of(wheel: str) -> Iterator[None]:
     except InstallationError as error:
         # pip puts "For req: NAME." before what it has to say.
         cause = error.__cause__ if isinstance(error.__cause__, InstallationError) else error
+        if "Error parsing entry points" in str(cause):  # Python 3.10: others end below
+            raise InstallError(f"{wheel} is not a valid wheel: {cause}") from error
         raise InstallError(f"{wheel} cannot be installed: {cause}") from error
     except OSError as error:
         raise InstallError(f"{wheel} cannot be unpacked: {error}") from error

@@ -135,7 +135,8 @@ def _missing_module(match: re.Match[str], build: _Build) -> str | None:
             "version of it. Use another version, or a wheel."
         )
     known = providers.known_module(module)
-    if known is None and (top in providers.REMOVED or top in sys.stdlib_module_names):
+    standard = top in sys.stdlib_module_names or top == "tomllib"
+    if known is None and (top in providers.REMOVED or standard):
         return _standard_library(top, build)
     distribution = providers.distribution_of(module)
     if known is None and not distribution[0].isalnum():

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name
 from packaging.version import Version
 
 from pipshim import installed
+from pipshim.artifacts import unsuitable_tags
 from pipshim.build.environment import BuildEnvironment, Workspace, make
 from pipshim.build.hooks import Hooks, Processes
 from pipshim.build.mode import Mode
@@ -251,18 +252,21 @@ class Workshop:
 
     def _taken(self, wheel: Path, job: Job, hooks: Hooks) -> Tree:
         """Put what a build made into the store, if it is what it was asked for."""
-        problem = None
-        if not wheel.is_file():
-            problem = f"the backend named a wheel that is not there: {wheel.name}"
-        else:
-            try:
-                tree = self.store.add_file(wheel, job.name, built=True)
-            except InstallError as error:
-                problem = f"the backend made a wheel that cannot be used: {error.message}"
+        tree = None
+        try:
+            if not wheel.is_file():
+                problem = f"the backend named a wheel that is not there: {wheel.name}"
+            elif (tags := unsuitable_tags(wheel.name, self.target)) is not None:
+                problem = f"the backend made a wheel for another platform or Python ({tags})"
             else:
-                if job.version in ("", "?") or Version(tree.version) == Version(job.version):
-                    return tree
+                tree = self.store.add_file(wheel, job.name, built=True)
                 problem = f"the backend made version {tree.version}, not {job.version}"
+        except (InvalidWheelFilename, InstallError) as error:
+            problem = f"the backend made a wheel that cannot be used: {error}"
+        if tree is not None and (
+            job.version in ("", "?") or Version(tree.version) == Version(job.version)
+        ):
+            return tree
         raise BuildError(
             f"{hooks.package}: {problem}",
             package=hooks.package,
