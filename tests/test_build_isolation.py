@@ -1,0 +1,719 @@
+"""Build isolation, scenario by scenario: the rows of the table in ``docs/build-isolation.md``.
+
+Each builds real sdists with in-tree backends against a local index; what uv and pip do in the same
+scenarios is measured by ``benchmarks/isolation_scenarios.py``.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.dists import Backend, sdist, setuptools_sdist, wheel
+from tests.support.facts import built, calls
+from tests.support.files import distributions
+from tests.support.locks import Locked, read_lock
+from tests.support.pipshim import ROOT, make_venv, site_packages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.conftest import MakeProject
+    from tests.support.index import Index
+    from tests.support.pipshim import Cli
+
+BARE = "[tool.pipshim]\nno-build-isolation = true\n"
+
+
+@pytest.fixture
+def dists(tmp_path: Path) -> Path:
+    """Give the folder that distributions are made in."""
+    return tmp_path / "dists"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Give the file that backends note their hooks in."""
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def site(project_dir: Path) -> Path:
+    """Give where the project's environment has, or will have, its packages."""
+    minor = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    return project_dir / ".venv" / "lib" / minor / "site-packages"
+
+
+def libraries(index: Index, dists: Path, name: str, *versions: str, tag: str = "native") -> None:
+    for version in versions:
+        index.add(wheel(dists, name, version, tag=tag))
+
+
+def lock(cli: Cli, *args: str | Path) -> Locked:
+    cli.ok("lock", *args)
+    return read_lock(cli.cwd)
+
+
+def started(log: Path, *hooks: str) -> list[str]:
+    """Tell whose hooks were started, in order; all hooks, if none is named."""
+    return [
+        one.name for one in calls(log) if one.event == "start" and (not hooks or one.hook in hooks)
+    ]
+
+
+def builds(log: Path) -> list[str]:
+    return started(log, "build_wheel")
+
+
+def forget(cli: Cli) -> None:
+    """Empty both caches."""
+    for path in (cli.cache, cli.shim_cache):
+        shutil.rmtree(path)
+
+
+# --- staged lock
+
+
+def test_a_fresh_clone_locks_and_syncs_in_one_command(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    needy = Backend(imports=["fakelib"], dynamic_requires=["low=={fakelib}"])
+    libraries(index, dists, "fakelib", "1.0", "2.0")
+    libraries(index, dists, "low", "1.0", "2.0", tag="py3-none-any")
+    index.add(sdist(dists, "needy", "1.0", backend=needy))
+    index.add(sdist(dists, "other", "1.0", requires=["needy"], backend=Backend(imports=["needy"])))
+    make_project(BARE, dependencies=["other", "fakelib<2"])
+    cli.ok("sync")
+    assert distributions(cli.cwd / ".venv") == ["fakelib-1.0", "low-1.0", "needy-1.0", "other-1.0"]
+    assert built(site, "needy")["against"] == {"fakelib": "1.0"}
+    assert built(site, "other")["against"] == {"needy": "1.0"}
+
+
+def test_metadata_written_in_the_configuration_is_used_and_no_hook_is_called(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    backend = Backend(imports=["absent"], dynamic_requires=["wrong"])
+    index.add(sdist(dists, "needy", "1.0", backend=backend), wheel(dists, "low", "1.0"))
+    index.add(wheel(dists, "more", "1.0"))
+    configuration = (
+        f"{BARE}[[tool.pipshim.dependency-metadata]]\n"
+        'name = "needy"\nversion = "1.0"\nrequires-dist = ["low", "more; extra == \'x\'"]\n'
+        'provides-extra = ["x"]\n'
+    )
+    make_project(configuration, dependencies=["needy[x]"])
+    assert lock(cli).versions == {"needy": "1.0", "low": "1.0", "more": "1.0"}
+
+
+def test_metadata_is_kept_with_a_record_and_asked_for_again_when_that_no_longer_holds(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
+) -> None:
+    backend = Backend(imports=["fakelib"], dynamic_requires=["low=={fakelib}"], log=str(log))
+    libraries(index, dists, "fakelib", "1.0", "2.0")
+    libraries(index, dists, "low", "1.0", "2.0", tag="py3-none-any")
+    index.add(sdist(dists, "needy", "1.0", backend=backend))
+    make_project(BARE, dependencies=["needy", "fakelib<2"])
+    first = lock(cli)
+    assert started(log) == ["needy"]
+    (cli.cwd / "pylock.toml").unlink()
+    assert lock(cli).text == first.text
+    assert started(log) == ["needy"]
+    make_project(BARE, dependencies=["needy", "fakelib>1"])
+    assert lock(cli).versions["low"] == "2.0"
+    assert started(log) == ["needy"] * 2
+
+
+def chained(index: Index, dists: Path, leads_to: Mapping[str, str]) -> None:
+    """Offer needy, which requires low of the version of its fakelib; low requires a fakelib."""
+    backend = Backend(imports=["fakelib"], dynamic_requires=["low=={fakelib}"])
+    index.add(sdist(dists, "needy", "1.0", backend=backend))
+    for version, fakelib in leads_to.items():
+        index.add(wheel(dists, "fakelib", version, tag="native"))
+        index.add(wheel(dists, "low", version, requires=[f"fakelib=={fakelib}"]))
+
+
+def test_rounds_go_on_until_no_pin_that_a_build_saw_changes(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    chained(index, dists, {"4.0": "3.0", "3.0": "2.0", "2.0": "1.0", "1.0": "1.0"})
+    make_project(BARE, dependencies=["needy", "fakelib"])
+    assert lock(cli).versions == {"needy": "1.0", "fakelib": "1.0", "low": "1.0"}
+
+
+def test_metadata_that_never_settles_is_an_error_that_names_what_oscillates(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    chained(index, dists, {"2.0": "1.0", "1.0": "2.0"})
+    make_project(BARE, dependencies=["needy", "fakelib"])
+    said = cli.fails("lock").err
+    assert "needy 1.0" in said
+    assert re.search(r"fakelib: [12]\.0 and [12]\.0", said)
+    assert re.search(r"low: [12]\.0 and [12]\.0", said)
+    assert "dependency-metadata" in said
+    assert not (cli.cwd / "pylock.toml").exists()
+
+
+# --- modes and extra requirements
+
+
+@pytest.mark.parametrize("where", ["index", "find-links"])
+def test_a_declared_library_is_built_against_in_the_version_of_the_lock(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path, where: str
+) -> None:
+    libraries(index, dists, "fakelib", "1.0", "2.0")
+    index.add(
+        sdist(dists, "needy", "1.0", build_requires=["fakelib"], backend=Backend(["fakelib"]))
+    )
+    make_project(dependencies=["needy", "fakelib<2"])
+    local = ["--no-index", "--find-links", str(dists)]
+    cli.ok("sync", *(local if where == "find-links" else []))
+    assert read_lock(cli.cwd).build("needy")["mode"] == "matched"
+    assert built(site, "needy")["installed"] == {"fakelib": "1.0"}
+
+
+def test_what_a_backend_asks_for_is_matched_too_and_its_metadata_follows(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    libraries(index, dists, "fakelib", "1.0", "2.0")
+    libraries(index, dists, "low", "1.0", "2.0", tag="py3-none-any")
+    backend = Backend(
+        imports=["fakelib"],
+        imports_at=["metadata", "build_wheel"],
+        get_requires=["fakelib"],
+        dynamic_requires=["low=={fakelib}"],
+    )
+    index.add(sdist(dists, "needy", "1.0", backend=backend))
+    make_project(dependencies=["needy", "fakelib<2"])
+    cli.ok("sync")
+    locked = read_lock(cli.cwd)
+    assert locked.versions == {"needy": "1.0", "fakelib": "1.0", "low": "1.0"}
+    assert locked.build("needy")["mode"] == "matched"
+    assert locked.environment("needy") == ["fakelib==1.0"]
+    assert built(site, "needy")["against"] == {"fakelib": "1.0"}
+
+
+def test_names_of_match_runtime_must_match(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    libraries(index, dists, "fakelib", "1.0", "2.0", tag="py3-none-any")
+    index.add(sdist(dists, "needy", "1.0", build_requires=["fakelib>=2"]))
+    index.add(sdist(dists, "willing", "1.0", build_requires=["fakelib"]))
+    named = '[tool.pipshim]\nmatch-runtime = ["fakelib", "unheard-of"]\n'
+    make_project(named, dependencies=["willing", "fakelib<2"])
+    locked = lock(cli)
+    assert locked.environment("willing") == ["fakelib==1.0"]
+    assert locked.build("willing")["mode"] == "matched"
+    make_project(named, dependencies=["needy", "fakelib<2"])
+    said = cli.fails("lock").err
+    assert all(word in said for word in ("needy", "fakelib 1.0", "fakelib>=2"))
+    make_project(named, dependencies=["willing"])
+    said = cli.fails("lock").err
+    assert all(word in said for word in ("willing", "has no fakelib"))
+
+
+def test_extra_build_dependencies_are_added_and_matched_if_they_say_so(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    libraries(index, dists, "fakelib", "1.0", "2.0", tag="py3-none-any")
+    for name in ("plain", "same"):
+        index.add(sdist(dists, name, "1.0", backend=Backend(["fakelib"])))
+    make_project(
+        '[tool.pipshim.extra-build-dependencies]\nplain = ["fakelib"]\n'
+        'same = [{ requirement = "fakelib", match-runtime = true }]\n',
+        dependencies=["plain", "same", "fakelib<2"],
+    )
+    cli.ok("sync")
+    locked = read_lock(cli.cwd)
+    assert [locked.build(name)["mode"] for name in ("plain", "same")] == ["isolated", "matched"]
+    assert built(site, "plain")["against"] == {"fakelib": "2.0"}
+    assert built(site, "same")["against"] == {"fakelib": "1.0"}
+
+
+def test_extra_variables_and_config_settings_reach_the_build_of_their_package_only(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    for name in ("one", "two"):
+        index.add(sdist(dists, name, "1.0"))
+    make_project(
+        '[tool.pipshim.extra-build-variables]\none = { SKIP_CUDA = "TRUE" }\n'
+        '[tool.pipshim.config-settings-package]\none = { setup-args = ["-Da=1", "-Db=2"] }\n',
+        dependencies=["one", "two"],
+    )
+    cli.ok("sync")
+    assert built(site, "one")["variables"]["SKIP_CUDA"] == "TRUE"
+    assert built(site, "one")["config_settings"] == {"setup-args": ["-Da=1", "-Db=2"]}
+    assert "SKIP_CUDA" not in built(site, "two")["variables"]
+    assert built(site, "two")["config_settings"] == {}
+
+
+def test_extra_requirements_and_settings_may_stand_on_the_command_line(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    libraries(index, dists, "fakelib", "1.0")
+    for name in ("one", "two"):
+        index.add(sdist(dists, name, "1.0", backend=Backend(tries=["fakelib"])))
+    make_project(dependencies=["one", "two"])
+    extra = ["--extra-build-dependency", "one=fakelib", "--config-settings-package", "one:a=1"]
+    cli.ok("sync", *extra, "-C", "b=2")
+    assert built(site, "one")["against"] == {"fakelib": "1.0"}
+    assert built(site, "one")["config_settings"] == {"a": "1", "b": "2"}
+    assert built(site, "two")["against"] == {"fakelib": None}
+    assert built(site, "two")["config_settings"] == {"b": "2"}
+
+
+@pytest.mark.parametrize("where", ["configuration", "file", "variable"])
+def test_build_constraints_limit_build_environments_and_nothing_else(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, tmp_path: Path, where: str
+) -> None:
+    libraries(index, dists, "tool", "1.0", "2.0", tag="py3-none-any")
+    index.add(sdist(dists, "needy", "1.0", build_requires=["tool"]))
+    (tmp_path / "limits.txt").write_text("tool<2\n")
+    said = '[tool.pipshim]\nbuild-constraint-dependencies = ["tool<2"]\n'
+    make_project(said if where == "configuration" else "", dependencies=["needy", "tool"])
+    if where == "variable":
+        cli.env["PIP_BUILD_CONSTRAINT"] = str(tmp_path / "limits.txt")
+    args = ["--build-constraint", str(tmp_path / "limits.txt")] if where == "file" else []
+    locked = lock(cli, *args)
+    assert locked.environment("needy") == ["tool==1.0"]
+    assert locked.versions["tool"] == "2.0"
+
+
+def test_a_build_requirement_may_be_a_direct_url(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    libraries(index, dists, "tool", "1.0", "2.0", tag="py3-none-any")
+    url = f"tool @ {index.file_url('tool-1.0-py3-none-any.whl')}"
+    index.add(sdist(dists, "needy", "1.0", build_requires=[url], backend=Backend(["tool"])))
+    make_project(dependencies=["needy"])
+    cli.ok("sync")
+    assert built(site, "needy")["against"] == {"tool": "1.0"}
+    (entry,) = read_lock(cli.cwd).tool["packages"]
+    digest = index.sha256("tool-1.0-py3-none-any.whl")
+    assert entry["archive"]["hashes"] == {"sha256": digest}
+
+
+def test_a_source_without_pyproject_toml_gets_pips_defaults(
+    cli: Cli,
+    make_project: MakeProject,
+    index: Index,
+    dists: Path,
+    tool_wheels: Mapping[str, Path],
+) -> None:
+    index.add(tool_wheels["setuptools"], setuptools_sdist(dists, "old", "1.0", legacy=True))
+    make_project(dependencies=["old"])
+    cli.ok("sync")
+    assert distributions(cli.cwd / ".venv") == ["old-1.0"]
+    assert read_lock(cli.cwd).build("old")["backend"] == "setuptools.build_meta:__legacy__"
+
+
+@pytest.mark.parametrize("mode", ["isolated", "matched", "no-isolation"])
+def test_the_projects_own_build_has_a_mode_like_any(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path, mode: str
+) -> None:
+    libraries(index, dists, "fakelib", "1.0", "2.0", tag="py3-none-any")
+    settings = {
+        "isolated": "",
+        "matched": 'match-runtime = ["fakelib"]\n',
+        "no-isolation": 'no-build-isolation-package = ["demo"]\n',
+    }
+    make_project(
+        f"[tool.pipshim]\n{settings[mode]}",
+        dependencies=["fakelib<2"],
+        build_requires=["fakelib"],
+        backend=Backend(imports=["fakelib"], imports_at=["build_editable"]),
+    )
+    cli.ok("sync")
+    facts = built(site, "demo")
+    assert facts["hook"] == "build_editable"
+    assert facts["against"] == {"fakelib": "2.0" if mode == "isolated" else "1.0"}
+    assert read_lock(cli.cwd).tool["folders"][0]["build"]["mode"] == mode
+
+
+# --- records
+
+
+@pytest.fixture
+def torn(make_project: MakeProject, index: Index, dists: Path, log: Path) -> Any:
+    """Give a writer of a project with torch and natten, which needs it without isolation."""
+    libraries(index, dists, "torch", "1.0", "2.0")
+    libraries(index, dists, "aside", "1.0", "2.0", tag="py3-none-any")
+    noted = Backend(imports=["torch"], log=str(log))
+    index.add(sdist(dists, "natten", "0.1", backend=noted))
+
+    def make(*dependencies: str, folder: str = "project") -> Path:
+        return make_project(BARE, folder=folder, dependencies=["natten", *dependencies])
+
+    return make
+
+
+def test_a_wheel_built_without_isolation_is_rebuilt_when_what_it_imported_changes(
+    cli: Cli, torn: Any, log: Path, site: Path
+) -> None:
+    torn("torch<2")
+    cli.ok("sync")
+    assert built(site, "natten")["against"] == {"torch": "1.0"}
+    torn("torch>1")
+    plan = cli("sync", "--dry-run")
+    assert "rebuild: built against torch 1.0, the lock has 2.0" in plan.out + plan.err
+    said = cli.ok("sync")
+    assert "built against torch 1.0, the lock has 2.0" in said.out + said.err
+    assert built(site, "natten")["against"] == {"torch": "2.0"}
+    assert builds(log) == ["natten"] * 2
+
+
+def test_torch_put_back_reuses_the_wheel_that_was_built_against_it(
+    cli: Cli, torn: Any, log: Path, site: Path
+) -> None:
+    for requirement in ("torch<2", "torch>1", "torch<2"):
+        torn(requirement)
+        cli.ok("sync")
+    assert built(site, "natten")["against"] == {"torch": "1.0"}
+    assert builds(log) == ["natten"] * 2
+
+
+def test_an_unrelated_distribution_changes_and_the_wheel_stays(
+    cli: Cli, torn: Any, log: Path
+) -> None:
+    torn("torch", "aside<2")
+    cli.ok("sync")
+    torn("torch", "aside>1")
+    cli.ok("sync")
+    assert "aside-2.0" in distributions(cli.cwd / ".venv")
+    shutil.rmtree(cli.cwd / ".venv")
+    cli.ok("sync")
+    assert builds(log) == ["natten"]
+
+
+def test_the_same_lock_in_another_project_reuses_the_wheel(cli: Cli, torn: Any, log: Path) -> None:
+    first = torn("torch")
+    cli.ok("sync")
+    second = torn("torch", folder="second")
+    shutil.copy(first / "pylock.toml", second)
+    cli.ok("sync", cwd=second)
+    assert "natten-0.1" in distributions(second / ".venv")
+    assert builds(log) == ["natten"]
+
+
+def test_a_declared_build_requirement_counts_though_it_was_not_imported(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
+) -> None:
+    libraries(index, dists, "torch", "1.0", "2.0")
+    index.add(
+        sdist(dists, "natten", "0.1", build_requires=["torch"], backend=Backend(log=str(log)))
+    )
+    for requirement in ("torch<2", "torch>1"):
+        make_project(BARE, dependencies=["natten", requirement])
+        cli.ok("sync")
+    assert builds(log) == ["natten"] * 2
+
+
+def test_a_distribution_that_only_the_environment_has_counts_if_it_was_imported(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, tmp_path: Path
+) -> None:
+    python = make_venv(tmp_path / "foreign")
+    index.add(sdist(dists, "natten", "0.1", backend=Backend(["stranger"], log=str(log))))
+    make_project(BARE, dependencies=["natten"])
+    for version, times in (("1.0", 1), ("1.0", 1), ("2.0", 2)):
+        file = wheel(dists, "stranger", version)
+        if times > len(builds(log)):
+            done = cli.pip("--python", python, "install", "--no-deps", "--no-index", file)
+            assert done.status == 0, str(done)
+        cli.ok("sync", "--python", python)
+        assert builds(log) == ["natten"] * times
+    assert built(site_packages(tmp_path / "foreign"), "natten")["against"] == {"stranger": "2.0"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        'build-constraint-dependencies = ["tool<9"]',
+        'extra-build-variables.needy = { X = "1" }',
+        'config-settings-package.needy = { a = "1" }',
+        'extra-build-dependencies.needy = ["aside"]',
+        "--build-constraint",
+        "-C",
+    ],
+)
+def test_a_changed_build_setting_rebuilds(
+    cli: Cli,
+    make_project: MakeProject,
+    index: Index,
+    dists: Path,
+    log: Path,
+    tmp_path: Path,
+    changed: str,
+) -> None:
+    libraries(index, dists, "tool", "1.0", tag="py3-none-any")
+    libraries(index, dists, "aside", "1.0", tag="py3-none-any")
+    index.add(
+        sdist(dists, "needy", "1.0", build_requires=["tool"], backend=Backend(log=str(log))),
+        sdist(dists, "other", "1.0", backend=Backend(log=str(log))),
+    )
+    make_project(dependencies=["needy", "other"])
+    cli.ok("sync", "-j1")
+    assert sorted(builds(log)) == ["needy", "other"]
+    log.unlink()
+    (tmp_path / "limits.txt").write_text("tool<9\n")
+    value = {"--build-constraint": str(tmp_path / "limits.txt"), "-C": "a=1"}
+    if changed not in value:
+        make_project(f"[tool.pipshim]\n{changed}\n", dependencies=["needy", "other"])
+    args = [changed, value[changed]] if changed in value else []
+    cli.ok("sync", "-j1", *args)
+    assert "needy" in builds(log)
+    assert ("other" in builds(log)) == ("package" not in changed and ".needy" not in changed)
+    before = len(builds(log))
+    cli.ok("sync", "-j1", *args)
+    assert len(builds(log)) == before
+
+
+def test_another_mode_with_other_versions_rebuilds(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, site: Path
+) -> None:
+    libraries(index, dists, "fakelib", "1.0", "2.0", tag="py3-none-any")
+    backend = Backend(["fakelib"], log=str(log))
+    index.add(sdist(dists, "needy", "1.0", build_requires=["fakelib"], backend=backend))
+    make_project(dependencies=["needy", "fakelib<2"])
+    cli.ok("sync")
+    assert built(site, "needy")["against"] == {"fakelib": "2.0"}
+    cli.ok("sync", "--no-build-isolation")
+    assert built(site, "needy")["against"] == {"fakelib": "1.0"}
+    cli.ok("sync")
+    assert built(site, "needy")["against"] == {"fakelib": "2.0"}
+    assert builds(log) == ["needy"] * 2
+
+
+def test_two_processes_build_the_same_thing_once(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
+) -> None:
+    slow = Backend(sleep_seconds=1, log=str(log))
+    index.add(sdist(dists, "needy", "1.0", backend=slow))
+    folders = [make_project(folder=name, dependencies=["needy"]) for name in ("one", "two")]
+    for folder in folders:
+        cli.ok("lock", cwd=folder)
+    running = [cli.start("sync", cwd=folder) for folder in folders]
+    for process in running:
+        with process:
+            out, err = process.communicate(timeout=60)
+            assert process.returncode == 0, out + err
+    assert builds(log) == ["needy"]
+    for folder in folders:
+        assert distributions(folder / ".venv") == ["needy-1.0"]
+
+
+# --- locked build environments
+
+
+def test_build_environments_are_locked_with_files_and_hashes_each_once(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "tool", "1.0", requires=["helper"]))
+    libraries(index, dists, "helper", "1.0", tag="py3-none-any")
+    for name in ("one", "two"):
+        index.add(sdist(dists, name, "1.0", build_requires=["tool"]))
+    make_project(dependencies=["one", "two"])
+    locked = lock(cli)
+    assert len(locked.tool["build-environments"]) == 1
+    assert locked.environment("one") == locked.environment("two") == ["helper==1.0", "tool==1.0"]
+    entries = {entry["name"]: entry for entry in locked.tool["packages"]}
+    assert sorted(entries) == ["helper", "tool"]
+    assert not {"helper", "tool"} & set(locked.packages)
+    for name, entry in entries.items():
+        (file,) = entry["wheels"]
+        assert file["hashes"] == {"sha256": index.sha256(f"{name}-1.0-py3-none-any.whl")}
+        assert file["size"] > 0
+
+
+def test_sync_takes_build_environments_from_the_lock_and_never_resolves(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    libraries(index, dists, "tool", "1.0", tag="py3-none-any")
+    index.add(sdist(dists, "nested", "1.0", build_requires=["tool"]))
+    index.add(sdist(dists, "needy", "1.0", build_requires=["nested"], backend=Backend(["nested"])))
+    make_project(dependencies=["needy"])
+    lock(cli)
+    forget(cli)
+    libraries(index, dists, "tool", "2.0", tag="py3-none-any")
+    index.add(sdist(dists, "nested", "2.0", build_requires=["tool"]))
+    index.fail = {f"/simple/{name}/": 503 for name in ("tool", "nested", "needy")}
+    index.requests.clear()
+    cli.ok("sync")
+    assert built(site, "needy")["installed"] == {"nested": "1.0"}
+    assert not [line for line in index.requests if "/simple/" in line]
+
+
+def test_a_newer_build_backend_changes_nothing_until_it_is_upgraded(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    libraries(index, dists, "tool", "1.0", tag="py3-none-any")
+    libraries(index, dists, "aside", "1.0", tag="py3-none-any")
+    index.add(sdist(dists, "needy", "1.0", build_requires=["tool"]))
+    make_project(dependencies=["needy"])
+    assert lock(cli).environment("needy") == ["tool==1.0"]
+    libraries(index, dists, "tool", "2.0", tag="py3-none-any")
+    make_project(dependencies=["needy", "aside"])
+    assert lock(cli).environment("needy") == ["tool==1.0"]
+    assert lock(cli, "-P", "tool").environment("needy") == ["tool==2.0"]
+    libraries(index, dists, "tool", "3.0", tag="py3-none-any")
+    assert lock(cli, "-P", "aside").environment("needy") == ["tool==2.0"]
+    assert lock(cli, "-U").environment("needy") == ["tool==3.0"]
+
+
+def test_each_build_environment_keeps_its_own_pins(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    libraries(index, dists, "tool", "1.0", "2.0", tag="py3-none-any")
+    libraries(index, dists, "aside", "1.0", tag="py3-none-any")
+    index.add(
+        sdist(dists, "new", "1.0", build_requires=["tool"]),
+        sdist(dists, "old", "1.0", build_requires=["tool<2"]),
+    )
+    make_project(dependencies=["new", "old"])
+    first = lock(cli)
+    assert (first.environment("new"), first.environment("old")) == (["tool==2.0"], ["tool==1.0"])
+    libraries(index, dists, "tool", "1.5", "2.5", tag="py3-none-any")
+    make_project(dependencies=["new", "old", "aside"])
+    second = lock(cli)
+    assert (second.environment("new"), second.environment("old")) == (["tool==2.0"], ["tool==1.0"])
+
+
+@pytest.mark.parametrize(("kind", "page"), [("wheel", "old"), ("wheel", "new"), ("sdist", "new")])
+def test_a_changed_file_of_a_build_environment_is_refused(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, kind: str, page: str
+) -> None:
+    maker: Any = wheel if kind == "wheel" else sdist
+    file = maker(dists, "tool", "1.0")
+    other = maker(dists / "other", "tool", "1.0", files={"tool/__init__.py": "evil = True\n"})
+    index.add(file)
+    index.add(sdist(dists, "needy", "1.0", build_requires=["tool"]))
+    make_project(dependencies=["needy"])
+    lock(cli)
+    forget(cli)
+    if page == "old":
+        index.tamper(file.name, other.read_bytes())
+    else:
+        index.add(other)
+    said = cli.fails("sync").err
+    assert "tool" in said
+    assert file.name in said
+    assert "sha256" in said
+    assert not (cli.cwd / ".venv").exists()
+
+
+# --- order and parallelism
+
+
+def chain(index: Index, dists: Path, *backends: Backend) -> list[str]:
+    """Offer c, which requires b, which requires a; each imports the one before as it is built."""
+    names: list[str] = []
+    for name, backend in zip("abc", backends, strict=True):
+        index.add(sdist(dists, name, "1.0", requires=names[-1:], backend=backend))
+        names.append(name)
+    return names
+
+
+def test_a_chain_of_builds_each_sees_the_one_before(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    chain(index, dists, Backend(), Backend(["a"]), Backend(["b", "a"]))
+    make_project(BARE, dependencies=["c"])
+    cli.ok("sync", "-j4")
+    assert built(site, "b")["against"] == {"a": "1.0"}
+    assert built(site, "c")["against"] == {"b": "1.0", "a": "1.0"}
+
+
+def test_a_build_without_isolation_waits_for_its_extra_build_dependencies_too(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    index.add(sdist(dists, "aaa", "1.0", backend=Backend(["zzz"])), sdist(dists, "zzz", "1.0"))
+    make_project(f'{BARE}extra-build-dependencies.aaa = ["zzz"]\n', dependencies=["aaa", "zzz"])
+    cli.ok("sync")
+    assert built(site, "aaa")["against"] == {"zzz": "1.0"}
+
+
+def at_once(log: Path) -> int:
+    """Tell how many builds ran at the same time, at most."""
+    running = most = 0
+    for call in calls(log):
+        if call.hook == "build_wheel":
+            running += {"start": 1, "end": -1}[call.event]
+            most = max(most, running)
+    return most
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("mode", ["isolated", "no-isolation"])
+def test_as_many_builds_run_at_once_as_jobs_says(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, jobs: int, mode: str
+) -> None:
+    for name in ("one", "two", "three"):
+        slow = Backend(sleep_seconds=0.4, log=str(log))
+        index.add(sdist(dists, name, "1.0", backend=slow))
+    make_project(BARE if mode == "no-isolation" else "", dependencies=["one", "two", "three"])
+    cli.ok("sync", "-j", str(jobs))
+    assert at_once(log) == jobs
+
+
+SHARED = ("MAX_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL", "NPY_NUM_BUILD_JOBS")
+
+
+def test_parallel_builds_share_the_cores_and_a_lone_one_has_all(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    cores = os.cpu_count() or 1
+    for name in ("one", "two"):
+        index.add(sdist(dists, name, "1.0", backend=Backend(sleep_seconds=0.4)))
+    index.add(sdist(dists, "lone", "1.0"))
+    make_project(dependencies=["one", "two"])
+    cli.ok("sync", "-j2", env={"NPY_NUM_BUILD_JOBS": "77"})
+    share = max(1, cores // 2)
+    variables = built(site, "one")["variables"]
+    assert [variables[name] for name in SHARED] == [str(share), str(share), "77"]
+    assert variables["MAKEFLAGS"] == f"-j{share}"
+    make_project(dependencies=["one", "two", "lone"])
+    cli.ok("sync", "-j2")
+    variables = built(site, "lone")["variables"]
+    assert [variables[name] for name in SHARED] == [str(cores)] * 3
+
+
+def test_a_failed_build_stops_what_needs_it_and_lets_the_running_finish(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
+) -> None:
+    failing = Backend(fail_in="build_wheel", sleep_seconds=0.3, log=str(log))
+    index.add(
+        sdist(dists, "bad", "1.0", backend=failing),
+        sdist(dists, "good", "1.0", backend=Backend(sleep_seconds=1, log=str(log))),
+        sdist(dists, "needs-bad", "1.0", requires=["bad"], backend=Backend(log=str(log))),
+    )
+    make_project(BARE, dependencies=["bad", "good", "needs-bad"])
+    failed = cli("sync", "-j2")
+    assert failed.status == 1, str(failed)
+    assert "bad 1.0" in failed.err
+    ends = [one.name for one in calls(log) if one.hook == "build_wheel" and one.event == "end"]
+    assert ends == ["good"]
+    assert "needs-bad" not in failed.err
+    assert not (cli.cwd / ".venv").exists()
+    assert cli("sync", "-j2").status == 1
+    assert builds(log).count("good") == 1  # it was kept
+
+
+# --- the table
+
+
+def test_every_scenario_of_the_table_is_the_name_of_a_test() -> None:
+    tests = {
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+    text = (ROOT / "docs" / "build-isolation.md").read_text("utf-8")
+    named = re.findall(r"^\| `(test_\w+)` \|", text, re.MULTILINE)
+    assert len(named) > 30
+    assert not set(named) - tests
+    assert len(named) == len(set(named))
