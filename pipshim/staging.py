@@ -1,0 +1,348 @@
+"""How each source is built with given pins: its mode, and what its environment consists of.
+
+Used between the rounds of a lock, to ask backends for metadata, and at its end, to settle the build
+environments that the lock keeps.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pipshim import artifacts
+from pipshim._pip.pyproject import build_system
+from pipshim.build.mode import Mode
+from pipshim.build.order import needs
+from pipshim.build.workshop import Component, Job
+from pipshim.errors import BuildError, ResolveError
+from pipshim.lockfile import environment_id
+from pipshim.progress import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    from pipshim._pip.download import Fetcher
+    from pipshim._pip.resolver import Pin, Resolving, Solution, Source
+    from pipshim._pip.session import Pip
+    from pipshim.build.settings import Settings
+    from pipshim.build.workshop import Workshop
+    from pipshim.progress.events import Observer
+    from pipshim.store import Tree
+
+
+@dataclass
+class Staging:
+    """Says how sources are built, and resolves the environments that this needs, each once.
+
+    Attributes:
+        pip: pip's machinery.
+        settings: the build settings.
+        workshop: where hooks run.
+        fetcher: where wheels come from.
+        observer: told of warnings.
+        resolving: the resolver.
+        metadata_of: answers the metadata of a source that a build environment may need.
+        constraints: pip's constraint objects for build environments.
+        preferred: the pins of an earlier lock's build environments, kept where they fit.
+
+    """
+
+    pip: Pip
+    settings: Settings
+    workshop: Workshop
+    fetcher: Fetcher
+    observer: Observer
+    resolving: Resolving
+    metadata_of: Callable[[Source], bytes]
+    constraints: Sequence[object] = ()
+    preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
+    _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
+    _resolved: dict[object, Solution] = field(default_factory=dict, init=False)
+    _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _warned: set[str] = field(default_factory=set, init=False)
+
+    def job(self, source: Source, solution: Solution | None) -> Job:
+        """Say how a source is built with these pins: its mode, and what its environment has."""
+        name = name_of(source)
+        system = build_system(source.directory, str(source))
+        choice = self.settings.choice(name)
+        extra = self.settings.extra.get(name, ())
+        mode = choice.mode
+        requirements = (*system.requires, *(str(one.requirement) for one in extra))
+        if mode is Mode.NO_ISOLATION:
+            components = self._staging(source, solution, requirements)
+        else:
+            mode, pins = self.pins(source, requirements, solution)
+            components = tuple(self._component(pin, solution) for pin in pins)
+        return self._made(source, name, mode, choice.chosen_by, requirements, components)
+
+    def _made(
+        self,
+        source: Source,
+        name: NormalizedName,
+        mode: Mode,
+        chosen_by: str,
+        requirements: tuple[str, ...],
+        components: tuple[Component, ...],
+    ) -> Job:
+        if mode is Mode.MATCHED and chosen_by == "default":
+            chosen_by = "match-runtime"
+        return Job(
+            name=name,
+            version=str(source.version or "?"),
+            sha256=source.sha256,
+            mode=mode,
+            chosen_by=chosen_by,
+            open=lambda: (source.directory, build_system(source.directory, str(source))),
+            requirements=requirements,
+            components=components,
+        )
+
+    def pins(
+        self, source: Source, requirements: tuple[str, ...], solution: Solution | None
+    ) -> tuple[Mode, tuple[Pin, ...]]:
+        """Resolve an isolated build's environment: what it declares, then what its backend adds."""
+        name = name_of(source)
+        with within(source):
+            runtime = _platform_specific(solution)
+            strict = self._strict(name, requirements, runtime, solution)
+            first = self._resolve_build(source, requirements, runtime, strict)
+            dynamic = self._dynamic(source, requirements, first, solution, runtime)
+            missing = [one for one in dynamic if not _satisfied(one, first, self._environment())]
+            if missing:
+                everything = (*requirements, *missing)
+                strict = self._strict(name, everything, runtime, solution)
+                first = self._resolve_build(source, everything, runtime, strict)
+        matched = {one for one, pin in first.pins.items() if runtime.get(one) == pin.version}
+        matched &= set(strict) if self.settings.match_runtime != "auto" else matched
+        if self.settings.match_runtime == "auto":
+            self._warn_unmatched(source, first, runtime)
+        mode = Mode.MATCHED if matched or strict else Mode.ISOLATED
+        return mode, tuple(first.pins.values())
+
+    def _strict(
+        self,
+        name: NormalizedName,
+        requirements: Iterable[str],
+        runtime: Mapping[NormalizedName, Version],
+        solution: Solution | None,
+    ) -> dict[NormalizedName, Version]:
+        """Tell what must have the run-time version: names of match-runtime, and marked extras."""
+        if solution is None:
+            return {}
+        wanted: set[NormalizedName] = set()
+        if self.settings.match_runtime != "auto":
+            wanted |= self.settings.match_runtime
+        wanted |= {
+            canonicalize_name(one.requirement.name)
+            for one in self.settings.extra.get(name, ())
+            if one.match_runtime
+        }
+        if not wanted:
+            return {}
+        versions = {**solution.versions, **runtime}
+        found: dict[NormalizedName, Version] = {}
+        for text in requirements:
+            requirement = Requirement(text)
+            required = canonicalize_name(requirement.name)
+            if required not in wanted or not _applies(requirement, self._environment()):
+                continue
+            if required not in versions:
+                raise ResolveError(
+                    f"{name} is to be built with the run-time {required}, "
+                    f"but the lock has no {required} for run time",
+                    hint=f"add {required} to the project's dependencies, or take it out of "
+                    "match-runtime",
+                )
+            version = versions[required]
+            if not requirement.specifier.contains(version, prereleases=True):
+                raise ResolveError(
+                    f"{name} is to be built with the run-time {required} {version}, "
+                    f"but its build requires {requirement}",
+                    hint=f"choose a version of {required} that both admit, or take it out of "
+                    "match-runtime",
+                )
+            found[required] = version
+        return found
+
+    def _resolve_build(
+        self,
+        source: Source,
+        requirements: tuple[str, ...],
+        runtime: Mapping[NormalizedName, Version],
+        strict: Mapping[NormalizedName, Version],
+    ) -> Solution:
+        preferred = dict(self.preferred)
+        matching = {**runtime, **strict} if self.settings.match_runtime == "auto" else strict
+        for name, version in matching.items():
+            # Where it is not admitted, the pins of an earlier lock come next.
+            preferred[name] = (*preferred.get(name, ()), version)
+        key = (
+            tuple(sorted(set(requirements))),
+            tuple(sorted(preferred.items())),
+            tuple(sorted(strict.items())),
+        )
+        with self._one_resolver:
+            if key not in self._resolved:
+                constraints = [
+                    *self.constraints,
+                    *(
+                        self.pip.constraint(f"{name}=={version}", "match-runtime")
+                        for name, version in strict.items()
+                    ),
+                ]
+                roots = [
+                    self.pip.root(one, origins=("build",), comes_from=f"the build of {source}")
+                    for one in requirements
+                ]
+                finder = self.pip.finder
+                before = finder.preferred
+                try:
+                    self._resolved[key] = self.resolving.resolve(
+                        roots,
+                        constraints=constraints,
+                        preferred=preferred,
+                        metadata_of=self.metadata_of,
+                    )
+                finally:
+                    finder.prefer(before)
+            return self._resolved[key]
+
+    def _dynamic(
+        self,
+        source: Source,
+        requirements: tuple[str, ...],
+        declared: Solution,
+        solution: Solution | None,
+        runtime: Mapping[NormalizedName, Version],
+    ) -> list[str]:
+        """Ask the backend, in an environment of the declared requirements, what else it needs."""
+        key = (source.url, environment_id(pin.package for pin in declared.pins.values()))
+        if key not in self._requires:
+            mode = Mode.MATCHED if set(declared.pins) & set(runtime) else Mode.ISOLATED
+            components = tuple(self._component(pin, solution) for pin in declared.pins.values())
+            chosen_by = self.settings.choice(name_of(source)).chosen_by
+            job = self._made(source, name_of(source), mode, chosen_by, requirements, components)
+            kinds = ("wheel", "editable") if source.editable else ("wheel",)
+            self._requires[key] = self.workshop.requires(job, kinds)
+        return self._requires[key]
+
+    def _staging(
+        self, source: Source, solution: Solution | None, requirements: Iterable[str]
+    ) -> tuple[Component, ...]:
+        """Say what the project environment will have when a no-isolation build runs in it.
+
+        All that needs no building, and those sources that this one needs, built before it.
+        """
+        if solution is None:
+            return ()
+        dependencies = {
+            name: [canonicalize_name(one["name"]) for one in pin.package.dependencies or ()]
+            for name, pin in solution.pins.items()
+        }
+        needed = needs(name_of(source), requirements, dependencies)
+        found = []
+        for name, pin in solution.pins.items():
+            if name == source.name or pin.editable:
+                continue
+            if pin.source is None or name in needed:
+                found.append(self._component(pin, solution))
+        return tuple(found)
+
+    def _component(self, pin: Pin, solution: Solution | None) -> Component:
+        package, source = pin.package, pin.source
+        chosen = artifacts.choose(package, self.workshop.target)
+
+        def tree() -> Tree:
+            if source is None:
+                return self.fetcher.wheel(package, chosen)  # type: ignore[arg-type]
+            job = self.job(source, solution)
+            with within(source):
+                return self.workshop.wheel(job).tree
+
+        return Component(package.name, str(pin.version), artifacts.identity(chosen), tree)
+
+    def _warn_unmatched(
+        self, source: Source, build: Solution, runtime: Mapping[NormalizedName, Version]
+    ) -> None:
+        for name, pin in build.pins.items():
+            version = runtime.get(name)
+            if version is not None and version != pin.version:
+                text = (
+                    f"{source} is built against {name} {pin.version}: its build does not admit "
+                    f"{name} {version}, which the lock has for run time"
+                )
+                if text not in self._warned:
+                    self._warned.add(text)
+                    self.observer(events.Message("warning", text))
+
+    def _environment(self) -> Mapping[str, str]:
+        return self.workshop.target.markers
+
+
+_waiting: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("waiting", default=())
+"""The builds that wait for each other here: where each comes from, and its name."""
+
+
+@contextmanager
+def within(source: Source) -> Iterator[None]:
+    """Note that a build waits for what follows, and refuse a cycle."""
+    entry = (source.url, str(source))
+    waiting = _waiting.get()
+    if entry in waiting:
+        members = [name for _, name in waiting[waiting.index(entry) :]]
+        raise BuildError(
+            f"{entry[1]}: the build requirements form a cycle: "
+            + " -> ".join([*members, entry[1]]),
+            package=entry[1],
+            mode=str(Mode.ISOLATED),
+            step="build requirements",
+            hint="constrain one of them to a version that has a wheel "
+            "(build-constraint-dependencies)",
+        )
+    token = _waiting.set((*waiting, entry))
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+
+
+def is_within_a_build() -> bool:
+    """Tell whether what happens here is done for some build."""
+    return bool(_waiting.get())
+
+
+def name_of(source: Source) -> NormalizedName:
+    """Tell a source's name; a folder's, where only its backend knows it."""
+    return source.name if source.name is not None else canonicalize_name(source.directory.name)
+
+
+def _platform_specific(solution: Solution | None) -> dict[NormalizedName, Version]:
+    if solution is None:
+        return {}
+    return {name: pin.version for name, pin in solution.pins.items() if pin.platform_specific}
+
+
+def _applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
+    if requirement.marker is None:
+        return True
+    return requirement.marker.evaluate({**environment, "extra": ""})
+
+
+def _satisfied(text: str, solution: Solution, environment: Mapping[str, str]) -> bool:
+    requirement = Requirement(text)
+    if not _applies(requirement, environment):
+        return True
+    pin = solution.pins.get(canonicalize_name(requirement.name))
+    if pin is None or requirement.extras or requirement.url is not None:
+        return False
+    return requirement.specifier.contains(pin.version, prereleases=True)
