@@ -875,3 +875,16 @@ def test_debug_shows_the_traceback_and_the_message_all_the_same(
     assert "Traceback (most recent call last)" in result.err
     assert f"pipshim.errors.{kind}" in result.err
     assert "\nerror: " in result.err
+
+
+def test_a_yanked_version_that_would_not_fit_is_no_hint(
+    refuses: Refuses, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(
+        wheel(tmp_path, "one", "1.0"),
+        wheel(tmp_path, "one", "2.0"),
+        wheel(tmp_path, "two", "1.0", requires=["one>=2"]),
+    )
+    index.yank("one-1.0-py3-none-any.whl")
+    make_project(dependencies=["two", "one<1"])
+    refuses("lock", says="two 1.0 requires one>=2", hint="loosen one of these")

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from pip._internal.index.package_finder import LinkType
 
@@ -46,7 +47,7 @@ def explain(
 
     """
     asked: dict[str, None] = {}
-    names: dict[NormalizedName, None] = {}
+    names: dict[NormalizedName, SpecifierSet] = {}
     pythons = []
     for requirement, parent in impossible.causes:
         if requirement.name.startswith("<"):
@@ -55,7 +56,10 @@ def explain(
             )
             continue
         asked[f"  {_by(requirement, parent)} requires {requirement.format_for_error()}"] = None
-        names[canonicalize_name(str(requirement.project_name))] = None
+        name = canonicalize_name(str(requirement.project_name))
+        _, given = requirement.get_candidate_lookup()
+        admitted = SpecifierSet(str(given.req.specifier) if given and given.req else "")
+        names[name] = names.get(name, SpecifierSet()) & admitted
     if pythons:
         return ResolveError(
             "\n".join([f"what is required does not support Python {python}", *pythons, *asked]),
@@ -71,7 +75,7 @@ def explain(
         reason = found.without_files(name)
         if reason is not None:
             return reason
-    return found.conflict(list(names))
+    return found.conflict(names)
 
 
 def _by(requirement: Requirement, parent: Candidate | None) -> str:
@@ -138,13 +142,13 @@ class _Search:
             hint = f"use a Python and platform that it has files for, or do without {name}"
         return ResolveError("\n".join([first, *self.asked, *lines]), hint=hint)
 
-    def conflict(self, names: list[NormalizedName]) -> PipshimError:
+    def conflict(self, names: Mapping[NormalizedName, SpecifierSet]) -> PipshimError:
         """Say which requirements cannot be met together, or by any version."""
         lines = [f"no version of {' and '.join(names)} satisfies what is required", *self.asked]
         yanked = False
-        for name in names:
+        for name, admitted in names.items():
             withdrawn = self.finder.yanked(name)
-            yanked = yanked or bool(withdrawn)
+            yanked = yanked or any(admitted.contains(one, prereleases=True) for one in withdrawn)
             versions = list(reversed(self.finder.versions(name)))
             shown = [f"{one} (yanked)" if one in withdrawn else one for one in versions[:_SHOWN]]
             more = ", …" if len(versions) > _SHOWN else ""

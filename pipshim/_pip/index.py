@@ -8,6 +8,7 @@ to pip's resolver means first (``pip._internal.resolution.resolvelib.factory``).
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 SECURE_HASHES = ("sha256", "sha384", "sha512")
 """What a lock may vouch for a file with (PEP 751 asks for a secure algorithm)."""
+
+_NO_FOLDER = re.compile(r"Location '(.*)' is ignored: it is neither a file nor a directory\.?")
+"""pip's warning of a location that is not there (``pip._internal.index.sources``)."""
 
 _sizes: dict[str, int] = {}
 _link_from_json = Link.from_json
@@ -100,7 +104,12 @@ class Finder(PackageFinder):
     def unread(self, name: NormalizedName) -> dict[str, str | None]:
         """Tell the pages that could not be read, and why; None: the index has no such package."""
         self.find_all_candidates(name)
-        return self._unread.get(name, {})
+        # In an index that is a folder of this machine, a package that it lacks has no folder.
+        pages: dict[str, str | None] = {}
+        for page, why in self._unread.get(name, {}).items():
+            folder = _NO_FOLDER.fullmatch(page)
+            pages[folder[1] if folder else page] = None if folder else why
+        return pages
 
     def refused(self, name: NormalizedName) -> list[Refused]:
         """Tell the files of a package that the target, or an option, does not admit."""
