@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -568,3 +569,23 @@ def test_a_wheel_for_another_platform_is_refused(
     assert "another platform" in result.err
     assert "win_arm64" in result.err
     assert not (cli.cwd / ".venv").exists()
+
+
+@pytest.mark.parametrize("size", [10, 200_000], ids=["small", "large"])
+def test_what_a_build_writes_into_its_environment_nobody_else_sees(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, size: int
+) -> None:
+    module = "changed = False\n" + "#" * size + "\n"
+    backend = Backend(appends={"fakelib/__init__.py": "changed = True\n"})
+    index.add(
+        wheel(tmp_path, "fakelib", "1.0", files={"fakelib/__init__.py": module}),
+        sdist(tmp_path, "one", "1.0", build_requires=["fakelib"], backend=backend),
+    )
+    make_project(dependencies=["one", "fakelib"])
+    told = cli.ok("sync").err
+    assert ("changed files of fakelib 1.0" in told) is (size > 64 * 1024)
+    code = "import fakelib; print(fakelib.changed)"
+    assert cli.ok("run", "python", "-c", code).out == "False\n"
+    shutil.rmtree(cli.cwd / ".venv")
+    cli.ok("sync", "--reinstall")
+    assert cli.ok("run", "python", "-c", code).out == "False\n"

@@ -203,7 +203,6 @@ def test_isolated_build_notes_what_it_was_built_with(
         get_requires=["dynamic"],
         runs=[["tool"]],
         read_stdin=True,
-        appends={"fakelib/__init__.py": "changed = True\n"},
         log=str(tmp_path / "log"),
     )
     archive = sdist(

@@ -164,7 +164,7 @@ class Workshop:
         self.processes = Processes(jobs)
         self._environ = dict(environ)
         self._mask = mask
-        self._environments: dict[object, BuildEnvironment] = {}
+        self._environments: dict[object, tuple[BuildEnvironment, list[Tree]]] = {}
         self._shelf = Shelf(cache / BUILDS)
         self._logs = cache / LOGS
 
@@ -278,14 +278,17 @@ class Workshop:
 
     def _check_components(self, job: Job) -> None:
         """Drop from the store what the build has edited through a hard link (it is remade)."""
-        for component in job.components:
-            tree = component.tree()
+        if job.environment is not None:
+            return
+        _, trees = self._environments[_environment_key(job)]
+        for component, tree in zip(job.components, trees, strict=True):
             if self.store.tree(tree.sha256) is None:
+                component.tree()
                 self.observer(
                     events.Message(
                         "warning",
                         f"the build of {job.name} {job.version} changed files of "
-                        f"{tree.name} {tree.version}; it is taken anew from now on",
+                        f"{tree.name} {tree.version} in its environment; nothing else sees that",
                     )
                 )
 
@@ -336,9 +339,8 @@ class Workshop:
 
     def _environment(self, job: Job) -> BuildEnvironment:
         """Make the environment of a build; the hooks of one build share it, other builds do not."""
-        key = (job.name, job.version, job.mode, job.components, job.behind)
-        made = self._environments.get(key)
-        if made is None:
+        key = _environment_key(job)
+        if key not in self._environments:
             trees = each(
                 lambda component: component.tree(),
                 job.components,
@@ -349,8 +351,8 @@ class Workshop:
             if job.mode is Mode.NO_ISOLATION:
                 scripts = (self.target.scripts,) if job.behind else ()
                 made = replace(made, leaks=True, scripts=scripts)
-            self._environments[key] = made
-        return made
+            self._environments[key] = made, trees
+        return self._environments[key][0]
 
     def record(self, job: Job, against: Mapping[str, Used]) -> Record:
         """Say what a wheel of this job is built from, and against what."""
@@ -419,6 +421,10 @@ class Workshop:
                 path.unlink()
         except OSError:
             return
+
+
+def _environment_key(job: Job) -> object:
+    return (job.name, job.version, job.mode, job.components, job.behind)
 
 
 def _why(record: Record) -> str:
