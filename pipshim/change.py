@@ -12,6 +12,7 @@ from pipshim import installed, store
 from pipshim.errors import InstallError
 from pipshim.notes import site_folders
 from pipshim.progress import events
+from pipshim.removal import remove, take_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -93,7 +94,7 @@ class Change:
         try:
             if in_the_way:
                 site, prefix = self.target.purelib, self.target.prefix
-                removed = installed.take_aside(in_the_way, site, prefix)
+                removed = take_aside(in_the_way, site, prefix)
                 self._undo.append(removed.rollback)
                 done.append(removed.commit)
             done += self._remove(steps, leaving, ready)
@@ -133,7 +134,7 @@ class Change:
             if step.old is not None:
                 old, new = leaving[step.name], ready.get(step.name)
                 lost = new.tree.destinations(target) if new and old.damaged else ()
-                removed = installed.remove(old, target.prefix, others=staying, besides=lost)
+                removed = remove(old, target.prefix, others=staying, besides=lost)
                 self._undo.append(removed.rollback)
                 done.append(removed.commit)
             if step.action == "remove":

@@ -1,17 +1,14 @@
-"""What an environment has installed, and taking a distribution out of it again."""
+"""What an environment has installed, and which files are whose."""
 # Paths are strings here: one wheel may have ten thousand files.
-# ruff: noqa: PTH102, PTH103, PTH105, PTH106, PTH108, PTH118, PTH119, PTH120, PTH123, PTH208
+# ruff: noqa: PTH118, PTH119, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
 import re
-import secrets
-import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,15 +21,12 @@ from pipshim.errors import InstallError
 from pipshim.linking import is_within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-BACKUP = ".pipshim-backup-"
-"""How the folders begin that hold what has been removed from an environment, in its prefix."""
 
 _LEGACY = (".egg-info", ".egg-link", ".egg")
 _LEGACY_PYTHON = re.compile(r"-py\d+(\.\d+)?(-.*)?$")
 _COMPILED = re.compile(r"[^.]+(\.opt-[^.]+)?\.pyc")
-_KEPT_FOLDERS = ("bin", "Scripts", "include", "lib", "lib64")
 
 
 @dataclass(frozen=True)
@@ -134,7 +128,7 @@ def _read(path: str, stem: str) -> Installed | None:
         if not name:
             return None
     missing = [file for file in (METADATA, RECORD) if file not in files]
-    installer = _text(f"{path}/{INSTALLER}").strip() if INSTALLER in files else ""
+    installer = read_text(f"{path}/{INSTALLER}").strip() if INSTALLER in files else ""
     return Installed(
         name=canonicalize_name(name),
         version=version,
@@ -162,7 +156,7 @@ def _legacy(path: str, name: str) -> Installed:
     stem, dash, version = stem.partition("-")
     if not dash:
         for headers in (f"{path}/PKG-INFO", path):
-            found = distinfo.read_headers(_text(headers))
+            found = distinfo.read_headers(read_text(headers))
             if "version" in found:
                 version = found["version"]
                 break
@@ -170,10 +164,11 @@ def _legacy(path: str, name: str) -> Installed:
 
 
 def _headers(path: str) -> dict[str, str]:
-    return distinfo.read_headers(_text(f"{path}/{METADATA}"))
+    return distinfo.read_headers(read_text(f"{path}/{METADATA}"))
 
 
-def _text(path: str) -> str:
+def read_text(path: str) -> str:
+    """Read a file as UTF-8; what cannot be read is empty."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -183,7 +178,7 @@ def _text(path: str) -> str:
 
 def _direct_url(path: str) -> dict[str, Any] | None:
     try:
-        data = json.loads(_text(path))
+        data = json.loads(read_text(path))
     except ValueError:
         return None
     return data if isinstance(data, dict) else None
@@ -210,12 +205,13 @@ def files_of(installed: Installed, prefix: Path | None = None) -> list[Path]:
             with None).
 
     """
-    return [Path(path) for path in _files(installed, prefix)]
+    return [Path(path) for path in paths_of(installed, prefix)]
 
 
-def _files(
+def paths_of(
     installed: Installed, prefix: Path | None, besides: Iterable[str] = ()
 ) -> dict[str, None]:
+    """Tell the files of a distribution as `files_of` does, and ``besides``; as strings."""
     paths = _Paths(installed, os.sep if prefix is None else os.path.realpath(prefix))
     if not installed.removable:
         return paths.found
@@ -298,198 +294,18 @@ def owner_of(path: str, site_dirs: Iterable[Path], *, besides: str | None = None
     """
     wanted = f"{os.path.realpath(os.path.dirname(path))}/{os.path.basename(path)}"
     for installed in scan(site_dirs).values():
-        if str(installed.dist_info) != besides and wanted in _recorded(installed.dist_info):
+        if str(installed.dist_info) != besides and wanted in recorded(installed.dist_info):
             return f"{installed.name} {installed.version}"
     return None
 
 
-def _recorded(info: Path) -> Iterator[str]:
+def recorded(info: Path) -> Iterator[str]:
     """Yield RECORD's paths, absolute, and real but for the last part; none if it is damaged."""
     site = str(info.parent)
     real: dict[str, str] = {}
     with contextlib.suppress(ValueError):
-        for row in distinfo.parse_record(_text(str(info / RECORD))):
+        for row in distinfo.parse_record(read_text(str(info / RECORD))):
             directory, name = os.path.split(os.path.join(site, row.path))
             if directory not in real:
                 real[directory] = os.path.realpath(directory)
             yield f"{real[directory]}/{name}"
-
-
-def remove(
-    installed: Installed,
-    prefix: Path,
-    *,
-    others: Iterable[Installed] = (),
-    besides: Iterable[str] = (),
-) -> Removed:
-    """Take a distribution out of an environment, so that it can be put back.
-
-    Its files are moved into a folder in ``prefix`` that begins with ``BACKUP`` and has them
-    under their paths relative to ``prefix``.
-
-    Args:
-        installed: what `scan` found.
-        prefix: the environment's folder: nothing outside it is touched.
-        others: all distributions of the environment; a file that the RECORD of another one has
-            as well stays. Those that have been removed do not count.
-        besides: absolute paths of more files that are its own; they need not be there. One
-            that has lost its RECORD cannot tell.
-
-    Raises:
-        InstallError: a file may not be moved, or cannot, or the distribution is not
-            ``removable``; all is as before.
-
-    """
-    if not installed.removable:
-        raise InstallError(
-            f"{installed.name} {installed.version} was installed without a list of its files: "
-            f"{installed.dist_info}",
-            hint=f"remove it by hand, or with: pip uninstall {installed.name}",
-        )
-    paths = _files(installed, prefix, besides)
-    for other in others:
-        if other.name != installed.name:
-            for path in _shared(paths, installed, other):
-                paths.pop(path, None)
-    removed = Removed(os.path.realpath(prefix), os.path.realpath(installed.dist_info.parent))
-    try:
-        removed.take(paths)
-    except OSError as error:
-        removed.rollback()
-        raise InstallError(
-            f"{installed.name} {installed.version} cannot be removed: "
-            f"{error.filename or prefix}: {error.strerror}"
-        ) from error
-    except BaseException:
-        removed.rollback()
-        raise
-    return removed
-
-
-def _shared(paths: Collection[str], installed: Installed, other: Installed) -> list[str]:
-    """List those of ``paths`` that the RECORD of ``other`` names too."""
-    site = os.path.realpath(installed.dist_info.parent) + os.sep
-    tops = {path[len(site) :].partition("/")[0] for path in paths if path.startswith(site)}
-    # Most distributions share no folder, which is cheaper to see than to compare all paths.
-    text = "\n" + _text(str(other.dist_info / RECORD))
-    if not any(f"\n{top}" in text for top in tops):
-        return []
-    return [path for path in _recorded(other.dist_info) if path in paths]
-
-
-def take_aside(paths: Iterable[str], site: Path, prefix: Path) -> Removed:
-    """Take files of no distribution out of an environment, so that they can be put back.
-
-    Args:
-        paths: absolute and real.
-        site: the folder of site-packages.
-        prefix: the environment's folder.
-
-    Raises:
-        InstallError: one cannot be moved; all are as before.
-
-    """
-    removed = Removed(os.path.realpath(prefix), os.path.realpath(site))
-    try:
-        removed.take(dict.fromkeys(paths))
-    except OSError as error:
-        removed.rollback()
-        where = error.filename or prefix
-        raise InstallError(f"{where} is in the way: {error.strerror}") from error
-    except BaseException:
-        removed.rollback()
-        raise
-    return removed
-
-
-class Removed:
-    """A distribution that has been moved aside: exactly one of the two methods ends that.
-
-    Attributes:
-        backup: the folder with its files.
-        paths: where they were.
-
-    """
-
-    def __init__(self, prefix: str, site: str) -> None:
-        self.backup = f"{prefix}/{BACKUP}{secrets.token_hex(4)}"
-        self.paths: list[str] = []
-        self._prefix = prefix
-        self._site = site
-
-    def take(self, paths: Iterable[str]) -> None:
-        """Move these files aside; raise OSError if one cannot be moved."""
-        os.mkdir(self.backup)
-        made = {self.backup}
-        for path in paths:
-            aside = self._aside(path)
-            parent = os.path.dirname(aside)
-            if parent not in made:
-                os.makedirs(parent, exist_ok=True)
-                made.add(parent)
-            _move(path, aside)
-            self.paths.append(path)
-        # An empty one would still count as a distribution.
-        tops = {path[len(self._site) + 1 :].partition("/")[0] for path in self.paths}
-        for name in tops:
-            if name.endswith(SUFFIX):
-                _remove_empty(f"{self._site}/{name}")
-
-    def _aside(self, path: str) -> str:
-        return f"{self.backup}/{path[len(self._prefix) :].lstrip('/')}"
-
-    def rollback(self) -> None:
-        """Put every file back; one that has been put in its place meanwhile is replaced.
-
-        Raises:
-            InstallError: a file cannot be put back; it and the others are in ``backup``.
-
-        """
-        while self.paths:
-            path = self.paths[-1]
-            try:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                _move(self._aside(path), path)
-            except OSError as error:
-                raise InstallError(
-                    f"{path} cannot be put back: {error.strerror}",
-                    hint=f"what was removed is in {self.backup}",
-                ) from error
-            self.paths.pop()
-        shutil.rmtree(self.backup, ignore_errors=True)
-
-    def commit(self) -> None:
-        """Delete the files for good, and the folders that are empty without them."""
-        shutil.rmtree(self.backup, ignore_errors=True)
-        stay = {self._prefix, *(f"{self._prefix}/{name}" for name in _KEPT_FOLDERS)}
-        folder = self._site
-        while is_within(folder, self._prefix):
-            stay.add(folder)
-            folder = os.path.dirname(folder)
-        for folder in sorted({os.path.dirname(path) for path in self.paths}, key=len, reverse=True):
-            parent = folder
-            while parent not in stay and is_within(parent, self._prefix):
-                try:
-                    os.rmdir(parent)
-                except OSError as error:
-                    if error.errno != errno.ENOENT:
-                        break
-                parent = os.path.dirname(parent)
-        self.paths.clear()
-
-
-def _remove_empty(folder: str) -> None:
-    for directory, _, _ in os.walk(folder, topdown=False):
-        with contextlib.suppress(OSError):
-            os.rmdir(directory)
-
-
-def _move(source: str, destination: str) -> None:
-    try:
-        os.replace(source, destination)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        # A folder of the environment may be a mount of its own.
-        shutil.copy2(source, destination, follow_symlinks=False)
-        os.unlink(source)

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim import inputs
-from pipshim._pip.resolver import Source
+from pipshim._pip.sources import Source
 from pipshim.errors import FileError, ProjectError
 from pipshim.lockfile import (
     PROJECT,

@@ -20,6 +20,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.configuration import Configuration, KeyPath, Reader, load_configuration
 from pipshim.errors import ProjectError
+from pipshim.toml_lines import line_finder
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from packaging.markers import Marker
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
-
-    from pipshim.configuration import LineOf
 
     _Given = tuple[NormalizedName, frozenset[Marker]]  # an extra, and the markers it is under
 
@@ -128,23 +127,6 @@ def load_project(directory: Path) -> Project:
         return _project(directory, _parse_toml(text, file), Reader(file, line_finder(text)))
     except RecursionError:
         raise ProjectError(file, "arrays, tables or includes are nested too deeply") from None
-
-
-def line_finder(text: str) -> LineOf:
-    """Return what gives the line of a key path in a valid TOML text (scanned when first asked)."""
-
-    @functools.cache
-    def lines() -> dict[KeyPath, int]:
-        return _Locator(text).lines
-
-    def line_of(path: KeyPath) -> int | None:
-        while path:
-            if path in lines():
-                return lines()[path]
-            path = path[:-1]
-        return None
-
-    return line_of
 
 
 def _read_text(file: Path) -> str:
@@ -372,104 +354,3 @@ def _under(requirement: Requirement, markers: tuple[Marker, ...]) -> Requirement
     narrowed = Requirement(str(requirement))
     narrowed.marker = functools.reduce(operator.and_, (*own, *markers))
     return narrowed
-
-
-_TOKEN = re.compile(
-    r"""
-      (?P<space> [ \t]+ | \#[^\n]* )
-    | (?P<string> \"{3} (?: [^"\\] | \\. | "{1,2}(?!") )* "{3,5}
-                | '{3} (?: [^'] | '{1,2}(?!') )* '{3,5}
-                | " (?: [^"\\] | \\. )* "
-                | ' [^']* ' )
-    | (?P<mark> [\[\]{}=,.\n] )
-    | (?P<bare> [^\s\[\]{}=,."'\#]+ )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-
-
-class _Locator:
-    """The line of each key, table header and array item of a valid TOML text."""
-
-    def __init__(self, text: str) -> None:
-        self.lines: dict[KeyPath, int] = {}
-        self._counts: dict[KeyPath, int] = {}  # of arrays of tables
-        self._tokens: list[tuple[str, int]] = []
-        line = 1
-        for token in _TOKEN.finditer(text):
-            if token.lastgroup != "space":
-                self._tokens.append((token[0], line))
-            line += token[0].count("\n")
-        self._tokens.append(("", line))
-        self._at = 0
-        table: KeyPath = ()
-        while self._skip_newlines():
-            if self._accept("["):
-                table = self._header()
-            else:
-                self._pair(table)
-
-    def _take(self) -> tuple[str, int]:
-        self._at += 1
-        return self._tokens[self._at - 1]
-
-    def _accept(self, token: str) -> bool:
-        found = self._tokens[self._at][0] == token
-        self._at += found
-        return found
-
-    def _skip_newlines(self) -> bool:
-        """Skip ends of lines; return whether anything is left."""
-        while self._accept("\n"):
-            pass
-        return self._tokens[self._at][0] != ""
-
-    def _header(self) -> KeyPath:
-        array = self._accept("[")
-        line = self._tokens[self._at][1]
-        keys = self._keys()
-        self._at += 2 if array else 1
-        path: KeyPath = ()
-        for depth, key in enumerate(keys, 1):
-            path = (*path, key)
-            self.lines.setdefault(path, line)
-            if array and depth == len(keys):
-                self._counts[path] = self._counts.get(path, 0) + 1
-            if path in self._counts:
-                path = (*path, self._counts[path] - 1)
-                self.lines.setdefault(path, line)
-        return path
-
-    def _keys(self) -> list[str]:
-        keys: list[str] = []
-        while not keys or self._accept("."):
-            token, _ = self._take()
-            keys.append(tomllib.loads(f"key = {token}")["key"] if token[0] in "\"'" else token)
-        return keys
-
-    def _pair(self, path: KeyPath) -> None:
-        line = self._tokens[self._at][1]
-        for key in self._keys():
-            path = (*path, key)
-            self.lines.setdefault(path, line)
-        self._accept("=")
-        self._value(path)
-
-    def _value(self, path: KeyPath) -> None:
-        if self._accept("["):
-            index = 0
-            while self._skip_newlines() and not self._accept("]"):
-                self.lines[(*path, index)] = self._tokens[self._at][1]
-                self._value((*path, index))
-                self._skip_newlines()
-                self._accept(",")
-                index += 1
-        elif self._accept("{"):
-            while self._skip_newlines() and not self._accept("}"):
-                self._pair(path)
-                self._skip_newlines()
-                self._accept(",")
-        else:
-            # a number or date can be several tokens (1.5, 1979-05-27 07:32:00)
-            while self._tokens[self._at][0] not in ("", "\n", ",", "]", "}"):
-                self._at += 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipshim._pip.pyproject import build_system
-from pipshim._pip.resolver import Resolving, Solution, Source
+from pipshim._pip.resolver import Resolving, Solution
 from pipshim.build.mode import Mode
 from pipshim.build.system import static_metadata, stub_metadata
 from pipshim.errors import PipshimError, ResolveError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipshim._pip.download import Fetcher
     from pipshim._pip.resolver import Pin
     from pipshim._pip.session import Pip, Root
+    from pipshim._pip.sources import Source
     from pipshim.build.record import Used
     from pipshim.build.settings import Settings
     from pipshim.build.workshop import Workshop

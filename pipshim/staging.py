@@ -17,9 +17,9 @@ from packaging.utils import canonicalize_name
 
 from pipshim import artifacts
 from pipshim._pip.pyproject import build_system
+from pipshim.build.job import Component, Job
 from pipshim.build.mode import Mode
 from pipshim.build.order import needs
-from pipshim.build.workshop import Component, Job
 from pipshim.errors import BuildError, ResolveError
 from pipshim.lockfile import environment_id
 from pipshim.progress import events
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.download import Fetcher
-    from pipshim._pip.resolver import Pin, Resolving, Solution, Source
+    from pipshim._pip.resolver import Pin, Resolving, Solution
     from pipshim._pip.session import Pip
+    from pipshim._pip.sources import Source
     from pipshim.build.settings import Settings
     from pipshim.build.workshop import Workshop
     from pipshim.progress.events import Observer

@@ -20,10 +20,10 @@ from packaging.utils import NormalizedName, canonicalize_name
 from pipshim import artifacts, installed, store
 from pipshim._pip.pyproject import build_system
 from pipshim.build.environment import BuildEnvironment
+from pipshim.build.job import Built, Component, Job
 from pipshim.build.mode import Mode
 from pipshim.build.order import needs, ordered
 from pipshim.build.record import Record, Used, difference
-from pipshim.build.workshop import Built, Component, Job
 from pipshim.change import Change, Ready
 from pipshim.errors import LockError
 from pipshim.linking import Linker

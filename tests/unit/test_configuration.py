@@ -18,7 +18,7 @@ from pipshim.configuration import (
     nearest,
 )
 from pipshim.errors import ProjectError
-from pipshim.project import line_finder
+from pipshim.toml_lines import line_finder
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -12,7 +12,8 @@ import pytest
 from packaging.utils import NormalizedName
 
 from pipshim.errors import InstallError
-from pipshim.installed import BACKUP, Installed, files_of, owner_of, remove, scan
+from pipshim.installed import Installed, files_of, owner_of, scan
+from pipshim.removal import BACKUP, remove
 from pipshim.store import Store
 from tests.unit.test_store import (
     DATA,

@@ -12,7 +12,8 @@ from packaging.specifiers import SpecifierSet
 
 from pipshim.configuration import Configuration
 from pipshim.errors import ProjectError
-from pipshim.project import Project, _Locator, find_project, line_finder, load_project
+from pipshim.project import Project, find_project, load_project
+from pipshim.toml_lines import _Locator, line_finder
 
 if sys.version_info >= (3, 11):
     import tomllib

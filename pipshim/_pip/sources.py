@@ -1,0 +1,191 @@
+"""Source trees, fetched, checked and unpacked by pip; their metadata is answered from outside.
+
+pip would build the metadata of a source the moment it meets it, in an environment of its own
+choosing. Here the two methods of pip's preparer that do so ask the caller instead, who knows the
+build mode and the environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+from pip._internal.exceptions import InstallationError
+from pip._internal.metadata import get_metadata_distribution
+from pip._internal.operations.prepare import unpack_url
+from pip._internal.utils.direct_url_helpers import direct_url_for_editable, direct_url_from_link
+from pip._internal.utils.misc import remove_auth_from_url
+from pip._internal.utils.packaging import get_requirement
+
+from pipshim._pip import offline
+from pipshim._pip.errors import unpacking
+from pipshim._pip.index import secure_hashes
+from pipshim.artifacts import sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pip._internal.metadata import BaseDistribution
+    from pip._internal.models.link import Link
+    from pip._internal.operations.prepare import RequirementPreparer
+    from pip._internal.req.req_install import InstallRequirement
+
+    from pipshim._pip.session import Pip
+
+SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source tree that pip fetched, checked and unpacked.
+
+    Attributes:
+        name: the distribution, where the requirement or the file name says it.
+        version: likewise.
+        directory: where pyproject.toml or setup.py is.
+        sha256: of the archive; None for a folder or a checkout.
+        editable: asked for with ``-e``.
+        url: where it came from, without credentials; tells sources apart.
+
+    """
+
+    name: NormalizedName | None
+    version: Version | None
+    directory: Path
+    sha256: str | None
+    editable: bool
+    url: str
+
+    def __str__(self) -> str:
+        if self.name is None:
+            return str(self.directory)
+        return f"{self.name} {self.version}" if self.version is not None else self.name
+
+
+class Sources:
+    """The source trees of this command, each fetched and unpacked once."""
+
+    def __init__(self, pip: Pip) -> None:
+        self._pip = pip
+        self._by_url: dict[str, Source] = {}
+
+    def get(self, preparer: RequirementPreparer, req: InstallRequirement) -> Source:
+        """Fetch, check and unpack what a requirement links to, as pip's preparer does."""
+        link = req.link
+        assert link is not None
+        known = self._by_url.get(link.url)
+        if known is not None:
+            return known
+        offline.check_checkout(link, self._pip.options)
+        sha256: str | None = None
+        if req.editable:
+            req.ensure_has_source_dir(preparer.src_dir)
+            req.update_editable()
+        else:
+            hashes = preparer._get_linked_req_hashes(req)  # noqa: SLF001
+            preparer._ensure_link_req_src_dir(req, parallel_builds=True)  # noqa: SLF001
+            if not link.is_existing_dir():
+                assert req.source_dir is not None
+                with unpacking(link.filename):
+                    file = unpack_url(
+                        link,
+                        req.source_dir,
+                        preparer._download,  # noqa: SLF001
+                        preparer.verbosity,
+                        None,
+                        hashes,
+                    )
+                if file is not None:
+                    sha256 = secure_hashes(link).get("sha256") or sha256_of(Path(file.path))
+        assert req.source_dir is not None
+        directory = Path(req.unpacked_source_directory).resolve()
+        if not any((directory / name).is_file() for name in ("pyproject.toml", "setup.py")):
+            what = directory if link.is_existing_dir() or req.editable else link.filename
+            raise InstallationError(
+                f"{what} is not a Python project: it has neither pyproject.toml nor setup.py"
+            )
+        name, version = _named(req, directory)
+        source = Source(
+            name=name,
+            version=version,
+            directory=directory,
+            sha256=sha256,
+            editable=req.editable,
+            url=remove_auth_from_url(link.url),
+        )
+        self._by_url[link.url] = source
+        return source
+
+    def find(self, link: Link) -> Source | None:
+        """Tell the source that was fetched from a link, if it was."""
+        return self._by_url.get(link.url)
+
+
+class Preparer:
+    """pip's preparer, except that the metadata of sources is asked of the caller."""
+
+    def __init__(
+        self, inner: RequirementPreparer, sources: Sources, metadata_of: Callable[[Source], bytes]
+    ) -> None:
+        self._inner = inner
+        self._sources = sources
+        self._metadata_of = metadata_of
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def prepare_linked_requirement(
+        self, req: InstallRequirement, parallel_builds: bool = False
+    ) -> BaseDistribution:
+        assert req.link is not None
+        if req.link.is_wheel:
+            if req.link.is_existing_dir():
+                raise InstallationError(f"{req.link.file_path} is a folder, not a wheel")
+            return self._inner.prepare_linked_requirement(req, parallel_builds)
+        self._inner._log_preparing_link(req)  # noqa: SLF001
+        return self._distribution(req)
+
+    def prepare_editable_requirement(self, req: InstallRequirement) -> BaseDistribution:
+        return self._distribution(req)
+
+    def _distribution(self, req: InstallRequirement) -> BaseDistribution:
+        source = self._sources.get(self._inner, req)
+        assert req.link is not None
+        if req.download_info is None:
+            if req.editable:
+                req.download_info = direct_url_for_editable(str(source.directory))
+            else:
+                req.download_info = direct_url_from_link(req.link, req.source_dir)
+        text = self._metadata_of(source)
+        distribution = get_metadata_distribution(
+            text, req.link.filename, str(source.name or source.directory)
+        )
+        req.set_dist(distribution)
+        if req.req is None:  # a path or URL: who it is shows only now (pip's prepare_metadata)
+            req.req = get_requirement(f"{distribution.raw_name}=={distribution.version}")
+        return distribution
+
+
+def _named(
+    req: InstallRequirement, directory: Path
+) -> tuple[NormalizedName | None, Version | None]:
+    """Read name and version off the requirement, the file name or PKG-INFO (an sdist has one)."""
+    name = canonicalize_name(req.name) if req.name else None
+    version: Version | None = None
+    info = directory / "PKG-INFO"
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if not line.strip():
+                break
+            if key == "Name" and name is None:
+                name = canonicalize_name(value.strip())
+            elif key == "Version":
+                try:
+                    version = Version(value.strip())
+                except ValueError:
+                    version = None
+    return name, version

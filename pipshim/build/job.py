@@ -1,0 +1,98 @@
+"""A build to be done, as a value; and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipshim.build.record import Used
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.build.environment import BuildEnvironment
+    from pipshim.build.mode import Mode
+    from pipshim.build.record import Record
+    from pipshim.build.system import BuildSystem
+    from pipshim.tree import Tree
+
+
+@dataclass(frozen=True)
+class Component:
+    """A distribution of a build's environment.
+
+    Attributes:
+        name: its name.
+        version: its version.
+        identity: tells its content, without having it yet (see `pipshim.build.record.Used`).
+        tree: fetches or builds it, once.
+
+    """
+
+    name: NormalizedName
+    version: str
+    identity: str
+    tree: Callable[[], Tree] = field(compare=False)
+
+    @property
+    def used(self) -> Used:
+        """Say it as a record does."""
+        return Used(self.version, self.identity)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A build to be done.
+
+    Attributes:
+        name: the distribution.
+        version: its version; ``?`` where only a build can tell.
+        sha256: of the sdist; None for a folder or checkout: nothing that is built of it is kept.
+        mode: the build mode.
+        chosen_by: who chose the mode.
+        open: fetches and unpacks the source, once; answers its folder and its build system.
+        requirements: its build requirements, declared and extra.
+        components: what its environment has.
+        behind: folders whose packages are visible after those (no-isolation builds of sync).
+        besides: the distributions in these folders, by name.
+        environment: where to build, if not in an environment of its own.
+
+    """
+
+    name: NormalizedName
+    version: str
+    sha256: str | None
+    mode: Mode
+    chosen_by: str
+    open: Callable[[], tuple[Path, BuildSystem]] = field(compare=False)
+    requirements: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
+    behind: tuple[Path, ...] = ()
+    besides: Mapping[str, Used] = field(default_factory=dict, compare=False)
+    environment: BuildEnvironment | None = None
+
+    @property
+    def available(self) -> dict[str, Used]:
+        """What its environment has, as records say it."""
+        return {**self.besides, **{one.name: one.used for one in self.components}}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A wheel that a build made, or that an earlier one left.
+
+    Attributes:
+        tree: the unpacked wheel.
+        record: what it was built from and against.
+        cached: whether an earlier build made it.
+        seconds: how long its build took, now.
+
+    """
+
+    tree: Tree
+    record: Record
+    cached: bool
+    seconds: float
