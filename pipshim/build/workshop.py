@@ -183,7 +183,10 @@ class Workshop:
             else:
                 tree = self.store.add_file(wheel, job.name, built=True)
                 problem = f"the backend made version {tree.version}, not {job.version}"
-        except (InvalidWheelFilename, InstallError) as error:
+        except InvalidWheelFilename as error:
+            problem = "the backend made a wheel that cannot be used: "
+            problem += f"{wheel.name} is not a valid wheel: {error}"
+        except InstallError as error:
             problem = f"the backend made a wheel that cannot be used: {error}"
         if tree is not None and (
             job.version in ("", "?") or Version(tree.version) == Version(job.version)
@@ -239,7 +242,7 @@ class Workshop:
                     python=environment.target.python,
                     variables=environment.variables(
                         self._environ,
-                        self.settings.variables_for(job.name),
+                        self._variables(job),
                         max(1, (os.cpu_count() or 1) // sharing.get()),
                     ),
                     log=log,
@@ -316,6 +319,13 @@ class Workshop:
             imported = _imported_from(folder, hooks.modules)
             used.update({name: job.besides[name] for name in imported & job.besides.keys()})
         return used
+
+    def _variables(self, job: Job) -> dict[str, str]:
+        variables = self.settings.variables_for(job.name)
+        if job.mode is Mode.NO_ISOLATION:
+            # What it imports from the project environment leaves no bytecode there.
+            variables.setdefault("PYTHONPYCACHEPREFIX", str(self.workspace.directory / "pycache"))
+        return variables
 
     def _phase(self, job: Job, phase: events.Phase) -> None:
         self.observer(events.BuildPhase(job.name, job.version, phase))
