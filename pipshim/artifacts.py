@@ -52,11 +52,6 @@ def is_wheel(artifact: Artifact) -> bool:
     )
 
 
-def is_platform_specific(artifact: Artifact) -> bool:
-    """Tell whether an artifact is a wheel that is not pure Python."""
-    return isinstance(artifact, PackageWheel) and not artifact.filename.endswith("-none-any.whl")
-
-
 def identity(artifact: Artifact) -> str:
     """Tell an artifact's content: a hash, a commit, or the folder that it is."""
     hashes = getattr(artifact, "hashes", None)

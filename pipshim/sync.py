@@ -69,7 +69,6 @@ class Sync:
     selection: Selection
     options: SelectionOptions
     exact: bool | None
-    builds: list[Built] = field(default_factory=list, init=False)
     _present: dict[NormalizedName, Installed] = field(default_factory=dict, init=False)
     _removes: Removes = field(default="none", init=False)
     _protected: set[NormalizedName] = field(default_factory=set, init=False)
@@ -229,7 +228,6 @@ class Sync:
         if mine:
             try:
                 built = self.context.workshop.wheel(self._job(package))
-                self.builds.append(built)
                 future.set_result(built)
             except BaseException as error:
                 future.set_exception(error)
@@ -392,7 +390,6 @@ class Sync:
             tree = store.Store(self.context.workspace.fresh("store")).add_file(wheel, folder.name)
             return Ready(tree, origin, "editable", str(job.mode), direct.to_dict())
         built = workshop.wheel(job)
-        self.builds.append(built)
         return Ready(built.tree, origin, "built", str(job.mode), direct.to_dict())
 
     # The change

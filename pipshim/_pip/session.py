@@ -16,7 +16,6 @@ from pip._internal.index.collector import LinkCollector
 from pip._internal.models.selection_prefs import SelectionPreferences
 from pip._internal.models.target_python import TargetPython
 from pip._internal.req.constructors import install_req_from_line, install_req_from_req_string
-from pip._internal.utils.misc import redact_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
@@ -176,11 +175,6 @@ class Pip:
             yield
         finally:
             vendored_markers.default_environment = original
-
-
-def redact(url: str) -> str:
-    """Mask the credentials in a URL, as pip does in what it prints."""
-    return redact_auth_from_url(url)
 
 
 def _target_python(target: Target) -> TargetPython:

@@ -332,6 +332,7 @@ class Workshop:
 
     def _log(self, job: Job, what: What) -> Path:
         self._logs.mkdir(parents=True, exist_ok=True)
+        self._forget_old_logs()
         stamp = time.strftime("%Y%m%d-%H%M%S")
         stem = re.sub(r"[^\w.+-]", "_", f"{job.name}-{job.version}-{what}-{stamp}-{os.getpid()}")
         path = self._logs / f"{stem}.log"
@@ -345,7 +346,7 @@ class Workshop:
             else:
                 return path
 
-    def forget_old_logs(self) -> None:
+    def _forget_old_logs(self) -> None:
         """Keep the newest logs only."""
         try:
             logs = sorted(self._logs.iterdir(), key=lambda path: path.stat().st_mtime)
