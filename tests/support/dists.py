@@ -249,7 +249,7 @@ def repack(name: str, directory: Path) -> Path:
     contents = {
         path.as_posix(): Path(str(distribution.locate_file(path))).read_bytes()
         for path in listed
-        if "__pycache__" not in path.parts and path.as_posix() not in remade
+        if not (path.suffix == ".pyc" or "__pycache__" in path.parts or path.as_posix() in remade)
     }
     if any(path.endswith((".so", ".pyd")) for path in contents):
         raise ValueError(f"{name} is not pure Python")
