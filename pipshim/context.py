@@ -137,7 +137,7 @@ class Context:
     @cached_property
     def workshop(self) -> Workshop:
         """Where builds are done."""
-        return Workshop(
+        workshop = Workshop(
             target=self.target,
             store=self.store,
             cache=self.cache,
@@ -148,6 +148,8 @@ class Context:
             environ=os.environ,
             mask=self.request.pip.mask,
         )
+        self.until_end.callback(workshop.processes.close)
+        return workshop
 
     @property
     def jobs(self) -> int:

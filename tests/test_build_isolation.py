@@ -605,6 +605,55 @@ def test_a_changed_file_of_a_build_environment_is_refused(
     assert not (cli.cwd / ".venv").exists()
 
 
+# --- build environments that are used again
+
+LEAVES_A_MODULE = """
+import pathlib, sysconfig
+left = pathlib.Path(sysconfig.get_path("purelib"), "left.py")
+if left.exists():
+    raise SystemExit("another build was here")
+left.write_text("")
+"""
+NOTES_ITS_PARENT = """
+import os
+with open({log!r}, "a") as log:
+    log.write(f"{{os.getppid()}}\\n")
+"""
+
+
+def test_what_a_build_leaves_in_its_environment_no_other_build_sees(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, tool_wheels: Mapping[str, Path]
+) -> None:
+    index.add(tool_wheels["setuptools"])
+    for name in ("one", "two"):
+        index.add(setuptools_sdist(dists, name, "1.0", setup_py=LEAVES_A_MODULE))
+    make_project(dependencies=["one", "two"])
+    cli.ok("sync", "-j1")
+    assert distributions(cli.cwd / ".venv") == ["one-1.0", "two-1.0"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+def test_builds_in_equal_environments_import_the_backend_once(
+    cli: Cli,
+    make_project: MakeProject,
+    index: Index,
+    dists: Path,
+    log: Path,
+    tool_wheels: Mapping[str, Path],
+) -> None:
+    index.add(tool_wheels["setuptools"])
+    notes = NOTES_ITS_PARENT.format(log=str(log))
+    for name in ("one", "two", "three"):
+        index.add(setuptools_sdist(dists, name, "1.0", setup_py=notes))
+    make_project(dependencies=["one", "two", "three"])
+    cli.ok("lock", "-j1")
+    assert len(set(log.read_text().split())) == 1
+    log.unlink()
+    cli.ok("sync", "-j1")
+    assert len(log.read_text().split()) == 3
+    assert len(set(log.read_text().split())) == 1
+
+
 # --- order and parallelism
 
 
@@ -655,6 +704,19 @@ def test_as_many_builds_run_at_once_as_jobs_says(
         slow = Backend(sleep_seconds=0.4, log=str(log))
         index.add(sdist(dists, name, "1.0", backend=slow))
     make_project(BARE if mode == "no-isolation" else "", dependencies=["one", "two", "three"])
+    cli.ok("sync", "-j", str(jobs))
+    assert at_once(log) == jobs
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_builds_for_other_builds_count_among_the_jobs(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, jobs: int
+) -> None:
+    slow = Backend(sleep_seconds=0.3, log=str(log))
+    for name in ("one", "two", "three"):
+        index.add(sdist(dists, f"for-{name}", "1.0", backend=slow))
+        index.add(sdist(dists, name, "1.0", backend=slow, build_requires=[f"for-{name}"]))
+    make_project(dependencies=["one", "two", "three"])
     cli.ok("sync", "-j", str(jobs))
     assert at_once(log) == jobs
 

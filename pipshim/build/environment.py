@@ -41,6 +41,14 @@ CREDENTIALS = frozenset(
 )
 """Variables that may carry an index's credentials: no build of any mode gets them."""
 
+JOB_VARIABLES = (
+    "MAX_JOBS",
+    "CMAKE_BUILD_PARALLEL_LEVEL",
+    "NPY_NUM_BUILD_JOBS",
+    "MAKEFLAGS",
+)
+"""Variables that tell a build how many processes it may start, unless the user has set them."""
+
 
 @dataclass(frozen=True)
 class BuildEnvironment:
@@ -71,13 +79,8 @@ class BuildEnvironment:
         folders = [self.target.scripts, *self.scripts]
         made["PATH"] = os.pathsep.join([*map(str, folders), environ.get("PATH", os.defpath)])
         made["VIRTUAL_ENV"] = str(self.target.prefix)
-        for name, value in {
-            "MAX_JOBS": str(jobs),
-            "CMAKE_BUILD_PARALLEL_LEVEL": str(jobs),
-            "NPY_NUM_BUILD_JOBS": str(jobs),
-            "MAKEFLAGS": f"-j{jobs}",
-        }.items():
-            made.setdefault(name, value)
+        for name in JOB_VARIABLES:
+            made.setdefault(name, f"-j{jobs}" if name == "MAKEFLAGS" else str(jobs))
         made.update(extra)
         return made
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import threading
-import time
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,11 +23,13 @@ from pyproject_hooks import (
 )
 
 from pipshim.build.hints import hint_for
+from pipshim.build.processes import Backend
 from pipshim.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from pipshim.build.processes import Processes
     from pipshim.build.system import BuildSystem
 
 T = TypeVar("T")
@@ -41,7 +41,6 @@ if _BACKEND_WARNING is not None:
 
 _TRACER = Path(__file__).with_name("trace.py")
 _FOLLOW_SECONDS = 0.2
-_GRACE_SECONDS = 2.0
 _SHOWN_LINES = 20
 _FRAME = re.compile(r'  File "')
 _MACHINERY = re.compile(
@@ -49,85 +48,6 @@ _MACHINERY = re.compile(
     r"|.*[/\\]pyproject_hooks[/\\]_in_process[/\\]_in_process\.py"
     r'|.*[/\\]pipshim[/\\]build[/\\]trace\.py)"'
 )
-
-
-class Processes:
-    """The builds that are running, so that all of them can be ended at once.
-
-    Args:
-        at_once: how many run; others wait for their turn.
-
-    """
-
-    def __init__(self, at_once: int = 1) -> None:
-        self._turns = threading.BoundedSemaphore(at_once)
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._lock = threading.Lock()
-        self._stopped = False
-
-    def run(self, command: list[str], *, cwd: str, variables: Mapping[str, str], log: Path) -> int:
-        """Run a command to its end in a process group of its own.
-
-        Its output goes straight to the log file: nothing waits for a child that keeps it open.
-        """
-        with self._turns:
-            return self._run(command, cwd=cwd, variables=variables, log=log)
-
-    def _run(self, command: list[str], *, cwd: str, variables: Mapping[str, str], log: Path) -> int:
-        with log.open("ab") as output, self._lock:
-            if self._stopped:
-                return -signal.SIGTERM
-            process = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env=dict(variables),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            self._running.add(process)
-        try:
-            return process.wait()
-        except BaseException:
-            _end([process])
-            raise
-        finally:
-            with self._lock:
-                self._running.discard(process)
-
-    def stop(self) -> None:
-        """End the whole process group of every build, and start no other."""
-        with self._lock:
-            self._stopped = True
-            running = list(self._running)
-        _end(running)
-
-
-def _end(processes: list[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        _signal(process, signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE_SECONDS
-    while any(_alive(one) for one in processes) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    for process in processes:
-        _signal(process, signal.SIGKILL)
-
-
-def _alive(process: subprocess.Popen[bytes]) -> bool:
-    process.poll()
-    try:
-        os.killpg(process.pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
-        os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):
-        return
 
 
 @dataclass
@@ -146,6 +66,7 @@ class Hooks:
         processes: where running builds are known.
         on_output: told every line of output, as it comes.
         hide: gives a text without secrets.
+        alone: whether nothing else runs in the environment meanwhile.
         modules: files of the modules that the last hook imported.
 
     """
@@ -161,6 +82,7 @@ class Hooks:
     processes: Processes
     on_output: Callable[[str], None]
     hide: Callable[[str], str]
+    alone: bool
     modules: tuple[str, ...] = ()
     _start: int = field(default=0, init=False)
 
@@ -234,9 +156,17 @@ class Hooks:
         command = [str(part) for part in cmd]
         traced = [command[0], str(_TRACER), str(notes), *command[1:]]
         variables = {**self.variables, **(extra_environ or {})}
+        backend = None
+        if self.alone and not self.system.backend_path:
+            module = self.system.backend.partition(":")[0]
+            backend = Backend(module, str(Path(command[1]).parent))
         with self._followed():
             status = self.processes.run(
-                traced, cwd=cwd or str(self.source), variables=variables, log=self.log
+                traced,
+                cwd=cwd or str(self.source),
+                variables=variables,
+                log=self.log,
+                backend=backend,
             )
         try:
             self.modules = tuple(json.loads(notes.read_text(encoding="utf-8")))

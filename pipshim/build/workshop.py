@@ -20,9 +20,11 @@ from packaging.version import Version
 from pipshim import installed
 from pipshim.artifacts import unsuitable_tags
 from pipshim.build.environment import BuildEnvironment, Workspace, make
-from pipshim.build.hooks import Hooks, Processes
+from pipshim.build.hooks import Hooks
 from pipshim.build.job import Built, Component, Job
 from pipshim.build.mode import Mode
+from pipshim.build.pool import Pool, Room
+from pipshim.build.processes import Processes
 from pipshim.build.record import Record, Used
 from pipshim.build.requirements import check
 from pipshim.build.shelf import Shelf
@@ -86,7 +88,7 @@ class Workshop:
         self.processes = Processes(jobs)
         self._environ = dict(environ)
         self._mask = mask
-        self._environments: dict[object, tuple[BuildEnvironment, list[Tree]]] = {}
+        self._pool = Pool(self.processes)
         self._shelf = Shelf(cache / BUILDS)
         self._logs = cache / LOGS
 
@@ -169,7 +171,6 @@ class Workshop:
             wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
             tree = self._taken(wheel, job, hooks)
             record = self.record(job, self._against(job, hooks))
-        self._check_components(job)
         return Built(tree, record, cached=False, seconds=time.monotonic() - start)
 
     def _taken(self, wheel: Path, job: Job, hooks: Hooks) -> Tree:
@@ -201,22 +202,6 @@ class Workshop:
             hint=f"it is a mistake in {hooks.package} or its backend: use another version",
         )
 
-    def _check_components(self, job: Job) -> None:
-        """Drop from the store what the build has edited through a hard link (it is remade)."""
-        if job.environment is not None:
-            return
-        _, trees = self._environments[_environment_key(job)]
-        for component, tree in zip(job.components, trees, strict=True):
-            if self.store.tree(tree.sha256) is None:
-                component.tree()
-                self.observer(
-                    events.Message(
-                        "warning",
-                        f"the build of {job.name} {job.version} changed files of "
-                        f"{tree.name} {tree.version} in its environment; nothing else sees that",
-                    )
-                )
-
     @contextmanager
     def _building(self, job: Job, what: What) -> Iterator[tuple[Hooks, dict[str, Any]]]:
         """Announce a build, make its environment, and report how it ended."""
@@ -231,27 +216,28 @@ class Workshop:
                 label = f"{job.name} {job.version}".strip()
                 check(label, system.requires, job.available, self.target.markers)
             self._phase(job, "environment")
-            environment = job.environment or self._environment(job)
-            yield (
-                Hooks(
-                    package=f"{job.name} {job.version}".strip(),
-                    mode=mode,
-                    chosen_by=job.chosen_by,
-                    source=source,
-                    system=system,
-                    python=environment.target.python,
-                    variables=environment.variables(
-                        self._environ,
-                        self._variables(job),
-                        max(1, (os.cpu_count() or 1) // sharing.get()),
+            with self._environment(job) as environment:
+                yield (
+                    Hooks(
+                        package=f"{job.name} {job.version}".strip(),
+                        mode=mode,
+                        chosen_by=job.chosen_by,
+                        source=source,
+                        system=system,
+                        python=environment.target.python,
+                        variables=environment.variables(
+                            self._environ,
+                            self._variables(job),
+                            max(1, (os.cpu_count() or 1) // sharing.get()),
+                        ),
+                        log=log,
+                        processes=self.processes,
+                        on_output=lambda line: self.observer(events.BuildOutput(job.name, line)),
+                        hide=self._mask.hide,
+                        alone=job.environment is None,
                     ),
-                    log=log,
-                    processes=self.processes,
-                    on_output=lambda line: self.observer(events.BuildOutput(job.name, line)),
-                    hide=self._mask.hide,
-                ),
-                self.settings.config_for(job.name),
-            )
+                    self.settings.config_for(job.name),
+                )
         except BaseException as error:
             step = error.step if isinstance(error, BuildError) else what
             self.observer(events.BuildFailed(job.name, job.version, mode, step))
@@ -262,22 +248,43 @@ class Workshop:
             )
         )
 
-    def _environment(self, job: Job) -> BuildEnvironment:
-        """Make the environment of a build; the hooks of one build share it, other builds do not."""
-        key = _environment_key(job)
-        if key not in self._environments:
-            trees = each(
-                lambda component: component.tree(),
-                job.components,
-                at_once=_FETCHES_AT_ONCE,
-                interrupted=self.processes.stop,
-            )
-            made = make(self.workspace.fresh("environment"), self.target, trees, behind=job.behind)
-            if job.mode is Mode.NO_ISOLATION:
-                scripts = (self.target.scripts,) if job.behind else ()
-                made = replace(made, leaks=True, scripts=scripts)
-            self._environments[key] = made, trees
-        return self._environments[key][0]
+    @contextmanager
+    def _environment(self, job: Job) -> Iterator[BuildEnvironment]:
+        """Lend the environment of a build; but for an in-place one, it is alone in it."""
+        if job.environment is not None:
+            yield job.environment
+            return
+        key = (job.mode, job.components, job.behind)
+        with self._pool.room(
+            key, lambda: self._make(job), lambda room: self._check_components(job, room)
+        ) as room:
+            yield room.environment
+
+    def _make(self, job: Job) -> tuple[BuildEnvironment, tuple[Tree, ...]]:
+        trees = each(
+            lambda component: component.tree(),
+            job.components,
+            at_once=_FETCHES_AT_ONCE,
+            interrupted=self.processes.stop,
+        )
+        made = make(self.workspace.fresh("environment"), self.target, trees, behind=job.behind)
+        if job.mode is Mode.NO_ISOLATION:
+            scripts = (self.target.scripts,) if job.behind else ()
+            made = replace(made, leaks=True, scripts=scripts)
+        return made, tuple(trees)
+
+    def _check_components(self, job: Job, room: Room) -> None:
+        """Drop from the store what the build has edited through a hard link (it is remade)."""
+        for component, tree in zip(job.components, room.trees, strict=True):
+            if self.store.tree(tree.sha256) is None:
+                component.tree()
+                self.observer(
+                    events.Message(
+                        "warning",
+                        f"the build of {job.name} {job.version} changed files of "
+                        f"{tree.name} {tree.version} in its environment; nothing else sees that",
+                    )
+                )
 
     def record(self, job: Job, against: Mapping[str, Used]) -> Record:
         """Say what a wheel of this job is built from, and against what."""
@@ -354,10 +361,6 @@ class Workshop:
                 path.unlink()
         except OSError:
             return
-
-
-def _environment_key(job: Job) -> object:
-    return (job.name, job.version, job.mode, job.components, job.behind)
 
 
 def _why(record: Record) -> str:
