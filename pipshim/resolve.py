@@ -167,11 +167,9 @@ class Locker:
         sources = {pin.source.url: pin.source for pin in solution.pins.values() if pin.source}
         # The project's own metadata, if it was asked for, is no pin's.
         sources.update({url: one for url, one in self._asked.items() if one.editable})
-        return [
-            one
-            for one in sources.values()
-            if self._static(one) is None and self._differs(one, solution)
-        ]
+        asked = [one for one in sources.values() if self._static(one) is None]
+        self._warm(asked, solution)
+        return [one for one in asked if self._differs(one, solution)]
 
     def _differs(self, source: Source, solution: Solution) -> bool:
         known = self._valid(source, solution)
@@ -297,7 +295,7 @@ class Locker:
         )
 
     def _warm(self, sources: Sequence[Source], solution: Solution) -> None:
-        """Ask backends for dynamic requirements at once, so that settling only looks them up."""
+        """Ask backends for dynamic requirements at once; what comes next only looks them up."""
 
         def ask(source: Source) -> None:
             if self.settings.choice(name_of(source)).mode is not Mode.NO_ISOLATION:

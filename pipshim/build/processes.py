@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _FORKSERVER = Path(__file__).with_name("forkserver.py")
 _CAN_FORK = sys.platform == "linux"  # macOS's own libraries do not survive a fork
 _GRACE_SECONDS = 2.0
+_HOOK_VARIABLES = "_PYPROJECT_HOOKS_"
 
 
 class Process(Protocol):
@@ -72,7 +73,7 @@ class ForkServer:
         self._process = subprocess.Popen(
             [python, str(_FORKSERVER), *backend],
             cwd=backend.hook_folder,
-            env=dict(variables),
+            env=_at_start(variables),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -272,7 +273,12 @@ class Processes:
 
 
 def _at_start(variables: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in variables.items() if key not in JOB_VARIABLES}
+    """Leave out what differs from hook to hook, and counts only when one runs."""
+    return {
+        key: value
+        for key, value in variables.items()
+        if key not in JOB_VARIABLES and not key.startswith(_HOOK_VARIABLES)
+    }
 
 
 def _end(processes: Iterable[Process]) -> None:
