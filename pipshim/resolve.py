@@ -16,7 +16,7 @@ from pipshim._pip.pyproject import build_system
 from pipshim._pip.resolver import Resolving, Solution
 from pipshim.build.mode import Mode
 from pipshim.build.system import static_metadata, stub_metadata
-from pipshim.errors import PipshimError, ResolveError
+from pipshim.errors import BuildError, PipshimError, ResolveError
 from pipshim.lockfile import LockedBuild, environment_id, key_of
 from pipshim.parallel import each, sharing
 from pipshim.progress import events
@@ -221,7 +221,14 @@ class Locker:
         return known
 
     def _ask(self, source: Source, solution: Solution | None) -> Known:
-        metadata, against = self.workshop.metadata(self.staging.job(source, solution))
+        try:
+            metadata, against = self.workshop.metadata(self.staging.job(source, solution))
+        except BuildError:
+            if not self.staging.widen(source, solution):
+                raise
+            text = f"{source}: asking again, with what is built before it in its environment"
+            self.observer(events.Message("info", text))
+            metadata, against = self.workshop.metadata(self.staging.job(source, solution))
         known = Known(against, metadata)
         self._known.setdefault(source.url, []).append(known)
         return known

@@ -69,6 +69,7 @@ class Staging:
     _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
     _resolved: dict[object, Solution] = field(default_factory=dict, init=False)
     _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _widened: set[str] = field(default_factory=set, init=False)
     _warned: set[str] = field(default_factory=set, init=False)
 
     def job(self, source: Source, solution: Solution | None) -> Job:
@@ -242,7 +243,8 @@ class Staging:
     ) -> tuple[Component, ...]:
         """Say what the project environment will have when a no-isolation build runs in it.
 
-        All that needs no building, and those sources that this one needs, built before it.
+        All that needs no building, and those sources that this one needs, built before it; what is
+        built with isolation only if need be (see `widen`), since a lock had better not build.
         """
         if solution is None:
             return ()
@@ -255,9 +257,26 @@ class Staging:
         for name, pin in solution.pins.items():
             if name == source.name or pin.editable:
                 continue
-            if pin.source is None or name in needed:
+            free = source.url in self._widened and self._is_isolated(name)
+            if pin.source is None or name in needed or free:
                 found.append(self._component(pin, solution))
         return tuple(found)
+
+    def widen(self, source: Source, solution: Solution | None) -> bool:
+        """Give a source, from now on, an environment with what is built before it with isolation.
+
+        `sync` builds without isolation after all that. Answers whether this makes a difference.
+        """
+        if solution is None or source.url in self._widened or self._is_isolated(name_of(source)):
+            return False
+        self._widened.add(source.url)
+        return any(
+            pin.source is not None and not pin.editable and self._is_isolated(name)
+            for name, pin in solution.pins.items()
+        )
+
+    def _is_isolated(self, name: NormalizedName) -> bool:
+        return self.settings.choice(name).mode is not Mode.NO_ISOLATION
 
     def _component(self, pin: Pin, solution: Solution | None) -> Component:
         package, source = pin.package, pin.source

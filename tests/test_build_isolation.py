@@ -96,6 +96,23 @@ def test_a_fresh_clone_locks_and_syncs_in_one_command(
     assert built(site, "other")["against"] == {"needy": "1.0"}
 
 
+def test_metadata_that_needs_what_is_built_with_isolation_has_it(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    needy = Backend(imports=["tool"], dynamic_requires=["low=={tool}"])
+    libraries(index, dists, "low", "1.0", "2.0", tag="py3-none-any")
+    index.add(sdist(dists, "needy", "1.0", backend=needy), sdist(dists, "tool", "2.0"))
+    make_project(
+        '[tool.pipshim]\nno-build-isolation-package = ["needy"]\n', dependencies=["needy", "tool"]
+    )
+    cli.ok("sync")
+    assert distributions(cli.cwd / ".venv") == ["low-2.0", "needy-1.0", "tool-2.0"]
+    assert built(site, "needy")["against"] == {"tool": "2.0"}
+    before = (cli.cwd / "pylock.toml").read_bytes()
+    cli.ok("lock", "-U")
+    assert (cli.cwd / "pylock.toml").read_bytes() == before
+
+
 def test_metadata_written_in_the_configuration_is_used_and_no_hook_is_called(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path
 ) -> None:
@@ -398,6 +415,20 @@ def test_the_same_lock_in_another_project_reuses_the_wheel(cli: Cli, torn: Any, 
     cli.ok("sync", cwd=second)
     assert "natten-0.1" in distributions(second / ".venv")
     assert builds(log) == ["natten"]
+
+
+def test_what_a_child_of_the_build_imports_counts_too(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
+) -> None:
+    backend = Backend(runs=[["python", "-c", "import fakelib"]], log=str(log))
+    libraries(index, dists, "fakelib", "1.0", "2.0")
+    libraries(index, dists, "other", "1.0", "2.0")
+    index.add(sdist(dists, "needy", "1.0", backend=backend))
+    for versions, count in ((("1", "1"), 1), (("1", "2"), 1), (("2", "2"), 2), (("1", "2"), 2)):
+        fakelib, other = versions
+        make_project(BARE, dependencies=["needy", f"fakelib=={fakelib}", f"other=={other}"])
+        cli.ok("sync")
+        assert len(builds(log)) == count, versions
 
 
 def test_a_declared_build_requirement_counts_though_it_was_not_imported(

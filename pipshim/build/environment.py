@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipshim.build import trace
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -40,6 +42,8 @@ CREDENTIALS = frozenset(
     }
 )
 """Variables that may carry an index's credentials: no build of any mode gets them."""
+
+_TRACE = "_pipshim_trace"
 
 JOB_VARIABLES = (
     "MAX_JOBS",
@@ -112,7 +116,12 @@ def workspace() -> Iterator[Workspace]:
 
 
 def make(
-    directory: Path, base: Target, trees: Iterable[Tree], *, behind: Iterable[Path] = ()
+    directory: Path,
+    base: Target,
+    trees: Iterable[Tree],
+    *,
+    behind: Iterable[Path] = (),
+    traced: bool = False,
 ) -> BuildEnvironment:
     """Make a virtual environment in an empty folder, with these trees in it.
 
@@ -121,6 +130,7 @@ def make(
         base: the Python to make it of.
         trees: what is installed in it.
         behind: folders whose packages are seen too, after its own (a staging environment's).
+        traced: whether every Python that is started in it notes what it imports.
 
     """
     target = layout(directory, base)
@@ -139,9 +149,12 @@ def make(
     for tree in trees:
         tree.link(target, mode="mixed")
     folders = [str(folder) for folder in behind]
-    if folders:
-        # addsitedir, not a bare path: editable installs there are .pth files themselves.
-        lines = [f"import site; site.addsitedir({folder!r})" for folder in folders]
+    # addsitedir, not a bare path: editable installs there are .pth files themselves.
+    lines = [f"import site; site.addsitedir({folder!r})" for folder in folders]
+    if traced:
+        shutil.copyfile(trace.__file__, target.purelib / f"{_TRACE}.py")
+        lines.append(f"import {_TRACE}")
+    if lines:
         (target.purelib / "zz_pipshim_staging.pth").write_text(
             "\n".join([*lines, ""]), encoding="utf-8"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -22,6 +23,7 @@ from pyproject_hooks import (
     _impl,
 )
 
+from pipshim.build import trace
 from pipshim.build.hints import hint_for
 from pipshim.build.processes import Backend
 from pipshim.errors import BuildError
@@ -39,7 +41,6 @@ if _BACKEND_WARNING is not None:
     # pyproject-hooks 1.3 repeats a backend's warnings; they are for its author.
     warnings.filterwarnings("ignore", category=_BACKEND_WARNING)
 
-_TRACER = Path(__file__).with_name("trace.py")
 _FOLLOW_SECONDS = 0.2
 _SHOWN_LINES = 20
 _FRAME = re.compile(r'  File "')
@@ -67,7 +68,8 @@ class Hooks:
         on_output: told every line of output, as it comes.
         hide: gives a text without secrets.
         alone: whether nothing else runs in the environment meanwhile.
-        modules: files of the modules that the last hook imported.
+        modules: files of the modules that the last hook imported, and its children where
+            `pipshim.build.environment.make` lets them note it.
 
     """
 
@@ -153,9 +155,10 @@ class Hooks:
         self, cmd: Any, cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
     ) -> None:
         notes = self.log.with_suffix(".modules")
+        notes.mkdir(exist_ok=True)
         command = [str(part) for part in cmd]
-        traced = [command[0], str(_TRACER), str(notes), *command[1:]]
-        variables = {**self.variables, **(extra_environ or {})}
+        traced = [command[0], trace.__file__, str(notes), *command[1:]]
+        variables = {**self.variables, **(extra_environ or {}), trace.NOTES: str(notes)}
         backend = None
         if self.alone and not self.system.backend_path:
             module = self.system.backend.partition(":")[0]
@@ -168,11 +171,8 @@ class Hooks:
                 log=self.log,
                 backend=backend,
             )
-        try:
-            self.modules = tuple(json.loads(notes.read_text(encoding="utf-8")))
-            notes.unlink()
-        except (OSError, ValueError):
-            self.modules = ()
+        self.modules = _noted(notes)
+        shutil.rmtree(notes, ignore_errors=True)
         if status:
             raise subprocess.CalledProcessError(status, command)
 
@@ -234,6 +234,16 @@ class Hooks:
                 returncode=status,
             ),
         )
+
+
+def _noted(folder: Path) -> tuple[str, ...]:
+    files: set[str] = set()
+    for path in folder.iterdir():
+        try:
+            files.update(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            continue  # a process that was killed while it wrote
+    return tuple(sorted(files))
 
 
 def hide_in_file(path: Path, hide: Callable[[str], str]) -> None:

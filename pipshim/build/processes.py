@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from pipshim.build import trace
 from pipshim.build.environment import JOB_VARIABLES
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _FORKSERVER = Path(__file__).with_name("forkserver.py")
 _CAN_FORK = sys.platform == "linux"  # macOS's own libraries do not survive a fork
 _GRACE_SECONDS = 2.0
-_HOOK_VARIABLES = "_PYPROJECT_HOOKS_"
+_HOOK_VARIABLES = ("_PYPROJECT_HOOKS_", trace.NOTES)
 
 
 class Process(Protocol):

@@ -1,7 +1,10 @@
-"""Runs the script of a build hook, and notes at its end which files modules came from.
+"""Notes, at the end of a Python process, which files its modules came from.
 
-Usage: ``python trace.py NOTES SCRIPT ARGUMENTS...`` in the build environment. It is started by the
-environment's own interpreter, so it needs nothing but the standard library of any Python 3.
+Usage: ``python trace.py FOLDER SCRIPT ARGUMENTS...`` in the build environment runs the script of a
+build hook. In environments where it matters what a hook's children import, this file stands in
+site-packages too, and each Python that is started there imports it: it notes the same if the
+variable NOTES names the folder. It is run by the environment's own interpreter, so it needs nothing
+but the standard library of any Python 3.
 """
 
 import atexit
@@ -10,23 +13,27 @@ import os
 import runpy
 import sys
 
+NOTES = "PIPSHIM_MODULES"
 
-def _note(path: str, process: int) -> None:
-    # A child made with os.fork runs exit handlers too, but its modules are not the hook's.
-    if os.getpid() != process:
-        return
+
+def _note(folder: str) -> None:
     files = set()
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str):
             files.add(os.path.abspath(file))  # noqa: PTH100 cheap, and links stay
-    with open(path, "w", encoding="utf-8") as notes:  # noqa: PTH123
-        json.dump(sorted(files), notes)
+    try:
+        with open(f"{folder}/{os.getpid()}", "w", encoding="utf-8") as notes:  # noqa: PTH123
+            json.dump(sorted(files), notes)
+    except OSError:
+        return  # a child that has outlived its hook
 
 
 if __name__ == "__main__":
-    target, script = sys.argv[1:3]
-    atexit.register(_note, target, os.getpid())
+    _folder, _script = sys.argv[1:3]
+    atexit.register(_note, _folder)
     sys.argv = sys.argv[2:]
-    sys.path[0] = os.path.dirname(script)  # noqa: PTH120
-    runpy.run_path(script, run_name="__main__")
+    sys.path[0] = os.path.dirname(_script)  # noqa: PTH120
+    runpy.run_path(_script, run_name="__main__")
+elif NOTES in os.environ:
+    atexit.register(_note, os.environ[NOTES])

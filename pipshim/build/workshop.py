@@ -267,8 +267,10 @@ class Workshop:
             at_once=_FETCHES_AT_ONCE,
             interrupted=self.processes.stop,
         )
-        made = make(self.workspace.fresh("environment"), self.target, trees, behind=job.behind)
-        if job.mode is Mode.NO_ISOLATION:
+        bare = job.mode is Mode.NO_ISOLATION
+        folder = self.workspace.fresh("environment")
+        made = make(folder, self.target, trees, behind=job.behind, traced=bare)
+        if bare:
             scripts = (self.target.scripts,) if job.behind else ()
             made = replace(made, leaks=True, scripts=scripts)
         return made, tuple(trees)
