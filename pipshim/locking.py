@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim import inputs
-from pipshim._pip.sources import Source
+from pipshim._pip.sources import Revision, Source
 from pipshim.errors import FileError, ProjectError
 from pipshim.lockfile import (
     PROJECT,
@@ -68,6 +68,7 @@ def make(context: Context, *, old: Lock | None) -> Lock:
             ),
         ],
         preferred_builds=_without(keep.build_versions if keep else {}, upgraded),
+        commits=_commits(keep, upgraded) if keep else {},
     )
     preferred = _without(keep.versions if keep else {}, upgraded)
     if given.given:
@@ -287,6 +288,14 @@ def _without(
     pins: dict[NormalizedName, Pinned], names: set[NormalizedName]
 ) -> dict[NormalizedName, Pinned]:
     return {name: pinned for name, pinned in pins.items() if name not in names}
+
+
+def _commits(lock: Lock, upgraded: set[NormalizedName]) -> dict[Revision, str]:
+    return {
+        Revision(one.vcs.url, one.vcs.requested_revision): one.vcs.commit_id
+        for one in (*lock.packages, *lock.build_packages)
+        if one.vcs is not None and one.vcs.url is not None and one.name not in upgraded
+    }
 
 
 def _umask() -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipshim._pip.download import Fetcher
     from pipshim._pip.resolver import Pin
     from pipshim._pip.session import Pip, Root
-    from pipshim._pip.sources import Source
+    from pipshim._pip.sources import Revision, Source
     from pipshim.build.record import Used
     from pipshim.build.settings import Settings
     from pipshim.build.workshop import Workshop
@@ -80,6 +80,7 @@ class Locker:
         observer: told of rounds.
         build_constraints: pip's constraint objects for build environments.
         preferred_builds: the pins of an earlier lock's build environments, kept where they fit.
+        commits: the commits of an earlier lock, kept as long as the same revision is asked for.
 
     """
 
@@ -90,6 +91,7 @@ class Locker:
     observer: Observer
     build_constraints: Sequence[object] = ()
     preferred_builds: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
+    commits: Mapping[Revision, str] = field(default_factory=dict)
     resolving: Resolving = field(init=False)
     staging: Staging = field(init=False)
     _known: dict[str, list[Known]] = field(default_factory=dict, init=False)
@@ -98,7 +100,7 @@ class Locker:
     _told: dict[str, bytes] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self.resolving = Resolving(self.pip)
+        self.resolving = Resolving(self.pip, self.commits)
         self.staging = Staging(
             pip=self.pip,
             settings=self.settings,

@@ -391,7 +391,6 @@ def test_a_git_requirement_is_locked_at_its_commit(
 
 
 @needs_git
-@pytest.mark.xfail(strict=True, reason="a re-lock looks branches up anew; only versions are kept")
 def test_the_commit_of_a_branch_is_kept_until_it_is_upgraded(
     cli: Cli, make_project: MakeProject, dists: Path, tmp_path: Path
 ) -> None:
@@ -403,8 +402,11 @@ def test_the_commit_of_a_branch_is_kept_until_it_is_upgraded(
     second = git_repository(tree)
     assert lock(cli, "-U", "-o", "pylock.toml").packages["vv"]["vcs"]["commit-id"] == second
     (tree / "more.txt").write_text("y")
-    assert git_repository(tree) not in {first, second}
-    assert lock(cli).packages["vv"]["vcs"]["commit-id"] == second
+    third = git_repository(tree)
+    assert third not in {first, second}
+    kept = lock(cli).packages["vv"]["vcs"]
+    assert (kept["commit-id"], kept["requested-revision"]) == (second, "main")
+    assert lock(cli, "-P", "vv").packages["vv"]["vcs"]["commit-id"] == third
 
 
 # --- what the lock says of files

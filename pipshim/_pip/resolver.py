@@ -29,7 +29,7 @@ from pip._vendor.resolvelib import ResolutionImpossible
 from pipshim._pip.errors import translated
 from pipshim._pip.explain import explain
 from pipshim._pip.index import Packager, secure_hashes
-from pipshim._pip.sources import Preparer, Source, Sources
+from pipshim._pip.sources import Preparer, Revision, Source, Sources
 from pipshim.artifacts import sha256_of
 from pipshim.urls import without_credentials
 
@@ -90,14 +90,21 @@ class Solution:
 
 @dataclass
 class Resolving:
-    """The resolver of one command: its finder, sources and the entries made so far are shared."""
+    """The resolver of one command: its finder, sources and the entries made so far are shared.
+
+    Attributes:
+        pip: pip's machinery.
+        commits: of an earlier lock, to be kept.
+
+    """
 
     pip: Pip
+    commits: Mapping[Revision, str] = field(default_factory=dict)
     sources: Sources = field(init=False)
     _packager: Packager = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sources = Sources(self.pip)
+        self.sources = Sources(self.pip, self.commits)
         self._packager = Packager(self.pip.finder, self._download)
 
     def resolve(

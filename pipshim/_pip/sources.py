@@ -9,27 +9,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 from pip._internal.exceptions import InstallationError
 from pip._internal.metadata import get_metadata_distribution
+from pip._internal.models.link import Link
 from pip._internal.operations.prepare import unpack_url
 from pip._internal.utils.direct_url_helpers import direct_url_for_editable, direct_url_from_link
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.packaging import get_requirement
+from pip._internal.vcs.versioncontrol import vcs
 
 from pipshim._pip import offline
 from pipshim._pip.errors import unpacking
 from pipshim._pip.index import secure_hashes
 from pipshim.artifacts import sha256_of
+from pipshim.urls import without_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pip._internal.metadata import BaseDistribution
-    from pip._internal.models.link import Link
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.req.req_install import InstallRequirement
 
@@ -65,11 +67,31 @@ class Source:
         return f"{self.name} {self.version}" if self.version is not None else self.name
 
 
-class Sources:
-    """The source trees of this command, each fetched and unpacked once."""
+class Revision(NamedTuple):
+    """What is asked of a repository.
 
-    def __init__(self, pip: Pip) -> None:
+    Attributes:
+        url: the repository's, without credentials.
+        requested: a branch, a tag or a commit; None for its default branch.
+
+    """
+
+    url: str
+    requested: str | None
+
+
+class Sources:
+    """The source trees of this command, each fetched and unpacked once.
+
+    Args:
+        pip: pip's machinery.
+        commits: of an earlier lock, to be kept: by repository and requested revision.
+
+    """
+
+    def __init__(self, pip: Pip, commits: Mapping[Revision, str]) -> None:
         self._pip = pip
+        self._commits = commits
         self._by_url: dict[str, Source] = {}
 
     def get(self, preparer: RequirementPreparer, req: InstallRequirement) -> Source:
@@ -91,7 +113,7 @@ class Sources:
                 assert req.source_dir is not None
                 with unpacking(link.filename):
                     file = unpack_url(
-                        link,
+                        self._at_its_commit(link),
                         req.source_dir,
                         preparer._download,  # noqa: SLF001
                         preparer.verbosity,
@@ -118,6 +140,15 @@ class Sources:
         )
         self._by_url[link.url] = source
         return source
+
+    def _at_its_commit(self, link: Link) -> Link:
+        """Tell the link of the commit that an earlier lock has for this branch or tag."""
+        backend = vcs.get_backend_for_scheme(link.scheme)
+        if backend is None:
+            return link
+        url, revision, _ = backend.get_url_rev_and_auth(link.url_without_fragment)
+        commit = self._commits.get(Revision(without_credentials(url), revision))
+        return Link(f"{backend.name}+{url}@{commit}") if commit is not None else link
 
     def find(self, link: Link) -> Source | None:
         """Tell the source that was fetched from a link, if it was."""
