@@ -1,6 +1,7 @@
-"""Stamps: what an unchanged ``run`` or ``sync`` recognises, so as to stop before any work.
+"""Stamps: what an unchanged ``run``, ``sync`` or ``lock --check`` recognises, so as to stop early.
 
-A stamp lies in the environment that it speaks of. It says: with these options and variables, and
+A stamp lies in the environment that it speaks of; one of ``lock --check``, which needs none, in
+pipshim's cache. It says: with these options and variables, and
 with these files as they were, there was nothing left to do. A file counts as unchanged while its
 size and its time of modification are; a folder (site-packages, a distribution's ``.dist-info``)
 while nothing was added or removed in it. Whatever is not recognised goes the long way, which writes
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 FOLDER = ".pipshim-fresh"
 """Where stamps are, in the environment."""
 
+CACHE_FOLDER = "fresh"
+"""Where those of ``lock --check`` are, in pipshim's cache."""
+
 _FORMAT = "pipshim stamp 1"
+_KEY = 5
 _FIXED = 9
 _VARIABLES = ("PIP_", "PIPSHIM_", "VIRTUAL_ENV", "HOME", "XDG_CONFIG_", "REQUESTS_CA", "CURL_CA")
-_COMMANDS = ("sync", "run")
+_COMMANDS = ("sync", "run", "lock")
 _BETWEEN = "\x1f"
 
 
@@ -34,11 +39,11 @@ class Stamp:
     """What was found to need nothing.
 
     Attributes:
-        command: ``sync`` or ``run``.
+        command: ``sync``, ``run`` or ``lock`` (with ``--check``).
         options: the options that were typed.
         variables: a digest of those of the environment variables that count.
         directory: the working directory.
-        prefix: the environment.
+        prefix: the environment; empty for ``lock``, as are the next two.
         python: its interpreter.
         scripts: its folder of scripts.
         say: what the command says when nothing has changed.
@@ -65,11 +70,11 @@ class Stamp:
         options: Sequence[str],
         variables: str,
         directory: str,
-        prefix: str,
-        python: str,
-        scripts: str,
         say: str,
         files: Sequence[str],
+        prefix: str = "",
+        python: str = "",
+        scripts: str = "",
     ) -> None:
         self.command = command
         self.options = list(options)
@@ -103,8 +108,8 @@ class Stamp:
             files=lines[_FIXED:],
         )
 
-    def write(self) -> None:
-        """Put it into its environment, whole or not at all; an environment may refuse it."""
+    def write(self, folder: str) -> None:
+        """Put it into a folder of stamps, whole or not at all; the folder may refuse it."""
         lines = [
             _FORMAT,
             self.command,
@@ -119,11 +124,10 @@ class Stamp:
         ]
         if any("\n" in line for line in lines):
             return
-        key = crc32("\n".join(lines[:5]).encode("utf-8", "surrogateescape"))
-        path = f"{self.prefix}/{FOLDER}/{key:08x}"
+        path = f"{folder}/{_name(lines[:_KEY])}"
         temporary = f"{path}.{os.getpid()}"
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.makedirs(folder, exist_ok=True)
             with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write("\n".join(lines))
             os.replace(temporary, path)
@@ -154,7 +158,11 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
     if not arguments or arguments[0] not in _COMMANDS:
         return None
     counting = variables(environ)
-    for path in _stamps(environ):
+    if arguments[0] == "lock":
+        found = _stamp_of_lock(arguments[1:], counting, environ)
+    else:
+        found = _stamps(environ)
+    for path in found:
         stamp = Stamp.read(path)
         if stamp is None or stamp.command != arguments[0] or stamp.variables != counting:
             continue
@@ -207,6 +215,31 @@ def _stamps(environ: Mapping[str, str]) -> list[str]:
         return [entry.path for entry in os.scandir(f"{prefix}/{FOLDER}") if "." not in entry.name]
     except OSError:
         return []
+
+
+def cache_folder(environ: Mapping[str, str]) -> str:
+    """Tell where stamps of ``lock --check`` are; a cache that pip.conf names is not looked for."""
+    shim, pip = environ.get("PIPSHIM_CACHE_DIR"), environ.get("PIP_CACHE_DIR")
+    if shim:
+        root = os.path.abspath(os.path.expanduser(shim))
+    elif pip:
+        root = f"{os.path.dirname(os.path.abspath(os.path.expanduser(pip)))}/pipshim"
+    elif sys.platform == "darwin":
+        root = os.path.expanduser("~/Library/Caches/pipshim")
+    else:
+        root = f"{environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')}/pipshim"
+    return f"{root}/{CACHE_FOLDER}"
+
+
+def _stamp_of_lock(words: Sequence[str], counting: str, environ: Mapping[str, str]) -> list[str]:
+    if "--check" not in words:
+        return []
+    key = [_FORMAT, "lock", _BETWEEN.join(words), counting, os.getcwd()]
+    return [f"{cache_folder(environ)}/{_name(key)}"]
+
+
+def _name(key: list[str]) -> str:
+    return f"{crc32(chr(10).join(key).encode('utf-8', 'surrogateescape')):08x}"
 
 
 def _is_command(words: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""After a run or sync: noting what it read, so that the next one can tell that nothing changed."""
+"""After a command: noting what it read, so that the next one can tell that nothing changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipshim.notes import site_folders
 from pipshim.project import PYPROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pipshim.cli.options import SyncRequest
     from pipshim.context import Context
@@ -54,10 +54,8 @@ def stamp(
     if options is None or context.request.common.python or copied or folders or again:
         return
     read = list(dict.fromkeys(_read(context, lock)))
-    for path in read:
-        time = fresh.state(path).split(" ")[0]
-        if time != "-" and int(time) >= context.started:
-            return
+    if any(_is_new(path, context) for path in read):
+        return
     made = [
         str(context.lock_path),
         str(target.prefix / "pyvenv.cfg"),
@@ -68,7 +66,8 @@ def stamp(
         os.path.realpath(target.python),
     ]
     # The stamps' folder has to be there before the state of the environment is noted.
-    (target.prefix / fresh.FOLDER).mkdir(exist_ok=True)
+    folder = target.prefix / fresh.FOLDER
+    folder.mkdir(exist_ok=True)
     fresh.Stamp(
         command=command,
         options=options,
@@ -78,15 +77,57 @@ def stamp(
         python=str(target.python),
         scripts=str(target.scripts),
         say=say,
-        files=[f"{fresh.state(path)} {path}" for path in dict.fromkeys([*read, *made])],
-    ).write()
+        files=_states([*read, *made]),
+    ).write(str(folder))
+
+
+def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None, say: str) -> None:
+    """Write the stamp of a ``lock --check`` that has found the lock to be up to date.
+
+    As for `stamp`, nothing is written where the next command could not tell; nor for requirements
+    that were given, which may name any number of files.
+    """
+    request, choice = context.request, context.choice
+    folders = lock.folders or any(package.directory is not None for package in lock.packages)
+    if options is None or request.lock.given or request.common.python or folders:
+        return
+    cache = fresh.cache_folder(os.environ)
+    if request.common.shim_cache is None or Path(cache).parent != request.common.shim_cache:
+        return
+    read = list(dict.fromkeys([*_read(context, lock), str(context.lock_path)]))
+    if any(_is_new(path, context) for path in read):
+        return
+    python = str(choice.target.python)
+    own = os.path.realpath(sys.executable)
+    if not choice.exists and os.path.realpath(python) != own:
+        return  # it was looked for on PATH
+    environment = [] if choice.directory is None else [str(choice.directory / "pyvenv.cfg")]
+    made = [python, os.path.realpath(python), *environment]
+    fresh.Stamp(
+        command="lock",
+        options=options,
+        variables=fresh.variables(os.environ),
+        directory=str(Path.cwd()),
+        say=say,
+        files=_states([*read, *made]),
+    ).write(cache)
+
+
+def _is_new(path: str, context: Context) -> bool:
+    """Whether a file was written after the command began, which may have read it before that."""
+    time = fresh.state(path).split(" ")[0]
+    return time != "-" and int(time) >= context.started
+
+
+def _states(paths: Sequence[str]) -> list[str]:
+    return [f"{fresh.state(path)} {path}" for path in dict.fromkeys(paths)]
 
 
 def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[str, ...] | None:
     """Tell the options between a command's name and the words of the command to run.
 
     Args:
-        command: ``run`` or ``sync``.
+        command: ``run``, ``sync`` or ``lock``.
         words: how many words at the end belong to the command to run.
         module: what ``-m`` says.
 

@@ -70,6 +70,11 @@ def edit_pyproject(project: Path) -> None:
     path.write_text(path.read_text() + "\n")
 
 
+def change_dependencies(project: Path) -> None:
+    path = project / "pyproject.toml"
+    path.write_text(path.read_text().replace("one<2", "one"))
+
+
 def edit_lock(project: Path) -> None:
     path = project / "pylock.toml"
     path.write_text(path.read_text() + "\n")
@@ -133,6 +138,56 @@ def test_a_changed_pip_conf_is_noticed(cli: Cli, synced: Path) -> None:
     assert is_recognised(cli, synced, "sync", env=env)
     config.write_text("[global]\nno-build-isolation-package = two\n")
     assert not is_recognised(cli, synced, "sync", env=env)
+
+
+CHECK = ("lock", "--check")
+
+
+def test_an_unchanged_lock_is_recognised_with_an_environment_and_without(
+    cli: Cli, synced: Path
+) -> None:
+    said = cli.ok(*CHECK, cwd=synced)
+    assert is_recognised(cli, synced, *CHECK)
+    assert cli.ok(*CHECK, cwd=synced) == said
+    shutil.rmtree(synced / ".venv")
+    assert not is_recognised(cli, synced, *CHECK)
+    assert is_recognised(cli, synced, *CHECK)
+    cli.fails(*CHECK, "--pre", cwd=synced)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (edit_pyproject, 0),
+        (edit_lock, 0),
+        (add_setup_cfg, 0),
+        (remove_lock, 1),
+        (change_dependencies, 1),
+        (recreate_environment, 0),
+    ],
+)
+def test_a_change_that_may_count_for_the_lock_is_noticed(
+    cli: Cli, synced: Path, change: Callable[[Path], None], status: int
+) -> None:
+    cli.ok(*CHECK, cwd=synced)
+    assert is_recognised(cli, synced, *CHECK)
+    change(synced)
+    result = cli(*CHECK, cwd=synced, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert result.status == status
+    assert " pip._internal" in result.err
+
+
+@pytest.mark.parametrize("variables", [{"PIP_PRE": "1"}, {"PIPSHIM_NO_BUILD_ISOLATION": "1"}])
+def test_another_variable_may_count_for_the_lock(
+    cli: Cli, synced: Path, variables: dict[str, str]
+) -> None:
+    cli.ok(*CHECK, cwd=synced)
+    cli.fails(*CHECK, cwd=synced, env=variables)
+
+
+def test_without_a_cache_a_lock_is_checked_every_time(cli: Cli, synced: Path) -> None:
+    cli.ok(*CHECK, "--no-cache-dir", cwd=synced, env={"PIPSHIM_CACHE_DIR": ""})
+    assert not is_recognised(cli, synced, *CHECK, "--no-cache-dir", env={"PIPSHIM_CACHE_DIR": ""})
 
 
 def test_another_active_environment_is_served(cli: Cli, synced: Path, tmp_path: Path) -> None:

@@ -87,9 +87,9 @@ def test_pip_and_uv_install_what_the_lock_says(
         env = tmp_path / name
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(env)], check=True)
         argv = [str(env) if word == "ENV" else word for word in install]
-        done = subprocess.run(
-            argv, env=network_cli.env, capture_output=True, text=True, check=False
-        )
+        # uv, as pip does, shall trust what the system trusts.
+        variables = {**network_cli.env, "UV_SYSTEM_CERTS": "1"}
+        done = subprocess.run(argv, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         sets.append(freeze(network_cli, env))
     assert sets[0] == sets[1] == sets[2]

@@ -11,6 +11,7 @@ from pipshim.errors import LockError
 from pipshim.lockfile import write
 from pipshim.locking import make, write_file
 from pipshim.progress.summary import Change, summarize_lock
+from pipshim.stamping import stamp_check, typed
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -67,9 +68,14 @@ def _usable(context: Context) -> Lock | None:
 
 
 def _check(context: Context) -> int:
-    why = out_of_date(context, context.old_lock)
+    lock = context.old_lock
+    why = out_of_date(context, lock)
     if why is None:
-        context.say(f"{context.lock_path.name} is up to date")
+        assert lock is not None
+        say = f"{context.lock_path.name} is up to date"
+        context.say(say)
+        quiet = context.request.common.verbosity < 0
+        stamp_check(context, lock, options=typed("lock"), say="" if quiet else say)
         return 0
     context.say(f"{context.lock_path.name} is out of date: {why}", "error")
     return 1
