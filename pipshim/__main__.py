@@ -1,67 +1,13 @@
-"""The command: pipshim's own commands, and pip for every other."""
+"""The command. An unchanged ``run`` ends here, so nothing that takes time is imported."""
 
 from __future__ import annotations
 
 import os
 import sys
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-OWN_COMMANDS = ("lock", "sync", "run")
-
-# pip's general options, which may stand before the command; a test compares them with pip's.
-SWITCHES = frozenset(
-    {
-        "--debug",
-        "--disable-pip-version-check",
-        "--help",
-        "--isolated",
-        "--no-cache-dir",
-        "--no-color",
-        "--no-input",
-        "--no-proxy-env",
-        "--no-python-version-warning",
-        "--quiet",
-        "--require-venv",
-        "--require-virtualenv",
-        "--verbose",
-        "--version",
-    }
-)
-SETTINGS = frozenset(
-    {
-        "--cache-dir",
-        "--cert",
-        "--client-cert",
-        "--default-timeout",
-        "--exists-action",
-        "--keyring-provider",
-        "--local-log",
-        "--log",
-        "--log-file",
-        "--project",
-        "--proxy",
-        "--python",
-        "--resume-retries",
-        "--retries",
-        "--timeout",
-        "--trusted-host",
-        "--use-deprecated",
-        "--use-feature",
-    }
-)
-_SHORT_SWITCHES = frozenset("hqvV")
-
-
-class Line(NamedTuple):
-    """A command line around the command's name, which is None if there is none."""
-
-    before: list[str]
-    command: str | None
-    after: list[str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,94 +17,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: pip ended the process, as it does for its help and unknown options.
 
     """
-    from pipshim import fresh  # noqa: PLC0415 as below
-
     if argv is None:
+        from pipshim import fresh  # noqa: PLC0415 as below
+
         unchanged = fresh.attempt(sys.argv[1:], os.environ)
         if unchanged is not None:
             return unchanged
-    from pipshim._pip.compat import check_version, version_text  # noqa: PLC0415 as below
-    from pipshim.cli.boundary import run_guarded  # noqa: PLC0415 importing this module is cheap
+    from pipshim.cli.dispatch import dispatch  # noqa: PLC0415 what an unchanged run does without
 
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if os.path.basename(sys.argv[0]) in ("__main__.py", "-c"):  # noqa: PTH119 pathlib costs time
-        sys.argv[0] = "pipshim"
-
-    def supported() -> int:
-        check_version()
-        return 0
-
-    status = run_guarded(supported)
-    if status:
-        return status
-    line = split(arguments)
-    if line is None:
-        line = _split_by_pip(arguments)
-    if any(_is_switch(argument, "--help", "h") for argument in line.before):
-        return _pip(arguments, until_exit=argv is None)
-    if any(_is_switch(argument, "--version", "V") for argument in line.before):
-        sys.stdout.write(f"{version_text()}\n")
-        return 0
-    if line.command in OWN_COMMANDS:
-        return run_guarded(partial(_own, line))
-    if line.command == "cache":
-        rest = split(line.after)
-        if rest is not None and rest.command == "store":
-            return run_guarded(partial(_store, [*line.before, *rest.before, *rest.after]))
-    return _pip(arguments, until_exit=argv is None)
-
-
-def split(arguments: Sequence[str]) -> Line | None:
-    """Find the command's name among pip's general options; None if only pip can tell."""
-    position = 0
-    while position < len(arguments):
-        argument = arguments[position]
-        if not argument.startswith("-") or argument == "-":
-            return Line(list(arguments[:position]), argument, list(arguments[position + 1 :]))
-        name, equals, _ = argument.partition("=")
-        if name in SETTINGS:
-            position += 1 if equals else 2
-        elif argument in SWITCHES or _SHORT_SWITCHES.issuperset(argument[1:]):
-            position += 1
-        else:
-            return None
-    return Line(list(arguments), None, [])
-
-
-def _split_by_pip(arguments: Sequence[str]) -> Line:
-    from pipshim._pip.main import split as split_by_pip  # noqa: PLC0415 imports pip
-
-    return Line(*split_by_pip(arguments))
-
-
-def _is_switch(argument: str, long: str, short: str) -> bool:
-    return argument == long or (short in argument and _SHORT_SWITCHES.issuperset(argument[1:]))
-
-
-def _own(line: Line) -> int:
-    from pipshim._pip.main import project_command  # noqa: PLC0415 imports pip
-
-    assert line.command is not None  # as the caller made sure
-    before, after = line.before, line.after
-    isolated = "--isolated" in before
-    if line.command == "run":
-        # After the command's name it is run's own word, and further on the other program's.
-        before = [argument for argument in before if argument != "--isolated"]
-    else:
-        isolated = isolated or "--isolated" in after
-    return project_command(line.command, [*before, *after], isolated=isolated)
-
-
-def _store(arguments: Sequence[str]) -> int:
-    from pipshim._pip.main import store_command  # noqa: PLC0415 imports pip
-
-    return store_command(arguments, isolated="--isolated" in arguments)
-
-
-def _pip(arguments: Sequence[str], *, until_exit: bool) -> int:
-    from pipshim._pip.main import pass_through  # noqa: PLC0415 imports pip
-
-    return pass_through(arguments, until_exit=until_exit)
+    return dispatch(argv)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ import pytest
 from packaging.requirements import Requirement
 from pip._internal.cli.main_parser import create_main_parser
 
-from pipshim import __main__ as entry
 from pipshim._pip import compat
 from pipshim._pip.main import project_command, split
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli import boundary
+from pipshim.cli import dispatch as entry
 from pipshim.cli.options import LockOptions, LockRequest, RunRequest, SyncRequest
 from tests.support.pipshim import Cli
 
@@ -516,7 +516,7 @@ class TestVersions:
         self, version: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr("pip.__version__", version)
-        assert entry.main(["sync"]) == 1
+        assert entry.dispatch(["sync"]) == 1
         err = capsys.readouterr().err
         assert f"pip {version} is not supported; supported are 26.1, 26.2, 26.3" in err
         assert "pip>=26.1,<26.4" in err
