@@ -111,7 +111,9 @@ class Context:
     def pip(self) -> Pip:
         """Pip's machinery, for the target."""
         command = self.request.pip
-        return Pip(command.command, command.options, self.target, command.mask)
+        return Pip(
+            command.command, command.options, self.target, command.mask, observer=self.observer
+        )
 
     @cached_property
     def cache(self) -> Path:
@@ -132,7 +134,7 @@ class Context:
     @cached_property
     def fetcher(self) -> Fetcher:
         """Fetches what a lock names."""
-        return Fetcher(self.pip, self.store, self.observer, self.lock_path.parent)
+        return Fetcher(self.pip, self.store, self.lock_path.parent)
 
     @cached_property
     def workshop(self) -> Workshop:
@@ -174,8 +176,12 @@ class Context:
 
 
 @contextmanager
-def opened(request: LockRequest) -> Iterator[Context]:
+def opened(request: LockRequest, also: Observer | None = None) -> Iterator[Context]:
     """Put a command's parts together, and clear up at its end.
+
+    Args:
+        request: what was asked.
+        also: told of all that happens, besides the observer that shows it.
 
     Raises:
         ProjectError: there is no project where one is needed, or it says what cannot be.
@@ -204,9 +210,13 @@ def opened(request: LockRequest) -> Iterator[Context]:
             verbosity=common.verbosity,
             progress_bar=common.progress_bar,
             no_color=common.no_color,
+            progress=common.progress,
+            command=request.pip.command.name,
             environ=os.environ,
-        ) as seen,
-        forwarded(observer := masked(seen, request.pip.mask)),
+        ) as shown,
+        forwarded(
+            observer := masked(shown if also is None else events.tee(shown, also), request.pip.mask)
+        ),
         workspace() as space,
         ExitStack() as until_end,
     ):

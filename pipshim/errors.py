@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -124,6 +125,31 @@ class BuildError(PipshimError):
         self.step = step
         self.output = output
         self.log = log
+
+
+class Failures(PipshimError):  # noqa: N818 it is several
+    """Several things failed at once, each for a reason of its own.
+
+    Attributes:
+        errors: what failed, in the order of the packages.
+
+    """
+
+    def __init__(self, errors: tuple[PipshimError, ...]) -> None:
+        super().__init__("\n".join(error.message for error in errors))
+        self.errors = errors
+
+
+def together(errors: Iterable[BaseException]) -> BaseException:
+    """Say several failures as one; each once, and what is not for the user before all."""
+    distinct: list[PipshimError] = []
+    for error in errors:
+        if not isinstance(error, PipshimError):
+            return error
+        for one in error.errors if isinstance(error, Failures) else (error,):
+            if all(str(one) != str(known) for known in distinct):
+                distinct.append(one)
+    return distinct[0] if len(distinct) == 1 else Failures(tuple(distinct))
 
 
 class InstallError(PipshimError):

@@ -12,6 +12,8 @@ from concurrent.futures import (
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, TypeVar
 
+from pipshim.errors import together
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -31,8 +33,9 @@ def each(
 ) -> list[Result]:
     """Call ``work`` for each item, several at once; answer the results in the items' order.
 
-    After a failure nothing new is started, what is running is let finish, and the failure of the
-    first item that failed is raised. Context variables are those of the caller.
+    After a failure nothing new is started, what is running is let finish, and what failed is
+    raised, together if it is more than one (`pipshim.errors.together`). Context variables are those
+    of the caller.
 
     Args:
         work: what to do.
@@ -55,9 +58,9 @@ def each(
         for future in futures:
             future.cancel()
         wait([future for future in futures if not future.cancelled()])
-        for future in futures:
-            if not future.cancelled() and (error := future.exception()) is not None:
-                raise error
+        done = [future.exception() for future in futures if not future.cancelled()]
+        if failed := [error for error in done if error is not None]:
+            raise together(failed)
         return [future.result() for future in futures]
 
 
@@ -107,7 +110,6 @@ def in_order(
             if interrupted is not None:
                 interrupted()
             raise
-    for item in waits_for:
-        if item in errors:
-            raise errors[item]
+    if errors:
+        raise together(errors[item] for item in waits_for if item in errors)
     return results

@@ -16,7 +16,7 @@ from pipshim._pip.pyproject import build_system
 from pipshim._pip.resolver import Resolving, Solution
 from pipshim.build.mode import Mode
 from pipshim.build.system import static_metadata, stub_metadata
-from pipshim.errors import BuildError, PipshimError, ResolveError
+from pipshim.errors import BuildError, PipshimError, ResolveError, together
 from pipshim.lockfile import LockedBuild, environment_id, key_of
 from pipshim.parallel import each, sharing
 from pipshim.progress import events
@@ -155,7 +155,7 @@ class Locker:
             self._current = solution
             unchanged = before is not None and before.versions == solution.versions
             if failures and (unchanged or len(failures) == len(stale)):
-                raise failures[0]
+                raise together(failures)
             rounds += 1
             if rounds == MAX_ROUNDS:
                 raise _oscillation(before, solution, stale)

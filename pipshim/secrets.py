@@ -24,7 +24,7 @@ _USERINFO = re.compile(r"://(?P<user>[^/?#\s\"'<>]*)@")
 _NO_PASSWORDS = frozenset({"", "x-oauth-basic"})
 _LONG = 8
 _SHORTEST = 3
-_FREE_TEXTS = ("line", "text", "key")
+_FREE_TEXTS = ("line", "text", "key", "why", "record")
 
 
 class Mask:
@@ -74,6 +74,16 @@ class Mask:
             text = self._pattern.sub(MASK, text)
         return _USERINFO.sub(_without_user, text) if "@" in text and "://" in text else text
 
+    def hide_in(self, data: Any) -> Any:
+        """Give plain data (as of JSON) without what is secret in its texts."""
+        if isinstance(data, str):
+            return self.hide(data)
+        if isinstance(data, dict):
+            return {self.hide(str(key)): self.hide_in(value) for key, value in data.items()}
+        if isinstance(data, (list, tuple)):
+            return type(data)(map(self.hide_in, data))
+        return data
+
 
 def masked(observer: Observer, mask: Mask) -> Observer:
     """Let an observer see events without secrets."""
@@ -81,8 +91,8 @@ def masked(observer: Observer, mask: Mask) -> Observer:
     def observe(event: Event, /) -> None:
         changed: dict[str, Any] = {}
         for name in _FREE_TEXTS:
-            text = getattr(event, name, None)
-            if isinstance(text, str) and (hidden := mask.hide(text)) != text:
+            value = getattr(event, name, None)
+            if value is not None and (hidden := mask.hide_in(value)) != value:
                 changed[name] = hidden
         observer(replace(event, **changed) if changed else event)
 

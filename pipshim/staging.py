@@ -289,7 +289,8 @@ class Staging:
             with within(source):
                 return self.workshop.wheel(job).tree
 
-        return Component(package.name, str(pin.version), artifacts.identity(chosen), tree)
+        identity = artifacts.identity(chosen)
+        return Component(package.name, str(pin.version), identity, tree, source is not None)
 
     def _warn_unmatched(
         self, source: Source, build: Solution, runtime: Mapping[NormalizedName, Version]

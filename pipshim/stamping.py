@@ -36,7 +36,8 @@ def stamp(
     """Write the stamp of a command that has left nothing to do.
 
     Nothing is written where the next command could not tell: ``--python`` asks PATH, a project
-    that is installed as a copy is installed anew every time.
+    that is installed as a copy is installed anew every time; nor where it has more to say than
+    that nothing has changed.
 
     Args:
         context: the command's parts.
@@ -49,9 +50,8 @@ def stamp(
 
     """
     copied = request.selection.no_editable and lock.folders
-    folders = any(package.directory is not None for package in lock.packages)
     again = request.selection.reinstall or request.selection.reinstall_packages
-    if options is None or context.request.common.python or copied or folders or again:
+    if options is None or not _is_recognisable(context, lock) or copied or again:
         return
     read = list(dict.fromkeys(_read(context, lock)))
     if any(_is_new(path, context) for path in read):
@@ -88,8 +88,7 @@ def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None
     that were given, which may name any number of files.
     """
     request, choice = context.request, context.choice
-    folders = lock.folders or any(package.directory is not None for package in lock.packages)
-    if options is None or request.lock.given or request.common.python or folders:
+    if options is None or not _is_recognisable(context, lock) or request.lock.given:
         return
     cache = fresh.cache_folder(os.environ)
     if request.common.shim_cache is None or Path(cache).parent != request.common.shim_cache:
@@ -111,6 +110,13 @@ def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None
         say=say,
         files=_states([*read, *made]),
     ).write(cache)
+
+
+def _is_recognisable(context: Context, lock: Lock) -> bool:
+    common = context.request.common
+    says_more = common.timings or "json" in (common.progress, common.output_format)
+    folders = any(package.directory is not None for package in lock.packages)
+    return not (common.python or says_more or folders)
 
 
 def _is_new(path: str, context: Context) -> bool:

@@ -31,6 +31,7 @@ from pipshim.lockfile import LockedBuild, key_of
 from pipshim.notes import as_present, direct_url, origin_of, own_distributions, site_folders
 from pipshim.parallel import each, in_order
 from pipshim.plan import Step, Wanted, plan
+from pipshim.progress import events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -165,6 +166,13 @@ class Sync:
         for package in packages:
             is_wheel = artifacts.is_wheel(artifacts.choose(package, target))
             (wheels if is_wheel else sources).append(package)
+        folders = [
+            one
+            for one in self.selection.folders
+            if one.name in wanted and not self._builds_in_place(one)
+        ]
+        if wanted:
+            self.context.observer(events.Planned(len(wanted), len(sources) + len(folders)))
         ready: dict[NormalizedName, Ready] = {}
         stop = self.context.workshop.processes.stop
         fetched = each(self._fetch, wheels, at_once=_DOWNLOADS_AT_ONCE, interrupted=stop)
@@ -172,16 +180,19 @@ class Sync:
 
         by_name = {one.name: one for one in sources}
         built = in_order(
-            lambda name: self._build(by_name[name]),
+            lambda name: self._built(by_name[name]),
             self._order(by_name),
             at_once=self.context.jobs,
             interrupted=stop,
         )
         ready.update((name, self._ready(by_name[name], made)) for name, made in built.items())
-        for folder in self.selection.folders:
-            if folder.name in wanted and not self._builds_in_place(folder):
-                ready[folder.name] = self._from_folder(folder, None)
+        for folder in folders:
+            ready[folder.name] = self._from_folder(folder, None)
+            self._prepared(folder.name, ready[folder.name].tree, ready[folder.name].source)
         return ready
+
+    def _prepared(self, name: NormalizedName, tree: Tree, source: events.Source) -> None:
+        self.context.observer(events.Prepared(name, tree.version, source))
 
     def _order(
         self, sources: Mapping[NormalizedName, Package]
@@ -210,12 +221,18 @@ class Sync:
     def _fetch(self, package: Package) -> Ready:
         artifact = artifacts.choose(package, self.context.target)
         tree = self.context.fetcher.wheel(package, artifact)  # type: ignore[arg-type]
+        self._prepared(package.name, tree, "index")
         return Ready(
             tree,
             {"identity": artifacts.identity(artifact)},
             "index",
             direct_url=direct_url(package),
         )
+
+    def _built(self, package: Package) -> Built:
+        built = self._build(package)
+        self._prepared(package.name, built.tree, "cached" if built.cached else "built")
+        return built
 
     def _build(self, package: Package) -> Built:
         """Build a package once, whoever asks first; the others wait for that build."""
@@ -327,7 +344,11 @@ class Sync:
             return self._build(package).tree
 
         return Component(
-            package.name, str(package.version or ""), artifacts.identity(artifact), tree
+            package.name,
+            str(package.version or ""),
+            artifacts.identity(artifact),
+            tree,
+            is_built=not artifacts.is_wheel(artifact),
         )
 
     def _besides(self) -> dict[str, Used]:

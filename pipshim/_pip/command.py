@@ -113,7 +113,12 @@ class ProjectCommand(pip_lock.LockCommand):
         self.parser.__class__ = ProjectParser
         self.parser.description = cleandoc(self.__doc__ or "")
         self.parser.set_defaults(
-            output_file=None, compile=None, module=None, module_arguments=(), isolated_mode=isolated
+            output_file=None,
+            output_format="text",
+            compile=None,
+            module=None,
+            module_arguments=(),
+            isolated_mode=isolated,
         )
         # Some of pip's lists are made once for all parsers, and its parser appends to them.
         lists = {
@@ -219,6 +224,7 @@ class ProjectCommand(pip_lock.LockCommand):
             debug=options.debug_mode,
             no_color=bool(options.no_color),
             hide=self._mask.hide,
+            as_json=options.progress == "json",
         )
 
     @with_cleanup
@@ -273,6 +279,21 @@ class LockCommand(ProjectCommand):
     def _add_own_options(self) -> None:
         super()._add_own_options()
         self._add(self.cmd_opts, arguments.lock_options())
+        self._add(self.cmd_opts, arguments.output_options())
+
+    def request(self, options: Values, args: list[str]) -> LockRequest:
+        """Say what was asked.
+
+        Raises:
+            UsageError: the lock and the result are both to go to standard output.
+
+        """
+        if options.output_file == "-" and options.output_format == "json":
+            raise UsageError(
+                "-o - and --output-format json both write to standard output",
+                hint="leave one of them out",
+            )
+        return super().request(options, args)
 
 
 class SyncCommand(ProjectCommand):
@@ -299,6 +320,7 @@ class SyncCommand(ProjectCommand):
 
     def _add_last_options(self) -> None:
         self._add(self.cmd_opts, arguments.sync_options())
+        self._add(self.cmd_opts, arguments.output_options())
 
     def request(self, options: Values, args: list[str]) -> SyncRequest:
         """Say what was asked.

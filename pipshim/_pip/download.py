@@ -17,7 +17,6 @@ from packaging.pylock import (
     PackageWheel,
 )
 from pip._internal.models.link import Link
-from pip._internal.network.download import Downloader
 from pip._internal.operations.prepare import unpack_vcs_link
 from pip._internal.utils.unpacking import unpack_file
 from pip._internal.utils.urls import path_to_url
@@ -25,13 +24,11 @@ from pip._internal.utils.urls import path_to_url
 from pipshim._pip import offline
 from pipshim._pip.errors import translated, unpacking
 from pipshim.errors import HashError, LockError
-from pipshim.progress import events
 
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
     from pipshim._pip.session import Pip
-    from pipshim.progress.events import Observer
     from pipshim.store import Store, Tree
 
 Artifact = PackageWheel | PackageSdist | PackageArchive | PackageVcs | PackageDirectory
@@ -45,14 +42,12 @@ class Fetcher:
     Attributes:
         pip: whose session is used.
         store: where wheels go.
-        observer: told of downloads.
         base: the folder that the lock's relative paths start from.
 
     """
 
     pip: Pip
     store: Store
-    observer: Observer
     base: Path
     _unpacked: dict[str, Path] = field(default_factory=dict, init=False)
     _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False)
@@ -109,7 +104,6 @@ class Fetcher:
     ) -> Path:
         """Fetch a file and check it: its hash always, its size where the lock has one."""
         link = Link(self._url(package, artifact))
-        size = artifact.size
         if link.is_file:
             path = Path(link.file_path)
             if not path.is_file():
@@ -119,14 +113,11 @@ class Fetcher:
         else:
             with self._guard:
                 folder = self.pip.temporary_directory("unpack")
-                downloader = Downloader(self.pip.session, "off")
-            self.observer(events.DownloadStarted(link.url, link.filename, size))
+                downloader = self.pip.downloader
             with translated():
                 name, _ = downloader(link, str(folder))
             path = Path(name)
         _check(package, artifact, path)
-        if not link.is_file:
-            self.observer(events.DownloadFinished(link.url, path.stat().st_size))
         return path
 
     def _url(self, package: Package, artifact: Artifact) -> str:

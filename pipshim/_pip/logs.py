@@ -5,15 +5,28 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from pip._internal.utils.logging import RichPipStreamHandler
+from pip._vendor.urllib3.exceptions import (
+    NameResolutionError,
+    ReadTimeoutError,
+)
 
+from pipshim._pip.errors import network_reason
 from pipshim.progress import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pipshim.progress.events import Level, Observer
+
+_SAID_BY_EVENTS = ("pip._internal.network.download",)
+_RETRYING = "Retrying (%r) after connection broken by '%r': %s"
+_REASONS = (
+    (NameResolutionError, "the name of the host is not known here"),
+    (ReadTimeoutError, "the server did not go on in time"),
+)
 
 
 class _Forwarding(logging.Handler):
@@ -22,6 +35,8 @@ class _Forwarding(logging.Handler):
         self._observer = observer
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name in _SAID_BY_EVENTS and record.levelno <= logging.INFO:
+            return
         level: Level = "debug"
         if record.levelno >= logging.ERROR:
             level = "error"
@@ -29,7 +44,43 @@ class _Forwarding(logging.Handler):
             level = "warning"
         elif record.levelno >= logging.INFO:
             level = "info"
-        self._observer(events.Message(level, record.getMessage()))
+        self._observer(events.Message(level, reworded(record)))
+
+
+def reworded(record: logging.LogRecord) -> str:
+    """Give the text of a log record of pip's, in a person's words where it is a program's."""
+    if record.name == "pip._vendor.urllib3.connectionpool" and str(record.msg) == _RETRYING:
+        return _retrying(record)
+    return record.getMessage()
+
+
+def _retrying(record: logging.LogRecord) -> str:
+    """Say that the network failed, and how often it is still tried."""
+    assert isinstance(record.args, tuple)
+    retries, error, url = record.args
+    path = urlsplit(str(url)).path.rstrip("/")
+    # An index page is a folder (PEP 503), which has the package's name.
+    name = unquote(path.rpartition("/")[2])
+    host = record.__dict__.get("__urllib3-retry-warning", {}).get("host") or _host(error)
+    again = ""
+    if isinstance(left := getattr(retries, "total", None), int):
+        again = f", {left} more {'try' if left == 1 else 'tries'} after that" if left else ""
+        again = f"; trying again{again or ', for the last time'}"
+    return f"cannot fetch {name or url}{f' from {host}' if host else ''}: {_reason(error)}{again}"
+
+
+def _host(error: object) -> str | None:
+    # Before pip 26.3 only some errors know it; of some the attribute ``pool`` warns when read.
+    known = vars(error)
+    found = getattr(known.get("conn") or known.get("pool"), "host", None)
+    return found if isinstance(found, str) else None
+
+
+def _reason(error: object) -> str:
+    for kind, words in _REASONS:
+        if isinstance(error, kind):
+            return words
+    return network_reason(error) or str(error)
 
 
 class _Masking(logging.Formatter):

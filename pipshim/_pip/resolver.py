@@ -142,6 +142,7 @@ class Resolving:
                 verbosity=pip.command.verbosity,
                 **cast("Any", _allow_editables(pip.command)),
             )
+            preparer._download = pip.downloader  # noqa: SLF001 pip draws bars with its own
             resolver = cast(
                 "Resolver",
                 pip.command.make_resolver(
@@ -278,10 +279,8 @@ class Resolving:
     def _download(self, link: Link) -> Path:
         if link.is_file:
             return Path(link.file_path)
-        from pip._internal.network.download import Downloader  # noqa: PLC0415 seldom needed
-
         folder = self.pip.temporary_directory("unpack")
-        path, _ = Downloader(self.pip.session, "off")(link, str(folder))
+        path, _ = self.pip.downloader(link, str(folder))
         return Path(path)
 
 

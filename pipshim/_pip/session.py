@@ -21,7 +21,9 @@ from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
 from pipshim._pip import credentials, offline
+from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
+from pipshim.progress import events
 from pipshim.secrets import Mask
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._internal.req.req_install import InstallRequirement
 
+    from pipshim.progress.events import Observer
     from pipshim.target import Target
 
 
@@ -57,6 +60,7 @@ class Pip:
         options: what it parsed (index, selection and general options of pip's).
         target: the Python environment to resolve, download and build for.
         mask: learns the credentials that pip uses.
+        observer: told of downloads.
 
     """
 
@@ -66,11 +70,13 @@ class Pip:
         options: Values,
         target: Target,
         mask: Mask | None = None,
+        observer: Observer = events.ignore,
     ) -> None:
         self.command = command
         self.options = options
         self.target = target
         self._mask = mask or Mask()
+        self._observer = observer
         self._finder: Finder | None = None
         self._session: PipSession | None = None
 
@@ -84,6 +90,11 @@ class Pip:
                 offline.restrict(session)
             self._session = session
         return self._session
+
+    @property
+    def downloader(self) -> ObservedDownloader:
+        """Make a downloader, for any number of files."""
+        return ObservedDownloader(self.session, self._observer)
 
     @property
     def finder(self) -> Finder:

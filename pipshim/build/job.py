@@ -29,6 +29,7 @@ class Component:
         version: its version.
         identity: tells its content, without having it yet (see `pipshim.build.record.Used`).
         tree: fetches or builds it, once.
+        is_built: whether it comes from a source.
 
     """
 
@@ -36,6 +37,7 @@ class Component:
     version: str
     identity: str
     tree: Callable[[], Tree] = field(compare=False)
+    is_built: bool = field(default=False, compare=False)
 
     @property
     def used(self) -> Used:
@@ -73,6 +75,11 @@ class Job:
     behind: tuple[Path, ...] = ()
     besides: Mapping[str, Used] = field(default_factory=dict, compare=False)
     environment: BuildEnvironment | None = None
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """What is built before it can begin."""
+        return tuple(one.name for one in self.components if one.is_built)
 
     @property
     def available(self) -> dict[str, Used]:

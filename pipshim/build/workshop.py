@@ -136,7 +136,12 @@ class Workshop:
             if earlier is not None:
                 self.observer(
                     events.BuildCached(
-                        job.name, job.version, str(job.mode), job.chosen_by, _why(earlier.record)
+                        job.name,
+                        job.version,
+                        str(job.mode),
+                        job.chosen_by,
+                        _why(earlier.record),
+                        earlier.record.to_json(),
                     )
                 )
                 return earlier
@@ -171,6 +176,7 @@ class Workshop:
             wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
             tree = self._taken(wheel, job, hooks)
             record = self.record(job, self._against(job, hooks))
+            self.observer(events.BuildRecorded(job.name, job.version, record.to_json()))
         return Built(tree, record, cached=False, seconds=time.monotonic() - start)
 
     def _taken(self, wheel: Path, job: Job, hooks: Hooks) -> Tree:
@@ -207,7 +213,11 @@ class Workshop:
         """Announce a build, make its environment, and report how it ended."""
         log = self._log(job, what)
         mode = str(job.mode)
-        self.observer(events.BuildStarted(job.name, job.version, mode, job.chosen_by, what, log))
+        self.observer(
+            events.BuildStarted(
+                job.name, job.version, mode, job.chosen_by, what, log, job.waits_for
+            )
+        )
         start = time.monotonic()
         try:
             self._phase(job, "fetch")

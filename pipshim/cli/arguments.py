@@ -13,7 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from pipshim.build.mode import IsolationLayer
-from pipshim.cli.options import LINK_MODES
+from pipshim.cli.options import LINK_MODES, OUTPUT_FORMATS, PROGRESS
 from pipshim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,6 +77,35 @@ def common_options() -> list[Option]:
             help=f"How files get into environments: {', '.join(LINK_MODES)}.",
         ),
         _flag("--offline", help="Use only what the caches hold."),
+        OwnOption(
+            "--progress",
+            type="choice",
+            choices=PROGRESS,
+            default="auto",
+            metavar="how",
+            help="How work is shown, on standard error: auto (default; live on a terminal), "
+            "plain, or json (a line an event).",
+        ),
+        OwnOption(
+            "--timings",
+            type="folder",
+            metavar="file",
+            help="Write an HTML page that shows where the time went.",
+        ),
+    ]
+
+
+def output_options() -> list[Option]:
+    """Options of the commands whose result goes to standard output."""
+    return [
+        OwnOption(
+            "--output-format",
+            type="choice",
+            choices=OUTPUT_FORMATS,
+            default="text",
+            metavar="format",
+            help="How the result is told: text (default), or json on standard output.",
+        )
     ]
 
 
@@ -235,6 +264,7 @@ OWN_NAMES = frozenset(
         common_options(),
         build_options(),
         lock_options(),
+        output_options(),
         selection_options(),
         sync_options(),
         run_options(),

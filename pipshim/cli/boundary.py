@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from pipshim.errors import BuildError, FileError, PipshimError, UsageError
+from pipshim.errors import BuildError, Failures, FileError, PipshimError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,6 +76,7 @@ def run_guarded(
     debug: bool = False,
     no_color: bool = False,
     hide: Callable[[str], str] | None = None,
+    as_json: bool = False,
 ) -> int:
     """Run `action`; show what goes wrong, and give the exit status.
 
@@ -84,6 +85,7 @@ def run_guarded(
         debug: show tracebacks too.
         no_color: never colour what is shown.
         hide: gives a text without secrets; None for one that knows none but those in URLs.
+        as_json: show errors as lines of JSON (``--progress json``).
 
     """
     with _Termination():
@@ -94,11 +96,11 @@ def run_guarded(
             return _status_of(request, hide)
         except KeyboardInterrupt as error:
             _trace(error, hide, debug=debug)
-            _say("interrupted")
+            _say("interrupted", as_json=as_json)
             return INTERRUPTED
         except Terminated as error:
             _trace(error, hide, debug=debug)
-            _say("terminated")
+            _say("terminated", as_json=as_json)
             return TERMINATED
         except BrokenPipeError as error:
             _trace(error, hide, debug=debug)
@@ -107,7 +109,7 @@ def run_guarded(
         except Exception as error:  # noqa: BLE001 the last place that can say it in words
             _trace(error, hide, debug=debug)
             told = explain(error)
-            _show(told, hide, no_color=no_color)
+            _show(told, hide, no_color=no_color, as_json=as_json)
             return told.exit_status
     return status
 
@@ -148,7 +150,13 @@ def _place(error: Exception) -> str:
     return "an unknown place"
 
 
-def _show(error: PipshimError, hide: Callable[[str], str] | None, *, no_color: bool) -> None:
+def _show(
+    error: PipshimError,
+    hide: Callable[[str], str] | None,
+    *,
+    no_color: bool,
+    as_json: bool,
+) -> None:
     import shutil  # noqa: PLC0415
 
     from pipshim.progress.failure import render  # noqa: PLC0415
@@ -156,12 +164,22 @@ def _show(error: PipshimError, hide: Callable[[str], str] | None, *, no_color: b
 
     color = use_color(sys.stderr, no_color=no_color)
     _mask(error, hide or _plain_hide())
+    if as_json:
+        from pipshim.progress.lines import write_line  # noqa: PLC0415
+        from pipshim.progress.result import errors  # noqa: PLC0415
+
+        for one in errors(error):
+            write_line(sys.stderr, {"event": "error", **one})
+        return
     text = render(error, width=shutil.get_terminal_size().columns, color=color)
     _write(text if text.endswith("\n") else f"{text}\n")
 
 
 def _mask(error: PipshimError, hide: Callable[[str], str]) -> None:
     """Take secrets out of an error that is about to be shown, before any line is broken."""
+    if isinstance(error, Failures):
+        for one in error.errors:
+            _mask(one, hide)
     error.message = hide(error.message)
     error.hint = error.hint and hide(error.hint)
     if isinstance(error, BuildError):
@@ -174,8 +192,13 @@ def _plain_hide() -> Callable[[str], str]:
     return Mask().hide
 
 
-def _say(what: str) -> None:
-    _write(f"pipshim: {what}\n")
+def _say(what: str, *, as_json: bool) -> None:
+    if as_json:
+        from pipshim.progress.lines import write_line  # noqa: PLC0415
+
+        write_line(sys.stderr, {"event": "message", "level": "error", "text": what})
+    else:
+        _write(f"pipshim: {what}\n")
 
 
 def _write(text: str) -> None:

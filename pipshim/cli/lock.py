@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING
 
+from pipshim.cli.report import reporting
 from pipshim.context import Context, opened
 from pipshim.errors import LockError
 from pipshim.lockfile import write
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim.cli.options import LockRequest
+    from pipshim.cli.report import Report
     from pipshim.lockfile import Lock
 
 
@@ -28,31 +29,35 @@ def main(request: LockRequest) -> int:
         PipshimError: it cannot be locked; the lock that is there is as before.
 
     """
-    start = time.monotonic()
-    with opened(request) as context:
-        if request.lock.check:
-            return _check(context)
-        old = _usable(context)
-        lock = make(context, old=old)
-        text = write(lock, context.lock_path.parent)
-        if request.lock.output == "-":
-            sys.stdout.write(text)
-            return 0
-        path = context.lock_path
-        changed = not path.exists() or text.encode() != path.read_bytes()
-        if changed and not request.lock.dry_run:
-            write_file(context.lock_path, text)
-    if request.common.verbosity >= 0:
-        sys.stderr.write(
-            summarize_lock(
-                changes(old, lock),
-                packages=len(lock.packages),
-                written=changed,
-                dry_run=request.lock.dry_run,
-                path=context.lock_path.name,
-                no_color=request.common.no_color,
-                seconds=time.monotonic() - start,
-            )
+    with reporting(request, "lock") as report:
+        with opened(request, report.observer) as context:
+            report.details["lock"] = str(context.lock_path)
+            if request.lock.check:
+                report.planned = True
+                report.status = _check(context, report)
+                return report.status
+            old = _usable(context)
+            lock = make(context, old=old)
+            text = write(lock, context.lock_path.parent)
+            if request.lock.output == "-":
+                sys.stdout.write(text)
+                return 0
+            path = context.lock_path
+            changed = not path.exists() or text.encode() != path.read_bytes()
+            if changed and not request.lock.dry_run:
+                write_file(context.lock_path, text)
+        report.planned = request.lock.dry_run
+        found = changes(old, lock)
+        report.changes(found)
+        report.details |= {"changed": changed, "packages": len(lock.packages)}
+        report.text = summarize_lock(
+            found,
+            packages=len(lock.packages),
+            written=changed,
+            dry_run=request.lock.dry_run,
+            path=context.lock_path.name,
+            no_color=request.common.no_color,
+            seconds=report.seconds,
         )
     return 0
 
@@ -67,9 +72,10 @@ def _usable(context: Context) -> Lock | None:
         raise
 
 
-def _check(context: Context) -> int:
+def _check(context: Context, report: Report) -> int:
     lock = context.old_lock
     why = out_of_date(context, lock)
+    report.details |= {"changed": why is not None, "reason": why}
     if why is None:
         assert lock is not None
         say = f"{context.lock_path.name} is up to date"

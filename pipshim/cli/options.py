@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
 ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"
 
+Progress: TypeAlias = Literal["auto", "plain", "json"]
+OutputFormat: TypeAlias = Literal["text", "json"]
+
+PROGRESS: tuple[Progress, ...] = ("auto", "plain", "json")
+OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("text", "json")
 LINK_MODES: tuple[LinkMode, ...] = ("reflink", "hardlink", "copy")
 
 
@@ -37,6 +42,9 @@ class CommonOptions:
         no_color: ``--no-color``, or NO_COLOR is set.
         no_input: ask nothing.
         progress_bar: ``on``, ``off`` or ``raw``; ``auto`` is decided by now.
+        progress: how work is shown.
+        output_format: how the result is told.
+        timings: where to write a page about where the time went.
         log: pip's log file.
         cache: pip's cache; None if it is switched off or not the user's.
         shim_cache: pipshim's own: PIPSHIM_CACHE_DIR, else ``pipshim`` beside pip's; None if
@@ -55,6 +63,9 @@ class CommonOptions:
     no_color: bool = False
     no_input: bool = False
     progress_bar: str = "on"
+    progress: Progress = "auto"
+    output_format: OutputFormat = "text"
+    timings: Path | None = None
     log: Path | None = None
     cache: Path | None = None
     shim_cache: Path | None = None

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.cli.boundary import Replacement
-from pipshim.cli.sync import sync
+from pipshim.cli.report import reporting
+from pipshim.cli.sync import sync, tell
 from pipshim.context import Context, opened
 from pipshim.errors import TargetError, UsageError
 from pipshim.stamping import stamp, typed
@@ -27,12 +28,13 @@ def main(request: RunRequest) -> Replacement:
         PipshimError: the environment cannot be made ready, or there is no such command.
 
     """
-    with opened(request) as context:
+    with reporting(request, "run") as report, opened(request, report.observer) as context:
         if request.run.no_sync:
             target = _as_it_is(context)
         else:
             outcome = sync(context, request, exact=False)
             target = outcome.target
+            tell(report, context, outcome)
             stamp(
                 context,
                 request,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipshim import environment
 from pipshim.cli.lock import out_of_date
+from pipshim.cli.report import reporting
 from pipshim.context import Context, opened
 from pipshim.errors import LockError, TargetError, UsageError
 from pipshim.lockfile import write
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from pipshim.change import Ready
     from pipshim.cli.options import SyncRequest
+    from pipshim.cli.report import Report
     from pipshim.lockfile import Lock
     from pipshim.plan import Step
     from pipshim.target import Target
@@ -67,35 +67,49 @@ def main(request: SyncRequest) -> int:
         PipshimError: it cannot be synced; the environment is as before.
 
     """
-    start = time.monotonic()
     asked = request.sync
-    with opened(request) as context:
-        outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
-        if not (asked.check or asked.dry_run):
-            stamp(
-                context,
-                request,
-                outcome.lock,
-                outcome.target,
-                command="sync",
-                options=typed("sync"),
-                say=(
-                    f"up to date ({plural(outcome.installed, 'package')})"
-                    if request.common.verbosity >= 0
-                    else ""
-                ),
-            )
-    if request.common.verbosity >= 0:
-        sys.stderr.write(
-            summarize(
-                [_change(step, outcome) for step in outcome.changes],
-                packages=outcome.installed,
-                seconds=time.monotonic() - start,
-                dry_run=asked.dry_run or asked.check,
-                no_color=request.common.no_color,
-            )
+    with reporting(request, "sync") as report:
+        with opened(request, report.observer) as context:
+            outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
+            if not (asked.check or asked.dry_run):
+                stamp(
+                    context,
+                    request,
+                    outcome.lock,
+                    outcome.target,
+                    command="sync",
+                    options=typed("sync"),
+                    say=(
+                        f"up to date ({plural(outcome.installed, 'package')})"
+                        if request.common.verbosity >= 0
+                        else ""
+                    ),
+                )
+        report.planned = asked.dry_run or asked.check
+        report.status = 1 if asked.check and (outcome.changes or not outcome.exists) else 0
+        found = tell(report, context, outcome)
+        report.text = summarize(
+            found,
+            packages=outcome.installed,
+            seconds=report.seconds,
+            dry_run=report.planned,
+            no_color=request.common.no_color,
         )
-    return 1 if asked.check and (outcome.changes or not outcome.exists) else 0
+    return report.status
+
+
+def tell(report: Report, context: Context, outcome: Outcome) -> list[Change]:
+    """Note what a sync did for the report, and answer its changes."""
+    found = [_change(step, outcome) for step in outcome.changes]
+    report.changes(found)
+    report.details |= {
+        "changed": bool(found) or not outcome.exists,
+        "packages": outcome.installed,
+        "lock": str(context.lock_path),
+        "lock_changed": outcome.lock is not context.old_lock,
+        "environment": str(outcome.target.prefix),
+    }
+    return found
 
 
 def sync(

@@ -7,6 +7,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from pipshim.progress.text import use_color
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -19,6 +21,8 @@ def make_observer(
     verbosity: int = 0,
     progress_bar: str = "on",
     no_color: bool = False,
+    progress: str = "auto",
+    command: str = "",
     environ: Mapping[str, str] | None = None,
     stream: TextIO | None = None,
 ) -> Iterator[Observer]:
@@ -30,21 +34,34 @@ def make_observer(
         verbosity: the number of ``-v`` less that of ``-q``.
         progress_bar: pip's ``--progress-bar``; ``off`` and ``raw`` make it plain.
         no_color: never colour.
-        environ: for TERM and CI; os.environ if None.
+        progress: ``auto``, ``plain`` or ``json``.
+        command: the command's name, for ``json``.
+        environ: for TERM, CI, GITHUB_ACTIONS, FORCE_COLOR; os.environ if None.
         stream: where to; standard error if None.
 
     """
     stream = sys.stderr if stream is None else stream
     environ = os.environ if environ is None else environ
-    if verbosity >= 0 and progress_bar not in ("off", "raw") and _is_terminal(stream, environ):
+    if progress == "json":
+        from pipshim.progress.lines import Lines  # noqa: PLC0415 seldom asked for
+
+        yield Lines(stream, command=command)
+        return
+    live = progress == "auto" and verbosity >= 0 and progress_bar not in ("off", "raw")
+    if live and _is_terminal(stream, environ):
         from pipshim.progress.live import Live  # noqa: PLC0415 rich takes its time
 
-        with Live(stream, verbosity=verbosity, no_color=no_color) as live:
-            yield live
+        with Live(stream, verbosity=verbosity, no_color=no_color) as shown:
+            yield shown
         return
     from pipshim.progress.plain import Plain  # noqa: PLC0415 the other one
 
-    with Plain(stream, verbosity=verbosity) as plain:
+    with Plain(
+        stream,
+        verbosity=verbosity,
+        color=use_color(stream, no_color=no_color, environ=environ),
+        groups=environ.get("GITHUB_ACTIONS") == "true",
+    ) as plain:
         yield plain
 
 

@@ -5,12 +5,16 @@ to the terminal while work is going on. The docstring of each event says *when* 
 
 The order promised for one build, known by its ``name`` and ``version``, is one of::
 
-    BuildStarted (BuildPhase | BuildOutput)* (BuildFinished | BuildFailed)
+    BuildStarted (BuildPhase | BuildOutput)* [BuildRecorded] (BuildFinished | BuildFailed)
     BuildCached
 
 and for one download, known by its ``key``::
 
     DownloadStarted DownloadProgress* DownloadFinished
+
+A download that fails has no end of its own: the command fails with it. ``Planned`` comes before
+the builds and downloads that it counts, and ``Prepared`` of a distribution before it is
+``Installed``.
 
 Events of different builds and downloads come in any order between each other, and from any thread.
 """
@@ -18,9 +22,10 @@ Events of different builds and downloads come in any order between each other, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 What: TypeAlias = Literal["requirements", "metadata", "wheel", "editable"]
@@ -56,11 +61,34 @@ class ResolveFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """Reported when it is known what is to come into the environment, before any of it.
+
+    Reported again if another command has changed the environment meanwhile.
+
+    ``packages`` counts distributions, ``builds`` those of them that come from a source; the builds
+    that build environments need are not counted.
+    """
+
+    packages: int
+    builds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Reported when one of the planned distributions is ready to be installed."""
+
+    name: str
+    version: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
 class DownloadStarted:
     """Reported when the first answer to a request for an artifact has come.
 
-    ``size`` is in bytes, None if neither the lock nor the server says it. ``key`` is unique among
-    the downloads of a command.
+    ``size`` is in bytes, None if the server does not say it. ``key`` is unique among the downloads
+    of a command. What pip's HTTP cache answers is no download.
     """
 
     key: str
@@ -70,7 +98,10 @@ class DownloadStarted:
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:
-    """Reported as bytes come in; ``received`` counts from the start of the file, and only grows."""
+    """Reported as bytes come in, with ``received`` counted from the start of the file.
+
+    It only grows, unless the server makes pip start the file again.
+    """
 
     key: str
     received: int
@@ -78,7 +109,7 @@ class DownloadProgress:
 
 @dataclass(frozen=True, slots=True)
 class DownloadFinished:
-    """Reported when the whole file is there and its hash was right; ``size`` is in bytes."""
+    """Reported when the whole file is there, its hash still to be checked; ``size`` is in bytes."""
 
     key: str
     size: int
@@ -91,7 +122,8 @@ class BuildStarted:
     Reported for each thing that a backend is asked for, so with another ``what`` for what it
     requires (``requirements``), its metadata and its wheel. ``chosen_by`` says where the mode comes
     from (``pyproject.toml``, ``command line``, ``default``). ``log`` is where all output goes, if
-    that is known already.
+    that is known already. ``waits_for`` names what its environment has that is built itself: none
+    of its hooks runs before those builds have ended.
     """
 
     name: str
@@ -100,6 +132,7 @@ class BuildStarted:
     chosen_by: str
     what: What
     log: Path | None = None
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +157,15 @@ class BuildOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildRecorded:
+    """Reported when a wheel is made: ``record`` says, as plain data, from what and against what."""
+
+    name: str
+    version: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class BuildCached:
     """Reported in place of a build, when an earlier wheel's record still holds; ``why`` says so."""
 
@@ -132,6 +174,7 @@ class BuildCached:
     mode: str
     chosen_by: str
     why: str
+    record: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +254,15 @@ Event: TypeAlias = (
     ResolveStarted
     | Pinned
     | ResolveFinished
+    | Planned
+    | Prepared
     | DownloadStarted
     | DownloadProgress
     | DownloadFinished
     | BuildStarted
     | BuildPhase
     | BuildOutput
+    | BuildRecorded
     | BuildCached
     | BuildFinished
     | BuildFailed
@@ -240,3 +286,13 @@ class Observer(Protocol):
 
 def ignore(event: Event, /) -> None:
     """Observe nothing; the default where an observer is optional."""
+
+
+def tee(*observers: Observer) -> Observer:
+    """Give one observer that tells several, in this order."""
+
+    def observe(event: Event, /) -> None:
+        for observer in observers:
+            observer(event)
+
+    return observe

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from pipshim.errors import BuildError
-from pipshim.progress.text import clean, paint
+from pipshim.errors import BuildError, Failures
+from pipshim.progress.text import clean, paint, plural
 
 if TYPE_CHECKING:
     from pipshim.errors import PipshimError
@@ -16,7 +16,7 @@ _WIDEST, _NARROWEST = 100, 20
 _VERBATIM = "    "
 
 
-def render(error: PipshimError, *, width: int, color: bool) -> str:
+def render(error: PipshimError, *, width: int, color: bool, hint: bool = True) -> str:
     """Give the text that is shown of an error; it ends with a line end.
 
     Texts are wrapped, except what is there to be pasted: lines with four spaces in front.
@@ -25,8 +25,11 @@ def render(error: PipshimError, *, width: int, color: bool) -> str:
         error: what went wrong.
         width: of the terminal, in columns.
         color: whether to colour.
+        hint: whether to say what mends it.
 
     """
+    if isinstance(error, Failures):
+        return _several(error, width=width, color=color)
     width = max(width - 1, _NARROWEST)
     message = error.message
     if isinstance(error, BuildError) and not message.startswith(error.package):
@@ -39,11 +42,21 @@ def render(error: PipshimError, *, width: int, color: bool) -> str:
     if isinstance(error, BuildError):
         lines += _build(error, width, color=color)
     lines[0] = lines[0].replace("error:", paint("error:", "bold red", color=color), 1)
-    if error.hint:
-        hint = _hint(error.hint, width)
-        hint[0] = hint[0].replace("hint:", paint("hint:", "bold cyan", color=color), 1)
-        lines += hint
+    if error.hint and hint:
+        said = _hint(error.hint, width)
+        said[0] = said[0].replace("hint:", paint("hint:", "bold cyan", color=color), 1)
+        lines += said
     return "\n".join(lines) + "\n"
+
+
+def _several(error: Failures, *, width: int, color: bool) -> str:
+    """Give all of them, a hint that several have once, and how many there were."""
+    panels = []
+    for number, one in enumerate(error.errors):
+        is_last = all(one.hint != other.hint for other in error.errors[number + 1 :])
+        panels.append(render(one, width=width, color=color, hint=is_last))
+    kind = "build" if all(isinstance(one, BuildError) for one in error.errors) else "thing"
+    return "\n".join([*panels, f"{plural(len(error.errors), kind)} failed\n"])
 
 
 def _build(error: BuildError, width: int, *, color: bool) -> list[str]:

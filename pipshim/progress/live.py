@@ -51,8 +51,8 @@ class Live:
 
         Args:
             stream: the terminal.
-            verbosity: the number of ``-v``: with one the last line that a build printed is shown,
-                with two all of them scroll above.
+            verbosity: the number of ``-v``: with one what builds print scrolls above, and the last
+                line of each is shown beside it.
             no_color: never colour.
             clock: gives seconds.
             console: draws in place of one made for the stream.
@@ -62,7 +62,7 @@ class Live:
             file=stream, no_color=no_color or None, highlight=False, markup=False, emoji=False
         )
         self._clock = clock
-        self._state = State(verbosity=verbosity, starts=False, output_at=2, clock=clock)
+        self._state = State(verbosity=verbosity, starts=False, clock=clock)
         self._lines: list[Parts] = []
         self._change = threading.Condition()
         self._changed = False
@@ -124,7 +124,7 @@ class Live:
 
     def _is_busy(self) -> bool:
         state = self._state
-        running = state.builds or state.downloads.running or state.waiting
+        running = state.builds or state.downloads.running or state.waiting or state.planned
         return bool(running) or state.resolving is not None
 
     def _refresh(self) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from pipshim.progress import events
 from pipshim.progress.state import State
-from pipshim.progress.text import elapsed, join, plural, size, write
+from pipshim.progress.text import clean, elapsed, join, painted, plural, size, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -23,8 +26,8 @@ _LAST_LINE_WIDTH = 100
 class Plain:
     """Writes a line when something worth one happens, and a heartbeat for what takes long.
 
-    No control codes and no colours are written. ``close`` has to be called, or the instance used
-    as a context manager.
+    No control codes are written, but for colours where they are asked for. ``close`` has to be
+    called, or the instance used as a context manager.
     """
 
     def __init__(
@@ -32,6 +35,8 @@ class Plain:
         stream: TextIO,
         *,
         verbosity: int = 0,
+        color: bool = False,
+        groups: bool = False,
         heartbeat: float | None = HEARTBEAT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -40,11 +45,16 @@ class Plain:
         Args:
             stream: what to write to; it may be shared.
             verbosity: the number of ``-v`` less that of ``-q``.
+            color: whether to colour.
+            groups: write what a build has printed below its last line, in a group that GitHub's
+                page of the job shows folded; not with ``-v``, which shows it as it comes.
             heartbeat: after how many silent seconds to say that a thing still runs; None: never.
             clock: gives seconds.
 
         """
         self._stream = stream
+        self._color = color
+        self._groups = groups and verbosity == 0
         self._clock = clock
         self._heartbeat = heartbeat if verbosity >= 0 else None
         self._state = State(verbosity=verbosity, clock=clock)
@@ -63,12 +73,21 @@ class Plain:
         """Take note of an event."""
         with self._change:
             running = self._count()
+            log = self._log_of(event)
             for parts in self._state.take(event):
-                self._write(join(parts))
+                line = painted(parts) if self._color else join(parts)
+                self._write(line if log is None else _group(line, log))
                 self._told[getattr(event, "name", "")] = self._clock()
             if self._heartbeat is not None and self._count() > running:
                 self._start()
                 self._change.notify()
+
+    def _log_of(self, event: Event) -> Path | None:
+        """Tell where the output of a build is that has ended with this event."""
+        if not self._groups or not isinstance(event, events.BuildFinished | events.BuildFailed):
+            return None
+        build = self._state.builds.get((event.name, event.version))
+        return build.log if build is not None else None
 
     def close(self) -> None:
         """Stop the heartbeat; nothing is written after that."""
@@ -128,3 +147,20 @@ class Plain:
             number, since = state.resolving
             line = f"still    resolving, round {number}, {elapsed(now - since)}"
             yield "resolving:", (since, line)
+
+
+def _group(line: str, log: Path) -> str:
+    """Give a line with the text of a file below it, in a log group of GitHub's.
+
+    Commands to GitHub's runner that stand in the text are not obeyed.
+    """
+    try:
+        with log.open(encoding="utf-8", errors="replace") as file:
+            lines = [clean(one) for one in file]
+    except OSError:
+        return line
+    if not any(lines):
+        return line
+    token = secrets.token_hex(16)
+    inner = [f"::stop-commands::{token}", *lines, f"::{token}::"]
+    return "\n".join([f"::group::{line}", *inner, "::endgroup::"])

@@ -95,6 +95,9 @@ def _totals(state: State, now: float) -> list[list[str]]:
         if state.pins:
             words.insert(1, plural(len(state.pins), "package"))
         found.append(words)
+    if state.planned is not None:
+        done, packages = len(state.prepared), state.planned.packages
+        found.append([f"{done} of {plural(packages, 'package')} ready"])
     if state.downloads.running:
         found.append(_downloads(state.downloads))
     if state.waiting is not None:

@@ -12,6 +12,7 @@ from pipshim.progress.text import Columns, clean, duration, plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pipshim.progress.events import Event, What
     from pipshim.progress.text import Parts
@@ -31,6 +32,7 @@ class Build:
     chosen_by: str
     what: What
     since: float
+    log: Path | None = None
     phase: str = ""
     last_line: str = ""
 
@@ -93,6 +95,8 @@ class State:
     downloads: Downloads = field(default_factory=Downloads)
     resolving: tuple[int, float] | None = None
     pins: dict[str, str] = field(default_factory=dict)
+    planned: events.Planned | None = None
+    prepared: set[str] = field(default_factory=set)
     waiting: str | None = None
     columns: Columns = field(default_factory=Columns)
 
@@ -108,12 +112,18 @@ class State:
                 return self._at(0, self.waiting)
             case events.ResolveStarted() | events.Pinned() | events.ResolveFinished():
                 return self._resolve(event)
+            case events.Planned() | events.Prepared():
+                return self._plan(event)
+            case events.BuildRecorded():
+                return []
             case events.DownloadStarted() | events.DownloadProgress() | events.DownloadFinished():
                 return self._download(event)
             case events.Installed() | events.Linked():
+                self.planned = None
                 text = f"installed {event.name} {event.version} ({event.source})"
                 return self._at(1, text)
             case events.Removed(name=name, version=version):
+                self.planned = None
                 return self._at(1, f"removed {name} {version}")
             case _:
                 return self._build(event)
@@ -143,6 +153,15 @@ class State:
         self.resolving = None
         packages, took = plural(event.packages, "package"), duration(event.seconds)
         return self._at(1, f"resolved {packages} in {took}")
+
+    def _plan(self, event: events.Planned | events.Prepared) -> list[Parts]:
+        if isinstance(event, events.Prepared):
+            self.prepared.add(event.name)
+            return self._at(2, f"{event.name} {event.version} is ready ({event.source})")
+        self.planned = event
+        self.prepared.clear()
+        builds = f", {event.builds} of them to build" if event.builds else ""
+        return self._at(1, f"{plural(event.packages, 'package')} to install{builds}")
 
     def _download(
         self, event: events.DownloadStarted | events.DownloadProgress | events.DownloadFinished
@@ -183,7 +202,7 @@ class State:
                 self.builds[key].phase = event.phase
             return self._at(2, f"{package}: {event.phase}")
         if isinstance(event, events.BuildStarted):
-            build = Build(*key, event.mode, event.chosen_by, event.what, self.clock())
+            build = Build(*key, event.mode, event.chosen_by, event.what, self.clock(), event.log)
             self.builds[key] = build
             return self._line("building", package, build) if self.starts else []
         known = self.builds.pop(key, None)

@@ -126,6 +126,11 @@ class Columns:
         return [*parts, (f"  {end}", "")] if end else parts
 
 
+def painted(parts: Parts) -> str:
+    """Give the text of the parts, coloured by hand."""
+    return "".join(paint(text, style, color=True) for text, style in parts).rstrip()
+
+
 def join(parts: Parts) -> str:
     """Give the text of the parts, without styles."""
     return "".join(text for text, _ in parts).rstrip()

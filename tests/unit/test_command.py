@@ -426,8 +426,6 @@ class TestCommon:
     @pytest.mark.parametrize(
         "option",
         [
-            "--timings",
-            "--output-format",
             "--target-environment",
             "--with",
             "--script",

@@ -482,8 +482,8 @@ def test_live_goes_up_further_when_the_terminal_has_wrapped_its_rows() -> None:
         assert stream.getvalue().count("\x1b[1A") == before + 3
 
 
-def test_live_streams_output_when_very_verbose() -> None:
-    for verbosity, expected in ((0, 0), (1, 0), (2, 1)):
+def test_live_streams_output_when_verbose() -> None:
+    for verbosity, expected in ((0, 0), (1, 1), (2, 1)):
         observer, stream = live(verbosity=verbosity)
         with observer:
             observer(STARTED)

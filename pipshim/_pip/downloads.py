@@ -1,0 +1,66 @@
+"""pip's downloader, which reports what it does as events and draws nothing itself."""
+
+from __future__ import annotations
+
+import threading
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pip._internal.network.cache import is_from_cache
+from pip._internal.network.download import Downloader, _get_http_response_size
+
+from pipshim.progress import events
+
+if TYPE_CHECKING:
+    from pip._internal.models.link import Link
+    from pip._internal.network.download import _FileDownload
+    from pip._internal.network.session import PipSession
+    from pip._vendor.requests.models import Response
+
+    from pipshim.progress.events import Observer
+
+_numbers = count(1)
+
+
+class ObservedDownloader(Downloader):
+    """Reports downloads; answers from pip's HTTP cache are none.
+
+    pip's methods for one response (``_process_response``) and one chunk are wrapped, so its resumes
+    and its checks stay as they are.
+    """
+
+    def __init__(self, session: PipSession, observer: Observer) -> None:
+        super().__init__(session, "off")
+        self._observer = observer
+        self._keys = threading.local()
+
+    def __call__(self, link: Link, location: str) -> tuple[str, str]:
+        """Download a file; several threads may do so at once."""
+        self._keys.now = None
+        found = super().__call__(link, location)
+        if self._keys.now is not None:
+            size = Path(found[0]).stat().st_size
+            self._observer(events.DownloadFinished(self._keys.now, size))
+        return found
+
+    def _process_response(self, download: _FileDownload, resp: Response) -> None:
+        if self._keys.now is None and not is_from_cache(resp):
+            link = download.link
+            # The same file may be asked for twice, for metadata and to be installed.
+            self._keys.now = f"{next(_numbers)} {link.url_without_fragment}"
+            size = _get_http_response_size(resp)
+            self._observer(events.DownloadStarted(self._keys.now, link.filename, size))
+        key, write = self._keys.now, download.write_chunk
+
+        def noted(data: bytes) -> None:
+            write(data)
+            self._observer(events.DownloadProgress(key, download.bytes_received))
+
+        if key is not None:
+            download.write_chunk = noted  # type: ignore[method-assign]
+        try:
+            super()._process_response(download, resp)
+        finally:
+            if key is not None:
+                del download.write_chunk

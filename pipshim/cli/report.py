@@ -1,0 +1,153 @@
+"""What a command tells at its end: the summary, the result document, the timings page."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipshim.cli.boundary import INTERRUPTED, TERMINATED, Terminated, explain
+from pipshim.errors import FileError
+from pipshim.progress.history import History
+from pipshim.progress.result import changes, document, errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pipshim.cli.options import LockRequest
+    from pipshim.progress.events import Observer
+    from pipshim.progress.summary import Change
+    from pipshim.progress.timings import Timings
+
+
+@dataclass
+class Report:
+    """What is told at the end.
+
+    Attributes:
+        request: what was asked.
+        command: its name.
+        history: what has happened; told by the command's observer.
+        planned: nothing was changed, only said.
+        status: the exit status of what went well.
+        text: the summary.
+        details: more for the result document.
+
+    """
+
+    request: LockRequest
+    command: str
+    history: History = field(default_factory=History)
+    planned: bool = False
+    status: int = 0
+    text: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def observer(self) -> Observer | None:
+        """Who is to be told of events; None if nobody asks for what happened."""
+        common = self.request.common
+        asked = common.timings or common.output_format == "json" or common.progress == "json"
+        return self.history if asked else None
+
+    @property
+    def seconds(self) -> float:
+        """How long the command has taken."""
+        return self.history.now
+
+    def changes(self, found: Sequence[Change]) -> None:
+        """Note what was changed, or would be."""
+        self.details["changed"] = self.details.get("changed", False) or bool(found)
+        self.details["changes"] = changes(found)
+        self.details["reasons"] = {one.name: one.reason for one in found if one.reason}
+
+
+@contextmanager
+def reporting(request: LockRequest, command: str) -> Iterator[Report]:
+    """Tell at the end, a bad one too, what was done.
+
+    Raises:
+        FileError: the timings page cannot be written.
+
+    """
+    report = Report(request, command)
+    page = request.common.timings
+    timings = _timings(page, report.history) if page is not None else None
+    try:
+        yield report
+    except BaseException as error:
+        _end(report, *_ending(error))
+        if timings is not None and page is not None:
+            _write(timings, page, report, failed=True)
+        raise
+    _end(report, "planned" if report.planned else "done", report.status, {})
+    if timings is not None and page is not None:
+        _write(timings, page, report, failed=False)
+
+
+def _ending(error: BaseException) -> tuple[str, int, Mapping[str, Any]]:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", INTERRUPTED, {}
+    if isinstance(error, Terminated):
+        return "interrupted", TERMINATED, {}
+    if not isinstance(error, Exception):
+        return "failed", 1, {}
+    explained = explain(error)
+    # What was changed until then has been taken back.
+    details = {"errors": errors(explained), "changed": False, "changes": []}
+    return "failed", explained.exit_status, details
+
+
+def _end(report: Report, status: str, exit_status: int, details: Mapping[str, Any]) -> None:
+    common = report.request.common
+    if report.observer is not None:
+        hide = report.request.pip.mask.hide_in
+        made = hide(
+            document(
+                report.command,
+                status,
+                report.history,
+                exit_status=exit_status,
+                details={**report.details, **details},
+            )
+        )
+        _write_documents(made, common.progress, common.output_format, failed=status == "failed")
+    if common.progress != "json" and common.verbosity >= 0 and status in ("done", "planned"):
+        sys.stderr.write(report.text)
+
+
+def _write_documents(
+    made: Mapping[str, Any], progress: str, output_format: str, *, failed: bool
+) -> None:
+    import json  # noqa: PLC0415 only where it is asked for
+
+    from pipshim.progress.lines import write_line  # noqa: PLC0415
+
+    # The line of an error is written where errors are.
+    if progress == "json" and not failed:
+        write_line(sys.stderr, {"event": "result", **made})
+    if output_format == "json":
+        sys.stdout.write(json.dumps(made, indent=2) + "\n")
+
+
+def _timings(page: Path, history: History) -> Timings:
+    """Begin to measure; refuse at once a page that could not be written after an hour."""
+    if page.is_dir():
+        raise FileError(page, "it is a folder; --timings takes a file")
+    if not page.absolute().parent.is_dir():
+        raise FileError(
+            page, "its folder is not there", hint=f"make it: mkdir {page.absolute().parent}"
+        )
+    from pipshim.progress.timings import Timings  # noqa: PLC0415 only where it is asked for
+
+    return Timings(history)
+
+
+def _write(timings: Timings, page: Path, report: Report, *, failed: bool) -> None:
+    text = timings.page(report.command, failed=failed)
+    page.write_text(report.request.pip.mask.hide(text), encoding="utf-8")
+    common = report.request.common
+    if common.verbosity >= 0 and common.progress != "json":
+        sys.stderr.write(f"timings: {page}\n")

@@ -1,0 +1,164 @@
+"""What has happened, with its times: what the result document and the timings page are made of."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pipshim.progress import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pipshim.progress.events import Event, What
+
+Ending: TypeAlias = Literal["built", "cached", "failed"]
+
+
+@dataclass
+class BuildSpan:
+    """One thing that a backend was asked for; times are seconds since the command began.
+
+    Attributes:
+        ended: None while it runs.
+        ending: how it ended.
+        phases: each phase and when it began.
+        waits_for: the builds that its environment is made of.
+        why: why an earlier wheel was taken.
+        record: what the wheel was built from and against.
+
+    """
+
+    name: str
+    version: str
+    mode: str
+    chosen_by: str
+    what: What
+    started: float
+    ended: float | None = None
+    ending: Ending | None = None
+    phases: list[tuple[str, float]] = field(default_factory=list)
+    waits_for: tuple[str, ...] = ()
+    log: Path | None = None
+    why: str | None = None
+    record: Mapping[str, Any] | None = None
+
+    def lasting(self, now: float) -> list[tuple[str, float, float]]:
+        """Give each phase with its start and its end."""
+        starts = [start for _, start in self.phases]
+        ends = [*starts[1:], now if self.ended is None else self.ended]
+        return [(phase, start, end) for (phase, start), end in zip(self.phases, ends, strict=True)]
+
+
+@dataclass
+class DownloadSpan:
+    """One download."""
+
+    filename: str
+    started: float
+    ended: float | None = None
+    size: int | None = None
+
+
+@dataclass
+class History:
+    """An observer that remembers.
+
+    Attributes:
+        builds: in the order in which they began.
+        downloads: by key.
+        resolving: when resolving began and ended.
+        preparing: when it was known what is to come.
+        installing: when the environment began to change, and when it was last changed.
+        packages: how many packages were to come.
+
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    builds: list[BuildSpan] = field(default_factory=list)
+    downloads: dict[str, DownloadSpan] = field(default_factory=dict)
+    resolving: tuple[float, float | None] | None = None
+    preparing: float | None = None
+    installing: tuple[float, float] | None = None
+    packages: int = 0
+    _running: dict[tuple[str, str], BuildSpan] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _start: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._start = self.clock()
+
+    @property
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return self.clock() - self._start
+
+    def __call__(self, event: Event, /) -> None:
+        """Take note of an event."""
+        with self._lock:
+            match event:
+                case events.ResolveStarted():
+                    self.resolving = (self.resolving[0] if self.resolving else self.now, None)
+                case events.ResolveFinished() if self.resolving is not None:
+                    self.resolving = (self.resolving[0], self.now)
+                case events.Planned(packages=packages):
+                    self.preparing = self.now if self.preparing is None else self.preparing
+                    self.packages = max(self.packages, packages)
+                case events.Installed() | events.Linked() | events.Removed():
+                    first = self.installing[0] if self.installing else self.now
+                    self.installing = (first, self.now)
+                case events.DownloadStarted(key=key, filename=filename, size=size):
+                    self.downloads[key] = DownloadSpan(filename, self.now, size=size)
+                case events.DownloadFinished(key=key, size=size) if key in self.downloads:
+                    self.downloads[key].ended, self.downloads[key].size = self.now, size
+                case _:
+                    self._build(event)
+
+    def _build(self, event: Event) -> None:
+        match event:
+            case events.BuildStarted():
+                span = BuildSpan(
+                    event.name,
+                    event.version,
+                    event.mode,
+                    event.chosen_by,
+                    event.what,
+                    self.now,
+                    waits_for=event.waits_for,
+                    log=event.log,
+                )
+                self._running[event.name, event.version] = span
+                self.builds.append(span)
+            case events.BuildCached():
+                now = self.now
+                self.builds.append(
+                    BuildSpan(
+                        event.name,
+                        event.version,
+                        event.mode,
+                        event.chosen_by,
+                        "wheel",
+                        now,
+                        now,
+                        "cached",
+                        why=event.why,
+                        record=event.record,
+                    )
+                )
+            case events.BuildPhase() | events.BuildRecorded():
+                running = self._running.get((event.name, event.version))
+                if running is not None and isinstance(event, events.BuildPhase):
+                    running.phases.append((event.phase, self.now))
+                elif running is not None and isinstance(event, events.BuildRecorded):
+                    running.record = event.record
+            case events.BuildFinished() | events.BuildFailed():
+                running = self._running.pop((event.name, event.version), None)
+                if running is not None:
+                    running.ended = self.now
+                    is_failed = isinstance(event, events.BuildFailed)
+                    running.ending = "failed" if is_failed else "built"
+            case _:
+                return

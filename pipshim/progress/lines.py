@@ -1,0 +1,70 @@
+"""Events as lines of JSON, for programs to read: ``--progress json``. See docs/json.md."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pipshim import __version__
+from pipshim.progress import events
+from pipshim.progress.text import write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pipshim.progress.events import Event
+
+SCHEMA = 1
+"""Raised when a reader of the lines, or of the result, could not go on as before."""
+
+_PROGRESS_SECONDS = 0.1
+_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class Lines:
+    """Writes each event as one JSON object in a line, the first of them ``start``.
+
+    Of a download at most ten steps a second are written.
+    """
+
+    def __init__(
+        self, stream: TextIO, *, command: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._start = clock()
+        self._told: dict[str, float] = {}
+        self._lock = threading.Lock()
+        head = {"event": "start", "schema": SCHEMA, "pipshim": __version__, "command": command}
+        write_line(stream, head)
+
+    def __call__(self, event: Event, /) -> None:
+        """Write an event."""
+        with self._lock:
+            now = self._clock()
+            if isinstance(event, events.DownloadProgress):
+                if now - self._told.get(event.key, -_PROGRESS_SECONDS) < _PROGRESS_SECONDS:
+                    return
+                self._told[event.key] = now
+            seconds = round(now - self._start, 3)
+            write_line(self._stream, {"event": name_of(event), "time": seconds, **data_of(event)})
+
+
+def name_of(event: Event) -> str:
+    """Give an event's name in JSON: ``build-started`` of BuildStarted."""
+    return _WORD_START.sub("-", type(event).__name__).lower()
+
+
+def data_of(event: Event) -> dict[str, Any]:
+    """Give an event's fields as plain data."""
+    found = {one.name: getattr(event, one.name) for one in fields(event)}
+    return {key: round(one, 3) if isinstance(one, float) else one for key, one in found.items()}
+
+
+def write_line(stream: TextIO, data: Mapping[str, Any]) -> None:
+    """Write plain data as one line; paths in it become texts."""
+    write(stream, json.dumps(data, default=str) + "\n")

@@ -1,0 +1,200 @@
+"""What a history says about time: bars, what waited for what, the critical path. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipshim.progress.history import BuildSpan, History
+
+Because: TypeAlias = Literal["needs", "turn", ""]
+# What starts within this time of another's end was waiting for it.
+_AT_ONCE = 0.25
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a bar: a phase of a build, or a download."""
+
+    phase: str
+    start: float
+    end: float
+
+
+@dataclass
+class Bar:
+    """A package over time.
+
+    Attributes:
+        mode: the build mode; ``index`` for a wheel that was only downloaded.
+        ending: ``built``, ``cached``, ``failed``, ``downloaded``, ``running``.
+        parts: what was done for it, one after the other, with times of nothing between.
+        waits_for: the packages that had to be built before.
+        blocker: the one of these that was ready last, or what had the turn before it.
+        because: what the blocker is.
+        is_critical: whether the whole would have been faster had this been.
+
+    """
+
+    name: str
+    version: str
+    mode: str
+    chosen_by: str = ""
+    ending: str = ""
+    why: str = ""
+    parts: list[Part] = field(default_factory=list)
+    waits_for: tuple[str, ...] = ()
+    blocker: Bar | None = None
+    because: Because = ""
+    is_critical: bool = False
+
+    @property
+    def start(self) -> float:
+        """When the first of its parts began."""
+        return self.parts[0].start if self.parts else 0.0
+
+    @property
+    def end(self) -> float:
+        """When the last of its parts ended."""
+        return max((part.end for part in self.parts), default=0.0)
+
+    @property
+    def seconds(self) -> float:
+        """How long its parts took together."""
+        return sum(part.end - part.start for part in self.parts)
+
+    @property
+    def built_from(self) -> float:
+        """When its wheel was begun."""
+        made = [part.start for part in self.parts if part.phase == "wheel"]
+        return made[0] if made else self.start
+
+    def seconds_of(self, *phases: str) -> float:
+        """How long some of its phases took together."""
+        return sum(part.end - part.start for part in self.parts if part.phase in phases)
+
+
+def bars(history: History) -> list[Bar]:
+    """Give a bar for each package, in the order in which they began; downloads last."""
+    found: dict[tuple[str, str], Bar] = {}
+    for build in history.builds:
+        key = (build.name, build.version)
+        bar = found.setdefault(key, Bar(build.name, build.version, build.mode))
+        _add(bar, build, history.now)
+    for download in history.downloads.values():
+        name, version = split(download.filename)
+        bar = found.setdefault((name, version), Bar(name, version, "index", ending="downloaded"))
+        end = history.now if download.ended is None else download.ended
+        bar.parts.append(Part("download", download.started, end))
+    for bar in found.values():
+        bar.parts.sort(key=lambda part: part.start)
+    made = list(found.values())
+    made.sort(key=lambda bar: (bar.mode == "index", bar.start))
+    _block(made)
+    _mark(made)
+    return made
+
+
+def _add(bar: Bar, build: BuildSpan, now: float) -> None:
+    bar.mode, bar.chosen_by = build.mode, build.chosen_by
+    bar.ending = build.ending or "running"
+    bar.why = build.why or ""
+    bar.waits_for = tuple(dict.fromkeys((*bar.waits_for, *build.waits_for)))
+    bar.parts += (Part(*phase) for phase in build.lasting(now))
+
+
+def split(filename: str) -> tuple[str, str]:
+    """Tell name and version of a wheel, an sdist, or a wheel's metadata, as far as can be."""
+    filename = filename.removesuffix(".metadata")
+    if filename.endswith(".whl"):
+        name, _, rest = filename.partition("-")
+        version = rest.partition("-")[0]
+    else:
+        for suffix in (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz"):
+            filename = filename.removesuffix(suffix)
+        name, _, version = filename.rpartition("-")
+    return (name or filename).replace("_", "-").lower(), version
+
+
+def _block(made: Sequence[Bar]) -> None:
+    """Tell for each bar what it began after: what it needs, or what had the turn before it."""
+    builds = [bar for bar in made if bar.mode != "index" and bar.seconds > 0]
+    by_name: dict[str, list[Bar]] = {}
+    for bar in builds:
+        by_name.setdefault(bar.name, []).append(bar)
+    for bar in builds:
+        needed = [
+            one
+            for name in bar.waits_for
+            for one in by_name.get(name, ())
+            if one is not bar and one.end <= bar.end
+        ]
+        if needed:
+            bar.blocker, bar.because = max(needed, key=lambda one: one.end), "needs"
+            continue
+        before = [
+            one for one in builds if one is not bar and 0 <= bar.built_from - one.end <= _AT_ONCE
+        ]
+        if before:
+            bar.blocker, bar.because = max(before, key=lambda one: one.end), "turn"
+
+
+def _mark(made: Iterable[Bar]) -> None:
+    last = max(made, key=lambda bar: bar.end, default=None)
+    seen: set[int] = set()
+    while last is not None and id(last) not in seen:
+        seen.add(id(last))
+        last.is_critical = True
+        last = last.blocker
+
+
+def critical(made: Iterable[Bar]) -> list[Bar]:
+    """Give the critical path, its beginning first."""
+    path = [bar for bar in made if bar.is_critical]
+    return sorted(path, key=lambda bar: bar.end)
+
+
+def concurrency(
+    made: Iterable[Bar], *, of: Literal["builds", "downloads"]
+) -> list[tuple[float, int]]:
+    """Tell how many were at work, as steps: from each time on so many."""
+    changes: list[tuple[float, int]] = []
+    for bar in made:
+        spans = [
+            (part.start, part.end)
+            for part in bar.parts
+            if (part.phase == "download") is (of == "downloads") and part.end > part.start
+        ]
+        for start, end in _joined(spans):
+            changes += [(start, 1), (end, -1)]
+    steps, count = [(0.0, 0)], 0
+    for at, change in sorted(changes):
+        count += change
+        if steps[-1][0] == at:
+            steps[-1] = (at, count)
+        else:
+            steps.append((at, count))
+    return steps
+
+
+def _joined(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Join what begins where another ends: the phases of one build are one build at work."""
+    joined: list[tuple[float, float]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1] + 1e-6:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def mean(steps: Sequence[tuple[float, int]], until: float) -> float:
+    """Give the mean of steps over the time in which there are any."""
+    ends = [*steps, (until, 0)]
+    area = sum(count * (after - at) for (at, count), (after, _) in pairwise(ends))
+    busy = sum(after - at for (at, count), (after, _) in pairwise(ends) if count)
+    return area / busy if busy else 0.0
