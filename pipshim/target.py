@@ -20,6 +20,7 @@ OLDEST = (3, 10)
 _SCHEMA = 1
 _ANSWER = "pipshim-target:"
 _SECONDS = 60
+_ANYWHERE = "/anywhere"
 
 # The host's `packaging` runs in the target, so that markers and tags are right by construction; it
 # alone, not the folder it lies in, is put within reach. Every Python there ever was must be able to
@@ -133,8 +134,8 @@ def query(python: Path, cache_dir: Path | None) -> Target:
     stamp = _stamp(python)
     is_script = _is_script(python)
     entry = None if cache_dir is None or is_script else _entry(cache_dir, python)
-    if entry is not None and (target := _load(entry, stamp)) is not None:
-        return target
+    if entry is not None and (kept := _answer(entry, stamp)) is not None:
+        return _target(kept)
     answer = _ask(python)
     answer["python"] = answer["executable"] if is_script else str(python)
     if not answer["is_venv"]:
@@ -142,6 +143,26 @@ def query(python: Path, cache_dir: Path | None) -> Target:
     target = _target(answer)
     if entry is not None:
         _save(entry, stamp, answer)
+    return target
+
+
+def query_new(python: Path, base: Target, cache_dir: Path | None) -> Target:
+    """Do as `query` for a virtual environment that has just been made, with the Python of `base`.
+
+    One environment of a Python is like the other, but for where it is: what the first one answered
+    is kept, and holds for all that are made after it.
+    """
+    prefix = str(python.parent.parent)
+    entry = None if cache_dir is None else _entry(cache_dir, base.base_python, "of-")
+    stamp = _stamp(base.base_python)
+    if entry is not None and (answer := _answer(entry, stamp)) is not None:
+        target = _target(_moved(answer, _ANYWHERE, prefix))
+        if target.python.exists() and target.purelib.exists():
+            return target
+    target = query(python, cache_dir)
+    kept = _answer(_entry(cache_dir, python), _stamp(python)) if cache_dir is not None else None
+    if entry is not None and kept is not None and kept["prefix"] == prefix:
+        _save(entry, stamp, _moved(kept, prefix, _ANYWHERE))
     return target
 
 
@@ -191,19 +212,32 @@ def _is_script(python: Path) -> bool:
         return False
 
 
-def _entry(cache_dir: Path, python: Path) -> Path:
+def _entry(cache_dir: Path, python: Path, kind: str = "") -> Path:
     import hashlib  # noqa: PLC0415 loads OpenSSL
 
     name = hashlib.sha256(os.fsencode(python)).hexdigest()[:32]
-    return cache_dir / INTERPRETERS / f"{name}.json"
+    return cache_dir / INTERPRETERS / f"{kind}{name}.json"
 
 
-def _load(entry: Path, stamp: list[Any]) -> Target | None:
+def _answer(entry: Path, stamp: list[Any]) -> dict[str, Any] | None:
+    """Read an answer that was kept, if it still holds and is whole."""
     try:
         kept = json.loads(entry.read_bytes())
-        return _target(kept["answer"]) if kept["stamp"] == stamp else None
+        _target(kept["answer"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    answer: dict[str, Any] = kept["answer"]
+    return answer if kept["stamp"] == stamp else None
+
+
+def _moved(answer: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    """Say an environment's answer for another place."""
+    return {
+        key: f"{new}{value[len(old) :]}"
+        if isinstance(value, str) and (value == old or value.startswith(f"{old}/"))
+        else value
+        for key, value in answer.items()
+    }
 
 
 def _save(entry: Path, stamp: list[Any], answer: Mapping[str, Any]) -> None:

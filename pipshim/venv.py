@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipshim import __version__
 from pipshim.errors import TargetError
-from pipshim.target import query
+from pipshim.target import query, query_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,11 +162,12 @@ def create(
             if made:
                 _make(directory, base)
             python = interpreter_in(directory)
+            target = query_new(python, base, cache_dir) if made else query(python, cache_dir)
     except OSError as error:
         raise TargetError(
             f"cannot make the environment {directory}: {error.strerror or error}"
         ) from error
-    return Environment(query(python, cache_dir), found.created_by_pipshim or made, made)
+    return Environment(target, found.created_by_pipshim or made, made)
 
 
 def is_begun(directory: Path) -> bool:
@@ -214,7 +216,6 @@ def _locked(directory: Path, waiting: Callable[[], None] | None) -> Iterator[Non
 
 def _make(directory: Path, base: Target) -> None:
     import shutil  # noqa: PLC0415 rarely needed
-    import subprocess  # noqa: PLC0415 rarely needed
 
     marker = directory / INCOMPLETE
     marker.write_text("pipshim makes this environment; if it was interrupted, it begins again.\n")
@@ -225,6 +226,32 @@ def _make(directory: Path, base: Target) -> None:
             shutil.rmtree(entry.path)
         else:
             Path(entry.path).unlink()
+    if not _made_here(directory, base):
+        _made_by(directory, base)
+    (directory / ".gitignore").write_text("*\n")
+    settings = directory / "pyvenv.cfg"
+    text = settings.read_text(encoding="utf-8").rstrip("\n")
+    settings.write_text(f"{text}\n{_MARK} = {__version__}\n", encoding="utf-8")
+    marker.unlink()
+
+
+def _made_here(directory: Path, base: Target) -> bool:
+    """Make the environment in this process, if this is the Python that it is made with."""
+    own = getattr(sys, "_base_executable", None)
+    if own is None or os.path.realpath(own) != os.path.realpath(base.base_python):
+        return False
+    try:
+        from venv import EnvBuilder  # noqa: PLC0415 rarely needed; Debian packs it apart
+    except ImportError:
+        return False
+    EnvBuilder(symlinks=True).create(directory)
+    return True
+
+
+def _made_by(directory: Path, base: Target) -> None:
+    """Let the Python that the environment is made with make it."""
+    import subprocess  # noqa: PLC0415 rarely needed
+
     done = subprocess.run(
         [base.base_python, "-I", "-m", "venv", "--without-pip", directory],
         stdin=subprocess.DEVNULL,
@@ -244,8 +271,3 @@ def _make(directory: Path, base: Target) -> None:
             if no_module
             else None,
         )
-    (directory / ".gitignore").write_text("*\n")
-    settings = directory / "pyvenv.cfg"
-    text = settings.read_text(encoding="utf-8").rstrip("\n")
-    settings.write_text(f"{text}\n{_MARK} = {__version__}\n", encoding="utf-8")
-    marker.unlink()

@@ -16,7 +16,7 @@ from packaging.tags import sys_tags
 
 from pipshim import target as module
 from pipshim.errors import TargetError
-from pipshim.target import Target, base_of, query
+from pipshim.target import Target, base_of, query, query_new
 from tests.unit.fake_python import answering, script
 
 if TYPE_CHECKING:
@@ -440,3 +440,21 @@ def test_really_old(version: str) -> None:
 def test_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         query(HERE, None).version = (1, 2, 3)  # type: ignore[misc]
+
+
+def test_what_one_environment_answered_holds_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    base = base_of(query(Path(sys.executable), cache), cache)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        venv(folder)
+    told = query_new(first / "bin" / "python", base, cache)
+    monkeypatch.setattr(module, "_ask", lambda python: pytest.fail(f"{python} was asked"))
+    moved = query_new(second / "bin" / "python", base, cache)
+    assert moved.prefix == second
+    assert moved.purelib.is_dir()
+    monkeypatch.undo()
+    assert told == query(first / "bin" / "python", None)
+    assert moved == query(second / "bin" / "python", None)
