@@ -7,10 +7,8 @@ to pip's resolver means first (``pip._internal.resolution.resolvelib.factory``).
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,17 +26,20 @@ from packaging.version import InvalidVersion, Version
 from pip._internal.index.package_finder import BestCandidateResult, LinkType, PackageFinder
 from pip._internal.models.link import Link
 from pip._internal.utils.misc import remove_auth_from_url
+from pip._vendor.packaging.specifiers import SpecifierSet
 
-from pipshim._pip.errors import network_reason
+from pipshim._pip.listening import passed_over
 from pipshim.artifacts import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from packaging.utils import NormalizedName
     from pip._internal.index.package_finder import LinkEvaluator
     from pip._internal.models.candidate import InstallationCandidate
     from pip._internal.utils.hashes import Hashes
+
+    from pipshim._pip.ahead import Ahead
 
 SECURE_HASHES = ("sha256", "sha384", "sha512")
 """What a lock may vouch for a file with (PEP 751 asks for a secure algorithm)."""
@@ -81,7 +82,12 @@ class Refused:
 
 
 class Finder(PackageFinder):
-    """pip's finder, which remembers what it read, and prefers given versions."""
+    """pip's finder, which remembers what it read, and prefers given versions.
+
+    Attributes:
+        ahead: what fetches ahead of the resolver, from the first look at the index on.
+
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,13 +95,22 @@ class Finder(PackageFinder):
         self._preferred: Mapping[NormalizedName, tuple[Version, ...]] = {}
         self._skipped: dict[str, LinkType] = {}
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
+        self._alone = threading.RLock()
+        self.ahead: Ahead | None = None
 
     def find_all_candidates(self, project_name: str) -> list[InstallationCandidate]:
         """Note which pages could not be read: pip passes over them."""
-        with _passed_over() as pages:
+        with self._alone, passed_over() as pages:
             found = super().find_all_candidates(project_name)
-        self._unread.setdefault(canonicalize_name(project_name), {}).update(pages)
+            self._unread.setdefault(canonicalize_name(project_name), {}).update(pages)
+        if self.ahead is not None:
+            self.ahead.begin()
         return found
+
+    def best_of(self, name: NormalizedName, specifier: str) -> Link | None:
+        """Tell the file that would be chosen for one requirement alone."""
+        best = self.find_best_candidate(name, SpecifierSet(specifier)).best_candidate
+        return best.link if best is not None else None
 
     def _log_skipped_link(self, link: Link, result: LinkType, detail: str) -> None:
         self._skipped[link.url] = result
@@ -153,7 +168,8 @@ class Finder(PackageFinder):
         hashes: Hashes | None = None,
     ) -> BestCandidateResult:
         """Answer as pip does, with the preferred version's files last (best)."""
-        result = super().find_best_candidate(project_name, specifier, hashes)
+        with self._alone:
+            result = super().find_best_candidate(project_name, specifier, hashes)
         wanted = self._preferred.get(canonicalize_name(project_name))
         if wanted is None:
             return result
@@ -195,47 +211,6 @@ class Finder(PackageFinder):
                 if same.is_file and not link.is_file and _same_content(same, link):
                     found[link.filename] = link  # a mirror on this machine; others have the index
         return list(found.values())
-
-
-class _Pages(logging.Handler):
-    """Keeps what this thread's pip says of pages that it passes over."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.pages: dict[str, str | None] = {}
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        arguments = record.args if isinstance(record.args, tuple) else ()
-        if record.thread != self._thread:
-            return
-        if record.msg.startswith("Could not fetch URL") and len(arguments) >= 2:  # noqa: PLR2004
-            page, reason = arguments[:2]
-            self.pages[remove_auth_from_url(str(page))] = network_reason(reason)
-        elif record.levelno >= logging.WARNING:
-            self.pages[record.getMessage()] = ""
-
-
-@contextmanager
-def _passed_over() -> Iterator[dict[str, str | None]]:
-    """Listen to pip's collector, which says only in its log what it could not read."""
-    handler = _Pages()
-    loggers = [
-        logging.getLogger(f"pip._internal.{name}")
-        for name in ("index.collector", "index.sources", "network.session")
-    ]
-    collector = loggers[0]
-    level = collector.level
-    for logger in loggers:
-        logger.addHandler(handler)
-    # What pip shows is decided by the levels of its own handlers.
-    collector.setLevel(logging.DEBUG)
-    try:
-        yield handler.pages
-    finally:
-        collector.setLevel(level)
-        for logger in loggers:
-            logger.removeHandler(handler)
 
 
 def _name_and_version(filename: str) -> tuple[NormalizedName, Version] | None:

@@ -26,6 +26,7 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
+from pipshim._pip.ahead import Downloader, Wanted, wanted_of
 from pipshim._pip.errors import translated
 from pipshim._pip.explain import explain
 from pipshim._pip.index import Packager, secure_hashes
@@ -131,6 +132,7 @@ class Resolving:
         """
         pip = self.pip
         pip.finder.prefer(preferred or {})
+        pip.ahead.want(_wanted(roots, preferred or {}))
         with translated(), pip.markers(), get_build_tracker() as tracker:
             preparer = pip.command.make_requirement_preparer(
                 temp_build_dir=TempDirectory(kind="install", globally_managed=True),
@@ -142,7 +144,8 @@ class Resolving:
                 verbosity=pip.command.verbosity,
                 **cast("Any", _allow_editables(pip.command)),
             )
-            preparer._download = pip.downloader  # noqa: SLF001 pip draws bars with its own
+            downloader = Downloader(pip.downloader, pip.ahead)
+            preparer._download = downloader  # type: ignore[assignment]  # noqa: SLF001 pip draws bars
             resolver = cast(
                 "Resolver",
                 pip.command.make_resolver(
@@ -307,6 +310,14 @@ def _fresh(requirement: object) -> InstallRequirement:
     """Copy a requirement, since pip's resolver writes into it."""
     assert isinstance(requirement, InstallRequirement)
     return copy.copy(requirement)
+
+
+def _wanted(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Iterator[Wanted]:
+    for root in roots:
+        requirement = cast("InstallRequirement", root.requirement)
+        if requirement.req is not None and requirement.link is None and requirement.match_markers():
+            yield wanted_of(requirement.req)
+    yield from map(Wanted, preferred)
 
 
 def _children(

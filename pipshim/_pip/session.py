@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +22,7 @@ from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
 from pipshim._pip import credentials, offline
+from pipshim._pip.ahead import Ahead, Collector
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
 from pipshim.progress import events
@@ -101,10 +103,12 @@ class Pip:
         """The one finder of this command, which looks for files that suit the target."""
         if self._finder is None:
             options = self.options
+            plain = LinkCollector.create(self.session, options=options)
+            collector = Collector(session=plain.session, search_scope=plain.search_scope)
             self._finder = cast(
                 "Finder",
                 Finder.create(
-                    link_collector=LinkCollector.create(self.session, options=options),
+                    link_collector=collector,
                     selection_prefs=SelectionPreferences(
                         allow_yanked=True,
                         format_control=options.format_control,
@@ -118,7 +122,16 @@ class Pip:
                     uploaded_prior_to=options.uploaded_prior_to,
                 ),
             )
+            if not getattr(options, "offline", False):
+                collector.ahead = self._finder.ahead = self.ahead
+                self.ahead.finder = self._finder
         return self._finder
+
+    @cached_property
+    def ahead(self) -> Ahead:
+        """What fetches ahead of the resolver."""
+        folder = self.temporary_directory("metadata")
+        return Ahead(self.downloader, folder, self.target.markers)
 
     def root(self, requirement: str, *, origins: Iterable[str], comes_from: str) -> Root:
         """Make a root of a requirement (PEP 508) that the project states."""

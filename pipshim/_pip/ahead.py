@@ -1,0 +1,243 @@
+"""Index pages and metadata files, fetched before pip's resolver gets to them, several at once.
+
+The resolver looks at one package after the other, so on a network it mostly waits. Here threads go
+ahead of it: from what is required, and from what that requires in turn, as soon as it is known.
+Which version will be chosen is a guess (the best that one requirement admits); a wrong one costs a
+request. Nothing is decided here: pip asks for pages and files as ever, and gets what is there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import threading
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from packaging.utils import NormalizedName, canonicalize_name
+from pip._internal.index.collector import LinkCollector
+from pip._internal.models.link import Link
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+
+from pipshim._pip.listening import passed_over, repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+
+    from pip._internal.index.collector import IndexContent
+
+    from pipshim._pip.downloads import ObservedDownloader
+    from pipshim._pip.index import Finder
+
+T = TypeVar("T")
+
+_AT_ONCE = 8
+_TAKES_NAME = "package_name" in inspect.signature(LinkCollector.fetch_response).parameters
+"""Whether pip decides per package if a page may come from its cache (it does from 26.2 on)."""
+
+
+class Wanted(NamedTuple):
+    """A package that the resolver is going to look at.
+
+    Attributes:
+        name: the package.
+        specifier: the versions that one requirement admits (PEP 440).
+        extras: of the package.
+
+    """
+
+    name: NormalizedName
+    specifier: str = ""
+    extras: frozenset[str] = frozenset()
+
+
+class Page(NamedTuple):
+    """An index page; or none, and what pip's log says of why."""
+
+    content: IndexContent | None
+    passed_over: Mapping[str, str | None]
+
+
+class Ahead:
+    """Fetches ahead of the resolver.
+
+    Args:
+        downloader: fetches files.
+        folder: where metadata files go.
+        environment: the target's markers.
+
+    Attributes:
+        finder: looks up candidates; nothing is fetched before there is one.
+
+    """
+
+    def __init__(
+        self, downloader: ObservedDownloader, folder: Path, environment: Mapping[str, str]
+    ) -> None:
+        self.finder: Finder | None = None
+        self._downloader = downloader
+        self._folder = folder
+        self._environment = dict(environment)
+        self._pages: dict[Hashable, Future[Page]] = {}
+        self._metadata: dict[Hashable, Future[Path]] = {}
+        self._seen: set[Wanted] = set()
+        self._waiting: list[Wanted] = []
+        self._queue: SimpleQueue[Wanted] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._begun = False
+        self._guard = threading.Lock()
+
+    def want(self, packages: Iterable[Wanted]) -> None:
+        """Take note of what will be looked at; it is fetched once `begin` was called."""
+        with self._guard:
+            new = [one for one in dict.fromkeys(packages) if one not in self._seen]
+            self._seen.update(new)
+            if not self._begun:
+                self._waiting += new
+                return
+        for one in new:
+            self._queue.put(one)
+        with self._guard:
+            while new and len(self._threads) < _AT_ONCE:
+                new.pop()
+                # Daemons: at the end of the command nobody waits for what nobody asked for.
+                thread = threading.Thread(target=self._work, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def begin(self) -> None:
+        """Begin: pip has asked each index once, so credentials that they want are known."""
+        if not self._begun:
+            self._begun = True
+            with self._guard:
+                waiting, self._waiting = self._waiting, []
+                self._seen.difference_update(waiting)
+            self.want(waiting)
+
+    def page(self, link: Link, fetch: Callable[[], IndexContent | None]) -> IndexContent | None:
+        """Answer an index page, fetched by now, or by `fetch`."""
+
+        def noted() -> Page:
+            with passed_over() as pages:
+                return Page(fetch(), pages)
+
+        page = self._once(self._pages, link.url, noted)
+        repeat(page.passed_over)
+        return page.content
+
+    def metadata(self, link: Link, location: str) -> str | None:
+        """Put a metadata file (PEP 658) into a folder and answer its path, if it was fetched."""
+        future = self._metadata.get(link.url)
+        if future is None:
+            return None
+        return str(shutil.copy(future.result(), location))
+
+    def _work(self) -> None:
+        while True:
+            wanted = self._queue.get()
+            try:
+                self._fetch(wanted)
+            except Exception:  # noqa: BLE001, S112 the resolver will meet it, and say it
+                continue
+
+    def _fetch(self, wanted: Wanted) -> None:
+        finder = self.finder
+        if finder is None:
+            return
+        collector = finder._link_collector  # noqa: SLF001 pip's finder keeps it to itself
+        pages = [
+            Link(url)
+            for url in collector.search_scope.get_index_urls_locations(wanted.name)
+            if url.startswith(("http://", "https://"))
+        ]
+        name = (wanted.name,) if _TAKES_NAME else ()
+        for page in pages:
+            self.page(page, partial(LinkCollector.fetch_response, collector, page, *name))
+        if not pages:
+            return
+        best = finder.best_of(wanted.name, wanted.specifier)
+        link = best.metadata_link() if best is not None else None
+        if link is None or not link.url.startswith(("http://", "https://")):
+            return
+
+        def download() -> Path:
+            folder = self._folder / str(len(self._metadata))
+            folder.mkdir(exist_ok=True)
+            return Path(self._downloader(link, str(folder))[0])
+
+        path = self._once(self._metadata, link.url, download)
+        self.want(self._required(path, wanted.extras))
+
+    def _required(self, path: Path, extras: frozenset[str]) -> Iterator[Wanted]:
+        """Tell what a METADATA file requires in the target environment."""
+        head = path.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+        for line in head.splitlines():
+            field, _, value = line.partition(":")
+            if field.lower() != "requires-dist":
+                continue
+            try:
+                requirement = Requirement(value.strip())
+            except InvalidRequirement:
+                continue
+            marker = requirement.marker
+            if requirement.url is None and (
+                marker is None
+                or any(marker.evaluate({**self._environment, "extra": e}) for e in ("", *extras))
+            ):
+                yield wanted_of(requirement)
+
+    def _once(self, memo: dict[Hashable, Future[T]], key: Hashable, work: Callable[[], T]) -> T:
+        with self._guard:
+            future = memo.get(key)
+            mine = future is None
+            if future is None:
+                future = memo[key] = Future()
+        if mine:
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
+
+
+class Collector(LinkCollector):
+    """pip's collector of links, which answers pages that were fetched ahead."""
+
+    ahead: Ahead | None = None
+
+    def fetch_response(self, location: Link, *package: Any, **name: Any) -> IndexContent | None:
+        """Fetch a page, unless that has been done."""
+        fetch = super().fetch_response
+        if self.ahead is None:
+            return fetch(location, *package, **name)
+        return self.ahead.page(location, lambda: fetch(location, *package, **name))
+
+
+class Downloader:
+    """A downloader that answers metadata files that were fetched ahead."""
+
+    def __init__(self, inner: ObservedDownloader, ahead: Ahead) -> None:
+        self._inner = inner
+        self._ahead = ahead
+
+    def __call__(self, link: Link, location: str) -> tuple[str, str]:
+        """Fetch a file into a folder; answer its path and its type."""
+        path = self._ahead.metadata(link, location)
+        return (path, "") if path is not None else self._inner(link, location)
+
+    def batch(self, links: Iterable[Link], location: str) -> Iterable[Any]:
+        """Fetch several files."""
+        return self._inner.batch(links, location)
+
+
+def wanted_of(requirement: Requirement) -> Wanted:
+    """Tell what a requirement makes the resolver look at."""
+    return Wanted(
+        canonicalize_name(requirement.name),
+        str(requirement.specifier),
+        frozenset(requirement.extras),
+    )

@@ -1,0 +1,69 @@
+"""What pip's collector says only in its log: which index pages it could not read, and why."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pip._internal.utils.misc import remove_auth_from_url
+
+from pipshim._pip.errors import network_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_LOGGERS = ("index.collector", "index.sources", "network.session")
+_here = threading.local()
+
+
+class _Pages(logging.Handler):
+    """Keeps what is said of pages that are passed over, for the thread that listens."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        pages: dict[str, str | None] | None = getattr(_here, "pages", None)
+        if pages is None:
+            return
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        if record.msg.startswith("Could not fetch URL") and len(arguments) >= 2:  # noqa: PLR2004
+            page, reason = arguments[:2]
+            pages[remove_auth_from_url(str(page))] = network_reason(reason)
+        elif record.levelno >= logging.WARNING:
+            pages[record.getMessage()] = ""
+
+
+_handler = _Pages(logging.DEBUG)
+
+
+@contextmanager
+def passed_over() -> Iterator[dict[str, str | None]]:
+    """Collect the pages that this thread's pip passes over, each with the reason.
+
+    The reason is None where the index has no such package. Within another one, both are told.
+    """
+    outer = getattr(_here, "pages", None)
+    _listen()
+    pages: dict[str, str | None] = {}
+    _here.pages = pages
+    try:
+        yield pages
+    finally:
+        _here.pages = outer
+        repeat(pages)
+
+
+def repeat(pages: Mapping[str, str | None]) -> None:
+    """Tell whoever collects in this thread what was passed over elsewhere."""
+    collected = getattr(_here, "pages", None)
+    if collected is not None:
+        collected.update(pages)
+
+
+def _listen() -> None:
+    for name in _LOGGERS:
+        logger = logging.getLogger(f"pip._internal.{name}")
+        if _handler not in logger.handlers:
+            logger.addHandler(_handler)
+    # What pip shows is decided by the levels of its own handlers.
+    logging.getLogger(f"pip._internal.{_LOGGERS[0]}").setLevel(logging.DEBUG)
