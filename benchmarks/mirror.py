@@ -1,0 +1,216 @@
+"""What the benchmarks install, and the folders of files that they are served from.
+
+The files of real packages come from the registry, once, by ``pip download`` with the machine's own
+configuration; the others are made here, the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+import shutil
+import subprocess
+import zipfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+PROJECT_46 = (
+    "alembic",
+    "black",
+    "fastapi",
+    "httpx",
+    "jinja2",
+    "mypy",
+    "pydantic-settings",
+    "pytest",
+    "redis",
+    "requests",
+    "rich",
+    "sqlalchemy",
+    "typer",
+    "uvicorn",
+)
+"""The requirements of the project whose lock has 46 packages: a web service and its tools."""
+
+PROJECT_41 = tuple(one for one in PROJECT_46 if one not in {"mypy", "pydantic-settings"})
+"""The same without two of them and what only those need: 41 packages."""
+
+CHANGED = ("rich", "rich<15")
+"""The requirement that is changed between two locks, and what it becomes."""
+
+WHEELS = (
+    "alembic==1.20.1",
+    "annotated-doc==0.0.7",
+    "annotated-types==0.8.0",
+    "anyio==4.16.0",
+    "ast-serialize==0.13.1",
+    "black==26.10.1",
+    "certifi==2026.10.18",
+    "charset-normalizer==3.5.2",
+    "click==8.5.1",
+    "fastapi==0.165.0",
+    "h11==0.16.0",
+    "httpcore==1.0.9",
+    "httpx==0.28.1",
+    "idna==3.20",
+    "iniconfig==2.3.1",
+    "jinja2==3.1.6",
+    "librt==0.16.0",
+    "mako==1.4.3",
+    "markdown-it-py==4.3.0",
+    "markupsafe==3.0.4",
+    "mdurl==0.1.2",
+    "mypy==2.4.1",
+    "mypy-extensions==1.2.0",
+    "opentelemetry-api==1.45.2",
+    "packaging==26.3",
+    "pathspec==1.1.1",
+    "platformdirs==4.14.7",
+    "pluggy==1.7.0",
+    "pydantic==2.14.3",
+    "pydantic-core==2.50.4",
+    "pydantic-settings==2.16.3",
+    "pygments==2.21.0",
+    "pytest==9.2.0",
+    "python-dotenv==1.2.4",
+    "pytokens==0.4.1",
+    "redis==8.1.0",
+    "requests==2.34.2",
+    "rich==15.0.0",
+    "shellingham==1.5.4",
+    "sqlalchemy==2.1.9",
+    "starlette==1.10.0",
+    "typer==0.29.2",
+    "typing-extensions==4.16.0",
+    "typing-inspection==0.4.5",
+    "urllib3==2.8.0",
+    "uvicorn==0.54.0",
+    "rich==14.0.0",
+    "async-timeout==5.0.1",
+    "colorama==0.4.6",
+    "setuptools==84.2.1",
+    "setuptools-scm==10.3.4",
+    "vcs-versioning==2.6.0",
+    "wheel==0.48.0",
+)
+"""The 46; the older version that the change asks for; what the 46 need on other platforms, for some
+tools lock for all; and what the sdists are built with."""
+
+SDISTS = (
+    "cachetools==6.2.2",
+    "decorator==5.1.1",
+    "docopt==0.6.2",
+    "gitdb==4.0.11",
+    "inflection==0.5.1",
+    "isodate==0.6.1",
+    "itsdangerous==2.1.2",
+    "mccabe==0.7.0",
+    "parse==1.20.2",
+    "ply==3.11",
+    "pyasn1==0.5.1",
+    "pycparser==2.21",
+    "retrying==1.3.4",
+    "six==1.17.0",
+    "smmap==5.0.1",
+    "sortedcontainers==2.4.0",
+    "tabulate==0.9.0",
+    "termcolor==1.1.0",
+    "toml==0.10.2",
+    "xmltodict==1.0.2",
+)
+"""Twenty that the mirror has no wheels of. Most have a setup.py and nothing else, as most small
+ones do; cachetools and xmltodict have static metadata, tabulate asks for setuptools-scm."""
+
+SIZES = (50, 200, 800)
+BIG = 900 * 2**20
+
+
+def build(folder: Path, python: Path) -> None:
+    """Fill the mirror's folders; what is there already stays.
+
+    Attributes:
+        python: an interpreter that has pip and setuptools.
+
+    """
+    pip = [str(python), "-m", "pip", "download", "-q", "--no-deps"]
+    _whole(folder / "real", lambda to: _download(pip, to))
+    for size in SIZES:
+        _whole(folder / f"synthetic-{size}", lambda to, size=size: _synthetic(to, size))
+    _whole(folder / "big", _big)
+
+
+def _whole(folder: Path, fill: object) -> None:
+    """Fill a folder, or leave none."""
+    if folder.exists():
+        return
+    making = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    fill(making)  # type: ignore[operator]
+    making.rename(folder)
+
+
+def _download(pip: list[str], to: Path) -> None:
+    for requirement in WHEELS:
+        subprocess.run([*pip, "--only-binary", ":all:", "-d", str(to), requirement], check=True)
+    for requirement in SDISTS:
+        # pip asks for the metadata of what it downloads. Without isolation that takes moments.
+        options = ["--no-build-isolation", "--no-binary", ":all:"]
+        subprocess.run([*pip, *options, "-d", str(to), requirement], check=True)
+
+
+def roots(size: int) -> tuple[str, ...]:
+    """Tell the requirements of a synthetic project: its first ten packages."""
+    return tuple(f"made-{number}" for number in range(min(10, size)))
+
+
+def _synthetic(folder: Path, size: int) -> None:
+    """Make wheels that require each other: each the one ten after it, and some the next but one."""
+    for number in range(size):
+        later = [number + 10] if number + 10 < size else []
+        later += [number + 12] if number % 3 == 0 and number + 12 < size else []
+        module = f"made_{number}"
+        files = {
+            f"{module}/__init__.py": f'"""Package {number}."""\n\nNUMBER = {number}\n'.encode(),
+            f"{module}/data.py": b"VALUES = [1, 2, 3]\n" * 20,
+            f"{module}/py.typed": b"",
+        }
+        _wheel(folder, f"made-{number}", files, [f"made-{other}" for other in later])
+
+
+def _wheel(folder: Path, name: str, files: dict[str, bytes], requires: Iterable[str]) -> None:
+    stem = f"{name.replace('-', '_')}-1.0"
+    lines = ["Metadata-Version: 2.4", f"Name: {name}", "Version: 1.0", "Requires-Python: >=3.8"]
+    lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+    files = files | {
+        f"{stem}.dist-info/METADATA": ("\n".join(lines) + "\n").encode(),
+        f"{stem}.dist-info/WHEEL": (
+            b"Wheel-Version: 1.0\nGenerator: benchmarks\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        ),
+    }
+    record = "".join(f"{path},{_hash(data)},{len(data)}\n" for path, data in files.items())
+    record += f"{stem}.dist-info/RECORD,,\n"
+    path = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for where, data in files.items():
+            archive.writestr(zipfile.ZipInfo(where), data, zipfile.ZIP_DEFLATED)
+        where = f"{stem}.dist-info/RECORD"
+        archive.writestr(zipfile.ZipInfo(where), record, zipfile.ZIP_DEFLATED)
+
+
+def _hash(data: bytes) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=")
+    return f"sha256={digest.decode()}"
+
+
+def _big(folder: Path) -> None:
+    """Make a wheel like torch's: three libraries of 300 MB that hardly compress."""
+    block = random.Random(4).randbytes(2**20)  # noqa: S311 the same bytes everywhere
+    data = block * (BIG // 3 // len(block))
+    files = {f"big/lib{number}.so": data for number in range(3)}
+    files["big/__init__.py"] = b""
+    _wheel(folder, "big", files, [])

@@ -1,0 +1,301 @@
+"""How fast pipshim, uv, pip, pip-tools and pdm are, measured in turns on one machine.
+
+Run it from the project's folder: ``python -m benchmarks.speed``. The first run fills a mirror and
+installs the tools, from the registry; nothing else uses the network. Each round runs every tool of
+a workload once, each round beginning with another one; tables show medians. It reports; it does not
+judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import mirror, report
+from benchmarks.limits import Builder, Limits, describe
+from benchmarks.measure import FailedError, Sample
+from benchmarks.tools import BASE, ROOT, Pdm, Pip, Pipshim, PipTools, Place, Tool, Uv
+from benchmarks.workloads import WORKLOADS, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OLDER = 20
+"""How many older versions, a wheel and an sdist each, the pages of the mirror list."""
+
+
+class Servers:
+    """The mirror's folders, each served by a process when it is first asked for."""
+
+    def __init__(self, folder: Path, stack: ExitStack, older: int) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._older = older
+        self._urls: dict[tuple[str, float], str] = {}
+
+    def url(self, files: str, latency: float) -> str:
+        """Give the address of an index."""
+        key = (files, latency)
+        if key not in self._urls:
+            command = [sys.executable, "-m", "benchmarks.serve", str(self._folder / files)]
+            command += ["--latency", str(latency), "--older", str(self._older)]
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            self._stack.enter_context(process)
+            self._stack.callback(process.terminate)
+            assert process.stdout is not None
+            self._urls[key] = process.stdout.readline().strip()
+        return self._urls[key]
+
+
+@dataclass
+class Outcome:
+    """What was seen of a workload.
+
+    Attributes:
+        samples: the runs of each tool.
+        failed: the tools that could not be brought to an end.
+        limit: what the limit is called, and its runs.
+
+    """
+
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    limit: tuple[str, list[Sample]] = ("", [])
+
+    def wall(self, tool: str) -> float | None:
+        """Give the median by the clock."""
+        return report.median([sample.wall for sample in self.samples.get(tool, [])])
+
+    def cpu(self, tool: str) -> float | None:
+        """Give the median of CPU."""
+        return report.median([sample.cpu for sample in self.samples.get(tool, [])])
+
+    def memory(self, tool: str) -> float | None:
+        """Give the highest peak."""
+        return max((sample.memory for sample in self.samples.get(tool, [])), default=None)
+
+
+class Benchmark:
+    """Plays workloads with tools, and keeps what was seen."""
+
+    def __init__(self, folder: Path, tools: Sequence[Tool], servers: Servers, rounds: int) -> None:
+        self._work = folder / "work"
+        self._tools = {tool.name: tool for tool in tools}
+        self._servers = servers
+        self._rounds = rounds
+        self._limits = Limits(
+            self._work / "limit", Builder(folder / "tools"), folder / "mirror" / "real", self._tree
+        )
+        self._places: dict[str, Place] = {}
+        self.seen: dict[Workload, Outcome] = {}
+
+    def play(self, workload: Workload) -> None:
+        """Measure one workload."""
+        outcome = self.seen[workload] = Outcome()
+        url = self._servers.url(workload.files, workload.latency)
+        self._places = {name: Place(self._work / name, url) for name in self._tools}
+        ready = []
+        for name, tool in self._tools.items():
+            with self._noting(outcome, name):
+                if workload.set_up(tool, self._places[name]):
+                    ready.append(name)
+        contenders = [*ready, *(["limit"] if workload.limit else [])]
+        for number in range(self._rounds):
+            for name in report.rotated(contenders, number):
+                with self._noting(outcome, name):
+                    self._once(workload, outcome, name)
+            print(f"{workload.name}: round {number + 1}", file=sys.stderr, flush=True)
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    def _once(self, workload: Workload, outcome: Outcome, name: str) -> None:
+        if name == "limit":
+            assert workload.limit is not None
+            if (found := self._limits.measure(workload.limit)) is not None:
+                outcome.limit = (found[0], [*outcome.limit[1], found[1]])
+        elif name not in outcome.failed:
+            tool, place = self._tools[name], self._places[name]
+            workload.reset(tool, place)
+            outcome.samples.setdefault(name, []).append(workload.measure(tool, place))
+
+    def _tree(self) -> Path | None:
+        """Give the packages of an environment, that of the first tool that has one now."""
+        for place in self._places.values():
+            for packages in place.venv.glob("lib/python*/site-packages"):
+                return packages
+        return None
+
+    @staticmethod
+    def _noting(outcome: Outcome, name: str) -> _Noting:
+        return _Noting(outcome, name)
+
+
+class _Noting:
+    """Notes that a tool failed, says why, and goes on with the others."""
+
+    def __init__(self, outcome: Outcome, name: str) -> None:
+        self._outcome = outcome
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, FailedError):
+            return False
+        self._outcome.failed.add(self._name)
+        self._outcome.samples.pop(self._name, None)
+        print(f"{self._name} failed: {error}", file=sys.stderr, flush=True)
+        return True
+
+
+def times_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:
+    """Write wall and CPU of all tools, and the ratios of the first."""
+    first = tools[0]
+    head = ["workload", "limit", *tools, f"{first} ÷ uv", "CPU ÷ uv", f"pip ÷ {first}"]
+    rows = []
+    for workload, outcome in seen.items():
+        if workload.memory:
+            continue
+        what, samples = outcome.limit
+        limit = report.median([sample.wall for sample in samples])
+        row = [workload.title, f"{report.seconds(limit)} ({what})" if what else ""]
+        for tool in tools:
+            wall, cpu = outcome.wall(tool), outcome.cpu(tool)
+            failed = "fails" if tool in outcome.failed else report.DASH
+            row.append(f"{report.seconds(wall)} ({report.seconds(cpu)})" if wall else failed)
+        row.append(report.times(report.ratio(outcome.wall(first), outcome.wall("uv"))))
+        row.append(report.times(report.ratio(outcome.cpu(first), outcome.cpu("uv"))))
+        row.append(report.times(report.ratio(outcome.wall("pip"), outcome.wall(first))))
+        rows.append(row)
+    return report.table(head, rows) if rows else ""
+
+
+def growth_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:
+    """Write the exponents of the generated projects."""
+    rows = []
+    for action in ("sync", "lock"):
+        outcomes = {
+            int(workload.name.rpartition("-")[2]): outcome
+            for workload, outcome in seen.items()
+            if workload.name.startswith(f"growth-{action}-")
+        }
+        if len(outcomes) > 1:
+            name = f"{action}, {min(outcomes)} to {max(outcomes)}"
+            row = [name]
+            for tool in tools:
+                walls = {size: outcome.wall(tool) for size, outcome in outcomes.items()}
+                points = {size: wall for size, wall in walls.items() if wall is not None}
+                row.append(report.times(report.exponent(points)))
+            rows.append(row)
+    return report.table(["time ~ packages^k", *tools], rows) if rows else ""
+
+
+def memory_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:
+    """Write the peaks of memory."""
+    rows = [
+        [workload.title, *(report.megabytes(outcome.memory(tool)) for tool in tools)]
+        for workload, outcome in seen.items()
+        if workload.memory
+    ]
+    return report.table(["peak memory of all processes", *tools], rows) if rows else ""
+
+
+def as_json(seen: dict[Workload, Outcome]) -> str:
+    """Write every single run."""
+    found = {}
+    for workload, outcome in seen.items():
+        runs = outcome.samples | ({"limit": outcome.limit[1]} if outcome.limit[1] else {})
+        found[workload.name] = {
+            name: [vars(sample) for sample in samples] for name, samples in runs.items()
+        }
+    return json.dumps(found, indent=1)
+
+
+def default_folder() -> Path:
+    """Give a folder among the user's caches."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pipshim-benchmarks"
+
+
+def chosen_tools(folder: Path, names: Sequence[str], checkouts: Sequence[str]) -> list[Tool]:
+    """Make the tools; each further checkout of pipshim is one of its own."""
+    first, *others = checkouts or [str(ROOT)]
+    tools: list[Tool] = [Pipshim(folder, checkout=Path(first).resolve())]
+    for other in others:
+        name, _, path = other.rpartition("=")
+        tools.append(Pipshim(folder, name or f"pipshim-{len(tools)}", Path(path).resolve()))
+    tools += [kind(folder) for kind in (Uv, Pip, PipTools, Pdm)]
+    wanted = {*names, *(tool.name for tool in tools if isinstance(tool, Pipshim) and others)}
+    return [tool for tool in tools if not names or tool.name in wanted]
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
+    names = ", ".join(workload.name for workload in WORKLOADS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="WORKLOAD", help=f"beginnings of: {names}"
+    )
+    parser.add_argument(
+        "--tools", nargs="+", default=[], choices=["pipshim", "uv", "pip", "pip-tools", "pdm"]
+    )
+    parser.add_argument(
+        "--checkout",
+        action="append",
+        default=[],
+        metavar="[NAME=]FOLDER",
+        help="the pipshim that is measured (this one); further ones beside it as NAME",
+    )
+    parser.add_argument(
+        "--mirror", type=Path, default=default_folder(), help="mirror, tools and work (%(default)s)"
+    )
+    parser.add_argument(
+        "--older", type=int, default=OLDER, help="older versions on each index page (%(default)s)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every single run there")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    chosen = arguments()
+    workloads = [one for one in WORKLOADS if one.name.startswith(tuple(chosen.only))]
+    folder: Path = chosen.mirror.resolve()
+    tools = chosen_tools(folder / "tools", chosen.tools, chosen.checkout)
+    builder = Builder(folder / "tools")
+    for tool in (builder, *tools):
+        tool.install()
+    mirror.build(folder / "mirror", Path(builder.executable("python")))
+    with ExitStack() as stack:
+        servers = Servers(folder / "mirror", stack, chosen.older)
+        benchmark = Benchmark(folder, tools, servers, chosen.rounds)
+        try:
+            for workload in workloads:
+                benchmark.play(workload)
+        except KeyboardInterrupt:
+            print("interrupted: what there is so far", file=sys.stderr)
+    names = [tool.name for tool in tools]
+    versions = ", ".join(f"{tool.name} {tool.version()}" for tool in tools)
+    today = dt.datetime.now(tz=dt.timezone.utc).date()
+    print(f"{today}, {describe()} at {Path(BASE).name}; {versions}.")
+    print(f"Medians of {chosen.rounds} interleaved rounds: by the clock (CPU of all processes).")
+    for write in (times_table, growth_table, memory_table):
+        if text := write(benchmark.seen, names):
+            print(f"\n{text}")
+    if chosen.json is not None:
+        chosen.json.write_text(as_json(benchmark.seen), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
