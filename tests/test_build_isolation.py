@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.dists import Backend, sdist, setuptools_sdist, wheel
+from tests.support.dists import Backend, sdist, setuptools_sdist, source_tree, wheel
 from tests.support.facts import built, calls
 from tests.support.files import distributions
 from tests.support.locks import Locked, read_lock
-from tests.support.pipshim import ROOT, make_venv, site_packages
+from tests.support.pipshim import ROOT, another_python, make_venv, site_packages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,6 +176,20 @@ def test_metadata_that_never_settles_is_an_error_that_names_what_oscillates(
     assert not (cli.cwd / "pylock.toml").exists()
 
 
+@pytest.mark.parametrize(
+    "parts", [{"metadata_version": "2.1"}, {"static_metadata": False}], ids=["old", "dynamic"]
+)
+def test_metadata_that_is_old_or_dynamic_is_asked_of_the_backend(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, parts: dict[str, Any]
+) -> None:
+    backend = Backend(log=str(log))
+    index.add(sdist(dists, "needy", "1.0", requires=["low"], backend=backend, **parts))
+    libraries(index, dists, "low", "1.0", tag="py3-none-any")
+    make_project(dependencies=["needy"])
+    assert lock(cli).versions == {"needy": "1.0", "low": "1.0"}
+    assert started(log, "prepare_metadata_for_build_wheel") == ["needy"]
+
+
 # --- modes and extra requirements
 
 
@@ -213,6 +227,44 @@ def test_what_a_backend_asks_for_is_matched_too_and_its_metadata_follows(
     assert locked.build("needy")["mode"] == "matched"
     assert locked.environment("needy") == ["fakelib==1.0"]
     assert built(site, "needy")["against"] == {"fakelib": "1.0"}
+
+
+@pytest.mark.parametrize("where", ["index", "find-links"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_metadata_of_a_matched_build_follows_the_version_of_the_lock(
+    cli: Cli,
+    make_project: MakeProject,
+    index: Index,
+    dists: Path,
+    site: Path,
+    where: str,
+    declared: bool,
+) -> None:
+    libraries(index, dists, "fakelib", "1.0", "2.0")
+    libraries(index, dists, "low", "1.0", "2.0", tag="py3-none-any")
+    backend = Backend(["fakelib"], dynamic_requires=["low=={fakelib}"])
+    requires = ["fakelib"] if declared else []
+    index.add(sdist(dists, "needy", "1.0", build_requires=requires, backend=backend))
+    extra = '[tool.pipshim.extra-build-dependencies]\nneedy = ["fakelib"]\n'
+    make_project("" if declared else extra, dependencies=["needy", "fakelib<2"])
+    local = ["--no-index", "--find-links", str(dists)]
+    cli.ok("sync", *(local if where == "find-links" else []))
+    assert read_lock(cli.cwd).versions == {"needy": "1.0", "fakelib": "1.0", "low": "1.0"}
+    assert read_lock(cli.cwd).build("needy")["mode"] == "matched"
+    assert built(site, "needy")["against"] == {"fakelib": "1.0"}
+
+
+def test_a_build_that_does_not_admit_the_version_of_the_lock_is_said_with_both_versions(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
+) -> None:
+    libraries(index, dists, "fakelib", "1.0", "2.0")
+    backend = Backend(["fakelib"])
+    index.add(sdist(dists, "needy", "1.0", build_requires=["fakelib>=2"], backend=backend))
+    make_project(dependencies=["needy", "fakelib<2"])
+    said = re.sub(r"\s+", " ", cli.ok("sync").err)
+    assert re.search(r"warning: needy 1\.0 is built against fakelib 2\.0[^.]*1\.0", said), said
+    assert read_lock(cli.cwd).build("needy")["mode"] == "isolated"
+    assert built(site, "needy")["against"] == {"fakelib": "2.0"}
 
 
 def test_names_of_match_runtime_must_match(
@@ -315,6 +367,39 @@ def test_a_build_requirement_may_be_a_direct_url(
     assert entry["archive"]["hashes"] == {"sha256": digest}
 
 
+BACKEND_PATH = """
+[build-system]
+requires = ["wrapper"]
+build-backend = "wrapper:hooks"
+backend-path = ["tools/first", "_backend"]
+"""
+
+
+def test_a_backend_in_the_source_goes_before_what_is_installed(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "wrapper", "1.0", files={"wrapper.py": "raise SystemExit('other')\n"}))
+    files: dict[str, str | bytes] = {
+        "pyproject.toml": BACKEND_PATH,
+        "tools/first/wrapper.py": "import tinybackend as hooks\n",
+    }
+    index.add(sdist(dists, "needy", "1.0", files=files, static_metadata=False))
+    make_project(dependencies=["needy"])
+    cli.ok("sync")
+    assert distributions(cli.cwd / ".venv") == ["needy-1.0"]
+    assert read_lock(cli.cwd).build("needy")["backend"] == "wrapper:hooks"
+
+
+def test_a_backend_outside_of_the_source_is_refused(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    outside = BACKEND_PATH.replace("tools/first", "../elsewhere").replace('"wrapper"', "")
+    index.add(sdist(dists, "needy", "1.0", files={"pyproject.toml": outside}))
+    make_project(dependencies=["needy"])
+    said = cli.fails("sync").err
+    assert "needy 1.0: paths must be inside source tree" in said
+
+
 def test_a_source_without_pyproject_toml_gets_pips_defaults(
     cli: Cli,
     make_project: MakeProject,
@@ -376,10 +461,23 @@ def test_a_wheel_built_without_isolation_is_rebuilt_when_what_it_imported_change
     cli.ok("sync")
     assert built(site, "natten")["against"] == {"torch": "1.0"}
     torn("torch>1")
-    plan = cli("sync", "--dry-run")
+    cli.ok("sync")
+    assert built(site, "natten")["against"] == {"torch": "2.0"}
+    assert builds(log) == ["natten"] * 2
+
+
+def test_sync_says_why_a_wheel_that_is_installed_is_built_again(
+    cli: Cli, torn: Any, log: Path, site: Path
+) -> None:
+    torn("torch<2", "aside")
+    cli.ok("sync")
+    torn("torch>1", "aside")
+    cli.ok("lock")
+    plan = cli.fails("sync", "--frozen", "--check")
     assert "rebuild: built against torch 1.0, the lock has 2.0" in plan.out + plan.err
-    said = cli.ok("sync")
-    assert "built against torch 1.0, the lock has 2.0" in said.out + said.err
+    assert built(site, "natten")["against"] == {"torch": "1.0"}
+    said = cli.ok("sync").err
+    assert "built against torch 1.0, the lock has 2.0" in said
     assert built(site, "natten")["against"] == {"torch": "2.0"}
     assert builds(log) == ["natten"] * 2
 
@@ -519,6 +617,63 @@ def test_another_mode_with_other_versions_rebuilds(
     assert builds(log) == ["needy"] * 2
 
 
+def test_another_sdist_of_the_same_version_is_built_anew(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, site: Path
+) -> None:
+    backend = Backend(log=str(log))
+    for text in ("one", "two"):
+        files: dict[str, str | bytes] = {"needy/__init__.py": f"text = {text!r}\n"}
+        index.add(sdist(dists / text, "needy", "1.0", files=files, backend=backend))
+        make_project(dependencies=["needy"])
+        cli.ok("lock", "-U")
+        cli.ok("sync")
+        assert (site / "needy" / "__init__.py").read_text() == files["needy/__init__.py"]
+    assert builds(log) == ["needy"] * 2
+
+
+def test_nothing_is_kept_of_what_is_built_from_a_folder(
+    cli: Cli, make_project: MakeProject, dists: Path, log: Path, site: Path
+) -> None:
+    folder = source_tree(sdist(dists, "needy", "1.0", backend=Backend(log=str(log))), dists)
+    make_project(dependencies=[f"needy @ {folder.as_uri()}"])
+    for text in ("one", "two"):
+        (folder / "needy" / "__init__.py").write_text(f"text = {text!r}\n")
+        cli.ok("sync")
+        assert (site / "needy" / "__init__.py").read_text() == f"text = {text!r}\n"
+        shutil.rmtree(cli.cwd / ".venv")
+    assert builds(log) == ["needy"] * 2
+    assert cli.ok("cache", "store", "list", "--format=json").out == "[]\n"
+
+
+def test_a_wheel_for_any_python_that_another_one_built_is_not_reused(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
+) -> None:
+    other = another_python()
+    if other is None:
+        pytest.skip("there is no other Python")
+    index.add(sdist(dists, "needy", "1.0", backend=Backend(log=str(log))))
+    for folder, args in (("project", []), ("other", ["--python", str(other)])):
+        directory = make_project(folder=folder, dependencies=["needy"])
+        cli.ok("sync", *args, cwd=directory)
+        version = built(site_packages(directory / ".venv"), "needy")["python_version"]
+        assert version.startswith(f"{other.name[6:]}.") is bool(args)
+    assert builds(log) == ["needy"] * 2
+
+
+def test_a_build_that_two_others_need_is_made_once(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, site: Path
+) -> None:
+    slow = Backend(sleep_seconds=0.4, log=str(log))
+    index.add(sdist(dists, "tool", "1.0", backend=slow))
+    for name in ("one", "two"):
+        backend = Backend(["tool"], log=str(log))
+        index.add(sdist(dists, name, "1.0", build_requires=["tool"], backend=backend))
+    make_project(dependencies=["one", "two"])
+    cli.ok("sync", "-j2")
+    assert sorted(builds(log)) == ["one", "tool", "two"]
+    assert [built(site, name)["against"] for name in ("one", "two")] == [{"tool": "1.0"}] * 2
+
+
 def test_two_processes_build_the_same_thing_once(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
 ) -> None:
@@ -636,6 +791,24 @@ def test_a_changed_file_of_a_build_environment_is_refused(
     assert not (cli.cwd / ".venv").exists()
 
 
+def test_a_file_of_a_build_environment_without_a_hash_is_refused(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    libraries(index, dists, "tool", "1.0", tag="py3-none-any")
+    index.add(sdist(dists, "needy", "1.0", build_requires=["tool"]))
+    make_project(dependencies=["needy"])
+    locked = lock(cli)
+    digest = index.sha256("tool-1.0-py3-none-any.whl")
+    bare = re.sub(rf'sha256 = "{digest}"', 'md5 = "0"', locked.text)
+    assert bare != locked.text
+    (cli.cwd / "pylock.toml").write_text(bare)
+    forget(cli)
+    said = cli.fails("sync").err
+    assert "tool-1.0-py3-none-any.whl" in said
+    assert "sha256" in said
+    assert not (cli.cwd / ".venv").exists()
+
+
 # --- build environments that are used again
 
 LEAVES_A_MODULE = """
@@ -716,6 +889,28 @@ def test_a_build_without_isolation_waits_for_its_extra_build_dependencies_too(
     assert built(site, "aaa")["against"] == {"zzz": "1.0"}
 
 
+def test_isolated_builds_wait_for_their_build_environment_only(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
+) -> None:
+    slow = Backend(sleep_seconds=0.5, log=str(log))
+    libraries(index, dists, "fakelib", "1.0")
+    index.add(
+        sdist(dists, "low", "1.0", backend=slow),
+        sdist(dists, "isolated", "1.0", requires=["low"], backend=slow),
+        sdist(
+            dists,
+            "matched",
+            "1.0",
+            requires=["isolated", "low"],
+            build_requires=["fakelib"],
+            backend=slow,
+        ),
+    )
+    make_project(dependencies=["matched", "isolated", "fakelib"])
+    cli.ok("sync", "-j3")
+    assert at_once(log) == 3
+
+
 def at_once(log: Path) -> int:
     """Tell how many builds ran at the same time, at most."""
     running = most = 0
@@ -726,17 +921,23 @@ def at_once(log: Path) -> int:
     return most
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, 2, None])
 @pytest.mark.parametrize("mode", ["isolated", "no-isolation"])
 def test_as_many_builds_run_at_once_as_jobs_says(
-    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, jobs: int, mode: str
+    cli: Cli,
+    make_project: MakeProject,
+    index: Index,
+    dists: Path,
+    log: Path,
+    jobs: int | None,
+    mode: str,
 ) -> None:
     for name in ("one", "two", "three"):
         slow = Backend(sleep_seconds=0.4, log=str(log))
         index.add(sdist(dists, name, "1.0", backend=slow))
     make_project(BARE if mode == "no-isolation" else "", dependencies=["one", "two", "three"])
-    cli.ok("sync", "-j", str(jobs))
-    assert at_once(log) == jobs
+    cli.ok("sync", *([] if jobs is None else ["-j", str(jobs)]))
+    assert at_once(log) == (jobs or min(3, os.cpu_count() or 1))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -750,6 +951,50 @@ def test_builds_for_other_builds_count_among_the_jobs(
     make_project(dependencies=["one", "two", "three"])
     cli.ok("sync", "-j", str(jobs))
     assert at_once(log) == jobs
+
+
+def test_builds_at_once_have_each_their_own_variables_and_folder(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, site: Path
+) -> None:
+    for name in ("one", "two"):
+        slow = Backend(sleep_seconds=0.4, log=str(log))
+        index.add(sdist(dists, name, "1.0", backend=slow))
+    make_project(
+        '[tool.pipshim.extra-build-variables]\none = { WHO = "one" }\ntwo = { WHO = "two" }\n',
+        dependencies=["one", "two"],
+    )
+    code = "import os; print(os.environ.get('WHO'), os.getcwd())"
+    assert cli.ok("run", "-j2", "python", "-c", code).out == f"None {cli.cwd}\n"
+    assert at_once(log) == 2
+    facts = [built(site, name) for name in ("one", "two")]
+    assert [one["variables"]["WHO"] for one in facts] == ["one", "two"]
+    assert len({str(cli.cwd), *(one["cwd"] for one in facts)}) == 3
+
+
+CLOSES_ITS_STREAMS = """
+import os, sys
+from engine import *
+import engine
+
+def build_wheel(*args, **more):
+    name = engine.build_wheel(*args, **more)
+    sys.stdout.close()
+    for number in range(3):
+        try:
+            os.close(number)
+        except OSError:
+            pass
+    return name
+"""
+
+
+def test_a_backend_may_close_its_streams(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(sdist(dists, "needy", "1.0", backend_source=CLOSES_ITS_STREAMS))
+    make_project(dependencies=["needy"])
+    cli.ok("sync", timeout=30)
+    assert distributions(cli.cwd / ".venv") == ["needy-1.0"]
 
 
 SHARED = ("MAX_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL", "NPY_NUM_BUILD_JOBS")

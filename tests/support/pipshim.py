@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import site
 import subprocess
 import sys
@@ -188,6 +189,22 @@ def make_venv(directory: Path, *, python: Path | None = None, system_site: bool 
     command += ["--system-site-packages"] if system_site else []
     subprocess.run([*command, str(directory)], check=True, stdin=subprocess.DEVNULL)
     return directory / "bin" / "python"
+
+
+def another_python() -> Path | None:
+    """Find an interpreter of another version, on PATH or installed beside the one that runs."""
+    beside = sorted(Path(sys.base_prefix).parent.glob("*/bin"))
+    for minor in range(10, 15):
+        name = f"python3.{minor}"
+        found = [shutil.which(name), *(folder / name for folder in beside)]
+        for path in found if minor != sys.version_info[1] else []:
+            if path is not None and Path(path).exists() and _starts(path):
+                return Path(path)
+    return None
+
+
+def _starts(python: str | Path) -> bool:
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 def site_packages(environment: Path) -> Path:
