@@ -11,9 +11,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +24,18 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.support.backend import Backend  # noqa: E402
-from tests.support.dists import project, repack, sdist, setuptools_sdist, wheel  # noqa: E402
+from tests.support.dists import (  # noqa: E402
+    project,
+    repack,
+    sdist,
+    setuptools_sdist,
+    source_tree,
+    wheel,
+)
 from tests.support.facts import built, calls  # noqa: E402
 from tests.support.files import distributions  # noqa: E402
 from tests.support.index import Index  # noqa: E402
-from tests.support.pipshim import make_venv, site_packages  # noqa: E402
+from tests.support.pipshim import another_python, make_venv, site_packages  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
 
 TOOLS = ("pipshim", "uv", "pip")
 NOTHING = "no such setting"
+NO_COMMAND = "no such command"
 PATIENCE = 60
 """Seconds after which a command is taken not to end."""
 SCENARIOS: dict[str, Scenario] = {}
@@ -56,7 +66,12 @@ class Done:
     @property
     def why(self) -> str:
         """Tell the line that says why it failed, without paths."""
-        for pattern in (r"ModuleNotFoundError.*", r"(?m)^\s*(?:error|ERROR).*", r".+"):
+        for pattern in (
+            r"ModuleNotFoundError.*",
+            r"(?m)^ValueError.*",
+            r"(?m)^\s*(?:error|ERROR).*",
+            r".+",
+        ):
             found = re.findall(pattern, self.output)
             if found:
                 return (
@@ -78,6 +93,9 @@ class World:
         index: the index.
         table: settings, as [tool.uv] and [tool.pipshim] have them.
         options: further options for the next commands.
+        variables: further variables for them.
+        folder: the project's.
+        parts: of the project, as `dists.project` has them.
 
     """
 
@@ -86,8 +104,9 @@ class World:
     index: Index
     table: str = ""
     options: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
     folder: str = "project"
-    project_parts: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def log(self) -> Path:
@@ -128,10 +147,10 @@ class World:
             text.replace("[[tool.X.", f"[[tool.{self.tool}."),
             requires_python=">=3.10",
             dependencies=dependencies,
-            **self.project_parts,
+            **self.parts,
         )
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
+    def start(self, *command: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start the tool in the project."""
         for name in ("home", "cache"):
             (self.root / name).mkdir(exist_ok=True)
@@ -152,15 +171,17 @@ class World:
             "UV_PYTHON": str(Path(sys.executable).resolve()),
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_HTTP_RETRIES": "0",
+            **self.variables,
         }
         return subprocess.Popen(
             command,
             cwd=self.here,
             env={key: value for key, value in environ.items() if value},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def run(self, *command: str) -> Done:
@@ -187,7 +208,7 @@ class World:
         install += ["--no-build-isolation"] if "no-build-isolation = true" in self.table else []
         if frozen:
             return [*install, *self.options, "-r", "pylock.toml"]
-        editable = ["-e", "."] if "backend" in self.project_parts else []
+        editable = ["-e", "."] if "backend" in self.parts else []
         return [*install, *self.options, *editable, *dependencies]
 
     def sync(self, *dependencies: str) -> Done:
@@ -212,6 +233,18 @@ class World:
         """Make the environment what the lock says."""
         return self.run(*self.sync_command((), frozen=True))
 
+    def pip(self, *command: str) -> Done:
+        """Have pip do something in the environment, which is made if it is not there."""
+        python = self.here / ".venv" / "bin" / "python"
+        if not python.exists():
+            make_venv(self.here / ".venv")
+        return self.run(sys.executable, "-m", "pip", "--python", str(python), *command)
+
+    def by_hand(self, *requirements: str) -> None:
+        """Install what uv and pip need to be there before a no-isolation build."""
+        if self.tool != "pipshim":
+            self.pip("install", *requirements)
+
     def new_environment(self) -> None:
         """Remove the environment."""
         shutil.rmtree(self.here / ".venv", ignore_errors=True)
@@ -224,6 +257,21 @@ class World:
         """Count the hooks that were called."""
         wanted = hooks or ("build_wheel",)
         return sum(one.event == "start" and one.hook in wanted for one in calls(self.log))
+
+    def began(self, hook: str = "build_wheel") -> list[str]:
+        """Tell whose hook was started, in order."""
+        found = [one for one in calls(self.log) if (one.event, one.hook) == ("start", hook)]
+        return [one.name for one in found]
+
+    @property
+    def at_once(self) -> int:
+        """Tell how many builds ran at the same time, at most."""
+        running = most = 0
+        for call in calls(self.log):
+            if call.hook == "build_wheel":
+                running += {"start": 1, "end": -1}[call.event]
+                most = max(most, running)
+        return most
 
     @property
     def builds(self) -> str:
@@ -288,6 +336,51 @@ def the_lock_is_the_same_whatever_is_installed(world: World) -> str:
     return f"empty: {empty}; with fakelib 2.0 installed: {other}"
 
 
+def _chained(world: World, leads_to: dict[str, str]) -> None:
+    """Offer needy, which requires low of the version of its fakelib; low requires a fakelib."""
+    bare(world)
+    needy = {"imports": ["fakelib"], "dynamic_requires": ["low=={fakelib}"]}
+    world.source("needy", backend=needy)
+    for version, fakelib in leads_to.items():
+        world.wheels("fakelib", version)
+        world.index.add(wheel(world.dists, "low", version, requires=[f"fakelib=={fakelib}"]))
+    world.write([])
+    world.by_hand("fakelib")
+
+
+def _agrees(world: World) -> str:
+    low, fakelib = _locked(world, "low"), _locked(world, "fakelib")
+    verdict = "agrees" if low == fakelib else "low is for another fakelib"
+    return f"locks low {low} and fakelib {fakelib}: {verdict}"
+
+
+@scenario
+def rounds_go_on_until_no_pin_that_a_build_saw_changes(world: World) -> str:
+    """Let each fakelib lead to an older one; uv and pip have the newest installed."""
+    _chained(world, {"4.0": "3.0", "3.0": "2.0", "2.0": "1.0", "1.0": "1.0"})
+    return outcome(world.lock("needy", "fakelib"), lambda: _agrees(world))
+
+
+@scenario
+def metadata_that_never_settles_is_an_error_that_names_what_oscillates(world: World) -> str:
+    """Let fakelib 2.0 lead to 1.0, and 1.0 to 2.0; uv and pip have 2.0 installed."""
+    _chained(world, {"2.0": "1.0", "1.0": "2.0"})
+    return outcome(world.lock("needy", "fakelib"), lambda: _agrees(world))
+
+
+@scenario
+def metadata_that_needs_what_is_built_with_isolation_has_it(world: World) -> str:
+    """Let the metadata of needy, without isolation, import tool, an sdist built with it."""
+    if world.tool == "pip":
+        return "no mode for one package"
+    world.table = 'no-build-isolation-package = ["needy"]\n'
+    world.wheels("low", "1.0", "2.0", native=False)
+    needy = {"imports": ["tool"], "dynamic_requires": ["low=={tool}"]}
+    world.source("needy", backend=needy)
+    world.source("tool", "2.0")
+    return outcome(world.sync("needy", "tool"), lambda: f"{_installed(world, 'low')} installed")
+
+
 @scenario
 def static_metadata_is_read_and_no_hook_of_it_is_called(world: World) -> str:
     """PKG-INFO of Metadata 2.2 without dynamic fields."""
@@ -295,6 +388,16 @@ def static_metadata_is_read_and_no_hook_of_it_is_called(world: World) -> str:
     done = world.lock("src")
     hooks = ("prepare_metadata_for_build_wheel", "build_wheel")
     return outcome(done, lambda: f"{world.count(*hooks)} calls of a metadata hook")
+
+
+@scenario
+def metadata_that_is_old_or_dynamic_is_asked_of_the_backend(world: World) -> str:
+    """PKG-INFO of Metadata 2.1, and of 2.2 with dynamic fields."""
+    world.source("old", metadata_version="2.1")
+    world.source("dynamic", static_metadata=False)
+    done = world.lock("old", "dynamic")
+    asked = sorted(world.began("prepare_metadata_for_build_wheel"))
+    return outcome(done, lambda: f"asked: {', '.join(asked)}")
 
 
 @scenario
@@ -347,6 +450,26 @@ def an_sdist_that_is_a_candidate_only_is_not_built(world: World) -> str:
     return outcome(done, lambda: f"{world.count(*hooks)} metadata hooks called")
 
 
+@scenario
+def a_wheel_is_built_only_where_a_backend_has_no_metadata_hook(world: World) -> str:
+    """Lock one whose backend has the hook, and one whose has not."""
+    for name, hook in (("with", True), ("without", False)):
+        world.source(name, backend={"metadata_hook": hook}, static_metadata=False)
+    done = world.lock("with", "without")
+    return outcome(done, lambda: f"wheels built: {', '.join(world.began()) or 'none'}")
+
+
+@scenario
+def a_library_that_the_metadata_needs_and_the_lock_lacks_is_named(world: World) -> str:
+    """Require needy without the fakelib that its metadata imports, without isolation."""
+    bare(world)
+    world.wheels("fakelib", "1.0")
+    world.source("needy", backend={"imports": ["fakelib"]}, static_metadata=False)
+    done = world.lock("needy")
+    hint = re.search(r"(?im)^\W*hint:.*fakelib", done.output)
+    return outcome(done, lambda: "locks") + (", with a hint" if hint else ", without a hint")
+
+
 def _declares(world: World) -> None:
     world.wheels("fakelib", "1.0", "2.0")
     world.source("needy", build_requires=["fakelib"], backend={"imports": ["fakelib"]})
@@ -357,6 +480,107 @@ def a_declared_library_is_built_against_in_the_version_of_the_lock(world: World)
     """Have fakelib 1.0 at run time, 2.0 is the newest; nothing is configured."""
     _declares(world)
     return outcome(world.sync("needy", "fakelib<2"), lambda: world.against("needy"))
+
+
+@scenario
+def metadata_of_a_matched_build_follows_the_version_of_the_lock(world: World) -> str:
+    """Let the declared fakelib decide on what is required."""
+    world.wheels("fakelib", "1.0", "2.0")
+    world.wheels("low", "1.0", "2.0", native=False)
+    needy = {"imports": ["fakelib"], "dynamic_requires": ["low=={fakelib}"]}
+    world.source("needy", build_requires=["fakelib"], backend=needy)
+    done = world.sync("needy", "fakelib<2")
+    return outcome(done, lambda: f"{world.against('needy')}; {_installed(world, 'low')} installed")
+
+
+@scenario
+def a_build_that_does_not_admit_the_version_of_the_lock_is_said_with_both_versions(
+    world: World,
+) -> str:
+    """Declare fakelib>=2, and have 1.0 at run time."""
+    world.wheels("fakelib", "1.0", "2.0")
+    world.source("needy", build_requires=["fakelib>=2"], backend={"imports": ["fakelib"]})
+    done = world.sync("needy", "fakelib<2")
+    text = " ".join(done.output.split())
+    warned = re.search(r"(?i)warning: needy[^.]*\.0[^.]*against[^.]*2\.0[^.]*1\.0", text)
+    return outcome(
+        done, lambda: f"{world.against('needy')}; {'a warning' if warned else 'no warning'}"
+    )
+
+
+def _switched(world: World, table: str, variables: dict[str, str], *options: str) -> str:
+    world.new_environment()
+    world.forget()
+    for name in ("pylock.toml", "uv.lock"):
+        (world.here / name).unlink(missing_ok=True)
+    world.table, world.variables, world.options = table, variables, options
+    world.write(["needy", "fakelib"])
+    world.by_hand("fakelib")
+    done = world.run(*world.sync_command(["needy", "fakelib"]))
+
+    def told() -> str:
+        found = built(world.site, "needy")["against"]["fakelib"]
+        return "isolated" if found is None else "not isolated"
+
+    return outcome(done, told)
+
+
+@scenario
+def a_mode_is_chosen_by_the_strongest_that_says_something(world: World) -> str:
+    """Say it in the configuration (pip: pip.conf), otherwise in a variable, and by an option."""
+    world.wheels("fakelib", "1.0")
+    world.source("needy", backend={"tries": ["fakelib"]})
+    conf = world.root / "pip.conf"
+    conf.write_text("[global]\nno-build-isolation = 0\n")
+    of_tool = {
+        "pipshim": ("no-build-isolation = true\n", {}, "PIPSHIM_NO_BUILD_ISOLATION", "0"),
+        "uv": ("no-build-isolation = true\n", {}, "UV_NO_BUILD_ISOLATION", "0"),
+        "pip": ("", {"PIP_CONFIG_FILE": str(conf)}, "PIP_NO_BUILD_ISOLATION", "1"),
+    }
+    table, file, variable, on = of_tool[world.tool]
+    over = {variable: on, **file}
+    told = [
+        f"configuration: {_switched(world, table, file)}",
+        f"{variable}={on} over it: {_switched(world, table, over)}",
+        f"--build-isolation over it: {_switched(world, table, file, '--build-isolation')}",
+    ]
+    return "; ".join(told)
+
+
+@scenario
+def each_sdist_is_built_in_its_mode(world: World) -> str:
+    """One isolated, one that declares torch, one without isolation that does not."""
+    if world.tool == "pip":
+        return "no mode for one package"
+    world.wheels("torch", "1.0", "2.0")
+    world.wheels("tool", "1.0", native=False)
+    world.source("alone", build_requires=["tool"], backend={"imports": ["tool"]})
+    world.source("same", build_requires=["torch"], backend={"imports": ["torch"]})
+    world.source("open", backend=_only_in("torch"))
+    world.table = 'no-build-isolation-package = ["open"]\n'
+    done = world.sync("torch<2", "alone", "same", "open")
+    names = ("alone", "same", "open")
+    return outcome(done, lambda: "; ".join(world.against(name) for name in names))
+
+
+@scenario
+def names_of_match_runtime_must_match(world: World) -> str:
+    """Have fakelib 1.0 at run time where the build declares fakelib>=2; and not have it at all."""
+    if world.tool == "pip":
+        return NOTHING
+    world.wheels("fakelib", "1.0", "2.0")
+    world.source("needy", build_requires=["fakelib>=2"], backend={"imports": ["fakelib"]})
+    world.source("willing", build_requires=["fakelib"], backend={"imports": ["fakelib"]})
+    world.table = 'match-runtime = ["fakelib"]\n'
+    if world.tool == "uv":
+        extra = '[{ requirement = "fakelib", match-runtime = true }]'
+        world.table = "".join(
+            f"extra-build-dependencies.{name} = {extra}\n" for name in ("needy", "willing")
+        )
+    refused = outcome(world.sync("needy", "fakelib<2"), lambda: world.against("needy"))
+    world.new_environment()
+    absent = outcome(world.sync("willing"), lambda: world.against("willing"))
+    return f"not admitted: {refused}; not locked: {absent}"
 
 
 @scenario
@@ -416,6 +640,28 @@ def extra_variables_and_config_settings_reach_the_build_of_their_package_only(
 
 
 @scenario
+def extra_requirements_and_settings_may_stand_on_the_command_line(world: World) -> str:
+    """Give one of two packages a build requirement and a config setting."""
+    world.wheels("fakelib", "1.0")
+    for name in ("one", "two"):
+        world.source(name, backend={"tries": ["fakelib"]})
+    told = []
+    for option, value in (
+        ("--extra-build-dependency", "one=fakelib"),
+        ("--config-settings-package", "one:a=1"),
+    ):
+        world.options = (option, value)
+        done = world.sync("one", "two")
+        if re.search(r"no such option|unexpected argument", done.output):
+            told.append(f"{option}: no such option")
+            continue
+        key = "against" if "dependency" in option else "config_settings"
+        facts = [outcome(done, lambda: built(world.site, one)[key]) for one in ("one", "two")]  # noqa: B023
+        told.append(f"{option}: one {facts[0]}, two {facts[1]}")
+    return "; ".join(told)
+
+
+@scenario
 def build_constraints_limit_build_environments_and_nothing_else(world: World) -> str:
     """tool<2 for builds, tool unlimited at run time."""
     world.wheels("tool", "1.0", "2.0", native=False)
@@ -455,6 +701,34 @@ def a_build_requirement_may_be_a_direct_url(world: World) -> str:
     return outcome(world.sync("needy"), lambda: world.against("needy"))
 
 
+BACKEND_PATH = """
+[build-system]
+requires = ["wrapper"]
+build-backend = "wrapper:hooks"
+backend-path = ["{}", "_backend"]
+"""
+
+
+@scenario
+def a_backend_in_the_source_goes_before_what_is_installed(world: World) -> str:
+    """Have a backend of the same name among the build requirements."""
+    world.index.add(wheel(world.dists, "wrapper", "1.0", files={"wrapper.py": "raise SystemExit"}))
+    files = {
+        "pyproject.toml": BACKEND_PATH.format("tools/first"),
+        "tools/first/wrapper.py": "import tinybackend as hooks\n",
+    }
+    world.source("needy", files=files, static_metadata=False)
+    return outcome(world.sync("needy"), lambda: f"{_installed(world, 'needy')} built")
+
+
+@scenario
+def a_backend_outside_of_the_source_is_refused(world: World) -> str:
+    """Let backend-path lead to a folder beside the source."""
+    text = BACKEND_PATH.format("../elsewhere").replace('"wrapper"', "")
+    world.source("needy", files={"pyproject.toml": text})
+    return outcome(world.sync("needy"), lambda: "builds")
+
+
 @scenario
 def a_source_without_pyproject_toml_gets_pips_defaults(world: World) -> str:
     """setup.py alone."""
@@ -468,8 +742,90 @@ def the_projects_own_build_has_a_mode_like_any(world: World) -> str:
     """Build an editable that declares fakelib, isolated: 1.0 at run time."""
     world.wheels("fakelib", "1.0", "2.0")
     backend = Backend(imports=["fakelib"], imports_at=["build_editable"])
-    world.project_parts = {"build_requires": ["fakelib"], "backend": backend}
+    world.parts = {"build_requires": ["fakelib"], "backend": backend}
     return outcome(world.sync("fakelib<2"), lambda: world.against("demo"))
+
+
+def _editable(world: World, **backend: Any) -> None:
+    bare(world)
+    world.parts = {"backend": Backend(**backend)}
+
+
+@scenario
+def an_editable_without_isolation_is_built_in_the_environment_as_it_will_be(world: World) -> str:
+    """Let the build of the editable project import fakelib, which it depends on."""
+    _editable(world, imports=["fakelib"], imports_at=["build_editable"])
+    world.wheels("fakelib", "1.0")
+    done = world.sync("fakelib")
+
+    def told() -> str:
+        there = str(built(world.site, "demo")["python"]) == str(world.here / ".venv")
+        return f"{world.against('demo')}, in {'the' if there else 'another'} environment"
+
+    return outcome(done, told)
+
+
+@scenario
+def if_such_an_editable_fails_the_whole_step_is_taken_back(world: World) -> str:
+    """Change what is required, and let the project's own build fail."""
+    world.wheels("fakelib", "1.0", "2.0")
+    _editable(world)
+    if (done := world.sync("fakelib<2")).status:
+        return f"fails: {done.why}"
+    _editable(world, fail_in="build_editable")
+    done = world.sync("fakelib>=2")
+    there = ", ".join(distributions(world.here / ".venv"))
+    return f"{'fails' if done.status else 'does not fail'}; the environment has {there}"
+
+
+@scenario
+def a_build_without_isolation_sees_what_else_the_environment_has(world: World) -> str:
+    """Import what pip put into the environment, and the project does not have."""
+    bare(world)
+    world.wheels("stranger", "1.0")
+    world.source("needy", backend=_only_in("stranger"))
+    return outcome(_with_stranger(world, "1.0"), lambda: world.against("needy"))
+
+
+@scenario
+def what_a_build_writes_into_its_environment_nobody_else_sees(world: World) -> str:
+    """Let a build append to a module of its environment, which is required at run time too."""
+    module = {"fakelib/__init__.py": "__version__ = '1.0'\nchanged = False\n"}
+    world.index.add(wheel(world.dists, "fakelib", "1.0", files=module))
+    appends = {"fakelib/__init__.py": "changed = True\n"}
+    world.source("needy", build_requires=["fakelib"], backend={"appends": appends})
+    if (done := world.sync("needy")).status:
+        return f"fails: {done.why}"
+    done = world.sync("needy", "fakelib")
+    told = (world.site / "fakelib" / "__init__.py").read_text("utf-8")
+    return outcome(done, lambda: f"fakelib is installed {'changed' if 'True' in told else 'whole'}")
+
+
+@scenario
+def what_a_build_leaves_in_its_environment_no_other_build_sees(world: World) -> str:
+    """Let two builds with equal environments each look for what the other may have left."""
+    world.index.add(repack("setuptools", world.dists))
+    leaves = (
+        "import pathlib, sysconfig\n"
+        "left = pathlib.Path(sysconfig.get_path('purelib'))\n"
+        "if (left / '{}').exists():\n    raise SystemExit('another build was here')\n"
+        "(left / '{}').write_text('')\n"
+    )
+    for name, other in (("one", "two"), ("two", "one")):
+        setup_py = leaves.format(other, name)
+        world.index.add(setuptools_sdist(world.dists, name, "1.0", setup_py=setup_py))
+    return outcome(world.sync("one", "two"), lambda: "both build")
+
+
+def _with_stranger(world: World, version: str) -> Done:
+    """Have pip put stranger into the environment, then have needy; what is not locked stays."""
+    world.write(["needy"])
+    world.pip("install", f"stranger=={version}")
+    if world.tool == "uv":
+        world.options = ("--inexact",)
+    if world.tool == "pipshim":
+        world.options = ("--python", str(world.here / ".venv" / "bin" / "python"))
+    return world.sync("needy")
 
 
 def _torn(world: World, *, imports: bool = True) -> None:
@@ -520,6 +876,125 @@ def a_declared_build_requirement_counts_though_it_was_not_imported(world: World)
     """Declare torch and import nothing."""
     _torn(world, imports=False)
     return _after_upgrade(world)
+
+
+@scenario
+def sync_says_why_a_wheel_that_is_installed_is_built_again(world: World) -> str:
+    """Ask what would be done, and see what is said, after torch went from 1.0 to 2.0."""
+    if world.tool == "pip":
+        return "has no sync; keeps the installed wheel"
+    _torn(world)
+    if (done := _prepared(world, "torch==1.0")).status:
+        return f"fails: {done.why}"
+    world.options = ("--dry-run",)
+    done = _prepared(world, "torch==2.0")
+    reason = re.search(r"rebuild: .*", done.output)
+    kept = "natten stays as it is" if "natten" not in done.output else done.why
+    return outcome(done, lambda: f"dry run: {reason.group() if reason else kept}")
+
+
+@scenario
+def a_distribution_that_only_the_environment_has_counts_if_it_was_imported(world: World) -> str:
+    """Import what only pip put into the environment, and change that."""
+    bare(world)
+    world.wheels("stranger", "1.0", "2.0")
+    world.source("needy", backend={"imports": ["stranger"]})
+    for version in ("1.0", "2.0"):
+        if (done := _with_stranger(world, version)).status:
+            return f"fails: {done.why}"
+    return f"with stranger 2.0 there: {world.against('needy')}"
+
+
+@scenario
+def what_a_child_of_the_build_imports_counts_too(world: World) -> str:
+    """Let the build start a Python that imports torch; torch 1.0, then 2.0."""
+    bare(world)
+    world.wheels("torch", "1.0", "2.0")
+    world.source("natten", backend={"runs": [["python", "-c", "import torch"]]})
+    if world.tool == "pip":  # a user has the environment activated
+        scripts = world.here / ".venv" / "bin"
+        world.variables = {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    return _after_upgrade(world)
+
+
+@scenario
+def another_sdist_of_the_same_version_is_built_anew(world: World) -> str:
+    """Put another sdist 1.0 in the place of the first; lock anew, and sync."""
+    for text in ("one", "two"):
+        files = {"needy/__init__.py": f"text = {text!r}\n"}
+        backend = Backend(log=str(world.log))
+        world.index.add(sdist(world.dists / text, "needy", "1.0", files=files, backend=backend))
+        world.options = ()
+        world.write(["needy"])
+        if text == "two" and world.tool == "uv":
+            world.options = ("--upgrade",)
+        if text == "two" and world.tool == "pipshim":
+            world.run(sys.executable, "-m", "pipshim", "lock", "--upgrade")
+        if (done := world.sync("needy")).status:
+            return f"fails: {done.why}"
+    there = "two" in (world.site / "needy" / "__init__.py").read_text("utf-8")
+    world.new_environment()
+    done = world.sync("needy")
+    anew = "two" in (world.site / "needy" / "__init__.py").read_text("utf-8")
+    return outcome(
+        done,
+        lambda: (
+            f"the {'new' if there else 'old'} one is there; "
+            f"in a new environment the {'new' if anew else 'old'} one"
+        ),
+    )
+
+
+@scenario
+def nothing_is_kept_of_what_is_built_from_a_folder(world: World) -> str:
+    """Change a module of a folder that is required, not its pyproject.toml; a new environment."""
+    archive = sdist(world.dists, "needy", "1.0", backend=Backend(log=str(world.log)))
+    folder = source_tree(archive, world.dists)
+    for text in ("one", "two"):
+        (folder / "needy" / "__init__.py").write_text(f"text = {text!r}\n", "utf-8")
+        world.new_environment()
+        if (done := world.sync(f"needy @ {folder.as_uri()}")).status:
+            return f"fails: {done.why}"
+    there = "two" in (world.site / "needy" / "__init__.py").read_text("utf-8")
+    return f"{world.builds}; the {'new' if there else 'old'} module is installed"
+
+
+@scenario
+def a_wheel_for_any_python_that_another_one_built_is_not_reused(world: World) -> str:
+    """Sync with this Python, then in another project with another one."""
+    other = another_python()
+    if other is None:
+        return "not played: there is no other Python"
+    world.source("needy")
+    if (done := world.sync("needy")).status:
+        return f"fails: {done.why}"
+    world.folder = "second"
+    world.write(["needy"])
+    if world.tool == "uv":
+        world.variables = {"UV_PYTHON": str(other)}
+    if world.tool == "pipshim":
+        world.options = ("--python", str(other))
+    if world.tool == "pip":
+        make_venv(world.here / ".venv", python=other)
+    done = world.sync("needy")
+
+    def told() -> str:
+        return f"built by Python {built(world.site, 'needy')['python_version']}"
+
+    return outcome(done, lambda: f"{world.builds}; in {other.name}: {told()}")
+
+
+@scenario
+def a_build_that_two_others_need_is_made_once(world: World) -> str:
+    """Let two sdists, built at once, require an sdist to build."""
+    world.source("tool", backend={"sleep_seconds": 1})
+    for name in ("one", "two"):
+        world.source(name, build_requires=["tool"], backend={"imports": ["tool"]})
+    if world.tool == "pipshim":
+        world.options = ("-j2",)
+    done = world.sync("one", "two")
+    times = {1: "once", 2: "twice"}.get(world.began().count("tool"), "never")
+    return outcome(done, lambda: f"tool is built {times}")
 
 
 @scenario
@@ -611,6 +1086,42 @@ def two_processes_build_the_same_thing_once(world: World) -> str:
     return world.builds
 
 
+def _cached(world: World, version: str = "1.0") -> Done:
+    bare(world)
+    world.wheels("torch", version)
+    world.source("natten", backend={"imports": ["torch"]})
+    return _prepared(world, f"torch=={version}")
+
+
+@scenario
+def list_has_a_line_for_each_built_wheel(world: World) -> str:
+    """Ask what wheels were built, and against what."""
+    if world.tool == "uv":
+        return NO_COMMAND
+    if (done := _cached(world)).status:
+        return f"fails: {done.why}"
+    store = ["pipshim", "cache", "store", "list"] if world.tool == "pipshim" else ["pip"]
+    done = world.run(sys.executable, "-m", *(store if len(store) > 1 else ["pip", "cache", "list"]))
+    lines = [line.strip() for line in done.output.splitlines() if "natten" in line]
+    return outcome(done, lambda: " ".join("; ".join(lines).split()))
+
+
+@scenario
+def remove_takes_a_packages_results_and_wheels(world: World) -> str:
+    """Remove what was built of natten, and have it in a new environment."""
+    if (done := _cached(world)).status:
+        return f"fails: {done.why}"
+    commands = {
+        "pipshim": [sys.executable, "-m", "pipshim", "cache", "store", "remove", "natten"],
+        "uv": [uv(), "cache", "clean", "natten"],
+        "pip": [sys.executable, "-m", "pip", "cache", "remove", "natten"],
+    }
+    done = world.run(*commands[world.tool])
+    world.new_environment()
+    _prepared(world, "torch==1.0")
+    return outcome(done, lambda: f"then {'built anew' if world.count() > 1 else 'reused'}")
+
+
 @scenario
 def build_environments_are_locked_with_files_and_hashes_each_once(world: World) -> str:
     """Whether the lock names tool, which only builds need."""
@@ -632,6 +1143,22 @@ def a_newer_build_backend_changes_nothing_until_it_is_upgraded(world: World) -> 
     world.forget()
     world.wheels("tool", "2.0", native=False)
     return outcome(world.from_lock(), lambda: world.against("needy"))
+
+
+@scenario
+def each_build_environment_keeps_its_own_pins(world: World) -> str:
+    """Lock with tool 1.0 and 2.0; 1.5 and 2.5 appear; lock again with one requirement more."""
+    world.wheels("tool", "1.0", "2.0", native=False)
+    world.wheels("aside", "1.0", native=False)
+    world.source("new", build_requires=["tool"], backend={"imports": ["tool"]})
+    world.source("old", build_requires=["tool<2"], backend={"imports": ["tool"]})
+    if (done := world.lock("new", "old")).status:
+        return f"fails: {done.why}"
+    world.wheels("tool", "1.5", "2.5", native=False)
+    if (done := world.lock("new", "old", "aside")).status:
+        return f"fails: {done.why}"
+    done = world.from_lock()
+    return outcome(done, lambda: f"{world.against('new')}; {world.against('old')}")
 
 
 @scenario
@@ -661,6 +1188,51 @@ def a_changed_file_of_a_build_environment_is_refused(world: World) -> str:
 
 
 @scenario
+def a_file_of_a_build_environment_without_a_hash_is_refused(world: World) -> str:
+    """Ask for hashes of everything, as far as that can be asked for; none is given for tool."""
+    world.wheels("tool", "1.0", native=False)
+    world.source("needy", build_requires=["tool"], backend={"imports": ["tool"]})
+    if (done := world.lock("needy")).status:
+        return f"fails: {done.why}"
+    world.forget()
+    if world.tool == "pipshim":
+        digest = world.index.sha256("tool-1.0-py3-none-any.whl")
+        text = _lock_text(world).replace(f'sha256 = "{digest}"', 'md5 = "0"')
+        (world.here / "pylock.toml").write_text(text, "utf-8")
+    if world.tool == "pip":
+        digest = world.index.sha256("needy-1.0.tar.gz")
+        (world.root / "required.txt").write_text(f"needy==1.0 --hash=sha256:{digest}\n")
+        command = ("install", "--require-hashes", "-r", str(world.root / "required.txt"))
+        return outcome(world.pip(*command), lambda: world.against("needy"))
+    without = outcome(world.from_lock(), lambda: world.against("needy"))
+    if world.tool == "pipshim":
+        return without
+    world.new_environment()
+    world.forget()
+    world.options = ("--require-build-hashes", "--preview-features", "require-build-hashes")
+    asked = outcome(world.from_lock(), lambda: world.against("needy"))
+    return f"{without}; with --require-build-hashes (a preview): {asked}"
+
+
+@scenario
+def wheels_come_first_then_isolated_builds_then_the_others_in_order_then_the_project(
+    world: World,
+) -> str:
+    """Have some isolated, some not (pip: all isolated), which need each other in either way."""
+    world.wheels("zlib", "1.0", native=False)
+    world.source("zz-isolated")
+    world.source("aa-last", requires=["mm-middle"])
+    world.source("mm-middle", build_requires=["yy-first"])
+    world.source("yy-first")
+    if world.tool != "pip":
+        world.table = 'no-build-isolation-package = ["aa-last", "mm-middle", "yy-first"]\n'
+    world.parts = {"backend": Backend(log=str(world.log))}
+    done = world.sync("zlib", "zz-isolated", "aa-last", "yy-first")
+    own = world.began("build_editable")
+    return outcome(done, lambda: ", ".join([*world.began(), *own]))
+
+
+@scenario
 def a_chain_of_builds_each_sees_the_one_before(world: World) -> str:
     """C requires and imports b, b a; none isolated, nothing installed before."""
     bare(world)
@@ -668,6 +1240,31 @@ def a_chain_of_builds_each_sees_the_one_before(world: World) -> str:
     world.source("b", requires=["a"], backend={"imports": ["a"], "imports_at": ["build_wheel"]})
     world.source("c", requires=["b"], backend={"imports": ["b"], "imports_at": ["build_wheel"]})
     return outcome(world.sync("c"), lambda: f"{world.against('b')}; {world.against('c')}")
+
+
+@scenario
+def a_build_without_isolation_waits_for_its_extra_build_dependencies_too(world: World) -> str:
+    """Let aaa import zzz, an sdist too, while it is built."""
+    if world.tool == "pip":
+        return NOTHING
+    world.source("aaa", backend=_only_in("zzz"))
+    world.source("zzz")
+    world.table = 'no-build-isolation-package = ["aaa"]\nextra-build-dependencies.aaa = ["zzz"]\n'
+    return outcome(world.sync("aaa", "zzz"), lambda: world.against("aaa"))
+
+
+@scenario
+def isolated_builds_wait_for_their_build_environment_only(world: World) -> str:
+    """Let each of three need the one before at run time; three at once are asked for."""
+    slow = {"sleep_seconds": 1}
+    world.source("low", backend=slow)
+    world.source("middle", requires=["low"], backend=slow)
+    world.source("high", requires=["middle", "low"], backend=slow)
+    if world.tool == "pipshim":
+        world.options = ("-j3",)
+    if world.tool == "uv":
+        world.table = "concurrent-builds = 3\n"
+    return outcome(world.sync("high"), lambda: f"{world.at_once} at once")
 
 
 @scenario
@@ -689,12 +1286,38 @@ def as_many_builds_run_at_once_as_jobs_says(world: World) -> str:
     if world.tool == "uv":
         world.table = "concurrent-builds = 2\n"
     done = world.sync("one", "two", "three")
-    running = most = 0
-    for call in calls(world.log):
-        if call.hook == "build_wheel":
-            running += {"start": 1, "end": -1}[call.event]
-            most = max(most, running)
-    return outcome(done, lambda: f"{most} at once")
+    return outcome(done, lambda: f"{world.at_once} at once")
+
+
+@scenario
+def builds_for_other_builds_count_among_the_jobs(world: World) -> str:
+    """Three builds that need a build each, asked for two at once."""
+    for name in ("one", "two", "three"):
+        world.source(f"for-{name}", backend={"sleep_seconds": 0.5})
+        world.source(name, build_requires=[f"for-{name}"], backend={"sleep_seconds": 0.5})
+    if world.tool == "pipshim":
+        world.options = ("-j2",)
+    if world.tool == "uv":
+        world.table = "concurrent-builds = 2\n"
+    return outcome(world.sync("one", "two", "three"), lambda: f"{world.at_once} at once")
+
+
+@scenario
+def builds_at_once_have_each_their_own_variables_and_folder(world: World) -> str:
+    """Two builds with a variable each (pip has none)."""
+    for name in ("one", "two"):
+        world.source(name, backend={"sleep_seconds": 1})
+    if world.tool != "pip":
+        world.table = 'extra-build-variables = { one = { W = "one" }, two = { W = "two" } }\n'
+    done = world.sync("one", "two")
+
+    def told() -> str:
+        facts = [built(world.site, name) for name in ("one", "two")]
+        variables = ", ".join(str(one["variables"].get("W")) for one in facts)
+        apart = len({str(world.here), *(one["cwd"] for one in facts)})
+        return f"{world.at_once} at once; W: {variables}; {apart - 1} folders"
+
+    return outcome(done, told)
 
 
 @scenario
@@ -727,6 +1350,125 @@ def a_failed_build_stops_what_needs_it_and_lets_the_running_finish(world: World)
     good = "finishes" if "good" in ends else "is ended" if "good" in started else "is not begun"
     there = ", ".join(distributions(world.here / ".venv"))
     return f"good {good}; the environment has {there}"
+
+
+@scenario
+def a_failing_build_leaves_environment_and_lock_as_before(world: World) -> str:
+    """Ask for a newer fakelib, and a newer natten that fails."""
+    world.wheels("fakelib", "1.0", "2.0")
+    world.source("natten", "0.1")
+    world.source("natten", "0.2", backend={"fail_in": "build_wheel"})
+    if (done := world.sync("fakelib<2", "natten<0.2")).status:
+        return f"fails: {done.why}"
+    lock = _lock_text(world)
+    world.sync("fakelib>=2", "natten>=0.2")
+    there = ", ".join(distributions(world.here / ".venv"))
+    kept = "has no lock here" if not lock else "is as before" if lock == _lock_text(world) else ""
+    return f"the environment has {there}; the lock {kept or 'is changed'}"
+
+
+@scenario
+def a_build_reads_nothing_of_what_is_there_for_the_command(world: World) -> str:
+    """Give the command an input, and let a build read its own."""
+    world.source("curious", backend={"read_stdin": True})
+    world.write(["curious"])
+    with world.start(*world.sync_command(["curious"]), stdin=subprocess.PIPE) as process:
+        output, _ = process.communicate("for the command\n", timeout=PATIENCE)
+    done = Done(process.returncode, output)
+    return outcome(done, lambda: f"the build read {built(world.site, 'curious')['stdin']!r}")
+
+
+CLOSES_ITS_STREAMS = """
+import os, sys
+from engine import *
+import engine
+
+def build_wheel(*args, **more):
+    name = engine.build_wheel(*args, **more)
+    sys.stdout.close()
+    for number in range(3):
+        try:
+            os.close(number)
+        except OSError:
+            pass
+    return name
+"""
+
+
+@scenario
+def a_backend_may_close_its_streams(world: World) -> str:
+    """Close all three of them."""
+    world.source("needy", backend_source=CLOSES_ITS_STREAMS)
+    return outcome(world.sync("needy"), lambda: f"{_installed(world, 'needy')} built")
+
+
+@scenario
+def a_child_that_keeps_the_output_open_is_not_waited_for(world: World) -> str:
+    """Leave a child behind that lives for 30 s and has the build's output open."""
+    world.source("parent", backend={"child_seconds": 30})
+    start = time.monotonic()
+    done = world.sync("parent")
+    waited = time.monotonic() - start > 25  # noqa: PLR2004 of the 30 seconds
+    end([call.child for call in calls(world.log) if call.child is not None])
+    return outcome(done, lambda: "waits for it" if waited else "does not wait")
+
+
+@scenario
+def megabytes_of_output_are_in_the_log_and_not_on_the_screen(world: World) -> str:
+    """Write 5 MB, then fail."""
+    world.source("loud", backend={"megabytes": 5, "fail_in": "build_wheel"})
+    done = world.sync("loud")
+    size = len(done.output) / 1e6
+    return f"{'fails' if done.status else 'builds'}; {size:.1f} MB on the screen"
+
+
+@scenario
+def a_signal_ends_the_whole_tree_of_a_hanging_build_within_seconds(world: World) -> str:
+    """Ctrl-C (SIGINT to the whole foreground group), then SIGTERM to the command alone."""
+    told = []
+    for name, ends in (("Ctrl-C", _interrupt), ("SIGTERM", subprocess.Popen.terminate)):
+        world.log.unlink(missing_ok=True)
+        world.source("stuck", backend={"sleep_seconds": 600, "child_seconds": 600})
+        world.write(["stuck"])
+        with world.start(*world.sync_command(["stuck"])) as process:
+            while not [call for call in calls(world.log) if call.child]:
+                time.sleep(0.05)
+            tree = [
+                one for call in calls(world.log) if call.child for one in (call.pid, call.child)
+            ]
+            ends(process)
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                told.append(f"{name}: does not end within 15 s")
+            else:
+                time.sleep(1)  # what was told to end may take a moment
+                left = end(tree)
+                told.append(
+                    f"{name}: {len(left)} of {len(tree)} processes go on"
+                    if left
+                    else f"{name}: all are ended"
+                )
+            end([*tree, process.pid])
+    return "; ".join(told)
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def end(processes: Sequence[int]) -> list[int]:
+    """Kill those that are still there; tell which."""
+    left = []
+    for process in processes:
+        try:
+            state = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            continue
+        if state != "Z":
+            os.kill(process, signal.SIGKILL)
+            left.append(process)
+    return left
 
 
 def _only_in(module: str) -> dict[str, Any]:
