@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipshim import installed, store
 from pipshim.errors import InstallError
+from pipshim.journal import Journal
 from pipshim.notes import site_folders
 from pipshim.progress import events
-from pipshim.removal import remove, take_aside
+from pipshim.removal import leaving_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -65,7 +65,6 @@ class Change:
     requested: Collection[NormalizedName]
     linker: Linker
     observer: Observer
-    _undo: list[Callable[[], object]] = field(default_factory=list, init=False)
     _sources: list[str] = field(default_factory=list, init=False)
 
     def make(
@@ -74,7 +73,7 @@ class Change:
         ready: Mapping[NormalizedName, Ready],
         last: Iterable[Callable[[], tuple[NormalizedName, Ready]]] = (),
     ) -> None:
-        """Remove and link what the steps say.
+        """Remove and link what the steps say, one distribution after the other.
 
         Args:
             steps: what to do.
@@ -88,28 +87,30 @@ class Change:
 
         """
         steps = [step for step in steps if step.action != "keep"]
-        leaving = {s.name: self.present[s.name] for s in steps if s.old is not None}
-        in_the_way = self._refuse_conflicts(ready, leaving.values())
-        done: list[Callable[[], object]] = []
+        going = self._going(steps, ready)
+        found = self._look(ready, going)
+        journal = Journal(self.target)
+        taken: set[str] = set()
         try:
-            if in_the_way:
-                site, prefix = self.target.purelib, self.target.prefix
-                removed = take_aside(in_the_way, site, prefix)
-                self._undo.append(removed.rollback)
-                done.append(removed.commit)
-            done += self._remove(steps, leaving, ready)
             for step in steps:
-                one = ready.get(step.name)
-                if one is not None:
-                    self._link(step.name, one)
+                name = step.name
+                # One that comes later may have what comes now: that goes now too.
+                old = dict.fromkeys([*going.get(name, ()), *found.in_the_way.get(name, ())])
+                self._take(journal, step, [path for path in old if path not in taken])
+                taken.update(old)
+                if step.action == "remove":
+                    self.observer(events.Removed(name, step.old or ""))
+                elif name in ready:
+                    self._link(journal, name, ready[name], found.shared)
             for made in last:
-                self._link(*made())
+                name, one = made()
+                late = self._look({name: one}, {})
+                self._take(journal, None, late.in_the_way.get(name, ()))
+                self._link(journal, name, one, late.shared)
         except BaseException:
-            for back in reversed(self._undo):
-                back()
+            journal.undo()
             raise
-        for finish in done:
-            finish()
+        journal.commit()
 
     def compile(self) -> None:
         """Write bytecode of what has come, with the environment's own Python."""
@@ -121,98 +122,109 @@ class Change:
             check=False,  # a file of another Python's is passed over
         )
 
-    def _remove(
-        self,
-        steps: Iterable[Step],
-        leaving: Mapping[NormalizedName, Installed],
-        ready: Mapping[NormalizedName, Ready],
-    ) -> Iterable[Callable[[], object]]:
-        target = self.target
+    def _going(
+        self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]
+    ) -> dict[NormalizedName, list[str]]:
+        """Tell which files go with each distribution that is removed or replaced."""
+        leaving = {s.name: self.present[s.name] for s in steps if s.old is not None}
+        lost = {
+            name: ready[name].tree.destinations(self.target)
+            for name, old in leaving.items()
+            if old.damaged and name in ready
+        }
         staying = [one for name, one in self.present.items() if name not in leaving]
-        done: list[Callable[[], object]] = []
-        for step in steps:
-            if step.old is not None:
-                old, new = leaving[step.name], ready.get(step.name)
-                lost = new.tree.destinations(target) if new and old.damaged else ()
-                removed = remove(old, target.prefix, others=staying, besides=lost)
-                self._undo.append(removed.rollback)
-                done.append(removed.commit)
-            if step.action == "remove":
-                self.observer(events.Removed(step.name, step.old or ""))
-        return done
+        return leaving_files(leaving, staying, self.target.prefix, lost)
 
-    def _link(self, name: NormalizedName, one: Ready) -> None:
-        target = self.target
-        placed = one.tree.link(
-            target,
-            mode=self.linker,
-            requested=name in self.requested,
-            direct_url=one.direct_url,
-            origin={**one.origin, **_place(one.tree, target)},
-        )
-        self._undo.append(lambda: _unlink(placed, target))
-        self._sources += (path for path in placed if path.endswith(".py"))
-        self.observer(events.Installed(name, one.tree.version, one.source))
-
-    def _refuse_conflicts(
-        self, ready: Mapping[NormalizedName, Ready], leaving: Iterable[Installed]
-    ) -> list[str]:
-        """See that no distribution's file is overwritten: of those that come, or that stay.
-
-        Returns:
-            the files in the way that belong to no distribution (one whose ``.dist-info`` somebody
-            removed leaves such); they are replaced, as pip does.
+    def _look(
+        self,
+        ready: Mapping[NormalizedName, Ready],
+        going: Mapping[NormalizedName, Iterable[str]],
+    ) -> _Found:
+        """See what is where files will come, and that no distribution's file is overwritten.
 
         Raises:
-            InstallError: two distributions bring the same file.
+            InstallError: two distributions bring the same file, of those that come or stay.
 
         """
         target = self.target
-        trees = [one.tree for one in ready.values()]
-        for conflict in store.find_conflicts(trees, target):
+        for conflict in store.find_conflicts([one.tree for one in ready.values()], target):
             raise InstallError(
                 f"{conflict.first} and {conflict.second} both bring {conflict.path}",
                 hint=f"leave one of them out: --no-install-package {conflict.second}",
             )
-        going = {str(path) for one in leaving for path in installed.files_of(one, target.prefix)}
-        in_the_way: list[str] = []
-        for tree in trees:
+        gone = {path for paths in going.values() for path in paths}
+        found = _Found()
+        for name, one in ready.items():
+            tree = one.tree
+            old = self.present.get(name)
+            own = str(old.dist_info) if old is not None else None
             for path in tree.destinations(target):
-                if os.path.lexists(path) and os.path.realpath(path) not in going:
-                    owner = installed.owner_of(path, site_folders(target))
-                    if owner is None:
-                        in_the_way.append(os.path.realpath(path))
-                    elif not path.endswith("/__init__.py"):
-                        raise InstallError(
-                            f"{tree.name} {tree.version} brings {path}, which belongs to {owner}",
-                            hint=f"leave it out: --no-install-package {tree.name}",
-                        )
-        return in_the_way
+                if not os.path.lexists(path):
+                    continue
+                folder, _, base = path.rpartition("/")
+                real = f"{os.path.realpath(folder)}/{base}"
+                owner = None
+                if real not in gone:
+                    owner = installed.owner_of(path, site_folders(target), besides=own)
+                if owner is None:
+                    found.in_the_way.setdefault(name, []).append(real)
+                elif path.endswith("/__init__.py"):
+                    found.shared.add(path)
+                else:
+                    raise InstallError(
+                        f"{tree.name} {tree.version} brings {path}, which belongs to {owner}",
+                        hint=f"leave it out: --no-install-package {tree.name}",
+                    )
+        return found
+
+    def _take(self, journal: Journal, step: Step | None, paths: Iterable[str]) -> None:
+        try:
+            journal.take(paths)
+        except OSError as error:
+            where = f"{error.filename or self.target.prefix}: {error.strerror}"
+            if step is None or step.old is None:
+                raise InstallError(f"what is in the way cannot be removed: {where}") from error
+            raise InstallError(f"{step.name} {step.old} cannot be removed: {where}") from error
+
+    def _link(
+        self, journal: Journal, name: NormalizedName, one: Ready, shared: Collection[str]
+    ) -> None:
+        def announce(paths: Iterable[str]) -> None:
+            names: dict[str, list[str]] = {}
+            for path in paths:
+                if path not in shared:
+                    folder, _, base = path.rpartition("/")
+                    names.setdefault(folder, []).append(base)
+            journal.announce(names)
+
+        placed = one.tree.link(
+            self.target,
+            mode=self.linker,
+            requested=name in self.requested,
+            direct_url=one.direct_url,
+            origin={**one.origin, **_place(one.tree, self.target)},
+            announce=announce,
+        )
+        self._sources += (path for path in placed if path.endswith(".py"))
+        self.observer(events.Installed(name, one.tree.version, one.source))
+
+
+@dataclass
+class _Found:
+    """What is already where files will come.
+
+    Attributes:
+        in_the_way: by the distribution that comes, the real paths of files that go: of
+            distributions that leave, or of none at all, which are replaced as pip does.
+        shared: files of distributions that stay, which may be the same.
+
+    """
+
+    in_the_way: dict[NormalizedName, list[str]] = field(default_factory=dict)
+    shared: set[str] = field(default_factory=set)
 
 
 def _place(tree: Tree, target: Target) -> dict[str, str]:
     """Note where scripts look for their interpreter: they do not run in an environment moved."""
     has_scripts = bool(tree.bodies) or any(file.python for file in tree.files)
     return {"prefix": os.path.realpath(target.prefix)} if has_scripts else {}
-
-
-def _unlink(paths: Iterable[str], target: Target) -> None:
-    """Take files away again, and the folders that are empty without them."""
-    stay = {
-        str(path) for path in (target.prefix, target.scripts, target.headers, *site_folders(target))
-    }
-    folders = set()
-    for path in paths:
-        try:
-            Path(path).unlink()
-        except OSError:
-            continue
-        folders.add(str(Path(path).parent))
-    for folder in sorted(folders, key=len, reverse=True):
-        parent = folder
-        while parent not in stay and parent.startswith(f"{target.prefix}{os.sep}"):
-            try:
-                Path(parent).rmdir()
-            except OSError:
-                break
-            parent = str(Path(parent).parent)

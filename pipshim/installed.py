@@ -299,12 +299,15 @@ def owner_of(path: str, site_dirs: Iterable[Path], *, besides: str | None = None
     return None
 
 
-def recorded(info: Path) -> Iterator[str]:
-    """Yield RECORD's paths, absolute, and real but for the last part; none if it is damaged."""
+def recorded(info: Path, text: str | None = None) -> Iterator[str]:
+    """Yield RECORD's paths, absolute, and real but for the last part; none if it is damaged.
+
+    ``text`` is what RECORD says, or lines of it, if that has been read.
+    """
     site = str(info.parent)
     real: dict[str, str] = {}
     with contextlib.suppress(ValueError):
-        for row in distinfo.parse_record(read_text(str(info / RECORD))):
+        for row in distinfo.parse_record(read_text(str(info / RECORD)) if text is None else text):
             directory, name = os.path.split(os.path.join(site, row.path))
             if directory not in real:
                 real[directory] = os.path.realpath(directory)

@@ -14,10 +14,13 @@ from pipshim.distinfo import Row
 from pipshim.errors import InstallError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
 
     from pipshim.linking import Linker
     from pipshim.tree import Layout, Tree, TreeFile
+
+    Announce: TypeAlias = Callable[[Sequence[str]], object]
 
 
 class _Written(NamedTuple):
@@ -32,8 +35,17 @@ class _Written(NamedTuple):
 class Placing:
     """One tree on its way into one environment."""
 
-    def __init__(self, tree: Tree, env: Layout, linker: Linker, *, overwrite: bool) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        env: Layout,
+        linker: Linker,
+        *,
+        overwrite: bool,
+        announce: Announce | None = None,
+    ) -> None:
         self.tree = tree
+        self.announce = announce
         self.env = env
         self.linker = linker
         self.overwrite = overwrite
@@ -89,6 +101,8 @@ class Placing:
         content = self._record(linked, written, info)
         record = _Written(lib, f"{info}/{distinfo.RECORD}", content, False)
 
+        if self.announce is not None:
+            self.announce([*(file.path for file in (record, *written)), *linked])
         for new in (record, *written):
             self._write(new)
         last = linked.pop(metadata)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim import fresh
+from pipshim import fresh, journal
 from pipshim._pip.configuration import configuration_files
 from pipshim.notes import site_folders
 from pipshim.project import PYPROJECT
@@ -64,10 +64,16 @@ def stamp(
         str(target.scripts),
         str(target.python),
         os.path.realpath(target.python),
+        # Not there; another command may be at work by now, and be killed.
+        str(target.prefix / journal.FOLDER),
     ]
+    if journal.is_open(target):
+        return
     # The stamps' folder has to be there before the state of the environment is noted.
     folder = target.prefix / fresh.FOLDER
     folder.mkdir(exist_ok=True)
+    for torn in folder.glob("*.*"):
+        torn.unlink(missing_ok=True)  # its process was killed
     fresh.Stamp(
         command=command,
         options=options,

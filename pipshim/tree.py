@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from pipshim.placing import Announce
+
 _MODULES = (".py", ".so", ".pyd")
 
 
@@ -140,7 +142,7 @@ class Tree:
         for name in names:
             yield f"{roots['scripts']}/{name}"
 
-    def link(
+    def link(  # noqa: PLR0913 what an installer is told
         self,
         env: Layout,
         python: Path | None = None,
@@ -151,6 +153,7 @@ class Tree:
         direct_url: Mapping[str, Any] | None = None,
         origin: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        announce: Announce | None = None,
     ) -> list[str]:
         """Install this into an environment, as pip would have installed the wheel.
 
@@ -168,6 +171,7 @@ class Tree:
             origin: the contents of ``pipshim.json``: what it was installed from.
             overwrite: replace what is there, one file at a time, rather than refuse. What was
                 replaced is not given back if a later file fails.
+            announce: called once, before the first file is placed, with the paths of all.
 
         Returns:
             The absolute paths of the files that this has placed: all that the distribution has,
@@ -179,7 +183,7 @@ class Tree:
 
         """
         linker = mode if isinstance(mode, Linker) else Linker(mode)
-        job = Placing(self, env, linker, overwrite=overwrite)
+        job = Placing(self, env, linker, overwrite=overwrite, announce=announce)
         try:
             return job.run(
                 str(python or env.python),

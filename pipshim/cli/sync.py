@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipshim import environment
+from pipshim import environment, journal
 from pipshim.cli.lock import out_of_date
 from pipshim.cli.report import reporting
 from pipshim.context import Context, opened
@@ -43,7 +43,7 @@ class Outcome:
         ready: what was installed.
         lock: what it followed.
         installed: how many distributions the lock wants there.
-        exists: whether the environment is there, now.
+        exists: whether the environment is there and whole, now.
 
     """
 
@@ -146,10 +146,15 @@ def sync(
     if not change:
         if target is None and context.choice.directory is not None:
             context.say(f"would make the environment {context.choice.directory}")
-        return Outcome(context.target, job.plan(target), {}, lock, count, target is not None)
+        open_change = target is not None and journal.is_open(target)
+        if open_change:
+            context.say("an interrupted change of the environment would be completed")
+        exists = target is not None and not open_change
+        return Outcome(context.target, job.plan(target), {}, lock, count, exists)
     if target is not None:
         found = _environment(context)
         with found.lock(lambda: context.say(f"waiting for another command in {found.directory}")):
+            _recover(context, target)
             steps = job.plan(target)
             ready = _apply(job, steps, target)
         _write(context, lock)
@@ -160,6 +165,7 @@ def sync(
     found = _environment(context)
     with found.lock(lambda: context.say(f"waiting for another command in {found.directory}")):
         # Another command may have made it meanwhile, and filled it.
+        _recover(context, found.target)
         steps = job.plan(found.target)
         due = {step.name for step in steps if step.action != "keep"}
         ready = {name: one for name, one in ready.items() if name in due}
@@ -167,6 +173,11 @@ def sync(
         job.apply(steps, ready, found.target)
     _write(context, lock)
     return Outcome(found.target, steps, ready, lock, count)
+
+
+def _recover(context: Context, target: Target) -> None:
+    if journal.recover(target):
+        context.say("a change of the environment was interrupted: it is made anew")
 
 
 def _apply(job: Sync, steps: list[Step], target: Target) -> Mapping[NormalizedName, Ready]:

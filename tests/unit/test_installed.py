@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import py_compile
 import re
 from typing import TYPE_CHECKING
@@ -13,21 +12,21 @@ from packaging.utils import NormalizedName
 
 from pipshim.errors import InstallError
 from pipshim.installed import Installed, files_of, owner_of, scan
-from pipshim.removal import BACKUP, remove
+from pipshim.journal import Journal
+from pipshim.removal import leaving_files
 from pipshim.store import Store
 from tests.unit.test_store import (
     DATA,
     INFO,
     WHEELS,
     Env,
-    files,
     install_with_pip,
     make_env,
     make_wheel,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -74,6 +73,18 @@ def only(site: Path) -> Installed:
 
 def prefix_of(site: Path) -> Path:
     return site.parents[2]
+
+
+def take(one: Installed, prefix: Path, others: Iterable[Installed] = ()) -> Journal:
+    """Begin a change that takes a distribution out."""
+    files = leaving_files({one.name: one}, others, prefix, {})[one.name]
+    journal = Journal(Env(prefix, (3, 11, 0)))
+    journal.take(files)
+    return journal
+
+
+def remove(one: Installed, prefix: Path) -> None:
+    take(one, prefix).commit()
 
 
 def test_scan(site: Path) -> None:
@@ -175,7 +186,7 @@ def test_duplicates_go_together(site: Path) -> None:
     found = only(site)
     assert found.version == "2.0"
     assert {path.name for path in found.duplicates} == {"demo-1.0.dist-info", "demo-3.0.dist-info"}
-    remove(found, prefix_of(site)).commit()
+    remove(found, prefix_of(site))
     assert [path.name for path in site.iterdir()] == ["demo.egg-info"]
 
 
@@ -214,7 +225,7 @@ def test_link_itself_is_removed_not_what_it_leads_to(site: Path, tmp_path: Path)
     (tmp_path / "outside.txt").write_text("")
     (site / "link.txt").symlink_to(tmp_path / "outside.txt")
     dist(site, RECORD="link.txt,,\n")
-    remove(only(site), prefix_of(site)).commit()
+    remove(only(site), prefix_of(site))
     assert list(site.iterdir()) == []
     assert (tmp_path / "outside.txt").exists()
 
@@ -228,7 +239,7 @@ def test_damaged_record_is_said(site: Path) -> None:
 def test_without_record_the_folder_goes(site: Path) -> None:
     dist(site, RECORD="-")
     write(site, {"demo.py": ""})
-    remove(only(site), prefix_of(site)).commit()
+    remove(only(site), prefix_of(site))
     assert [path.name for path in site.iterdir()] == ["demo.py"]
 
 
@@ -236,9 +247,9 @@ def test_prefix_behind_a_link(site: Path, tmp_path: Path) -> None:
     dist(site)
     link = tmp_path / "link"
     link.symlink_to(prefix_of(site))
-    removed = remove(only(link / site.relative_to(prefix_of(site))), link)
+    journal = take(only(link / site.relative_to(prefix_of(site))), link)
     assert list(site.iterdir()) == []
-    removed.rollback()
+    journal.undo()
     assert only(site).damaged is None
 
 
@@ -252,13 +263,12 @@ def test_removes_what_pip_installed(kind: str, tmp_path: Path) -> None:
     installed = tree_of(env)
     found = scan([env.purelib])[DEMO]
 
-    removed = remove(found, env.prefix)
-    assert [path for path in env.prefix.iterdir() if path.name.startswith(BACKUP)]
+    journal = take(found, env.prefix)
     assert scan([env.purelib]) == {}
-    removed.rollback()
+    journal.undo()
     assert tree_of(env) == installed
 
-    remove(found, env.prefix).commit()
+    remove(found, env.prefix)
     assert tree_of(env) == before
 
 
@@ -266,92 +276,29 @@ def tree_of(env: Env) -> set[str]:
     return {str(path.relative_to(env.prefix)) for path in env.prefix.rglob("*")}
 
 
-def test_rollback_replaces_what_came_meanwhile(site: Path) -> None:
-    dist(site, RECORD="demo.py,,\n")
-    write(site, {"demo.py": "old"})
-    removed = remove(only(site), prefix_of(site))
-    write(site, {"demo.py": "new"})
-    removed.rollback()
-    assert (site / "demo.py").read_text() == "old"
-    assert [path.name for path in prefix_of(site).iterdir()] == ["lib"]
-
-
-def test_commit_keeps_what_came_meanwhile(site: Path) -> None:
-    dist(site, RECORD="demo/a.py,,\ndemo/sub/b.py,,\n")
-    write(site, {"demo/a.py": "old", "demo/sub/b.py": ""})
-    removed = remove(only(site), prefix_of(site))
-    write(site, {"demo/a.py": "new"})
-    removed.commit()
-    assert (site / "demo/a.py").read_text() == "new"
-    assert not (site / "demo/sub").exists()
-
-
-def test_failure_puts_everything_back(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dist(site, RECORD="a.py,,\nb.py,,\n")
-    write(site, {"a.py": "", "b.py": ""})
-    before = sorted(prefix_of(site).rglob("*"))
-    real = os.replace
-
-    def fail(source: str, destination: str) -> None:
-        if source.endswith("/b.py"):
-            raise PermissionError(13, "Permission denied", source)
-        real(source, destination)
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(InstallError, match=r"demo 1\.0 cannot be removed: .*b\.py: Permission"):
-        remove(only(site), prefix_of(site))
-    assert sorted(prefix_of(site).rglob("*")) == before
-
-
-def test_failed_rollback_says_where_the_files_are(
-    site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dist(site)
-    removed = remove(only(site), prefix_of(site))
-
-    def fail(source: str, _: str) -> None:
-        raise PermissionError(13, "Permission denied", source)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", fail)
-        with pytest.raises(InstallError, match="cannot be put back") as caught:
-            removed.rollback()
-        assert caught.value.hint is not None
-        assert removed.backup in caught.value.hint
-    removed.rollback()
-    assert only(site).damaged is None
-
-
-def test_moves_between_file_systems(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dist(site)
-
-    def fail(*_: str) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "replace", fail)
-    removed = remove(only(site), prefix_of(site))
-    assert scan([site]) == {}
-    removed.rollback()
-    assert only(site).damaged is None
-
-
 def test_what_two_have_goes_with_the_last(tmp_path: Path) -> None:
-    env = Env(tmp_path / "env")
+    env = Env(tmp_path / "env", (3, 11, 0))
     store = Store(tmp_path / "store")
-    shared = {"space/__init__.py": "x = 1\n"}
+    shared = {"space/__init__.py": "x = 1\n", f"{DATA}/data/share/x": "", "a, b/__init__.py": ""}
     one = make_wheel(tmp_path, {**shared, "space/one.py": ""})
+    shared["two-1.0.data/data/share/x"] = shared.pop(f"{DATA}/data/share/x")
     two = make_wheel(tmp_path, {**shared, "space/two.py": ""}, name="Two")
     store.add_file(one, "demo").link(env)
     store.add_file(two, "two").link(env)
     found = scan([env.purelib])
+    everything = leaving_files(found, [], env.prefix, {})
+    assert len(set(everything[DEMO]) | set(everything[TWO])) == len(everything[DEMO]) + len(
+        everything[TWO]
+    )
 
-    removed = remove(found[DEMO], env.prefix, others=found.values())
-    assert files(env) >= {str((env.purelib / "space/__init__.py").relative_to(env.prefix))}
+    take(found[DEMO], env.prefix, [found[TWO]]).commit()
+    for path in ("space/__init__.py", "a, b/__init__.py"):
+        assert (env.purelib / path).is_file()
+    assert (env.prefix / "share/x").is_file()
     assert not (env.purelib / "space/one.py").exists()
-    last = remove(found[TWO], env.prefix, others=found.values())
-    removed.commit()
-    last.commit()
+    remove(found[TWO], env.prefix)
     assert list(env.purelib.iterdir()) == []
+    assert not (env.prefix / "share").exists()
 
 
 def test_owner_of(tmp_path: Path) -> None:
