@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-TREES = "trees-v1"
+TREES = "trees-v2"
 """Wheels, unpacked (`pipshim.store`)."""
 
 BUILDS = "builds-v1"

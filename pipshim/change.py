@@ -11,11 +11,12 @@ from pipshim import installed, store
 from pipshim.errors import InstallError
 from pipshim.journal import Journal
 from pipshim.notes import site_folders
+from pipshim.parallel import each
 from pipshim.progress import events
 from pipshim.removal import leaving_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pipshim.progress.events import Observer
     from pipshim.target import Target
     from pipshim.tree import Tree
+
+_THREADS = min(4, os.cpu_count() or 1)
+"""How many distributions are linked at once: linking is the file system's work."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,15 @@ class Change:
         steps = [step for step in steps if step.action != "keep"]
         going = self._going(steps, ready)
         found = self._look(ready, going)
+        # What changes what is there goes one after the other; what only comes is linked at once.
+        added = [s.name for s in steps if s.old is None and s.name not in found.in_the_way]
         journal = Journal(self.target)
         taken: set[str] = set()
         try:
             for step in steps:
                 name = step.name
+                if name in added:
+                    continue
                 # One that comes later may have what comes now: that goes now too.
                 old = dict.fromkeys([*going.get(name, ()), *found.in_the_way.get(name, ())])
                 self._take(journal, step, [path for path in old if path not in taken])
@@ -102,11 +110,21 @@ class Change:
                     self.observer(events.Removed(name, step.old or ""))
                 elif name in ready:
                     self._link(journal, name, ready[name], found.shared)
+                    self._installed(name, ready[name])
+            coming = {name: ready[name] for name in added if name in ready}
+            each(
+                lambda name: self._link(journal, name, coming[name], found.shared),
+                sorted(coming, key=lambda name: coming[name].tree.weight, reverse=True),
+                at_once=_THREADS,
+            )
+            for name, one in coming.items():
+                self._installed(name, one)
             for made in last:
                 name, one = made()
                 late = self._look({name: one}, {})
                 self._take(journal, None, late.in_the_way.get(name, ()))
                 self._link(journal, name, one, late.shared)
+                self._installed(name, one)
         except BaseException:
             journal.undo()
             raise
@@ -154,13 +172,12 @@ class Change:
             )
         gone = {path for paths in going.values() for path in paths}
         found = _Found()
+        folders = _Folders()
         for name, one in ready.items():
             tree = one.tree
             old = self.present.get(name)
             own = str(old.dist_info) if old is not None else None
-            for path in tree.destinations(target):
-                if not os.path.lexists(path):
-                    continue
+            for path in folders.there(tree.placements(target)):
                 folder, _, base = path.rpartition("/")
                 real = f"{os.path.realpath(folder)}/{base}"
                 owner = None
@@ -189,12 +206,9 @@ class Change:
     def _link(
         self, journal: Journal, name: NormalizedName, one: Ready, shared: Collection[str]
     ) -> None:
-        def announce(paths: Iterable[str]) -> None:
-            names: dict[str, list[str]] = {}
-            for path in paths:
-                if path not in shared:
-                    folder, _, base = path.rpartition("/")
-                    names.setdefault(folder, []).append(base)
+        def announce(names: dict[str, list[str]]) -> None:
+            for folder in {path.rpartition("/")[0] for path in shared} & names.keys():
+                names[folder] = [n for n in names[folder] if f"{folder}/{n}" not in shared]
             journal.announce(names)
 
         placed = one.tree.link(
@@ -206,6 +220,8 @@ class Change:
             announce=announce,
         )
         self._sources += (path for path in placed if path.endswith(".py"))
+
+    def _installed(self, name: NormalizedName, one: Ready) -> None:
         self.observer(events.Installed(name, one.tree.version, one.source))
 
 
@@ -222,6 +238,30 @@ class _Found:
 
     in_the_way: dict[NormalizedName, list[str]] = field(default_factory=dict)
     shared: set[str] = field(default_factory=set)
+
+
+class _Folders:
+    """What is in folders before a change; each is read once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str] | None] = {}
+
+    def there(self, placements: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
+        """Yield the paths that are there already; most of the folders are not."""
+        for folder, names in placements:
+            if folder not in self._names:
+                self._names[folder] = self._read(folder)
+            here = self._names[folder]
+            if here:
+                yield from (f"{folder}/{name}" for name in names if name in here)
+
+    def _read(self, folder: str) -> frozenset[str] | None:
+        if self._names.get(folder.rpartition("/")[0], frozenset()) is None:
+            return None
+        try:
+            return frozenset(os.listdir(folder))  # noqa: PTH208 strings are faster
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 def _place(tree: Tree, target: Target) -> dict[str, str]:

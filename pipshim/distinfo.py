@@ -61,11 +61,23 @@ def parse_record(text: str) -> list[Row]:
     return [Row(*[*line, "", ""][:3]) for line in lines if line and line[0]]
 
 
-def format_record(rows: Iterable[Row]) -> bytes:
-    """Return RECORD as pip writes it: sorted, so that the same tree gives the same bytes."""
+def record_line(row: Row) -> str:
+    """Return a row as RECORD has it, without the end of the line."""
+    if set('",\r\n').isdisjoint(row.path):
+        return f"{row.path},{row.hash},{row.size}"
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(sorted(rows))
-    return text.getvalue().encode()
+    csv.writer(text).writerow(row)
+    return text.getvalue().removesuffix("\r\n")
+
+
+def path_of(line: str) -> str:
+    """Return the path that a line of `record_line` has; RECORD is sorted by it, as pip does."""
+    return next(csv.reader([line]))[0] if line[0] == '"' else line.partition(",")[0]
+
+
+def join_record(lines: Iterable[str]) -> bytes:
+    """Return RECORD as pip writes it."""
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 def encode_hash(algorithm: str, digest: bytes) -> str:

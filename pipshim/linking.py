@@ -8,13 +8,14 @@ import errno
 import fcntl
 import os
 import shutil
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pipshim.distinfo import CHUNK
 from pipshim.errors import InstallError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
 LinkMode: TypeAlias = Literal["auto", "reflink", "hardlink", "copy", "mixed"]
@@ -43,6 +44,40 @@ _REFUSED = {
 }
 
 
+@dataclass
+class Batch:
+    """The files of one folder, on their way into another one, which is there.
+
+    Attributes:
+        source: the folder of the store, with ``/`` at its end. Nobody may write to its files.
+        destination: the other one, with ``/`` at its end.
+        names: of the files.
+        sizes: of each, in bytes.
+        executable: the names of those that everyone may execute.
+        time: when all were modified, in seconds since the epoch, which a copy gets too: the
+            ``.pyc`` files that environments share are valid only with it.
+        scheme: which of the environment's folders that is in.
+        device: ``st_dev`` of that, to remember what it refuses.
+        done: how many of the names are there.
+
+    """
+
+    source: str
+    destination: str
+    names: Sequence[str]
+    sizes: Sequence[int]
+    executable: Collection[str]
+    time: int
+    scheme: str
+    device: int = 0
+    done: int = 0
+
+    def only(self, names: Sequence[str]) -> Batch:
+        """Return the same with some of the names."""
+        sizes = dict(zip(self.names, self.sizes, strict=True))
+        return replace(self, names=names, sizes=[sizes[name] for name in names])
+
+
 class Linker:
     """Places files in one environment; trees may share it, from several threads.
 
@@ -69,66 +104,92 @@ class Linker:
             return "copy" if "hardlink" in refused else "hardlink"
         return "copy" if "hardlink" in refused else None
 
-    def place(
-        self, source: str, destination: str, device: int, size: int, mtime: int, *, executable: bool
-    ) -> None:
-        """Place one file where there is none.
+    def place(self, batch: Batch, start: int = 0) -> int:
+        """Place the files of one folder, where there are none.
 
         Args:
-            source: a file that nobody may write to from now on.
-            destination: its folder exists.
-            device: ``st_dev`` of the environment, to remember what it refuses.
-            size: the file's, in bytes.
-            mtime: its modification time in nanoseconds, which a copy gets too: the ``.pyc`` files
-                that are shared between environments are valid only with it.
-            executable: whether everyone may execute it.
+            batch: which.
+            start: the first of them to place.
+
+        Returns:
+            how many of them are there now; the next one is not, if there is one: in its place is
+            a file already.
 
         Raises:
-            FileExistsError: there is a file.
-            OSError: it cannot be written.
+            OSError: one cannot be written. `Batch.done` tells which are there.
 
         """
+        batch.done = start
         mode = self.mode
-        refused = self._refused
-        clones = mode != "copy" and mode != "hardlink"  # noqa: PLR1714 the hot path
-        if (
-            clones
-            and (device, "reflink") not in refused
-            and self._clone(source, destination, device, mtime, executable=executable)
-        ):
+        names = batch.names
+        if mode != "copy" and mode != "hardlink" and not self._refuses(batch, "reflink"):  # noqa: PLR1714
+            return self._place_each(batch)
+        if mode in {"copy", "mixed"} or self._refuses(batch, "hardlink"):
+            return self._place_each(batch)
+        link, source, destination = os.link, batch.source, batch.destination
+        try:
+            for name in names[start:]:
+                link(source + name, destination + name)
+                batch.done += 1
+        except FileExistsError:
+            pass
+        except OSError as error:
+            if error.errno in _REFUSED:
+                self._refused.add((batch.device, "hardlink"))
+            elif error.errno != errno.EMLINK:
+                raise
+            return self._place_each(batch)
+        self.used.add("hardlink")
+        return batch.done
+
+    def _refuses(self, batch: Batch, how: Placed) -> bool:
+        return (batch.device, how) in self._refused
+
+    def _place_each(self, batch: Batch) -> int:
+        for name, size in zip(batch.names[batch.done :], batch.sizes[batch.done :], strict=True):
+            try:
+                self._place_one(batch, name, size)
+            except FileExistsError:
+                break
+            batch.done += 1
+        return batch.done
+
+    def _place_one(self, batch: Batch, name: str, size: int) -> None:
+        source, destination = batch.source + name, batch.destination + name
+        executable = name in batch.executable
+        clones = self.mode not in {"copy", "hardlink"} and not self._refuses(batch, "reflink")
+        if clones and self._clone(source, destination, batch, executable=executable):
             return
         if (
-            mode != "copy"
-            and (device, "hardlink") not in refused
-            and (mode != "mixed" or size >= MIXED_LIMIT)
+            self.mode != "copy"
+            and not self._refuses(batch, "hardlink")
+            and (self.mode != "mixed" or size >= MIXED_LIMIT)
         ):
             try:
                 os.link(source, destination)
             except OSError as error:
                 if error.errno in _REFUSED:
-                    refused.add((device, "hardlink"))
+                    self._refused.add((batch.device, "hardlink"))
                 elif error.errno != errno.EMLINK:
                     raise
             else:
                 self.used.add("hardlink")
                 return
-        _copy(source, destination, mtime, executable=executable)
+        _copy(source, destination, batch.time, executable=executable)
         self.used.add("copy")
 
-    def _clone(
-        self, source: str, destination: str, device: int, mtime: int, *, executable: bool
-    ) -> bool:
+    def _clone(self, source: str, destination: str, batch: Batch, *, executable: bool) -> bool:
         old = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         try:
             new = _create(destination, executable=executable)
             try:
                 fcntl.ioctl(new, _FICLONE, old)
-                os.utime(new, ns=(mtime, mtime))
+                os.utime(new, (batch.time, batch.time))
             except OSError as error:
                 os.unlink(destination)
                 if error.errno not in _REFUSED:
                     raise
-                self._refused.add((device, "reflink"))
+                self._refused.add((batch.device, "reflink"))
                 return False
             except BaseException:
                 os.unlink(destination)
@@ -156,24 +217,28 @@ class Linker:
         self.made.add(path)
         return created, os.stat(path).st_dev
 
-    def make_folder(self, path: str, inside: Iterable[str]) -> list[str]:
-        """Make a folder below one of the roots; return the folders that were missing.
+    def make_folders(self, paths: Iterable[str], inside: Iterable[str]) -> Iterator[str]:
+        """Make folders below the roots; yield each that was missing, when it is there.
+
+        Args:
+            paths: each after the one that it is in.
+            inside: the roots.
 
         Raises:
             InstallError: a symbolic link on the way leads out of the folders of ``inside``.
 
         """
-        if path in self.made:
-            return []
-        created = self.make_folder(os.path.dirname(path), inside)
-        if _mkdir(path):
-            created.append(path)
-        elif os.path.islink(path):
-            real = os.path.realpath(path)
-            if not any(is_within(real, os.path.realpath(folder)) for folder in inside):
-                raise InstallError(f"{path} leads out of the environment, to {real}")
-        self.made.add(path)
-        return created
+        made = self.made
+        for path in paths:
+            if path in made:
+                continue
+            if _mkdir(path):
+                yield path
+            elif os.path.islink(path):
+                real = os.path.realpath(path)
+                if not any(is_within(real, os.path.realpath(folder)) for folder in inside):
+                    raise InstallError(f"{path} leads out of the environment, to {real}")
+            made.add(path)
 
     def forget(self, paths: Iterable[str]) -> None:
         """Forget folders that have been removed."""
@@ -200,14 +265,14 @@ def _create(destination: str, *, executable: bool) -> int:
     return os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 
 
-def _copy(source: str, destination: str, mtime: int, *, executable: bool) -> None:
+def _copy(source: str, destination: str, time: int, *, executable: bool) -> None:
     with open(source, "rb", buffering=0) as old:
         new = _create(destination, executable=executable)
         try:
             with open(new, "wb") as file:
                 shutil.copyfileobj(old, file, CHUNK)
                 file.flush()
-                os.utime(new, ns=(mtime, mtime))
+                os.utime(new, (time, time))
         except BaseException:
             os.unlink(destination)
             raise

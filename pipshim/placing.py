@@ -7,20 +7,24 @@ from __future__ import annotations
 import filecmp
 import json
 import os
+from bisect import insort
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipshim import distinfo, scripts
+from pipshim.bundle import file_row
 from pipshim.distinfo import Row
 from pipshim.errors import InstallError
+from pipshim.linking import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
+    from pipshim.bundle import Group, TreeFile
     from pipshim.linking import Linker
-    from pipshim.tree import Layout, Tree, TreeFile
+    from pipshim.tree import Layout, Tree
 
-    Announce: TypeAlias = Callable[[Sequence[str]], object]
+    Announce: TypeAlias = Callable[[dict[str, list[str]]], object]
 
 
 class _Written(NamedTuple):
@@ -45,13 +49,16 @@ class Placing:
         announce: Announce | None = None,
     ) -> None:
         self.tree = tree
-        self.announce = announce
         self.env = env
         self.linker = linker
         self.overwrite = overwrite
+        self.announce = announce
         self.roots = tree.roots(env)
+        self.lib = self.roots[tree.root]
         self.placed: list[str] = []
         self.folders: list[str] = []
+        self._devices: dict[str, int] = {}
+        self._executable = frozenset(tree.bundle.executable)
 
     def run(
         self,
@@ -71,98 +78,154 @@ class Placing:
 
         """
         tree = self.tree
-        lib, bin_ = self.roots[tree.root], self.roots["scripts"]
-        info = f"{lib}/{tree.dist_info}"
-        metadata = f"{info}/{distinfo.METADATA}"
-        first_line = scripts.shebang(python)
-        names = tree.script_names(self.env)
-        written = [
-            _Written(bin_, f"{bin_}/{name}", first_line + tree.bodies[of].encode(), True)
-            for name, of in names.items()
-        ]
-        linked: dict[str, TreeFile] = {}
-        for file in tree.files:
-            path = f"{self.roots[file.scheme]}/{file.path}"
-            if file.scheme == "scripts" and file.path in names:
-                continue
-            self._check(file, path, linked)
-            if file.python:
-                content = _restarted(tree, file, first_line)
-                written.append(_Written(bin_, path, content, file.executable))
-            else:
-                linked[path] = file
+        info = f"{self.lib}/{tree.dist_info}"
         said = {distinfo.INSTALLER: f"{installer}\n"}
         if requested:
             said[distinfo.REQUESTED] = ""
         for name, note in notes.items():
             if note is not None:
                 said[name] = json.dumps(note, sort_keys=True)
-        written += [_Written(lib, f"{info}/{k}", v.encode(), False) for k, v in said.items()]
-        content = self._record(linked, written, info)
-        record = _Written(lib, f"{info}/{distinfo.RECORD}", content, False)
+        written = self._scripts(scripts.shebang(python))
+        written += [_Written(self.lib, f"{info}/{k}", v.encode(), False) for k, v in said.items()]
+        linked, more = self._linked()
+        linked = _with_last(f"{info}/", distinfo.METADATA, linked)
+        rows = [file_row(file, self._relative(path)) for path, file in more.items()]
+        rows += [
+            Row(
+                self._relative(file.path),
+                distinfo.hash_bytes(file.content),
+                str(len(file.content)),
+            )
+            for file in written
+        ]
+        rows.append(Row(self._relative(f"{info}/{distinfo.RECORD}")))
+        content = self._record(rows)
+        written.insert(0, _Written(self.lib, f"{info}/{distinfo.RECORD}", content, False))
 
         if self.announce is not None:
-            self.announce([*(file.path for file in (record, *written)), *linked])
-        for new in (record, *written):
+            self.announce(_by_folder(written, linked))
+        self._write(written[0])
+        self._make_folders()
+        for new in written[1:]:
             self._write(new)
-        last = linked.pop(metadata)
-        self._link(linked)
-        self._link({metadata: last})
+        for batch in linked:
+            self._link(batch)
         return self.placed
 
-    def _check(self, file: TreeFile, path: str, linked: Mapping[str, TreeFile]) -> None:
+    def _scripts(self, first_line: bytes) -> list[_Written]:
+        """Make the scripts: of entry points, and those that the wheel has."""
+        tree, folder = self.tree, self.roots["scripts"]
+        names = tree.script_names(self.env)
+        made = [
+            _Written(folder, f"{folder}/{name}", first_line + tree.bodies[of].encode(), True)
+            for name, of in names.items()
+        ]
+        for name in tree.python:
+            if name not in names:
+                content = _restarted(f"{tree.folder}/scripts/{name}", first_line)
+                executable = f"scripts/{name}" in tree.bundle.executable
+                made.append(_Written(folder, f"{folder}/{name}", content, executable))
+        return made
+
+    def _linked(self) -> tuple[list[Batch], dict[str, TreeFile]]:
+        """Tell what is linked, by folder.
+
+        Returns:
+            The files; and by path, those that `Bundle.record` does not have.
+
+        Raises:
+            InstallError: the distribution has two files for a path, or one that may not be there.
+
+        """
         tree = self.tree
+        batches = [self._batch(group) for group in tree.bundle.groups]
+        if tree.bundle.schemes == {tree.root}:
+            return batches, {}
+        own = {*tree.script_names(self.env), *tree.python}
+        there: dict[str, TreeFile] = {}
+        left_out: set[tuple[str, str]] = set()
+        for file in sorted(tree.files, key=lambda file: file.scheme != tree.root):
+            path = f"{self.roots[file.scheme]}/{file.path}"
+            if file.scheme == "scripts" and file.path in own:
+                left_out.add((file.scheme, file.path))
+                continue
+            self._check(file, path)
+            first = there.setdefault(path, file)
+            if first is not file:
+                left_out.add((file.scheme, file.path))
+                if first.hash != file.hash:
+                    raise InstallError(f"{tree.name} {tree.version} has two files for {path}")
+        if left_out:
+            batches = [
+                batch.only(
+                    [n for n in batch.names if (group.scheme, group.folder + n) not in left_out]
+                )
+                for group, batch in zip(tree.bundle.groups, batches, strict=True)
+            ]
+        return batches, {p: file for p, file in there.items() if file.scheme != tree.root}
+
+    def _batch(self, group: Group) -> Batch:
+        start = f"{group.scheme}/{group.folder}"
+        executable = self._executable
+        return Batch(
+            f"{self.tree.folder}/{start}",
+            f"{self.roots[group.scheme]}/{group.folder}",
+            group.names,
+            group.sizes,
+            {name for name in group.names if start + name in executable} if executable else (),
+            self.tree.bundle.time,
+            group.scheme,
+        )
+
+    def _check(self, file: TreeFile, path: str) -> None:
         if file.scheme == "data":
             folder, _, name = path.rpartition("/")
             if (
                 folder == self.roots["scripts"] and scripts.is_interpreter(name)
             ) or file.path == "pyvenv.cfg":
-                raise InstallError(f"{tree.name} {tree.version} would overwrite {path}")
-        if path in linked and linked[path].hash != file.hash:
-            raise InstallError(f"{tree.name} {tree.version} has two files for {path}")
+                raise InstallError(f"{self.tree.name} {self.tree.version} would overwrite {path}")
 
-    def _record(
-        self, linked: Mapping[str, TreeFile], written: Sequence[_Written], info: str
-    ) -> bytes:
-        lib = self.roots[self.tree.root]
-        start = len(lib) + 1
+    def _relative(self, path: str) -> str:
+        if path.startswith(f"{self.lib}/"):
+            return path[len(self.lib) + 1 :]
+        return os.path.relpath(path, self.lib)
 
-        def relative(path: str) -> str:
-            return path[start:] if path.startswith(lib + "/") else os.path.relpath(path, lib)
+    def _record(self, rows: Iterable[Row]) -> bytes:
+        lines = list(self.tree.bundle.record)
+        for row in rows:
+            insort(lines, distinfo.record_line(row), key=distinfo.path_of)
+        return distinfo.join_record(lines)
 
-        rows = [
-            Row(relative(path), file.hash, str(file.size) if file.hash else "")
-            for path, file in linked.items()
-        ]
-        rows += [
-            Row(relative(file.path), distinfo.hash_bytes(file.content), str(len(file.content)))
-            for file in written
-        ]
-        rows.append(Row(relative(f"{info}/{distinfo.RECORD}")))
-        return distinfo.format_record(rows)
+    def _make_folders(self) -> None:
+        """Make all folders that files are linked to; scripts have made theirs."""
+        roots = self.roots
+        for scheme in sorted(self.tree.bundle.schemes):
+            created, self._devices[scheme] = self.linker.make_root(roots[scheme])
+            self.folders += created
+        paths = (f"{roots[scheme]}/{path}" for scheme, path in self.tree.bundle.folders)
+        self.folders.extend(self.linker.make_folders(paths, roots.values()))
 
-    def _link(self, files: Mapping[str, TreeFile]) -> None:
-        devices: dict[str, int] = {}
-        folder = self.tree.folder
-        for path, (scheme, name, size, mtime, _, executable, _) in files.items():
-            if scheme not in devices:
-                created, devices[scheme] = self.linker.make_root(self.roots[scheme])
-                self.folders += created
-            source = f"{folder}/{scheme}/{name}"
-            device = devices[scheme]
-            self._make_parent(path)
+    def _link(self, batch: Batch) -> None:
+        batch.device = self._devices[batch.scheme]
+        names, destination = batch.names, batch.destination
+        start = 0
+        while start < len(names):
             try:
-                self.linker.place(source, path, device, size, mtime, executable=executable)
-            except FileExistsError:
-                if may_be_shared(path, size) and _same(source, path):
-                    continue
-                self._clear(path)
-                self.linker.place(source, path, device, size, mtime, executable=executable)
-            self.placed.append(path)
+                self.linker.place(batch, start)
+            finally:
+                self.placed += [destination + name for name in names[start : batch.done]]
+            start = batch.done
+            if start < len(names):
+                source, path = batch.source + names[start], destination + names[start]
+                if may_be_shared(path, batch.sizes[start]) and _same(source, path):
+                    start += 1
+                else:
+                    self._clear(path)
 
     def _write(self, file: _Written) -> None:
         self.folders += self.linker.make_root(file.root)[0]
-        self._make_parent(file.path)
+        parent = file.path.rpartition("/")[0]
+        self.folders.extend(self.linker.make_folders([parent], self.roots.values()))
         if os.path.lexists(file.path):
             self._clear(file.path)
         self.placed.append(file.path)
@@ -171,11 +234,6 @@ class Placing:
         else:
             with open(file.path, "xb") as new:
                 new.write(file.content)
-
-    def _make_parent(self, path: str) -> None:
-        parent = path.rpartition("/")[0]
-        if parent not in self.linker.made:
-            self.folders += self.linker.make_folder(parent, self.roots.values())
 
     def _clear(self, path: str) -> None:
         """Remove a file that is in the way, or raise InstallError."""
@@ -211,8 +269,31 @@ def may_be_shared(path: str, size: int) -> bool:
     return size == 0 or path.endswith("/__init__.py")
 
 
-def _restarted(tree: Tree, file: TreeFile, first_line: bytes) -> bytes:
-    with open(f"{tree.folder}/{file.scheme}/{file.path}", "rb") as script:
+def _with_last(folder: str, name: str, batches: Iterable[Batch]) -> list[Batch]:
+    """Put one file last."""
+    found, last = [], []
+    for batch in batches:
+        if batch.destination == folder and name in batch.names:
+            found.append(batch.only([other for other in batch.names if other != name]))
+            last.append(batch.only([name]))
+        else:
+            found.append(batch)
+    return [*found, *last]
+
+
+def _by_folder(written: Iterable[_Written], linked: Iterable[Batch]) -> dict[str, list[str]]:
+    """Tell all files that will be there, by folder."""
+    found: dict[str, list[str]] = {}
+    for file in written:
+        folder, _, name = file.path.rpartition("/")
+        found.setdefault(folder, []).append(name)
+    for batch in linked:
+        found.setdefault(batch.destination.rstrip("/"), []).extend(batch.names)
+    return found
+
+
+def _restarted(path: str, first_line: bytes) -> bytes:
+    with open(path, "rb") as script:
         script.readline()
         return first_line + script.read()
 

@@ -14,16 +14,19 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipshim import distinfo
 from pipshim.cache import TREES
 from pipshim.errors import InstallError
 from pipshim.linking import Linker, LinkMode
-from pipshim.tree import Conflict, Layout, Tree, TreeFile, find_conflicts
+from pipshim.tree import Conflict, Layout, Tree, find_conflicts
 from pipshim.unpacking import make_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["Conflict", "Layout", "LinkMode", "Linker", "Store", "Tree", "find_conflicts"]
 
@@ -62,16 +65,11 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             self._remove(folder)
             return None
-        touched = _touched(tree)
-        if touched is None or not all(_is_as_written(tree, file) for file in touched):
+        touched = tree.bundle.touched(str(folder))
+        if touched is None or not _restored(tree, touched):
             self._remove(folder)
             return None
-        if touched:
-            tree = _stamped(tree)
-            with contextlib.suppress(OSError):
-                _write_manifest(tree, folder)
-        else:
-            _note_use(folder / MANIFEST)
+        _note_use(folder / MANIFEST)
         return tree
 
     def add(self, wheel: Path, sha256: str, name: str, *, built: bool = False) -> Tree:
@@ -157,41 +155,26 @@ class Store:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _touched(tree: Tree) -> list[TreeFile] | None:
-    """Return the files that may have been written to; None if one certainly was, or is gone."""
-    touched = []
-    for file in tree.files:
-        try:
-            found = os.lstat(f"{tree.folder}/{file.scheme}/{file.path}")
-        except OSError:
-            return None
-        if found.st_size != file.size or not stat.S_ISREG(found.st_mode):
-            return None
-        if found.st_mtime_ns != file.mtime:
-            touched.append(file)
-    return touched
+def _restored(tree: Tree, touched: Collection[str]) -> bool:
+    """See whether files are as they were written though their times are not, and mend those.
 
-
-def _is_as_written(tree: Tree, file: TreeFile) -> bool:
-    algorithm = file.hash.partition("=")[0]
-    if not algorithm:
+    That is so in a cache that was copied. What is compiled is valid with the right time only.
+    """
+    if not touched:
         return True
     try:
-        return (
-            distinfo.hash_file(f"{tree.folder}/{file.scheme}/{file.path}", algorithm) == file.hash
-        )
-    except OSError:
+        hashes = {f"{file.scheme}/{file.path}": file.hash for file in tree.files}
+        for path in touched:
+            algorithm = hashes[path].partition("=")[0]
+            full = f"{tree.folder}/{path}"
+            if algorithm and distinfo.hash_file(full, algorithm) != hashes[path]:
+                return False
+    except (OSError, KeyError, InstallError):
         return False
-
-
-def _stamped(tree: Tree) -> Tree:
-    return dataclasses.replace(
-        tree,
-        files=tuple(
-            file._replace(mtime=os.lstat(f"{tree.folder}/{file.scheme}/{file.path}").st_mtime_ns)
-            for file in tree.files
-        ),
-    )
+    for path in touched:
+        with contextlib.suppress(OSError):  # it may be somebody else's: then it is hashed again
+            os.utime(f"{tree.folder}/{path}", (tree.bundle.time, tree.bundle.time))
+    return True
 
 
 def _write_manifest(tree: Tree, folder: Path) -> None:

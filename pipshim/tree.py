@@ -1,15 +1,18 @@
 """An unpacked wheel of the store, and how it becomes a distribution of an environment."""
 # Paths are strings here: one wheel may have ten thousand files.
-# ruff: noqa: PTH118
+# ruff: noqa: PTH118, PTH123
 
 from __future__ import annotations
 
 import json
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from zlib import crc32
 
 from pipshim import distinfo, scripts
+from pipshim.bundle import Bundle, TreeFile
 from pipshim.errors import InstallError
 from pipshim.linking import Linker, LinkMode
 from pipshim.placing import Placing, may_be_shared
@@ -20,7 +23,14 @@ if TYPE_CHECKING:
 
     from pipshim.placing import Announce
 
+FILES = "files.json"
+"""What a tree's folder has beside the files: all of them, each with its hash."""
+
 _MODULES = (".py", ".so", ".pyd")
+_TOLD = (
+    *("name", "version", "dist_info", "root", "binary"),
+    *("console", "gui", "bodies", "python", "checksum"),
+)
 
 
 class Layout(Protocol):
@@ -55,29 +65,6 @@ class Layout(Protocol):
         """For a folder of each distribution's headers."""
 
 
-class TreeFile(NamedTuple):
-    """A file of the wheel, as the store has it.
-
-    Attributes:
-        scheme: ``purelib``, ``platlib``, ``scripts``, ``headers`` or ``data``.
-        path: below the scheme's folder, with ``/``.
-        size: in bytes.
-        mtime: in nanoseconds.
-        hash: as in the wheel's RECORD; empty for RECORD's signatures.
-        executable: whether everyone may execute it.
-        python: whether its first line has to name the environment's Python.
-
-    """
-
-    scheme: str
-    path: str
-    size: int
-    mtime: int
-    hash: str
-    executable: bool
-    python: bool
-
-
 class Conflict(NamedTuple):
     """A path that two distributions bring, with different contents."""
 
@@ -98,10 +85,12 @@ class Tree:
         dist_info: the name of its ``.dist-info`` folder.
         root: the scheme that this is in: ``purelib`` or ``platlib``.
         binary: whether it has compiled code.
-        files: all that is placed in an environment.
         console: entry points for the terminal, ``name: module:callable``.
         gui: the same without a terminal.
         bodies: what the script of each entry point says after its first line.
+        bundle: all files that are placed in an environment.
+        python: the scripts whose first line has to name the environment's Python.
+        checksum: of the file that lists all files one by one.
 
     """
 
@@ -112,10 +101,12 @@ class Tree:
     dist_info: str
     root: str
     binary: bool
-    files: tuple[TreeFile, ...] = field(repr=False)
     console: Mapping[str, str]
     gui: Mapping[str, str]
     bodies: Mapping[str, str] = field(repr=False)
+    bundle: Bundle = field(repr=False)
+    python: list[str]
+    checksum: int
 
     def __hash__(self) -> int:
         return hash(self.sha256)
@@ -125,22 +116,63 @@ class Tree:
         """The folder that would be on ``sys.path``."""
         return os.path.join(self.folder, self.root)
 
+    @cached_property
+    def files(self) -> tuple[TreeFile, ...]:
+        """All files that are placed in an environment, one by one. Placing them needs no list.
+
+        Raises:
+            InstallError: the list is damaged.
+
+        """
+        try:
+            with open(f"{self.folder}/{FILES}", "rb") as file:
+                text = file.read()
+        except OSError as error:
+            raise self._damaged() from error
+        if crc32(text) != self.checksum:
+            raise self._damaged()
+        return tuple(TreeFile._make(row) for row in json.loads(text))
+
+    def _damaged(self) -> InstallError:
+        return InstallError(
+            f"the store has a damaged list of the files of {self.name} {self.version}",
+            hint="remove what is damaged: pipshim cache store verify",
+        )
+
+    @property
+    def weight(self) -> int:
+        """How many files and folders linking makes: what it takes."""
+        return sum(len(group.names) for group in self.bundle.groups) + len(self.bundle.folders)
+
     @property
     def module_files(self) -> Iterator[str]:
         """Files that an import may load, relative to site-packages."""
-        for file in self.files:
-            if file.scheme in {"purelib", "platlib"} and file.path.endswith(_MODULES):
-                yield file.path
+        for group in self.bundle.groups:
+            if group.scheme in {"purelib", "platlib"}:
+                for name in group.names:
+                    if name.endswith(_MODULES):
+                        yield group.folder + name
 
-    def destinations(self, env: Layout) -> Iterator[str]:
-        """Every path that linking into ``env`` makes, but for those of ``.dist-info``'s own."""
+    def placements(self, env: Layout) -> Iterator[tuple[str, list[str]]]:
+        """Yield where linking into ``env`` makes files: each folder, and the names in it.
+
+        Those that are written for one environment in ``.dist-info`` are not among them.
+        """
         roots = self.roots(env)
         names = self.script_names(env)
-        for file in self.files:
-            if file.scheme != "scripts" or file.path not in names:
-                yield f"{roots[file.scheme]}/{file.path}"
-        for name in names:
-            yield f"{roots['scripts']}/{name}"
+        for scheme, folder, group, _ in self.bundle.groups:
+            kept = group
+            if scheme == "scripts" and not folder:
+                kept = [name for name in group if name not in names]
+            yield f"{roots[scheme]}/{folder}".rstrip("/"), kept
+        if names:
+            yield roots["scripts"], list(names)
+
+    def destinations(self, env: Layout) -> Iterator[str]:
+        """Yield every path that `placements` tells."""
+        for folder, names in self.placements(env):
+            for name in names:
+                yield f"{folder}/{name}"
 
     def link(  # noqa: PLR0913 what an installer is told
         self,
@@ -171,7 +203,7 @@ class Tree:
             origin: the contents of ``pipshim.json``: what it was installed from.
             overwrite: replace what is there, one file at a time, rather than refuse. What was
                 replaced is not given back if a later file fails.
-            announce: called once, before the first file is placed, with the paths of all.
+            announce: called once, before the first file is placed, with the names of all by folder.
 
         Returns:
             The absolute paths of the files that this has placed: all that the distribution has,
@@ -211,26 +243,25 @@ class Tree:
             "headers": f"{env.headers}/{self.dist_info.partition('-')[0]}",
         }
 
+    def file_at(self, path: str, env: Layout) -> TreeFile | None:
+        """Return the file that is placed at a path; None for the scripts of entry points."""
+        roots = self.roots(env)
+        names = self.script_names(env)
+        for file in self.files:
+            if file.scheme == "scripts" and file.path in names:
+                continue
+            if path.endswith(file.path) and f"{roots[file.scheme]}/{file.path}" == path:
+                return file
+        return None
+
     def script_names(self, env: Layout) -> dict[str, str]:
         """Return the scripts of entry points, each with the one of `bodies` that it has."""
         return scripts.versioned_names(self.bodies, env.version)
 
     def to_json(self) -> str:
         """Return the manifest: all but ``folder`` and ``sha256``."""
-        return json.dumps(
-            {
-                "name": self.name,
-                "version": self.version,
-                "dist_info": self.dist_info,
-                "root": self.root,
-                "binary": self.binary,
-                "console": dict(self.console),
-                "gui": dict(self.gui),
-                "bodies": dict(self.bodies),
-                "files": self.files,
-            },
-            separators=(",", ":"),
-        )
+        told = {name: getattr(self, name) for name in _TOLD}
+        return json.dumps({**told, "bundle": self.bundle.to_json()}, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes, folder: str, sha256: str) -> Tree:
@@ -241,8 +272,13 @@ class Tree:
 
         """
         data = json.loads(text)
-        files = tuple(TreeFile._make(row) for row in data.pop("files"))
-        return cls(folder=folder, sha256=sha256, files=files, **data)
+        bundle = Bundle.from_json(data["bundle"])
+        return cls(folder, sha256, **{name: data[name] for name in _TOLD}, bundle=bundle)
+
+
+def list_of(files: Iterable[TreeFile]) -> bytes:
+    """Return what the file `FILES` says."""
+    return json.dumps(list(files), separators=(",", ":")).encode()
 
 
 def find_conflicts(trees: Iterable[Tree], env: Layout) -> list[Conflict]:
@@ -251,15 +287,24 @@ def find_conflicts(trees: Iterable[Tree], env: Layout) -> list[Conflict]:
     Files that say the same and do nothing but make a folder a package (legacy namespace packages
     have such an ``__init__.py`` each, PEP 420 lists them) are no conflict.
     """
-    found: list[Conflict] = []
-    owners: dict[str, tuple[Tree, str]] = {}
+    folders: dict[str, list[tuple[Tree, list[str]]]] = {}
     for tree in trees:
-        roots = tree.roots(env)
-        files = {f"{roots[file.scheme]}/{file.path}": file for file in tree.files}
-        for path in tree.destinations(env):
-            file = files.get(path)
-            told = file.hash if file is not None and may_be_shared(path, file.size) else ""
-            first, other = owners.setdefault(path, (tree, told))
-            if first is not tree and not (told and told == other):
-                found.append(Conflict(path, first.name, tree.name))
-    return found
+        for folder, names in tree.placements(env):
+            folders.setdefault(folder, []).append((tree, names))
+    found: list[Conflict] = []
+    for folder, several in folders.items():
+        owners: dict[str, Tree] = {}
+        for tree, names in several if len(several) > 1 else ():
+            for name in names:
+                first = owners.setdefault(name, tree)
+                path = f"{folder}/{name}"
+                if first is not tree and not _is_shared(path, first, tree, env):
+                    found.append(Conflict(path, first.name, tree.name))
+    return sorted(found)
+
+
+def _is_shared(path: str, one: Tree, other: Tree, env: Layout) -> bool:
+    first, second = (tree.file_at(path, env) for tree in (one, other))
+    if first is None or second is None or not may_be_shared(path, first.size):
+        return False
+    return first.hash == second.hash != ""

@@ -14,6 +14,7 @@ import posixpath
 import re
 import shutil
 import stat
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,12 +23,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.utils import canonicalize_name
 
 from pipshim import distinfo, scripts
+from pipshim.bundle import Bundle, TreeFile
 from pipshim.distinfo import METADATA, PER_ENVIRONMENT, RECORD, SIGNATURES, STRONG_HASHES
 from pipshim.errors import InstallError
-from pipshim.tree import Tree, TreeFile
+from pipshim.tree import FILES, Tree, list_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pipshim.distinfo import Row
 
@@ -95,6 +97,7 @@ class _Unpacking:
             top for top, _, _ in (n.partition("/") for n in names) if top.endswith(".dist-info")
         )
         self.root = "purelib" if (folder / "purelib" / self.dist_info).is_dir() else "platlib"
+        self.now = int(time.time())
         self.members = [self._member(name) for name in names]
 
     def tree(
@@ -117,6 +120,9 @@ class _Unpacking:
         missing = set(record) - {member.name for member in self.members}
         if missing:
             raise InstallError(f"{self.wheel.name} has no file {min(missing)!r}, its RECORD says")
+        self._set_times(files)
+        listed = list_of(sorted(files))
+        (self.folder / FILES).write_bytes(listed)
         return Tree(
             folder=str(self.folder),
             sha256=sha256,
@@ -125,11 +131,18 @@ class _Unpacking:
             dist_info=self.dist_info,
             root=self.root,
             binary=any(self._is_binary(file) for file in files),
-            files=tuple(sorted(files)),
-            console=console,
-            gui=gui,
-            bodies=bodies,
+            console=dict(console),
+            gui=dict(gui),
+            bodies=dict(bodies),
+            bundle=Bundle.of(files, self.now, self.root),
+            python=sorted(file.path for file in files if file.python),
+            checksum=zlib.crc32(listed),
         )
+
+    def _set_times(self, files: Iterable[TreeFile]) -> None:
+        """Give all files one time: one number tells whether any of them was written to."""
+        for file in files:
+            os.utime(f"{self.folder}/{file.scheme}/{file.path}", (self.now, self.now))
 
     def _member(self, name: str) -> _Member:
         # As pip._internal.operations.install.wheel sorts them.
@@ -208,9 +221,7 @@ class _Unpacking:
         if not (own and name in SIGNATURES):
             told = self._check(member, path, found.st_size, record.get(member.name))
         executable = bool(stat.S_IMODE(found.st_mode) & 0o111)
-        return TreeFile(
-            member.scheme, member.path, found.st_size, found.st_mtime_ns, told, executable, python
-        )
+        return TreeFile(member.scheme, member.path, found.st_size, told, executable, python)
 
     def _restore(self, archive: zipfile.ZipFile, member: _Member, path: str) -> bool:
         """Undo pip's change of a script's first line; tell whether pip changes it."""

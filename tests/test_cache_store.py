@@ -187,7 +187,7 @@ def test_list_as_json_says_all_of_it(cli: Cli, index: Index) -> None:
     assert one["python"] == PYTHON
     assert one["against"] == {"fakelib": "1.0"}
     assert one["source"] == index.sha256("built_one-1.0.tar.gz")
-    assert cli.shim_cache.joinpath("trees-v1", one["wheel"][:2], one["wheel"]).is_dir()
+    assert cli.shim_cache.joinpath("trees-v2", one["wheel"][:2], one["wheel"]).is_dir()
     assert one["size"] > 0
     assert one["built"].endswith("Z")
 
@@ -295,7 +295,7 @@ def test_prune_removes_built_wheels_without_record_and_records_without_wheel(
     for path in cli.shim_cache.glob("builds-v1/*/*/wheel-*.json"):
         if by_name["other"] in path.read_text():
             path.unlink()
-    (gone,) = cli.shim_cache.glob(f"trees-v1/*/{by_name['built-one']}")
+    (gone,) = cli.shim_cache.glob(f"trees-v2/*/{by_name['built-one']}")
     gone.rename(gone.with_name("0" * 64))
     out = store(cli, "prune", "-v")
     assert "was built, and no record tells from what" in out
@@ -309,7 +309,7 @@ def test_prune_removes_built_wheels_without_record_and_records_without_wheel(
 def test_prune_removes_what_was_left_behind(cli: Cli, synced: Path) -> None:
     assert synced.is_dir()
     cache = cli.shim_cache
-    left = [cache / "trees-v1" / ".tmp-1-abc", cache / "trees-v1" / ".old-1-abc"]
+    left = [cache / "trees-v2" / ".tmp-1-abc", cache / "trees-v2" / ".old-1-abc"]
     for folder in left:
         (folder / "purelib").mkdir(parents=True)
         (folder / "purelib" / "file").touch()

@@ -749,16 +749,16 @@ def test_half_made_distribution_shows(
     """A process that is killed can undo nothing: METADATA comes last."""
     tree = add(store, make_wheel(tmp_path, {"a.py": "", "z.py": ""}))
     order = []
-    place = Linker.place
+    real = os.link
 
-    def note(self: Linker, source: str, destination: str, *more: int, executable: bool) -> None:
+    def note(source: str, destination: str) -> None:
         order.append(Path(destination).name)
         assert (env.purelib / INFO / "RECORD").is_file()
-        place(self, source, destination, *more, executable=executable)
+        real(source, destination)
 
-    monkeypatch.setattr(Linker, "place", note)
-    tree.link(env)
-    assert order == ["a.py", "WHEEL", "z.py", "METADATA"]
+    monkeypatch.setattr(os, "link", note)
+    tree.link(env, mode="hardlink")
+    assert order == ["a.py", "z.py", "WHEEL", "METADATA"]
 
 
 def test_failure_gives_back_what_was_there(
@@ -767,12 +767,12 @@ def test_failure_gives_back_what_was_there(
     before = files(env)
     tree = add(store, make_wheel(tmp_path, {"a/x.py": "x", **WHEELS["entry points"]}))
 
-    def full(*paths: object, **_: object) -> None:
-        raise OSError(28, "No space left on device", paths[2])
+    def full(source: str, destination: str) -> None:
+        raise OSError(28, "No space left on device", source, None, destination)
 
-    linker = Linker()
+    linker = Linker("hardlink")
     with monkeypatch.context() as patched:
-        patched.setattr(Linker, "place", full)
+        patched.setattr(os, "link", full)
         with pytest.raises(InstallError, match=r"a/x\.py: No space left on device"):
             tree.link(env, mode=linker)
     assert files(env) == before
