@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipshim import installed, store
+from pipshim.compiling import compiled
 from pipshim.errors import InstallError
 from pipshim.journal import Journal
 from pipshim.notes import site_folders
@@ -61,6 +61,7 @@ class Change:
         requested: what the user asked for by name (REQUESTED).
         linker: how files are placed.
         observer: told of what is installed and removed.
+        bytecode: whether what comes brings bytecode.
 
     """
 
@@ -69,7 +70,7 @@ class Change:
     requested: Collection[NormalizedName]
     linker: Linker
     observer: Observer
-    _sources: list[str] = field(default_factory=list, init=False)
+    bytecode: bool = False
 
     def make(
         self,
@@ -91,6 +92,7 @@ class Change:
 
         """
         steps = [step for step in steps if step.action != "keep"]
+        ready = self._compiled(ready)
         going = self._going(steps, ready)
         found = self._look(ready, going)
         # What changes what is there goes one after the other; what only comes is linked at once.
@@ -120,7 +122,7 @@ class Change:
             for name, one in coming.items():
                 self._installed(name, one)
             for made in last:
-                name, one = made()
+                ((name, one),) = self._compiled(dict([made()])).items()
                 late = self._look({name: one}, {})
                 self._take(journal, None, late.in_the_way.get(name, ()))
                 self._link(journal, name, one, late.shared)
@@ -130,15 +132,15 @@ class Change:
             raise
         journal.commit()
 
-    def compile(self) -> None:
-        """Write bytecode of what has come, with the environment's own Python."""
-        subprocess.run(
-            [str(self.target.python), "-I", "-m", "compileall", "-qq", "-i", "-"],
-            input="\n".join(self._sources).encode("utf-8", "surrogateescape"),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,  # a file of another Python's is passed over
-        )
+    def _compiled(self, ready: Mapping[NormalizedName, Ready]) -> dict[NormalizedName, Ready]:
+        """Give what comes its bytecode, if that is wanted."""
+        if not self.bytecode:
+            return dict(ready)
+        trees = compiled([one.tree for one in ready.values()], self.target)
+        return {
+            name: replace(one, tree=tree)
+            for (name, one), tree in zip(ready.items(), trees, strict=True)
+        }
 
     def _going(
         self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]
@@ -211,7 +213,7 @@ class Change:
                 names[folder] = [n for n in names[folder] if f"{folder}/{n}" not in shared]
             journal.announce(names)
 
-        placed = one.tree.link(
+        one.tree.link(
             self.target,
             mode=self.linker,
             requested=name in self.requested,
@@ -219,7 +221,6 @@ class Change:
             origin={**one.origin, **_place(one.tree, self.target)},
             announce=announce,
         )
-        self._sources += (path for path in placed if path.endswith(".py"))
 
     def _installed(self, name: NormalizedName, one: Ready) -> None:
         self.observer(events.Installed(name, one.tree.version, one.source))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
-    from pipshim.bundle import Group, TreeFile
+    from pipshim.bundle import Bundle, Group, TreeFile
     from pipshim.linking import Linker
     from pipshim.tree import Layout, Tree
 
@@ -88,6 +88,8 @@ class Placing:
         written = self._scripts(scripts.shebang(python))
         written += [_Written(self.lib, f"{info}/{k}", v.encode(), False) for k, v in said.items()]
         linked, more = self._linked()
+        bytecode = self._bytecode(linked)
+        linked += bytecode
         linked = _with_last(f"{info}/", distinfo.METADATA, linked)
         rows = [file_row(file, self._relative(path)) for path, file in more.items()]
         rows += [
@@ -97,6 +99,12 @@ class Placing:
                 str(len(file.content)),
             )
             for file in written
+        ]
+        rows += [
+            Row(self._relative(batch.destination + name))
+            for batch in bytecode
+            if batch.scheme != tree.root
+            for name in batch.names
         ]
         rows.append(Row(self._relative(f"{info}/{distinfo.RECORD}")))
         content = self._record(rows)
@@ -138,7 +146,7 @@ class Placing:
 
         """
         tree = self.tree
-        batches = [self._batch(group) for group in tree.bundle.groups]
+        batches = [self._batch(group, tree.folder, tree.bundle) for group in tree.bundle.groups]
         if tree.bundle.schemes == {tree.root}:
             return batches, {}
         own = {*tree.script_names(self.env), *tree.python}
@@ -164,16 +172,33 @@ class Placing:
             ]
         return batches, {p: file for p, file in there.items() if file.scheme != tree.root}
 
-    def _batch(self, group: Group) -> Batch:
+    def _bytecode(self, linked: Iterable[Batch]) -> list[Batch]:
+        """Tell what is linked of bytecode, by folder: that of sources that are linked."""
+        compiled = self.tree.compiled
+        if compiled is None:
+            return []
+        groups = compiled.bundle.groups
+        batches = [self._batch(group, compiled.folder, compiled.bundle) for group in groups]
+        if compiled.bundle.schemes == {self.tree.root}:
+            return batches
+        there = {batch.destination + name for batch in linked for name in batch.names}
+        found = []
+        for batch in batches:
+            names = [name for name in batch.names if batch.destination + name not in there]
+            there.update(batch.destination + name for name in names)
+            found.append(batch.only(names))
+        return found
+
+    def _batch(self, group: Group, folder: str, bundle: Bundle) -> Batch:
         start = f"{group.scheme}/{group.folder}"
         executable = self._executable
         return Batch(
-            f"{self.tree.folder}/{start}",
+            f"{folder}/{start}",
             f"{self.roots[group.scheme]}/{group.folder}",
             group.names,
             group.sizes,
             {name for name in group.names if start + name in executable} if executable else (),
-            self.tree.bundle.time,
+            bundle.time,
             group.scheme,
         )
 
@@ -192,6 +217,9 @@ class Placing:
 
     def _record(self, rows: Iterable[Row]) -> bytes:
         lines = list(self.tree.bundle.record)
+        if self.tree.compiled is not None:
+            lines += self.tree.compiled.bundle.record
+            lines.sort(key=distinfo.path_of)
         for row in rows:
             insort(lines, distinfo.record_line(row), key=distinfo.path_of)
         return distinfo.join_record(lines)
@@ -202,8 +230,9 @@ class Placing:
         for scheme in sorted(self.tree.bundle.schemes):
             created, self._devices[scheme] = self.linker.make_root(roots[scheme])
             self.folders += created
-        paths = (f"{roots[scheme]}/{path}" for scheme, path in self.tree.bundle.folders)
-        self.folders.extend(self.linker.make_folders(paths, roots.values()))
+        for bundle in self.tree.bundles.values():
+            paths = (f"{roots[scheme]}/{path}" for scheme, path in bundle.folders)
+            self.folders.extend(self.linker.make_folders(paths, roots.values()))
 
     def _link(self, batch: Batch) -> None:
         batch.device = self._devices[batch.scheme]

@@ -432,7 +432,14 @@ class Sync:
             return folder.name, self._from_folder(folder, environment)
 
         linker = Linker(self.context.request.common.link_mode or "auto")
-        change = Change(target, self._present, self._requested(), linker, self.context.observer)
+        change = Change(
+            target,
+            self._present,
+            self._requested(),
+            linker,
+            self.context.observer,
+            bytecode=bool(self.options.compile),
+        )
         change.make(
             steps,
             ready,
@@ -442,8 +449,6 @@ class Sync:
                 if folder.name in due and self._builds_in_place(folder)
             ],
         )
-        if self.options.compile:
-            change.compile()
         if linker.fell_back_to is not None:
             self.context.say(
                 f"files are placed by {linker.fell_back_to}: the cache is on another file system",

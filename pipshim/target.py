@@ -117,6 +117,16 @@ class Target:
         """The version as PEP 440 writes it, a pre-release's suffix included."""
         return self.markers["python_full_version"]
 
+    @property
+    def bytecode(self) -> str:
+        """Tells for which Pythons its bytecode is good: ``cpython-3.11-cp311``."""
+        version = self.full_version
+        final = ".".join(map(str, self.version))
+        minor = f"{self.version[0]}.{self.version[1]}"
+        abi = self.tags[0].split("-")[1] if self.tags else ""
+        # The form may change with every pre-release.
+        return f"{self.implementation}-{minor if version == final else version}-{abi}"
+
 
 def query(python: Path, cache_dir: Path | None) -> Target:
     """Ask the interpreter, or take what it answered last time.

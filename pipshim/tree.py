@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from pipshim.compiling import Compiled
     from pipshim.placing import Announce
 
 FILES = "files.json"
@@ -43,6 +44,10 @@ class Layout(Protocol):
     @property
     def version(self) -> tuple[int, int, int]:
         """The interpreter's."""
+
+    @property
+    def bytecode(self) -> str:
+        """Tells for which Pythons the interpreter's bytecode is good."""
 
     @property
     def purelib(self) -> Path:
@@ -91,6 +96,7 @@ class Tree:
         bundle: all files that are placed in an environment.
         python: the scripts whose first line has to name the environment's Python.
         checksum: of the file that lists all files one by one.
+        compiled: the bytecode that comes with it (see `pipshim.compiling`).
 
     """
 
@@ -107,6 +113,7 @@ class Tree:
     bundle: Bundle = field(repr=False)
     python: list[str]
     checksum: int
+    compiled: Compiled | None = field(default=None, compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash(self.sha256)
@@ -142,7 +149,16 @@ class Tree:
     @property
     def weight(self) -> int:
         """How many files and folders linking makes: what it takes."""
-        return sum(len(group.names) for group in self.bundle.groups) + len(self.bundle.folders)
+        return sum(
+            sum(len(group.names) for group in bundle.groups) + len(bundle.folders)
+            for bundle in self.bundles.values()
+        )
+
+    @property
+    def bundles(self) -> dict[str, Bundle]:
+        """All that is placed, by the folder that it is in."""
+        more = self.compiled
+        return {self.folder: self.bundle, **({more.folder: more.bundle} if more else {})}
 
     @property
     def module_files(self) -> Iterator[str]:
@@ -160,11 +176,12 @@ class Tree:
         """
         roots = self.roots(env)
         names = self.script_names(env)
-        for scheme, folder, group, _ in self.bundle.groups:
-            kept = group
-            if scheme == "scripts" and not folder:
-                kept = [name for name in group if name not in names]
-            yield f"{roots[scheme]}/{folder}".rstrip("/"), kept
+        for bundle in self.bundles.values():
+            for scheme, folder, group, _ in bundle.groups:
+                kept = group
+                if scheme == "scripts" and not folder:
+                    kept = [name for name in group if name not in names]
+                yield f"{roots[scheme]}/{folder}".rstrip("/"), kept
         if names:
             yield roots["scripts"], list(names)
 
@@ -186,6 +203,7 @@ class Tree:
         origin: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         announce: Announce | None = None,
+        compiled: bool = False,
     ) -> list[str]:
         """Install this into an environment, as pip would have installed the wheel.
 
@@ -203,6 +221,7 @@ class Tree:
             origin: the contents of ``pipshim.json``: what it was installed from.
             overwrite: replace what is there, one file at a time, rather than refuse. What was
                 replaced is not given back if a later file fails.
+            compiled: bring bytecode too, if the store has it already.
             announce: called once, before the first file is placed, with the names of all by folder.
 
         Returns:
@@ -215,7 +234,12 @@ class Tree:
 
         """
         linker = mode if isinstance(mode, Linker) else Linker(mode)
-        job = Placing(self, env, linker, overwrite=overwrite, announce=announce)
+        tree = self
+        if compiled:
+            from pipshim.compiling import with_bytecode  # noqa: PLC0415 it is rarely wanted
+
+            tree = with_bytecode(self, env)
+        job = Placing(tree, env, linker, overwrite=overwrite, announce=announce)
         try:
             return job.run(
                 str(python or env.python),

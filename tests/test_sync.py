@@ -1135,3 +1135,20 @@ def test_bytecode_is_written_if_asked_for(
     cli.ok("sync", option, cwd=project)
     site = site_packages(project / ".venv")
     assert bool(list(site.rglob("*.pyc"))) is compiled
+
+
+def test_a_second_environment_shares_the_bytecode_of_the_first(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path, "one", "1.0", files={"one.py": "x = 1\n"}))
+    projects = [
+        make_project(dependencies=["one"], folder=name, backend=Backend()) for name in ("a", "b")
+    ]
+    for project in projects:
+        cli.ok("sync", "--compile", "--link-mode", "hardlink", cwd=project)
+    first, second = (
+        next(site_packages(project / ".venv").rglob("one.*.pyc")) for project in projects
+    )
+    assert first.samefile(second)
+    cli.ok("sync", "--no-install-package", "one", cwd=projects[0])
+    assert not first.exists()

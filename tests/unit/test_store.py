@@ -49,6 +49,10 @@ class Env:
         return self.prefix / "bin" / "python"
 
     @property
+    def bytecode(self) -> str:
+        return f"cpython-{self.version[0]}.{self.version[1]}"
+
+    @property
     def purelib(self) -> Path:
         return self.prefix / "lib" / self.minor / "site-packages"
 
