@@ -49,7 +49,7 @@ class BuildSpan:
     def lasting(self, now: float) -> list[tuple[str, float, float]]:
         """Give each phase with its start and its end."""
         starts = [start for _, start in self.phases]
-        ends = [*starts[1:], now if self.ended is None else self.ended]
+        ends = [*starts[1:], now if self.ended is None else self.ended][: len(starts)]
         return [(phase, start, end) for (phase, start), end in zip(self.phases, ends, strict=True)]
 
 

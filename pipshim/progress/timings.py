@@ -80,7 +80,7 @@ def render(
     parts = {
         "title": f"pipshim {command}: {duration(whole, precise=True)}",
         "row": str(22 if len(made) <= _MANY else 16),
-        "label": str(min(max(longest * 7 + 24, _LABEL_PIXELS[0]), _LABEL_PIXELS[1])),
+        "label": str(min(max(longest * 7 + 38, _LABEL_PIXELS[0]), _LABEL_PIXELS[1])),
         "summary": _summary(history, made, cpu, began, processors, failed=failed),
         "chart_title": f"{plural(len(made), 'package')} over time",
         "legend": _legend(made),
@@ -145,6 +145,7 @@ def _legend(made: Sequence[Bar]) -> str:
     ]
     if any(bar.ending == "failed" for bar in made):
         items.append('<li class="failed"><i></i>failed</li>')
+    items.append('<li class="gap"></li>')
     if phases := [one for one in _PHASES if any(bar.seconds_of(one) for bar in made)]:
         items += (f'<li class="command"><i class="{phase}"></i>{phase}</li>' for phase in phases)
     if any(bar.is_critical for bar in made):
@@ -174,9 +175,9 @@ def _chart(
         [
             f'<div class="grid">{grid}</div>',
             f'<div class="line axis"><div class="name"></div><div class="track">{axis}</div></div>',
+            _graphs(made, cpu, whole, processors),
             _command(history, whole),
             *(_row(bar, ids, whole, history.preparing) for bar in made),
-            _graphs(made, cpu, whole, processors),
         ]
     )
 
@@ -221,7 +222,7 @@ def _row(bar: Bar, ids: dict[int, int], whole: float, queued: float | None) -> s
     )
     took = duration(bar.seconds) if bar.ending != "cached" else "built earlier"
     is_inside = bar.end / whole > _INSIDE
-    if not is_inside or (bar.parts and bar.parts[-1].end - bar.parts[-1].start > whole / 10):
+    if bar.ending == "cached" or bar.seconds >= (whole / 10 if is_inside else _SLOW * whole):
         inside = " inside" if is_inside else ""
         track += f'<span class="took{inside}" style="left:{_share(bar.end, whole)}">{took}</span>'
     kind = "failed" if bar.ending == "failed" else bar.mode
