@@ -64,6 +64,7 @@ def dump(directory: Path, page: Path, *settings: str, width: int = 1200) -> str:
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            "--virtual-time-budget=2000",
             "--host-resolver-rules=MAP * ~NOTFOUND",
             f"--user-data-dir={directory / 'profile'}",
             f"--window-size={width},900",
