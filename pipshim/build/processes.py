@@ -255,6 +255,11 @@ class Processes:
         if server is not None:
             server.close()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether all of them were ended."""
+        return self._stopped
+
     def stop(self) -> None:
         """End the whole process group of every build, and start no other."""
         with self._lock:

@@ -250,7 +250,8 @@ class Workshop:
                 )
         except BaseException as error:
             step = error.step if isinstance(error, BuildError) else what
-            self.observer(events.BuildFailed(job.name, job.version, mode, step))
+            stopped = self.processes.stopped
+            self.observer(events.BuildFailed(job.name, job.version, mode, step, stopped))
             raise
         self.observer(
             events.BuildFinished(

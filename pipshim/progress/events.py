@@ -194,13 +194,15 @@ class BuildFailed:
     """Reported when a build has ended without result, an interrupted one included.
 
     The error that says why is raised by the engine and rendered at the end: observers of this
-    event only note that the build runs no longer. ``step`` is that of BuildError.
+    event only note that the build runs no longer. ``step`` is that of BuildError; ``stopped`` is
+    True of a build that was ended because the command was.
     """
 
     name: str
     version: str
     mode: str
     step: str
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pipshim.progress.events import Event, What
 
-Ending: TypeAlias = Literal["built", "cached", "failed"]
+Ending: TypeAlias = Literal["built", "cached", "failed", "stopped"]
 
 
 @dataclass
@@ -158,7 +158,8 @@ class History:
                 running = self._running.pop((event.name, event.version), None)
                 if running is not None:
                     running.ended = self.now
-                    is_failed = isinstance(event, events.BuildFailed)
-                    running.ending = "failed" if is_failed else "built"
+                    running.ending = "built"
+                    if isinstance(event, events.BuildFailed):
+                        running.ending = "stopped" if event.stopped else "failed"
             case _:
                 return

@@ -63,6 +63,7 @@ class Live:
         )
         self._clock = clock
         self._state = State(verbosity=verbosity, starts=False, clock=clock)
+        self._state.columns.room = lambda: self._console.width
         self._lines: list[Parts] = []
         self._change = threading.Condition()
         self._changed = False
@@ -137,7 +138,8 @@ class Live:
             self._print(lines)
         elif self._region is not None:
             self._unwrap(width)
-            self._region.update(_text(found), refresh=not lines)
+            # Lines that are printed draw the region again, as it was refreshed last.
+            self._region.update(_text(found), refresh=True)
             self._print(lines)
         else:
             self._print(lines)

@@ -204,6 +204,8 @@ class State:
         if isinstance(event, events.BuildStarted):
             build = Build(*key, event.mode, event.chosen_by, event.what, self.clock(), event.log)
             self.builds[key] = build
+            if event.what != "requirements":
+                self.columns.widen(package, event.chosen_by)
             return self._line("building", package, build) if self.starts else []
         known = self.builds.pop(key, None)
         if isinstance(event, events.BuildCached):
@@ -214,7 +216,8 @@ class State:
             return self._line("built", package, build, duration(event.seconds))
         build = known or Build(*key, event.mode, "", "wheel", self.clock())
         took = duration(self.clock() - build.since)
-        return self._line("failed", package, build, f"{event.step}  {took}", failed=True)
+        word = "stopped" if event.stopped else "failed"
+        return self._line(word, package, build, f"{event.step}  {took}", failed=True)
 
     def _output(self, event: events.BuildOutput) -> list[Parts]:
         line = clean(event.line)

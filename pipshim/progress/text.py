@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pipshim.progress.events import What
 
@@ -103,17 +103,27 @@ def write(stream: TextIO, text: str) -> None:
 
 @dataclass
 class Columns:
-    """Lines about builds, one below the other; the columns are as wide as was needed so far."""
+    """Lines about builds, one below the other; the columns are as wide as was needed so far.
 
+    Attributes:
+        room: tells the width in which a line should fit, if there is one.
+
+    """
+
+    room: Callable[[], int] | None = None
     _package: int = 0
     _chosen_by: int = 0
+
+    def widen(self, package: str, chosen_by: str) -> None:
+        """Leave room for a line to come."""
+        self._package = max(self._package, len(package))
+        self._chosen_by = max(self._chosen_by, len(chosen_by))
 
     def line(
         self, word: str, package: str, mode: str, chosen_by: str, what: What, end: str = ""
     ) -> Parts:
         """Give ``built    natten 0.17.5  no-isolation  pyproject.toml  2m 03s`` in parts."""
-        self._package = max(self._package, len(package))
-        self._chosen_by = max(self._chosen_by, len(chosen_by))
+        self.widen(package, chosen_by)
         made = "" if what == "wheel" else what
         end = "  ".join(part for part in (made, end) if part)
         width = self._chosen_by if end else 0
@@ -123,7 +133,16 @@ class Columns:
             (f"{mode:{_MODE_WIDTH}}  ", MODE_STYLES.get(mode, "")),
             (f"{chosen_by:{width}}", "dim"),
         ]
-        return [*parts, (f"  {end}", "")] if end else parts
+        if end:
+            parts.append((f"  {end}", ""))
+        if self.room is not None and len(join(parts)) >= self.room():
+            # What chose the mode is the first to go, and the alignment with it.
+            words = (word, package, mode, end)
+            return [
+                (f"{text} ", style)
+                for text, (_, style) in zip(words, [*parts[:3], parts[-1]], strict=True)
+            ]
+        return parts
 
 
 def painted(parts: Parts) -> str:
