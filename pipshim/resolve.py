@@ -146,6 +146,7 @@ class Locker:
                 constraints=constraints,
                 preferred={name: (version,) for name, version in preferred.items()},
                 metadata_of=self._metadata,
+                pinned=lambda name, version: self.observer(events.Pinned(name, version)),
             )
             stale = self._stale(solution)
             if not stale:

@@ -11,6 +11,7 @@ import copy
 import inspect
 import re
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,8 @@ from packaging.version import Version
 from pip._internal.exceptions import InstallationError
 from pip._internal.operations.build.build_tracker import get_build_tracker
 from pip._internal.req.req_install import InstallRequirement
+from pip._internal.resolution.resolvelib import resolver as pip_resolver
+from pip._internal.resolution.resolvelib.reporter import PipReporter
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
@@ -116,6 +119,7 @@ class Resolving:
         preferred: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
         metadata_of: Callable[[Source], bytes],
         upgrade_strategy: str = "to-satisfy-only",
+        pinned: Callable[[str, str], object] | None = None,
     ) -> Solution:
         """Choose versions for the roots and all that they need.
 
@@ -125,6 +129,7 @@ class Resolving:
             preferred: versions to take wherever they are admitted, the best one last.
             metadata_of: answers a source's METADATA file.
             upgrade_strategy: pip's.
+            pinned: told name and version of each pin, as the resolver tries it.
 
         Raises:
             ResolveError: no set of versions fits, or a package does not exist.
@@ -166,10 +171,11 @@ class Resolving:
             )
             requirements = [_fresh(root.requirement) for root in roots]
             try:
-                resolver.resolve(
-                    [*(cast("InstallRequirement", one) for one in constraints), *requirements],
-                    check_supported_wheels=False,
-                )
+                with _told_of_pins(pinned):
+                    resolver.resolve(
+                        [*(cast("InstallRequirement", one) for one in constraints), *requirements],
+                        check_supported_wheels=False,
+                    )
             except InstallationError as error:
                 cause = error.__cause__
                 if isinstance(cause, ResolutionImpossible):
@@ -285,6 +291,24 @@ class Resolving:
         folder = self.pip.temporary_directory("unpack")
         path, _ = self.pip.downloader(link, str(folder))
         return Path(path)
+
+
+@contextmanager
+def _told_of_pins(pinned: Callable[[str, str], object] | None) -> Iterator[None]:
+    """Let pip's reporter, which its resolver makes itself, tell of pins; None: of none."""
+
+    class Reporter(PipReporter):
+        def pinning(self, candidate: Candidate) -> None:
+            if pinned is not None and candidate.name == candidate.project_name:
+                pinned(_name_of(candidate), str(candidate.version))
+
+    names = vars(pip_resolver)
+    before = names["PipReporter"]
+    names["PipReporter"] = Reporter
+    try:
+        yield
+    finally:
+        names["PipReporter"] = before
 
 
 def _preparer_options(options: Values) -> Values:

@@ -250,7 +250,7 @@ class Workshop:
                 )
         except BaseException as error:
             step = error.step if isinstance(error, BuildError) else what
-            stopped = self.processes.stopped
+            stopped = self.processes.stopped or not isinstance(error, Exception)
             self.observer(events.BuildFailed(job.name, job.version, mode, step, stopped))
             raise
         self.observer(

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 # Prose is hard to read in longer lines, and in shorter ones nothing is.
 _WIDEST, _NARROWEST = 100, 20
 _VERBATIM = "    "
+# Of what each of several builds printed.
+_LINES_OF_ALL, _FEWEST_LINES = 24, 6
 
 
-def render(error: PipshimError, *, width: int, color: bool, hint: bool = True) -> str:
+def render(
+    error: PipshimError, *, width: int, color: bool, hint: bool = True, lines: int | None = None
+) -> str:
     """Give the text that is shown of an error; it ends with a line end.
 
     Texts are wrapped, except what is there to be pasted: lines with four spaces in front.
@@ -26,6 +30,7 @@ def render(error: PipshimError, *, width: int, color: bool, hint: bool = True) -
         width: of the terminal, in columns.
         color: whether to colour.
         hint: whether to say what mends it.
+        lines: how many lines of a build's output to show; None for all that the error has.
 
     """
     if isinstance(error, Failures):
@@ -35,18 +40,19 @@ def render(error: PipshimError, *, width: int, color: bool, hint: bool = True) -
     if isinstance(error, BuildError) and not message.startswith(error.package):
         message = f"{error.package}: {message}"
     first, *more = message.splitlines() or [""]
-    lines = _wrap(first, width, "error: ", "  ")
+    text = _wrap(first, width, "error: ", "  ")
     for line in more:
         indent = " " * max(len(line) - len(line.lstrip()), 2)
-        lines += _wrap(line.lstrip(), width, indent, indent)
+        text += _wrap(line.lstrip(), width, indent, indent)
     if isinstance(error, BuildError):
-        lines += _build(error, width, color=color)
-    lines[0] = lines[0].replace("error:", paint("error:", "bold red", color=color), 1)
+        output = error.output if lines is None else error.output[-lines:]
+        text += _build(error, output, width, color=color)
+    text[0] = text[0].replace("error:", paint("error:", "bold red", color=color), 1)
     if error.hint and hint:
         said = _hint(error.hint, width)
         said[0] = said[0].replace("hint:", paint("hint:", "bold cyan", color=color), 1)
-        lines += said
-    return "\n".join(lines) + "\n"
+        text += said
+    return "\n".join(text) + "\n"
 
 
 def _several(error: Failures, *, width: int, color: bool) -> str:
@@ -54,15 +60,16 @@ def _several(error: Failures, *, width: int, color: bool) -> str:
     panels = []
     for number, one in enumerate(error.errors):
         is_last = all(one.hint != other.hint for other in error.errors[number + 1 :])
-        panels.append(render(one, width=width, color=color, hint=is_last))
+        lines = max(_LINES_OF_ALL // len(error.errors), _FEWEST_LINES)
+        panels.append(render(one, width=width, color=color, hint=is_last, lines=lines))
     kind = "build" if all(isinstance(one, BuildError) for one in error.errors) else "thing"
     return "\n".join([*panels, f"{plural(len(error.errors), kind)} failed\n"])
 
 
-def _build(error: BuildError, width: int, *, color: bool) -> list[str]:
+def _build(error: BuildError, output: tuple[str, ...], width: int, *, color: bool) -> list[str]:
     lines = [f"  mode: {error.mode}", f"  step: {error.step}"]
     bar = "  " + paint("|", "red", color=color)
-    for line in error.output:
+    for line in output:
         shown = clean(line)
         indent = " " * min(len(shown) - len(shown.lstrip()), 8)
         # What a program printed is broken anywhere, so that the bar stays whole.
