@@ -137,10 +137,11 @@ class Columns:
             parts.append((f"  {end}", ""))
         if self.room is not None and len(join(parts)) >= self.room():
             # What chose the mode is the first to go, and the alignment with it.
-            words = (word, package, mode, end)
+            shown = [(word, parts[0][1]), (package, "bold"), (mode, MODE_STYLES.get(mode, ""))]
+            shown += [(end, "")] if end else []
             return [
-                (f"{text} ", style)
-                for text, (_, style) in zip(words, [*parts[:3], parts[-1]], strict=True)
+                (text if number == 0 else f" {text}", style)
+                for number, (text, style) in enumerate(shown)
             ]
         return parts
 

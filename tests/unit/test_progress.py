@@ -14,9 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from pipshim.errors import BuildError, HashError, PipshimError, UnknownNameError
+from pipshim.errors import (
+    BuildError,
+    Failures,
+    HashError,
+    PipshimError,
+    UnknownNameError,
+    together,
+)
 from pipshim.progress import events, make_observer
 from pipshim.progress.failure import render
+from pipshim.progress.lines import Lines
 from pipshim.progress.live import Live
 from pipshim.progress.plain import Plain
 from pipshim.progress.region import rows
@@ -203,17 +211,63 @@ def test_asking_for_requirements_is_quiet_unless_it_fails() -> None:
     assert len(plain(start, events.BuildFailed(*NATTEN, "isolated", "build requirements"))) == 1
 
 
+def test_a_build_that_was_ended_is_stopped() -> None:
+    stopped = events.BuildFailed(*NATTEN, "no-isolation", "wheel", stopped=True)
+    assert plain(STARTED, stopped, clock=Clock())[1].startswith("stopped  natten 0.17.5 ")
+
+
+def test_colours_are_written_where_they_are_asked_for() -> None:
+    (_, line) = plain(STARTED, FINISHED, color=True)
+    assert line.startswith("\x1b[32mbuilt    \x1b[0m\x1b[1mnatten 0.17.5  \x1b[0m\x1b[33mno-iso")
+    assert clean(line) == plain(STARTED, FINISHED)[1]
+
+
+def test_on_github_a_builds_output_is_in_a_group_and_gives_no_commands(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("\x1b[1mcompiling\x1b[0m\n::error::forged\n")
+    started = events.BuildStarted(*NATTEN, "no-isolation", "pyproject.toml", "wheel", log)
+    said = plain(started, FINISHED, groups=True)
+    token = said[2].removeprefix("::stop-commands::")
+    assert len(token) == 32
+    assert said == [
+        "building natten 0.17.5  no-isolation  pyproject.toml",
+        "::group::built    natten 0.17.5  no-isolation  pyproject.toml  2m 03s",
+        f"::stop-commands::{token}",
+        "compiling",
+        "::error::forged",
+        f"::{token}::",
+        "::endgroup::",
+    ]
+    assert "::group::" not in "\n".join(plain(started, FINISHED, groups=True, verbosity=1))
+    log.write_text("")
+    assert plain(started, FINISHED, groups=True) == plain(started, FINISHED)
+    log.unlink()
+    assert plain(started, FINISHED, groups=True) == plain(started, FINISHED)
+
+
+def test_github_is_recognised() -> None:
+    for environ, said in (({"GITHUB_ACTIONS": "true"}, 1), ({"GITHUB_ACTIONS": ""}, 0)):
+        stream = io.StringIO()
+        with make_observer(stream=stream, environ=environ) as observer:
+            observer(events.BuildStarted(*NATTEN, "isolated", "default", "wheel", Path(__file__)))
+            observer(FINISHED)
+        assert ("\n" + stream.getvalue()).count("\n::group::") == said
+
+
 EVERYTHING: tuple[Event, ...] = (
     events.ResolveStarted(0),
     events.Pinned("torch", "2.13.0"),
     events.ResolveFinished(1, 0.5),
     events.Waiting("waiting for another command"),
+    events.Planned(2, 1),
+    events.Prepared("torch", "2.13.0", "index"),
     events.DownloadStarted("u", "torch.whl", 12_000),
     events.DownloadProgress("u", 5_000),
     events.DownloadFinished("u", 12_000),
     STARTED,
     events.BuildPhase(*NATTEN, "wheel"),
     events.BuildOutput("natten", "\x1b[1mcompiling\x1b[0m\n"),
+    events.BuildRecorded(*NATTEN, {"name": "natten"}),
     FINISHED,
     events.BuildCached("x", "1", "isolated", "default", "why"),
     events.BuildFailed("y", "1", "isolated", "wheel"),
@@ -239,6 +293,7 @@ def test_verbosity() -> None:
     for line in (
         "resolving, round 0",
         "resolved 1 package in 0.5 s",
+        "2 packages to install, 1 of them to build",
         "downloading torch.whl (12 kB)",
         "natten | compiling",
         "installed torch 2.13.0 (index)",
@@ -334,6 +389,9 @@ def test_plain_is_called_from_many_threads() -> None:
         ({"stream": io.StringIO()}, Plain),
         ({"progress_bar": "off"}, Plain),
         ({"progress_bar": "raw"}, Plain),
+        ({"progress": "plain"}, Plain),
+        ({"progress": "json", "stream": io.StringIO()}, Lines),
+        ({"progress": "json", "verbosity": -1, "stream": io.StringIO()}, Lines),
         ({"verbosity": -1}, Plain),
     ],
 )
@@ -433,6 +491,17 @@ def test_region_of_resolving() -> None:
     assert region(state, 80, 24, now=3.5) == ["resolving  1 package  3 s  round 1"]
 
 
+def test_region_of_packages() -> None:
+    state = State(clock=Clock())
+    state.take(events.Planned(3, 1))
+    assert region(state, 80, 24) == ["0 of 3 packages ready"]
+    state.take(events.Prepared("a", "1", "index"))
+    state.take(events.Prepared("b", "1", "built"))
+    assert region(state, 80, 24) == ["2 of 3 packages ready"]
+    state.take(events.Installed("a", "1", "index"))
+    assert region(state, 80, 24) == []
+
+
 def live(width: int = 80, height: int = 24, **options: Any) -> tuple[Live, io.StringIO]:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=width, height=height, highlight=False)
@@ -458,6 +527,34 @@ def test_live() -> None:
     assert text.endswith("the last word\n")
     assert "\x1b[?25l" in stream.getvalue()
     assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
+
+
+def test_live_fits_lines_to_a_narrow_terminal() -> None:
+    why = "built earlier against the same torch 2.13.0"
+    line = "built    natten 0.17.5  no-isolation  pyproject.toml  2m 03s\n"
+    short = "built natten 0.17.5 no-isolation 2m 03s\n"
+    for width, expected in ((len(line) - 1, short), (len(line), line)):
+        observer, stream = live(width=width)
+        with observer:
+            observer(FINISHED)
+        assert shown(stream) == expected
+    observer, stream = live(width=50)
+    with observer:
+        observer(events.BuildCached(*NATTEN, "matched", "default", why))
+    assert shown(stream) == f"cached natten 0.17.5 matched ({why})\n"
+
+
+def test_live_does_not_draw_a_build_again_that_has_ended() -> None:
+    observer, stream = live()
+    with observer:
+        observer(STARTED)
+        observer(events.BuildStarted("b", "1", "isolated", "default", "wheel"))
+        until(lambda: "b 1 " in shown(stream))
+        observer(FINISHED)
+        until(lambda: "built " in shown(stream))
+        after = shown(stream).partition("built ")[2].partition("\n")[2]
+        assert "natten" not in after
+        assert "b 1 " in after
 
 
 def test_live_draws_nothing_that_is_short() -> None:
@@ -715,6 +812,33 @@ def test_build_error_in_forty_columns() -> None:
 
 
 def test_several_failures() -> None:
-    text = "\n".join(render(failed("add torch"), width=60, color=False) for _ in range(2))
+    both = Failures((failed("add torch"), failed("add numpy")))
+    text = render(both, width=60, color=False)
     assert text.count("error: natten 0.17.5") == 2
     assert "hint: add torch\n\nerror:" in text
+    assert text.endswith("hint: add numpy\n\n2 builds failed\n")
+    same = Failures((failed("add torch"), failed("add torch"), PipshimError("else")))
+    text = render(same, width=60, color=False)
+    assert text.count("hint: add torch") == 1
+    assert text.index("hint: add torch") > text.rindex("error: natten")
+    assert text.endswith("error: else\n\n3 things failed\n")
+
+
+def test_of_several_failures_less_output_is_shown() -> None:
+    one = failed()
+    one.output = tuple(f"line {number}" for number in range(20))
+    assert "| line 0\n" in render(one, width=80, color=False)
+    text = render(Failures((one, failed(), failed())), width=80, color=False)
+    assert "| line 11\n" not in text
+    assert "| line 12\n" in text
+
+
+def test_failures_are_told_together_each_once() -> None:
+    first, second = failed(message="one"), failed(message="two")
+    assert together([first]) is first
+    assert together([first, failed(message="one")]) is first
+    both = together([Failures((first, second)), second])
+    assert isinstance(both, Failures)
+    assert both.errors == (first, second)
+    bug = ValueError()
+    assert together([first, bug, second]) is bug
