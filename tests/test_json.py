@@ -8,8 +8,9 @@ import re
 import shutil
 import signal
 import time
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
@@ -17,7 +18,7 @@ from pipshim.progress import events
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import calls
 from tests.support.files import listing
-from tests.support.pipshim import until
+from tests.support.pipshim import ROOT, until
 from tests.support.recording import Recorder, check_order, kinds, read
 
 if TYPE_CHECKING:
@@ -278,3 +279,16 @@ def test_a_json_sync_that_finds_nothing_to_do_says_so_in_json(
     assert [one["event"] for one in seen] == ["start", "result"]
     assert seen[-1]["changed"] is False
     assert seen[-1]["seconds"] < time.monotonic()
+
+
+def test_the_documentation_names_every_event_and_its_fields() -> None:
+    text = (ROOT / "docs" / "progress.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| `")]
+    documented = {
+        name: re.findall(r"`([\w-]+)`", fields_of[-1])
+        for first, *fields_of in rows
+        for name in re.findall(r"`([\w-]+)`", first)
+    }
+    for kind in get_args(events.Event):
+        name = re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+        assert documented[name] == [one.name for one in fields(kind)], name

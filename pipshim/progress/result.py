@@ -1,4 +1,4 @@
-"""The result document: what a command did, as plain data. See docs/json.md."""
+"""The result document: what a command did, as plain data. See docs/progress.md."""
 
 from __future__ import annotations
 
