@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from benchmarks.serve import older, read
 from benchmarks.speed import Outcome, growth_table, memory_table, times_table
 from benchmarks.workloads import WORKLOADS, Workload
 from tests.support.dists import wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def walls(*seconds: float) -> list[Sample]:
