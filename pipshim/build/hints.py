@@ -186,6 +186,13 @@ def _hatch_plugin(match: re.Match[str], build: _Build) -> str:
     return _require(build, problem, distribution)
 
 
+def _no_wheel(_match: re.Match[str], build: _Build) -> str:
+    problem = (
+        f"{build.package} is built with a setuptools older than 70.1, whose bdist_wheel is in wheel"
+    )
+    return _require(build, problem, "wheel")
+
+
 # C headers, libraries, programs.
 
 
@@ -359,6 +366,7 @@ _TEXTS: tuple[tuple[str, _Rule], ...] = (
     (r"(?P<program>pg_config|mysql_config)(?: executable)? not found", _program),
     (r"sh: (?:\d+: |line \d+: )?(?P<program>[^\s:]+): (?:command )?not found$", _program_or_file),
     (rf"^[ \t]*(?:error|FileNotFoundError): {_NO_FILE}", _program_or_file),
+    (r"^error: invalid command 'bdist_wheel'", _no_wheel),
     (r"Microsoft Visual C\+\+ [\d.]+ or greater is required", _visual_c),
     (r"CMake (?P<version>\d[\d.]*) or higher is required\.\s+You are running", _cmake_too_old),
     (r"Compatibility with CMake < (?P<version>[\d.]+) has been removed", _cmake_too_new),

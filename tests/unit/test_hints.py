@@ -161,6 +161,8 @@ KNOWN = [
     (BACKEND.format(backend="poetry.core.masonry.api", module="poetry"), '= ["poetry-core"]'),
     (BACKEND.format(backend="in_tree", module="torch"), 'natten = ["torch"]'),
     ("pip._vendor.x.BackendUnavailable: Cannot import 'hatchling.build'", 'natten = ["hatchling"]'),
+    # setuptools 69.5
+    ("error: invalid command 'bdist_wheel'", 'natten = ["wheel"]'),
     # hatchling 1.33
     ("hatchling.x.UnknownPluginError: Unknown version source: vcs", 'natten = ["hatch-vcs"]'),
     (
