@@ -34,12 +34,13 @@ name = "pictures"
 version = "1"
 requires-python = ">=3.11"
 dependencies = [
-    "numpy==2.2.6", "pyemd==0.5.1", "cython<3", "setuptools",
+    "numpy==1.26.4", "pyemd==0.5.1", "setuptools",
     "bottleneck==1.4.2", "regex==2024.11.6", "markupsafe==3.0.2", "ujson==5.10.0", "rich==14.0.0",
 ]
 
 [tool.pipshim]
-no-build-isolation-package = ["pyemd"]
+no-build-isolation-package = ["regex"]
+extra-build-dependencies = { pyemd = ["cython<3"] }
 """
 SOURCES = "bottleneck,regex,markupsafe,ujson,pyemd"
 
@@ -63,7 +64,7 @@ def sync(directory: Path) -> tuple[list[dict[str, Any]], Path]:
 
 
 def live(seen: list[dict[str, Any]]) -> str:
-    """Draw the live view at the moment when a second build has ended."""
+    """Draw the live view at the moment when a first build has ended."""
     kinds = {kind_name(kind): kind for kind in get_args(events.Event)}
     now = 0.0
     state = State(starts=False, clock=lambda: now)
@@ -73,7 +74,7 @@ def live(seen: list[dict[str, Any]]) -> str:
         kind = kinds.get(one["event"])
         if kind is None:
             continue
-        if ended == 2 and one["time"] > now + 1:  # noqa: PLR2004 as said
+        if ended == 1 and one["time"] > now + 1:
             break
         now = one["time"]
         lines += state.take(kind(**{field.name: one[field.name] for field in fields(kind)}))

@@ -123,7 +123,7 @@ class Context:
             return self.workspace.fresh("cache")
         cache.mkdir(parents=True, exist_ok=True)
         wait = "waiting for a command that tidies the cache up"
-        self.until_end.enter_context(in_use(cache, lambda: self.observer(events.Waiting(wait))))
+        self.until_end.enter_context(in_use(cache, lambda: self.wait(wait)))
         return cache
 
     @cached_property
@@ -169,6 +169,10 @@ class Context:
             self.request.build.build_constraints,
             selection,
         )
+
+    def wait(self, text: str) -> None:
+        """Tell the user what is waited for."""
+        self.observer(events.Waiting(text))
 
     def say(self, text: str, level: events.Level = "info") -> None:
         """Say something to the user, by the observer."""

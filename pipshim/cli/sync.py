@@ -153,7 +153,7 @@ def sync(
         return Outcome(context.target, job.plan(target), {}, lock, count, exists)
     if target is not None:
         found = _environment(context)
-        with found.lock(lambda: context.say(f"waiting for another command in {found.directory}")):
+        with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
             _recover(context, target)
             steps = job.plan(target)
             ready = _apply(job, steps, target)
@@ -163,7 +163,7 @@ def sync(
     steps = job.plan(None)
     ready = job.prepare(steps)
     found = _environment(context)
-    with found.lock(lambda: context.say(f"waiting for another command in {found.directory}")):
+    with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
         # Another command may have made it meanwhile, and filled it.
         _recover(context, found.target)
         steps = job.plan(found.target)
@@ -196,7 +196,7 @@ def _environment(context: Context) -> Environment:
         environ=os.environ,
         requires_python=project.requires_python if project is not None else None,
         cache_dir=context.request.common.shim_cache,
-        waiting=lambda: context.say("waiting for another command that makes the environment"),
+        waiting=lambda: context.wait("waiting for another command that makes the environment"),
     )
 
 

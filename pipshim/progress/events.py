@@ -139,8 +139,8 @@ class BuildStarted:
 class BuildPhase:
     """Reported when a build enters a phase; the phase before it has ended then.
 
-    ``fetch`` gets and unpacks the sdist, ``environment`` makes the build environment,
-    ``requirements`` fills it, ``metadata`` and ``wheel`` run the backend's hooks.
+    ``fetch`` gets and unpacks the sdist, ``environment`` makes the build environment with all that
+    is in it, ``requirements``, ``metadata`` and ``wheel`` run the backend's hooks.
     """
 
     name: str
@@ -218,15 +218,6 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
-class Linked:
-    """Reported when a distribution was linked from the store rather than written anew."""
-
-    name: str
-    version: str
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
 class Removed:
     """Reported when a distribution has been taken out of the environment."""
 
@@ -269,7 +260,6 @@ Event: TypeAlias = (
     | BuildFinished
     | BuildFailed
     | Installed
-    | Linked
     | Removed
     | Message
     | Waiting

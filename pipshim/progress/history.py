@@ -107,7 +107,7 @@ class History:
                 case events.Planned(packages=packages):
                     self.preparing = self.now if self.preparing is None else self.preparing
                     self.packages = max(self.packages, packages)
-                case events.Installed() | events.Linked() | events.Removed():
+                case events.Installed() | events.Removed():
                     first = self.installing[0] if self.installing else self.now
                     self.installing = (first, self.now)
                 case events.DownloadStarted(key=key, filename=filename, size=size):

@@ -118,7 +118,7 @@ class State:
                 return []
             case events.DownloadStarted() | events.DownloadProgress() | events.DownloadFinished():
                 return self._download(event)
-            case events.Installed() | events.Linked():
+            case events.Installed():
                 self.planned = None
                 text = f"installed {event.name} {event.version} ({event.source})"
                 return self._at(1, text)

@@ -272,7 +272,7 @@ EVERYTHING: tuple[Event, ...] = (
     events.BuildCached("x", "1", "isolated", "default", "why"),
     events.BuildFailed("y", "1", "isolated", "wheel"),
     events.Installed("torch", "2.13.0", "index"),
-    events.Linked("numpy", "2.3.1", "cached"),
+    events.Installed("numpy", "2.3.1", "cached"),
     events.Removed("six", "1.16.0"),
     events.Message("debug", "a detail"),
     events.Message("info", "a notice"),
