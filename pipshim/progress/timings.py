@@ -182,6 +182,14 @@ def _chart(
     )
 
 
+_SHADES = {
+    "resolve": "requirements",
+    "fetch and build": "environment",
+    "install": "metadata",
+    "clear up": "fetch",
+}
+
+
 def _command(history: History, whole: float) -> str:
     spans: list[tuple[str, float, float]] = []
     if history.resolving is not None:
@@ -191,9 +199,9 @@ def _command(history: History, whole: float) -> str:
     if history.preparing is not None:
         spans.append(("fetch and build", history.preparing, first))
     if history.installing is not None:
-        spans.append(("install", first, last))
+        spans += [("install", first, last), ("clear up", last, whole)]
     track = "".join(
-        _bar("environment", start, end, whole, f"{name}: {duration(end - start)}")
+        _bar(_SHADES[name], start, end, whole, f"{name}: {duration(end - start)}")
         + _word(name, start, end, whole)
         for name, start, end in spans
     )
