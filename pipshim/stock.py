@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,17 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from pipshim import distinfo
 from pipshim.build.record import Record
 from pipshim.cache import BUILDS, INTERPRETERS, LOGS, TREES
+from pipshim.compiling import PREFIX, load
+from pipshim.errors import InstallError
+from pipshim.parallel import each
 from pipshim.store import BUILT, MANIFEST, Store
+from pipshim.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from packaging.requirements import Requirement
@@ -180,6 +186,16 @@ def stale(root: Path, *, days: float, now: float) -> list[Item]:
     ]
 
 
+def damaged(root: Path) -> list[Item]:
+    """Tell which unpacked wheels, and which bytecode, are not as they were written.
+
+    All files are read: an edit through a link that environments share, which has left size and
+    time as they were, shows in no other way.
+    """
+    found = each(_damage, list(_trees(root)), at_once=os.cpu_count() or 1)
+    return [item for items in found for item in items]
+
+
 def discard(root: Path, items: Iterable[Item]) -> None:
     """Remove these, and the folders that are empty without them."""
     store = Store(root)
@@ -213,6 +229,61 @@ def size_of(path: Path) -> int:
         except OSError:
             return 0
     return sum(found.st_size for found in _stats(path))
+
+
+def _damage(folder: Path) -> list[Item]:
+    """Look through one tree. One that is removed meanwhile is no damage."""
+    try:
+        tree = Tree.from_json((folder / MANIFEST).read_bytes(), str(folder), folder.name)
+        files = [(f"{one.scheme}/{one.path}", one.size, one.hash) for one in tree.files]
+    except (OSError, ValueError, KeyError, TypeError, InstallError):
+        if not folder.exists():
+            return []
+        return [_item(folder, "unpacked wheel", "its list of files is damaged")]
+    what = f"{tree.name} {tree.version}"
+    executable = set(tree.bundle.executable)
+    bad = [
+        path
+        for path, size, told in files
+        if not _is_as_written(f"{folder}/{path}", size, told, path in executable)
+    ]
+    if bad and folder.exists():
+        return [_item(folder, "unpacked wheel", f"{what}: {_edited(bad)}")]
+    items = []
+    for place in folder.glob(f"{PREFIX}*"):
+        compiled = load(str(place))
+        if compiled is None:
+            items.append(_item(place, "bytecode", f"{what}: its list of files is damaged"))
+            continue
+        bad = [
+            path
+            for path, told in compiled.hashes.items()
+            if not _is_as_written(f"{place}/{path}", None, told, False)
+        ]
+        if bad:
+            items.append(_item(place, "bytecode", f"{what}: {_edited(bad)}"))
+    return items
+
+
+def _edited(paths: Sequence[str]) -> str:
+    first, more = paths[0].partition("/")[2], len(paths) - 1
+    if not more:
+        return f"{first} is not as it was written"
+    return f"{first} and {more} more are not as they were written"
+
+
+def _is_as_written(path: str, size: int | None, told: str, executable: bool) -> bool:
+    algorithm = told.partition("=")[0]
+    try:
+        found = os.lstat(path)
+        return (
+            stat.S_ISREG(found.st_mode)
+            and size in {None, found.st_size}
+            and executable == bool(found.st_mode & 0o111)
+            and (not algorithm or distinfo.hash_file(path, algorithm) == told)
+        )
+    except OSError:
+        return False
 
 
 def _stale_trees(

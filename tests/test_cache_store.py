@@ -15,7 +15,7 @@ from pipshim.cache import in_use
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import calls
 from tests.support.files import distributions, listing
-from tests.support.pipshim import until
+from tests.support.pipshim import site_packages, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,7 @@ def test_general_options_may_stand_anywhere(
 
 def test_help_shows_the_actions(cli: Cli) -> None:
     out = store(cli, "--help")
-    for action in ("info", "list", "remove", "prune"):
+    for action in ("info", "list", "remove", "prune", "verify"):
         assert f"pipshim cache store {action}" in out
 
 
@@ -121,6 +121,7 @@ def test_help_shows_the_actions(cli: Cli) -> None:
         (("list", "a", "b"), "too many arguments: a b"),
         (("remove",), "what to remove is missing"),
         (("remove", "=="), "'==' is not of the form NAME or NAME==VERSION"),
+        (("verify", "x"), "too many arguments: x"),
         (("prune", "--days", "few"), "--days: 'few' is not a number of days"),
     ],
 )
@@ -404,3 +405,54 @@ def test_a_cache_that_cannot_be_written_serves(cli: Cli, synced: Path) -> None:
         for folder in folders:
             folder.chmod(0o755)
     assert len(distributions(synced / ".venv")) == 3
+
+
+# --- verify
+
+
+def edit(path: Path) -> None:
+    """Edit a file in place so that neither its size nor its time tells."""
+    before = path.stat()
+    path.write_bytes(bytes(before.st_size))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_verify_finds_what_was_edited_through_a_link_and_it_is_made_again(
+    cli: Cli, synced: Path
+) -> None:
+    assert store(cli, "verify") == "all is as it was written\n"
+    cli.ok("sync", "--link-mode", "hardlink", "--reinstall", cwd=synced)
+    module = site_packages(synced / ".venv") / "fakelib" / "__init__.py"
+    good = module.read_bytes()
+    edit(module)
+    before = trees(cli)
+    for arguments, left in ((["--dry-run"], 0), ([], 1)):
+        result = cli("cache", "store", "verify", *arguments)
+        assert result.status == 1
+        assert "fakelib 1.0: fakelib/__init__.py is not as it was written" in result.out
+        assert "other" not in result.out
+        assert len(before) - len(trees(cli)) == left
+    assert store(cli, "verify") == "all is as it was written\n"
+    cli.ok("sync", "--link-mode", "hardlink", "--reinstall-package", "fakelib", cwd=synced)
+    assert module.read_bytes() == good
+
+
+def test_verify_finds_other_modes_lists_and_bytecode(cli: Cli, synced: Path) -> None:
+    cli.ok("sync", "--compile", "--reinstall", "--link-mode", "hardlink", cwd=synced)
+    site = site_packages(synced / ".venv")
+    (site / "other" / "__init__.py").chmod(0o755)
+    edit(next(site.glob("fakelib/__pycache__/*.pyc")))
+    (damaged,) = (
+        tree
+        for tree in trees(cli)
+        if json.loads((tree / "tree.json").read_text())["name"] == "Built_One"
+    )
+    (damaged / "files.json").write_text("[]")
+    out = cli("cache", "store", "verify").out
+    assert "unpacked wheel: its list of files is damaged" in out
+    assert "unpacked wheel: other 2.0: other/__init__.py is not as it was written" in out
+    assert "bytecode: fakelib 1.0: fakelib/__pycache__/__init__." in out
+    assert len(trees(cli)) == 1
+    assert store(cli, "verify") == "all is as it was written\n"
+    cli.ok("sync", "--compile", "--reinstall", cwd=synced)
+    assert len(trees(cli)) == 3

@@ -32,6 +32,7 @@ class StoreCommand(Command):
     - list: List built wheels, and what they were built against.
     - remove: Remove the results of building a package.
     - prune: Remove what nothing refers to, and what was not used for long.
+    - verify: Find files that were edited, and remove what has them.
 
     A pattern is a name, or a glob of names. Nothing is removed while another
     command of pipshim is at work.
@@ -42,7 +43,8 @@ class StoreCommand(Command):
       %prog info [--format text|json]
       %prog list [<pattern>] [--format text|json]
       %prog remove [--dry-run] <name>[==<version>] ...
-      %prog prune [--days <n>] [--dry-run]"""
+      %prog prune [--days <n>] [--dry-run]
+      %prog verify [--dry-run]"""
 
     parser: ProjectParser
 

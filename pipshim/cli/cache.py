@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from pipshim.cli.options import StoreRequest
 
-_ACTIONS = ("info", "list", "remove", "prune")
+_ACTIONS = ("info", "list", "remove", "prune", "verify")
 
 
 def main(request: StoreRequest) -> int:
-    """Do what was asked.
+    """Do what was asked; 1 if something was found to be damaged.
 
     Raises:
         UsageError: it is none of the actions, or its arguments are wrong.
@@ -42,6 +42,8 @@ def main(request: StoreRequest) -> int:
         _info(root, as_json=request.as_json)
     elif request.action == "list":
         _list(root, request.arguments[0] if request.arguments else None, as_json=request.as_json)
+    elif request.action == "verify":
+        return _verify(root, request)
     elif not root.is_dir():
         if request.action == "remove":
             raise _nothing_of(request.arguments[0])
@@ -153,6 +155,30 @@ def _nothing_of(text: str) -> PipshimError:
     )
 
 
+def _verify(root: Path, request: StoreRequest) -> int:
+    """Find what is damaged, and remove it, so that it is made again when it is wanted."""
+    items = stock.damaged(root)
+    for item in items:
+        sys.stdout.write(f"{item.kind}: {item.why}\n")
+    if items and not request.dry_run:
+        with alone(root):
+            stock.discard(root, items)
+    if request.verbosity >= 0:
+        if not items:
+            sys.stdout.write("all is as it was written\n")
+        else:
+            word = "would remove" if request.dry_run else "removed"
+            sys.stdout.write(
+                f"{word} {_counted(items)}: made again when it is wanted; an environment that "
+                "shares such a file gets a good one with --reinstall\n"
+            )
+    return 1 if items else 0
+
+
+def _counted(items: Sequence[stock.Item]) -> str:
+    return ", ".join(plural(count, kind) for kind, count in sorted(stock.tally(items).items()))
+
+
 def _tell(items: Sequence[stock.Item], request: StoreRequest) -> None:
     if request.verbosity < 0:
         return
@@ -162,9 +188,8 @@ def _tell(items: Sequence[stock.Item], request: StoreRequest) -> None:
     if not items:
         sys.stdout.write("nothing to remove\n")
         return
-    counts = ", ".join(plural(count, kind) for kind, count in sorted(stock.tally(items).items()))
     word = "would remove" if request.dry_run else "removed"
-    sys.stdout.write(f"{word} {counts} ({size(sum(one.size for one in items))})\n")
+    sys.stdout.write(f"{word} {_counted(items)} ({size(sum(one.size for one in items))})\n")
 
 
 def _write_json(data: Any) -> None:
