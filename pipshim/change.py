@@ -12,6 +12,7 @@ from pipshim.errors import InstallError
 from pipshim.journal import Journal
 from pipshim.notes import site_folders
 from pipshim.parallel import each
+from pipshim.placing import is_same, may_be_shared
 from pipshim.progress import events
 from pipshim.removal import leaving_files
 
@@ -177,24 +178,31 @@ class Change:
         folders = _Folders()
         for name, one in ready.items():
             tree = one.tree
-            old = self.present.get(name)
-            own = str(old.dist_info) if old is not None else None
             for path in folders.there(tree.placements(target)):
-                folder, _, base = path.rpartition("/")
-                real = f"{os.path.realpath(folder)}/{base}"
-                owner = None
-                if real not in gone:
-                    owner = installed.owner_of(path, site_folders(target), besides=own)
+                owner = self._owner(name, path, gone)
                 if owner is None:
-                    found.in_the_way.setdefault(name, []).append(real)
-                elif path.endswith("/__init__.py"):
+                    found.in_the_way.setdefault(name, []).append(_real(path))
+                elif _is_shared(tree, path, target):
                     found.shared.add(path)
                 else:
                     raise InstallError(
                         f"{tree.name} {tree.version} brings {path}, which belongs to {owner}",
                         hint=f"leave it out: --no-install-package {tree.name}",
                     )
+            for path in folders.there(tree.bytecode_placements(target)):
+                if self._owner(name, path, gone) is None:
+                    found.in_the_way.setdefault(name, []).append(_real(path))
+                else:
+                    found.shared.add(path)
         return found
+
+    def _owner(self, name: NormalizedName, path: str, gone: Collection[str]) -> str | None:
+        """Tell which distribution that stays has a path, if any does."""
+        if _real(path) in gone:
+            return None
+        old = self.present.get(name)
+        own = str(old.dist_info) if old is not None else None
+        return installed.owner_of(path, site_folders(self.target), besides=own)
 
     def _take(self, journal: Journal, step: Step | None, paths: Iterable[str]) -> None:
         try:
@@ -239,6 +247,20 @@ class _Found:
 
     in_the_way: dict[NormalizedName, list[str]] = field(default_factory=dict)
     shared: set[str] = field(default_factory=set)
+
+
+def _real(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{os.path.realpath(folder)}/{name}"
+
+
+def _is_shared(tree: Tree, path: str, target: Target) -> bool:
+    file = tree.file_at(path, target)
+    return (
+        file is not None
+        and may_be_shared(path, file.size)
+        and is_same(f"{tree.folder}/{file.scheme}/{file.path}", path)
+    )
 
 
 class _Folders:

@@ -57,7 +57,8 @@ class Batch:
         time: when all were modified, in seconds since the epoch, which a copy gets too: the
             ``.pyc`` files that environments share are valid only with it.
         scheme: which of the environment's folders that is in.
-        device: ``st_dev`` of that, to remember what it refuses.
+        bytecode: whether this is no file of the wheel.
+        device: ``st_dev`` of the environment's folder, to remember what it refuses.
         done: how many of the names are there.
 
     """
@@ -69,6 +70,7 @@ class Batch:
     executable: Collection[str]
     time: int
     scheme: str
+    bytecode: bool = False
     device: int = 0
     done: int = 0
 
@@ -93,7 +95,7 @@ class Linker:
     def __init__(self, mode: LinkMode = "auto") -> None:
         self.mode = mode
         self.used: set[Placed] = set()
-        self._refused: set[tuple[int, Placed]] = set()
+        self._refused: dict[tuple[int, Placed], int | None] = {}
         self.made: set[str] = set()
 
     @property
@@ -103,6 +105,14 @@ class Linker:
         if self.mode == "reflink" and "reflink" in refused:
             return "copy" if "hardlink" in refused else "hardlink"
         return "copy" if "hardlink" in refused else None
+
+    @property
+    def why(self) -> str:
+        """Why it fell back."""
+        if errno.EXDEV in self._refused.values():
+            return "the cache is on another file system"
+        kind = "hard links" if self.fell_back_to == "copy" else "clones of files"
+        return f"the file system has no {kind}"
 
     def place(self, batch: Batch, start: int = 0) -> int:
         """Place the files of one folder, where there are none.
@@ -135,7 +145,7 @@ class Linker:
             pass
         except OSError as error:
             if error.errno in _REFUSED:
-                self._refused.add((batch.device, "hardlink"))
+                self._refused[batch.device, "hardlink"] = error.errno
             elif error.errno != errno.EMLINK:
                 raise
             return self._place_each(batch)
@@ -169,7 +179,7 @@ class Linker:
                 os.link(source, destination)
             except OSError as error:
                 if error.errno in _REFUSED:
-                    self._refused.add((batch.device, "hardlink"))
+                    self._refused[batch.device, "hardlink"] = error.errno
                 elif error.errno != errno.EMLINK:
                     raise
             else:
@@ -189,7 +199,7 @@ class Linker:
                 os.unlink(destination)
                 if error.errno not in _REFUSED:
                     raise
-                self._refused.add((batch.device, "reflink"))
+                self._refused[batch.device, "reflink"] = error.errno
                 return False
             except BaseException:
                 os.unlink(destination)

@@ -200,6 +200,7 @@ class Placing:
             {name for name in group.names if start + name in executable} if executable else (),
             bundle.time,
             group.scheme,
+            bytecode=bundle is not self.tree.bundle,
         )
 
     def _check(self, file: TreeFile, path: str) -> None:
@@ -246,7 +247,10 @@ class Placing:
             start = batch.done
             if start < len(names):
                 source, path = batch.source + names[start], destination + names[start]
-                if may_be_shared(path, batch.sizes[start]) and _same(source, path):
+                # Of a source that packages share, the first one's bytecode is as good.
+                if batch.bytecode or (
+                    may_be_shared(path, batch.sizes[start]) and is_same(source, path)
+                ):
                     start += 1
                 else:
                     self._clear(path)
@@ -327,5 +331,6 @@ def _restarted(path: str, first_line: bytes) -> bytes:
         return first_line + script.read()
 
 
-def _same(one: str, other: str) -> bool:
+def is_same(one: str, other: str) -> bool:
+    """Tell whether two files say the same."""
     return not os.path.islink(other) and filecmp.cmp(one, other, shallow=False)

@@ -450,10 +450,8 @@ class Sync:
             ],
         )
         if linker.fell_back_to is not None:
-            self.context.say(
-                f"files are placed by {linker.fell_back_to}: the cache is on another file system",
-                "debug",
-            )
+            how = "copied" if linker.fell_back_to == "copy" else "hard-linked"
+            self.context.say(f"files are {how}: {linker.why}")
 
     def _requested(self) -> set[NormalizedName]:
         """Tell what the user asked for by name (REQUESTED)."""

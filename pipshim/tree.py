@@ -172,18 +172,24 @@ class Tree:
     def placements(self, env: Layout) -> Iterator[tuple[str, list[str]]]:
         """Yield where linking into ``env`` makes files: each folder, and the names in it.
 
-        Those that are written for one environment in ``.dist-info`` are not among them.
+        Those that are written for one environment in ``.dist-info`` are not among them, nor is
+        bytecode.
         """
         roots = self.roots(env)
         names = self.script_names(env)
-        for bundle in self.bundles.values():
-            for scheme, folder, group, _ in bundle.groups:
-                kept = group
-                if scheme == "scripts" and not folder:
-                    kept = [name for name in group if name not in names]
-                yield f"{roots[scheme]}/{folder}".rstrip("/"), kept
+        for scheme, folder, group, _ in self.bundle.groups:
+            kept = group
+            if scheme == "scripts" and not folder:
+                kept = [name for name in group if name not in names]
+            yield f"{roots[scheme]}/{folder}".rstrip("/"), kept
         if names:
             yield roots["scripts"], list(names)
+
+    def bytecode_placements(self, env: Layout) -> Iterator[tuple[str, list[str]]]:
+        """Yield as `placements` does where linking into ``env`` makes bytecode."""
+        roots = self.roots(env)
+        for scheme, folder, names, _ in self.compiled.bundle.groups if self.compiled else ():
+            yield f"{roots[scheme]}/{folder}".rstrip("/"), names
 
     def destinations(self, env: Layout) -> Iterator[str]:
         """Yield every path that `placements` tells."""

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -1009,6 +1010,33 @@ def test_a_file_of_a_package_that_stays_is_not_overwritten(
     assert distributions(foreign) == ["stranger-1.0"]
 
 
+def test_a_package_that_stays_keeps_its_file_and_nothing_changes_before_that_is_said(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, venv: Path
+) -> None:
+    for name in ("stays", "goes"):
+        index.add(wheel(tmp_path, name, "1.0"))
+    index.add(wheel(tmp_path, "owner", "1.0", files={"ns/__init__.py": "1", "ns/empty.txt": ""}))
+    index.add(wheel(tmp_path, "other", "1.0", files={"ns/__init__.py": "2"}))
+    index.add(wheel(tmp_path, "friend", "1.0", files={"ns/__init__.py": "1", "ns/empty.txt": ""}))
+    make_project(dependencies=["owner", "goes"])
+    cli.ok("sync", "--compile")
+    before = listing(venv, without=(".pipshim.lock",))
+    make_project(dependencies=["owner", "other"])
+    error = cli.fails("sync", "--compile").err
+    assert "ns/__init__.py" in error
+    assert "owner 1.0" in error
+    assert listing(venv, without=(".pipshim.lock",)) == before
+
+    make_project(dependencies=["owner", "friend"])
+    cli.ok("sync", "--compile")
+    make_project(dependencies=["friend"])
+    cli.ok("sync", "--compile")
+    assert script(venv, "import ns; print(ns.__file__)").endswith("ns/__init__.py")
+    make_project()
+    cli.ok("sync")
+    assert not (site_packages(venv) / "ns").exists()
+
+
 def test_a_file_may_move_from_one_package_to_another(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, venv: Path
 ) -> None:
@@ -1122,6 +1150,27 @@ def test_link_mode_says_how_files_get_there(
     cli.ok("sync", "--link-mode", mode)
     links = (site_packages(venv) / "fakelib" / "__init__.py").stat().st_nlink
     assert (links > 1) == (mode == "hardlink")
+
+
+def test_on_another_file_system_files_are_copied_and_that_is_said_once(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, venv: Path
+) -> None:
+    here = tmp_path.stat().st_dev
+    others = (Path(path) for path in ("/dev/shm", "/var/tmp", "/tmp"))  # noqa: S108
+    other = next((one for one in others if one.is_dir() and one.stat().st_dev != here), None)
+    if other is None:
+        pytest.skip("there is one file system only")
+    index.add(wheel(tmp_path, "one", "1.0"), wheel(tmp_path, "two", "1.0"))
+    make_project(dependencies=["one", "two"])
+    with tempfile.TemporaryDirectory(dir=other) as cache:
+        result = cli.ok("sync", "--compile", env={"PIPSHIM_CACHE_DIR": cache})
+        again = cli.ok(
+            "sync", "--reinstall", "--link-mode", "copy", env={"PIPSHIM_CACHE_DIR": cache}
+        )
+    assert result.err.count("files are copied: the cache is on another file system") == 1
+    assert "copied" not in again.err
+    assert script(venv, "import one, two; print('imported')") == "imported"
+    assert not [path for path in venv.rglob("*.py") if path.stat().st_nlink > 1]
 
 
 @pytest.mark.parametrize(("option", "compiled"), [("--compile", True), ("--no-compile", False)])
