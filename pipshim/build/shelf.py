@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipshim.build.record import Record, difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from pipshim.build.record import Used
@@ -34,14 +34,25 @@ class Shelf:
         self._root = root
 
     @contextmanager
-    def alone(self, sha256: str) -> Iterator[None]:
-        """Be the only one, among all processes, who builds from an sdist."""
-        from filelock import FileLock  # noqa: PLC0415 costs 60 ms, and not every command builds
+    def alone(self, sha256: str, waiting: Callable[[], object]) -> Iterator[None]:
+        """Be the only one, among all processes, who builds from an sdist.
+
+        ``waiting`` is called once if another one does.
+        """
+        from filelock import FileLock, Timeout  # noqa: PLC0415 costs 60 ms, and not all build
 
         folder = self._folder(sha256)
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            waiting()
+            lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
 
     def find(
         self, kind: Kind, now: Record, available: Mapping[str, Used], *, whole: bool

@@ -131,7 +131,8 @@ class Workshop:
         """Build a wheel, unless an earlier one's record still holds."""
         if job.sha256 is None:
             return self._build(job)
-        with self._shelf.alone(job.sha256):
+        text = f"waiting for another command that builds {job.name} {job.version}"
+        with self._shelf.alone(job.sha256, lambda: self.observer(events.Waiting(text))):
             earlier = self._earlier(job)
             if earlier is not None:
                 self.observer(

@@ -1,0 +1,28 @@
+"""One build at a time of an sdist, and who waits is told."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from pipshim.build.shelf import Shelf
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_who_comes_second_is_told_and_waits(tmp_path: Path) -> None:
+    first, second = Shelf(tmp_path), Shelf(tmp_path)
+    told, order = threading.Event(), []
+
+    def wait() -> None:
+        with second.alone("ab" * 32, told.set):
+            order.append("second")
+
+    with first.alone("ab" * 32, lambda: order.append("the first waits")):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert told.wait(10)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
