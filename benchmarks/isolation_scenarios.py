@@ -1093,6 +1093,25 @@ def _cached(world: World, version: str = "1.0") -> Done:
     return _prepared(world, f"torch=={version}")
 
 
+def _cache_command(world: World, what: str, uvs: str) -> Done:
+    commands = {
+        "pipshim": [sys.executable, "-m", "pipshim", "cache", "store", what],
+        "uv": [uv(), "cache", uvs],
+        "pip": [sys.executable, "-m", "pip", "cache", what],
+    }
+    return world.run(*commands[world.tool], *(["natten"] if what == "remove" else []))
+
+
+@scenario
+def info_counts_what_there_is(world: World) -> str:
+    """Ask what the cache has, with one built wheel and one other in it."""
+    if (done := _cached(world)).status:
+        return f"fails: {done.why}"
+    done = _cache_command(world, "info", "size")
+    counts = [line for line in done.output.splitlines() if not re.search(r"/|:$|^warn", line)]
+    return outcome(done, lambda: " ".join("; ".join(counts).split()))
+
+
 @scenario
 def list_has_a_line_for_each_built_wheel(world: World) -> str:
     """Ask what wheels were built, and against what."""
@@ -1100,9 +1119,8 @@ def list_has_a_line_for_each_built_wheel(world: World) -> str:
         return NO_COMMAND
     if (done := _cached(world)).status:
         return f"fails: {done.why}"
-    store = ["pipshim", "cache", "store", "list"] if world.tool == "pipshim" else ["pip"]
-    done = world.run(sys.executable, "-m", *(store if len(store) > 1 else ["pip", "cache", "list"]))
-    lines = [line.strip() for line in done.output.splitlines() if "natten" in line]
+    done = _cache_command(world, "list", "")
+    lines = [line for line in done.output.splitlines() if "natten" in line]
     return outcome(done, lambda: " ".join("; ".join(lines).split()))
 
 
@@ -1111,13 +1129,24 @@ def remove_takes_a_packages_results_and_wheels(world: World) -> str:
     """Remove what was built of natten, and have it in a new environment."""
     if (done := _cached(world)).status:
         return f"fails: {done.why}"
-    commands = {
-        "pipshim": [sys.executable, "-m", "pipshim", "cache", "store", "remove", "natten"],
-        "uv": [uv(), "cache", "clean", "natten"],
-        "pip": [sys.executable, "-m", "pip", "cache", "remove", "natten"],
-    }
-    done = world.run(*commands[world.tool])
+    done = _cache_command(world, "remove", "clean")
     world.new_environment()
+    _prepared(world, "torch==1.0")
+    return outcome(done, lambda: f"then {'built anew' if world.count() > 1 else 'reused'}")
+
+
+@scenario
+def prune_removes_wheels_that_were_not_used_for_days(world: World) -> str:
+    """Let all that the cache has be a month old; prune, and have it in a new environment."""
+    if world.tool == "pip":
+        return NO_COMMAND
+    if (done := _cached(world)).status:
+        return f"fails: {done.why}"
+    world.new_environment()
+    then = time.time() - 31 * 86_400
+    for path in (world.root / "cache").rglob("*"):
+        os.utime(path, (then, then), follow_symlinks=False)
+    done = _cache_command(world, "prune", "prune")
     _prepared(world, "torch==1.0")
     return outcome(done, lambda: f"then {'built anew' if world.count() > 1 else 'reused'}")
 
@@ -1363,8 +1392,8 @@ def a_failing_build_leaves_environment_and_lock_as_before(world: World) -> str:
     lock = _lock_text(world)
     world.sync("fakelib>=2", "natten>=0.2")
     there = ", ".join(distributions(world.here / ".venv"))
-    kept = "has no lock here" if not lock else "is as before" if lock == _lock_text(world) else ""
-    return f"the environment has {there}; the lock {kept or 'is changed'}"
+    kept = "as before" if lock == _lock_text(world) else "changed"
+    return f"the environment has {there}; {f'the lock is {kept}' if lock else 'there is no lock'}"
 
 
 @scenario
