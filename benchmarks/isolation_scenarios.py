@@ -387,7 +387,7 @@ def static_metadata_is_read_and_no_hook_of_it_is_called(world: World) -> str:
     world.source("src")
     done = world.lock("src")
     hooks = ("prepare_metadata_for_build_wheel", "build_wheel")
-    return outcome(done, lambda: f"{world.count(*hooks)} calls of a metadata hook")
+    return outcome(done, lambda: f"metadata hooks called: {world.count(*hooks)}")
 
 
 @scenario
@@ -447,7 +447,7 @@ def an_sdist_that_is_a_candidate_only_is_not_built(world: World) -> str:
     world.index.add(wheel(world.dists, "zz", "1.0", requires=["aa<2"]))
     done = world.lock("aa", "zz")
     hooks = ("prepare_metadata_for_build_wheel", "build_wheel")
-    return outcome(done, lambda: f"{world.count(*hooks)} metadata hooks called")
+    return outcome(done, lambda: f"metadata hooks called: {world.count(*hooks)}")
 
 
 @scenario
@@ -1238,7 +1238,7 @@ def a_file_of_a_build_environment_without_a_hash_is_refused(world: World) -> str
         return without
     world.new_environment()
     world.forget()
-    world.options = ("--require-build-hashes", "--preview-features", "require-build-hashes")
+    world.options = ("--require-build-hashes", "--preview-features", "build-dependency-hashes")
     asked = outcome(world.from_lock(), lambda: world.against("needy"))
     return f"{without}; with --require-build-hashes (a preview): {asked}"
 
@@ -1533,6 +1533,8 @@ def see(name: str, tool: str) -> str:
 
 def main(chosen: Sequence[str]) -> None:
     """Print the table."""
+    # What a shell runs in the background ignores Ctrl-C, and so does what that starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     versions = [
         subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout
         for command in ([uv()], [sys.executable, "-m", "pip"])
