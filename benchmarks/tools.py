@@ -130,6 +130,8 @@ class Tool(ABC):
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_INDEX_URL": place.index,
             "PIP_NO_INPUT": "1",
+            # pip caches nothing of an http:// index that is not trusted, as it would of https://.
+            "PIP_TRUSTED_HOST": "127.0.0.1",
         }
 
     def write(self, place: Place, requirements: Sequence[str]) -> None:
@@ -308,10 +310,13 @@ class PipTools(Pip):
 
 
 class Pdm(Tool):
-    """pdm. Its environment is made by `venv`, which is faster than what it would do itself."""
+    """pdm, with the versions of its own lock: it does not run with the newest ones of all it needs.
+
+    Its environment is made by `venv`, which is faster than what it would do itself.
+    """
 
     name = "pdm"
-    needs = ("pdm",)
+    needs = ("pdm[locked]",)
     lock_name = "pdm.lock"
 
     def settings(self, place: Place) -> str:
