@@ -403,7 +403,7 @@ def test_a_user_who_waits_for_retries_is_told_so(
     index.stop()
     with cli.start("lock", env={"PIP_RETRIES": "3"}) as process:
         assert process.stderr is not None
-        assert any("Retrying" in line for line in process.stderr)
+        assert any("trying again" in line for line in process.stderr)
         process.terminate()
 
 
