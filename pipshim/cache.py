@@ -29,6 +29,9 @@ LOGS = "logs"
 INTERPRETERS = "interpreters"
 """What Pythons said of themselves (`pipshim.target`)."""
 
+STAMPS = "fresh"
+"""Locks that were up to date (`pipshim.fresh`, which may not import this)."""
+
 LOCK = "in-use"
 """The file that is locked; there is nothing in it."""
 

@@ -21,11 +21,12 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim import distinfo
 from pipshim.build.record import Record
-from pipshim.cache import BUILDS, INTERPRETERS, LOGS, TREES
+from pipshim.cache import BUILDS, INTERPRETERS, LOGS, STAMPS, TREES
 from pipshim.compiling import PREFIX, load
 from pipshim.errors import InstallError
 from pipshim.parallel import each
 from pipshim.store import BUILT, MANIFEST, Store
+from pipshim.target import OF
 from pipshim.tree import Tree
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def parts(root: Path) -> list[Part]:
         ("build results", BUILDS, "*/*/*.json"),
         ("logs", LOGS, "*"),
         ("interpreters", INTERPRETERS, "*.json"),
+        ("stamps", STAMPS, "*"),
     ):
         count = sum(1 for _ in (root / folder).glob(pattern))
         found.append(Part(name, count, size_of(root / folder)))
@@ -181,7 +183,7 @@ def stale(root: Path, *, days: float, now: float) -> list[Item]:
     return [
         *trees,
         *_stale_results(root, found, going),
-        *_stale_logs(root, oldest, days),
+        *_old_files(root, oldest, days),
         *_stale_interpreters(root),
     ]
 
@@ -313,17 +315,20 @@ def _stale_results(root: Path, found: Iterable[Result], going: set[str]) -> Iter
         yield _item(path, "temporary file", "left behind")
 
 
-def _stale_logs(root: Path, oldest: float, days: float) -> Iterator[Item]:
-    for path in (root / LOGS).glob("*"):
-        if _time(path) <= oldest:
-            yield _item(path, "log", f"older than {days:g} days")
+def _old_files(root: Path, oldest: float, days: float) -> Iterator[Item]:
+    for folder, kind in ((LOGS, "log"), (STAMPS, "stamp")):
+        for path in (root / folder).glob("*"):
+            if _time(path) <= oldest:
+                yield _item(path, kind, f"older than {days:g} days")
 
 
 def _stale_interpreters(root: Path) -> Iterator[Item]:
     for path in (root / INTERPRETERS).glob("*.json"):
         data = _read(path)
         answer = data.get("answer") if isinstance(data, dict) else None
-        python = answer.get("python") if isinstance(answer, dict) else None
+        # What an environment answered for all of its kind holds while there is its Python.
+        key = "base_python" if path.name.startswith(OF) else "python"
+        python = answer.get(key) if isinstance(answer, dict) else None
         if not isinstance(python, str) or not os.path.exists(python):  # noqa: PTH110
             yield _item(path, "interpreter", "is gone")
 

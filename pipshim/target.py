@@ -22,6 +22,9 @@ _ANSWER = "pipshim-target:"
 _SECONDS = 60
 _ANYWHERE = "/anywhere"
 
+OF = "of-"
+"""How kept answers begin that an environment gave for all those of its Python."""
+
 # The host's `packaging` runs in the target, so that markers and tags are right by construction; it
 # alone, not the folder it lies in, is put within reach. Every Python there ever was must be able to
 # parse this, to say its version.
@@ -163,7 +166,7 @@ def query_new(python: Path, base: Target, cache_dir: Path | None) -> Target:
     is kept, and holds for all that are made after it.
     """
     prefix = str(python.parent.parent)
-    entry = None if cache_dir is None else _entry(cache_dir, base.base_python, "of-")
+    entry = None if cache_dir is None else _entry(cache_dir, base.base_python, OF)
     stamp = _stamp(base.base_python)
     if entry is not None and (answer := _answer(entry, stamp)) is not None:
         target = _target(_moved(answer, _ANYWHERE, prefix))

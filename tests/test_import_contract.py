@@ -91,7 +91,7 @@ def test_importing_pipshim_imports_nothing_else() -> None:
 
 def test_the_command_imports_pip_and_rich_only_when_it_needs_them() -> None:
     names = loaded("import pipshim.__main__, pipshim.fresh") - loaded("pass")
-    assert names == {"pipshim", "pipshim.__main__", "pipshim.fresh", "__future__", "zlib"}
+    assert names <= {"pipshim", "pipshim.__main__", "pipshim.fresh", "__future__", "zlib"}
 
 
 def test_the_engine_does_not_import_rich() -> None:

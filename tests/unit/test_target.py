@@ -14,7 +14,9 @@ import pytest
 from packaging.markers import default_environment
 from packaging.tags import sys_tags
 
+from pipshim import fresh
 from pipshim import target as module
+from pipshim.cache import STAMPS
 from pipshim.errors import TargetError
 from pipshim.target import Target, base_of, query, query_new
 from tests.unit.fake_python import answering, script
@@ -458,3 +460,7 @@ def test_what_one_environment_answered_holds_for_the_next(
     monkeypatch.undo()
     assert told == query(first / "bin" / "python", None)
     assert moved == query(second / "bin" / "python", None)
+
+
+def test_stamps_of_locks_have_one_place_in_the_cache() -> None:
+    assert fresh.CACHE_FOLDER == STAMPS
