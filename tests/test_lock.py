@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -407,6 +408,37 @@ def test_the_commit_of_a_branch_is_kept_until_it_is_upgraded(
     kept = lock(cli).packages["vv"]["vcs"]
     assert (kept["commit-id"], kept["requested-revision"]) == (second, "main")
     assert lock(cli, "-P", "vv").packages["vv"]["vcs"]["commit-id"] == third
+
+
+# --- the index is asked ahead of the resolver
+
+
+def test_pages_and_metadata_are_fetched_at_once_and_each_once(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    names = [f"n{number}" for number in range(6)]
+    for name in names:
+        index.add(wheel(dists, name, "1.0", requires=[f"{name}-needs; python_version > '3'"]))
+        index.add(wheel(dists, name, "0.9"), wheel(dists, f"{name}-needs", "1.0"))
+    make_project(dependencies=names)
+    index.latency = 0.1
+    cli.ok("lock")
+    assert index.most_at_once > 1
+    counts = Counter(index.requests)
+    assert set(counts.values()) == {1}
+    assert sum(".metadata" in one for one in counts) == 12
+
+
+def test_an_index_that_wants_a_password_is_not_asked_ahead(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "one", "1.0"), wheel(dists, "two", "1.0"))
+    index.credentials = ("user", "secret")
+    index.latency = 0.1
+    make_project(dependencies=["one", "two"])
+    cli.fails("lock")
+    assert index.requests == ["GET /simple/one/"]
+    assert index.most_at_once == 1
 
 
 # --- what the lock says of files

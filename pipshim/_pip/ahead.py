@@ -13,6 +13,7 @@ import shutil
 import threading
 from concurrent.futures import Future
 from functools import partial
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -83,6 +84,7 @@ class Ahead:
         self._environment = dict(environment)
         self._pages: dict[Hashable, Future[Page]] = {}
         self._metadata: dict[Hashable, Future[Path]] = {}
+        self._numbers = count()
         self._seen: set[Wanted] = set()
         self._waiting: list[Wanted] = []
         self._queue: SimpleQueue[Wanted] = SimpleQueue()
@@ -128,12 +130,15 @@ class Ahead:
         repeat(page.passed_over)
         return page.content
 
-    def metadata(self, link: Link, location: str) -> str | None:
-        """Put a metadata file (PEP 658) into a folder and answer its path, if it was fetched."""
-        future = self._metadata.get(link.url)
-        if future is None:
-            return None
-        return str(shutil.copy(future.result(), location))
+    def metadata(self, link: Link) -> Path:
+        """Answer a metadata file (PEP 658), fetched by now, or now."""
+
+        def download() -> Path:
+            folder = self._folder / str(next(self._numbers))
+            folder.mkdir()
+            return Path(self._downloader(link, str(folder))[0])
+
+        return self._once(self._metadata, link.url, download)
 
     def _work(self) -> None:
         while True:
@@ -162,14 +167,7 @@ class Ahead:
         link = best.metadata_link() if best is not None else None
         if link is None or not link.url.startswith(("http://", "https://")):
             return
-
-        def download() -> Path:
-            folder = self._folder / str(len(self._metadata))
-            folder.mkdir(exist_ok=True)
-            return Path(self._downloader(link, str(folder))[0])
-
-        path = self._once(self._metadata, link.url, download)
-        self.want(self._required(path, wanted.extras))
+        self.want(self._required(self.metadata(link), wanted.extras))
 
     def _required(self, path: Path, extras: frozenset[str]) -> Iterator[Wanted]:
         """Tell what a METADATA file requires in the target environment."""
@@ -218,7 +216,7 @@ class Collector(LinkCollector):
 
 
 class Downloader:
-    """A downloader that answers metadata files that were fetched ahead."""
+    """A downloader that fetches metadata files once, for the resolver and for what goes ahead."""
 
     def __init__(self, inner: ObservedDownloader, ahead: Ahead) -> None:
         self._inner = inner
@@ -226,8 +224,9 @@ class Downloader:
 
     def __call__(self, link: Link, location: str) -> tuple[str, str]:
         """Fetch a file into a folder; answer its path and its type."""
-        path = self._ahead.metadata(link, location)
-        return (path, "") if path is not None else self._inner(link, location)
+        if not link.url_without_fragment.endswith(".metadata"):
+            return self._inner(link, location)
+        return str(shutil.copy(self._ahead.metadata(link), location)), ""
 
     def batch(self, links: Iterable[Link], location: str) -> Iterable[Any]:
         """Fetch several files."""

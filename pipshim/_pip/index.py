@@ -102,9 +102,10 @@ class Finder(PackageFinder):
         """Note which pages could not be read: pip passes over them."""
         with self._alone, passed_over() as pages:
             found = super().find_all_candidates(project_name)
-            self._unread.setdefault(canonicalize_name(project_name), {}).update(pages)
-        if self.ahead is not None:
-            self.ahead.begin()
+            unread = self._unread.setdefault(canonicalize_name(project_name), {})
+            unread.update(pages)
+        if self.ahead is not None and not any(unread.values()):
+            self.ahead.begin()  # not where an index fails: its error, or its question, comes once
         return found
 
     def best_of(self, name: NormalizedName, specifier: str) -> Link | None:

@@ -54,6 +54,8 @@ class Index:
 
     Attributes:
         requests: each request so far, ``GET /simple/natten/``.
+        at_once: how many requests are being answered; `most_at_once`, at most so far.
+        counting: held while those two are changed.
         html_only: answer in HTML whatever is asked for.
         without_metadata: offer no metadata files.
         without_hashes: give no hashes of files.
@@ -84,6 +86,9 @@ class Index:
         self.cache_control = "no-cache"
         self.etags = True
         self.requests: list[str] = []
+        self.most_at_once = 0
+        self.at_once = 0
+        self.counting = threading.Lock()
         self._files: dict[str, _File] = {}
         self._server = _Server(self)
         self._thread = threading.Thread(
@@ -289,7 +294,12 @@ class _Handler(BaseHTTPRequestHandler):
         index = self.server.index
         path = unquote(urlsplit(self.path).path)
         index.requests.append(f"{self.command} {path}")
+        with index.counting:
+            index.at_once += 1
+            index.most_at_once = max(index.most_at_once, index.at_once)
         time.sleep(index.latency)
+        with index.counting:
+            index.at_once -= 1
         if not self._may_enter():
             self._send(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": 'Basic realm="tests"'})
         elif path in index.fail:
