@@ -238,7 +238,10 @@ def _make(directory: Path, base: Target) -> None:
 def _made_here(directory: Path, base: Target) -> bool:
     """Make the environment in this process, if this is the Python that it is made with."""
     own = getattr(sys, "_base_executable", None)
-    if own is None or os.path.realpath(own) != os.path.realpath(base.base_python):
+    # Before Python 3.11 that is the executable of the environment that this runs in.
+    if own is None or Path(own).parent.resolve() != base.base_python.parent.resolve():
+        return False
+    if os.path.realpath(own) != os.path.realpath(base.base_python):
         return False
     try:
         from venv import EnvBuilder  # noqa: PLC0415 rarely needed; Debian packs it apart

@@ -8,6 +8,7 @@ build mode and the environment.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from email.parser import BytesHeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -191,9 +192,9 @@ class Preparer:
             else:
                 req.download_info = direct_url_from_link(req.link, req.source_dir)
         text = self._metadata_of(source)
-        distribution = get_metadata_distribution(
-            text, req.link.filename, str(source.name or source.directory)
-        )
+        # On Python 3.10 pip's distribution has the name that it is given here, not the metadata's.
+        name = BytesHeaderParser().parsebytes(text)["Name"] or source.name or source.directory
+        distribution = get_metadata_distribution(text, req.link.filename, str(name))
         req.set_dist(distribution)
         if req.req is None:  # a path or URL: who it is shows only now (pip's prepare_metadata)
             req.req = get_requirement(f"{distribution.raw_name}=={distribution.version}")
