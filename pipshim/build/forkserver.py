@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _quietly_imported(backend: str) -> bool:
-    """Import the backend; False where a hook would not have noticed nothing of it.
+    """Import the backend; False where a hook would notice that it did not do so itself.
 
     What an import prints belongs into the log of each build, and threads do not survive a fork.
     """
