@@ -21,6 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pipshim import fresh  # noqa: PLC0415 as below
 
         unchanged = fresh.attempt(sys.argv[1:], os.environ)
+        if unchanged is None:
+            from pipshim import again  # noqa: PLC0415
+
+            unchanged = again.attempt(sys.argv[1:], os.environ)
         if unchanged is not None:
             return unchanged
     from pipshim.cli.dispatch import dispatch  # noqa: PLC0415 what an unchanged run does without

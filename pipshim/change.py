@@ -13,7 +13,6 @@ from pipshim.journal import Journal
 from pipshim.notes import site_folders
 from pipshim.parallel import each
 from pipshim.placing import is_same, may_be_shared
-from pipshim.progress import events
 from pipshim.removal import leaving_files
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pipshim.installed import Installed
     from pipshim.linking import Linker
     from pipshim.plan import Step
+    from pipshim.progress import events
     from pipshim.progress.events import Observer
     from pipshim.target import Target
     from pipshim.tree import Tree
@@ -61,8 +61,8 @@ class Change:
         present: what it has.
         requested: what the user asked for by name (REQUESTED).
         linker: how files are placed.
-        observer: told of what is installed and removed.
         bytecode: whether what comes brings bytecode.
+        observer: told of what is installed and removed.
 
     """
 
@@ -70,8 +70,8 @@ class Change:
     present: Mapping[NormalizedName, Installed]
     requested: Collection[NormalizedName]
     linker: Linker
-    observer: Observer
     bytecode: bool = False
+    observer: Observer | None = None
 
     def make(
         self,
@@ -110,7 +110,7 @@ class Change:
                 self._take(journal, step, [path for path in old if path not in taken])
                 taken.update(old)
                 if step.action == "remove":
-                    self.observer(events.Removed(name, step.old or ""))
+                    self._removed(name, step.old or "")
                 elif name in ready:
                     self._link(journal, name, ready[name], found.shared)
                     self._installed(name, ready[name])
@@ -231,7 +231,16 @@ class Change:
         )
 
     def _installed(self, name: NormalizedName, one: Ready) -> None:
-        self.observer(events.Installed(name, one.tree.version, one.source))
+        if self.observer is not None:
+            from pipshim.progress import events  # noqa: PLC0415 thirty classes to make
+
+            self.observer(events.Installed(name, one.tree.version, one.source))
+
+    def _removed(self, name: NormalizedName, version: str) -> None:
+        if self.observer is not None:
+            from pipshim.progress import events  # noqa: PLC0415 thirty classes to make
+
+            self.observer(events.Removed(name, version))
 
 
 @dataclass

@@ -170,12 +170,12 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
         if words[: len(stamp.options)] != stamp.options or stamp.directory != os.getcwd():
             continue
         words = words[len(stamp.options) :]
-        if not (_is_command(words) if stamp.command == "run" else not words):
+        if not (is_command(words) if stamp.command == "run" else not words):
             continue
         if not stamp.holds():
             continue
         if stamp.command == "run":
-            return _become(words, stamp, environ)
+            return become(words, stamp, environ)
         if stamp.say:
             sys.stderr.write(f"{stamp.say}\n")
         return 0
@@ -200,17 +200,24 @@ def state(path: str) -> str:
     return f"{found.st_mtime_ns} {found.st_size}"
 
 
-def _stamps(environ: Mapping[str, str]) -> list[str]:
-    """Find the environment that is served, as ``pipshim.environment`` would, and its stamps."""
+def served(environ: Mapping[str, str]) -> str | None:
+    """Find the environment that is served, as ``pipshim.environment`` would."""
     prefix = environ.get("VIRTUAL_ENV")
-    if not prefix:
-        folder = os.getcwd()
-        while not os.path.lexists(f"{folder}/pyproject.toml"):
-            parent = os.path.dirname(folder)
-            if parent == folder:
-                return []
-            folder = parent
-        prefix = f"{folder}/.venv"
+    if prefix:
+        return prefix
+    folder = os.getcwd()
+    while not os.path.lexists(f"{folder}/pyproject.toml"):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+    return f"{folder}/.venv"
+
+
+def _stamps(environ: Mapping[str, str]) -> list[str]:
+    prefix = served(environ)
+    if prefix is None:
+        return []
     try:
         return [entry.path for entry in os.scandir(f"{prefix}/{FOLDER}") if "." not in entry.name]
     except OSError:
@@ -242,7 +249,7 @@ def _name(key: list[str]) -> str:
     return f"{crc32(chr(10).join(key).encode('utf-8', 'surrogateescape')):08x}"
 
 
-def _is_command(words: list[str]) -> bool:
+def is_command(words: list[str]) -> bool:
     """Tell whether these words begin with a command, not with one more option."""
     if words[:1] == ["--"]:
         return len(words) > 1
@@ -251,7 +258,7 @@ def _is_command(words: list[str]) -> bool:
     return bool(words) and not words[0].startswith("-")
 
 
-def _become(words: list[str], stamp: Stamp, environ: Mapping[str, str]) -> int | None:
+def become(words: list[str], stamp: Stamp, environ: Mapping[str, str]) -> int | None:
     """Become the command, as ``pipshim.cli.run`` would; None if it is not found."""
     made = {name: value for name, value in environ.items() if name != "PYTHONHOME"}
     made["VIRTUAL_ENV"] = stamp.prefix

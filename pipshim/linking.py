@@ -107,6 +107,14 @@ class Linker:
         return "copy" if "hardlink" in refused else None
 
     @property
+    def told(self) -> str | None:
+        """Say how files were placed where that is not what was asked for; else None."""
+        if self.fell_back_to is None:
+            return None
+        how = "copied" if self.fell_back_to == "copy" else "hard-linked"
+        return f"files are {how}: {self.why}"
+
+    @property
     def why(self) -> str:
         """Why it fell back."""
         if errno.EXDEV in self._refused.values():

@@ -7,15 +7,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim import fresh, journal
+from pipshim import again, fresh, journal
 from pipshim._pip.configuration import configuration_files
-from pipshim.notes import site_folders
 from pipshim.project import PYPROJECT
+from pipshim.remaking import signs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from pipshim.cli.options import SyncRequest
+    from packaging.utils import NormalizedName
+
+    from pipshim.change import Ready
+    from pipshim.cli.options import LockRequest, SyncRequest
     from pipshim.context import Context
     from pipshim.lockfile import Lock
     from pipshim.target import Target
@@ -30,7 +33,7 @@ def stamp(
     target: Target,
     *,
     command: str,
-    options: tuple[str, ...] | None,
+    options: tuple[str, ...],
     say: str,
 ) -> None:
     """Write the stamp of a command that has left nothing to do.
@@ -45,28 +48,16 @@ def stamp(
         lock: what was installed.
         target: where.
         command: ``run`` or ``sync``.
-        options: what was typed before the command to run; None if that is not known.
+        options: what was typed before the command to run.
         say: what the command would say if run again.
 
     """
     copied = request.selection.no_editable and lock.folders
-    again = request.selection.reinstall or request.selection.reinstall_packages
-    if options is None or not _is_recognisable(context, lock) or copied or again:
+    if copied or _reinstalls(request) or not _is_recognisable(context, lock):
         return
     read = list(dict.fromkeys(_read(context, lock)))
     if any(_is_new(path, context) for path in read):
         return
-    made = [
-        str(context.lock_path),
-        str(target.prefix / "pyvenv.cfg"),
-        *map(str, site_folders(target)),
-        *(str(path) for site in site_folders(target) for path in site.glob("*.dist-info")),
-        str(target.scripts),
-        str(target.python),
-        os.path.realpath(target.python),
-        # Not there; another command may be at work by now, and be killed.
-        str(target.prefix / journal.FOLDER),
-    ]
     if journal.is_open(target):
         return
     # The stamps' folder has to be there before the state of the environment is noted.
@@ -83,8 +74,84 @@ def stamp(
         python=str(target.python),
         scripts=str(target.scripts),
         say=say,
-        files=_states([*read, *made]),
+        files=_states([*read, str(context.lock_path), *signs(target)]),
     ).write(str(folder))
+
+
+def note(  # noqa: PLR0913 what a note consists of
+    context: Context,
+    request: SyncRequest,
+    lock: Lock,
+    target: Target,
+    *,
+    command: str,
+    options: tuple[str, ...],
+    say: str,
+    ready: Mapping[NormalizedName, Ready],
+    requested: Collection[NormalizedName],
+) -> None:
+    """Note what an environment that was made has, so that it can be made again (`pipshim.again`).
+
+    Nothing is noted where the next command could not tell that the same is wanted, and where a
+    project is installed from its folder, which is built each time. The arguments are those of
+    `stamp`, and:
+
+    Args:
+        context: the command's parts.
+        request: what was asked.
+        lock: what was installed.
+        target: where.
+        command: ``run`` or ``sync``.
+        options: what was typed before the command to run.
+        say: what ``sync`` would say if run again.
+        ready: all that is in the environment.
+        requested: what of this the user asked for by name.
+
+    """
+    common, cache = request.common, _known_cache(request)
+    if (
+        cache is None
+        or lock.folders
+        or common.verbosity
+        or context.choice.origin != "project"
+        or _reinstalls(request)
+        or not _is_recognisable(context, lock)
+        or not _is_own(target.base_python)
+    ):
+        return
+    read = list(dict.fromkeys(_read(context, lock)))
+    if any(_is_new(path, context) for path in read):
+        return
+    again.write(
+        cache,
+        command=command,
+        options=options,
+        files=read,
+        lock=context.lock_path,
+        target=target,
+        ready=ready,
+        requested=requested,
+        link_mode=common.link_mode or "auto",
+        bytecode=bool(request.selection.compile),
+        no_color=bool(common.no_color),
+        say=say,
+    )
+
+
+def _reinstalls(request: SyncRequest) -> bool:
+    return request.selection.reinstall or bool(request.selection.reinstall_packages)
+
+
+def _is_own(python: Path) -> bool:
+    """Whether this is the Python that pipshim runs on; another one was looked for on PATH."""
+    own = getattr(sys, "_base_executable", None) or sys.executable
+    return os.path.realpath(python) == os.path.realpath(own)
+
+
+def _known_cache(request: LockRequest) -> Path | None:
+    """Give pipshim's cache, if `pipshim.fresh` finds the same one."""
+    found = Path(fresh.cache_folder(os.environ)).parent
+    return found if found == request.common.shim_cache else None
 
 
 def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None, say: str) -> None:
@@ -96,16 +163,15 @@ def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None
     request, choice = context.request, context.choice
     if options is None or not _is_recognisable(context, lock) or request.lock.given:
         return
-    cache = fresh.cache_folder(os.environ)
-    if request.common.shim_cache is None or Path(cache).parent != request.common.shim_cache:
+    cache = _known_cache(request)
+    if cache is None:
         return
     read = list(dict.fromkeys([*_read(context, lock), str(context.lock_path)]))
     if any(_is_new(path, context) for path in read):
         return
     python = str(choice.target.python)
-    own = os.path.realpath(sys.executable)
-    if not choice.exists and os.path.realpath(python) != own:
-        return  # it was looked for on PATH
+    if not choice.exists and not _is_own(choice.target.python):
+        return
     environment = [] if choice.directory is None else [str(choice.directory / "pyvenv.cfg")]
     made = [python, os.path.realpath(python), *environment]
     fresh.Stamp(
@@ -115,7 +181,7 @@ def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None
         directory=str(Path.cwd()),
         say=say,
         files=_states([*read, *made]),
-    ).write(cache)
+    ).write(str(cache / fresh.CACHE_FOLDER))
 
 
 def _is_recognisable(context: Context, lock: Lock) -> bool:

@@ -435,9 +435,9 @@ class Sync:
         change = Change(
             target,
             self._present,
-            self._requested(),
+            self.requested(),
             linker,
-            self.context.observer,
+            observer=self.context.observer,
             bytecode=bool(self.options.compile),
         )
         change.make(
@@ -449,11 +449,10 @@ class Sync:
                 if folder.name in due and self._builds_in_place(folder)
             ],
         )
-        if linker.fell_back_to is not None:
-            how = "copied" if linker.fell_back_to == "copy" else "hard-linked"
-            self.context.say(f"files are {how}: {linker.why}")
+        if linker.told is not None:
+            self.context.say(linker.told)
 
-    def _requested(self) -> set[NormalizedName]:
+    def requested(self) -> set[NormalizedName]:
         """Tell what the user asked for by name (REQUESTED)."""
         project = self.context.project
         names: set[NormalizedName] = {folder.name for folder in self.selection.folders}

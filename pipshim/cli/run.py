@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from pipshim.cli.boundary import Replacement
 from pipshim.cli.report import reporting
-from pipshim.cli.sync import sync, tell
+from pipshim.cli.sync import remember, sync, tell
 from pipshim.context import Context, opened
 from pipshim.errors import TargetError, UsageError
-from pipshim.stamping import stamp, typed
+from pipshim.stamping import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,11 +35,10 @@ def main(request: RunRequest) -> Replacement:
             outcome = sync(context, request, exact=False)
             target = outcome.target
             tell(report, context, outcome)
-            stamp(
+            remember(
                 context,
                 request,
-                outcome.lock,
-                target,
+                outcome,
                 command="run",
                 options=typed("run", len(request.run.command), module=request.run.module),
                 say="",

@@ -16,11 +16,11 @@ from pipshim.locking import make, write_file
 from pipshim.progress.summary import Change, summarize
 from pipshim.progress.text import plural
 from pipshim.selection import check_environment, check_names, select
-from pipshim.stamping import stamp, typed
+from pipshim.stamping import note, stamp, typed
 from pipshim.sync import Sync
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -44,6 +44,7 @@ class Outcome:
         lock: what it followed.
         installed: how many distributions the lock wants there.
         exists: whether the environment is there and whole, now.
+        requested: of an environment that was made, what the user asked for by name; else None.
 
     """
 
@@ -53,6 +54,7 @@ class Outcome:
     lock: Lock
     installed: int
     exists: bool = True
+    requested: Collection[NormalizedName] | None = None
 
     @property
     def changes(self) -> list[Step]:
@@ -72,18 +74,14 @@ def main(request: SyncRequest) -> int:
         with opened(request, report.observer) as context:
             outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
             if not (asked.check or asked.dry_run):
-                stamp(
+                say = f"up to date ({plural(outcome.installed, 'package')})"
+                remember(
                     context,
                     request,
-                    outcome.lock,
-                    outcome.target,
+                    outcome,
                     command="sync",
                     options=typed("sync"),
-                    say=(
-                        f"up to date ({plural(outcome.installed, 'package')})"
-                        if request.common.verbosity >= 0
-                        else ""
-                    ),
+                    say=say if request.common.verbosity >= 0 else "",
                 )
         report.planned = asked.dry_run or asked.check
         report.status = 1 if asked.check and (outcome.changes or not outcome.exists) else 0
@@ -96,6 +94,44 @@ def main(request: SyncRequest) -> int:
             no_color=request.common.no_color,
         )
     return report.status
+
+
+def remember(
+    context: Context,
+    request: SyncRequest,
+    outcome: Outcome,
+    *,
+    command: str,
+    options: tuple[str, ...] | None,
+    say: str,
+) -> None:
+    """Note what the next command can go by: that nothing is to be done, or what was.
+
+    Args:
+        context: the command's parts.
+        request: what was asked.
+        outcome: what was done.
+        command: ``run`` or ``sync``.
+        options: what was typed before the command to run; None if that is not known.
+        say: what the command would say if run again.
+
+    """
+    if options is None:
+        return
+    lock, target = outcome.lock, outcome.target
+    stamp(context, request, lock, target, command=command, options=options, say=say)
+    if outcome.requested is not None:
+        note(
+            context,
+            request,
+            lock,
+            target,
+            command=command,
+            options=options,
+            say=say,
+            ready=outcome.ready,
+            requested=outcome.requested,
+        )
 
 
 def tell(report: Report, context: Context, outcome: Outcome) -> list[Change]:
@@ -172,7 +208,8 @@ def sync(
         ready |= job.prepare([step for step in steps if step.name not in ready])
         job.apply(steps, ready, found.target)
     _write(context, lock)
-    return Outcome(found.target, steps, ready, lock, count)
+    requested = job.requested() if found.created_now and len(ready) == count else None
+    return Outcome(found.target, steps, ready, lock, count, requested=requested)
 
 
 def _recover(context: Context, target: Target) -> None:

@@ -1,0 +1,225 @@
+"""An environment made again, for a project that is as it was: from the store, without pip.
+
+When a command has made an environment, what that came to is noted in pipshim's cache: each
+distribution's tree, and what is noted beside it. If the environment is missing later, and the same
+is asked with the same variables, the same contents of every file that counts, and the same Python,
+the same is linked again. Whatever is not recognised goes the long way, which writes a new note.
+"""
+# Paths are strings here, and imports late: what is not recognised should not pay for this.
+# ruff: noqa: PTH120, PTH123, PLC0415
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from pipshim import fresh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.change import Ready
+    from pipshim.target import Target
+
+FOLDER = "again"
+"""Where the notes are, in pipshim's cache."""
+
+_FORMAT = 1
+
+
+def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
+    """Make the environment again, if it is missing and a note tells what it was.
+
+    Args:
+        arguments: of the command line, without the program.
+        environ: the environment variables.
+
+    Returns:
+        the exit status; None if the long way has to be gone. ``run`` does not return when it
+        becomes its command.
+
+    """
+    if arguments[:1] not in (["sync"], ["run"]) or environ.get("VIRTUAL_ENV"):
+        return None
+    started = time.perf_counter()
+    prefix = fresh.served(environ)
+    if prefix is None or os.path.lexists(prefix):
+        return None
+    cache = os.path.dirname(fresh.cache_folder(environ))
+    note = _read(_path(cache, arguments[0], prefix))
+    words = list(arguments[1:])
+    if note is None or not _is_asked(note, words, environ):
+        return None
+    # Their states come first: a file that changes now is noticed by the next command.
+    states = [f"{fresh.state(path)} {path}" for path in note["files"]]
+    if any(digest(path) != known for path, known in note["files"].items()):
+        return None
+    from pathlib import Path
+
+    from pipshim.cli.boundary import run_guarded
+
+    stamps: list[fresh.Stamp] = []
+
+    def make() -> int:
+        from pipshim.remaking import remake
+
+        found = remake(note, Path(prefix), Path(cache), started=started)
+        if found is not None:
+            stamps.append(_stamp(note, found.target, states, arguments[0]))
+            if arguments[0] == "sync":
+                sys.stderr.write(found.text)
+        return 0
+
+    status = run_guarded(make, no_color=note["no_color"])
+    if status or not stamps:
+        return status or None
+    if arguments[0] == "run":
+        return fresh.become(words[len(note["options"]) :], stamps[0], environ)
+    return 0
+
+
+def write(  # noqa: PLR0913 what a note consists of
+    cache: Path,
+    *,
+    command: str,
+    options: Sequence[str],
+    files: Iterable[str],
+    lock: Path,
+    target: Target,
+    ready: Mapping[NormalizedName, Ready],
+    requested: Iterable[str],
+    link_mode: str,
+    bytecode: bool,
+    no_color: bool,
+    say: str,
+) -> None:
+    """Note what making an environment came to; the cache may refuse it.
+
+    Args:
+        cache: pipshim's.
+        command: ``sync`` or ``run``.
+        options: what was typed before the words of the command to run.
+        files: those whose contents could change what is installed.
+        lock: the lock file.
+        target: the environment.
+        ready: all that is in it.
+        requested: what of this the user asked for by name.
+        link_mode: how files are placed.
+        bytecode: whether they brought bytecode.
+        no_color: whether colours are switched off.
+        say: what ``sync`` says when nothing has changed.
+
+    """
+    import json
+
+    named = set(requested)
+    note = {
+        "format": _FORMAT,
+        "options": list(options),
+        "variables": fresh.variables(os.environ),
+        "directory": os.getcwd(),  # noqa: PTH109
+        "own": os.path.realpath(sys.executable),
+        "python": str(target.base_python),
+        "version": target.full_version,
+        "files": {path: digest(path) for path in (*files, str(lock))},
+        "link_mode": link_mode,
+        "bytecode": bytecode,
+        "no_color": no_color,
+        "say": say,
+        "packages": [
+            {
+                "name": name,
+                "sha256": one.tree.sha256,
+                "origin": one.origin,
+                "source": "index" if one.source == "index" else "cached",
+                "mode": one.mode,
+                "direct_url": one.direct_url,
+                "requested": name in named,
+            }
+            for name, one in ready.items()
+        ],
+    }
+    path = _path(str(cache), command, str(target.prefix))
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(note, file)
+        os.replace(temporary, path)  # noqa: PTH105
+    except (OSError, UnicodeError):
+        return
+
+
+def digest(path: str) -> str | None:
+    """Digest a file's contents; None if it is not there."""
+    import hashlib
+
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return None
+
+
+def _path(cache: str, command: str, prefix: str) -> str:
+    import hashlib
+
+    name = hashlib.sha256(os.fsencode(f"{command} {prefix}")).hexdigest()[:32]
+    return f"{cache}/{FOLDER}/{name}.json"
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError:
+        return None
+    import json
+
+    try:
+        note = json.loads(text)
+    except ValueError:
+        return None
+    is_ours = isinstance(note, dict) and note.get("format") == _FORMAT
+    return note if is_ours else None
+
+
+def _is_asked(note: Mapping[str, Any], words: list[str], environ: Mapping[str, str]) -> bool:
+    rest = words[len(note["options"]) :]
+    return (
+        words[: len(note["options"])] == note["options"]
+        and (not rest if note["say"] else fresh.is_command(rest))
+        and note["variables"] == fresh.variables(environ)
+        and note["directory"] == os.getcwd()  # noqa: PTH109
+        and note["own"] == os.path.realpath(sys.executable)
+    )
+
+
+def _stamp(
+    note: Mapping[str, Any], target: Target, states: Sequence[str], command: str
+) -> fresh.Stamp:
+    """Write the stamp that the next command goes by."""
+    from pipshim.remaking import signs
+
+    folder = f"{target.prefix}/{fresh.FOLDER}"
+    # It has to be there before the state of the environment is noted.
+    os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+    there = [f"{fresh.state(path)} {path}" for path in signs(target)]
+    stamp = fresh.Stamp(
+        command=command,
+        options=note["options"],
+        variables=note["variables"],
+        directory=note["directory"],
+        prefix=str(target.prefix),
+        python=str(target.python),
+        scripts=str(target.scripts),
+        say=note["say"],
+        files=list(dict.fromkeys([*states, *there])),
+    )
+    stamp.write(folder)
+    return stamp
