@@ -51,9 +51,10 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
     if prefix is None or os.path.lexists(prefix):
         return None
     cache = os.path.dirname(fresh.cache_folder(environ))
-    note = _read(_path(cache, arguments[0], prefix))
+    note = _read(_path(cache, prefix))
     words = list(arguments[1:])
-    if note is None or not _is_asked(note, words, environ):
+    is_run = arguments[0] == "run"
+    if note is None or not _is_asked(note, words, environ, is_run=is_run):
         return None
     # Their states come first: a file that changes now is noticed by the next command.
     states = [f"{fresh.state(path)} {path}" for path in note["files"]]
@@ -71,14 +72,14 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
         found = remake(note, Path(prefix), Path(cache), started=started)
         if found is not None:
             stamps.append(_stamp(note, found.target, states, arguments[0]))
-            if arguments[0] == "sync":
+            if not is_run:
                 sys.stderr.write(found.text)
         return 0
 
     status = run_guarded(make, no_color=note["no_color"])
     if status or not stamps:
         return status or None
-    if arguments[0] == "run":
+    if is_run:
         return fresh.become(words[len(note["options"]) :], stamps[0], environ)
     return 0
 
@@ -86,7 +87,6 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
 def write(  # noqa: PLR0913 what a note consists of
     cache: Path,
     *,
-    command: str,
     options: Sequence[str],
     files: Iterable[str],
     lock: Path,
@@ -102,7 +102,6 @@ def write(  # noqa: PLR0913 what a note consists of
 
     Args:
         cache: pipshim's.
-        command: ``sync`` or ``run``.
         options: what was typed before the words of the command to run.
         files: those whose contents could change what is installed.
         lock: the lock file.
@@ -144,7 +143,7 @@ def write(  # noqa: PLR0913 what a note consists of
             for name, one in ready.items()
         ],
     }
-    path = _path(str(cache), command, str(target.prefix))
+    path = _path(str(cache), str(target.prefix))
     temporary = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103
@@ -166,10 +165,10 @@ def digest(path: str) -> str | None:
         return None
 
 
-def _path(cache: str, command: str, prefix: str) -> str:
+def _path(cache: str, prefix: str) -> str:
     import hashlib
 
-    name = hashlib.sha256(os.fsencode(f"{command} {prefix}")).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(prefix)).hexdigest()[:32]
     return f"{cache}/{FOLDER}/{name}.json"
 
 
@@ -189,11 +188,13 @@ def _read(path: str) -> dict[str, Any] | None:
     return note if is_ours else None
 
 
-def _is_asked(note: Mapping[str, Any], words: list[str], environ: Mapping[str, str]) -> bool:
+def _is_asked(
+    note: Mapping[str, Any], words: list[str], environ: Mapping[str, str], *, is_run: bool
+) -> bool:
     rest = words[len(note["options"]) :]
     return (
         words[: len(note["options"])] == note["options"]
-        and (not rest if note["say"] else fresh.is_command(rest))
+        and (fresh.is_command(rest) if is_run else not rest)
         and note["variables"] == fresh.variables(environ)
         and note["directory"] == os.getcwd()  # noqa: PTH109
         and note["own"] == os.path.realpath(sys.executable)
@@ -218,7 +219,7 @@ def _stamp(
         prefix=str(target.prefix),
         python=str(target.python),
         scripts=str(target.scripts),
-        say=note["say"],
+        say=note["say"] if command == "sync" else "",
         files=list(dict.fromkeys([*states, *there])),
     )
     stamp.write(folder)

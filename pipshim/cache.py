@@ -32,6 +32,9 @@ INTERPRETERS = "interpreters"
 STAMPS = "fresh"
 """Locks that were up to date (`pipshim.fresh`, which may not import this)."""
 
+NOTES = "again"
+"""What environments had that were made (`pipshim.again`, which may not import this)."""
+
 LOCK = "in-use"
 """The file that is locked; there is nothing in it."""
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from packaging.direct_url import ArchiveInfo, DirectUrl, DirInfo, VcsInfo
-from packaging.requirements import Requirement
-from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim import distinfo
 from pipshim.plan import Present
@@ -20,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from packaging.pylock import Package
+    from packaging.utils import NormalizedName
 
     from pipshim.installed import Installed
     from pipshim.target import Target
@@ -58,6 +54,13 @@ def as_present(one: Installed, target: Target | None) -> Present:
 
 def direct_url(package: Package) -> dict[str, Any] | None:
     """Make PEP 610's note of a direct reference."""
+    from packaging.direct_url import (  # noqa: PLC0415 few are direct
+        ArchiveInfo,
+        DirectUrl,
+        DirInfo,
+        VcsInfo,
+    )
+
     if package.vcs is not None:
         info = VcsInfo(
             vcs=package.vcs.type,
@@ -87,6 +90,12 @@ def own_distributions(target: Target | None) -> set[NormalizedName]:
     """Tell what must stay in the environment that pipshim itself runs in."""
     if target is None or Path(sys.prefix) != target.prefix:
         return set()
+    # Few serve the environment that they run in, and these take as long as all the rest.
+    from importlib.metadata import PackageNotFoundError, requires  # noqa: PLC0415
+
+    from packaging.requirements import Requirement  # noqa: PLC0415
+    from packaging.utils import canonicalize_name  # noqa: PLC0415
+
     found: set[NormalizedName] = set()
     waiting = ["pipshim", "pip"]  # pip too where pipshim runs from a checkout
     while waiting:

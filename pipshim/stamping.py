@@ -78,13 +78,12 @@ def stamp(
     ).write(str(folder))
 
 
-def note(  # noqa: PLR0913 what a note consists of
+def note(
     context: Context,
     request: SyncRequest,
     lock: Lock,
     target: Target,
     *,
-    command: str,
     options: tuple[str, ...],
     say: str,
     ready: Mapping[NormalizedName, Ready],
@@ -101,7 +100,6 @@ def note(  # noqa: PLR0913 what a note consists of
         request: what was asked.
         lock: what was installed.
         target: where.
-        command: ``run`` or ``sync``.
         options: what was typed before the command to run.
         say: what ``sync`` would say if run again.
         ready: all that is in the environment.
@@ -124,7 +122,6 @@ def note(  # noqa: PLR0913 what a note consists of
         return
     again.write(
         cache,
-        command=command,
         options=options,
         files=read,
         lock=context.lock_path,

@@ -21,7 +21,7 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim import distinfo
 from pipshim.build.record import Record
-from pipshim.cache import BUILDS, INTERPRETERS, LOGS, STAMPS, TREES
+from pipshim.cache import BUILDS, INTERPRETERS, LOGS, NOTES, STAMPS, TREES
 from pipshim.compiling import PREFIX, load
 from pipshim.errors import InstallError
 from pipshim.parallel import each
@@ -110,6 +110,7 @@ def parts(root: Path) -> list[Part]:
         ("logs", LOGS, "*"),
         ("interpreters", INTERPRETERS, "*.json"),
         ("stamps", STAMPS, "*"),
+        ("notes of environments", NOTES, "*"),
     ):
         count = sum(1 for _ in (root / folder).glob(pattern))
         found.append(Part(name, count, size_of(root / folder)))
@@ -199,9 +200,13 @@ def damaged(root: Path) -> list[Item]:
 
 
 def discard(root: Path, items: Iterable[Item]) -> None:
-    """Remove these, and the folders that are empty without them."""
+    """Remove these, the folders that are empty without them, and the notes that rely on them."""
     store = Store(root)
     trees = root / TREES
+    items = list(items)
+    if any(item.kind == "build result" for item in items):
+        # What was built is to be built again, in an environment that is made again too.
+        shutil.rmtree(root / NOTES, ignore_errors=True)
     for item in items:
         if item.path.parent.parent == trees:
             store.remove(item.path)
@@ -316,7 +321,7 @@ def _stale_results(root: Path, found: Iterable[Result], going: set[str]) -> Iter
 
 
 def _old_files(root: Path, oldest: float, days: float) -> Iterator[Item]:
-    for folder, kind in ((LOGS, "log"), (STAMPS, "stamp")):
+    for folder, kind in ((LOGS, "log"), (STAMPS, "stamp"), (NOTES, "note")):
         for path in (root / folder).glob("*"):
             if _time(path) <= oldest:
                 yield _item(path, kind, f"older than {days:g} days")

@@ -23,7 +23,6 @@ from pipshim.cache import TREES
 from pipshim.errors import InstallError
 from pipshim.linking import Linker, LinkMode
 from pipshim.tree import Conflict, Layout, Tree, find_conflicts
-from pipshim.unpacking import make_tree
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -91,6 +90,8 @@ class Store:
         found = self.tree(sha256)
         if found is not None:
             return found
+        from pipshim.unpacking import make_tree  # noqa: PLC0415 not needed for what is there
+
         folder = self._folder(sha256)
         made = self._trees / f".tmp-{os.getpid()}-{secrets.token_hex(8)}"
         try:

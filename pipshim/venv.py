@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipshim import __version__
 from pipshim.errors import TargetError
+from pipshim.holding import held
 from pipshim.target import query, query_new
 
 if TYPE_CHECKING:
@@ -193,25 +194,15 @@ def _settings(directory: Path) -> dict[str, str]:
 
 @contextmanager
 def _locked(directory: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
-    from filelock import FileLock, Timeout  # noqa: PLC0415 takes longer than all the rest here
-
-    lock = FileLock(directory / LOCK)
-    try:
+    with ExitStack() as until_end:
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            if waiting is not None:
-                waiting()
-            lock.acquire()
-    except OSError as error:
-        raise TargetError(
-            f"the environment {directory} cannot be written: {error.strerror or error}",
-            hint="give another one with --python",
-        ) from error
-    try:
+            until_end.enter_context(held(directory / LOCK, waiting))
+        except OSError as error:
+            raise TargetError(
+                f"the environment {directory} cannot be written: {error.strerror or error}",
+                hint="give another one with --python",
+            ) from error
         yield
-    finally:
-        lock.release()
 
 
 def _make(directory: Path, base: Target) -> None:

@@ -261,7 +261,7 @@ def test_sync_removes_neither_itself_nor_the_pip_it_runs_on(
     del with_extras
     own = Path(next(path for path in sys.path if path.endswith("site-packages")))
     site = site_packages(foreign)
-    for name in ("pip", "packaging", "filelock"):
+    for name in ("pip", "packaging", "rich"):
         shutil.copytree(own / name, site / name, ignore=shutil.ignore_patterns("__pycache__"))
         (source,) = own.glob(f"{name}-*.dist-info")
         shutil.copytree(source, site / source.name)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.build.record import Record, difference
+from pipshim.holding import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,20 +40,10 @@ class Shelf:
 
         ``waiting`` is called once if another one does.
         """
-        from filelock import FileLock, Timeout  # noqa: PLC0415 costs 60 ms, and not all build
-
         folder = self._folder(sha256)
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            waiting()
-            lock.acquire()
-        try:
+        with held(folder / ".lock", waiting):
             yield
-        finally:
-            lock.release()
 
     def find(
         self, kind: Kind, now: Record, available: Mapping[str, Used], *, whole: bool

@@ -41,7 +41,6 @@ def main(request: RunRequest) -> Replacement:
                 outcome,
                 command="run",
                 options=typed("run", len(request.run.command), module=request.run.module),
-                say="",
             )
     return _replacement(request, target)
 

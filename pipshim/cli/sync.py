@@ -74,15 +74,7 @@ def main(request: SyncRequest) -> int:
         with opened(request, report.observer) as context:
             outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
             if not (asked.check or asked.dry_run):
-                say = f"up to date ({plural(outcome.installed, 'package')})"
-                remember(
-                    context,
-                    request,
-                    outcome,
-                    command="sync",
-                    options=typed("sync"),
-                    say=say if request.common.verbosity >= 0 else "",
-                )
+                remember(context, request, outcome, command="sync", options=typed("sync"))
         report.planned = asked.dry_run or asked.check
         report.status = 1 if asked.check and (outcome.changes or not outcome.exists) else 0
         found = tell(report, context, outcome)
@@ -103,7 +95,6 @@ def remember(
     *,
     command: str,
     options: tuple[str, ...] | None,
-    say: str,
 ) -> None:
     """Note what the next command can go by: that nothing is to be done, or what was.
 
@@ -113,20 +104,21 @@ def remember(
         outcome: what was done.
         command: ``run`` or ``sync``.
         options: what was typed before the command to run; None if that is not known.
-        say: what the command would say if run again.
 
     """
     if options is None:
         return
     lock, target = outcome.lock, outcome.target
-    stamp(context, request, lock, target, command=command, options=options, say=say)
+    say = f"up to date ({plural(outcome.installed, 'package')})"
+    is_told = command == "sync" and request.common.verbosity >= 0
+    said = say if is_told else ""
+    stamp(context, request, lock, target, command=command, options=options, say=said)
     if outcome.requested is not None:
         note(
             context,
             request,
             lock,
             target,
-            command=command,
             options=options,
             say=say,
             ready=outcome.ready,

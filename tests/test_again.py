@@ -1,0 +1,137 @@
+"""The environment of an unchanged project is made again without pip, and is the same one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.dists import sdist, wheel
+from tests.support.pipshim import site_packages
+from tests.test_fresh import imported, is_recognised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support.index import Index
+    from tests.support.pipshim import Cli
+
+
+@pytest.fixture
+def synced(cli: Cli, index: Index, project_dir: Path, tmp_path: Path) -> Path:
+    """A project with a wheel, a script, and a wheel that was built; its environment is made."""
+    index.add(
+        wheel(tmp_path, "one", "1.0", entry_points={"console_scripts": {"one": "one:main"}}),
+        wheel(tmp_path, "under", "1.0"),
+        sdist(tmp_path, "made", "1.0", requires=["under"]),
+    )
+    (project_dir / "pyproject.toml").write_text(
+        '[project]\nname = "demo"\nversion = "1"\ndependencies = ["one", "made"]\n'
+    )
+    cli.ok("sync", cwd=project_dir)
+    return project_dir
+
+
+def is_made_without_pip(cli: Cli, project: Path, *args: str, **variables: str) -> bool:
+    shutil.rmtree(project / ".venv")
+    modules = imported(cli, project, *args, env=variables)
+    assert (site_packages(project / ".venv") / "one-1.0.dist-info").exists()
+    return not {one.partition(".")[0] for one in modules} & {"pip", "rich"}
+
+
+def contents(environment: Path) -> dict[str, str]:
+    site = site_packages(environment)
+    found = {
+        path.relative_to(site).as_posix(): path.read_text(errors="replace")
+        for path in site.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    return {
+        path: json.dumps(json.loads(text), sort_keys=True) if path.endswith(".json") else text
+        for path, text in found.items()
+    }
+
+
+def test_the_same_environment_is_made(cli: Cli, synced: Path) -> None:
+    before = contents(synced / ".venv")
+    assert any(path.endswith("REQUESTED") for path in before)
+    assert '"record"' in before["made-1.0.dist-info/pipshim.json"]
+    assert is_made_without_pip(cli, synced, "sync")
+    assert contents(synced / ".venv") == before
+    # What it leaves is what a sync leaves: a stamp, and nothing more to do.
+    assert is_recognised(cli, synced, "sync")
+    assert cli.ok("sync", "-v", cwd=synced).err.startswith("up to date (3 packages")
+
+    code = "import made, one, under; print(one.__file__)"
+    assert is_made_without_pip(cli, synced, "run", "python", "-c", code)
+    assert contents(synced / ".venv") == before
+    shutil.rmtree(synced / ".venv")
+    told = cli.ok("sync", cwd=synced)
+    assert [line for line in told.err.splitlines() if line.startswith("+")] == [
+        "+ made 1.0",
+        "+ one 1.0",
+        "+ under 1.0",
+    ]
+    assert "3 added, 1 built earlier in" in told.err
+
+
+def edit_pyproject(project: Path) -> None:
+    path = project / "pyproject.toml"
+    path.write_text(path.read_text() + "\n")
+
+
+def edit_lock(project: Path) -> None:
+    path = project / "pylock.toml"
+    path.write_text(path.read_text() + "\n")
+
+
+def remove_lock(project: Path) -> None:
+    (project / "pylock.toml").unlink()
+
+
+def add_setup_cfg(project: Path) -> None:
+    (project / "setup.cfg").write_text("[metadata]\n")
+
+
+@pytest.mark.parametrize("change", [edit_pyproject, edit_lock, remove_lock, add_setup_cfg])
+def test_a_change_goes_the_long_way_once(
+    cli: Cli, synced: Path, change: Callable[[Path], None]
+) -> None:
+    change(synced)
+    assert not is_made_without_pip(cli, synced, "sync")
+    assert is_made_without_pip(cli, synced, "sync")
+
+
+def test_other_options_and_variables_go_the_long_way(cli: Cli, synced: Path) -> None:
+    assert not is_made_without_pip(cli, synced, "sync", "--no-editable")
+    cli.fails("sync", "--no-such-option", cwd=synced, status=2)
+    shutil.rmtree(synced / ".venv")
+    cli.ok("sync", cwd=synced)
+    assert not is_made_without_pip(cli, synced, "sync", PIPSHIM_NO_BUILD_ISOLATION="1")
+
+
+def test_what_is_gone_from_the_cache_is_fetched_and_built_again(cli: Cli, synced: Path) -> None:
+    (tree,) = {
+        path.parents[1] for path in (cli.shim_cache / "trees-v2").rglob("under-1.0.dist-info")
+    }
+    shutil.rmtree(tree)
+    assert not is_made_without_pip(cli, synced, "sync")
+    cli.ok("cache", "store", "remove", "made", cwd=synced)
+    shutil.rmtree(synced / ".venv")
+    assert "1 built (1 isolated)" in cli.ok("sync", cwd=synced).err
+
+
+def test_a_damaged_note_is_passed_over(cli: Cli, synced: Path) -> None:
+    (note,) = (cli.shim_cache / "again").iterdir()
+    for text in ("{", "[]", '{"format": 0}'):
+        note.write_text(text)
+        assert not is_made_without_pip(cli, synced, "sync")
+
+
+def test_a_note_holds_no_credentials(cli: Cli, synced: Path) -> None:
+    shutil.rmtree(synced / ".venv")
+    cli.ok("sync", cwd=synced, env={"PIP_EXTRA_INDEX_URL": "http://user:s3cret@127.0.0.1:1/simple"})
+    assert all("s3cret" not in path.read_text() for path in (cli.shim_cache / "again").iterdir())
