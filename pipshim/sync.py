@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pipshim.target import Target
     from pipshim.tree import Tree
 
-_DOWNLOADS_AT_ONCE = 8
+_DOWNLOADS_AT_ONCE = 4
 _FOLDER_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
