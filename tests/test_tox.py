@@ -210,6 +210,11 @@ deps = needy
     fakelib
 allowlist_externals = {[at]python}
 install_command = {[at]python} -m pipshim --python {env_dir} install {opts} {packages}
+[testenv:inside]
+skip_install = true
+allowlist_externals = {[at]python}
+commands = {[at]python} -m pipshim sync --locked --no-install-project --group test
+    {[testenv]commands}
 [at]
 """
 
@@ -220,9 +225,9 @@ def test_real_runs(cli: Cli, make_project: MakeProject) -> None:
     (root / "toxfile.py").write_text(TOXFILE, encoding="utf-8")
     (root / "tox.ini").write_text(f"{INI}python = {sys.executable}\n", encoding="utf-8")
     cli.ok("lock")
-    done = cli("run", "-e", "locked,plain,command", module="tox")
+    done = cli("run", "-e", "locked,plain,command,inside", module="tox")
     assert done.status == 0, str(done)
-    for name in ("locked", "plain", "command"):
+    for name in ("locked", "plain", "command", "inside"):
         assert f"in {root / '.tox' / name}" in done.out
     found = [line for line in distributions(root / ".tox" / "locked") if "pip-" not in line]
     assert {line.partition("-")[0] for line in found} >= {"fakelib", "needy"}
