@@ -209,7 +209,7 @@ class PipshimLockRunner(PipshimRunner):
 
     def _install_deps(self) -> None:
         self._refuse_ignored()
-        project = self.core["package_root"]
+        project = self.core["package_root" if "package_root" in set(self.core) else "tox_root"]
         options = self._selection()
         now = {"synced": options is not None}
         with self.cache.compare(now, "pipshim", "lock") as (same, before):
