@@ -106,6 +106,7 @@ class LockedFolder:
         name: the distribution.
         build: how it is built.
         origins: what it is there for.
+        requires: what it requires; the project's own requirements are the lock's `roots`.
 
     """
 
@@ -113,6 +114,7 @@ class LockedFolder:
     name: NormalizedName
     build: LockedBuild
     origins: frozenset[str]
+    requires: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Lock:
         folders: what is installed from a folder, the project itself included.
         inputs: the digest of what the lock was made from.
         requirements: what was given to ``pipshim lock`` instead of a project.
+        roots: by origin, the requirements that it was resolved from, of this platform.
         environment: the marker of the target.
         requires_python: the project's.
         extras: the project's extras.
@@ -144,6 +147,7 @@ class Lock:
     folders: tuple[LockedFolder, ...] = ()
     inputs: str = ""
     requirements: tuple[str, ...] = ()
+    roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     environment: Marker | None = None
     requires_python: SpecifierSet | None = None
     extras: tuple[NormalizedName, ...] = ()
@@ -200,6 +204,11 @@ def key_of(package: Package) -> str:
     return f"{package.name}=={package.version}"
 
 
+def requires_of(package: Package) -> tuple[str, ...]:
+    """Tell what a package requires, as far as it is needed, in the words of its metadata."""
+    return tuple(((package.tool or {}).get("pipshim") or {}).get("requires", ()))
+
+
 def environment_id(packages: Iterable[Package]) -> str:
     """Name a build environment by what it consists of."""
     text = "\n".join(sorted(key_of(one) for one in packages))
@@ -242,6 +251,8 @@ def write(lock: Lock, directory: Path) -> str:
     packages = []
     for package in sorted(lock.packages, key=_order):
         tool: dict[str, Any] = {"for": sorted(lock.origins.get(package.name, ()))}
+        if requires_of(package):
+            tool["requires"] = list(requires_of(package))
         build = lock.builds.get(key_of(package))
         if build is not None:
             tool["build"] = build.to_dict()
@@ -255,12 +266,15 @@ def write(lock: Lock, directory: Path) -> str:
     ours: dict[str, Any] = {"version": FORMAT, "inputs": lock.inputs}
     if lock.requirements:
         ours["requirements"] = [without_credentials(one) for one in lock.requirements]
+    if lock.roots:
+        ours["roots"] = {origin: list(found) for origin, found in sorted(lock.roots.items())}
     if lock.folders:
         ours["folders"] = [
             {
                 "name": one.name,
                 "path": one.path,
                 "for": sorted(one.origins),
+                **({"requires": list(one.requires)} if one.requires else {}),
                 "build": one.build.to_dict(),
             }
             for one in sorted(lock.folders, key=lambda one: one.path)
@@ -274,8 +288,13 @@ def write(lock: Lock, directory: Path) -> str:
         for package in sorted(lock.build_packages, key=_order):
             build = lock.builds.get(key_of(package))
             placed = _placed(package, directory)
+            tool = {}
+            if requires_of(package):
+                tool["requires"] = list(requires_of(package))
             if build is not None:
-                placed = replace(placed, tool={"pipshim": {"build": build.to_dict()}})
+                tool["build"] = build.to_dict()
+            if tool:
+                placed = replace(placed, tool={"pipshim": tool})
             entries.append(placed)
         ours["packages"] = _as_dicts(entries)
     pylock = Pylock(
@@ -366,11 +385,13 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
                 name=canonicalize_name(one["name"]),
                 build=LockedBuild.from_dict(one["build"]),
                 origins=frozenset(one["for"]),
+                requires=tuple(map(str, one.get("requires", ()))),
             )
             for one in ours.get("folders", [])
         ),
         inputs=str(ours.get("inputs", "")),
         requirements=tuple(ours.get("requirements", ())),
+        roots={origin: tuple(found) for origin, found in ours.get("roots", {}).items()},
         environment=_any_of(pylock.environments or ()),
         requires_python=pylock.requires_python,
         extras=tuple(pylock.extras or ()),

@@ -20,6 +20,7 @@ from pipshim.lockfile import (
     Lock,
     LockedFolder,
     key_of,
+    requires_of,
     target_marker,
 )
 from pipshim.resolve import Locker
@@ -206,11 +207,13 @@ def _lock(
                 name=name,
                 build=resolution.folders[directory],
                 origins=origins,
+                requires=requires_of(solution.pins[name].package) if name in solution.pins else (),
             )
             for directory, (name, origins) in folders.items()
         ),
         inputs=digest,
         requirements=tuple(inputs.requirements_given(context.request.lock)),
+        roots=solution.roots,
         environment=target_marker(context.target),
         requires_python=project.requires_python if project is not None else None,
         extras=extras,

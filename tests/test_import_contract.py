@@ -25,7 +25,14 @@ ALLOWED = {
 }
 """By package, where alone it may be imported."""
 
-PURE = ("plan.py", "selection.py", "build/mode.py", "build/order.py", "build/record.py")
+PURE = (
+    "plan.py",
+    "requirements.py",
+    "selection.py",
+    "build/mode.py",
+    "build/order.py",
+    "build/record.py",
+)
 """Modules that decide, and so can be tested without pip, a network or a file."""
 
 

@@ -479,6 +479,31 @@ def test_what_a_package_needs_is_said_by_name(
     assert "dependencies" not in locked.packages["bb-b"]
 
 
+def test_requirements_are_said_as_they_are_stated_for_those_who_ask_why(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "low", "1.5"))
+    index.add(wheel(dists, "plus", "1.0", requires=["low>=1.5"]))
+    index.add(
+        wheel(
+            dists,
+            "top",
+            "1.0",
+            requires=["low<2,>=1; python_version > '3'", "absent; python_version < '3'"],
+            extras={"more": ["plus>0"]},
+        )
+    )
+    make_project(dependencies=["top[more]>=1"], groups={"dev": ["low"]})
+    locked = lock(cli)
+    tools = {name: entry["tool"]["pipshim"] for name, entry in locked.packages.items()}
+    assert {name: tool.get("requires") for name, tool in tools.items()} == {
+        "top": ['low<2,>=1; python_version > "3"', "plus>0"],
+        "plus": ["low>=1.5"],
+        "low": None,
+    }
+    assert locked.tool["roots"] == {"project": ["top[more]>=1"], "group dev": ["low"]}
+
+
 def test_an_index_in_html_has_hashes_but_no_sizes(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path
 ) -> None:

@@ -12,11 +12,12 @@ import inspect
 import re
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageVcs
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
@@ -35,6 +36,7 @@ from pipshim._pip.explain import explain
 from pipshim._pip.index import Packager, secure_hashes
 from pipshim._pip.sources import Preparer, Revision, Source, Sources
 from pipshim.artifacts import sha256_of
+from pipshim.requirements import merged
 from pipshim.urls import without_credentials
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.resolution.resolvelib.base import Candidate
     from pip._internal.resolution.resolvelib.resolver import Resolver
+    from pip._vendor.resolvelib.resolvers.criterion import Criterion
     from pip._vendor.resolvelib.structs import DirectedGraph
 
     from pipshim._pip.session import Pip, Root
@@ -80,11 +83,13 @@ class Solution:
     Attributes:
         pins: by name.
         origins: why each is there: ``project``, ``extra NAME``, ``group NAME``.
+        roots: by origin, the requirements that the resolver began with.
 
     """
 
     pins: Mapping[NormalizedName, Pin]
     origins: Mapping[NormalizedName, frozenset[str]]
+    roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def versions(self) -> dict[NormalizedName, Version]:
@@ -199,24 +204,32 @@ class Resolving:
         }
         children = _children(result.graph, mapping)
         origins: dict[str, set[str]] = defaultdict(set)
+        asked: dict[str, list[Requirement]] = defaultdict(list)
         for root, requirement in roots:
             for identifier in _identifiers(requirement, mapping):
                 for reached in _closure(identifier, children):
                     origins[_name_of(mapping[reached])] |= root.origins
+                for origin in root.origins:
+                    asked[origin].append(_stated(requirement, mapping[identifier]))
 
         needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
         for parent, found in children.items():
             name = _name_of(mapping[parent])
             needs[name] |= {_name_of(mapping[child]) for child in found} - {name}
+        requires = _requires(result.criteria, mapping)
 
         pins: dict[NormalizedName, Pin] = {}
         for identifier, candidate in mapping.items():
             if identifier == candidate.project_name:
                 name = _name_of(candidate)
-                pins[name] = self._pin(candidate, needs[name])
+                pin = self._pin(candidate, needs[name])
+                texts = merged(requires[name])
+                tool = {"pipshim": {"requires": list(texts)}} if texts else None
+                pins[name] = replace(pin, package=replace(pin.package, tool=tool))
         return Solution(
             pins=dict(sorted(pins.items())),
             origins={name: frozenset(origins[name]) for name in sorted(pins)},
+            roots={origin: merged(found) for origin, found in sorted(asked.items())},
         )
 
     def _pin(self, candidate: Candidate, needs: Iterable[NormalizedName]) -> Pin:
@@ -356,6 +369,33 @@ def _children(
             found.add(base)
         children[parent] = {child for child in found if child is not None}
     return children
+
+
+def _requires(
+    criteria: Mapping[str, Criterion[Any, Any]], mapping: Mapping[str, Candidate]
+) -> dict[NormalizedName, list[Requirement]]:
+    """Tell what each chosen distribution asks of the others, as its metadata states it."""
+    chosen = {id(candidate) for candidate in mapping.values()}
+    found: dict[NormalizedName, list[Requirement]] = defaultdict(list)
+    for identifier, criterion in criteria.items():
+        for requirement, parent in criterion.information:
+            if parent is None or id(parent) not in chosen or identifier not in mapping:
+                continue
+            name = _name_of(parent)
+            if name != _name_of(mapping[identifier]):
+                found[name].append(
+                    _stated(requirement.get_candidate_lookup()[1], mapping[identifier])
+                )
+    return found
+
+
+def _stated(requirement: InstallRequirement | None, candidate: Candidate) -> Requirement:
+    """Say a requirement; one by path or URL by its name only, for the entry has the rest."""
+    if requirement is not None and requirement.req is not None and requirement.link is None:
+        return Requirement(str(requirement.req))
+    extras = requirement.extras if requirement is not None else ()
+    name = _name_of(candidate)
+    return Requirement(f"{name}[{','.join(sorted(extras))}]" if extras else name)
 
 
 def _identifiers(req: InstallRequirement, mapping: Mapping[str, Candidate]) -> Iterator[str]:

@@ -1,0 +1,45 @@
+"""Requirements (PEP 508) as the lock and the commands that explain it say them. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from packaging.markers import InvalidMarker, Marker
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.requirements import Requirement
+
+_EXTRA = r"""extra\s*==\s*(?:"[^"]*"|'[^']*')"""
+_ABOUT_EXTRA = re.compile(rf"\s+and\s+{_EXTRA}|{_EXTRA}\s+and\s+")
+_ONLY_EXTRA = re.compile(_EXTRA)
+
+
+def merged(requirements: Iterable[Requirement]) -> tuple[str, ...]:
+    """Say each requirement once, sorted: its extras together, and not whose extra asks for it.
+
+    pip's resolver has ``foo[bar]>=1`` as ``foo>=1`` besides.
+    """
+    found: dict[tuple[str, str, str], set[str]] = {}
+    for one in requirements:
+        marker = str(without_extra(one.marker) or "")
+        key = (canonicalize_name(one.name), str(one.specifier), marker)
+        found.setdefault(key, set()).update(map(canonicalize_name, one.extras))
+    texts = []
+    for (name, specifier, marker), extras in found.items():
+        bracket = f"[{','.join(sorted(extras))}]" if extras else ""
+        texts.append(f"{name}{bracket}{specifier}" + (f"; {marker}" if marker else ""))
+    return tuple(sorted(texts))
+
+
+def without_extra(marker: Marker | None) -> Marker | None:
+    """Drop the condition by which metadata says that a requirement is an extra's."""
+    if marker is None or _ONLY_EXTRA.fullmatch(str(marker)):
+        return None
+    try:
+        return Marker(_ABOUT_EXTRA.sub("", str(marker)))
+    except InvalidMarker:
+        return marker
