@@ -19,6 +19,7 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim.errors import ProjectError
+from pipshim.targets import FORM, KNOWN, TargetName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,7 +64,7 @@ class Configuration:
     no_build_isolation_package: frozenset[NormalizedName] = frozenset()
     match_runtime: Literal["auto"] | frozenset[NormalizedName] = "auto"
     default_groups: tuple[str, ...] | None = None
-    target_environments: tuple[str, ...] = ()
+    target_environments: tuple[TargetName, ...] = ()
     constraint_dependencies: tuple[Requirement, ...] = ()
     override_dependencies: tuple[Requirement, ...] = ()
     build_constraint_dependencies: tuple[Requirement, ...] = ()
@@ -303,8 +304,18 @@ def _name_set(reader: Reader, value: object, path: KeyPath) -> frozenset[Normali
     return frozenset(reader.names(value, path))
 
 
-def _target_environments(reader: Reader, value: object, path: KeyPath) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(reader.strings(value, path)))
+def _target_environments(reader: Reader, value: object, path: KeyPath) -> tuple[TargetName, ...]:
+    found = []
+    for text, at in reader.array(value, path):
+        try:
+            found.append(TargetName.parse(reader.string(text, at)))
+        except ValueError:
+            raise reader.error(
+                at,
+                f"is no target: {text!r}; the nearest one is {nearest(text, KNOWN)!r}",
+                hint=FORM,
+            ) from None
+    return tuple(dict.fromkeys(found))
 
 
 def _constraints(reader: Reader, value: object, path: KeyPath) -> tuple[Requirement, ...]:

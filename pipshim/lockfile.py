@@ -33,6 +33,7 @@ from packaging.version import Version
 from pipshim import __version__
 from pipshim.build.mode import Mode
 from pipshim.errors import LockError
+from pipshim.targets import TargetName
 from pipshim.urls import without_credentials
 
 if sys.version_info >= (3, 11):
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from packaging.specifiers import SpecifierSet
 
-    from pipshim.target import Target
+    from pipshim.target import TargetPython
 
 FORMAT = 1
 """The version of the tool table."""
@@ -64,6 +65,8 @@ class LockedBuild:
         backend: the build backend (PEP 517).
         requires: the declared build requirements.
         environment: the id of its locked environment; None without isolation.
+        metadata_from: in a lock for several targets, the Python that asked its backend for the
+            metadata that counts for all of them.
 
     """
 
@@ -72,6 +75,7 @@ class LockedBuild:
     backend: str
     requires: tuple[str, ...]
     environment: str | None
+    metadata_from: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Say it as TOML's types."""
@@ -83,6 +87,8 @@ class LockedBuild:
         }
         if self.environment is not None:
             made["environment"] = self.environment
+        if self.metadata_from is not None:
+            made["metadata-from"] = self.metadata_from
         return made
 
     @classmethod
@@ -94,7 +100,26 @@ class LockedBuild:
             backend=str(data["backend"]),
             requires=tuple(map(str, data["requires"])),
             environment=data.get("environment"),
+            metadata_from=data.get("metadata-from"),
         )
+
+
+def builds_as_dict(builds: Mapping[TargetName, LockedBuild]) -> dict[str, Any]:
+    """Say how something is built on several targets: once, where all of them build it alike."""
+    if len(set(builds.values())) > 1:
+        return {"builds": {str(name): one.to_dict() for name, one in sorted(builds.items())}}
+    alike = next(iter(builds.values()), None)
+    return {"build": alike.to_dict()} if alike is not None else {}
+
+
+def builds_from_dict(data: Mapping[str, Any]) -> dict[TargetName | None, LockedBuild]:
+    """Read what `builds_as_dict` said; by None, what counts for every target."""
+    if "build" in data:
+        return {None: LockedBuild.from_dict(data["build"])}
+    return {
+        TargetName.parse(name): LockedBuild.from_dict(one)
+        for name, one in data.get("builds", {}).items()
+    }
 
 
 @dataclass(frozen=True)
@@ -107,6 +132,7 @@ class LockedFolder:
         build: how it is built.
         origins: what it is there for.
         requires: what it requires; the project's own requirements are the lock's `roots`.
+        builds: how targets build it, where not all of them do it as `build` says.
 
     """
 
@@ -115,6 +141,32 @@ class LockedFolder:
     build: LockedBuild
     origins: frozenset[str]
     requires: tuple[str, ...] = ()
+    builds: Mapping[TargetName, LockedBuild] = field(default_factory=dict, hash=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say it as TOML's types."""
+        return {
+            "name": self.name,
+            "path": self.path,
+            "for": sorted(self.origins),
+            **({"requires": list(self.requires)} if self.requires else {}),
+            **(builds_as_dict(self.builds) if self.builds else {"build": self.build.to_dict()}),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LockedFolder:
+        """Read what ``to_dict`` said."""
+        builds = builds_from_dict(data)
+        if not builds:
+            raise KeyError("build")
+        return cls(
+            path=data["path"],
+            name=canonicalize_name(data["name"]),
+            build=next(iter(builds.values())),
+            origins=frozenset(data["for"]),
+            requires=tuple(map(str, data.get("requires", ()))),
+            builds={name: one for name, one in builds.items() if name is not None},
+        )
 
 
 @dataclass(frozen=True)
@@ -131,7 +183,10 @@ class Lock:
         inputs: the digest of what the lock was made from.
         requirements: what was given to ``pipshim lock`` instead of a project.
         roots: by origin, the requirements that it was resolved from, of this platform.
-        environment: the marker of the target.
+        environment: the marker of the target; of several, what holds on any of them.
+        targets: those of a lock for several (`pipshim.universal`), whose entries carry their
+            markers and tool tables.
+        targets_asked: those of them that the command line named.
         requires_python: the project's.
         extras: the project's extras.
         groups: the project's dependency groups.
@@ -149,6 +204,8 @@ class Lock:
     requirements: tuple[str, ...] = ()
     roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     environment: Marker | None = None
+    targets: tuple[TargetName, ...] = ()
+    targets_asked: tuple[TargetName, ...] = ()
     requires_python: SpecifierSet | None = None
     extras: tuple[NormalizedName, ...] = ()
     groups: tuple[str, ...] = ()
@@ -227,7 +284,7 @@ def marker_of(origins: frozenset[str]) -> Marker | None:
     return Marker(" or ".join(terms))
 
 
-def target_marker(target: Target) -> Marker:
+def target_marker(target: TargetPython) -> Marker:
     """Say with a marker which environments a lock for this target serves."""
     fields = {
         "implementation_name": target.markers["implementation_name"],
@@ -250,67 +307,74 @@ def write(lock: Lock, directory: Path) -> str:
 
     packages = []
     for package in sorted(lock.packages, key=_order):
-        tool: dict[str, Any] = {"for": sorted(lock.origins.get(package.name, ()))}
-        if requires_of(package):
-            tool["requires"] = list(requires_of(package))
-        build = lock.builds.get(key_of(package))
-        if build is not None:
-            tool["build"] = build.to_dict()
-        packages.append(
-            replace(
-                _placed(package, directory),
-                marker=marker_of(lock.origins.get(package.name, frozenset())),
-                tool={"pipshim": tool},
-            )
-        )
-    ours: dict[str, Any] = {"version": FORMAT, "inputs": lock.inputs}
-    if lock.requirements:
-        ours["requirements"] = [without_credentials(one) for one in lock.requirements]
-    if lock.roots:
-        ours["roots"] = {origin: list(found) for origin, found in sorted(lock.roots.items())}
-    if lock.folders:
-        ours["folders"] = [
-            {
-                "name": one.name,
-                "path": one.path,
-                "for": sorted(one.origins),
-                **({"requires": list(one.requires)} if one.requires else {}),
-                "build": one.build.to_dict(),
-            }
-            for one in sorted(lock.folders, key=lambda one: one.path)
-        ]
-    if lock.environments:
-        ours["build-environments"] = {
-            name: list(members) for name, members in sorted(lock.environments.items())
-        }
-    if lock.build_packages:
-        entries = []
-        for package in sorted(lock.build_packages, key=_order):
-            build = lock.builds.get(key_of(package))
-            placed = _placed(package, directory)
-            tool = {}
-            if requires_of(package):
-                tool["requires"] = list(requires_of(package))
-            if build is not None:
-                tool["build"] = build.to_dict()
-            if tool:
-                placed = replace(placed, tool={"pipshim": tool})
-            entries.append(placed)
-        ours["packages"] = _as_dicts(entries)
+        origins = lock.origins.get(package.name, frozenset())
+        entry = _entry(lock, package, directory, {"for": sorted(origins)})
+        packages.append(entry if lock.targets else replace(entry, marker=marker_of(origins)))
+    environments = [one.marker for one in lock.targets]
+    if not environments and lock.environment is not None:
+        environments.append(lock.environment)
     pylock = Pylock(
         lock_version=Version("1.0"),
-        environments=[lock.environment] if lock.environment is not None else None,
+        environments=environments or None,
         requires_python=lock.requires_python,
         extras=list(lock.extras) or None,
         dependency_groups=list(lock.groups) or None,
         default_groups=list(lock.default_groups) or None,
         created_by="pipshim",
         packages=packages,
-        tool={"pipshim": ours},
+        tool={"pipshim": _table(lock, directory)},
     )
     return "# Made by pipshim. Do not edit: change pyproject.toml and run pipshim lock.\n" + (
         tomli_w.dumps(dict(pylock.to_dict()))
     )
+
+
+def _table(lock: Lock, directory: Path) -> dict[str, Any]:
+    """Say what PEP 751 has no place for; nothing is said of what there is not."""
+    entries = [
+        _entry(lock, package, directory, {}) for package in sorted(lock.build_packages, key=_order)
+    ]
+    folders = sorted(lock.folders, key=lambda one: one.path)
+    said: dict[str, Any] = {
+        "targets": [str(one) for one in lock.targets],
+        "targets-asked": [str(one) for one in lock.targets_asked],
+        "requirements": [without_credentials(one) for one in lock.requirements],
+        "roots": {origin: list(found) for origin, found in sorted(lock.roots.items())},
+        "folders": [one.to_dict() for one in folders],
+        "build-environments": {
+            name: list(members) for name, members in sorted(lock.environments.items())
+        },
+        "packages": _as_dicts(entries) if entries else [],
+    }
+    return {
+        "version": FORMAT,
+        "inputs": lock.inputs,
+        **{key: value for key, value in said.items() if value},
+    }
+
+
+def _entry(lock: Lock, package: Package, directory: Path, said: Mapping[str, Any]) -> Package:
+    """Say a package with its tool table, which it has already in a lock for several targets."""
+    placed = _placed(package, directory)
+    if lock.targets:
+        return placed
+    build = lock.builds.get(key_of(package))
+    return replace(
+        placed,
+        tool=tool_table(
+            {
+                **said,
+                "requires": list(requires_of(package)),
+                "build": build.to_dict() if build is not None else None,
+            }
+        ),
+    )
+
+
+def tool_table(said: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Make a package's tool table; nothing is said of what there is not."""
+    table = {key: value for key, value in said.items() if value}
+    return {"pipshim": table} if table else None
 
 
 def read(path: Path) -> Lock:
@@ -361,16 +425,16 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
     builds: dict[str, LockedBuild] = {}
     for package in pylock.packages:
         tool = (package.tool or {}).get("pipshim", {})
-        origins[package.name] = frozenset(tool.get("for", ()))
-        if "build" in tool:
-            builds[key_of(package)] = LockedBuild.from_dict(tool["build"])
+        origins[package.name] = origins.get(package.name, frozenset()) | set(tool.get("for", ()))
+        for build in builds_from_dict(tool).values():
+            builds.setdefault(key_of(package), build)
     extra = ours.get("packages", [])
     wrapped = {"lock-version": "1.0", "created-by": "pipshim", "packages": extra}
     build_packages = Pylock.from_dict(wrapped).packages if extra else ()
     for package in build_packages:
         tool = (package.tool or {}).get("pipshim", {})
-        if "build" in tool:
-            builds[key_of(package)] = LockedBuild.from_dict(tool["build"])
+        for build in builds_from_dict(tool).values():
+            builds.setdefault(key_of(package), build)
     return Lock(
         packages=tuple(pylock.packages),
         origins=origins,
@@ -379,20 +443,13 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
         environments={
             name: tuple(members) for name, members in ours.get("build-environments", {}).items()
         },
-        folders=tuple(
-            LockedFolder(
-                path=one["path"],
-                name=canonicalize_name(one["name"]),
-                build=LockedBuild.from_dict(one["build"]),
-                origins=frozenset(one["for"]),
-                requires=tuple(map(str, one.get("requires", ()))),
-            )
-            for one in ours.get("folders", [])
-        ),
+        folders=tuple(LockedFolder.from_dict(one) for one in ours.get("folders", [])),
         inputs=str(ours.get("inputs", "")),
         requirements=tuple(ours.get("requirements", ())),
         roots={origin: tuple(found) for origin, found in ours.get("roots", {}).items()},
-        environment=_any_of(pylock.environments or ()),
+        environment=any_of(pylock.environments or ()),
+        targets=tuple(map(TargetName.parse, ours.get("targets", ()))),
+        targets_asked=tuple(map(TargetName.parse, ours.get("targets-asked", ()))),
         requires_python=pylock.requires_python,
         extras=tuple(pylock.extras or ()),
         groups=tuple(pylock.dependency_groups or ()),
@@ -400,8 +457,8 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
     )
 
 
-def _any_of(markers: Iterable[Marker]) -> Marker | None:
-    """Say the environments of a lock, of which other tools write several, as one marker."""
+def any_of(markers: Iterable[Marker]) -> Marker | None:
+    """Say the environments of a lock as one marker."""
     text = " or ".join(f"({one})" for one in markers)
     return Marker(text) if text else None
 
@@ -412,8 +469,8 @@ def _damaged(path: Path, why: str) -> LockError:
     )
 
 
-def _order(package: Package) -> tuple[str, str]:
-    return package.name, key_of(package)
+def _order(package: Package) -> tuple[str, str, str]:
+    return package.name, key_of(package), str(package.marker or "")
 
 
 def _as_dicts(packages: list[Package]) -> list[dict[str, Any]]:

@@ -78,18 +78,32 @@ sys.stdout.write("\npipshim-target:" + json.dumps(answer) + "\n")
 
 
 @dataclass(frozen=True)
-class Target:
-    """A Python, as its interpreter described it.
+class TargetPython:
+    """What a resolver has to know of a Python, be it here or not.
+
+    Attributes:
+        version: major, minor and micro.
+        implementation: ``sys.implementation.name``: ``cpython``, ``pypy``.
+        markers: the environment that markers are evaluated in (dependency specifiers, PEP 508).
+        tags: the compatible tags of wheels, best first.
+
+    """
+
+    version: tuple[int, int, int]
+    implementation: str
+    markers: Mapping[str, str] = field(hash=False)
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Target(TargetPython):
+    """A Python of this machine, as its interpreter described it.
 
     Attributes:
         python: the interpreter to call, absolute, symbolic links not resolved.
         prefix: ``sys.prefix``: of a virtual environment, its folder.
         base_prefix: the prefix of the Python below a virtual environment; else as prefix.
         base_python: the interpreter of that Python; else as python.
-        version: major, minor and micro.
-        implementation: ``sys.implementation.name``: ``cpython``, ``pypy``.
-        markers: the environment that markers are evaluated in (dependency specifiers, PEP 508).
-        tags: the compatible tags of wheels, best first.
         purelib: where pure Python packages are installed.
         platlib: where packages with compiled modules are installed.
         scripts: where scripts are installed.
@@ -104,10 +118,6 @@ class Target:
     prefix: Path
     base_prefix: Path
     base_python: Path
-    version: tuple[int, int, int]
-    implementation: str
-    markers: Mapping[str, str] = field(hash=False)
-    tags: tuple[str, ...]
     purelib: Path
     platlib: Path
     scripts: Path

@@ -29,6 +29,8 @@ PURE = (
     "plan.py",
     "requirements.py",
     "selection.py",
+    "targets.py",
+    "universal.py",
     "build/mode.py",
     "build/order.py",
     "build/record.py",

@@ -18,6 +18,7 @@ from pipshim.configuration import (
     nearest,
 )
 from pipshim.errors import ProjectError
+from pipshim.targets import TargetName
 from pipshim.toml_lines import line_finder
 
 if sys.version_info >= (3, 11):
@@ -81,7 +82,10 @@ name = "natten"
         no_build_isolation_package=frozenset({"natten"}),  # type: ignore[arg-type]
         match_runtime=frozenset({"torch", "numpy"}),  # type: ignore[arg-type]
         default_groups=("dev-tools",),
-        target_environments=("linux-x86_64-cp312", "macos-arm64-cp312"),
+        target_environments=(
+            TargetName("linux", "x86_64", 12),
+            TargetName("macos", "arm64", 12),
+        ),
         constraint_dependencies=(Requirement("a<2"),),
         override_dependencies=(Requirement("b==1"),),
         build_constraint_dependencies=(Requirement("c<3"),),
@@ -189,6 +193,11 @@ def test_unknown_key_names_the_nearest(text: str, line: int, key: str, known: st
         ("match-runtime = ['torch>1']", 2, "match-runtime[0] is not a valid name: 'torch>1'"),
         ("default-groups = 'all'", 2, "default-groups must be an array"),
         ("target-environments = [1]", 2, "target-environments[0] must be a string"),
+        (
+            'target-environments = ["linux-aarch64-cp312"]',
+            2,
+            "'linux-aarch64-cp312'; the nearest one is 'linux-arm64-cp312'",
+        ),
         ("constraint-dependencies = [\n'a',\n 'b c']", 4, "dependencies[1] is not a valid req"),
         ("constraint-dependencies = ['a[x]<2']", 2, "is a constraint with extras: 'a[x]<2'"),
         ("build-constraint-dependencies = ['a[x]']", 2, "is a constraint with extras"),

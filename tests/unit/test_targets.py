@@ -1,0 +1,125 @@
+"""Targets by name: what they are to a resolver, and the markers that tell them apart."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from packaging.markers import Marker, default_environment
+from packaging.tags import sys_tags
+from pip._internal.utils.compatibility_tags import get_supported
+
+from pipshim.targets import KNOWN, TargetName, marker_for, name_of
+
+LINUX = TargetName.parse("linux-x86_64-cp312")
+ARM = TargetName.parse("linux-arm64-cp312")
+MAC = TargetName.parse("macos-arm64-cp312")
+WINDOWS = TargetName.parse("windows-x86_64-cp312")
+OLDER = TargetName.parse("linux-x86_64-cp310")
+OLDEST_MAC = TargetName.parse("macos-arm64-cp310")
+
+
+def test_a_name_is_read_and_said_again() -> None:
+    assert [str(TargetName.parse(text)) for text in KNOWN] == list(KNOWN)
+    assert len(set(KNOWN)) == 3 * 2 * 5
+    assert name_of(WINDOWS.python.markers) == WINDOWS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "linux",
+        "linux-x86_64",
+        "linux-aarch64-cp312",
+        "darwin-arm64-cp312",
+        "linux-x86_64-cp39",
+        "linux-x86_64-cp315",
+        "linux-x86_64-cp313t",
+        "linux-x86_64-pp310",
+    ],
+)
+def test_what_is_no_name_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no target"):
+        TargetName.parse(text)
+
+
+def test_the_name_of_the_running_python_says_the_markers_that_it_has() -> None:
+    here = {name: str(value) for name, value in default_environment().items()}
+    name = name_of(here)
+    assert name is not None
+    assert name.minor == sys.version_info[1]
+    told = name.python.markers
+    assert set(told) == set(here)
+    version = {"python_full_version", "implementation_version"}
+    system = {"platform_release", "platform_version"}
+    assert {key: told[key] for key in set(told) - version - system} == {
+        key: here[key] for key in set(told) - version - system
+    }
+    assert name_of({**here, "implementation_name": "pypy"}) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="compares with the tags of a Linux")
+def test_the_tags_are_those_of_a_system_of_that_age_in_its_order() -> None:
+    here = [str(tag) for tag in sys_tags()]
+    name = name_of({key: str(value) for key, value in default_environment().items()})
+    assert name is not None
+    tags = list(name.python.tags)
+    known = [tag for tag in here if tag in set(tags)]
+    assert known == [tag for tag in tags if tag in set(here)]
+    newer = ("manylinux_2_29", "manylinux_2_3", "manylinux_2_4", "manylinux_3")
+    left_out = [tag for tag in here if tag not in set(tags)]
+    assert all(any(word in tag for word in (*newer, "musllinux")) for tag in left_out)
+
+
+@pytest.mark.parametrize(
+    ("name", "platforms"),
+    [
+        (MAC, ["macosx_14_0_arm64"]),
+        (TargetName.parse("macos-x86_64-cp310"), ["macosx_14_0_x86_64"]),
+        (WINDOWS, ["win_amd64"]),
+        (TargetName.parse("windows-arm64-cp314"), ["win_arm64"]),
+    ],
+)
+def test_the_tags_are_those_of_pips_platform_option(name: TargetName, platforms: list[str]) -> None:
+    version = f"3{name.minor}"
+    wanted = get_supported(version=version, platforms=platforms, impl="cp", abis=[f"cp{version}"])
+    assert list(name.python.tags) == [str(tag) for tag in wanted]
+
+
+@pytest.mark.parametrize(
+    ("some", "of", "said"),
+    [
+        ([LINUX, MAC], [LINUX, MAC], None),
+        ([OLDER], [LINUX, MAC, OLDER], 'python_version == "3.10"'),
+        (
+            [OLDER, LINUX],
+            [OLDER, LINUX, TargetName.parse("linux-x86_64-cp313")],
+            'python_version == "3.10" or python_version == "3.12"',
+        ),
+        ([MAC], [LINUX, MAC, WINDOWS], 'sys_platform == "darwin"'),
+        ([LINUX], [LINUX, ARM], 'platform_machine == "x86_64"'),
+        (
+            [OLDEST_MAC],
+            [LINUX, MAC, OLDER, OLDEST_MAC],
+            'sys_platform == "darwin" and python_version == "3.10"',
+        ),
+    ],
+)
+def test_markers_tell_some_targets_from_the_others(
+    some: list[TargetName], of: list[TargetName], said: str | None
+) -> None:
+    marker = marker_for(some, of)
+    assert (str(marker) if marker else None) == said
+    holds = [one for one in of if marker is None or marker.evaluate(dict(one.python.markers))]
+    assert set(holds) == set(some)
+
+
+def test_every_subset_of_targets_has_a_marker_that_holds_on_it_alone() -> None:
+    everything = [TargetName.parse(text) for text in KNOWN]
+    for step in range(2, 9):
+        some = everything[::step]
+        marker = marker_for(some, everything)
+        assert isinstance(marker, Marker)
+        holds = [one for one in everything if marker.evaluate(dict(one.python.markers))]
+        assert holds == some
