@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FOLDER = "again"
 """Where the notes are, in pipshim's cache."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
@@ -96,6 +96,7 @@ def write(  # noqa: PLR0913 what a note consists of
     link_mode: str,
     bytecode: bool,
     no_color: bool,
+    env_files: Sequence[str],
     say: str,
 ) -> None:
     """Note what making an environment came to; the cache may refuse it.
@@ -111,6 +112,7 @@ def write(  # noqa: PLR0913 what a note consists of
         link_mode: how files are placed.
         bytecode: whether they brought bytecode.
         no_color: whether colours are switched off.
+        env_files: those whose variables a command gets.
         say: what ``sync`` says when nothing has changed.
 
     """
@@ -129,6 +131,7 @@ def write(  # noqa: PLR0913 what a note consists of
         "link_mode": link_mode,
         "bytecode": bytecode,
         "no_color": no_color,
+        "env_files": list(env_files),
         "say": say,
         "packages": [
             {
@@ -219,6 +222,7 @@ def _stamp(
         prefix=str(target.prefix),
         python=str(target.python),
         scripts=str(target.scripts),
+        env_files=note["env_files"],
         say=note["say"] if command == "sync" else "",
         files=list(dict.fromkeys([*states, *there])),
     )

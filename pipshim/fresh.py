@@ -27,9 +27,9 @@ FOLDER = ".pipshim-fresh"
 CACHE_FOLDER = "fresh"
 """Where those of ``lock --check`` are, in pipshim's cache."""
 
-_FORMAT = "pipshim stamp 1"
+_FORMAT = "pipshim stamp 2"
 _KEY = 5
-_FIXED = 9
+_FIXED = 10
 _VARIABLES = ("PIP_", "PIPSHIM_", "VIRTUAL_ENV", "HOME", "XDG_CONFIG_", "REQUESTS_CA", "CURL_CA")
 _COMMANDS = ("sync", "run", "lock")
 _BETWEEN = "\x1f"
@@ -45,7 +45,8 @@ class Stamp:
         directory: the working directory.
         prefix: the environment; empty for ``lock``, as are the next two.
         python: its interpreter.
-        scripts: its folder of scripts.
+        scripts: its folder of scripts; several as in PATH.
+        env_files: those whose variables the command gets (``--env-file``).
         say: what the command says when nothing has changed.
         files: the state of each file that counts, and its path.
 
@@ -54,6 +55,7 @@ class Stamp:
     __slots__ = (
         "command",
         "directory",
+        "env_files",
         "files",
         "options",
         "prefix",
@@ -75,6 +77,7 @@ class Stamp:
         prefix: str = "",
         python: str = "",
         scripts: str = "",
+        env_files: Sequence[str] = (),
     ) -> None:
         self.command = command
         self.options = list(options)
@@ -83,6 +86,7 @@ class Stamp:
         self.prefix = prefix
         self.python = python
         self.scripts = scripts
+        self.env_files = list(env_files)
         self.say = say
         self.files = list(files)
 
@@ -104,7 +108,8 @@ class Stamp:
             prefix=lines[5],
             python=lines[6],
             scripts=lines[7],
-            say=lines[8],
+            env_files=_split(lines[8]),
+            say=lines[9],
             files=lines[_FIXED:],
         )
 
@@ -119,6 +124,7 @@ class Stamp:
             self.prefix,
             self.python,
             self.scripts,
+            _BETWEEN.join(self.env_files),
             self.say,
             *self.files,
         ]
@@ -250,27 +256,69 @@ def _name(key: list[str]) -> str:
 
 
 def is_command(words: list[str]) -> bool:
-    """Tell whether these words begin with a command, not with one more option."""
-    if words[:1] == ["--"]:
-        return len(words) > 1
+    """Tell whether these words begin with what runs in the served environment, not an option.
+
+    A script from standard input, or one with metadata (PEP 723), may need another environment.
+    """
     if words[:1] == ["-m"]:
         return len(words) > 1 and not words[1].startswith("-")
-    return bool(words) and not words[0].startswith("-")
+    if words[:1] == ["--"]:
+        words = words[1:]
+    elif words and words[0].startswith("-"):
+        return False
+    return bool(words) and words[0] != "-" and not (is_script(words[0]) and _metadata(words[0]))
+
+
+def is_script(word: str) -> bool:
+    """Tell whether a command is for Python to run: a file of Python's, or a folder given as one."""
+    if word[-3:].lower() == ".py" or word[-4:].lower() in {".pyw", ".pyz"}:
+        return os.path.isfile(word)
+    # Without a separator it may as well be the command of a package that has a folder here.
+    return os.sep in word and os.path.isfile(f"{word}/__main__.py")
+
+
+def process(words: Sequence[str], python: str, path: str) -> tuple[str | None, list[str]]:
+    """Tell what the words of a command become.
+
+    Args:
+        words: the command and its arguments, or ``-m`` and a module with its.
+        python: the environment's interpreter.
+        path: where commands are looked for.
+
+    Returns:
+        the program, None if there is none; and its arguments, with its name.
+
+    """
+    if words[0] in {"-m", "-"} or is_script(words[0]):
+        return python, [python, *words]
+    found = words[0] if os.sep in words[0] else _find(words[0], path)
+    # As it is: a normalized path would say tool for ./tool, and scripts see that as their $0.
+    return found if found and _is_program(found) else None, list(words)
+
+
+def activated(environ: Mapping[str, str], prefix: str, scripts: str) -> dict[str, str]:
+    """Make an environment's variables as its activation script would."""
+    made = {name: value for name, value in environ.items() if name != "PYTHONHOME"}
+    made["VIRTUAL_ENV"] = prefix
+    made["PATH"] = os.pathsep.join([scripts, environ.get("PATH", os.defpath)])
+    return made
 
 
 def become(words: list[str], stamp: Stamp, environ: Mapping[str, str]) -> int | None:
     """Become the command, as ``pipshim.cli.run`` would; None if it is not found."""
-    made = {name: value for name, value in environ.items() if name != "PYTHONHOME"}
-    made["VIRTUAL_ENV"] = stamp.prefix
-    made["PATH"] = os.pathsep.join([stamp.scripts, environ.get("PATH", os.defpath)])
-    if words[0] == "-m":
-        program, words = stamp.python, [stamp.python, *words]
-    else:
-        words = words[1:] if words[0] == "--" else words
-        found = words[0] if os.sep in words[0] else _find(words[0], made["PATH"])
-        if found is None or not _is_program(found):
+    if stamp.env_files:
+        from pipshim import env_files
+        from pipshim.errors import PipshimError
+
+        try:
+            environ = {**environ, **env_files.read(stamp.env_files, environ)}
+        except PipshimError:
             return None
-        program = found
+    made = activated(environ, stamp.prefix, stamp.scripts)
+    words = words[1:] if words[0] == "--" else words
+    program, words = process(words, stamp.python, made["PATH"])
+    if program is None:
+        return None
     import signal
 
     for name in ("SIGPIPE", "SIGXFSZ"):
@@ -280,6 +328,12 @@ def become(words: list[str], stamp: Stamp, environ: Mapping[str, str]) -> int | 
         os.execve(program, words, made)  # noqa: S606
     except OSError:
         return None
+
+
+def _metadata(path: str) -> bytes | None:
+    from pipshim import inline
+
+    return inline.read(path)
 
 
 def _find(name: str, path: str) -> str | None:

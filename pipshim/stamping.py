@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipshim import again, fresh, journal
 from pipshim._pip.configuration import configuration_files
+from pipshim.cli.options import RunRequest
 from pipshim.project import PYPROJECT
 from pipshim.remaking import signs
 
@@ -73,6 +74,7 @@ def stamp(
         prefix=str(target.prefix),
         python=str(target.python),
         scripts=str(target.scripts),
+        env_files=_env_files(request),
         say=say,
         files=_states([*read, str(context.lock_path), *signs(target)]),
     ).write(str(folder))
@@ -131,8 +133,14 @@ def note(
         link_mode=common.link_mode or "auto",
         bytecode=bool(request.selection.compile),
         no_color=bool(common.no_color),
+        env_files=_env_files(request),
         say=say,
     )
+
+
+def _env_files(request: SyncRequest) -> list[str]:
+    given = request.run.env_files if isinstance(request, RunRequest) else ()
+    return [str(path.absolute()) for path in given]
 
 
 def _reinstalls(request: SyncRequest) -> bool:

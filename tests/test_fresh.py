@@ -214,5 +214,5 @@ def test_a_stamp_holds_no_credentials(cli: Cli, synced: Path) -> None:
 
 def test_a_damaged_stamp_is_passed_over(cli: Cli, synced: Path) -> None:
     for stamp in (synced / ".venv" / ".pipshim-fresh").iterdir():
-        stamp.write_text("pipshim stamp 1\nsync\n")
+        stamp.write_text("pipshim stamp 2\nsync\n")
     assert not is_recognised(cli, synced, "sync")

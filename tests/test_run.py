@@ -361,12 +361,10 @@ def test_without_a_command_there_is_nothing_to_run(cli: Cli, make_project: MakeP
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("./tool", "not executable"), ("tool.py", "run python tool.py")]
+    ("name", "why"), [("./tool", "not executable"), ("other.py", "no file other.py")]
 )
-def test_a_file_that_is_not_executable_is_a_clear_error(
-    cli: Cli, ready: Path, name: str, why: str
-) -> None:
-    (ready / name).write_text("print(1)\n")
+def test_what_cannot_be_run_is_a_clear_error(cli: Cli, ready: Path, name: str, why: str) -> None:
+    (ready / "tool").write_text("print(1)\n")
     assert why in cli.fails("run", name, status=2).err
 
 
@@ -405,3 +403,44 @@ def test_a_tampered_file_is_not_run(
     assert evil.name in result.err
     assert not (project / "mark").exists()
     assert not (project / ".venv").exists()
+
+
+# --- scripts, and files of variables
+
+SHOW = "import sys, fakelib\nprint(fakelib.__version__, sys.prefix, sys.argv)\n"
+
+
+def test_a_script_runs_in_the_projects_environment(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, venv: Path
+) -> None:
+    index.add(wheel(tmp_path, "fakelib", "1.0"))
+    project = make_project(dependencies=["fakelib"], files={"deep/show.py": SHOW})
+    (project / "tool").mkdir()
+    (project / "tool" / "__main__.py").write_text(SHOW)
+    for name in ("deep/show.py", "./deep/show.py", "./tool"):
+        for _ in "long way", "stamp":
+            out = cli.ok("run", name, "--frozen", "-x").out
+            assert out == f"1.0 {venv} {[name, '--frozen', '-x']}\n"
+    result = cli.ok("run", "--locked", "-", "a", "-b", stdin=SHOW)
+    assert result.out == f"1.0 {venv} ['-', 'a', '-b']\n"
+    result = cli("run", "-", stdin="import sys\nprint(repr(sys.stdin.read()))\nsys.exit(4)\n")
+    assert (result.status, result.out) == (4, "''\n")
+
+
+def test_files_of_variables_are_the_commands(cli: Cli, ready: Path, tmp_path: Path) -> None:
+    file, more = ready / ".env", tmp_path / "more"
+    file.write_text("export A=1 # one\nB='b b'\nHOME=/no\n")
+    more.write_text('B="${A}2"\n')
+    code = "import os; print(*(os.environ[name] for name in ('A', 'B', 'HOME')))"
+    options = ("run", "--env-file", ".env", "--env-file", str(more))
+    for _ in "long way", "stamp":
+        assert cli.ok(*options, "python", "-c", code).out == f"1 12 {cli.home}\n"
+    file.write_text("A=3\n")
+    assert cli.ok(*options, "python", "-c", code).out == f"3 32 {cli.home}\n"
+    shutil.rmtree(ready / ".venv")
+    assert cli.ok(*options, "python", "-c", code).out == f"3 32 {cli.home}\n"
+    file.write_text("A=1\nnothing here\n")
+    assert ".env:2: " in cli.fails(*options, "true").err
+    more.unlink()
+    file.unlink()
+    assert "No such file" in cli.fails(*options, "true").err

@@ -355,7 +355,9 @@ class RunCommand(SyncCommand):
 
     usage = """
       %prog [options] [--] <command> ...
-      %prog [options] -m <module> ..."""
+      %prog [options] [--] <script.py> ...
+      %prog [options] -m <module> ...
+      %prog [options] - < <script>"""
 
     _EXCLUSIVE = (("locked", "frozen"),)
 

@@ -245,6 +245,13 @@ def run_options() -> list[Option]:
     """Options of run alone."""
     return [
         _flag("--no-sync", help="Run in the environment as it is."),
+        _each(
+            "--env-file",
+            kind="folder",
+            metavar="file",
+            help="Give the command the variables of this file (NAME=VALUE, a line each) that are "
+            "not set. Can be given several times; a later file wins.",
+        ),
         OwnOption(
             "-m",
             "--module",

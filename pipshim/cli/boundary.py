@@ -43,12 +43,14 @@ class Replacement(NamedTuple):
         program: the file to execute.
         arguments: its ``argv``, its name included.
         environment: all of its variables.
+        stdin: what it reads from standard input; None for what this process would read.
 
     """
 
     program: str | Path
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
+    stdin: bytes | None = None
 
     def start(self) -> NoReturn:
         """Become that process; signals that Python ignores are as they were for it.
@@ -59,6 +61,8 @@ class Replacement(NamedTuple):
         """
         sys.stdout.flush()
         sys.stderr.flush()
+        if self.stdin is not None:
+            self._give(self.stdin)
         for name in ("SIGPIPE", "SIGXFSZ"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.SIG_DFL)
@@ -68,6 +72,17 @@ class Replacement(NamedTuple):
             raise UsageError(
                 f"{self.arguments[0]} cannot be run: {self.program}: {error.strerror}"
             ) from error
+
+    @staticmethod
+    def _give(text: bytes) -> None:
+        """Let standard input be a file, which has no name any more, with this in it."""
+        import tempfile  # noqa: PLC0415
+
+        with tempfile.TemporaryFile() as file:
+            file.write(text)
+            file.flush()
+            file.seek(0)
+            os.dup2(file.fileno(), 0)
 
 
 def run_guarded(

@@ -126,13 +126,16 @@ def run_of(values: Values, arguments: Sequence[str]) -> RunOptions:
         UsageError: nothing was named.
 
     """
-    if values.module is not None:
-        return RunOptions(bool(values.no_sync), values.module, values.module_arguments)
-    if not arguments:
+    if values.module is None and not arguments:
         raise UsageError(
             "run: no command given", hint="pipshim run COMMAND…, or pipshim run -m MODULE…"
         )
-    return RunOptions(bool(values.no_sync), None, tuple(arguments))
+    return RunOptions(
+        no_sync=bool(values.no_sync),
+        module=values.module,
+        command=tuple(arguments if values.module is None else values.module_arguments),
+        env_files=tuple(values.env_file),
+    )
 
 
 def _settings(

@@ -196,12 +196,14 @@ class RunOptions:
         no_sync: run in the environment as it is.
         module: run as ``python -m MODULE``; None if a command was given.
         command: the command and its arguments; with ``module`` only the arguments.
+        env_files: files of variables for the command.
 
     """
 
     no_sync: bool = False
     module: str | None = None
     command: tuple[str, ...] = ()
+    env_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipshim import env_files, fresh
 from pipshim.cli.boundary import Replacement
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import remember, sync, tell
@@ -15,8 +16,6 @@ from pipshim.errors import TargetError, UsageError
 from pipshim.stamping import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pipshim.cli.options import RunRequest
     from pipshim.target import Target
 
@@ -28,6 +27,7 @@ def main(request: RunRequest) -> Replacement:
         PipshimError: the environment cannot be made ready, or there is no such command.
 
     """
+    source = _source(request)
     with reporting(request, "run") as report, opened(request, report.observer) as context:
         if request.run.no_sync:
             target = _as_it_is(context)
@@ -42,7 +42,7 @@ def main(request: RunRequest) -> Replacement:
                 command="run",
                 options=typed("run", len(request.run.command), module=request.run.module),
             )
-    return _replacement(request, target)
+    return _replacement(request, target, source)
 
 
 def _as_it_is(context: Context) -> Target:
@@ -55,36 +55,32 @@ def _as_it_is(context: Context) -> Target:
     return choice.target
 
 
-def _replacement(request: RunRequest, target: Target) -> Replacement:
-    variables = _variables(target)
-    arguments = request.run.command
-    if request.run.module is not None:
-        arguments = ("-m", request.run.module, *arguments)
-        return Replacement(target.python, (str(target.python), *arguments), variables)
-    name = arguments[0]
-    program = shutil.which(name, path=variables["PATH"])
+def _replacement(request: RunRequest, target: Target, source: bytes | None) -> Replacement:
+    asked = request.run
+    added = env_files.read(map(str, asked.env_files), os.environ)
+    variables = fresh.activated({**os.environ, **added}, str(target.prefix), str(target.scripts))
+    words = list(asked.command if asked.module is None else ("-m", asked.module, *asked.command))
+    program, words = fresh.process(words, str(target.python), variables["PATH"])
     if program is None:
         raise UsageError(
-            _why_not(name, target),
+            _why_not(words[0], target),
             hint=f"add the package that brings it to the project, or see what is in "
             f"{target.scripts}",
         )
-    # As it is: a Path would say tool for ./tool, and scripts see that as their $0.
-    return Replacement(program, (name, *arguments[1:]), variables)
+    return Replacement(program, tuple(words), variables, source)
 
 
 def _why_not(name: str, target: Target) -> str:
     path = Path(name)
     if os.sep in name and path.is_file() and not os.access(path, os.X_OK):
         return f"{name} is not executable"
-    if path.suffix == ".py" and path.is_file():
-        return f"{name} is a script, not a command: run python {name}"
+    if path.suffix == ".py" and not path.exists():
+        return f"there is no file {name}, and no command of that name either"
     return f"there is no command {name!r} in the environment {target.prefix}, nor on PATH"
 
 
-def _variables(target: Target) -> Mapping[str, str]:
-    """Make the environment's variables as its activation script would."""
-    variables = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
-    variables["VIRTUAL_ENV"] = str(target.prefix)
-    variables["PATH"] = os.pathsep.join([str(target.scripts), os.environ.get("PATH", os.defpath)])
-    return variables
+def _source(request: RunRequest) -> bytes | None:
+    """Read the script that comes from standard input, if one does."""
+    if request.run.module is None and request.run.command[0] == "-":
+        return sys.stdin.buffer.read()
+    return None
