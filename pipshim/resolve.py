@@ -1,10 +1,4 @@
-"""Locking, in rounds: the resolver sees the metadata that a build in the locked environment gives.
-
-Round 0 resolves with what is known without a build. A source whose metadata needs an environment
-that is not known yet stands in with its name and version. Then that environment is made of the
-round's pins, the backend tells the metadata in it, and the next round resolves with that. It ends
-when no pin that a build saw has changed. What happens to be installed plays no part.
-"""
+"""Locking: what the rounds of the resolver led to, and how each source in it is built."""
 
 from __future__ import annotations
 
@@ -15,12 +9,10 @@ from typing import TYPE_CHECKING
 from pipshim._pip.pyproject import build_system
 from pipshim._pip.resolver import Resolving, Solution
 from pipshim.build.mode import Mode
-from pipshim.build.system import static_metadata, stub_metadata
-from pipshim.errors import BuildError, PipshimError, ResolveError, together
 from pipshim.lockfile import LockedBuild, environment_id, key_of
-from pipshim.parallel import each, sharing
 from pipshim.progress import events
-from pipshim.staging import Staging, is_within_a_build, name_of, within
+from pipshim.rounds import Rounds
+from pipshim.staging import Staging, name_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,21 +25,9 @@ if TYPE_CHECKING:
     from pipshim._pip.resolver import Pin
     from pipshim._pip.session import Pip, Root
     from pipshim._pip.sources import Revision, Source
-    from pipshim.build.record import Used
     from pipshim.build.settings import Settings
     from pipshim.build.workshop import Workshop
     from pipshim.progress.events import Observer
-
-MAX_ROUNDS = 10
-"""Rounds after which versions that keep changing are an error."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """Metadata that a backend told, and what it used to tell it."""
-
-    against: Mapping[str, Used]
-    metadata: bytes
 
 
 @dataclass(frozen=True)
@@ -92,26 +72,21 @@ class Locker:
     build_constraints: Sequence[object] = ()
     preferred_builds: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     commits: Mapping[Revision, str] = field(default_factory=dict)
-    resolving: Resolving = field(init=False)
     staging: Staging = field(init=False)
-    _known: dict[str, list[Known]] = field(default_factory=dict, init=False)
-    _current: Solution | None = field(default=None, init=False)
-    _asked: dict[str, Source] = field(default_factory=dict, init=False)
-    _told: dict[str, bytes] = field(default_factory=dict, init=False)
+    _rounds: Rounds = field(init=False)
 
     def __post_init__(self) -> None:
-        self.resolving = Resolving(self.pip, self.commits)
         self.staging = Staging(
             pip=self.pip,
             settings=self.settings,
             workshop=self.workshop,
             fetcher=self.fetcher,
             observer=self.observer,
-            resolving=self.resolving,
-            metadata_of=self._metadata,
+            resolving=Resolving(self.pip, self.commits),
             constraints=self.build_constraints,
             preferred=self.preferred_builds,
         )
+        self._rounds = Rounds(self.staging)
 
     def lock(
         self,
@@ -135,128 +110,22 @@ class Locker:
 
         """
         start = time.monotonic()
-        self._current = None
-        rounds = 0
-        while True:
-            self.observer(events.ResolveStarted(rounds))
-            self._asked.clear()
-            self._told.clear()
-            solution = self.resolving.resolve(
-                roots(self._metadata),
+        metadata_of = self._rounds.metadata
+
+        def one_round(number: int) -> Solution:
+            self.observer(events.ResolveStarted(number))
+            return self.staging.resolving.resolve(
+                roots(metadata_of),
                 constraints=constraints,
                 preferred={name: (version,) for name, version in preferred.items()},
-                metadata_of=self._metadata,
+                metadata_of=metadata_of,
                 pinned=lambda name, version: self.observer(events.Pinned(name, version)),
             )
-            stale = self._stale(solution)
-            if not stale:
-                break
-            failures = self._prepare(stale, solution)
-            before: Solution | None = self._current
-            self._current = solution
-            unchanged = before is not None and before.versions == solution.versions
-            if failures and (unchanged or len(failures) == len(stale)):
-                raise together(failures)
-            rounds += 1
-            if rounds == MAX_ROUNDS:
-                raise _oscillation(before, solution, stale)
-        self._current = solution
+
+        solution = self._rounds.settle(one_round)
         resolution = self._frozen(solution, folders)
         self.observer(events.ResolveFinished(len(solution.pins), time.monotonic() - start))
         return resolution
-
-    def _stale(self, solution: Solution) -> list[Source]:
-        """Tell the sources whose metadata is not what a build with these pins would tell."""
-        sources = {pin.source.url: pin.source for pin in solution.pins.values() if pin.source}
-        # The project's own metadata, if it was asked for, is no pin's.
-        sources.update({url: one for url, one in self._asked.items() if one.editable})
-        asked = [one for one in sources.values() if self._static(one) is None]
-        self._warm(asked, solution)
-        return [one for one in asked if self._differs(one, solution)]
-
-    def _differs(self, source: Source, solution: Solution) -> bool:
-        known = self._valid(source, solution)
-        return known is None or known.metadata != self._told.get(source.url)
-
-    # Metadata
-
-    def _static(self, source: Source) -> bytes | None:
-        return static_metadata(source.directory, source.name, source.version, self.settings.static)
-
-    def _metadata(self, source: Source) -> bytes:
-        """Answer the resolver: what is known, a stand-in, or the backend's word."""
-        self._asked[source.url] = source
-        told = self._static(source) or self._answer(source)
-        self._told[source.url] = told
-        return told
-
-    def _answer(self, source: Source) -> bytes:
-        within = is_within_a_build()
-        stands_in = source.name is not None and source.version is not None and not within
-        if self._current is None:
-            if stands_in:
-                return self._stand_in(source)
-        else:
-            known = self._valid(source, self._current)
-            if known is not None:
-                return known.metadata
-        if stands_in and self.settings.choice(name_of(source)).mode is Mode.NO_ISOLATION:
-            return self._stand_in(source)
-        return self._ask(source, self._current).metadata
-
-    def _stand_in(self, source: Source) -> bytes:
-        assert source.name is not None
-        assert source.version is not None
-        return stub_metadata(source.name, source.version)
-
-    def _valid(self, source: Source, solution: Solution) -> Known | None:
-        """Tell the metadata that still holds in the environment that these pins make."""
-        job = self.staging.job(source, solution)
-        available = job.available
-        for known in self._known.get(source.url, ()):
-            if all(available.get(name) == used for name, used in known.against.items()):
-                return known
-        kept = self.workshop.kept_metadata(job)
-        if kept is None:
-            return None
-        known = Known(kept[1], kept[0])
-        self._known.setdefault(source.url, []).append(known)
-        return known
-
-    def _ask(self, source: Source, solution: Solution | None) -> Known:
-        try:
-            metadata, against = self.workshop.metadata(self.staging.job(source, solution))
-        except BuildError:
-            if not self.staging.widen(source, solution):
-                raise
-            text = f"{source}: asking again, with what is built before it in its environment"
-            self.observer(events.Message("info", text))
-            metadata, against = self.workshop.metadata(self.staging.job(source, solution))
-        known = Known(against, metadata)
-        self._known.setdefault(source.url, []).append(known)
-        return known
-
-    def _prepare(self, sources: Sequence[Source], solution: Solution) -> list[PipshimError]:
-        """Ask the backends of several sources at once; answer what failed."""
-        failures: list[PipshimError] = []
-
-        def ask(source: Source) -> None:
-            try:
-                if self._valid(source, solution) is None:
-                    self._ask(source, solution)
-            except PipshimError as error:
-                failures.append(error)
-
-        self._each(ask, sources)
-        return failures
-
-    def _each(self, work: Callable[[Source], None], sources: Sequence[Source]) -> None:
-        jobs = self.workshop.jobs
-        token = sharing.set(max(1, min(jobs, len(sources))))
-        try:
-            each(work, sources, at_once=jobs, interrupted=self.workshop.processes.stop)
-        finally:
-            sharing.reset(token)
 
     # The end of the last round
 
@@ -292,7 +161,7 @@ class Locker:
                 builds[key] = settle(pin.source)
 
         sources = [pin.source for pin in solution.pins.values() if pin.source is not None]
-        self._warm([*sources, *folders], solution)
+        self._rounds.warm([*sources, *folders], solution)
         folders = [*folders, *(one for one in sources if one.editable)]
         for pin in solution.pins.values():
             if not pin.editable:
@@ -303,35 +172,3 @@ class Locker:
             folders={str(source.directory): settle(source) for source in folders},
             environments=environments,
         )
-
-    def _warm(self, sources: Sequence[Source], solution: Solution) -> None:
-        """Ask backends for dynamic requirements at once; what comes next only looks them up."""
-
-        def ask(source: Source) -> None:
-            if self.settings.choice(name_of(source)).mode is not Mode.NO_ISOLATION:
-                self.staging.job(source, solution)
-
-        self._each(ask, sources)
-
-
-def _oscillation(
-    previous: Solution | None, solution: Solution, stale: Sequence[Source]
-) -> ResolveError:
-    changing = []
-    before = previous.versions if previous is not None else {}
-    for name in sorted({*before, *solution.versions}):
-        old, new = before.get(name), solution.versions.get(name)
-        if old != new:
-            changing.append(f"  {name}: {old or 'absent'} and {new or 'absent'} in turn")
-    names = ", ".join(str(one) for one in stale)
-    return ResolveError(
-        "\n".join(
-            [
-                f"the lock does not settle: after {MAX_ROUNDS} rounds the metadata of {names}",
-                "  still changes with the versions that it leads to",
-                *changing,
-            ]
-        ),
-        hint="pin one of these versions (constraint-dependencies), or state the metadata "
-        "([[tool.pipshim.dependency-metadata]])",
-    )

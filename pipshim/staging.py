@@ -51,7 +51,8 @@ class Staging:
         fetcher: where wheels come from.
         observer: told of warnings.
         resolving: the resolver.
-        metadata_of: answers the metadata of a source that a build environment may need.
+        metadata_of: answers the metadata of a source that a build environment may need; whoever
+            resolves in rounds sets it.
         constraints: pip's constraint objects for build environments.
         preferred: the pins of an earlier lock's build environments, kept where they fit.
 
@@ -63,7 +64,7 @@ class Staging:
     fetcher: Fetcher
     observer: Observer
     resolving: Resolving
-    metadata_of: Callable[[Source], bytes]
+    metadata_of: Callable[[Source], bytes] = field(init=False)
     constraints: Sequence[object] = ()
     preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
