@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from pipshim import cutoff
 from pipshim.errors import ProjectError
 from pipshim.targets import FORM, KNOWN, TargetName
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 KeyPath = tuple["str | int", ...]
 """Where a value stands: ``("project", "dependencies", 2)``."""
+
+STRATEGIES = ("highest", "lowest", "lowest-direct")
+"""Which versions are chosen; the names are uv's."""
 
 LineOf = Callable[[KeyPath], "int | None"]
 """Gives the line (from 1) of a value's key or array item, or of the nearest thing around it."""
@@ -77,6 +82,8 @@ class Configuration:
     )
     dependency_metadata: tuple[StaticMetadata, ...] = ()
     package: bool | None = None
+    resolution: str | None = None
+    exclude_newer: str | None = None
 
 
 def load_configuration(table: object, where: Path, line_of: LineOf) -> Configuration:
@@ -318,6 +325,26 @@ def _target_environments(reader: Reader, value: object, path: KeyPath) -> tuple[
     return tuple(dict.fromkeys(found))
 
 
+def _resolution(reader: Reader, value: object, path: KeyPath) -> str:
+    word = reader.string(value, path)
+    if word not in STRATEGIES:
+        raise reader.error(path, f"must be one of {', '.join(STRATEGIES)}, not {word!r}")
+    return word
+
+
+def _exclude_newer(reader: Reader, value: object, path: KeyPath) -> str:
+    """Read a moment; TOML's own dates and times are taken as well as strings."""
+    text = value.isoformat() if isinstance(value, date) else reader.string(value, path)
+    try:
+        return cutoff.normalised(text)
+    except ValueError as error:
+        raise reader.error(
+            path,
+            f"is neither a date, a time nor a duration: {text!r}: {error}",
+            hint='write "2026-11-25", "2026-11-25T12:00:00Z", or "7 days"',
+        ) from None
+
+
 def _constraints(reader: Reader, value: object, path: KeyPath) -> tuple[Requirement, ...]:
     constraints = reader.requirements(value, path)
     for index, constraint in enumerate(constraints):
@@ -426,4 +453,6 @@ _SETTINGS: dict[str, Callable[[Reader, object, KeyPath], object]] = {
     "config-settings-package": _config_settings_package,
     "dependency-metadata": _dependency_metadata,
     "package": Reader.boolean,
+    "resolution": _resolution,
+    "exclude-newer": _exclude_newer,
 }

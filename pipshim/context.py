@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipshim import environment, inputs
+from pipshim._pip import choosing
 from pipshim._pip.download import Fetcher
 from pipshim._pip.logs import forwarded
 from pipshim._pip.session import Pip
@@ -19,8 +20,10 @@ from pipshim.build.settings import Settings, combine
 from pipshim.build.workshop import Workshop
 from pipshim.cache import in_use
 from pipshim.configuration import Configuration
-from pipshim.errors import ProjectError, UsageError
+from pipshim.errors import LockError, ProjectError, UsageError
 from pipshim.lockfile import read
+from pipshim.preferences import Preferences
+from pipshim.preferences import combine as combine_preferences
 from pipshim.progress import events, make_observer
 from pipshim.project import Project, find_project, load_project
 from pipshim.secrets import masked
@@ -108,8 +111,30 @@ class Context:
         return self.choice.target
 
     @cached_property
+    def preferences(self) -> Preferences:
+        """Which versions and files are chosen; pip's options are set to it.
+
+        A lock is made as ``lock`` is told to; whatever else is done goes by what the lock that is
+        there was made with, unless another thing is said.
+        """
+        lock = self.request.lock
+        try:
+            old = self.old_lock
+        except LockError:
+            old = None  # whoever needs it will say what is wrong with it
+        found = combine_preferences(
+            lock.said,
+            self.configuration,
+            old.options if old is not None else {},
+            keeps=lock.check or type(self.request).__name__ != "LockRequest",
+        )
+        choosing.apply(found.values, self.request.pip.options)
+        return found
+
+    @cached_property
     def pip(self) -> Pip:
         """Pip's machinery, for the target."""
+        assert self.preferences is not None  # sets pip's options
         command = self.request.pip
         return Pip(
             command.command, command.options, self.target, command.mask, observer=self.observer
@@ -161,13 +186,12 @@ class Context:
     @cached_property
     def inputs(self) -> str:
         """The digest of what a lock would be made from now."""
-        selection: dict[str, Any] = inputs.selection_options(self.request.pip.options)
         return inputs.digest(
             self.project,
             self.settings,
             self.request.lock,
             self.request.build.build_constraints,
-            selection,
+            self.preferences.values,
         )
 
     def wait(self, text: str) -> None:

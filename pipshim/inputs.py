@@ -30,16 +30,6 @@ if TYPE_CHECKING:
     from pipshim.project import Project
 
 _DYNAMIC_FILES = ("setup.py", "setup.cfg", "pyproject.toml")
-_SELECTION = (
-    "format_control",
-    "release_control",
-    "prefer_binary",
-    "uploaded_prior_to",
-    "ignore_dependencies",
-    "only_dependencies",
-    "ignore_requires_python",
-    "require_hashes",
-)
 _INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(?P<path>\S+)")
 _EDITABLE = re.compile(r"\s*(?:-e|--editable)(?:\s+|=|(?<=-e))")
 
@@ -58,7 +48,7 @@ def digest(
         settings: the build settings.
         given: the requirements and constraints of the command line.
         build_constraints: files.
-        selection: pip's package selection options, as plain data.
+        selection: which versions and files are chosen (`pipshim.preferences`).
 
     Returns:
         ``sha256:`` and a hex digest.
@@ -123,27 +113,6 @@ def requirements_given(given: LockOptions) -> list[str]:
         *(f"--requirements-from-script {path}" for path in given.scripts),
         *(f"--group {path}:{group}" for path, group in given.groups),
     ]
-
-
-def selection_options(options: object) -> dict[str, Any]:
-    """Say those of pip's options that choose among files, as plain data."""
-    return {name: _plain(getattr(options, name, None) or None) for name in _SELECTION}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(str, value))
-    slots = [
-        name
-        for kind in type(value).__mro__
-        for name in getattr(kind, "__slots__", ())
-        if not name.startswith("_")
-    ]
-    if slots:
-        return {name: _plain(getattr(value, name, None)) for name in slots}
-    if hasattr(value, "__dict__"):
-        return {name: _plain(one) for name, one in sorted(vars(value).items()) if name[0] != "_"}
-    return value if isinstance(value, (bool, int, str, type(None))) else str(value)
 
 
 def _texts(requirements: Iterable[Requirement]) -> list[str]:

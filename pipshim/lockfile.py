@@ -33,6 +33,7 @@ from packaging.version import Version
 from pipshim import __version__
 from pipshim.build.mode import Mode
 from pipshim.errors import LockError
+from pipshim.preferences import checked
 from pipshim.targets import TargetName
 from pipshim.urls import without_credentials
 
@@ -187,6 +188,8 @@ class Lock:
         targets: those of a lock for several (`pipshim.universal`), whose entries carry their
             markers and tool tables.
         targets_asked: those of them that the command line named.
+        options: which versions and files it was told to choose (`pipshim.preferences`).
+        strategy: which versions were taken, whoever said so.
         requires_python: the project's.
         extras: the project's extras.
         groups: the project's dependency groups.
@@ -203,6 +206,8 @@ class Lock:
     inputs: str = ""
     requirements: tuple[str, ...] = ()
     roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    strategy: str = "highest"
     environment: Marker | None = None
     targets: tuple[TargetName, ...] = ()
     targets_asked: tuple[TargetName, ...] = ()
@@ -340,6 +345,8 @@ def _table(lock: Lock, directory: Path) -> dict[str, Any]:
         "targets-asked": [str(one) for one in lock.targets_asked],
         "requirements": [without_credentials(one) for one in lock.requirements],
         "roots": {origin: list(found) for origin, found in sorted(lock.roots.items())},
+        "strategy": lock.strategy if lock.strategy != "highest" else None,
+        "options": dict(sorted(lock.options.items())),
         "folders": [one.to_dict() for one in folders],
         "build-environments": {
             name: list(members) for name, members in sorted(lock.environments.items())
@@ -450,6 +457,8 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
         environment=any_of(pylock.environments or ()),
         targets=tuple(map(TargetName.parse, ours.get("targets", ()))),
         targets_asked=tuple(map(TargetName.parse, ours.get("targets-asked", ()))),
+        options=checked(ours.get("options", {})),
+        strategy=str(ours.get("strategy", "highest")),
         requires_python=pylock.requires_python,
         extras=tuple(pylock.extras or ()),
         groups=tuple(pylock.dependency_groups or ()),

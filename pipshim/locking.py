@@ -23,6 +23,7 @@ from pipshim.lockfile import (
     requires_of,
     target_marker,
 )
+from pipshim.preferences import typed
 from pipshim.resolve import Locker
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def make(context: Context, *, old: Lock | None) -> Lock:
     upgraded = set(given.upgrade_packages)
     for name in sorted(upgraded - (set(old.versions) | set(old.build_versions) if old else set())):
         context.say(f"-P {name}: the lock has no {name} to upgrade", "warning")
+    preferences = context.preferences
+    if preferences.dropped:
+        context.say(f"not as the lock was made: without {typed(preferences.dropped)}", "warning")
     keep = old if old is not None and not given.upgrade else None
     pip = context.pip
     locker = Locker(
@@ -70,8 +74,11 @@ def make(context: Context, *, old: Lock | None) -> Lock:
         ],
         preferred_builds=_without(keep.build_versions if keep else {}, upgraded),
         commits=_commits(keep, upgraded) if keep else {},
+        strategy=context.preferences.strategy,
     )
-    preferred = _without(keep.versions if keep else {}, upgraded)
+    # Pins of another strategy are not what is wanted, though they would fit.
+    as_before = keep is not None and keep.strategy == preferences.strategy
+    preferred = _without(keep.versions if keep is not None and as_before else {}, upgraded)
     if given.given:
         resolution, folders = _lock_given(context, locker, preferred)
         extras: tuple[NormalizedName, ...] = ()
@@ -214,6 +221,8 @@ def _lock(
         inputs=digest,
         requirements=tuple(inputs.requirements_given(context.request.lock)),
         roots=solution.roots,
+        options=context.preferences.remembered,
+        strategy=context.preferences.strategy,
         environment=target_marker(context.target),
         requires_python=project.requires_python if project is not None else None,
         extras=extras,

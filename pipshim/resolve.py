@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipshim._pip.pyproject import build_system
-from pipshim._pip.resolver import Resolving, Solution
+from pipshim._pip.resolver import Resolving, Solution, without_lower_bound
 from pipshim.build.mode import Mode
 from pipshim.lockfile import LockedBuild, environment_id, key_of
 from pipshim.progress import events
@@ -61,6 +61,7 @@ class Locker:
         build_constraints: pip's constraint objects for build environments.
         preferred_builds: the pins of an earlier lock's build environments, kept where they fit.
         commits: the commits of an earlier lock, kept as long as the same revision is asked for.
+        strategy: which versions are taken; build environments always get the highest.
 
     """
 
@@ -72,6 +73,7 @@ class Locker:
     build_constraints: Sequence[object] = ()
     preferred_builds: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     commits: Mapping[Revision, str] = field(default_factory=dict)
+    strategy: str = "highest"
     staging: Staging = field(init=False)
     _rounds: Rounds = field(init=False)
 
@@ -111,21 +113,40 @@ class Locker:
         """
         start = time.monotonic()
         metadata_of = self._rounds.metadata
+        asked: Sequence[Root] = ()
 
         def one_round(number: int) -> Solution:
+            nonlocal asked
             self.observer(events.ResolveStarted(number))
+            asked = roots(metadata_of)
             return self.staging.resolving.resolve(
-                roots(metadata_of),
+                asked,
                 constraints=constraints,
                 preferred={name: (version,) for name, version in preferred.items()},
                 metadata_of=metadata_of,
+                strategy=self.strategy,
                 pinned=lambda name, version: self.observer(events.Pinned(name, version)),
             )
 
         solution = self._rounds.settle(one_round)
+        self._warn_of_lowest(asked, constraints, solution)
         resolution = self._frozen(solution, folders)
         self.observer(events.ResolveFinished(len(solution.pins), time.monotonic() - start))
         return resolution
+
+    def _warn_of_lowest(
+        self, roots: Sequence[Root], constraints: Sequence[object], solution: Solution
+    ) -> None:
+        """Name what may be decades old, since nothing says how old it may be."""
+        if self.strategy == "highest":
+            return
+        found = without_lower_bound(roots, constraints) & set(solution.pins)
+        for name in sorted(found):
+            text = (
+                f"{name} {solution.pins[name].version} is the lowest that fits; a lower bound "
+                f"({name}>=…) says from which version on it is supported"
+            )
+            self.observer(events.Message("warning", text))
 
     # The end of the last round
 

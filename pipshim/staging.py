@@ -208,7 +208,7 @@ class Staging:
                     for one in requirements
                 ]
                 finder = self.pip.finder
-                before = finder.preferred
+                before = finder.order
                 try:
                     self._resolved[key] = self.resolving.resolve(
                         roots,
@@ -217,7 +217,7 @@ class Staging:
                         metadata_of=self.metadata_of,
                     )
                 finally:
-                    finder.prefer(before)
+                    finder.order = before
             return self._resolved[key]
 
     def _dynamic(

@@ -25,6 +25,7 @@ from pip._vendor.requests.exceptions import RequestException
 from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipshim._pip import compat, credentials, errors, logs
+from pipshim._pip.choosing import Noted
 from pipshim._pip.parser import ProjectParser
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli import arguments, collect
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pip._internal.cli.req_command import RequirementCommand
+
+    from pipshim.preferences import Said
 
     Action: TypeAlias = "Callable[[Any], int | Replacement]"
 
@@ -96,6 +99,7 @@ class ProjectCommand(pip_lock.LockCommand):
         "build_isolation",
         "no_build_isolation_package",
         "build_constraints",
+        "resolution",
     )
 
     parser: ProjectParser
@@ -127,6 +131,7 @@ class ProjectCommand(pip_lock.LockCommand):
             if isinstance(value, list)
         }
         self.parser.set_defaults(**lists)
+        self._noted = Noted(self.parser)
         if self.parser.has_option("--version"):  # pip 26.1 and 26.2, where it does nothing
             self.parser.remove_option("--version")
         for long_name, text in _OTHER_HELP.items():
@@ -138,6 +143,7 @@ class ProjectCommand(pip_lock.LockCommand):
         group = OptionGroup(self.parser, "Build Options")
         self._add(group, arguments.build_options())
         self.parser.insert_option_group(1, group)
+        self._add(self.cmd_opts, arguments.resolution_options())
         self._add(self.cmd_opts, arguments.common_options())
 
     def _add(self, group: OptionGroup, options: Iterable[Option]) -> None:
@@ -159,7 +165,9 @@ class ProjectCommand(pip_lock.LockCommand):
         below = {name: getattr(values, name) for name in apart}
         for name in apart:
             setattr(values, name, None)
+        self._noted.is_typing = True
         values, rest = self.parser.parse_args(args, values)
+        self._noted.is_typing = False
 
         for one, other in self._EXCLUSIVE:
             decided = arguments.decide_between(
@@ -183,6 +191,10 @@ class ProjectCommand(pip_lock.LockCommand):
             )
         values.build_constraints = [*below["build_constraints"], *(values.build_constraints or ())]
         said = [typed] if typed != IsolationLayer(arguments.COMMAND_LINE) else []
+        if values.resolution is None:
+            values.resolution = below["resolution"]
+        else:
+            self._noted.typed.add("resolution")
         self._typed = _Typed(values.python, (*said, *self._variable_layers()), self._file_layers())
         values.python = None  # pip would refuse it here: it runs itself in the other Python
         values.build_isolation = _isolation((*self._typed.above, *self._typed.below))
@@ -248,7 +260,12 @@ class ProjectCommand(pip_lock.LockCommand):
 
     def request(self, options: Values, args: list[str]) -> LockRequest:
         """Say what was asked, in pipshim's own terms."""
-        return LockRequest(**self._common(options), lock=collect.lock_of(options, args))
+        return LockRequest(
+            **self._common(options), lock=collect.lock_of(options, args, self._said(options))
+        )
+
+    def _said(self, options: Values) -> Said:
+        return self._noted.said(options, self._environ)
 
     def _common(self, options: Values) -> dict[str, Any]:
         typed = self._typed
@@ -339,7 +356,7 @@ class SyncCommand(ProjectCommand):
     def _installing(self, options: Values) -> dict[str, Any]:
         return {
             **self._common(options),
-            "lock": LockOptions(constraints=tuple(options.constraints)),
+            "lock": LockOptions(constraints=tuple(options.constraints), said=self._said(options)),
             "selection": collect.selection_of(options),
             "sync": collect.sync_of(options),
         }

@@ -45,6 +45,8 @@ _NETWORK = re.compile(
 
 _STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error|too many ([45]\d\d) error responses")
 _LOGIN = (401, 403, 407)
+_NO_UPLOAD_TIME = re.compile(r"(?:Index )?(.*) does not provide upload-time metadata")
+"""pip's error where ``--uploaded-prior-to`` cannot be honoured (``package_finder``)."""
 
 
 @contextmanager
@@ -168,6 +170,12 @@ def translate(error: BaseException) -> PipshimError:
         return PipshimError(f"{name} is not a valid wheel of {error.name}", hint=_DAMAGED)
     if isinstance(error, CommandError):
         return UsageError(text)
+    if (match := _NO_UPLOAD_TIME.match(text)) is not None:
+        return PipshimError(
+            f"{match[1]} does not say when files were uploaded",
+            hint="take out exclude-newer and --uploaded-prior-to, or use an index whose answers "
+            "have upload times (PEP 700)",
+        )
     if isinstance(error, (InstallationError, BadCommand)) and _NETWORK.search(text):
         return NetworkError(text)
     return PipshimError(text)

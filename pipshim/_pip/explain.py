@@ -12,6 +12,7 @@ from pip._internal.index.package_finder import LinkType
 
 from pipshim._pip import offline
 from pipshim._pip.errors import network_hint, status_of
+from pipshim.cutoff import normalised
 from pipshim.errors import NetworkError, PipshimError, ResolveError
 
 if TYPE_CHECKING:
@@ -134,6 +135,9 @@ class _Search:
         if reasons == {LinkType.requires_python_mismatch}:
             first = f"no version of {name} supports Python {self.python}"
             hint = "use another Python: --python, and requires-python in pyproject.toml"
+        elif reasons == {LinkType.upload_too_late}:
+            first = f"no version of {name} was uploaded before {self._cutoff()}"
+            hint = "choose a later moment: exclude-newer in pyproject.toml, --uploaded-prior-to"
         elif LinkType.format_unsupported in reasons:
             first = f"no file of {name} may be used"
             hint = "loosen --only-binary or --no-binary, which leave none of its files"
@@ -141,6 +145,10 @@ class _Search:
             first = f"no file of {name} suits Python {self.python} on this platform"
             hint = f"use a Python and platform that it has files for, or do without {name}"
         return ResolveError("\n".join([first, *self.asked, *lines]), hint=hint)
+
+    def _cutoff(self) -> str:
+        moment = self.finder.uploaded_prior_to
+        return normalised(moment.isoformat()) if moment is not None else "now"
 
     def conflict(self, names: Mapping[NormalizedName, SpecifierSet]) -> PipshimError:
         """Say which requirements cannot be met together, or by any version."""
@@ -188,7 +196,7 @@ def _why_refused(one: Refused) -> str:
     words = {
         LinkType.platform_mismatch: "is for another Python or platform",
         LinkType.format_unsupported: "is excluded by the format options",
-        LinkType.upload_too_late: "is newer than --uploaded-prior-to admits",
+        LinkType.upload_too_late: "was uploaded later",
         LinkType.yanked: "was yanked",
     }
     return f"{one.filename} {words.get(one.why, 'has no valid name')}"

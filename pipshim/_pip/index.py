@@ -1,15 +1,15 @@
-"""What an index has: every file of a version, and the version that is preferred.
+"""What an index has: every file of a version, and the order in which versions are offered.
 
 pip's finder answers which files suit the target. A lock lists them all, so the finder here keeps
-what pip saw on its way, and puts a preferred version (an earlier lock's) behind all others, which
-to pip's resolver means first (``pip._internal.resolution.resolvelib.factory``).
+what pip saw on its way. The version that is wanted (an earlier lock's, or the lowest) goes behind
+all others, which to pip's resolver means first (``pip._internal.resolution.resolvelib.factory``).
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -63,6 +63,28 @@ def _from_json_with_size(file_data: dict[str, Any], page_url: str) -> Link | Non
 Link.from_json = _from_json_with_size  # type: ignore[method-assign]
 
 
+@dataclass
+class Order:
+    """In which order the versions of packages are offered to the resolver.
+
+    Attributes:
+        preferred: versions that are offered first, the last one before all, where admitted.
+        strategy: ``highest``, ``lowest`` or ``lowest-direct``.
+        direct: what is required directly.
+
+    """
+
+    preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
+    strategy: str = "highest"
+    direct: set[NormalizedName] = field(default_factory=set)
+
+    def is_lowest_first(self, name: NormalizedName) -> bool:
+        """Whether a package's lowest version is wanted."""
+        return self.strategy == "lowest" or (
+            self.strategy == "lowest-direct" and name in self.direct
+        )
+
+
 @dataclass(frozen=True)
 class Refused:
     """A file that pip found and may not use for the target.
@@ -82,9 +104,10 @@ class Refused:
 
 
 class Finder(PackageFinder):
-    """pip's finder, which remembers what it read, and prefers given versions.
+    """pip's finder, which remembers what it read, and offers versions in a given order.
 
     Attributes:
+        order: the order, from now on.
         ahead: what fetches ahead of the resolver, from the first look at the index on.
 
     """
@@ -92,7 +115,7 @@ class Finder(PackageFinder):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._links: dict[NormalizedName, list[Link]] = {}
-        self._preferred: Mapping[NormalizedName, tuple[Version, ...]] = {}
+        self.order = Order()
         self._skipped: dict[str, LinkType] = {}
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
         self._alone = threading.RLock()
@@ -147,12 +170,6 @@ class Finder(PackageFinder):
             if candidate.link.is_yanked
         }
 
-    def prefer(self, versions: Mapping[NormalizedName, tuple[Version, ...]]) -> None:
-        """From now on offer these versions first, the last one before all, where admitted."""
-        if versions != self._preferred:
-            self._preferred = dict(versions)
-            self._best_candidates.clear()
-
     def evaluate_links(
         self, link_evaluator: LinkEvaluator, links: Iterable[Link]
     ) -> list[InstallationCandidate]:
@@ -168,25 +185,30 @@ class Finder(PackageFinder):
         specifier: Any = None,
         hashes: Hashes | None = None,
     ) -> BestCandidateResult:
-        """Answer as pip does, with the preferred version's files last (best)."""
+        """Answer as pip does, with the best file last in the order that is wanted."""
         with self._alone:
             result = super().find_best_candidate(project_name, specifier, hashes)
-        wanted = self._preferred.get(canonicalize_name(project_name))
-        if wanted is None:
-            return result
-        ranks = {str(version): rank for rank, version in enumerate(wanted)}
-        # The sort is stable: pip's order stays among files of one version, and among the others.
-        ranked = sorted(
-            result.applicable_candidates, key=lambda one: ranks.get(str(one.version), -1)
-        )
-        if not ranked or str(ranked[-1].version) not in ranks:
-            return result
-        return BestCandidateResult(result.all_candidates, ranked, ranked[-1])
+        name = canonicalize_name(project_name)
+        found = result.applicable_candidates
+        # Sorts are stable: pip's order stays among files of one version.
+        if self.order.is_lowest_first(name):
+            found = sorted(found, key=lambda one: one.version, reverse=True)
+            # What pip puts before the version stays before it.
+            found.sort(key=lambda one: self._outranking(one.link, hashes))
+        wanted = self.order.preferred.get(name, ())
+        if wanted:
+            ranks = {str(version): rank for rank, version in enumerate(wanted)}
+            found = sorted(found, key=lambda one: ranks.get(str(one.version), -1))
+        best = found[-1] if found else None
+        return BestCandidateResult(result.all_candidates, found, best)
 
-    @property
-    def preferred(self) -> Mapping[NormalizedName, tuple[Version, ...]]:
-        """The versions that are offered first."""
-        return self._preferred
+    def _outranking(self, link: Link, hashes: Hashes | None) -> tuple[bool, bool, bool]:
+        """Tell what of a file counts more than its version (``CandidateEvaluator._sort_key``)."""
+        return (
+            link.is_hash_allowed(hashes),
+            not link.is_yanked,
+            self._candidate_prefs.prefer_binary and link.is_wheel,
+        )
 
     def versions(self, name: NormalizedName) -> list[str]:
         """Tell which versions pip found for the target, oldest first."""

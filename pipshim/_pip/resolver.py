@@ -33,7 +33,7 @@ from pip._vendor.resolvelib import ResolutionImpossible
 from pipshim._pip.ahead import Downloader, Wanted, wanted_of
 from pipshim._pip.errors import translated
 from pipshim._pip.explain import explain
-from pipshim._pip.index import Packager, secure_hashes
+from pipshim._pip.index import Order, Packager, secure_hashes
 from pipshim._pip.sources import Preparer, Revision, Source, Sources
 from pipshim.artifacts import sha256_of
 from pipshim.requirements import merged
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from pipshim._pip.session import Pip, Root
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
+_LOWER = {">=", ">", "==", "===", "~="}
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ class Resolving:
         preferred: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
         metadata_of: Callable[[Source], bytes],
         upgrade_strategy: str = "to-satisfy-only",
+        strategy: str = "highest",
         pinned: Callable[[str, str], object] | None = None,
     ) -> Solution:
         """Choose versions for the roots and all that they need.
@@ -134,6 +136,8 @@ class Resolving:
             preferred: versions to take wherever they are admitted, the best one last.
             metadata_of: answers a source's METADATA file.
             upgrade_strategy: pip's.
+            strategy: which versions to take of all others: ``highest``, ``lowest``,
+                ``lowest-direct``.
             pinned: told name and version of each pin, as the resolver tries it.
 
         Raises:
@@ -141,7 +145,8 @@ class Resolving:
 
         """
         pip = self.pip
-        pip.finder.prefer(preferred or {})
+        order = Order(preferred or {}, strategy, _names(roots))
+        pip.finder.order = order
         pip.ahead.want(_wanted(roots, preferred or {}))
         with translated(), pip.markers(), get_build_tracker() as tracker:
             preparer = pip.command.make_requirement_preparer(
@@ -160,7 +165,8 @@ class Resolving:
                 "Resolver",
                 pip.command.make_resolver(
                     preparer=cast(
-                        "RequirementPreparer", Preparer(preparer, self.sources, metadata_of)
+                        "RequirementPreparer",
+                        Preparer(preparer, self.sources, metadata_of, order.direct),
                     ),
                     finder=pip.finder,
                     options=pip.options,
@@ -347,6 +353,28 @@ def _fresh(requirement: object) -> InstallRequirement:
     """Copy a requirement, since pip's resolver writes into it."""
     assert isinstance(requirement, InstallRequirement)
     return copy.copy(requirement)
+
+
+def _names(roots: Iterable[Root]) -> set[NormalizedName]:
+    """Tell what roots require, where that shows before their metadata is known."""
+    requirements = (cast("InstallRequirement", root.requirement) for root in roots)
+    return {canonicalize_name(one.name) for one in requirements if one.name and one.match_markers()}
+
+
+def without_lower_bound(
+    roots: Iterable[Root], constraints: Iterable[object]
+) -> set[NormalizedName]:
+    """Tell what is required directly and bounded from below by no requirement or constraint."""
+    asked = [cast("InstallRequirement", root.requirement) for root in roots]
+    given = [cast("InstallRequirement", one) for one in constraints]
+    bounded = {
+        canonicalize_name(one.name)
+        for one in (*asked, *given)
+        if one.name
+        and one.match_markers()
+        and (one.link is not None or any(each.operator in _LOWER for each in one.specifier))
+    }
+    return _names(roots) - bounded
 
 
 def _wanted(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Iterator[Wanted]:

@@ -157,14 +157,27 @@ class Sources:
 
 
 class Preparer:
-    """pip's preparer, except that the metadata of sources is asked of the caller."""
+    """pip's preparer, except that the metadata of sources is asked of the caller.
+
+    Args:
+        inner: pip's preparer.
+        sources: fetches and unpacks them.
+        metadata_of: answers their metadata.
+        direct: what is required directly; what a folder requires that the user has named is added.
+
+    """
 
     def __init__(
-        self, inner: RequirementPreparer, sources: Sources, metadata_of: Callable[[Source], bytes]
+        self,
+        inner: RequirementPreparer,
+        sources: Sources,
+        metadata_of: Callable[[Source], bytes],
+        direct: set[NormalizedName],
     ) -> None:
         self._inner = inner
         self._sources = sources
         self._metadata_of = metadata_of
+        self._direct = direct
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -198,6 +211,11 @@ class Preparer:
         req.set_dist(distribution)
         if req.req is None:  # a path or URL: who it is shows only now (pip's prepare_metadata)
             req.req = get_requirement(f"{distribution.raw_name}=={distribution.version}")
+        if req.user_supplied and req.link.is_existing_dir():
+            extras = [canonicalize_name(extra) for extra in req.extras]
+            self._direct |= {
+                canonicalize_name(one.name) for one in distribution.iter_dependencies(extras)
+            }
         return distribution
 
 

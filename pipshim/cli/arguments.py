@@ -14,6 +14,7 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli.options import LINK_MODES, OUTPUT_FORMATS, PROGRESS
+from pipshim.configuration import STRATEGIES
 from pipshim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -137,6 +138,20 @@ def build_options() -> list[Option]:
             metavar="package:key=value",
             help="A setting for the build backend of one package. Can be given several times.",
         ),
+    ]
+
+
+def resolution_options() -> list[Option]:
+    """Options of every command that locks, beside pip's package index options."""
+    return [
+        OwnOption(
+            "--resolution",
+            type="choice",
+            choices=STRATEGIES,
+            metavar="strategy",
+            help="Which versions are locked: highest (default), lowest, or lowest-direct (lowest "
+            "of what is required directly, highest of all else).",
+        )
     ]
 
 
@@ -270,6 +285,7 @@ OWN_NAMES = frozenset(
     for made in (
         common_options(),
         build_options(),
+        resolution_options(),
         lock_options(),
         output_options(),
         selection_options(),

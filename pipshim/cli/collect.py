@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pipshim.build.mode import IsolationLayer
     from pipshim.cli.options import ConfigSettings
+    from pipshim.preferences import Said
 
 
 def common_of(
@@ -72,7 +73,7 @@ def build_of(
     )
 
 
-def lock_of(values: Values, arguments: Sequence[str]) -> LockOptions:
+def lock_of(values: Values, arguments: Sequence[str], said: Said) -> LockOptions:
     """Collect what to lock."""
     return LockOptions(
         requirements=tuple(arguments),
@@ -86,6 +87,7 @@ def lock_of(values: Values, arguments: Sequence[str]) -> LockOptions:
         check=bool(values.check),
         dry_run=bool(values.dry_run),
         output=values.output_file,
+        said=said,
     )
 
 

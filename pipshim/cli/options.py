@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pipshim.preferences import Said
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TypeAlias
@@ -117,6 +119,7 @@ class LockOptions:
         check: change nothing; fail if the lock is out of date.
         dry_run: change nothing; show what would change.
         output: the lock file, ``-`` for standard output; None for the project's pylock.toml.
+        said: which versions and files to choose.
 
     """
 
@@ -131,6 +134,7 @@ class LockOptions:
     check: bool = False
     dry_run: bool = False
     output: str | None = None
+    said: Said = field(default_factory=Said)
 
     @property
     def given(self) -> bool:

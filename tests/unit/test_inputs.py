@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -261,26 +260,6 @@ def test_a_group_matters_by_its_table(tmp_path: Path) -> None:
     assert digest(None, groups=((str(path), "dev"),)) == first
     path.write_text('[dependency-groups]\ndev = ["b"]\n')
     assert digest(None, groups=((str(path), "dev"),)) != first
-
-
-def test_the_selection_is_plain_and_what_is_not_said_is_like_what_is_off() -> None:
-    class Control:
-        __slots__ = ("names", "other")
-
-        def __init__(self) -> None:
-            self.names = {"b", "a"}
-            self.other = None
-
-    off = inputs.selection_options(SimpleNamespace())
-    assert off == inputs.selection_options(
-        SimpleNamespace(prefer_binary=False, ignore_dependencies=False)
-    )
-    said = inputs.selection_options(
-        SimpleNamespace(prefer_binary=True, format_control=Control(), ignore_dependencies=True)
-    )
-    assert said["prefer_binary"] is True
-    assert said["ignore_dependencies"] is True
-    assert said["format_control"] == {"names": ["a", "b"], "other": None}
 
 
 def test_what_was_given_is_said_as_it_was_typed() -> None:

@@ -1,0 +1,111 @@
+"""pip's options that choose among versions and files, as plain data, and back.
+
+pip's parser keeps of some options only what they come to: ``--no-binary :none:`` leaves no trace,
+and ``--uploaded-prior-to P7D`` is another moment in every command. So what is said is noted.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.models.format_control import FormatControl
+from pip._internal.models.release_control import ReleaseControl
+
+from pipshim import cutoff
+from pipshim.preferences import LISTS, Said
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from optparse import Option, Values
+
+    from pipshim._pip.parser import ProjectParser
+
+_SWITCHES = {
+    "prefer-binary": "prefer_binary",
+    "no-deps": "ignore_dependencies",
+    "only-deps": "only_dependencies",
+    "ignore-requires-python": "ignore_requires_python",
+    "require-hashes": "require_hashes",
+}
+_NOTED = (*LISTS, "uploaded-prior-to")
+_UNDER_PROJECT = ("uploaded-prior-to", "resolution")
+"""Those that pyproject.toml has too."""
+
+
+class Noted:
+    """What was said, with the words that were used.
+
+    Args:
+        parser: whose options they are.
+
+    Attributes:
+        is_typing: what is parsed from now on is the command line.
+        typed: the names of what was typed.
+
+    """
+
+    def __init__(self, parser: ProjectParser) -> None:
+        self._parser = parser
+        self._words: dict[str, str] = {}
+        self.typed: set[str] = set()
+        self.is_typing = False
+        for name in _NOTED:
+            option = parser.get_option(f"--{name}")
+            if option is not None and option.callback is not None:
+                option.callback = partial(self._note, name, option.callback)
+
+    def _note(
+        self, name: str, inner: Callable[..., object], option: Option, opt: str, *rest: Any
+    ) -> None:
+        inner(option, opt, *rest)
+        self._words[name] = str(rest[0])
+        if self.is_typing:
+            self.typed.add(name)
+
+    def said(self, values: Values, environ: Mapping[str, str]) -> Said:
+        """Tell what is said.
+
+        Args:
+            values: what the parser stored; of ``--pre`` pip has made ``--all-releases :all:``.
+            environ: the environment variables.
+
+        """
+        words = dict(self._words)
+        above = set(self.typed)
+        if environ.get("PIPSHIM_RESOLUTION"):
+            above.add("resolution")
+        above |= {one for one in _UNDER_PROJECT if self._parser.says(one, environment=True)}
+        found: dict[str, Any] = {}
+        control = values.format_control
+        releases = values.release_control
+        lists = (control.no_binary, control.only_binary, releases.all_releases, releases.only_final)
+        found |= {name: sorted(value) for name, value in zip(LISTS, lists, strict=True) if value}
+        found |= {name: True for name, dest in _SWITCHES.items() if getattr(values, dest, None)}
+        if "uploaded-prior-to" in words:
+            found["uploaded-prior-to"] = _moment(words["uploaded-prior-to"], values)
+        if getattr(values, "resolution", None):
+            found["resolution"] = values.resolution
+        below = {name for name in _UNDER_PROJECT if name in found} - above
+        return Said(found, frozenset({*found, *words}), frozenset(below))
+
+
+def apply(values: Mapping[str, Any], options: Values) -> None:
+    """Make pip's options what the preferences in force come to."""
+    lists = {name: set(values.get(name, ())) for name in LISTS}
+    options.format_control = FormatControl(lists["no-binary"], lists["only-binary"])
+    options.release_control = ReleaseControl(lists["all-releases"], lists["only-final"])
+    for name, dest in _SWITCHES.items():
+        if values.get(name):
+            setattr(options, dest, True)
+    text = values.get("uploaded-prior-to")
+    options.uploaded_prior_to = (
+        cutoff.moment(text, now=datetime.now(timezone.utc)) if text is not None else None
+    )
+
+
+def _moment(word: str, values: Values) -> str:
+    """Say the moment as pip understands it: a date without a time is that day's beginning, here."""
+    is_length = word.startswith("P")
+    return cutoff.normalised(word if is_length else values.uploaded_prior_to.isoformat())

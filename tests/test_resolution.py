@@ -1,0 +1,158 @@
+"""Which versions a lock has: strategies, overrides, cut-off dates; what it remembers of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.dists import sdist, source_tree, wheel
+from tests.support.locks import read_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import MakeProject
+    from tests.support.index import Index
+    from tests.support.pipshim import Cli
+
+
+def versions(cli: Cli, *args: str | Path) -> dict[str, str]:
+    cli.ok("lock", *args)
+    return read_lock(cli.cwd).versions
+
+
+@pytest.fixture
+def libs(index: Index, tmp_path: Path) -> None:
+    """Put aa (needs bb and, from 2.0 on, cc), bb, cc and dd (of which 1.0 is source) there."""
+    index.add(
+        *(wheel(tmp_path, "aa", one, requires=["bb"], extras={"x": ["cc>=2"]}) for one in "12"),
+        wheel(tmp_path, "aa", "3", requires=["bb", "cc"]),
+        *(wheel(tmp_path, name, one) for name in ("bb", "cc") for one in ("1", "2", "3rc1", "3")),
+        sdist(tmp_path, "dd", "1", requires=["bb>=2"], build_requires=["cc"]),
+        wheel(tmp_path, "dd", "2"),
+    )
+
+
+@pytest.mark.usefixtures("libs")
+def test_the_lowest_versions_are_those_that_everybody_admits(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    make_project(dependencies=["aa[x]>=2", "dd", "bb>=1"])
+    done = cli.ok("lock", "--resolution", "lowest")
+    # dd 1 is an sdist, which asks for bb>=2; aa's extra for cc>=2
+    locked = read_lock(cli.cwd)
+    assert locked.versions == {"aa": "2", "bb": "2", "cc": "2", "dd": "1"}
+    assert "dd 1 is the lowest that fits" in done.err
+    assert done.err.count("lowest that fits") == 1
+    # a build is not a place to try the oldest setuptools in
+    assert locked.environment("dd") == ["cc==3"]
+
+    assert versions(cli, "--resolution", "lowest-direct") == {
+        "aa": "2", "bb": "2", "cc": "3", "dd": "1",
+    }  # fmt: skip
+    (tmp_path / "c.txt").write_text("dd>1\nbb!=1\n")
+    constrained = versions(cli, "--resolution", "lowest", "-c", tmp_path / "c.txt")
+    assert constrained == {"aa": "2", "bb": "2", "cc": "2", "dd": "2"}
+    assert versions(cli) == {"aa": "3", "bb": "3", "cc": "3", "dd": "2"}
+
+
+@pytest.mark.usefixtures("libs")
+def test_prereleases_are_the_lowest_only_where_they_are_admitted(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(dependencies=["bb>2"])
+    assert versions(cli, "--resolution", "lowest") == {"bb": "3"}
+    assert versions(cli, "-U", "--resolution", "lowest", "--pre") == {"bb": "3rc1"}
+    assert versions(cli, "-U", "--resolution", "lowest", "--all-releases", "bb") == {"bb": "3rc1"}
+    make_project(dependencies=["bb>=3rc1"])
+    assert versions(cli, "--resolution", "lowest") == {"bb": "3rc1"}
+    assert versions(cli, "-U", "--resolution", "lowest", "--only-final", ":all:") == {"bb": "3"}
+
+
+@pytest.mark.usefixtures("libs")
+def test_what_a_folder_requires_that_is_given_is_direct(cli: Cli, tmp_path: Path) -> None:
+    tree = source_tree(sdist(tmp_path, "own", "1.0", requires=["aa>=3", "dd"]), tmp_path / "tree")
+    for given in (["-e", tree], [tree]):
+        cli.ok("lock", "--resolution", "lowest-direct", *given)
+        found = read_lock(cli.cwd).versions
+        assert {name: found[name] for name in ("aa", "bb", "cc", "dd")} == {
+            "aa": "3", "bb": "3", "cc": "3", "dd": "1",
+        }  # fmt: skip
+
+
+@pytest.mark.usefixtures("libs")
+def test_the_strategy_is_said_by_pyproject_a_variable_or_the_command_line(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project('[tool.pipshim]\nresolution = "lowest"\n', dependencies=["bb>=1"])
+    assert versions(cli) == {"bb": "1"}
+    cli.ok("lock", env={"PIPSHIM_RESOLUTION": "highest"})
+    assert read_lock(cli.cwd).versions == {"bb": "3"}
+    # Pins that still fit are kept within a strategy, not from one to the other.
+    assert versions(cli, "--resolution", "lowest") == {"bb": "1"}
+    make_project('[tool.pipshim]\nresolution = "lowest"\n', dependencies=["bb>=1", "cc>=1"])
+    assert versions(cli) == {"bb": "1", "cc": "1"}
+
+
+@pytest.mark.usefixtures("libs")
+def test_sync_and_check_go_by_what_the_lock_was_made_with(
+    cli: Cli, make_project: MakeProject, index: Index, tmp_path: Path
+) -> None:
+    index.add(sdist(tmp_path, "bb", "2"))
+    make_project(dependencies=["bb<3"])
+    cli.ok("lock", "--no-binary", "bb", "--resolution", "lowest-direct", "-c", _constraint(cli))
+    lock = (cli.cwd / "pylock.toml").read_bytes()
+    assert read_lock(cli.cwd).tool["options"] == {
+        "no-binary": ["bb"], "resolution": "lowest-direct",
+    }  # fmt: skip
+    cli.ok("lock", "--check", "-c", "c.txt")
+    cli.ok("sync", "--locked", "-c", "c.txt")
+    cli.fails("lock", "--check", "-c", "c.txt", "--no-binary", ":none:")
+    assert (cli.cwd / "pylock.toml").read_bytes() == lock
+
+    # What changes in pyproject.toml is locked as the lock was made.
+    make_project(dependencies=["bb<3", "cc"])
+    cli.ok("sync", "-c", "c.txt")
+    locked = read_lock(cli.cwd)
+    assert locked.versions == {"bb": "2", "cc": "1"}
+    assert list(locked.files("bb")) == ["bb-2.tar.gz"]
+    # A lock that is made without says so.
+    done = cli.ok("lock")
+    assert "not as the lock was made: without --no-binary bb --resolution lowest-direct" in done.err
+    assert "options" not in read_lock(cli.cwd).tool
+
+
+def test_files_that_were_uploaded_too_late_are_not_there(
+    cli: Cli, make_project: MakeProject, index: Index, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path, "aa", "1"), upload_time="2024-01-01T12:00:00Z")
+    index.add(wheel(tmp_path, "aa", "2"), upload_time="2025-06-01T12:00:00Z")
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    index.add(wheel(tmp_path, "aa", "3"), upload_time=now)
+    make_project(dependencies=["aa"])
+    assert versions(cli, "--uploaded-prior-to", "2025-06-01T00:00:00Z") == {"aa": "1"}
+    cli.ok("sync", "--locked")
+    # A duration is remembered as one: with every day that passes the lock would be out of date.
+    assert versions(cli, "-U", "--uploaded-prior-to", "P1D") == {"aa": "2"}
+    assert read_lock(cli.cwd).tool["options"] == {"uploaded-prior-to": "P1D"}
+    cli.ok("lock", "--check")
+
+    cases = {'"2024-01-01"': "1", "2025-06-01": "2", '"1 day"': "2"}
+    for text, version in cases.items():
+        make_project(f"[tool.pipshim]\nexclude-newer = {text}\n", dependencies=["aa"])
+        assert versions(cli, "-U") == {"aa": version}
+        cli.ok("lock", "--check")
+    assert versions(cli, "-U", "--uploaded-prior-to", "P0D") == {"aa": "3"}
+    make_project('[tool.pipshim]\nexclude-newer = "2023-01-01"\n', dependencies=["aa"])
+    failed = cli.fails("lock", "-U")
+    assert "no version of aa was uploaded before 2023-01-02T00:00:00Z" in failed.err
+    index.html_only = True
+    failed = cli.fails("lock", "-U")
+    assert "does not say when files were uploaded" in failed.err
+
+
+def _constraint(cli: Cli) -> str:
+    (cli.cwd / "c.txt").write_text("bb>=2\n")
+    return "c.txt"
