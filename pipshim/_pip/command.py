@@ -284,6 +284,13 @@ class LockCommand(ProjectCommand):
     Without requirements, what pyproject.toml requires is locked: its
     dependencies, its extras and its dependency groups. The lock is a
     pylock.toml (PEP 751), which pip installs too.
+
+    For example:
+      pipshim lock                          lock the project
+      pipshim lock --check                  fail if the lock is out of date
+      pipshim lock -P numpy                 a newer numpy; all else as it is
+      pipshim lock -r requirements.txt      lock requirements, without a project
+      pipshim lock --no-build-isolation-package flash-attn
     """
 
     usage = """
@@ -319,6 +326,13 @@ class SyncCommand(ProjectCommand):
     If the lock is missing or out of date, it is made first. The environment
     is the one that --python names, else the active one, else .venv beside
     pyproject.toml, which is made if it is missing.
+
+    For example:
+      pipshim sync                          lock if out of date, then install
+      pipshim sync --locked --check         change nothing; fail if it differs
+      pipshim sync --extra gpu --no-group dev
+      pipshim sync --frozen --no-editable --compile
+      pipshim sync --timings timings.html   where the time went
     """
 
     usage = """
@@ -368,6 +382,12 @@ class RunCommand(SyncCommand):
     If the lock is missing or out of date, it is made first; then the
     environment is made what it says. Options end at the command's name:
     whatever follows belongs to the command.
+
+    For example:
+      pipshim run python train.py --epochs 3
+      pipshim run -m pytest -q
+      pipshim run --group docs -- sphinx-build docs html
+      pipshim run --no-sync python          in the environment as it is
     """
 
     usage = """

@@ -54,6 +54,13 @@ def version_text() -> str:
     return f"pipshim {__version__} (pip {pip.__version__} from {where}, python {python})"
 
 
+def versions() -> str:
+    """Tell both versions, without where they are."""
+    import pip  # noqa: PLC0415
+
+    return f"pipshim {__version__}, pip {pip.__version__}"
+
+
 def pip_entry(*, until_exit: bool) -> Callable[[list[str] | None], int]:
     """Give pip's own main function.
 

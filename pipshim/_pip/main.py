@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import locale
+import os
 import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pip._internal.cli.main_parser import create_main_parser
+from pip._internal.cli import autocompletion, main_parser
 from pip._internal.commands import CommandInfo, commands_dict, create_command
 from pip._internal.utils import deprecation
 
-from pipshim._pip.compat import pip_entry
+from pipshim._pip.compat import pip_entry, version_text, versions
 from pipshim.cli.arguments import common_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pip._internal.cli.parser import ConfigOptionParser
 
     from pipshim._pip.command import Action
 
@@ -25,6 +28,10 @@ _COMMANDS = {
     "run": ("RunCommand", "Run a command in the project's environment, made up to date."),
 }
 
+_VARIANTS = {"cache": "CacheCommand", "completion": "CompletionCommand", "debug": "DebugCommand"}
+
+_create_main_parser = main_parser.create_main_parser
+
 
 def register() -> None:
     """Make pip know pipshim's commands, before its own: in its help, and to its completion."""
@@ -33,8 +40,24 @@ def register() -> None:
         for name, (class_name, summary) in _COMMANDS.items()
     }
     others = {name: info for name, info in commands_dict.items() if name not in ours}
+    for name, class_name in _VARIANTS.items():
+        others[name] = others[name]._replace(
+            module_path="pipshim._pip.variants", class_name=class_name
+        )
     commands_dict.clear()
     commands_dict.update({**ours, **others})
+    main_parser.create_main_parser = create_main_parser
+    autocompletion.create_main_parser = create_main_parser  # type: ignore[attr-defined]
+
+
+def create_main_parser() -> ConfigOptionParser:
+    """Make pip's parser of what comes before the command, which here knows ``--project`` too."""
+    parser = _create_main_parser()
+    parser.version = version_text()
+    parser.epilog = f"\n{versions()}\n"
+    (project,) = (option for option in common_options() if option.dest == "project")
+    parser.option_groups[0].add_option(project)
+    return parser
 
 
 def pass_through(arguments: Sequence[str], *, until_exit: bool) -> int:
@@ -46,6 +69,10 @@ def pass_through(arguments: Sequence[str], *, until_exit: bool) -> int:
 
     """
     register()
+    if "PIP_AUTO_COMPLETE" in os.environ:
+        from pipshim._pip.completion import complete  # noqa: PLC0415 not needed for anything else
+
+        complete(os.environ, _COMMANDS)
     return pip_entry(until_exit=until_exit)(list(arguments))
 
 
@@ -108,11 +135,7 @@ def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
 
     """
     register()
-    parser = create_main_parser()
-    for option in common_options():
-        if option.dest == "project":
-            parser.add_option(option)
-    _, rest = parser.parse_args(list(arguments))
+    _, rest = create_main_parser().parse_args(list(arguments))
     before = list(arguments[: len(arguments) - len(rest)])
     if before and before[-1] == "--":
         before.pop()

@@ -48,9 +48,14 @@ class StoreCommand(Command):
 
     parser: ProjectParser
 
-    def __init__(self, *, isolated: bool = False) -> None:
+    def __init__(
+        self,
         # One name for pip's configuration (``[cache]`` is that of its own command).
-        super().__init__("cache-store", "Inspect and clear pipshim's cache.", isolated)
+        name: str = "cache-store",
+        summary: str = "Inspect and clear pipshim's cache.",
+        isolated: bool = False,
+    ) -> None:
+        super().__init__(name, summary, isolated)
         self._environ = {} if isolated else os.environ
         self.parser.__class__ = ProjectParser
         self.parser.prog = f"{get_prog()} cache store"

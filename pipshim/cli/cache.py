@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pipshim.cli.options import StoreRequest
 
-_ACTIONS = ("info", "list", "remove", "prune", "verify")
+ACTIONS = ("info", "list", "remove", "prune", "verify")
 
 
 def main(request: StoreRequest) -> int:
@@ -58,8 +58,8 @@ def main(request: StoreRequest) -> int:
 
 
 def _check(request: StoreRequest) -> None:
-    actions = ", ".join(_ACTIONS)
-    if request.action not in _ACTIONS:
+    actions = ", ".join(ACTIONS)
+    if request.action not in ACTIONS:
         what = f"there is no {request.action!r}" if request.action else "what to do is missing"
         raise UsageError(f"cache store: {what}", hint=f"one of: {actions}")
     most = {"list": 1, "remove": None}.get(request.action, 0)

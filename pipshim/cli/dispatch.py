@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipshim._pip.compat import check_version, version_text
+from pipshim._pip.compat import check_version
 from pipshim.cli.boundary import run_guarded
 
 if TYPE_CHECKING:
@@ -88,11 +88,8 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
     line = split(arguments)
     if line is None:
         line = _split_by_pip(arguments)
-    if any(_is_switch(argument, "--help", "h") for argument in line.before):
+    if any(_asks_of_pip(argument) for argument in line.before):
         return _pip(arguments, until_exit=argv is None)
-    if any(_is_switch(argument, "--version", "V") for argument in line.before):
-        sys.stdout.write(f"{version_text()}\n")
-        return 0
     if line.command in OWN_COMMANDS:
         return run_guarded(partial(_own, line))
     if line.command == "cache":
@@ -125,8 +122,10 @@ def _split_by_pip(arguments: Sequence[str]) -> Line:
     return Line(*split_by_pip(arguments))
 
 
-def _is_switch(argument: str, long: str, short: str) -> bool:
-    return argument == long or (short in argument and _SHORT_SWITCHES.issuperset(argument[1:]))
+def _asks_of_pip(argument: str) -> bool:
+    """Whether this option is an answer's own, whatever the command."""
+    switches = _SHORT_SWITCHES.issuperset(argument[1:]) and not {"h", "V"}.isdisjoint(argument)
+    return argument in ("--help", "--version") or switches
 
 
 def _own(line: Line) -> int:

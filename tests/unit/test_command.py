@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from packaging.requirements import Requirement
 from pip._internal.cli.main_parser import create_main_parser
+from pip._internal.commands import create_command
 
 from pipshim._pip import compat
-from pipshim._pip.main import project_command, split
+from pipshim._pip.main import project_command, register, split
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli import boundary
 from pipshim.cli import dispatch as entry
@@ -571,6 +572,18 @@ def _spellings(option: Any) -> list[str]:
     return list(option._long_opts)
 
 
+@pytest.mark.parametrize("command", ["lock", "sync", "run"])
+def test_examples_in_the_help_are_right(command: str) -> None:
+    register()
+    text = create_command(command).__doc__ or ""
+    lines = [line.strip() for line in text.splitlines()]
+    examples = [line.split("   ")[0].split() for line in lines if line.startswith("pipshim ")]
+    assert len(examples) >= 3
+    for _, name, *words in examples:
+        assert name == command
+        assert asked(name, *words) is not None
+
+
 class TestProcess:
     @pytest.fixture
     def cli(self, tmp_path: Path) -> Cli:
@@ -584,11 +597,19 @@ class TestProcess:
         assert f"(pip {pip_version} from " in out
         assert cli.ok("-qV", "lock").out == out
 
+    def test_both_versions_are_named(self, cli: Cli) -> None:
+        assert f"pipshim version: {compat.version_text()}" in cli.ok("debug").out
+        for shell in ("bash", "zsh", "fish", "powershell"):
+            script = cli.ok("completion", f"--{shell}").out
+            assert f"# pipshim {shell} completion start: {compat.versions()}\n" in script
+            assert "pip[0-9.]" not in script
+
     def test_help(self, cli: Cli) -> None:
         text = cli.ok("--help").out
         assert "pipshim <command> [options]" in text
         for line in ("  lock  ", "  sync  ", "  run  ", "  install  "):
             assert line in text
+        assert text.endswith(f"\n{compat.versions()}\n")
         assert cli.ok("help").out == cli.ok().out == text
         assert "pipshim run [options] [--] <command>" in cli.ok("help", "run").out
         assert "pipshim lock [options]" in cli.ok("lock", "--help").out

@@ -1,0 +1,125 @@
+"""Completion as it comes in bash, zsh and fish: the real shells, with the key pressed in them."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    from tests.support.pipshim import Cli
+
+COMPLETED = {
+    "pipshim loc": "pipshim lock",
+    "pipshim run --no-sy": "pipshim run --no-sync",
+    "pipshim sync --link-mode har": "pipshim sync --link-mode hardlink",
+    "pipshim sync --link-mode=har": "pipshim sync --link-mode=hardlink",
+    "pipshim -q cache store ver": "pipshim -q cache store verify",
+    "pipshim lock --timings pages/tim": "pipshim lock --timings pages/timings.html",
+}
+"""What a line becomes when the key is pressed at its end."""
+
+SHELLS = {
+    "bash": (
+        ["--norc", "--noprofile", "-i"],
+        'PS1="> "; eval "$(pipshim completion --bash)"',
+    ),
+    "zsh": (
+        ["-f", "-i"],
+        'PS1="> "; autoload -Uz compinit; compinit -u -D; eval "$(pipshim completion --zsh)"',
+    ),
+}
+"""How each is started without its user's settings, and what its user would have in them."""
+
+
+@pytest.fixture
+def surroundings(cli: Cli, tmp_path: Path, project_dir: Path) -> dict[str, str]:
+    """Put the command on PATH, and a file to complete into the project; give the variables."""
+    script = tmp_path / "bin" / "pipshim"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m pipshim "$@"\n')
+    script.chmod(0o755)
+    (project_dir / "pages").mkdir()
+    (project_dir / "pages/timings.html").touch()
+    path = os.pathsep.join([str(script.parent), cli.env["PATH"]])
+    return {**cli.env, "PATH": path, "COLUMNS": "200", "TERM": "xterm"}
+
+
+def shell(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+class Typist:
+    """A shell on a terminal, and what it has shown so far."""
+
+    def __init__(self, command: list[str], env: dict[str, str], cwd: Path) -> None:
+        self._terminal, inside = os.openpty()
+        self._shell = subprocess.Popen(
+            command, stdin=inside, stdout=inside, stderr=inside, env=env, cwd=cwd
+        )
+        os.close(inside)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._shell.kill()
+        self._shell.wait()
+        os.close(self._terminal)
+
+    def type(self, keys: str) -> None:
+        os.write(self._terminal, keys.encode())
+
+    def wait_for(self, text: str, *, seconds: float = 60) -> str:
+        """Read until the shell has shown this; give all that it has shown since the last time."""
+        end, shown = time.monotonic() + seconds, ""
+        while text not in shown:
+            ready, _, _ = select.select([self._terminal], [], [], max(0, end - time.monotonic()))
+            assert ready, f"{text!r} is not in {shown!r}"
+            shown += os.read(self._terminal, 4096).decode(errors="replace")
+        return shown
+
+
+@pytest.mark.parametrize("name", [*SHELLS])
+def test_the_key_completes_in(name: str, surroundings: dict[str, str], project_dir: Path) -> None:
+    options, settings = SHELLS[name]
+    with Typist([shell(name), *options], surroundings, project_dir) as typist:
+        typist.type(f"{settings}; echo re''ady\n")
+        typist.wait_for("ready\r\n")
+        for typed, expected in COMPLETED.items():
+            # Then the line is made an argument of echo (^A, ^E), which shows what it has become.
+            typist.type(f"{typed}\t\x01echo '<' \x05 '>'\n")
+            shown = typist.wait_for(">\r\n")
+            assert f"< {expected} >" in shown
+        typist.type("pipshim \t\t")
+        commands = typist.wait_for("completion")
+        assert {"lock", "sync", "run", "install", "help"} <= {*commands.split()}
+
+
+def test_fish_completes(surroundings: dict[str, str], project_dir: Path) -> None:
+    ask = "".join(f"echo '<'; complete -C '{typed}'\n" for typed in [*COMPLETED, "pipshim "])
+    done = subprocess.run(
+        [shell("fish"), "--no-config", "-c", f"pipshim completion --fish | source\n{ask}"],
+        env=surroundings,
+        cwd=project_dir,
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+    _, *answers, commands = (answer.split() for answer in done.stdout.split("<\n"))
+    for answer, expected in zip(answers, COMPLETED.values(), strict=True):
+        assert answer == expected.split()[-1:]
+    assert {"lock", "sync", "run", "install", "help"} <= {*commands}
