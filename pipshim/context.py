@@ -21,7 +21,7 @@ from pipshim.build.workshop import Workshop
 from pipshim.cache import in_use
 from pipshim.configuration import Configuration
 from pipshim.errors import LockError, ProjectError, UsageError
-from pipshim.lockfile import read
+from pipshim.lockfile import LOCK_NAME, read
 from pipshim.preferences import Preferences
 from pipshim.preferences import combine as combine_preferences
 from pipshim.progress import events, make_observer
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from pipshim.lockfile import Lock
     from pipshim.progress.events import Observer
     from pipshim.target import Target
-
-LOCK_NAME = "pylock.toml"
 
 
 @dataclass

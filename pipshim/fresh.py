@@ -188,6 +188,22 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
     return None
 
 
+def is_unchanged(environ: Mapping[str, str]) -> bool:
+    """Tell whether a stamp says that the project's lock is what the project asks for."""
+    counting = variables(environ)
+    for path in (*_stamps(environ), *_stamp_of_lock(["--check"], counting, environ)):
+        stamp = Stamp.read(path)
+        if (
+            stamp is not None
+            and stamp.options in ([], ["--check"])
+            and stamp.variables == counting
+            and stamp.directory == os.getcwd()
+            and stamp.holds()
+        ):
+            return True
+    return False
+
+
 def variables(environ: Mapping[str, str]) -> str:
     """Digest the variables that may change what a command does (they may hold credentials)."""
     counting = sorted(

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
     from pipshim.target import TargetPython
 
+LOCK_NAME = "pylock.toml"
+
 FORMAT = 1
 """The version of the tool table."""
 

@@ -48,10 +48,7 @@ def select(
     """
     check_environment(lock, environment, path)
     extras, groups = _asked(lock, options, path)
-    base = not options.only_groups
-    origins = {f"extra {name}" for name in extras} | {f"group {name}" for name in groups}
-    if base:
-        origins.add(PROJECT)
+    origins = _origins(extras, groups, base=not options.only_groups)
     values: dict[str, str | AbstractSet[str]] = {
         **environment,
         "extras": frozenset(extras),
@@ -76,6 +73,24 @@ def select(
         if one.origins & origins and not options.no_install_project and one.name not in left_out
     )
     return Selection(packages, folders)
+
+
+def origins_of(lock: Lock, options: SelectionOptions, path: Path) -> frozenset[str]:
+    """Tell whose requirements are asked for: ``project``, ``extra NAME``, ``group NAME``.
+
+    Raises:
+        UnknownNameError: the lock has no such extra or group.
+
+    """
+    extras, groups = _asked(lock, options, path)
+    return frozenset(_origins(extras, groups, base=not options.only_groups))
+
+
+def _origins(
+    extras: Iterable[NormalizedName], groups: Iterable[NormalizedName], *, base: bool
+) -> set[str]:
+    origins = {f"extra {name}" for name in extras} | {f"group {name}" for name in groups}
+    return origins | {PROJECT} if base else origins
 
 
 def check_names(

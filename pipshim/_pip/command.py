@@ -24,10 +24,12 @@ from pip._internal.utils.logging import RichPipStreamHandler
 from pip._vendor.requests.exceptions import RequestException
 from pip._vendor.urllib3.exceptions import HTTPError
 
+from pipshim import inputs, preferences
 from pipshim._pip import compat, credentials, errors, logs
 from pipshim._pip.choosing import Noted
 from pipshim._pip.parser import ProjectParser
 from pipshim.build.mode import IsolationLayer
+from pipshim.build.settings import combine
 from pipshim.cli import arguments, collect
 from pipshim.cli.boundary import Replacement, run_guarded
 from pipshim.cli.options import LockOptions, LockRequest, RunRequest, SyncRequest
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
 
     from pip._internal.cli.req_command import RequirementCommand
 
+    from pipshim.lockfile import Lock
     from pipshim.preferences import Said
+    from pipshim.project import Project
 
     Action: TypeAlias = "Callable[[Any], int | Replacement]"
 
@@ -412,6 +416,28 @@ class RunCommand(SyncCommand):
 
         """
         return RunRequest(**self._installing(options), run=collect.run_of(options, args))
+
+
+def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
+    """Digest what ``pipshim lock --check`` would compare a project's lock with.
+
+    Args:
+        project: what pyproject.toml says.
+        lock: the lock; what it was told to choose counts.
+        isolated: heed neither variables nor the user's configuration.
+
+    """
+    command = LockCommand("lock", "", isolated)
+    command.verbosity = 0
+    request = command.request(*command.parse_args([]))
+    configuration = project.configuration
+    return inputs.digest(
+        project,
+        combine(request.build, configuration),
+        request.lock,
+        request.build.build_constraints,
+        preferences.combine(request.lock.said, configuration, lock.options, keeps=True).values,
+    )
 
 
 def translate(error: BaseException) -> PipshimError | None:

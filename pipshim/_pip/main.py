@@ -23,9 +23,15 @@ if TYPE_CHECKING:
     from pipshim._pip.command import Action
 
 _COMMANDS = {
-    "lock": ("LockCommand", "Lock the project, or requirements."),
-    "sync": ("SyncCommand", "Make the environment what the lock says."),
-    "run": ("RunCommand", "Run a command in the project's environment, made up to date."),
+    "lock": ("command", "LockCommand", "Lock the project, or requirements."),
+    "sync": ("command", "SyncCommand", "Make the environment what the lock says."),
+    "run": (
+        "command",
+        "RunCommand",
+        "Run a command in the project's environment, made up to date.",
+    ),
+    "tree": ("plain", "TreeCommand", "Show what needs what in the lock."),
+    "why": ("plain", "WhyCommand", "Say why a package is in the lock."),
 }
 
 _VARIANTS = {"cache": "CacheCommand", "completion": "CompletionCommand", "debug": "DebugCommand"}
@@ -36,8 +42,8 @@ _create_main_parser = main_parser.create_main_parser
 def register() -> None:
     """Make pip know pipshim's commands, before its own: in its help, and to its completion."""
     ours = {
-        name: CommandInfo("pipshim._pip.command", class_name, summary)
-        for name, (class_name, summary) in _COMMANDS.items()
+        name: CommandInfo(f"pipshim._pip.{module}", class_name, summary)
+        for name, (module, class_name, summary) in _COMMANDS.items()
     }
     others = {name: info for name, info in commands_dict.items() if name not in ours}
     for name, class_name in _VARIANTS.items():
@@ -100,6 +106,20 @@ def project_command(
     if command.replacement is not None:
         command.replacement.start()
     return status
+
+
+def plain_command(name: str, arguments: Sequence[str], *, isolated: bool = False) -> int:
+    """Run one of pipshim's commands that need neither index nor environment.
+
+    Args:
+        name: ``tree`` or ``why``.
+        arguments: what was typed but for the name.
+        isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
+
+    """
+    _begin()
+    register()
+    return create_command(name, isolated=isolated).main(list(arguments))
 
 
 def store_command(arguments: Sequence[str], *, isolated: bool = False) -> int:

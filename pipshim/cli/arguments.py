@@ -58,15 +58,19 @@ def _each(*names: str, kind: str, metavar: str, help: str) -> Option:  # noqa: A
     return OwnOption(*names, action="append", type=kind, default=[], metavar=metavar, help=help)
 
 
+def _project_option() -> Option:
+    return OwnOption(
+        "--project",
+        type="folder",
+        metavar="dir",
+        help="Where to look for pyproject.toml (default: the working directory and above).",
+    )
+
+
 def common_options() -> list[Option]:
     """Options of every command."""
     return [
-        OwnOption(
-            "--project",
-            type="folder",
-            metavar="dir",
-            help="Where to look for pyproject.toml (default: the working directory and above).",
-        ),
+        _project_option(),
         OwnOption(
             "-j", "--jobs", type="count_of", metavar="n", help="How many builds run at once."
         ),
@@ -171,21 +175,28 @@ def lock_options() -> list[Option]:
     ]
 
 
-def selection_options() -> list[Option]:
-    """Options of sync and run that choose what is installed."""
+def choice_options(verb: str) -> list[Option]:
+    """Options that choose extras and groups; `verb` says what for."""
     return [
-        _each("--extra", kind="package", metavar="name", help="Install this extra."),
-        _flag("--all-extras", help="Install every extra."),
-        _each("--group", kind="package", metavar="name", help="Install this dependency group."),
+        _each("--extra", kind="package", metavar="name", help=f"{verb} this extra."),
+        _flag("--all-extras", help=f"{verb} every extra."),
+        _each("--group", kind="package", metavar="name", help=f"{verb} this dependency group."),
         _each("--no-group", kind="package", metavar="name", help="Leave out this group."),
         _each(
             "--only-group",
             kind="package",
             metavar="name",
-            help="Install this group, and neither the project nor what it depends on.",
+            help=f"{verb} this group, and neither the project nor what it depends on.",
         ),
-        _flag("--all-groups", help="Install every dependency group."),
+        _flag("--all-groups", help=f"{verb} every dependency group."),
         _flag("--no-default-groups", help="Leave out the default groups."),
+    ]
+
+
+def selection_options() -> list[Option]:
+    """Options of sync and run that choose what is installed."""
+    return [
+        *choice_options("Install"),
         _flag("--no-editable", help="Install the project, and what is editable, as wheels."),
         _flag("--no-install-project", help="Leave out the project itself."),
         _each("--no-install-package", kind="package", metavar="name", help="Leave this out."),
@@ -221,6 +232,46 @@ def sync_options() -> list[Option]:
         _flag("--inexact", help="Remove nothing."),
         _flag("--check", help="Change nothing; fail if the environment differs."),
         _flag("--dry-run", help="Change nothing; show what would change."),
+    ]
+
+
+def explain_options() -> list[Option]:
+    """Options of tree and why."""
+    return [
+        _project_option(),
+        OwnOption(
+            "--lock",
+            type="folder",
+            metavar="file",
+            help="The lock to read (default: the project's pylock.toml).",
+        ),
+        *output_options(),
+    ]
+
+
+def tree_options() -> list[Option]:
+    """Options of tree alone."""
+    return [
+        _flag("--invert", help="Show what needs a package, instead of what it needs."),
+        _flag("--builds", help="Show build requirements too: which build has what."),
+        OwnOption(
+            "-d", "--depth", type="count_of", metavar="n", help="Show so many levels at most."
+        ),
+        _flag("--no-dedupe", help="Show what a package needs wherever it is needed."),
+        *choice_options("Show"),
+    ]
+
+
+def why_options() -> list[Option]:
+    """Options of why alone."""
+    return [
+        OwnOption(
+            "--limit",
+            type="count_of",
+            default=10,
+            metavar="n",
+            help="Show so many chains of each package at most (default: 10).",
+        )
     ]
 
 
@@ -291,6 +342,9 @@ OWN_NAMES = frozenset(
         selection_options(),
         sync_options(),
         run_options(),
+        explain_options(),
+        tree_options(),
+        why_options(),
     )
     for option in made
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,8 +92,8 @@ def lock_of(values: Values, arguments: Sequence[str], said: Said) -> LockOptions
     )
 
 
-def selection_of(values: Values) -> SelectionOptions:
-    """Collect what to install."""
+def choice_of(values: Values) -> SelectionOptions:
+    """Collect which extras and groups are asked for."""
     return SelectionOptions(
         extras=tuple(values.extra),
         all_extras=bool(values.all_extras),
@@ -101,6 +102,13 @@ def selection_of(values: Values) -> SelectionOptions:
         only_groups=tuple(values.only_group),
         all_groups=bool(values.all_groups),
         no_default_groups=bool(values.no_default_groups),
+    )
+
+
+def selection_of(values: Values) -> SelectionOptions:
+    """Collect what to install."""
+    return replace(
+        choice_of(values),
         no_editable=bool(values.no_editable),
         no_install_project=bool(values.no_install_project),
         no_install_packages=tuple(values.no_install_package),

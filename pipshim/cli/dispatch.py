@@ -13,7 +13,8 @@ from pipshim.cli.boundary import run_guarded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OWN_COMMANDS = ("lock", "sync", "run")
+OWN_COMMANDS = ("lock", "sync", "run", "tree", "why")
+_PLAIN_COMMANDS = ("tree", "why")
 
 # pip's general options, which may stand before the command; a test compares them with pip's.
 SWITCHES = frozenset(
@@ -129,7 +130,7 @@ def _asks_of_pip(argument: str) -> bool:
 
 
 def _own(line: Line) -> int:
-    from pipshim._pip.main import project_command  # noqa: PLC0415 imports pip
+    from pipshim._pip.main import plain_command, project_command  # noqa: PLC0415 imports pip
 
     assert line.command is not None  # as the caller made sure
     before, after = line.before, line.after
@@ -139,7 +140,8 @@ def _own(line: Line) -> int:
         before = [argument for argument in before if argument != "--isolated"]
     else:
         isolated = isolated or "--isolated" in after
-    return project_command(line.command, [*before, *after], isolated=isolated)
+    start = plain_command if line.command in _PLAIN_COMMANDS else project_command
+    return start(line.command, [*before, *after], isolated=isolated)
 
 
 def _store(arguments: Sequence[str]) -> int:

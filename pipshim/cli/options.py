@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pipshim.preferences import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
     from packaging.requirements import Requirement
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from pipshim._pip.command import PipCommand
     from pipshim.build.mode import IsolationLayer
+    from pipshim.lockfile import Lock
+    from pipshim.project import Project
 
 LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
 ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"
@@ -257,6 +259,63 @@ class StoreRequest:
     dry_run: bool = False
     as_json: bool = False
     verbosity: int = 0
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """What ``pipshim tree`` and ``why`` have in common.
+
+    Attributes:
+        names: the packages that it is about; all of them without any.
+        project: where to look for pyproject.toml (``--project``).
+        lock: the lock to read; None for the project's pylock.toml.
+        as_json: for programs to read.
+        no_color: never colour what is shown.
+        verbosity: the number of ``-v`` less that of ``-q``.
+        inputs_now: given the project and its lock, tells the digest of what a lock would be made
+            from now; it imports all of pip's machinery.
+
+    """
+
+    names: tuple[NormalizedName, ...]
+    project: Path | None
+    lock: Path | None
+    as_json: bool
+    no_color: bool
+    verbosity: int
+    inputs_now: Callable[[Project, Lock], str]
+
+
+@dataclass(frozen=True)
+class TreeRequest(ExplainRequest):
+    """``pipshim tree``.
+
+    Attributes:
+        selection: which extras and groups; None for all that the lock has.
+        invert: show what needs a package, instead of what it needs.
+        builds: show what packages are built by, too.
+        depth: how many levels; None for all.
+        dedupe: show what a package needs once only.
+
+    """
+
+    selection: SelectionOptions | None = None
+    invert: bool = False
+    builds: bool = False
+    depth: int | None = None
+    dedupe: bool = True
+
+
+@dataclass(frozen=True)
+class WhyRequest(ExplainRequest):
+    """``pipshim why``.
+
+    Attributes:
+        limit: how many chains of each package are shown.
+
+    """
+
+    limit: int = 10
 
 
 def shim_cache_directory(pip_cache: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -1,0 +1,155 @@
+"""``pipshim tree``: the lock as a tree."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipshim.cli.explaining import (
+    as_json,
+    can_write,
+    condition,
+    explained,
+    label,
+    width,
+    with_extras,
+)
+from pipshim.progress.lines import SCHEMA
+from pipshim.progress.text import paint, use_color
+from pipshim.selection import origins_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pipshim.cli.options import TreeRequest
+    from pipshim.graph import Graph, Need, Node
+
+_REPEATED, _CYCLE = "(*)", "(cycle)"
+_LINES = ("├── ", "└── ", "│   ", "    ")
+_PLAIN_LINES = ("|-- ", "`-- ", "|   ", "    ")
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A node where it is shown.
+
+    Attributes:
+        node: the node.
+        need: by which it is below the branch that it is below of; None for a root.
+        mark: that its branches are not shown: ``(*)`` they are above, ``(cycle)`` it is within
+            itself; else empty.
+        branches: what is below.
+
+    """
+
+    node: Node
+    need: Need | None
+    mark: str
+    branches: tuple[Branch, ...]
+
+
+def main(request: TreeRequest) -> int:
+    """Show the tree.
+
+    Raises:
+        PipshimError: there is no lock, or it does not have what is asked for.
+
+    """
+    found = explained(request)
+    origins = None
+    if request.selection is not None:
+        origins = origins_of(found.lock, request.selection, found.path)
+    graph = found.graph(origins=origins, builds=request.builds)
+    if request.names:
+        roots = [node for name in request.names for node in found.find(graph, name)]
+    else:
+        roots = graph.ends() if request.invert else [graph.root]
+    trees = grown(graph, roots, invert=request.invert, depth=request.depth, dedupe=request.dedupe)
+    why = found.out_of_date(request)
+    if request.as_json:
+        document = {
+            "schema": SCHEMA,
+            "lock": str(found.path),
+            "out_of_date": why,
+            "tree": list(map(_as_json, trees)),
+        }
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        for line in shown(trees, no_color=request.no_color, invert=request.invert):
+            sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+    found.warn(why, request)
+    return 0
+
+
+def grown(
+    graph: Graph, roots: Sequence[Node], *, invert: bool, depth: int | None, dedupe: bool = True
+) -> list[Branch]:
+    """Walk the graph from `roots`, down or (`invert`) up, at most `depth` levels below them."""
+    seen: set[Node] = set()
+
+    def branch(node: Node, need: Need | None, above: tuple[Node, ...]) -> Branch:
+        needs = (graph.needed if invert else graph.needs).get(node, ())
+        if node in above:
+            return Branch(node, need, _CYCLE, ())
+        if depth is not None and len(above) >= depth:
+            return Branch(node, need, "", ())
+        if dedupe and node in seen and needs:
+            return Branch(node, need, _REPEATED, ())
+        seen.add(node)
+        path = (*above, node)
+        below = tuple(branch(one.by if invert else one.node, one, path) for one in needs)
+        return Branch(node, need, "", below)
+
+    return [branch(node, None, ()) for node in roots]
+
+
+def shown(trees: Sequence[Branch], *, no_color: bool, invert: bool) -> list[str]:
+    """Draw trees, one line a branch, no longer than the terminal (or COLUMNS) is wide."""
+    color = use_color(sys.stdout, no_color=no_color)
+    room = width(sys.stdout)
+    lines = _LINES if can_write(sys.stdout, "".join(_LINES)) else _PLAIN_LINES
+    marked: set[str] = set()
+
+    def draw(one: Branch, start: str, below: str) -> Iterator[str]:
+        marked.add(one.mark)
+        yield start + _line(one, room and room - len(start), invert=invert, color=color)
+        for number, branch in enumerate(one.branches, 1):
+            last = number == len(one.branches)
+            yield from draw(branch, below + lines[last], below + lines[2 + last])
+
+    drawn = [line for one in trees for line in draw(one, "", "")]
+    if _REPEATED in marked:
+        drawn.append(f"{_REPEATED} shown above")
+    return drawn
+
+
+def _line(one: Branch, room: int | None, *, invert: bool, color: bool) -> str:
+    """Draw what stands behind the lines; what is asked for goes first where it is too long."""
+    name = _name(one, invert=invert)
+    asked = condition(one.need) if one.need is not None else ""
+    asked = f" ({asked})" if asked else ""
+    mark = f" {one.mark}" if one.mark else ""
+    if room is not None and len(name) + len(asked) + len(mark) > room:
+        asked = ""
+    if room is not None and len(name) + len(mark) > room:
+        name = name[: max(room - len(mark) - 3, 1)] + "..."
+    return name + paint(asked, "dim", color=color) + paint(mark, "dim", color=color)
+
+
+def _name(one: Branch, *, invert: bool) -> str:
+    node = one.node
+    if node.kind == "build" and not invert:
+        where = f"environment {node.environment}" if node.environment else "no environment"
+        return f"build: {node.mode}, {where}"
+    return with_extras(one.need) if one.need is not None and not invert else label(node)
+
+
+def _as_json(one: Branch) -> dict[str, Any]:
+    made = as_json(one.node, one.need)
+    if one.mark:
+        made["cycle" if one.mark == _CYCLE else "repeated"] = True
+    made["branches"] = list(map(_as_json, one.branches))
+    return made

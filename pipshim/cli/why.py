@@ -1,0 +1,124 @@
+"""``pipshim why``: the chains by which a package came into the lock."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import islice
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from pipshim.cli.explaining import (
+    as_json,
+    can_write,
+    condition,
+    explained,
+    label,
+    width,
+    with_extras,
+)
+from pipshim.progress.lines import SCHEMA
+from pipshim.progress.text import paint, use_color
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pipshim.cli.options import WhyRequest
+    from pipshim.graph import Graph, Need, Node
+
+_ARROW, _PLAIN_ARROW = " → ", " -> "
+_NAMED = 3
+
+
+def main(request: WhyRequest) -> int:
+    """Say why.
+
+    Raises:
+        PipshimError: there is no lock, or it does not have the package.
+
+    """
+    found = explained(request)
+    graph = found.graph(builds=True)
+    nodes = [(name, found.find(graph, name)) for name in request.names]
+    why = found.out_of_date(request)
+    if request.as_json:
+        document = {
+            "schema": SCHEMA,
+            "lock": str(found.path),
+            "out_of_date": why,
+            "packages": [_as_json(graph, one, request) for _, of in nodes for one in of],
+        }
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        parts = ["\n".join(_told(graph, of, request)) for _, of in nodes]
+        sys.stdout.write("\n\n".join(parts) + "\n")
+    sys.stdout.flush()
+    found.warn(why, request)
+    return 0
+
+
+def _told(graph: Graph, nodes: Sequence[Node], request: WhyRequest) -> Iterator[str]:
+    color = use_color(sys.stdout, no_color=request.no_color)
+    arrow = _ARROW if can_write(sys.stdout, _ARROW) else _PLAIN_ARROW
+    before = ""
+    for node in nodes:
+        header = paint(label(node), "bold", color=color)
+        if node.within is not None:
+            header += f", a build requirement of {_built_with(graph, node.within)}"
+        yield f"{before}{header}"
+        before = "\n"
+        chains = list(islice(graph.chains(node), request.limit + 1))
+        for chain in chains[: request.limit]:
+            yield from _wrapped(graph, chain, arrow)
+        if len(chains) > request.limit:
+            yield f"  and more: --limit {2 * request.limit}"
+
+
+def _built_with(graph: Graph, environment: str) -> str:
+    """Name what is built in an environment, some of it if it is much."""
+    built = [one for one in graph if one.kind == "build" and one.environment == environment]
+    names = [" ".join(filter(None, (one.name, one.version))) for one in sorted(built, key=str)]
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _wrapped(graph: Graph, chain: Sequence[Need], arrow: str) -> Iterator[str]:
+    """Say a chain, in lines that begin with an arrow where it is too long for one."""
+    room = width(sys.stdout)
+    line = f"  {label(graph.root)}"
+    for need in chain:
+        part = arrow + _part(need)
+        if room is None or len(line) + len(part) <= room:
+            line += part
+            continue
+        yield line
+        indent = "   " + " " * len(arrow)
+        *whole, line = wrap(
+            part.strip(),
+            room,
+            initial_indent="    ",
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        yield from whole
+    yield line
+
+
+def _part(need: Need) -> str:
+    if need.node.kind == "build":
+        return f"build ({need.node.mode})"
+    asked = condition(need)
+    return with_extras(need) + (f" ({asked})" if asked else "")
+
+
+def _as_json(graph: Graph, node: Node, request: WhyRequest) -> dict[str, Any]:
+    chains = list(islice(graph.chains(node), request.limit + 1))
+    return {
+        **as_json(node, None),
+        "chains": [
+            [as_json(graph.root, None), *(as_json(need.node, need) for need in chain)]
+            for chain in chains[: request.limit]
+        ],
+        "more": len(chains) > request.limit,
+    }
