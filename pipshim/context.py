@@ -253,7 +253,6 @@ def _refuse_what_is_not_there(project: Project) -> None:
     """Say of settings that pipshim reads and cannot honour yet, rather than pass over them."""
     configuration = project.configuration
     for name, value in {
-        "override-dependencies": configuration.override_dependencies,
         "target-environments": configuration.target_environments,
     }.items():
         if value:

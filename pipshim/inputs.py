@@ -60,6 +60,9 @@ def digest(
         "constraint-files": [_files(path) for path in given.constraints],
         "selection": {key: selection[key] for key in sorted(selection)},
     }
+    if project is not None:
+        data["constraints"] = _texts(project.configuration.constraint_dependencies)
+        data["overrides"] = _texts(project.configuration.override_dependencies)
     if given.given:
         data["given"] = requirements_given(given)
         data["files"] = [_files(path) for path in given.requirement_files]
@@ -79,8 +82,6 @@ def digest(
                 name: _texts(found) for name, found in sorted(project.dependency_groups.items())
             },
             "default-groups": list(project.default_groups),
-            "constraints": _texts(configuration.constraint_dependencies),
-            "overrides": _texts(configuration.override_dependencies),
             "package": configuration.package,
             "build-system": (
                 _table(project.directory / "pyproject.toml", "build-system")

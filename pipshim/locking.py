@@ -23,6 +23,7 @@ from pipshim.lockfile import (
     requires_of,
     target_marker,
 )
+from pipshim.overrides import Overrides
 from pipshim.preferences import typed
 from pipshim.resolve import Locker
 
@@ -75,6 +76,7 @@ def make(context: Context, *, old: Lock | None) -> Lock:
         preferred_builds=_without(keep.build_versions if keep else {}, upgraded),
         commits=_commits(keep, upgraded) if keep else {},
         strategy=context.preferences.strategy,
+        overrides=Overrides(context.configuration.override_dependencies, _pyproject(context)),
     )
     # Pins of another strategy are not what is wanted, though they would fit.
     as_before = keep is not None and keep.strategy == preferences.strategy
@@ -133,7 +135,6 @@ def _lock_project(
     dynamic = bool({"dependencies", "optional-dependencies"} & project.dynamic)
     installed = project_source(project)
     source = installed or (_source(project) if dynamic else None)
-    pyproject = str(project.directory / "pyproject.toml")
     extras = set(project.optional_dependencies)
 
     def roots(metadata_of: Callable[[Source], bytes]) -> list[Root]:
@@ -151,16 +152,9 @@ def _lock_project(
             for one in requirements
         ]
 
-    constraints = [
-        *pip.constraint_files(),
-        *(
-            pip.constraint(str(one), f"constraint-dependencies of {pyproject}")
-            for one in project.configuration.constraint_dependencies
-        ),
-    ]
     resolution = locker.lock(
         roots,
-        constraints=constraints,
+        constraints=[*pip.constraint_files(), *_constraints(context)],
         preferred=preferred,
         folders=[installed] if installed is not None else [],
     )
@@ -176,7 +170,10 @@ def _lock_given(
 ) -> tuple[Resolution, dict[str, tuple[NormalizedName, frozenset[str]]]]:
     roots, constraints = context.pip.given(context.request.lock.requirements)
     resolution = locker.lock(
-        lambda _: roots, constraints=constraints, preferred=preferred, folders=[]
+        lambda _: roots,
+        constraints=[*constraints, *_constraints(context)],
+        preferred=preferred,
+        folders=[],
     )
     folders = {
         str(pin.source.directory): (name, resolution.solution.origins[name])
@@ -184,6 +181,20 @@ def _lock_given(
         if pin.editable and pin.source is not None
     }
     return resolution, folders
+
+
+def _constraints(context: Context) -> list[object]:
+    """Make constraints of what pyproject.toml says, for requirements that are given too."""
+    where = f"constraint-dependencies of {_pyproject(context)}"
+    return [
+        context.pip.constraint(str(one), where)
+        for one in context.configuration.constraint_dependencies
+    ]
+
+
+def _pyproject(context: Context) -> str:
+    project = context.project
+    return str(project.directory / "pyproject.toml") if project is not None else ""
 
 
 def _lock(

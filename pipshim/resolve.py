@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipshim._pip.sources import Revision, Source
     from pipshim.build.settings import Settings
     from pipshim.build.workshop import Workshop
+    from pipshim.overrides import Overrides
     from pipshim.progress.events import Observer
 
 
@@ -62,6 +63,7 @@ class Locker:
         preferred_builds: the pins of an earlier lock's build environments, kept where they fit.
         commits: the commits of an earlier lock, kept as long as the same revision is asked for.
         strategy: which versions are taken; build environments always get the highest.
+        overrides: what replaces requirements, those of builds excepted.
 
     """
 
@@ -74,6 +76,7 @@ class Locker:
     preferred_builds: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     commits: Mapping[Revision, str] = field(default_factory=dict)
     strategy: str = "highest"
+    overrides: Overrides | None = None
     staging: Staging = field(init=False)
     _rounds: Rounds = field(init=False)
 
@@ -125,6 +128,7 @@ class Locker:
                 preferred={name: (version,) for name, version in preferred.items()},
                 metadata_of=metadata_of,
                 strategy=self.strategy,
+                overrides=self.overrides,
                 pinned=lambda name, version: self.observer(events.Pinned(name, version)),
             )
 

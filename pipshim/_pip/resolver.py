@@ -36,6 +36,7 @@ from pipshim._pip.explain import explain
 from pipshim._pip.index import Order, Packager, secure_hashes
 from pipshim._pip.sources import Preparer, Revision, Source, Sources
 from pipshim.artifacts import sha256_of
+from pipshim.overrides import Overrides
 from pipshim.requirements import merged
 from pipshim.urls import without_credentials
 
@@ -126,6 +127,7 @@ class Resolving:
         metadata_of: Callable[[Source], bytes],
         upgrade_strategy: str = "to-satisfy-only",
         strategy: str = "highest",
+        overrides: Overrides | None = None,
         pinned: Callable[[str, str], object] | None = None,
     ) -> Solution:
         """Choose versions for the roots and all that they need.
@@ -138,6 +140,7 @@ class Resolving:
             upgrade_strategy: pip's.
             strategy: which versions to take of all others: ``highest``, ``lowest``,
                 ``lowest-direct``.
+            overrides: what replaces requirements.
             pinned: told name and version of each pin, as the resolver tries it.
 
         Raises:
@@ -145,6 +148,11 @@ class Resolving:
 
         """
         pip = self.pip
+        overrides = overrides or Overrides()
+        roots = [one for root in roots for one in _overridden(pip, root, overrides)]
+        where = f"override-dependencies of {overrides.stated_in}"
+        urls = [pip.constraint(str(one), where) for one in overrides.urls()]
+        constraints = [*constraints, *urls]
         order = Order(preferred or {}, strategy, _names(roots))
         pip.finder.order = order
         pip.ahead.want(_wanted(roots, preferred or {}))
@@ -166,7 +174,7 @@ class Resolving:
                 pip.command.make_resolver(
                     preparer=cast(
                         "RequirementPreparer",
-                        Preparer(preparer, self.sources, metadata_of, order.direct),
+                        Preparer(preparer, self.sources, metadata_of, order.direct, overrides),
                     ),
                     finder=pip.finder,
                     options=pip.options,
@@ -353,6 +361,17 @@ def _fresh(requirement: object) -> InstallRequirement:
     """Copy a requirement, since pip's resolver writes into it."""
     assert isinstance(requirement, InstallRequirement)
     return copy.copy(requirement)
+
+
+def _overridden(pip: Pip, root: Root, overrides: Overrides) -> Iterator[Root]:
+    """Tell what a root becomes, if its name is known before its metadata is."""
+    requirement = cast("InstallRequirement", root.requirement)
+    if requirement.name is None or not overrides.of(requirement.name):
+        yield root
+        return
+    comes_from = str(requirement.comes_from or "the command line")
+    for one in overrides.replacing(requirement.name):
+        yield pip.root(str(one), origins=root.origins, comes_from=comes_from)
 
 
 def _names(roots: Iterable[Root]) -> set[NormalizedName]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pip._internal.req.req_install import InstallRequirement
 
     from pipshim._pip.session import Pip
+    from pipshim.overrides import Overrides
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 
@@ -164,6 +165,7 @@ class Preparer:
         sources: fetches and unpacks them.
         metadata_of: answers their metadata.
         direct: what is required directly; what a folder requires that the user has named is added.
+        overrides: what replaces requirements.
 
     """
 
@@ -173,11 +175,13 @@ class Preparer:
         sources: Sources,
         metadata_of: Callable[[Source], bytes],
         direct: set[NormalizedName],
+        overrides: Overrides,
     ) -> None:
         self._inner = inner
         self._sources = sources
         self._metadata_of = metadata_of
         self._direct = direct
+        self._overrides = overrides
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -189,7 +193,7 @@ class Preparer:
         if req.link.is_wheel:
             if req.link.is_existing_dir():
                 raise InstallationError(f"{req.link.file_path} is a folder, not a wheel")
-            return self._inner.prepare_linked_requirement(req, parallel_builds)
+            return self._overridden(self._inner.prepare_linked_requirement(req, parallel_builds))
         self._inner._log_preparing_link(req)  # noqa: SLF001
         return self._distribution(req)
 
@@ -207,7 +211,9 @@ class Preparer:
         text = self._metadata_of(source)
         # On Python 3.10 pip's distribution has the name that it is given here, not the metadata's.
         name = BytesHeaderParser().parsebytes(text)["Name"] or source.name or source.directory
-        distribution = get_metadata_distribution(text, req.link.filename, str(name))
+        distribution = self._overridden(
+            get_metadata_distribution(text, req.link.filename, str(name))
+        )
         req.set_dist(distribution)
         if req.req is None:  # a path or URL: who it is shows only now (pip's prepare_metadata)
             req.req = get_requirement(f"{distribution.raw_name}=={distribution.version}")
@@ -216,6 +222,16 @@ class Preparer:
             self._direct |= {
                 canonicalize_name(one.name) for one in distribution.iter_dependencies(extras)
             }
+        return distribution
+
+    def _overridden(self, distribution: BaseDistribution) -> BaseDistribution:
+        """Replace requirements where pip reads them: in its parsed METADATA."""
+        metadata = distribution.metadata
+        requires = metadata.get_all("Requires-Dist", []) if self._overrides else []
+        if requires:
+            del metadata["Requires-Dist"]
+            for text in self._overrides.applied(str(one).strip() for one in requires):
+                metadata["Requires-Dist"] = text
         return distribution
 
 
