@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.zygote import Zygote
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -112,10 +114,16 @@ class Cli:
     ) -> Result:
         """Run it to its end; `env` is added, `stdin` is closed if there is none."""
         command = (str(python or sys.executable), "-m", module, *map(str, args))
+        environ = {**self.env, **(env or {})}
+        if module == "pipshim" and python is None and _zygote().serves(command, environ):
+            status, out, err = _zygote().run(
+                command[3:], cwd=cwd or self.cwd, environ=environ, stdin=stdin, timeout=timeout
+            )
+            return Result(command[1:], status, out, err)
         done = subprocess.run(
             command,
             cwd=cwd or self.cwd,
-            env={**self.env, **(env or {})},
+            env=environ,
             capture_output=True,
             check=False,
             encoding="utf-8",
@@ -231,6 +239,12 @@ def _outer(*, keep_pip: bool) -> dict[str, str]:
         and name not in _DROPPED_NAMES
         and not name.lower().endswith("_proxy")
     }
+
+
+@lru_cache
+def _zygote() -> Zygote:
+    environ = _outer(keep_pip=False) | {"LC_ALL": "C.UTF-8"}
+    return Zygote(environ if _is_installed() else environ | {"PYTHONPATH": str(ROOT)})
 
 
 @lru_cache
