@@ -156,3 +156,27 @@ def test_files_that_were_uploaded_too_late_are_not_there(
 def _constraint(cli: Cli) -> str:
     (cli.cwd / "c.txt").write_text("bb>=2\n")
     return "c.txt"
+
+
+def test_a_lock_says_what_it_changed_build_environments_included(
+    cli: Cli, make_project: MakeProject, index: Index, tmp_path: Path
+) -> None:
+    index.add(
+        *(wheel(tmp_path, name, "1") for name in ("aa", "bb", "cc")),
+        sdist(tmp_path, "ss", "1", build_requires=["bb"]),
+    )
+    make_project(dependencies=["aa", "ss", "cc"])
+    assert cli.ok("lock").err.startswith("locked 3 packages in pylock.toml")
+    index.add(wheel(tmp_path, "aa", "2"), wheel(tmp_path, "bb", "2"), wheel(tmp_path, "dd", "1"))
+    make_project(dependencies=["aa", "ss", "dd"])
+    assert cli.ok("lock", "-U", "--dry-run").err.splitlines()[:-1] == [
+        "~ aa 1 -> 2",
+        "- cc 1",
+        "+ dd 1",
+        "~ bb 1 -> 2 (for builds)",
+    ]
+    assert cli.ok("lock", "-P", "bb").err.splitlines()[:-1] == [
+        "- cc 1",
+        "+ dd 1",
+        "~ bb 1 -> 2 (for builds)",
+    ]

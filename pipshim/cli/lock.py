@@ -6,17 +6,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from pipshim.cli.report import reporting
+from pipshim.comparing import changes
 from pipshim.context import Context, opened
 from pipshim.errors import LockError
 from pipshim.lockfile import write
 from pipshim.locking import make, write_file
-from pipshim.progress.summary import Change, summarize_lock
+from pipshim.progress.summary import summarize_lock
 from pipshim.stamping import stamp_check, typed
 
 if TYPE_CHECKING:
-    from packaging.utils import NormalizedName
-    from packaging.version import Version
-
     from pipshim.cli.options import LockRequest
     from pipshim.cli.report import Report
     from pipshim.lockfile import Lock
@@ -98,26 +96,3 @@ def out_of_date(context: Context, lock: Lock | None) -> str | None:
     if lock.environment is not None and not lock.environment.evaluate(dict(context.target.markers)):
         return f"it is for another Python or platform ({lock.environment})"
     return None
-
-
-def changes(old: Lock | None, new: Lock) -> list[Change]:
-    """Compare the pins of two locks."""
-    before: dict[NormalizedName, Version] = old.versions if old is not None else {}
-    after = new.versions
-    found = []
-    for name in sorted({*before, *after}):
-        was, now = before.get(name), after.get(name)
-        if was == now:
-            continue
-        kind = "+" if was is None else "-" if now is None else "~"
-        found.append(
-            Change(
-                kind,  # type: ignore[arg-type]
-                name,
-                str(was) if was is not None else None,
-                str(now) if now is not None else None,
-                None,
-                None,
-            )
-        )
-    return found

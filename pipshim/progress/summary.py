@@ -18,6 +18,9 @@ _Kind: TypeAlias = Literal["+", "-", "~"]
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 _DONE: dict[_Kind, str] = {"+": "{} added", "-": "{} removed", "~": "{} changed"}
 _PLANNED: dict[_Kind, str] = {"+": "add {}", "-": "remove {}", "~": "change {}"}
+FOR_BUILDS = "for builds"
+"""The reason of a change that only build environments of a lock see."""
+
 _MODES = ("isolated", "matched", "no-isolation")
 
 
@@ -113,7 +116,8 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
     if not written:
         return f"{path} is up to date ({plural(packages, 'package')}, {took})\n"
     color = use_color(stream or sys.stderr, no_color=no_color, environ=environ)
-    is_new = packages > 1 and sum(change.kind == "+" for change in changes) == packages
+    at_run_time = [change for change in changes if change.reason != FOR_BUILDS]
+    is_new = len(at_run_time) == packages > 1 and all(change.kind == "+" for change in changes)
     lines = [] if is_new else [_line(change, color=color) for change in changes]
     verb = "would lock" if dry_run else "locked"
     lines.append(f"{verb} {plural(packages, 'package')} in {path} ({took})")
