@@ -35,6 +35,9 @@ STAMPS = "fresh"
 NOTES = "again"
 """What environments had that were made (`pipshim.again`, which may not import this)."""
 
+ENVIRONMENTS = "environments-v1"
+"""Environments of scripts, of layers and of isolated runs (`pipshim.places`)."""
+
 LOCK = "in-use"
 """The file that is locked; there is nothing in it."""
 

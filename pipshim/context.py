@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipshim import environment, inputs
 from pipshim._pip import choosing
@@ -22,10 +22,11 @@ from pipshim.cache import in_use
 from pipshim.configuration import Configuration
 from pipshim.errors import LockError, ProjectError, UsageError
 from pipshim.lockfile import LOCK_NAME, read
+from pipshim.places import lock_beside, place
 from pipshim.preferences import Preferences
 from pipshim.preferences import combine as combine_preferences
 from pipshim.progress import events, make_observer
-from pipshim.project import Project, find_project, load_project
+from pipshim.project import STDIN, Project, find_project, load_project, load_script
 from pipshim.secrets import masked
 from pipshim.store import Store
 
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from pipshim.cli.options import LockRequest
     from pipshim.environment import Choice
     from pipshim.lockfile import Lock
+    from pipshim.places import Place
     from pipshim.progress.events import Observer
     from pipshim.target import Target
+    from pipshim.venv import Environment
 
 
 @dataclass
@@ -65,7 +68,9 @@ class Context:
     @cached_property
     def settings(self) -> Settings:
         """The build settings in force."""
-        return combine(self.request.build, self.configuration)
+        if self.project is None:
+            return combine(self.request.build, Configuration())
+        return combine(self.request.build, self.configuration, self.project.file.name)
 
     @property
     def configuration(self) -> Configuration:
@@ -79,7 +84,21 @@ class Context:
         if output is not None and output != "-":
             path = Path(output)
             return path.parent.resolve() / path.name  # `..` may follow a symbolic link
+        if self.project is not None and self.project.script is not None:
+            return self._script_lock(self.project.script)
         return self.directory / LOCK_NAME
+
+    def _script_lock(self, script: Path) -> Path:
+        beside = lock_beside(script)
+        if type(self.request).__name__ == "LockRequest" or (script != STDIN and beside.exists()):
+            return beside
+        assert self.place is not None  # every script has one
+        return self.place.lock
+
+    @property
+    def is_lock_cached(self) -> bool:
+        """Whether the lock is pipshim's own, in its cache: nobody asked for one."""
+        return self.place is not None and self.lock_path == self.place.lock
 
     @cached_property
     def old_lock(self) -> Lock | None:
@@ -89,19 +108,64 @@ class Context:
             LockError: it is damaged, or of a newer version.
 
         """
-        return read(self.lock_path) if self.lock_path.exists() else None
+        try:
+            return read(self.lock_path) if self.lock_path.exists() else None
+        except LockError:
+            if self.is_lock_cached:
+                return None
+            raise
+
+    @cached_property
+    def place(self) -> Place | None:
+        """Where the environment is, if it is one of pipshim's cache."""
+        script = self.project.script if self.project is not None else None
+        if self.project is None or script is None:
+            return None
+        base = environment.base_python(
+            python=self.request.common.python,
+            environ=os.environ,
+            requires_python=self.project.requires_python,
+            cache_dir=self.request.common.shim_cache,
+        )
+        what = self.project.block.decode() if script == STDIN else str(script.resolve())
+        label = "stdin" if script == STDIN else script.stem
+        return place(self.request.common.shim_cache, label, base, ["script", what])
+
+    @cached_property
+    def _served(self) -> dict[str, Any]:
+        """What an environment is chosen by."""
+        common, project, place = self.request.common, self.project, self.place
+        return {
+            "python": str(place.base.python) if place is not None else common.python,
+            "project": (
+                place.directory
+                if place is not None
+                else project.directory
+                if project is not None
+                else None
+            ),
+            "environ": {} if place is not None else os.environ,
+            "requires_python": project.requires_python if project is not None else None,
+            "cache_dir": common.shim_cache,
+        }
 
     @cached_property
     def choice(self) -> Choice:
         """The environment that is served, or will be."""
-        return environment.choose(
-            python=self.request.common.python,
-            project=self.project.directory if self.project is not None else None,
-            environ=os.environ,
-            requires_python=self.project.requires_python if self.project is not None else None,
-            cache_dir=self.request.common.shim_cache,
-            lock_only=type(self.request).__name__ == "LockRequest",
-        )
+        lock_only = type(self.request).__name__ == "LockRequest"
+        return environment.choose(**self._served, lock_only=lock_only)
+
+    def environment(self) -> Environment:
+        """Give the environment that is served; it is made if it is missing.
+
+        Raises:
+            TargetError: there is none to serve, or it cannot be made.
+
+        """
+        if self.place is not None:
+            self.place.use()
+        wait = "waiting for another command that makes the environment"
+        return environment.find(**self._served, waiting=lambda: self.wait(wait))
 
     @property
     def target(self) -> Target:
@@ -202,27 +266,22 @@ class Context:
 
 
 @contextmanager
-def opened(request: LockRequest, also: Observer | None = None) -> Iterator[Context]:
+def opened(
+    request: LockRequest, also: Observer | None = None, script: Project | None = None
+) -> Iterator[Context]:
     """Put a command's parts together, and clear up at its end.
 
     Args:
         request: what was asked.
         also: told of all that happens, besides the observer that shows it.
+        script: what is served instead of a project.
 
     Raises:
         ProjectError: there is no project where one is needed, or it says what cannot be.
 
     """
     started = time.time_ns()
-    start = request.common.project or Path.cwd()
-    project: Project | None
-    try:
-        project = load_project(find_project(start))
-    except ProjectError as error:
-        missing = not (error.path == start.absolute() and error.line is None)
-        if missing or not request.lock.given or request.common.project is not None:
-            raise
-        project = None
+    project = script if script is not None else _project(request)
     if request.lock.given:
         directory = Path.cwd()
     elif project is not None:
@@ -249,6 +308,27 @@ def opened(request: LockRequest, also: Observer | None = None) -> Iterator[Conte
         yield Context(request, project, directory, observer, space, until_end, started)
 
 
+def _project(request: LockRequest) -> Project | None:
+    """Read the script or project that is asked for; None where requirements do without one."""
+    if request.lock.script is not None:
+        script = load_script(request.lock.script)
+        if script is None:
+            raise ProjectError(
+                request.lock.script,
+                "has no metadata that could be locked (PEP 723)",
+                hint="begin it with the lines: # /// script, # dependencies = [], # ///",
+            )
+        return script
+    start = request.common.project or Path.cwd()
+    try:
+        return load_project(find_project(start))
+    except ProjectError as error:
+        missing = not (error.path == start.absolute() and error.line is None)
+        if missing or not request.lock.given or request.common.project is not None:
+            raise
+        return None
+
+
 def _refuse_what_is_not_there(project: Project) -> None:
     """Say of settings that pipshim reads and cannot honour yet, rather than pass over them."""
     configuration = project.configuration
@@ -257,7 +337,7 @@ def _refuse_what_is_not_there(project: Project) -> None:
     }.items():
         if value:
             raise ProjectError(
-                project.directory / "pyproject.toml",
+                project.file,
                 f"tool.pipshim.{name} is not supported yet",
                 hint="take it out; a lock serves the Python and platform that it is made for",
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipshim import interpreters
 from pipshim.errors import TargetError
 from pipshim.interpreters import Request
-from pipshim.target import query
+from pipshim.target import base_of, query
 from pipshim.venv import HINTS, Environment, create, interpreter_in, is_begun, look
 
 if TYPE_CHECKING:
@@ -78,6 +78,29 @@ def choose(
         if request is not None and request.path is not None and request.path.is_dir():
             raise
         return Choice(search.interpreter(request), None, False, False, "project")
+
+
+def base_python(
+    *,
+    python: str | None,
+    environ: Mapping[str, str],
+    requires_python: SpecifierSet | None,
+    cache_dir: Path | None,
+) -> Target:
+    """Find the Python to make an environment with that is neither the active nor a project's.
+
+    Raises:
+        TargetError: there is none that works and is admitted.
+
+    """
+    choice = choose(
+        python=python,
+        project=None,
+        environ={name: value for name, value in environ.items() if name != "VIRTUAL_ENV"},
+        requires_python=requires_python,
+        cache_dir=cache_dir,
+    )
+    return base_of(choice.target, cache_dir)
 
 
 def find(

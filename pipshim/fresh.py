@@ -1,11 +1,11 @@
 """Stamps: what an unchanged ``run``, ``sync`` or ``lock --check`` recognises, so as to stop early.
 
-A stamp lies in the environment that it speaks of; one of ``lock --check``, which needs none, in
-pipshim's cache. It says: with these options and variables, and
-with these files as they were, there was nothing left to do. A file counts as unchanged while its
-size and its time of modification are; a folder (site-packages, a distribution's ``.dist-info``)
-while nothing was added or removed in it. Whatever is not recognised goes the long way, which writes
-a new stamp.
+A stamp lies in the environment that it speaks of; one of ``lock --check``, which needs none, and
+one of an environment of pipshim's cache, lie in the cache. It says: with these options and
+variables, and with these files as they were, there was nothing left to do. A file counts as
+unchanged while its size and its time of modification are; a folder (site-packages, a distribution's
+``.dist-info``) while nothing was added or removed in it; a script while its metadata is. Whatever
+is not recognised goes the long way, which writes a new stamp.
 
 Nothing is imported here but what every start of Python has loaded, or is written in C: an
 unchanged ``run`` costs little more than that start.
@@ -25,11 +25,12 @@ FOLDER = ".pipshim-fresh"
 """Where stamps are, in the environment."""
 
 CACHE_FOLDER = "fresh"
-"""Where those of ``lock --check`` are, in pipshim's cache."""
+"""Where the others are, in pipshim's cache."""
 
 _FORMAT = "pipshim stamp 2"
 _KEY = 5
-_FIXED = 10
+_FIXED = 11
+_MOST_OPTIONS = 40
 _VARIABLES = ("PIP_", "PIPSHIM_", "VIRTUAL_ENV", "HOME", "XDG_CONFIG_", "REQUESTS_CA", "CURL_CA")
 _COMMANDS = ("sync", "run", "lock")
 _BETWEEN = "\x1f"
@@ -47,6 +48,8 @@ class Stamp:
         python: its interpreter.
         scripts: its folder of scripts; several as in PATH.
         env_files: those whose variables the command gets (``--env-file``).
+        metadata: of a script, its metadata, as Python writes bytes; its name is the last of the
+            options then.
         say: what the command says when nothing has changed.
         files: the state of each file that counts, and its path.
 
@@ -57,6 +60,7 @@ class Stamp:
         "directory",
         "env_files",
         "files",
+        "metadata",
         "options",
         "prefix",
         "python",
@@ -78,6 +82,7 @@ class Stamp:
         python: str = "",
         scripts: str = "",
         env_files: Sequence[str] = (),
+        metadata: str = "",
     ) -> None:
         self.command = command
         self.options = list(options)
@@ -87,6 +92,7 @@ class Stamp:
         self.python = python
         self.scripts = scripts
         self.env_files = list(env_files)
+        self.metadata = metadata
         self.say = say
         self.files = list(files)
 
@@ -109,7 +115,8 @@ class Stamp:
             python=lines[6],
             scripts=lines[7],
             env_files=_split(lines[8]),
-            say=lines[9],
+            metadata=lines[9],
+            say=lines[10],
             files=lines[_FIXED:],
         )
 
@@ -125,6 +132,7 @@ class Stamp:
             self.python,
             self.scripts,
             _BETWEEN.join(self.env_files),
+            self.metadata,
             self.say,
             *self.files,
         ]
@@ -164,24 +172,28 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
     if not arguments or arguments[0] not in _COMMANDS:
         return None
     counting = variables(environ)
-    if arguments[0] == "lock":
-        found = _stamp_of_lock(arguments[1:], counting, environ)
-    else:
-        found = _stamps(environ)
-    for path in found:
+    command, words = arguments[0], list(arguments[1:])
+    cached: list[str] = []
+    if command == "run":
+        cached = _cached(command, [words[:count] for count in _lengths(words)], counting, environ)
+    elif command == "lock" and "--check" in words:
+        cached = _cached(command, [words], counting, environ)
+    found = [] if command == "lock" else _stamps(environ)
+    for path in (*found, *cached):
         stamp = Stamp.read(path)
-        if stamp is None or stamp.command != arguments[0] or stamp.variables != counting:
+        if stamp is None or stamp.command != command or stamp.variables != counting:
             continue
-        words = list(arguments[1:])
         if words[: len(stamp.options)] != stamp.options or stamp.directory != os.getcwd():
             continue
-        words = words[len(stamp.options) :]
-        if not (is_command(words) if stamp.command == "run" else not words):
+        rest = words[len(stamp.options) :]
+        if not (_is_asked(rest, stamp) if command == "run" else not rest):
             continue
         if not stamp.holds():
             continue
-        if stamp.command == "run":
-            return become(words, stamp, environ)
+        if command == "run":
+            if path in cached:
+                _note_use(path, os.path.dirname(stamp.prefix))
+            return become(rest, stamp, environ)
         if stamp.say:
             sys.stderr.write(f"{stamp.say}\n")
         return 0
@@ -191,7 +203,7 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
 def is_unchanged(environ: Mapping[str, str]) -> bool:
     """Tell whether a stamp says that the project's lock is what the project asks for."""
     counting = variables(environ)
-    for path in (*_stamps(environ), *_stamp_of_lock(["--check"], counting, environ)):
+    for path in (*_stamps(environ), *_cached("lock", [["--check"]], counting, environ)):
         stamp = Stamp.read(path)
         if (
             stamp is not None
@@ -260,11 +272,27 @@ def cache_folder(environ: Mapping[str, str]) -> str:
     return f"{root}/{CACHE_FOLDER}"
 
 
-def _stamp_of_lock(words: Sequence[str], counting: str, environ: Mapping[str, str]) -> list[str]:
-    if "--check" not in words:
-        return []
-    key = [_FORMAT, "lock", _BETWEEN.join(words), counting, os.getcwd()]
-    return [f"{cache_folder(environ)}/{_name(key)}"]
+def _lengths(words: Sequence[str]) -> range:
+    """Tell how many words may be the options: nothing but the stamps knows which have values."""
+    return range(1, min(len(words), _MOST_OPTIONS) + 1)
+
+
+def _cached(
+    command: str, options: Sequence[Sequence[str]], counting: str, environ: Mapping[str, str]
+) -> list[str]:
+    """Tell where stamps of the cache would be that were noted with one of these options."""
+    folder, directory = cache_folder(environ), os.getcwd()
+    keys = ([_FORMAT, command, _BETWEEN.join(one), counting, directory] for one in options)
+    return [f"{folder}/{_name(key)}" for key in keys]
+
+
+def _note_use(*paths: str) -> None:
+    """Keep what is used from being tidied up (`pipshim.stock`)."""
+    try:
+        for path in paths:
+            os.utime(path)
+    except OSError:
+        return
 
 
 def _name(key: list[str]) -> str:
@@ -285,6 +313,13 @@ def is_command(words: list[str]) -> bool:
     return bool(words) and words[0] != "-" and not (is_script(words[0]) and _metadata(words[0]))
 
 
+def _is_asked(words: list[str], stamp: Stamp) -> bool:
+    if not stamp.metadata:
+        return is_command(words)
+    block = _metadata(stamp.options[-1])
+    return block is not None and repr(block) == stamp.metadata
+
+
 def is_script(word: str) -> bool:
     """Tell whether a command is for Python to run: a file of Python's, or a folder given as one."""
     if word[-3:].lower() == ".py" or word[-4:].lower() in {".pyw", ".pyz"}:
@@ -293,19 +328,22 @@ def is_script(word: str) -> bool:
     return os.sep in word and os.path.isfile(f"{word}/__main__.py")
 
 
-def process(words: Sequence[str], python: str, path: str) -> tuple[str | None, list[str]]:
+def process(
+    words: Sequence[str], python: str, path: str, *, as_script: bool = False
+) -> tuple[str | None, list[str]]:
     """Tell what the words of a command become.
 
     Args:
         words: the command and its arguments, or ``-m`` and a module with its.
         python: the environment's interpreter.
         path: where commands are looked for.
+        as_script: the command is a script of Python's, whatever its name.
 
     Returns:
         the program, None if there is none; and its arguments, with its name.
 
     """
-    if words[0] in {"-m", "-"} or is_script(words[0]):
+    if as_script or words[0] in {"-m", "-"} or is_script(words[0]):
         return python, [python, *words]
     found = words[0] if os.sep in words[0] else _find(words[0], path)
     # As it is: a normalized path would say tool for ./tool, and scripts see that as their $0.
@@ -331,8 +369,9 @@ def become(words: list[str], stamp: Stamp, environ: Mapping[str, str]) -> int | 
         except PipshimError:
             return None
     made = activated(environ, stamp.prefix, stamp.scripts)
-    words = words[1:] if words[0] == "--" else words
-    program, words = process(words, stamp.python, made["PATH"])
+    words = words[1:] if words[:1] == ["--"] and not stamp.metadata else words
+    words = [stamp.options[-1], *words] if stamp.metadata else words
+    program, words = process(words, stamp.python, made["PATH"], as_script=bool(stamp.metadata))
     if program is None:
         return None
     import signal

@@ -1,5 +1,7 @@
 """A project as its pyproject.toml says it (PEP 621, PEP 735), checked and expanded.
 
+A script with metadata (PEP 723) is a project too, without a name.
+
 Pure reading: no environment, no network and no build backend is asked, so what ``dynamic`` names
 is not known here.
 """
@@ -11,6 +13,7 @@ import operator
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.dependency_groups import CyclicDependencyGroup, DependencyGroupResolver
@@ -18,7 +21,14 @@ from packaging.errors import ExceptionGroup
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from pipshim.configuration import Configuration, KeyPath, Reader, load_configuration
+from pipshim import inline
+from pipshim.configuration import (
+    Configuration,
+    KeyPath,
+    Reader,
+    load_configuration,
+    nearest,
+)
 from pipshim.errors import ProjectError
 from pipshim.toml_lines import line_finder
 
@@ -29,7 +39,6 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from packaging.markers import Marker
     from packaging.specifiers import SpecifierSet
@@ -39,13 +48,19 @@ if TYPE_CHECKING:
 
 PYPROJECT = "pyproject.toml"
 
+STDIN = Path("<stdin>")
+"""Stands for the file of a script that was read from standard input."""
+
+
+_SCRIPT_KEYS = ("requires-python", "dependencies", "tool")
+
 
 @dataclass(frozen=True)
 class Project:
-    """What a pyproject.toml says.
+    """What a pyproject.toml says, or a script's metadata.
 
     Attributes:
-        directory: the folder of pyproject.toml.
+        directory: the folder of pyproject.toml, or of the script.
         name: None if there is no ``[project]``.
         display_name: the name as written; without one, the folder's.
         version: None if it is not said, or dynamic.
@@ -53,6 +68,8 @@ class Project:
             own extras (``name[extra]``) and of groups to groups are replaced by what they stand
             for; only where optional-dependencies are dynamic do references to extras stay.
         dynamic: the keys of ``[project]`` that only the build backend knows.
+        script: the script (PEP 723); None for a project.
+        block: the script's metadata, as it is written.
 
     """
 
@@ -67,6 +84,13 @@ class Project:
     dynamic: frozenset[str]
     has_build_system: bool
     configuration: Configuration
+    script: Path | None = None
+    block: bytes = b""
+
+    @property
+    def file(self) -> Path:
+        """The file that says it."""
+        return self.script or self.directory / PYPROJECT
 
     @property
     def default_groups(self) -> tuple[str, ...]:
@@ -127,6 +151,74 @@ def load_project(directory: Path) -> Project:
         return _project(directory, _parse_toml(text, file), Reader(file, line_finder(text)))
     except RecursionError:
         raise ProjectError(file, "arrays, tables or includes are nested too deeply") from None
+
+
+def load_script(path: Path, source: bytes | None = None) -> Project | None:
+    """Read a script's metadata (PEP 723).
+
+    Args:
+        path: the script; `STDIN` for one without a file.
+        source: its text, if that is known.
+
+    Returns:
+        None if it has no metadata.
+
+    Raises:
+        ProjectError: it cannot be read, or says something that cannot be; with the line.
+
+    """
+    if source is None:
+        try:
+            source = path.read_bytes()
+        except OSError as error:
+            raise ProjectError(path, f"cannot be read: {error.strerror}") from error
+    try:
+        found = inline.find(source)
+        if found is None:
+            return None
+        block, line = found
+        # As many empty lines before it, and every line is told as that of the script.
+        text = "\n" * (line - 1) + block.decode("utf-8")
+    except inline.BlockError as error:
+        raise ProjectError(path, str(error), line=error.line) from None
+    except UnicodeDecodeError:
+        raise ProjectError(path, "has metadata that is not UTF-8") from None
+    reader = Reader(path, line_finder(text))
+    try:
+        return _script(path, _parse_toml(text, path), reader, block)
+    except RecursionError:
+        raise ProjectError(path, "has metadata that is nested too deeply") from None
+
+
+def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> Project:
+    for key in data:
+        if key not in _SCRIPT_KEYS:
+            raise ProjectError(
+                path,
+                f"unknown key {key!r} in the script's metadata;"
+                f" the nearest known one is {nearest(key, _SCRIPT_KEYS)!r}",
+                line=reader.line_of((key,)),
+            )
+    requires_python = data.get("requires-python")
+    return Project(
+        directory=Path.cwd() if path == STDIN else path.absolute().parent,
+        name=None,
+        display_name=path.name,
+        version=None,
+        requires_python=(
+            None
+            if requires_python is None
+            else reader.specifiers(requires_python, ("requires-python",))
+        ),
+        dependencies=reader.requirements(data.get("dependencies", []), ("dependencies",)),
+        optional_dependencies={},
+        dependency_groups={},
+        dynamic=frozenset(),
+        has_build_system=False,
+        configuration=_configuration(reader, data, {}),
+        script=path if path == STDIN else path.absolute(),
+        block=block,
+    )
 
 
 def _read_text(file: Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipshim import again, fresh, journal
 from pipshim._pip.configuration import configuration_files
 from pipshim.cli.options import RunRequest
+from pipshim.places import lock_beside
 from pipshim.project import PYPROJECT
 from pipshim.remaking import signs
 
@@ -61,11 +62,10 @@ def stamp(
         return
     if journal.is_open(target):
         return
-    # The stamps' folder has to be there before the state of the environment is noted.
-    folder = target.prefix / fresh.FOLDER
-    folder.mkdir(exist_ok=True)
-    for torn in folder.glob("*.*"):
-        torn.unlink(missing_ok=True)  # its process was killed
+    folder = _folder(context, request, target)
+    if folder is None:
+        return
+    project = context.project
     fresh.Stamp(
         command=command,
         options=options,
@@ -75,9 +75,23 @@ def stamp(
         python=str(target.python),
         scripts=str(target.scripts),
         env_files=_env_files(request),
+        metadata=repr(project.block) if project is not None and project.block else "",
         say=say,
         files=_states([*read, str(context.lock_path), *signs(target)]),
     ).write(str(folder))
+
+
+def _folder(context: Context, request: SyncRequest, target: Target) -> Path | None:
+    """Tell where the stamp goes; None if the next command would not look there."""
+    if context.place is not None:
+        cache = _known_cache(request)
+        return None if cache is None else cache / fresh.CACHE_FOLDER
+    # The stamps' folder has to be there before the state of the environment is noted.
+    folder = target.prefix / fresh.FOLDER
+    folder.mkdir(exist_ok=True)
+    for torn in folder.glob("*.*"):
+        torn.unlink(missing_ok=True)  # its process was killed
+    return folder
 
 
 def note(
@@ -114,6 +128,7 @@ def note(
         or lock.folders
         or common.verbosity
         or context.choice.origin != "project"
+        or context.place is not None
         or _reinstalls(request)
         or not _is_recognisable(context, lock)
         or not _is_own(target.base_python)
@@ -172,6 +187,8 @@ def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None
     if cache is None:
         return
     read = list(dict.fromkeys([*_read(context, lock), str(context.lock_path)]))
+    if context.project is not None and context.project.script is not None:
+        read.append(str(context.project.script))
     if any(_is_new(path, context) for path in read):
         return
     python = str(choice.target.python)
@@ -233,7 +250,11 @@ def _read(context: Context, lock: Lock) -> Iterator[str]:
     for path in (*request.lock.constraints, *request.build.build_constraints):
         if "://" not in path:
             yield str(Path(path).absolute())
-    directories = [context.directory]
+    script = context.project.script if context.project is not None else None
+    directories = [context.directory] if script is None else []
+    if script is not None:
+        # Its metadata is looked at apart; but it may get a lock of its own.
+        yield str(lock_beside(script))
     directories += [context.lock_path.parent / folder.path for folder in lock.folders]
     for directory in directories:
         for name in _FOLDER_FILES:

@@ -21,7 +21,7 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim import distinfo
 from pipshim.build.record import Record
-from pipshim.cache import BUILDS, INTERPRETERS, LOGS, NOTES, STAMPS, TREES
+from pipshim.cache import BUILDS, ENVIRONMENTS, INTERPRETERS, LOGS, NOTES, STAMPS, TREES
 from pipshim.compiling import PREFIX, load
 from pipshim.errors import InstallError
 from pipshim.parallel import each
@@ -114,6 +114,9 @@ def parts(root: Path) -> list[Part]:
     ):
         count = sum(1 for _ in (root / folder).glob(pattern))
         found.append(Part(name, count, size_of(root / folder)))
+    environments = list((root / ENVIRONMENTS).glob("*"))
+    own = sum(_size_of_own(folder) for folder in environments)
+    found.append(Part("environments", len(environments), own))
     return found
 
 
@@ -172,8 +175,8 @@ def stale(root: Path, *, days: float, now: float) -> list[Item]:
 
     Args:
         root: pipshim's cache folder, which nobody else uses meanwhile.
-        days: after how many days without use wheels and logs can go. A wheel that an environment
-            shares files with (hard links) is in use.
+        days: after how many days without use wheels, logs and environments can go. A wheel that an
+            environment shares files with (hard links) is in use.
         now: in seconds since the epoch.
 
     """
@@ -185,6 +188,7 @@ def stale(root: Path, *, days: float, now: float) -> list[Item]:
         *trees,
         *_stale_results(root, found, going),
         *_old_files(root, oldest, days),
+        *_old_environments(root, oldest, days),
         *_stale_interpreters(root),
     ]
 
@@ -229,13 +233,13 @@ def tally(items: Iterable[Item]) -> Counter[str]:
 
 
 def size_of(path: Path) -> int:
-    """Add up the sizes of all files below a folder, or tell a file's, in bytes."""
+    """Add up the sizes of all files below a folder, each once, or tell a file's; in bytes."""
     if not path.is_dir():
         try:
             return path.lstat().st_size
         except OSError:
             return 0
-    return sum(found.st_size for found in _stats(path))
+    return sum({(found.st_dev, found.st_ino): found.st_size for found in _stats(path)}.values())
 
 
 def _damage(folder: Path) -> list[Item]:
@@ -325,6 +329,18 @@ def _old_files(root: Path, oldest: float, days: float) -> Iterator[Item]:
         for path in (root / folder).glob("*"):
             if _time(path) <= oldest:
                 yield _item(path, kind, f"older than {days:g} days")
+
+
+def _old_environments(root: Path, oldest: float, days: float) -> Iterator[Item]:
+    for path in (root / ENVIRONMENTS).glob("*"):
+        if _time(path) <= oldest:
+            size = _size_of_own(path)
+            yield Item(path, "environment", f"not used for {days:g} days", size)
+
+
+def _size_of_own(folder: Path) -> int:
+    """Add up the sizes of the files that are not shared with the store, in bytes."""
+    return sum(found.st_size for found in _stats(folder) if found.st_nlink == 1)
 
 
 def _stale_interpreters(root: Path) -> Iterator[Item]:

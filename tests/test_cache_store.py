@@ -456,3 +456,16 @@ def test_verify_finds_other_modes_lists_and_bytecode(cli: Cli, synced: Path) -> 
     assert store(cli, "verify") == "all is as it was written\n"
     cli.ok("sync", "--compile", "--reinstall", cwd=synced)
     assert len(trees(cli)) == 3
+
+
+def test_environments_of_scripts_go_when_they_were_not_used(cli: Cli, project_dir: Path) -> None:
+    for name in ("one", "two"):
+        (project_dir / f"{name}.py").write_text("# /// script\n# dependencies = []\n# ///\n")
+        cli.ok("run", f"{name}.py")
+    assert "Environments: 2 (" in store(cli, "info")
+    grow_old(*cli.shim_cache.glob("environments-*/*"), days=31)
+    cli.ok("run", "two.py")  # by its stamp
+    store(cli, "prune")
+    (left,) = cli.shim_cache.glob("environments-*/*")
+    assert left.name.startswith("two-")
+    cli.ok("run", "one.py")

@@ -123,6 +123,7 @@ class ProjectCommand(pip_lock.LockCommand):
         self.parser.set_defaults(
             output_file=None,
             output_format="text",
+            script=None,
             compile=None,
             module=None,
             module_arguments=(),
@@ -313,7 +314,8 @@ class LockCommand(ProjectCommand):
         """Say what was asked.
 
         Raises:
-            UsageError: the lock and the result are both to go to standard output.
+            UsageError: the lock and the result are both to go to standard output; a script and
+                requirements are both to be locked.
 
         """
         if options.output_file == "-" and options.output_format == "json":
@@ -321,7 +323,13 @@ class LockCommand(ProjectCommand):
                 "-o - and --output-format json both write to standard output",
                 hint="leave one of them out",
             )
-        return super().request(options, args)
+        request = super().request(options, args)
+        if request.lock.script is not None and request.lock.given:
+            raise UsageError(
+                "--script locks what the script requires, and nothing besides",
+                hint="leave out the requirements, or --script",
+            )
+        return request
 
 
 class SyncCommand(ProjectCommand):

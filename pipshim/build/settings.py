@@ -91,10 +91,15 @@ class Settings:
         }
 
 
-def combine(options: BuildOptions, configuration: Configuration) -> Settings:
-    """Put what was asked around what pyproject.toml says, by the design's precedence."""
+def combine(
+    options: BuildOptions, configuration: Configuration, file: str = "pyproject.toml"
+) -> Settings:
+    """Put what was asked around what pyproject.toml (or another `file`) says.
+
+    The design has the precedence.
+    """
     project = IsolationLayer(
-        "pyproject.toml",
+        file,
         configuration.no_build_isolation,
         configuration.no_build_isolation_package,
     )

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 COMMAND_LINE = "command line"
 
+_NO_VARIABLES = frozenset({"PIPSHIM_SCRIPT"})
+"""What to lock or run is no setting."""
+
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 
@@ -172,6 +175,12 @@ def lock_options() -> list[Option]:
         ),
         _flag("--check", help="Change nothing; fail if the lock is out of date."),
         _flag("--dry-run", help="Change nothing; show what would change."),
+        OwnOption(
+            "--script",
+            type="folder",
+            metavar="file",
+            help="Lock what the metadata of this script requires (PEP 723), beside the script.",
+        ),
     ]
 
 
@@ -311,6 +320,11 @@ def run_options() -> list[Option]:
     """Options of run alone."""
     return [
         _flag("--no-sync", help="Run in the environment as it is."),
+        _flag(
+            "-s",
+            "--script",
+            help="The command is a Python script, whatever its name (PEP 723).",
+        ),
         _each(
             "--env-file",
             kind="folder",
@@ -360,7 +374,7 @@ def read_variables(options: Iterable[Option], values: Values, environ: Mapping[s
     """
     for option in options:
         name = _variable(option.get_opt_string())
-        text = environ.get(name)
+        text = environ.get(name) if name not in _NO_VARIABLES else None
         if not text or option.dest is None or option.action == "callback":
             continue
         if option.action in ("store_true", "store_false"):

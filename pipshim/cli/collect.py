@@ -89,6 +89,7 @@ def lock_of(values: Values, arguments: Sequence[str], said: Said) -> LockOptions
         dry_run=bool(values.dry_run),
         output=values.output_file,
         said=said,
+        script=values.script,
     )
 
 
@@ -145,6 +146,7 @@ def run_of(values: Values, arguments: Sequence[str]) -> RunOptions:
         module=values.module,
         command=tuple(arguments if values.module is None else values.module_arguments),
         env_files=tuple(values.env_file),
+        script=bool(values.script),
     )
 
 

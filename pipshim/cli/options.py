@@ -122,6 +122,7 @@ class LockOptions:
         dry_run: change nothing; show what would change.
         output: the lock file, ``-`` for standard output; None for the project's pylock.toml.
         said: which versions and files to choose.
+        script: lock what this script's metadata requires (PEP 723), beside the script.
 
     """
 
@@ -137,6 +138,7 @@ class LockOptions:
     dry_run: bool = False
     output: str | None = None
     said: Said = field(default_factory=Said)
+    script: Path | None = None
 
     @property
     def given(self) -> bool:
@@ -203,6 +205,7 @@ class RunOptions:
         module: run as ``python -m MODULE``; None if a command was given.
         command: the command and its arguments; with ``module`` only the arguments.
         env_files: files of variables for the command.
+        script: the command is a script of Python's, whatever its name.
 
     """
 
@@ -210,6 +213,7 @@ class RunOptions:
     module: str | None = None
     command: tuple[str, ...] = ()
     env_files: tuple[Path, ...] = ()
+    script: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from pipshim.cli.report import reporting
 from pipshim.cli.sync import remember, sync, tell
 from pipshim.context import Context, opened
 from pipshim.errors import TargetError, UsageError
+from pipshim.project import STDIN, load_script
 from pipshim.stamping import typed
 
 if TYPE_CHECKING:
     from pipshim.cli.options import RunRequest
+    from pipshim.project import Project
     from pipshim.target import Target
 
 
@@ -28,21 +30,50 @@ def main(request: RunRequest) -> Replacement:
 
     """
     source = _source(request)
-    with reporting(request, "run") as report, opened(request, report.observer) as context:
+    script = _script(request, source)
+    with reporting(request, "run") as report, opened(request, report.observer, script) as context:
+        if context.place is not None:
+            context.place.use()
         if request.run.no_sync:
             target = _as_it_is(context)
         else:
-            outcome = sync(context, request, exact=False)
+            outcome = sync(context, request, exact=context.place is not None)
             target = outcome.target
             tell(report, context, outcome)
-            remember(
-                context,
-                request,
-                outcome,
-                command="run",
-                options=typed("run", len(request.run.command), module=request.run.module),
-            )
+            remember(context, request, outcome, command="run", options=_typed(request, script))
     return _replacement(request, target, source)
+
+
+def _source(request: RunRequest) -> bytes | None:
+    """Read the script that comes from standard input, if one does."""
+    if request.run.module is None and request.run.command[0] == "-":
+        return sys.stdin.buffer.read()
+    return None
+
+
+def _script(request: RunRequest, source: bytes | None) -> Project | None:
+    """Read the metadata of the script that is to be run, if it is one that has some."""
+    if source is not None:
+        return load_script(STDIN, source)
+    asked = request.run
+    if asked.module is not None:
+        return None
+    path = Path(asked.command[0])
+    is_file = asked.script or (fresh.is_script(asked.command[0]) and path.is_file())
+    return load_script(path) if is_file and path.suffix != ".pyz" else None
+
+
+def _typed(request: RunRequest, script: Project | None) -> tuple[str, ...] | None:
+    """Tell what was typed before what is the command's own; None if there is no telling."""
+    asked = request.run
+    if script is None:
+        # Without metadata and without a name that says so it is a script for this option alone.
+        return None if asked.script else typed("run", len(asked.command), module=asked.module)
+    if script.script == STDIN:
+        return None  # to know it is to read it
+    if sys.argv[1:2] != ["run"]:
+        return None
+    return tuple(sys.argv[2 : len(sys.argv) - len(asked.command) + 1])
 
 
 def _as_it_is(context: Context) -> Target:
@@ -60,7 +91,9 @@ def _replacement(request: RunRequest, target: Target, source: bytes | None) -> R
     added = env_files.read(map(str, asked.env_files), os.environ)
     variables = fresh.activated({**os.environ, **added}, str(target.prefix), str(target.scripts))
     words = list(asked.command if asked.module is None else ("-m", asked.module, *asked.command))
-    program, words = fresh.process(words, str(target.python), variables["PATH"])
+    program, words = fresh.process(
+        words, str(target.python), variables["PATH"], as_script=asked.script
+    )
     if program is None:
         raise UsageError(
             _why_not(words[0], target),
@@ -77,10 +110,3 @@ def _why_not(name: str, target: Target) -> str:
     if path.suffix == ".py" and not path.exists():
         return f"there is no file {name}, and no command of that name either"
     return f"there is no command {name!r} in the environment {target.prefix}, nor on PATH"
-
-
-def _source(request: RunRequest) -> bytes | None:
-    """Read the script that comes from standard input, if one does."""
-    if request.run.module is None and request.run.command[0] == "-":
-        return sys.stdin.buffer.read()
-    return None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipshim import environment, journal
+from pipshim import journal
 from pipshim.cli.lock import out_of_date
 from pipshim.cli.report import reporting
 from pipshim.context import Context, opened
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from pipshim.lockfile import Lock
     from pipshim.plan import Step
     from pipshim.target import Target
-    from pipshim.venv import Environment
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ def sync(
         exists = target is not None and not open_change
         return Outcome(context.target, job.plan(target), {}, lock, count, exists)
     if target is not None:
-        found = _environment(context)
+        found = context.environment()
         with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
             _recover(context, target)
             steps = job.plan(target)
@@ -190,7 +188,7 @@ def sync(
     # There is no environment yet: it is made when all that is to be in it is there.
     steps = job.plan(None)
     ready = job.prepare(steps)
-    found = _environment(context)
+    found = context.environment()
     with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
         # Another command may have made it meanwhile, and filled it.
         _recover(context, found.target)
@@ -217,28 +215,23 @@ def _apply(job: Sync, steps: list[Step], target: Target) -> Mapping[NormalizedNa
     return ready
 
 
-def _environment(context: Context) -> Environment:
-    project = context.project
-    return environment.find(
-        python=context.request.common.python,
-        project=project.directory if project is not None else None,
-        environ=os.environ,
-        requires_python=project.requires_python if project is not None else None,
-        cache_dir=context.request.common.shim_cache,
-        waiting=lambda: context.wait("waiting for another command that makes the environment"),
-    )
-
-
 def _lock(context: Context, request: SyncRequest) -> Lock:
     """Answer the lock: as it is, or made anew where it is out of date."""
     path = context.lock_path
     asked = request.sync
+    if context.is_lock_cached and (asked.frozen or asked.locked):
+        assert context.project is not None  # whose lock it is
+        raise LockError(
+            context.project.file,
+            "there is no lock beside it",
+            hint=f"make it: pipshim lock --script {context.project.file.name}",
+        )
     if asked.frozen:
         if context.old_lock is None:
             raise LockError(path, "there is no lock", hint="make it: pipshim lock")
         return context.old_lock
     old = context.old_lock
-    if old is not None:
+    if old is not None and not context.is_lock_cached:
         # A lock of another Python is somebody's: it is not made anew in passing.
         check_environment(old, context.target.markers, path)
     if old is not None and old.requirements:
@@ -255,7 +248,7 @@ def _lock(context: Context, request: SyncRequest) -> Lock:
         request.selection,
         extras=context.project.optional_dependencies,
         groups=context.project.dependency_groups,
-        where="pyproject.toml",
+        where=context.project.file.name,
     )
     return make(context, old=old)
 
@@ -268,7 +261,8 @@ def _write(context: Context, lock: Lock) -> None:
     text = write(lock, path.parent)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_file(path, text)
-        context.say(f"locked {len(lock.packages)} packages in {path.name}")
+        if not context.is_lock_cached:
+            context.say(f"locked {len(lock.packages)} packages in {path.name}")
 
 
 def _change(step: Step, outcome: Outcome) -> Change:

@@ -429,7 +429,6 @@ class TestCommon:
         [
             "--target-environment",
             "--with",
-            "--script",
         ],
     )
     @pytest.mark.parametrize("command", ["lock", "sync", "run"])
