@@ -48,7 +48,7 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
         return None
     started = time.perf_counter()
     prefix = fresh.served(environ)
-    if prefix is None or os.path.lexists(prefix):
+    if os.path.lexists(prefix):
         return None
     cache = os.path.dirname(fresh.cache_folder(environ))
     note = _read(_path(cache, prefix))

@@ -20,7 +20,7 @@ from pipshim.build.settings import Settings, combine
 from pipshim.build.workshop import Workshop
 from pipshim.cache import in_use
 from pipshim.configuration import Configuration
-from pipshim.errors import LockError, ProjectError, UsageError
+from pipshim.errors import LockError, ProjectError
 from pipshim.lockfile import LOCK_NAME, read
 from pipshim.places import lock_beside, place
 from pipshim.preferences import Preferences
@@ -78,6 +78,17 @@ class Context:
         return self.project.configuration if self.project is not None else Configuration()
 
     @property
+    def home(self) -> Path:
+        """The folder that has, or will have, the project's ``.venv``."""
+        return self.project.directory if self.project is not None else self.directory
+
+    @property
+    def is_lock_given(self) -> bool:
+        """Whether a lock is named, or all there is, that is to be followed as it is."""
+        asked = self.request.lock
+        return not asked.given and (asked.output is not None or self.project is None)
+
+    @property
     def lock_path(self) -> Path:
         """Where the lock is, or will be."""
         output = self.request.lock.output
@@ -102,14 +113,16 @@ class Context:
 
     @cached_property
     def old_lock(self) -> Lock | None:
-        """The lock that is there.
+        """The lock that is there; None where pinned requirements are followed instead.
 
         Raises:
             LockError: it is damaged, or of a newer version.
 
         """
+        if self.request.lock.pinned or not self.lock_path.exists():
+            return None
         try:
-            return read(self.lock_path) if self.lock_path.exists() else None
+            return read(self.lock_path)
         except LockError:
             if self.is_lock_cached:
                 return None
@@ -137,13 +150,7 @@ class Context:
         common, project, place = self.request.common, self.project, self.place
         return {
             "python": str(place.base.python) if place is not None else common.python,
-            "project": (
-                place.directory
-                if place is not None
-                else project.directory
-                if project is not None
-                else None
-            ),
+            "project": (place.directory if place is not None else self.home),
             "environ": {} if place is not None else os.environ,
             "requires_python": project.requires_python if project is not None else None,
             "cache_dir": common.shim_cache,
@@ -152,7 +159,7 @@ class Context:
     @cached_property
     def choice(self) -> Choice:
         """The environment that is served, or will be."""
-        lock_only = type(self.request).__name__ == "LockRequest"
+        lock_only = type(self.request).__name__ in ("LockRequest", "ExportRequest")
         return environment.choose(**self._served, lock_only=lock_only)
 
     def environment(self) -> Environment:
@@ -282,13 +289,11 @@ def opened(
     """
     started = time.time_ns()
     project = script if script is not None else _project(request)
-    if request.lock.given:
+    if request.lock.given or project is None:
         directory = Path.cwd()
-    elif project is not None:
+    else:
         directory = project.directory
         _refuse_what_is_not_there(project)
-    else:
-        raise UsageError("there is no project")
     common = request.common
     with (
         make_observer(
@@ -324,9 +329,17 @@ def _project(request: LockRequest) -> Project | None:
         return load_project(find_project(start))
     except ProjectError as error:
         missing = not (error.path == start.absolute() and error.line is None)
-        if missing or not request.lock.given or request.common.project is not None:
+        if missing or not _does_without(request) or request.common.project is not None:
             raise
         return None
+
+
+def _does_without(request: LockRequest) -> bool:
+    """Whether a request can be served where there is no pyproject.toml."""
+    if request.lock.given:
+        return True
+    is_lock = type(request).__name__ == "LockRequest"
+    return not is_lock and (request.lock.output is not None or Path(LOCK_NAME).is_file())
 
 
 def _refuse_what_is_not_there(project: Project) -> None:

@@ -234,26 +234,27 @@ def state(path: str) -> str:
     return f"{found.st_mtime_ns} {found.st_size}"
 
 
-def served(environ: Mapping[str, str]) -> str | None:
+def served(environ: Mapping[str, str]) -> str:
     """Find the environment that is served, as ``pipshim.environment`` would."""
     prefix = environ.get("VIRTUAL_ENV")
     if prefix:
         return prefix
-    folder = os.getcwd()
+    folder = here = os.getcwd()
     while not os.path.lexists(f"{folder}/pyproject.toml"):
         parent = os.path.dirname(folder)
         if parent == folder:
-            return None
+            return f"{here}/.venv"  # as for requirements, or a lock, without a project
         folder = parent
     return f"{folder}/.venv"
 
 
 def _stamps(environ: Mapping[str, str]) -> list[str]:
-    prefix = served(environ)
-    if prefix is None:
-        return []
     try:
-        return [entry.path for entry in os.scandir(f"{prefix}/{FOLDER}") if "." not in entry.name]
+        return [
+            entry.path
+            for entry in os.scandir(f"{served(environ)}/{FOLDER}")
+            if "." not in entry.name
+        ]
     except OSError:
         return []
 

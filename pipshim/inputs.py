@@ -127,6 +127,29 @@ def _content(path: str) -> str:
         return path  # a URL, or pip will say what is wrong with it
 
 
+def requirement_files(paths: Iterable[str]) -> list[str] | None:
+    """Tell requirements files and all that they include; None if that cannot be told for sure.
+
+    A file that comes from a URL, or that names variables, can be another one the next time.
+    """
+    found: dict[str, None] = {}
+    waiting = list(paths)
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found[path] = None
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+        if "${" in text:
+            return None
+        included = [match["path"] for match in map(_INCLUDE.match, text.splitlines()) if match]
+        waiting += [one if "://" in one else str(Path(path).parent / one) for one in included]
+    return list(found)
+
+
 def _files(path: str, above: frozenset[Path] = frozenset()) -> list[Any]:
     """Digest a requirements file, the files that it includes and the folders that it names."""
     file = Path(path)

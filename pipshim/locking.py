@@ -28,7 +28,7 @@ from pipshim.preferences import typed
 from pipshim.resolve import Locker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pipshim._pip.session import Root
     from pipshim.context import Context
@@ -59,8 +59,32 @@ def make(context: Context, *, old: Lock | None) -> Lock:
     if preferences.dropped:
         context.say(f"not as the lock was made: without {typed(preferences.dropped)}", "warning")
     keep = old if old is not None and not given.upgrade else None
+    locker = locker_of(context, keep=keep, upgraded=upgraded)
+    # Pins of another strategy are not what is wanted, though they would fit.
+    as_before = keep is not None and keep.strategy == preferences.strategy
+    preferred = _without(keep.versions if keep is not None and as_before else {}, upgraded)
+    if given.given:
+        resolution, folders = _lock_given(context, locker, preferred)
+        extras: tuple[NormalizedName, ...] = ()
+    else:
+        assert context.project is not None
+        resolution, folders, extras = _lock_project(context, locker, context.project, preferred)
+    return _lock(context, resolution, folders, extras, digest)
+
+
+def locker_of(
+    context: Context, *, keep: Lock | None, upgraded: Collection[NormalizedName] = ()
+) -> Locker:
+    """Make what resolves locks, of a command's parts.
+
+    Args:
+        context: the command's parts.
+        keep: the lock whose pins of build environments, and whose commits, are kept.
+        upgraded: for which of them that does not hold.
+
+    """
     pip = context.pip
-    locker = Locker(
+    return Locker(
         pip=pip,
         settings=context.settings,
         workshop=context.workshop,
@@ -78,16 +102,6 @@ def make(context: Context, *, old: Lock | None) -> Lock:
         strategy=context.preferences.strategy,
         overrides=Overrides(context.configuration.override_dependencies, _pyproject(context)),
     )
-    # Pins of another strategy are not what is wanted, though they would fit.
-    as_before = keep is not None and keep.strategy == preferences.strategy
-    preferred = _without(keep.versions if keep is not None and as_before else {}, upgraded)
-    if given.given:
-        resolution, folders = _lock_given(context, locker, preferred)
-        extras: tuple[NormalizedName, ...] = ()
-    else:
-        assert context.project is not None
-        resolution, folders, extras = _lock_project(context, locker, context.project, preferred)
-    return _lock(context, resolution, folders, extras, digest)
 
 
 def write_file(path: Path, text: str) -> None:
@@ -169,12 +183,16 @@ def _lock_given(
     context: Context, locker: Locker, preferred: dict[NormalizedName, Version]
 ) -> tuple[Resolution, dict[str, tuple[NormalizedName, frozenset[str]]]]:
     roots, constraints = context.pip.given(context.request.lock.requirements)
+    given = context.request.lock
+    pinned = context.pip.pinned(roots) if given.pinned else None
     resolution = locker.lock(
         lambda _: roots,
         constraints=[*constraints, *_constraints(context)],
         preferred=preferred,
         folders=[],
     )
+    if pinned is not None:
+        _refuse_unlisted(resolution, pinned, given.requirement_files)
     folders = {
         str(pin.source.directory): (name, resolution.solution.origins[name])
         for name, pin in resolution.solution.pins.items()
@@ -195,6 +213,32 @@ def _constraints(context: Context) -> list[object]:
 def _pyproject(context: Context) -> str:
     project = context.project
     return str(project.directory / "pyproject.toml") if project is not None else ""
+
+
+def _refuse_unlisted(
+    resolution: Resolution, pinned: Collection[NormalizedName], files: Sequence[str]
+) -> None:
+    """Refuse what a pinned requirement needs and nobody pinned: it would be another one tomorrow.
+
+    Raises:
+        FileError: there is such a thing.
+
+    """
+    pins = resolution.solution.pins
+    for name, pin in pins.items():
+        if name in pinned or pin.package.is_direct or pin.editable:
+            continue
+        needing = [
+            other
+            for other, one in pins.items()
+            if any(each["name"] == name for each in one.package.dependencies or ())
+        ]
+        raise FileError(
+            " ".join(files),
+            f"{' and '.join(needing)} needs {name}, which is not pinned there",
+            hint=f"lock all of it, then sync: pipshim lock {' '.join(f'-r {one}' for one in files)}"
+            "\n  or install only what is pinned: --no-deps",
+        )
 
 
 def _lock(
@@ -308,12 +352,12 @@ def _asks(origin: str) -> str:
 
 
 def _without(
-    pins: dict[NormalizedName, Pinned], names: set[NormalizedName]
+    pins: dict[NormalizedName, Pinned], names: Collection[NormalizedName]
 ) -> dict[NormalizedName, Pinned]:
     return {name: pinned for name, pinned in pins.items() if name not in names}
 
 
-def _commits(lock: Lock, upgraded: set[NormalizedName]) -> dict[Revision, str]:
+def _commits(lock: Lock, upgraded: Collection[NormalizedName]) -> dict[Revision, str]:
     return {
         Revision(one.vcs.url, one.vcs.requested_revision): one.vcs.commit_id
         for one in (*lock.packages, *lock.build_packages)

@@ -138,6 +138,17 @@ class Locker:
         self.observer(events.ResolveFinished(len(solution.pins), time.monotonic() - start))
         return resolution
 
+    def settled(self, solution: Solution) -> Resolution:
+        """Settle how the sources among pins that were chosen elsewhere are built.
+
+        Raises:
+            ResolveError: a build environment has no solution.
+            BuildError: a backend failed.
+
+        """
+        self._rounds.adopt(solution)
+        return self._frozen(solution, [])
+
     def _warn_of_lowest(
         self, roots: Sequence[Root], constraints: Sequence[object], solution: Solution
     ) -> None:

@@ -87,6 +87,10 @@ class Rounds:
             if number == MAX_ROUNDS:
                 raise _oscillation(before, solution, stale)
 
+    def adopt(self, solution: Solution) -> None:
+        """Take pins that were chosen elsewhere as those that builds see."""
+        self._current = solution
+
     def _stale(self, solution: Solution) -> list[Source]:
         """Tell the sources whose metadata is not what a build with these pins would tell."""
         sources = {pin.source.url: pin.source for pin in solution.pins.values() if pin.source}

@@ -47,7 +47,7 @@ def select(
 
     """
     check_environment(lock, environment, path)
-    extras, groups = _asked(lock, options, path)
+    extras, groups = asked(lock, options, path)
     origins = _origins(extras, groups, base=not options.only_groups)
     values: dict[str, str | AbstractSet[str]] = {
         **environment,
@@ -82,7 +82,7 @@ def origins_of(lock: Lock, options: SelectionOptions, path: Path) -> frozenset[s
         UnknownNameError: the lock has no such extra or group.
 
     """
-    extras, groups = _asked(lock, options, path)
+    extras, groups = asked(lock, options, path)
     return frozenset(_origins(extras, groups, base=not options.only_groups))
 
 
@@ -138,9 +138,15 @@ def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) ->
         )
 
 
-def _asked(
+def asked(
     lock: Lock, options: SelectionOptions, path: Path
 ) -> tuple[set[NormalizedName], set[NormalizedName]]:
+    """Tell which extras and groups are asked for, default groups included.
+
+    Raises:
+        UnknownNameError: the lock has no such extra or group.
+
+    """
     extras = set(_known("extra", options.extras, lock.extras, path.name))
     if options.all_extras:
         extras |= set(lock.extras)

@@ -215,6 +215,7 @@ class Staging:
                         constraints=constraints,
                         preferred=preferred,
                         metadata_of=self.metadata_of,
+                        for_build=True,
                     )
                 finally:
                     finder.order = before

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim import again, fresh, journal
+from pipshim import again, fresh, inputs, journal
 from pipshim._pip.configuration import configuration_files
 from pipshim.cli.options import RunRequest
 from pipshim.places import lock_beside
@@ -210,7 +210,18 @@ def _is_recognisable(context: Context, lock: Lock) -> bool:
     common = context.request.common
     says_more = common.timings or "json" in (common.progress, common.output_format)
     folders = any(package.directory is not None for package in lock.packages)
-    return not (common.python or says_more or folders)
+    return not (common.python or says_more or folders or _is_given_anew(context, lock))
+
+
+def _is_given_anew(context: Context, lock: Lock) -> bool:
+    """Whether requirements were given whose files cannot be told, or are archives on this disk."""
+    given = context.request.lock
+    if not given.given:
+        return False
+    archives = [package.archive for package in lock.packages if package.archive is not None]
+    if any(one.path is not None or str(one.url).startswith("file:") for one in archives):
+        return True
+    return inputs.requirement_files(given.requirement_files) is None
 
 
 def _is_new(path: str, context: Context) -> bool:
@@ -247,7 +258,8 @@ def _read(context: Context, lock: Lock) -> Iterator[str]:
     request = context.request
     yield from configuration_files()
     yield fresh.__file__
-    for path in (*request.lock.constraints, *request.build.build_constraints):
+    given = inputs.requirement_files(request.lock.requirement_files) or []
+    for path in (*given, *request.lock.constraints, *request.build.build_constraints):
         if "://" not in path:
             yield str(Path(path).absolute())
     script = context.project.script if context.project is not None else None

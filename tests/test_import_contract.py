@@ -28,6 +28,7 @@ ALLOWED = {
 PURE = (
     "graph.py",
     "plan.py",
+    "markers.py",
     "requirements.py",
     "selection.py",
     "targets.py",

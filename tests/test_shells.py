@@ -83,12 +83,12 @@ class Typist:
     def type(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
 
-    def wait_for(self, text: str, *, seconds: float = 60) -> str:
-        """Read until the shell has shown this; give all that it has shown since the last time."""
+    def wait_for(self, *texts: str, seconds: float = 60) -> str:
+        """Read until the shell has shown these; give all that it has shown since the last time."""
         end, shown = time.monotonic() + seconds, ""
-        while text not in shown:
+        while any(text not in shown for text in texts):
             ready, _, _ = select.select([self._terminal], [], [], max(0, end - time.monotonic()))
-            assert ready, f"{text!r} is not in {shown!r}"
+            assert ready, f"{texts!r} are not in {shown!r}"
             shown += os.read(self._terminal, 4096).decode(errors="replace")
         return shown
 
@@ -105,8 +105,8 @@ def test_the_key_completes_in(name: str, surroundings: dict[str, str], project_d
             shown = typist.wait_for(">\r\n")
             assert f"< {expected} >" in shown
         typist.type("pipshim \t\t")
-        commands = typist.wait_for("completion")
-        assert {"lock", "sync", "run", "install", "help"} <= {*commands.split()}
+        commands = ("lock", "sync", "run", "install", "help", "completion")
+        assert {*commands} <= {*typist.wait_for(*commands).split()}
 
 
 def test_fish_completes(surroundings: dict[str, str], project_dir: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from inspect import cleandoc
@@ -32,7 +32,7 @@ from pipshim.build.mode import IsolationLayer
 from pipshim.build.settings import combine
 from pipshim.cli import arguments, collect
 from pipshim.cli.boundary import Replacement, run_guarded
-from pipshim.cli.options import LockOptions, LockRequest, RunRequest, SyncRequest
+from pipshim.cli.options import LockRequest, RunRequest, SyncRequest
 from pipshim.errors import PipshimError, UsageError
 from pipshim.secrets import Mask
 
@@ -339,6 +339,9 @@ class SyncCommand(ProjectCommand):
     is the one that --python names, else the active one, else .venv beside
     pyproject.toml, which is made if it is missing.
 
+    With -r, a lock that is given is followed as it is, whoever made it; a
+    requirements file too, if it pins all that it names.
+
     For example:
       pipshim sync                          lock if out of date, then install
       pipshim sync --locked --check         change nothing; fail if it differs
@@ -348,18 +351,33 @@ class SyncCommand(ProjectCommand):
     """
 
     usage = """
-      %prog [options]"""
+      %prog [options]
+      %prog [options] -r <lock file>
+      %prog [options] -r <requirements file> ..."""
 
     _EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (("locked", "frozen"), ("exact", "inexact"))
+    _KEPT: ClassVar[tuple[str, ...]] = ("--requirement", "--no-deps", "--require-hashes")
+    _TYPED = (*ProjectCommand._TYPED, "ignore_dependencies")  # noqa: SLF001 a class of this one's
 
     def _add_own_options(self) -> None:
         for name in (*compat.LOCK_ONLY, "--group"):
-            if self.parser.has_option(name):
+            if self.parser.has_option(name) and name not in self._KEPT:
                 self.parser.remove_option(name)
+        self._say_what_is_given()
         super()._add_own_options()
         self._add(self.cmd_opts, arguments.selection_options())
         self._add(self.cmd_opts, arguments.compile_options())
         self._add_last_options()
+
+    def _say_what_is_given(self) -> None:
+        for name, text in {
+            "--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml), or install what "
+            "this requirements file pins. Requirements files can be given several times.",
+            "--no-deps": "With a requirements file: do not ask what the pins themselves need.",
+        }.items():
+            option = self.parser.get_option(name)
+            if option is not None:
+                option.help = text
 
     def _add_last_options(self) -> None:
         self._add(self.cmd_opts, arguments.sync_options())
@@ -380,9 +398,14 @@ class SyncCommand(ProjectCommand):
         return SyncRequest(**self._installing(options))
 
     def _installing(self, options: Values) -> dict[str, Any]:
+        given = collect.given_of(options)
+        if not given.given:
+            if options.ignore_dependencies:
+                raise UsageError("--no-deps is for a requirements file", hint="-r FILE --no-deps")
+            options.require_hashes = False  # a lock has them anyway; a project cannot state any
         return {
             **self._common(options),
-            "lock": LockOptions(constraints=tuple(options.constraints), said=self._said(options)),
+            "lock": replace(given, said=self._said(options)),
             "selection": collect.selection_of(options),
             "sync": collect.sync_of(options),
         }
@@ -409,6 +432,7 @@ class RunCommand(SyncCommand):
       %prog [options] - < <script>"""
 
     _EXCLUSIVE = (("locked", "frozen"),)
+    _KEPT = ()
 
     def _add_last_options(self) -> None:
         self._add(self.cmd_opts, arguments.run_options())

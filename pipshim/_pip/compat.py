@@ -105,4 +105,4 @@ LOCK_ONLY: Sequence[str] = (
     "--require-hashes",
     "--no-require-hashes",  # since 26.2
 )
-"""Options of ``pip lock`` that sync and run do not have."""
+"""Options of ``pip lock`` that sync, run and export do not have, or not all of them."""

@@ -32,7 +32,7 @@ from pipshim._pip.listening import passed_over
 from pipshim.artifacts import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from pip._internal.index.package_finder import LinkEvaluator
@@ -266,13 +266,18 @@ class Packager:
         *,
         dependencies: Iterable[NormalizedName],
         requires_python: Any,
+        allowed: Mapping[str, Sequence[str]] | None = None,
     ) -> Package:
-        """Make the entry of a version from an index: every wheel, and the sdist."""
+        """Make the entry of a version from an index: every wheel, and the sdist.
+
+        With `allowed` hashes (``--hash`` of a requirement), only the files that have one of them;
+        the chosen one has, since pip has looked.
+        """
         wheels: list[PackageWheel] = []
         sdists: list[PackageSdist] = []
         for link in self.finder.files(name, version, chosen):
             fields = self._fields(link, is_chosen=link.filename == chosen.filename)
-            if fields is None:
+            if fields is None or (allowed and not _is_allowed(link, chosen, fields, allowed)):
                 continue
             if link.is_wheel:
                 wheels.append(PackageWheel(**fields))
@@ -310,6 +315,14 @@ class Packager:
             "size": size,
             "upload_time": link.upload_time,
         }
+
+
+def _is_allowed(
+    link: Link, chosen: Link, fields: Mapping[str, Any], allowed: Mapping[str, Sequence[str]]
+) -> bool:
+    hashes: Mapping[str, str] = fields["hashes"]
+    has_one = any(value in allowed.get(name, ()) for name, value in hashes.items())
+    return has_one or link.filename == chosen.filename
 
 
 def _same_content(local: Link, link: Link) -> bool:

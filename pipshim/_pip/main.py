@@ -32,6 +32,7 @@ _COMMANDS = {
     ),
     "tree": ("plain", "TreeCommand", "Show what needs what in the lock."),
     "why": ("plain", "WhyCommand", "Say why a package is in the lock."),
+    "export": ("export", "ExportCommand", "Write what is locked as a requirements file."),
 }
 
 _VARIANTS = {"cache": "CacheCommand", "completion": "CompletionCommand", "debug": "DebugCommand"}
@@ -88,7 +89,7 @@ def project_command(
     """Run one of pipshim's commands; if it ends as another process, this does not return.
 
     Args:
-        name: ``lock``, ``sync`` or ``run``.
+        name: one of them.
         arguments: what was typed but for the name: what came before it, then what came after.
         isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
         action: what to do; None is for the module of the command in ``pipshim.cli``.

@@ -125,9 +125,9 @@ class Resolving:
         constraints: Sequence[object] = (),
         preferred: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
         metadata_of: Callable[[Source], bytes],
-        upgrade_strategy: str = "to-satisfy-only",
         strategy: str = "highest",
         overrides: Overrides | None = None,
+        for_build: bool = False,
         pinned: Callable[[str, str], object] | None = None,
     ) -> Solution:
         """Choose versions for the roots and all that they need.
@@ -137,10 +137,10 @@ class Resolving:
             constraints: pip's constraint objects (``Pip.constraint``).
             preferred: versions to take wherever they are admitted, the best one last.
             metadata_of: answers a source's METADATA file.
-            upgrade_strategy: pip's.
             strategy: which versions to take of all others: ``highest``, ``lowest``,
                 ``lowest-direct``.
             overrides: what replaces requirements.
+            for_build: these are a build environment's; ``--no-deps`` and hashes are not for them.
             pinned: told name and version of each pin, as the resolver tries it.
 
         Raises:
@@ -148,6 +148,7 @@ class Resolving:
 
         """
         pip = self.pip
+        options = _options_for_build(pip.options) if for_build else pip.options
         overrides = overrides or Overrides()
         roots = [one for root in roots for one in _overridden(pip, root, overrides)]
         where = f"override-dependencies of {overrides.stated_in}"
@@ -159,7 +160,7 @@ class Resolving:
         with translated(), pip.markers(), get_build_tracker() as tracker:
             preparer = pip.command.make_requirement_preparer(
                 temp_build_dir=TempDirectory(kind="install", globally_managed=True),
-                options=_preparer_options(pip.options),
+                options=_preparer_options(options),
                 build_tracker=tracker,
                 session=pip.session,
                 finder=pip.finder,
@@ -177,14 +178,14 @@ class Resolving:
                         Preparer(preparer, self.sources, metadata_of, order.direct, overrides),
                     ),
                     finder=pip.finder,
-                    options=pip.options,
+                    options=options,
                     wheel_cache=None,
                     use_user_site=False,
                     ignore_installed=True,
                     ignore_requires_python=bool(
                         getattr(pip.options, "ignore_requires_python", None)
                     ),
-                    upgrade_strategy=upgrade_strategy,
+                    upgrade_strategy="to-satisfy-only",
                     py_version_info=pip.target.version,
                 ),
             )
@@ -263,6 +264,7 @@ class Resolving:
                 link,
                 dependencies=needs,
                 requires_python=SpecifierSet(requires_python) if requires_python else None,
+                allowed=requirement.hash_options,
             )
         return Pin(
             package=package,
@@ -343,6 +345,13 @@ def _preparer_options(options: Values) -> Values:
     made = copy.copy(options)
     made.build_isolation = True
     made.build_constraints = []
+    return made
+
+
+def _options_for_build(options: Values) -> Values:
+    """Leave out what is said of the requirements that are locked, not of those of their builds."""
+    made = copy.copy(options)
+    made.ignore_dependencies = made.only_dependencies = made.require_hashes = False
     return made
 
 

@@ -6,12 +6,14 @@ Everything that reaches an index goes through pip's own session: its cache, its 
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from packaging.utils import canonicalize_name
 from pip._internal.cli.req_command import parse_constraint_files
 from pip._internal.index.collector import LinkCollector
 from pip._internal.models.selection_prefs import SelectionPreferences
@@ -25,6 +27,7 @@ from pipshim._pip import credentials, offline
 from pipshim._pip.ahead import Ahead, Collector
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
+from pipshim.errors import FileError
 from pipshim.progress import events
 from pipshim.secrets import Mask
 
@@ -32,12 +35,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from optparse import Values
 
+    from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
     from pip._internal.network.session import PipSession
     from pip._internal.req.req_install import InstallRequirement
 
     from pipshim.progress.events import Observer
     from pipshim.target import Target
+
+_WHERE = re.compile(r"-[rc] (?P<path>.*) \(line (?P<line>\d+)\)")
+"""What pip notes of a requirement's place (``pip._internal.req.req_file``)."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,40 @@ class Pip:
         constraints: list[object] = [one for one in requirements if one.constraint]
         roots = [Root(frozenset({"project"}), one) for one in requirements if not one.constraint]
         return roots, constraints
+
+    def pinned(self, roots: Iterable[Root]) -> set[NormalizedName]:
+        """See that requirements say which file is meant: a version, or a place.
+
+        Returns:
+            their names, where they have one.
+
+        Raises:
+            FileError: one of them does not.
+
+        """
+        names: set[NormalizedName] = set()
+        for root in roots:
+            requirement = cast("InstallRequirement", root.requirement)
+            if requirement.req is None:
+                continue
+            names.add(canonicalize_name(requirement.req.name))
+            if requirement.link is not None:
+                continue
+            exact = [
+                one
+                for one in requirement.req.specifier
+                if one.operator in ("==", "===") and not one.version.endswith(".*")
+            ]
+            if not exact and requirement.match_markers():
+                where = _WHERE.fullmatch(str(requirement.comes_from))
+                raise FileError(
+                    where["path"] if where else str(requirement.comes_from),
+                    f"{requirement.req} is not pinned, and sync installs nothing but pins",
+                    line=int(where["line"]) if where else None,
+                    hint="lock what it requires, then sync: pipshim lock -r "
+                    + (where["path"] if where else "FILE"),
+                )
+        return names
 
     def constraint_files(self, files: Sequence[str] | None = None) -> list[object]:
         """Read pip's constraint files (``-c``, ``PIP_CONSTRAINT``), or those named."""

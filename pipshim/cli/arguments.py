@@ -284,6 +284,23 @@ def why_options() -> list[Option]:
     ]
 
 
+def export_options() -> list[Option]:
+    """Options of export alone."""
+    return [
+        OwnOption(
+            "-o",
+            "--output",
+            "--output-file",
+            dest="output_file",
+            metavar="path",
+            help="The requirements file (default: standard output).",
+        ),
+        _flag("--no-hashes", help="Leave out the hashes of the files."),
+        _flag("--no-header", help="Leave out the comment that says where it comes from."),
+        _flag("--no-annotate", help="Leave out the comments that say what requires what."),
+    ]
+
+
 def store_options() -> list[Option]:
     """Options of ``cache store``."""
     return [
@@ -359,6 +376,7 @@ OWN_NAMES = frozenset(
         explain_options(),
         tree_options(),
         why_options(),
+        export_options(),
     )
     for option in made
 )

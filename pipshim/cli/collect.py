@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.pylock import is_valid_pylock_path
+
 from pipshim.cli.options import (
     BuildOptions,
     CommonOptions,
+    ExportOptions,
     LockOptions,
     RunOptions,
     SelectionOptions,
@@ -127,6 +130,38 @@ def sync_of(values: Values) -> SyncOptions:
         frozen=bool(values.frozen),
         check=bool(values.check),
         dry_run=bool(values.dry_run),
+    )
+
+
+def given_of(values: Values) -> LockOptions:
+    """Collect what sync is given instead of the project's lock: a lock, or requirements files.
+
+    Raises:
+        UsageError: several locks, or both kinds.
+
+    """
+    constraints = tuple(values.constraints)
+    files = tuple(values.requirements)
+    locks = [one for one in files if is_valid_pylock_path(Path(one))]
+    if not locks:
+        return LockOptions(requirement_files=files, constraints=constraints, pinned=bool(files))
+    if len(files) > 1:
+        raise UsageError(
+            f"a lock is followed alone, and not with another file: {' '.join(files)}",
+            hint=f"-r {locks[0]}",
+        )
+    if "://" in locks[0]:
+        raise UsageError(f"a lock is read from a file, not from a URL: {locks[0]}")
+    return LockOptions(constraints=constraints, output=locks[0])
+
+
+def export_of(values: Values) -> ExportOptions:
+    """Collect what to export, and where to."""
+    return ExportOptions(
+        output=values.output_file,
+        hashes=not values.no_hashes,
+        header=not values.no_header,
+        annotate=not values.no_annotate,
     )
 
 

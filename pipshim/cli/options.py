@@ -123,6 +123,7 @@ class LockOptions:
         output: the lock file, ``-`` for standard output; None for the project's pylock.toml.
         said: which versions and files to choose.
         script: lock what this script's metadata requires (PEP 723), beside the script.
+        pinned: every requirement must be a pin, and all that is needed must be required.
 
     """
 
@@ -139,6 +140,7 @@ class LockOptions:
     output: str | None = None
     said: Said = field(default_factory=Said)
     script: Path | None = None
+    pinned: bool = False
 
     @property
     def given(self) -> bool:
@@ -217,6 +219,24 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
+class ExportOptions:
+    """What to write.
+
+    Attributes:
+        output: the file; None, or ``-``, for standard output.
+        hashes: with the hashes of every file.
+        header: with a comment that says where it comes from.
+        annotate: with comments that say what requires what.
+
+    """
+
+    output: str | None = None
+    hashes: bool = True
+    header: bool = True
+    annotate: bool = True
+
+
+@dataclass(frozen=True)
 class LockRequest:
     """``pipshim lock``."""
 
@@ -239,6 +259,13 @@ class RunRequest(SyncRequest):
     """``pipshim run``."""
 
     run: RunOptions
+
+
+@dataclass(frozen=True)
+class ExportRequest(SyncRequest):
+    """``pipshim export``."""
+
+    export: ExportOptions
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim import journal
 from pipshim.cli.lock import out_of_date
 from pipshim.cli.report import reporting
 from pipshim.context import Context, opened
-from pipshim.errors import LockError, TargetError, UsageError
+from pipshim.errors import LockError, TargetError
+from pipshim.foreign import completed
 from pipshim.lockfile import write
 from pipshim.locking import make, write_file
 from pipshim.progress.summary import Change, summarize
@@ -126,13 +128,14 @@ def remember(
 
 def tell(report: Report, context: Context, outcome: Outcome) -> list[Change]:
     """Note what a sync did for the report, and answer its changes."""
+    given = context.request.lock.given
     found = [_change(step, outcome) for step in outcome.changes]
     report.changes(found)
     report.details |= {
         "changed": bool(found) or not outcome.exists,
         "packages": outcome.installed,
-        "lock": str(context.lock_path),
-        "lock_changed": outcome.lock is not context.old_lock,
+        "lock": None if given else str(context.lock_path),
+        "lock_changed": _is_made_anew(context, outcome.lock),
         "environment": str(outcome.target.prefix),
     }
     return found
@@ -159,13 +162,14 @@ def sync(
     ):
         raise TargetError("no virtual environment is served, and --require-virtualenv is given")
     change = change and not request.sync.dry_run
-    lock = _lock(context, request)
+    lock = lock_of(context, request)
     selection = select(
         lock,
         request.selection,
         context.target.markers,
-        context.lock_path,
+        context.lock_path if not request.lock.given else Path(request.lock.requirement_files[0]),
     )
+    lock, selection = completed(context, lock, selection)
     job = Sync(context, lock, selection, request.selection, exact)
     count = len(selection.packages) + len(selection.folders)
     target = context.target if context.choice.exists else None
@@ -183,7 +187,7 @@ def sync(
             _recover(context, target)
             steps = job.plan(target)
             ready = _apply(job, steps, target)
-        _write(context, lock)
+        write_lock(context, lock)
         return Outcome(target, steps, ready, lock, count)
     # There is no environment yet: it is made when all that is to be in it is there.
     steps = job.plan(None)
@@ -197,7 +201,7 @@ def sync(
         ready = {name: one for name, one in ready.items() if name in due}
         ready |= job.prepare([step for step in steps if step.name not in ready])
         job.apply(steps, ready, found.target)
-    _write(context, lock)
+    write_lock(context, lock)
     requested = job.requested() if found.created_now and len(ready) == count else None
     return Outcome(found.target, steps, ready, lock, count, requested=requested)
 
@@ -215,10 +219,18 @@ def _apply(job: Sync, steps: list[Step], target: Target) -> Mapping[NormalizedNa
     return ready
 
 
-def _lock(context: Context, request: SyncRequest) -> Lock:
-    """Answer the lock: as it is, or made anew where it is out of date."""
+def lock_of(context: Context, request: SyncRequest) -> Lock:
+    """Answer the lock: as it is, or made anew where it is out of date.
+
+    Raises:
+        LockError: there is none and it may not be made, or it is for another Python.
+        ResolveError, BuildError: it cannot be made.
+
+    """
     path = context.lock_path
     asked = request.sync
+    if request.lock.given:
+        return make(context, old=None)
     if context.is_lock_cached and (asked.frozen or asked.locked):
         assert context.project is not None  # whose lock it is
         raise LockError(
@@ -226,9 +238,10 @@ def _lock(context: Context, request: SyncRequest) -> Lock:
             "there is no lock beside it",
             hint=f"make it: pipshim lock --script {context.project.file.name}",
         )
-    if asked.frozen:
+    if asked.frozen or context.is_lock_given:
         if context.old_lock is None:
-            raise LockError(path, "there is no lock", hint="make it: pipshim lock")
+            hint = None if request.lock.output else "make it: pipshim lock"
+            raise LockError(path, "there is no lock", hint=hint)
         return context.old_lock
     old = context.old_lock
     if old is not None and not context.is_lock_cached:
@@ -242,8 +255,7 @@ def _lock(context: Context, request: SyncRequest) -> Lock:
         return old
     if asked.locked:
         raise LockError(path, f"the lock is out of date: {why}", hint="make it anew: pipshim lock")
-    if context.project is None:
-        raise UsageError("there is no project to lock")
+    assert context.project is not None  # else the lock is given
     check_names(
         request.selection,
         extras=context.project.optional_dependencies,
@@ -253,9 +265,9 @@ def _lock(context: Context, request: SyncRequest) -> Lock:
     return make(context, old=old)
 
 
-def _write(context: Context, lock: Lock) -> None:
+def write_lock(context: Context, lock: Lock) -> None:
     """Write the lock, if it was made anew and is another one than before."""
-    if lock is context.old_lock:
+    if not _is_made_anew(context, lock):
         return
     path = context.lock_path
     text = write(lock, path.parent)
@@ -263,6 +275,16 @@ def _write(context: Context, lock: Lock) -> None:
         write_file(path, text)
         if not context.is_lock_cached:
             context.say(f"locked {len(lock.packages)} packages in {path.name}")
+
+
+def _is_made_anew(context: Context, lock: Lock) -> bool:
+    """Whether this is the project's lock, and not the one that is there.
+
+    Another tool's lock is followed, not replaced; and one made of a requirements file is not kept.
+    """
+    if context.request.lock.given or not lock.inputs:
+        return False
+    return lock is not context.old_lock
 
 
 def _change(step: Step, outcome: Outcome) -> Change:

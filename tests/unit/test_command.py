@@ -21,7 +21,7 @@ from pipshim._pip.main import project_command, register, split
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli import boundary
 from pipshim.cli import dispatch as entry
-from pipshim.cli.options import LockOptions, LockRequest, RunRequest, SyncRequest
+from pipshim.cli.options import ExportOptions, LockOptions, LockRequest, RunRequest, SyncRequest
 from tests.support.pipshim import Cli
 
 if TYPE_CHECKING:
@@ -314,10 +314,58 @@ class TestSync:
         assert sync("six", status=2) is None
         assert "takes no arguments: six" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("option", ["-r", "-e", "-o", "--src", "--no-deps"])
+    @pytest.mark.parametrize("option", ["-e", "-o", "--src", "--ignore-requires-python"])
     def test_locks_own_options(self, option: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert sync(option, "x", status=2) is None
         assert f"no such option: {option}" in capsys.readouterr().err
+
+
+class TestGiven:
+    def test_a_lock_is_told_by_its_name(self) -> None:
+        assert sync("-r", "a/pylock.dev.toml").lock == LockOptions(output="a/pylock.dev.toml")
+        given = sync("-r", "a.txt", "-r", "pylock.a.b.toml", "-c", "c.txt", "--no-deps")
+        files = ("a.txt", "pylock.a.b.toml")
+        assert (given.lock.requirement_files, given.lock.constraints) == (files, ("c.txt",))
+        assert given.lock.pinned
+        assert given.pip.options.ignore_dependencies
+
+    def test_what_variables_say_of_requirements_is_not_said_of_a_lock(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PIP_NO_DEPS", "1")
+        monkeypatch.setenv("PIP_REQUIRE_HASHES", "1")
+        options = sync().pip.options
+        assert not options.ignore_dependencies
+        assert not options.require_hashes
+
+    def test_export(self) -> None:
+        request = asked("export", "-o", "r.txt", "--no-hashes", "--extra", "E", "--frozen")
+        assert request.export == ExportOptions(output="r.txt", hashes=False)
+        assert request.selection.extras == ("e",)
+        assert request.sync.frozen
+        assert asked("export", "--no-header", "--no-annotate").export == ExportOptions(
+            header=False, annotate=False
+        )
+
+    @pytest.mark.parametrize(
+        ("args", "said"),
+        [
+            (("sync", "-r", "pylock.toml", "-r", "requirements.txt"), "followed alone"),
+            (("sync", "-r", "pylock.toml", "-r", "pylock.a.toml"), "followed alone"),
+            (("sync", "-r", "https://h.invalid/pylock.toml"), "not from a URL"),
+            (("sync", "-r", "pylock.toml", "--no-deps"), "--no-deps is for a requirements file"),
+            (("sync", "--no-deps"), "--no-deps is for a requirements file"),
+            (("export", "-r", "requirements.txt"), "is no lock"),
+            (("export", "demo"), "export takes no arguments"),
+            (("export", "--reinstall"), "no such option"),
+            (("run", "-r", "pylock.toml", "x"), "no such option"),
+        ],
+    )
+    def test_what_cannot_be(
+        self, args: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert asked(*args, status=2) is None
+        assert said in capsys.readouterr().err
 
 
 class TestRun:

@@ -1,0 +1,45 @@
+"""``pipshim export``: the lock as a requirements file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipshim.cli.report import reporting
+from pipshim.cli.sync import lock_of, write_lock
+from pipshim.context import opened
+from pipshim.exporting import Style, write
+from pipshim.locking import write_file
+from pipshim.progress.text import plural
+
+if TYPE_CHECKING:
+    from pipshim.cli.options import ExportRequest
+
+
+def main(request: ExportRequest) -> int:
+    """Lock if need be, and write what is locked as requirements.
+
+    Raises:
+        PipshimError: it cannot be locked or written; the files that are there are as before.
+
+    """
+    asked = request.export
+    output = None if asked.output in (None, "-") else Path(str(asked.output))
+    with reporting(request, "export") as report, opened(request, report.observer) as context:
+        lock = lock_of(context, request)
+        text = write(
+            lock,
+            request.selection,
+            Style(hashes=asked.hashes, header=asked.header, annotate=asked.annotate),
+            path=context.lock_path,
+            directory=Path.cwd(),
+        )
+        write_lock(context, lock)
+        if output is None:
+            sys.stdout.write(text)
+        else:
+            write_file(output, text)
+            count = sum(line[0] not in "# " for line in text.splitlines())
+            report.text = f"exported {plural(count, 'requirement')} to {output}\n"
+    return 0
