@@ -71,7 +71,6 @@ class Rounds:
         number = 0
         while True:
             self._asked.clear()
-            self._told.clear()
             solution = resolve(number)
             stale = self._stale(solution)
             if not stale:

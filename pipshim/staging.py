@@ -26,6 +26,7 @@ from pipshim.progress import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from pipshim._pip.resolver import Pin, Resolving, Solution
     from pipshim._pip.session import Pip
     from pipshim._pip.sources import Source
+    from pipshim.build.job import Built
+    from pipshim.build.record import Used
     from pipshim.build.settings import Settings
     from pipshim.build.workshop import Workshop
     from pipshim.progress.events import Observer
@@ -55,6 +58,9 @@ class Staging:
             resolves in rounds sets it.
         constraints: pip's constraint objects for build environments.
         preferred: the pins of an earlier lock's build environments, kept where they fit.
+        behind: folders whose packages a build without isolation sees after all others.
+        besides: tells the distributions in these folders.
+        made: by URL, what has been built of sources to be installed, and serves other builds.
 
     """
 
@@ -67,6 +73,9 @@ class Staging:
     metadata_of: Callable[[Source], bytes] = field(init=False)
     constraints: Sequence[object] = ()
     preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
+    behind: tuple[Path, ...] = ()
+    besides: Callable[[], Mapping[str, Used]] = dict
+    made: dict[str, Built] = field(default_factory=dict)
     _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
     _resolved: dict[object, Solution] = field(default_factory=dict, init=False)
     _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
@@ -99,6 +108,7 @@ class Staging:
     ) -> Job:
         if mode is Mode.MATCHED and chosen_by == "default":
             chosen_by = "match-runtime"
+        besides = self.besides() if mode is Mode.NO_ISOLATION else {}
         return Job(
             name=name,
             version=str(source.version or "?"),
@@ -108,6 +118,8 @@ class Staging:
             open=lambda: (source.directory, build_system(source.directory, str(source))),
             requirements=requirements,
             components=components,
+            behind=self.behind if besides else (),
+            besides=besides,
         )
 
     def pins(
@@ -257,7 +269,7 @@ class Staging:
         needed = needs(name_of(source), requirements, dependencies)
         found = []
         for name, pin in solution.pins.items():
-            if name == source.name or pin.editable:
+            if name == source.name or pin.editable or pin.present:
                 continue
             free = source.url in self._widened and self._is_isolated(name)
             if pin.source is None or name in needed or free:
@@ -287,6 +299,8 @@ class Staging:
         def tree() -> Tree:
             if source is None:
                 return self.fetcher.wheel(package, chosen)  # type: ignore[arg-type]
+            if source.url in self.made:
+                return self.made[source.url].tree
             job = self.job(source, solution)
             with within(source):
                 return self.workshop.wheel(job).tree

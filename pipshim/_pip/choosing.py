@@ -14,6 +14,7 @@ from pip._internal.models.format_control import FormatControl
 from pip._internal.models.release_control import ReleaseControl
 
 from pipshim import cutoff
+from pipshim._pip.parser import says
 from pipshim.preferences import LISTS, Said
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Noted:
         above = set(self.typed)
         if environ.get("PIPSHIM_RESOLUTION"):
             above.add("resolution")
-        above |= {one for one in _UNDER_PROJECT if self._parser.says(one, environment=True)}
+        above |= {one for one in _UNDER_PROJECT if says(self._parser, one, environment=True)}
         found: dict[str, Any] = {}
         control = values.format_control
         releases = values.release_control

@@ -27,7 +27,7 @@ from pip._vendor.urllib3.exceptions import HTTPError
 from pipshim import inputs, preferences
 from pipshim._pip import compat, credentials, errors, logs
 from pipshim._pip.choosing import Noted
-from pipshim._pip.parser import ProjectParser
+from pipshim._pip.parser import ProjectParser, file_layers, isolates, variable_layers
 from pipshim.build.mode import IsolationLayer
 from pipshim.build.settings import combine
 from pipshim.cli import arguments, collect
@@ -200,36 +200,12 @@ class ProjectCommand(pip_lock.LockCommand):
             values.resolution = below["resolution"]
         else:
             self._noted.typed.add("resolution")
-        self._typed = _Typed(values.python, (*said, *self._variable_layers()), self._file_layers())
+        above = (*said, *variable_layers(self.parser, self._environ))
+        self._typed = _Typed(values.python, above, file_layers(self.parser))
         values.python = None  # pip would refuse it here: it runs itself in the other Python
-        values.build_isolation = _isolation((*self._typed.above, *self._typed.below))
+        values.build_isolation = isolates((*above, *self._typed.below))
         values.no_build_isolation_package = below["no_build_isolation_package"]
         return values, rest
-
-    def _variable_layers(self) -> tuple[IsolationLayer, ...]:
-        """Tell what variables say of isolation; a package's own setting goes before the global."""
-        layers = [*arguments.own_layers(self._environ)]
-        packages = self.parser.says("no-build-isolation-package", environment=True)
-        if packages:
-            layers.append(
-                IsolationLayer("PIP_NO_BUILD_ISOLATION_PACKAGE", packages=frozenset(packages))
-            )
-        for key in ("no-build-isolation", "build-isolation"):
-            isolation = self.parser.says(key, environment=True)
-            if isolation is not None:
-                name = "PIP_" + key.upper().replace("-", "_")
-                layers.append(IsolationLayer(name, no_build_isolation=not isolation))
-        return tuple(sorted(layers, key=lambda layer: not layer.packages))
-
-    def _file_layers(self) -> tuple[IsolationLayer, ...]:
-        packages = self.parser.says("no-build-isolation-package", environment=False)
-        isolation = self.parser.says("no-build-isolation", environment=False)
-        if isolation is None:
-            isolation = self.parser.says("build-isolation", environment=False)
-        layer = IsolationLayer(
-            "pip.conf", None if isolation is None else not isolation, frozenset(packages or ())
-        )
-        return () if layer == IsolationLayer("pip.conf") else (layer,)
 
     def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
         """Run the action; pip's own would print what it raises in pip's way."""
@@ -483,14 +459,6 @@ def _default_action(name: str, request: LockRequest) -> int | Replacement:
     module = import_module(f"pipshim.cli.{name}")
     done: int | Replacement = module.main(request)
     return done
-
-
-def _isolation(layers: Iterable[IsolationLayer]) -> bool:
-    """Tell what is said about all packages, as a bool for pip's own code."""
-    for layer in layers:
-        if layer.no_build_isolation is not None:
-            return not layer.no_build_isolation
-    return True
 
 
 def _quieten(verbosity: int, *, log: bool) -> None:

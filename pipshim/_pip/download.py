@@ -43,12 +43,14 @@ class Fetcher:
         pip: whose session is used.
         store: where wheels go.
         base: the folder that the lock's relative paths start from.
+        downloaded: by URL, the files that it has downloaded; they are there until the end.
 
     """
 
     pip: Pip
     store: Store
     base: Path
+    downloaded: dict[str, Path] = field(default_factory=dict, init=False)
     _unpacked: dict[str, Path] = field(default_factory=dict, init=False)
     _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -117,6 +119,7 @@ class Fetcher:
             with translated():
                 name, _ = downloader(link, str(folder))
             path = Path(name)
+            self.downloaded[link.url] = path
         _check(package, artifact, path)
         return path
 

@@ -100,17 +100,18 @@ def mask(hide: Callable[[str], str]) -> None:
 
 
 @contextmanager
-def forwarded(observer: Observer) -> Iterator[None]:
+def forwarded(observer: Observer, least: int = logging.NOTSET) -> Iterator[None]:
     """Give the observer what pip's handlers would have written to the terminal.
 
-    pip sets its handlers up by verbosity (``pip._internal.utils.logging``); theirs is kept.
+    pip sets its handlers up by verbosity (``pip._internal.utils.logging``); theirs is kept, but
+    for what is below ``least``.
     """
     root = logging.getLogger()
     theirs = [one for one in root.handlers if isinstance(one, RichPipStreamHandler)]
     if not theirs:
         yield
         return
-    ours = _Forwarding(observer, min(one.level for one in theirs))
+    ours = _Forwarding(observer, max(least, min(one.level for one in theirs)))
     for handler in theirs:
         root.removeHandler(handler)
     root.addHandler(ours)

@@ -13,6 +13,7 @@ from pip._internal.commands import CommandInfo, commands_dict, create_command
 from pip._internal.utils import deprecation
 
 from pipshim._pip.compat import pip_entry, version_text, versions
+from pipshim._pip.elsewhere import go_on
 from pipshim.cli.arguments import common_options
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ _VARIANTS = {"cache": "CacheCommand", "completion": "CompletionCommand", "debug"
 
 _create_main_parser = main_parser.create_main_parser
 
+_BUILDING = ("install", "wheel", "download")
+"""Commands of pip's that may build."""
+
 
 def register() -> None:
     """Make pip know pipshim's commands, before its own: in its help, and to its completion."""
@@ -47,6 +51,8 @@ def register() -> None:
         for name, (module, class_name, summary) in _COMMANDS.items()
     }
     others = {name: info for name, info in commands_dict.items() if name not in ours}
+    for name in _BUILDING:
+        others[name] = others[name]._replace(module_path="pipshim._pip.passed")
     for name, class_name in _VARIANTS.items():
         others[name] = others[name]._replace(
             module_path="pipshim._pip.variants", class_name=class_name
@@ -67,11 +73,12 @@ def create_main_parser() -> ConfigOptionParser:
     return parser
 
 
-def pass_through(arguments: Sequence[str], *, until_exit: bool) -> int:
+def pass_through(arguments: Sequence[str], *, command: str | None = None, until_exit: bool) -> int:
     """Do what pip does with these arguments.
 
     Args:
         arguments: all of them.
+        command: the command's name among them, where it is known.
         until_exit: nothing is imported after it: the process ends.
 
     """
@@ -80,6 +87,8 @@ def pass_through(arguments: Sequence[str], *, until_exit: bool) -> int:
         from pipshim._pip.completion import complete  # noqa: PLC0415 not needed for anything else
 
         complete(os.environ, _COMMANDS)
+    if command in _BUILDING:
+        go_on(arguments)
     return pip_entry(until_exit=until_exit)(list(arguments))
 
 

@@ -9,11 +9,12 @@ from pip._internal.cli.parser import ConfigOptionParser
 from pip._internal.configuration import Configuration
 
 from pipshim._pip import compat
-from pipshim.cli.arguments import OWN_NAMES
+from pipshim.build.mode import IsolationLayer
+from pipshim.cli.arguments import OWN_NAMES, own_layers
 from pipshim.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from optparse import Option
 
 
@@ -55,20 +56,59 @@ class ProjectParser(ConfigOptionParser):
                 hint=f"look for {key} in: pip config debug",
             ) from None
 
-    def says(self, key: str, *, environment: bool) -> Any:
-        """Tell what pip reads from one setting of its variables, or of its files.
 
-        Returns:
-            the value that pip would store; None if the setting is not there or is empty.
+def variable_layers(
+    parser: ConfigOptionParser, environ: Mapping[str, str]
+) -> tuple[IsolationLayer, ...]:
+    """Tell what variables say of isolation; a package's own setting goes before the global."""
+    layers = [*own_layers(environ)]
+    packages = says(parser, "no-build-isolation-package", environment=True)
+    if packages:
+        layers.append(
+            IsolationLayer("PIP_NO_BUILD_ISOLATION_PACKAGE", packages=frozenset(packages))
+        )
+    for key in ("no-build-isolation", "build-isolation"):
+        isolation = says(parser, key, environment=True)
+        if isolation is not None:
+            name = "PIP_" + key.upper().replace("-", "_")
+            layers.append(IsolationLayer(name, no_build_isolation=not isolation))
+    return tuple(sorted(layers, key=lambda layer: not layer.packages))
 
-        """
-        whole = self.config
-        self.config = _Part(whole, key, environment=environment)
-        try:
-            found = self._update_defaults({})
-        finally:
-            self.config = whole
-        return next(iter(found.values()), None)
+
+def file_layers(parser: ConfigOptionParser) -> tuple[IsolationLayer, ...]:
+    """Tell what pip's configuration files say of isolation."""
+    packages = says(parser, "no-build-isolation-package", environment=False)
+    isolation = says(parser, "no-build-isolation", environment=False)
+    if isolation is None:
+        isolation = says(parser, "build-isolation", environment=False)
+    layer = IsolationLayer(
+        "pip.conf", None if isolation is None else not isolation, frozenset(packages or ())
+    )
+    return () if layer == IsolationLayer("pip.conf") else (layer,)
+
+
+def isolates(layers: Iterable[IsolationLayer]) -> bool:
+    """Tell what is said about all packages, as a bool for pip's own code."""
+    for layer in layers:
+        if layer.no_build_isolation is not None:
+            return not layer.no_build_isolation
+    return True
+
+
+def says(parser: ConfigOptionParser, key: str, *, environment: bool) -> Any:
+    """Tell what pip reads from one setting of its variables, or of its files.
+
+    Returns:
+        the value that pip would store; None if the setting is not there or is empty.
+
+    """
+    whole = parser.config
+    parser.config = _Part(whole, key, environment=environment)
+    try:
+        found = parser._update_defaults({})  # noqa: SLF001
+    finally:
+        parser.config = whole
+    return next(iter(found.values()), None)
 
 
 class _Part(Configuration):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 from pip._internal.exceptions import PipError
 from pip._internal.pyproject import load_pyproject_toml
 from pip._internal.utils.compat import tomllib
@@ -14,6 +16,8 @@ from pipshim.errors import ProjectError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from packaging.utils import NormalizedName
 
 
 def build_system(directory: Path, name: str) -> BuildSystem:
@@ -35,3 +39,15 @@ def build_system(directory: Path, name: str) -> BuildSystem:
         backend=details.backend,
         backend_path=tuple(details.backend_path or ()),
     )
+
+
+def stated(directory: Path) -> tuple[NormalizedName | None, Version | None]:
+    """Tell name and version of a project, where ``[project]`` states them (PEP 621)."""
+    try:
+        data = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))
+        table = data["project"]
+        name = canonicalize_name(table["name"])
+        version = None if "version" in table.get("dynamic", ()) else Version(table["version"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidVersion):
+        return None, None
+    return name, version

@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
+from pip._internal.cli.req_command import RequirementCommand
 from pip._internal.exceptions import InstallationError
 from pip._internal.operations.build.build_tracker import get_build_tracker
 from pip._internal.req.req_install import InstallRequirement
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from optparse import Values
 
-    from pip._internal.cli.req_command import RequirementCommand
     from pip._internal.models.link import Link
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.resolution.resolvelib.base import Candidate
@@ -68,6 +68,7 @@ class Pin:
         source: set when it has to be built, for the target at hand.
         editable: asked for with ``-e``; not an entry of the lock.
         platform_specific: chosen as a wheel that is not pure Python.
+        present: installed already, and to stay; only where pip's own commands build.
 
     """
 
@@ -76,6 +77,7 @@ class Pin:
     source: Source | None
     editable: bool
     platform_specific: bool
+    present: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class Resolving:
         pip.finder.order = order
         pip.ahead.want(_wanted(roots, preferred or {}))
         with translated(), pip.markers(), get_build_tracker() as tracker:
-            preparer = pip.command.make_requirement_preparer(
+            preparer = RequirementCommand.make_requirement_preparer(
                 temp_build_dir=TempDirectory(kind="install", globally_managed=True),
                 options=_preparer_options(options),
                 build_tracker=tracker,
@@ -166,13 +168,13 @@ class Resolving:
                 finder=pip.finder,
                 use_user_site=False,
                 verbosity=pip.command.verbosity,
-                **cast("Any", _allow_editables(pip.command)),
+                **cast("Any", _allow_editables()),
             )
             downloader = Downloader(pip.downloader, pip.ahead)
             preparer._download = downloader  # type: ignore[assignment]  # noqa: SLF001 pip draws bars
             resolver = cast(
                 "Resolver",
-                pip.command.make_resolver(
+                RequirementCommand.make_resolver(
                     preparer=cast(
                         "RequirementPreparer",
                         Preparer(preparer, self.sources, metadata_of, order.direct, overrides),
@@ -217,26 +219,26 @@ class Resolving:
             for identifier, candidate in result.mapping.items()
             if not identifier.startswith("<")
         }
-        children = _children(result.graph, mapping)
+        children = children_of(result.graph, mapping)
         origins: dict[str, set[str]] = defaultdict(set)
         asked: dict[str, list[Requirement]] = defaultdict(list)
         for root, requirement in roots:
             for identifier in _identifiers(requirement, mapping):
                 for reached in _closure(identifier, children):
-                    origins[_name_of(mapping[reached])] |= root.origins
+                    origins[name_of_candidate(mapping[reached])] |= root.origins
                 for origin in root.origins:
                     asked[origin].append(_stated(requirement, mapping[identifier]))
 
         needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
         for parent, found in children.items():
-            name = _name_of(mapping[parent])
-            needs[name] |= {_name_of(mapping[child]) for child in found} - {name}
+            name = name_of_candidate(mapping[parent])
+            needs[name] |= {name_of_candidate(mapping[child]) for child in found} - {name}
         requires = _requires(result.criteria, mapping)
 
         pins: dict[NormalizedName, Pin] = {}
         for identifier, candidate in mapping.items():
             if identifier == candidate.project_name:
-                name = _name_of(candidate)
+                name = name_of_candidate(candidate)
                 pin = self._pin(candidate, needs[name])
                 texts = merged(requires[name])
                 tool = {"pipshim": {"requires": list(texts)}} if texts else None
@@ -253,7 +255,7 @@ class Resolving:
         link = requirement.link
         assert link is not None
         source = None if link.is_wheel else self.sources.find(link)
-        name, version = _name_of(candidate), Version(str(candidate.version))
+        name, version = name_of_candidate(candidate), Version(str(candidate.version))
         requires_python = str(candidate.dist.requires_python) or None  # type: ignore[attr-defined]
         if requirement.is_direct:
             package = self._direct(requirement, candidate, needs)
@@ -309,7 +311,7 @@ class Resolving:
             )
             fields["version"] = Version(str(candidate.version))
         return Package(
-            name=_name_of(candidate),
+            name=name_of_candidate(candidate),
             dependencies=[{"name": one} for one in sorted(needs)] or None,
             **fields,
         )
@@ -329,7 +331,7 @@ def _told_of_pins(pinned: Callable[[str, str], object] | None) -> Iterator[None]
     class Reporter(PipReporter):
         def pinning(self, candidate: Candidate) -> None:
             if pinned is not None and candidate.name == candidate.project_name:
-                pinned(_name_of(candidate), str(candidate.version))
+                pinned(name_of_candidate(candidate), str(candidate.version))
 
     names = vars(pip_resolver)
     before = names["PipReporter"]
@@ -355,13 +357,13 @@ def _options_for_build(options: Values) -> Values:
     return made
 
 
-def _allow_editables(command: RequirementCommand) -> dict[str, bool]:
+def _allow_editables() -> dict[str, bool]:
     """Answer the argument that pip has from 26.2 on."""
-    parameters = inspect.signature(command.make_requirement_preparer).parameters
+    parameters = inspect.signature(RequirementCommand.make_requirement_preparer).parameters
     return {"allow_editables": True} if "allow_editables" in parameters else {}
 
 
-def _name_of(candidate: Candidate) -> NormalizedName:
+def name_of_candidate(candidate: Candidate) -> NormalizedName:
     """Tell a candidate's name as the packaging that pipshim uses types it (pip has its own)."""
     return canonicalize_name(str(candidate.project_name))
 
@@ -413,7 +415,7 @@ def _wanted(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Itera
     yield from map(Wanted, preferred)
 
 
-def _children(
+def children_of(
     graph: DirectedGraph[str | None], mapping: Mapping[str, Candidate]
 ) -> dict[str, set[str]]:
     """Tell what each identifier needs; an extra's needs its base too (``foo[bar]``, ``foo``)."""
@@ -437,8 +439,8 @@ def _requires(
         for requirement, parent in criterion.information:
             if parent is None or id(parent) not in chosen or identifier not in mapping:
                 continue
-            name = _name_of(parent)
-            if name != _name_of(mapping[identifier]):
+            name = name_of_candidate(parent)
+            if name != name_of_candidate(mapping[identifier]):
                 found[name].append(
                     _stated(requirement.get_candidate_lookup()[1], mapping[identifier])
                 )
@@ -450,7 +452,7 @@ def _stated(requirement: InstallRequirement | None, candidate: Candidate) -> Req
     if requirement is not None and requirement.req is not None and requirement.link is None:
         return Requirement(str(requirement.req))
     extras = requirement.extras if requirement is not None else ()
-    name = _name_of(candidate)
+    name = name_of_candidate(candidate)
     return Requirement(f"{name}[{','.join(sorted(extras))}]" if extras else name)
 
 
@@ -463,7 +465,7 @@ def _identifiers(req: InstallRequirement, mapping: Mapping[str, Candidate]) -> I
         for identifier, candidate in mapping.items():
             found = candidate.get_install_requirement()
             if found is not None and found.link == req.link:
-                name = _name_of(candidate)
+                name = name_of_candidate(candidate)
                 yield identifier
     if name is None:
         return

@@ -26,6 +26,7 @@ from pip._internal.vcs.versioncontrol import vcs
 from pipshim._pip import offline
 from pipshim._pip.errors import unpacking
 from pipshim._pip.index import secure_hashes
+from pipshim._pip.pyproject import stated
 from pipshim.artifacts import sha256_of
 from pipshim.urls import without_credentials
 
@@ -131,7 +132,7 @@ class Sources:
             raise InstallationError(
                 f"{what} is not a Python project: it has neither pyproject.toml nor setup.py"
             )
-        name, version = _named(req, directory)
+        name, version = named(req, directory)
         source = Source(
             name=name,
             version=version,
@@ -209,11 +210,7 @@ class Preparer:
             else:
                 req.download_info = direct_url_from_link(req.link, req.source_dir)
         text = self._metadata_of(source)
-        # On Python 3.10 pip's distribution has the name that it is given here, not the metadata's.
-        name = BytesHeaderParser().parsebytes(text)["Name"] or source.name or source.directory
-        distribution = self._overridden(
-            get_metadata_distribution(text, req.link.filename, str(name))
-        )
+        distribution = self._overridden(distribution_of(text, req.link, source))
         req.set_dist(distribution)
         if req.req is None:  # a path or URL: who it is shows only now (pip's prepare_metadata)
             req.req = get_requirement(f"{distribution.raw_name}=={distribution.version}")
@@ -235,10 +232,15 @@ class Preparer:
         return distribution
 
 
-def _named(
-    req: InstallRequirement, directory: Path
-) -> tuple[NormalizedName | None, Version | None]:
-    """Read name and version off the requirement, the file name or PKG-INFO (an sdist has one)."""
+def distribution_of(text: bytes, link: Link, source: Source) -> BaseDistribution:
+    """Make pip's object of a source's METADATA."""
+    # On Python 3.10 pip's distribution has the name that it is given here, not the metadata's.
+    name = BytesHeaderParser().parsebytes(text)["Name"] or source.name or source.directory
+    return get_metadata_distribution(text, link.filename, str(name))
+
+
+def named(req: InstallRequirement, directory: Path) -> tuple[NormalizedName | None, Version | None]:
+    """Read name and version off the requirement, PKG-INFO (an sdist has one) or pyproject.toml."""
     name = canonicalize_name(req.name) if req.name else None
     version: Version | None = None
     info = directory / "PKG-INFO"
@@ -254,4 +256,8 @@ def _named(
                     version = Version(value.strip())
                 except ValueError:
                     version = None
+    if name is None or version is None:
+        known, stated_version = stated(directory)
+        if name in (None, known):
+            return known, version or stated_version
     return name, version

@@ -96,6 +96,7 @@ class Built:
         record: what it was built from and against.
         cached: whether an earlier build made it.
         seconds: how long its build took, now.
+        wheel: the file that the backend made, until the end of the command; None if cached.
 
     """
 
@@ -103,3 +104,4 @@ class Built:
     record: Record
     cached: bool
     seconds: float
+    wheel: Path | None = None

@@ -178,7 +178,7 @@ class Workshop:
             tree = self._taken(wheel, job, hooks)
             record = self.record(job, self._against(job, hooks))
             self.observer(events.BuildRecorded(job.name, job.version, record.to_json()))
-        return Built(tree, record, cached=False, seconds=time.monotonic() - start)
+        return Built(tree, record, False, time.monotonic() - start, wheel)
 
     def _taken(self, wheel: Path, job: Job, hooks: Hooks) -> Tree:
         """Put what a build made into the store, if it is what it was asked for."""

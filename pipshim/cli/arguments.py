@@ -162,6 +162,15 @@ def resolution_options() -> list[Option]:
     ]
 
 
+def passed_options() -> list[Option]:
+    """Options of the commands of pip's that build: install, wheel, download."""
+    wanted = {"--project", "--jobs", "--progress", "--timings"}
+    return [
+        *build_options(),
+        *(option for option in common_options() if option.get_opt_string() in wanted),
+    ]
+
+
 def lock_options() -> list[Option]:
     """Options of lock, beside those that pip's lock has."""
     return [

@@ -129,6 +129,27 @@ def run_guarded(
     return status
 
 
+def run_beside(action: Callable[[], int], show_error: Callable[[PipshimError], object]) -> int:
+    """Run ``action``, whose other errors somebody else shows; have those of pipshim's shown."""
+    with _Termination():
+        try:
+            return action()
+        except PipshimError as error:
+            show_error(error)
+            return error.exit_status
+        except Terminated:
+            _say("terminated", as_json=False)
+            return TERMINATED
+
+
+def show(
+    error: PipshimError, *, hide: Callable[[str], str] | None = None, no_color: bool = False
+) -> None:
+    """Show an error that somebody else ends with."""
+    sys.stdout.flush()
+    _show(error, hide, no_color=no_color, as_json=False)
+
+
 def explain(error: Exception) -> PipshimError:
     """Say any error as one of pipshim's; what nobody foresaw is a bug of pipshim's."""
     if isinstance(error, PipshimError):

@@ -90,14 +90,14 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
     if line is None:
         line = _split_by_pip(arguments)
     if any(_asks_of_pip(argument) for argument in line.before):
-        return _pip(arguments, until_exit=argv is None)
+        return _pip(arguments, None, until_exit=argv is None)
     if line.command in OWN_COMMANDS:
         return run_guarded(partial(_own, line))
     if line.command == "cache":
         rest = split(line.after)
         if rest is not None and rest.command == "store":
             return run_guarded(partial(_store, [*line.before, *rest.before, *rest.after]))
-    return _pip(arguments, until_exit=argv is None)
+    return _pip(arguments, line.command, until_exit=argv is None)
 
 
 def split(arguments: Sequence[str]) -> Line | None:
@@ -150,7 +150,7 @@ def _store(arguments: Sequence[str]) -> int:
     return store_command(arguments, isolated="--isolated" in arguments)
 
 
-def _pip(arguments: Sequence[str], *, until_exit: bool) -> int:
+def _pip(arguments: Sequence[str], command: str | None, *, until_exit: bool) -> int:
     from pipshim._pip.main import pass_through  # noqa: PLC0415 imports pip
 
-    return pass_through(arguments, until_exit=until_exit)
+    return pass_through(arguments, command=command, until_exit=until_exit)

@@ -1,0 +1,43 @@
+"""Run this copy of pipshim, and of pip, by another Python: as pip's ``__pip-runner__.py``.
+
+It is named as it is so that nobody can import it. Of all that is installed beside pipshim, the
+other Python sees the modules that pipshim needs, and no more.
+"""
+# ruff: noqa: N999, UP031, UP036
+
+# Every Python there ever was must be able to parse this, to say its version.
+import sys
+
+if sys.version_info[:2] < (3, 10):
+    raise SystemExit(
+        "This version of pip does not support python %d.%d (requires >=3.10)."
+        % sys.version_info[:2]
+    )
+del sys.path[0]  # this folder, whose modules are nobody's top-level modules
+
+import json  # noqa: E402
+import os  # noqa: E402
+import runpy  # noqa: E402
+from importlib.machinery import PathFinder  # noqa: E402
+
+FOLDERS = json.loads(os.environ.pop("_PIPSHIM_MODULES"))
+
+
+class Redirecting:
+    """Finds the modules of the copy that started this."""
+
+    @classmethod
+    def find_spec(cls, fullname, _path=None, target=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN206
+        """Find a top-level module of that copy; leave all others to the rest."""
+        folder = FOLDERS.get(fullname)
+        return PathFinder.find_spec(fullname, [folder], target) if folder else None
+
+
+sys.meta_path.insert(0, Redirecting)
+if "tomli" not in FOLDERS and sys.version_info[:2] < (3, 11):
+    # pipshim was installed for a newer Python, which needs none; pip brings its own.
+    from pip._vendor import tomli
+
+    sys.modules["tomli"] = tomli
+
+runpy.run_module("pipshim", run_name="__main__", alter_sys=True)

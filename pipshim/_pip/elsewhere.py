@@ -1,0 +1,61 @@
+"""``--python`` of pip's commands that build: pipshim goes on in that Python, as pip does."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pip._internal.cli.main_parser import create_main_parser, identify_python_interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_RUNNING = "_PIP_RUNNING_IN_SUBPROCESS"
+"""pip's own mark of a process that it has started in the other Python."""
+
+_MODULES = (
+    *("pip", "pipshim", "packaging", "pyproject_hooks", "dotenv", "tomli", "tomli_w"),
+    *("rich", "markdown_it", "mdurl", "pygments"),
+)
+"""All that pipshim imports and what that imports, but for the standard library."""
+
+
+def go_on(arguments: Sequence[str]) -> None:
+    """Become pipshim in the Python that ``--python`` names; return if none is named.
+
+    pip's own process would wait for the other one, and kill it when the user interrupts: before it
+    has ended its builds.
+    """
+    if _RUNNING in os.environ:
+        return
+    options, _ = create_main_parser().parse_args(list(arguments))
+    interpreter = identify_python_interpreter(options.python) if options.python else None
+    if interpreter is None:
+        return  # pip says what is wrong
+    runner = Path(__file__).with_name("__pipshim-runner__.py")
+    modules = json.dumps(dict(_folders()))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execve(  # noqa: S606
+            interpreter,
+            [interpreter, str(runner), *arguments],
+            {**os.environ, _RUNNING: "1", "_PIPSHIM_MODULES": modules},
+        )
+    except OSError:
+        return  # pip fails too, and says why
+
+
+def _folders() -> list[tuple[str, str]]:
+    found = []
+    for name in _MODULES:
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            package = spec.submodule_search_locations is not None
+            folder = Path(spec.origin).parent
+            found.append((name, str(folder.parent if package else folder)))
+    return found

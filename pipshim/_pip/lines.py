@@ -1,0 +1,81 @@
+"""Build options of pipshim in requirements files, as lines of their own."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.cli import cmdoptions
+from pip._internal.req import req_file
+
+from pipshim._pip.replacing import replaced
+from pipshim.build.mode import IsolationLayer
+from pipshim.cli.arguments import build_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from optparse import Option, Values
+
+
+@dataclass
+class Lines:
+    """What the requirements files of a command say about builds.
+
+    Attributes:
+        layers: about isolation, by file.
+        extra_build_dependency, config_settings_package: as the options of these names have it.
+
+    """
+
+    layers: list[IsolationLayer] = field(default_factory=list)
+    extra_build_dependency: list[Any] = field(default_factory=list)
+    config_settings_package: list[Any] = field(default_factory=list)
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Let pip's parser of requirements files know these options, and note what it reads."""
+        original = req_file.handle_option_line
+        known = [*req_file.SUPPORTED_OPTIONS, *_factories()]
+
+        def handle(opts: Values, filename: str, *args: Any, **kwargs: Any) -> None:
+            self._take(opts, filename)
+            original(opts, filename, *args, **kwargs)
+
+        with (
+            replaced(req_file, "SUPPORTED_OPTIONS", known),
+            replaced(req_file, "handle_option_line", handle),
+        ):
+            yield
+
+    def _take(self, opts: Values, filename: str) -> None:
+        isolated = opts.build_isolation
+        layer = IsolationLayer(
+            Path(filename).name,
+            None if isolated is None else not isolated,
+            frozenset(opts.no_build_isolation_package or ()),
+        )
+        if layer.no_build_isolation is not None or layer.packages:
+            # What names a package goes before what is said of all, wherever it stands.
+            self.layers = sorted([*self.layers, layer], key=lambda one: not one.packages)
+        self.extra_build_dependency += opts.extra_build_dependency or ()
+        self.config_settings_package += opts.config_settings_package or ()
+
+
+def _factories() -> list[Callable[[], Option]]:
+    names = [option.get_opt_string() for option in build_options()]
+    return [partial(_option, name) for name in names] + [_no_build_isolation]
+
+
+def _option(name: str) -> Option:
+    found = next(one for one in build_options() if one.get_opt_string() == name)
+    found.default = None  # a list would be the same one for all lines
+    return found
+
+
+def _no_build_isolation() -> Option:
+    found = cmdoptions.no_build_isolation()
+    found.default = None
+    return found

@@ -1,0 +1,223 @@
+"""pip's ``install``, ``wheel`` and ``download``, with the options and the builds of pipshim."""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, cast
+
+from pip._internal.cli.req_command import RequirementCommand
+from pip._internal.commands import download, install, wheel
+from pip._internal.resolution.resolvelib.resolver import Resolver
+
+from pipshim._pip import credentials
+from pipshim._pip.lines import Lines
+from pipshim._pip.parser import file_layers, isolates, variable_layers
+from pipshim._pip.seams import Seams, StagedResolver
+from pipshim.build.mode import IsolationLayer
+from pipshim.cli import arguments, collect
+from pipshim.cli.boundary import run_beside, show
+from pipshim.cli.options import LockOptions, LockRequest
+from pipshim.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from optparse import Option, Values
+    from types import ModuleType
+
+    from pip._internal.index.package_finder import PackageFinder
+    from pip._internal.operations.prepare import RequirementPreparer
+
+    from pipshim._pip.session import Pip
+    from pipshim._pip.staged import Staged
+    from pipshim.cli.report import Report
+    from pipshim.secrets import Mask
+
+
+class _Building(RequirementCommand):
+    """What the three have in common: the options, and the builds put in pip's place."""
+
+    _module: ModuleType
+    _stays = False
+    _editables = False
+
+    def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
+        super().__init__(name, summary, isolated)
+        self._environ: Mapping[str, str] = {} if isolated else os.environ
+        self._own: list[Option] = arguments.passed_options()
+        group = self.parser.add_option_group("Build Options of pipshim")
+        for option in self._own:
+            group.add_option(option)
+        # Before pip's general options, which are the last but for this.
+        self.parser.option_groups.insert(1, self.parser.option_groups.pop())
+        self._layers: tuple[tuple[IsolationLayer, ...], tuple[IsolationLayer, ...]] = ((), ())
+
+    def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
+        """Parse as pip does; note what was typed about isolation, and what variables say."""
+        try:
+            return self._parsed(args)
+        except UsageError as error:
+            show(error)
+            sys.exit(error.exit_status)
+
+    def _parsed(self, args: list[str]) -> tuple[Values, list[str]]:
+        values = self.parser.get_default_values()
+        arguments.read_variables(self._own, values, self._environ)
+        below = values.no_build_isolation_package
+        values.build_isolation = values.no_build_isolation_package = None
+        values, rest = self.parser.parse_args(args, values)
+        typed = IsolationLayer(
+            arguments.COMMAND_LINE,
+            None if values.build_isolation is None else not values.build_isolation,
+            frozenset(values.no_build_isolation_package or ()),
+        )
+        self._layers = (
+            (typed, *variable_layers(self.parser, self._environ)),
+            file_layers(self.parser),
+        )
+        values.build_isolation = isolates((*self._layers[0], *self._layers[1]))
+        values.no_build_isolation_package = [*below, *(values.no_build_isolation_package or ())]
+        return values, rest
+
+    def run(self, options: Values, args: list[str]) -> int:
+        """Run pip's command; its builds are pipshim's."""
+        mask = _Late(lambda: credentials.known(options, args, self.parser.config, os.environ))
+        show_error = partial(show, no_color=bool(options.no_color), hide=mask.hide)
+        return run_beside(partial(self._run_pips, options, args, mask, show_error), show_error)
+
+    def _run_pips(
+        self, options: Values, args: list[str], mask: _Late, show_error: Callable[..., object]
+    ) -> int:
+        lines = Lines()
+        with ExitStack() as stack:
+            report: Report | None = None
+            if options.timings or options.progress == "json":
+                from pipshim.cli.report import reporting  # noqa: PLC0415 seldom asked for
+
+                report = stack.enter_context(
+                    reporting(self._request(options, mask.known), self.name)
+                )
+
+            def staged() -> Staged:
+                from pipshim._pip.staged import Staged  # noqa: PLC0415 not needed without a source
+                from pipshim.building import Building  # noqa: PLC0415
+
+                building = Building(
+                    self._with_lines(self._request(options, mask.known), options, lines),
+                    stays=self._stays and not _goes_elsewhere(options),
+                    adopt=self._adopt,
+                    also=report.observer if report is not None else None,
+                )
+                stack.enter_context(building)
+                return Staged(building, editables=self._editables, show=show_error)
+
+            self._seams = Seams(staged)
+            stack.enter_context(self._seams.put_in(self._module))
+            stack.enter_context(lines.heard())
+            status = super().run(options, args)
+            if report is not None:
+                report.status = status
+            return status
+
+    def _request(self, options: Values, mask: Mask) -> LockRequest:
+        from pipshim._pip.command import PipCommand  # noqa: PLC0415 not needed without a source
+
+        for_builds = copy.copy(options)
+        for_builds.ignore_requires_python = False  # said of what is asked for
+        return LockRequest(
+            pip=PipCommand(self, for_builds, mask),
+            common=collect.common_of(
+                options, python=None, verbosity=self.verbosity, environ=self._environ
+            ),
+            build=collect.build_of(options, *self._layers),
+            lock=LockOptions(),
+        )
+
+    def _with_lines(self, request: LockRequest, options: Values, lines: Lines) -> LockRequest:
+        """Add what requirements files say; what was typed beside them goes before it."""
+        typed, *variables = self._layers[0]
+        both = copy.copy(options)
+        both.extra_build_dependency = [
+            *lines.extra_build_dependency,
+            *options.extra_build_dependency,
+        ]
+        both.config_settings_package = [
+            *lines.config_settings_package,
+            *options.config_settings_package,
+        ]
+        above = (typed, *lines.layers, *variables)
+        return replace(request, build=collect.build_of(both, above, self._layers[1]))
+
+    def make_resolver(self, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Make pip's resolver, to be asked in rounds, which takes nothing from pip's wheel cache.
+
+        What that has was built against nobody knows what.
+        """
+        kwargs["wheel_cache"] = None
+        made = super().make_resolver(**kwargs)
+        if not isinstance(made, Resolver):
+            self._refuse_own(kwargs["options"])
+            self._seams.leave_out()
+            return made
+        preparer = cast("RequirementPreparer", kwargs["preparer"])
+        self._finder = cast("PackageFinder", kwargs["finder"])
+        return StagedResolver(made, preparer, self._seams)
+
+    def _refuse_own(self, options: Values) -> None:
+        """Refuse to pass over options that only pipshim's builds heed."""
+        for option in arguments.build_options():
+            if option.action == "append" and getattr(options, option.dest or "", None):
+                raise UsageError(
+                    f"{option} cannot be used with --use-deprecated=legacy-resolver",
+                    hint="leave one of them out",
+                )
+
+    def _adopt(self, pip: Pip) -> None:
+        """Let build environments come from where the command's own distributions do."""
+        pip.finder.search_scope = self._finder.search_scope
+        pip.finder._candidate_prefs.prefer_binary = self._finder.prefer_binary  # noqa: SLF001
+        control = self._finder.release_control
+        if control is not None:
+            pip.finder.set_release_control(control)
+
+
+class InstallCommand(_Building, install.InstallCommand):
+    __doc__ = install.InstallCommand.__doc__
+    usage = install.InstallCommand.usage
+    _module = install
+    _stays = True
+    _editables = True
+
+
+class WheelCommand(_Building, wheel.WheelCommand):
+    __doc__ = wheel.WheelCommand.__doc__
+    usage = wheel.WheelCommand.usage
+    _module = wheel
+
+
+class DownloadCommand(_Building, download.DownloadCommand):
+    __doc__ = download.DownloadCommand.__doc__
+    usage = download.DownloadCommand.usage
+    _module = download
+
+
+class _Late:
+    """The credentials that are known, gathered when somebody asks."""
+
+    def __init__(self, gather: Callable[[], Mask]) -> None:
+        self._gather = gather
+
+    @cached_property
+    def known(self) -> Mask:
+        return self._gather()
+
+    def hide(self, text: str) -> str:
+        return self.known.hide(text)
+
+
+def _goes_elsewhere(options: Values) -> bool:
+    return bool(options.target_dir or options.prefix_path or options.root_path)

@@ -1,0 +1,301 @@
+"""What pip's own commands are answered, where they ask for metadata, resolve and build."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageVcs, PackageWheel
+from packaging.version import Version
+from pip._internal.distributions.sdist import SourceDistribution
+from pip._internal.exceptions import MetadataInconsistent
+from pip._internal.models.link import Link
+from pip._internal.utils.logging import indent_log
+from pip._internal.utils.misc import remove_auth_from_url
+from pip._internal.utils.urls import path_to_url
+
+from pipshim._pip.index import secure_hashes
+from pipshim._pip.resolver import Pin, Solution, children_of, name_of_candidate
+from pipshim._pip.sources import Source, distribution_of, named
+from pipshim.artifacts import sha256_of, unsuitable_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from packaging.utils import NormalizedName
+    from pip._internal.metadata import BaseDistribution
+    from pip._internal.operations.prepare import RequirementPreparer
+    from pip._internal.req.req_install import InstallRequirement
+    from pip._internal.resolution.resolvelib.base import Candidate
+    from pip._internal.resolution.resolvelib.resolver import Resolver
+
+    from pipshim.building import Building
+    from pipshim.errors import PipshimError
+
+logger = logging.getLogger("pip._internal.wheel_builder")
+
+
+class Staged:
+    """The builds of one command of pip's, in pip's terms.
+
+    Args:
+        building: does them.
+        editables: whether what is asked for with ``-e`` is built so.
+        show: shows an error of a build that pip is to report in its own way, too.
+
+    """
+
+    def __init__(
+        self, building: Building, *, editables: bool, show: Callable[[PipshimError], object]
+    ) -> None:
+        self.building = building
+        self.round = 0
+        self._editables = editables
+        self._show = show
+        self._sources: dict[str, Source] = {}
+
+    def distribution(self, req: InstallRequirement) -> SourceDistribution:
+        """Give what prepares a source's metadata."""
+        return _Unbuilt(req, self)
+
+    # Metadata
+
+    def source(self, req: InstallRequirement) -> Source:
+        """Say a requirement that pip has fetched and unpacked as a source."""
+        link = req.link
+        assert link is not None
+        known = self._sources.get(link.url)
+        if known is not None:
+            return known
+        directory = Path(req.unpacked_source_directory).resolve()
+        name, version = named(req, directory)
+        made = Source(
+            name=name,
+            version=version,
+            directory=directory,
+            sha256=_sha256(req, link),
+            editable=req.editable and self._editables,
+            url=remove_auth_from_url(link.url),
+        )
+        self._sources[link.url] = made
+        self.building.met(made, req.config_settings)
+        return made
+
+    def find(self, link: Link | None) -> Source | None:
+        """Tell the source of a link, if it was met."""
+        return self._sources.get(link.url) if link is not None else None
+
+    # Rounds
+
+    def settle(
+        self, resolver: Resolver, preparer: RequirementPreparer, again: Callable[[], object]
+    ) -> None:
+        """Go on with the rounds, after the first one.
+
+        Args:
+            resolver: has done it.
+            preparer: is given the wheels that builds were made with, when it asks for them.
+            again: resolves again, by the same resolver.
+
+        """
+        _give_downloads(preparer, self.building)
+
+        def one_round(number: int) -> Solution:
+            if number:
+                self.round = number
+                again()
+            return self._solution(resolver, preparer)
+
+        self.building.settle(one_round)
+
+    def _solution(self, resolver: Resolver, preparer: RequirementPreparer) -> Solution:
+        """Say what the resolver has found, and what stays of the environment."""
+        result = resolver._result  # noqa: SLF001 pip keeps the graph to itself
+        assert result is not None
+        mapping = {
+            identifier: candidate
+            for identifier, candidate in result.mapping.items()
+            if not identifier.startswith("<")
+        }
+        needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
+        for parent, found in children_of(result.graph, mapping).items():
+            name = name_of_candidate(mapping[parent])
+            needs[name] |= {name_of_candidate(mapping[child]) for child in found} - {name}
+        pins = self.building.present()
+        for identifier, candidate in mapping.items():
+            if identifier == candidate.project_name and not candidate.is_installed:
+                pin = self._pin(candidate, needs[name_of_candidate(candidate)], preparer)
+                if pin is not None:
+                    pins[pin.package.name] = pin
+        return Solution(pins=dict(sorted(pins.items())), origins={})
+
+    def _pin(
+        self, candidate: Candidate, needs: Iterable[NormalizedName], preparer: RequirementPreparer
+    ) -> Pin | None:
+        req = candidate.get_install_requirement()
+        assert req is not None
+        assert req.link is not None
+        link, source = req.link, self._sources.get(req.link.url)
+        name, version = name_of_candidate(candidate), Version(str(candidate.version))
+        fields: dict[str, Any] = {"name": name, "version": version}
+        fields["dependencies"] = [{"name": one} for one in sorted(needs)] or None
+        if source is not None:
+            fields |= _source_entry(req, link, source)
+            return Pin(Package(**fields), version, source, source.editable, False)
+        if unsuitable_tags(link.filename, self.building.context.target) is not None:
+            return None  # asked for another platform: no build here can use it
+        fields["wheels"] = [self._wheel(req, link, preparer)]
+        specific = not link.filename.endswith("-none-any.whl")
+        return Pin(Package(**fields), version, None, False, specific)
+
+    def _wheel(
+        self, req: InstallRequirement, link: Link, preparer: RequirementPreparer
+    ) -> PackageWheel:
+        path = link.file_path if link.is_file else req.local_file_path
+        sha256 = secure_hashes(link).get("sha256")
+        if sha256 is None:
+            path = path or self._download(link, preparer)
+            sha256 = sha256_of(Path(path))
+        place = {"path": path} if path is not None else {"url": link.url_without_fragment}
+        return PackageWheel(name=link.filename, hashes={"sha256": sha256}, **cast("Any", place))
+
+    def _download(self, link: Link, preparer: RequirementPreparer) -> str:
+        context = self.building.context
+        folder = context.pip.temporary_directory("unpack")
+        with self.building.screen.shown():
+            path, _ = context.pip.downloader(link, str(folder))
+        preparer._downloaded[link.url] = path  # noqa: SLF001
+        return path
+
+    # Wheels
+
+    def build(
+        self, requirements: list[InstallRequirement]
+    ) -> tuple[list[InstallRequirement], list[InstallRequirement]]:
+        """Do as ``pip._internal.wheel_builder.build``."""
+        names = ", ".join(req.name or "" for req in requirements)
+        logger.info("Building wheels for collected packages: %s", names)
+        with indent_log():
+            sources = {id(req): self.source(req) for req in requirements}
+            done, error = self.building.build(list(sources.values()))
+        succeeded, failed = [], []
+        for req in requirements:
+            wheel = done.get(sources[id(req)].url)
+            if wheel is None:
+                failed.append(req)
+                continue
+            req.link = Link(path_to_url(str(wheel)))
+            req.local_file_path = req.link.file_path
+            succeeded.append(req)
+        if succeeded:
+            logger.info("Successfully built %s", " ".join(req.name or "" for req in succeeded))
+        if error is not None:
+            self._show(error)
+            logger.info("Failed to build %s", " ".join(req.name or "" for req in failed))
+        return succeeded, failed
+
+
+def _give_downloads(preparer: RequirementPreparer, building: Building) -> None:
+    """Let pip have the wheels that are downloaded for a build's environment."""
+    original = preparer.prepare_linked_requirements_more
+
+    def more(reqs: Iterable[InstallRequirement], parallel_builds: bool = False) -> None:
+        found = list(reqs)
+        files = building.context.fetcher.downloaded
+        downloaded = preparer._downloaded  # noqa: SLF001
+        for req in found:
+            if not req.needs_more_preparation or req.link is None:
+                continue
+            path = files.get(req.link.url_without_fragment)
+            if path is not None:
+                downloaded[req.link.url] = str(path)
+            if req.link.url in downloaded:
+                req.needs_more_preparation = False
+                preparer._prepare_linked_requirement(req, parallel_builds)  # noqa: SLF001
+        original(found, parallel_builds)
+
+    preparer.prepare_linked_requirements_more = more  # type: ignore[method-assign]
+
+
+class _Unbuilt(SourceDistribution):
+    """A source whose metadata is asked of pipshim."""
+
+    def __init__(self, req: InstallRequirement, staged: Staged) -> None:
+        super().__init__(req)
+        self._staged = staged
+
+    def prepare_distribution_metadata(self, *_args: Any, **_kwargs: Any) -> None:
+        req = self.req
+        req.load_pyproject_toml()  # pip says what is wrong with it
+        source = self._staged.source(req)
+        assert req.link is not None
+        req.set_dist(cast("BaseDistribution", _Metadata(req, source, self._staged)))
+        if not req.name:
+            req._set_requirement()  # noqa: SLF001 who it is shows only now
+        else:
+            req.warn_on_mismatching_name()
+        req.assert_source_matches_version()
+
+
+class _Metadata:
+    """A distribution whose metadata is asked for anew in each round that looks at it."""
+
+    def __init__(self, req: InstallRequirement, source: Source, staged: Staged) -> None:
+        self._req = req
+        self._source = source
+        self._staged = staged
+        self._round = -1
+        self._text = b""
+        self._told: BaseDistribution | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._now(), name)
+
+    def __str__(self) -> str:
+        return str(self._now())
+
+    def _now(self) -> BaseDistribution:
+        if self._round != self._staged.round or self._told is None:
+            self._round = self._staged.round
+            text = self._staged.building.metadata(self._source)
+            if text != self._text:
+                self._told = self._distribution(text)
+                self._text = text
+        assert self._told is not None
+        return self._told
+
+    def _distribution(self, text: bytes) -> BaseDistribution:
+        assert self._req.link is not None
+        made = distribution_of(text, self._req.link, self._source)
+        if self._told is not None:
+            for what, before, now in (
+                ("name", self._told.canonical_name, made.canonical_name),
+                ("version", self._told.version, made.version),
+            ):
+                if before != now:
+                    raise MetadataInconsistent(self._req, what, str(before), str(now))
+        return made
+
+
+def _sha256(req: InstallRequirement, link: Link) -> str | None:
+    """Tell the hash of an archive; None for what nothing may be kept of."""
+    if req.editable or link.is_vcs or link.is_existing_dir() or link.subdirectory_fragment:
+        return None
+    info = req.download_info.archive_info if req.download_info is not None else None
+    found = (info.hashes or {}).get("sha256") if info is not None else None
+    if found is None and req.local_file_path is not None:
+        found = sha256_of(Path(req.local_file_path))
+    return found
+
+
+def _source_entry(req: InstallRequirement, link: Link, source: Source) -> dict[str, Any]:
+    info = req.download_info
+    if info is not None and info.vcs_info is not None:
+        commit = info.vcs_info.commit_id
+        return {"vcs": PackageVcs(type=info.vcs_info.vcs, url=source.url, commit_id=commit)}
+    if source.sha256 is None:
+        return {"directory": PackageDirectory(path=str(source.directory))}
+    hashes = {"sha256": source.sha256}
+    return {"sdist": PackageSdist(name=link.filename, url=source.url, hashes=hashes)}

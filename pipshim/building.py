@@ -1,0 +1,349 @@
+"""What pip's own commands build: metadata settled in rounds, wheels in order, all of it shown.
+
+``pipshim install``, ``wheel`` and ``download`` are pip's, which resolves, downloads and installs.
+Where pip would build, it asks here (`pipshim._pip.passed`). Nothing of this is made, and no project
+is looked for, before there is a source to build.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.pylock import Package
+from packaging.version import InvalidVersion, Version
+
+from pipshim import distinfo, installed
+from pipshim._pip.logs import forwarded
+from pipshim._pip.resolver import Pin, Resolving
+from pipshim.build.environment import BuildEnvironment, workspace
+from pipshim.build.mode import Mode
+from pipshim.build.order import ordered
+from pipshim.build.record import Used
+from pipshim.build.settings import Settings, combine
+from pipshim.configuration import Configuration
+from pipshim.context import Context
+from pipshim.errors import PipshimError, ProjectError
+from pipshim.packing import pack
+from pipshim.parallel import in_order
+from pipshim.progress import events, make_observer
+from pipshim.project import PYPROJECT, Project, find_project, load_project
+from pipshim.rounds import Rounds
+from pipshim.secrets import masked
+from pipshim.staging import Staging, name_of
+from pipshim.target import Target, query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+    from typing_extensions import Self
+
+    from pipshim._pip.resolver import Solution
+    from pipshim._pip.session import Pip
+    from pipshim._pip.sources import Source
+    from pipshim.build.job import Job
+    from pipshim.cli.options import ConfigSettings, LockRequest
+    from pipshim.progress.events import Event, Observer
+
+
+@dataclass
+class Building:
+    """The builds of one command of pip's. It has to be closed.
+
+    Attributes:
+        request: what was asked.
+        stays: whether what is resolved joins what the environment of this Python has.
+        adopt: lets pip's machinery for build environments have the indexes of the command's own.
+        also: told of all that happens, besides what shows it.
+
+    """
+
+    request: LockRequest
+    stays: bool
+    adopt: Callable[[Pip], object]
+    also: Observer | None = None
+    _until_end: ExitStack = field(default_factory=ExitStack, init=False)
+    _config: dict[NormalizedName, ConfigSettings] = field(default_factory=dict, init=False)
+    _solution: Solution | None = field(default=None, init=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._until_end.close()
+
+    def met(self, source: Source, config_settings: ConfigSettings | None) -> None:
+        """Note the config settings that pip has for a source: those of its requirement."""
+        name = name_of(source)
+        own = self._configured.config_settings_package.get(name, {})
+        self._config[name] = {**(config_settings or {}), **own}
+
+    def metadata(self, source: Source) -> bytes:
+        """Answer the METADATA of a source, or what stands in for it in this round."""
+        with self.screen.shown():
+            return self.rounds.metadata(source)
+
+    def settle(self, resolve: Callable[[int], Solution]) -> None:
+        """Resolve in rounds, as `Rounds.settle` does; pip says itself what it does in each."""
+        start = time.monotonic()
+
+        def one_round(number: int) -> Solution:
+            if self.also is not None:
+                self.also(events.ResolveStarted(number))
+            with self.screen.hidden():
+                return resolve(number)
+
+        with self.screen.shown():
+            self._solution = self.rounds.settle(one_round)
+        if self.also is not None:
+            count = sum(not pin.present for pin in self._solution.pins.values())
+            self.also(events.ResolveFinished(count, time.monotonic() - start))
+
+    def build(self, sources: Sequence[Source]) -> tuple[dict[str, Path], PipshimError | None]:
+        """Build wheels, each after what it waits for.
+
+        Returns:
+            the files, by the URL of the source, and what failed; then some may be missing.
+
+        """
+        done: dict[str, Path] = {}
+        by_name = {name_of(source): source for source in sources}
+        observer = self.context.observer
+
+        def made(name: NormalizedName) -> None:
+            source, job = by_name[name], jobs[name]
+            done[source.url] = self._wheel(source, job)
+            told = job.version if job.version != "?" else ""
+            observer(events.Prepared(name, told, "editable" if source.editable else "built"))
+
+        with self.screen.shown():
+            try:
+                observer(events.Planned(len(sources), len(sources)))
+                jobs = self._jobs(by_name)
+                waits = {
+                    name: [other for other in jobs if other in job.waits_for]
+                    for name, job in jobs.items()
+                }
+                in_order(
+                    made,
+                    {name: waits[name] for name in ordered(waits)},
+                    at_once=self.context.jobs,
+                    interrupted=self.context.workshop.processes.stop,
+                )
+            except PipshimError as error:
+                return done, error
+        return done, None
+
+    def _jobs(self, sources: Mapping[NormalizedName, Source]) -> dict[NormalizedName, Job]:
+        staging = self.rounds.staging
+        for source in sources.values():
+            staging.widen(source, self._solution)  # built after what is built with isolation
+        if self._solution is not None:
+            self.rounds.warm(list(sources.values()), self._solution)
+        return {name: staging.job(source, self._solution) for name, source in sources.items()}
+
+    def _wheel(self, source: Source, job: Job) -> Path:
+        workshop = self.context.workshop
+        if source.editable:
+            if job.mode is Mode.NO_ISOLATION:
+                # It may remember its environment (meson-python does): it is built in that itself.
+                here = BuildEnvironment(self.context.target, leaks=True)
+                job = replace(job, components=(), environment=here)
+            return workshop.editable(job)
+        built = workshop.wheel(job)
+        self.rounds.staging.made[source.url] = built
+        return built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
+
+    def present(self) -> dict[NormalizedName, Pin]:
+        """Tell what is installed, where what is resolved comes beside it."""
+        return {name: _present(one) for name, one in self._installed.items()} if self.stays else {}
+
+    @cached_property
+    def rounds(self) -> Rounds:
+        """What asks backends for metadata."""
+        context = self.context
+        constraints = [
+            *context.pip.constraint_files(context.request.build.build_constraints),
+            *(
+                context.pip.constraint(text, "build-constraint-dependencies")
+                for text in context.settings.build_constraints
+            ),
+        ]
+        return Rounds(
+            Staging(
+                pip=context.pip,
+                settings=context.settings,
+                workshop=context.workshop,
+                fetcher=context.fetcher,
+                observer=context.observer,
+                resolving=Resolving(context.pip),
+                constraints=constraints,
+                behind=tuple(_site_folders()),
+                besides=lambda: self._besides,
+            )
+        )
+
+    @cached_property
+    def context(self) -> PassedContext:
+        """The command's parts, for the Python that runs it."""
+        request, started = self.request, time.time_ns()
+        space = self._until_end.enter_context(workspace())
+        parts = ExitStack()
+        self._until_end.push(parts)
+        shown = self.screen if self.also is None else events.tee(self.screen, self.also)
+        context = PassedContext(
+            request,
+            self._project,
+            Path.cwd(),
+            masked(shown, request.pip.mask),
+            space,
+            parts,
+            started,
+        )
+        context.settings = replace(
+            self._configured, config_settings={}, config_settings_package=self._config
+        )
+        self.adopt(context.pip)
+        return context
+
+    @cached_property
+    def _configured(self) -> Settings:
+        project = self._project
+        return combine(self.request.build, project.configuration if project else Configuration())
+
+    @cached_property
+    def _project(self) -> Project | None:
+        return _project(self.request.common.project)
+
+    @cached_property
+    def screen(self) -> Screen:
+        """What shows the builds."""
+        return Screen(self.request)
+
+    @cached_property
+    def _installed(self) -> dict[NormalizedName, installed.Installed]:
+        return installed.scan(_site_folders())
+
+    @cached_property
+    def _besides(self) -> dict[str, Used]:
+        return {
+            name: Used(one.version, installed.fingerprint(one))
+            for name, one in self._installed.items()
+        }
+
+
+class PassedContext(Context):
+    """The parts of a command of pip's, which serves the Python that it runs on."""
+
+    @cached_property
+    def target(self) -> Target:
+        """The Python that is served."""
+        return query(Path(sys.executable), self.request.common.shim_cache)
+
+
+class Screen:
+    """Shows builds while there are any; at all other times the terminal is pip's."""
+
+    def __init__(self, request: LockRequest) -> None:
+        self._request = request
+        self._open: ExitStack | None = None
+        self._observer: Observer | None = None
+        self._lock = threading.RLock()
+
+    def __call__(self, event: Event, /) -> None:
+        """Show an event."""
+        with self._lock:
+            if self._open is None:
+                return
+            if self._observer is None:
+                common = self._request.common
+                self._observer = self._open.enter_context(
+                    make_observer(
+                        verbosity=common.verbosity,
+                        progress_bar=common.progress_bar,
+                        no_color=common.no_color,
+                        progress=common.progress,
+                        command=self._request.pip.command.name,
+                    )
+                )
+            observer = self._observer
+        observer(event)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show what happens meanwhile, what pip has to say included."""
+        if self._open is not None:
+            yield
+            return
+        self._begin()
+        try:
+            yield
+        finally:
+            self._end()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave the terminal to pip for a while."""
+        was_open = self._open is not None
+        if was_open:
+            self._end()
+        try:
+            yield
+        finally:
+            if was_open:
+                self._begin()
+
+    def _begin(self) -> None:
+        least = logging.WARNING if self._request.common.verbosity == 0 else logging.NOTSET
+        stack = ExitStack()
+        stack.enter_context(forwarded(self, least))
+        self._open = stack
+
+    def _end(self) -> None:
+        with self._lock:
+            stack, self._open, self._observer = self._open, None, None
+        if stack is not None:
+            stack.close()
+
+
+def _project(start: Path | None) -> Project | None:
+    """Read the project whose build settings hold here, if there is one that has any.
+
+    Raises:
+        ProjectError: it says what cannot be, or the one that was named is not there.
+
+    """
+    try:
+        directory = find_project(start or Path.cwd())
+        if start is None and b"pipshim" not in (directory / PYPROJECT).read_bytes():
+            return None  # pip does not look at it, whatever is in it
+    except (OSError, ProjectError):
+        if start is not None:
+            raise
+        return None
+    return load_project(directory)
+
+
+def _site_folders() -> list[Path]:
+    """Tell the folders that this Python imports distributions from, user's and system's too."""
+    found = [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
+
+
+def _present(one: installed.Installed) -> Pin:
+    try:
+        version = Version(one.version)
+    except InvalidVersion:
+        version = Version("0")
+    text = installed.read_text(str(one.dist_info / "WHEEL"))
+    pure = "Root-Is-Purelib: true" in text or one.dist_info.suffix != distinfo.SUFFIX
+    package = Package(name=one.name, version=version)
+    return Pin(package, version, None, False, not pure, present=True)

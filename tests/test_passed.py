@@ -1,0 +1,303 @@
+"""``pipshim install``, ``wheel`` and ``download``: pip's own, with the builds of pipshim.
+
+They serve an environment without pip by ``--python``, so they are what runs in a drop-in's place.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.dists import Backend, sdist, source_tree, wheel
+from tests.support.facts import built, calls
+from tests.support.files import distributions
+from tests.support.pipshim import make_venv, site_packages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import MakeProject
+    from tests.support.index import Index
+    from tests.support.pipshim import Cli, Result
+
+    Run = Callable[..., Result]
+
+BARE = ("--no-build-isolation-package", "needy")
+
+
+@pytest.fixture
+def dists(tmp_path: Path) -> Path:
+    """Give the folder that distributions are made in."""
+    return tmp_path / "dists"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Give the file that backends note their hooks in."""
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Path:
+    """Give an empty environment."""
+    make_venv(tmp_path / "env")
+    return tmp_path / "env"
+
+
+@pytest.fixture
+def run(cli: Cli, env: Path) -> Run:
+    """Run a command of pip's in that environment."""
+
+    def run(*args: str | Path, status: int = 0) -> Result:
+        result = cli("--python", env, *args)
+        assert result.status == status, str(result)
+        assert "Traceback" not in result.out + result.err.replace("| Traceback", ""), str(result)
+        return result
+
+    return run
+
+
+def needy(index: Index, dists: Path, log: Path | None = None) -> None:
+    """Publish what imports fakelib while it is built, and tells its requirements by it."""
+    for version in ("1.0", "2.0"):
+        index.add(wheel(dists, "fakelib", version, tag="native"), wheel(dists, "low", version))
+    backend = Backend(
+        imports=["fakelib"],
+        dynamic_requires=["low=={fakelib}"],
+        log=None if log is None else str(log),
+    )
+    index.add(sdist(dists, "needy", "1.0", backend=backend))
+
+
+def hooks(log: Path, hook: str = "build_wheel") -> list[str]:
+    return [one.name for one in calls(log) if one.event == "start" and one.hook == hook]
+
+
+def test_one_command_fills_an_empty_environment(
+    run: Run, cli: Cli, env: Path, index: Index, dists: Path, log: Path, tmp_path: Path
+) -> None:
+    needy(index, dists, log)
+    page = tmp_path / "timings.html"
+    done = run("install", *BARE, "--timings", page, "needy", "fakelib<2")
+    assert distributions(env) == ["fakelib-1.0", "low-1.0", "needy-1.0"]
+    assert built(site_packages(env), "needy")["against"] == {"fakelib": "1.0"}
+    assert "built    needy 1.0  no-isolation  command line" in done.err
+    assert [line for line in done.out.splitlines() if line[:1].strip()] == [
+        f"Looking in indexes: {index.url_with_credentials}",
+        "Collecting needy",
+        "Collecting fakelib<2",
+        "Collecting low==1.0 (from needy)",
+        "Downloading low-1.0-py3-none-any.whl (844 bytes)",
+        "Building wheels for collected packages: needy",
+        "Successfully built needy",
+        "Installing collected packages: low, fakelib, needy",
+        "Successfully installed fakelib-1.0 low-1.0 needy-1.0",
+    ]
+    assert "needy" in page.read_text()
+    other = cli.cwd.parent / "other"
+    make_venv(other)
+    again = cli.ok("--python", other, "install", *BARE, "needy", "fakelib==1")
+    assert "cached   needy 1.0  no-isolation" in again.err
+    assert built(site_packages(other), "needy")["against"] == {"fakelib": "1.0"}
+    newer = cli.ok("--python", other, "install", "--force-reinstall", *BARE, "needy", "fakelib==2")
+    assert "built    needy 1.0" in newer.err
+    assert distributions(other) == ["fakelib-2.0", "low-2.0", "needy-1.0"]
+    assert len(hooks(log)) == 2
+
+
+def test_lines_of_a_requirements_file(run: Run, env: Path, index: Index, dists: Path) -> None:
+    needy(index, dists)
+    index.add(
+        sdist(dists, "other", "1.0", backend=Backend(imports=["low"])), sdist(dists, "third", "1.0")
+    )
+    file = dists / "requirements.txt"
+    file.write_text(
+        "--no-build-isolation-package needy\n"
+        "--extra-build-dependency other=low<2\n"
+        "--config-settings-package third:level=3 --config-settings-package third:flag=x\n"
+        "needy\nother\nthird\nfakelib\n"
+    )
+    done = run("install", "-r", file)
+    assert "built    needy 1.0  no-isolation  requirements.txt" in done.err
+    site = site_packages(env)
+    assert built(site, "other")["against"] == {"low": "1.0"}
+    assert built(site, "third")["config_settings"] == {"level": "3", "flag": "x"}
+    file.write_text("--no-build-isolation-package\n")
+    assert "--no-build-isolation-package" in run("install", "-r", file, status=1).err
+
+
+def test_an_isolated_build_matches_what_is_installed_or_will_be(
+    run: Run, env: Path, index: Index, dists: Path
+) -> None:
+    for version in ("1.0", "2.0"):
+        index.add(wheel(dists, "fakelib", version, tag="native"))
+    for name in ("one", "two"):
+        index.add(
+            sdist(
+                dists, name, "1.0", build_requires=["fakelib"], backend=Backend(imports=["fakelib"])
+            )
+        )
+    done = run("install", "one", "fakelib<2")
+    assert "built    one 1.0  matched       match-runtime" in done.err
+    assert built(site_packages(env), "one")["against"] == {"fakelib": "1.0"}
+    run("install", "two")  # fakelib is there, and nobody asks for it
+    assert built(site_packages(env), "two")["against"] == {"fakelib": "1.0"}
+    elsewhere = dists / "wheels"
+    run("wheel", "--no-deps", "-w", elsewhere, "two")
+    assert built(elsewhere / "two-1.0-py3-none-any.whl", "two")["against"] == {"fakelib": "2.0"}
+
+
+def test_settings_of_a_project_and_of_variables(
+    run: Run, cli: Cli, env: Path, index: Index, dists: Path, make_project: MakeProject
+) -> None:
+    needy(index, dists)
+    make_project(
+        '[tool.pipshim]\nno-build-isolation-package = ["needy"]\n'
+        '[tool.pipshim.extra-build-variables]\nneedy = { LEVEL = "3" }\n'
+    )
+    done = run("install", "needy", "fakelib")
+    assert "built    needy 1.0  no-isolation  pyproject.toml" in done.err
+    assert built(site_packages(env), "needy")["variables"]["LEVEL"] == "3"
+    failed = run("install", "--force-reinstall", "--build-isolation", "needy", status=1)
+    assert "needy 1.0: the backend failed" in failed.err
+    make_project("[tool.pipshim]\nno-such-key = 1\n")
+    assert "no-such-key" in run("install", "--force-reinstall", "needy", status=1).err
+    run("install", "--force-reinstall", "low")  # nothing is built, nothing of it is read
+    (cli.cwd / "pyproject.toml").write_text("[[[ not TOML")
+    variable = {"PIPSHIM_NO_BUILD_ISOLATION_PACKAGE": "needy"}
+    found = cli.ok("--python", env, "install", "--force-reinstall", "needy", env=variable)
+    assert "no-isolation  PIPSHIM_NO_BUILD_ISOLATION_PACKAGE" in found.err
+
+
+def test_builds_come_after_what_they_need(
+    run: Run, env: Path, index: Index, dists: Path, log: Path
+) -> None:
+    names = ("last", "middle", "first")
+    needs = {"last": "middle", "middle": "first", "first": ""}
+    for name in names:
+        backend = Backend(imports=[needs[name]] if needs[name] else [], log=str(log))
+        requires = [needs[name]] if needs[name] else []
+        index.add(sdist(dists, name, "1.0", requires=requires, backend=backend))
+    run("install", "--no-build-isolation", "-j", "2", "last")
+    assert hooks(log) == ["first", "middle", "last"]
+    assert built(site_packages(env), "last")["against"] == {"middle": "1.0"}
+    refused = run("install", "--no-build-isolation", "--build-constraint", "x", "last", status=1)
+    assert "--build-constraint cannot be used with --no-build-isolation" in refused.err
+
+
+def test_wheels_of_a_cached_build_are_whole(
+    run: Run, env: Path, index: Index, dists: Path, log: Path
+) -> None:
+    needy(index, dists, log)
+    paths = []
+    for number in range(2):
+        folder = dists / str(number)
+        run("wheel", "-w", folder, *BARE, "needy", "fakelib")
+        (path,) = folder.glob("needy-*")
+        assert (folder / "low-2.0-py3-none-any.whl").exists()
+        paths.append(path)
+    assert len(hooks(log)) == 1
+    contents = []
+    for path in paths:
+        with zipfile.ZipFile(path) as archive:
+            contents.append({name: archive.read(name) for name in archive.namelist()})
+    record = "needy-1.0.dist-info/RECORD"
+    rows = [set(one.pop(record).decode().split()) for one in contents]
+    assert rows[0] == rows[1]
+    assert contents[0] == contents[1]
+    assert distributions(env) == []
+
+
+def test_download_asks_for_metadata_where_the_package_has_what_it_imports(
+    run: Run, env: Path, index: Index, dists: Path, log: Path
+) -> None:
+    needy(index, dists, log)
+    run("download", "-d", dists / "files", *BARE, "needy", "fakelib<2")
+    found = sorted(path.name.partition("-cp")[0] for path in (dists / "files").iterdir())
+    assert found == ["fakelib-1.0", "low-1.0-py3-none-any.whl", "needy-1.0.tar.gz"]
+    assert hooks(log) == []
+    assert distributions(env) == []
+
+
+def test_a_dry_run_and_a_report_have_the_true_metadata(
+    run: Run, env: Path, index: Index, dists: Path
+) -> None:
+    needy(index, dists)
+    report = dists / "report.json"
+    done = run("install", "--dry-run", "--report", report, *BARE, "needy", "fakelib")
+    assert "Would install fakelib-2.0 low-2.0 needy-1.0" in done.out
+    items = {one["metadata"]["name"]: one for one in json.loads(report.read_text())["install"]}
+    assert items["needy"]["metadata"]["requires_dist"] == ["low==2.0"]
+    assert items["needy"]["requested"] is True
+    assert distributions(env) == []
+
+
+def test_a_failed_build_changes_nothing_and_says_what_failed(
+    run: Run, env: Path, index: Index, dists: Path
+) -> None:
+    index.add(
+        sdist(dists, "bad", "1.0", backend=Backend(fail_in="build_wheel")),
+        sdist(dists, "good", "1.0"),
+        wheel(dists, "fakelib", "1.0"),
+    )
+    failed = run("install", "bad", "fakelib", "--progress", "plain", status=1)
+    assert "error: bad 1.0: the backend failed" in failed.err
+    assert "this build fails on purpose" in failed.err
+    assert "Failed to build bad" in failed.out
+    assert distributions(env) == []
+    failed = run("wheel", "-w", dists / "wheels", "-j", "1", "good", "bad", status=1)
+    assert "ERROR: Failed to build one or more wheels" in failed.err
+
+
+def test_hashes_folders_and_editables(
+    run: Run, env: Path, index: Index, dists: Path, tmp_path: Path
+) -> None:
+    needy(index, dists)
+    file = dists / "requirements.txt"
+    names = ("needy-1.0.tar.gz", "low-2.0-py3-none-any.whl")
+    (native,) = (path.name for path in dists.glob("fakelib-2.0-*"))
+    pins = dict(zip(("needy==1.0", "low==2.0", "fakelib==2.0"), (*names, native), strict=True))
+    lines = [f"{pin} --hash=sha256:{index.sha256(name)}" for pin, name in pins.items()]
+    file.write_text("\n".join([" ".join(BARE), *lines, ""]))
+    run("install", "--require-hashes", "-r", file)
+    assert distributions(env) == ["fakelib-2.0", "low-2.0", "needy-1.0"]
+    wrong = file.read_text().replace(index.sha256("needy-1.0.tar.gz"), "0" * 64)
+    file.write_text(wrong)
+    assert "DO NOT MATCH THE HASHES" in run("install", "-I", "-r", file, status=1).err
+    for name in ("folder", "linked"):
+        tree = sdist(dists, name, "1.0", backend=Backend(imports=["fakelib"]))
+        source_tree(tree, tmp_path)
+    isolated = run("install", tmp_path / "folder-1.0", status=1)
+    assert "folder 1.0: the backend failed" in isolated.err
+    both = ("--no-build-isolation-package", "folder", "--no-build-isolation-package", "linked")
+    done = run("install", *both, tmp_path / "folder-1.0", "-e", tmp_path / "linked-1.0")
+    assert "built    linked 1.0  no-isolation" in done.err
+    listed = json.loads(run("list", "--format", "json").out)
+    assert {one["name"]: one.get("editable_project_location") for one in listed}["linked"]
+    facts = built(site_packages(env), "linked")
+    assert facts["hook"] == "build_editable"
+    assert facts["python"] == str(env)
+
+
+def test_without_sources_all_is_as_pip_has_it(
+    cli: Cli, env: Path, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "low", "1.0"), wheel(dists, "high", "1.0", requires=["low"]))
+    other = env.with_name("other")
+    make_venv(other)
+    ours = cli("--python", env, "install", "high")
+    pips = cli.pip("--python", other, "install", "high")
+    assert (ours.status, ours.out, ours.err) == (pips.status, pips.out, pips.err)
+    assert not list(cli.shim_cache.rglob("*.json"))
+
+
+def test_the_old_resolver_builds_as_pip_does(run: Run, index: Index, dists: Path) -> None:
+    index.add(wheel(dists, "low", "1.0"))
+    old = ("install", "--use-deprecated", "legacy-resolver", "low")
+    run(*old)
+    refused = run(*old, *BARE, status=2)
+    assert "--no-build-isolation-package cannot be used with --use-deprecated" in refused.err
