@@ -20,6 +20,7 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim import cutoff
+from pipshim.direct import DirectSource, read_sources
 from pipshim.errors import ProjectError
 from pipshim.targets import FORM, KNOWN, TargetName
 
@@ -82,6 +83,7 @@ class Configuration:
     )
     dependency_metadata: tuple[StaticMetadata, ...] = ()
     package: bool | None = None
+    sources: Mapping[NormalizedName, DirectSource] = field(default_factory=dict)
     resolution: str | None = None
     exclude_newer: str | None = None
 
@@ -453,6 +455,7 @@ _SETTINGS: dict[str, Callable[[Reader, object, KeyPath], object]] = {
     "config-settings-package": _config_settings_package,
     "dependency-metadata": _dependency_metadata,
     "package": Reader.boolean,
+    "sources": read_sources,
     "resolution": _resolution,
     "exclude-newer": _exclude_newer,
 }

@@ -99,6 +99,8 @@ def digest(
                 if one.url is not None
             ),
         }
+        if configuration.sources:
+            data["sources"] = _sources(project)
         if {"dependencies", "optional-dependencies"} & project.dynamic:
             data["dynamic"] = _folder(project.directory)
     text = json.dumps(data, sort_keys=True)
@@ -114,6 +116,18 @@ def requirements_given(given: LockOptions) -> list[str]:
         *(f"--requirements-from-script {path}" for path in given.scripts),
         *(f"--group {path}:{group}" for path, group in given.groups),
     ]
+
+
+def _sources(project: Project) -> dict[str, Any]:
+    return {
+        name: [
+            one.path,
+            one.url,
+            one.editable,
+            _folder(one.place(project.directory)) if one.path is not None else None,
+        ]
+        for name, one in sorted(project.configuration.sources.items())
+    }
 
 
 def _texts(requirements: Iterable[Requirement]) -> list[str]:

@@ -30,7 +30,7 @@ from pipshim.resolve import Locker
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from pipshim._pip.session import Root
+    from pipshim._pip.session import Pip, Root
     from pipshim.context import Context
     from pipshim.project import Project
     from pipshim.resolve import Resolution
@@ -168,15 +168,34 @@ def _lock_project(
 
     resolution = locker.lock(
         roots,
-        constraints=[*pip.constraint_files(), *_constraints(context)],
+        constraints=[*pip.constraint_files(), *_constraints(context), *_direct(pip, project)],
         preferred=preferred,
         folders=[installed] if installed is not None else [],
     )
-    folders = {}
+    folders = _editables(resolution)
     if installed is not None:
         assert project.name is not None
         folders[str(installed.directory)] = (project.name, frozenset({PROJECT}))
     return resolution, folders, tuple(sorted(extras))
+
+
+def _direct(pip: Pip, project: Project) -> Iterator[object]:
+    """Make constraints of what comes from somewhere else than an index.
+
+    Raises:
+        ProjectError: it comes from a folder or file that is not there.
+
+    """
+    pyproject = project.directory / "pyproject.toml"
+    for name, source in project.configuration.sources.items():
+        if source.path is not None and not source.place(project.directory).exists():
+            raise ProjectError(
+                pyproject,
+                f"tool.pipshim.sources.{name}: there is no {source.place(project.directory)}",
+            )
+        if source.editable:
+            pip.editable_folders.add(source.place(project.directory))
+        yield pip.pinned_to(name, source.link(project.directory), f"sources of {pyproject}")
 
 
 def _lock_given(
@@ -193,12 +212,15 @@ def _lock_given(
     )
     if pinned is not None:
         _refuse_unlisted(resolution, pinned, given.requirement_files)
-    folders = {
+    return resolution, _editables(resolution)
+
+
+def _editables(resolution: Resolution) -> dict[str, tuple[NormalizedName, frozenset[str]]]:
+    return {
         str(pin.source.directory): (name, resolution.solution.origins[name])
         for name, pin in resolution.solution.pins.items()
         if pin.editable and pin.source is not None
     }
-    return resolution, folders
 
 
 def _constraints(context: Context) -> list[object]:

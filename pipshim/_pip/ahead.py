@@ -72,6 +72,7 @@ class Ahead:
 
     Attributes:
         finder: looks up candidates; nothing is fetched before there is one.
+        left_out: what no index is to be asked for.
 
     """
 
@@ -79,6 +80,7 @@ class Ahead:
         self, downloader: ObservedDownloader, folder: Path, environment: Mapping[str, str]
     ) -> None:
         self.finder: Finder | None = None
+        self.left_out: set[NormalizedName] = set()
         self._downloader = downloader
         self._folder = folder
         self._environment = dict(environment)
@@ -95,7 +97,9 @@ class Ahead:
     def want(self, packages: Iterable[Wanted]) -> None:
         """Take note of what will be looked at; it is fetched once `begin` was called."""
         with self._guard:
-            new = [one for one in dict.fromkeys(packages) if one not in self._seen]
+            known = self._seen
+            distinct = dict.fromkeys(packages)
+            new = [one for one in distinct if one not in known and one.name not in self.left_out]
             self._seen.update(new)
             if not self._begun:
                 self._waiting += new

@@ -272,7 +272,7 @@ class Resolving:
             package=package,
             version=version,
             source=source,
-            editable=requirement.editable,
+            editable=requirement.editable or (source is not None and source.editable),
             platform_specific=link.is_wheel and not link.filename.endswith("-none-any.whl"),
         )
 

@@ -71,6 +71,9 @@ class Pip:
         mask: learns the credentials that pip uses.
         observer: told of downloads.
 
+    Attributes:
+        editable_folders: what is installed as a link to its folder, whoever requires it.
+
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Pip:
         self.target = target
         self._mask = mask or Mask()
         self._observer = observer
+        self.editable_folders: set[Path] = set()
         self._finder: Finder | None = None
         self._session: PipSession | None = None
 
@@ -216,6 +220,11 @@ class Pip:
             constraint=True,
             user_supplied=False,
         )
+
+    def pinned_to(self, name: NormalizedName, url: str, comes_from: str) -> object:
+        """Make a constraint by which a distribution comes from a URL; no index is asked for it."""
+        self.ahead.left_out.add(name)
+        return self.constraint(f"{name} @ {url}", comes_from)
 
     def editables(self, roots: Iterable[Root]) -> list[tuple[Path, frozenset[str]]]:
         """Tell the folders of the editable requirements among the roots, with their extras."""

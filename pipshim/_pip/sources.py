@@ -138,7 +138,7 @@ class Sources:
             version=version,
             directory=directory,
             sha256=sha256,
-            editable=req.editable,
+            editable=req.editable or directory in self._pip.editable_folders,
             url=remove_auth_from_url(link.url),
         )
         self._by_url[link.url] = source
