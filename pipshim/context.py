@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -262,6 +262,13 @@ class Context:
             self.request.build.build_constraints,
             self.preferences.values,
         )
+
+    def at(self, project: Project) -> Context:
+        """Give the same parts for another state of the project: what pip knows is asked once."""
+        other = replace(self, project=project)
+        for name in ("choice", "old_lock", "pip", "cache", "store", "fetcher", "workshop"):
+            vars(other)[name] = getattr(self, name)
+        return other
 
     def wait(self, text: str) -> None:
         """Tell the user what is waited for."""

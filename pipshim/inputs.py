@@ -182,7 +182,7 @@ def _files(path: str, above: frozenset[Path] = frozenset()) -> list[Any]:
     return [*found, *_folders(lines)]
 
 
-def _folders(requirements: Iterable[str]) -> list[list[str]]:
+def _folders(requirements: Iterable[str]) -> list[list[str | None]]:
     """Digest those of the requirements that are source trees on this machine."""
     found = []
     for text in requirements:
@@ -197,8 +197,10 @@ def _folders(requirements: Iterable[str]) -> list[list[str]]:
     return found
 
 
-def _folder(directory: Path) -> list[str]:
-    return [_content(str(directory / name)) for name in _DYNAMIC_FILES]
+def _folder(directory: Path) -> list[str | None]:
+    """Digest what a source tree says of itself; where it lies does not count."""
+    files = [directory / name for name in _DYNAMIC_FILES]
+    return [_content(str(file)) if file.is_file() else None for file in files]
 
 
 def _table(path: Path, name: str) -> Any:

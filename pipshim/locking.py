@@ -72,6 +72,21 @@ def make(context: Context, *, old: Lock | None) -> Lock:
     return _lock(context, resolution, folders, extras, digest)
 
 
+def name_of_given(context: Context, text: str) -> str:
+    """Ask what a path or URL is called; its extras, if there are some, are part of the answer.
+
+    Raises:
+        BuildError: its backend failed.
+        ResolveError: it is no distribution, or what it needs cannot be had.
+
+    """
+    roots, _ = context.pip.given([text])
+    locker = locker_of(context, keep=None)
+    resolution = locker.lock(lambda _: roots, constraints=[], preferred={}, folders=[])
+    (stated,) = resolution.solution.roots[PROJECT]
+    return stated
+
+
 def locker_of(
     context: Context, *, keep: Lock | None, upgraded: Collection[NormalizedName] = ()
 ) -> Locker:

@@ -145,9 +145,18 @@ def load_project(directory: Path) -> Project:
         ProjectError: it cannot be read, or says something that cannot be; with the line.
 
     """
+    return read_project(directory, _read_text(directory / PYPROJECT))
+
+
+def read_project(directory: Path, text: str) -> Project:
+    """Read what ``directory``'s pyproject.toml says, or is going to say.
+
+    Raises:
+        ProjectError: it says something that cannot be; with the line.
+
+    """
     file = directory / PYPROJECT
     try:
-        text = _read_text(file)
         return _project(directory, _parse_toml(text, file), Reader(file, line_finder(text)))
     except RecursionError:
         raise ProjectError(file, "arrays, tables or includes are nested too deeply") from None

@@ -37,9 +37,20 @@ class Selection:
 
 
 def select(
-    lock: Lock, options: SelectionOptions, environment: Mapping[str, str], path: Path
+    lock: Lock,
+    options: SelectionOptions,
+    environment: Mapping[str, str],
+    path: Path,
+    project: NormalizedName | None = None,
 ) -> Selection:
     """Choose by extras and groups.
+
+    Args:
+        lock: what there is.
+        options: what is asked for.
+        environment: the target's markers.
+        path: of the lock, for errors.
+        project: which of the lock's folders is the project; None: each counts as one.
 
     Raises:
         UnknownNameError: the lock has no such extra or group.
@@ -55,6 +66,8 @@ def select(
         "dependency_groups": frozenset(groups),
     }
     left_out = set(options.no_install_packages)
+    if options.no_install_project:
+        left_out.update([project] if project else (one.name for one in lock.folders))
     packages: dict[NormalizedName, Package] = {}
     for package in lock.packages:
         of = lock.origins.get(package.name)
@@ -68,9 +81,7 @@ def select(
             raise LockError(path, f"the lock has more than one {package.name} for this environment")
         packages[package.name] = package
     folders = tuple(
-        one
-        for one in lock.folders
-        if one.origins & origins and not options.no_install_project and one.name not in left_out
+        one for one in lock.folders if one.origins & origins and one.name not in left_out
     )
     return Selection(packages, folders)
 

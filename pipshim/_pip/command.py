@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     Action: TypeAlias = "Callable[[Any], int | Replacement]"
 
 
+_ACTIONS = {"add": ("edit", "add"), "remove": ("edit", "remove")}
 _OTHER_HELP = {
     "--debug": "Show tracebacks.",
     "--no-build-isolation": "Build in the project's environment, without installing what the "
@@ -456,8 +457,9 @@ def translate(error: BaseException) -> PipshimError | None:
 
 
 def _default_action(name: str, request: LockRequest) -> int | Replacement:
-    module = import_module(f"pipshim.cli.{name}")
-    done: int | Replacement = module.main(request)
+    place, function = _ACTIONS.get(name, (name, "main"))
+    module = import_module(f"pipshim.cli.{place}")
+    done: int | Replacement = getattr(module, function)(request)
     return done
 
 

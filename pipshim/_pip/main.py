@@ -31,6 +31,8 @@ _COMMANDS = {
         "RunCommand",
         "Run a command in the project's environment, made up to date.",
     ),
+    "add": ("edit", "AddCommand", "Add requirements to the project, lock and sync."),
+    "remove": ("edit", "RemoveCommand", "Remove requirements from the project, lock and sync."),
     "tree": ("plain", "TreeCommand", "Show what needs what in the lock."),
     "why": ("plain", "WhyCommand", "Say why a package is in the lock."),
     "export": ("export", "ExportCommand", "Write what is locked as a requirements file."),

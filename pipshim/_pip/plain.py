@@ -10,7 +10,6 @@ from functools import partial
 from inspect import cleandoc
 from typing import TYPE_CHECKING
 
-from packaging.utils import InvalidName, canonicalize_name
 from pip._internal.cli.base_command import Command
 
 from pipshim._pip.parser import ProjectParser
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from optparse import Option, Values
     from typing import Any
-
-    from packaging.utils import NormalizedName
 
     from pipshim.lockfile import Lock
     from pipshim.project import Project
@@ -148,7 +145,7 @@ class WhyCommand(PlainCommand):
 
 def _explaining(command: PlainCommand, options: Values, args: Sequence[str]) -> dict[str, Any]:
     return {
-        "names": tuple(map(_name, args)),
+        "names": tuple(map(arguments.name, args)),
         "project": options.project,
         "lock": options.lock,
         "as_json": options.output_format == "json",
@@ -162,10 +159,3 @@ def _inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
     from pipshim._pip.command import inputs_now  # noqa: PLC0415 imports all of pip's machinery
 
     return inputs_now(project, lock, isolated=isolated)
-
-
-def _name(text: str) -> NormalizedName:
-    try:
-        return canonicalize_name(text, validate=True)
-    except InvalidName:
-        raise UsageError(f"{text!r} is not a valid name") from None

@@ -19,6 +19,7 @@ from pip._internal.index.collector import LinkCollector
 from pip._internal.models.selection_prefs import SelectionPreferences
 from pip._internal.models.target_python import TargetPython
 from pip._internal.req.constructors import install_req_from_line, install_req_from_req_string
+from pip._internal.req.req_file import parse_requirements
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
@@ -210,6 +211,20 @@ class Pip:
                 self.session,
             )
         )
+
+    def requirement_lines(self, files: Iterable[str]) -> Iterator[tuple[str, bool]]:
+        """Read requirements files as pip does; constraints in them are passed over.
+
+        Yields:
+            each requirement as it is written, and whether it is an editable.
+
+        """
+        for file in files:
+            for one in parse_requirements(
+                file, self.session, finder=self.finder, options=self.options
+            ):
+                if not one.constraint:
+                    yield one.requirement, one.is_editable
 
     def constraint(self, requirement: str, comes_from: str) -> object:
         """Make a constraint of a requirement (PEP 508)."""

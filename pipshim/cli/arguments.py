@@ -13,7 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from pipshim.build.mode import IsolationLayer
-from pipshim.cli.options import LINK_MODES, OUTPUT_FORMATS, PROGRESS
+from pipshim.cli.options import BOUNDS, LINK_MODES, OUTPUT_FORMATS, PROGRESS
 from pipshim.configuration import STRATEGIES
 from pipshim.errors import UsageError
 
@@ -215,13 +215,88 @@ def selection_options() -> list[Option]:
     """Options of sync and run that choose what is installed."""
     return [
         *choice_options("Install"),
+        *install_options(),
+        _flag("--locked", help="Fail if the lock is out of date."),
+        _flag("--frozen", help="Do not look whether the lock is out of date."),
+    ]
+
+
+def install_options() -> list[Option]:
+    """Options of sync, run, add and remove that say what is installed how."""
+    return [
         _flag("--no-editable", help="Install the project, and what is editable, as wheels."),
         _flag("--no-install-project", help="Leave out the project itself."),
         _each("--no-install-package", kind="package", metavar="name", help="Leave this out."),
         _flag("--reinstall", help="Install everything anew."),
         _each("--reinstall-package", kind="package", metavar="name", help="Install this anew."),
-        _flag("--locked", help="Fail if the lock is out of date."),
-        _flag("--frozen", help="Do not look whether the lock is out of date."),
+    ]
+
+
+def edit_options(*, verb: str) -> list[Option]:
+    """Options of add and remove."""
+    return [
+        OwnOption(
+            "--group",
+            dest="edit_group",
+            type="package",
+            metavar="name",
+            help=f"{verb} this dependency group.",
+        ),
+        OwnOption(
+            "--optional",
+            dest="edit_optional",
+            type="package",
+            metavar="extra",
+            help=f"{verb} this extra (optional-dependencies).",
+        ),
+        OwnOption(
+            "--dev",
+            dest="edit_group",
+            action="store_const",
+            const="dev",
+            help=f"{verb} the dependency group dev.",
+        ),
+        _flag("--no-sync", help="Lock, but leave the environment as it is."),
+        _flag("--frozen", help="Edit pyproject.toml only: neither lock nor sync."),
+        *lock_options()[:2],
+    ]
+
+
+def add_options() -> list[Option]:
+    """Options of add alone."""
+    return [
+        OwnOption(
+            "-r",
+            "--requirement",
+            dest="add_files",
+            action="append",
+            default=[],
+            metavar="file",
+            help="Add what this requirements file lists. Can be given several times.",
+        ),
+        OwnOption(
+            "-e",
+            "--editable",
+            dest="add_editables",
+            action="append",
+            default=[],
+            metavar="path",
+            help="Add the project in this folder, as an editable. Can be given several times.",
+        ),
+        _each("--extra", kind="package", metavar="name", help="Add it with this extra of its own."),
+        OwnOption(
+            "-m", "--marker", metavar="marker", help="Add it for these environments (PEP 508)."
+        ),
+        OwnOption(
+            "--bounds",
+            type="choice",
+            choices=BOUNDS,
+            default="lower",
+            metavar="kind",
+            help="The specifier to write where none is given, by the version that is locked: "
+            f"{', '.join(BOUNDS)} (default: lower, as in >=1.2.3).",
+        ),
+        _flag("--raw", help="Write what is given as it is, without bounds."),
     ]
 
 
@@ -382,6 +457,8 @@ OWN_NAMES = frozenset(
         selection_options(),
         sync_options(),
         run_options(),
+        edit_options(verb=""),
+        add_options(),
         explain_options(),
         tree_options(),
         why_options(),
@@ -470,6 +547,19 @@ def decide_between(
     if all(said):
         raise UsageError(f"{one} and {other} cannot be used together", hint="leave one of them out")
     return said
+
+
+def name(text: str) -> NormalizedName:
+    """Read a package's name that is an argument.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    try:
+        return canonicalize_name(text, validate=True)
+    except InvalidName:
+        raise UsageError(f"{text!r} is not a valid name") from None
 
 
 def _name(opt: str, value: str) -> NormalizedName:

@@ -13,7 +13,7 @@ from pipshim.cli.boundary import run_guarded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OWN_COMMANDS = ("lock", "sync", "run", "export", "tree", "why")
+OWN_COMMANDS = ("lock", "sync", "run", "add", "remove", "export", "tree", "why")
 _PLAIN_COMMANDS = ("tree", "why")
 
 # pip's general options, which may stand before the command; a test compares them with pip's.

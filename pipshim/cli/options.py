@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
 ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"
 
+Bounds: TypeAlias = Literal["lower", "major", "minor", "exact"]
 Progress: TypeAlias = Literal["auto", "plain", "json"]
 OutputFormat: TypeAlias = Literal["text", "json"]
 
 PROGRESS: tuple[Progress, ...] = ("auto", "plain", "json")
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("text", "json")
+BOUNDS: tuple[Bounds, ...] = ("lower", "major", "minor", "exact")
 LINK_MODES: tuple[LinkMode, ...] = ("reflink", "hardlink", "copy")
 
 
@@ -266,6 +268,55 @@ class ExportRequest(SyncRequest):
     """``pipshim export``."""
 
     export: ExportOptions
+
+
+@dataclass(frozen=True)
+class EditRequest(SyncRequest):
+    """What ``pipshim add`` and ``remove`` have in common.
+
+    Attributes:
+        group: edit this dependency group.
+        optional: edit this extra; without both, what the project depends on.
+        frozen: neither lock nor sync.
+        no_sync: do not sync.
+
+    """
+
+    group: str | None = None
+    optional: str | None = None
+    frozen: bool = False
+    no_sync: bool = False
+
+
+@dataclass(frozen=True)
+class AddRequest(EditRequest):
+    """``pipshim add``.
+
+    Attributes:
+        requirements: specifiers, paths or URLs.
+        editables: folders (``-e``).
+        files: of requirements (``-r``).
+        extras: of what is added.
+        marker: of what is added.
+        raw: write what is given as it is, without bounds.
+        bounds: the kind of specifier to write where none is given.
+
+    """
+
+    requirements: tuple[str, ...] = ()
+    editables: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    extras: tuple[NormalizedName, ...] = ()
+    marker: str | None = None
+    raw: bool = False
+    bounds: Bounds = "lower"
+
+
+@dataclass(frozen=True)
+class RemoveRequest(EditRequest):
+    """``pipshim remove``."""
+
+    names: tuple[NormalizedName, ...] = ()
 
 
 @dataclass(frozen=True)

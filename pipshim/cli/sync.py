@@ -168,6 +168,7 @@ def sync(
         request.selection,
         context.target.markers,
         context.lock_path if not request.lock.given else Path(request.lock.requirement_files[0]),
+        context.project.name if context.project is not None and not lock.requirements else None,
     )
     lock, selection = completed(context, lock, selection)
     job = Sync(context, lock, selection, request.selection, exact)

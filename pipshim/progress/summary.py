@@ -86,6 +86,19 @@ def summarize(
     return "\n".join(lines) + "\n"
 
 
+def summarize_edits(
+    edits: Sequence[tuple[str, str, str]], *, no_color: bool = False, stream: TextIO | None = None
+) -> str:
+    """Tell what was written: sign (``+`` or ``-``), requirement and place of each."""
+    color = use_color(stream or sys.stderr, no_color=no_color)
+    words: dict[str, tuple[_Kind, str]] = {"+": ("+", "to"), "-": ("-", "from")}
+    lines = []
+    for sign, text, place in edits:
+        kind, word = words[sign]
+        lines.append(f"{paint(kind, _STYLES[kind], color=color)} {text} {word} {place}")
+    return "".join(f"{line}\n" for line in lines)
+
+
 def summarize_lock(  # noqa: PLR0913 what there is to know at the end
     changes: Sequence[Change],
     *,

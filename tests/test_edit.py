@@ -1,0 +1,194 @@
+"""``pipshim add`` and ``remove``: pyproject.toml edited, locked and synced, or all as before."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.backend import Backend
+from tests.support.dists import sdist, source_tree, wheel
+from tests.support.facts import calls
+from tests.support.files import distributions, listing
+from tests.support.locks import read_lock
+from tests.support.pipshim import until
+from tests.test_lock import git_repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.index import Index
+    from tests.support.pipshim import Cli
+
+PYPROJECT = """\
+[project]
+name = "demo"  # its name
+version = "0.1"
+dependencies = [
+    # the first
+    "base",
+]
+"""
+
+
+@pytest.fixture
+def file(project_dir: Path, index: Index, tmp_path: Path) -> Path:
+    """Give the pyproject.toml of a project; what it may depend on is on the index."""
+    dists = tmp_path / "dists"
+    index.add(
+        wheel(dists, "base", "1.0"),
+        wheel(dists, "app", "1.5", requires=["lib"], extras={"fast": ["speed"]}),
+        wheel(dists, "app", "2.0.1", requires=["lib"], extras={"fast": ["speed"]}),
+        wheel(dists, "lib", "3.0"),
+        wheel(dists, "speed", "0.4"),
+    )
+    made = project_dir / "pyproject.toml"
+    made.write_text(PYPROJECT)
+    return made
+
+
+def state(directory: Path) -> object:
+    """Tell all that a failed command must leave as it was."""
+    files = [directory / name for name in ("pyproject.toml", "pylock.toml")]
+    return (
+        [one.read_text() if one.exists() else None for one in files],
+        files[0].stat().st_mtime_ns,
+        listing(directory / ".venv", without=(".pipshim.lock",)),
+    )
+
+
+def test_add_and_remove_edit_lock_and_sync(cli: Cli, file: Path) -> None:
+    done = cli.ok("add", "App[fast]", "lib<4")
+    added = '    "App[fast]>=2.0.1",\n    "lib<4",\n'
+    assert file.read_text() == PYPROJECT.replace('"base",\n', f'"base",\n{added}')
+    assert "+ App[fast]>=2.0.1 to project.dependencies" in done.err
+    venv = file.parent / ".venv"
+    assert distributions(venv) == ["app-2.0.1", "base-1.0", "lib-3.0", "speed-0.4"]
+    assert "up to date" in cli.ok("sync", "--locked").err
+
+    cli.ok("add", "--dev", "speed", "--bounds", "major")
+    cli.ok("add", "--optional", "more", "app", "--marker", "python_version > '3'", "-P", "lib")
+    assert file.read_text().endswith(
+        "\n[project.optional-dependencies]\nmore = [\n"
+        "    \"app>=2.0.1; python_version > '3'\",\n]\n"
+        '\n[dependency-groups]\ndev = [\n    "speed>=0.4,<0.5",\n]\n'
+    )
+    removed = cli.ok("remove", "app", "LIB", "--output-format", "json")
+    document = json.loads(removed.out)
+    assert document["requirements"] == [
+        {"action": "remove", "requirement": "App[fast]>=2.0.1", "place": "project.dependencies"},
+        {"action": "remove", "requirement": "lib<4", "place": "project.dependencies"},
+    ]
+    assert [one["name"] for one in document["changes"]] == ["app", "lib"]
+    assert distributions(venv) == ["base-1.0", "speed-0.4"]
+    assert sorted(read_lock(file.parent).versions) == ["app", "base", "lib", "speed"]
+
+
+def test_what_fails_leaves_files_and_environment_as_they_were(
+    cli: Cli, file: Path, index: Index, tmp_path: Path
+) -> None:
+    index.add(sdist(tmp_path, "broken", "1.0", backend=Backend(fail_in="build_wheel", exit_code=1)))
+    cli.ok("sync")
+    before = state(file.parent)
+    assert "no package absent" in cli.fails("add", "absent").err
+    assert "broken 1.0" in cli.fails("add", "app", "broken").err
+    assert "app" in cli.fails("add", "app>=9").err
+    cli.fails("add", "--group", "dev", "broken", "--no-editable")
+    elsewhere = cli.fails("remove", "app")
+    assert "app is not in project.dependencies" in elsewhere.err
+    cli.fails("add", "base", "=broken", status=2)
+    cli.fails("add", status=2)
+    cli.fails("remove", status=2)
+    cli.fails("add", "--dev", "--optional", "x", "app", status=2)
+    cli.fails("add", "--locked", "app", status=2)
+    assert state(file.parent) == before
+    assert [*cli.temporary.iterdir()] == []
+
+
+def test_a_signal_while_it_builds_leaves_all_as_before(
+    cli: Cli, file: Path, index: Index, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    index.add(sdist(tmp_path, "slow", "1", backend=Backend(log=str(log), sleep_seconds=60)))
+    before = state(file.parent)
+    with cli.start("add", "slow") as process:
+        until(lambda: [call for call in calls(log) if call.hook == "build_wheel"])
+        assert "slow>=1" in file.read_text()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert state(file.parent) == before
+
+
+def test_less_than_all_can_be_asked_for(cli: Cli, file: Path) -> None:
+    cli.ok("add", "--frozen", "app")
+    assert '"app",' in file.read_text()
+    assert [one.name for one in file.parent.iterdir()] == ["pyproject.toml"]
+    cli.ok("add", "--no-sync", "lib", "--bounds", "exact")
+    assert '"lib==3.0",' in file.read_text()
+    assert read_lock(file.parent).versions["lib"] == "3.0"
+    cli.ok("add", "--raw", "--frozen", "speed >= 0, <1")
+    assert '"speed >= 0, <1",' in file.read_text()
+    cli.ok("remove", "--frozen", "speed", "lib")
+    assert sorted(one.name for one in file.parent.iterdir()) == ["pylock.toml", "pyproject.toml"]
+    assert "lib" not in file.read_text()
+    elsewhere = cli.ok("add", "--dev", "--frozen", "speed")
+    assert "+ speed to dependency-groups.dev" in elsewhere.err
+    assert "pipshim remove --group dev speed" in cli.fails("remove", "speed", "--frozen").err
+
+
+def test_folders_editables_archives_and_files_of_requirements(
+    cli: Cli, file: Path, tmp_path: Path
+) -> None:
+    dists = tmp_path / "dists"
+    source_tree(sdist(dists, "tree", "1.0", requires=["lib"]), tmp_path)
+    linked = source_tree(sdist(dists, "linked", "1.0"), tmp_path)
+    archive = wheel(dists, "wheeled", "2.0")
+    listed = tmp_path / "requirements.txt"
+    listed.write_text(f"lib>=3 ; python_version > '3'  # why\n-e {linked}\n")
+    cli.ok("add", "../tree-1.0", "-r", str(listed), str(archive))
+    assert file.read_text() == PYPROJECT.replace(
+        '"base",\n',
+        '"base",\n    "tree",\n    "wheeled",\n    "lib>=3 ; python_version > \'3\'",\n'
+        '    "linked",\n',
+    ) + (
+        "\n[tool.pipshim.sources]\n"
+        'tree = { path = "../tree-1.0" }\n'
+        'wheeled = { path = "../dists/wheeled-2.0-py3-none-any.whl" }\n'
+        'linked = { path = "../linked-1.0", editable = true }\n'
+    )
+    venv = file.parent / ".venv"
+    assert distributions(venv) == ["base-1.0", "lib-3.0", "linked-1.0", "tree-1.0", "wheeled-2.0"]
+    lock = read_lock(file.parent)
+    assert lock.packages["tree"]["directory"] == {"path": "../tree-1.0"}
+    assert [one["path"] for one in lock.tool["folders"]] == ["../linked-1.0"]
+    assert str(tmp_path) not in lock.text.replace(f"file://{dists}", "")
+    cli.ok("remove", "tree", "wheeled", "linked", "lib")
+    assert file.read_text() == PYPROJECT
+    assert "no file or folder" in cli.fails("add", "./nowhere", status=2).err
+    assert "is the project itself" in cli.fails("add", ".", status=2).err
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_repository_that_does_not_say_its_name_is_asked(
+    cli: Cli, file: Path, tmp_path: Path
+) -> None:
+    tree = source_tree(sdist(tmp_path / "dists", "checkout", "1.0"), tmp_path)
+    commit = git_repository(tree)
+    cli.ok("add", f"git+file://{tree}@main")
+    assert f'"checkout @ git+file://{tree}@main",' in file.read_text()
+    assert read_lock(file.parent).packages["checkout"]["vcs"]["commit-id"] == commit
+
+
+def test_what_cannot_be_edited_is_said(cli: Cli, file: Path) -> None:
+    file.write_text('[project]\nname = "demo"\nversion = "1"\ndynamic = ["dependencies"]\n')
+    assert "dependencies is dynamic" in cli.fails("add", "lib").err
+    file.write_text("[tool.x]\n")
+    assert "has no [project]" in cli.fails("add", "lib").err
+    cli.ok("add", "--group", "dev", "lib", "--no-sync")
+    assert file.read_text() == '[tool.x]\n\n[dependency-groups]\ndev = [\n    "lib>=3.0",\n]\n'
+    cli.ok("lock", "lib")
+    assert "given, not of the project" in cli.fails("add", "--dev", "speed").err

@@ -1,0 +1,191 @@
+"""pyproject.toml, edited: what is added and removed, and what stays as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from pipshim.cli.options import BOUNDS
+from pipshim.editing import Document, Place, bounded, with_parts, written
+
+FILE = Path("pyproject.toml")
+PROJECT = Place()
+
+COMMENTED = """\
+# about the project
+[project]
+name = "demo"   # its name
+dependencies = [
+    # for the web
+    "flask>=2",  # not 1
+    # the rest
+    "click",
+]
+
+[project.scripts]
+demo = "demo:main"
+
+[tool.other]  # untouched
+odd   =  [1,2,  3]
+"""
+
+
+def document(text: str) -> Document:
+    return Document(text, FILE)
+
+
+def of(dependencies: str) -> str:
+    return f'[project]\nname = "demo"\ndependencies = {dependencies}\n'
+
+
+def added(text: str, *requirements: str) -> str:
+    made = document(text)
+    for one in requirements:
+        made.add(PROJECT, one)
+    return made.text
+
+
+def test_comments_and_layout_stay_as_they_are() -> None:
+    made = document(COMMENTED)
+    assert made.add(PROJECT, "idna>=3") == "idna>=3"
+    assert made.text == COMMENTED.replace('"click",\n', '"click",\n    "idna>=3",\n')
+    assert made.remove(PROJECT, canonicalize_name("Flask")) == ["flask>=2"]
+    assert made.remove(PROJECT, canonicalize_name("idna")) == ["idna>=3"]
+    assert made.text == COMMENTED.replace('    "flask>=2",  # not 1\n', "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[]", '[\n    "b",\n]'),
+        ('["c"]', '["b", "c"]'),
+        ('["a", "c"]', '["a", "b", "c"]'),
+        ('["c", "a"]', '["c", "a", "b"]'),
+        ('[\n  "a",\n  "c"\n]', '[\n  "a",\n  "b",\n  "c"\n]'),
+        ('[\n\t"c",\n\t"a",\n]', '[\n\t"c",\n\t"a",\n\t"b",\n]'),
+        ('[\n    # about c\n    "c",\n]', '[\n    # about c\n    "c",\n    "b",\n]'),
+    ],
+)
+def test_a_requirement_goes_where_the_list_is_sorted_else_to_its_end(
+    before: str, after: str
+) -> None:
+    assert added(of(before), "b") == of(after)
+
+
+def test_a_list_that_is_too_long_for_its_line_gets_a_line_for_each() -> None:
+    long = ", ".join(f'"{"p" * 20}-{number}"' for number in range(4))
+    assert added(of(f"[{long}]"), "zz").count("\n") > 5
+
+
+@pytest.mark.parametrize(
+    ("there", "new", "then"),
+    [
+        ("a>=1", "a", "a>=1"),
+        ("a>=1", "a[x]", "a[x]>=1"),
+        ("a[y]>=1,<2", "A[x]", "a[x,y]>=1,<2"),
+        ("a>=1", "a>=2,<3", "a>=2,<3"),
+        ("a[x]>=1", "a==2", "a[x]==2"),
+        ("a>=1", "a @ https://host/a.whl", "a @ https://host/a.whl"),
+        ("a @ https://host/a.whl", "a>=2", "a>=2"),
+        ("a>=1; os_name == 'nt'", "a>=2; os_name == 'nt'", "a>=2; os_name == 'nt'"),
+    ],
+)
+def test_the_requirement_of_that_name_and_marker_is_changed(
+    there: str, new: str, then: str
+) -> None:
+    assert added(of(f'["{there}"]'), new) == of(f'["{then}"]')
+
+
+def test_another_marker_is_another_requirement_and_needs_no_escapes() -> None:
+    text = added(of("[\"a>=1; os_name == 'nt'\"]"), 'a; os_name == "posix"')
+    assert text == of("[\"a; os_name == 'posix'\", \"a>=1; os_name == 'nt'\"]")
+    made = document(text)
+    assert len(made.remove(PROJECT, canonicalize_name("a"))) == 2
+    assert made.text == of("[]")
+
+
+def test_extras_and_groups_are_made_where_there_are_none_with_empty_lines_around() -> None:
+    made = document(COMMENTED)
+    made.add(made.place("extra", "plot"), "numpy")
+    made.add(made.place("group", "dev"), "pytest")
+    made.set_source(canonicalize_name("numpy"), {"path": "../numpy", "editable": True})
+    head, tail = COMMENTED.split("[tool.other]")
+    assert made.text == (
+        f'{head}[project.optional-dependencies]\nplot = [\n    "numpy",\n]\n\n[tool.other]{tail}'
+        '\n[tool.pipshim.sources]\nnumpy = { path = "../numpy", editable = true }\n'
+        '\n[dependency-groups]\ndev = [\n    "pytest",\n]\n'
+    )
+
+
+def test_a_place_is_found_however_its_name_is_spelled_and_included_groups_stay() -> None:
+    text = '[dependency-groups]\nMy_Group = [{ include-group = "b" }, "a"]\nb = ["a"]\n'
+    made = document(text)
+    place = made.place("group", "my-group")
+    assert str(place) == "dependency-groups.My_Group"
+    made.add(place, "c")
+    assert made.having(canonicalize_name("a")) == [place, made.place("group", "b")]
+    made.remove(place, canonicalize_name("a"))
+    assert made.text == text.replace('}, "a"]', '}, "c"]')
+
+
+def test_a_source_goes_with_the_last_requirement_of_its_name() -> None:
+    text = of('["a", "b"]') + '\n[tool.pipshim.sources]\nA = { path = "x" }\nb = { path = "y" }\n'
+    made = document(text)
+    made.add(made.place("group", "dev"), "a")
+    made.remove(PROJECT, canonicalize_name("a"))
+    assert made.has_source(canonicalize_name("a"))
+    made.remove(made.place("group", "dev"), canonicalize_name("a"))
+    assert not made.has_source(canonicalize_name("a"))
+    made.remove(PROJECT, canonicalize_name("b"))
+    assert made.text.replace("\n\n\n", "\n\n") == of("[]") + "\n[dependency-groups]\ndev = []\n"
+
+
+def test_line_ends_stay() -> None:
+    text = COMMENTED.replace("\n", "\r\n")
+    made = document(text)
+    made.add(made.place("group", "dev"), "pytest")
+    assert "\n" not in made.text.replace("\r\n", "")
+    made.remove(PROJECT, canonicalize_name("click"))
+    assert '"flask>=2",  # not 1\r\n' in made.text
+
+
+def test_tables_that_are_apart_or_dotted_are_edited_too() -> None:
+    text = (
+        'project.name = "demo"\nproject.dependencies = ["a"]\n'
+        "[tool.pipshim]\nmatch-runtime = []\n[tool.x]\ny = 1\n"
+        "[tool.pipshim.extra-build-variables]\n"
+    )
+    made = document(text)
+    made.add(PROJECT, "b")
+    made.set_source(canonicalize_name("b"), {"path": "b"})
+    assert 'project.dependencies = ["a", "b"]' in made.text
+
+
+@pytest.mark.parametrize(
+    ("version", "made"),
+    [
+        ("1.2.3", [">=1.2.3", ">=1.2.3,<2.0.0", ">=1.2.3,<1.3.0", "==1.2.3"]),
+        ("0.1.2", [">=0.1.2", ">=0.1.2,<0.2.0", ">=0.1.2,<0.2.0", "==0.1.2"]),
+        ("0.0.3", [">=0.0.3", ">=0.0.3,<0.0.4", ">=0.0.3,<0.1.0", "==0.0.3"]),
+        ("2", [">=2", ">=2,<3", ">=2,<2.1", "==2"]),
+        ("1!2.3", [">=1!2.3", ">=1!2.3,<1!3.0", ">=1!2.3,<1!2.4", "==1!2.3"]),
+        ("2.1.0+cu121", [">=2.1.0", ">=2.1.0,<3.0.0", ">=2.1.0,<2.2.0", "==2.1.0"]),
+    ],
+)
+def test_bounds(version: str, made: list[str]) -> None:
+    text = "a[x]; os_name == 'nt'"
+    assert [bounded(text, Version(version), kind) for kind in BOUNDS] == [
+        f"a[x]{specifier}; os_name == 'nt'" for specifier in made
+    ]
+
+
+def test_parts_are_added_to_what_was_typed() -> None:
+    assert with_parts("a>=1,<2", extras=["y", "x"]) == "a[x,y]>=1,<2"
+    both = with_parts("a; os_name == 'nt'", marker="python_version < '3.12'")
+    assert written(both) == "a; os_name == 'nt' and python_version < '3.12'"
+    assert with_parts("a @ https://host/a", marker="os_name == 'nt'") == (
+        'a @ https://host/a ; os_name == "nt"'
+    )
