@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageVcs
 
-    from pipshim.target import Target
+    from pipshim.target import TargetPython
 
     Artifact = PackageWheel | PackageSdist | PackageArchive | PackageVcs | PackageDirectory
 
 
-def choose(package: Package, target: Target) -> Artifact:
+def choose(package: Package, target: TargetPython) -> Artifact:
     """Choose the best wheel, else the source.
 
     Raises:
@@ -66,7 +66,7 @@ def _is_wheel(archive: PackageArchive) -> bool:
     return str(archive.path or archive.url or "").partition("#")[0].endswith(".whl")
 
 
-def unsuitable_tags(filename: str, target: Target) -> str | None:
+def unsuitable_tags(filename: str, target: TargetPython) -> str | None:
     """Say which tags of a wheel make it unsuitable for a target; None if it suits.
 
     Raises:
@@ -79,7 +79,7 @@ def unsuitable_tags(filename: str, target: Target) -> str | None:
     return ", ".join(sorted(map(str, tags)))
 
 
-def _supported(package: Package, archive: PackageArchive, target: Target) -> None:
+def _supported(package: Package, archive: PackageArchive, target: TargetPython) -> None:
     filename = str(archive.path or archive.url).rpartition("/")[2]
     try:
         wrong = unsuitable_tags(filename, target)
@@ -89,7 +89,7 @@ def _supported(package: Package, archive: PackageArchive, target: Target) -> Non
         raise _unsuitable(package, target)
 
 
-def _unsuitable(package: Package, target: Target) -> LockError:
+def _unsuitable(package: Package, target: TargetPython) -> LockError:
     files = ", ".join(wheel.filename for wheel in package.wheels or ()) or "no file"
     python = ".".join(map(str, target.version[:2]))
     return LockError(

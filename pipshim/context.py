@@ -20,7 +20,7 @@ from pipshim.build.settings import Settings, combine
 from pipshim.build.workshop import Workshop
 from pipshim.cache import in_use
 from pipshim.configuration import Configuration
-from pipshim.errors import LockError, ProjectError
+from pipshim.errors import LockError, ProjectError, TargetError
 from pipshim.lockfile import LOCK_NAME, read
 from pipshim.places import lock_beside, place
 from pipshim.preferences import Preferences
@@ -29,6 +29,7 @@ from pipshim.progress import events, make_observer
 from pipshim.project import STDIN, Project, find_project, load_project, load_script
 from pipshim.secrets import masked
 from pipshim.store import Store
+from pipshim.targets import FORM, TargetName, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,6 +181,40 @@ class Context:
         return self.choice.target
 
     @cached_property
+    def targets(self) -> tuple[TargetName, ...]:
+        """The targets that a lock is made for; none: for the Python that is served.
+
+        What ``lock --target-environment`` named counts for ``sync`` and ``run`` too, until the next
+        ``lock``.
+
+        Raises:
+            TargetError: it came on top of the served Python, which has no name.
+
+        """
+        is_lock = type(self.request).__name__ == "LockRequest"
+        if self.is_lock_cached or (self.request.lock.given and not is_lock):
+            return ()  # what is resolved is for here alone
+        configured = self.configuration.target_environments
+        asked = self.request.lock.target_environments
+        if asked and not configured:
+            here = name_of(self.target.markers)
+            if here is None:
+                raise TargetError(
+                    "--target-environment locks for other Pythons as well, and the one that is "
+                    f"served ({self.target.implementation} {self.target.full_version}) has no name",
+                    hint=f"lock with one that has: --python. {FORM}",
+                )
+            asked = (here, *asked)
+        elif not asked and self._keeps:
+            asked = self.old_lock.targets_asked if self.old_lock is not None else ()
+        return tuple(dict.fromkeys((*configured, *asked)))
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether what is not said is as it was when the lock was made."""
+        return self.request.lock.check or type(self.request).__name__ != "LockRequest"
+
+    @cached_property
     def preferences(self) -> Preferences:
         """Which versions and files are chosen; pip's options are set to it.
 
@@ -195,7 +230,7 @@ class Context:
             lock.said,
             self.configuration,
             old.options if old is not None else {},
-            keeps=lock.check or type(self.request).__name__ != "LockRequest",
+            keeps=self._keeps,
         )
         choosing.apply(found.values, self.request.pip.options)
         return found
@@ -261,6 +296,7 @@ class Context:
             self.request.lock,
             self.request.build.build_constraints,
             self.preferences.values,
+            self.targets,
         )
 
     def at(self, project: Project) -> Context:
@@ -296,11 +332,7 @@ def opened(
     """
     started = time.time_ns()
     project = script if script is not None else _project(request)
-    if request.lock.given or project is None:
-        directory = Path.cwd()
-    else:
-        directory = project.directory
-        _refuse_what_is_not_there(project)
+    directory = Path.cwd() if request.lock.given or project is None else project.directory
     common = request.common
     with (
         make_observer(
@@ -347,17 +379,3 @@ def _does_without(request: LockRequest) -> bool:
         return True
     is_lock = type(request).__name__ == "LockRequest"
     return not is_lock and (request.lock.output is not None or Path(LOCK_NAME).is_file())
-
-
-def _refuse_what_is_not_there(project: Project) -> None:
-    """Say of settings that pipshim reads and cannot honour yet, rather than pass over them."""
-    configuration = project.configuration
-    for name, value in {
-        "target-environments": configuration.target_environments,
-    }.items():
-        if value:
-            raise ProjectError(
-                project.file,
-                f"tool.pipshim.{name} is not supported yet",
-                hint="take it out; a lock serves the Python and platform that it is made for",
-            )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipshim.build.settings import Settings
     from pipshim.cli.options import LockOptions
     from pipshim.project import Project
+    from pipshim.targets import TargetName
 
 _DYNAMIC_FILES = ("setup.py", "setup.cfg", "pyproject.toml")
 _INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(?P<path>\S+)")
@@ -40,6 +41,7 @@ def digest(
     given: LockOptions,
     build_constraints: Iterable[str],
     selection: Mapping[str, Any],
+    targets: Iterable[TargetName] = (),
 ) -> str:
     """Digest the inputs.
 
@@ -49,6 +51,7 @@ def digest(
         given: the requirements and constraints of the command line.
         build_constraints: files.
         selection: which versions and files are chosen (`pipshim.preferences`).
+        targets: what a lock for several targets is made for.
 
     Returns:
         ``sha256:`` and a hex digest.
@@ -59,6 +62,7 @@ def digest(
         "build-constraint-files": [_content(path) for path in build_constraints],
         "constraint-files": [_files(path) for path in given.constraints],
         "selection": {key: selection[key] for key in sorted(selection)},
+        "targets": sorted(map(str, targets)),
     }
     if project is not None:
         data["constraints"] = _texts(project.configuration.constraint_dependencies)

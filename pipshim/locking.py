@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass, replace
 from email.parser import HeaderParser
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pipshim import inputs
+from pipshim import inputs, several
 from pipshim._pip.sources import Revision, Source
 from pipshim.errors import FileError, ProjectError
 from pipshim.lockfile import (
@@ -30,10 +31,12 @@ from pipshim.resolve import Locker
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from pipshim._pip.resolver import Solution
     from pipshim._pip.session import Pip, Root
     from pipshim.context import Context
     from pipshim.project import Project
     from pipshim.resolve import Resolution
+    from pipshim.target import TargetPython
 
 Pinned = TypeVar("Pinned")
 
@@ -58,18 +61,22 @@ def make(context: Context, *, old: Lock | None) -> Lock:
     preferences = context.preferences
     if preferences.dropped:
         context.say(f"not as the lock was made: without {typed(preferences.dropped)}", "warning")
+    if old is not None and (left_out := set(old.targets_asked) - set(context.targets)):
+        names = " ".join(f"--target-environment {one}" for one in sorted(left_out))
+        context.say(f"not as the lock was made: without {names}", "warning")
     keep = old if old is not None and not given.upgrade else None
-    locker = locker_of(context, keep=keep, upgraded=upgraded)
-    # Pins of another strategy are not what is wanted, though they would fit.
-    as_before = keep is not None and keep.strategy == preferences.strategy
-    preferred = _without(keep.versions if keep is not None and as_before else {}, upgraded)
-    if given.given:
-        resolution, folders = _lock_given(context, locker, preferred)
-        extras: tuple[NormalizedName, ...] = ()
-    else:
-        assert context.project is not None
-        resolution, folders, extras = _lock_project(context, locker, context.project, preferred)
-    return _lock(context, resolution, folders, extras, digest)
+    making = Making(context, keep, upgraded, digest)
+    if context.targets:
+        return several.lock(making, context.targets)
+    problem = making.problem(context.pip)
+    locker = making.locker(context.pip, keep)
+    resolution = locker.lock(
+        problem.roots,
+        constraints=problem.constraints,
+        preferred=making.pins(keep),
+        folders=problem.folders,
+    )
+    return making.lock(resolution, problem, context.target)
 
 
 def name_of_given(context: Context, text: str) -> str:
@@ -88,7 +95,12 @@ def name_of_given(context: Context, text: str) -> str:
 
 
 def locker_of(
-    context: Context, *, keep: Lock | None, upgraded: Collection[NormalizedName] = ()
+    context: Context,
+    *,
+    keep: Lock | None,
+    upgraded: Collection[NormalizedName] = (),
+    pip: Pip | None = None,
+    **more: Any,
 ) -> Locker:
     """Make what resolves locks, of a command's parts.
 
@@ -96,9 +108,11 @@ def locker_of(
         context: the command's parts.
         keep: the lock whose pins of build environments, and whose commits, are kept.
         upgraded: for which of them that does not hold.
+        pip: for another target than the one that is served.
+        more: what is said of a target among several.
 
     """
-    pip = context.pip
+    pip = pip or context.pip
     return Locker(
         pip=pip,
         settings=context.settings,
@@ -116,7 +130,126 @@ def locker_of(
         commits=_commits(keep, upgraded) if keep else {},
         strategy=context.preferences.strategy,
         overrides=Overrides(context.configuration.override_dependencies, _pyproject(context)),
+        **more,
     )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be resolved for one target.
+
+    Attributes:
+        roots: answers what is required; it may ask for the project's own metadata.
+        constraints: pip's constraint objects.
+        folders: the projects that are installed from their folders, besides editables.
+        extras: the project's; those that only its backend knows are added by `roots`.
+        pinned: what may be chosen; None: whatever is needed.
+
+    """
+
+    roots: Callable[[Callable[[Source], bytes]], Sequence[Root]]
+    constraints: Sequence[object]
+    folders: Sequence[Source]
+    extras: set[NormalizedName]
+    pinned: Collection[NormalizedName] | None = None
+
+
+@dataclass(frozen=True)
+class Making:
+    """The making of one lock.
+
+    Attributes:
+        context: the command's parts.
+        keep: the lock whose pins are kept where they fit.
+        upgraded: the packages whose pins are not.
+        digest: of the inputs.
+
+    """
+
+    context: Context
+    keep: Lock | None
+    upgraded: Collection[NormalizedName]
+    digest: str
+
+    def locker(self, pip: Pip, keep: Lock | None, **more: Any) -> Locker:
+        """Make what resolves for one target.
+
+        Args:
+            pip: for the target.
+            keep: the part of the earlier lock that is for it.
+            more: what `Locker` is told of a target among several.
+
+        """
+        return locker_of(self.context, keep=keep, upgraded=self.upgraded, pip=pip, **more)
+
+    def pins(self, keep: Lock | None) -> dict[NormalizedName, Version]:
+        """Tell the versions of an earlier lock that are kept where they fit."""
+        # Pins of another strategy are not what is wanted, though they would fit.
+        as_before = keep is not None and keep.strategy == self.context.preferences.strategy
+        return _without(keep.versions if keep is not None and as_before else {}, self.upgraded)
+
+    def problem(self, pip: Pip) -> Problem:
+        """Say what is to be resolved, for the target of this pip."""
+        if self.context.request.lock.given:
+            roots, constraints = pip.given(self.context.request.lock.requirements)
+            pinned = pip.pinned(roots) if self.context.request.lock.pinned else None
+            found = Problem(lambda _: roots, constraints, [], set(), pinned)
+        else:
+            assert self.context.project is not None
+            found = _problem(pip, self.context.project)
+        where = f"constraint-dependencies of {_pyproject(self.context)}"
+        stated = self.context.configuration.constraint_dependencies
+        constraints = [*found.constraints, *(pip.constraint(str(one), where) for one in stated)]
+        return replace(found, constraints=constraints)
+
+    def lock(self, resolution: Resolution, problem: Problem, target: TargetPython) -> Lock:
+        """Say what was resolved for a target as a lock.
+
+        Raises:
+            FileError: it has something that nobody pinned, and only pins were to be taken.
+
+        """
+        if problem.pinned is not None:
+            files = self.context.request.lock.requirement_files
+            _refuse_unlisted(resolution, problem.pinned, files)
+        project = None if self.context.request.lock.given else self.context.project
+        base = self.context.lock_path.parent
+        solution = resolution.solution
+        packages = tuple(pin.package for pin in solution.pins.values() if not pin.editable)
+        runtime = {key_of(one) for one in packages}
+        members = {key_of(one): one for found in resolution.environments.values() for one in found}
+        return Lock(
+            packages=packages,
+            origins=solution.origins,
+            builds=resolution.builds,
+            build_packages=tuple(one for key, one in members.items() if key not in runtime),
+            environments={
+                name: tuple(sorted(map(key_of, found)))
+                for name, found in resolution.environments.items()
+            },
+            folders=tuple(
+                LockedFolder(
+                    path=Path(os.path.relpath(directory, base)).as_posix(),
+                    name=name,
+                    build=resolution.folders[directory],
+                    origins=origins,
+                    requires=(
+                        requires_of(solution.pins[name].package) if name in solution.pins else ()
+                    ),
+                )
+                for directory, name, origins in _folders(solution, problem)
+            ),
+            inputs=self.digest,
+            requirements=tuple(inputs.requirements_given(self.context.request.lock)),
+            roots=solution.roots,
+            options=self.context.preferences.remembered,
+            strategy=self.context.preferences.strategy,
+            environment=target_marker(target),
+            requires_python=project.requires_python if project is not None else None,
+            extras=tuple(sorted(problem.extras)),
+            groups=tuple(sorted(project.dependency_groups)) if project is not None else (),
+            default_groups=project.default_groups if project is not None else (),
+        )
 
 
 def write_file(path: Path, text: str) -> None:
@@ -152,15 +285,7 @@ def project_source(project: Project) -> Source | None:
     return _source(project)
 
 
-def _lock_project(
-    context: Context,
-    locker: Locker,
-    project: Project,
-    preferred: dict[NormalizedName, Version],
-) -> tuple[
-    Resolution, dict[str, tuple[NormalizedName, frozenset[str]]], tuple[NormalizedName, ...]
-]:
-    pip = context.pip
+def _problem(pip: Pip, project: Project) -> Problem:
     dynamic = bool({"dependencies", "optional-dependencies"} & project.dynamic)
     installed = project_source(project)
     source = installed or (_source(project) if dynamic else None)
@@ -172,26 +297,18 @@ def _lock_project(
         stated.update({f"group {name}": one for name, one in project.dependency_groups.items()})
         if dynamic:
             assert source is not None
-            told, more = _dynamic(metadata_of(source), project, dict(context.target.markers))
+            told, more = _dynamic(metadata_of(source), project, dict(pip.target.markers))
             extras.update(more)
-            stated = _expanded({**stated, **told}, project, dict(context.target.markers))
+            stated = _expanded({**stated, **told}, project, dict(pip.target.markers))
         return [
             pip.root(str(one), origins=(origin,), comes_from=_asks(origin))
             for origin, requirements in stated.items()
             for one in requirements
         ]
 
-    resolution = locker.lock(
-        roots,
-        constraints=[*pip.constraint_files(), *_constraints(context), *_direct(pip, project)],
-        preferred=preferred,
-        folders=[installed] if installed is not None else [],
-    )
-    folders = _editables(resolution)
-    if installed is not None:
-        assert project.name is not None
-        folders[str(installed.directory)] = (project.name, frozenset({PROJECT}))
-    return resolution, folders, tuple(sorted(extras))
+    folders = [installed] if installed is not None else []
+    constraints = [*pip.constraint_files(), *_direct(pip, project)]
+    return Problem(roots, constraints, folders, extras)
 
 
 def _direct(pip: Pip, project: Project) -> Iterator[object]:
@@ -213,38 +330,16 @@ def _direct(pip: Pip, project: Project) -> Iterator[object]:
         yield pip.pinned_to(name, source.link(project.directory), f"sources of {pyproject}")
 
 
-def _lock_given(
-    context: Context, locker: Locker, preferred: dict[NormalizedName, Version]
-) -> tuple[Resolution, dict[str, tuple[NormalizedName, frozenset[str]]]]:
-    roots, constraints = context.pip.given(context.request.lock.requirements)
-    given = context.request.lock
-    pinned = context.pip.pinned(roots) if given.pinned else None
-    resolution = locker.lock(
-        lambda _: roots,
-        constraints=[*constraints, *_constraints(context)],
-        preferred=preferred,
-        folders=[],
-    )
-    if pinned is not None:
-        _refuse_unlisted(resolution, pinned, given.requirement_files)
-    return resolution, _editables(resolution)
-
-
-def _editables(resolution: Resolution) -> dict[str, tuple[NormalizedName, frozenset[str]]]:
-    return {
-        str(pin.source.directory): (name, resolution.solution.origins[name])
-        for name, pin in resolution.solution.pins.items()
-        if pin.editable and pin.source is not None
-    }
-
-
-def _constraints(context: Context) -> list[object]:
-    """Make constraints of what pyproject.toml says, for requirements that are given too."""
-    where = f"constraint-dependencies of {_pyproject(context)}"
-    return [
-        context.pip.constraint(str(one), where)
-        for one in context.configuration.constraint_dependencies
-    ]
+def _folders(
+    solution: Solution, problem: Problem
+) -> Iterator[tuple[str, NormalizedName, frozenset[str]]]:
+    """Tell what is installed from a folder: where it is, its name, and what it is there for."""
+    for source in problem.folders:
+        assert source.name is not None
+        yield str(source.directory), source.name, frozenset({PROJECT})
+    for name, pin in solution.pins.items():
+        if pin.editable and pin.source is not None:
+            yield str(pin.source.directory), name, solution.origins[name]
 
 
 def _pyproject(context: Context) -> str:
@@ -276,51 +371,6 @@ def _refuse_unlisted(
             hint=f"lock all of it, then sync: pipshim lock {' '.join(f'-r {one}' for one in files)}"
             "\n  or install only what is pinned: --no-deps",
         )
-
-
-def _lock(
-    context: Context,
-    resolution: Resolution,
-    folders: dict[str, tuple[NormalizedName, frozenset[str]]],
-    extras: tuple[NormalizedName, ...],
-    digest: str,
-) -> Lock:
-    project = None if context.request.lock.given else context.project
-    base = context.lock_path.parent
-    solution = resolution.solution
-    packages = tuple(pin.package for pin in solution.pins.values() if not pin.editable)
-    runtime = {key_of(one) for one in packages}
-    members = {key_of(one): one for found in resolution.environments.values() for one in found}
-    return Lock(
-        packages=packages,
-        origins=solution.origins,
-        builds=resolution.builds,
-        build_packages=tuple(one for key, one in members.items() if key not in runtime),
-        environments={
-            name: tuple(sorted(map(key_of, found)))
-            for name, found in resolution.environments.items()
-        },
-        folders=tuple(
-            LockedFolder(
-                path=Path(os.path.relpath(directory, base)).as_posix(),
-                name=name,
-                build=resolution.folders[directory],
-                origins=origins,
-                requires=requires_of(solution.pins[name].package) if name in solution.pins else (),
-            )
-            for directory, (name, origins) in folders.items()
-        ),
-        inputs=digest,
-        requirements=tuple(inputs.requirements_given(context.request.lock)),
-        roots=solution.roots,
-        options=context.preferences.remembered,
-        strategy=context.preferences.strategy,
-        environment=target_marker(context.target),
-        requires_python=project.requires_python if project is not None else None,
-        extras=extras,
-        groups=tuple(sorted(project.dependency_groups)) if project is not None else (),
-        default_groups=project.default_groups if project is not None else (),
-    )
 
 
 def _source(project: Project) -> Source:

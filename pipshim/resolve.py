@@ -11,7 +11,7 @@ from pipshim._pip.resolver import Resolving, Solution, without_lower_bound
 from pipshim.build.mode import Mode
 from pipshim.lockfile import LockedBuild, environment_id, key_of
 from pipshim.progress import events
-from pipshim.rounds import Rounds
+from pipshim.rounds import Elsewhere, Rounds
 from pipshim.staging import Staging, name_of, within
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class Locker:
         commits: the commits of an earlier lock, kept as long as the same revision is asked for.
         strategy: which versions are taken; build environments always get the highest.
         overrides: what replaces requirements, those of builds excepted.
+        label: the name of the target, where a lock is for several.
+        asked_on: where a lock is for several, the Python that backends are asked on.
+        beside: a locker for another target, which sources are shared with.
+        host: of a target that is not here, gives the rounds whose backends are asked.
 
     """
 
@@ -77,8 +81,12 @@ class Locker:
     commits: Mapping[Revision, str] = field(default_factory=dict)
     strategy: str = "highest"
     overrides: Overrides | None = None
+    label: str = ""
+    asked_on: str | None = None
+    beside: Locker | None = None
+    host: Callable[[], Rounds] | None = None
     staging: Staging = field(init=False)
-    _rounds: Rounds = field(init=False)
+    rounds: Rounds = field(init=False)
 
     def __post_init__(self) -> None:
         self.staging = Staging(
@@ -87,11 +95,18 @@ class Locker:
             workshop=self.workshop,
             fetcher=self.fetcher,
             observer=self.observer,
-            resolving=Resolving(self.pip, self.commits),
+            resolving=Resolving(
+                self.pip,
+                self.commits,
+                self.beside.staging.resolving if self.beside is not None else None,
+            ),
             constraints=self.build_constraints,
             preferred=self.preferred_builds,
         )
-        self._rounds = Rounds(self.staging)
+        if self.host is None:
+            self.rounds = Rounds(self.staging)
+        else:
+            self.rounds = Elsewhere(self.staging, self.host)
 
     def lock(
         self,
@@ -101,7 +116,7 @@ class Locker:
         preferred: Mapping[NormalizedName, Version],
         folders: Sequence[Source],
     ) -> Resolution:
-        """Resolve, in rounds.
+        """Resolve, in rounds, and settle how everything is built.
 
         Args:
             roots: answers what is required; it may ask for the project's own metadata.
@@ -115,39 +130,52 @@ class Locker:
 
         """
         start = time.monotonic()
-        metadata_of = self._rounds.metadata
+        solution = self.solve(roots, constraints=constraints, preferred=preferred)
+        resolution = self.settled(solution, folders)
+        self.observer(events.ResolveFinished(len(solution.pins), time.monotonic() - start))
+        return resolution
+
+    def solve(
+        self,
+        roots: Callable[[Callable[[Source], bytes]], Sequence[Root]],
+        *,
+        constraints: Sequence[object],
+        preferred: Mapping[NormalizedName, Version],
+        offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
+    ) -> Solution:
+        """Resolve, in rounds.
+
+        Args:
+            roots: as for `lock`, and the next two.
+            constraints: pip's constraint objects.
+            preferred: the pins of an earlier lock.
+            offered: the pins of other targets, taken before these.
+
+        Raises:
+            ResolveError, BuildError: as `lock` does.
+
+        """
+        metadata_of = self.rounds.metadata
         asked: Sequence[Root] = ()
 
         def one_round(number: int) -> Solution:
             nonlocal asked
-            self.observer(events.ResolveStarted(number))
+            self.observer(events.ResolveStarted(number, self.label))
             asked = roots(metadata_of)
             return self.staging.resolving.resolve(
                 asked,
                 constraints=constraints,
                 preferred={name: (version,) for name, version in preferred.items()},
+                offered=offered,
                 metadata_of=metadata_of,
                 strategy=self.strategy,
                 overrides=self.overrides,
                 pinned=lambda name, version: self.observer(events.Pinned(name, version)),
             )
 
-        solution = self._rounds.settle(one_round)
+        solution = self.rounds.settle(one_round)
         self._warn_of_lowest(asked, constraints, solution)
-        resolution = self._frozen(solution, folders)
-        self.observer(events.ResolveFinished(len(solution.pins), time.monotonic() - start))
-        return resolution
-
-    def settled(self, solution: Solution) -> Resolution:
-        """Settle how the sources among pins that were chosen elsewhere are built.
-
-        Raises:
-            ResolveError: a build environment has no solution.
-            BuildError: a backend failed.
-
-        """
-        self._rounds.adopt(solution)
-        return self._frozen(solution, [])
+        return solution
 
     def _warn_of_lowest(
         self, roots: Sequence[Root], constraints: Sequence[object], solution: Solution
@@ -165,8 +193,19 @@ class Locker:
 
     # The end of the last round
 
-    def _frozen(self, solution: Solution, folders: Sequence[Source]) -> Resolution:
-        """Settle how every source is built, and collect the build environments."""
+    def settled(self, solution: Solution, folders: Sequence[Source] = ()) -> Resolution:
+        """Settle how every source is built, and collect the build environments.
+
+        Args:
+            solution: what `solve` found, or pins that were chosen elsewhere.
+            folders: the projects that are installed from their folders.
+
+        Raises:
+            ResolveError: a build environment has no solution.
+            BuildError: a backend failed.
+
+        """
+        self.rounds.adopt(solution)
         builds: dict[str, LockedBuild] = {}
         environments: dict[str, tuple[Package, ...]] = {}
 
@@ -174,9 +213,10 @@ class Locker:
             name = name_of(source)
             system = build_system(source.directory, str(source))
             choice = self.settings.choice(name)
+            asked_on = None if self.rounds.is_static(source) else self.asked_on
             if choice.mode is Mode.NO_ISOLATION:
                 return LockedBuild(
-                    choice.mode, choice.chosen_by, system.backend, system.requires, None
+                    choice.mode, choice.chosen_by, system.backend, system.requires, None, asked_on
                 )
             extra = tuple(str(one.requirement) for one in self.settings.extra.get(name, ()))
             mode, pins = self.staging.pins(source, (*system.requires, *extra), solution)
@@ -189,7 +229,9 @@ class Locker:
             chosen_by = choice.chosen_by
             if mode is Mode.MATCHED and chosen_by == "default":
                 chosen_by = "match-runtime"
-            return LockedBuild(mode, chosen_by, system.backend, system.requires, identifier)
+            return LockedBuild(
+                mode, chosen_by, system.backend, system.requires, identifier, asked_on
+            )
 
         def collect(pin: Pin) -> None:
             key = key_of(pin.package)
@@ -197,7 +239,7 @@ class Locker:
                 builds[key] = settle(pin.source)
 
         sources = [pin.source for pin in solution.pins.values() if pin.source is not None]
-        self._rounds.warm([*sources, *folders], solution)
+        self.rounds.warm([*sources, *folders], solution)
         folders = [*folders, *(one for one in sources if one.editable)]
         for pin in solution.pins.values():
             if not pin.editable:

@@ -103,7 +103,23 @@ class Rounds:
         known = self._valid(source, solution)
         return known is None or known.metadata != self._told.get(source.url)
 
+    # For other targets
+
+    def told(self, source: Source) -> bytes:
+        """Tell what a source's backend says of it here, with the pins of the last round."""
+        current = self._current
+        known = self._valid(source, current) if current is not None else None
+        return (known or self._ask(source, current)).metadata
+
+    def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
+        """Tell what a source's backend says here that its build requires besides."""
+        return self.staging.also_required(source, requirements, self._current)
+
     # Metadata
+
+    def is_static(self, source: Source) -> bool:
+        """Tell whether a source's metadata is known without its backend."""
+        return self._static(source) is not None
 
     def _static(self, source: Source) -> bytes | None:
         written = self.staging.settings.static
@@ -192,6 +208,31 @@ class Rounds:
                 self.staging.job(source, solution)
 
         self._each(ask, sources)
+
+
+@dataclass
+class Elsewhere(Rounds):
+    """The rounds for a target that is not here: one, with what backends say where they can.
+
+    Attributes:
+        host: gives the rounds of the target that is here, once they are over.
+
+    """
+
+    host: Callable[[], Rounds]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.staging.elsewhere = lambda *args: self.host().also_required(*args)
+
+    def _answer(self, source: Source) -> bytes:
+        return self.host().told(source)
+
+    def _stale(self, solution: Solution) -> list[Source]:  # noqa: ARG002
+        return []  # what was told counts for all targets
+
+    def warm(self, sources: Sequence[Source], solution: Solution) -> None:
+        """Do nothing: backends are asked at most once, for all targets."""
 
 
 def _oscillation(

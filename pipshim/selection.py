@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ from packaging.utils import canonicalize_name
 
 from pipshim.errors import LockError, UnknownNameError
 from pipshim.lockfile import PROJECT
+from pipshim.targets import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from pipshim.cli.options import SelectionOptions
     from pipshim.lockfile import Lock, LockedFolder
+    from pipshim.targets import TargetName
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) ->
         LockError: it is for another Python or platform.
 
     """
+    if lock.targets:
+        check_target(lock.targets, environment, path)
     values = dict(environment)
     here = (
         f"{values['implementation_name']} {values['python_version']} on "
@@ -147,6 +152,36 @@ def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) ->
             f"the lock requires Python {lock.requires_python}, this environment has {version}",
             hint="choose another Python with --python",
         )
+
+
+def check_target(targets: Sequence[TargetName], environment: Mapping[str, str], path: Path) -> None:
+    """See that an environment is one of the targets of a lock.
+
+    Raises:
+        LockError: it is not; it names the targets, and the line that adds this one.
+
+    """
+    name = name_of(environment)
+    if name in targets:
+        return
+    here = (
+        str(name)
+        if name is not None
+        else (
+            f"{environment['platform_python_implementation']} {environment['python_version']} on "
+            f"{environment['sys_platform']} {environment['platform_machine']}, which has no name"
+        )
+    )
+    line = f"target-environments = {json.dumps([str(one) for one in (*targets, name)])}"
+    other = "choose an environment of one of them with --python"
+    raise LockError(
+        path,
+        f"the lock is not for this environment ({here})\n"
+        f"  it is for {', '.join(map(str, targets))}",
+        hint=other
+        if name is None
+        else f"{other}; or add this one, under [tool.pipshim] in pyproject.toml:\n    {line}",
+    )
 
 
 def asked(

@@ -61,6 +61,9 @@ class Staging:
         behind: folders whose packages a build without isolation sees after all others.
         besides: tells the distributions in these folders.
         made: by URL, what has been built of sources to be installed, and serves other builds.
+        offered: the pins of other targets' build environments, taken where they fit.
+        elsewhere: asks what a build requires besides what it declares, where the target is not
+            here; None where it is.
 
     """
 
@@ -76,6 +79,8 @@ class Staging:
     behind: tuple[Path, ...] = ()
     besides: Callable[[], Mapping[str, Used]] = dict
     made: dict[str, Built] = field(default_factory=dict)
+    offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
+    elsewhere: Callable[[Source, tuple[str, ...]], list[str]] | None = None
     _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
     _resolved: dict[object, Solution] = field(default_factory=dict, init=False)
     _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
@@ -131,7 +136,10 @@ class Staging:
             runtime = _platform_specific(solution)
             strict = self._strict(name, requirements, runtime, solution)
             first = self._resolve_build(source, requirements, runtime, strict)
-            dynamic = self._dynamic(source, requirements, first, solution, runtime)
+            if self.elsewhere is not None:
+                dynamic = self.elsewhere(source, requirements)
+            else:
+                dynamic = self._dynamic(source, requirements, first, solution, runtime)
             missing = [one for one in dynamic if not _satisfied(one, first, self._environment())]
             if missing:
                 everything = (*requirements, *missing)
@@ -143,6 +151,15 @@ class Staging:
             self._warn_unmatched(source, first, runtime)
         mode = Mode.MATCHED if matched or strict else Mode.ISOLATED
         return mode, tuple(first.pins.values())
+
+    def also_required(
+        self, source: Source, requirements: tuple[str, ...], solution: Solution | None
+    ) -> list[str]:
+        """Ask a backend, here, what its build requires besides, wherever that is to be."""
+        runtime = _platform_specific(solution)
+        strict = self._strict(name_of(source), requirements, runtime, solution)
+        declared = self._resolve_build(source, requirements, runtime, strict)
+        return self._dynamic(source, requirements, declared, solution, runtime)
 
     def _strict(
         self,
@@ -196,14 +213,15 @@ class Staging:
         runtime: Mapping[NormalizedName, Version],
         strict: Mapping[NormalizedName, Version],
     ) -> Solution:
-        preferred = dict(self.preferred)
+        preferred, offered = dict(self.preferred), dict(self.offered)
         matching = {**runtime, **strict} if self.settings.match_runtime == "auto" else strict
         for name, version in matching.items():
             # Where it is not admitted, the pins of an earlier lock come next.
-            preferred[name] = (*preferred.get(name, ()), version)
+            preferred[name] = (*preferred.get(name, ()), *offered.pop(name, ()), version)
         key = (
             tuple(sorted(set(requirements))),
             tuple(sorted(preferred.items())),
+            tuple(sorted(offered.items())),
             tuple(sorted(strict.items())),
         )
         with self._one_resolver:
@@ -226,6 +244,7 @@ class Staging:
                         roots,
                         constraints=constraints,
                         preferred=preferred,
+                        offered=offered,
                         metadata_of=self.metadata_of,
                         for_build=True,
                     )
@@ -294,7 +313,7 @@ class Staging:
 
     def _component(self, pin: Pin, solution: Solution | None) -> Component:
         package, source = pin.package, pin.source
-        chosen = artifacts.choose(package, self.workshop.target)
+        chosen = artifacts.choose(package, self.pip.target)
 
         def tree() -> Tree:
             if source is None:
@@ -323,7 +342,7 @@ class Staging:
                     self.observer(events.Message("warning", text))
 
     def _environment(self) -> Mapping[str, str]:
-        return self.workshop.target.markers
+        return self.pip.target.markers
 
 
 _waiting: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("waiting", default=())

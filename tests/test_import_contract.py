@@ -28,6 +28,7 @@ ALLOWED = {
 
 PURE = (
     "graph.py",
+    "agreement.py",
     "plan.py",
     "markers.py",
     "requirements.py",

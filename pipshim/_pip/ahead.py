@@ -62,12 +62,52 @@ class Page(NamedTuple):
     passed_over: Mapping[str, str | None]
 
 
+class Fetched:
+    """What was fetched, each page and file once, for all targets of a command.
+
+    Args:
+        folder: where metadata files go.
+
+    Attributes:
+        pages: index pages, by URL.
+        metadata: metadata files, by URL.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.pages: dict[Hashable, Future[Page]] = {}
+        self.metadata: dict[Hashable, Future[Path]] = {}
+        self._folder = folder
+        self._numbers = count()
+        self._guard = threading.Lock()
+
+    def fresh_folder(self) -> Path:
+        """Make a folder for a file."""
+        folder = self._folder / str(next(self._numbers))
+        folder.mkdir()
+        return folder
+
+    def once(self, memo: dict[Hashable, Future[T]], key: Hashable, work: Callable[[], T]) -> T:
+        with self._guard:
+            future = memo.get(key)
+            mine = future is None
+            if future is None:
+                future = memo[key] = Future()
+        if mine:
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
+
+
 class Ahead:
     """Fetches ahead of the resolver.
 
     Args:
         downloader: fetches files.
-        folder: where metadata files go.
+        fetched: what is there already, and where more is put.
         environment: the target's markers.
 
     Attributes:
@@ -77,16 +117,16 @@ class Ahead:
     """
 
     def __init__(
-        self, downloader: ObservedDownloader, folder: Path, environment: Mapping[str, str]
+        self,
+        downloader: ObservedDownloader,
+        fetched: Fetched,
+        environment: Mapping[str, str],
     ) -> None:
         self.finder: Finder | None = None
         self.left_out: set[NormalizedName] = set()
         self._downloader = downloader
-        self._folder = folder
+        self._fetched = fetched
         self._environment = dict(environment)
-        self._pages: dict[Hashable, Future[Page]] = {}
-        self._metadata: dict[Hashable, Future[Path]] = {}
-        self._numbers = count()
         self._seen: set[Wanted] = set()
         self._waiting: list[Wanted] = []
         self._queue: SimpleQueue[Wanted] = SimpleQueue()
@@ -130,7 +170,7 @@ class Ahead:
             with passed_over() as pages:
                 return Page(fetch(), pages)
 
-        page = self._once(self._pages, link.url, noted)
+        page = self._fetched.once(self._fetched.pages, link.url, noted)
         repeat(page.passed_over)
         return page.content
 
@@ -138,11 +178,9 @@ class Ahead:
         """Answer a metadata file (PEP 658), fetched by now, or now."""
 
         def download() -> Path:
-            folder = self._folder / str(next(self._numbers))
-            folder.mkdir()
-            return Path(self._downloader(link, str(folder))[0])
+            return Path(self._downloader(link, str(self._fetched.fresh_folder()))[0])
 
-        return self._once(self._metadata, link.url, download)
+        return self._fetched.once(self._fetched.metadata, link.url, download)
 
     def _work(self) -> None:
         while True:
@@ -190,20 +228,6 @@ class Ahead:
                 or any(marker.evaluate({**self._environment, "extra": e}) for e in ("", *extras))
             ):
                 yield wanted_of(requirement)
-
-    def _once(self, memo: dict[Hashable, Future[T]], key: Hashable, work: Callable[[], T]) -> T:
-        with self._guard:
-            future = memo.get(key)
-            mine = future is None
-            if future is None:
-                future = memo[key] = Future()
-        if mine:
-            try:
-                future.set_result(work())
-            except BaseException as error:
-                future.set_exception(error)
-                raise
-        return future.result()
 
 
 class Collector(LinkCollector):

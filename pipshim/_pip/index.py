@@ -71,12 +71,15 @@ class Order:
         preferred: versions that are offered first, the last one before all, where admitted.
         strategy: ``highest``, ``lowest`` or ``lowest-direct``.
         direct: what is required directly.
+        offered: versions of other targets, which go before all others, but not where they would
+            have to be built and another version would not.
 
     """
 
     preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     strategy: str = "highest"
     direct: set[NormalizedName] = field(default_factory=set)
+    offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
 
     def is_lowest_first(self, name: NormalizedName) -> bool:
         """Whether a package's lowest version is wanted."""
@@ -195,10 +198,16 @@ class Finder(PackageFinder):
             found = sorted(found, key=lambda one: one.version, reverse=True)
             # What pip puts before the version stays before it.
             found.sort(key=lambda one: self._outranking(one.link, hashes))
-        wanted = self.order.preferred.get(name, ())
-        if wanted:
-            ranks = {str(version): rank for rank, version in enumerate(wanted)}
-            found = sorted(found, key=lambda one: ranks.get(str(one.version), -1))
+        wanted, offered = self.order.preferred.get(name, ()), self.order.offered.get(name, ())
+        if wanted or offered:
+            has_wheels = any(one.link.is_wheel for one in found)
+            ranks, of_sdists = _ranks((*wanted, *offered)), _ranks(wanted)
+
+            def rank(one: InstallationCandidate) -> int:
+                known = ranks if one.link.is_wheel or not has_wheels else of_sdists
+                return known.get(str(one.version), -1)
+
+            found = sorted(found, key=rank)
         best = found[-1] if found else None
         return BestCandidateResult(result.all_candidates, found, best)
 
@@ -234,6 +243,10 @@ class Finder(PackageFinder):
                 if same.is_file and not link.is_file and _same_content(same, link):
                     found[link.filename] = link  # a mirror on this machine; others have the index
         return list(found.values())
+
+
+def _ranks(versions: Iterable[Version]) -> dict[str, int]:
+    return {str(version): rank for rank, version in enumerate(versions)}
 
 
 def _name_and_version(filename: str) -> tuple[NormalizedName, Version] | None:

@@ -108,24 +108,28 @@ class Resolving:
     Attributes:
         pip: pip's machinery.
         commits: of an earlier lock, to be kept.
+        beside: the same for another target; sources are fetched once for both.
 
     """
 
     pip: Pip
     commits: Mapping[Revision, str] = field(default_factory=dict)
+    beside: Resolving | None = None
     sources: Sources = field(init=False)
     _packager: Packager = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sources = Sources(self.pip, self.commits)
+        known = self.beside.sources if self.beside is not None else None
+        self.sources = known or Sources(self.pip, self.commits)
         self._packager = Packager(self.pip.finder, self._download)
 
-    def resolve(
+    def resolve(  # noqa: PLR0913 what there is to say of a resolve
         self,
         roots: Sequence[Root],
         *,
         constraints: Sequence[object] = (),
         preferred: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
+        offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
         metadata_of: Callable[[Source], bytes],
         strategy: str = "highest",
         overrides: Overrides | None = None,
@@ -138,6 +142,8 @@ class Resolving:
             roots: what is required.
             constraints: pip's constraint objects (``Pip.constraint``).
             preferred: versions to take wherever they are admitted, the best one last.
+            offered: those of other targets, to take before these, where none has to be built for it
+                that another version has a wheel of.
             metadata_of: answers a source's METADATA file.
             strategy: which versions to take of all others: ``highest``, ``lowest``,
                 ``lowest-direct``.
@@ -156,7 +162,7 @@ class Resolving:
         where = f"override-dependencies of {overrides.stated_in}"
         urls = [pip.constraint(str(one), where) for one in overrides.urls()]
         constraints = [*constraints, *urls]
-        order = Order(preferred or {}, strategy, _names(roots))
+        order = Order(preferred or {}, strategy, _names(roots), offered or {})
         pip.finder.order = order
         pip.ahead.want(_wanted(roots, preferred or {}))
         with translated(), pip.markers(), get_build_tracker() as tracker:

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from pip._internal.cli.req_command import parse_constraint_files
 from pip._internal.index.collector import LinkCollector
 from pip._internal.models.selection_prefs import SelectionPreferences
-from pip._internal.models.target_python import TargetPython
+from pip._internal.models.target_python import TargetPython as PipTargetPython
 from pip._internal.req.constructors import install_req_from_line, install_req_from_req_string
 from pip._internal.req.req_file import parse_requirements
 from pip._internal.utils.temp_dir import TempDirectory
@@ -25,7 +25,7 @@ from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
 from pipshim._pip import credentials, offline
-from pipshim._pip.ahead import Ahead, Collector
+from pipshim._pip.ahead import Ahead, Collector, Fetched
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
 from pipshim.errors import FileError
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pip._internal.req.req_install import InstallRequirement
 
     from pipshim.progress.events import Observer
-    from pipshim.target import Target
+    from pipshim.target import TargetPython
 
 _WHERE = re.compile(r"-[rc] (?P<path>.*) \(line (?P<line>\d+)\)")
 """What pip notes of a requirement's place (``pip._internal.req.req_file``)."""
@@ -68,9 +68,10 @@ class Pip:
     Args:
         command: the pip command object that parsed the command line.
         options: what it parsed (index, selection and general options of pip's).
-        target: the Python environment to resolve, download and build for.
+        target: the Python to resolve and download for.
         mask: learns the credentials that pip uses.
         observer: told of downloads.
+        beside: the same for another target; session, index pages and metadata files are shared.
 
     Attributes:
         editable_folders: what is installed as a link to its folder, whoever requires it.
@@ -81,9 +82,10 @@ class Pip:
         self,
         command: RequirementCommand,
         options: Values,
-        target: Target,
+        target: TargetPython,
         mask: Mask | None = None,
         observer: Observer = events.ignore,
+        beside: Pip | None = None,
     ) -> None:
         self.command = command
         self.options = options
@@ -93,11 +95,18 @@ class Pip:
         self.editable_folders: set[Path] = set()
         self._finder: Finder | None = None
         self._session: PipSession | None = None
+        self._beside = beside
+
+    def elsewhere(self, target: TargetPython) -> Pip:
+        """Make the same for another target."""
+        return Pip(self.command, self.options, target, self._mask, self._observer, self)
 
     @property
     def session(self) -> PipSession:
         """The one session of this command (``pip._internal.network.session``)."""
-        if self._session is None:
+        if self._session is None and self._beside is not None:
+            self._session = self._beside.session
+        elif self._session is None:
             session = self.command.get_default_session(self.options)
             credentials.learn(session, self._mask)
             if getattr(self.options, "offline", False):
@@ -142,8 +151,14 @@ class Pip:
     @cached_property
     def ahead(self) -> Ahead:
         """What fetches ahead of the resolver."""
-        folder = self.temporary_directory("metadata")
-        return Ahead(self.downloader, folder, self.target.markers)
+        return Ahead(self.downloader, self.fetched, self.target.markers)
+
+    @cached_property
+    def fetched(self) -> Fetched:
+        """The index pages and metadata files that were fetched."""
+        if self._beside is not None:
+            return self._beside.fetched
+        return Fetched(self.temporary_directory("metadata"))
 
     def root(self, requirement: str, *, origins: Iterable[str], comes_from: str) -> Root:
         """Make a root of a requirement (PEP 508) that the project states."""
@@ -266,8 +281,8 @@ class Pip:
             vendored_markers.default_environment = original
 
 
-def _target_python(target: Target) -> TargetPython:
-    made = TargetPython(py_version_info=target.version)
+def _target_python(target: TargetPython) -> PipTargetPython:
+    made = PipTargetPython(py_version_info=target.version)
     tags = [tag for text in target.tags for tag in parse_tag(text)]
     made._valid_tags = tags  # noqa: SLF001 pip computes them for its own interpreter only
     made._valid_tags_set = set(tags)  # noqa: SLF001

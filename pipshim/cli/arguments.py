@@ -14,8 +14,9 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli.options import BOUNDS, LINK_MODES, OUTPUT_FORMATS, PROGRESS
-from pipshim.configuration import STRATEGIES
+from pipshim.configuration import STRATEGIES, nearest
 from pipshim.errors import UsageError
+from pipshim.targets import KNOWN, TargetName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +42,7 @@ class OwnOption(Option):
         "folder",
         "extra_build",
         "package_setting",
+        "target",
     )
     TYPE_CHECKER = {  # noqa: RUF012 as optparse has it
         **Option.TYPE_CHECKER,
@@ -50,6 +52,7 @@ class OwnOption(Option):
         "folder": lambda _option, _opt, value: Path(value).expanduser(),
         "extra_build": lambda _option, opt, value: _extra_build(opt, value),
         "package_setting": lambda _option, opt, value: _package_setting(opt, value),
+        "target": lambda _option, opt, value: _target(opt, value),
     }
 
 
@@ -189,6 +192,14 @@ def lock_options() -> list[Option]:
             type="folder",
             metavar="file",
             help="Lock what the metadata of this script requires (PEP 723), beside the script.",
+        ),
+        _each(
+            "--target-environment",
+            kind="target",
+            metavar="name",
+            help="Lock for this Python and platform as well (linux-x86_64-cp312, "
+            "macos-arm64-cp313, windows-x86_64-cp310 and the like), with the same versions where "
+            "that can be. Can be given several times.",
         ),
     ]
 
@@ -573,6 +584,15 @@ def _positive(opt: str, value: str) -> int:
     if not (value.isascii() and value.isdecimal() and int(value)):
         raise OptionValueError(f"{opt}: {value!r} is not a whole number above 0")
     return int(value)
+
+
+def _target(opt: str, value: str) -> TargetName:
+    try:
+        return TargetName.parse(value)
+    except ValueError as error:
+        raise OptionValueError(
+            f"{opt}: {error}; the nearest one is {nearest(value, KNOWN)!r}"
+        ) from None
 
 
 def _days(opt: str, value: str) -> int:

@@ -90,6 +90,7 @@ def lock_of(values: Values, arguments: Sequence[str], said: Said) -> LockOptions
         upgrade_packages=tuple(values.upgrade_package),
         check=bool(values.check),
         dry_run=bool(values.dry_run),
+        target_environments=tuple(dict.fromkeys(values.target_environment)),
         output=values.output_file,
         said=said,
         script=values.script,

@@ -93,6 +93,8 @@ def out_of_date(context: Context, lock: Lock | None) -> str | None:
         return "it was not made by pipshim"
     if lock.inputs != context.inputs:
         return "what it was made from has changed"
+    if lock.targets:
+        return None
     if lock.environment is not None and not lock.environment.evaluate(dict(context.target.markers)):
         return f"it is for another Python or platform ({lock.environment})"
     return None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipshim.build.mode import IsolationLayer
     from pipshim.lockfile import Lock
     from pipshim.project import Project
+    from pipshim.targets import TargetName
 
 LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
 ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"
@@ -122,6 +123,7 @@ class LockOptions:
         upgrade_packages: keep no pin of these.
         check: change nothing; fail if the lock is out of date.
         dry_run: change nothing; show what would change.
+        target_environments: what to lock for besides (``--target-environment``).
         output: the lock file, ``-`` for standard output; None for the project's pylock.toml.
         said: which versions and files to choose.
         script: lock what this script's metadata requires (PEP 723), beside the script.
@@ -139,6 +141,7 @@ class LockOptions:
     upgrade_packages: tuple[NormalizedName, ...] = ()
     check: bool = False
     dry_run: bool = False
+    target_environments: tuple[TargetName, ...] = ()
     output: str | None = None
     said: Said = field(default_factory=Said)
     script: Path | None = None

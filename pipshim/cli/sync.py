@@ -16,9 +16,10 @@ from pipshim.lockfile import write
 from pipshim.locking import make, write_file
 from pipshim.progress.summary import Change, summarize
 from pipshim.progress.text import plural
-from pipshim.selection import check_environment, check_names, select
+from pipshim.selection import check_environment, check_names, check_target, select
 from pipshim.stamping import note, stamp, typed
 from pipshim.sync import Sync
+from pipshim.universal import serving
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -163,15 +164,17 @@ def sync(
         raise TargetError("no virtual environment is served, and --require-virtualenv is given")
     change = change and not request.sync.dry_run
     lock = lock_of(context, request)
-    selection = select(
-        lock,
-        request.selection,
-        context.target.markers,
-        context.lock_path if not request.lock.given else Path(request.lock.requirement_files[0]),
-        context.project.name if context.project is not None and not lock.requirements else None,
-    )
-    lock, selection = completed(context, lock, selection)
-    job = Sync(context, lock, selection, request.selection, exact)
+    markers, path = context.target.markers, context.lock_path
+    if request.lock.given:
+        path = Path(request.lock.requirement_files[0])
+    check_environment(lock, markers, path)
+    part = serving(lock, markers)
+    own = context.project.name if context.project is not None and not lock.requirements else None
+    selection = select(part, request.selection, markers, path, own)
+    part, selection = completed(context, part, selection)
+    if not lock.targets:
+        lock = part
+    job = Sync(context, part, selection, request.selection, exact)
     count = len(selection.packages) + len(selection.folders)
     target = context.target if context.choice.exists else None
     if not change:
@@ -245,7 +248,10 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
             raise LockError(path, "there is no lock", hint=hint)
         return context.old_lock
     old = context.old_lock
-    if old is not None and not context.is_lock_cached:
+    targets = context.targets
+    if targets:
+        check_target(targets, context.target.markers, path)
+    elif old is not None and not context.is_lock_cached:
         # A lock of another Python is somebody's: it is not made anew in passing.
         check_environment(old, context.target.markers, path)
     if old is not None and old.requirements:

@@ -36,9 +36,13 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class ResolveStarted:
-    """Reported before each round of the resolver; ``round`` counts from 0."""
+    """Reported before each round of the resolver; ``round`` counts from 0.
+
+    ``target`` names what is resolved for, where a lock is for several targets.
+    """
 
     round: int
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,9 @@ class Plain:
             yield "downloads:", (downloads.since, f"still    downloading {files}, {took}{far}")
         if state.resolving is not None:
             number, since = state.resolving
-            line = f"still    resolving, round {number}, {elapsed(now - since)}"
+            line = (
+                f"still    resolving{state.resolving_for}, round {number}, {elapsed(now - since)}"
+            )
             yield "resolving:", (since, line)
 
 

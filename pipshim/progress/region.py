@@ -91,7 +91,7 @@ def _totals(state: State, now: float) -> list[list[str]]:
     found = []
     if state.resolving is not None:
         number, since = state.resolving
-        words = ["resolving", elapsed(now - since), f"round {number}"]
+        words = [f"resolving{state.resolving_for}", elapsed(now - since), f"round {number}"]
         if state.pins:
             words.insert(1, plural(len(state.pins), "package"))
         found.append(words)

@@ -94,6 +94,7 @@ class State:
     builds: dict[tuple[str, str], Build] = field(default_factory=dict)
     downloads: Downloads = field(default_factory=Downloads)
     resolving: tuple[int, float] | None = None
+    resolving_for: str = ""
     pins: dict[str, str] = field(default_factory=dict)
     planned: events.Planned | None = None
     prepared: set[str] = field(default_factory=set)
@@ -148,8 +149,9 @@ class State:
         if isinstance(event, events.ResolveStarted):
             since = self.resolving[1] if self.resolving else self.clock()
             self.resolving = (event.round, since)
+            self.resolving_for = f" for {event.target}" if event.target else ""
             self.pins.clear()
-            return self._at(1, f"resolving, round {event.round}")
+            return self._at(1, f"resolving{self.resolving_for}, round {event.round}")
         self.resolving = None
         packages, took = plural(event.packages, "package"), duration(event.seconds)
         return self._at(1, f"resolved {packages} in {took}")

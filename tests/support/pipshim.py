@@ -201,14 +201,22 @@ def make_venv(directory: Path, *, python: Path | None = None, system_site: bool 
 
 def another_python() -> Path | None:
     """Find an interpreter of another version, on PATH or installed beside the one that runs."""
+    others = (path for minor, path in pythons().items() if minor != sys.version_info[1])
+    return next(others, None)
+
+
+@lru_cache
+def pythons() -> Mapping[int, Path]:
+    """Find an interpreter of each minor version, on PATH or installed beside the one that runs."""
     beside = sorted(Path(sys.base_prefix).parent.glob("*/bin"))
+    found = {}
     for minor in range(10, 15):
         name = f"python3.{minor}"
-        found = [shutil.which(name), *(folder / name for folder in beside)]
-        for path in found if minor != sys.version_info[1] else []:
+        for path in (shutil.which(name), *(folder / name for folder in beside)):
             if path is not None and Path(path).exists() and _starts(path):
-                return Path(path)
-    return None
+                found[minor] = Path(path)
+                break
+    return found
 
 
 def _starts(python: str | Path) -> bool:

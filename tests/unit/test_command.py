@@ -475,7 +475,6 @@ class TestCommon:
     @pytest.mark.parametrize(
         "option",
         [
-            "--target-environment",
             "--with",
         ],
     )

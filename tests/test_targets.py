@@ -1,0 +1,253 @@
+"""Locks for several targets, end to end: made here, read and installed where they are for."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.pylock import Pylock
+from packaging.tags import parse_tag
+
+from pipshim.targets import MACHINES, TargetName
+from tests.support.backend import Backend
+from tests.support.dists import sdist, wheel
+from tests.support.facts import built
+from tests.support.pipshim import pythons, site_packages
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tests.conftest import MakeProject
+    from tests.support.index import Index
+    from tests.support.pipshim import Cli
+
+SYSTEM = {"linux": "linux", "darwin": "macos"}[sys.platform]
+MACHINE = {own: name for name, own in MACHINES[SYSTEM].items()}[platform.machine()]
+MINOR = sys.version_info[1]
+HERE = f"{SYSTEM}-{MACHINE}-cp3{MINOR}"
+PLATFORM_TAGS = {
+    "linux-x86_64": "manylinux_2_17_x86_64",
+    "linux-arm64": "manylinux_2_17_aarch64",
+    "macos-arm64": "macosx_11_0_arm64",
+    "macos-x86_64": "macosx_11_0_x86_64",
+    "windows-x86_64": "win_amd64",
+    "windows-arm64": "win_arm64",
+}
+
+
+@pytest.fixture
+def dists(tmp_path: Path) -> Path:
+    """Give the folder that distributions are made in."""
+    return tmp_path / "dists"
+
+
+def configured(targets: Sequence[str], more: str = "") -> str:
+    return f"[tool.pipshim]\ntarget-environments = {json.dumps(list(targets))}\n{more}"
+
+
+def tag(target: str) -> str:
+    place, _, interpreter = target.rpartition("-")
+    return f"{interpreter}-{interpreter}-{PLATFORM_TAGS[place]}"
+
+
+def read(cli: Cli) -> dict[str, Any]:
+    return tomllib.loads((cli.cwd / "pylock.toml").read_text())
+
+
+def chosen(cli: Cli, target: str) -> dict[str, str]:
+    """Select as PEP 751 says, with packaging's own reader; give the file of each package."""
+    python = TargetName.parse(target).python
+    tags = [tag for one in python.tags for tag in parse_tag(one)]
+    found = Pylock.from_dict(read(cli)).select(
+        environment=dict(python.markers),  # type: ignore[arg-type]
+        tags=tags,
+    )
+    return {one.name: str(getattr(file, "filename", "")) for one, file in found}
+
+
+def entries(cli: Cli, name: str) -> list[tuple[str, str]]:
+    """Tell version and marker of each entry of a package."""
+    return [
+        (one["version"], one.get("marker", "").replace('"', "'"))
+        for one in read(cli)["packages"]
+        if one["name"] == name
+    ]
+
+
+def test_each_target_gets_what_pip_would_give_it_and_versions_differ_only_where_they_must(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    old, new, mac, windows = targets = [
+        "linux-x86_64-cp310",
+        "linux-x86_64-cp313",
+        "macos-arm64-cp312",
+        "windows-x86_64-cp310",
+    ]
+    index.add(
+        # All but the oldest Python could have 2.0.
+        wheel(dists, "everywhere", "1.0"),
+        wheel(dists, "everywhere", "2.0", requires_python=">=3.11"),
+        # What no version serves for all is as new as can be, with what it needs besides.
+        wheel(dists, "split", "1.0", requires_python="<3.13"),
+        wheel(dists, "split", "2.0", requires=["part"], requires_python=">=3.13"),
+        wheel(dists, "part", "1.0"),
+        *(wheel(dists, "native", "1.0", tag=tag(one)) for one in targets),
+        wheel(dists, "native", "2.0", tag=tag(new)),
+        # To have one version, it would have to be built where another one is a wheel.
+        *(wheel(dists, "built", "1.0", tag=tag(one)) for one in (old, windows)),
+        sdist(dists, "built", "1.0"),
+        *(wheel(dists, "built", "2.0", tag=tag(one)) for one in (new, mac)),
+        wheel(dists, "base", "1.0", requires=["colo; sys_platform == 'win32'", "native"]),
+        wheel(dists, "colo", "1.0"),
+    )
+    make_project(configured(targets), dependencies=["everywhere", "split", "base", "built"])
+    cli.ok("lock")
+    text = (cli.cwd / "pylock.toml").read_text()
+    assert read(cli)["tool"]["pipshim"]["targets"] == sorted(targets)
+    assert len(read(cli)["environments"]) == len(targets)
+    assert entries(cli, "everywhere") == entries(cli, "native") == [("1.0", "")]
+    assert entries(cli, "part") == [("1.0", "python_version == '3.13'")]
+    assert entries(cli, "split") == [
+        ("1.0", "python_version == '3.10' or python_version == '3.12'"),
+        ("2.0", "python_version == '3.13'"),
+    ]
+    assert entries(cli, "built") == [
+        ("1.0", "python_version == '3.10'"),
+        ("2.0", "python_version == '3.12' or python_version == '3.13'"),
+    ]
+    assert entries(cli, "colo") == [("1.0", "sys_platform == 'win32'")]
+    for target in targets:
+        name, found = TargetName.parse(target), chosen(cli, target)
+        folder = cli.home / target
+        got = cli.pip(
+            *("download", "--no-deps", "--only-binary=:all:", "-q", "-d", folder),
+            *("--platform", PLATFORM_TAGS[target.rpartition("-")[0]]),
+            *("--python-version", f"3.{name.minor}", "--implementation", "cp"),
+            *(f"{key}=={file.split('-')[1]}" for key, file in found.items()),
+        )
+        assert got.status == 0, str(got)
+        assert sorted(one.name for one in folder.iterdir()) == sorted(found.values())
+    cli.ok("lock")
+    assert (cli.cwd / "pylock.toml").read_text() == text
+    cli.ok("lock", "--check")
+
+
+def test_every_target_of_this_machine_is_synced_and_built_from_one_lock(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    targets = {f"{SYSTEM}-{MACHINE}-cp3{minor}": path for minor, path in pythons().items()}
+    everything = [*targets, "windows-arm64-cp312"]
+    index.add(
+        wheel(dists, "tool", "1.0"),
+        wheel(dists, "only-new", "1.0"),
+        *(wheel(dists, "fakelib", "1.0", tag=tag(one)) for one in everything),
+        wheel(dists, "older", "1.0"),
+        sdist(
+            dists,
+            "src",
+            "1.0",
+            build_requires=["tool", "fakelib", "only-new; python_version >= '3.12'"],
+            requires=["older; python_version < '3.12'", "fakelib"],
+            backend=Backend(imports=("fakelib",)),
+            static_metadata=False,
+        ),
+    )
+    make_project(configured(everything), dependencies=["src"])
+    cli.ok("lock")
+    (src,) = (one for one in read(cli)["packages"] if one["name"] == "src")
+    tool = src["tool"]["pipshim"]
+    builds = tool.get("builds") or dict.fromkeys(everything, tool["build"])
+    assert set(builds) == set(everything)
+    assert {one["metadata-from"] for one in builds.values()} == {HERE}
+    environments = read(cli)["tool"]["pipshim"]["build-environments"]
+    for target, build in builds.items():
+        assert build["mode"] == "matched"
+        more = ["only-new==1.0"] if TargetName.parse(target).minor >= 12 else []
+        assert environments[build["environment"]] == ["fakelib==1.0", *more, "tool==1.0"]
+        is_old = TargetName.parse(target).minor < 12
+        assert set(chosen(cli, target)) == {"src", "fakelib", *(["older"] if is_old else [])}
+    place = cli.home / "environment"
+    for target, python in targets.items():
+        shutil.rmtree(place, ignore_errors=True)
+        made = subprocess.run([python, "-m", "venv", "--without-pip", place], check=False)
+        assert made.returncode == 0
+        cli.ok("sync", "--locked", env={"VIRTUAL_ENV": str(place)})
+        facts = built(site_packages(place), "src")
+        assert facts["python_version"].startswith(f"3.{TargetName.parse(target).minor}")
+        assert facts["against"] == {"fakelib": "1.0"}
+        names = {one.name.partition("-")[0] for one in site_packages(place).glob("*.dist-info")}
+        assert names == set(chosen(cli, target))
+    again = cli.ok("sync", "--locked", env={"VIRTUAL_ENV": str(place)})
+    assert "up to date" in again.err
+
+
+def test_an_environment_that_is_no_target_is_refused_until_it_is_one(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    elsewhere = ["windows-x86_64-cp312"]
+    index.add(
+        wheel(dists, "aa", "1.0"),
+        sdist(dists, "src", "1.0", requires=["aa"], static_metadata=False),
+    )
+    make_project(configured(elsewhere), dependencies=["src"])
+    line = f'target-environments = ["windows-x86_64-cp312", "{HERE}"]'
+    for _ in range(2):  # without a lock, and with one
+        failed = cli.fails("sync")
+        assert f"not for this environment ({HERE})" in failed.err
+        assert "windows-x86_64-cp312" in failed.err
+        assert f"    {line}\n" in failed.err
+        assert not (cli.cwd / ".venv").exists()
+        cli.ok("lock")  # its backend is asked here, though this is no target
+    assert HERE in cli.fails("sync", "--frozen").err
+    assert set(chosen(cli, elsewhere[0])) == {"src", "aa"}
+    make_project(f"[tool.pipshim]\n{line}\n", dependencies=["src"])
+    assert "out of date" in cli.fails("sync", "--locked").err
+    cli.ok("sync")
+    assert (site_packages(cli.cwd / ".venv") / "aa").is_dir()
+    assert read(cli)["tool"]["pipshim"]["targets"] == sorted([HERE, *elsewhere])
+
+
+def test_targets_of_the_command_line_come_on_top_and_sync_keeps_them(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "aa", "1.0"), wheel(dists, "aa", "2.0", requires_python=">=3.11"))
+    make_project(dependencies=["aa"])
+    failed = cli.fails("lock", "--target-environment", "win-x86_64-cp310", status=2)
+    assert "the nearest one is 'windows-x86_64-cp310'" in failed.err
+    cli.ok("lock", "--target-environment", "windows-x86_64-cp310")
+    assert read(cli)["tool"]["pipshim"]["targets"] == [HERE, "windows-x86_64-cp310"]
+    assert entries(cli, "aa") == [("1.0", "")]
+    cli.ok("sync", "--locked")
+    make_project(dependencies=["aa>=0"])
+    cli.ok("sync")
+    assert read(cli)["tool"]["pipshim"]["targets"] == [HERE, "windows-x86_64-cp310"]
+    cli.ok("lock", "--check")
+    assert f"without --target-environment {HERE} --target-env" in cli.ok("lock").err
+    assert "targets" not in read(cli)["tool"]["pipshim"]
+    given = cli.ok("lock", "--target-environment", "windows-x86_64-cp310", "aa", "-o", "-").out
+    assert tomllib.loads(given)["tool"]["pipshim"]["targets"] == [HERE, "windows-x86_64-cp310"]
+
+
+def test_what_cannot_be_locked_says_for_which_target(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "native", "1.0", tag=tag("linux-x86_64-cp312")))
+    both = configured(["linux-x86_64-cp312", "windows-arm64-cp312"])
+    make_project(both, dependencies=["native"])
+    failed = cli.fails("lock")
+    assert "error: windows-arm64-cp312: no file of native suits" in failed.err
+    make_project(both, dependencies=["native"], requires_python=">=3.13")
+    failed = cli.fails("lock")
+    assert "requires-python >=3.13 does not admit the target linux-x86_64-cp312" in failed.err
+    assert not (cli.cwd / "pylock.toml").exists()
