@@ -343,8 +343,12 @@ def _folders(
 
 
 def _pyproject(context: Context) -> str:
-    project = context.project
-    return str(project.directory / "pyproject.toml") if project is not None else ""
+    """Name the project's file as its user would from here."""
+    if context.project is None:
+        return ""
+    path = context.project.directory / "pyproject.toml"
+    near = os.path.relpath(path)
+    return str(path) if near.startswith(os.pardir) else near
 
 
 def _refuse_unlisted(

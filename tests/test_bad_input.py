@@ -498,18 +498,28 @@ def test_a_conflict_is_said_with_both_sides(
         wheel(tmp_path, "app", "1.0", requires=["fakelib<2"]),
         wheel(tmp_path, "other", "1.0", requires=["fakelib>=2"]),
     )
-    cases = {
-        "app 1.0 requires fakelib<2 other 1.0 requires fakelib>=2": ["app", "other"],
-        "the project requires fakelib==2.0 app 1.0 requires fakelib<2": ["app", "fakelib==2.0"],
-    }
-    for says, dependencies in cases.items():
-        make_project(dependencies=dependencies)
-        refuses("lock", says=("no version of fakelib", says), hint="loosen one of these")
+    make_project(dependencies=["app", "other", "fakelib"])
+    done = refuses("lock", says="no version of fakelib", hint="loosen one of these")
+    assert done.err.splitlines()[1:-1] == [
+        "  the project requires app",
+        "    app 1.0 requires fakelib<2",
+        "  the project requires other",
+        "    other 1.0 requires fakelib>=2",
+        "  fakelib has 2.0, 1.0",
+    ]
+    make_project(dependencies=["app"], groups={"dev": ["fakelib==2.0"]})
+    refuses(
+        "lock",
+        says="group 'dev' of the project requires fakelib==2.0 "
+        "the project requires app app 1.0 requires fakelib<2",
+        hint="locked together, one version of each package for all",
+    )
 
 
 def test_a_constraint_that_leaves_no_version_is_named(
     refuses: Refuses, make_project: MakeProject, old: Path, tmp_path: Path
 ) -> None:
+    assert old.exists()
     (tmp_path / "constraints.txt").write_text("fakelib<2\n")
     make_project(dependencies=["fakelib==2.0"])
     refuses(
@@ -521,7 +531,22 @@ def test_a_constraint_that_leaves_no_version_is_named(
     make_project(
         '[tool.pipshim]\nconstraint-dependencies = ["fakelib<2"]\n', dependencies=["fakelib==2.0"]
     )
-    refuses("lock", says=f"constraint-dependencies of {old}/pyproject.toml admits only fakelib<2")
+    refuses(
+        "lock",
+        says="constraint-dependencies of pyproject.toml admits only fakelib<2",
+        hint="loosen the constraint",
+    )
+    make_project(
+        '[tool.pipshim]\noverride-dependencies = ["fakelib==9"]\n', dependencies=["fakelib<2"]
+    )
+    refuses(
+        "lock",
+        says=(
+            "the project requires fakelib (overridden)",
+            "override-dependencies of pyproject.toml make it fakelib==9",
+        ),
+        hint="change override-dependencies",
+    )
 
 
 def test_a_package_for_other_pythons_is_said_with_those(
@@ -575,7 +600,35 @@ def test_a_yanked_version_is_said_so(
     index.add(wheel(tmp_path, "broken", "1.0"))
     index.yank("broken-1.0-py3-none-any.whl", "it breaks")
     make_project(dependencies=["broken"])
-    refuses("lock", says="broken has 1.0 (yanked)", hint="asked for with ==")
+    refuses(
+        "lock",
+        says=("broken has 1.0 (yanked)", "broken 1.0 was yanked: it breaks"),
+        hint="asked for with ==",
+    )
+
+
+def test_a_version_that_would_do_and_may_not_be_taken_is_named(
+    refuses: Refuses, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(
+        wheel(tmp_path, "lib", "1.0"),
+        wheel(tmp_path, "lib", "2.0", requires_python=">=3.99"),
+        wheel(tmp_path, "lib", "3.0rc1"),
+        sdist(tmp_path, "lib", "4.0"),
+        wheel(tmp_path, "lib", "5.0", tag="cp311-cp311-win_amd64"),
+    )
+    index.add(wheel(tmp_path, "lib", "6.0"), upload_time="2025-01-01T00:00:00Z")
+    cases = {
+        "lib>=2,<3": ("lib 2.0 requires Python >=3.99", "use another Python"),
+        "lib>=3rc1,<4": ("lib has", "lib 3.0rc1 is a prerelease"),
+        "lib>=4,<5": ("lib-4.0.tar.gz is excluded", "--only-binary"),
+        "lib>=5,<6": ("lib-5.0-cp311-cp311-win_amd64.whl is for another", "Python and platform"),
+        "lib>=6": ("lib-6.0-py3-none-any.whl was uploaded later", "choose a later moment"),
+    }
+    options = ["--only-binary", "lib", "--only-final", "lib", "--uploaded-prior-to", "2024-06-01"]
+    for requirement, (says, hint) in cases.items():
+        make_project(dependencies=[requirement])
+        refuses("lock", *options, says=says, hint=hint)
 
 
 # --- files that are not what they should be

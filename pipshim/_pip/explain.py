@@ -6,90 +6,105 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 from pip._internal.index.package_finder import LinkType
 
 from pipshim._pip import offline
+from pipshim._pip.contradiction import Key, Link, contradiction
 from pipshim._pip.errors import network_hint, status_of
+from pipshim._pip.seen import PYTHON, Seen
+from pipshim._pip.story import Story
 from pipshim.cutoff import normalised
 from pipshim.errors import NetworkError, PipshimError, ResolveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Sequence
 
-    from pip._internal.exceptions import InstallationError
-    from pip._internal.models.link import Link
+    from packaging.utils import NormalizedName
     from pip._internal.req.req_install import InstallRequirement
     from pip._internal.resolution.resolvelib.base import Candidate, Requirement
+    from pip._internal.resolution.resolvelib.factory import Factory
     from pip._vendor.resolvelib import ResolutionImpossible
 
+    from pipshim._pip.contradiction import Fact, Known
     from pipshim._pip.index import Finder, Refused
+    from pipshim.overrides import Overrides
 
 _SHOWN = 8
 _BUILD = "the build of "
+_MENDS = {
+    LinkType.requires_python_mismatch: "use another Python (--python), or loosen the requirements",
+    LinkType.platform_mismatch: "use a Python and platform that it has files for",
+    LinkType.upload_too_late: "choose a later moment: exclude-newer in pyproject.toml, "
+    "--uploaded-prior-to",
+    LinkType.format_unsupported: "loosen --only-binary or --no-binary, which leave out what fits",
+}
 
 
 def explain(
     impossible: ResolutionImpossible[Requirement, Candidate],
+    factory: Factory,
     finder: Finder,
-    constraints: Iterable[InstallRequirement],
+    roots: Sequence[InstallRequirement],
+    constraints: Sequence[InstallRequirement],
+    overrides: Overrides,
     python: str,
-    discarded: Mapping[Link, InstallationError],
 ) -> PipshimError:
     """Say why the resolver gave up.
 
     Args:
         impossible: what it raised.
+        factory: of the resolver, with all that it has read.
         finder: knows what the indexes have.
+        roots: what was required.
         constraints: those that were in force.
+        overrides: likewise.
         python: the version that was resolved for.
-        discarded: files that pip passed over because of their metadata, and why.
 
     """
-    asked: dict[str, None] = {}
-    names: dict[NormalizedName, SpecifierSet] = {}
-    pythons = []
-    for requirement, parent in impossible.causes:
-        if requirement.name.startswith("<"):
-            pythons.append(
-                f"  {_by(requirement, parent)} requires Python {_specifier(requirement)}"
-            )
-            continue
-        asked[f"  {_by(requirement, parent)} requires {requirement.format_for_error()}"] = None
-        name = canonicalize_name(str(requirement.project_name))
-        _, given = requirement.get_candidate_lookup()
-        admitted = SpecifierSet(str(given.req.specifier) if given and given.req else "")
-        names[name] = names.get(name, SpecifierSet()) & admitted
-    if pythons:
+    names = {
+        canonicalize_name(str(one.project_name))
+        for one, _ in impossible.causes
+        if not one.name.startswith("<")
+    }
+    known = Seen(factory, finder, python).known(roots, constraints)
+    facts = contradiction(known, names)
+    if facts is None:
+        facts = _last_conflict(impossible, known)
+    story = Story(known, facts, overrides)
+    told = story.lines()
+    # Files whose metadata is not what their name says: pip speaks of them in its log only.
+    for link, error in factory._build_failures.items():  # noqa: SLF001
+        told.append(f"  {link.filename} is passed over: {error}")
+    if story.ends == [PYTHON.name]:
         return ResolveError(
-            "\n".join([f"what is required does not support Python {python}", *pythons, *asked]),
+            "\n".join([f"what is required does not support Python {python}", *told]),
             hint="use another Python (--python), or ask for another version",
         )
-    for one in constraints:
-        if one.name is not None and canonicalize_name(one.name) in names:
-            asked[f"  {one.comes_from or 'a constraint'} admits only {one.req}"] = None
-    for link, error in discarded.items():
-        asked[f"  {link.filename} is passed over: {error}"] = None
-    found = _Search(finder, list(asked), python)
-    for name in names:
-        reason = found.without_files(name)
+    search = _Search(finder, told, python)
+    for name in story.ends:
+        reason = search.without_files(name)
         if reason is not None:
             return reason
-    return found.conflict(names)
+    return search.conflict(story)
 
 
-def _by(requirement: Requirement, parent: Candidate | None) -> str:
-    """Tell who requires something."""
-    if parent is not None:
-        return f"{parent.name} {parent.version}"
-    _, given = requirement.get_candidate_lookup()
-    comes_from = getattr(given, "comes_from", None)
-    return comes_from if isinstance(comes_from, str) else "the command line"
-
-
-def _specifier(requirement: Requirement) -> str:
-    return str(getattr(requirement, "specifier", requirement))
+def _last_conflict(
+    impossible: ResolutionImpossible[Requirement, Candidate], known: Known
+) -> list[Fact]:
+    """Make facts of what pip says itself; its reason is beyond what requirements say."""
+    found: list[Fact] = []
+    for requirement, parent in impossible.causes:
+        child = canonicalize_name(str(requirement.project_name))
+        if parent is not None:
+            name, _, extras = parent.name.partition("[")
+            key = Key(canonicalize_name(name), canonicalize_name(extras.rstrip("]")))
+            found.append(Link(key, child))
+            child = key.name
+        found += [one for one in known.asked if one.needs[0].key.name == child]
+        found += [one for one in known.limits if one.need.key.name == child]
+    return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
@@ -150,30 +165,73 @@ class _Search:
         moment = self.finder.uploaded_prior_to
         return normalised(moment.isoformat()) if moment is not None else "now"
 
-    def conflict(self, names: Mapping[NormalizedName, SpecifierSet]) -> PipshimError:
+    def conflict(self, story: Story) -> PipshimError:
         """Say which requirements cannot be met together, or by any version."""
-        lines = [f"no version of {' and '.join(names)} satisfies what is required", *self.asked]
-        yanked = False
-        for name, admitted in names.items():
+        ends = [one for one in story.ends if one != PYTHON.name]
+        lines = [f"no version of {' and '.join(ends)} satisfies what is required", *self.asked]
+        for name in ends:
             withdrawn = self.finder.yanked(name)
-            yanked = yanked or any(admitted.contains(one, prereleases=True) for one in withdrawn)
             versions = list(reversed(self.finder.versions(name)))
             shown = [f"{one} (yanked)" if one in withdrawn else one for one in versions[:_SHOWN]]
             more = ", …" if len(versions) > _SHOWN else ""
             lines.append(f"  {name} has {', '.join(shown)}{more}")
-            skipped = [
-                one
-                for one in _newest(self.finder.refused(name))
-                if one.why is LinkType.requires_python_mismatch
-            ]
-            lines += dict.fromkeys(f"  {_why_refused(one)}" for one in skipped[:2])
-        if yanked:
-            hint = "a yanked version is taken only if it is asked for with == and its number"
-        elif len(self.asked) == 1:
-            hint = f"ask for a version that there is{self._where()}"
-        else:
-            hint = "loosen one of these requirements: together they admit no version"
+            suiting = [one for one in withdrawn if story.suits(name, Version(one))]
+            if suiting and withdrawn[suiting[-1]]:
+                lines.append(f"  {name} {suiting[-1]} was yanked: {withdrawn[suiting[-1]]}")
+        others = [one for one in story.names if one not in ends]
+        at_ends = [self._passed_over(story, one) for one in ends]
+        before = [self._passed_over(story, one) for one in others]
+        lines += [f"  {_why_refused(one)}" for one in (*at_ends, *before) if one is not None]
+        why = {one.why for one in at_ends if one is not None}
+        hint = self._hint(story, ends, why)
+        if any(one and one.why is LinkType.requires_python_mismatch for one in before):
+            hint += "; or use another Python (--python)"
         return ResolveError("\n".join(lines), hint=hint)
+
+    def _passed_over(self, story: Story, name: NormalizedName) -> Refused | None:
+        """Tell the newest file that would do if the target, or an option, admitted it."""
+        if name == PYTHON.name:
+            return None
+        there = set(self.finder.versions(name))
+        found = [
+            one
+            for one in self.finder.refused(name)
+            if one.why in _MENDS
+            and str(one.version) not in there
+            and story.suits(name, one.version)
+        ]
+        return next(iter(_newest(found)), None)
+
+    def _hint(self, story: Story, ends: list[NormalizedName], why: set[LinkType]) -> str:
+        suiting = [
+            (name, one)
+            for name in ends
+            for one in self.finder.versions(name)
+            if story.suits(name, Version(one))
+        ]
+        if any(one in self.finder.yanked(name) for name, one in suiting):
+            return "a yanked version is taken only if it is asked for with == and its number"
+        if any(Version(one).is_prerelease for _, one in suiting):
+            name, version = suiting[-1]
+            return (
+                f"{name} {version} is a prerelease: admit it with --pre, or --all-releases {name}"
+            )
+        for reason, mends in _MENDS.items():
+            if reason in why:
+                return mends
+        if story.overridden:
+            return "change override-dependencies: what they ask for replaces all other requirements"
+        if len(self.asked) == 1:
+            return f"ask for a version that there is{self._where()}"
+        if story.limits:
+            return "loosen the constraint, or a requirement that it leaves no version for"
+        kinds = {one.by.partition(" ")[0] for one in story.asked}
+        if kinds & {"extra", "group"} and len(story.asked) > 1:
+            return (
+                "loosen one of these requirements: the project, its extras and its groups are "
+                "locked together, one version of each package for all"
+            )
+        return "loosen one of these requirements: together they admit no version"
 
     def _where(self) -> str:
         """Say where a build's requirement stands: not where the user would look first."""

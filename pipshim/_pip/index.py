@@ -143,6 +143,10 @@ class Finder(PackageFinder):
         self._skipped[link.url] = result
         super()._log_skipped_link(link, result, detail)
 
+    def was_asked_for(self, name: NormalizedName) -> bool:
+        """Whether the files of a package were looked up."""
+        return name in self._unread
+
     def unread(self, name: NormalizedName) -> dict[str, str | None]:
         """Tell the pages that could not be read, and why; None: the index has no such package."""
         self.find_all_candidates(name)

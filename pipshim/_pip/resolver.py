@@ -208,9 +208,15 @@ class Resolving:
                 cause = error.__cause__
                 if isinstance(cause, ResolutionImpossible):
                     given = [cast("InstallRequirement", one) for one in constraints]
-                    version = ".".join(map(str, pip.target.version))
-                    failed = resolver.factory._build_failures  # noqa: SLF001 said in a log only
-                    raise explain(cause, pip.finder, given, version, failed) from error
+                    raise explain(
+                        cause,
+                        resolver.factory,
+                        pip.finder,
+                        requirements,
+                        given,
+                        overrides,
+                        ".".join(map(str, pip.target.version)),
+                    ) from error
                 raise
             return self._solution(resolver, list(zip(roots, requirements, strict=True)))
 

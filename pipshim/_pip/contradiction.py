@@ -1,0 +1,322 @@
+"""Which few requirements contradict each other, out of all that a failed resolution has seen.
+
+The last conflict that pip's resolver met is seldom the one that a person would name. Here the
+requirements that it knew are tried again without an index: as many as possible are left out for as
+long as no set of versions fits the rest (QuickXplain, Junker 2004). What remains is needed, all of
+it. Nothing here knows pip's own types.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from packaging.specifiers import SpecifierSet
+from pip._vendor.resolvelib import (
+    AbstractProvider,
+    BaseReporter,
+    ResolutionImpossible,
+    ResolutionTooDeep,
+    Resolver,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    _Provider: TypeAlias = AbstractProvider["Need", "_Pinned", "Key"]
+else:
+    _Provider = AbstractProvider
+
+SECONDS = 4.0
+"""How long is looked for a shorter explanation."""
+
+_MAX_ROUNDS = 3000
+_ANY = SpecifierSet()
+
+
+class Key(NamedTuple):
+    """What is chosen a version of: a package, or an extra of one."""
+
+    name: NormalizedName
+    extra: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}[{self.extra}]" if self.extra else self.name
+
+
+@dataclass(frozen=True)
+class Need:
+    """A requirement on one package.
+
+    Attributes:
+        key: the package.
+        specifier: the versions that it admits.
+        text: as it is written.
+
+    """
+
+    key: Key
+    specifier: SpecifierSet
+    text: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A requirement that the resolution began with: whose it is, and what it comes to."""
+
+    by: str
+    needs: tuple[Need, ...]
+
+    @property
+    def text(self) -> str:
+        """As it is written."""
+        return self.needs[0].text
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A constraint: whose it is, and what it admits."""
+
+    by: str
+    need: Need
+
+
+@dataclass(frozen=True)
+class Link:
+    """That versions of a package require another one, whichever they admit."""
+
+    parent: Key
+    child: NormalizedName
+
+
+Fact: TypeAlias = "Asked | Limit | Link"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a failed resolution has seen.
+
+    Attributes:
+        asked: what it began with.
+        limits: the constraints.
+        needs: by package (or extra) and version, what that requires; without those of the package
+            itself for an extra.
+        versions: tells the versions of a package that specifiers admit, the best first.
+
+    """
+
+    asked: Sequence[Asked]
+    limits: Sequence[Limit]
+    needs: Mapping[tuple[Key, Version], tuple[Need, ...]]
+    versions: Callable[[NormalizedName, SpecifierSet], Sequence[Version]]
+
+    @cached_property
+    def links(self) -> list[Link]:
+        """Every pair of packages of which one requires the other."""
+        found = {
+            Link(key, need.key.name): None
+            for (key, _), needs in self.needs.items()
+            for need in needs
+        }
+        return list(found)
+
+    def at(self, key: Key, version: Version, child: NormalizedName) -> list[Need]:
+        """Tell what a version requires of another package."""
+        found = self.needs.get((key, version), ())
+        return [need for need in found if need.key.name == child]
+
+
+def contradiction(known: Known, suspects: Iterable[NormalizedName]) -> list[Fact] | None:
+    """Tell the facts that contradict each other.
+
+    Args:
+        known: all facts.
+        suspects: the packages of the last conflict that was met: what concerns them is preferred.
+
+    Returns:
+        facts none of which can be left out; None where what is known is no contradiction: the
+        reason must be another one.
+
+    """
+    steps = _steps(known.links, suspects)
+
+    def rank(fact: Fact) -> int:
+        if isinstance(fact, Limit):
+            return 0
+        name = fact.child if isinstance(fact, Link) else fact.needs[0].key.name
+        return steps.get(name, len(steps) + 1)
+
+    search = _Search(known, time.monotonic() + SECONDS)
+    facts: list[Fact] = [
+        *sorted(known.asked, key=rank),
+        *sorted(known.links, key=rank),
+        *known.limits,
+    ]
+    if not search.fails(facts):
+        return None
+    free: list[Fact] = [one for one in facts if not isinstance(one, Limit)]
+    if search.fails(free):
+        facts = free
+    for few in search.alone(facts):
+        if search.fails(few):
+            return search.least([], few, is_new=False)
+    return search.least([], facts, is_new=False)
+
+
+def _steps(links: Iterable[Link], suspects: Iterable[NormalizedName]) -> dict[NormalizedName, int]:
+    """Tell how many requirements lead from each package to the nearest suspect."""
+    parents: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
+    for link in links:
+        parents[link.child].add(link.parent.name)
+    steps = dict.fromkeys(suspects, 0)
+    waiting = deque(steps)
+    while waiting:
+        name = waiting.popleft()
+        for parent in parents[name] - steps.keys():
+            steps[parent] = steps[name] + 1
+            waiting.append(parent)
+    return steps
+
+
+@dataclass
+class _Search:
+    known: Known
+    end: float
+
+    def fails(self, facts: Sequence[Fact]) -> bool:
+        """Whether no versions fit, as far as there is time to tell."""
+        try:
+            Resolver(_Trial(self.known, facts, self.end), BaseReporter()).resolve(
+                [need for one in facts if isinstance(one, Asked) for need in one.needs],
+                max_rounds=_MAX_ROUNDS,
+            )
+        except ResolutionImpossible:
+            return True
+        except (ResolutionTooDeep, _OutOfTimeError):
+            return False
+        return False
+
+    def alone(self, facts: Sequence[Fact]) -> Iterator[list[Fact]]:
+        """Give the facts with one requirement only: wrong by itself, it needs no other blamed."""
+        until = self.end - SECONDS / 2
+        for asked in facts:
+            if not isinstance(asked, Asked) or time.monotonic() > until:
+                return
+            yield [one for one in facts if not isinstance(one, Asked) or one is asked]
+
+    def least(self, kept: list[Fact], facts: list[Fact], *, is_new: bool) -> list[Fact]:
+        """Tell the least of these facts that make what is kept fail; the first are preferred."""
+        if is_new and self.fails(kept):
+            return []
+        if len(facts) == 1:
+            return facts
+        half = len(facts) // 2
+        first, second = facts[:half], facts[half:]
+        of_second = self.least([*kept, *first], second, is_new=True)
+        of_first = self.least([*kept, *of_second], first, is_new=bool(of_second))
+        return [*of_first, *of_second]
+
+
+class _OutOfTimeError(Exception):
+    """A shorter explanation is not worth more time."""
+
+
+class _Pinned(NamedTuple):
+    key: Key
+    version: Version
+
+
+class _Trial(_Provider):
+    """Some of the facts, as a resolution.
+
+    Args:
+        known: all that is known.
+        facts: those that count.
+        end: when to give up.
+
+    """
+
+    def __init__(self, known: Known, facts: Iterable[Fact], end: float) -> None:
+        self._known = known
+        self._end = end
+        self._active: dict[tuple[Key, Version], list[Need]] = {}
+        self._links = set()
+        self._limits: dict[NormalizedName, SpecifierSet] = defaultdict(SpecifierSet)
+        for one in facts:
+            if isinstance(one, Link):
+                self._links.add((one.parent, one.child))
+            elif isinstance(one, Limit):
+                self._limits[one.need.key.name] &= one.need.specifier
+
+    def identify(self, requirement_or_candidate: Need | _Pinned) -> Key:
+        return requirement_or_candidate.key
+
+    def get_preference(
+        self,
+        identifier: Key,
+        resolutions: Mapping[Key, _Pinned],  # noqa: ARG002 resolvelib's signature
+        candidates: Mapping[Key, Iterator[_Pinned]],
+        information: Mapping[Key, Iterator[Any]],  # noqa: ARG002
+        backtrack_causes: Sequence[Any],
+    ) -> Any:
+        causes = {one.requirement.key for one in backtrack_causes}
+        return identifier not in causes, sum(1 for _ in candidates[identifier]), identifier
+
+    def find_matches(
+        self,
+        identifier: Key,
+        requirements: Mapping[Key, Iterator[Need]],
+        incompatibilities: Mapping[Key, Iterator[_Pinned]],
+    ) -> list[_Pinned]:
+        if time.monotonic() > self._end:
+            raise _OutOfTimeError
+        base = Key(identifier.name)
+        needs = [*requirements[identifier]]
+        if identifier != base and base in requirements:
+            needs += requirements[base]
+        specifier = self._limits.get(identifier.name, _ANY)
+        for need in needs:
+            specifier &= need.specifier
+        # Of versions that require the same, one stands for all: some have hundreds of them.
+        unlike = {self._kind(one) for one in incompatibilities[identifier]}
+        found = []
+        for version in self._known.versions(identifier.name, specifier):
+            candidate = _Pinned(identifier, version)
+            kind = self._kind(candidate)
+            if kind not in unlike:
+                unlike.add(kind)
+                found.append(candidate)
+        return found
+
+    def _kind(self, candidate: _Pinned) -> object:
+        """Tell what a version requires; of an extra, with what its package does."""
+        key, version = candidate
+        return tuple(
+            tuple((need.key, need.specifier) for need in self._needs(one, version))
+            for one in (key, Key(key.name))
+        )
+
+    def _needs(self, key: Key, version: Version) -> list[Need]:
+        if (key, version) not in self._active:
+            self._active[key, version] = [
+                need
+                for need in self._known.needs.get((key, version), ())
+                if (key, need.key.name) in self._links
+            ]
+        return self._active[key, version]
+
+    def is_satisfied_by(self, requirement: Need, candidate: _Pinned) -> bool:
+        return requirement.specifier.contains(candidate.version, prereleases=True)
+
+    def get_dependencies(self, candidate: _Pinned) -> list[Need]:
+        key, version = candidate
+        found = self._needs(key, version)
+        if not key.extra:
+            return found
+        return [*found, Need(Key(key.name), SpecifierSet(f"==={version}"), str(key))]
