@@ -112,7 +112,7 @@ def test_each_target_gets_what_pip_would_give_it_and_versions_differ_only_where_
         wheel(dists, "colo", "1.0"),
     )
     make_project(configured(targets), dependencies=["everywhere", "split", "base", "built"])
-    cli.ok("lock")
+    assert "locked 9 packages for 4 targets in pylock.toml" in cli.ok("lock").err
     text = (cli.cwd / "pylock.toml").read_text()
     assert read(cli)["tool"]["pipshim"]["targets"] == sorted(targets)
     assert len(read(cli)["environments"]) == len(targets)
@@ -216,6 +216,7 @@ def test_an_environment_that_is_no_target_is_refused_until_it_is_one(
     cli.ok("sync")
     assert (site_packages(cli.cwd / ".venv") / "aa").is_dir()
     assert read(cli)["tool"]["pipshim"]["targets"] == sorted([HERE, *elsewhere])
+    assert "out of date" not in cli.ok("tree", "--project", ".").err
 
 
 def test_targets_of_the_command_line_come_on_top_and_sync_keeps_them(

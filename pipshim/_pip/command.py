@@ -446,6 +446,7 @@ def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
         request.lock,
         request.build.build_constraints,
         preferences.combine(request.lock.said, configuration, lock.options, keeps=True).values,
+        {*configuration.target_environments, *lock.targets_asked},
     )
 
 

@@ -9,7 +9,7 @@ from pipshim.cli.report import reporting
 from pipshim.comparing import changes
 from pipshim.context import Context, opened
 from pipshim.errors import LockError
-from pipshim.lockfile import write
+from pipshim.lockfile import key_of, write
 from pipshim.locking import make, write_file
 from pipshim.progress.summary import summarize_lock
 from pipshim.stamping import stamp_check, typed
@@ -47,10 +47,13 @@ def main(request: LockRequest) -> int:
         report.planned = request.lock.dry_run
         found = changes(old, lock)
         report.changes(found)
-        report.details |= {"changed": changed, "packages": len(lock.packages)}
+        count = len({key_of(one) for one in lock.packages})
+        report.details |= {"changed": changed, "packages": count}
+        report.details |= {"targets": [str(one) for one in lock.targets]} if lock.targets else {}
         report.text = summarize_lock(
             found,
-            packages=len(lock.packages),
+            packages=count,
+            targets=len(lock.targets),
             written=changed,
             dry_run=request.lock.dry_run,
             path=context.lock_path.name,

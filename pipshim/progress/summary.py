@@ -106,6 +106,7 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
     written: bool,
     path: str,
     seconds: float,
+    targets: int = 0,
     dry_run: bool = False,
     no_color: bool = False,
     environ: Mapping[str, str] | None = None,
@@ -119,6 +120,7 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
         written: whether the file has changed (or would, in a dry run).
         path: the lock file, as it is shown.
         seconds: how long the whole command took.
+        targets: how many the lock is for, if it says.
         dry_run: nothing was written.
         no_color: never colour.
         environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
@@ -126,14 +128,17 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
 
     """
     took = duration(seconds, precise=True)
+    locked = plural(packages, "package")
+    if targets:
+        locked += f" for {plural(targets, 'target')}"
     if not written:
-        return f"{path} is up to date ({plural(packages, 'package')}, {took})\n"
+        return f"{path} is up to date ({locked}, {took})\n"
     color = use_color(stream or sys.stderr, no_color=no_color, environ=environ)
     at_run_time = [change for change in changes if change.reason != FOR_BUILDS]
     is_new = len(at_run_time) == packages > 1 and all(change.kind == "+" for change in changes)
     lines = [] if is_new else [_line(change, color=color) for change in changes]
     verb = "would lock" if dry_run else "locked"
-    lines.append(f"{verb} {plural(packages, 'package')} in {path} ({took})")
+    lines.append(f"{verb} {locked} in {path} ({took})")
     return "\n".join(lines) + "\n"
 
 
