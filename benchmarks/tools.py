@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tomllib
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -172,20 +174,13 @@ class Tool(ABC):
 class Pipshim(Tool):
     """A checkout of pipshim, installed as users have it."""
 
-    needs = (
-        "pip>=26.1,<26.4",
-        "packaging>=26.3",
-        "pyproject-hooks>=1.2",
-        "rich>=14",
-        "tomli-w>=1.2",
-        "filelock>=3.16",
-        "setuptools>=77",
-    )
     lock_name = "pylock.toml"
 
     def __init__(self, folder: Path, name: str = "pipshim", checkout: Path = ROOT) -> None:
         self.name = name
         self.checkout = checkout
+        project = tomllib.loads((checkout / "pyproject.toml").read_text("utf-8"))
+        self.needs = (*project["project"]["dependencies"], *project["build-system"]["requires"])
         super().__init__(folder)
 
     @property

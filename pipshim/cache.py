@@ -26,6 +26,9 @@ BUILDS = "builds-v1"
 LOGS = "logs"
 """The output of builds."""
 
+METADATA = "metadata-v1"
+"""METADATA files of wheels by their SHA-256 (`pipshim._pip.metadata`)."""
+
 INTERPRETERS = "interpreters"
 """What Pythons said of themselves (`pipshim.target`)."""
 

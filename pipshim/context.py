@@ -241,7 +241,12 @@ class Context:
         assert self.preferences is not None  # sets pip's options
         command = self.request.pip
         return Pip(
-            command.command, command.options, self.target, command.mask, observer=self.observer
+            command.command,
+            command.options,
+            self.target,
+            command.mask,
+            observer=self.observer,
+            cache=self.request.common.shim_cache,
         )
 
     @cached_property

@@ -21,7 +21,16 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim import distinfo
 from pipshim.build.record import Record
-from pipshim.cache import BUILDS, ENVIRONMENTS, INTERPRETERS, LOGS, NOTES, STAMPS, TREES
+from pipshim.cache import (
+    BUILDS,
+    ENVIRONMENTS,
+    INTERPRETERS,
+    LOGS,
+    METADATA,
+    NOTES,
+    STAMPS,
+    TREES,
+)
 from pipshim.compiling import PREFIX, load
 from pipshim.errors import InstallError
 from pipshim.parallel import each
@@ -109,6 +118,7 @@ def parts(root: Path) -> list[Part]:
         ("build results", BUILDS, "*/*/*.json"),
         ("logs", LOGS, "*"),
         ("interpreters", INTERPRETERS, "*.json"),
+        ("metadata files", METADATA, "*"),
         ("stamps", STAMPS, "*"),
         ("notes of environments", NOTES, "*"),
     ):
@@ -325,7 +335,12 @@ def _stale_results(root: Path, found: Iterable[Result], going: set[str]) -> Iter
 
 
 def _old_files(root: Path, oldest: float, days: float) -> Iterator[Item]:
-    for folder, kind in ((LOGS, "log"), (STAMPS, "stamp"), (NOTES, "note")):
+    for folder, kind in (
+        (LOGS, "log"),
+        (STAMPS, "stamp"),
+        (NOTES, "note"),
+        (METADATA, "metadata file"),
+    ):
         for path in (root / folder).glob("*"):
             if _time(path) <= oldest:
                 yield _item(path, kind, f"older than {days:g} days")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ OLDEST = (3, 10)
 _SCHEMA = 1
 _ANSWER = "pipshim-target:"
 _SECONDS = 60
+_DESCRIBING = "describing.py"
 _ANYWHERE = "/anywhere"
 
 OF = "of-"
@@ -32,7 +34,7 @@ _SCRIPT = r"""
 import sys
 answer = {"version": list(sys.version_info[:3])}
 if sys.version_info >= (3, 10):
-    import importlib.util, os, sysconfig
+    import importlib.util, os
     folder = sys.argv[1]
     for name in [name for name in sys.modules if name.partition(".")[0] == "packaging"]:
         del sys.modules[name]
@@ -41,37 +43,10 @@ if sys.version_info >= (3, 10):
     )
     sys.modules["packaging"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["packaging"])
-    from packaging.markers import default_environment
-    from packaging.tags import sys_tags
-
-    minor = "python%d.%d" % sys.version_info[:2]
-    is_venv = sys.prefix != sys.base_prefix
-    paths = sysconfig.get_paths()
-    answer.update(
-        executable=sys.executable,
-        prefix=sys.prefix,
-        base_prefix=sys.base_prefix,
-        base_python=sys.executable,
-        implementation=sys.implementation.name,
-        markers=default_environment(),
-        tags=[str(tag) for tag in sys_tags()],
-        purelib=paths["purelib"],
-        platlib=paths["platlib"],
-        scripts=paths["scripts"],
-        data=paths["data"],
-        headers=os.path.join(sys.prefix, "include", "site", minor) if is_venv else paths["include"],
-        is_venv=is_venv,
-    )
-    if is_venv:
-        # Python 3.10 on POSIX says that a venv's own interpreter is the base.
-        base = getattr(sys, "_base_executable", None) or sys.executable
-        bin = os.path.join(sys.base_prefix, os.path.relpath(paths["scripts"], sys.prefix))
-        inside = os.path.dirname(base) == os.path.dirname(sys.executable)
-        candidates = [] if inside else [base]
-        names = (minor, "python3", "python", "python.exe")
-        candidates += [os.path.join(bin, name) for name in names]
-        candidates = [name for name in candidates if os.path.exists(name)]
-        answer["base_python"] = (candidates + [os.path.realpath(sys.executable)])[0]
+    spec = importlib.util.spec_from_file_location("describing", sys.argv[2])
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    answer = module.describe()
 import json
 sys.stdout.write("\npipshim-target:" + json.dumps(answer) + "\n")
 """
@@ -301,14 +276,19 @@ def _target(answer: Mapping[str, Any]) -> Target:
 
 
 def _ask(python: Path) -> dict[str, Any]:
+    # A variable of Python's may have made the running one another than it is by itself.
+    if str(python) == sys.executable and "PYTHONHOME" not in os.environ:
+        from pipshim.describing import describe  # noqa: PLC0415 not needed for a kept answer
+
+        return describe()
     import packaging  # noqa: PLC0415 where it lies only: none of its modules
 
-    folder = str(Path(packaging.__file__ or "").parent)
+    words = [str(Path(packaging.__file__ or "").parent), str(Path(__file__).parent / _DESCRIBING)]
     # -I without -S: it is `site` that gives a virtual environment its prefix.
     # -B: the folder of packaging is the host's, and not to be written to.
-    status, output, errors = _run(python, ["-I", "-B", "-c", _SCRIPT, folder])
+    status, output, errors = _run(python, ["-I", "-B", "-c", _SCRIPT, *words])
     if status == 2 and "-I" in errors:  # noqa: PLR2004 the status of a wrong option: Python before 3.4
-        status, output, errors = _run(python, ["-E", "-s", "-B", "-c", _SCRIPT, folder])
+        status, output, errors = _run(python, ["-E", "-s", "-B", "-c", _SCRIPT, *words])
     answers = [line for line in output.splitlines() if line.startswith(_ANSWER)]
     if not answers:
         raise TargetError(

@@ -429,6 +429,35 @@ def test_pages_and_metadata_are_fetched_at_once_and_each_once(
     assert sum(".metadata" in one for one in counts) == 12
 
 
+def test_a_metadata_file_is_fetched_again_only_where_the_kept_one_is_damaged(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "one", "1.0", requires=["two"]), wheel(dists, "two", "1.0"))
+    make_project(dependencies=["one"])
+    first = lock(cli)
+    kept = {path.read_bytes(): path for path in (cli.shim_cache / "metadata-v1").iterdir()}
+    assert len(kept) == 2
+    index.requests.clear()
+    assert lock(cli, "-U").packages == first.packages
+    assert not [one for one in index.requests if one.endswith(".metadata")]
+
+    (of_one,) = (path for text, path in kept.items() if b"Requires-Dist: two" in text)
+    of_one.write_bytes(b"Metadata-Version: 2.1\nName: one\nVersion: 1.0\n\n")
+    assert lock(cli, "-U").packages == first.packages
+    assert b"Requires-Dist: two" in of_one.read_bytes()
+
+
+def test_a_metadata_file_that_is_not_what_the_index_says_is_refused(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "one", "1.0"), wheel(dists, "two", "1.0"))
+    index.tamper_metadata("one-1.0-py3-none-any.whl", b"Metadata-Version: 2.1\nName: one\n")
+    make_project(dependencies=["one", "two"])
+    result = cli.fails("lock")
+    assert "one-1.0-py3-none-any.whl is not the file that it should be" in result.err
+    assert len(list((cli.shim_cache / "metadata-v1").iterdir())) <= 1
+
+
 def test_an_index_that_wants_a_password_is_not_asked_ahead(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path
 ) -> None:

@@ -9,12 +9,9 @@ request. Nothing is decided here: pip asks for pages and files as ever, and gets
 from __future__ import annotations
 
 import inspect
-import shutil
 import threading
 from concurrent.futures import Future
 from functools import partial
-from itertools import count
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -30,8 +27,8 @@ if TYPE_CHECKING:
 
     from pip._internal.index.collector import IndexContent
 
-    from pipshim._pip.downloads import ObservedDownloader
     from pipshim._pip.index import Finder
+    from pipshim._pip.metadata import MetadataFiles
 
 T = TypeVar("T")
 
@@ -66,26 +63,22 @@ class Fetched:
     """What was fetched, each page and file once, for all targets of a command.
 
     Args:
-        folder: where metadata files go.
+        files: fetches metadata files.
 
     Attributes:
         pages: index pages, by URL.
-        metadata: metadata files, by URL.
 
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, files: MetadataFiles) -> None:
         self.pages: dict[Hashable, Future[Page]] = {}
-        self.metadata: dict[Hashable, Future[Path]] = {}
-        self._folder = folder
-        self._numbers = count()
+        self._files = files
+        self._metadata: dict[Hashable, Future[bytes]] = {}
         self._guard = threading.Lock()
 
-    def fresh_folder(self) -> Path:
-        """Make a folder for a file."""
-        folder = self._folder / str(next(self._numbers))
-        folder.mkdir()
-        return folder
+    def metadata(self, link: Link) -> bytes:
+        """Answer a metadata file."""
+        return self.once(self._metadata, link.url, lambda: self._files.fetch(link))
 
     def once(self, memo: dict[Hashable, Future[T]], key: Hashable, work: Callable[[], T]) -> T:
         with self._guard:
@@ -106,8 +99,7 @@ class Ahead:
     """Fetches ahead of the resolver.
 
     Args:
-        downloader: fetches files.
-        fetched: what is there already, and where more is put.
+        fetched: what is there already; where more comes from.
         environment: the target's markers.
 
     Attributes:
@@ -116,15 +108,9 @@ class Ahead:
 
     """
 
-    def __init__(
-        self,
-        downloader: ObservedDownloader,
-        fetched: Fetched,
-        environment: Mapping[str, str],
-    ) -> None:
+    def __init__(self, fetched: Fetched, environment: Mapping[str, str]) -> None:
         self.finder: Finder | None = None
         self.left_out: set[NormalizedName] = set()
-        self._downloader = downloader
         self._fetched = fetched
         self._environment = dict(environment)
         self._seen: set[Wanted] = set()
@@ -174,13 +160,9 @@ class Ahead:
         repeat(page.passed_over)
         return page.content
 
-    def metadata(self, link: Link) -> Path:
+    def metadata(self, link: Link) -> bytes:
         """Answer a metadata file (PEP 658), fetched by now, or now."""
-
-        def download() -> Path:
-            return Path(self._downloader(link, str(self._fetched.fresh_folder()))[0])
-
-        return self._fetched.once(self._fetched.metadata, link.url, download)
+        return self._fetched.metadata(link)
 
     def _work(self) -> None:
         while True:
@@ -211,10 +193,10 @@ class Ahead:
             return
         self.want(self._required(self.metadata(link), wanted.extras))
 
-    def _required(self, path: Path, extras: frozenset[str]) -> Iterator[Wanted]:
+    def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[Wanted]:
         """Tell what a METADATA file requires in the target environment."""
-        head = path.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
-        for line in head.splitlines():
+        head = contents.partition(b"\n\n")[0]
+        for line in head.decode("utf-8", "replace").splitlines():
             field, _, value = line.partition(":")
             if field.lower() != "requires-dist":
                 continue
@@ -241,24 +223,6 @@ class Collector(LinkCollector):
         if self.ahead is None:
             return fetch(location, *package, **name)
         return self.ahead.page(location, lambda: fetch(location, *package, **name))
-
-
-class Downloader:
-    """A downloader that fetches metadata files once, for the resolver and for what goes ahead."""
-
-    def __init__(self, inner: ObservedDownloader, ahead: Ahead) -> None:
-        self._inner = inner
-        self._ahead = ahead
-
-    def __call__(self, link: Link, location: str) -> tuple[str, str]:
-        """Fetch a file into a folder; answer its path and its type."""
-        if not link.url_without_fragment.endswith(".metadata"):
-            return self._inner(link, location)
-        return str(shutil.copy(self._ahead.metadata(link), location)), ""
-
-    def batch(self, links: Iterable[Link], location: str) -> Iterable[Any]:
-        """Fetch several files."""
-        return self._inner.batch(links, location)
 
 
 def wanted_of(requirement: Requirement) -> Wanted:

@@ -6,6 +6,7 @@ between these and the command line come the PIPSHIM_* variables.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -460,6 +461,8 @@ def translate(error: BaseException) -> PipshimError | None:
 def _default_action(name: str, request: LockRequest) -> int | Replacement:
     place, function = _ACTIONS.get(name, (name, "main"))
     module = import_module(f"pipshim.cli.{place}")
+    gc.freeze()
+    gc.enable()
     done: int | Replacement = getattr(module, function)(request)
     return done
 

@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,7 +32,8 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
-from pipshim._pip.ahead import Downloader, Wanted, wanted_of
+from pipshim._pip import metadata
+from pipshim._pip.ahead import Wanted, wanted_of
 from pipshim._pip.errors import translated
 from pipshim._pip.explain import explain
 from pipshim._pip.index import Order, Packager, secure_hashes
@@ -176,8 +178,10 @@ class Resolving:
                 verbosity=pip.command.verbosity,
                 **cast("Any", _allow_editables()),
             )
-            downloader = Downloader(pip.downloader, pip.ahead)
-            preparer._download = downloader  # type: ignore[assignment]  # noqa: SLF001 pip draws bars
+            preparer._download = pip.downloader  # noqa: SLF001 pip draws bars
+            preparer._fetch_metadata_using_link_data_attr = partial(  # type: ignore[method-assign]  # noqa: SLF001
+                metadata.of_requirement, fetch=pip.ahead.metadata
+            )
             resolver = cast(
                 "Resolver",
                 RequirementCommand.make_resolver(

@@ -28,6 +28,8 @@ from pipshim._pip import credentials, offline
 from pipshim._pip.ahead import Ahead, Collector, Fetched
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
+from pipshim._pip.metadata import MetadataFiles
+from pipshim.cache import METADATA
 from pipshim.errors import FileError
 from pipshim.progress import events
 from pipshim.secrets import Mask
@@ -72,6 +74,7 @@ class Pip:
         mask: learns the credentials that pip uses.
         observer: told of downloads.
         beside: the same for another target; session, index pages and metadata files are shared.
+        cache: pipshim's; None if nothing is to be kept.
 
     Attributes:
         editable_folders: what is installed as a link to its folder, whoever requires it.
@@ -86,6 +89,7 @@ class Pip:
         mask: Mask | None = None,
         observer: Observer = events.ignore,
         beside: Pip | None = None,
+        cache: Path | None = None,
     ) -> None:
         self.command = command
         self.options = options
@@ -93,6 +97,7 @@ class Pip:
         self._mask = mask or Mask()
         self._observer = observer
         self.editable_folders: set[Path] = set()
+        self._cache = cache
         self._finder: Finder | None = None
         self._session: PipSession | None = None
         self._beside = beside
@@ -151,14 +156,16 @@ class Pip:
     @cached_property
     def ahead(self) -> Ahead:
         """What fetches ahead of the resolver."""
-        return Ahead(self.downloader, self.fetched, self.target.markers)
+        return Ahead(self.fetched, self.target.markers)
 
     @cached_property
     def fetched(self) -> Fetched:
         """The index pages and metadata files that were fetched."""
         if self._beside is not None:
             return self._beside.fetched
-        return Fetched(self.temporary_directory("metadata"))
+        kept = self._cache / METADATA if self._cache is not None else None
+        folder = self.temporary_directory("metadata")
+        return Fetched(MetadataFiles(self.downloader, folder, kept))
 
     def root(self, requirement: str, *, origins: Iterable[str], comes_from: str) -> Root:
         """Make a root of a requirement (PEP 508) that the project states."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from functools import partial
@@ -130,6 +131,15 @@ def _asks_of_pip(argument: str) -> bool:
 
 
 def _own(line: Line) -> int:
+    # What is imported stays: until the work begins (`pipshim._pip.command`), nothing is garbage.
+    gc.disable()
+    try:
+        return _started(line)
+    finally:
+        gc.enable()
+
+
+def _started(line: Line) -> int:
     from pipshim._pip.main import plain_command, project_command  # noqa: PLC0415 imports pip
 
     assert line.command is not None  # as the caller made sure

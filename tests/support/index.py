@@ -41,6 +41,7 @@ class _File:
     yanked: bool | str
     upload_time: str
     metadata: bytes | None
+    served_metadata: bytes | None = None
 
     @property
     def metadata_sha256(self) -> str:
@@ -169,6 +170,10 @@ class Index:
     def yank(self, filename: str, reason: str = "") -> None:
         self._files[filename].yanked = reason or True
 
+    def tamper_metadata(self, filename: str, contents: bytes) -> None:
+        """Serve other metadata than the hash on the page is of."""
+        self._files[filename].served_metadata = contents
+
     def tamper(self, filename: str, data: bytes) -> None:
         """Serve other bytes than the page's hash and size say."""
         self._files[filename].data = data
@@ -192,7 +197,7 @@ class Index:
         file = self._files.get(rest.removesuffix(".metadata"))
         if file is None or file.metadata is None or self.without_metadata:
             return None
-        return "text/plain", file.metadata
+        return "text/plain", file.served_metadata or file.metadata
 
     def _projects(self, *, as_json: bool) -> tuple[str, bytes]:
         names = sorted({file.project for file in self._files.values()})
