@@ -13,7 +13,6 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
@@ -98,7 +97,7 @@ def discard(folder: str) -> None:
 
 def _beside(folder: str, kind: str) -> str:
     """Name a folder beside the store's trees that is thrown away, by whomever."""
-    return str(Path(folder).parents[2] / f".{kind}-{os.getpid()}-{secrets.token_hex(8)}")
+    return str(Path(folder).parents[2] / f".{kind}-{os.getpid()}-{os.urandom(8).hex()}")
 
 
 def load(folder: str) -> Compiled | None:

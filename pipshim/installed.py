@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packaging.utils import NormalizedName, canonicalize_name
-
 from pipshim import distinfo
 from pipshim.distinfo import DIRECT_URL, INSTALLER, METADATA, RECORD, REQUESTED, SUFFIX
 from pipshim.errors import InstallError
@@ -22,6 +20,8 @@ from pipshim.linking import is_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from packaging.utils import NormalizedName
 
 
 _LEGACY = (".egg-info", ".egg-link", ".egg")
@@ -130,7 +130,7 @@ def _read(path: str, stem: str) -> Installed | None:
     missing = [file for file in (METADATA, RECORD) if file not in files]
     installer = read_text(f"{path}/{INSTALLER}").strip() if INSTALLER in files else ""
     return Installed(
-        name=canonicalize_name(name),
+        name=_normalized(name),
         version=version,
         dist_info=Path(path),
         installer=installer.partition("\n")[0].strip(),
@@ -160,7 +160,7 @@ def _legacy(path: str, name: str) -> Installed:
             if "version" in found:
                 version = found["version"]
                 break
-    return Installed(canonicalize_name(stem), version, Path(path), removable=False)
+    return Installed(_normalized(stem), version, Path(path), removable=False)
 
 
 def _headers(path: str) -> dict[str, str]:
@@ -312,3 +312,10 @@ def recorded(info: Path, text: str | None = None) -> Iterator[str]:
             if directory not in real:
                 real[directory] = os.path.realpath(directory)
             yield f"{real[directory]}/{name}"
+
+
+def _normalized(name: str) -> NormalizedName:
+    # An environment that is made again (`pipshim.again`) has none yet, and no time for this.
+    from packaging.utils import canonicalize_name  # noqa: PLC0415
+
+    return canonicalize_name(name)

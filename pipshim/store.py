@@ -12,7 +12,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import time
 from pathlib import Path
@@ -93,7 +92,7 @@ class Store:
         from pipshim.unpacking import make_tree  # noqa: PLC0415 not needed for what is there
 
         folder = self._folder(sha256)
-        made = self._trees / f".tmp-{os.getpid()}-{secrets.token_hex(8)}"
+        made = self._trees / f".tmp-{os.getpid()}-{os.urandom(8).hex()}"
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             made.mkdir()
@@ -146,7 +145,7 @@ class Store:
 
     def _remove(self, folder: Path) -> None:
         # Renamed first, so that nobody finds half of it.
-        aside = self._trees / f".old-{os.getpid()}-{secrets.token_hex(8)}"
+        aside = self._trees / f".old-{os.getpid()}-{os.urandom(8).hex()}"
         try:
             folder.rename(aside)
         except (FileNotFoundError, NotADirectoryError):
@@ -179,7 +178,7 @@ def _restored(tree: Tree, touched: Collection[str]) -> bool:
 
 
 def _write_manifest(tree: Tree, folder: Path) -> None:
-    new = folder / f".{MANIFEST}-{secrets.token_hex(4)}"
+    new = folder / f".{MANIFEST}-{os.urandom(4).hex()}"
     new.write_text(tree.to_json(), encoding="utf-8")
     new.replace(folder / MANIFEST)
 
