@@ -17,7 +17,7 @@ from pipshim.targets import MACHINES, TargetName
 from tests.support.backend import Backend
 from tests.support.dists import sdist, wheel
 from tests.support.facts import built
-from tests.support.pipshim import pythons, site_packages
+from tests.support.pipshim import ROOT, pythons, site_packages
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -252,3 +252,30 @@ def test_what_cannot_be_locked_says_for_which_target(
     failed = cli.fails("lock")
     assert "requires-python >=3.13 does not admit the target linux-x86_64-cp312" in failed.err
     assert not (cli.cwd / "pylock.toml").exists()
+
+
+def test_the_example_is_locked_for_three_targets_and_synced_on_each_python_here(
+    cli: Cli, index: Index, dists: Path
+) -> None:
+    shutil.copytree(ROOT / "examples" / "targets", cli.cwd, dirs_exist_ok=True)
+    three = ["linux-x86_64-cp312", "macos-arm64-cp312", "windows-x86_64-cp312"]
+    here = {f"{SYSTEM}-{MACHINE}-cp3{minor}": path for minor, path in pythons().items()}
+    index.add(
+        *(wheel(dists, "numpy", "2.2.6", tag=tag(one)) for one in {*three, *here}),
+        wheel(dists, "numpy", "2.3.1", tag=tag(three[0])),
+        wheel(dists, "colorama", "0.4.6"),
+        wheel(dists, "tomli", "2.5.0"),
+    )
+    cli.ok("lock")
+    assert read(cli)["tool"]["pipshim"]["targets"] == three
+    assert entries(cli, "numpy") == [("2.2.6", "")]
+    assert set(chosen(cli, three[2])) == {"numpy", "colorama"}
+    more = [part for one in here for part in ("--target-environment", one)]
+    assert f"locked 3 packages for {len({*three, *here})} targets" in cli.ok("lock", *more).err
+    for name, python in here.items():
+        shutil.rmtree(cli.cwd / ".venv", ignore_errors=True)
+        cli.ok("sync", "--locked", "--python", python)
+        printed = cli.ok("run", "python", "main.py").out
+        minor = TargetName.parse(name).minor
+        also = ", tomli 2.5.0" if minor < 11 else ""
+        assert printed == f"Python 3.{minor} on {sys.platform}: numpy 2.2.6{also}\n"
