@@ -69,6 +69,9 @@ def select(
         "dependency_groups": frozenset(groups),
     }
     left_out = set(options.no_install_packages)
+    if options.no_install_local:
+        left_out.update(one.name for one in lock.folders)
+        left_out.update(one.name for one in lock.packages if _is_local(one))
     if options.no_install_project:
         left_out.update([project] if project else (one.name for one in lock.folders))
     packages: dict[NormalizedName, Package] = {}
@@ -116,7 +119,7 @@ def check_names(
         UnknownNameError: there is no such extra or group.
 
     """
-    _known("extra", options.extras, extras, where)
+    _known("extra", (*options.extras, *options.no_extras), extras, where)
     asked = (*options.groups, *options.only_groups, *options.no_groups)
     _known("group", asked, groups, where)
 
@@ -204,7 +207,14 @@ def asked(
             groups |= {canonicalize_name(name) for name in lock.groups}
         elif not options.no_default_groups:
             groups |= {canonicalize_name(name) for name in lock.default_groups}
-    return extras, groups - set(_known("group", options.no_groups, lock.groups, path.name))
+    extras -= set(_known("extra", options.no_extras, lock.extras, path.name))
+    groups -= set(_known("group", options.no_groups, lock.groups, path.name))
+    return extras, groups - {canonicalize_name("dev")} if options.no_dev else groups
+
+
+def _is_local(package: Package) -> bool:
+    archive = package.archive
+    return package.directory is not None or (archive is not None and archive.path is not None)
 
 
 def _known(

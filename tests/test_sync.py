@@ -309,6 +309,12 @@ def test_a_lock_that_is_up_to_date_is_not_made_again(
     assert distributions(venv) == ["fakelib-1.0"]
     assert listing(project / "pylock.toml") == before
     assert index.requests == ["GET /files/fakelib-1.0-py3-none-any.whl"]
+    for upgrade in (("-P", "fakelib"), ("-U",)):
+        index.requests.clear()
+        cli.ok("sync", *upgrade)
+        assert distributions(venv) == ["fakelib-2.0"]
+        assert index.requests
+    cli.fails("sync", "-U", "--frozen", status=2)
 
 
 def test_locked_fails_without_a_lock_and_with_one_that_is_out_of_date(

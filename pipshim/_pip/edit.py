@@ -30,8 +30,8 @@ class EditCommand(ProjectCommand):
         self._add(self.cmd_opts, arguments.install_options())
         self._add(self.cmd_opts, arguments.compile_options())
         self._add(self.cmd_opts, arguments.output_options())
-        unused = ("all_extras", "all_groups", "no_default_groups", "exact", "inexact")
-        lists = ("group", "no_group", "only_group")
+        unused = ("all_extras", "all_groups", "no_default_groups", "no_dev", "exact", "inexact")
+        lists = ("no_extra", "group", "no_group", "only_group")
         self.parser.set_defaults(**dict.fromkeys(unused, False), **{name: [] for name in lists})
 
     def _add_last_options(self) -> None:
@@ -68,9 +68,9 @@ class EditCommand(ProjectCommand):
 class AddCommand(EditCommand):
     """Add requirements to pyproject.toml, lock and sync.
 
-    What has no version gets a bound by the one that is locked. Paths become
-    entries of [tool.pipshim.sources]. If anything fails, pyproject.toml, the
-    lock and the environment are as before.
+    What has no version gets a bound by the one that is locked. Folders and
+    files become sources of tool.pipshim. If anything fails, pyproject.toml,
+    the lock and the environment are as before.
 
     For example:
       pipshim add httpx "rich>=13"

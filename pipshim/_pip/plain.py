@@ -80,6 +80,11 @@ class TreeCommand(PlainCommand):
     dependency groups; options that choose some of them mean what they mean
     for sync. With names it begins at these packages. (*) marks what has been
     shown above.
+
+    For example:
+      pipshim tree --depth 1                what the project requires itself
+      pipshim tree --builds flash-attn      what it is built with, too
+      pipshim tree --invert numpy           what needs numpy
     """
 
     usage = """
@@ -119,6 +124,10 @@ class WhyCommand(PlainCommand):
     The shortest come first, and those of build environments last. Each
     package is followed by what is asked of it: versions, marker, and the
     project's extra or dependency group.
+
+    For example:
+      pipshim why numpy
+      pipshim why numpy --limit 50 --output-format json
     """
 
     usage = """

@@ -174,8 +174,8 @@ def passed_options() -> list[Option]:
     ]
 
 
-def lock_options() -> list[Option]:
-    """Options of lock, beside those that pip's lock has."""
+def upgrade_options() -> list[Option]:
+    """Options of the commands that lock: which pins of the lock that is there are not kept."""
     return [
         _flag("-U", "--upgrade", help="Take the newest versions, not those that are locked."),
         _each(
@@ -185,6 +185,13 @@ def lock_options() -> list[Option]:
             metavar="name",
             help="Take the newest version of this package. Can be given several times.",
         ),
+    ]
+
+
+def lock_options() -> list[Option]:
+    """Options of lock, beside those that pip's lock has."""
+    return [
+        *upgrade_options(),
         _flag("--check", help="Change nothing; fail if the lock is out of date."),
         _flag("--dry-run", help="Change nothing; show what would change."),
         OwnOption(
@@ -209,6 +216,7 @@ def choice_options(verb: str) -> list[Option]:
     return [
         _each("--extra", kind="package", metavar="name", help=f"{verb} this extra."),
         _flag("--all-extras", help=f"{verb} every extra."),
+        _each("--no-extra", kind="package", metavar="name", help="Leave out this extra."),
         _each("--group", kind="package", metavar="name", help=f"{verb} this dependency group."),
         _each("--no-group", kind="package", metavar="name", help="Leave out this group."),
         _each(
@@ -219,6 +227,14 @@ def choice_options(verb: str) -> list[Option]:
         ),
         _flag("--all-groups", help=f"{verb} every dependency group."),
         _flag("--no-default-groups", help="Leave out the default groups."),
+        _flag("--no-dev", help="Leave out the group dev."),
+        OwnOption(
+            "--only-dev",
+            dest="only_group",
+            action="append_const",
+            const="dev",
+            help="The same as --only-group dev.",
+        ),
     ]
 
 
@@ -227,6 +243,7 @@ def selection_options() -> list[Option]:
     return [
         *choice_options("Install"),
         *install_options(),
+        *upgrade_options(),
         _flag("--locked", help="Fail if the lock is out of date."),
         _flag("--frozen", help="Do not look whether the lock is out of date."),
     ]
@@ -237,6 +254,7 @@ def install_options() -> list[Option]:
     return [
         _flag("--no-editable", help="Install the project, and what is editable, as wheels."),
         _flag("--no-install-project", help="Leave out the project itself."),
+        _flag("--no-install-local", help="Leave out all that is a folder or file here."),
         _each("--no-install-package", kind="package", metavar="name", help="Leave this out."),
         _flag("--reinstall", help="Install everything anew."),
         _each("--reinstall-package", kind="package", metavar="name", help="Install this anew."),
@@ -269,7 +287,7 @@ def edit_options(*, verb: str) -> list[Option]:
         ),
         _flag("--no-sync", help="Lock, but leave the environment as it is."),
         _flag("--frozen", help="Edit pyproject.toml only: neither lock nor sync."),
-        *lock_options()[:2],
+        *upgrade_options(),
     ]
 
 
@@ -494,6 +512,10 @@ def read_variables(options: Iterable[Option], values: Values, environ: Mapping[s
             continue
         if option.action in ("store_true", "store_false"):
             value: object = read_switch(name, text) is (option.action == "store_true")
+        elif option.action in ("store_const", "append_const"):
+            if not read_switch(name, text):
+                continue
+            value = option.const if option.action == "store_const" else [option.const]
         else:
             try:
                 if option.action == "append":

@@ -107,6 +107,8 @@ def choice_of(values: Values) -> SelectionOptions:
         only_groups=tuple(values.only_group),
         all_groups=bool(values.all_groups),
         no_default_groups=bool(values.no_default_groups),
+        no_extras=tuple(values.no_extra),
+        no_dev=bool(values.no_dev),
     )
 
 
@@ -116,6 +118,7 @@ def selection_of(values: Values) -> SelectionOptions:
         choice_of(values),
         no_editable=bool(values.no_editable),
         no_install_project=bool(values.no_install_project),
+        no_install_local=bool(values.no_install_local),
         no_install_packages=tuple(values.no_install_package),
         exact=None if values.exact == values.inexact else bool(values.exact),
         reinstall=bool(values.reinstall),
@@ -138,11 +141,24 @@ def given_of(values: Values) -> LockOptions:
     """Collect what sync is given instead of the project's lock: a lock, or requirements files.
 
     Raises:
-        UsageError: several locks, or both kinds.
+        UsageError: several locks, or both kinds; what is given cannot be upgraded.
 
     """
     constraints = tuple(values.constraints)
     files = tuple(values.requirements)
+    upgrade, upgraded = bool(values.upgrade), tuple(values.upgrade_package)
+    if files and (upgrade or upgraded):
+        raise UsageError(
+            "-U and -P are for the project's lock, not for what is given with -r",
+            hint="leave them out",
+        )
+    if (upgrade or upgraded) and (values.locked or values.frozen):
+        raise UsageError(
+            "an upgrade changes the lock, which --locked and --frozen forbid",
+            hint="leave out -U and -P, or these",
+        )
+    if not files:
+        return LockOptions(constraints=constraints, upgrade=upgrade, upgrade_packages=upgraded)
     locks = [one for one in files if is_valid_pylock_path(Path(one))]
     if not locks:
         return LockOptions(requirement_files=files, constraints=constraints, pinned=bool(files))

@@ -176,8 +176,11 @@ class SelectionOptions:
     only_groups: tuple[NormalizedName, ...] = ()
     all_groups: bool = False
     no_default_groups: bool = False
+    no_extras: tuple[NormalizedName, ...] = ()
+    no_dev: bool = False
     no_editable: bool = False
     no_install_project: bool = False
+    no_install_local: bool = False
     no_install_packages: tuple[NormalizedName, ...] = ()
     exact: bool | None = None
     reinstall: bool = False

@@ -107,8 +107,8 @@ def remember(
         options: what was typed before the command to run; None if that is not known.
 
     """
-    if options is None:
-        return
+    if options is None or request.lock.upgrade or request.lock.upgrade_packages:
+        return  # to upgrade again may find something new
     lock, target = outcome.lock, outcome.target
     say = f"up to date ({plural(outcome.installed, 'package')})"
     is_told = command == "sync" and request.common.verbosity >= 0
@@ -257,10 +257,11 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
     if old is not None and old.requirements:
         return old  # made of requirements that were given: there is nothing to compare it with
     why = out_of_date(context, old)
-    if why is None:
+    upgrades = request.lock.upgrade or request.lock.upgrade_packages
+    if why is None and not upgrades:
         assert old is not None
         return old
-    if asked.locked:
+    if asked.locked and why is not None:
         raise LockError(path, f"the lock is out of date: {why}", hint="make it anew: pipshim lock")
     assert context.project is not None  # else the lock is given
     check_names(

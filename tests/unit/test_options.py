@@ -183,6 +183,12 @@ def test_bad_build_option(arg: str, message: str) -> None:
         parse(arguments.build_options(), arg)
 
 
+def test_a_flag_that_stands_for_a_value_has_a_variable_too() -> None:
+    assert read(arguments.choice_options("Install"), PIPSHIM_ONLY_DEV="1").only_group == ["dev"]
+    assert read(arguments.choice_options("Install"), PIPSHIM_ONLY_DEV="0").only_group == []
+    assert read(arguments.edit_options(verb="Add to"), PIPSHIM_DEV="yes").edit_group == "dev"
+
+
 def test_own_layers() -> None:
     environ = {
         "PIPSHIM_NO_BUILD_ISOLATION_PACKAGE": "Natten  flash_attn",

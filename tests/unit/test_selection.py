@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.markers import Marker, default_environment
-from packaging.pylock import Package, PackageSdist
+from packaging.pylock import Package, PackageDirectory, PackageSdist
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -85,7 +85,11 @@ BASE = {"base", "shared", "demo"}
         ({"no_default_groups": True, "groups": names("dev")}, BASE | {"pytest"}),
         ({"only_groups": names("lint")}, {"ruff"}),
         ({"only_groups": names("dev", "docs")}, {"pytest", "shared", "sphinx"}),
+        ({"all_extras": True, "no_extras": names("gpu")}, BASE | {"pytest", "plots", "sphinx"}),
+        ({"no_dev": True}, BASE),
+        ({"no_dev": True, "all_groups": True}, BASE | {"ruff", "sphinx"}),
         ({"no_install_project": True}, {"base", "shared", "pytest"}),
+        ({"no_install_local": True}, {"base", "shared", "pytest"}),
         ({"no_install_packages": names("base")}, {"shared", "demo", "pytest"}),
         ({"no_install_packages": names("demo")}, {"base", "shared", "pytest"}),
     ],
@@ -130,6 +134,16 @@ def test_another_tools_lock_is_chosen_from_by_its_markers() -> None:
     of = lock({}, packages=packages, folders=())
     assert chosen(of, no_default_groups=True) == {"always"}
     assert chosen(of, extras=names("gpu")) == {"always", "torch", "pytest"}
+
+
+def test_what_is_local_and_which_folder_is_the_project() -> None:
+    here = Package(name=canonicalize_name("here"), directory=PackageDirectory(path="here"))
+    of = lock({}, packages=(here, package("index")))
+    assert chosen(of, no_install_local=True) == {"index"}
+    options = SelectionOptions(no_install_project=True)
+    other = select(of, options, HERE, PATH, canonicalize_name("another"))
+    assert [one.name for one in other.folders] == ["demo"]
+    assert not select(of, options, HERE, PATH, canonicalize_name("demo")).folders
 
 
 def test_two_versions_of_one_package_are_refused() -> None:
