@@ -107,8 +107,28 @@ class Building:
             count = sum(not pin.present for pin in self._solution.pins.values())
             self.also(events.ResolveFinished(count, time.monotonic() - start))
 
-    def build(self, sources: Sequence[Source]) -> tuple[dict[str, Path], PipshimError | None]:
+    def is_last(self, source: Source) -> bool:
+        """Tell whether a source is built in the environment itself, when all else is in it.
+
+        An editable without isolation may remember its environment (meson-python does).
+        """
+        if not self._is_in_place(source) or self._solution is None:
+            return False
+        pins = self._solution.pins.values()
+        return any(not pin.present and pin.source != source for pin in pins)
+
+    def _is_in_place(self, source: Source) -> bool:
+        mode = self.context.settings.choice(name_of(source)).mode
+        return source.editable and mode is Mode.NO_ISOLATION
+
+    def build(
+        self, sources: Sequence[Source], *, at_last: bool = False
+    ) -> tuple[dict[str, Path], PipshimError | None]:
         """Build wheels, each after what it waits for.
+
+        Args:
+            sources: what to build.
+            at_last: all else is installed now.
 
         Returns:
             the files, by the URL of the source, and what failed; then some may be missing.
@@ -124,7 +144,10 @@ class Building:
             told = job.version if job.version != "?" else ""
             observer(events.Prepared(name, told, "editable" if source.editable else "built"))
 
-        with self.screen.shown():
+        if at_last:
+            vars(self).pop("_installed", None)
+            vars(self).pop("_besides", None)
+        with self.screen.shown(plain=at_last):
             try:
                 observer(events.Planned(len(sources), len(sources)))
                 jobs = self._jobs(by_name)
@@ -153,8 +176,7 @@ class Building:
     def _wheel(self, source: Source, job: Job) -> Path:
         workshop = self.context.workshop
         if source.editable:
-            if job.mode is Mode.NO_ISOLATION:
-                # It may remember its environment (meson-python does): it is built in that itself.
+            if self._is_in_place(source):
                 here = BuildEnvironment(self.context.target, leaks=True)
                 job = replace(job, components=(), environment=here)
             return workshop.editable(job)
@@ -243,6 +265,8 @@ class Building:
 class PassedContext(Context):
     """The parts of a command of pip's, which serves the Python that it runs on."""
 
+    hints_are_typed = True
+
     @cached_property
     def target(self) -> Target:
         """The Python that is served."""
@@ -256,6 +280,7 @@ class Screen:
         self._request = request
         self._open: ExitStack | None = None
         self._observer: Observer | None = None
+        self._plain = False
         self._lock = threading.RLock()
 
     def __call__(self, event: Event, /) -> None:
@@ -270,7 +295,7 @@ class Screen:
                         verbosity=common.verbosity,
                         progress_bar=common.progress_bar,
                         no_color=common.no_color,
-                        progress=common.progress,
+                        progress="plain" if self._plain else common.progress,
                         command=self._request.pip.command.name,
                     )
                 )
@@ -278,11 +303,15 @@ class Screen:
         observer(event)
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Show what happens meanwhile, what pip has to say included."""
+    def shown(self, *, plain: bool = False) -> Iterator[None]:
+        """Show what happens meanwhile, what pip has to say included.
+
+        ``plain`` is for the time that pip draws a bar of its own.
+        """
         if self._open is not None:
             yield
             return
+        self._plain = plain
         self._begin()
         try:
             yield

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipshim import environment, inputs
 from pipshim._pip import choosing
@@ -65,6 +65,9 @@ class Context:
     workspace: Workspace
     until_end: ExitStack
     started: int
+
+    hints_are_typed: ClassVar[bool] = False
+    """Whether what mends a build is said as options, and not as lines of pyproject.toml."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -283,6 +286,7 @@ class Context:
             jobs=self.jobs,
             environ=os.environ,
             mask=self.request.pip.mask,
+            typed=self.hints_are_typed,
         )
         self.until_end.callback(workshop.processes.close)
         return workshop

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from pipshim.build.mode import Mode
 from pipshim.build.system import static_metadata, stub_metadata
 from pipshim.errors import BuildError, PipshimError, ResolveError, together
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_ROUNDS = 10
 """Rounds after which versions that keep changing are an error."""
+
+_SOME_VERSION = Version("0")
 
 
 @dataclass(frozen=True)
@@ -142,14 +146,19 @@ class Rounds:
             known = self._valid(source, self._current)
             if known is not None:
                 return known.metadata
-        if stands_in and self.staging.settings.choice(name_of(source)).mode is Mode.NO_ISOLATION:
+        bare = self.staging.settings.choice(name_of(source)).mode is Mode.NO_ISOLATION
+        if stands_in and bare:
             return self._stand_in(source)
-        return self._ask(source, self._current).metadata
+        try:
+            return self._ask(source, self._current).metadata
+        except BuildError:
+            if within or not bare or self._current is not None:
+                raise
+            # Its environment is not known yet: it stands in by what is known of it.
+            return self._stand_in(source)
 
     def _stand_in(self, source: Source) -> bytes:
-        assert source.name is not None
-        assert source.version is not None
-        return stub_metadata(source.name, source.version)
+        return stub_metadata(name_of(source), source.version or _SOME_VERSION)
 
     def _valid(self, source: Source, solution: Solution) -> Known | None:
         """Tell the metadata that still holds in the environment that these pins make."""

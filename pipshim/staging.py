@@ -288,7 +288,8 @@ class Staging:
         needed = needs(name_of(source), requirements, dependencies)
         found = []
         for name, pin in solution.pins.items():
-            if name == source.name or pin.editable or pin.present:
+            itself = pin.source is not None and pin.source.url == source.url
+            if name == source.name or itself or pin.editable or pin.present:
                 continue
             free = source.url in self._widened and self._is_isolated(name)
             if pin.source is None or name in needed or free:

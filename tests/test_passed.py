@@ -17,7 +17,7 @@ from tests.support.files import distributions
 from tests.support.pipshim import make_venv, site_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.conftest import MakeProject
@@ -301,3 +301,40 @@ def test_the_old_resolver_builds_as_pip_does(run: Run, index: Index, dists: Path
     run(*old)
     refused = run(*old, *BARE, status=2)
     assert "--no-build-isolation-package cannot be used with --use-deprecated" in refused.err
+
+
+def test_a_folder_that_only_its_backend_can_name(
+    run: Run, env: Path, index: Index, dists: Path, tool_wheels: Mapping[str, Path], tmp_path: Path
+) -> None:
+    index.add(tool_wheels["setuptools"], wheel(dists, "fakelib", "1.0"), wheel(dists, "low", "1.0"))
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / "setup.py").write_text(
+        "import sys\nimport fakelib\nfrom setuptools import setup\n"
+        f"open({str(tmp_path / 'where')!r}, 'a').write(sys.prefix + chr(10))\n"
+        "setup(name='called-so', version='1.5', install_requires=['low'], py_modules=[])\n"
+    )
+    given = ("--no-build-isolation", "setuptools", "fakelib")
+    run("install", *given, folder)
+    assert {"called_so-1.5", "low-1.0", "fakelib-1.0"} <= set(distributions(env))
+    other = env.with_name("other")
+    make_venv(other)
+    done = run("--python", other, "install", *given, "-e", folder)
+    assert done.out.index("Installing collected packages") < done.out.index(
+        "Successfully installed"
+    )
+    # The metadata was told in a staging environment; the editable is built in the one it is for.
+    prefixes = (tmp_path / "where").read_text().split()
+    assert prefixes[-1] == str(other)
+    assert str(other) not in prefixes[:-1]
+    assert "called_so-1.5" in distributions(other)
+
+
+def test_a_hint_says_what_to_type(run: Run, index: Index, dists: Path) -> None:
+    index.add(sdist(dists, "needy", "1.0", backend=Backend(imports=["absent"])))
+    failed = run("install", "needy", status=1)
+    assert '--extra-build-dependency "needy=absent"' in failed.err
+    assert "--no-build-isolation-package needy" in failed.err
+    assert "pyproject.toml" not in failed.err
+    failed = run("install", *BARE, "needy", status=1)
+    assert 'name "absent" in the same command' in " ".join(failed.err.split())

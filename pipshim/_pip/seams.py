@@ -76,7 +76,7 @@ class Seams:
             def build(requirements: Iterable[InstallRequirement], *args: Any, **kwargs: Any) -> Any:
                 found = list(requirements)
                 if found and self._is_on:
-                    return self.staged.build(found)
+                    return self.staged.build(found, verify=kwargs.get("verify", True))
                 return pips(found, *args, **kwargs)
 
             with replaced(command, "build", build):
@@ -115,6 +115,13 @@ class StagedResolver:
         for req in found.requirements.values():
             vars(req).pop("_metadata", None)  # of a round before this one
         return found
+
+    def get_installation_order(self, req_set: RequirementSet) -> list[InstallRequirement]:
+        """Tell pip's order; what is built in the environment itself comes last."""
+        order = self._inner.get_installation_order(req_set)
+        if not self._seams.has_sources:
+            return order
+        return sorted(order, key=lambda req: id(req) in self._seams.staged.last)
 
 
 class _Once(logging.Filter):

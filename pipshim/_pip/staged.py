@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageVcs, PackageWheel
+from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
 from packaging.version import Version
 from pip._internal.distributions.sdist import SourceDistribution
-from pip._internal.exceptions import MetadataInconsistent
+from pip._internal.exceptions import (
+    InvalidWheelFilename,
+    MetadataInconsistent,
+    UnsupportedWheel,
+)
 from pip._internal.models.link import Link
 from pip._internal.utils.logging import indent_log
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.urls import path_to_url
+from pip._internal.wheel_builder import _verify_one
 
 from pipshim._pip.index import secure_hashes
 from pipshim._pip.resolver import Pin, Solution, children_of, name_of_candidate
@@ -29,10 +38,19 @@ if TYPE_CHECKING:
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.req.req_install import InstallRequirement
     from pip._internal.resolution.resolvelib.base import Candidate
+    from pip._internal.resolution.resolvelib.factory import Factory
     from pip._internal.resolution.resolvelib.resolver import Resolver
 
     from pipshim.building import Building
     from pipshim.errors import PipshimError
+
+_BY_THEN = (
+    "concurrent.futures.thread",
+    "encodings.cp437",  # names in a zip archive
+    "pipshim.progress.failure",
+    "pipshim.progress.lines",
+    "pipshim.progress.plain",
+)
 
 logger = logging.getLogger("pip._internal.wheel_builder")
 
@@ -52,6 +70,7 @@ class Staged:
     ) -> None:
         self.building = building
         self.round = 0
+        self.last: set[int] = set()
         self._editables = editables
         self._show = show
         self._sources: dict[str, Source] = {}
@@ -71,6 +90,8 @@ class Staged:
             return known
         directory = Path(req.unpacked_source_directory).resolve()
         name, version = named(req, directory)
+        if version is None and not req.is_direct:
+            version = _version_in(link.filename)
         made = Source(
             name=name,
             version=version,
@@ -86,6 +107,23 @@ class Staged:
     def find(self, link: Link | None) -> Source | None:
         """Tell the source of a link, if it was met."""
         return self._sources.get(link.url) if link is not None else None
+
+    def _put_off(self, requirements: Iterable[InstallRequirement]) -> None:
+        """Let requirements be built when pip installs them, after all others."""
+        for req in requirements:
+            self.last.add(id(req))
+            vars(req)["install"] = partial(self._install, req)
+        if self.last:
+            for name in _BY_THEN:  # pip lets nothing be imported once it installs
+                import_module(name)
+
+    def _install(self, req: InstallRequirement, *args: Any, **kwargs: Any) -> None:
+        source = self._named(req)
+        done, error = self.building.build([source], at_last=True)
+        if error is not None:
+            raise error
+        _is_built(req, done[source.url])
+        type(req).install(req, *args, **kwargs)
 
     # Rounds
 
@@ -105,10 +143,19 @@ class Staged:
         def one_round(number: int) -> Solution:
             if number:
                 self.round = number
+                self._renew(resolver.factory)
                 again()
             return self._solution(resolver, preparer)
 
         self.building.settle(one_round)
+
+    def _renew(self, factory: Factory) -> None:
+        """Let candidates have the names and versions that only their backends know, now they do."""
+        caches = (factory._link_candidate_cache, factory._editable_candidate_cache)  # noqa: SLF001
+        for candidate in (one for cache in caches for one in cache.values()):
+            metadata: object = candidate.dist
+            if isinstance(metadata, _Metadata):
+                vars(candidate).update(metadata.renew())
 
     def _solution(self, resolver: Resolver, preparer: RequirementPreparer) -> Solution:
         """Say what the resolver has found, and what stays of the environment."""
@@ -171,28 +218,39 @@ class Staged:
 
     # Wheels
 
+    def _named(self, req: InstallRequirement) -> Source:
+        """Tell a source under the name that its metadata has, where nothing else said it."""
+        source = self.source(req)
+        if source.name is not None:
+            return source
+        return replace(source, name=canonicalize_name(str(req.get_dist().canonical_name)))
+
     def build(
-        self, requirements: list[InstallRequirement]
+        self, requirements: list[InstallRequirement], *, verify: bool
     ) -> tuple[list[InstallRequirement], list[InstallRequirement]]:
         """Do as ``pip._internal.wheel_builder.build``."""
         names = ", ".join(req.name or "" for req in requirements)
         logger.info("Building wheels for collected packages: %s", names)
         with indent_log():
-            sources = {id(req): self.source(req) for req in requirements}
-            done, error = self.building.build(list(sources.values()))
+            sources = {id(req): self._named(req) for req in requirements}
+            last = [req for req in requirements if self.building.is_last(sources[id(req)])]
+            now = [source for key, source in sources.items() if key not in set(map(id, last))]
+            done, error = self.building.build(now)
         succeeded, failed = [], []
         for req in requirements:
             wheel = done.get(sources[id(req)].url)
-            if wheel is None:
+            if wheel is not None and (not verify or _is_valid(req, wheel)):
+                _is_built(req, wheel)
+                succeeded.append(req)
+            elif req not in last:
                 failed.append(req)
-                continue
-            req.link = Link(path_to_url(str(wheel)))
-            req.local_file_path = req.link.file_path
-            succeeded.append(req)
+        if not failed:
+            self._put_off(last)
         if succeeded:
             logger.info("Successfully built %s", " ".join(req.name or "" for req in succeeded))
         if error is not None:
             self._show(error)
+        if failed:
             logger.info("Failed to build %s", " ".join(req.name or "" for req in failed))
         return succeeded, failed
 
@@ -219,6 +277,21 @@ def _give_downloads(preparer: RequirementPreparer, building: Building) -> None:
     preparer.prepare_linked_requirements_more = more  # type: ignore[method-assign]
 
 
+def _is_valid(req: InstallRequirement, wheel: Path) -> bool:
+    try:
+        _verify_one(req, str(wheel))
+    except (InvalidWheelFilename, UnsupportedWheel) as error:
+        what = "editable" if req.editable else "wheel"
+        logger.warning("Built %s for %s is invalid: %s", what, req.name, error)
+        return False
+    return True
+
+
+def _is_built(req: InstallRequirement, wheel: Path) -> None:
+    req.link = Link(path_to_url(str(wheel)))
+    req.local_file_path = req.link.file_path
+
+
 class _Unbuilt(SourceDistribution):
     """A source whose metadata is asked of pipshim."""
 
@@ -231,16 +304,25 @@ class _Unbuilt(SourceDistribution):
         req.load_pyproject_toml()  # pip says what is wrong with it
         source = self._staged.source(req)
         assert req.link is not None
-        req.set_dist(cast("BaseDistribution", _Metadata(req, source, self._staged)))
+        metadata = _Metadata(req, source, self._staged)
+        req.set_dist(cast("BaseDistribution", metadata))
         if not req.name:
             req._set_requirement()  # noqa: SLF001 who it is shows only now
         else:
             req.warn_on_mismatching_name()
+            metadata.is_named = True
         req.assert_source_matches_version()
 
 
 class _Metadata:
-    """A distribution whose metadata is asked for anew in each round that looks at it."""
+    """A distribution whose metadata is asked for anew in each round that looks at it.
+
+    Attributes:
+        is_named: whether its requirement says its name.
+
+    """
+
+    is_named = False
 
     def __init__(self, req: InstallRequirement, source: Source, staged: Staged) -> None:
         self._req = req
@@ -266,10 +348,27 @@ class _Metadata:
         assert self._told is not None
         return self._told
 
+    def renew(self) -> dict[str, None]:
+        """Ask anew for what has stood in without a version; tell which of its names are others."""
+        before = self._told
+        if self._source.version is not None or before is None:
+            return {}
+        now = self._now()
+        if self.is_named and now.canonical_name != before.canonical_name:
+            raise MetadataInconsistent(self._req, "name", before.canonical_name, now.canonical_name)
+        if (now.canonical_name, now.version) == (before.canonical_name, before.version):
+            return {}
+        vars(self._req).pop("_metadata", None)
+        if self.is_named:
+            return {"_version": None}
+        self._req.req = None
+        self._req._set_requirement()  # noqa: SLF001
+        return {"_name": None, "_version": None}
+
     def _distribution(self, text: bytes) -> BaseDistribution:
         assert self._req.link is not None
         made = distribution_of(text, self._req.link, self._source)
-        if self._told is not None:
+        if self._told is not None and self._source.version is not None:
             for what, before, now in (
                 ("name", self._told.canonical_name, made.canonical_name),
                 ("version", self._told.version, made.version),
@@ -277,6 +376,13 @@ class _Metadata:
                 if before != now:
                     raise MetadataInconsistent(self._req, what, str(before), str(now))
         return made
+
+
+def _version_in(filename: str) -> Version | None:
+    try:
+        return parse_sdist_filename(filename)[1]
+    except InvalidSdistFilename:
+        return None
 
 
 def _sha256(req: InstallRequirement, link: Link) -> str | None:

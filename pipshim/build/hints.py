@@ -30,6 +30,7 @@ class _Build:
     package: str
     mode: str
     chosen_by: str
+    typed: bool
 
 
 _Rule: TypeAlias = Callable[[re.Match[str], _Build], "str | None"]
@@ -42,6 +43,7 @@ def hint_for(
     package: str,
     chosen_by: str = "",
     returncode: int | None = None,
+    typed: bool = False,
 ) -> str | None:
     """Say what mends a failed build, or None if its output has no known message.
 
@@ -55,9 +57,10 @@ def hint_for(
         package: the name of what was built; a version after it is ignored.
         chosen_by: what chose the mode, as in the events.
         returncode: the exit status of the build's process, negative for a signal.
+        typed: say what to type, not what to write in pyproject.toml: for pip's own commands.
 
     """
-    build = _Build(canonicalize_name(package.partition(" ")[0]), mode, chosen_by)
+    build = _Build(canonicalize_name(package.partition(" ")[0]), mode, chosen_by, typed)
     if returncode in _KILLED:
         return _memory(build)
     output = output[-_TAIL:]
@@ -76,9 +79,15 @@ def _paste(table: str, line: str) -> str:
     return f"\n    [tool.pipshim{table}]\n    {line}\n"
 
 
+def _type(*options: str) -> str:
+    return "".join(f"\n    {option}\n" for option in options)
+
+
 def _require(build: _Build, problem: str, requirement: str, *, other: str = "") -> str:
     """``other`` is one more way out, a sentence."""
     quoted = json.dumps(requirement)
+    if build.typed:
+        return _require_typed(build, problem, requirement, other)
     if build.mode == _NO_ISOLATION:
         return (
             f"{problem}. It is built without isolation, in the project environment, so install it "
@@ -94,8 +103,26 @@ def _require(build: _Build, problem: str, requirement: str, *, other: str = "") 
     return f"{hint}\n{other}".rstrip()
 
 
+def _require_typed(build: _Build, problem: str, requirement: str, other: str) -> str:
+    quoted = json.dumps(requirement)
+    if build.mode == _NO_ISOLATION:
+        return (
+            f"{problem}. It is built without isolation, in what is being installed, over what is "
+            f"installed already: name {quoted} in the same command. {other}"
+        ).rstrip()
+    hint = f"{problem}. Add {quoted} to its build environment:\n"
+    hint += _type(f"--extra-build-dependency {json.dumps(f'{build.package}={requirement}')}")
+    if build.chosen_by != "command line":
+        hint += "\nor build it in what is being installed, over what is installed already:\n"
+        hint += _type(f"--no-build-isolation-package {build.package}")
+    return f"{hint}\n{other}".rstrip()
+
+
 def _other_version(build: _Build, problem: str, distribution: str) -> str:
     start = f"{problem}: {build.package} was written for another version of {distribution}"
+    if build.typed:
+        limit = "-c FILE" if build.mode == _NO_ISOLATION else "--build-constraint FILE"
+        return f"{start}. Limit that ({limit}), or use another {build.package}."
     if build.mode == _NO_ISOLATION:
         return f"{start}. Limit that in pyproject.toml, or use another {build.package}."
     hint = (

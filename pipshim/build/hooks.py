@@ -68,6 +68,7 @@ class Hooks:
         on_output: told every line of output, as it comes.
         hide: gives a text without secrets.
         alone: whether nothing else runs in the environment meanwhile.
+        typed: whether hints say what to type, not what to write in pyproject.toml.
         modules: files of the modules that the last hook imported, and its children where
             `pipshim.build.environment.make` lets them note it.
 
@@ -85,6 +86,7 @@ class Hooks:
     on_output: Callable[[str], None]
     hide: Callable[[str], str]
     alone: bool
+    typed: bool = False
     modules: tuple[str, ...] = ()
     _start: int = field(default=0, init=False)
 
@@ -232,6 +234,7 @@ class Hooks:
                 package=self.package,
                 chosen_by=self.chosen_by,
                 returncode=status,
+                typed=self.typed,
             ),
         )
 

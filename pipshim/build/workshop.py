@@ -63,6 +63,7 @@ class Workshop:
         jobs: how many builds run at once.
         environ: the user's environment variables.
         mask: knows what no log may have.
+        typed: whether hints say what to type, not what to write in pyproject.toml.
 
     """
 
@@ -78,6 +79,7 @@ class Workshop:
         jobs: int,
         environ: Mapping[str, str],
         mask: Mask,
+        typed: bool = False,
     ) -> None:
         self.target = target
         self.store = store
@@ -88,6 +90,7 @@ class Workshop:
         self.processes = Processes(jobs)
         self._environ = dict(environ)
         self._mask = mask
+        self._typed = typed
         self._pool = Pool(self.processes)
         self._shelf = Shelf(cache / BUILDS)
         self._logs = cache / LOGS
@@ -246,6 +249,7 @@ class Workshop:
                         on_output=lambda line: self.observer(events.BuildOutput(job.name, line)),
                         hide=self._mask.hide,
                         alone=job.environment is None,
+                        typed=self._typed,
                     ),
                     self.settings.config_for(job.name),
                 )
