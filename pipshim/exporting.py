@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.errors import LockError
+from pipshim.lockfile import key_of
 from pipshim.markers import reduced
 from pipshim.selection import asked, origins_of
 from pipshim.urls import without_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.markers import Marker
     from packaging.pylock import Package
@@ -43,9 +44,26 @@ class Style:
     annotate: bool = True
 
 
-def write(
-    lock: Lock, options: SelectionOptions, style: Style, *, path: Path, directory: Path
-) -> str:
+@dataclass(frozen=True)
+class Where:
+    """The folders that relative paths start from.
+
+    Attributes:
+        path: the lock's file.
+        directory: where pip will be run, which is where those of a requirements file start.
+
+    """
+
+    path: Path
+    directory: Path
+
+    def relative(self, path: str) -> str:
+        """Say a path of the lock for pip, which tells it from a name by its beginning."""
+        found = Path(os.path.relpath(self.path.parent / path, self.directory)).as_posix()
+        return found if found.startswith(".") else f"./{found}"
+
+
+def write(lock: Lock, options: SelectionOptions, style: Style, where: Where) -> str:
     """Say the selected part of a lock in the format of requirements files.
 
     The project itself is not in it, as its hash would be another one with every change.
@@ -54,14 +72,14 @@ def write(
         lock: what is locked.
         options: which part of it.
         style: what is written besides.
-        path: the lock's file, which its relative paths start from.
-        directory: where pip will be run, since relative paths of a requirements file start there.
+        where: the folders that relative paths start from.
 
     Raises:
         UnknownNameError: the lock has no such extra or group.
         LockError: hashes are asked for, and something has none.
 
     """
+    path = where.path
     extras, groups = asked(lock, options, path)
     selected = _selected(lock, options, path)
     folders = [
@@ -73,14 +91,42 @@ def write(
     ]
     if style.hashes:
         _refuse_unhashed([package for package, _ in selected], folders, path)
-    parents = _parents(package for package, _ in selected)
-    lines: list[str] = _header(path, extras, groups, lock.environment) if style.header else []
-    lines += [f"-e {_relative(path.parent / one.path, directory)}" for one in folders]
-    for package, marker in sorted(selected, key=lambda pair: pair[0].name):
-        lines += _entry(package, marker, path.parent, directory, hashes=style.hashes)
-        if style.annotate and parents[package.name]:
-            lines.append(f"    # via {', '.join(sorted(parents[package.name]))}")
-    return "".join(f"{line}\n" for line in lines)
+    parts = [
+        f"{kind}: {', '.join(sorted(names))}"
+        for kind, names in (("extras", extras), ("groups", groups))
+        if names
+    ]
+    about = f" ({'; '.join(parts)})" if parts else ""
+    lines = _header(lock, where, about) if style.header else []
+    lines += [f"-e {where.relative(one.path)}" for one in folders]
+    return "".join(f"{line}\n" for line in [*lines, *_entries(selected, style, where)])
+
+
+def write_build(lock: Lock, name: NormalizedName, style: Style, where: Where) -> str:
+    """Say the locked build environment of a package, or of the project, in the same format.
+
+    Args:
+        lock: what is locked, for one target.
+        name: the package.
+        style: what is written besides.
+        where: the folders that relative paths start from.
+
+    Raises:
+        LockError: the lock has no such build, or hashes are asked for, and something has none.
+
+    """
+    built = {one.name: lock.builds.get(key_of(one)) for one in lock.packages}
+    built |= {one.name: one.build for one in lock.folders}
+    build = built.get(name)
+    if build is None or build.environment is None:
+        why = f"{name} is built without isolation" if build is not None else f"{name} is not built"
+        raise LockError(where.path, f"the lock has no build environment for {name}: {why}")
+    members = lock.members(build.environment)
+    if style.hashes:
+        _refuse_unhashed(members, (), where.path)
+    lines = _header(lock, where, f" (the build of {name})") if style.header else []
+    entries = _entries([(package, None) for package in members], style, where)
+    return "".join(f"{line}\n" for line in [*lines, *entries])
 
 
 def _selected(
@@ -101,63 +147,49 @@ def _selected(
     return selected
 
 
-def _header(
-    path: Path,
-    extras: Iterable[str],
-    groups: Iterable[str],
-    environment: Marker | None,
-) -> list[str]:
-    parts = [
-        f"{kind}: {', '.join(sorted(names))}"
-        for kind, names in (("extras", extras), ("groups", groups))
-        if names
-    ]
-    about = f" ({'; '.join(parts)})" if parts else ""
-    lines = [f"# Made by pipshim export from {path.name}{about}."]
-    if environment is not None:
-        lines.append(f"# For {environment}")
+def _header(lock: Lock, where: Where, about: str) -> list[str]:
+    lines = [f"# Made by pipshim export from {where.path.name}{about}."]
+    if lock.environment is not None:
+        lines.append(f"# For {lock.environment}")
     return lines
 
 
-def _entry(
-    package: Package, marker: Marker | None, base: Path, directory: Path, *, hashes: bool
+def _entries(
+    selected: Sequence[tuple[Package, Marker | None]], style: Style, where: Where
 ) -> Iterator[str]:
-    line = _requirement(package, base, directory)
-    if marker is not None:
-        line += f" ; {marker}"
-    found = _hashes(package) if hashes else []
-    yield f"{line} \\" if found else line
-    for number, one in enumerate(found, 1):
-        yield f"    --hash={one}" + (" \\" if number < len(found) else "")
+    parents = _parents(package for package, _ in selected)
+    for package, marker in sorted(selected, key=lambda pair: pair[0].name):
+        line = _requirement(package, where)
+        if marker is not None:
+            line += f" ; {marker}"
+        hashes = [f"    --hash={one}" for one in (_hashes(package) if style.hashes else ())]
+        yield " \\\n".join([line, *hashes])
+        if style.annotate and parents[package.name]:
+            yield f"    # via {', '.join(sorted(parents[package.name]))}"
 
 
-def _requirement(package: Package, base: Path, directory: Path) -> str:
+def _requirement(package: Package, where: Where) -> str:
     if package.vcs is not None:
         vcs = package.vcs
         if vcs.url is None:
-            where = (base / (vcs.path or "")).resolve().as_uri()
+            url = (where.path.parent / (vcs.path or "")).resolve().as_uri()
         else:
-            where = without_credentials(vcs.url)
-        return f"{package.name} @ {vcs.type}+{where}@{vcs.commit_id}{_part(vcs.subdirectory)}"
+            url = without_credentials(vcs.url)
+        return f"{package.name} @ {vcs.type}+{url}@{vcs.commit_id}{_part(vcs.subdirectory)}"
     if package.directory is not None:
-        folder = base / package.directory.path / (package.directory.subdirectory or "")
+        folder = Path(package.directory.path, package.directory.subdirectory or "")
         editable = "-e " if package.directory.editable else ""
-        return f"{editable}{_relative(folder, directory)}"
+        return f"{editable}{where.relative(str(folder))}"
     if package.archive is not None:
         archive = package.archive
         if archive.url is None:
-            return _relative(base / (archive.path or ""), directory)
+            return where.relative(archive.path or "")
         return f"{package.name} @ {without_credentials(archive.url)}{_part(archive.subdirectory)}"
     return f"{package.name}=={package.version}"
 
 
 def _part(subdirectory: str | None) -> str:
     return f"#subdirectory={subdirectory}" if subdirectory else ""
-
-
-def _relative(path: Path, directory: Path) -> str:
-    found = Path(os.path.relpath(path, directory)).as_posix()
-    return found if found.startswith(".") else f"./{found}"
 
 
 def _hashes(package: Package) -> list[str]:

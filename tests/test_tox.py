@@ -10,7 +10,9 @@ from tox.pytest import init_fixture  # noqa: F401 a fixture
 from tox.tox_env.register import ToxEnvRegister
 
 from pipshim import tox_plugin
+from tests.support.backend import Backend
 from tests.support.dists import sdist, wheel
+from tests.support.facts import calls
 from tests.support.files import distributions
 
 if TYPE_CHECKING:
@@ -64,9 +66,11 @@ class Tox:
         self.commands.append([str(part) for part in request.cmd])
         return 0
 
-    def __call__(self, body: str, *arguments: str, status: int = 0) -> list[list[str]]:
+    def __call__(
+        self, body: str, *arguments: str, status: int = 0, core: str = ""
+    ) -> list[list[str]]:
         """Run environment ``e``; give what pipshim was called with, after ``--python DIR``."""
-        text = f"[tox]\nno_package = false\n[testenv:e]\n{body}\n"
+        text = f"[tox]\n{core}\n[testenv:e]\n{body}\n"
         (self.project.path / "tox.ini").write_text(text, encoding="utf-8")
         self.commands.clear()
         outcome = self.project.run("run", "-e", "e", "--notest", *arguments)
@@ -120,6 +124,7 @@ def test_deps_are_installed_with_the_build_options(tox: Tox) -> None:
         ),
         ("skip_install = true\ndependency_groups = test", ["--only-group=test", "--locked"]),
         ("skip_install = true", None),
+        ("pipshim_sync_flags = --frozen", ["--no-default-groups", "--frozen"]),
         (BUILD, ["--no-default-groups", "--locked", *OPTIONS]),
     ],
 )
@@ -138,6 +143,7 @@ def test_the_lock_runner_syncs(tox: Tox, body: str, expected: list[str] | None) 
         ("pip_pre = true", "pip_pre"),
         ("install_command = pip install {opts} {packages}", "install_command"),
         ("skip_install = true\nextras = more", "extras"),
+        ("package_env = other", "package_env"),
         ("package = sdist", "package"),
     ],
 )
@@ -147,6 +153,38 @@ def test_a_key_that_would_be_ignored_is_an_error(tox: Tox, body: str, named: str
     assert named in tox.out
     assert "ignored" in tox.out or "must be one of editable" in tox.out
     assert "Traceback" not in tox.out
+
+
+def test_a_key_of_pipshim_where_it_means_nothing_is_an_error(tox: Tox) -> None:
+    for runner, key in [
+        ("virtualenv", "pipshim_no_build_isolation = true"),
+        ("pipshim", "pipshim_locked = false"),
+        ("pipshim-lock", "pipshim_match_runtime = true"),
+    ]:
+        assert tox(f"runner = {runner}\n{key}", status=-2) == []
+        assert f"{key.partition(' ')[0]} would be ignored in environment e" in tox.out
+    body = "runner = pipshim\npackage = wheel\n[testenv:.pkg]\npipshim_sync_flags = --exact\n"
+    tox(body, status=-2)
+    assert "pipshim_sync_flags would be ignored in environment .pkg" in tox.out
+    # What an environment inherits is for those that it means something to.
+    assert tox("skip_install = true\n[testenv]\npipshim_locked = false") == []
+
+
+def test_what_is_no_package_depends_on_some_all_the_same(tox: Tox) -> None:
+    got = tox("runner = pipshim-lock", core="no_package = true")
+    assert got[0][3:] == ["--no-default-groups", "--no-install-project", "--locked"]
+
+
+def test_build_options_that_variables_set_count_too(
+    tox: Tox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "runner = pipshim\nskip_install = true\ndeps = natten\n"
+    assert len(tox(body)) == 1
+    for name in ("PIPSHIM_NO_BUILD_ISOLATION_PACKAGE", "PIP_CONFIG_SETTINGS"):
+        monkeypatch.setenv(name, "secret")
+        assert len(tox(body)) == 1
+        assert "recreate env because build options changed" in tox.out
+    assert "secret" not in (tox.project.path / ".tox/e/.tox-info.json").read_text()
 
 
 def test_the_package_of_installpkg_comes_after_the_lock(tox: Tox, tmp_path: Path) -> None:
@@ -189,7 +227,11 @@ def test_a_missing_interpreter_is_skipped_if_it_may(tox: Tox) -> None:
 
 @pytest.fixture
 def library(index: Index, tmp_path: Path) -> None:
-    index.add(wheel(tmp_path, "fakelib", "1.0"), sdist(tmp_path, "needy", "1.0"))
+    index.add(
+        wheel(tmp_path, "fakelib", "1.0", tag="native"),
+        wheel(tmp_path, "fakelib", "2.0", tag="native"),
+        sdist(tmp_path, "needy", "1.0"),
+    )
 
 
 INI = """
@@ -201,7 +243,17 @@ runner = pipshim-lock
 dependency_groups = test
 [testenv:plain]
 runner = pipshim
+package = wheel
+extras = more
+constraints = {tox_root}{/}limits.txt
+deps = needy
+[testenv:pinned]
+runner = pipshim
 skip_install = true
+pylock = pylock.toml
+dependency_groups = test
+[testenv:usual]
+package = wheel
 deps = needy
     fakelib
 [testenv:command]
@@ -217,19 +269,100 @@ commands = {[at]python} -m pipshim sync --locked --no-install-project --group te
     {[testenv]commands}
 [at]
 """
+NAMES = ("locked", "plain", "pinned", "usual", "command", "inside")
+
+
+def installed(root: Path, name: str) -> list[str]:
+    """Tell what an environment has, besides what it was seeded with."""
+    seeds = ("pip-", "setuptools-", "wheel-")
+    return [one for one in distributions(root / ".tox" / name) if not one.startswith(seeds)]
 
 
 @pytest.mark.usefixtures("library")
 def test_real_runs(cli: Cli, make_project: MakeProject) -> None:
-    root = make_project(dependencies=["needy"], groups={"test": ["fakelib"]})
+    root = make_project(
+        dependencies=["needy"],
+        extras={"more": ["fakelib"]},
+        groups={"test": ["fakelib"]},
+        backend=Backend(),
+    )
     (root / "toxfile.py").write_text(TOXFILE, encoding="utf-8")
+    (root / "limits.txt").write_text("fakelib<2\n", encoding="utf-8")
     (root / "tox.ini").write_text(f"{INI}python = {sys.executable}\n", encoding="utf-8")
     cli.ok("lock")
-    done = cli("run", "-e", "locked,plain,command,inside", module="tox")
+    done = cli("run", "-e", ",".join(NAMES), module="tox")
     assert done.status == 0, str(done)
-    for name in ("locked", "plain", "command", "inside"):
+    for name in NAMES:
         assert f"in {root / '.tox' / name}" in done.out
-    found = [line for line in distributions(root / ".tox" / "locked") if "pip-" not in line]
-    assert {line.partition("-")[0] for line in found} >= {"fakelib", "needy"}
+    assert installed(root, "locked") == ["demo-0.1", "fakelib-2.0", "needy-1.0"]
+    assert installed(root, "plain") == ["demo-0.1", "fakelib-1.0", "needy-1.0"]
+    assert installed(root, "pinned") == ["fakelib-2.0", "needy-1.0"]
+    assert installed(root, "inside") == ["fakelib-2.0", "needy-1.0"]
     assert not (root / ".venv").is_dir(), "tox's environment is served, no other"
-    assert not (root / ".tox" / ".pkg").exists(), "sync installs the project itself"
+    # The two runners that package have an environment each, as they could not share one.
+    assert (root / ".tox" / ".pkg").exists()
+    assert (root / ".tox" / ".pkg-pipshim").exists()
+
+
+MATCHED = """
+[testenv]
+runner = pipshim
+package = wheel
+commands = python -c "import demo._built; print('against', demo._built.against)"
+[testenv:.pkg]
+pipshim_match_runtime = true
+"""
+
+
+@pytest.mark.usefixtures("library")
+def test_the_project_is_built_against_what_is_locked(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    backend = Backend(imports=("fakelib",), log=str(log))
+
+    def depend_on(requirement: str) -> Path:
+        return make_project(dependencies=[requirement], build_requires=["fakelib"], backend=backend)
+
+    root = depend_on("fakelib<2")
+    (root / "toxfile.py").write_text(TOXFILE, encoding="utf-8")
+    (root / "tox.ini").write_text(MATCHED, encoding="utf-8")
+    assert "the lock is out of date" in cli("run", "-e", "py", module="tox").err
+    cli.ok("lock")
+    done = cli("run", "-e", "py", module="tox")
+    assert done.status == 0, str(done)
+    assert "against {'fakelib': '1.0'}" in done.out
+    assert installed(root, ".pkg") == ["fakelib-1.0"]
+    # A lock with another build environment is another packaging environment.
+    depend_on("fakelib>=2")
+    cli.ok("lock")
+    done = cli("run", "-e", "py", module="tox")
+    assert "recreate env because the lock has another build environment" in done.out
+    assert "against {'fakelib': '2.0'}" in done.out
+    # Without isolation there is what `deps` says, and nothing else.
+    without = MATCHED.replace("pipshim_match_runtime = true", "pipshim_no_build_isolation = true")
+    (root / "tox.ini").write_text(without + "deps = fakelib<2\n", encoding="utf-8")
+    done = cli("run", "-e", "py", "--recreate", module="tox")
+    assert done.status == 0, str(done)
+    assert "against {'fakelib': '1.0'}" in done.out
+    assert installed(root, ".pkg") == ["fakelib-1.0"]
+
+
+@pytest.mark.usefixtures("library")
+def test_recreate_builds_the_project_anew(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    root = make_project(dependencies=["fakelib"], backend=Backend(log=str(log)))
+    (root / "toxfile.py").write_text(TOXFILE, encoding="utf-8")
+    body = "[testenv]\nrunner = pipshim-lock\npackage = wheel\ncommands = python -c 'import demo'\n"
+    (root / "tox.ini").write_text(body, encoding="utf-8")
+    cli.ok("lock")
+    package = wheel(tmp_path, "demo", "7.0", requires=["absent"])
+    runs = []
+    for arguments in ([], ["--recreate"], ["--recreate", "--installpkg", str(package)]):
+        done = cli("run", "-e", "py", *arguments, module="tox")
+        assert done.status == 0, str(done)
+        runs.append([one.hook for one in calls(log) if one.event == "start"])
+    assert [hooks.count("build_wheel") for hooks in runs] == [1, 2, 2]
+    assert installed(root, "py") == ["demo-7.0", "fakelib-2.0"]

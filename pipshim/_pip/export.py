@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipshim._pip.command import SyncCommand
 from pipshim.cli import arguments, collect
-from pipshim.cli.options import ExportRequest
+from pipshim.cli.options import ExportRequest, SelectionOptions
 from pipshim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,4 +66,7 @@ class ExportCommand(SyncCommand):
                 f"export writes what is locked, and {files} is no lock",
                 hint=f"lock it first: pipshim lock {files}",
             )
-        return ExportRequest(**made, export=collect.export_of(options))
+        export = collect.export_of(options)
+        if export.build is not None and made["selection"] != SelectionOptions(exact=None):
+            raise UsageError("--build is about one package, not about extras and groups")
+        return ExportRequest(**made, export=export)

@@ -408,6 +408,12 @@ def export_options() -> list[Option]:
             metavar="path",
             help="The requirements file (default: standard output).",
         ),
+        OwnOption(
+            "--build",
+            type="package",
+            metavar="name",
+            help="Write the locked build environment of this package, or of the project, instead.",
+        ),
         _flag("--no-hashes", help="Leave out the hashes of the files."),
         _flag("--no-header", help="Leave out the comment that says where it comes from."),
         _flag("--no-annotate", help="Leave out the comments that say what requires what."),

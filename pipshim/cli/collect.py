@@ -179,6 +179,7 @@ def export_of(values: Values) -> ExportOptions:
         hashes=not values.no_hashes,
         header=not values.no_header,
         annotate=not values.no_annotate,
+        build=values.build,
     )
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import lock_of, write_lock
 from pipshim.context import opened
-from pipshim.exporting import Style, write
+from pipshim.exporting import Style, Where, write, write_build
 from pipshim.locking import write_file
 from pipshim.progress.text import plural
+from pipshim.universal import serving
 
 if TYPE_CHECKING:
     from pipshim.cli.options import ExportRequest
@@ -28,13 +29,12 @@ def main(request: ExportRequest) -> int:
     output = None if asked.output in (None, "-") else Path(str(asked.output))
     with reporting(request, "export") as report, opened(request, report.observer) as context:
         lock = lock_of(context, request)
-        text = write(
-            lock,
-            request.selection,
-            Style(hashes=asked.hashes, header=asked.header, annotate=asked.annotate),
-            path=context.lock_path,
-            directory=Path.cwd(),
-        )
+        style = Style(hashes=asked.hashes, header=asked.header, annotate=asked.annotate)
+        where = Where(context.lock_path, Path.cwd())
+        if asked.build is not None:
+            text = write_build(serving(lock, context.target.markers), asked.build, style, where)
+        else:
+            text = write(lock, request.selection, style, where)
         write_lock(context, lock)
         if output is None:
             sys.stdout.write(text)

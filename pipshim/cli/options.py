@@ -235,6 +235,7 @@ class ExportOptions:
         hashes: with the hashes of every file.
         header: with a comment that says where it comes from.
         annotate: with comments that say what requires what.
+        build: the build environment of this package, instead of what is for run time.
 
     """
 
@@ -242,6 +243,7 @@ class ExportOptions:
     hashes: bool = True
     header: bool = True
     annotate: bool = True
+    build: NormalizedName | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from packaging.version import Version
 from pipshim.build.mode import Mode
 from pipshim.cli.options import SelectionOptions
 from pipshim.errors import LockError, UnknownNameError
-from pipshim.exporting import Style, write
+from pipshim.exporting import Style, Where, write, write_build
 from pipshim.lockfile import Lock, LockedBuild, LockedFolder
 from pipshim.markers import reduced
 
@@ -71,8 +71,8 @@ LOCK = Lock(
 
 
 def lines(lock: Lock = LOCK, style: Style = BARE, **options: Any) -> list[str]:
-    path = HERE / "pylock.toml"
-    return write(lock, SelectionOptions(**options), style, path=path, directory=HERE).splitlines()
+    where = Where(HERE / "pylock.toml", HERE)
+    return write(lock, SelectionOptions(**options), style, where).splitlines()
 
 
 def test_everything_is_written() -> None:
@@ -160,6 +160,25 @@ def test_an_editable_that_was_given() -> None:
     assert lines(replace(given, folders=(folder,))) == ["-e ../other"]
     with pytest.raises(LockError, match="other has no hash"):
         lines(replace(given, folders=(folder,)), Style())
+
+
+def test_a_build_environment() -> None:
+    where = Where(HERE / "pylock.toml", HERE)
+    lock = replace(LOCK, environments={"e": ("bb==1.0",)}, builds={"fast==1.0": BUILD})
+    for name in ("demo", "fast"):
+        text = write_build(lock, canonicalize_name(name), Style(annotate=False), where)
+        assert (
+            text.splitlines()[0]
+            == f"# Made by pipshim export from pylock.toml (the build of {name})."
+        )
+        assert text.splitlines()[2] == "bb==1.0 \\"
+    with pytest.raises(LockError, match="aa is not built"):
+        write_build(lock, canonicalize_name("aa"), BARE, where)
+    build = replace(BUILD, mode=Mode.NO_ISOLATION, environment=None)
+    with pytest.raises(LockError, match="fast is built without isolation"):
+        write_build(
+            replace(lock, builds={"fast==1.0": build}), canonicalize_name("fast"), BARE, where
+        )
 
 
 @pytest.mark.parametrize(
