@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +18,6 @@ from tests.support.facts import calls
 from tests.support.files import distributions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tox.execute.request import ExecuteRequest
     from tox.pytest import ToxProject, ToxProjectCreator
 
@@ -260,14 +260,18 @@ deps = needy
 skip_install = true
 deps = needy
     fakelib
-allowlist_externals = {[at]python}
-install_command = {[at]python} -m pipshim --python {env_dir} install {opts} {packages}
+allowlist_externals = pipshim
+install_command = pipshim install {opts} {packages}
 [testenv:inside]
 skip_install = true
-allowlist_externals = {[at]python}
-commands = {[at]python} -m pipshim sync --locked --no-install-project --group test
+allowlist_externals = pipshim
+commands = pipshim sync --locked --no-install-project --group test
     {[testenv]commands}
-[at]
+"""
+SCRIPT = f"""#!{sys.executable}
+import sys
+from pipshim.__main__ import main
+sys.exit(main())
 """
 NAMES = ("locked", "plain", "pinned", "usual", "command", "inside")
 
@@ -279,7 +283,7 @@ def installed(root: Path, name: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("library")
-def test_real_runs(cli: Cli, make_project: MakeProject) -> None:
+def test_real_runs(cli: Cli, make_project: MakeProject, tmp_path: Path) -> None:
     root = make_project(
         dependencies=["needy"],
         extras={"more": ["fakelib"]},
@@ -288,7 +292,13 @@ def test_real_runs(cli: Cli, make_project: MakeProject) -> None:
     )
     (root / "toxfile.py").write_text(TOXFILE, encoding="utf-8")
     (root / "limits.txt").write_text("fakelib<2\n", encoding="utf-8")
-    (root / "tox.ini").write_text(f"{INI}python = {sys.executable}\n", encoding="utf-8")
+    (root / "tox.ini").write_text(INI, encoding="utf-8")
+    script = tmp_path / "bin" / "pipshim"
+    script.parent.mkdir()
+    script.write_text(SCRIPT, encoding="utf-8")
+    script.chmod(0o755)
+    cli.env["PATH"] = os.pathsep.join([str(script.parent), cli.env["PATH"]])
+    before = distributions(Path(sys.prefix))
     cli.ok("lock")
     done = cli("run", "-e", ",".join(NAMES), module="tox")
     assert done.status == 0, str(done)
@@ -299,6 +309,7 @@ def test_real_runs(cli: Cli, make_project: MakeProject) -> None:
     assert installed(root, "pinned") == ["fakelib-2.0", "needy-1.0"]
     assert installed(root, "inside") == ["fakelib-2.0", "needy-1.0"]
     assert not (root / ".venv").is_dir(), "tox's environment is served, no other"
+    assert distributions(Path(sys.prefix)) == before
     # The two runners that package have an environment each, as they could not share one.
     assert (root / ".tox" / ".pkg").exists()
     assert (root / ".tox" / ".pkg-pipshim").exists()
@@ -308,6 +319,7 @@ MATCHED = """
 [testenv]
 runner = pipshim
 package = wheel
+change_dir = {env_tmp_dir}
 commands = python -c "import demo._built; print('against', demo._built.against)"
 [testenv:.pkg]
 pipshim_match_runtime = true
@@ -327,7 +339,7 @@ def test_the_project_is_built_against_what_is_locked(
     root = depend_on("fakelib<2")
     (root / "toxfile.py").write_text(TOXFILE, encoding="utf-8")
     (root / "tox.ini").write_text(MATCHED, encoding="utf-8")
-    assert "the lock is out of date" in cli("run", "-e", "py", module="tox").err
+    assert "is out of date: there is none" in cli("run", "-e", "py", module="tox").err
     cli.ok("lock")
     done = cli("run", "-e", "py", module="tox")
     assert done.status == 0, str(done)

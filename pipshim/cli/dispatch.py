@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim._pip.compat import check_version
+from pipshim.cli import active
 from pipshim.cli.boundary import run_guarded
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
 
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    program = sys.argv[0]
     if os.path.basename(sys.argv[0]) in ("__main__.py", "-c"):  # noqa: PTH119 pathlib costs time
         sys.argv[0] = "pipshim"
 
@@ -98,7 +100,8 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
         rest = split(line.after)
         if rest is not None and rest.command == "store":
             return run_guarded(partial(_store, [*line.before, *rest.before, *rest.after]))
-    return _pip(arguments, line.command, until_exit=argv is None)
+    implied = active.options(line.command, line.before, os.environ, program)
+    return _pip([*implied, *arguments], line.command, until_exit=argv is None)
 
 
 def split(arguments: Sequence[str]) -> Line | None:
