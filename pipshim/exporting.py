@@ -63,7 +63,13 @@ class Where:
         return found if found.startswith(".") else f"./{found}"
 
 
-def write(lock: Lock, options: SelectionOptions, style: Style, where: Where) -> str:
+def write(
+    lock: Lock,
+    options: SelectionOptions,
+    style: Style,
+    where: Where,
+    project: NormalizedName | None = None,
+) -> str:
     """Say the selected part of a lock in the format of requirements files.
 
     The project itself is not in it, as its hash would be another one with every change.
@@ -73,6 +79,7 @@ def write(lock: Lock, options: SelectionOptions, style: Style, where: Where) -> 
         options: which part of it.
         style: what is written besides.
         where: the folders that relative paths start from.
+        project: which of the lock's folders is the project, if it does not lie beside the lock.
 
     Raises:
         UnknownNameError: the lock has no such extra or group.
@@ -82,12 +89,13 @@ def write(lock: Lock, options: SelectionOptions, style: Style, where: Where) -> 
     path = where.path
     extras, groups = asked(lock, options, path)
     selected = _selected(lock, options, path)
+    wanted = origins_of(lock, options, path)
     folders = [
         one
         for one in lock.folders
-        if lock.requirements  # else it is the project itself
-        and not options.only_groups
+        if one.origins & wanted
         and one.name not in options.no_install_packages
+        and (lock.requirements or not (one.name == project or one.path == "."))
     ]
     if style.hashes:
         _refuse_unhashed([package for package, _ in selected], folders, path)

@@ -97,8 +97,12 @@ class Rounds:
     def _stale(self, solution: Solution) -> list[Source]:
         """Tell the sources whose metadata is not what a build with these pins would tell."""
         sources = {pin.source.url: pin.source for pin in solution.pins.values() if pin.source}
-        # The project's own metadata, if it was asked for, is no pin's.
-        sources.update({url: one for url, one in self._asked.items() if one.editable})
+        # The project's own metadata, if it was asked for, is no pin's; nor is what is left out.
+        sources |= {
+            url: one
+            for url, one in self._asked.items()
+            if one.editable or one.name in solution.left_out
+        }
         asked = [one for one in sources.values() if self._static(one) is None]
         self.warm(asked, solution)
         return [one for one in asked if self._differs(one, solution)]

@@ -14,7 +14,7 @@ import pytest
 from tests.support.backend import Backend
 from tests.support.dists import project, sdist, wheel
 from tests.support.files import distributions
-from tests.support.locks import read_lock
+from tests.support.locks import parse_lock, read_lock
 from tests.support.pipshim import make_venv
 
 if TYPE_CHECKING:
@@ -265,3 +265,82 @@ def test_what_cannot_be_is_refused(cli: Cli, project_dir: Path) -> None:
     ]:
         assert said in cli.fails(*args, status=status).err
     assert not (project_dir / ".venv").exists()
+
+
+# --- pip lock's options
+
+PIPS = {
+    "specifiers": "aa bb<2",
+    "-r": "-r requirements.in",
+    "-c": "-c limits.txt aa",
+    "--no-deps": "--no-deps aa",
+    "--only-deps": "--only-deps aa",
+    "--only-deps of a source": "--only-deps asks",
+    "--group": "--group dev --group other/pyproject.toml:test",
+    "--requirements-from-script": "--requirements-from-script script.py",
+    "--pre": "--pre bb",
+    "--all-releases": "--all-releases bb bb",
+    "--only-final": "--pre --only-final bb bb",
+    "--no-binary": "--no-binary cc cc",
+    "--only-binary": "--only-binary :all: cc",
+    "--prefer-binary": "--prefer-binary cc",
+    "--uploaded-prior-to": "--uploaded-prior-to 2000-01-01T00:00:00Z --no-index -f found aa",
+    "--find-links": "--no-index --find-links found aa",
+    "--extra-index-url": "--index-url http://127.0.0.1:9/ --extra-index-url {index} bb",
+    "--ignore-requires-python": "--ignore-requires-python old",
+    "--require-hashes": "--require-hashes -r hashed.txt",
+    "--no-require-hashes": "--no-require-hashes -r half.txt",
+    "-e": "-e ./lib",
+    "--build-constraint": "--build-constraint limits.txt src",
+    "-C": "-C a=b src",
+    "--check-build-dependencies": "--check-build-dependencies src",
+    "--progress-bar": "--progress-bar off aa",
+}
+
+
+@pytest.mark.usefixtures("library")
+def test_all_options_of_pip_lock(cli: Cli, index: Index, project_dir: Path, tmp_path: Path) -> None:
+    dists = tmp_path / "dists"
+    index.add(
+        wheel(dists, "bb", "3.0rc1"),
+        wheel(dists, "cc", "1.0"),
+        sdist(dists, "cc", "1.0"),
+        sdist(dists, "cc", "2.0"),
+        wheel(dists, "old", "1.0", requires_python="<3"),
+        sdist(dists, "asks", "1.0", backend=Backend(dynamic_requires=("bb",))),
+    )
+    bb = index.sha256("bb-2.0-py3-none-any.whl")
+    found = project_dir / "found"
+    for name in ("aa", "bb"):
+        wheel(found, name, "0.5")
+    for name, text in {
+        "requirements.in": "aa\n-c limits.txt\n",
+        "limits.txt": "bb<2\n",
+        "hashed.txt": f"bb==2.0 --hash=sha256:{bb}\n",
+        "half.txt": f"bb==2.0 --hash=sha256:{bb}\naa\n",
+        "script.py": "# /// script\n# dependencies = ['aa']\n# ///\n",
+        "pyproject.toml": "[dependency-groups]\ndev = ['tester']\n",
+        "other/pyproject.toml": "[dependency-groups]\ntest = ['bb<2']\n",
+    }.items():
+        (project_dir / name).parent.mkdir(exist_ok=True)
+        (project_dir / name).write_text(text)
+    project(project_dir / "lib", name="lib", dependencies=["bb"], backend=Backend())
+    different = []
+    for option, line in PIPS.items():
+        words = line.replace("{index}", index.url).split()
+        one, other = (
+            cli("lock", *words, "-q", "-o", "-", module=tool) for tool in ("pip", "pipshim")
+        )
+        if one.status or other.status:
+            pins = [str(one), str(other)] if (one.status == 0) != (other.status == 0) else []
+        else:
+            theirs, ours = parse_lock(one.out), parse_lock(other.out)
+            pins = [str(each) for each in (theirs.versions, ours.versions)]
+            editables = {name: "" for name in theirs.versions if name not in ours.versions}
+            if theirs.versions == {**ours.versions, **editables} and set(editables) <= {"lib"}:
+                pins = []
+            for name in ours.versions.keys() & theirs.versions.keys():
+                pins += sorted(set(theirs.files(name)) - set(ours.files(name)))
+        if pins:
+            different.append(f"{option}: {pins}")
+    assert not different

@@ -90,12 +90,14 @@ class Solution:
         pins: by name.
         origins: why each is there: ``project``, ``extra NAME``, ``group NAME``.
         roots: by origin, the requirements that the resolver began with.
+        left_out: what was required, and is not locked with what it needs (``--only-deps``).
 
     """
 
     pins: Mapping[NormalizedName, Pin]
     origins: Mapping[NormalizedName, frozenset[str]]
     roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: frozenset[NormalizedName] = frozenset()
 
     @property
     def versions(self) -> dict[NormalizedName, Version]:
@@ -238,8 +240,11 @@ class Resolving:
         children = children_of(result.graph, mapping)
         origins: dict[str, set[str]] = defaultdict(set)
         asked: dict[str, list[Requirement]] = defaultdict(list)
+        left_out: set[NormalizedName] = set()
         for root, requirement in roots:
             for identifier in _identifiers(requirement, mapping):
+                if root.left_out:
+                    left_out.add(name_of_candidate(mapping[identifier]))
                 for reached in _closure(identifier, children):
                     origins[name_of_candidate(mapping[reached])] |= root.origins
                 for origin in root.origins:
@@ -253,9 +258,9 @@ class Resolving:
 
         pins: dict[NormalizedName, Pin] = {}
         for identifier, candidate in mapping.items():
-            if identifier == candidate.project_name:
-                name = name_of_candidate(candidate)
-                pin = self._pin(candidate, needs[name])
+            name = name_of_candidate(candidate)
+            if identifier == candidate.project_name and name not in left_out:
+                pin = self._pin(candidate, needs[name] - left_out)
                 texts = merged(requires[name])
                 tool = {"pipshim": {"requires": list(texts)}} if texts else None
                 pins[name] = replace(pin, package=replace(pin.package, tool=tool))
@@ -263,6 +268,7 @@ class Resolving:
             pins=dict(sorted(pins.items())),
             origins={name: frozenset(origins[name]) for name in sorted(pins)},
             roots={origin: merged(found) for origin, found in sorted(asked.items())},
+            left_out=frozenset(left_out),
         )
 
     def _pin(self, candidate: Candidate, needs: Iterable[NormalizedName]) -> Pin:

@@ -57,11 +57,13 @@ class Root:
     Attributes:
         origins: whose it is: ``project``, ``extra NAME`` or ``group NAME``.
         requirement: pip's object for it; opaque outside of ``_pip``.
+        left_out: only what it needs is locked (``--only-deps``).
 
     """
 
     origins: frozenset[str]
     requirement: object
+    left_out: bool = False
 
 
 class Pip:
@@ -186,7 +188,12 @@ class Pip:
             list(arguments), self.options, self.finder, self.session
         )
         constraints: list[object] = [one for one in requirements if one.constraint]
-        roots = [Root(frozenset({"project"}), one) for one in requirements if not one.constraint]
+        only_needs = bool(getattr(self.options, "only_dependencies", False))
+        roots = [
+            Root(frozenset({"project"}), one, only_needs)
+            for one in requirements
+            if not one.constraint
+        ]
         return roots, constraints
 
     def pinned(self, roots: Iterable[Root]) -> set[NormalizedName]:

@@ -34,7 +34,8 @@ def main(request: ExportRequest) -> int:
         if asked.build is not None:
             text = write_build(serving(lock, context.target.markers), asked.build, style, where)
         else:
-            text = write(lock, request.selection, style, where)
+            project = context.project.name if context.project is not None else None
+            text = write(lock, request.selection, style, where, project)
         write_lock(context, lock)
         if output is None:
             sys.stdout.write(text)

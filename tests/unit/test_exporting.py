@@ -158,6 +158,10 @@ def test_an_editable_that_was_given() -> None:
     given = replace(LOCK, packages=(), requirements=("-e ../other",))
     folder = LockedFolder("../other", canonicalize_name("other"), BUILD, frozenset({"project"}))
     assert lines(replace(given, folders=(folder,))) == ["-e ../other"]
+    # As a source of the project's, beside the project itself.
+    beside = replace(given, requirements=(), folders=(*LOCK.folders, folder))
+    assert lines(beside) == ["-e ../other"]
+    assert lines(beside, only_groups=("dev",)) == []
     with pytest.raises(LockError, match="other has no hash"):
         lines(replace(given, folders=(folder,)), Style())
 
