@@ -29,9 +29,11 @@ from pipshim.__main__ import main
 sys.exit(main())
 """
 PYTEST = {
-    "pytest/__init__.py": "",
-    "pytest/__main__.py": "import flask; print('passed with flask', flask.__version__)\n",
+    "pytest/__init__.py": "def main():\n    import flask\n"
+    "    print('passed with flask', flask.__version__)\n",
+    "pytest/__main__.py": "import pytest; pytest.main()\n",
 }
+TOXFILE = "from pipshim.tox_plugin import *\n"
 
 
 @pytest.fixture
@@ -42,7 +44,13 @@ def shop(index: Index, tmp_path: Path) -> None:
         wheel(dists, "flask", "3.0", requires=["werkzeug"]),
         wheel(dists, "werkzeug", "3.0"),
         wheel(dists, "aiohttp", "3.9"),
-        wheel(dists, "pytest", "8.0", files=PYTEST),
+        wheel(
+            dists,
+            "pytest",
+            "8.0",
+            files=PYTEST,
+            entry_points={"console_scripts": {"pytest": "pytest:main"}},
+        ),
         wheel(dists, "torch", "2.5", tag=native_tag()),
         sdist(dists, "natten", "0.17", requires=["torch"], backend=Backend(imports=("torch",))),
     )
@@ -56,6 +64,7 @@ def project(make_project: MakeProject) -> Path:
         extras={"async": ["aiohttp"]},
         groups={"test": ["pytest"], "dev": []},
         backend=Backend(),
+        build_requires=["werkzeug"],
         files={
             "requirements.txt": "flask\n",
             "requirements.in": "flask\n",
@@ -75,8 +84,8 @@ def commands(page: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def run(page: str, cli: Cli, directory: Path, tmp_path: Path) -> str:
-    """Type the commands of a page in one shell, beside which pipshim and uv are on PATH."""
+def surroundings(cli: Cli, tmp_path: Path) -> dict[str, str]:
+    """Put pipshim, python and uv on PATH; give the variables."""
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "pipshim").write_text(SCRIPT)
@@ -85,19 +94,23 @@ def run(page: str, cli: Cli, directory: Path, tmp_path: Path) -> str:
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     assert uv is not None, "uv is in the group of the tests"
     (programs / "uv").symlink_to(uv)
-    env = {
+    return {
         **cli.env,
         "PATH": os.pathsep.join([str(programs), cli.env["PATH"]]),
         "UV_DEFAULT_INDEX": cli.env["PIP_INDEX_URL"],
         "UV_PYTHON": sys.executable,
         "UV_CACHE_DIR": str(tmp_path / "uv"),
     }
+
+
+def run(page: str, cli: Cli, directory: Path, tmp_path: Path) -> str:
+    """Type the commands of a page in one shell."""
     steps = [f"echo {shlex.quote(f'$ {line}')} && {line} || exit 1" for line in commands(page)]
     # One shell, so that what is activated stays so.
     done = subprocess.run(
         ["bash", "-c", "\n".join(steps)],
         cwd=directory,
-        env=env,
+        env=surroundings(cli, tmp_path),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -135,6 +148,27 @@ def test_from_uv(cli: Cli, project: Path, tmp_path: Path) -> None:
     said = run("from-uv.md", cli, project, tmp_path)
     assert "passed with flask 3.0" in said
     assert has(project / ".venv") == ["flask", "werkzeug"], "as the requirements file says"
+
+
+@pytest.mark.usefixtures("shop")
+def test_for_tox_users(cli: Cli, project: Path, tmp_path: Path) -> None:
+    """Each configuration on the page works in a real run."""
+    env = surroundings(cli, tmp_path)
+    (project / "toxfile.py").write_text(TOXFILE)
+    cli.ok("lock")
+    page = (ROOT / "docs" / "tox.md").read_text(encoding="utf-8")
+    said = []
+    for block in re.findall(r"```ini\n(.*?)```", page, re.DOTALL):
+        shutil.rmtree(project / ".tox", ignore_errors=True)
+        (project / "tox.ini").write_text(block)
+        name = "locked" if "[testenv:locked]" in block else "py"
+        done = cli("run", "-e", name, module="tox", env=env)
+        assert done.status == 0, f"{block}\n{done}"
+        said.append((has(project / ".tox" / name), "passed with flask" in done.out))
+    locked, packaged, command, inside = said
+    assert locked == (["aiohttp", "demo", "flask", "pytest", "werkzeug"], True)
+    assert packaged == (["demo", "flask", "werkzeug"], False)
+    assert command == inside == (["demo", "flask", "pytest", "werkzeug"], True)
 
 
 def test_every_command_that_is_named_is_run() -> None:

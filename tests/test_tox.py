@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -256,24 +255,8 @@ dependency_groups = test
 package = wheel
 deps = needy
     fakelib
-[testenv:command]
-skip_install = true
-deps = needy
-    fakelib
-allowlist_externals = pipshim
-install_command = pipshim install {opts} {packages}
-[testenv:inside]
-skip_install = true
-allowlist_externals = pipshim
-commands = pipshim sync --locked --no-install-project --group test
-    {[testenv]commands}
 """
-SCRIPT = f"""#!{sys.executable}
-import sys
-from pipshim.__main__ import main
-sys.exit(main())
-"""
-NAMES = ("locked", "plain", "pinned", "usual", "command", "inside")
+NAMES = ("locked", "plain", "pinned", "usual")
 
 
 def installed(root: Path, name: str) -> list[str]:
@@ -283,7 +266,7 @@ def installed(root: Path, name: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("library")
-def test_real_runs(cli: Cli, make_project: MakeProject, tmp_path: Path) -> None:
+def test_real_runs(cli: Cli, make_project: MakeProject) -> None:
     root = make_project(
         dependencies=["needy"],
         extras={"more": ["fakelib"]},
@@ -293,11 +276,6 @@ def test_real_runs(cli: Cli, make_project: MakeProject, tmp_path: Path) -> None:
     (root / "toxfile.py").write_text(TOXFILE, encoding="utf-8")
     (root / "limits.txt").write_text("fakelib<2\n", encoding="utf-8")
     (root / "tox.ini").write_text(INI, encoding="utf-8")
-    script = tmp_path / "bin" / "pipshim"
-    script.parent.mkdir()
-    script.write_text(SCRIPT, encoding="utf-8")
-    script.chmod(0o755)
-    cli.env["PATH"] = os.pathsep.join([str(script.parent), cli.env["PATH"]])
     before = distributions(Path(sys.prefix))
     cli.ok("lock")
     done = cli("run", "-e", ",".join(NAMES), module="tox")
@@ -307,7 +285,6 @@ def test_real_runs(cli: Cli, make_project: MakeProject, tmp_path: Path) -> None:
     assert installed(root, "locked") == ["demo-0.1", "fakelib-2.0", "needy-1.0"]
     assert installed(root, "plain") == ["demo-0.1", "fakelib-1.0", "needy-1.0"]
     assert installed(root, "pinned") == ["fakelib-2.0", "needy-1.0"]
-    assert installed(root, "inside") == ["fakelib-2.0", "needy-1.0"]
     assert not (root / ".venv").is_dir(), "tox's environment is served, no other"
     assert distributions(Path(sys.prefix)) == before
     # The two runners that package have an environment each, as they could not share one.
