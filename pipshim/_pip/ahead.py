@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -221,8 +222,11 @@ class Collector(LinkCollector):
         """Fetch a page, unless that has been done."""
         fetch = super().fetch_response
         if self.ahead is None:
-            return fetch(location, *package, **name)
-        return self.ahead.page(location, lambda: fetch(location, *package, **name))
+            page = fetch(location, *package, **name)
+        else:
+            page = self.ahead.page(location, lambda: fetch(location, *package, **name))
+        # Each target of a lock reads its links.
+        return replace(page, cache_link_parsing=True) if page is not None else None
 
 
 def wanted_of(requirement: Requirement) -> Wanted:

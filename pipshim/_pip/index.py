@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -253,6 +254,7 @@ def _ranks(versions: Iterable[Version]) -> dict[str, int]:
     return {str(version): rank for rank, version in enumerate(versions)}
 
 
+@cache
 def _name_and_version(filename: str) -> tuple[NormalizedName, Version] | None:
     try:
         if filename.endswith(".whl"):

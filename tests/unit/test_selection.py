@@ -16,7 +16,8 @@ from pipshim.build.mode import Mode
 from pipshim.cli.options import SelectionOptions
 from pipshim.errors import LockError, UnknownNameError
 from pipshim.lockfile import Lock, LockedBuild, LockedFolder
-from pipshim.selection import select
+from pipshim.selection import check_target, select
+from pipshim.targets import TargetName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,3 +171,14 @@ def test_a_lock_for_another_python_is_refused() -> None:
 def test_a_lock_whose_requires_python_is_not_met_is_refused() -> None:
     with pytest.raises(LockError, match=r"requires Python <3"):
         chosen(lock(requires_python=SpecifierSet("<3")))
+
+
+def test_an_environment_without_a_name_is_refused_by_a_lock_for_named_targets() -> None:
+    targets = (TargetName("linux", "x86_64", 12), TargetName("macos", "arm64", 12))
+    pypy = {**targets[0].python.markers, "platform_python_implementation": "PyPy"}
+    with pytest.raises(
+        LockError, match=r"\(PyPy 3\.12 on linux x86_64, which has no name\)"
+    ) as caught:
+        check_target(targets, {**pypy, "implementation_name": "pypy"}, PATH)
+    assert "target-environments" not in str(caught.value.hint)
+    check_target(targets, targets[1].python.markers, PATH)
