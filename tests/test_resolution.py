@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -122,6 +124,38 @@ def test_sync_and_check_go_by_what_the_lock_was_made_with(
     done = cli.ok("lock")
     assert "not as the lock was made: without --no-binary bb --resolution lowest-direct" in done.err
     assert "options" not in read_lock(cli.cwd).tool
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_what_is_locked_is_never_the_reason_of_a_conflict(
+    cli: Cli, make_project: MakeProject, index: Index, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path, "aa", "1"), *(wheel(tmp_path, "bb", one) for one in ("1", "2")))
+    tree = source_tree(sdist(tmp_path, "vv", "1"), tmp_path)
+    commit(tree)
+    given = [f"vv @ git+file://{tree}@main", "aa"]
+    make_project(dependencies=[*given, "bb<2"])
+    assert versions(cli) == {"aa": "1", "bb": "1", "vv": ""}
+    newer = source_tree(sdist(tmp_path / "newer", "vv", "2"), tmp_path / "newer")
+    shutil.copytree(newer, tree, dirs_exist_ok=True)
+    second = commit(tree)
+    index.add(wheel(tmp_path, "aa", "2", requires=["vv>=2"]))
+    make_project(dependencies=[*given[:1], "aa>=2", "bb"])
+    assert versions(cli) == {"aa": "2", "bb": "1", "vv": ""}
+    assert read_lock(cli.cwd).packages["vv"]["vcs"]["commit-id"] == second
+
+
+def commit(tree: Path) -> str:
+    def git(*args: str) -> str:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        return subprocess.check_output(["git", *who, *args], cwd=tree, text=True).strip()
+
+    git("init", "--quiet", "--initial-branch=main")
+    # Files made here are all of one time and, but for a digit, of one size: git has to look anew.
+    (tree / ".git" / "index").unlink(missing_ok=True)
+    git("add", "--all")
+    git("commit", "--quiet", "--message=x")
+    return git("rev-parse", "HEAD")
 
 
 def test_files_that_were_uploaded_too_late_are_not_there(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -108,6 +108,7 @@ class Known:
         needs: by package (or extra) and version, what that requires; without those of the package
             itself for an extra.
         versions: tells the versions of a package that specifiers admit, the best first.
+        direct: what is there as a direct reference only.
 
     """
 
@@ -115,6 +116,7 @@ class Known:
     limits: Sequence[Limit]
     needs: Mapping[tuple[Key, Version], tuple[Need, ...]]
     versions: Callable[[NormalizedName, SpecifierSet], Sequence[Version]]
+    direct: Mapping[NormalizedName, Sequence[Version]] = field(default_factory=dict)
 
     @cached_property
     def links(self) -> list[Link]:

@@ -19,7 +19,7 @@ from pipshim.cutoff import normalised
 from pipshim.errors import NetworkError, PipshimError, ResolveError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from pip._internal.req.req_install import InstallRequirement
@@ -84,10 +84,10 @@ def explain(
         )
     search = _Search(finder, told, python)
     for name in story.ends:
-        reason = search.without_files(name)
+        reason = search.without_files(name) if name not in known.direct else None
         if reason is not None:
             return reason
-    return search.conflict(story)
+    return search.conflict(story, known.direct)
 
 
 def _last_conflict(
@@ -165,11 +165,17 @@ class _Search:
         moment = self.finder.uploaded_prior_to
         return normalised(moment.isoformat()) if moment is not None else "now"
 
-    def conflict(self, story: Story) -> PipshimError:
+    def conflict(
+        self, story: Story, direct: Mapping[NormalizedName, Sequence[Version]]
+    ) -> PipshimError:
         """Say which requirements cannot be met together, or by any version."""
         ends = [one for one in story.ends if one != PYTHON.name]
         lines = [f"no version of {' and '.join(ends)} satisfies what is required", *self.asked]
         for name in ends:
+            if name in direct:
+                there = " and ".join(map(str, dict.fromkeys(direct[name])))
+                lines.append(f"  what is there of {name} is version {there}")
+                continue
             withdrawn = self.finder.yanked(name)
             versions = list(reversed(self.finder.versions(name)))
             shown = [f"{one} (yanked)" if one in withdrawn else one for one in versions[:_SHOWN]]

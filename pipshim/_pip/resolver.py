@@ -27,6 +27,7 @@ from pip._internal.exceptions import InstallationError
 from pip._internal.operations.build.build_tracker import get_build_tracker
 from pip._internal.req.req_install import InstallRequirement
 from pip._internal.resolution.resolvelib import resolver as pip_resolver
+from pip._internal.resolution.resolvelib.provider import PipProvider
 from pip._internal.resolution.resolvelib.reporter import PipReporter
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
@@ -166,6 +167,9 @@ class Resolving:
         where = f"override-dependencies of {overrides.stated_in}"
         urls = [pip.constraint(str(one), where) for one in overrides.urls()]
         constraints = [*constraints, *urls]
+        # pip remembers for the whole process what satisfies what, by link; but behind the link of a
+        # branch there may be another commit by now.
+        PipProvider.is_satisfied_by.cache_clear()
         order = Order(preferred or {}, strategy, _names(roots), offered or {})
         pip.finder.order = order
         pip.ahead.want(_wanted(roots, preferred or {}))
@@ -212,6 +216,18 @@ class Resolving:
                     )
             except InstallationError as error:
                 cause = error.__cause__
+                if isinstance(cause, ResolutionImpossible) and self.sources.let_go():
+                    return self.resolve(
+                        roots,
+                        constraints=constraints,
+                        preferred=preferred,
+                        offered=offered,
+                        metadata_of=metadata_of,
+                        strategy=strategy,
+                        overrides=overrides,
+                        for_build=for_build,
+                        pinned=pinned,
+                    )
                 if isinstance(cause, ResolutionImpossible):
                     given = [cast("InstallRequirement", one) for one in constraints]
                     raise explain(

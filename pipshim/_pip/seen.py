@@ -57,7 +57,7 @@ class Seen:
         asked = [one for root in roots for one in self._asked(root)]
         limits = [one for constraint in constraints for one in self._limit(constraint)]
         needs = dict(self._needs())
-        return Known(asked, limits, needs, self.versions)
+        return Known(asked, limits, needs, self.versions, self._direct)
 
     def versions(self, name: NormalizedName, specifier: SpecifierSet) -> Sequence[Version]:
         """Tell the versions that pip would take, the best first."""

@@ -96,6 +96,7 @@ class Sources:
         self._pip = pip
         self._commits = commits
         self._by_url: dict[str, Source] = {}
+        self._at_locked_commits: set[str] = set()
 
     def get(self, preparer: RequirementPreparer, req: InstallRequirement) -> Source:
         """Fetch, check and unpack what a requirement links to, as pip's preparer does."""
@@ -106,6 +107,7 @@ class Sources:
             return known
         offline.check_checkout(link, self._pip.options)
         sha256: str | None = None
+        at = link if req.editable else self._at_its_commit(link)
         if req.editable:
             req.ensure_has_source_dir(preparer.src_dir)
             req.update_editable()
@@ -116,7 +118,7 @@ class Sources:
                 assert req.source_dir is not None
                 with unpacking(link.filename):
                     file = unpack_url(
-                        self._at_its_commit(link),
+                        at,
                         req.source_dir,
                         preparer._download,  # noqa: SLF001
                         preparer.verbosity,
@@ -139,10 +141,21 @@ class Sources:
             directory=directory,
             sha256=sha256,
             editable=req.editable or directory in self._pip.editable_folders,
-            url=remove_auth_from_url(link.url),
+            url=remove_auth_from_url(at.url),
         )
         self._by_url[link.url] = source
+        if at is not link:
+            self._at_locked_commits.add(link.url)
         return source
+
+    def let_go(self) -> bool:
+        """Keep no commit of the earlier lock any more, since no versions fit; False if none was."""
+        self._commits = {}
+        for url in self._at_locked_commits:
+            self._by_url.pop(url)
+        found = bool(self._at_locked_commits)
+        self._at_locked_commits.clear()
+        return found
 
     def _at_its_commit(self, link: Link) -> Link:
         """Tell the link of the commit that an earlier lock has for this branch or tag."""

@@ -17,6 +17,8 @@ from pipshim.overrides import Overrides
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pytest
+
 
 def needs(text: str) -> tuple[Need, ...]:
     parsed = Requirement(text)
@@ -148,15 +150,16 @@ def test_what_would_suit_everybody_is_known() -> None:
     ]
 
 
-def test_hundreds_of_versions_take_no_time() -> None:
+def test_hundreds_of_versions_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipshim._pip.contradiction.SECONDS", 600.0)  # on a busy machine too
     index: dict[str, list[str]] = {f"app 1.{minor}": ["lib>=2"] for minor in range(400)}
     index |= {f"lib 1.{minor}": [] for minor in range(200)} | {"lib 2.0": []}
     index |= {f"more{number} 1.0": ["app"] for number in range(30)}
-    start = time.monotonic()
+    start = time.process_time()
     lines = told(known(index, *(f"more{number}" for number in range(30)), "app", "lib<2"))
     assert lines[-1] == "    app 1.0 to 1.399 require lib>=2"
     assert len(lines) == 3
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_versions_that_follow_each_other_are_a_range() -> None:
