@@ -84,7 +84,11 @@ def test_the_tags_are_those_of_a_system_of_that_age_in_its_order() -> None:
 def test_the_tags_are_those_of_pips_platform_option(name: TargetName, platforms: list[str]) -> None:
     version = f"3{name.minor}"
     wanted = get_supported(version=version, platforms=platforms, impl="cp", abis=[f"cp{version}"])
-    assert list(name.python.tags) == [str(tag) for tag in wanted]
+    # packaging 26.2, which pip 26.1 has, and 26.3 name a format of old Macs differently.
+    ours, pips = (
+        [str(tag).replace("_fat32", "_fat3") for tag in tags] for tags in (name.python.tags, wanted)
+    )
+    assert ours == pips
 
 
 @pytest.mark.parametrize(
