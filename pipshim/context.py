@@ -21,6 +21,7 @@ from pipshim.build.workshop import Workshop
 from pipshim.cache import in_use
 from pipshim.configuration import Configuration
 from pipshim.errors import LockError, ProjectError, TargetError
+from pipshim.layers import connect
 from pipshim.lockfile import LOCK_NAME, read
 from pipshim.places import lock_beside, place
 from pipshim.preferences import Preferences
@@ -29,12 +30,14 @@ from pipshim.progress import events, make_observer
 from pipshim.project import STDIN, Project, find_project, load_project, load_script
 from pipshim.secrets import masked
 from pipshim.store import Store
+from pipshim.target import base_of
 from pipshim.targets import FORM, TargetName, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from pipshim.cli.options import LockRequest
+    from pipshim.below import Below
+    from pipshim.cli.options import LockOptions, LockRequest
     from pipshim.environment import Choice
     from pipshim.lockfile import Lock
     from pipshim.places import Place
@@ -55,6 +58,9 @@ class Context:
         workspace: for what is thrown away at the end.
         until_end: closes what is held until then.
         started: when the command began to read, in nanoseconds since the epoch.
+        isolated: serve an environment of pipshim's cache instead of the project's.
+        bare: there is neither a project nor a lock, nor any environment but the active one.
+        below: the environment that this one is to lie over; it is in the cache too.
 
     """
 
@@ -65,6 +71,9 @@ class Context:
     workspace: Workspace
     until_end: ExitStack
     started: int
+    isolated: bool = False
+    bare: bool = False
+    below: Below | None = None
 
     hints_are_typed: ClassVar[bool] = False
     """Whether what mends a build is said as options, and not as lines of pyproject.toml."""
@@ -87,6 +96,11 @@ class Context:
         return self.project.directory if self.project is not None else self.directory
 
     @property
+    def is_given(self) -> bool:
+        """Whether requirements were given in place of a project."""
+        return self.request.lock.given and self.below is None
+
+    @property
     def is_lock_given(self) -> bool:
         """Whether a lock is named, or all there is, that is to be followed as it is."""
         asked = self.request.lock
@@ -99,6 +113,9 @@ class Context:
         if output is not None and output != "-":
             path = Path(output)
             return path.parent.resolve() / path.name  # `..` may follow a symbolic link
+        if self.below is not None:
+            assert self.place is not None  # every layer has one
+            return self.place.lock
         if self.project is not None and self.project.script is not None:
             return self._script_lock(self.project.script)
         return self.directory / LOCK_NAME
@@ -135,18 +152,35 @@ class Context:
     @cached_property
     def place(self) -> Place | None:
         """Where the environment is, if it is one of pipshim's cache."""
-        script = self.project.script if self.project is not None else None
-        if self.project is None or script is None:
+        common, project = self.request.common, self.project
+        if self.below is not None:
+            base = base_of(self.below.target, common.shim_cache)
+            what = ["layer", str(self.below.target.prefix), *self._layer_key()]
+            return place(common.shim_cache, "with", base, what)
+        if project is None or (project.script is None and not self.isolated):
             return None
         base = environment.base_python(
-            python=self.request.common.python,
+            python=common.python,
             environ=os.environ,
-            requires_python=self.project.requires_python,
-            cache_dir=self.request.common.shim_cache,
+            requires_python=project.requires_python,
+            cache_dir=common.shim_cache,
         )
-        what = self.project.block.decode() if script == STDIN else str(script.resolve())
-        label = "stdin" if script == STDIN else script.stem
-        return place(self.request.common.shim_cache, label, base, ["script", what])
+        if project.script is None:
+            label, what = project.display_name, ["isolated", str(project.directory)]
+            what += [repr(getattr(self.request, "selection", None))]
+        elif project.script == STDIN:
+            label, what = "stdin", ["script", project.block.decode()]
+        else:
+            label, what = project.script.stem, ["script", str(project.script.resolve())]
+        return place(common.shim_cache, label, base, what)
+
+    def _layer_key(self) -> list[str]:
+        """Tell a layer from other layers over the same environment."""
+        given = self.request.lock
+        texts = inputs.requirements_given(given)
+        # A relative path means another thing elsewhere.
+        relative = given.requirement_files or given.editables or any("/" in one for one in texts)
+        return [*texts, str(Path.cwd()) if relative else ""]
 
     @cached_property
     def _served(self) -> dict[str, Any]:
@@ -154,11 +188,18 @@ class Context:
         common, project, place = self.request.common, self.project, self.place
         return {
             "python": str(place.base.python) if place is not None else common.python,
-            "project": (place.directory if place is not None else self.home),
-            "environ": {} if place is not None else os.environ,
-            "requires_python": project.requires_python if project is not None else None,
+            "project": (place.directory if place is not None else None if self.bare else self.home),
+            "environ": {} if place is not None else self._environ,
+            "requires_python": (
+                project.requires_python if project is not None and self.below is None else None
+            ),
             "cache_dir": common.shim_cache,
         }
+
+    @property
+    def _environ(self) -> Mapping[str, str]:
+        """The variables that say which environment is active."""
+        return {k: v for k, v in os.environ.items() if not (self.isolated and k == "VIRTUAL_ENV")}
 
     @cached_property
     def choice(self) -> Choice:
@@ -176,7 +217,10 @@ class Context:
         if self.place is not None:
             self.place.use()
         wait = "waiting for another command that makes the environment"
-        return environment.find(**self._served, waiting=lambda: self.wait(wait))
+        found = environment.find(**self._served, waiting=lambda: self.wait(wait))
+        if self.below is not None:
+            connect(found.target, self.below)
+        return found
 
     @property
     def target(self) -> Target:
@@ -226,7 +270,8 @@ class Context:
         """
         lock = self.request.lock
         try:
-            old = self.old_lock
+            # What was resolved in passing remembers nothing that was typed then.
+            old = None if self.is_lock_cached else self.old_lock
         except LockError:
             old = None  # whoever needs it will say what is wrong with it
         found = combine_preferences(
@@ -306,6 +351,7 @@ class Context:
             self.request.build.build_constraints,
             self.preferences.values,
             self.targets,
+            self.below,
         )
 
     def at(self, project: Project) -> Context:
@@ -314,6 +360,21 @@ class Context:
         for name in ("choice", "old_lock", "pip", "cache", "store", "fetcher", "workshop"):
             vars(other)[name] = getattr(self, name)
         return other
+
+    def over(self, below: Below, given: LockOptions) -> Context:
+        """Give the parts of making a layer over an environment, of these requirements."""
+        request = replace(
+            self.request, pip=self.request.pip.giving(given), lock=replace(given, output=None)
+        )
+        return replace(self, request=request, directory=Path.cwd(), isolated=False, below=below)
+
+    def has_below(self) -> bool:
+        """Tell whether what is below has all that is required."""
+        given, below = self.request.lock, self.below
+        if below is None or not below.present or given.editables:
+            return False
+        found = self.pip.plain(given.requirements)
+        return found is not None and below.has(*found, self.target.markers)
 
     def wait(self, text: str) -> None:
         """Tell the user what is waited for."""
@@ -326,7 +387,12 @@ class Context:
 
 @contextmanager
 def opened(
-    request: LockRequest, also: Observer | None = None, script: Project | None = None
+    request: LockRequest,
+    also: Observer | None = None,
+    script: Project | None = None,
+    *,
+    optional: bool = False,
+    isolated: bool = False,
 ) -> Iterator[Context]:
     """Put a command's parts together, and clear up at its end.
 
@@ -334,13 +400,15 @@ def opened(
         request: what was asked.
         also: told of all that happens, besides the observer that shows it.
         script: what is served instead of a project.
+        optional: whether it can be done without a project, if there is none.
+        isolated: serve an environment of pipshim's cache instead of the project's.
 
     Raises:
         ProjectError: there is no project where one is needed, or it says what cannot be.
 
     """
     started = time.time_ns()
-    project = script if script is not None else _project(request)
+    project = script if script is not None else _project(request, optional=optional)
     directory = Path.cwd() if request.lock.given or project is None else project.directory
     common = request.common
     with (
@@ -358,11 +426,16 @@ def opened(
         workspace() as space,
         ExitStack() as until_end,
     ):
-        yield Context(request, project, directory, observer, space, until_end, started)
+        made = Context(request, project, directory, observer, space, until_end, started)
+        made.isolated = isolated
+        made.bare = project is None and (common.no_project or not _does_without(request))
+        yield made
 
 
-def _project(request: LockRequest) -> Project | None:
-    """Read the script or project that is asked for; None where requirements do without one."""
+def _project(request: LockRequest, *, optional: bool) -> Project | None:
+    """Read the script or project that is asked for; None where the command does without one."""
+    if request.common.no_project:
+        return None
     if request.lock.script is not None:
         script = load_script(request.lock.script)
         if script is None:
@@ -377,7 +450,10 @@ def _project(request: LockRequest) -> Project | None:
         return load_project(find_project(start))
     except ProjectError as error:
         missing = not (error.path == start.absolute() and error.line is None)
-        if missing or not _does_without(request) or request.common.project is not None:
+        needed = not (optional or _does_without(request))
+        if missing or needed or request.common.project is not None:
+            if request.pip.command.name == "run" and not missing and error.hint:
+                error.hint += "; --no-project runs without one"
             raise
         return None
 

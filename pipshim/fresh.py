@@ -352,9 +352,11 @@ def process(
 
 
 def activated(environ: Mapping[str, str], prefix: str, scripts: str) -> dict[str, str]:
-    """Make an environment's variables as its activation script would."""
+    """Make an environment's variables as its activation script would; ``""`` is for none."""
     made = {name: value for name, value in environ.items() if name != "PYTHONHOME"}
-    made["VIRTUAL_ENV"] = prefix
+    made.pop("VIRTUAL_ENV", None)
+    if prefix:
+        made["VIRTUAL_ENV"] = prefix
     made["PATH"] = os.pathsep.join([scripts, environ.get("PATH", os.defpath)])
     return made
 

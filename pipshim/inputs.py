@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
+    from pipshim.below import Below
     from pipshim.build.settings import Settings
     from pipshim.cli.options import LockOptions
     from pipshim.project import Project
@@ -42,6 +43,7 @@ def digest(
     build_constraints: Iterable[str],
     selection: Mapping[str, Any],
     targets: Iterable[TargetName] = (),
+    below: Below | None = None,
 ) -> str:
     """Digest the inputs.
 
@@ -52,6 +54,7 @@ def digest(
         build_constraints: files.
         selection: which versions and files are chosen (`pipshim.preferences`).
         targets: what a lock for several targets is made for.
+        below: the environment that what is locked lies over.
 
     Returns:
         ``sha256:`` and a hex digest.
@@ -64,6 +67,9 @@ def digest(
         "selection": {key: selection[key] for key in sorted(selection)},
         "targets": sorted(map(str, targets)),
     }
+    if below is not None:
+        data["below"] = {name: str(one.version) for name, one in sorted(below.present.items())}
+        data["below-direct"] = sorted(below.pinned())
     if project is not None:
         data["constraints"] = _texts(project.configuration.constraint_dependencies)
         data["overrides"] = _texts(project.configuration.override_dependencies)

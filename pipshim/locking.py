@@ -130,6 +130,7 @@ def locker_of(
         commits=_commits(keep, upgraded) if keep else {},
         strategy=context.preferences.strategy,
         overrides=Overrides(context.configuration.override_dependencies, _pyproject(context)),
+        below=context.below,
         **more,
     )
 
@@ -199,7 +200,12 @@ class Making:
             found = _problem(pip, self.context.project)
         where = f"constraint-dependencies of {_pyproject(self.context)}"
         stated = self.context.configuration.constraint_dependencies
-        constraints = [*found.constraints, *(pip.constraint(str(one), where) for one in stated)]
+        below = self.context.below.pinned() if self.context.below is not None else []
+        constraints = [
+            *found.constraints,
+            *(pip.constraint(str(one), where) for one in stated),
+            *(pip.constraint(one, "the environment below") for one in below),
+        ]
         return replace(found, constraints=constraints)
 
     def lock(self, resolution: Resolution, problem: Problem, target: TargetPython) -> Lock:

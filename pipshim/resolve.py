@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipshim._pip.resolver import Pin
     from pipshim._pip.session import Pip, Root
     from pipshim._pip.sources import Revision, Source
+    from pipshim.below import Below
     from pipshim.build.settings import Settings
     from pipshim.build.workshop import Workshop
     from pipshim.overrides import Overrides
@@ -64,6 +65,7 @@ class Locker:
         commits: the commits of an earlier lock, kept as long as the same revision is asked for.
         strategy: which versions are taken; build environments always get the highest.
         overrides: what replaces requirements, those of builds excepted.
+        below: the environment that what is locked lies over.
         label: the name of the target, where a lock is for several.
         asked_on: where a lock is for several, the Python that backends are asked on.
         beside: a locker for another target, which sources are shared with.
@@ -81,6 +83,7 @@ class Locker:
     commits: Mapping[Revision, str] = field(default_factory=dict)
     strategy: str = "highest"
     overrides: Overrides | None = None
+    below: Below | None = None
     label: str = ""
     asked_on: str | None = None
     beside: Locker | None = None
@@ -103,6 +106,10 @@ class Locker:
             constraints=self.build_constraints,
             preferred=self.preferred_builds,
         )
+        if self.below is not None:
+            below = self.staging.below = self.below
+            self.staging.behind, self.staging.programs = below.folders, below.programs
+            self.staging.besides = lambda: below.used(besides=())
         if self.host is None:
             self.rounds = Rounds(self.staging)
         else:
@@ -167,6 +174,7 @@ class Locker:
                 constraints=constraints,
                 preferred={name: (version,) for name, version in preferred.items()},
                 offered=offered,
+                below=self.below.versions if self.below is not None else None,
                 metadata_of=metadata_of,
                 strategy=self.strategy,
                 overrides=self.overrides,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pipshim._pip.resolver import Pin, Resolving, Solution
     from pipshim._pip.session import Pip
     from pipshim._pip.sources import Source
+    from pipshim.below import Below
     from pipshim.build.job import Built
     from pipshim.build.record import Used
     from pipshim.build.settings import Settings
@@ -60,10 +61,12 @@ class Staging:
         preferred: the pins of an earlier lock's build environments, kept where they fit.
         behind: folders whose packages a build without isolation sees after all others.
         besides: tells the distributions in these folders.
+        programs: folders of programs that come last on PATH then; without any, those of the target.
         made: by URL, what has been built of sources to be installed, and serves other builds.
         offered: the pins of other targets' build environments, taken where they fit.
         elsewhere: asks what a build requires besides what it declares, where the target is not
             here; None where it is.
+        below: the environment that what is locked lies over: builds match what it has.
 
     """
 
@@ -78,9 +81,11 @@ class Staging:
     preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     behind: tuple[Path, ...] = ()
     besides: Callable[[], Mapping[str, Used]] = dict
+    programs: tuple[Path, ...] = ()
     made: dict[str, Built] = field(default_factory=dict)
     offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     elsewhere: Callable[[Source, tuple[str, ...]], list[str]] | None = None
+    below: Below | None = None
     _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
     _resolved: dict[object, Solution] = field(default_factory=dict, init=False)
     _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
@@ -124,6 +129,7 @@ class Staging:
             requirements=requirements,
             components=components,
             behind=self.behind if besides else (),
+            programs=self.programs if besides else (),
             besides=besides,
         )
 
@@ -134,6 +140,8 @@ class Staging:
         name = name_of(source)
         with within(source):
             runtime = _platform_specific(solution)
+            if self.below is not None:
+                runtime = {**self.below.platform_specific, **runtime}
             strict = self._strict(name, requirements, runtime, solution)
             first = self._resolve_build(source, requirements, runtime, strict)
             if self.elsewhere is not None:
@@ -181,7 +189,8 @@ class Staging:
         }
         if not wanted:
             return {}
-        versions = {**solution.versions, **runtime}
+        below = self.below.versions if self.below is not None else {}
+        versions = {**below, **solution.versions, **runtime}
         found: dict[NormalizedName, Version] = {}
         for text in requirements:
             requirement = Requirement(text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipshim import again, fresh, inputs, journal
 from pipshim._pip.configuration import configuration_files
 from pipshim.cli.options import RunRequest
+from pipshim.layers import programs
 from pipshim.places import lock_beside
 from pipshim.project import PYPROJECT
 from pipshim.remaking import signs
@@ -92,6 +93,82 @@ def _folder(context: Context, request: SyncRequest, target: Target) -> Path | No
     for torn in folder.glob("*.*"):
         torn.unlink(missing_ok=True)  # its process was killed
     return folder
+
+
+def stamp_layer(
+    context: Context,
+    request: RunRequest,
+    lock: Lock | None,
+    layer: Context,
+    target: Target,
+    *,
+    options: tuple[str, ...] | None,
+) -> None:
+    """Write the stamp of a ``run`` with more than the environment has (``--with``).
+
+    As for `stamp`, nothing is written where the next command could not tell.
+
+    Args:
+        context: the parts of the command.
+        request: what was asked.
+        lock: what the environment below has; None if there is no project.
+        layer: the parts of the layer.
+        target: what the command runs in: the layer, or the environment that has it all.
+        options: what was typed before the command to run.
+
+    """
+    cache, below = _known_cache(request), layer.below
+    assert below is not None  # as of every layer
+    given = request.run.over
+    unknown = given.editables or given.scripts or any("/" in one for one in given.requirements)
+    if (
+        cache is None
+        or options is None
+        or unknown
+        or not all(map(_is_plain, given.requirement_files))
+        or not (_is_quiet(context) if lock is None else _is_recognisable(context, lock))
+        or _reinstalls(request)
+        or (request.selection.no_editable and lock is not None and lock.folders)
+    ):
+        return
+    read = [str(Path(path).absolute()) for path in given.requirement_files]
+    if lock is not None:
+        read += _read(context, lock)
+    else:
+        here = Path.cwd()
+        read += [*_always(request), *(str(one / PYPROJECT) for one in (here, *here.parents))]
+    if any(_is_new(path, context) for path in read):
+        return
+    own = [] if lock is None else [str(context.lock_path)]
+    seen = [below.target, target] if below.target.is_venv else [target]
+    if any(journal.is_open(one) for one in seen):
+        return
+    scripts = programs(target, below) if target != below.target else [target.scripts]
+    project = context.project
+    fresh.Stamp(
+        command="run",
+        options=options,
+        variables=fresh.variables(os.environ),
+        directory=str(Path.cwd()),
+        prefix=str(target.prefix),
+        python=str(target.python),
+        scripts=os.pathsep.join(map(str, scripts)),
+        env_files=_env_files(request),
+        metadata=repr(project.block) if project is not None and project.block else "",
+        say="",
+        files=_states(
+            [*read, *own, *(sign for one in seen for sign in signs(one)), *map(str, scripts)]
+        ),
+    ).write(str(cache / fresh.CACHE_FOLDER))
+
+
+def _is_plain(file: str) -> bool:
+    """Whether a requirements file names nothing else that could change: no other file or folder."""
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return not any(line.lstrip().startswith("-") or "/" in line.partition("#")[0] for line in lines)
 
 
 def note(
@@ -207,10 +284,15 @@ def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None
 
 
 def _is_recognisable(context: Context, lock: Lock) -> bool:
+    folders = any(package.directory is not None for package in lock.packages)
+    return _is_quiet(context) and not folders and not _is_given_anew(context, lock)
+
+
+def _is_quiet(context: Context) -> bool:
+    """Whether the Python is looked for where the next command finds it, and no more is told."""
     common = context.request.common
     says_more = common.timings or "json" in (common.progress, common.output_format)
-    folders = any(package.directory is not None for package in lock.packages)
-    return not (common.python or says_more or folders or _is_given_anew(context, lock))
+    return not (common.python or says_more)
 
 
 def _is_given_anew(context: Context, lock: Lock) -> bool:
@@ -255,13 +337,7 @@ def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[s
 
 def _read(context: Context, lock: Lock) -> Iterator[str]:
     """Tell the files whose change could change what is to be done."""
-    request = context.request
-    yield from configuration_files()
-    yield fresh.__file__
-    given = inputs.requirement_files(request.lock.requirement_files) or []
-    for path in (*given, *request.lock.constraints, *request.build.build_constraints):
-        if "://" not in path:
-            yield str(Path(path).absolute())
+    yield from _always(context.request)
     script = context.project.script if context.project is not None else None
     directories = [context.directory] if script is None else []
     if script is not None:
@@ -271,3 +347,12 @@ def _read(context: Context, lock: Lock) -> Iterator[str]:
     for directory in directories:
         for name in _FOLDER_FILES:
             yield str(directory / name)
+
+
+def _always(request: LockRequest) -> Iterator[str]:
+    yield from configuration_files()
+    yield fresh.__file__
+    given = inputs.requirement_files(request.lock.requirement_files) or []
+    for path in (*given, *request.lock.constraints, *request.build.build_constraints):
+        if "://" not in path:
+            yield str(Path(path).absolute())

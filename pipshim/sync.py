@@ -287,7 +287,7 @@ class Sync:
             open=opened,
             requirements=requirements,
             components=components,
-            behind=tuple(site_folders(self.context.target)) if besides else (),
+            **self._behind(besides),
             besides=besides,
         )
 
@@ -352,8 +352,10 @@ class Sync:
         )
 
     def _besides(self) -> dict[str, Used]:
-        """Tell what the sync leaves in the environment; a build without isolation sees it too."""
-        return {
+        """Tell what else a build without isolation sees: what the sync leaves, what is below."""
+        below = self.context.below
+        under = below.used(besides=self.selection.packages) if below is not None else {}
+        return under | {
             name: Used(str(one.version), installed.fingerprint(one))
             for name, one in self._present.items()
             if name not in self.selection.packages
@@ -362,6 +364,16 @@ class Sync:
                 or name in self._protected
                 or (self._removes == "own" and one.installer != "pipshim")
             )
+        }
+
+    def _behind(self, besides: Mapping[str, Used]) -> dict[str, Any]:
+        """Tell where that is."""
+        if not besides:
+            return {}
+        target, below = self.context.target, self.context.below
+        return {
+            "behind": (*site_folders(target), *(below.folders if below is not None else ())),
+            "programs": (target.scripts, *(below.programs if below is not None else ())),
         }
 
     # Projects in folders
@@ -395,7 +407,7 @@ class Sync:
             open=lambda: (directory, system),
             requirements=requirements,
             components=components,
-            behind=tuple(site_folders(self.context.target)) if besides else (),
+            **self._behind(besides),
             besides=besides,
             environment=environment,
         )

@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import sys
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from pip._internal.cli.req_command import RequirementCommand
 
+    from pipshim.cli.options import LockOptions
     from pipshim.lockfile import Lock
     from pipshim.preferences import Said
     from pipshim.project import Project
@@ -76,6 +78,15 @@ class PipCommand:
     command: RequirementCommand
     options: Values
     mask: Mask
+
+    def giving(self, given: LockOptions) -> PipCommand:
+        """Give the same with other requirements."""
+        options = copy(self.options)
+        options.requirements = list(given.requirement_files)
+        options.requirements_from_scripts = list(given.scripts)
+        options.editables = list(given.editables)
+        options.dependency_groups = []
+        return replace(self, options=options)
 
 
 @dataclass(frozen=True)
@@ -413,9 +424,9 @@ class RunCommand(SyncCommand):
     _KEPT = ()
 
     def _add_last_options(self) -> None:
+        self.parser.remove_option("--isolated")
         self._add(self.cmd_opts, arguments.run_options())
         self.parser.set_defaults(exact=False, inexact=False, check=False, dry_run=False)
-        self.parser.remove_option("--isolated")
         self.parser.disable_interspersed_args()
 
     def request(self, options: Values, args: list[str]) -> RunRequest:

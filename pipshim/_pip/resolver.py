@@ -135,6 +135,7 @@ class Resolving:
         constraints: Sequence[object] = (),
         preferred: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
         offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
+        below: Mapping[NormalizedName, Version] | None = None,
         metadata_of: Callable[[Source], bytes],
         strategy: str = "highest",
         overrides: Overrides | None = None,
@@ -149,6 +150,7 @@ class Resolving:
             preferred: versions to take wherever they are admitted, the best one last.
             offered: those of other targets, to take before these, where none has to be built for it
                 that another version has a wheel of.
+            below: better ones, of packages most of which nothing will ask for.
             metadata_of: answers a source's METADATA file.
             strategy: which versions to take of all others: ``highest``, ``lowest``,
                 ``lowest-direct``.
@@ -170,7 +172,10 @@ class Resolving:
         # pip remembers for the whole process what satisfies what, by link; but behind the link of a
         # branch there may be another commit by now.
         PipProvider.is_satisfied_by.cache_clear()
-        order = Order(preferred or {}, strategy, _names(roots), offered or {})
+        better = dict(preferred or {})
+        for name, one in (below or {}).items():
+            better[name] = (*better.get(name, ()), one)
+        order = Order(better, strategy, _names(roots), offered or {})
         pip.finder.order = order
         pip.ahead.want(_wanted(roots, preferred or {}))
         with translated(), pip.markers(), get_build_tracker() as tracker:

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from packaging.markers import Marker
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pip._internal.cli.req_command import parse_constraint_files
 from pip._internal.index.collector import LinkCollector
@@ -230,6 +232,20 @@ class Pip:
                 )
         return names
 
+    def plain(self, arguments: Sequence[str]) -> tuple[list[Requirement], list[Requirement]] | None:
+        """Read what the command line gives as `given` does, as plain requirements.
+
+        Returns:
+            the requirements and the constraints; None if some are not plain.
+
+        """
+        roots, constraints = self.given(arguments)
+        found = [_plain(one) for one in (*(root.requirement for root in roots), *constraints)]
+        if None in found:
+            return None
+        plain = [one for one in found if one is not None]
+        return plain[: len(roots)], plain[len(roots) :]
+
     def constraint_files(self, files: Sequence[str] | None = None) -> list[object]:
         """Read pip's constraint files (``-c``, ``PIP_CONSTRAINT``), or those named."""
         return list(
@@ -293,6 +309,16 @@ class Pip:
             yield
         finally:
             vendored_markers.default_environment = original
+
+
+def _plain(requirement: object) -> Requirement | None:
+    one = cast("InstallRequirement", requirement)
+    if one.req is None or one.link is not None or one.editable:
+        return None
+    made = Requirement(str(one.req))
+    if one.markers is not None:
+        made.marker = Marker(str(one.markers))
+    return made
 
 
 def _target_python(target: TargetPython) -> PipTargetPython:

@@ -59,7 +59,9 @@ class Job:
         requirements: its build requirements, declared and extra.
         components: what its environment has.
         behind: folders whose packages are visible after those (no-isolation builds of sync).
-        besides: the distributions in these folders, by name.
+        programs: folders of programs that come after its own on PATH; without any, where there is
+            something behind, those of the environment served.
+        besides: the distributions in the folders behind, by name.
         environment: where to build, if not in an environment of its own.
 
     """
@@ -73,6 +75,7 @@ class Job:
     requirements: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     behind: tuple[Path, ...] = ()
+    programs: tuple[Path, ...] = ()
     besides: Mapping[str, Used] = field(default_factory=dict, compare=False)
     environment: BuildEnvironment | None = None
 

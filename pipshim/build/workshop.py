@@ -287,7 +287,7 @@ class Workshop:
         folder = self.workspace.fresh("environment")
         made = make(folder, self.target, trees, behind=job.behind, traced=bare)
         if bare:
-            scripts = (self.target.scripts,) if job.behind else ()
+            scripts = job.programs or ((self.target.scripts,) if job.behind else ())
             made = replace(made, leaks=True, scripts=scripts)
         return made, tuple(trees)
 

@@ -456,6 +456,30 @@ def run_options() -> list[Option]:
     """Options of run alone."""
     return [
         _flag("--no-sync", help="Run in the environment as it is."),
+        _each(
+            "--with",
+            kind="str",
+            metavar="requirement",
+            help="Run with this too, in a layer over the environment, which stays as it is. "
+            "Can be given several times.",
+        ),
+        _each(
+            "--with-editable",
+            kind="str",
+            metavar="folder",
+            help="The same for a project in a folder, as an editable.",
+        ),
+        _each(
+            "--with-requirements",
+            kind="str",
+            metavar="file",
+            help="The same for the requirements of a file, or of a script's metadata.",
+        ),
+        _flag(
+            "--isolated",
+            help="Run in an environment of the project's lock alone, which is not the project's.",
+        ),
+        _flag("--no-project", help="Look for no project."),
         _flag(
             "-s",
             "--script",

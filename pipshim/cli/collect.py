@@ -40,6 +40,7 @@ def common_of(
     cache = Path(values.cache_dir) if values.cache_dir else None
     return CommonOptions(
         project=values.project,
+        no_project=bool(getattr(values, "no_project", False)),
         python=python,
         verbosity=verbosity,
         debug=values.debug_mode,
@@ -200,7 +201,18 @@ def run_of(values: Values, arguments: Sequence[str]) -> RunOptions:
         command=tuple(arguments if values.module is None else values.module_arguments),
         env_files=tuple(values.env_file),
         script=bool(values.script),
+        isolated=bool(values.isolated),
+        over=LockOptions(
+            requirements=tuple(getattr(values, "with")),
+            requirement_files=tuple(f for f in values.with_requirements if not _is_script(f)),
+            scripts=tuple(f for f in values.with_requirements if _is_script(f)),
+            editables=tuple(values.with_editable),
+        ),
     )
+
+
+def _is_script(file: str) -> bool:
+    return file.endswith((".py", ".pyw"))
 
 
 def _settings(

@@ -43,6 +43,7 @@ class CommonOptions:
 
     Attributes:
         project: where to look for pyproject.toml (``--project``).
+        no_project: look for none.
         python: the interpreter or environment to serve (``--python``), as it was typed.
         verbosity: the number of ``-v`` less that of ``-q``.
         debug: show tracebacks.
@@ -64,6 +65,7 @@ class CommonOptions:
     """
 
     project: Path | None = None
+    no_project: bool = False
     python: str | None = None
     verbosity: int = 0
     debug: bool = False
@@ -216,6 +218,8 @@ class RunOptions:
         command: the command and its arguments; with ``module`` only the arguments.
         env_files: files of variables for the command.
         script: the command is a script of Python's, whatever its name.
+        isolated: run in an environment other than the project's.
+        over: what lies in a layer over the environment (``--with``).
 
     """
 
@@ -224,6 +228,8 @@ class RunOptions:
     command: tuple[str, ...] = ()
     env_files: tuple[Path, ...] = ()
     script: bool = False
+    isolated: bool = False
+    over: LockOptions = field(default_factory=LockOptions)
 
 
 @dataclass(frozen=True)

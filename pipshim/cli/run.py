@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim import env_files, fresh
+from pipshim.below import Below
 from pipshim.cli.boundary import Replacement
+from pipshim.cli.options import SelectionOptions, SyncOptions
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import remember, sync, tell
 from pipshim.context import Context, opened
 from pipshim.errors import TargetError, UsageError
+from pipshim.layers import programs
 from pipshim.project import STDIN, load_script
-from pipshim.stamping import typed
+from pipshim.stamping import stamp_layer, typed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipshim.cli.options import RunRequest
+    from pipshim.lockfile import Lock
     from pipshim.project import Project
     from pipshim.target import Target
+
+
+@dataclass(frozen=True)
+class _Served:
+    """What the command runs in.
+
+    Attributes:
+        target: its Python.
+        programs: the folders that come first on PATH.
+
+    """
+
+    target: Target
+    programs: Sequence[Path]
+
+    @property
+    def path(self) -> str:
+        return os.pathsep.join(map(str, self.programs))
 
 
 def main(request: RunRequest) -> Replacement:
@@ -29,19 +54,60 @@ def main(request: RunRequest) -> Replacement:
         PipshimError: the environment cannot be made ready, or there is no such command.
 
     """
+    asked = request.run
     source = _source(request)
     script = _script(request, source)
-    with reporting(request, "run") as report, opened(request, report.observer, script) as context:
-        if context.place is not None:
-            context.place.use()
-        if request.run.no_sync:
+    # What says itself what it needs, or is for Python alone to run, needs no project.
+    word = asked.command[0] if asked.module is None else ""
+    optional = asked.over.given or asked.script or word == "-" or fresh.is_script(word)
+    with (
+        reporting(request, "run") as report,
+        opened(
+            request, report.observer, script, optional=optional, isolated=asked.isolated
+        ) as context,
+    ):
+        options = _typed(request, script)
+        lock = None
+        if context.bare or asked.no_sync:
             target = _as_it_is(context)
+            options = None if asked.no_sync else options
         else:
             outcome = sync(context, request, exact=context.place is not None)
-            target = outcome.target
+            target, lock = outcome.target, outcome.lock
             tell(report, context, outcome)
-            remember(context, request, outcome, command="run", options=_typed(request, script))
-    return _replacement(request, target, source)
+            if not asked.over.given:
+                remember(context, request, outcome, command="run", options=options)
+        served = _Served(target, [target.scripts])
+        if asked.over.given:
+            served = _over(context, request, target, lock, options)
+    return _replacement(request, served, source)
+
+
+def _over(
+    context: Context,
+    request: RunRequest,
+    target: Target,
+    lock: Lock | None,
+    options: tuple[str, ...] | None,
+) -> _Served:
+    """Lay what is asked for over the environment, unless that has it."""
+    below = Below(target)
+    common = request.lock
+    given = replace(request.run.over, constraints=common.constraints, said=common.said)
+    layer = context.over(below, given)
+    served = _Served(target, [target.scripts])
+    if not layer.has_below():
+        made = replace(
+            request,
+            pip=layer.request.pip,
+            lock=layer.request.lock,
+            selection=SelectionOptions(compile=request.selection.compile),
+            sync=SyncOptions(),
+        )
+        above = sync(layer, made, exact=True).target
+        served = _Served(above, programs(above, below))
+    stamp_layer(context, request, lock, layer, served.target, options=options)
+    return served
 
 
 def _source(request: RunRequest) -> bytes | None:
@@ -78,7 +144,9 @@ def _typed(request: RunRequest, script: Project | None) -> tuple[str, ...] | Non
 
 def _as_it_is(context: Context) -> Target:
     choice = context.choice
-    if not choice.exists:
+    if context.place is not None:
+        context.place.use()
+    if not choice.exists and not context.bare:
         raise TargetError(
             f"there is no environment to run in: {choice.directory or 'none is chosen'}",
             hint="leave out --no-sync, or make it: pipshim sync",
@@ -86,14 +154,17 @@ def _as_it_is(context: Context) -> Target:
     return choice.target
 
 
-def _replacement(request: RunRequest, target: Target, source: bytes | None) -> Replacement:
-    asked = request.run
+def _replacement(request: RunRequest, served: _Served, source: bytes | None) -> Replacement:
+    asked, target = request.run, served.target
     added = env_files.read(map(str, asked.env_files), os.environ)
-    variables = fresh.activated({**os.environ, **added}, str(target.prefix), str(target.scripts))
+    prefix = str(target.prefix) if target.is_venv else ""
+    variables = fresh.activated({**os.environ, **added}, prefix, served.path)
     words = list(asked.command if asked.module is None else ("-m", asked.module, *asked.command))
     program, words = fresh.process(
         words, str(target.python), variables["PATH"], as_script=asked.script
     )
+    if not target.is_venv and words[0] in {"python", "python3"}:
+        program = str(target.python)
     if program is None:
         raise UsageError(
             _why_not(words[0], target),

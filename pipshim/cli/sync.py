@@ -165,7 +165,7 @@ def sync(
     change = change and not request.sync.dry_run
     lock = lock_of(context, request)
     markers, path = context.target.markers, context.lock_path
-    if request.lock.given:
+    if context.is_given:
         path = Path(request.lock.requirement_files[0])
     check_environment(lock, markers, path)
     part = serving(lock, markers)
@@ -174,6 +174,8 @@ def sync(
     part, selection = completed(context, part, selection)
     if not lock.targets:
         lock = part
+    if context.below is not None:
+        selection = context.below.without(selection)
     job = Sync(context, part, selection, request.selection, exact)
     count = len(selection.packages) + len(selection.folders)
     target = context.target if context.choice.exists else None
@@ -233,7 +235,7 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
     """
     path = context.lock_path
     asked = request.sync
-    if request.lock.given:
+    if context.is_given:
         return make(context, old=None)
     if context.is_lock_cached and (asked.frozen or asked.locked):
         assert context.project is not None  # whose lock it is
@@ -254,7 +256,7 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
     elif old is not None and not context.is_lock_cached:
         # A lock of another Python is somebody's: it is not made anew in passing.
         check_environment(old, context.target.markers, path)
-    if old is not None and old.requirements:
+    if old is not None and old.requirements and not context.is_lock_cached:
         return old  # made of requirements that were given: there is nothing to compare it with
     why = out_of_date(context, old)
     upgrades = request.lock.upgrade or request.lock.upgrade_packages
@@ -263,13 +265,14 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
         return old
     if asked.locked and why is not None:
         raise LockError(path, f"the lock is out of date: {why}", hint="make it anew: pipshim lock")
-    assert context.project is not None  # else the lock is given
-    check_names(
-        request.selection,
-        extras=context.project.optional_dependencies,
-        groups=context.project.dependency_groups,
-        where=context.project.file.name,
-    )
+    if context.below is None:
+        assert context.project is not None  # else the lock is given
+        check_names(
+            request.selection,
+            extras=context.project.optional_dependencies,
+            groups=context.project.dependency_groups,
+            where=context.project.file.name,
+        )
     return make(context, old=old)
 
 
@@ -290,7 +293,7 @@ def _is_made_anew(context: Context, lock: Lock) -> bool:
 
     Another tool's lock is followed, not replaced; and one made of a requirements file is not kept.
     """
-    if context.request.lock.given or not lock.inputs:
+    if context.is_given or not lock.inputs:
         return False
     return lock is not context.old_lock
 

@@ -473,22 +473,6 @@ class TestCommon:
         assert "pip.conf" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
-        "option",
-        [
-            "--with",
-        ],
-    )
-    @pytest.mark.parametrize("command", ["lock", "sync", "run"])
-    def test_options_to_come(
-        self, command: str, option: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert asked(command, option, "x", status=2) is None
-        err = capsys.readouterr().err
-        assert "Usage:" in err
-        assert "optparse" not in err
-        assert f"no such option: {option}" in err
-
-    @pytest.mark.parametrize(
         ("options", "shown"),
         [([], ["warning"]), (["-v"], ["note", "warning"]), (["-q"], ["warning"]), (["-qq"], [])],
     )
