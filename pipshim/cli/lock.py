@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from packaging.pylock import is_valid_pylock_path
+
 from pipshim.cli.report import reporting
 from pipshim.comparing import changes
 from pipshim.context import Context, opened
@@ -30,6 +32,9 @@ def main(request: LockRequest) -> int:
     with reporting(request, "lock") as report:
         with opened(request, report.observer) as context:
             report.details["lock"] = str(context.lock_path)
+            if request.lock.output != "-" and not is_valid_pylock_path(context.lock_path):
+                said = f"{context.lock_path.name} is no name that a lock is known by"
+                context.say(f"{said}: pylock.toml, or pylock.NAME.toml", "warning")
             if request.lock.check:
                 report.planned = True
                 report.status = _check(context, report)
