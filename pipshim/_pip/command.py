@@ -243,9 +243,9 @@ class ProjectCommand(pip_lock.LockCommand):
         """
         cmdoptions.check_release_control_exclusive(options)
         compat.check_lock_options(options)
-        if not sys.stdin.isatty():
+        if not options.no_input and (sys.stdin is None or not sys.stdin.isatty()):
             # What can be read there is not an answer to pip's questions: it may be run's input.
-            options.no_input = True
+            options.no_input = options.keyring_may_answer = True
         done = self.action(self.request(options, args))
         if isinstance(done, Replacement):
             self.replacement = done

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pip._internal.network.auth import MultiDomainBasicAuth
+
 from pipshim.secrets import Mask
 
 if TYPE_CHECKING:
@@ -57,6 +59,17 @@ def known(
 def learn(session: PipSession, mask: Mask) -> None:
     """Let the mask learn what a session finds out later."""
     session.auth.passwords = _Passwords(session.auth.passwords, mask)
+
+
+def let_keyring_answer(session: PipSession) -> None:
+    """Ask keyring, though the user is not asked: pip's ``--no-input`` would rule out both."""
+    session.auth.__class__ = _WithKeyring
+
+
+class _WithKeyring(MultiDomainBasicAuth):
+    @property
+    def use_keyring(self) -> bool:
+        return True
 
 
 class _Passwords(dict[str, "AuthInfo"]):

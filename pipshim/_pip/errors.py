@@ -138,8 +138,13 @@ def status_of(error: object) -> int | None:
     return int(match[1] or match[2]) if match else None
 
 
-def network_hint(status: int | None) -> str:
+def network_hint(status: int | None, why: str = "") -> str:
     """Say what to do about a page or file that could not be fetched."""
+    if "certificate" in why.lower():
+        return (
+            "name the file with the certificates to trust (--cert FILE), and with your own if the "
+            "server wants one (--client-cert FILE)"
+        )
     if status in _LOGIN:
         return "give the index's user and password: in its URL, in ~/.netrc, or with keyring"
     if status is not None and status >= 500:  # noqa: PLR2004 the server's own fault
@@ -186,8 +191,8 @@ def _unfetched(error: BaseException) -> NetworkError:
     asked = getattr(error, "request", None) or getattr(error, "response", None)
     url = getattr(asked, "url", None)
     status = status_of(error)
-    hint = network_hint(status)
     why = network_reason(error)
+    hint = network_hint(status, why or "")
     if why is None:
         why = f"the server answers {status}: it is not there"
         hint = "it may have been withdrawn since it was locked: lock it anew (pipshim lock -U)"

@@ -136,7 +136,7 @@ class _Search:
         if any(offline.NOT_CACHED in why for why in trouble.values()):
             hint = offline.HINT
         else:
-            hint = network_hint(statuses[0] if statuses else None)
+            hint = network_hint(statuses[0] if statuses else None, " ".join(trouble.values()))
         return NetworkError(
             "\n".join([f"{name} cannot be looked up in the index", *lines, *self.asked]),
             hint=hint,

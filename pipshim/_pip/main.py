@@ -14,7 +14,7 @@ from pip._internal.utils import deprecation
 
 from pipshim._pip.compat import pip_entry, version_text, versions
 from pipshim._pip.elsewhere import go_on
-from pipshim.cli.arguments import common_options
+from pipshim.cli.dispatch import PROJECT_HELP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,8 +70,7 @@ def create_main_parser() -> ConfigOptionParser:
     parser = _create_main_parser()
     parser.version = version_text()
     parser.epilog = f"\n{versions()}\n"
-    (project,) = (option for option in common_options() if option.dest == "project")
-    parser.option_groups[0].add_option(project)
+    parser.option_groups[0].add_option("--project", metavar="dir", help=PROJECT_HELP)
     return parser
 
 

@@ -117,6 +117,8 @@ class Pip:
             self._session = self._beside.session
         elif self._session is None:
             session = self.command.get_default_session(self.options)
+            if getattr(self.options, "keyring_may_answer", False):
+                credentials.let_keyring_answer(session)
             credentials.learn(session, self._mask)
             if getattr(self.options, "offline", False):
                 offline.restrict(session)

@@ -13,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from pipshim.build.mode import IsolationLayer
+from pipshim.cli.dispatch import PROJECT_HELP
 from pipshim.cli.options import BOUNDS, LINK_MODES, OUTPUT_FORMATS, PROGRESS
 from pipshim.configuration import STRATEGIES, nearest
 from pipshim.errors import UsageError
@@ -69,7 +70,7 @@ def _project_option() -> Option:
         "--project",
         type="folder",
         metavar="dir",
-        help="Where to look for pyproject.toml (default: the working directory and above).",
+        help=PROJECT_HELP,
     )
 
 

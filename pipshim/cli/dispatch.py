@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 OWN_COMMANDS = ("lock", "sync", "run", "add", "remove", "export", "tree", "why")
 _PLAIN_COMMANDS = ("tree", "why")
 
+PROJECT_HELP = "Where to look for pyproject.toml (default: the working directory and above)."
+
 # pip's general options, which may stand before the command; a test compares them with pip's.
 SWITCHES = frozenset(
     {

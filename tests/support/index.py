@@ -22,6 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from typing_extensions import Self
@@ -61,6 +62,9 @@ class Index:
         without_metadata: offer no metadata files.
         without_hashes: give no hashes of files.
         credentials: user and password that every request must carry (else 401), or None.
+        proxy_credentials: those for it as a proxy (else 407), which it always can be too: it
+            answers as if all hosts had what it has.
+        address: what pages say that it is at, if that is not where it is.
         latency: seconds that every answer waits.
         fail: a status to answer with, by path: ``{"/simple/natten/": 503}``.
         truncate: close the connection after so many bytes of the body, by path.
@@ -76,11 +80,14 @@ class Index:
         without_metadata: bool = False,
         credentials: tuple[str, str] | None = None,
         latency: float = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.html_only = html_only
         self.without_metadata = without_metadata
         self.without_hashes = False
         self.credentials = credentials
+        self.proxy_credentials: tuple[str, str] | None = None
+        self.address: str | None = None
         self.latency = latency
         self.fail: dict[str, int] = {}
         self.truncate: dict[str, int] = {}
@@ -92,6 +99,10 @@ class Index:
         self.counting = threading.Lock()
         self._files: dict[str, _File] = {}
         self._server = _Server(self)
+        self._scheme = "http"
+        if tls is not None:
+            self._scheme = "https"
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
@@ -99,7 +110,7 @@ class Index:
 
     @property
     def root(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def url(self) -> str:
@@ -118,7 +129,7 @@ class Index:
         return [line[11:] for line in self.requests if line.startswith("GET /files/")]
 
     def file_url(self, filename: str) -> str:
-        return f"{self.root}/files/{quote(filename)}"
+        return f"{self.address or self.root}/files/{quote(filename)}"
 
     def stop(self) -> None:
         if self._thread.is_alive():
@@ -305,7 +316,9 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(index.latency)
         with index.counting:
             index.at_once -= 1
-        if not self._may_enter():
+        if not self._may_pass():
+            self._send(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED)
+        elif not self._may_enter():
             self._send(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": 'Basic realm="tests"'})
         elif path in index.fail:
             self._send(index.fail[path])
@@ -323,11 +336,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(HTTPStatus.OK, headers, body, index.truncate.get(path))
 
     def _may_enter(self) -> bool:
-        credentials = self.server.index.credentials
-        if credentials is None:
-            return True
-        expected = base64.b64encode(":".join(credentials).encode()).decode()
-        return self.headers.get("Authorization") == f"Basic {expected}"
+        return self._says("Authorization", self.server.index.credentials)
+
+    def _may_pass(self) -> bool:
+        return self._says("Proxy-Authorization", self.server.index.proxy_credentials)
+
+    def _says(self, header: str, credentials: tuple[str, str] | None) -> bool:
+        expected = base64.b64encode(":".join(credentials or ()).encode()).decode()
+        return credentials is None or self.headers.get(header) == f"Basic {expected}"
 
     def _send(
         self,
