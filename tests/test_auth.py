@@ -143,9 +143,10 @@ def get_credential(service, name):
 
 
 @pytest.fixture
-def locked_up(index: Index, make_project: MakeProject, tmp_path: Path) -> Index:
+def locked_up(cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path) -> Index:
     """Give the index of `cli`, which asks for a password that is not in its URL."""
     index.credentials = USER
+    cli.env["PIP_INDEX_URL"] = index.url
     fill(index, tmp_path / "dists")
     make_project(dependencies=["made"])
     return index
@@ -239,7 +240,7 @@ def test_a_proxy_is_the_way_to_the_index(
 
 def test_a_folder_serves_as_an_index(cli: Cli, make_project: MakeProject, tmp_path: Path) -> None:
     make_project(dependencies=["made"])
-    with Index() as model:
+    with Index(without_metadata=True) as model:
         fill(model, tmp_path / "files")
         for name in ("made", "needed", "tool"):
             page = tmp_path / "simple" / name / "index.html"
