@@ -399,7 +399,7 @@ class TestRun:
         monkeypatch.setenv("PIPSHIM_MODULE", "pytest")
         assert run("python").run.module is None
 
-    @pytest.mark.parametrize("option", ["--exact", "--check", "--dry-run", "--isolated"])
+    @pytest.mark.parametrize("option", ["--exact", "--check", "--dry-run"])
     def test_not_for_run(self, option: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(option, "python", status=2) is None
         assert f"no such option: {option}" in capsys.readouterr().err
