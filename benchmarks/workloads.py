@@ -144,7 +144,7 @@ WORKLOADS = (
         "memory-sync",
         "sync of a 900 MB wheel, cold",
         "sync",
-        ["big"],
+        ("big",),
         "big",
         cold=True,
         memory=True,
