@@ -937,6 +937,9 @@ def test_a_package_switches_from_wheel_to_sdist_and_back(
     cli.ok("sync", "--no-binary", "fakelib")
     assert made.exists()
     cli.ok("sync")
+    assert made.exists(), "the lock remembers what it was told"
+    cli.ok("lock")
+    cli.ok("sync")
     assert not made.exists()
 
 
