@@ -455,7 +455,7 @@ def test_a_metadata_file_that_is_not_what_the_index_says_is_refused(
     make_project(dependencies=["one", "two"])
     result = cli.fails("lock")
     assert "one-1.0-py3-none-any.whl is not the file that it should be" in result.err
-    assert len(list((cli.shim_cache / "metadata-v1").iterdir())) <= 1
+    assert len(list(cli.shim_cache.glob("metadata-v1/*"))) <= 1
 
 
 def test_an_index_that_wants_a_password_is_not_asked_ahead(
