@@ -30,11 +30,11 @@ from pipshim.build.record import Used
 from pipshim.build.settings import Settings, combine
 from pipshim.configuration import Configuration
 from pipshim.context import Context
-from pipshim.errors import PipshimError, ProjectError
+from pipshim.errors import PipshimError
 from pipshim.packing import pack
 from pipshim.parallel import in_order
 from pipshim.progress import events, make_observer
-from pipshim.project import PYPROJECT, Project, find_project, load_project
+from pipshim.project import load_builder
 from pipshim.rounds import Rounds
 from pipshim.secrets import masked
 from pipshim.staging import Staging, name_of
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pipshim.build.job import Job
     from pipshim.cli.options import ConfigSettings, LockRequest
     from pipshim.progress.events import Event, Observer
+    from pipshim.project import Project
 
 
 @dataclass
@@ -243,7 +244,7 @@ class Building:
 
     @cached_property
     def _project(self) -> Project | None:
-        return _project(self.request.common.project)
+        return load_builder(self.request.common.project, Path.cwd())
 
     @cached_property
     def screen(self) -> Screen:
@@ -341,24 +342,6 @@ class Screen:
             stack, self._open, self._observer = self._open, None, None
         if stack is not None:
             stack.close()
-
-
-def _project(start: Path | None) -> Project | None:
-    """Read the project whose build settings hold here, if there is one that has any.
-
-    Raises:
-        ProjectError: it says what cannot be, or the one that was named is not there.
-
-    """
-    try:
-        directory = find_project(start or Path.cwd())
-        if start is None and b"pipshim" not in (directory / PYPROJECT).read_bytes():
-            return None  # pip does not look at it, whatever is in it
-    except (OSError, ProjectError):
-        if start is not None:
-            raise
-        return None
-    return load_project(directory)
 
 
 def _site_folders() -> list[Path]:

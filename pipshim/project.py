@@ -125,6 +125,28 @@ def find_project(start: Path) -> Path:
     )
 
 
+def load_builder(named: Path | None, here: Path) -> Project | None:
+    """Read the project whose build settings hold for pip's commands, if there is one that has any.
+
+    Args:
+        named: the folder that was named (``--project``).
+        here: the folder that counts if none was.
+
+    Raises:
+        ProjectError: it says what cannot be, or the one that was named is not there.
+
+    """
+    if named is not None:
+        return load_project(find_project(named))
+    try:
+        directory = find_project(here)
+        if b"pipshim" not in (directory / PYPROJECT).read_bytes():
+            return None  # pip does not look at it, whatever is in it
+    except (OSError, ProjectError):
+        return None
+    return load_project(directory)
+
+
 def _stands(file: Path) -> bool:
     """Whether there is anything of that name.
 

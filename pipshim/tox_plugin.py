@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,11 @@ from tox.tox_env.python.virtual_env.package.pyproject import (
 )
 from tox.tox_env.python.virtual_env.runner import VirtualEnvRunner
 
+from pipshim.build.settings import combine
+from pipshim.cli.options import BuildOptions
+from pipshim.configuration import Configuration
 from pipshim.errors import PipshimError
-from pipshim.project import load_project
+from pipshim.project import load_builder, load_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +159,11 @@ class PipshimInstaller(Pip):
         if isinstance(arguments, LockedSync):
             self._sync(arguments)
             return
-        now = {"options": self.build_options(), "variables": dict(self._build_variables())}
+        now = {
+            "options": self.build_options(),
+            "variables": dict(self._build_variables()),
+            "project": self._project_settings(),
+        }
         with self._env.cache.compare(now, "pipshim", "build") as (same, before):
             if not same and before is not None:
                 raise Recreate("build options changed")
@@ -168,7 +176,21 @@ class PipshimInstaller(Pip):
         """Tell the variables that change builds; their values may be secrets, so as digests."""
         for name, value in sorted(self._env.environment_variables.items()):
             if name.startswith(_VARIABLES):
-                yield name, hashlib.sha256(value.encode()).hexdigest()
+                yield name, _digest(value)
+
+    def _project_settings(self) -> str:
+        """Tell the build settings of pyproject.toml where pipshim will run, as a digest.
+
+        Raises:
+            Fail: it says what cannot be.
+
+        """
+        try:
+            project = load_builder(None, self._env.core["tox_root"])
+        except PipshimError as error:
+            raise Fail(str(error)) from error
+        configuration = project.configuration if project is not None else Configuration()
+        return _digest(json.dumps(combine(BuildOptions(), configuration).as_data()))
 
     def _match(self, arguments: LockedBuild) -> None:
         file = self._env.env_dir / "pipshim-build.txt"
@@ -407,6 +429,10 @@ class PipshimLockRunner(PipshimRunner):
                 f"{', '.join(ignored)} would be ignored by runner pipshim-lock: what is installed"
                 " comes from the lock; use dependency_groups and extras, or runner pipshim"
             )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _name_of(root: Path) -> str:

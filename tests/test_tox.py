@@ -14,7 +14,7 @@ from tox.tox_env.register import ToxEnvRegister
 from pipshim import tox_plugin
 from tests.support.backend import Backend
 from tests.support.dists import sdist, wheel
-from tests.support.facts import calls
+from tests.support.facts import built, calls
 from tests.support.files import distributions
 
 if TYPE_CHECKING:
@@ -189,6 +189,33 @@ def test_build_options_that_variables_set_count_too(
     assert "secret" not in (tox.project.path / ".tox/e/.tox-info.json").read_text()
 
 
+def test_build_settings_of_the_project_count_too(tox: Tox) -> None:
+    body = "runner = pipshim\nskip_install = true\ndeps = natten\n"
+    file = tox.project.path / "pyproject.toml"
+
+    def said(table: str) -> bool:
+        file.write_text(f"{PYPROJECT}[tool.pipshim{table}\n", encoding="utf-8")
+        return bool(tox(body))
+
+    assert len(tox(body)) == 1
+    assert not said(']\ndefault-groups = ["test"]'), "it has nothing to do with builds"
+    for table in (
+        ".extra-build-dependencies]\nnatten = ['torch']",
+        ".extra-build-variables]\nnatten = {TOKEN = 'secret'}",
+        ".extra-build-variables]\nnatten = {TOKEN = 'secret2'}",
+        "]\nno-build-isolation-package = ['natten']",
+        "]",
+    ):
+        assert said(table)
+        assert "recreate env because build options changed" in tox.out
+        assert not said(table)
+    assert "secret" not in (tox.project.path / ".tox/e/.tox-info.json").read_text()
+    file.write_text(f"{PYPROJECT}[tool.pipshim]\nno-build-isolatoin = true\n", encoding="utf-8")
+    assert tox(body, status=1) == []
+    assert "pyproject.toml:13: unknown key 'no-build-isolatoin'" in tox.out
+    assert "Traceback" not in tox.out
+
+
 def test_the_package_of_installpkg_comes_after_the_lock(tox: Tox, tmp_path: Path) -> None:
     package = wheel(tmp_path, "demo", "2", requires=["needy"])
     synced, installed = tox("runner = pipshim-lock", "--installpkg", str(package))
@@ -358,3 +385,25 @@ def test_recreate_builds_the_project_anew(
         runs.append([one.hook for one in calls(log) if one.event == "start"])
     assert [hooks.count("build_wheel") for hooks in runs] == [1, 2, 2]
     assert installed(root, "py") == ["demo-7.0", "fakelib-2.0"]
+
+
+@pytest.mark.usefixtures("library")
+def test_what_was_built_with_other_settings_is_built_again(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    root = make_project()
+    (root / "toxfile.py").write_text(TOXFILE, encoding="utf-8")
+    body = "[testenv]\nrunner = pipshim\nskip_install = true\ndeps = needy\n"
+    (root / "tox.ini").write_text(f"{body}commands = python -c pass\n", encoding="utf-8")
+    file = root / "pyproject.toml"
+    before = file.read_text(encoding="utf-8")
+    said = []
+    for value in ("1", "2", "2"):
+        settings = f'[tool.pipshim.config-settings-package.needy]\nopt = "{value}"\n'
+        file.write_text(f"{before}\n{settings}", encoding="utf-8")
+        done = cli("run", "-e", "py", module="tox")
+        assert done.status == 0, str(done)
+        (site,) = (root / ".tox" / "py").glob("lib/python*/site-packages")
+        assert built(site, "needy")["config_settings"] == {"opt": value}
+        said.append("recreate env because build options changed" in done.out)
+    assert said == [False, True, False]

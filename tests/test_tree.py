@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.backend import Backend
 from tests.support.dists import sdist, source_tree, wheel
 from tests.support.files import listing
 
@@ -167,3 +168,25 @@ def test_given_requirements_and_editables_are_explained_by_the_lock_alone(
     elsewhere.mkdir()
     lock = cli.cwd / "pylock.toml"
     assert cli.ok("tree", "--lock", lock, cwd=elsewhere).out.splitlines() == shown
+
+
+def test_what_only_what_it_needs_is_locked_of_is_not_in_the_tree(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    dists = tmp_path / "dists"
+    index.add(
+        wheel(dists, "lib", "1.5"),
+        wheel(dists, "mid", "1.0", requires=["lib>=1", "app"]),
+        wheel(dists, "app", "1.0", requires=["mid"], extras={"fast": ["speed<3"]}),
+        wheel(dists, "speed", "2.0"),
+    )
+    make_project(dependencies=["app[fast]"], backend=Backend())
+    needs = ["├── mid 1.0", "│   └── lib 1.5 (>=1)", "└── speed 2.0 (<3)"]
+    cli.ok("lock", "--only-deps", "app[fast]")
+    assert cli.ok("tree").out.splitlines() == ["pylock.toml", *needs]
+    assert cli.ok("why", "lib").out.splitlines()[1:] == ["  pylock.toml → mid 1.0 → lib 1.5 (>=1)"]
+    # What another needs is left out all the same, if it is named.
+    cli.ok("lock", "--only-deps", "app[fast]", "mid")
+    assert cli.ok("tree").out.splitlines() == ["pylock.toml", "├── lib 1.5 (>=1)", needs[-1]]
+    cli.ok("lock", "--only-deps", ".")
+    assert cli.ok("tree", "-d", "1").out.splitlines() == ["pylock.toml", "└── app[fast] 1.0"]

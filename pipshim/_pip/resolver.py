@@ -90,7 +90,8 @@ class Solution:
     Attributes:
         pins: by name.
         origins: why each is there: ``project``, ``extra NAME``, ``group NAME``.
-        roots: by origin, the requirements that the resolver began with.
+        roots: by origin, the requirements that the resolver began with; of what is left out, those
+            that it has itself.
         left_out: what was required, and is not locked with what it needs (``--only-deps``).
 
     """
@@ -261,21 +262,24 @@ class Resolving:
         children = children_of(result.graph, mapping)
         origins: dict[str, set[str]] = defaultdict(set)
         asked: dict[str, list[Requirement]] = defaultdict(list)
+        requires = _requires(result.criteria, mapping)
         left_out: set[NormalizedName] = set()
         for root, requirement in roots:
             for identifier in _identifiers(requirement, mapping):
+                stated = [_stated(requirement, mapping[identifier])]
                 if root.left_out:
-                    left_out.add(name_of_candidate(mapping[identifier]))
+                    name = name_of_candidate(mapping[identifier])
+                    left_out.add(name)
+                    stated = requires[name]
                 for reached in _closure(identifier, children):
                     origins[name_of_candidate(mapping[reached])] |= root.origins
                 for origin in root.origins:
-                    asked[origin].append(_stated(requirement, mapping[identifier]))
+                    asked[origin] += stated
 
         needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
         for parent, found in children.items():
             name = name_of_candidate(mapping[parent])
             needs[name] |= {name_of_candidate(mapping[child]) for child in found} - {name}
-        requires = _requires(result.criteria, mapping)
 
         pins: dict[NormalizedName, Pin] = {}
         for identifier, candidate in mapping.items():
@@ -288,7 +292,10 @@ class Resolving:
         return Solution(
             pins=dict(sorted(pins.items())),
             origins={name: frozenset(origins[name]) for name in sorted(pins)},
-            roots={origin: merged(found) for origin, found in sorted(asked.items())},
+            roots={
+                origin: merged(one for one in found if canonicalize_name(one.name) not in left_out)
+                for origin, found in sorted(asked.items())
+            },
             left_out=frozenset(left_out),
         )
 
