@@ -1,9 +1,10 @@
 """An environment made again, for a project that is as it was: from the store, without pip.
 
 When a command has made an environment, what that came to is noted in pipshim's cache: each
-distribution's tree, and what is noted beside it. If the environment is missing later, and the same
-is asked with the same variables, the same contents of every file that counts, and the same Python,
-the same is linked again. Whatever is not recognised goes the long way, which writes a new note.
+distribution's tree, and what is noted beside it. If the environment is missing later, or that of a
+copy of the project elsewhere, and the same is asked with the same variables, the same contents of
+every file that counts, and the same Python, the same is linked again. Whatever is not recognised
+goes the long way, which writes a new note.
 """
 # Paths are strings here, and imports late: what is not recognised should not pay for this.
 # ruff: noqa: PTH120, PTH123, PLC0415
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 FOLDER = "again"
 """Where the notes are, in pipshim's cache."""
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
@@ -54,11 +55,12 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
     note = _read(_path(cache, prefix))
     words = list(arguments[1:])
     is_run = arguments[0] == "run"
-    if note is None or not _is_asked(note, words, environ, is_run=is_run):
+    if note is None or not _is_asked(note, prefix, words, environ, is_run=is_run):
         return None
+    files = {_there(path, prefix): known for path, known in note["files"].items()}
     # Their states come first: a file that changes now is noticed by the next command.
-    states = [f"{fresh.state(path)} {path}" for path in note["files"]]
-    if any(digest(path) != known for path, known in note["files"].items()):
+    states = [f"{fresh.state(path)} {path}" for path in files]
+    if any(digest(path) != known for path, known in files.items()):
         return None
     from pathlib import Path
 
@@ -119,19 +121,25 @@ def write(  # noqa: PLR0913 what a note consists of
     import json
 
     named = set(requested)
+    prefix = str(target.prefix)
+    directory = _here(os.getcwd(), prefix)  # noqa: PTH109
+    is_bound = directory[0] != "." or any(
+        one.direct_url and one.direct_url["url"].startswith("file:") for one in ready.values()
+    )
     note = {
         "format": _FORMAT,
         "options": list(options),
         "variables": fresh.variables(os.environ),
-        "directory": os.getcwd(),  # noqa: PTH109
+        "prefix": prefix if is_bound else None,
+        "directory": directory,
         "own": os.path.realpath(sys.executable),
         "python": str(target.base_python),
         "version": target.full_version,
-        "files": {path: digest(path) for path in (*files, str(lock))},
+        "files": {_here(path, prefix): digest(path) for path in (*files, str(lock))},
         "link_mode": link_mode,
         "bytecode": bytecode,
         "no_color": no_color,
-        "env_files": list(env_files),
+        "env_files": [_here(path, prefix) for path in env_files],
         "say": say,
         "packages": [
             {
@@ -146,7 +154,7 @@ def write(  # noqa: PLR0913 what a note consists of
             for name, one in ready.items()
         ],
     }
-    path = _path(str(cache), str(target.prefix))
+    path = _path(str(cache), prefix)
     temporary = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103
@@ -171,8 +179,21 @@ def digest(path: str) -> str | None:
 def _path(cache: str, prefix: str) -> str:
     import hashlib
 
-    name = hashlib.sha256(os.fsencode(prefix)).hexdigest()[:32]
-    return f"{cache}/{FOLDER}/{name}.json"
+    root = os.path.dirname(prefix)
+    known = [digest(f"{root}/{name}") for name in ("pyproject.toml", "pylock.toml")]
+    of = os.fsencode(prefix) if None in known else "".join(map(str, known)).encode()
+    return f"{cache}/{FOLDER}/{hashlib.sha256(of).hexdigest()[:32]}.json"
+
+
+def _here(path: str, prefix: str) -> str:
+    """Say a path of the project as it holds for a copy of it, too."""
+    root = os.path.dirname(prefix)
+    return f".{path[len(root) :]}" if path == root or path.startswith(f"{root}/") else path
+
+
+def _there(path: str, prefix: str) -> str:
+    """Take back what `_here` says."""
+    return f"{os.path.dirname(prefix)}{path[1:]}" if path[:1] == "." else path
 
 
 def _read(path: str) -> dict[str, Any] | None:
@@ -192,14 +213,20 @@ def _read(path: str) -> dict[str, Any] | None:
 
 
 def _is_asked(
-    note: Mapping[str, Any], words: list[str], environ: Mapping[str, str], *, is_run: bool
+    note: Mapping[str, Any],
+    prefix: str,
+    words: list[str],
+    environ: Mapping[str, str],
+    *,
+    is_run: bool,
 ) -> bool:
     rest = words[len(note["options"]) :]
     return (
         words[: len(note["options"])] == note["options"]
         and (fresh.is_command(rest) if is_run else not rest)
         and note["variables"] == fresh.variables(environ)
-        and note["directory"] == os.getcwd()  # noqa: PTH109
+        and note["prefix"] in (None, prefix)
+        and _there(note["directory"], prefix) == os.getcwd()  # noqa: PTH109
         and note["own"] == os.path.realpath(sys.executable)
     )
 
@@ -218,11 +245,11 @@ def _stamp(
         command=command,
         options=note["options"],
         variables=note["variables"],
-        directory=note["directory"],
+        directory=os.getcwd(),  # noqa: PTH109
         prefix=str(target.prefix),
         python=str(target.python),
         scripts=str(target.scripts),
-        env_files=note["env_files"],
+        env_files=[_there(path, str(target.prefix)) for path in note["env_files"]],
         say=note["say"] if command == "sync" else "",
         files=list(dict.fromkeys([*states, *there])),
     )

@@ -78,6 +78,50 @@ def test_the_same_environment_is_made(cli: Cli, synced: Path) -> None:
     assert "3 added, 1 built earlier in" in told.err
 
 
+def test_a_copy_of_the_project_gets_its_environment_from_the_same_note(
+    cli: Cli, synced: Path, tmp_path: Path
+) -> None:
+    before = contents(synced / ".venv")
+    for number, folder in enumerate(("copy", "with space")):
+        copy = tmp_path / folder / "deep"
+        copy.mkdir(parents=True)
+        for name in ("pyproject.toml", "pylock.toml"):
+            shutil.copy(synced / name, copy)
+        modules = imported(cli, copy, "sync")
+        assert not {one.partition(".")[0] for one in modules} & {"pip", "rich"}
+        after = contents(copy / ".venv")
+        at_home = json.dumps(str(synced / ".venv"))
+        moved = {p: t.replace(at_home, json.dumps(str(copy / ".venv"))) for p, t in before.items()}
+        changed = {path for path in before if moved[path] != after[path]}
+        # The script's first line has another path in it, and so another hash.
+        assert changed == {"one-1.0.dist-info/RECORD"}
+        script = copy / ".venv" / "bin" / "one"
+        assert str(copy / ".venv") in script.read_text().split("\n", 2)[number]
+        assert is_recognised(cli, copy, "sync")
+    assert len(list((cli.shim_cache / "again").iterdir())) == 1
+
+
+def test_a_copy_with_an_archive_of_its_own_goes_the_long_way(
+    cli: Cli, project_dir: Path, tmp_path: Path
+) -> None:
+    made = wheel(tmp_path, "one", "1.0")
+    copies = [project_dir, tmp_path / "copy"]
+    copies[1].mkdir()
+    for folder in copies:
+        shutil.copy(made, folder)
+        (folder / "pyproject.toml").write_text(
+            '[project]\nname = "demo"\nversion = "1"\ndependencies = ["one"]\n'
+            f'[tool.pipshim]\nsources = {{ one = {{ path = "{made.name}" }} }}\n'
+        )
+    cli.ok("sync", cwd=copies[0])
+    shutil.copy(copies[0] / "pylock.toml", copies[1])
+    assert is_made_without_pip(cli, copies[0], "sync")
+    modules = imported(cli, copies[1], "sync")
+    assert "pip" in {one.partition(".")[0] for one in modules}
+    note = site_packages(copies[1] / ".venv") / "one-1.0.dist-info" / "direct_url.json"
+    assert json.loads(note.read_text())["url"] == (copies[1] / made.name).as_uri()
+
+
 def edit_pyproject(project: Path) -> None:
     path = project / "pyproject.toml"
     path.write_text(path.read_text() + "\n")
