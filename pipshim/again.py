@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.change import Ready
+    from pipshim.remaking import Place
     from pipshim.target import Target
 
 FOLDER = "again"
 """Where the notes are, in pipshim's cache."""
 
 _FORMAT = 3
+_PATHS = ("python", "prefix", "purelib", "platlib", "scripts", "data", "headers")
 
 
 def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
@@ -57,25 +59,26 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
     is_run = arguments[0] == "run"
     if note is None or not _is_asked(note, prefix, words, environ, is_run=is_run):
         return None
-    files = {_there(path, prefix): known for path, known in note["files"].items()}
+    root = os.path.dirname(prefix)
+    files = {_there(path, root): known for path, known in note["files"].items()}
     # Their states come first: a file that changes now is noticed by the next command.
     states = [f"{fresh.state(path)} {path}" for path in files]
     if any(digest(path) != known for path, known in files.items()):
         return None
-    from pathlib import Path
-
     from pipshim.cli.boundary import run_guarded
 
     stamps: list[fresh.Stamp] = []
 
     def make() -> int:
-        from pipshim.remaking import remake
+        from pipshim.remaking import Place, remake
 
-        found = remake(note, Path(prefix), Path(cache), started=started)
+        paths = {name: _there(path, prefix) for name, path in note["place"].items()}
+        place = Place(version=note["version"], bytecode=note["abi"], **paths)
+        found = remake(note, place, note["python"], cache, started=started)
         if found is not None:
-            stamps.append(_stamp(note, found.target, states, arguments[0]))
+            stamps.append(_stamp(note, place, states, arguments[0]))
             if not is_run:
-                sys.stderr.write(found.text)
+                sys.stderr.write(found)
         return 0
 
     status = run_guarded(make, no_color=note["no_color"])
@@ -120,9 +123,13 @@ def write(  # noqa: PLR0913 what a note consists of
     """
     import json
 
+    from pipshim.signature import signature
+
     named = set(requested)
     prefix = str(target.prefix)
-    directory = _here(os.getcwd(), prefix)  # noqa: PTH109
+    root = os.path.dirname(prefix)
+    python = str(target.base_python)
+    directory = _here(os.getcwd(), root)  # noqa: PTH109
     is_bound = directory[0] != "." or any(
         one.direct_url and one.direct_url["url"].startswith("file:") for one in ready.values()
     )
@@ -133,17 +140,22 @@ def write(  # noqa: PLR0913 what a note consists of
         "prefix": prefix if is_bound else None,
         "directory": directory,
         "own": os.path.realpath(sys.executable),
-        "python": str(target.base_python),
-        "version": target.full_version,
-        "files": {_here(path, prefix): digest(path) for path in (*files, str(lock))},
+        "python": python,
+        "signature": signature(python),
+        "version": target.version,
+        "abi": target.bytecode,
+        "place": {name: _here(str(getattr(target, name)), prefix) for name in _PATHS},
+        "files": {_here(path, root): digest(path) for path in (*files, str(lock))},
         "link_mode": link_mode,
         "bytecode": bytecode,
         "no_color": no_color,
-        "env_files": [_here(path, prefix) for path in env_files],
+        "env_files": [_here(path, root) for path in env_files],
         "say": say,
         "packages": [
             {
                 "name": name,
+                "version": one.tree.version,
+                "weight": one.tree.weight,
                 "sha256": one.tree.sha256,
                 "origin": one.origin,
                 "source": "index" if one.source == "index" else "cached",
@@ -185,15 +197,14 @@ def _path(cache: str, prefix: str) -> str:
     return f"{cache}/{FOLDER}/{hashlib.sha256(of).hexdigest()[:32]}.json"
 
 
-def _here(path: str, prefix: str) -> str:
-    """Say a path of the project as it holds for a copy of it, too."""
-    root = os.path.dirname(prefix)
+def _here(path: str, root: str) -> str:
+    """Say a path below a folder as it holds for a copy of that, too."""
     return f".{path[len(root) :]}" if path == root or path.startswith(f"{root}/") else path
 
 
-def _there(path: str, prefix: str) -> str:
+def _there(path: str, root: str) -> str:
     """Take back what `_here` says."""
-    return f"{os.path.dirname(prefix)}{path[1:]}" if path[:1] == "." else path
+    return f"{root}{path[1:]}" if path[:1] == "." else path
 
 
 def _read(path: str) -> dict[str, Any] | None:
@@ -226,30 +237,31 @@ def _is_asked(
         and (fresh.is_command(rest) if is_run else not rest)
         and note["variables"] == fresh.variables(environ)
         and note["prefix"] in (None, prefix)
-        and _there(note["directory"], prefix) == os.getcwd()  # noqa: PTH109
+        and _there(note["directory"], os.path.dirname(prefix)) == os.getcwd()  # noqa: PTH109
         and note["own"] == os.path.realpath(sys.executable)
     )
 
 
 def _stamp(
-    note: Mapping[str, Any], target: Target, states: Sequence[str], command: str
+    note: Mapping[str, Any], place: Place, states: Sequence[str], command: str
 ) -> fresh.Stamp:
     """Write the stamp that the next command goes by."""
     from pipshim.remaking import signs
 
-    folder = f"{target.prefix}/{fresh.FOLDER}"
+    folder = f"{place.prefix}/{fresh.FOLDER}"
     # It has to be there before the state of the environment is noted.
     os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-    there = [f"{fresh.state(path)} {path}" for path in signs(target)]
+    there = [f"{fresh.state(path)} {path}" for path in signs(place)]
+    root = os.path.dirname(place.prefix)
     stamp = fresh.Stamp(
         command=command,
         options=note["options"],
         variables=note["variables"],
         directory=os.getcwd(),  # noqa: PTH109
-        prefix=str(target.prefix),
-        python=str(target.python),
-        scripts=str(target.scripts),
-        env_files=[_there(path, str(target.prefix)) for path in note["env_files"]],
+        prefix=place.prefix,
+        python=place.python,
+        scripts=place.scripts,
+        env_files=[_there(path, root) for path in note["env_files"]],
         say=note["say"] if command == "sync" else "",
         files=list(dict.fromkeys([*states, *there])),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipshim import distinfo
@@ -56,8 +55,7 @@ class Group(NamedTuple):
     sizes: list[int]
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(NamedTuple):
     """Files below one folder of the store, which has a folder for each scheme.
 
     Attributes:
@@ -70,10 +68,10 @@ class Bundle:
     """
 
     time: int
-    groups: list[Group] = field(repr=False)
-    folders: list[tuple[str, str]] = field(repr=False)
-    record: list[str] = field(repr=False)
-    executable: list[str] = field(repr=False)
+    groups: list[Group]
+    folders: list[tuple[str, str]]
+    record: list[str]
+    executable: list[str]
 
     @classmethod
     def of(cls, files: Iterable[TreeFile], time: int, root: str) -> Bundle:
@@ -118,7 +116,7 @@ class Bundle:
 
     def to_json(self) -> Any:
         """Return what can be written as JSON."""
-        return asdict(self)
+        return self._asdict()
 
     @property
     def schemes(self) -> set[str]:

@@ -46,7 +46,7 @@ LOCK = "in-use"
 
 
 @contextmanager
-def in_use(root: Path, waiting: Callable[[], object]) -> Iterator[None]:
+def in_use(root: Path | str, waiting: Callable[[], object]) -> Iterator[None]:
     """Keep the cache from being tidied up meanwhile; wait while that is going on.
 
     A cache that cannot be locked (a read-only one) is used as it is.
@@ -57,7 +57,7 @@ def in_use(root: Path, waiting: Callable[[], object]) -> Iterator[None]:
 
     """
     try:
-        file = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        file = os.open(f"{root}/{LOCK}", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:
         yield
         return

@@ -226,7 +226,7 @@ class Change:
             mode=self.linker,
             requested=name in self.requested,
             direct_url=one.direct_url,
-            origin={**one.origin, **_place(one.tree, self.target)},
+            origin={**one.origin, **one.tree.where(self.target)},
             announce=announce,
         )
 
@@ -294,9 +294,3 @@ class _Folders:
             return frozenset(os.listdir(folder))  # noqa: PTH208 strings are faster
         except (FileNotFoundError, NotADirectoryError):
             return None
-
-
-def _place(tree: Tree, target: Target) -> dict[str, str]:
-    """Note where scripts look for their interpreter: they do not run in an environment moved."""
-    has_scripts = bool(tree.bodies) or any(file.python for file in tree.files)
-    return {"prefix": os.path.realpath(target.prefix)} if has_scripts else {}

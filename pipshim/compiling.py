@@ -13,22 +13,18 @@ import contextlib
 import errno
 import json
 import os
-import shutil
-import subprocess
-from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim import distinfo
 from pipshim.bundle import Bundle, TreeFile
 from pipshim.errors import InstallError
-from pipshim.parallel import each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pipshim.tree import Layout, Tree
+    from pipshim.layout import Layout
+    from pipshim.tree import Tree
 
 PREFIX = "pyc-"
 """How the folders begin, in a tree's, that have bytecode."""
@@ -59,8 +55,7 @@ for line in sys.stdin:
 """
 
 
-@dataclass(frozen=True)
-class Compiled:
+class Compiled(NamedTuple):
     """What one wheel's sources compile to, for one kind of Python.
 
     Attributes:
@@ -84,11 +79,13 @@ def with_bytecode(tree: Tree, env: Layout) -> Tree:
     if found.bundle.touched(folder) != []:
         discard(folder)
         return tree
-    return replace(tree, compiled=found)
+    return tree._replace(compiled=found)
 
 
 def discard(folder: str) -> None:
     """Remove a folder of bytecode; it is made again when it is wanted."""
+    import shutil  # noqa: PLC0415 as below
+
     aside = _beside(folder, "old")
     with contextlib.suppress(OSError):
         os.rename(folder, aside)  # so that nobody finds half of it
@@ -97,7 +94,8 @@ def discard(folder: str) -> None:
 
 def _beside(folder: str, kind: str) -> str:
     """Name a folder beside the store's trees that is thrown away, by whomever."""
-    return str(Path(folder).parents[2] / f".{kind}-{os.getpid()}-{os.urandom(8).hex()}")
+    store = folder.rsplit("/", 3)[0]
+    return f"{store}/.{kind}-{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def load(folder: str) -> Compiled | None:
@@ -117,9 +115,11 @@ def compiled(trees: Sequence[Tree], env: Layout) -> list[Tree]:
         InstallError: the store cannot be written.
 
     """
+    from pipshim.parallel import each  # noqa: PLC0415 what finds its bytecode compiles none
+
     at_once = os.cpu_count() or 1
     found = each(partial(with_bytecode, env=env), trees, at_once=at_once)
-    missing = [tree for tree in found if tree.compiled is None and _sources(tree)]
+    missing = [tree for tree in found if not is_complete(tree)]
     try:
         each(partial(_compile, env=env), _shares(missing, at_once), at_once=at_once)
     except OSError as error:
@@ -128,6 +128,11 @@ def compiled(trees: Sequence[Tree], env: Layout) -> list[Tree]:
             hint="leave out --compile",
         ) from error
     return [with_bytecode(one, env) if one.compiled is None else one for one in found]
+
+
+def is_complete(tree: Tree) -> bool:
+    """Tell whether a tree needs no bytecode that it does not come with."""
+    return tree.compiled is not None or not _sources(tree)
 
 
 def _sources(tree: Tree) -> list[tuple[str, str]]:
@@ -165,6 +170,9 @@ def _size(tree: Tree) -> int:
 
 def _compile(trees: Sequence[Tree], env: Layout) -> None:
     """Compile trees in one process. What it does not come to is left for the next time."""
+    import shutil  # noqa: PLC0415 as above
+    import subprocess  # noqa: PLC0415
+
     folders = [f"{tree.folder}/{PREFIX}{env.bytecode}" for tree in trees]
     made = [_beside(folder, "tmp") for folder in folders]
     jobs = [
@@ -206,7 +214,8 @@ def _publish(tree: Tree, made: str, folder: str, paths: Iterable[tuple[str, str]
         files.append(TreeFile(scheme, path, os.stat(full).st_size, ""))
     bundle = Bundle.of(files, time, tree.root)
     text = json.dumps({"bundle": bundle.to_json(), "hashes": hashes}, separators=(",", ":"))
-    Path(made, MANIFEST).write_text(text, encoding="ascii")
+    with open(f"{made}/{MANIFEST}", "w", encoding="ascii") as file:
+        file.write(text)
     try:
         os.rename(made, folder)
     except OSError as error:

@@ -8,10 +8,9 @@ The rules are those of "Recording installed projects" (PEP 376, PEP 627) and of 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ STRONG_HASHES = frozenset(
 )
 """The algorithms that RECORD may use: sha256 or better (PEP 427)."""
 
+_FOR_URLS = bytes.maketrans(b"+/", b"-_")
+
 CHUNK = 1 << 20
 """Bytes read at once from a file that may be large."""
 
@@ -54,6 +55,8 @@ class Row(NamedTuple):
 
 def parse_record(text: str) -> list[Row]:
     """Return RECORD's rows; raise ValueError if it is not CSV."""
+    import csv  # noqa: PLC0415 nearly all paths go without
+
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
@@ -65,6 +68,8 @@ def record_line(row: Row) -> str:
     """Return a row as RECORD has it, without the end of the line."""
     if set('",\r\n').isdisjoint(row.path):
         return f"{row.path},{row.hash},{row.size}"
+    import csv  # noqa: PLC0415
+
     text = io.StringIO(newline="")
     csv.writer(text).writerow(row)
     return text.getvalue().removesuffix("\r\n")
@@ -72,7 +77,11 @@ def record_line(row: Row) -> str:
 
 def path_of(line: str) -> str:
     """Return the path that a line of `record_line` has; RECORD is sorted by it, as pip does."""
-    return next(csv.reader([line]))[0] if line[0] == '"' else line.partition(",")[0]
+    if line[0] != '"':
+        return line.partition(",")[0]
+    import csv  # noqa: PLC0415
+
+    return next(csv.reader([line]))[0]
 
 
 def join_record(lines: Iterable[str]) -> bytes:
@@ -82,7 +91,8 @@ def join_record(lines: Iterable[str]) -> bytes:
 
 def encode_hash(algorithm: str, digest: bytes) -> str:
     """Return a hash as RECORD spells it: ``sha256=`` and base64 for URLs, without padding."""
-    return f"{algorithm}={urlsafe_b64encode(digest).decode('ascii').rstrip('=')}"
+    text = b2a_base64(digest, newline=False).translate(_FOR_URLS).decode("ascii")
+    return f"{algorithm}={text.rstrip('=')}"
 
 
 def hash_bytes(data: bytes) -> str:

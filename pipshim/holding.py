@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def held(path: Path, waiting: Callable[[], object] | None = None) -> Iterator[None]:
+def held(path: Path | str, waiting: Callable[[], object] | None = None) -> Iterator[None]:
     """Lock a file, which is made if it is missing; ``waiting`` is called once if another has it.
 
     Raises:

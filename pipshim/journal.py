@@ -23,7 +23,6 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,7 @@ from pipshim.linking import is_within
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pipshim.tree import Layout
+    from pipshim.layout import Layout
 
 FOLDER = ".pipshim-change"
 """The folder in an environment that is there while it is changed, or if that was cut short."""
@@ -175,6 +174,8 @@ class _Place:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
+            import shutil  # noqa: PLC0415 as below
+
             # A folder of the environment may be a mount of its own.
             copy = f"{self.folder}/copy"
             with contextlib.suppress(FileNotFoundError):
@@ -211,6 +212,8 @@ class _Place:
 
     def tidy(self) -> None:
         """Remove what is left of a change that is made, or taken back."""
+        import shutil  # noqa: PLC0415 whoever looks only whether a change is open needs none
+
         self._remove_empty(self._there(folder) for folder in self._folders(self.old))
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pipshim.distinfo import CHUNK
 from pipshim.errors import InstallError
@@ -44,8 +42,20 @@ _REFUSED = {
 }
 
 
-@dataclass
-class Batch:
+class _Files(NamedTuple):
+    """What is said of the files of one folder."""
+
+    source: str
+    destination: str
+    names: Sequence[str]
+    sizes: Sequence[int]
+    executable: Collection[str]
+    time: int
+    scheme: str
+    bytecode: bool = False
+
+
+class Batch(_Files):
     """The files of one folder, on their way into another one, which is there.
 
     Attributes:
@@ -63,21 +73,13 @@ class Batch:
 
     """
 
-    source: str
-    destination: str
-    names: Sequence[str]
-    sizes: Sequence[int]
-    executable: Collection[str]
-    time: int
-    scheme: str
-    bytecode: bool = False
-    device: int = 0
-    done: int = 0
+    device = 0
+    done = 0
 
     def only(self, names: Sequence[str]) -> Batch:
         """Return the same with some of the names."""
         sizes = dict(zip(self.names, self.sizes, strict=True))
-        return replace(self, names=names, sizes=[sizes[name] for name in names])
+        return self._replace(names=names, sizes=[sizes[name] for name in names])
 
 
 class Linker:
@@ -284,6 +286,8 @@ def _create(destination: str, *, executable: bool) -> int:
 
 
 def _copy(source: str, destination: str, time: int, *, executable: bool) -> None:
+    import shutil  # noqa: PLC0415 what links does without
+
     with open(source, "rb", buffering=0) as old:
         new = _create(destination, executable=executable)
         try:

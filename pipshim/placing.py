@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
 import os
 from bisect import insort
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pipshim.bundle import Bundle, Group, TreeFile
+    from pipshim.layout import Layout
     from pipshim.linking import Linker
-    from pipshim.tree import Layout, Tree
+    from pipshim.tree import Tree
 
     Announce: TypeAlias = Callable[[dict[str, list[str]]], object]
 
@@ -271,10 +271,12 @@ class Placing:
     def _clear(self, path: str) -> None:
         """Remove a file that is in the way, or raise InstallError."""
         if not self.overwrite:
-            from pipshim.installed import owner_of  # noqa: PLC0415 for an error only
+            from pathlib import Path  # noqa: PLC0415 for an error only, as is the next
+
+            from pipshim.installed import owner_of  # noqa: PLC0415
 
             own = self.placed[0].rpartition("/")[0] if self.placed else None  # RECORD is first
-            owner = owner_of(path, (self.env.purelib, self.env.platlib), besides=own)
+            owner = owner_of(path, map(Path, (self.env.purelib, self.env.platlib)), besides=own)
             whose = f", which belongs to {owner}" if owner else ""
             raise InstallError(
                 f"{self.tree.name} {self.tree.version} would overwrite {path}{whose}",
@@ -333,4 +335,6 @@ def _restarted(path: str, first_line: bytes) -> bytes:
 
 def is_same(one: str, other: str) -> bool:
     """Tell whether two files say the same."""
+    import filecmp  # noqa: PLC0415 seldom needed
+
     return not os.path.islink(other) and filecmp.cmp(one, other, shallow=False)

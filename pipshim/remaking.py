@@ -1,133 +1,294 @@
-"""Making an environment from a note of what it was (`pipshim.again`): link, and nothing else."""
+"""Making an environment from a note of what it was (`pipshim.again`): link, and nothing else.
+
+Several processes link, each a share of the distributions: threads would wait for each other, as
+one interpreter lets only one of them go on after each file. While any of them lives, the
+environment stays locked; until all have ended well, it counts as one whose making was interrupted,
+which the next command makes anew.
+"""
+# Paths are strings here, and little is imported: Python's own start is a third of it all.
+# ruff: noqa: PTH103, PTH108, PTH208, PLC0415
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipshim import journal
+from pipshim import skeleton
 from pipshim.cache import in_use
-from pipshim.change import Change, Ready
+from pipshim.errors import InstallError
+from pipshim.holding import held
 from pipshim.linking import Linker
-from pipshim.notes import site_folders
-from pipshim.plan import Step
 from pipshim.progress import summary
+from pipshim.signature import signature
 from pipshim.store import Store
-from pipshim.target import query
-from pipshim.venv import create
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from packaging.utils import NormalizedName
-
-    from pipshim.target import Target
+    from pipshim.layout import Layout
     from pipshim.tree import Tree
 
-
-class Remade(NamedTuple):
-    """An environment that was made.
-
-    Attributes:
-        target: its Python.
-        text: what was done, in words.
-
-    """
-
-    target: Target
-    text: str
+_MOST_PROCESSES = 4
+_WORTH_A_PROCESS = 150
+"""How many files and folders make up for starting a process."""
 
 
-def remake(note: Mapping[str, Any], prefix: Path, cache: Path, *, started: float) -> Remade | None:
-    """Make an environment and fill it; None if that cannot be done from the note alone.
+class Place(NamedTuple):
+    """A `pipshim.layout.Layout` of strings."""
+
+    python: str
+    version: tuple[int, int, int]
+    bytecode: str
+    prefix: str
+    purelib: str
+    platlib: str
+    scripts: str
+    data: str
+    headers: str
+
+
+def remake(
+    note: Mapping[str, Any], place: Place, python: str, cache: str, *, started: float
+) -> str | None:
+    """Make an environment and fill it; tell what was done, or None if the note alone won't do.
 
     Args:
         note: what the environment was.
-        prefix: where it is to be.
+        place: where it is to be.
+        python: the interpreter that it is made with.
         cache: pipshim's.
         started: when the command began (``time.perf_counter``).
 
     Raises:
-        TargetError: the environment cannot be made.
         InstallError: it cannot be filled; it is empty.
 
     """
 
     def waiting() -> None:
-        sys.stderr.write(f"waiting for another command in {prefix}\n")
+        sys.stderr.write(f"waiting for another command in {place.prefix}\n")
 
-    with in_use(cache, waiting):
-        store = Store(cache)
-        found = [store.tree(one["sha256"]) for one in note["packages"]]
-        trees = [tree for tree in found if tree is not None]
-        base = query(Path(note["python"]), cache)
-        if len(trees) < len(found) or base.full_version != note["version"]:
+    try:
+        known = skeleton.find(cache, python, place.prefix, signature(python))
+        if known is None or note["signature"] != signature(python):
             return None
-        environment = create(prefix, base, cache_dir=cache, waiting=waiting)
-        target = environment.target
-        if not environment.created_now:
-            return None
-        with environment.lock(waiting):
-            if journal.is_open(target) or _is_filled(target):
-                return None  # by another command, since it was made
-            linker = _fill(note, target, trees)
-    told = [] if linker.told is None else [f"{linker.told}\n"]
+        os.makedirs(place.prefix, exist_ok=True)
+    except OSError:
+        return None
+    with in_use(cache, waiting), held(f"{place.prefix}/{skeleton.LOCK}", waiting):
+        if os.listdir(place.prefix) != [skeleton.LOCK]:
+            return None  # another command has made it
+        found = _fill(note, place, Store(cache), known)
+    if found is None:
+        return None
     changes = [
-        summary.Change("+", one["name"], None, tree.version, None, one["source"], one["mode"])
-        for one, tree in zip(note["packages"], trees, strict=True)
+        summary.Change("+", one["name"], None, one["version"], None, one["source"], one["mode"])
+        for one in sorted(note["packages"], key=lambda one: str(one["name"]))
     ]
     text = summary.summarize(
-        sorted(changes, key=lambda change: change.name),
-        packages=len(trees),
+        changes,
+        packages=len(changes),
         seconds=time.perf_counter() - started,
         no_color=note["no_color"],
     )
-    return Remade(target, "".join([*told, text]))
+    return "".join([*(f"{line}\n" for line in sorted(found)), text])
 
 
-def _fill(note: Mapping[str, Any], target: Target, trees: Sequence[Tree]) -> Linker:
-    linker = Linker(note["link_mode"])
-    ready: dict[NormalizedName, Ready] = {}
-    for one, tree in zip(note["packages"], trees, strict=True):
-        ready[one["name"]] = Ready(
-            tree, one["origin"], one["source"], one["mode"], one["direct_url"]
-        )
-    change = Change(
-        target,
-        {},
-        {one["name"] for one in note["packages"] if one["requested"]},
-        linker,
-        bytecode=note["bytecode"],
-    )
-    change.make(
-        [Step("add", name, None, one.tree.version, "") for name, one in ready.items()], ready
-    )
-    return linker
+def _fill(
+    note: Mapping[str, Any], place: Place, store: Store, known: Mapping[str, Any]
+) -> set[str] | None:
+    """Make what the note says in an empty folder; None if the store lacks some of it.
+
+    Returns:
+        What is to be said of how files were placed.
+
+    """
+    own, *others = (_Share(note, packages, place, store) for packages in _divided(note["packages"]))
+    helpers: list[_Helper] = []
+    is_done = False
+    try:
+        helpers += (_Helper(share) for share in others)
+        skeleton.make(place.prefix, known)
+        if not all([own.load(), *(helper.is_ready() for helper in helpers)]):
+            return None
+        for helper in helpers:
+            helper.go_on()
+        told = [own.place(), *(helper.result() for helper in helpers)]
+        os.unlink(f"{place.prefix}/{skeleton.INCOMPLETE}")
+        is_done = True
+    except OSError as error:
+        where = error.filename or place.prefix
+        raise InstallError(
+            f"the environment {place.prefix} cannot be made: {where}: {error.strerror}"
+        ) from error
+    finally:
+        for helper in helpers:
+            helper.end()
+        if not is_done:
+            _empty(place.prefix)
+    return {line for line in told if line}
 
 
-def _is_filled(target: Target) -> bool:
-    return any(path.endswith(".dist-info") for path in signs(target))
+def _divided(packages: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Divide what is linked among processes: about the same number of files to each."""
+    work = sum(one["weight"] for one in packages)
+    can_fork = hasattr(os, "fork")
+    most = min(os.cpu_count() or 1, _MOST_PROCESSES, work // _WORTH_A_PROCESS)
+    shares: list[list[Mapping[str, Any]]] = [[] for _ in range(max(1, most if can_fork else 1))]
+    loads = [0] * len(shares)
+    for one in sorted(packages, key=lambda one: -int(one["weight"])):
+        least = loads.index(min(loads))
+        shares[least].append(one)
+        loads[least] += one["weight"]
+    return shares
 
 
-def signs(target: Target) -> list[str]:
+def _empty(prefix: str) -> None:
+    import shutil
+
+    for entry in list(os.scandir(prefix)):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        elif entry.name != skeleton.LOCK:
+            os.unlink(entry.path)
+
+
+class _Share:
+    """Some of an environment's distributions."""
+
+    def __init__(
+        self,
+        note: Mapping[str, Any],
+        packages: Sequence[Mapping[str, Any]],
+        env: Layout,
+        store: Store,
+    ) -> None:
+        self._note = note
+        self._packages = packages
+        self._env = env
+        self._store = store
+        self._trees: list[Tree] = []
+
+    def load(self) -> bool:
+        """See whether the store has all of it, undamaged."""
+        for one in self._packages:
+            tree = self._store.tree(one["sha256"])
+            if tree is not None and self._note["bytecode"]:
+                from pipshim.compiling import is_complete, with_bytecode
+
+                tree = with_bytecode(tree, self._env)
+                if not is_complete(tree):
+                    return False
+            if tree is None:
+                return False
+            self._trees.append(tree)
+        return True
+
+    def place(self) -> str:
+        """Link it; tell what is to be said of how, if anything is.
+
+        Raises:
+            InstallError: it cannot be.
+
+        """
+        linker = Linker(self._note["link_mode"])
+        for one, tree in zip(self._packages, self._trees, strict=True):
+            tree.link(
+                self._env,
+                mode=linker,
+                requested=one["requested"],
+                direct_url=one["direct_url"],
+                origin={**one["origin"], **tree.where(self._env)},
+            )
+        return linker.told or ""
+
+
+class _Helper:
+    """A process that does its share when it is told to; it ends with this one at the latest."""
+
+    def __init__(self, share: _Share) -> None:
+        words, self._words = os.pipe()
+        self._said, said = os.pipe()
+        self._text = b""
+        self._pid: int | None = os.fork()
+        if self._pid == 0:
+            _work(share, words, said, unused=(self._words, self._said))
+        os.close(words)
+        os.close(said)
+
+    def is_ready(self) -> bool:
+        """Wait until it knows whether the store has its share; tell which."""
+        return os.read(self._said, 1) == b"1"
+
+    def go_on(self) -> None:
+        """Let it link."""
+        os.write(self._words, b"1")
+
+    def result(self) -> str:
+        """Wait for its end; give what `_Share.place` gave.
+
+        Raises:
+            InstallError: its.
+
+        """
+        while piece := os.read(self._said, 1 << 16):
+            self._text += piece
+        if not self._text:
+            raise InstallError("a process that links files was ended by something else")
+        told: str
+        failed, told, hint = json.loads(self._text)
+        if failed:
+            raise InstallError(told, hint=hint)
+        return told
+
+    def end(self) -> None:
+        """End it, if it still runs."""
+        if self._pid is None:
+            return
+        pid, self._pid = self._pid, None
+        os.close(self._words)
+        os.close(self._said)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _work(share: _Share, words: int, said: int, unused: Sequence[int]) -> None:
+    """Do a helper's share, in its process, and end that."""
+    status = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        for descriptor in unused:
+            os.close(descriptor)
+        os.write(said, b"1" if share.load() else b"0")
+        if os.read(words, 1):
+            answer: tuple[bool, str, str | None]
+            try:
+                answer = (False, share.place(), None)
+            except InstallError as error:
+                answer = (True, error.message, error.hint)
+            os.write(said, json.dumps(answer).encode("ascii"))
+        status = 0
+    finally:
+        os._exit(status)  # not a step further: all else is the first process's
+
+
+def signs(env: Layout) -> list[str]:
     """Tell the files and folders of an environment that show whether it is as it was left."""
-    sites = [str(folder) for folder in site_folders(target)]
-    infos = [
-        entry.path
-        for site in sites
-        for entry in os.scandir(site)
-        if entry.name.endswith(".dist-info")
-    ]
+    from pipshim.journal import FOLDER
+
+    sites = dict.fromkeys([str(env.purelib), str(env.platlib)])
+    entries = (entry for site in sites for entry in os.scandir(site))
     return [
-        f"{target.prefix}/pyvenv.cfg",
+        f"{env.prefix}/pyvenv.cfg",
         *sites,
-        *infos,
-        str(target.scripts),
-        str(target.python),
-        os.path.realpath(target.python),
+        *(entry.path for entry in entries if entry.name.endswith(".dist-info")),
+        str(env.scripts),
+        str(env.python),
+        os.path.realpath(env.python),
         # Not there; another command may be at work by now, and be killed.
-        f"{target.prefix}/{journal.FOLDER}",
+        f"{env.prefix}/{FOLDER}",
     ]

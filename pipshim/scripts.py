@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -60,6 +59,8 @@ def shebang(python: Path | str) -> bytes:
     elif set(path).isdisjoint('"$`'):
         word = f'"{path}"'
     else:
+        import shlex  # noqa: PLC0415 few paths need it
+
         word = shlex.quote(path)
     return f"#!/bin/sh\n'''exec' {word} \"$0\" \"$@\"\n' '''\n".encode()
 

@@ -3,30 +3,30 @@
 A tree is complete from the moment it has its place: it is made in a folder beside the others and
 renamed. Whoever comes second with the same wheel takes the tree of the first.
 """
+# Paths are strings here: what makes an environment again (`pipshim.again`) imports no pathlib.
+# ruff: noqa: PTH102, PTH103, PTH104, PTH105, PTH110, PTH116, PTH120, PTH123
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import hashlib
 import os
 import re
-import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim import distinfo
 from pipshim.cache import TREES
 from pipshim.errors import InstallError
 from pipshim.linking import Linker, LinkMode
-from pipshim.tree import Conflict, Layout, Tree, find_conflicts
+from pipshim.tree import Conflict, Tree, find_conflicts
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
 
-__all__ = ["Conflict", "Layout", "LinkMode", "Linker", "Store", "Tree", "find_conflicts"]
+__all__ = ["Conflict", "LinkMode", "Linker", "Store", "Tree", "find_conflicts"]
 
 MANIFEST = "tree.json"
 """What a tree's folder has beside the files; its time is that of the last use, but for a day."""
@@ -41,9 +41,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class Store:
     """The unpacked wheels below one folder, which processes and threads may share."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._trees = root / TREES
+    def __init__(self, root: Path | str) -> None:
+        self.root = str(root)
+        self._trees = f"{self.root}/{TREES}"
 
     def tree(self, sha256: str) -> Tree | None:
         """Return the tree of the wheel with this hash, if the store has it undamaged.
@@ -55,19 +55,20 @@ class Store:
             return None
         folder = self._folder(sha256)
         try:
-            tree = Tree.from_json((folder / MANIFEST).read_bytes(), str(folder), sha256)
+            with open(f"{folder}/{MANIFEST}", "rb") as file:
+                tree = Tree.from_json(file.read(), folder, sha256)
         except FileNotFoundError:
-            if folder.exists():
-                self._remove(folder)
+            if os.path.exists(folder):
+                self.remove(folder)
             return None
         except (OSError, ValueError, KeyError, TypeError):
-            self._remove(folder)
+            self.remove(folder)
             return None
-        touched = tree.bundle.touched(str(folder))
+        touched = tree.bundle.touched(folder)
         if touched is None or not _restored(tree, touched):
-            self._remove(folder)
+            self.remove(folder)
             return None
-        _note_use(folder / MANIFEST)
+        _note_use(f"{folder}/{MANIFEST}")
         return tree
 
     def add(self, wheel: Path, sha256: str, name: str, *, built: bool = False) -> Tree:
@@ -89,17 +90,21 @@ class Store:
         found = self.tree(sha256)
         if found is not None:
             return found
-        from pipshim.unpacking import make_tree  # noqa: PLC0415 not needed for what is there
+        import shutil  # noqa: PLC0415 not needed for what is there, nor is the next
+        from pathlib import Path  # noqa: PLC0415
+
+        from pipshim.unpacking import make_tree  # noqa: PLC0415
 
         folder = self._folder(sha256)
-        made = self._trees / f".tmp-{os.getpid()}-{os.urandom(8).hex()}"
+        made = self._aside("tmp")
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            made.mkdir()
-            tree = make_tree(wheel, sha256, name, made)
+            os.makedirs(os.path.dirname(folder), exist_ok=True)
+            os.mkdir(made)
+            tree = make_tree(wheel, sha256, name, Path(made))
             _write_manifest(tree, made)
             if built:
-                (made / BUILT).touch()
+                with open(f"{made}/{BUILT}", "xb"):
+                    pass
             return self._publish(tree, made, folder)
         except OSError as error:
             raise InstallError(
@@ -121,19 +126,32 @@ class Store:
 
     def discard(self, tree: Tree) -> None:
         """Remove a tree; environments that were linked from it keep their files."""
-        self._remove(Path(tree.folder))
+        self.remove(tree.folder)
 
-    def remove(self, folder: Path) -> None:
+    def remove(self, folder: Path | str) -> None:
         """Remove a tree by its folder, damaged or not, if it is there."""
-        self._remove(folder)
+        import shutil  # noqa: PLC0415 seldom needed
 
-    def _folder(self, sha256: str) -> Path:
-        return self._trees / sha256[:2] / sha256
+        # Renamed first, so that nobody finds half of it.
+        aside = self._aside("old")
+        try:
+            os.rename(folder, aside)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise InstallError(f"{folder} cannot be removed: {error.strerror}") from error
+        shutil.rmtree(aside, ignore_errors=True)
 
-    def _publish(self, tree: Tree, made: Path, folder: Path) -> Tree:
+    def _folder(self, sha256: str) -> str:
+        return f"{self._trees}/{sha256[:2]}/{sha256}"
+
+    def _aside(self, kind: str) -> str:
+        return f"{self._trees}/.{kind}-{os.getpid()}-{os.urandom(8).hex()}"
+
+    def _publish(self, tree: Tree, made: str, folder: str) -> Tree:
         while True:
             try:
-                made.rename(folder)
+                os.rename(made, folder)
             except OSError as error:
                 if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                     raise
@@ -141,18 +159,7 @@ class Store:
                 if first is not None:
                     return first
             else:
-                return dataclasses.replace(tree, folder=str(folder))
-
-    def _remove(self, folder: Path) -> None:
-        # Renamed first, so that nobody finds half of it.
-        aside = self._trees / f".old-{os.getpid()}-{os.urandom(8).hex()}"
-        try:
-            folder.rename(aside)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            raise InstallError(f"{folder} cannot be removed: {error.strerror}") from error
-        shutil.rmtree(aside, ignore_errors=True)
+                return tree._replace(folder=folder)
 
 
 def _restored(tree: Tree, touched: Collection[str]) -> bool:
@@ -177,14 +184,15 @@ def _restored(tree: Tree, touched: Collection[str]) -> bool:
     return True
 
 
-def _write_manifest(tree: Tree, folder: Path) -> None:
-    new = folder / f".{MANIFEST}-{os.urandom(4).hex()}"
-    new.write_text(tree.to_json(), encoding="utf-8")
-    new.replace(folder / MANIFEST)
+def _write_manifest(tree: Tree, folder: str) -> None:
+    new = f"{folder}/.{MANIFEST}-{os.urandom(4).hex()}"
+    with open(new, "w", encoding="utf-8") as file:
+        file.write(tree.to_json())
+    os.replace(new, f"{folder}/{MANIFEST}")
 
 
-def _note_use(manifest: Path) -> None:
+def _note_use(manifest: str) -> None:
     """Give a manifest the time of its use, once a day: the cache may be a slow disk."""
     with contextlib.suppress(OSError):
-        if time.time() - manifest.stat().st_mtime > _DAY:
+        if time.time() - os.stat(manifest).st_mtime > _DAY:
             os.utime(manifest)

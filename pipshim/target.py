@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipshim.cache import INTERPRETERS
 from pipshim.errors import TargetError
+from pipshim.signature import signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 OLDEST = (3, 10)
 """The oldest Python that is served."""
 
-_SCHEMA = 1
 _ANSWER = "pipshim-target:"
 _SECONDS = 60
 _DESCRIBING = "describing.py"
@@ -129,7 +129,7 @@ def query(python: Path, cache_dir: Path | None) -> Target:
 
     """
     python = Path(os.path.abspath(python))  # noqa: PTH100 resolve() would follow the links of a venv
-    stamp = _stamp(python)
+    stamp = _signature(python)
     is_script = _is_script(python)
     entry = None if cache_dir is None or is_script else _entry(cache_dir, python)
     if entry is not None and (kept := _answer(entry, stamp)) is not None:
@@ -152,13 +152,13 @@ def query_new(python: Path, base: Target, cache_dir: Path | None) -> Target:
     """
     prefix = str(python.parent.parent)
     entry = None if cache_dir is None else _entry(cache_dir, base.base_python, OF)
-    stamp = _stamp(base.base_python)
+    stamp = _signature(base.base_python)
     if entry is not None and (answer := _answer(entry, stamp)) is not None:
         target = _target(_moved(answer, _ANYWHERE, prefix))
         if target.python.exists() and target.purelib.exists():
             return target
     target = query(python, cache_dir)
-    kept = _answer(_entry(cache_dir, python), _stamp(python)) if cache_dir is not None else None
+    kept = _answer(_entry(cache_dir, python), _signature(python)) if cache_dir is not None else None
     if entry is not None and kept is not None and kept["prefix"] == prefix:
         _save(entry, stamp, _moved(kept, prefix, _ANYWHERE))
     return target
@@ -169,37 +169,13 @@ def base_of(target: Target, cache_dir: Path | None) -> Target:
     return query(target.base_python, cache_dir) if target.is_venv else target
 
 
-def _stamp(python: Path) -> list[Any]:
-    """List all that the answer depends on; kernel and libc are in the markers and tags."""
-    import packaging  # noqa: PLC0415 its version only: none of its modules
-
+def _signature(python: Path) -> list[Any]:
     try:
-        found = python.stat()
+        return signature(str(python))
     except OSError as error:
         raise TargetError(
             f"no such interpreter: {python}", hint="give one that exists with --python"
         ) from error
-    try:
-        libc = os.confstr("CS_GNU_LIBC_VERSION")
-    except (AttributeError, ValueError, OSError):
-        libc = None
-    return [
-        _SCHEMA,
-        packaging.__version__,
-        os.path.realpath(python),
-        found.st_mtime_ns,
-        found.st_size,
-        [_mtime(folder / "pyvenv.cfg") for folder in (python.parent.parent, python.parent)],
-        list(os.uname()[2:]),
-        libc,
-    ]
-
-
-def _mtime(path: Path) -> int | None:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 def _is_script(python: Path) -> bool:

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from pipshim import distinfo, scripts
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipshim.compiling import Compiled
+    from pipshim.layout import Layout
     from pipshim.placing import Announce
 
 FILES = "files.json"
@@ -34,42 +34,6 @@ _TOLD = (
 )
 
 
-class Layout(Protocol):
-    """Where an environment has things; `pipshim.target.Target` is one."""
-
-    @property
-    def python(self) -> Path:
-        """The interpreter that scripts start."""
-
-    @property
-    def version(self) -> tuple[int, int, int]:
-        """The interpreter's."""
-
-    @property
-    def bytecode(self) -> str:
-        """Tells for which Pythons the interpreter's bytecode is good."""
-
-    @property
-    def purelib(self) -> Path:
-        """For packages in pure Python."""
-
-    @property
-    def platlib(self) -> Path:
-        """For packages with compiled code."""
-
-    @property
-    def scripts(self) -> Path:
-        """For programs."""
-
-    @property
-    def data(self) -> Path:
-        """The environment's own folder."""
-
-    @property
-    def headers(self) -> Path:
-        """For a folder of each distribution's headers."""
-
-
 class Conflict(NamedTuple):
     """A path that two distributions bring, with different contents."""
 
@@ -78,8 +42,26 @@ class Conflict(NamedTuple):
     second: str
 
 
-@dataclass(frozen=True)
-class Tree:
+class _Told(NamedTuple):
+    """What a tree knows of itself; a tree adds what follows from it."""
+
+    folder: str
+    sha256: str
+    name: str
+    version: str
+    dist_info: str
+    root: str
+    binary: bool
+    console: Mapping[str, str]
+    gui: Mapping[str, str]
+    bodies: Mapping[str, str]
+    bundle: Bundle
+    python: list[str]
+    checksum: int
+    compiled: Compiled | None = None
+
+
+class Tree(_Told):
     """A wheel, unpacked in the store. It is never written to once it is there.
 
     Attributes:
@@ -99,21 +81,6 @@ class Tree:
         compiled: the bytecode that comes with it (see `pipshim.compiling`).
 
     """
-
-    folder: str
-    sha256: str
-    name: str
-    version: str
-    dist_info: str
-    root: str
-    binary: bool
-    console: Mapping[str, str]
-    gui: Mapping[str, str]
-    bodies: Mapping[str, str] = field(repr=False)
-    bundle: Bundle = field(repr=False)
-    python: list[str]
-    checksum: int
-    compiled: Compiled | None = field(default=None, compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash(self.sha256)
@@ -272,6 +239,10 @@ class Tree:
             "data": str(env.data),
             "headers": f"{env.headers}/{self.dist_info.partition('-')[0]}",
         }
+
+    def where(self, env: Layout) -> dict[str, str]:
+        """Note where scripts look for their Python: they do not run in an environment moved."""
+        return {"prefix": os.path.realpath(env.prefix)} if self.bodies or self.python else {}
 
     def file_at(self, path: str, env: Layout) -> TreeFile | None:
         """Return the file that is placed at a path; None for the scripts of entry points."""

@@ -9,21 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipshim import __version__
+from pipshim import __version__, skeleton
 from pipshim.errors import TargetError
 from pipshim.holding import held
+from pipshim.signature import signature
+from pipshim.skeleton import INCOMPLETE, LOCK
 from pipshim.target import query, query_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pipshim.target import Target
-
-INCOMPLETE = ".pipshim-incomplete"
-"""A file in an environment that pipshim has begun to make; whatever else is in there may go."""
-
-LOCK = ".pipshim.lock"
-"""The file in an environment that is locked while a command changes it; it stays."""
 
 Origin = Literal["--python", "VIRTUAL_ENV", "project"]
 
@@ -162,6 +158,9 @@ def create(
             made = found.state != "ready"
             if made:
                 _make(directory, base)
+                if cache_dir is not None:
+                    known = signature(str(base.base_python))
+                    skeleton.keep(str(cache_dir), str(base.base_python), str(directory), known)
             python = interpreter_in(directory)
             target = query_new(python, base, cache_dir) if made else query(python, cache_dir)
     except OSError as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,27 +81,57 @@ def test_the_same_environment_is_made(cli: Cli, synced: Path) -> None:
     assert "3 added, 1 built earlier in" in told.err
 
 
+@pytest.mark.parametrize(("folder", "is_made_again"), [("copy", True), ("with space", False)])
 def test_a_copy_of_the_project_gets_its_environment_from_the_same_note(
-    cli: Cli, synced: Path, tmp_path: Path
+    cli: Cli, synced: Path, tmp_path: Path, folder: str, is_made_again: bool
 ) -> None:
     before = contents(synced / ".venv")
-    for number, folder in enumerate(("copy", "with space")):
-        copy = tmp_path / folder / "deep"
-        copy.mkdir(parents=True)
-        for name in ("pyproject.toml", "pylock.toml"):
-            shutil.copy(synced / name, copy)
-        modules = imported(cli, copy, "sync")
-        assert not {one.partition(".")[0] for one in modules} & {"pip", "rich"}
-        after = contents(copy / ".venv")
-        at_home = json.dumps(str(synced / ".venv"))
-        moved = {p: t.replace(at_home, json.dumps(str(copy / ".venv"))) for p, t in before.items()}
-        changed = {path for path in before if moved[path] != after[path]}
-        # The script's first line has another path in it, and so another hash.
-        assert changed == {"one-1.0.dist-info/RECORD"}
-        script = copy / ".venv" / "bin" / "one"
-        assert str(copy / ".venv") in script.read_text().split("\n", 2)[number]
-        assert is_recognised(cli, copy, "sync")
+    copy = tmp_path / folder / "deep"
+    copy.mkdir(parents=True)
+    for name in ("pyproject.toml", "pylock.toml"):
+        shutil.copy(synced / name, copy)
+    modules = {one.partition(".")[0] for one in imported(cli, copy, "sync")}
+    # A path that activate scripts quote is left to venv.
+    assert ("pip" not in modules) == is_made_again
+    after = contents(copy / ".venv")
+    at_home = json.dumps(str(synced / ".venv"))
+    moved = {p: t.replace(at_home, json.dumps(str(copy / ".venv"))) for p, t in before.items()}
+    # The script's first line has another path in it, and so another hash.
+    assert {path for path in moved if moved[path] != after[path]} == {"one-1.0.dist-info/RECORD"}
+    assert str(copy / ".venv") in (copy / ".venv" / "bin" / "one").read_text().split("__main__")[0]
+    assert is_recognised(cli, copy, "sync")
     assert len(list((cli.shim_cache / "again").iterdir())) == 1
+
+
+def plain_files(environment: Path) -> dict[str, str]:
+    """What an environment has of venv's, with its path left out."""
+    found = {
+        path.relative_to(environment).as_posix(): os.readlink(path)
+        if path.is_symlink()
+        else "folder"
+        if path.is_dir()
+        else f"{stat.filemode(path.stat().st_mode)} {path.read_text()}"
+        for path in [*environment.iterdir(), *(environment / "bin").iterdir()]
+        if path.name not in {".pipshim-fresh", "one"}
+    }
+    return {name: text.replace(str(environment), "HERE") for name, text in found.items()}
+
+
+def test_the_environment_itself_is_as_venv_made_it(cli: Cli, synced: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(synced, copy, ignore=shutil.ignore_patterns(".venv"))
+    cli.ok("sync", cwd=copy)
+    made = plain_files(copy / ".venv")
+    assert made == plain_files(synced / ".venv")
+    assert {"pyvenv.cfg", ".gitignore", "bin/activate", "bin/python", "include"} <= made.keys()
+    told = subprocess.run(
+        ["bash", "-c", ". .venv/bin/activate && one && python -c 'import sys; print(sys.prefix)'"],
+        cwd=copy,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout.splitlines()[-1] == str(copy / ".venv")
 
 
 def test_a_copy_with_an_archive_of_its_own_goes_the_long_way(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO, TypeAlias
 
 from pipshim.progress.text import duration, paint, plural, use_color
 
@@ -24,8 +23,7 @@ FOR_BUILDS = "for builds"
 _MODES = ("isolated", "matched", "no-isolation")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One distribution that is, or would be, other than before.
 
     Attributes:

@@ -14,8 +14,9 @@ from packaging.specifiers import SpecifierSet
 from pipshim.environment import Choice, choose, find
 from pipshim.errors import TargetError
 from pipshim.interpreters import running
+from pipshim.skeleton import INCOMPLETE
 from pipshim.target import query
-from pipshim.venv import INCOMPLETE, Environment, create
+from pipshim.venv import Environment, create
 from tests.unit.fake_python import answering
 
 BASE = running(None)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -356,7 +356,7 @@ def test_tree_tells_what_it_is(store: Store, tmp_path: Path) -> None:
 
 
 def leftovers(store: Store) -> list[str]:
-    return [str(path) for path in store.root.rglob(".*")]
+    return [str(path) for path in Path(store.root).rglob(".*")]
 
 
 BAD: dict[str, tuple[dict[str, str | bytes], dict[str, str], str]] = {
@@ -813,4 +813,4 @@ def test_linking_needs_no_pip(store: Store, env: Env, tmp_path: Path) -> None:
 
 def test_tree_hash_is_the_wheels(store: Store, tmp_path: Path) -> None:
     tree = add(store, make_wheel(tmp_path, WHEELS["plain"]))
-    assert hash(replace(tree, folder="elsewhere")) == hash(tree)
+    assert hash(tree._replace(folder="elsewhere")) == hash(tree)

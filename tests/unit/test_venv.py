@@ -12,7 +12,8 @@ import pytest
 from pipshim import __version__, venv
 from pipshim.errors import TargetError
 from pipshim.interpreters import running
-from pipshim.venv import INCOMPLETE, LOCK, Environment, create, look
+from pipshim.skeleton import INCOMPLETE, LOCK
+from pipshim.venv import Environment, create, look
 from tests.unit.fake_python import script
 
 if TYPE_CHECKING:
