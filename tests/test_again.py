@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
+import signal
 import stat
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pipshim import remaking
+from pipshim.errors import InstallError
+from pipshim.skeleton import INCOMPLETE, LOCK
 from tests.support.dists import sdist, wheel
 from tests.support.pipshim import site_packages
 from tests.test_fresh import imported, is_recognised
+from tests.test_interrupted import KILLS, Killing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.conftest import MakeProject
     from tests.support.index import Index
     from tests.support.pipshim import Cli
 
@@ -36,6 +43,9 @@ def synced(cli: Cli, index: Index, project_dir: Path, tmp_path: Path) -> Path:
     )
     cli.ok("sync", cwd=project_dir)
     return project_dir
+
+
+_ACTIVATED = ". .venv/bin/activate && command -v one && python -c 'import sys; print(sys.prefix)'"
 
 
 def is_made_without_pip(cli: Cli, project: Path, *args: str, **variables: str) -> bool:
@@ -106,7 +116,7 @@ def test_a_copy_of_the_project_gets_its_environment_from_the_same_note(
 def plain_files(environment: Path) -> dict[str, str]:
     """What an environment has of venv's, with its path left out."""
     found = {
-        path.relative_to(environment).as_posix(): os.readlink(path)
+        path.relative_to(environment).as_posix(): str(path.readlink())
         if path.is_symlink()
         else "folder"
         if path.is_dir()
@@ -125,13 +135,17 @@ def test_the_environment_itself_is_as_venv_made_it(cli: Cli, synced: Path, tmp_p
     assert made == plain_files(synced / ".venv")
     assert {"pyvenv.cfg", ".gitignore", "bin/activate", "bin/python", "include"} <= made.keys()
     told = subprocess.run(
-        ["bash", "-c", ". .venv/bin/activate && one && python -c 'import sys; print(sys.prefix)'"],
+        [
+            "bash",
+            "-c",
+            ". .venv/bin/activate && command -v one && python -c 'import sys; print(sys.prefix)'",
+        ],
         cwd=copy,
         check=True,
         capture_output=True,
         text=True,
     )
-    assert told.stdout.splitlines()[-1] == str(copy / ".venv")
+    assert told.stdout.splitlines() == [f"{copy}/.venv/bin/one", f"{copy}/.venv"]
 
 
 def test_a_copy_with_an_archive_of_its_own_goes_the_long_way(
@@ -212,3 +226,112 @@ def test_a_note_holds_no_credentials(cli: Cli, synced: Path) -> None:
     shutil.rmtree(synced / ".venv")
     cli.ok("sync", cwd=synced, env={"PIP_EXTRA_INDEX_URL": "http://user:s3cret@127.0.0.1:1/simple"})
     assert all("s3cret" not in path.read_text() for path in (cli.shim_cache / "again").iterdir())
+
+
+# --- with so many files that several processes link them
+
+
+@pytest.fixture
+def large(cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path) -> Path:
+    names = ["one", "two", "three", "four"]
+    for name in names:
+        files = {f"{name}/m{n}/x.py": f"x = {n}\n" for n in range(100)}
+        points = {"console_scripts": {name: f"{name}.m0.x:main"}}
+        index.add(wheel(tmp_path / name, name, "1.0", files=files, entry_points=points))
+    project = make_project(dependencies=names)
+    cli.ok("sync", cwd=project)
+    return project
+
+
+@pytest.fixture
+def made_again(cli: Cli, large: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str | None]:
+    """Make the environment again, in this process and two of its own."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    (note,) = (json.loads(path.read_text()) for path in (cli.shim_cache / "again").iterdir())
+    venv = large / ".venv"
+    paths = {name: f"{venv}{path[1:]}" for name, path in note["place"].items()}
+    place = remaking.Place(version=(3, 99, 0), bytecode="none", **paths)
+    shutil.rmtree(venv)
+    cache = str(cli.shim_cache)
+    return lambda: remaking.remake(note, place, note["python"], cache, started=0.0)
+
+
+def test_each_process_links_its_share(
+    large: Path, made_again: Callable[[], str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    fork = os.fork
+
+    def counted() -> int:
+        started.append(fork())
+        return started[-1]
+
+    monkeypatch.setattr(os, "fork", counted)
+    told = made_again()
+    assert told is not None
+    assert told.splitlines()[:4] == ["+ four 1.0", "+ one 1.0", "+ three 1.0", "+ two 1.0"]
+    assert len(started) == 2
+    site = site_packages(large / ".venv")
+    assert len(list(site.rglob("x.py"))) == 400
+    assert not (large / ".venv" / INCOMPLETE).exists()
+    for pid in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+@pytest.mark.parametrize(
+    "error", [InstallError("the disk is full", hint="make room"), KeyboardInterrupt()]
+)
+def test_what_goes_wrong_in_any_process_leaves_nothing(
+    large: Path,
+    made_again: Callable[[], str | None],
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    error: BaseException,
+) -> None:
+    own = os.getpid()
+    place = remaking._Share.place
+
+    def fail(share: remaking._Share) -> str:
+        done = place(share)
+        if (os.getpid() == own) == (where == "here"):
+            raise error
+        return done
+
+    monkeypatch.setattr(remaking._Share, "place", fail)
+    is_lost = where == "elsewhere" and isinstance(error, KeyboardInterrupt)
+    with pytest.raises(InstallError if is_lost else type(error)) as caught:
+        made_again()
+    if isinstance(error, InstallError):
+        assert isinstance(caught.value, InstallError)
+        assert (caught.value.message, caught.value.hint) == (error.message, error.hint)
+    assert [one.name for one in (large / ".venv").iterdir()] == [LOCK]
+
+
+def test_a_tree_that_is_damaged_is_noticed_by_the_process_that_links_it(
+    cli: Cli, large: Path, made_again: Callable[[], str | None]
+) -> None:
+    for path in (cli.shim_cache / "trees-v2").rglob("m7/x.py"):
+        path.unlink()
+    assert made_again() is None
+    assert [one.name for one in (large / ".venv").iterdir()] == [LOCK]
+    cli.ok("sync", cwd=large)
+    assert len(list(site_packages(large / ".venv").rglob("x.py"))) == 400
+
+
+def test_after_a_kill_at_any_moment_the_next_sync_makes_the_whole(
+    cli: Cli, large: Path, tmp_path: Path
+) -> None:
+    killing = Killing(cli, large, tmp_path)
+    shutil.rmtree(killing.venv)
+    total = killing.moments()
+    never_killed = killing.state()
+    dice = random.Random(20261126)  # noqa: S311 the same every time
+    for moment in dice.sample(range(1, total + 1), KILLS):
+        shutil.rmtree(killing.venv)
+        # The process that comes to this moment first may be one that links for the other.
+        assert killing.sync(moment).status in {-signal.SIGKILL, 1}
+        cli.ok("sync", cwd=large)
+        assert killing.state() == never_killed, f"killed at {moment} of {total}"
+        assert is_recognised(cli, large, "sync")
