@@ -384,12 +384,14 @@ def _dependency_groups(
         cycle = group.exceptions[0]
         if not isinstance(cycle, CyclicDependencyGroup):
             raise
-        here = includes[canonicalize_name(cycle.group), canonicalize_name(cycle.include_group)]
+        # packaging gives the names as they are written, or normalized since 26.4
+        inner, outer = canonicalize_name(cycle.group), canonicalize_name(cycle.include_group)
+        here = includes[inner, outer]
         raise reader.error(
             here,
-            f"closes a cycle of groups: {cycle.group!r} is included by {cycle.include_group!r}"
-            if cycle.group != canonicalize_name(cycle.include_group)
-            else f"makes the group {cycle.group!r} include itself",
+            f"closes a cycle of groups: {inner!r} is included by {outer!r}"
+            if inner != outer
+            else f"makes the group {inner!r} include itself",
         ) from None
 
 

@@ -234,7 +234,7 @@ base = ["b"]
         (
             "a = [{include-group='B'}]\nb = ['x',\n{include-group='A'}]",
             4,
-            "b[1] closes a cycle of groups: 'b' is included by 'A'",
+            "b[1] closes a cycle of groups: 'b' is included by 'a'",
         ),
         (
             "a = [{include-group='b'}]\nb = [{include-group='c'}]\nc = [{include-group='b'}]",
