@@ -141,9 +141,9 @@ class Building:
 
         def made(name: NormalizedName) -> None:
             source, job = by_name[name], jobs[name]
-            done[source.url] = self._wheel(source, job)
+            done[source.url], came_from = self._wheel(source, job)
             told = job.version if job.version != "?" else ""
-            observer(events.Prepared(name, told, "editable" if source.editable else "built"))
+            observer(events.Prepared(name, told, came_from))
 
         if at_last:
             vars(self).pop("_installed", None)
@@ -174,16 +174,17 @@ class Building:
             self.rounds.warm(list(sources.values()), self._solution)
         return {name: staging.job(source, self._solution) for name, source in sources.items()}
 
-    def _wheel(self, source: Source, job: Job) -> Path:
+    def _wheel(self, source: Source, job: Job) -> tuple[Path, events.Source]:
         workshop = self.context.workshop
         if source.editable:
             if self._is_in_place(source):
                 here = BuildEnvironment(self.context.target, leaks=True)
                 job = replace(job, components=(), environment=here)
-            return workshop.editable(job)
+            return workshop.editable(job), "editable"
         built = workshop.wheel(job)
         self.rounds.staging.made[source.url] = built
-        return built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
+        file = built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
+        return file, "cached" if built.cached else "built"
 
     def present(self) -> dict[NormalizedName, Pin]:
         """Tell what is installed, where what is resolved comes beside it."""
@@ -281,7 +282,7 @@ class Screen:
         self._request = request
         self._open: ExitStack | None = None
         self._observer: Observer | None = None
-        self._plain = False
+        self._progress = request.common.progress
         self._lock = threading.RLock()
 
     def __call__(self, event: Event, /) -> None:
@@ -296,8 +297,7 @@ class Screen:
                         verbosity=common.verbosity,
                         progress_bar=common.progress_bar,
                         no_color=common.no_color,
-                        progress="plain" if self._plain else common.progress,
-                        command=self._request.pip.command.name,
+                        progress=self._progress,
                     )
                 )
             observer = self._observer
@@ -312,7 +312,8 @@ class Screen:
         if self._open is not None:
             yield
             return
-        self._plain = plain
+        asked = self._request.common.progress
+        self._progress = "plain" if plain and asked == "auto" else asked
         self._begin()
         try:
             yield
@@ -332,9 +333,12 @@ class Screen:
                 self._begin()
 
     def _begin(self) -> None:
-        least = logging.WARNING if self._request.common.verbosity == 0 else logging.NOTSET
+        common = self._request.common
         stack = ExitStack()
-        stack.enter_context(forwarded(self, least))
+        # With --progress json, pip's lines and the events do not go to the same stream.
+        if common.verbosity == 0 or common.progress != "json":
+            least = logging.WARNING if common.verbosity == 0 else logging.NOTSET
+            stack.enter_context(forwarded(self, least))
         self._open = stack
 
     def _end(self) -> None:

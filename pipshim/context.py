@@ -417,7 +417,6 @@ def opened(
             progress_bar=common.progress_bar,
             no_color=common.no_color,
             progress=common.progress,
-            command=request.pip.command.name,
             environ=os.environ,
         ) as shown,
         forwarded(

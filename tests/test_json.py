@@ -225,8 +225,34 @@ def test_an_interrupt_is_told_in_json(
     made = json.loads(out)
     assert (made["status"], made["exit_status"]) == ("interrupted", 130)
     assert made["builds"][-1]["outcome"] == "stopped"
-    assert read(err)[-1]["text"] == "interrupted"
+    *seen, last = read(err)
+    assert last == {"event": "error", "kind": "Interrupted", "message": "interrupted", "hint": None}
+    check_order(seen)
+    assert all("time" in event for event in seen[1:])
     assert ">stopped<" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "is not valid TOML"),
+        (["--project", "nowhere"], "nowhere"),
+        (["--timings", "nowhere/page.html"], "its folder is not there"),
+        (["--debug"], "is not valid TOML"),
+    ],
+)
+def test_what_fails_at_once_is_json_too(
+    cli: Cli, tmp_path: Path, options: list[str], said: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project\n")
+    result = cli.fails(
+        "sync", "--output-format", "json", "--progress", "json", *options, cwd=tmp_path
+    )
+    start, error = read(result.err)
+    assert (start["event"], error["event"]) == ("start", "error")
+    assert said in error["message"]
+    (told,) = json.loads(result.out)["errors"]
+    assert {"event": "error", **told} == error
 
 
 def test_no_credential_is_in_json_or_in_the_page(

@@ -15,6 +15,7 @@ from tests.support.dists import Backend, sdist, source_tree, wheel
 from tests.support.facts import built, calls
 from tests.support.files import distributions
 from tests.support.pipshim import make_venv, site_packages
+from tests.support.recording import check_order, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -251,6 +252,41 @@ def test_a_failed_build_changes_nothing_and_says_what_failed(
     assert distributions(env) == []
     failed = run("wheel", "-w", dists / "wheels", "-j", "1", "good", "bad", status=1)
     assert "ERROR: Failed to build one or more wheels" in failed.err
+
+
+def test_events_are_all_that_is_on_standard_error(
+    run: Run, index: Index, dists: Path, log: Path
+) -> None:
+    needy(index, dists, log)
+    index.add(wheel(dists, "plain", "1.0"))
+    for source in ("built", "cached"):
+        options = ("--progress", "json", "--force-reinstall", *BARE)
+        done = run("install", *options, "needy", "fakelib<2")
+        assert "Successfully installed" in done.out
+        seen = read(done.err)
+        check_order(seen)
+        assert [one["event"] for one in seen].count("start") == 1  # there are two rounds
+        assert (seen[0]["event"], seen[0]["command"]) == ("start", "install")
+        assert (seen[-1]["event"], seen[-1]["changes"]) == ("result", None)
+        (ready,) = [one for one in seen if one["event"] == "prepared"]
+        assert (ready["name"], ready["source"]) == ("needy", source)
+    # where nothing is built, too
+    seen = read(run("install", "--progress", "json", "plain").err)
+    assert [one["event"] for one in seen] == ["start", "result"]
+
+
+def test_failures_are_events_too(run: Run, index: Index, dists: Path) -> None:
+    index.add(
+        *(sdist(dists, name, "1.0", backend=Backend(fail_in="build_wheel")) for name in ("a", "b"))
+    )
+    seen = read(run("wheel", "--progress", "json", "-w", dists / "w", "a", "b", status=1).err)
+    check_order(seen)
+    errors = [one for one in seen if one["event"] == "error"]
+    assert [one.get("package") for one in errors] == ["a 1.0", "b 1.0", None]
+    assert seen[-len(errors) :] == errors
+    seen = read(run("install", "--progress", "json", "nothing-of-this-name", status=1).err)
+    assert [one["event"] for one in seen] == ["start", "message", "error"]
+    assert "nothing-of-this-name" in seen[-1]["message"]
 
 
 def test_hashes_folders_and_editables(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -100,14 +101,20 @@ def mask(hide: Callable[[str], str]) -> None:
 
 
 @contextmanager
-def forwarded(observer: Observer, least: int = logging.NOTSET) -> Iterator[None]:
+def forwarded(
+    observer: Observer, least: int = logging.NOTSET, *, stdout: bool = True
+) -> Iterator[None]:
     """Give the observer what pip's handlers would have written to the terminal.
 
     pip sets its handlers up by verbosity (``pip._internal.utils.logging``); theirs is kept, but
-    for what is below ``least``.
+    for what is below ``least``. Without ``stdout``, what goes to standard output stays there.
     """
     root = logging.getLogger()
-    theirs = [one for one in root.handlers if isinstance(one, RichPipStreamHandler)]
+    theirs = [
+        one
+        for one in root.handlers
+        if isinstance(one, RichPipStreamHandler) and (stdout or one.console.file is sys.stderr)
+    ]
     if not theirs:
         yield
         return

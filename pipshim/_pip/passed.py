@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import sys
 from contextlib import ExitStack
@@ -12,17 +13,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pip._internal.cli.req_command import RequirementCommand
 from pip._internal.commands import download, install, wheel
+from pip._internal.exceptions import CommandError
 from pip._internal.resolution.resolvelib.resolver import Resolver
 
 from pipshim._pip import credentials
 from pipshim._pip.lines import Lines
+from pipshim._pip.logs import forwarded
 from pipshim._pip.parser import file_layers, isolates, variable_layers
 from pipshim._pip.seams import Seams, StagedResolver
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli import arguments, collect
-from pipshim.cli.boundary import run_beside, show
+from pipshim.cli.boundary import run_beside, run_guarded, show
 from pipshim.cli.options import LockOptions, LockRequest
-from pipshim.errors import UsageError
+from pipshim.errors import PipshimError, UsageError
+from pipshim.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,8 +90,12 @@ class _Building(RequirementCommand):
     def run(self, options: Values, args: list[str]) -> int:
         """Run pip's command; its builds are pipshim's."""
         mask = _Late(lambda: credentials.known(options, args, self.parser.config, os.environ))
-        show_error = partial(show, no_color=bool(options.no_color), hide=mask.hide)
-        return run_beside(partial(self._run_pips, options, args, mask, show_error), show_error)
+        as_json = options.progress == "json"
+        show_error = partial(show, no_color=bool(options.no_color), hide=mask.hide, as_json=as_json)
+        action = partial(self._run_pips, options, args, mask, show_error)
+        if as_json:  # pip would tell its errors in text
+            return run_guarded(action, hide=mask.hide, as_json=True)
+        return run_beside(action, show_error)
 
     def _run_pips(
         self, options: Values, args: list[str], mask: _Late, show_error: Callable[..., object]
@@ -101,6 +109,10 @@ class _Building(RequirementCommand):
                 report = stack.enter_context(
                     reporting(self._request(options, mask.known), self.name)
                 )
+                report.details |= {"changed": None, "changes": None}
+                if report.lines is not None:
+                    warn = masked(report.lines, mask.known)
+                    stack.enter_context(forwarded(warn, logging.WARNING, stdout=False))
 
             def staged() -> Staged:
                 from pipshim._pip.staged import Staged  # noqa: PLC0415 not needed without a source
@@ -118,7 +130,12 @@ class _Building(RequirementCommand):
             self._seams = Seams(staged)
             stack.enter_context(self._seams.put_in(self._module))
             stack.enter_context(lines.heard())
-            status = super().run(options, args)
+            try:
+                status = super().run(options, args)
+            except CommandError as error:
+                if options.progress != "json":
+                    raise
+                raise PipshimError(str(error)) from error  # whose status is what pip's is
             if report is not None:
                 report.status = status
             return status

@@ -135,7 +135,8 @@ class Workshop:
         if job.sha256 is None:
             return self._build(job)
         text = f"waiting for another command that builds {job.name} {job.version}"
-        with self._shelf.alone(job.sha256, lambda: self.observer(events.Waiting(text))):
+        waiting = events.Waiting(text, job.name, job.version)
+        with self._shelf.alone(job.sha256, lambda: self.observer(waiting)):
             earlier = self._earlier(job)
             if earlier is not None:
                 self.observer(

@@ -100,9 +100,10 @@ def run_guarded(
         debug: show tracebacks too.
         no_color: never colour what is shown.
         hide: gives a text without secrets; None for one that knows none but those in URLs.
-        as_json: show errors as lines of JSON (``--progress json``).
+        as_json: show errors as lines of JSON (``--progress json``), and no tracebacks.
 
     """
+    debug = debug and not as_json
     with _Termination():
         try:
             status = action()
@@ -143,11 +144,15 @@ def run_beside(action: Callable[[], int], show_error: Callable[[PipshimError], o
 
 
 def show(
-    error: PipshimError, *, hide: Callable[[str], str] | None = None, no_color: bool = False
+    error: PipshimError,
+    *,
+    hide: Callable[[str], str] | None = None,
+    no_color: bool = False,
+    as_json: bool = False,
 ) -> None:
     """Show an error that somebody else ends with."""
     sys.stdout.flush()
-    _show(error, hide, no_color=no_color, as_json=False)
+    _show(error, hide, no_color=no_color, as_json=as_json)
 
 
 def explain(error: Exception) -> PipshimError:
@@ -232,7 +237,8 @@ def _say(what: str, *, as_json: bool) -> None:
     if as_json:
         from pipshim.progress.lines import write_line  # noqa: PLC0415
 
-        write_line(sys.stderr, {"event": "message", "level": "error", "text": what})
+        said = {"kind": what.capitalize(), "message": what, "hint": None}
+        write_line(sys.stderr, {"event": "error", **said})
     else:
         _write(f"pipshim: {what}\n")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipshim.cli.boundary import INTERRUPTED, TERMINATED, Terminated, explain
 from pipshim.errors import FileError
+from pipshim.progress.events import tee
 from pipshim.progress.history import History
 from pipshim.progress.result import changes, document, errors
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pipshim.cli.options import LockRequest
     from pipshim.progress.events import Observer
+    from pipshim.progress.lines import Lines
     from pipshim.progress.summary import Change
     from pipshim.progress.timings import Timings
 
@@ -34,6 +36,7 @@ class Report:
         status: the exit status of what went well.
         text: the summary.
         details: more for the result document.
+        lines: writes events as JSON, if they are asked for; it has said that the command begins.
 
     """
 
@@ -45,12 +48,15 @@ class Report:
     text: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
+    lines: Lines | None = None
+
     @property
     def observer(self) -> Observer | None:
         """Who is to be told of events; None if nobody asks for what happened."""
         common = self.request.common
-        asked = common.timings or common.output_format == "json" or common.progress == "json"
-        return self.history if asked else None
+        if self.lines is not None:
+            return tee(self.lines, self.history)
+        return self.history if common.timings or common.output_format == "json" else None
 
     @property
     def seconds(self) -> float:
@@ -73,9 +79,15 @@ def reporting(request: LockRequest, command: str) -> Iterator[Report]:
 
     """
     report = Report(request, command)
+    if request.common.progress == "json":
+        from pipshim.progress.lines import Lines  # noqa: PLC0415 seldom asked for
+
+        report.lines = Lines(sys.stderr, command=command)
     page = request.common.timings
-    timings = _timings(page, report.history) if page is not None else None
+    timings: Timings | None = None
     try:
+        if page is not None:
+            timings = _timings(page, report.history)
         yield report
     except BaseException as error:
         _end(report, *_ending(error))
@@ -113,21 +125,17 @@ def _end(report: Report, status: str, exit_status: int, details: Mapping[str, An
                 details={**report.details, **details},
             )
         )
-        _write_documents(made, common.progress, common.output_format, failed=status == "failed")
+        _write_documents(made, common.output_format, report.lines)
     if common.progress != "json" and common.verbosity >= 0 and status in ("done", "planned"):
         sys.stderr.write(report.text)
 
 
-def _write_documents(
-    made: Mapping[str, Any], progress: str, output_format: str, *, failed: bool
-) -> None:
+def _write_documents(made: Mapping[str, Any], output_format: str, lines: Lines | None) -> None:
     import json  # noqa: PLC0415 only where it is asked for
 
-    from pipshim.progress.lines import write_line  # noqa: PLC0415
-
-    # The line of an error is written where errors are.
-    if progress == "json" and not failed:
-        write_line(sys.stderr, {"event": "result", **made})
+    # The line of an error, or an interrupt, is written where errors are.
+    if lines is not None and made["status"] in ("done", "planned"):
+        lines.result(made)
     if output_format == "json":
         sys.stdout.write(json.dumps(made, indent=2) + "\n")
 

@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from pipshim.progress.events import ignore
 from pipshim.progress.text import use_color
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ def make_observer(
     progress_bar: str = "on",
     no_color: bool = False,
     progress: str = "auto",
-    command: str = "",
     environ: Mapping[str, str] | None = None,
     stream: TextIO | None = None,
 ) -> Iterator[Observer]:
@@ -34,8 +34,7 @@ def make_observer(
         verbosity: the number of ``-v`` less that of ``-q``.
         progress_bar: pip's ``--progress-bar``; ``off`` and ``raw`` make it plain.
         no_color: never colour.
-        progress: ``auto``, ``plain`` or ``json``.
-        command: the command's name, for ``json``.
+        progress: ``auto``, ``plain`` or ``json``, which shows nothing: a report writes the lines.
         environ: for TERM, CI, GITHUB_ACTIONS, FORCE_COLOR; os.environ if None.
         stream: where to; standard error if None.
 
@@ -43,9 +42,7 @@ def make_observer(
     stream = sys.stderr if stream is None else stream
     environ = os.environ if environ is None else environ
     if progress == "json":
-        from pipshim.progress.lines import Lines  # noqa: PLC0415 seldom asked for
-
-        yield Lines(stream, command=command)
+        yield ignore
         return
     live = progress == "auto" and verbosity >= 0 and progress_bar not in ("off", "raw")
     if live and _is_terminal(stream, environ):

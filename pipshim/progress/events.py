@@ -239,12 +239,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Reported when the command can do nothing until something outside it happens.
+    """Reported when nothing can be done until something outside the command happens.
 
-    Such as another command that holds the environment's lock. Any other event ends the waiting.
+    Such as another command that holds the environment's lock. Any other event ends the waiting;
+    that of a build, which has a ``name`` and a ``version``, its BuildStarted or BuildCached.
     """
 
     text: str
+    name: str = ""
+    version: str = ""
 
 
 Event: TypeAlias = (

@@ -26,7 +26,7 @@ _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class Lines:
-    """Writes each event as one JSON object in a line, the first of them ``start``.
+    """Writes each event as one JSON object in a line, after a first one, ``start``.
 
     Of a download at most ten steps a second are written.
     """
@@ -52,6 +52,10 @@ class Lines:
                 self._told[event.key] = now
             seconds = round(now - self._start, 3)
             write_line(self._stream, {"event": name_of(event), "time": seconds, **data_of(event)})
+
+    def result(self, document: Mapping[str, Any]) -> None:
+        """Write the last line, of what went well."""
+        write_line(self._stream, {"event": "result", **document})
 
 
 def name_of(event: Event) -> str:

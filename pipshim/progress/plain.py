@@ -123,7 +123,8 @@ class Plain:
 
     def _count(self) -> int:
         state = self._state
-        return len(state.builds) + bool(state.downloads.running) + (state.resolving is not None)
+        running = len(state.builds) + len(state.waiting) + bool(state.downloads.running)
+        return running + (state.resolving is not None)
 
     def _running(self) -> Iterator[tuple[str, tuple[float, str]]]:
         """Give by name what is running: since when, and a line that says so."""
@@ -149,6 +150,9 @@ class Plain:
                 f"still    resolving{state.resolving_for}, round {number}, {elapsed(now - since)}"
             )
             yield "resolving:", (since, line)
+        for (name, _), wait in state.waiting.items():
+            line = f"still    {wait.text}, {elapsed(now - wait.since)}"
+            yield name or "waiting:", (wait.since, line)
 
 
 def _group(line: str, log: Path) -> str:

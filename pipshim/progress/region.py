@@ -11,7 +11,7 @@ from pipshim.progress.text import MODE_STYLES, elapsed, plural, size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim.progress.state import Build, Downloads, State
+    from pipshim.progress.state import Build, Downloads, State, Wait
     from pipshim.progress.text import Parts
 
 # Rows of the terminal that stay free: the last line above the region is seen, and the cursor's.
@@ -100,9 +100,16 @@ def _totals(state: State, now: float) -> list[list[str]]:
         found.append([f"{done} of {plural(packages, 'package')} ready"])
     if state.downloads.running:
         found.append(_downloads(state.downloads))
-    if state.waiting is not None:
-        found.append([state.waiting])
+    if state.waiting:
+        found.append(_waiting(list(state.waiting.values()), now))
     return found
+
+
+def _waiting(waits: Sequence[Wait], now: float) -> list[str]:
+    text = waits[0].text
+    if len(waits) > 1:
+        text = f"{len(waits)} builds wait for other commands"
+    return [text, elapsed(now - min(wait.since for wait in waits))]
 
 
 def _downloads(downloads: Downloads) -> list[str]:

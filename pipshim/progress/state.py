@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LOUDNESS = {"error": -99, "warning": -1, "info": 0, "debug": 1}
 _MESSAGE_STYLES = {"error": "red", "warning": "yellow", "info": "", "debug": "dim"}
+_THE_COMMAND = ("", "")
 _SPEED_SECONDS, _SAMPLE_SECONDS = 3.0, 0.2
 
 
@@ -40,6 +41,14 @@ class Build:
     def package(self) -> str:
         """Name and version."""
         return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What is waited for, and since when on the state's clock."""
+
+    text: str
+    since: float
 
 
 @dataclass
@@ -81,7 +90,7 @@ class State:
 
     Attributes:
         verbosity: the number of ``-v`` less that of ``-q``.
-        starts: say also when a build starts.
+        starts: say also when a build, or waiting for another command, starts.
         output_at: the verbosity from which on the lines that builds print are said.
         clock: gives seconds.
 
@@ -98,19 +107,20 @@ class State:
     pins: dict[str, str] = field(default_factory=dict)
     planned: events.Planned | None = None
     prepared: set[str] = field(default_factory=set)
-    waiting: str | None = None
+    waiting: dict[tuple[str, str], Wait] = field(default_factory=dict)
     columns: Columns = field(default_factory=Columns)
 
     def take(self, event: Event) -> list[Parts]:
         """Take note of an event, and give the lines that are to be said of it."""
         if not isinstance(event, events.Message | events.BuildOutput | events.DownloadProgress):
-            self.waiting = None
+            self.waiting.pop(_THE_COMMAND, None)
         match event:
             case events.Message(level=level, text=text):
                 return self._message(level, text)
-            case events.Waiting(text=text):
-                self.waiting = clean(text)
-                return self._at(0, self.waiting)
+            case events.Waiting():
+                wait = Wait(clean(event.text), self.clock())
+                self.waiting[event.name, event.version] = wait
+                return self._at(0, wait.text) if self.starts else []
             case events.ResolveStarted() | events.Pinned() | events.ResolveFinished():
                 return self._resolve(event)
             case events.Planned() | events.Prepared():
@@ -206,11 +216,13 @@ class State:
         if isinstance(event, events.BuildStarted):
             build = Build(*key, event.mode, event.chosen_by, event.what, self.clock(), event.log)
             self.builds[key] = build
+            self.waiting.pop(key, None)
             if event.what != "requirements":
                 self.columns.widen(package, event.chosen_by)
             return self._line("building", package, build) if self.starts else []
         known = self.builds.pop(key, None)
         if isinstance(event, events.BuildCached):
+            self.waiting.pop(key, None)
             build = Build(*key, event.mode, event.chosen_by, "wheel", 0.0)
             return self._line("cached", package, build, f"({event.why})")
         if isinstance(event, events.BuildFinished):

@@ -24,7 +24,6 @@ from pipshim.errors import (
 )
 from pipshim.progress import events, make_observer
 from pipshim.progress.failure import render
-from pipshim.progress.lines import Lines
 from pipshim.progress.live import Live
 from pipshim.progress.plain import Plain
 from pipshim.progress.region import rows
@@ -341,6 +340,21 @@ def test_heartbeat() -> None:
     assert not [one for one in threading.enumerate() if one.name == "heartbeat"]
 
 
+def test_waiting_has_a_heartbeat_until_the_build_begins() -> None:
+    stream = io.StringIO()
+    wait = events.Waiting("waiting for another command that builds natten 0.17.5", *NATTEN)
+    with Plain(stream, heartbeat=0.02) as observer:
+        observer(wait)
+        # Something else that happens meanwhile does not end it.
+        observer(events.Prepared("torch", "2.13.0", "index"))
+        until(lambda: stream.getvalue().count(f"still    {wait.text}, 0 s\n") > 1)
+        observer(STARTED)
+        written = stream.getvalue()
+        until(lambda: "still    natten 0.17.5" in stream.getvalue()[len(written) :])
+    assert wait.text not in stream.getvalue()[len(written) :]
+    assert written.startswith(f"{wait.text}\n")
+
+
 def test_no_heartbeat_when_quiet_or_when_lines_come() -> None:
     stream = io.StringIO()
     with (
@@ -390,8 +404,6 @@ def test_plain_is_called_from_many_threads() -> None:
         ({"progress_bar": "off"}, Plain),
         ({"progress_bar": "raw"}, Plain),
         ({"progress": "plain"}, Plain),
-        ({"progress": "json", "stream": io.StringIO()}, Lines),
-        ({"progress": "json", "verbosity": -1, "stream": io.StringIO()}, Lines),
         ({"verbosity": -1}, Plain),
     ],
 )
@@ -399,6 +411,11 @@ def test_make_observer(options: dict[str, Any], kind: type) -> None:
     options = {"environ": {"TERM": "xterm"}, "stream": Terminal(), **options}
     with make_observer(**options) as observer:
         assert isinstance(observer, kind)
+
+
+def test_a_report_writes_json_and_nobody_else() -> None:
+    with make_observer(progress="json", stream=Terminal()) as observer:
+        assert observer is events.ignore
 
 
 def test_plain_does_not_import_rich() -> None:
@@ -464,6 +481,26 @@ def test_region_shows_the_last_output_line_when_verbose() -> None:
     (line,) = region(busy(1, verbosity=1), 120, 24)
     assert re.search(r"2m 05s  compiling x+…$", line)
     assert len(line) == 119
+
+
+def test_region_of_waiting() -> None:
+    clock = Clock()
+    state = State(starts=False, clock=clock)
+    # It is said in the region, not above it too.
+    assert state.take(events.Waiting("waiting for another command that builds a 1", "a", "1")) == []
+    clock.now += 5
+    state.take(events.Waiting("waiting for another command that builds b 1", "b", "1"))
+    clock.now += 60
+    assert region(state, 80, 24, 65) == ["2 builds wait for other commands  1m 05s"]
+    state.take(events.BuildCached("a", "1", "isolated", "default", "why"))
+    assert region(state, 80, 24, 65) == ["waiting for another command that builds b 1  1m 00s"]
+    state.take(events.BuildStarted("b", "1", "isolated", "default", "wheel"))
+    (line,) = region(state, 80, 24, 65)
+    assert "waiting" not in line
+    state.take(events.Waiting("waiting for another command"))
+    assert region(state, 80, 24, 65) == [line, "waiting for another command  0 s"]
+    state.take(events.Pinned("a", "2"))
+    assert region(state, 80, 24, 65) == [line]
 
 
 def test_region_of_downloads() -> None:
