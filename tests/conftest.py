@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -21,6 +22,12 @@ class MakeProject(Protocol):
     """``dists.project`` in the test's project folder, or in another of that name beside it."""
 
     def __call__(self, pyproject: str = "", *, folder: str = "project", **parts: Any) -> Path: ...
+
+
+# A shell that starts the tests in the background has SIGINT ignored in them, and in all that they
+# start; some of that is to be interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

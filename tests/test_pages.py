@@ -1,4 +1,8 @@
-"""Every command of the pages for those who come from elsewhere is run, page by page, in order."""
+"""Every command of the pages for those who come from elsewhere is run, page by page, in order.
+
+So is every snippet of the page about nox, pre-commit and GitHub Actions, by nox and pre-commit
+themselves; of Actions, the steps.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ from tests.support.pipshim import ROOT
 if TYPE_CHECKING:
     from tests.conftest import MakeProject
     from tests.support.index import Index
-    from tests.support.pipshim import Cli
+    from tests.support.pipshim import Cli, Result
 
 SCRIPT = f"""#!{sys.executable}
 import sys
@@ -63,7 +67,7 @@ def project(make_project: MakeProject) -> Path:
         dependencies=["flask"],
         extras={"async": ["aiohttp"]},
         groups={"test": ["pytest"], "dev": []},
-        backend=Backend(),
+        backend=Backend(output="compiling\n"),
         build_requires=["werkzeug"],
         files={
             "requirements.txt": "flask\n",
@@ -169,6 +173,99 @@ def test_for_tox_users(cli: Cli, project: Path, tmp_path: Path) -> None:
     assert locked == (["aiohttp", "demo", "flask", "pytest", "werkzeug"], True)
     assert packaged == (["demo", "flask", "werkzeug"], False)
     assert command == inside == (["demo", "flask", "pytest", "werkzeug"], True)
+
+
+def snippets(language: str) -> list[str]:
+    """Give the blocks of docs/ci.md."""
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+@pytest.mark.usefixtures("shop")
+def test_nox(cli: Cli, project: Path, tmp_path: Path) -> None:
+    (noxfile,) = snippets("python")
+    (project / "noxfile.py").write_text(noxfile)
+    env = surroundings(cli, tmp_path)
+    cli.ok("lock")
+    done = cli(module="nox", env=env)
+    assert done.status == 0, str(done)
+    assert "passed with flask 3.0" in done.out
+    assert has(project / ".nox" / "tests") == ["demo", "flask", "pytest", "werkzeug"]
+    assert not (project / ".venv").exists()
+    again = cli("-r", module="nox", env=env)
+    assert again.status == 0, str(again)
+    file = project / "pyproject.toml"
+    file.write_text(file.read_text().replace('"flask"', '"flask<3"'))
+    late = cli(module="nox", env=env)
+    assert late.status == 1
+    assert "the lock is out of date" in " ".join(late.out.split())
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.usefixtures("shop")
+def test_pre_commit(cli: Cli, project: Path, tmp_path: Path) -> None:
+    env = surroundings(cli, tmp_path)
+    lock, export, _ = snippets("yaml")
+    (project / ".pre-commit-config.yaml").write_text(lock + export)
+    cli.ok("lock")
+    cli.ok("export", "--no-default-groups", "-o", "requirements.txt")
+
+    def commit() -> Result:
+        for command in (["init", "-q"], ["add", "."]):
+            subprocess.run(["git", *command], cwd=project, env=env, check=True)
+        return cli("run", "--all-files", module="pre_commit", env=env)
+
+    def hooks(done: Result) -> list[str]:
+        return re.findall(r"^[^-].*?\.\.+(\w+)$", done.out, re.MULTILINE)
+
+    done = commit()
+    assert (done.status, hooks(done)) == (0, ["Passed", "Passed"]), str(done)
+    file = project / "pyproject.toml"
+    file.write_text(file.read_text().replace('"flask"', '"aiohttp"', 1))
+    done = commit()
+    assert (done.status, hooks(done)) == (1, ["Failed", "Passed"]), str(done)
+    cli.ok("lock")
+    done = commit()
+    assert (done.status, hooks(done)) == (1, ["Passed", "Failed"]), str(done)
+    assert "files were modified by this hook" in done.out
+    assert "aiohttp==3.9" in (project / "requirements.txt").read_text()
+    done = commit()
+    assert (done.status, hooks(done)) == (0, ["Passed", "Passed"]), str(done)
+
+
+@pytest.mark.usefixtures("shop")
+def test_github_actions(cli: Cli, project: Path, tmp_path: Path) -> None:
+    """Each step is run by hand, as the runner runs it: in a shell of its own."""
+    *_, workflow = snippets("yaml")
+    steps = re.findall(r"^ +- run: (.+)$", workflow, re.MULTILINE)
+    assert len(steps) == workflow.count("run:")
+    env = surroundings(cli, tmp_path) | {"GITHUB_ACTIONS": "true", "CI": "true"}
+    for name in ("PIP_CACHE_DIR", "PIPSHIM_CACHE_DIR"):
+        del env[name]
+    python = tmp_path / "bin" / "python"
+    python.unlink()
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    cli.ok("lock")
+    said = ""
+    for step in steps:
+        done = subprocess.run(
+            ["bash", "-e", "-c", step],
+            cwd=project,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{step}\n{done.stdout}"
+        said += done.stdout
+    assert re.search(r"^::group::built +demo .*\n.*\ncompiling\n", said, re.MULTILINE), said
+    assert "passed with flask 3.0" in said
+    assert has(project / ".venv") == ["demo", "flask", "pytest", "werkzeug"]
+    for path in re.findall(r"^ +~/(\S+)$", workflow, re.MULTILINE):
+        assert (cli.home / path).is_dir(), "it is kept between runs"
 
 
 def test_every_command_that_is_named_is_run() -> None:

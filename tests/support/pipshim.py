@@ -19,6 +19,7 @@ from tests.support.zygote import Zygote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,6 +62,20 @@ class Result:
             f"{' '.join(self.args)}\nstatus {self.status}\n"
             f"--- stdout\n{self.out}\n--- stderr\n{self.err}\n---"
         )
+
+
+class Started(subprocess.Popen[str]):
+    """A process that a test has started; if the test fails, nobody waits for it to end."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, value, traceback)
 
 
 class Cli:
@@ -142,9 +157,9 @@ class Cli:
         *args: str | Path,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
-    ) -> subprocess.Popen[str]:
+    ) -> Started:
         """Start pipshim, with pipes; the test must end it (it is a context manager)."""
-        return subprocess.Popen(
+        return Started(
             (sys.executable, "-m", "pipshim", *map(str, args)),
             cwd=cwd or self.cwd,
             env={**self.env, **(env or {})},
