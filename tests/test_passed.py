@@ -277,7 +277,10 @@ def test_events_are_all_that_is_on_standard_error(
 
 def test_failures_are_events_too(run: Run, index: Index, dists: Path) -> None:
     index.add(
-        *(sdist(dists, name, "1.0", backend=Backend(fail_in="build_wheel")) for name in ("a", "b"))
+        *(
+            sdist(dists, name, "1.0", backend=Backend(fail_in="build_wheel", exit_code=1))
+            for name in ("a", "b")
+        )
     )
     seen = read(run("wheel", "--progress", "json", "-w", dists / "w", "a", "b", status=1).err)
     check_order(seen)
