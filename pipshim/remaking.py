@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipshim import skeleton
 from pipshim.cache import in_use
 from pipshim.errors import InstallError
+from pipshim.forked import Forked, processes
 from pipshim.holding import held
 from pipshim.linking import Linker
 from pipshim.progress import summary
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pipshim.layout import Layout
     from pipshim.tree import Tree
 
-_MOST_PROCESSES = 4
 _WORTH_A_PROCESS = 150
 """How many files and folders make up for starting a process."""
 
@@ -135,9 +134,8 @@ def _fill(
 def _divided(packages: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
     """Divide what is linked among processes: about the same number of files to each."""
     work = sum(one["weight"] for one in packages)
-    can_fork = hasattr(os, "fork")
-    most = min(os.cpu_count() or 1, _MOST_PROCESSES, work // _WORTH_A_PROCESS)
-    shares: list[list[Mapping[str, Any]]] = [[] for _ in range(max(1, most if can_fork else 1))]
+    count = processes(work // _WORTH_A_PROCESS)
+    shares: list[list[Mapping[str, Any]]] = [[] for _ in range(count)]
     loads = [0] * len(shares)
     for one in sorted(packages, key=lambda one: -int(one["weight"])):
         least = loads.index(min(loads))
@@ -207,25 +205,20 @@ class _Share:
 
 
 class _Helper:
-    """A process that does its share when it is told to; it ends with this one at the latest."""
+    """A process that does its share when it is told to."""
 
     def __init__(self, share: _Share) -> None:
-        words, self._words = os.pipe()
-        self._said, said = os.pipe()
-        self._text = b""
-        self._pid: int | None = os.fork()
-        if self._pid == 0:
-            _work(share, words, said, unused=(self._words, self._said))
-        os.close(words)
-        os.close(said)
+        self._share = share
+        self._process = Forked(self._work)
+        self.end = self._process.end
 
     def is_ready(self) -> bool:
         """Wait until it knows whether the store has its share; tell which."""
-        return os.read(self._said, 1) == b"1"
+        return os.read(self._process.answers, 1) == b"1"
 
     def go_on(self) -> None:
         """Let it link."""
-        os.write(self._words, b"1")
+        os.write(self._process.words, b"1")
 
     def result(self) -> str:
         """Wait for its end; give what `_Share.place` gave.
@@ -234,46 +227,29 @@ class _Helper:
             InstallError: its.
 
         """
-        while piece := os.read(self._said, 1 << 16):
-            self._text += piece
-        if not self._text:
+        text = b""
+        while piece := os.read(self._process.answers, 1 << 16):
+            text += piece
+        if not text:
             raise InstallError("a process that links files was ended by something else")
+        failed: bool
         told: str
-        failed, told, hint = json.loads(self._text)
+        failed, told, hint = json.loads(text)
         if failed:
             raise InstallError(told, hint=hint)
         return told
 
-    def end(self) -> None:
-        """End it, if it still runs."""
-        if self._pid is None:
+    def _work(self, words: int, said: int) -> None:
+        """Do the share, in the helper's process."""
+        os.write(said, b"1" if self._share.load() else b"0")
+        if not os.read(words, 1):
             return
-        pid, self._pid = self._pid, None
-        os.close(self._words)
-        os.close(self._said)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def _work(share: _Share, words: int, said: int, unused: Sequence[int]) -> None:
-    """Do a helper's share, in its process, and end that."""
-    status = 1
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        for descriptor in unused:
-            os.close(descriptor)
-        os.write(said, b"1" if share.load() else b"0")
-        if os.read(words, 1):
-            answer: tuple[bool, str, str | None]
-            try:
-                answer = (False, share.place(), None)
-            except InstallError as error:
-                answer = (True, error.message, error.hint)
-            os.write(said, json.dumps(answer).encode("ascii"))
-        status = 0
-    finally:
-        os._exit(status)  # not a step further: all else is the first process's
+        answer: tuple[bool, str, str | None]
+        try:
+            answer = (False, self._share.place(), None)
+        except InstallError as error:
+            answer = (True, error.message, error.hint)
+        os.write(said, json.dumps(answer).encode("ascii"))
 
 
 def signs(env: Layout) -> list[str]:

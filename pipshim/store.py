@@ -71,6 +71,10 @@ class Store:
         _note_use(f"{folder}/{MANIFEST}")
         return tree
 
+    def may_have(self, sha256: str) -> bool:
+        """Tell whether there is a tree, which may be damaged."""
+        return os.path.exists(f"{self._folder(sha256)}/{MANIFEST}")
+
     def add(self, wheel: Path, sha256: str, name: str, *, built: bool = False) -> Tree:
         """Unpack a wheel, unless the store has it, and return its tree.
 

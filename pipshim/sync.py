@@ -175,7 +175,8 @@ class Sync:
             self.context.observer(events.Planned(len(wanted), len(sources) + len(folders)))
         ready: dict[NormalizedName, Ready] = {}
         stop = self.context.workshop.processes.stop
-        fetched = each(self._fetch, wheels, at_once=_DOWNLOADS_AT_ONCE, interrupted=stop)
+        with self.context.fetcher.many(self._missing(wheels)):
+            fetched = each(self._fetch, wheels, at_once=_DOWNLOADS_AT_ONCE, interrupted=stop)
         ready.update(zip((one.name for one in wheels), fetched, strict=True))
 
         by_name = {one.name: one for one in sources}
@@ -190,6 +191,12 @@ class Sync:
             ready[folder.name] = self._from_folder(folder, None)
             self._prepared(folder.name, ready[folder.name].tree, ready[folder.name].source)
         return ready
+
+    def _missing(self, wheels: Iterable[Package]) -> int:
+        """Count the wheels that the store seems not to have."""
+        chosen = (artifacts.choose(package, self.context.target) for package in wheels)
+        hashes = ((getattr(one, "hashes", None) or {}).get("sha256") for one in chosen)
+        return sum(not (known and self.context.store.may_have(known)) for known in hashes)
 
     def _prepared(self, name: NormalizedName, tree: Tree, source: events.Source) -> None:
         self.context.observer(events.Prepared(name, tree.version, source))

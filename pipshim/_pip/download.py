@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import urllib.parse
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +25,11 @@ from pip._internal.utils.urls import path_to_url
 from pipshim._pip import offline
 from pipshim._pip.errors import translated, unpacking
 from pipshim.errors import HashError, LockError
+from pipshim.unpackers import unpackers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from packaging.pylock import Package
 
     from pipshim._pip.session import Pip
@@ -54,6 +58,20 @@ class Fetcher:
     _unpacked: dict[str, Path] = field(default_factory=dict, init=False)
     _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _add: Callable[[Path, str], Tree] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._add = self.store.add_file
+
+    @contextmanager
+    def many(self, wheels: int) -> Iterator[None]:
+        """Unpack wheels in processes meanwhile: so many are missing in the store."""
+        with unpackers(self.store, wheels) as add:
+            self._add = add
+            try:
+                yield
+            finally:
+                self._add = self.store.add_file
 
     def wheel(self, package: Package, artifact: PackageWheel | PackageArchive) -> Tree:
         """Answer the tree of a wheel, fetched if the store does not have it.
@@ -68,7 +86,7 @@ class Fetcher:
             tree = self.store.tree(sha256) if sha256 else None
             if tree is None:
                 path = self._file(package, artifact)
-                tree = self.store.add_file(path, package.name)
+                tree = self._add(path, package.name)
             return tree
 
     def source(self, package: Package, artifact: Artifact) -> Path:

@@ -1,0 +1,69 @@
+"""A process forked from this one, for work that threads of one interpreter cannot share.
+
+It begins with all that is imported here, and ends without a step into what is this process's own:
+its files' buffers, its threads, its handlers at exit.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST = 4
+"""How many are started at most: what they do is mostly the file system's work."""
+
+
+class Forked:
+    """A forked process, and the two pipes to talk with it.
+
+    It reads to the end of one and writes to the other. When this process ends, that one's reading
+    ends.
+    """
+
+    def __init__(self, work: Callable[[int, int], object]) -> None:
+        """Start it.
+
+        Args:
+            work: what it does, with the descriptors that it reads from and writes to. An exception
+                ends it, quietly.
+
+        """
+        theirs, self.words = os.pipe()
+        self.answers, said = os.pipe()
+        self._pid: int | None = os.fork()
+        if self._pid == 0:
+            os.close(self.words)
+            os.close(self.answers)
+            _work(work, theirs, said)
+        os.close(theirs)
+        os.close(said)
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        """End it with a signal, if it still runs."""
+        if self._pid is None:
+            return
+        pid, self._pid = self._pid, None
+        os.close(self.words)
+        os.close(self.answers)
+        os.kill(pid, number)
+        os.waitpid(pid, 0)
+
+
+def _work(work: Callable[[int, int], object], words: int, said: int) -> NoReturn:
+    status = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
+        work(words, said)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def processes(wanted: int) -> int:
+    """Tell how many processes to share work among, this one included, where so many are wanted."""
+    return max(1, min(os.cpu_count() or 1, MOST, wanted)) if hasattr(os, "fork") else 1
