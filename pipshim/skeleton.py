@@ -57,7 +57,12 @@ def keep(cache: str, python: str, prefix: str, signature: list[Any]) -> None:
         return
     path = _path(cache, python)
     try:
-        known = {"key": [_FORMAT, __version__, signature], "prefix": prefix, **_read(prefix)}
+        known = {
+            "key": [_FORMAT, __version__, signature],
+            "answer": {"python": python},  # as files of `pipshim.target`, beside which it lies
+            "prefix": prefix,
+            **_read(prefix),
+        }
         if not all(_is_apart(prefix, text) for text in known["files"].values()):
             return
         os.makedirs(os.path.dirname(path), exist_ok=True)
