@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FOLDER = "again"
 """Where the notes are, in pipshim's cache."""
 
-_FORMAT = 3
+_FORMAT = 4
 _PATHS = ("python", "prefix", "purelib", "platlib", "scripts", "data", "headers")
 
 
@@ -77,8 +77,7 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
         found = remake(note, place, note["python"], cache, started=started)
         if found is not None:
             stamps.append(_stamp(note, place, states, arguments[0]))
-            if not is_run:
-                sys.stderr.write(found)
+            sys.stderr.write(_cached(note) if is_run else _cached(note) + found)
         return 0
 
     status = run_guarded(make, no_color=note["no_color"])
@@ -162,6 +161,7 @@ def write(  # noqa: PLR0913 what a note consists of
                 "mode": one.mode,
                 "direct_url": one.direct_url,
                 "requested": name in named,
+                "built": one.built,
             }
             for name, one in ready.items()
         ],
@@ -175,6 +175,24 @@ def write(  # noqa: PLR0913 what a note consists of
         os.replace(temporary, path)  # noqa: PTH105
     except (OSError, UnicodeError):
         return
+
+
+def _cached(note: Mapping[str, Any]) -> str:
+    """Say of each wheel that a build made why it is taken, as the long way does."""
+    from pipshim.progress.text import Columns, join, painted, use_color
+
+    color = use_color(sys.stderr, no_color=note["no_color"])
+    columns = Columns()
+    builds = [one for one in note["packages"] if one["built"] is not None]
+    for one in builds:
+        columns.widen(f"{one['name']} {one['version']}", one["built"][0])
+    lines = []
+    for one in builds:
+        chosen_by, why = one["built"]
+        package = f"{one['name']} {one['version']}"
+        parts = columns.line("cached", package, one["mode"], chosen_by, "wheel", f"({why})")
+        lines.append(f"{painted(parts) if color else join(parts)}\n")
+    return "".join(lines)
 
 
 def digest(path: str) -> str | None:

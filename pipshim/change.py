@@ -42,6 +42,7 @@ class Ready:
         source: where the wheel came from: ``index``, ``built``, ``cached`` or ``editable``.
         mode: the mode that it was built in; None for a wheel of the index.
         direct_url: PEP 610's note, for a direct reference.
+        built: what chose that mode, and why its wheel can be taken next time; None likewise.
 
     """
 
@@ -50,6 +51,7 @@ class Ready:
     source: events.Source
     mode: str | None = None
     direct_url: Mapping[str, Any] | None = None
+    built: tuple[str, str] | None = None
 
 
 @dataclass

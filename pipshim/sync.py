@@ -266,6 +266,7 @@ class Sync:
             "cached" if built.cached else "built",
             built.record.mode,
             direct_url(package),
+            (self._locked_build(package).chosen_by, built.record.why()),
         )
 
     def _job(self, package: Package) -> Job:

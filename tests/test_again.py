@@ -89,6 +89,7 @@ def test_the_same_environment_is_made(cli: Cli, synced: Path) -> None:
         "+ under 1.0",
     ]
     assert "3 added, 1 built earlier in" in told.err
+    assert told.err.startswith("cached   made 1.0  isolated      default  (built earlier)\n")
 
 
 @pytest.mark.parametrize(("folder", "is_made_again"), [("copy", True), ("with space", False)])

@@ -81,6 +81,14 @@ class Record:
         except (KeyError, TypeError, AttributeError):
             return None
 
+    def why(self) -> str:
+        """Say why a wheel can be taken whose record this is, and still holds."""
+        shown = [f"{name} {used.version}" for name, used in self.against.items()]
+        if not shown:
+            return "built earlier"
+        more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""  # noqa: PLR2004 fits a line
+        return f"built earlier against the same {', '.join(shown[:3])}{more}"
+
     def key(self) -> str:
         """Name it: equal records have equal keys."""
         text = json.dumps(self.to_json(), sort_keys=True)

@@ -145,7 +145,7 @@ class Workshop:
                         job.version,
                         str(job.mode),
                         job.chosen_by,
-                        _why(earlier.record),
+                        earlier.record.why(),
                         earlier.record.to_json(),
                     )
                 )
@@ -380,14 +380,6 @@ class Workshop:
                 path.unlink()
         except OSError:
             return
-
-
-def _why(record: Record) -> str:
-    shown = [f"{name} {used.version}" for name, used in record.against.items()]
-    if not shown:
-        return "built earlier"
-    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""  # noqa: PLR2004 fits a line
-    return f"built earlier against the same {', '.join(shown[:3])}{more}"
 
 
 def _name(requirement: str) -> str:
