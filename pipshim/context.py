@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -20,14 +21,14 @@ from pipshim.build.settings import Settings, combine
 from pipshim.build.workshop import Workshop
 from pipshim.cache import in_use
 from pipshim.configuration import Configuration
-from pipshim.errors import LockError, ProjectError, TargetError
+from pipshim.errors import Failures, LockError, PipshimError, ProjectError, TargetError
 from pipshim.layers import connect
 from pipshim.lockfile import LOCK_NAME, read
 from pipshim.places import lock_beside, place
 from pipshim.preferences import Preferences
 from pipshim.preferences import combine as combine_preferences
 from pipshim.progress import events, make_observer
-from pipshim.project import STDIN, Project, find_project, load_project, load_script
+from pipshim.project import PYPROJECT, STDIN, Project, find_project, load_project, load_script
 from pipshim.secrets import masked
 from pipshim.store import Store
 from pipshim.target import base_of
@@ -96,6 +97,22 @@ class Context:
         return self.project.directory if self.project is not None else self.directory
 
     @property
+    def script(self) -> Path | None:
+        """The script that is served instead of a project."""
+        return self.project.script if self.project is not None else None
+
+    @property
+    def lock_command(self) -> str:
+        """What to type to make the lock."""
+        if self.script == STDIN:
+            return "pipshim lock --script FILE"
+        if self.script is not None:
+            return f"pipshim lock --script {shlex.quote(os.path.relpath(self.script))}"
+        if self.request.common.project is not None:
+            return f"pipshim lock --project {shlex.quote(str(self.request.common.project))}"
+        return "pipshim lock"
+
+    @property
     def is_given(self) -> bool:
         """Whether requirements were given in place of a project."""
         return self.request.lock.given and self.below is None
@@ -116,8 +133,8 @@ class Context:
         if self.below is not None:
             assert self.place is not None  # every layer has one
             return self.place.lock
-        if self.project is not None and self.project.script is not None:
-            return self._script_lock(self.project.script)
+        if self.script is not None:
+            return self._script_lock(self.script)
         return self.directory / LOCK_NAME
 
     def _script_lock(self, script: Path) -> Path:
@@ -428,7 +445,20 @@ def opened(
         made = Context(request, project, directory, observer, space, until_end, started)
         made.isolated = isolated
         made.bare = project is None and (common.no_project or not _does_without(request))
-        yield made
+        try:
+            yield made
+        except PipshimError as error:
+            _say_where(error, made)
+            raise
+
+
+def _say_where(error: PipshimError, context: Context) -> None:
+    """Let hints be about the lock and the settings that are served, if these are not the usual."""
+    for one in error.errors if isinstance(error, Failures) else (error,):
+        if one.hint is not None:
+            one.hint = one.hint.replace("pipshim lock", context.lock_command)
+            if context.script is not None:
+                one.hint = one.hint.replace(PYPROJECT, f"the metadata of {context.script.name}")
 
 
 def _project(request: LockRequest, *, optional: bool) -> Project | None:

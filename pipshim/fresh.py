@@ -176,7 +176,7 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
     cached: list[str] = []
     if command == "run":
         cached = _cached(command, [words[:count] for count in _lengths(words)], counting, environ)
-    elif command == "lock" and "--check" in words:
+    elif "--check" in words if command == "lock" else "--script" in words:
         cached = _cached(command, [words], counting, environ)
     found = [] if command == "lock" else _stamps(environ)
     for path in (*found, *cached):
@@ -190,9 +190,9 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
             continue
         if not stamp.holds():
             continue
+        if path in cached and stamp.prefix:
+            _note_use(path, os.path.dirname(stamp.prefix))
         if command == "run":
-            if path in cached:
-                _note_use(path, os.path.dirname(stamp.prefix))
             return become(rest, stamp, environ)
         if stamp.say:
             sys.stderr.write(f"{stamp.say}\n")

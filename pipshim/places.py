@@ -67,6 +67,10 @@ def place(cache: Path | None, label: str, base: Target, what: Iterable[str]) -> 
 
 
 def lock_beside(script: Path) -> Path:
-    """Tell where a script's lock is, if it has one: the name has to be one of PEP 751's."""
-    stem = script.stem.replace(".", "_")
-    return script.with_name(f"pylock.{stem}.toml")
+    """Tell where a script's lock is, if it has one: the name has to be one of PEP 751's.
+
+    No two scripts of a folder have the same: ``tool.py`` has ``pylock.tool.toml``, ``tool`` has
+    ``pylock.tool%.toml``, and a dot is ``%2E``.
+    """
+    stem, mark = (script.stem, "") if script.suffix == ".py" else (script.name, "%")
+    return script.with_name(f"pylock.{stem.replace('%', '%25').replace('.', '%2E')}{mark}.toml")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
+_CLOSED_BY = {"[": "]", "'": "'", '"': '"'}
+_OPERATORS = frozenset("!=<>~")
 _EXTRA = r"""extra\s*==\s*(?:"[^"]*"|'[^']*')"""
 _ABOUT_EXTRA = re.compile(rf"\s+and\s+{_EXTRA}|{_EXTRA}\s+and\s+")
 _ONLY_EXTRA = re.compile(_EXTRA)
@@ -33,6 +35,25 @@ def merged(requirements: Iterable[Requirement]) -> tuple[str, ...]:
         bracket = f"[{','.join(sorted(extras))}]" if extras else ""
         texts.append(f"{name}{bracket}{specifier}" + (f"; {marker}" if marker else ""))
     return tuple(sorted(texts))
+
+
+def separated(text: str) -> list[str]:
+    """Split requirements at commas, as uv's ``--with`` does: not those in extras and specifiers.
+
+    uv splits in quotes too, and so no marker may have a comma.
+    """
+    found = [""]
+    closing = ""
+    for at, character in enumerate(text):
+        if character == closing:
+            closing = ""
+        elif not closing and character in _CLOSED_BY:
+            closing = _CLOSED_BY[character]
+        elif character == "," and not closing and text[at + 1 :].lstrip()[:1] not in _OPERATORS:
+            found.append("")
+            continue
+        found[-1] += character
+    return [one.strip() for one in found if one.strip()]
 
 
 def without_extra(marker: Marker | None) -> Marker | None:

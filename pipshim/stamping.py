@@ -59,6 +59,11 @@ def stamp(
     if copied or _reinstalls(request) or not _is_recognisable(context, lock):
         return
     read = list(dict.fromkeys(_read(context, lock)))
+    block = context.project.block if context.project is not None else b""
+    if block and command == "sync":
+        # Only run looks at its metadata apart.
+        read.append(str(context.project.file))
+        block = b""
     if any(_is_new(path, context) for path in read):
         return
     if journal.is_open(target):
@@ -66,7 +71,6 @@ def stamp(
     folder = _folder(context, request, target)
     if folder is None:
         return
-    project = context.project
     fresh.Stamp(
         command=command,
         options=options,
@@ -76,7 +80,7 @@ def stamp(
         python=str(target.python),
         scripts=str(target.scripts),
         env_files=_env_files(request),
-        metadata=repr(project.block) if project is not None and project.block else "",
+        metadata=repr(block) if block else "",
         say=say,
         files=_states([*read, str(context.lock_path), *signs(target)]),
     ).write(str(folder))

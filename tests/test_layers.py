@@ -79,6 +79,7 @@ def test_a_layer_is_made_once_and_changes_nothing_below(
 
     shutil.rmtree(layer)
     assert versions(cli, "--with", "other")["other"] == "1.0"
+    assert versions(cli, "--with", "plugin, other")["plugin"] == "1.0"
     assert versions(cli, "--with", "plugin", "--with", "other")["plugin"] == "1.0"
     assert len(environments(cli)) == 2
 

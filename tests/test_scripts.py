@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from typing import TYPE_CHECKING
@@ -107,7 +108,7 @@ def test_a_script_is_locked_beside_it_when_asked(
     assert "lock --script my.show.py" in cli.fails("run", "--locked", "my.show.py").err
     cli.fails("lock", "--script", "my.show.py", "--check")
     cli.ok("lock", "--script", "my.show.py")
-    path = project_dir / "pylock.my_show.toml"
+    path = project_dir / "pylock.my%2Eshow.toml"
     assert [*read_lock(path).packages] == ["fakelib"]
     for _ in "long way", "stamp":
         cli.ok("lock", "--script", "my.show.py", "--check")
@@ -133,6 +134,79 @@ def test_a_script_is_locked_beside_it_when_asked(
     path.unlink()
     assert cli.ok("run", "my.show.py").out.startswith("2.0 ")
     assert not path.exists()
+
+
+def test_scripts_of_one_folder_have_locks_of_their_own(cli: Cli, project_dir: Path) -> None:
+    names = ("tool.py", "tool", "tool.pyw", "my.tool.py", "my_tool.py", "my%2Etool.py", "tool%.py")
+    for name in names:
+        script(project_dir / name, requires())
+        cli.ok("lock", "--script", name)
+    assert len([*project_dir.glob("pylock.*.toml")]) == len(names)
+
+
+@pytest.mark.usefixtures("fakelibs")
+def test_sync_makes_the_environment_of_a_script(
+    cli: Cli, index: Index, project_dir: Path, tmp_path: Path
+) -> None:
+    show = script(project_dir / "show.py", requires("fakelib<2", "other"))
+    before = listing(project_dir)
+    sync = ("sync", "--script", "show.py")
+    assert cli("sync", "--script", "show.py", "--check").status == 1
+    assert environments(cli) == []
+    done = cli.ok(*sync, env={"VIRTUAL_ENV": str(tmp_path / "none")})
+    (environment,) = environments(cli)
+    assert f"the script's environment is {environment}\n" in done.err
+    assert distributions(environment) == ["fakelib-1.0", "other-1.0"]
+    assert listing(project_dir) == before
+    index.requests.clear()
+    assert cli.ok("run", "show.py").out.startswith(f"1.0 {environment} ")
+    assert index.requests == []
+    cli.ok(*sync)
+    assert is_recognised(cli, project_dir, *sync)
+    assert str(environment) in cli.ok(*sync).err
+
+    script(show, requires("fakelib"))
+    assert cli("sync", "--script", "show.py", "--check").status == 1
+    assert json.loads(cli.ok(*sync, "--output-format", "json").out)["environment"] == str(
+        environment
+    )
+    assert distributions(environment) == ["fakelib-1.0"]
+    assert "pipshim lock --script show.py" in cli.fails(*sync, "--locked").err
+    cli.ok("lock", "--script", "show.py", "-U")
+    cli.ok(*sync, "--locked")
+    assert distributions(environment) == ["fakelib-2.0"]
+
+    for wrong in (("--extra", "x"), ("--group", "dev"), ("-r", "show.txt"), ("other",)):
+        cli.fails(*sync, *wrong, status=2)
+    cli.fails("sync", "--script", "missing.py")
+    (project_dir / "plain.py").write_text("print(1)\n")
+    assert "no metadata" in cli.fails("sync", "--script", "plain.py").err
+
+
+def test_hints_are_about_the_script(
+    cli: Cli, index: Index, project_dir: Path, tmp_path: Path
+) -> None:
+    (project_dir / "my tools").mkdir()
+    show = script(project_dir / "my tools" / "show.py", requires())
+    cli.ok("lock", "--script", str(show))
+    lock = show.with_name("pylock.show.toml")
+    text = lock.read_text()
+    lock.write_text(text.replace('python_version == \\"3.', 'python_version == \\"4.'))
+    assert lock.read_text() != text
+    hint = "pipshim lock --script 'my tools/show.py'"
+    for command in ("sync", "--script"), ("run",):
+        err = " ".join(cli.fails(*command, "my tools/show.py").err.split())
+        assert "another Python" in err
+        assert err.endswith(hint)
+    lock.write_text("lock-version = ")
+    assert hint in " ".join(cli.fails("run", "my tools/show.py").err.split())
+    lock.unlink()
+    index.add(sdist(tmp_path, "natten", "0.1", backend=Backend(imports=["fakelib"])))
+    index.add(wheel(tmp_path, "fakelib", "1.0"))
+    script(show, requires("natten"))
+    err = " ".join(cli.fails("run", "my tools/show.py").err.split())
+    assert "in the metadata of show.py: [tool.pipshim.extra-build-dependencies]" in err
+    assert "pyproject.toml" not in err.partition("hint:")[2]
 
 
 def test_a_script_says_how_its_dependencies_are_built(

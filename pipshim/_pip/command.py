@@ -336,11 +336,13 @@ class SyncCommand(ProjectCommand):
       pipshim sync --locked --check         change nothing; fail if it differs
       pipshim sync --extra gpu --no-group dev
       pipshim sync --frozen --no-editable --compile
+      pipshim sync --script tool.py         the environment of a script
       pipshim sync --timings timings.html   where the time went
     """
 
     usage = """
       %prog [options]
+      %prog [options] --script <script.py>
       %prog [options] -r <lock file>
       %prog [options] -r <requirements file> ..."""
 
@@ -376,7 +378,7 @@ class SyncCommand(ProjectCommand):
         """Say what was asked.
 
         Raises:
-            UsageError: arguments were given.
+            UsageError: arguments were given; so were both a script and a file to follow.
 
         """
         if args:
@@ -384,7 +386,13 @@ class SyncCommand(ProjectCommand):
                 f"sync takes no arguments: {' '.join(args)}",
                 hint="it installs what is locked: pipshim lock",
             )
-        return SyncRequest(**self._installing(options))
+        if options.script is not None and options.requirements:
+            raise UsageError(
+                "--script makes the environment of a script, and -r follows a file",
+                hint="leave one of them out",
+            )
+        request = SyncRequest(**self._installing(options))
+        return replace(request, lock=replace(request.lock, script=options.script))
 
     def _installing(self, options: Values) -> dict[str, Any]:
         given = collect.given_of(options)

@@ -74,6 +74,10 @@ def _project_option() -> Option:
     )
 
 
+def _script_option(text: str) -> Option:
+    return OwnOption("--script", type="folder", metavar="file", help=text)
+
+
 def common_options() -> list[Option]:
     """Options of every command."""
     return [
@@ -195,11 +199,8 @@ def lock_options() -> list[Option]:
         *upgrade_options(),
         _flag("--check", help="Change nothing; fail if the lock is out of date."),
         _flag("--dry-run", help="Change nothing; show what would change."),
-        OwnOption(
-            "--script",
-            type="folder",
-            metavar="file",
-            help="Lock what the metadata of this script requires (PEP 723), beside the script.",
+        _script_option(
+            "Lock what the metadata of this script requires (PEP 723), beside the script."
         ),
         _each(
             "--target-environment",
@@ -355,6 +356,7 @@ def sync_options() -> list[Option]:
         _flag("--inexact", help="Remove nothing."),
         _flag("--check", help="Change nothing; fail if the environment differs."),
         _flag("--dry-run", help="Change nothing; show what would change."),
+        _script_option("Make the environment of this script (PEP 723), not that of the project."),
     ]
 
 

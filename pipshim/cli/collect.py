@@ -20,6 +20,7 @@ from pipshim.cli.options import (
     shim_cache_directory,
 )
 from pipshim.errors import UsageError
+from pipshim.requirements import separated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -195,6 +196,7 @@ def run_of(values: Values, arguments: Sequence[str]) -> RunOptions:
         raise UsageError(
             "run: no command given", hint="pipshim run COMMAND…, or pipshim run -m MODULE…"
         )
+    files = [one for each in values.with_requirements for one in separated(each)]
     return RunOptions(
         no_sync=bool(values.no_sync),
         module=values.module,
@@ -203,10 +205,10 @@ def run_of(values: Values, arguments: Sequence[str]) -> RunOptions:
         script=bool(values.script),
         isolated=bool(values.isolated),
         over=LockOptions(
-            requirements=tuple(getattr(values, "with")),
-            requirement_files=tuple(f for f in values.with_requirements if not _is_script(f)),
-            scripts=tuple(f for f in values.with_requirements if _is_script(f)),
-            editables=tuple(values.with_editable),
+            requirements=tuple(one for each in getattr(values, "with") for one in separated(each)),
+            requirement_files=tuple(one for one in files if not _is_script(one)),
+            scripts=tuple(one for one in files if _is_script(one)),
+            editables=tuple(one for each in values.with_editable for one in separated(each)),
         ),
     )
 

@@ -74,6 +74,8 @@ def main(request: SyncRequest) -> int:
     with reporting(request, "sync") as report:
         with opened(request, report.observer) as context:
             outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
+            if context.place is not None:
+                context.say(_where(outcome))
             if not (asked.check or asked.dry_run):
                 remember(context, request, outcome, command="sync", options=typed("sync"))
         report.planned = asked.dry_run or asked.check
@@ -113,6 +115,8 @@ def remember(
     say = f"up to date ({plural(outcome.installed, 'package')})"
     is_told = command == "sync" and request.common.verbosity >= 0
     said = say if is_told else ""
+    if said and context.place is not None:
+        said = f"{said}; {_where(outcome)}"
     stamp(context, request, lock, target, command=command, options=options, say=said)
     if outcome.requested is not None:
         note(
@@ -162,6 +166,8 @@ def sync(
         and (context.choice.directory is None)
     ):
         raise TargetError("no virtual environment is served, and --require-virtualenv is given")
+    if context.script is not None:
+        check_names(request.selection, extras=(), groups=(), where=context.script.name)
     change = change and not request.sync.dry_run
     lock = lock_of(context, request)
     markers, path = context.target.markers, context.lock_path
@@ -212,6 +218,10 @@ def sync(
     return Outcome(found.target, steps, ready, lock, count, requested=requested)
 
 
+def _where(outcome: Outcome) -> str:
+    return f"the script's environment is {outcome.target.prefix}"
+
+
 def _recover(context: Context, target: Target) -> None:
     if journal.recover(target):
         context.say("a change of the environment was interrupted: it is made anew")
@@ -242,7 +252,7 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
         raise LockError(
             context.project.file,
             "there is no lock beside it",
-            hint=f"make it: pipshim lock --script {context.project.file.name}",
+            hint="make it: pipshim lock",
         )
     if asked.frozen or context.is_lock_given:
         if context.old_lock is None:

@@ -4,7 +4,7 @@ import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
-from pipshim.requirements import merged, without_extra
+from pipshim.requirements import merged, separated, without_extra
 
 
 def test_extras_of_the_same_requirement_are_said_together() -> None:
@@ -29,3 +29,24 @@ def test_extras_of_the_same_requirement_are_said_together() -> None:
 def test_whose_extra_it_is_is_left_out_of_a_marker(marker: str, left: str | None) -> None:
     told = without_extra(Marker(marker))
     assert (str(told) if told else None) == (str(Marker(left)) if left else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a,b", ["a", "b"]),
+        (" a , b,", ["a", "b"]),
+        ("a,,b", ["a", "b"]),
+        ("a[x,y]", ["a[x,y]"]),
+        ("a[x,y],b", ["a[x,y]", "b"]),
+        ("a>=1,<2", ["a>=1,<2"]),
+        ("a>=1, <2,b!=3 ,~=3.1", ["a>=1, <2", "b!=3 ,~=3.1"]),
+        ("a (>=1,<2)", ["a (>=1,<2)"]),
+        ("a; python_version in '3.10,3.11',b", ["a; python_version in '3.10,3.11'", "b"]),
+        ("a @ file:///a.whl,./b", ["a @ file:///a.whl", "./b"]),
+        ("", []),
+        (",", []),
+    ],
+)
+def test_requirements_are_separated_by_commas(text: str, expected: list[str]) -> None:
+    assert separated(text) == expected
