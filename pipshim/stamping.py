@@ -60,9 +60,9 @@ def stamp(
         return
     read = list(dict.fromkeys(_read(context, lock)))
     block = context.project.block if context.project is not None else b""
-    if block and command == "sync":
+    if context.script is not None and command == "sync":
         # Only run looks at its metadata apart.
-        read.append(str(context.project.file))
+        read.append(str(context.script))
         block = b""
     if any(_is_new(path, context) for path in read):
         return
@@ -268,8 +268,8 @@ def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None
     if cache is None:
         return
     read = list(dict.fromkeys([*_read(context, lock), str(context.lock_path)]))
-    if context.project is not None and context.project.script is not None:
-        read.append(str(context.project.script))
+    if context.script is not None:
+        read.append(str(context.script))
     if any(_is_new(path, context) for path in read):
         return
     python = str(choice.target.python)
@@ -342,11 +342,10 @@ def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[s
 def _read(context: Context, lock: Lock) -> Iterator[str]:
     """Tell the files whose change could change what is to be done."""
     yield from _always(context.request)
-    script = context.project.script if context.project is not None else None
-    directories = [context.directory] if script is None else []
-    if script is not None:
+    directories = [context.directory] if context.script is None else []
+    if context.script is not None:
         # Its metadata is looked at apart; but it may get a lock of its own.
-        yield str(lock_beside(script))
+        yield str(lock_beside(context.script))
     directories += [context.lock_path.parent / folder.path for folder in lock.folders]
     for directory in directories:
         for name in _FOLDER_FILES:

@@ -199,9 +199,7 @@ def lock_options() -> list[Option]:
         *upgrade_options(),
         _flag("--check", help="Change nothing; fail if the lock is out of date."),
         _flag("--dry-run", help="Change nothing; show what would change."),
-        _script_option(
-            "Lock what the metadata of this script requires (PEP 723), beside the script."
-        ),
+        _script_option("Lock what the metadata of this script requires (PEP 723), beside it."),
         _each(
             "--target-environment",
             kind="target",
