@@ -14,6 +14,7 @@ from pipshim import installed
 from pipshim.build.record import Used
 from pipshim.distinfo import METADATA
 from pipshim.notes import site_folders
+from pipshim.venv import shared_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,10 +42,12 @@ class Below:
         """What it has installed."""
         return installed.scan(self.folders)
 
-    @property
+    @cached_property
     def folders(self) -> tuple[Path, ...]:
-        """The folders whose packages a layer sees after its own."""
-        return tuple(site_folders(self.target)) if self.target.is_venv else ()
+        """The folders whose packages a layer sees after its own: those that it sees itself."""
+        if not self.target.is_venv:
+            return ()
+        return (*site_folders(self.target), *shared_folders(self.target))
 
     @property
     def programs(self) -> tuple[Path, ...]:

@@ -161,7 +161,12 @@ def stamp_layer(
         metadata=repr(project.block) if project is not None and project.block else "",
         say="",
         files=_states(
-            [*read, *own, *(sign for one in seen for sign in signs(one)), *map(str, scripts)]
+            [
+                *read,
+                *own,
+                *(sign for one in seen for sign in signs(one)),
+                *map(str, (*scripts, *below.folders)),
+            ]
         ),
     ).write(str(cache / fresh.CACHE_FOLDER))
 

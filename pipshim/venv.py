@@ -191,6 +191,30 @@ def _settings(directory: Path) -> dict[str, str]:
     return {key.strip().lower(): value.strip() for key, _, value in pairs}
 
 
+def shared_folders(target: Target) -> tuple[Path, ...]:
+    """Tell which folders of packages an environment sees besides its own, the user's included.
+
+    None, unless it was made with ``--system-site-packages``. Which those are only its Python knows.
+    """
+    if _settings(target.prefix).get("include-system-site-packages", "").lower() != "true":
+        return ()
+    import json  # noqa: PLC0415 few environments have any
+    import subprocess  # noqa: PLC0415
+
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(target.python), "-c", "import json, sys; print(json.dumps(sys.path))"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=variables, check=True
+        )
+        folders = [Path(each) for each in json.loads(done.stdout)]
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ()  # a startup file of the system's is broken: the command will show how
+    own = (target.purelib, target.platlib)
+    ending = ("site-packages", "dist-packages")
+    return tuple(one for one in folders if one.name in ending and one not in own)
+
+
 @contextmanager
 def _locked(directory: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
     with ExitStack() as until_end:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -129,6 +130,33 @@ def test_a_conflict_is_an_error_and_leaves_no_layer(cli: Cli, project: Path) -> 
     cli.fails("run", "--with", "no such <", "true")
     cli.fails("run", "--with-requirements", "missing.txt", "true")
     assert (project / ".venv").exists()
+
+
+def test_what_the_environment_sees_of_the_system_is_below_too(
+    cli: Cli, index: Index, project: Path, tmp_path: Path
+) -> None:
+    # Of the system's packages the user's are those that a test can have.
+    active = tmp_path / "active"
+    make_venv(active, system_site=True)
+    minor = site_packages(active).parent.name
+    users = tmp_path / "users" / "lib" / minor / "site-packages"
+    users.mkdir(parents=True)
+    shared = wheel(tmp_path, "shared", "1.0")
+    with zipfile.ZipFile(shared) as archive:
+        archive.extractall(users)
+    index.add(shared, wheel(tmp_path, "shared", "2.0"))
+    index.add(wheel(tmp_path, "user", "1.0", requires=["shared"]))
+    env = {"VIRTUAL_ENV": str(active), "PYTHONUSERBASE": str(tmp_path / "users")}
+    without = versions(cli, env=env)
+    assert without["shared"] == "1.0"
+    assert versions(cli, "--with", "shared", env=env) == without
+    assert environments(cli) == []
+    for _ in "long way", "stamp":
+        assert versions(cli, "--with", "user", env=env) == without | {"user": "1.0"}
+    (layer,) = environments(cli)
+    assert distributions(layer) == ["user-1.0"]
+    assert is_recognised(cli, project, "run", "--with", "user", "true", env=env)
+    assert versions(cli, "--with", "shared>1", env=env)["shared"] == "2.0"
 
 
 def test_builds_without_isolation_see_what_is_below(
