@@ -28,12 +28,14 @@ class Said:
         values: what is other than by default.
         names: the preferences that were said, by default values too (``--no-binary :none:``).
         below: those that only pip.conf says: pyproject.toml goes before it.
+        typed: those that the command line says.
 
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
     below: frozenset[str] = frozenset()
+    typed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,23 @@ def combine(
         remembered=dict(sorted((above | below).items())),
         dropped={} if keeps else dropped,
     )
+
+
+def not_heeded(said: Said, configuration: Configuration, old: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell what was typed and has no effect where a lock is followed as it is.
+
+    Args:
+        said: what is said now.
+        configuration: ``[tool.pipshim]``.
+        old: what the lock was made with.
+
+    """
+    made_with = {"resolution": "highest", **combine(Said(), configuration, old, keeps=True).values}
+    return {
+        name: said.values.get(name, ":none:")
+        for name in said.typed
+        if said.values.get(name) != made_with.get(name)
+    }
 
 
 def typed(preferences: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipshim._pip.pyproject import build_system
 from pipshim._pip.resolver import Resolving, Solution, without_lower_bound
+from pipshim.bounds import suggested
 from pipshim.build.mode import Mode
 from pipshim.lockfile import LockedBuild, environment_id, key_of
 from pipshim.progress import events
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pipshim._pip.session import Pip, Root
     from pipshim._pip.sources import Revision, Source
     from pipshim.below import Below
+    from pipshim.bounds import Chosen
     from pipshim.build.settings import Settings
     from pipshim.build.workshop import Workshop
     from pipshim.overrides import Overrides
@@ -90,6 +92,7 @@ class Locker:
     host: Callable[[], Rounds] | None = None
     staging: Staging = field(init=False)
     rounds: Rounds = field(init=False)
+    _last: Solution | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.staging = Staging(
@@ -169,7 +172,7 @@ class Locker:
             nonlocal asked
             self.observer(events.ResolveStarted(number, self.label))
             asked = roots(metadata_of)
-            return self.staging.resolving.resolve(
+            self._last = self.staging.resolving.resolve(
                 asked,
                 constraints=constraints,
                 preferred={name: (version,) for name, version in preferred.items()},
@@ -180,10 +183,15 @@ class Locker:
                 overrides=self.overrides,
                 pinned=lambda name, version: self.observer(events.Pinned(name, version)),
             )
+            return self._last
 
-        solution = self.rounds.settle(one_round)
+        with suggested(self.strategy, self._chosen):
+            solution = self.rounds.settle(one_round)
         self._warn_of_lowest(asked, constraints, solution)
         return solution
+
+    def _chosen(self) -> Chosen:
+        return (self._last.versions, self._last.roots) if self._last is not None else ({}, {})
 
     def _warn_of_lowest(
         self, roots: Sequence[Root], constraints: Sequence[object], solution: Solution
@@ -247,11 +255,12 @@ class Locker:
                 builds[key] = settle(pin.source)
 
         sources = [pin.source for pin in solution.pins.values() if pin.source is not None]
-        self.rounds.warm([*sources, *folders], solution)
-        folders = [*folders, *(one for one in sources if one.editable)]
-        for pin in solution.pins.values():
-            if not pin.editable:
-                collect(pin)
+        with suggested(self.strategy, lambda: (solution.versions, solution.roots)):
+            self.rounds.warm([*sources, *folders], solution)
+            folders = [*folders, *(one for one in sources if one.editable)]
+            for pin in solution.pins.values():
+                if not pin.editable:
+                    collect(pin)
         return Resolution(
             solution=solution,
             builds=builds,

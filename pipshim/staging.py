@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim import artifacts
+from pipshim._pip.explain import BUILD, EXTRA
 from pipshim._pip.pyproject import build_system
 from pipshim.build.job import Component, Job
 from pipshim.build.mode import Mode
@@ -136,7 +137,26 @@ class Staging:
     def pins(
         self, source: Source, requirements: tuple[str, ...], solution: Solution | None
     ) -> tuple[Mode, tuple[Pin, ...]]:
-        """Resolve an isolated build's environment: what it declares, then what its backend adds."""
+        """Resolve an isolated build's environment: what it declares, then what its backend adds.
+
+        Raises:
+            ResolveError: no versions fit; it says what needs the build.
+
+        """
+        try:
+            return self._pins(source, requirements, solution)
+        except ResolveError as error:
+            waiting = _waiting.get()
+            if waiting:
+                error.message += f"\n  {source} is needed for the build of {waiting[-1][1]}"
+            elif solution is not None:
+                asking = " and ".join(_asking(name_of(source), solution))
+                error.message += f"\n  {source} is needed by {asking}" if asking else ""
+            raise
+
+    def _pins(
+        self, source: Source, requirements: tuple[str, ...], solution: Solution | None
+    ) -> tuple[Mode, tuple[Pin, ...]]:
         name = name_of(source)
         with within(source):
             runtime = _platform_specific(solution)
@@ -222,11 +242,11 @@ class Staging:
         runtime: Mapping[NormalizedName, Version],
         strict: Mapping[NormalizedName, Version],
     ) -> Solution:
-        preferred, offered = dict(self.preferred), dict(self.offered)
+        name, preferred, offered = name_of(source), dict(self.preferred), dict(self.offered)
         matching = {**runtime, **strict} if self.settings.match_runtime == "auto" else strict
-        for name, version in matching.items():
+        for one, version in matching.items():
             # Where it is not admitted, the pins of an earlier lock come next.
-            preferred[name] = (*preferred.get(name, ()), *offered.pop(name, ()), version)
+            preferred[one] = (*preferred.get(one, ()), *offered.pop(one, ()), version)
         key = (
             tuple(sorted(set(requirements))),
             tuple(sorted(preferred.items())),
@@ -238,12 +258,17 @@ class Staging:
                 constraints = [
                     *self.constraints,
                     *(
-                        self.pip.constraint(f"{name}=={version}", "match-runtime")
-                        for name, version in strict.items()
+                        self.pip.constraint(f"{one}=={version}", "match-runtime")
+                        for one, version in strict.items()
                     ),
                 ]
+                extra = {str(one.requirement) for one in self.settings.extra.get(name, ())}
                 roots = [
-                    self.pip.root(one, origins=("build",), comes_from=f"the build of {source}")
+                    self.pip.root(
+                        one,
+                        origins=("build",),
+                        comes_from=f"{EXTRA if one in extra else BUILD}{source}",
+                    )
                     for one in requirements
                 ]
                 finder = self.pip.finder
@@ -390,6 +415,22 @@ def is_within_a_build() -> bool:
 def name_of(source: Source) -> NormalizedName:
     """Tell a source's name; a folder's, where only its backend knows it."""
     return source.name if source.name is not None else canonicalize_name(source.directory.name)
+
+
+def _asking(name: NormalizedName, solution: Solution) -> list[str]:
+    """Tell what requires a package; nothing, where the project does so itself."""
+    roots = {
+        canonicalize_name(Requirement(text).name)
+        for texts in solution.roots.values()
+        for text in texts
+    }
+    if name in roots:
+        return []
+    return sorted(
+        f"{other} {pin.version}"
+        for other, pin in solution.pins.items()
+        if any(canonicalize_name(one["name"]) == name for one in pin.package.dependencies or ())
+    )
 
 
 def _platform_specific(solution: Solution | None) -> dict[NormalizedName, Version]:

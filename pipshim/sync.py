@@ -19,6 +19,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim import artifacts, installed, store
 from pipshim._pip.pyproject import build_system
+from pipshim.bounds import suggested
 from pipshim.build.environment import BuildEnvironment
 from pipshim.build.job import Built, Component, Job
 from pipshim.build.mode import Mode
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from packaging.pylock import Package
 
+    from pipshim.bounds import Chosen
     from pipshim.cli.options import SelectionOptions
     from pipshim.context import Context
     from pipshim.installed import Installed
@@ -180,12 +182,13 @@ class Sync:
         ready.update(zip((one.name for one in wheels), fetched, strict=True))
 
         by_name = {one.name: one for one in sources}
-        built = in_order(
-            lambda name: self._built(by_name[name]),
-            self._order(by_name),
-            at_once=self.context.jobs,
-            interrupted=stop,
-        )
+        with suggested(self.context.preferences.strategy, self._chosen):
+            built = in_order(
+                lambda name: self._built(by_name[name]),
+                self._order(by_name),
+                at_once=self.context.jobs,
+                interrupted=stop,
+            )
         ready.update((name, self._ready(by_name[name], made)) for name, made in built.items())
         for folder in folders:
             ready[folder.name] = self._from_folder(folder, None)
@@ -197,6 +200,11 @@ class Sync:
         chosen = (artifacts.choose(package, self.context.target) for package in wheels)
         hashes = ((getattr(one, "hashes", None) or {}).get("sha256") for one in chosen)
         return sum(not (known and self.context.store.may_have(known)) for known in hashes)
+
+    def _chosen(self) -> Chosen:
+        found = self.selection.packages.items()
+        versions = {name: one.version for name, one in found if one.version is not None}
+        return versions, self.lock.roots
 
     def _prepared(self, name: NormalizedName, tree: Tree, source: events.Source) -> None:
         self.context.observer(events.Prepared(name, tree.version, source))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.dists import sdist, source_tree, wheel
+from tests.support.dists import Backend, Step, sdist, source_tree, wheel
+from tests.support.files import distributions
 from tests.support.locks import read_lock
 
 if TYPE_CHECKING:
@@ -124,6 +125,97 @@ def test_sync_and_check_go_by_what_the_lock_was_made_with(
     done = cli.ok("lock")
     assert "not as the lock was made: without --no-binary bb --resolution lowest-direct" in done.err
     assert "options" not in read_lock(cli.cwd).tool
+
+
+@pytest.mark.usefixtures("libs")
+def test_what_a_frozen_lock_does_not_heed_is_refused(
+    cli: Cli, make_project: MakeProject, index: Index, tmp_path: Path
+) -> None:
+    index.add(sdist(tmp_path, "bb", "3"))
+    make_project(dependencies=["bb"])
+    cli.ok("lock", "--resolution", "lowest")
+    idle = ("--no-binary", "bb"), ("--pre",), ("--prefer-binary",), ("--resolution", "highest")
+    for option in idle:
+        for command in ("sync", "--frozen"), ("run", "--frozen", *option, "true"):
+            err = cli.fails(*command, *(option if command[0] == "sync" else ()), status=2).err
+            assert "leave out --frozen" in " ".join(err.split())
+    assert not (cli.cwd / ".venv").exists()
+    given = cli.fails("sync", "-r", "pylock.toml", "--no-binary", "bb", status=2).err
+    assert "pylock.toml is followed as it is" in " ".join(given.split())
+    # What the lock was made with, what changes nothing, and what no one typed now.
+    cli.ok("sync", "--frozen", "--resolution", "lowest", "--no-binary", ":none:")
+    cli.ok("sync", "--frozen", "--reinstall", env={"PIP_NO_BINARY": "bb", "PIP_PRE": "1"})
+    assert distributions(cli.cwd / ".venv") == ["bb-1"]
+
+
+def test_what_the_lowest_version_fails_to_build_needs_is_a_bound(
+    cli: Cli, make_project: MakeProject, index: Index, tmp_path: Path
+) -> None:
+    def fails(step: Step) -> Backend:
+        return Backend(fail_in=step, exit_code=1)
+
+    index.add(
+        sdist(tmp_path, "built", "1", backend=fails("build_wheel")),
+        sdist(tmp_path, "told", "1", backend=fails("metadata"), static_metadata=False),
+        *(sdist(tmp_path, name, "2") for name in ("built", "told")),
+        sdist(tmp_path, "tool", "1", backend=fails("build_wheel")),
+        sdist(tmp_path, "tooled", "1", build_requires=["tool"]),
+        wheel(tmp_path, "asks", "1", requires=["told"]),
+    )
+
+    def hint(*dependencies: str, strategy: str = "lowest") -> str:
+        make_project(dependencies=dependencies)
+        err = cli.fails("sync", "--resolution", strategy).err
+        return " ".join(err.partition("hint: ")[2].split())
+
+    assert 'raise its lower bound, as in "built>1"' in hint("built")
+    assert 'as in "told>1"' in hint("told>=1", strategy="lowest-direct")
+    assert 'constraint-dependencies = ["told>1"]' in hint("asks")
+    # None of these is the strategy's to choose.
+    assert "bound" not in hint("built==1")
+    assert "bound" not in hint("tooled")
+    make_project(dependencies=["asks"])
+    cli.ok("sync", "--resolution", "lowest-direct")
+
+
+def test_who_requires_what_for_a_build_is_said_where_nothing_fits(
+    cli: Cli, make_project: MakeProject, index: Index, tmp_path: Path
+) -> None:
+    index.add(
+        *(wheel(tmp_path, "lib", one) for one in ("1.0", "2.0")),
+        wheel(tmp_path, "tool", "1.0", requires=["lib<2"]),
+        sdist(tmp_path, "natten", "0.1", build_requires=["tool", "lib>=2"]),
+        sdist(tmp_path, "outer", "1.0", build_requires=["natten"]),
+        sdist(tmp_path, "old", "1.0", build_requires=["lib<2"]),
+        wheel(tmp_path, "asks", "1.0", requires=["natten"]),
+    )
+
+    def told(dependency: str, pyproject: str = "") -> str:
+        make_project(pyproject, dependencies=[dependency])
+        return cli.fails("lock").err.partition("error: ")[2]
+
+    conflict = (
+        "no version of lib satisfies what the build of natten 0.1 requires\n"
+        "  the build of natten 0.1 requires lib>=2\n"
+        "  the build of natten 0.1 requires tool\n"
+        "    tool 1.0 requires lib<2\n"
+        "  lib has 2.0, 1.0\n"
+    )
+    assert told("natten").startswith(f"{conflict}hint: change what natten requires")
+    assert told("asks").startswith(f"{conflict}  natten 0.1 is needed by asks 1.0\nhint: ")
+    assert told("outer").startswith(
+        f"{conflict}  natten 0.1 is needed for the build of outer 1.0\nhint: "
+    )
+    table = "[tool.pipshim.extra-build-dependencies]\n"
+    assert told("old", f"{table}old = ['lib>1']\n") == (
+        "no version of lib satisfies what the build of old 1.0 requires\n"
+        "  the build of old 1.0 requires lib<2\n"
+        "  extra-build-dependencies of old 1.0 requires lib>1\n"
+        "  lib has 2.0, 1.0\n"
+        "hint: loosen extra-build-dependencies of old\n"
+    )
+    missing = told("old", f"{table}old = ['libb']\n")
+    assert "check the name in extra-build-dependencies of old" in missing
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")

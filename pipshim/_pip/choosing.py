@@ -6,6 +6,7 @@ and ``--uploaded-prior-to P7D`` is another moment in every command. So what is s
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from pipshim._pip.parser import says
 from pipshim.preferences import LISTS, Said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from optparse import Option, Values
 
     from pipshim._pip.parser import ProjectParser
@@ -30,6 +31,13 @@ _SWITCHES = {
     "ignore-requires-python": "ignore_requires_python",
     "require-hashes": "require_hashes",
 }
+_TYPED = {
+    "all-releases": "pre",
+    "prefer-binary": "prefer_binary",
+    "ignore-requires-python": "ignore_requires_python",
+}
+"""Options that nothing but what the parser has stored tells of."""
+
 _NOTED = (*LISTS, "uploaded-prior-to")
 _UNDER_PROJECT = ("uploaded-prior-to", "resolution")
 """Those that pyproject.toml has too."""
@@ -42,7 +50,6 @@ class Noted:
         parser: whose options they are.
 
     Attributes:
-        is_typing: what is parsed from now on is the command line.
         typed: the names of what was typed.
 
     """
@@ -51,7 +58,7 @@ class Noted:
         self._parser = parser
         self._words: dict[str, str] = {}
         self.typed: set[str] = set()
-        self.is_typing = False
+        self._is_typing = False
         for name in _NOTED:
             option = parser.get_option(f"--{name}")
             if option is not None and option.callback is not None:
@@ -62,8 +69,18 @@ class Noted:
     ) -> None:
         inner(option, opt, *rest)
         self._words[name] = str(rest[0])
-        if self.is_typing:
+        if self._is_typing:
             self.typed.add(name)
+
+    @contextmanager
+    def typing(self, values: Values) -> Iterator[None]:
+        """Note what is parsed meanwhile as typed; ``values`` is what the parser stores it in."""
+        before = {name: getattr(values, dest, None) for name, dest in _TYPED.items()}
+        self._is_typing = True
+        yield
+        self._is_typing = False
+        changed = {n for n, dest in _TYPED.items() if getattr(values, dest, None) != before[n]}
+        self.typed |= changed
 
     def said(self, values: Values, environ: Mapping[str, str]) -> Said:
         """Tell what is said.
@@ -89,7 +106,7 @@ class Noted:
         if getattr(values, "resolution", None):
             found["resolution"] = values.resolution
         below = {name for name in _UNDER_PROJECT if name in found} - above
-        return Said(found, frozenset({*found, *words}), frozenset(below))
+        return Said(found, frozenset({*found, *words}), frozenset(below), frozenset(self.typed))
 
 
 def apply(values: Mapping[str, Any], options: Values) -> None:

@@ -183,9 +183,8 @@ class ProjectCommand(pip_lock.LockCommand):
         below = {name: getattr(values, name) for name in apart}
         for name in apart:
             setattr(values, name, None)
-        self._noted.is_typing = True
-        values, rest = self.parser.parse_args(args, values)
-        self._noted.is_typing = False
+        with self._noted.typing(values):
+            values, rest = self.parser.parse_args(args, values)
 
         for one, other in self._EXCLUSIVE:
             decided = arguments.decide_between(

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from pipshim.overrides import Overrides
 
 _SHOWN = 8
-_BUILD = "the build of "
+BUILD = "the build of "
+EXTRA = "extra-build-dependencies of "
+"""How is said whose a build requirement is: before name and version."""
+
+_OF_BUILD = re.compile(rf"(?:{BUILD}|({EXTRA}))((\S+).*)")
 _MENDS = {
     LinkType.requires_python_mismatch: "use another Python (--python), or loosen the requirements",
     LinkType.platform_mismatch: "use a Python and platform that it has files for",
@@ -170,7 +174,9 @@ class _Search:
     ) -> PipshimError:
         """Say which requirements cannot be met together, or by any version."""
         ends = [one for one in story.ends if one != PYTHON.name]
-        lines = [f"no version of {' and '.join(ends)} satisfies what is required", *self.asked]
+        build = _OF_BUILD.fullmatch(story.asked[0].by) if story.asked else None
+        what = f"the build of {build[2]} requires" if build is not None else "is required"
+        lines = [f"no version of {' and '.join(ends)} satisfies what {what}", *self.asked]
         for name in ends:
             if name in direct:
                 there = " and ".join(map(str, dict.fromkeys(direct[name])))
@@ -231,6 +237,16 @@ class _Search:
             return f"ask for a version that there is{self._where()}"
         if story.limits:
             return "loosen the constraint, or a requirement that it leaves no version for"
+        builds = {build for one in story.asked if (build := _OF_BUILD.fullmatch(one.by))}
+        if builds:
+            of = next(iter(builds))[3]
+            own = any(one[1] for one in builds)
+            if own:
+                return f"loosen {EXTRA}{of}"
+            return (
+                f"change what {of} requires, use another version of it, or build it without "
+                "isolation (no-build-isolation-package)"
+            )
         kinds = {one.by.partition(" ")[0] for one in story.asked}
         if kinds & {"extra", "group"} and len(story.asked) > 1:
             return (
@@ -242,9 +258,11 @@ class _Search:
     def _where(self) -> str:
         """Say where a build's requirement stands: not where the user would look first."""
         for line in self.asked:
-            if match := re.match(rf"\s*{_BUILD}(\S+)", line):
+            if match := _OF_BUILD.match(line.strip()):
+                if match[1]:
+                    return f" in {EXTRA}{match[3]}"
                 return (
-                    f" in build-system.requires of {match[1]}, or in its extra-build-dependencies"
+                    f" in build-system.requires of {match[3]}, or in its extra-build-dependencies"
                 )
         return ""
 

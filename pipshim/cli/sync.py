@@ -10,10 +10,12 @@ from pipshim import journal
 from pipshim.cli.lock import out_of_date
 from pipshim.cli.report import reporting
 from pipshim.context import Context, opened
-from pipshim.errors import LockError, TargetError
+from pipshim.errors import LockError, TargetError, UsageError
 from pipshim.foreign import completed
 from pipshim.lockfile import write
 from pipshim.locking import make, write_file
+from pipshim.preferences import not_heeded
+from pipshim.preferences import typed as typed_of
 from pipshim.progress.summary import Change, summarize
 from pipshim.progress.text import plural
 from pipshim.selection import check_environment, check_names, check_target, select
@@ -258,6 +260,7 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
         if context.old_lock is None:
             hint = None if request.lock.output else "make it: pipshim lock"
             raise LockError(path, "there is no lock", hint=hint)
+        _check_heeded(context, context.old_lock)
         return context.old_lock
     old = context.old_lock
     targets = context.targets
@@ -286,6 +289,25 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
     return make(context, old=old)
 
 
+def _check_heeded(context: Context, lock: Lock) -> None:
+    """See that nothing was typed that only the making of a lock heeds.
+
+    Raises:
+        UsageError: something was.
+
+    """
+    said = context.request.lock.said
+    found = not_heeded(said, context.configuration, lock.options)
+    if found:
+        is_given = context.is_lock_given
+        name = context.lock_path.name
+        raise UsageError(
+            f"{typed_of(found)} is about making a lock, and "
+            + (f"{name} is followed as it is" if is_given else f"--frozen takes {name} as it is"),
+            hint="leave it out" if is_given else "leave out --frozen, and the lock is made anew",
+        )
+
+
 def write_lock(context: Context, lock: Lock) -> None:
     """Write the lock, if it was made anew and is another one than before."""
     if not _is_made_anew(context, lock):
@@ -295,7 +317,7 @@ def write_lock(context: Context, lock: Lock) -> None:
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_file(path, text)
         if not context.is_lock_cached:
-            context.say(f"locked {len(lock.packages)} packages in {path.name}")
+            context.say(f"locked {plural(len(lock.packages), 'package')} in {path.name}")
 
 
 def _is_made_anew(context: Context, lock: Lock) -> bool:
