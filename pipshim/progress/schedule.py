@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
     from pipshim.progress.history import BuildSpan, History
 
+Span: TypeAlias = "tuple[float, float]"
 Because: TypeAlias = Literal["needs", "turn", ""]
+Kind: TypeAlias = Literal["builds", "downloads"]
+KINDS: tuple[Kind, ...] = ("builds", "downloads")
 # What starts within this time of another's end was waiting for it.
 _AT_ONCE = 0.25
 
@@ -34,6 +37,7 @@ class Bar:
         ending: ``built``, ``cached``, ``failed``, ``downloaded``, ``running``.
         parts: what was done for it, one after the other, with times of nothing between.
         waits_for: the packages that had to be built before.
+        waited: when its environment was being made, but only these were at work.
         blocker: the one of these that was ready last, or what had the turn before it.
         because: what the blocker is.
         is_critical: whether the whole would have been faster had this been.
@@ -48,6 +52,7 @@ class Bar:
     why: str = ""
     parts: list[Part] = field(default_factory=list)
     waits_for: tuple[str, ...] = ()
+    waited: list[Span] = field(default_factory=list)
     blocker: Bar | None = None
     because: Because = ""
     is_critical: bool = False
@@ -73,6 +78,14 @@ class Bar:
         made = [part.start for part in self.parts if part.phase == "wheel"]
         return made[0] if made else self.start
 
+    def spans(self, of: Kind = "builds") -> list[Span]:
+        """Tell when it was built, or downloaded."""
+        return [
+            (part.start, part.end)
+            for part in self.parts
+            if (part.phase == "download") is (of == "downloads") and part.end > part.start
+        ]
+
     def seconds_of(self, *phases: str) -> float:
         """How long some of its phases took together."""
         return sum(part.end - part.start for part in self.parts if part.phase in phases)
@@ -94,6 +107,7 @@ def bars(history: History) -> list[Bar]:
         bar.parts.sort(key=lambda part: part.start)
     made = list(found.values())
     made.sort(key=lambda bar: (bar.mode == "index", bar.start))
+    _set_apart(made)
     _block(made)
     _mark(made)
     return made
@@ -105,6 +119,33 @@ def _add(bar: Bar, build: BuildSpan, now: float) -> None:
     bar.why = build.why or ""
     bar.waits_for = tuple(dict.fromkeys((*bar.waits_for, *build.waits_for)))
     bar.parts += (Part(*phase) for phase in build.lasting(now))
+
+
+def _set_apart(made: Sequence[Bar]) -> None:
+    """Take out of each environment's phase the time in which what it is made of was built."""
+    at_work: dict[str, list[Span]] = {}
+    for bar in made:
+        at_work.setdefault(bar.name, []).extend(bar.spans())
+    for bar in made:
+        needed = _joined(span for name in bar.waits_for for span in at_work.get(name, ()))
+        parts, bar.parts = bar.parts, []
+        for part in parts:
+            work, waited = _apart(part, needed if part.phase == "environment" else ())
+            bar.parts += work
+            bar.waited += waited
+
+
+def _apart(part: Part, needed: Iterable[Span]) -> tuple[list[Part], list[Span]]:
+    """Divide a part into what was done for it, and the time of these others."""
+    work, waited, at = [], [], part.start
+    for start, end in needed:
+        first, last = max(start, at), min(end, part.end)
+        if first < last:
+            work += [Part(part.phase, at, first)] if at < first else []
+            waited.append((first, last))
+            at = last
+    work += [Part(part.phase, at, part.end)] if at < part.end or not waited else []
+    return work, waited
 
 
 def split(filename: str) -> tuple[str, str]:
@@ -158,18 +199,17 @@ def critical(made: Iterable[Bar]) -> list[Bar]:
     return sorted(path, key=lambda bar: bar.end)
 
 
-def concurrency(
-    made: Iterable[Bar], *, of: Literal["builds", "downloads"]
-) -> list[tuple[float, int]]:
+def covered(path: Iterable[Bar]) -> float:
+    """Tell for how long one of these at least was at work."""
+    spans = [span for bar in path for kind in KINDS for span in bar.spans(kind)]
+    return sum(end - start for start, end in _joined(spans))
+
+
+def concurrency(made: Iterable[Bar], *, of: Kind) -> list[tuple[float, int]]:
     """Tell how many were at work, as steps: from each time on so many."""
     changes: list[tuple[float, int]] = []
     for bar in made:
-        spans = [
-            (part.start, part.end)
-            for part in bar.parts
-            if (part.phase == "download") is (of == "downloads") and part.end > part.start
-        ]
-        for start, end in _joined(spans):
+        for start, end in _joined(bar.spans(of)):
             changes += [(start, 1), (end, -1)]
     steps, count = [(0.0, 0)], 0
     for at, change in sorted(changes):
@@ -181,9 +221,9 @@ def concurrency(
     return steps
 
 
-def _joined(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _joined(spans: Iterable[Span]) -> list[Span]:
     """Join what begins where another ends: the phases of one build are one build at work."""
-    joined: list[tuple[float, float]] = []
+    joined: list[Span] = []
     for start, end in sorted(spans):
         if joined and start <= joined[-1][1] + 1e-6:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.progress.cpu import CpuUse
-from pipshim.progress.schedule import Bar, Part, bars, concurrency, critical, mean
+from pipshim.progress.schedule import KINDS, Bar, Part, bars, concurrency, covered, critical, mean
 from pipshim.progress.text import duration, plural, size
 
 if TYPE_CHECKING:
@@ -220,11 +220,11 @@ def _word(text: str, start: float, end: float, whole: float) -> str:
 def _row(bar: Bar, ids: dict[int, int], whole: float, queued: float | None) -> str:
     waits = str(ids[id(bar.blocker)]) if bar.blocker is not None else ""
     label = f"{bar.name} {bar.version}"
-    track = ""
+    waited = list(bar.waited)
     if bar.blocker is not None and queued is not None and queued < bar.start:
-        left, width = _share(queued, whole), _share(bar.start - queued, whole)
-        title = escape(f"waited for {bar.blocker.name} {bar.blocker.version}")
-        track = f'<i class="wait" style="left:{left};width:{width}" title="{title}"></i>'
+        waited.append((queued, bar.start))
+    title = f"waited for {bar.blocker.name} {bar.blocker.version}" if bar.blocker else "waited"
+    track = "".join(_bar("wait", start, end, whole, title) for start, end in waited)
     track += "".join(
         _bar(part.phase, part.start, part.end, whole, f"{label}\n{_of(part)}") for part in bar.parts
     )
@@ -262,7 +262,8 @@ def _about(bar: Bar) -> str:
 
 def _bar(kind: str, start: float, end: float, whole: float, title: str) -> str:
     left, width = _share(start, whole), _share(end - start, whole)
-    return f'<i class="bar {kind}" style="left:{left};width:{width}" title="{escape(title)}"></i>'
+    kind = kind if kind == "wait" else f"bar {kind}"
+    return f'<i class="{kind}" style="left:{left};width:{width}" title="{escape(title)}"></i>'
 
 
 def _share(seconds: float, whole: float) -> str:
@@ -293,7 +294,7 @@ def _graphs(
         area = f'<polygon class="area" points="{first:.1f},100 {points} {last:.1f},100"/>'
         label = f"CPU use<br><span>0 to 100 % of {processors}</span>"
         rows.append(_graph(label, area, "CPU use over time"))
-    builds, downloads = (concurrency(made, of=kind) for kind in ("builds", "downloads"))
+    builds, downloads = (concurrency(made, of=kind) for kind in KINDS)
     top = max(count for _, count in (*builds, *downloads))
     if top:
         drawn = _steps(downloads, whole, top, "steps few") + _steps(builds, whole, top, "steps")
@@ -340,8 +341,7 @@ def _critical(path: Sequence[Bar], whole: float) -> str:
         items.append(
             f"<li>{escape(bar.name)} {escape(bar.version)}: {duration(bar.seconds)}{because}</li>"
         )
-    total = sum(bar.seconds for bar in path)
-    note = f"{duration(total, precise=True)} of {duration(whole, precise=True)}"
+    note = f"{duration(covered(path), precise=True)} of {duration(whole, precise=True)}"
     return (
         f"<section><h2>Critical path</h2>"
         f'<p class="soft">{note}: nothing ends sooner unless one of these does.</p>'

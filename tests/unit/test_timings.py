@@ -11,7 +11,7 @@ import pytest
 from pipshim.progress import events
 from pipshim.progress.cpu import CpuUse, halved
 from pipshim.progress.history import History
-from pipshim.progress.schedule import bars, concurrency, critical, mean, split
+from pipshim.progress.schedule import bars, concurrency, covered, critical, mean, split
 from pipshim.progress.timings import render
 from tests.support.histories import Clock, many, one
 
@@ -142,6 +142,36 @@ def test_a_build_waits_for_the_last_of_what_it_needs() -> None:
     steps = concurrency(by_name.values(), of="builds")
     assert steps == [(0.0, 2), (1, 1), (3, 1), (4, 0)]
     assert mean(steps, 4) == 1.25
+
+
+def test_what_is_built_for_an_environment_is_no_work_of_the_build_that_waits_for_it() -> None:
+    clock = Clock()
+    history = History(clock)
+    history(events.Planned(1, 1))
+    asked = ("plain", "1", "isolated", "default", "wheel")
+    history(events.BuildStarted(*asked, waits_for=("helper",)))  # type: ignore[arg-type]
+    history(events.BuildPhase("plain", "1", "environment"))
+    clock.now = 1
+    history(events.BuildStarted("helper", "1", "isolated", "default", "wheel"))
+    history(events.BuildPhase("helper", "1", "wheel"))
+    clock.now = 9
+    history(events.BuildFinished("helper", "1", "isolated", "default", "wheel", 8))
+    clock.now = 10
+    history(events.BuildPhase("plain", "1", "wheel"))
+    clock.now = 12
+    history(events.BuildFinished("plain", "1", "isolated", "default", "wheel", 12))
+    plain, helper = bars(history)
+    assert [(part.phase, part.start, part.end) for part in plain.parts] == [
+        ("environment", 0, 1),
+        ("environment", 9, 10),
+        ("wheel", 10, 12),
+    ]
+    assert (plain.waited, plain.seconds) == ([(1, 9)], 4)
+    assert concurrency([plain, helper], of="builds") == [(0.0, 1), (1, 1), (9, 1), (12, 0)]
+    assert (critical([plain, helper]), covered([plain, helper])) == ([helper, plain], 12)
+    text = page(history)
+    assert "12.0 s of 12.0 s: nothing ends sooner" in text
+    assert 'class="wait" style="left:8.333%;width:66.667%" title="waited for helper 1"' in text
 
 
 def test_what_a_backend_is_asked_for_goes_into_one_bar() -> None:
