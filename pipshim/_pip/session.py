@@ -26,7 +26,7 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip import credentials, offline
+from pipshim._pip import credentials, offline, responses
 from pipshim._pip.ahead import Ahead, Collector, Fetched
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
@@ -122,6 +122,8 @@ class Pip:
             credentials.learn(session, self._mask)
             if getattr(self.options, "offline", False):
                 offline.restrict(session)
+            if self._cache is not None:
+                responses.spare(session)
             self._session = session
         return self._session
 
