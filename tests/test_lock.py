@@ -458,6 +458,31 @@ def test_a_metadata_file_that_is_not_what_the_index_says_is_refused(
     assert len(list(cli.shim_cache.glob("metadata-v1/*"))) <= 1
 
 
+def test_sdists_are_fetched_at_once_and_each_once(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    names = [f"n{number}" for number in range(6)]
+    index.add(*(sdist(dists, name, "1.0") for name in names))
+    make_project(dependencies=names)
+    index.latency = 0.1
+    cli.ok("lock")
+    assert index.most_files_at_once > 1
+    assert sorted(one for one in index.requests if one.endswith(".tar.gz")) == [
+        f"GET /files/{name}-1.0.tar.gz" for name in names
+    ]
+
+
+def test_an_sdist_that_is_not_the_one_of_the_page_is_refused_though_fetched_ahead(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(*(sdist(dists, name, "1.0") for name in ("one", "two", "three")))
+    index.tamper("two-1.0.tar.gz", b"another file")
+    make_project(dependencies=["one", "two", "three"])
+    result = cli.fails("lock")
+    assert "two-1.0.tar.gz is not the file that it should be" in result.err
+    assert not (cli.cwd / "pylock.toml").exists()
+
+
 def test_an_index_that_wants_a_password_is_not_asked_ahead(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path
 ) -> None:

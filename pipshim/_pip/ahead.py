@@ -1,9 +1,9 @@
-"""Index pages and metadata files, fetched before pip's resolver gets to them, several at once.
+"""Index pages, metadata files and sdists, fetched before pip's resolver gets to them, at once.
 
 The resolver looks at one package after the other, so on a network it mostly waits. Here threads go
 ahead of it: from what is required, and from what that requires in turn, as soon as it is known.
 Which version will be chosen is a guess (the best that one requirement admits); a wrong one costs a
-request. Nothing is decided here: pip asks for pages and files as ever, and gets what is there.
+file. Nothing is decided here: pip asks for pages and files as ever, and gets what is there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -21,10 +22,12 @@ from pip._internal.index.collector import LinkCollector
 from pip._internal.models.link import Link
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 
+from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.listening import passed_over, repeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from pip._internal.index.collector import IndexContent
 
@@ -65,21 +68,36 @@ class Fetched:
 
     Args:
         files: fetches metadata files.
+        downloader: fetches sdists.
+        folder: where it puts them.
 
     Attributes:
         pages: index pages, by URL.
 
     """
 
-    def __init__(self, files: MetadataFiles) -> None:
+    def __init__(self, files: MetadataFiles, downloader: ObservedDownloader, folder: Path) -> None:
         self.pages: dict[Hashable, Future[Page]] = {}
         self._files = files
+        self._downloader = downloader
+        self._folder = folder
+        self._numbers = count()
         self._metadata: dict[Hashable, Future[bytes]] = {}
+        self._sdists: dict[Hashable, Future[tuple[str, str]]] = {}
         self._guard = threading.Lock()
 
     def metadata(self, link: Link) -> bytes:
         """Answer a metadata file."""
         return self.once(self._metadata, link.url, lambda: self._files.fetch(link))
+
+    def sdist(self, link: Link) -> tuple[str, str]:
+        """Answer the path and the type of an sdist, which nobody has checked yet."""
+        return self.once(self._sdists, link.url, lambda: self._download(link))
+
+    def _download(self, link: Link) -> tuple[str, str]:
+        folder = self._folder / str(next(self._numbers))
+        folder.mkdir()
+        return self._downloader(link, str(folder))
 
     def once(self, memo: dict[Hashable, Future[T]], key: Hashable, work: Callable[[], T]) -> T:
         with self._guard:
@@ -189,10 +207,13 @@ class Ahead:
         if not pages:
             return
         best = finder.best_of(wanted.name, wanted.specifier)
-        link = best.metadata_link() if best is not None else None
-        if link is None or not link.url.startswith(("http://", "https://")):
+        if best is None or not best.url.startswith(("http://", "https://")):
             return
-        self.want(self._required(self.metadata(link), wanted.extras))
+        link = best.metadata_link()
+        if link is not None:
+            self.want(self._required(self.metadata(link), wanted.extras))
+        elif not best.is_wheel:
+            self._fetched.sdist(best)
 
     def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[Wanted]:
         """Tell what a METADATA file requires in the target environment."""
@@ -211,6 +232,18 @@ class Ahead:
                 or any(marker.evaluate({**self._environment, "extra": e}) for e in ("", *extras))
             ):
                 yield wanted_of(requirement)
+
+
+class AheadDownloader(ObservedDownloader):
+    """A downloader that answers sdists that were fetched ahead."""
+
+    fetched: Fetched | None = None
+
+    def __call__(self, link: Link, location: str) -> tuple[str, str]:
+        """Download a file, unless that has been done."""
+        if self.fetched is not None and not link.is_wheel:
+            return self.fetched.sdist(link)
+        return super().__call__(link, location)
 
 
 class Collector(LinkCollector):

@@ -190,7 +190,7 @@ class Resolving:
                 verbosity=pip.command.verbosity,
                 **cast("Any", _allow_editables()),
             )
-            preparer._download = pip.downloader  # noqa: SLF001 pip draws bars
+            preparer._download = pip.ahead_downloader  # noqa: SLF001 pip draws bars
             preparer._fetch_metadata_using_link_data_attr = partial(  # type: ignore[method-assign]  # noqa: SLF001
                 metadata.of_requirement, fetch=pip.ahead.metadata
             )

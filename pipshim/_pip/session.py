@@ -27,7 +27,7 @@ from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
 from pipshim._pip import credentials, offline, responses
-from pipshim._pip.ahead import Ahead, Collector, Fetched
+from pipshim._pip.ahead import Ahead, AheadDownloader, Collector, Fetched
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
 from pipshim._pip.metadata import MetadataFiles
@@ -133,6 +133,13 @@ class Pip:
         return ObservedDownloader(self.session, self._observer)
 
     @property
+    def ahead_downloader(self) -> AheadDownloader:
+        """Make a downloader that answers what was fetched ahead."""
+        made = AheadDownloader(self.session, self._observer)
+        made.fetched = self.fetched
+        return made
+
+    @property
     def finder(self) -> Finder:
         """The one finder of this command, which looks for files that suit the target."""
         if self._finder is None:
@@ -172,8 +179,8 @@ class Pip:
         if self._beside is not None:
             return self._beside.fetched
         kept = self._cache / METADATA if self._cache is not None else None
-        folder = self.temporary_directory("metadata")
-        return Fetched(MetadataFiles(self.downloader, folder, kept))
+        files = MetadataFiles(self.downloader, self.temporary_directory("metadata"), kept)
+        return Fetched(files, self.downloader, self.temporary_directory("sdist"))
 
     def root(self, requirement: str, *, origins: Iterable[str], comes_from: str) -> Root:
         """Make a root of a requirement (PEP 508) that the project states."""

@@ -56,7 +56,8 @@ class Index:
 
     Attributes:
         requests: each request so far, ``GET /simple/natten/``.
-        at_once: how many requests are being answered; `most_at_once`, at most so far.
+        at_once: how many requests are being answered; `most_at_once`, at most so far; of files
+            alone, `files_at_once` and `most_files_at_once`.
         counting: held while those two are changed.
         html_only: answer in HTML whatever is asked for.
         without_metadata: offer no metadata files.
@@ -96,6 +97,8 @@ class Index:
         self.requests: list[str] = []
         self.most_at_once = 0
         self.at_once = 0
+        self.most_files_at_once = 0
+        self.files_at_once = 0
         self.counting = threading.Lock()
         self._files: dict[str, _File] = {}
         self._server = _Server(self)
@@ -312,10 +315,13 @@ class _Handler(BaseHTTPRequestHandler):
         index.requests.append(f"{self.command} {path}")
         with index.counting:
             index.at_once += 1
+            index.files_at_once += path.startswith("/files/")
             index.most_at_once = max(index.most_at_once, index.at_once)
+            index.most_files_at_once = max(index.most_files_at_once, index.files_at_once)
         time.sleep(index.latency)
         with index.counting:
             index.at_once -= 1
+            index.files_at_once -= path.startswith("/files/")
         if not self._may_pass():
             self._send(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED)
         elif not self._may_enter():
