@@ -69,8 +69,11 @@ def _several(error: Failures, *, width: int, color: bool) -> str:
 def _build(error: BuildError, output: tuple[str, ...], width: int, *, color: bool) -> list[str]:
     lines = [f"  mode: {error.mode}", f"  step: {error.step}"]
     bar = "  " + paint("|", "red", color=color)
+    is_broken = False
     for line in output:
         shown = clean(line)
+        if is_broken and shown and not shown.strip(" |^~"):
+            continue  # points at a place in a line that is in pieces now
         indent = " " * min(len(shown) - len(shown.lstrip()), 8)
         # What a program printed is broken anywhere, so that the bar stays whole.
         broken = textwrap.wrap(
@@ -80,6 +83,7 @@ def _build(error: BuildError, output: tuple[str, ...], width: int, *, color: boo
             drop_whitespace=False,
             break_on_hyphens=False,
         )
+        is_broken = len(broken) > 1
         lines += [f"{bar} {part.rstrip()}".rstrip() for part in broken or [""]]
     if error.log is not None:
         # In one piece, to be copied.

@@ -848,6 +848,21 @@ def test_build_error_in_forty_columns() -> None:
     )
 
 
+def test_carets_are_shown_where_the_line_that_they_point_into_is_whole() -> None:
+    printed = (
+        "    result = build(directory, settings)",
+        "             ^^^^^^^^^^^^^^^^^^^^^^^^^^",
+        "   12 | #include <a.h>",
+        "      |          ^~~~~",
+    )
+    error = BuildError("x", package="x 1", mode="isolated", step="wheel", output=printed)
+    text = render(error, width=80, color=False)
+    assert all(f"  | {line}\n" in text for line in printed)
+    text = render(error, width=36, color=False)
+    assert "^^^" not in text
+    assert "^~~" in text
+
+
 def test_several_failures() -> None:
     both = Failures((failed("add torch"), failed("add numpy")))
     text = render(both, width=60, color=False)
