@@ -122,6 +122,23 @@ def test_lock_reads_stale_pages_and_writes_the_same_bytes(
     assert lock.read_bytes() == before
 
 
+@pytest.mark.parametrize("is_hashed", [True, False])
+def test_lock_has_metadata_files_from_one_cache_or_the_other(
+    cli: Cli, make_project: MakeProject, index: Index, tmp_path: Path, is_hashed: bool
+) -> None:
+    index.add(wheel(tmp_path, "one", "1.0", requires=["two"]), wheel(tmp_path, "two", "1.0"))
+    index.without_metadata_hashes = not is_hashed
+    project = make_project(dependencies=["one"])
+    cli.ok("lock")
+    before = (project / "pylock.toml").read_bytes()
+    assert len(list(cli.shim_cache.glob("metadata-v1/*"))) == (2 if is_hashed else 0)
+    index.requests.clear()
+    (project / "pylock.toml").unlink()
+    cli.ok("lock", "--offline")
+    assert (project / "pylock.toml").read_bytes() == before
+    assert index.requests == []
+
+
 def test_pages_without_etag_survive(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:

@@ -36,13 +36,17 @@ class MetadataFiles:
         downloader: fetches files.
         folder: where it puts them.
         cache: the folder of those that are kept; None to keep none.
+        spared: gets the URLs of those, which need not be kept in pip's cache too.
 
     """
 
-    def __init__(self, downloader: ObservedDownloader, folder: Path, cache: Path | None) -> None:
+    def __init__(
+        self, downloader: ObservedDownloader, folder: Path, cache: Path | None, spared: set[str]
+    ) -> None:
         self._downloader = downloader
         self._folder = folder
         self._cache = cache
+        self._spared = spared
         self._numbers = count()
 
     def fetch(self, link: Link) -> bytes:
@@ -63,6 +67,7 @@ class MetadataFiles:
                 pass  # not there, or damaged: it is fetched
             else:
                 return contents
+            self._spared.add(link.url_without_fragment)
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
         contents = Path(self._downloader(link, str(folder))[0]).read_bytes()

@@ -105,6 +105,7 @@ class Pip:
         self._finder: Finder | None = None
         self._session: PipSession | None = None
         self._beside = beside
+        self._spared: set[str] = set()
 
     def elsewhere(self, target: TargetPython) -> Pip:
         """Make the same for another target."""
@@ -122,8 +123,7 @@ class Pip:
             credentials.learn(session, self._mask)
             if getattr(self.options, "offline", False):
                 offline.restrict(session)
-            if self._cache is not None:
-                responses.spare(session)
+            responses.spare(session, self._spared)
             self._session = session
         return self._session
 
@@ -179,7 +179,8 @@ class Pip:
         if self._beside is not None:
             return self._beside.fetched
         kept = self._cache / METADATA if self._cache is not None else None
-        files = MetadataFiles(self.downloader, self.temporary_directory("metadata"), kept)
+        folder = self.temporary_directory("metadata")
+        files = MetadataFiles(self.downloader, folder, kept, self._spared)
         return Fetched(files, self.downloader, self.temporary_directory("sdist"))
 
     def root(self, requirement: str, *, origins: Iterable[str], comes_from: str) -> Root:

@@ -62,6 +62,7 @@ class Index:
         html_only: answer in HTML whatever is asked for.
         without_metadata: offer no metadata files.
         without_hashes: give no hashes of files.
+        without_metadata_hashes: nor of metadata files, in JSON.
         credentials: user and password that every request must carry (else 401), or None.
         proxy_credentials: those for it as a proxy (else 407), which it always can be too: it
             answers as if all hosts had what it has.
@@ -86,6 +87,7 @@ class Index:
         self.html_only = html_only
         self.without_metadata = without_metadata
         self.without_hashes = False
+        self.without_metadata_hashes = False
         self.credentials = credentials
         self.proxy_credentials: tuple[str, str] | None = None
         self.address: str | None = None
@@ -247,7 +249,8 @@ class Index:
         if file.requires_python is not None:
             entry["requires-python"] = file.requires_python
         if self._offers_metadata(file):
-            entry["core-metadata"] = {"sha256": file.metadata_sha256}
+            known = {"sha256": file.metadata_sha256}
+            entry["core-metadata"] = True if self.without_metadata_hashes else known
         return entry
 
     def _link(self, file: _File) -> str:
