@@ -1,17 +1,24 @@
-"""pip's cache of responses, spared what pipshim keeps by itself.
+"""pip's cache of responses, spared what pipshim keeps by itself, and large bodies in one piece.
 
 A metadata file whose hash is known has its place by that (`pipshim._pip.metadata`). In pip's cache
 it would lie again, in two files five folders deep, and writing those takes as long as fetching it.
+
+A body comes as a file mapped into memory (``pip._vendor.cachecontrol.filewrapper``), all of which
+would be resident while it is written: of a wheel of torch, nearly a gigabyte.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import mmap
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pip._internal.network.cache import SafeFileCache
 
 if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
+
+
+_PIECE = 1 << 23  # a multiple of any system's pages
 
 
 class Responses(SafeFileCache):
@@ -31,10 +38,30 @@ class Responses(SafeFileCache):
         if key not in self.spared:
             super().set(key, *rest, **named)
 
-    def set_body(self, key: str, *rest: Any, **named: Any) -> None:
+    def set_body(self, key: str, body: Any) -> None:
         """Keep its body."""
-        if key not in self.spared:
-            super().set_body(key, *rest, **named)
+        if key in self.spared:
+            return
+        if isinstance(body, memoryview) and isinstance(body.obj, mmap.mmap):
+            self.set_body_from_io(key, cast("BinaryIO", _Mapped(body.obj)))
+        else:
+            super().set_body(key, body)
+
+
+class _Mapped:
+    """A mapped file, read in pieces each of which leaves memory with the next one."""
+
+    def __init__(self, file: mmap.mmap) -> None:
+        self._file = file
+        self._left = 0
+
+    def read(self, size: int) -> bytes:
+        """Read the next piece (``shutil.copyfileobj`` reads so)."""
+        behind = self._file.tell() - self._left
+        if behind >= _PIECE and hasattr(mmap, "MADV_DONTNEED"):
+            self._file.madvise(mmap.MADV_DONTNEED, self._left, _PIECE)
+            self._left += _PIECE
+        return self._file.read(size)
 
 
 def spare(session: PipSession, urls: set[str]) -> None:
