@@ -38,7 +38,9 @@ def check_order(events: Sequence[Recorded], *, complete: bool = True) -> None:
     With `complete` none may be left running at the end.
     """
     check_builds(events, complete=complete)
+    check_waits(events)
     check_downloads(events, complete=complete)
+    check_rounds(events)
     prepared: set[str] = set()
     planned = False
     for number, event in enumerate(events):
@@ -50,7 +52,7 @@ def check_order(events: Sequence[Recorded], *, complete: bool = True) -> None:
             assert planned, where
             assert event["name"] not in prepared, where
             prepared.add(event["name"])
-        elif kind == "installed" and event["source"] != "editable":
+        elif kind == "installed":
             assert event["name"] in prepared, where
 
 
@@ -76,6 +78,40 @@ def check_builds(events: Sequence[Recorded], *, complete: bool) -> None:
             assert key_of(event) not in builds, where
             assert event["record"], where
     assert not (complete and builds)
+
+
+def check_waits(events: Sequence[Recorded]) -> None:
+    """Fail if a hook of a build was run while a build was running that it waits for."""
+    running: dict[str, Recorded] = {}
+    for number, event in enumerate(events):
+        kind = event["event"]
+        if kind == "build-started":
+            running[event["name"]] = event
+        elif kind in ("build-finished", "build-failed"):
+            running.pop(event["name"], None)
+        elif kind == "build-phase" and event["phase"] not in ("fetch", "environment"):
+            waits_for = running[event["name"]]["waits_for"]
+            assert not set(waits_for) & set(running), f"event {number}: {event}"
+
+
+def check_rounds(events: Sequence[Recorded]) -> None:
+    """Fail if rounds do not count from 0, for each target, or go on after they have ended."""
+    rounds: dict[str, int] = {}
+    ended = False
+    for number, event in enumerate(events):
+        where = f"event {number}: {event}"
+        if event["event"] == "resolve-started":
+            assert not ended, where
+            target = event["target"]
+            assert event["round"] == rounds.get(target, -1) + 1, where
+            rounds[target] = event["round"]
+        elif event["event"] == "pinned":
+            assert rounds, where
+            assert not ended, where
+        elif event["event"] == "resolve-finished":
+            assert rounds, where
+            assert not ended, where
+            ended = True
 
 
 def check_downloads(events: Sequence[Recorded], *, complete: bool) -> None:
