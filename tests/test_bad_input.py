@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.support.dists import Backend, sdist, wheel
+from tests.support.dists import Backend, sdist, source_tree, wheel
 from tests.support.files import distributions, listing
 from tests.support.pipshim import make_venv
+from tests.test_lock import git_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -705,6 +707,34 @@ def test_a_wheel_of_another_name_is_passed_over_and_said_so(
     index.add_bytes("good-1.0-py3-none-any.whl", wheel(tmp_path, "evil", "1.0").read_bytes())
     make_project(dependencies=["good"])
     refuses("lock", says=("good-1.0-py3-none-any.whl is passed over", "evil"))
+
+
+def test_a_direct_reference_that_leads_nowhere_says_why(
+    refuses: Refuses, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path, "other", "1.0"))
+    make_project(dependencies=[f"fakelib @ {index.file_url('other-1.0-py3-none-any.whl')}"])
+    refuses("lock", says="fakelib is asked for from a wheel of other", hint="another wheel")
+    make_project(dependencies=["fakelib @ ../fakelib"])
+    refuses("lock", says="Invalid URL '../fakelib'", hint="[tool.pipshim.sources]")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_what_git_says_of_a_repository_is_shown(
+    refuses: Refuses, make_project: MakeProject, tmp_path: Path
+) -> None:
+    tree = source_tree(sdist(tmp_path / "dists", "checkout", "1.0"), tmp_path)
+    (tree.parent / "around").mkdir()
+    tree = tree.rename(tree.parent / "around" / "inside").parent
+    git_repository(tree)
+    for url, says, hint in (
+        (f"file://{tree}@nosuch", ("checkout: git checkout", "'nosuch'"), "the revision"),
+        (f"file://{tree}x@main", ("checkout: git clone", "repository"), "check the URL"),
+        (f"file://{tree}@main", "around@main is not a Python project", "#subdirectory="),
+    ):
+        make_project(dependencies=[f"checkout @ git+{url}"])
+        said = refuses("lock", says=says, hint=hint).err
+        assert said.count("error:") == 1 + said.count("| error:")
 
 
 def test_a_folder_in_place_of_a_wheel_is_named(

@@ -183,6 +183,42 @@ def test_a_repository_that_does_not_say_its_name_is_asked(
     assert read_lock(file.parent).packages["checkout"]["vcs"]["commit-id"] == commit
 
 
+def test_only_what_is_changed_is_told(cli: Cli, file: Path) -> None:
+    cli.ok("add", "--frozen", "lib<4")
+    assert cli.ok("add", "--frozen", "lib").err == "project.dependencies has that already\n"
+    assert cli.ok("add", "--frozen", "lib>=1").err == (
+        "- lib<4 from project.dependencies\n+ lib>=1 to project.dependencies\n"
+    )
+    marked = cli.ok("add", "--frozen", "lib<9", "-m", "os_name == 'nt'")
+    assert marked.err == "+ lib<9; os_name == 'nt' to project.dependencies\n"
+    assert '"lib>=1",' in file.read_text()
+
+
+def test_odd_layouts_stay(cli: Cli, file: Path) -> None:
+    """Line ends, inline tables, dotted keys, and a file without a newline at its end."""
+    head = 'name = "demo"\nversion = "1"\n'
+    for before, after in {
+        f"[project]\n{head}dependencies = []": None,
+        f'[project]\n{head}dependencies = ["base"]': '["base", "lib"]',
+        f'[project]\n{head}dependencies = [\n\t"base" # why\n]': '[\n\t"base", # why\n\t"lib"\n]',
+        'project = {name = "demo", version = "1", dependencies = ["base"]}': '["base", "lib"]}',
+        'project.name = "demo"\nproject.version = "1"\nproject.dependencies = ["base"]': (
+            '["base", "lib"]'
+        ),
+    }.items():
+        for ends in "\n", "\r\n":
+            text = before.replace("\n", ends)
+            file.write_bytes(text.encode())
+            cli.ok("add", "--frozen", "lib")
+            made = file.read_bytes().decode()
+            assert made.count("\n") == made.count(ends)
+            if after is not None:
+                assert made.endswith(after.replace("\n", ends))
+            cli.ok("remove", "--frozen", "lib")
+            if "why" not in before:
+                assert file.read_bytes().decode() == text
+
+
 def test_what_cannot_be_edited_is_said(cli: Cli, file: Path) -> None:
     file.write_text('[project]\nname = "demo"\nversion = "1"\ndynamic = ["dependencies"]\n')
     assert "dependencies is dynamic" in cli.fails("add", "lib").err

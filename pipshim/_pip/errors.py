@@ -22,12 +22,13 @@ from pip._internal.exceptions import (
     HashErrors,
     HashMismatch,
     InstallationError,
+    InstallationSubprocessError,
     InvalidWheel,
     NetworkConnectionError,
     PipError,
 )
 from pip._internal.utils.misc import redact_auth_from_url
-from pip._vendor.requests.exceptions import RequestException
+from pip._vendor.requests.exceptions import InvalidURL, MissingSchema, RequestException
 from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipshim._pip import offline
@@ -44,6 +45,7 @@ _NETWORK = re.compile(
 
 
 _STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error|too many ([45]\d\d) error responses")
+_LINES_OF_COMMAND = 10
 _LOGIN = (401, 403, 407)
 _NO_UPLOAD_TIME = re.compile(r"(?:Index )?(.*) does not provide upload-time metadata")
 """pip's error where ``--uploaded-prior-to`` cannot be honoured (``package_finder``)."""
@@ -107,6 +109,7 @@ class _Silence(logging.Filter):
 _SAID_BEFORE_RAISING = (
     "pip._internal.resolution.resolvelib.factory",
     "pip._internal.network.download",
+    "pip.subprocessor",
 )
 
 
@@ -154,6 +157,9 @@ def network_hint(status: int | None, why: str = "") -> str:
 
 def translate(error: BaseException) -> PipshimError:
     """Say an error of pip's, or of the libraries it brings, as one of pipshim's."""
+    for one in (error, error.__context__):
+        if isinstance(one, InstallationSubprocessError):
+            return _of_command(one, getattr(error, "package_name", None))
     if isinstance(error, DiagnosticPipError):
         lines = [_plain(error.message)]
         if error.context:
@@ -186,8 +192,28 @@ def translate(error: BaseException) -> PipshimError:
     return PipshimError(text)
 
 
+def _of_command(error: InstallationSubprocessError, name: str | None) -> PipshimError:
+    """Say what a command has said that failed: one of git or the like, as pip runs no others."""
+    _, _, output = _plain(error.context).partition("lines of output]")
+    said = [line.rstrip() for line in output.partition("[end of output]")[0].splitlines()]
+    lines = [f"  | {line}" for line in said if line][-_LINES_OF_COMMAND:]
+    what = f"{error.command_description} failed (exit status {error.exit_code})"
+    kind = NetworkError if _NETWORK.search(output) else PipshimError
+    return kind(
+        "\n".join([f"{name}: {what}" if name else what, *lines]),
+        hint="check the URL and the revision, and that the repository can be read without asking "
+        "for a password",
+    )
+
+
 def _unfetched(error: BaseException) -> NetworkError:
     """Say which file could not be fetched, and why."""
+    if isinstance(error, (MissingSchema, InvalidURL)):
+        return NetworkError(
+            str(error).partition(". Perhaps")[0],
+            hint="a URL begins with https:// or file:///; a folder beside the project is named in "
+            '[tool.pipshim.sources], as in: name = { path = "../name" }',
+        )
     asked = getattr(error, "request", None) or getattr(error, "response", None)
     url = getattr(asked, "url", None)
     status = status_of(error)

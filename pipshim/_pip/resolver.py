@@ -40,6 +40,7 @@ from pipshim._pip.explain import explain
 from pipshim._pip.index import Order, Packager, secure_hashes
 from pipshim._pip.sources import Preparer, Revision, Source, Sources
 from pipshim.artifacts import sha256_of
+from pipshim.errors import ResolveError
 from pipshim.overrides import Overrides
 from pipshim.requirements import merged
 from pipshim.urls import without_credentials
@@ -246,6 +247,16 @@ class Resolving:
                         ".".join(map(str, pip.target.version)),
                     ) from error
                 raise
+            except AssertionError as error:
+                # pip's resolver takes it for granted that a wheel's name is the one asked for.
+                match = re.fullmatch(r"'(\S+)' != '(\S+)' for wheel", str(error))
+                if match is None:
+                    raise
+                raise ResolveError(
+                    f"{match[1]} is asked for from a wheel of {match[2]}",
+                    hint=f"name the package that the wheel is of, or another wheel than that of "
+                    f"{match[2]}",
+                ) from error
             return self._solution(resolver, list(zip(roots, requirements, strict=True)))
 
     def _solution(

@@ -28,6 +28,7 @@ from pipshim._pip.errors import unpacking
 from pipshim._pip.index import secure_hashes
 from pipshim._pip.pyproject import stated
 from pipshim.artifacts import sha256_of
+from pipshim.errors import PipshimError
 from pipshim.urls import without_credentials
 
 if TYPE_CHECKING:
@@ -131,8 +132,11 @@ class Sources:
         directory = Path(req.unpacked_source_directory).resolve()
         if not any((directory / name).is_file() for name in ("pyproject.toml", "setup.py")):
             what = directory if link.is_existing_dir() or req.editable else link.filename
-            raise InstallationError(
-                f"{what} is not a Python project: it has neither pyproject.toml nor setup.py"
+            raise PipshimError(
+                f"{what} is not a Python project: it has neither pyproject.toml nor setup.py",
+                hint=None
+                if link.is_existing_dir()
+                else "if it is in a folder of that, say which: #subdirectory=FOLDER",
             )
         name, version = named(req, directory)
         source = Source(

@@ -57,7 +57,12 @@ def add(request: AddRequest) -> int:
                 if found:  # a marker may leave it out here
                     document.bound(place, text, min(found), request.bounds)
         names = {canonicalize_name(Requirement(one.text).name) for one in new}
-        edits = [("+", text, str(place)) for text in document.stated(place, names)]
+        old = Document(editing.before, editing.path).stated(place, names)
+        now = document.stated(place, names)
+        edits = [("-", text, str(place)) for text in old if text not in now]
+        edits += [("+", text, str(place)) for text in now if text not in old]
+        if document.text == editing.before:
+            context.say(f"{place} has that already")
         editing.finish(edits, exact=False)
     return 0
 
@@ -82,16 +87,24 @@ def remove(request: RemoveRequest) -> int:
 
 
 class _Editing:
-    """One edit of a project's file, and what follows from it."""
+    """One edit of a project's file, and what follows from it.
+
+    Attributes:
+        path: the file.
+        before: what it said before.
+        document: what it will say.
+        place: the list that is edited.
+
+    """
 
     def __init__(self, context: Context, request: EditRequest, report: Report) -> None:
         assert context.project is not None  # no requirements to lock were given
         self._context = context
         self._request = request
         self._report = report
-        self._path = context.project.directory / PYPROJECT
-        self._before = self._path.read_bytes().decode("utf-8")
-        self.document = Document(self._before, self._path)
+        self.path = context.project.directory / PYPROJECT
+        self.before = self.path.read_bytes().decode("utf-8")
+        self.document = Document(self.before, self.path)
         self.place = self._place()
         if not request.frozen and context.old_lock is not None and context.old_lock.requirements:
             raise LockError(
@@ -114,13 +127,13 @@ class _Editing:
         key = "optional-dependencies" if request.optional else "dependencies"
         if project.name is None:
             raise ProjectError(
-                self._path,
+                self.path,
                 "has no [project] that could depend on anything",
                 hint="add to a dependency group: --group NAME; or write a [project]",
             )
         if key in project.dynamic:
             raise ProjectError(
-                self._path,
+                self.path,
                 f"{key} is dynamic: what it is only the build backend knows",
                 hint="edit what the backend reads, then: pipshim sync",
             )
@@ -165,17 +178,17 @@ class _Editing:
     @contextmanager
     def _written(self, text: str) -> Iterator[None]:
         """Have the file say this; if what follows fails, it says again what it said."""
-        if text == self._before:
+        if text == self.before:
             yield
             return
-        times = self._path.stat()
-        write_file(self._path, text)
+        times = self.path.stat()
+        write_file(self.path, text)
         try:
             yield
         except BaseException:
-            write_file(self._path, self._before)
+            write_file(self.path, self.before)
             # An unchanged run goes by the time.
-            os.utime(self._path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            os.utime(self.path, ns=(times.st_atime_ns, times.st_mtime_ns))
             raise
 
 

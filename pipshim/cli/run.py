@@ -70,6 +70,9 @@ def main(request: RunRequest) -> Replacement:
         lock = None
         if context.bare or asked.no_sync:
             target = _as_it_is(context)
+            idle = _idle(request) if context.bare else []
+            if idle:
+                context.say(f"without a project {' and '.join(idle)} mean nothing", "warning")
             options = None if asked.no_sync else options
         else:
             outcome = sync(context, request, exact=context.place is not None)
@@ -142,6 +145,21 @@ def _typed(request: RunRequest, script: Project | None) -> tuple[str, ...] | Non
     return tuple(sys.argv[2 : len(sys.argv) - len(asked.command) + 1])
 
 
+def _idle(request: RunRequest) -> list[str]:
+    """Name the options that choose among what a project has, or are about its lock."""
+    selection, asked = request.selection, request.sync
+    given = {
+        "--extra": selection.extras,
+        "--all-extras": selection.all_extras,
+        "--group": selection.groups,
+        "--only-group": selection.only_groups,
+        "--all-groups": selection.all_groups,
+        "--locked": asked.locked,
+        "--frozen": asked.frozen,
+    }
+    return [name for name, value in given.items() if value]
+
+
 def _as_it_is(context: Context) -> Target:
     choice = context.choice
     if context.place is not None:
@@ -168,8 +186,8 @@ def _replacement(request: RunRequest, served: _Served, source: bytes | None) -> 
     if program is None:
         raise UsageError(
             _why_not(words[0], target),
-            hint=f"add the package that brings it to the project, or see what is in "
-            f"{target.scripts}",
+            hint="add the package that brings it to the project, or for this command "
+            f"(--with NAME); or see what is in {target.scripts}",
         )
     return Replacement(program, tuple(words), variables, source)
 
