@@ -17,6 +17,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: pip ended the process, as it does for its help and unknown options.
 
     """
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:  # before a command has begun, which says so itself
+        sys.stderr.write("pipshim: interrupted\n")
+        return 130
+
+
+def _main(argv: Sequence[str] | None) -> int:
     if argv is None:
         from pipshim import fresh  # noqa: PLC0415 as below
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pipshim.__main__ import main
 from pipshim.cli.arguments import read_switch
-from pipshim.cli.boundary import Replacement, Terminated, explain, run_guarded
+from pipshim.cli.boundary import INTERRUPTED, Replacement, Terminated, explain, run_guarded
 from pipshim.errors import FileError, PipshimError, UsageError
 from tests.support.pipshim import ROOT
 
@@ -172,3 +173,14 @@ def test_what_cannot_be_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     program = tmp_path / "no-such-command"
     with pytest.raises(UsageError, match=r"no-such-command cannot be run: .*No such file"):
         Replacement(program, ("no-such-command",), {}).start()
+
+
+def test_an_interrupt_before_a_command_has_begun_is_said_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipshim.fresh.attempt", interrupted)
+    assert main() == INTERRUPTED
+    assert capsys.readouterr().err == "pipshim: interrupted\n"
