@@ -83,6 +83,15 @@ def test_a_neighbour_that_changes_makes_the_lock_out_of_date_and_must_fit(
     assert "there is no" in cli.fails("lock", cwd=app).err
 
 
+def test_what_is_no_editable_is_installed_anew_and_that_is_said(cli: Cli, repository: Path) -> None:
+    app = repository / "app"
+    cli.ok("sync", cwd=app)
+    checked = cli("sync", "--check", cwd=app)
+    assert checked.status == 1
+    assert "~ base 1.1 (installed from a folder)\nwould change 1\n" in checked.err
+    assert "~ base 1.1 (installed from a folder)\n" in cli.ok("sync", cwd=app).err
+
+
 def test_parts_of_them_are_left_out(cli: Cli, repository: Path) -> None:
     app = repository / "app"
     cli.ok("sync", "--no-install-project", "--no-install-package", "Base", cwd=app)

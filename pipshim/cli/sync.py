@@ -334,7 +334,7 @@ def _change(step: Step, outcome: Outcome) -> Change:
     kind = {"add": "+", "remove": "-", "replace": "~"}[step.action]
     ready = outcome.ready.get(step.name)
     new = ready.tree.version if ready is not None else step.new
-    shown = step.reason if step.action == "replace" and step.old == new else None
+    shown = step.reason if step.action == "replace" and new in (step.old, None) else None
     source = ready.source if ready is not None else None
     mode = ready.mode if ready is not None else None
     return Change(kind, step.name, step.old, new, shown, source, mode)  # type: ignore[arg-type]
