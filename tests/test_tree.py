@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.version import Version
 
 from tests.support.backend import Backend
 from tests.support.dists import sdist, source_tree, wheel
@@ -170,6 +172,9 @@ def test_given_requirements_and_editables_are_explained_by_the_lock_alone(
     assert cli.ok("tree", "--lock", lock, cwd=elsewhere).out.splitlines() == shown
 
 
+@pytest.mark.skipif(
+    Version(metadata.version("pip")) < Version("26.2"), reason="pip 26.1 has no --only-deps"
+)
 def test_what_only_what_it_needs_is_locked_of_is_not_in_the_tree(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:
