@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from tests.support.facts import built, calls
 from tests.support.files import distributions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tox.execute.request import ExecuteRequest
     from tox.pytest import ToxProject, ToxProjectCreator
 
@@ -407,3 +410,134 @@ def test_what_was_built_with_other_settings_is_built_again(
         assert built(site, "needy")["config_settings"] == {"opt": value}
         said.append("recreate env because build options changed" in done.out)
     assert said == [False, True, False]
+
+
+KINDS = """
+[testenv]
+package = editable
+commands = python -c pass
+[testenv:editable]
+runner = pipshim
+deps = needy
+pipshim_config_settings_package = needy:opt=1
+[testenv:needs]
+runner = pipshim
+package = deps-only
+extras = more
+[testenv:nothing]
+runner = pipshim
+skip_install = true
+[testenv:locked-needs]
+runner = pipshim-lock
+package = deps-only
+extras = more
+[testenv:locked-group]
+runner = pipshim-lock
+skip_install = true
+dependency_groups = test
+[testenv:lenient]
+runner = pipshim-lock
+pipshim_locked = false
+pipshim_sync_flags = --no-install-package=needy
+    --all-extras
+"""
+HOOK = """
+from tox.plugin import impl
+
+@impl
+def tox_on_install(tox_env, arguments, section, of_type):
+    print("heard", tox_env.name, of_type)
+"""
+
+
+@pytest.mark.usefixtures("library")
+def test_every_kind_of_package_in_real_runs(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    root = make_project(
+        dependencies=["needy"],
+        extras={"more": ["fakelib<2"]},
+        groups={"test": ["fakelib<2"]},
+        backend=Backend(log=str(log)),
+    )
+    (root / "toxfile.py").write_text(TOXFILE + HOOK, encoding="utf-8")
+    (root / "tox.ini").write_text(KINDS, encoding="utf-8")
+    cli.ok("lock")
+
+    def run(*arguments: str | Path) -> tuple[str, dict[str, list[str]]]:
+        done = cli("run", *arguments, module="tox")
+        assert done.status == 0, str(done)
+        ran = re.findall(r"^  ([a-z-]+): OK", done.out, re.MULTILINE)
+        assert ran, str(done)
+        return done.out, {name: installed(root, name) for name in ran}
+
+    out, has = run("-e", "editable,needs,nothing,locked-needs,locked-group,lenient")
+    assert has == {
+        "editable": ["demo-0.1", "needy-1.0"],
+        "needs": ["fakelib-1.0", "needy-1.0"],
+        "nothing": [],
+        "locked-needs": ["fakelib-1.0", "needy-1.0"],
+        "locked-group": ["fakelib-1.0"],
+        "lenient": ["demo-0.1", "fakelib-1.0"],
+    }
+    assert "build_editable" in {one.hook for one in calls(log)}
+    (site,) = (root / ".tox" / "editable").glob("lib/python*/site-packages")
+    assert built(site, "needy")["config_settings"] == {"opt": "1"}
+    heard = set(re.findall(r"^heard ([a-z-]+ \S+)", out, re.MULTILINE))
+    assert heard == {
+        *("editable deps", "editable package", "needs deps", "needs package_deps"),
+        "nothing deps",
+        *("locked-needs lock", "locked-group lock", "lenient lock"),
+    }
+    # What pyproject.toml asks for now is locked anew where it may be, and is an error where not.
+    file = root / "pyproject.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("fakelib<2", "fakelib"), "utf-8")
+    refused = cli("run", "-e", "locked-needs", module="tox")
+    assert refused.status == 1, str(refused)
+    assert "the lock is out of date" in " ".join(refused.err.split())
+    assert run("-e", "lenient")[1] == {"lenient": ["demo-0.1", "fakelib-1.0"]}
+    cli.ok("lock", "--upgrade")
+    assert run("-e", "locked-group,locked-needs")[1] == {
+        "locked-group": ["fakelib-2.0"],
+        "locked-needs": ["fakelib-2.0", "needy-1.0"],
+    }
+    # A package that was built elsewhere, and an environment made anew.
+    other = wheel(tmp_path, "demo", "7.0", requires=["needy"])
+    left = root / ".tox" / "editable" / "left"
+    left.touch()
+    assert run("-e", "editable", "--installpkg", other)[1]["editable"] == ["demo-7.0", "needy-1.0"]
+    assert left.exists()
+    assert run("-e", "editable", "--recreate")[1]["editable"] == ["demo-0.1", "needy-1.0"]
+    assert not left.exists()
+
+
+FLIT = """
+[build-system]
+requires = ["flit_core"]
+build-backend = "flit_core.buildapi"
+[project]
+name = "demo"
+version = "3"
+description = "x"
+dependencies = ["needy"]
+"""
+
+
+@pytest.mark.usefixtures("library")
+def test_a_source_distribution_is_built_by_pipshim(
+    cli: Cli, index: Index, tool_wheels: Mapping[str, Path]
+) -> None:
+    index.add(tool_wheels["flit-core"])
+    body = "[testenv]\nrunner = pipshim\npackage = sdist\ncommands = python -c 'import demo'\n"
+    for name, text in {
+        "pyproject.toml": FLIT,
+        "demo.py": "",
+        "toxfile.py": TOXFILE,
+        "tox.ini": body,
+    }.items():
+        (cli.cwd / name).write_text(text, encoding="utf-8")
+    done = cli("run", "-e", "py", "-vv", module="tox")
+    assert done.status == 0, str(done)
+    assert re.search("install_package> .* -m pipshim .*demo-3.tar.gz", done.out)
+    assert installed(cli.cwd, "py") == ["demo-3", "needy-1.0"]
