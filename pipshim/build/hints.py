@@ -303,9 +303,12 @@ def _cmake_too_new(match: re.Match[str], build: _Build) -> str:
 
 
 def _cuda(_match: re.Match[str], build: _Build) -> str:
+    problem = "The CUDA toolkit was not found: install it, and set CUDA_HOME to its folder."
+    if variable := providers.WITHOUT_CUDA.get(build.package):
+        problem += f" Or build {build.package} without its CUDA code"
+        return _variable(build, problem, f'{variable} = "TRUE"')
     return (
-        "The CUDA toolkit was not found: install it, and set CUDA_HOME to its folder. If "
-        f"{build.package} has a variable to build without it, set that in "
+        f"{problem} If {build.package} has a variable to build without it, set that in "
         "[tool.pipshim.extra-build-variables]."
     )
 
@@ -398,6 +401,8 @@ _TEXTS: tuple[tuple[str, _Rule], ...] = (
     (r"CMake (?P<version>\d[\d.]*) or higher is required\.\s+You are running", _cmake_too_old),
     (r"Compatibility with CMake < (?P<version>[\d.]+) has been removed", _cmake_too_new),
     (r"CUDA_HOME environment variable is not set|nvcc was not found", _cuda),
+    # flash-attn and its relatives compare versions of a toolkit that they have not found
+    (r"NameError: name 'bare_metal_version' is not defined", _cuda),
     (rf"{_CUDA_FOUND}to compile\s+PyTorch \((?P<torch>[^)\n]+)\)", _cuda_version),
     (r"Killed signal terminated program|died with <Signals\.SIGKILL: 9>", _killed),
     (r"(?:^|: line \d+:\s+\d+ |^make[^\n\]]*\] )Killed\b", _killed),

@@ -23,6 +23,12 @@ _MODULES = _table("""
     ruamel.yaml=ruamel.yaml serial=pyserial sipbuild=sip skbuild=scikit-build skimage=scikit-image
     sklearn=scikit-learn usb=pyusb win32api=pywin32 win32com=pywin32 yaml=PyYAML zmq=pyzmq
 """)
+# Variables that build a package where there is no CUDA toolkit, as its setup.py reads them.
+WITHOUT_CUDA = {
+    "causal-conv1d": "CAUSAL_CONV1D_SKIP_CUDA_BUILD",
+    "flash-attn": "FLASH_ATTENTION_SKIP_CUDA_BUILD",
+    "mamba-ssm": "MAMBA_SKIP_CUDA_BUILD",
+}
 # Why it is not where one would look for it.
 MOVED = {
     "distutils": "Python 3.12 removed it, and setuptools has it",

@@ -220,6 +220,8 @@ KNOWN = [
     (CMAKE_NEW, 'natten = { CMAKE_POLICY_VERSION_MINIMUM = "3.5" }'),
     # torch.utils.cpp_extension, as documented
     ("OSError: CUDA_HOME environment variable is not set. Please set it", "CUDA_HOME to its"),
+    # causal-conv1d 1.4.0, where there is no nvcc
+    ("NameError: name 'bare_metal_version' is not defined", "CUDA_HOME to its"),
     (
         CUDA,
         "a toolkit 13.0",
@@ -274,6 +276,17 @@ def test_missing_module_without_isolation() -> None:
         "natten imports pkg_resources while it is built (setuptools 82 removed it). It is built "
         "without isolation, in the project environment, so install it there: add "
         '"setuptools<82" to dependencies or a dependency group of pyproject.toml.'
+    )
+
+
+def test_a_package_that_is_known_to_build_without_cuda() -> None:
+    output = "NameError: name 'bare_metal_version' is not defined"
+    assert hint_for(output, mode="no-isolation", package="causal-conv1d 1.4.0") == (
+        "The CUDA toolkit was not found: install it, and set CUDA_HOME to its folder. Or build "
+        "causal-conv1d without its CUDA code, in pyproject.toml:\n"
+        "\n"
+        "    [tool.pipshim.extra-build-variables]\n"
+        '    causal-conv1d = { CAUSAL_CONV1D_SKIP_CUDA_BUILD = "TRUE" }'
     )
 
 
