@@ -23,6 +23,7 @@ from packaging.version import InvalidVersion, Version
 from pipshim import distinfo, installed
 from pipshim._pip.logs import forwarded
 from pipshim._pip.resolver import Pin, Resolving
+from pipshim._pip.sources import name_of
 from pipshim.build.environment import BuildEnvironment, workspace
 from pipshim.build.mode import Mode
 from pipshim.build.order import ordered
@@ -37,7 +38,7 @@ from pipshim.progress import events, make_observer
 from pipshim.project import load_builder
 from pipshim.rounds import Rounds
 from pipshim.secrets import masked
-from pipshim.staging import Staging, name_of
+from pipshim.staging import Staging
 from pipshim.target import Target, query
 
 if TYPE_CHECKING:

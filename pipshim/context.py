@@ -37,6 +37,7 @@ from pipshim.targets import FORM, TargetName, name_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pipshim._pip.lines import Lines
     from pipshim.below import Below
     from pipshim.cli.options import LockOptions, LockRequest
     from pipshim.environment import Choice
@@ -85,6 +86,12 @@ class Context:
         if self.project is None:
             return combine(self.request.build, Configuration())
         return combine(self.request.build, self.configuration, self.project.file.name)
+
+    def heed(self, lines: Lines) -> None:
+        """Let builds be as requirements files say, or a lock that was made of them."""
+        self.request = replace(self.request, build=lines.beside(self.request.build))
+        vars(self).pop("settings", None)
+        self.settings = replace(self.settings, config_settings_requirement=lines.config_settings)
 
     @property
     def configuration(self) -> Configuration:

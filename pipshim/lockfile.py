@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from packaging.specifiers import SpecifierSet
 
+    from pipshim.cli.options import ConfigSettings
     from pipshim.target import TargetPython
 
 LOCK_NAME = "pylock.toml"
@@ -70,6 +71,7 @@ class LockedBuild:
         environment: the id of its locked environment; None without isolation.
         metadata_from: in a lock for several targets, the Python that asked its backend for the
             metadata that counts for all of them.
+        config_settings: of its backend; noted where requirements were locked, not a project.
 
     """
 
@@ -79,6 +81,7 @@ class LockedBuild:
     requires: tuple[str, ...]
     environment: str | None
     metadata_from: str | None = None
+    config_settings: ConfigSettings = field(default_factory=dict, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Say it as TOML's types."""
@@ -92,6 +95,8 @@ class LockedBuild:
             made["environment"] = self.environment
         if self.metadata_from is not None:
             made["metadata-from"] = self.metadata_from
+        if self.config_settings:
+            made["config-settings"] = dict(sorted(self.config_settings.items()))
         return made
 
     @classmethod
@@ -104,6 +109,7 @@ class LockedBuild:
             requires=tuple(map(str, data["requires"])),
             environment=data.get("environment"),
             metadata_from=data.get("metadata-from"),
+            config_settings=data.get("config-settings", {}),
         )
 
 
@@ -233,6 +239,16 @@ class Lock:
                 if package.version is not None:
                     found.setdefault(package.name, set()).add(package.version)
         return {name: tuple(sorted(versions)) for name, versions in found.items()}
+
+    @property
+    def config_settings(self) -> dict[NormalizedName, ConfigSettings]:
+        """The config settings that were noted, by package."""
+        names = {key: package.name for key, package in self.by_key.items()}
+        found = {
+            names[key]: one.config_settings for key, one in self.builds.items() if key in names
+        }
+        found |= {folder.name: folder.build.config_settings for folder in self.folders}
+        return {name: settings for name, settings in found.items() if settings}
 
     @property
     def by_key(self) -> dict[str, Package]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pipshim._pip.resolver import Solution
     from pipshim._pip.session import Pip, Root
     from pipshim.context import Context
+    from pipshim.lockfile import LockedBuild
     from pipshim.project import Project
     from pipshim.resolve import Resolution
     from pipshim.target import TargetPython
@@ -55,6 +56,9 @@ def make(context: Context, *, old: Lock | None) -> Lock:
     """
     given = context.request.lock
     digest = context.inputs  # first: pip adds to its options what it reads in requirements files
+    if given.given:
+        context.pip.given(given.requirements)
+        context.heed(context.pip.lines)
     upgraded = set(given.upgrade_packages)
     for name in sorted(upgraded - (set(old.versions) | set(old.build_versions) if old else set())):
         context.say(f"-P {name}: the lock has no {name} to upgrade", "warning")
@@ -224,10 +228,11 @@ class Making:
         packages = tuple(pin.package for pin in solution.pins.values() if not pin.editable)
         runtime = {key_of(one) for one in packages}
         members = {key_of(one): one for found in resolution.environments.values() for one in found}
+        names = {key_of(one): one.name for one in (*packages, *members.values())}
         return Lock(
             packages=packages,
             origins=solution.origins,
-            builds=resolution.builds,
+            builds={key: self._noted(one, names[key]) for key, one in resolution.builds.items()},
             build_packages=tuple(one for key, one in members.items() if key not in runtime),
             environments={
                 name: tuple(sorted(map(key_of, found)))
@@ -237,7 +242,7 @@ class Making:
                 LockedFolder(
                     path=Path(os.path.relpath(directory, base)).as_posix(),
                     name=name,
-                    build=resolution.folders[directory],
+                    build=self._noted(resolution.folders[directory], name),
                     origins=origins,
                     requires=(
                         requires_of(solution.pins[name].package) if name in solution.pins else ()
@@ -256,6 +261,12 @@ class Making:
             groups=tuple(sorted(project.dependency_groups)) if project is not None else (),
             default_groups=project.default_groups if project is not None else (),
         )
+
+    def _noted(self, build: LockedBuild, name: NormalizedName) -> LockedBuild:
+        """Note the config settings of a build, if no pyproject.toml has them for the next sync."""
+        if not self.context.request.lock.given:
+            return build
+        return replace(build, config_settings=self.context.settings.config_for(name))
 
 
 def write_file(path: Path, text: str) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from pipshim._pip.pyproject import build_system
 from pipshim._pip.resolver import Resolving, Solution, without_lower_bound
+from pipshim._pip.sources import name_of
 from pipshim.bounds import suggested
 from pipshim.build.mode import Mode
 from pipshim.lockfile import LockedBuild, environment_id, key_of
 from pipshim.progress import events
 from pipshim.rounds import Elsewhere, Rounds
-from pipshim.staging import Staging, name_of, within
+from pipshim.staging import Staging, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

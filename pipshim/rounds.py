@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from pipshim._pip.sources import name_of
 from pipshim.build.mode import Mode
 from pipshim.build.system import static_metadata, stub_metadata
 from pipshim.errors import BuildError, PipshimError, ResolveError, together
 from pipshim.parallel import each, sharing
 from pipshim.progress import events
-from pipshim.staging import is_within_a_build, name_of
+from pipshim.staging import is_within_a_build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from pipshim import artifacts
 from pipshim._pip.explain import BUILD, EXTRA
 from pipshim._pip.pyproject import build_system
+from pipshim._pip.sources import name_of
 from pipshim.build.job import Component, Job
 from pipshim.build.mode import Mode
 from pipshim.build.order import needs
@@ -410,11 +411,6 @@ def within(source: Source) -> Iterator[None]:
 def is_within_a_build() -> bool:
     """Tell whether what happens here is done for some build."""
     return bool(_waiting.get())
-
-
-def name_of(source: Source) -> NormalizedName:
-    """Tell a source's name; a folder's, where only its backend knows it."""
-    return source.name if source.name is not None else canonicalize_name(source.directory.name)
 
 
 def _asking(name: NormalizedName, solution: Solution) -> list[str]:

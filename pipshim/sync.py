@@ -22,7 +22,7 @@ from pipshim._pip.pyproject import build_system
 from pipshim.bounds import suggested
 from pipshim.build.environment import BuildEnvironment
 from pipshim.build.job import Built, Component, Job
-from pipshim.build.mode import Mode
+from pipshim.build.mode import Mode, ModeChoice
 from pipshim.build.order import needs, ordered
 from pipshim.build.record import Record, Used, difference
 from pipshim.change import Change, Ready
@@ -309,7 +309,7 @@ class Sync:
 
     def _locked_build(self, package: Package) -> LockedBuild:
         build = self.lock.builds.get(key_of(package))
-        choice = self.context.settings.choice(package.name)
+        choice = self._choice(package.name, build)
         if choice.mode is Mode.NO_ISOLATION:
             requires = build.requires if build is not None else ()
             return LockedBuild(choice.mode, choice.chosen_by, "", requires, None)
@@ -321,6 +321,13 @@ class Sync:
                 hint="make the lock anew: pipshim lock",
             )
         return build
+
+    def _choice(self, name: NormalizedName, build: LockedBuild | None) -> ModeChoice:
+        """Choose a mode; what nobody says anything about is built as when it was locked."""
+        choice = self.context.settings.choice(name)
+        if choice.chosen_by == "default" and build is not None:
+            return ModeChoice(build.mode, build.chosen_by)
+        return choice
 
     def _with_extra(self, name: NormalizedName, requires: tuple[str, ...]) -> tuple[str, ...]:
         extra = self.context.settings.extra.get(name, ())
@@ -399,12 +406,12 @@ class Sync:
 
         An editable without isolation may remember its environment (meson-python does).
         """
-        mode = self.context.settings.choice(folder.name).mode
+        mode = self._choice(folder.name, folder.build).mode
         return mode is Mode.NO_ISOLATION and not self.options.no_editable
 
     def _from_folder(self, folder: LockedFolder, environment: BuildEnvironment | None) -> Ready:
         directory = self._directory(folder)
-        build, choice = folder.build, self.context.settings.choice(folder.name)
+        build, choice = folder.build, self._choice(folder.name, folder.build)
         system = build_system(directory, folder.name)
         requirements = self._with_extra(folder.name, system.requires)
         besides: dict[str, Used] = {}

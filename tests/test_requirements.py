@@ -13,9 +13,10 @@ import pytest
 
 from tests.support.backend import Backend
 from tests.support.dists import project, sdist, wheel
+from tests.support.facts import built
 from tests.support.files import distributions
 from tests.support.locks import parse_lock, read_lock
-from tests.support.pipshim import make_venv
+from tests.support.pipshim import make_venv, site_packages
 
 if TYPE_CHECKING:
     from tests.conftest import MakeProject
@@ -114,6 +115,51 @@ def test_pins_without_hashes_from_several_files(cli: Cli, project_dir: Path) -> 
     told = json.loads(result.out)
     assert sorted(one["name"] for one in told["changes"]) == ["bb", "src", "tool"]
     assert (told["lock"], told["lock_changed"]) == (None, False)
+
+
+@pytest.mark.parametrize("way", ["lock", "sync"])
+def test_what_files_say_about_builds(
+    way: str, cli: Cli, index: Index, project_dir: Path, tmp_path: Path
+) -> None:
+    dists = tmp_path / "dists"
+    index.add(
+        wheel(dists, "lib", "1.0"),
+        wheel(dists, "lib", "2.0"),
+        sdist(dists, "bare", "1.0", backend=Backend(imports=["lib"])),
+        sdist(dists, "extra", "1.0", backend=Backend(imports=["lib"])),
+        *(sdist(dists, name, "1.0") for name in ("one", "two", "three")),
+    )
+    folder = project(tmp_path / "three", name="three", backend=Backend())
+    (project_dir / "requirements.txt").write_text(
+        "-r more.txt\n--extra-build-dependency extra=lib<2\n"
+        "lib==2.0\nbare==1.0\nextra==1.0\n"
+        "one==1.0 --config-settings level=3\n"
+        "two==1.0 --config-settings level=3 --config-settings flag=x\n"
+        f"-e {folder} --config-settings level=5\n"
+    )
+    (project_dir / "more.txt").write_text(
+        "--no-build-isolation-package bare\n--config-settings-package two:level=4\n"
+    )
+    if way == "lock":
+        cli.ok("lock", "-r", "requirements.txt")
+        # Where the lock goes by itself, it is all that says so.
+        for name in ("requirements.txt", "more.txt"):
+            (project_dir / name).unlink()
+        done = cli.ok("sync", "--config-settings-package", "two:flag=y")
+    else:
+        done = cli.ok("sync", "-r", "requirements.txt", "--config-settings-package", "two:flag=y")
+    assert "built bare 1.0 no-isolation more.txt" in " ".join(done.err.split())
+    site = site_packages(project_dir / ".venv")
+    assert built(site, "bare")["against"] == {"lib": "2.0"}
+    assert built(site, "extra")["against"] == {"lib": "1.0"}
+    settings = {name: built(site, name)["config_settings"] for name in ("one", "two", "three")}
+    assert settings == {
+        "one": {"level": "3"},
+        "two": {"level": "4", "flag": "y"},
+        "three": {"level": "5"},
+    }
+    again = (*(("-r", "requirements.txt") if way == "sync" else ()), "--config-settings-package")
+    assert cli.ok("sync", *again, "two:flag=y").err == "up to date (6 packages)\n"
 
 
 @pytest.mark.usefixtures("library")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,16 @@ from pip._internal.req import req_file
 
 from pipshim._pip.replacing import replaced
 from pipshim.build.mode import IsolationLayer
-from pipshim.cli.arguments import build_options
+from pipshim.cli.arguments import COMMAND_LINE, build_options
+from pipshim.cli.collect import extras_by_package, settings_by_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from optparse import Option, Values
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.cli.options import BuildOptions, ConfigSettings
 
 
 @dataclass
@@ -27,12 +32,14 @@ class Lines:
     Attributes:
         layers: about isolation, by file.
         extra_build_dependency, config_settings_package: as the options of these names have it.
+        config_settings: of requirements that have their own (pip's ``name --config-settings …``).
 
     """
 
     layers: list[IsolationLayer] = field(default_factory=list)
     extra_build_dependency: list[Any] = field(default_factory=list)
     config_settings_package: list[Any] = field(default_factory=list)
+    config_settings: dict[NormalizedName, ConfigSettings] = field(default_factory=dict)
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -49,6 +56,23 @@ class Lines:
             replaced(req_file, "handle_option_line", handle),
         ):
             yield
+
+    def beside(self, build: BuildOptions) -> BuildOptions:
+        """Add what the files say to what was asked; what was typed goes before it."""
+        typed = [one for one in build.layers_above if one.source == COMMAND_LINE]
+        variables = [one for one in build.layers_above if one.source != COMMAND_LINE]
+        extra = extras_by_package(self.extra_build_dependency)
+        for name, requirements in build.extra_build_dependencies.items():
+            extra[name] = (*extra.get(name, ()), *requirements)
+        settings = settings_by_package(self.config_settings_package)
+        for name, given in build.config_settings_package.items():
+            settings[name] = {**settings.get(name, {}), **given}
+        return replace(
+            build,
+            layers_above=(*typed, *self.layers, *variables),
+            extra_build_dependencies=extra,
+            config_settings_package=settings,
+        )
 
     def _take(self, opts: Values, filename: str) -> None:
         isolated = opts.build_isolation

@@ -118,8 +118,9 @@ class _Building(RequirementCommand):
                 from pipshim._pip.staged import Staged  # noqa: PLC0415 not needed without a source
                 from pipshim.building import Building  # noqa: PLC0415
 
+                request = self._request(options, mask.known)
                 building = Building(
-                    self._with_lines(self._request(options, mask.known), options, lines),
+                    replace(request, build=lines.beside(request.build)),
                     stays=self._stays and not _goes_elsewhere(options),
                     adopt=self._adopt,
                     also=report.observer if report is not None else None,
@@ -153,21 +154,6 @@ class _Building(RequirementCommand):
             build=collect.build_of(options, *self._layers),
             lock=LockOptions(),
         )
-
-    def _with_lines(self, request: LockRequest, options: Values, lines: Lines) -> LockRequest:
-        """Add what requirements files say; what was typed beside them goes before it."""
-        typed, *variables = self._layers[0]
-        both = copy.copy(options)
-        both.extra_build_dependency = [
-            *lines.extra_build_dependency,
-            *options.extra_build_dependency,
-        ]
-        both.config_settings_package = [
-            *lines.config_settings_package,
-            *options.config_settings_package,
-        ]
-        above = (typed, *lines.layers, *variables)
-        return replace(request, build=collect.build_of(both, above, self._layers[1]))
 
     def make_resolver(self, **kwargs: Any) -> Any:  # type: ignore[override]
         """Make pip's resolver, to be asked in rounds, which takes nothing from pip's wheel cache.

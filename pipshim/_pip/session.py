@@ -30,6 +30,7 @@ from pipshim._pip import credentials, offline, responses
 from pipshim._pip.ahead import Ahead, AheadDownloader, Collector, Fetched
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
+from pipshim._pip.lines import Lines
 from pipshim._pip.metadata import MetadataFiles
 from pipshim.cache import METADATA
 from pipshim.errors import FileError
@@ -82,6 +83,7 @@ class Pip:
 
     Attributes:
         editable_folders: what is installed as a link to its folder, whoever requires it.
+        lines: what requirements files say about builds, once they were read.
 
     """
 
@@ -101,6 +103,8 @@ class Pip:
         self._mask = mask or Mask()
         self._observer = observer
         self.editable_folders: set[Path] = set()
+        self.lines = Lines()
+        self._given: dict[tuple[str, ...], tuple[list[Root], list[object]]] = {}
         self._cache = cache
         self._finder: Finder | None = None
         self._session: PipSession | None = None
@@ -192,15 +196,19 @@ class Pip:
         return Root(frozenset(origins), made)
 
     def given(self, arguments: Sequence[str]) -> tuple[list[Root], list[object]]:
-        """Read what the command line gives: specifiers, ``-r``, ``-e``, ``-c``.
+        """Read, once, what the command line gives: specifiers, ``-r``, ``-e``, ``-c``.
 
         Returns:
             the roots, and the constraints among them.
 
         """
-        requirements = self.command.get_requirements(
-            list(arguments), self.options, self.finder, self.session
-        )
+        known = self._given.get(tuple(arguments))
+        if known is not None:
+            return known
+        with self.lines.heard():
+            requirements = self.command.get_requirements(
+                list(arguments), self.options, self.finder, self.session
+            )
         constraints: list[object] = [one for one in requirements if one.constraint]
         only_needs = bool(getattr(self.options, "only_dependencies", False))
         roots = [
@@ -208,6 +216,7 @@ class Pip:
             for one in requirements
             if not one.constraint
         ]
+        self._given[tuple(arguments)] = roots, constraints
         return roots, constraints
 
     def pinned(self, roots: Iterable[Root]) -> set[NormalizedName]:

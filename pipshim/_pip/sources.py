@@ -71,6 +71,11 @@ class Source:
         return f"{self.name} {self.version}" if self.version is not None else self.name
 
 
+def name_of(source: Source) -> NormalizedName:
+    """Tell a source's name; a folder's, where only its backend knows it."""
+    return source.name if source.name is not None else canonicalize_name(source.directory.name)
+
+
 class Revision(NamedTuple):
     """What is asked of a repository.
 
@@ -148,6 +153,8 @@ class Sources:
             url=remove_auth_from_url(at.url),
         )
         self._by_url[link.url] = source
+        if req.config_settings:
+            self._pip.lines.config_settings[name_of(source)] = req.config_settings
         if at is not link:
             self._at_locked_commits.add(link.url)
         return source

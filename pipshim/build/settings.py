@@ -28,7 +28,9 @@ class Settings:
         extra: requirements of a package's build beyond those it declares.
         variables: environment variables of a package's build.
         config_settings: for every backend (PEP 517).
-        config_settings_package: for one package's backend; they add to the general ones.
+        config_settings_requirement: for one package's backend, as its requirement or the lock has
+            them; they add to the general ones.
+        config_settings_package: for one package's backend; they add to these.
         build_constraints: of isolated and matched builds, as text.
         constraint_lines: what the files of ``--build-constraint`` say besides.
         check: see that a no-isolation build has what it declares.
@@ -41,6 +43,9 @@ class Settings:
     extra: Mapping[NormalizedName, tuple[ExtraBuildRequirement, ...]] = field(default_factory=dict)
     variables: Mapping[NormalizedName, Mapping[str, str]] = field(default_factory=dict)
     config_settings: Mapping[str, str | list[str]] = field(default_factory=dict)
+    config_settings_requirement: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
+        default_factory=dict
+    )
     config_settings_package: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
         default_factory=dict
     )
@@ -55,7 +60,11 @@ class Settings:
 
     def config_for(self, name: NormalizedName) -> dict[str, str | list[str]]:
         """Merge the config settings for one package, its own last."""
-        return {**self.config_settings, **self.config_settings_package.get(name, {})}
+        return {
+            **self.config_settings,
+            **self.config_settings_requirement.get(name, {}),
+            **self.config_settings_package.get(name, {}),
+        }
 
     def variables_for(self, name: NormalizedName) -> dict[str, str]:
         """Tell the environment variables of one package's build."""

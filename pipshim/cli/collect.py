@@ -65,15 +65,12 @@ def build_of(
     values: Values, above: Sequence[IsolationLayer], below: Sequence[IsolationLayer]
 ) -> BuildOptions:
     """Collect how to build from source."""
-    extra: dict[NormalizedName, tuple[Requirement, ...]] = {}
-    for name, requirement in values.extra_build_dependency:
-        extra[name] = (*extra.get(name, ()), requirement)
     return BuildOptions(
         layers_above=tuple(above),
         layers_below=tuple(below),
-        extra_build_dependencies=extra,
+        extra_build_dependencies=extras_by_package(values.extra_build_dependency),
         config_settings=dict(getattr(values, "config_settings", None) or {}),
-        config_settings_package=_settings(values.config_settings_package),
+        config_settings_package=settings_by_package(values.config_settings_package),
         build_constraints=tuple(values.build_constraints),
         check_build_dependencies=bool(values.check_build_deps),
     )
@@ -217,7 +214,17 @@ def _is_script(file: str) -> bool:
     return file.endswith((".py", ".pyw"))
 
 
-def _settings(
+def extras_by_package(
+    given: Iterable[tuple[NormalizedName, Requirement]],
+) -> dict[NormalizedName, tuple[Requirement, ...]]:
+    """Gather extra build dependencies by package."""
+    gathered: dict[NormalizedName, tuple[Requirement, ...]] = {}
+    for name, requirement in given:
+        gathered[name] = (*gathered.get(name, ()), requirement)
+    return gathered
+
+
+def settings_by_package(
     given: Iterable[tuple[NormalizedName, str, str]],
 ) -> dict[NormalizedName, ConfigSettings]:
     """Gather settings by package; a key given twice makes a list, as with pip's ``-C``."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim import journal
+from pipshim._pip.lines import Lines
 from pipshim.cli.lock import out_of_date
 from pipshim.cli.report import reporting
 from pipshim.context import Context, opened
@@ -177,6 +178,8 @@ def sync(
         path = Path(request.lock.requirement_files[0])
     check_environment(lock, markers, path)
     part = serving(lock, markers)
+    if part.config_settings and not context.is_given:
+        context.heed(Lines(config_settings=part.config_settings))
     own = context.project.name if context.project is not None and not lock.requirements else None
     selection = select(part, request.selection, markers, path, own)
     part, selection = completed(context, part, selection)
