@@ -112,9 +112,10 @@ class Building:
     def is_last(self, source: Source) -> bool:
         """Tell whether a source is built in the environment itself, when all else is in it.
 
-        An editable without isolation may remember its environment (meson-python does).
+        An editable without isolation may remember its environment (meson-python does). What is
+        installed elsewhere will not be in it.
         """
-        if not self._is_in_place(source) or self._solution is None:
+        if not self._is_in_place(source) or self._solution is None or not self.stays:
             return False
         pins = self._solution.pins.values()
         return any(not pin.present and pin.source != source for pin in pins)

@@ -165,6 +165,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str
             "project": str(project),
             "git": str(git),
             "gamma-sha256": index.sha256("gamma-1.0-py3-none-any.whl"),
+            "source-sha256": index.sha256("source-1.0.tar.gz"),
             "delta-sha256": index.sha256("delta-1.0-py3-none-any.whl"),
         }
 

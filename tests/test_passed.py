@@ -6,16 +6,18 @@ They serve an environment without pip by ``--python``, so they are what runs in 
 from __future__ import annotations
 
 import json
+import signal
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.dists import Backend, sdist, source_tree, wheel
-from tests.support.facts import built, calls
-from tests.support.files import distributions
-from tests.support.pipshim import make_venv, site_packages
+from tests.support.dists import Backend, project, sdist, source_tree, wheel
+from tests.support.facts import Call, built, calls
+from tests.support.files import distributions, listing
+from tests.support.pipshim import make_venv, site_packages, until
 from tests.support.recording import check_order, read
+from tests.test_modes import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -290,6 +292,90 @@ def test_failures_are_events_too(run: Run, index: Index, dists: Path) -> None:
     seen = read(run("install", "--progress", "json", "nothing-of-this-name", status=1).err)
     assert [one["event"] for one in seen] == ["start", "message", "error"]
     assert "nothing-of-this-name" in seen[-1]["message"]
+
+
+@pytest.fixture
+def filled(run: Run, env: Path, index: Index, dists: Path) -> Mapping[str, object]:
+    """Fill the environment with what is to be replaced; tell all that it has then."""
+    for version in ("1.0", "2.0"):
+        index.add(
+            wheel(dists, "low", version, entry_points={"console_scripts": {"low": "low:main"}}),
+            wheel(dists, "fakelib", version),
+        )
+    run("install", "low==1.0", "fakelib==1.0")
+    return contents(env)
+
+
+def contents(env: Path) -> Mapping[str, object]:
+    found = listing(env, without=("__pycache__",))
+    return {path: one if one[0] == "link" else (one[0], one[2]) for path, one in found.items()}
+
+
+@pytest.fixture
+def given(dists: Path, tmp_path: Path, log: Path) -> Mapping[str, list[str | Path]]:
+    """Give requirements the last build of which fails, or takes too long, by how it is built."""
+
+    def folder(name: str, **acts: Any) -> Path:
+        return project(tmp_path / name, name=name, backend=Backend(log=str(log), **acts))
+
+    good = folder("linked")
+    fails = Backend(log=str(log), fail_in="build_wheel")
+    slow = Backend(log=str(log), sleep_seconds=600, child_seconds=600)
+    return {
+        "sdist": ["-e", good, sdist(dists, "bad", "1.0", backend=fails)],
+        "editable": ["-e", good, "-e", folder("other", fail_in="build_editable")],
+        "slow sdist": ["-e", good, sdist(dists, "slow", "1.0", backend=slow)],
+        "slow editable": ["-e", good, "-e", folder("another", sleep_seconds=600)],
+    }
+
+
+@pytest.mark.parametrize("isolation", [(), ("--no-build-isolation",)])
+@pytest.mark.parametrize("last", ["sdist", "editable"])
+def test_nothing_is_changed_if_the_last_of_several_builds_fails(
+    last: str,
+    isolation: tuple[str, ...],
+    run: Run,
+    env: Path,
+    filled: object,
+    given: Mapping[str, list[str | Path]],
+) -> None:
+    # An editable without isolation is built when all else is installed, which is taken back then.
+    failed = run("install", *isolation, "low==2.0", "fakelib>1", *given[last], status=1)
+    assert "this build fails on purpose" in failed.err
+    in_place = bool(isolation) and last == "editable"
+    assert ("Taking back what was installed" in failed.out) is in_place
+    assert contents(env) == filled
+    assert run("install", "-q", "low==2.0", "fakelib>1").err == ""
+
+
+@pytest.mark.parametrize("isolation", [(), ("--no-build-isolation",)])
+@pytest.mark.parametrize("last", ["slow sdist", "slow editable"])
+def test_nothing_is_left_of_what_a_signal_ends(
+    last: str,
+    isolation: tuple[str, ...],
+    cli: Cli,
+    env: Path,
+    filled: object,
+    given: Mapping[str, list[str | Path]],
+    log: Path,
+) -> None:
+    def building() -> list[Call]:
+        ends = {(call.name, call.hook) for call in calls(log) if call.event == "end"}
+        slow = [call for call in calls(log) if call.name in ("slow", "another")]
+        return [c for c in slow if c.hook.startswith("build") and (c.name, c.hook) not in ends]
+
+    # pip answers the first with 1; the second ends pip itself without a word.
+    number, status = (signal.SIGINT, 1) if last == "slow editable" else (signal.SIGTERM, 143)
+    command = ("install", *isolation, "low==2.0", "fakelib>1", *given[last])
+    with cli.start("--python", env, *command) as process:
+        until(building, seconds=120)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == status, said
+    assert "Traceback" not in said
+    assert not [c for c in calls(log) for one in (c.pid, c.child) if one and is_alive(one)]
+    assert contents(env) == filled
+    assert [*cli.temporary.iterdir()] == []
 
 
 def test_hashes_folders_and_editables(

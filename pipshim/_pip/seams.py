@@ -121,7 +121,7 @@ class StagedResolver:
         order = self._inner.get_installation_order(req_set)
         if not self._seams.has_sources:
             return order
-        return sorted(order, key=lambda req: id(req) in self._seams.staged.last)
+        return self._seams.staged.ordered(order)
 
 
 class _Once(logging.Filter):

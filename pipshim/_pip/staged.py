@@ -28,6 +28,7 @@ from pip._internal.wheel_builder import _verify_one
 from pipshim._pip.index import secure_hashes
 from pipshim._pip.resolver import Pin, Solution, children_of, name_of_candidate
 from pipshim._pip.sources import Source, distribution_of, named
+from pipshim._pip.undoing import OneStep
 from pipshim.artifacts import sha256_of, unsuitable_tags
 
 if TYPE_CHECKING:
@@ -116,6 +117,14 @@ class Staged:
         if self.last:
             for name in _BY_THEN:  # pip lets nothing be imported once it installs
                 import_module(name)
+
+    def ordered(self, order: list[InstallRequirement]) -> list[InstallRequirement]:
+        """Put what is built in the environment itself last, where it may take all else back."""
+        if not self.last:
+            return order
+        found = sorted(order, key=lambda req: id(req) in self.last)
+        OneStep(found)
+        return found
 
     def _install(self, req: InstallRequirement, *args: Any, **kwargs: Any) -> None:
         source = self._named(req)
