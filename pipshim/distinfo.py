@@ -64,6 +64,23 @@ def parse_record(text: str) -> list[Row]:
     return [Row(*[*line, "", ""][:3]) for line in lines if line and line[0]]
 
 
+def content_of(files: Iterable[tuple[str, str]], dist_info: str) -> str:
+    """Digest what a distribution has in site-packages, whoever installed it.
+
+    Args:
+        files: each path, relative to site-packages, with its hash as RECORD has it.
+        dist_info: the name of its ``.dist-info`` folder.
+
+    """
+    others = {f"{dist_info}/{name}" for name in PER_ENVIRONMENT | SIGNATURES}
+    lines = sorted(
+        f"{path} {digest}"
+        for path, digest in files
+        if not (path in others or path.endswith(".pyc") or path.startswith(("../", "/")))
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def record_line(row: Row) -> str:
     """Return a row as RECORD has it, without the end of the line."""
     if set('",\r\n').isdisjoint(row.path):

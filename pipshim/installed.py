@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -185,12 +184,15 @@ def _direct_url(path: str) -> dict[str, Any] | None:
 
 
 def fingerprint(one: Installed) -> str:
-    """Tell an installed distribution's content, as its RECORD has it."""
+    """Tell an installed distribution's content, as its RECORD has it.
+
+    It is the same for all that was installed from one wheel (`pipshim.tree.Tree.content`).
+    """
     try:
-        record = (one.dist_info / "RECORD").read_bytes()
-    except OSError:
+        rows = distinfo.parse_record((one.dist_info / "RECORD").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return "installed"
-    return f"installed:{hashlib.sha256(record).hexdigest()}"
+    return f"installed:{distinfo.content_of((row[:2] for row in rows), one.dist_info.name)}"
 
 
 def files_of(installed: Installed, prefix: Path | None = None) -> list[Path]:

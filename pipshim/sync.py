@@ -144,7 +144,8 @@ class Sync:
         job = self._job(package)
         now = self.context.workshop.record(job, {})
         whole = job.mode is not Mode.NO_ISOLATION
-        why = difference(record, now, job.available, whole=whole)
+        content = self.context.workshop.content
+        why = difference(record, now, job.available, whole=whole, content=content)
         return f"rebuild: {why}" if why is not None else None
 
     # Fetching and building

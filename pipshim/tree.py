@@ -107,6 +107,12 @@ class Tree(_Told):
             raise self._damaged()
         return tuple(TreeFile._make(row) for row in json.loads(text))
 
+    @property
+    def content(self) -> str:
+        """What `pipshim.installed.fingerprint` tells of it once it is installed, by whomever."""
+        files = ((one.path, one.hash) for one in self.files if one.scheme in {"purelib", "platlib"})
+        return f"installed:{distinfo.content_of(files, self.dist_info)}"
+
     def _damaged(self) -> InstallError:
         return InstallError(
             f"the store has a damaged list of the files of {self.name} {self.version}",

@@ -54,6 +54,12 @@ BY_DESIGN = (
         r"pip \1 from \2 (python \3)",
     ),
     Deviation(
+        "it is said by its own name that it is called with",
+        r".*",
+        r"(?<=/env/bin/python -m )pipshim\b",
+        "pip",
+    ),
+    Deviation(
         "so does debug",
         r"debug",
         r"^pipshim version: .*\n",

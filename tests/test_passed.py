@@ -106,6 +106,9 @@ def test_one_command_fills_an_empty_environment(
     again = cli.ok("--python", other, "install", *BARE, "needy", "fakelib==1")
     assert "cached   needy 1.0  no-isolation" in again.err
     assert built(site_packages(other), "needy")["against"] == {"fakelib": "1.0"}
+    # What is installed from a wheel is what that wheel was.
+    there = cli.ok("--python", other, "install", "--force-reinstall", "--no-deps", *BARE, "needy")
+    assert "cached   needy 1.0  no-isolation" in there.err
     newer = cli.ok("--python", other, "install", "--force-reinstall", *BARE, "needy", "fakelib==2")
     assert "built    needy 1.0" in newer.err
     assert distributions(other) == ["fakelib-2.0", "low-2.0", "needy-1.0"]

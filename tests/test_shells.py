@@ -47,7 +47,9 @@ def surroundings(cli: Cli, tmp_path: Path, project_dir: Path) -> dict[str, str]:
     """Put the command on PATH, and a file to complete into the project; give the variables."""
     script = tmp_path / "bin" / "pipshim"
     script.parent.mkdir()
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m pipshim "$@"\n')
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom pipshim.__main__ import main\nsys.exit(main())\n"
+    )
     script.chmod(0o755)
     (project_dir / "pages").mkdir()
     (project_dir / "pages/timings.html").touch()

@@ -8,9 +8,9 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pip._internal.cli import autocompletion, main_parser
+from pip._internal.cli import autocompletion, base_command, main_parser
 from pip._internal.commands import CommandInfo, commands_dict, create_command
-from pip._internal.utils import deprecation
+from pip._internal.utils import deprecation, misc
 
 from pipshim._pip.compat import pip_entry, version_text, versions
 from pipshim._pip.elsewhere import go_on
@@ -41,6 +41,7 @@ _COMMANDS = {
 _VARIANTS = {"cache": "CacheCommand", "completion": "CompletionCommand", "debug": "DebugCommand"}
 
 _create_main_parser = main_parser.create_main_parser
+_get_prog = misc.get_prog
 
 _BUILDING = ("install", "wheel", "download")
 """Commands of pip's that may build."""
@@ -63,6 +64,14 @@ def register() -> None:
     commands_dict.update({**ours, **others})
     main_parser.create_main_parser = create_main_parser
     autocompletion.create_main_parser = create_main_parser  # type: ignore[attr-defined]
+    for module in (misc, base_command, main_parser):
+        vars(module)["get_prog"] = _program
+
+
+def _program() -> str:
+    """Say what was called, as pip does: the script's name, or the Python and ``-m``."""
+    said = _get_prog()
+    return f"{said}shim" if said.endswith(" -m pip") else said
 
 
 def create_main_parser() -> ConfigOptionParser:
@@ -141,9 +150,10 @@ def store_command(arguments: Sequence[str], *, isolated: bool = False) -> int:
         isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
 
     """
+    _begin()
+    register()
     from pipshim._pip.store import StoreCommand  # noqa: PLC0415 not needed for other commands
 
-    _begin()
     return StoreCommand(isolated=isolated).main(list(arguments))
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 SCHEMA = 1
 
@@ -96,7 +96,12 @@ class Record:
 
 
 def difference(
-    record: Record, now: Record, available: Mapping[str, Used], *, whole: bool = False
+    record: Record,
+    now: Record,
+    available: Mapping[str, Used],
+    *,
+    whole: bool = False,
+    content: Callable[[str], str] = str,
 ) -> str | None:
     """Say why a wheel may not be reused; None if its record still holds.
 
@@ -105,6 +110,8 @@ def difference(
         now: of the build that would be made; its ``against`` is not looked at.
         available: what the environment of that build has.
         whole: whether that build uses all that its environment has (isolated, matched).
+        content: tells of two different identities whether they are of the same content: a wheel,
+            and what was installed from it.
 
     """
     for what in ("source", "python", "platform"):
@@ -121,7 +128,7 @@ def difference(
             return f"built against {name} {used.version}, which is not there"
         if found.version != used.version:
             return f"built against {name} {used.version}, the lock has {found.version}"
-        if found.identity != used.identity:
+        if found.identity != used.identity and content(found.identity) != content(used.identity):
             return f"built against another build of {name} {used.version}"
     if whole:
         if record.constraints != now.constraints:

@@ -28,11 +28,13 @@ class Shelf:
 
     Args:
         root: a folder of pipshim's cache.
+        content: what `pipshim.build.record.difference` asks of identities.
 
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, content: Callable[[str], str] = str) -> None:
         self._root = root
+        self._content = content
 
     @contextmanager
     def alone(self, sha256: str, waiting: Callable[[], object]) -> Iterator[None]:
@@ -65,7 +67,8 @@ class Shelf:
             record = Record.from_json(data.get("record")) if isinstance(data, dict) else None
             if record is None or "result" not in data:
                 continue
-            if difference(record, now, available, whole=whole) is None:
+            why = difference(record, now, available, whole=whole, content=self._content)
+            if why is None:
                 yield record, data["result"]
 
     def keep(self, kind: Kind, record: Record, result: Any) -> None:

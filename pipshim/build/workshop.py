@@ -92,8 +92,13 @@ class Workshop:
         self._mask = mask
         self._typed = typed
         self._pool = Pool(self.processes)
-        self._shelf = Shelf(cache / BUILDS)
+        self._shelf = Shelf(cache / BUILDS, self.content)
         self._logs = cache / LOGS
+
+    def content(self, identity: str) -> str:
+        """Tell a wheel of the store as what is installed from it; all else as it is."""
+        tree = self.store.tree(identity.removeprefix("sha256:"))
+        return identity if tree is None else tree.content
 
     def requires(self, job: Job, kinds: tuple[str, ...] = ("wheel",)) -> list[str]:
         """Ask the backend what else it needs (``get_requires_for_build_…``)."""

@@ -80,9 +80,6 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
 
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    program = sys.argv[0]
-    if os.path.basename(sys.argv[0]) in ("__main__.py", "-c"):  # noqa: PTH119 pathlib costs time
-        sys.argv[0] = "pipshim"
 
     def supported() -> int:
         check_version()
@@ -102,7 +99,7 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
         rest = split(line.after)
         if rest is not None and rest.command == "store":
             return run_guarded(partial(_store, [*line.before, *rest.before, *rest.after]))
-    implied = active.options(line.command, line.before, os.environ, program)
+    implied = active.options(line.command, line.before, os.environ, sys.argv[0])
     return _pip([*implied, *arguments], line.command, until_exit=argv is None)
 
 
