@@ -11,7 +11,9 @@ import trustme
 
 from tests.support.dists import sdist, wheel
 from tests.support.index import Index
-from tests.support.pipshim import site_packages
+from tests.support.pipshim import make_venv, site_packages
+from tests.support.proxy import Proxy
+from tests.support.terminal import Typist
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +38,9 @@ def certificate(authority: trustme.CA, tmp_path: Path) -> Path:
     return path
 
 
-def server_side(authority: trustme.CA) -> ssl.SSLContext:
+def server_side(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert(name).configure_cert(context)
     return context
 
 
@@ -186,6 +188,52 @@ def test_netrc_serves_lock_sync_run_and_pip(cli: Cli, locked_up: Index) -> None:
     assert "GET /files/tool-1.0-py3-none-any.whl" in locked_up.requests
 
 
+@pytest.mark.parametrize("command", ["install --no-deps needed", "lock", "sync", "run true"])
+def test_a_password_is_asked_for_on_a_terminal(
+    command: str, cli: Cli, locked_up: Index, tmp_path: Path
+) -> None:
+    if command.startswith("install"):
+        make_venv(tmp_path / "env")
+        command = f"--python {tmp_path / 'env'} {command}"
+    words = [sys.executable, "-m", "pipshim", *command.split()]
+    with Typist(words, cli.env, cli.cwd) as typist:
+        typist.wait_for("User for 127.0.0.1")
+        typist.type(f"{USER[0]}\n")
+        typist.wait_for("Password: ")
+        typist.type(f"{USER[1]}\n")
+        status, shown = typist.wait()
+    assert status == 0, shown
+    assert USER[1] not in shown
+    assert locked_up.downloads if "lock" not in command else locked_up.requests
+
+
+@pytest.mark.usefixtures("locked_up")
+@pytest.mark.parametrize("command", ["install needed", "lock"])
+def test_a_wrong_password_is_said_so(command: str, cli: Cli) -> None:
+    words = [sys.executable, "-m", "pipshim", *command.split()]
+    with Typist(words, cli.env, cli.cwd) as typist:
+        typist.wait_for("User for 127.0.0.1")
+        typist.type(f"{USER[0]}\n")
+        typist.wait_for("Password: ")
+        typist.type("wr0ng-word\n")
+        status, shown = typist.wait()
+    assert status == 1, shown
+    assert "401" in shown
+    assert "wr0ng-word" not in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.usefixtures("locked_up")
+def test_a_question_can_be_interrupted(cli: Cli) -> None:
+    with Typist([sys.executable, "-m", "pipshim", "lock"], cli.env, cli.cwd) as typist:
+        typist.wait_for("User for 127.0.0.1")
+        typist.type("\x03")
+        status, shown = typist.wait()
+    assert status == 130, shown
+    assert "Traceback" not in shown
+    assert not (cli.cwd / "pylock.toml").exists()
+
+
 def test_each_index_has_its_own_password(
     cli: Cli, locked_up: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:
@@ -236,6 +284,48 @@ def test_a_proxy_is_the_way_to_the_index(
     use(cli)
     assert "far.invalid" in (cli.cwd / "pylock.toml").read_text()
     assert index.downloads.count("needed-1.0-py3-none-any.whl")
+
+
+@pytest.mark.parametrize("way", ["tunnel", "tunnel over TLS", "TLS"])
+def test_a_proxy_is_spoken_to_and_through_with_tls(
+    way: str,
+    cli: Cli,
+    authority: trustme.CA,
+    certificate: Path,
+    make_project: MakeProject,
+    tmp_path: Path,
+) -> None:
+    make_project(dependencies=["made"])
+    inner, outer = server_side(authority, "far.invalid"), server_side(authority)
+    cli.env |= {"PIP_CERT": str(certificate), "PIP_TRUSTED_HOST": ""}
+    if way == "TLS":
+        with Index(tls=outer) as index:
+            index.address, index.proxy_credentials = "http://far.invalid", USER
+            fill(index, tmp_path / "dists")
+            cli.env |= {
+                "PIP_INDEX_URL": "http://far.invalid/simple/",
+                "PIP_TRUSTED_HOST": "far.invalid",
+                "http_proxy": index.root.replace("//", f"//{':'.join(USER)}@"),
+            }
+            use(cli)
+        return
+    with Index(tls=inner) as index:
+        fill(index, tmp_path / "dists")
+        port = int(index.root.rpartition(":")[2])
+        index.address = "https://far.invalid"
+        cli.env["PIP_INDEX_URL"] = "https://far.invalid/simple/"
+        with Proxy(port, tls=outer if way != "tunnel" else None, credentials=USER) as proxy:
+            failed = cli.fails("lock", env={"PIP_PROXY": proxy.url()})
+            assert "made cannot be looked up" in failed.err
+            assert "407" in failed.err
+            wrong = cli.fails("lock", env={"https_proxy": proxy.url((USER[0], "wr0ng-word"))})
+            assert "wr0ng-word" not in wrong.err
+            cli.env["https_proxy"] = proxy.url(USER)
+            use(cli)
+            assert {*proxy.asked} == {"far.invalid:443"}
+    lock = (cli.cwd / "pylock.toml").read_text()
+    assert "https://far.invalid/" in lock
+    assert USER[1] not in lock
 
 
 def test_a_folder_serves_as_an_index(cli: Cli, make_project: MakeProject, tmp_path: Path) -> None:

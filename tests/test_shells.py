@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.terminal import Typist
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from typing_extensions import Self
 
     from tests.support.pipshim import Cli
 
@@ -62,37 +60,6 @@ def shell(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found
-
-
-class Typist:
-    """A shell on a terminal, and what it has shown so far."""
-
-    def __init__(self, command: list[str], env: dict[str, str], cwd: Path) -> None:
-        self._terminal, inside = os.openpty()
-        self._shell = subprocess.Popen(
-            command, stdin=inside, stdout=inside, stderr=inside, env=env, cwd=cwd
-        )
-        os.close(inside)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._shell.kill()
-        self._shell.wait()
-        os.close(self._terminal)
-
-    def type(self, keys: str) -> None:
-        os.write(self._terminal, keys.encode())
-
-    def wait_for(self, *texts: str, seconds: float = 60) -> str:
-        """Read until the shell has shown these; give all that it has shown since the last time."""
-        end, shown = time.monotonic() + seconds, ""
-        while any(text not in shown for text in texts):
-            ready, _, _ = select.select([self._terminal], [], [], max(0, end - time.monotonic()))
-            assert ready, f"{texts!r} are not in {shown!r}"
-            shown += os.read(self._terminal, 4096).decode(errors="replace")
-        return shown
 
 
 @pytest.mark.parametrize("name", [*SHELLS])
