@@ -105,13 +105,15 @@ def default(
     """Choose the running Python if requires-python admits it; else the newest on PATH that it does.
 
     Raises:
-        TargetError: there is none.
+        TargetError: there is none; or it is the running one, and it gives no answer: that it is
+            busy is no reason to take another.
 
     """
+    if sys.executable:  # a Python within another program has none
+        own = query(Path(sys.executable), cache_dir)
+        if admits(requires_python, own.full_version):
+            return base_of(own, cache_dir)
     failures: list[str] = []
-    for target in _working(iter([Path(sys.executable)]), cache_dir, failures):
-        if admits(requires_python, target.full_version):
-            return target
     newest = _working(_newest_first(environ), cache_dir, failures)
     for target in newest:
         if admits(requires_python, target.full_version):

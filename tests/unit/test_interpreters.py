@@ -177,6 +177,17 @@ def test_running_python_is_the_default(tmp_path: Path) -> None:
     assert not target.is_venv
 
 
+def test_running_python_that_gives_no_answer_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine, a lock would otherwise be made for whatever else is on PATH."""
+    answering(tmp_path / "python3.99", "3.99.1")
+    base = script(tmp_path / "base", "exit 1")
+    monkeypatch.setattr(interpreters, "base_of", lambda _, cache_dir: query(base, cache_dir))
+    with pytest.raises(TargetError, match="base does not work"):
+        default(None, path_of(tmp_path), None)
+
+
 def test_else_the_newest_that_is_admitted(tmp_path: Path) -> None:
     answering(tmp_path / "a/python3.97", "3.97.1")
     answering(tmp_path / "a/python3.99", "3.99.1")
