@@ -151,7 +151,10 @@ def test_sync_makes_the_environment_of_a_script(
     show = script(project_dir / "show.py", requires("fakelib<2", "other"))
     before = listing(project_dir)
     sync = ("sync", "--script", "show.py")
-    assert cli("sync", "--script", "show.py", "--check").status == 1
+    checked = cli("sync", "--script", "show.py", "--check")
+    assert checked.status == 1
+    assert "would make the environment " in checked.err
+    assert "the script's environment is" not in checked.err
     assert environments(cli) == []
     done = cli.ok(*sync, env={"VIRTUAL_ENV": str(tmp_path / "none")})
     (environment,) = environments(cli)

@@ -77,7 +77,7 @@ def main(request: SyncRequest) -> int:
     with reporting(request, "sync") as report:
         with opened(request, report.observer) as context:
             outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
-            if context.place is not None:
+            if context.place is not None and outcome.exists:
                 context.say(_where(outcome))
             if not (asked.check or asked.dry_run):
                 remember(context, request, outcome, command="sync", options=typed("sync"))
