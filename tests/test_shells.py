@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.dists import wheel
 from tests.support.terminal import Typist
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.conftest import MakeProject
+    from tests.support.index import Index
     from tests.support.pipshim import Cli
 
 COMPLETED = {
@@ -24,6 +27,12 @@ COMPLETED = {
     "pipshim sync --link-mode=har": "pipshim sync --link-mode=hardlink",
     "pipshim -q cache store ver": "pipshim -q cache store verify",
     "pipshim lock --timings pages/tim": "pipshim lock --timings pages/timings.html",
+    "pipshim sync --extra spe": "pipshim sync --extra speedups",
+    "pipshim run --no-group=do": "pipshim run --no-group=docs",
+    "pipshim lock -q -P num": "pipshim lock -q -P numerics",
+    "pipshim why num": "pipshim why numerics",
+    "pipshim remove need": "pipshim remove needed",
+    "pipshim remove --group docs wri": "pipshim remove --group docs writer",
 }
 """What a line becomes when the key is pressed at its end."""
 
@@ -41,8 +50,14 @@ SHELLS = {
 
 
 @pytest.fixture
-def surroundings(cli: Cli, tmp_path: Path, project_dir: Path) -> dict[str, str]:
-    """Put the command on PATH, and a file to complete into the project; give the variables."""
+def surroundings(
+    cli: Cli, index: Index, tmp_path: Path, project_dir: Path, make_project: MakeProject
+) -> dict[str, str]:
+    """Put the command on PATH, and what is completed into the project; give the variables."""
+    index.add(wheel(tmp_path, "numerics", "1.0"), wheel(tmp_path, "writer", "1.0"))
+    index.add(wheel(tmp_path, "needed", "1.0", requires=["numerics"]))
+    make_project(dependencies=["needed"], extras={"speedups": []}, groups={"docs": ["writer"]})
+    cli.ok("lock")
     script = tmp_path / "bin" / "pipshim"
     script.parent.mkdir()
     script.write_text(

@@ -1,8 +1,8 @@
 """What a shell completes after pipshim's own commands.
 
 pip completes commands, options and paths (``pip._internal.cli.autocompletion``), pipshim's too, as
-they are commands of pip's. Here is what pip's own commands do not have: values from a list, a
-command with two names, and another program's arguments.
+they are commands of pip's. Here is what pip's own commands do not have: values from a list, names
+that the project has, a command with two names, and another program's arguments.
 """
 
 from __future__ import annotations
@@ -22,9 +22,20 @@ from pipshim.fresh import served
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
-    from optparse import OptionParser
+    from optparse import Option, OptionParser, Values
+
+    from pipshim.names import Names
 
 _STORE = "cache-store"
+_EXTRAS = {"extra", "no_extra", "edit_optional"}
+_GROUPS = {"group", "no_group", "only_group", "edit_group", "dependency_groups"}
+_LOCKED = {
+    "upgrade_package",
+    "reinstall_package",
+    "no_install_package",
+    "no_build_isolation_package",
+}
+"""What options store whose values are names of these kinds."""
 
 
 def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
@@ -96,6 +107,9 @@ def _answer(line: _Line, environ: Mapping[str, str]) -> Iterable[str] | None:
     option, typed, kept = _value(line)
     found = parser.get_option(option) if option.startswith("-") else None
     if found is None or not found.takes_value():
+        if line.name in ("why", "tree", "remove") and not line.current.startswith("-"):
+            subjects = _subjects(line, _parsed(parser, line.before))
+            return [one for one in subjects if one.startswith(line.current)]
         if line.name != _STORE or line.current.startswith("-"):
             return None
         said = not set(ACTIONS).isdisjoint(line.before)
@@ -104,7 +118,34 @@ def _answer(line: _Line, environ: Mapping[str, str]) -> Iterable[str] | None:
         return [f"{kept}{one}" for one in found.choices if one.startswith(typed)]
     if found.metavar in ("file", "dir", "path"):
         return [f"{kept}{path}" for path in auto_complete_paths(typed, found.metavar)]
-    return []
+    names = _values(line, found, _parsed(parser, line.before))
+    return [f"{kept}{one}" for one in names if one.startswith(typed)]
+
+
+def _values(line: _Line, option: Option, said: Values | None) -> list[str]:
+    """Name all that an option's value may be."""
+    if option.dest in _EXTRAS and line.name != "add":  # there it is an extra of what is added
+        return _names(said).extras
+    if option.dest in _GROUPS:
+        return _names(said).groups
+    return _names(said).locked if option.dest in _LOCKED else []
+
+
+def _subjects(line: _Line, said: Values | None) -> list[str]:
+    """Name all that a command's next argument may be."""
+    names = _names(said)
+    if line.name != "remove":
+        found = names.locked
+    else:
+        extra, group = (getattr(said, one, None) for one in ("edit_optional", "edit_group"))
+        found = names.required(extra=extra, group=group)
+    return [one for one in found if one not in line.before]
+
+
+def _names(said: Values | None) -> Names:
+    from pipshim.names import Names  # noqa: PLC0415 not needed for options
+
+    return Names(getattr(said, "project", None) or Path.cwd())
 
 
 def _value(line: _Line) -> tuple[str, str, str]:
@@ -130,13 +171,25 @@ def _program(parser: OptionParser, before: Sequence[str]) -> list[str] | None:
     """Tell the words of the program to run so far, `--` as an empty one; None among run's own."""
     if before and before[-1] == "=":
         return None
-    joined = " ".join(before).replace(" = ", "=").split()
+    joined = _joined(before)
     with suppress(SystemExit), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         values, rest = parser.parse_args(joined)
         if values.module is not None:
             return [values.module, *values.module_arguments]
         return rest or [""] * (joined[-1:] == ["--"])
     return None
+
+
+def _parsed(parser: OptionParser, before: Sequence[str]) -> Values | None:
+    """Read the words before the current one; None if they cannot be read without it."""
+    with suppress(SystemExit), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        return parser.parse_args(_joined(before))[0]
+    return None
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Put together what bash takes apart at equals signs."""
+    return " ".join(words).replace(" = ", "=").split()
 
 
 def _scripts(start: str, environ: Mapping[str, str]) -> list[str]:
