@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    site = tmp_path / "env" / "lib" / "python3.11" / "site-packages"
+    site = Env(tmp_path / "env").purelib
     site.mkdir(parents=True)
     return site
 
@@ -78,7 +78,7 @@ def prefix_of(site: Path) -> Path:
 def take(one: Installed, prefix: Path, others: Iterable[Installed] = ()) -> Journal:
     """Begin a change that takes a distribution out."""
     files = leaving_files({one.name: one}, others, prefix, {})[one.name]
-    journal = Journal(Env(prefix, (3, 11, 0)))
+    journal = Journal(Env(prefix))
     journal.take(files)
     return journal
 
@@ -277,7 +277,7 @@ def tree_of(env: Env) -> set[str]:
 
 
 def test_what_two_have_goes_with_the_last(tmp_path: Path) -> None:
-    env = Env(tmp_path / "env", (3, 11, 0))
+    env = Env(tmp_path / "env")
     store = Store(tmp_path / "store")
     shared = {"space/__init__.py": "x = 1\n", f"{DATA}/data/share/x": "", "a, b/__init__.py": ""}
     one = make_wheel(tmp_path, {**shared, "space/one.py": ""})
