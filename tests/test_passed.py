@@ -115,6 +115,26 @@ def test_one_command_fills_an_empty_environment(
     assert len(hooks(log)) == 2
 
 
+@pytest.mark.parametrize("where", ["--target", "--prefix", "--root", "--user"])
+def test_what_goes_elsewhere_is_built_with_what_goes_there_too(
+    where: str, cli: Cli, index: Index, dists: Path, tmp_path: Path
+) -> None:
+    needy(index, dists)
+    env, there = tmp_path / "some", tmp_path / "there"
+    make_venv(env, system_site=where == "--user")  # else pip refuses it
+    cli.env["PYTHONUSERBASE"] = str(there)
+    option = [where] if where == "--user" else [where, there]
+    cli.ok("--python", env, "install", *option, *BARE, "needy", "fakelib<2")
+    (site,) = {path.parent for path in there.rglob("needy")}
+    assert built(site, "needy")["against"] == {"fakelib": "1.0"}
+    assert (site / "low-1.0.dist-info").is_dir()
+    assert distributions(env) == []
+    if where == "--user":  # what is there already is seen by later builds
+        again = cli.ok("--python", env, "install", *option, *BARE, "--force-reinstall", "needy")
+        assert "needy 1.0  no-isolation" in again.err
+        assert built(site, "needy")["against"] == {"fakelib": "1.0"}
+
+
 def test_lines_of_a_requirements_file(run: Run, env: Path, index: Index, dists: Path) -> None:
     needy(index, dists)
     index.add(
