@@ -135,7 +135,9 @@ def test_what_goes_elsewhere_is_built_with_what_goes_there_too(
         assert built(site, "needy")["against"] == {"fakelib": "1.0"}
 
 
-def test_lines_of_a_requirements_file(run: Run, env: Path, index: Index, dists: Path) -> None:
+def test_lines_of_a_requirements_file(
+    run: Run, cli: Cli, env: Path, index: Index, dists: Path
+) -> None:
     needy(index, dists)
     index.add(
         sdist(dists, "other", "1.0", backend=Backend(imports=["low"])), sdist(dists, "third", "1.0")
@@ -152,6 +154,10 @@ def test_lines_of_a_requirements_file(run: Run, env: Path, index: Index, dists: 
     site = site_packages(env)
     assert built(site, "other")["against"] == {"low": "1.0"}
     assert built(site, "third")["config_settings"] == {"level": "3", "flag": "x"}
+    file.write_text("fakelib\nneedy --no-build-isolation-package needy\n")
+    beside = run("install", "-r", file, status=1)
+    assert "(line 2): --no-build-isolation-package is an option for a line of its own" in beside.err
+    assert "own" in cli.fails("lock", "-r", file).err
     file.write_text("--no-build-isolation-package\n")
     assert "--no-build-isolation-package" in run("install", "-r", file, status=1).err
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.cli import cmdoptions
+from pip._internal.exceptions import RequirementsFileParseError
 from pip._internal.req import req_file
 
 from pipshim._pip.replacing import replaced
@@ -45,14 +46,20 @@ class Lines:
     def heard(self) -> Iterator[None]:
         """Let pip's parser of requirements files know these options, and note what it reads."""
         original = req_file.handle_option_line
+        requirement = req_file.handle_requirement_line
         known = [*req_file.SUPPORTED_OPTIONS, *_factories()]
 
         def handle(opts: Values, filename: str, *args: Any, **kwargs: Any) -> None:
             self._take(opts, filename)
             original(opts, filename, *args, **kwargs)
 
+        def handle_requirement(line: req_file.ParsedLine, options: Values | None = None) -> Any:
+            _refuse_beside(line)
+            return requirement(line, options)
+
         with (
             replaced(req_file, "SUPPORTED_OPTIONS", known),
+            replaced(req_file, "handle_requirement_line", handle_requirement),
             replaced(req_file, "handle_option_line", handle),
         ):
             yield
@@ -86,6 +93,22 @@ class Lines:
             self.layers = sorted([*self.layers, layer], key=lambda one: not one.packages)
         self.extra_build_dependency += opts.extra_build_dependency or ()
         self.config_settings_package += opts.config_settings_package or ()
+
+
+def _refuse_beside(line: req_file.ParsedLine) -> None:
+    """Refuse a build option beside a requirement, where pip passes over options of a line.
+
+    Raises:
+        RequirementsFileParseError: there is one.
+
+    """
+    for factory in _factories():
+        option = factory()
+        if getattr(line.opts, str(option.dest), None) is not None:
+            raise RequirementsFileParseError(
+                f"{line.filename} (line {line.lineno}): {option.get_opt_string()} is an option for "
+                "a line of its own"
+            )
 
 
 def _factories() -> list[Callable[[], Option]]:
