@@ -229,7 +229,7 @@ class Building:
             request,
             self._project,
             Path.cwd(),
-            masked(shown, request.pip.mask),
+            events.Relay(masked(shown, request.pip.mask)),
             space,
             parts,
             started,

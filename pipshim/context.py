@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pipshim.environment import Choice
     from pipshim.lockfile import Lock
     from pipshim.places import Place
-    from pipshim.progress.events import Observer
+    from pipshim.progress.events import Observer, Relay
     from pipshim.target import Target
     from pipshim.venv import Environment
 
@@ -56,7 +56,7 @@ class Context:
         request: what was asked.
         project: what pyproject.toml says; None where requirements are given and there is none.
         directory: the folder that the lock lies in.
-        observer: told of all that happens.
+        observer: told of all that happens; in a fork it is told to another process.
         workspace: for what is thrown away at the end.
         until_end: closes what is held until then.
         started: when the command began to read, in nanoseconds since the epoch.
@@ -69,7 +69,7 @@ class Context:
     request: LockRequest
     project: Project | None
     directory: Path
-    observer: Observer
+    observer: Relay
     workspace: Workspace
     until_end: ExitStack
     started: int
@@ -362,7 +362,7 @@ class Context:
 
     @property
     def jobs(self) -> int:
-        """How many builds run at once."""
+        """How many builds run, or targets are resolved, at once."""
         return self.request.common.jobs or os.cpu_count() or 1
 
     @cached_property
@@ -444,7 +444,9 @@ def opened(
             environ=os.environ,
         ) as shown,
         forwarded(
-            observer := masked(shown if also is None else events.tee(shown, also), request.pip.mask)
+            observer := events.Relay(
+                masked(events.once(events.tee(shown, *([also] if also else []))), request.pip.mask)
+            )
         ),
         workspace() as space,
         ExitStack() as until_end,

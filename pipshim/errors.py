@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -28,6 +28,18 @@ class PipshimError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross to another process as it is (`pickle` would call the class with `args`)."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(
+    kind: type[PipshimError], args: tuple[object, ...], data: Mapping[str, object]
+) -> PipshimError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(data)
+    return error
 
 
 class UsageError(PipshimError):

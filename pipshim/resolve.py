@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pipshim.build.workshop import Workshop
     from pipshim.overrides import Overrides
     from pipshim.progress.events import Observer
+    from pipshim.rounds import Host
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Locker:
     label: str = ""
     asked_on: str | None = None
     beside: Locker | None = None
-    host: Callable[[], Rounds] | None = None
+    host: Callable[[], Host] | None = None
     staging: Staging = field(init=False)
     rounds: Rounds = field(init=False)
     _last: Solution | None = field(default=None, init=False)
@@ -106,6 +107,7 @@ class Locker:
                 self.pip,
                 self.commits,
                 self.beside.staging.resolving if self.beside is not None else None,
+                self.label,
             ),
             constraints=self.build_constraints,
             preferred=self.preferred_builds,
@@ -182,12 +184,18 @@ class Locker:
                 metadata_of=metadata_of,
                 strategy=self.strategy,
                 overrides=self.overrides,
-                pinned=lambda name, version: self.observer(events.Pinned(name, version)),
+                pinned=lambda name, version: self.observer(
+                    events.Pinned(name, version, self.label)
+                ),
             )
             return self._last
 
+        start = time.monotonic()
         with suggested(self.strategy, self._chosen):
             solution = self.rounds.settle(one_round)
+        if self.label:
+            took = time.monotonic() - start
+            self.observer(events.TargetResolved(self.label, len(solution.pins), took))
         self._warn_of_lowest(asked, constraints, solution)
         return solution
 

@@ -9,7 +9,7 @@ when no pin that a build saw has changed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from packaging.version import Version
 
@@ -224,6 +224,16 @@ class Rounds:
         self._each(ask, sources)
 
 
+class Host(Protocol):
+    """Asks backends where they can run: what they say counts for all targets."""
+
+    def told(self, source: Source) -> bytes:
+        """Tell what a source's backend says of it."""
+
+    def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
+        """Tell what it says that its build requires besides."""
+
+
 @dataclass
 class Elsewhere(Rounds):
     """The rounds for a target that is not here: one, with what backends say where they can.
@@ -233,7 +243,7 @@ class Elsewhere(Rounds):
 
     """
 
-    host: Callable[[], Rounds]
+    host: Callable[[], Host]
 
     def __post_init__(self) -> None:
         super().__post_init__()

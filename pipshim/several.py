@@ -3,6 +3,10 @@
 The Python that is served, the host, is the only one that can ask the backends of sources. What it
 is told counts for all targets; the lock says so. If the host is no target itself, it resolves the
 project too, as soon as a backend has to be asked.
+
+The first target is resolved in this process, the others in forks of it, several at once: these have
+the index pages and files that the first one has read. They ask backends by way of this process, so
+each is asked once. The lock is the same as if all had been done one after the other.
 """
 
 from __future__ import annotations
@@ -10,11 +14,14 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipshim import forks
 from pipshim.agreement import agree
-from pipshim.errors import PipshimError, ProjectError, ResolveError
+from pipshim.errors import BuildError, PipshimError, ProjectError, ResolveError
+from pipshim.forks import Forks, Origin
 from pipshim.progress import events
+from pipshim.secrets import masked
 from pipshim.targets import name_of
 from pipshim.universal import merged, serving
 
@@ -25,13 +32,16 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.resolver import Solution
+    from pipshim._pip.sources import Source
     from pipshim.context import Context
     from pipshim.lockfile import Lock
     from pipshim.locking import Making, Problem
     from pipshim.resolve import Locker, Resolution
-    from pipshim.rounds import Rounds
+    from pipshim.rounds import Host
     from pipshim.target import Target, TargetPython
     from pipshim.targets import TargetName
+
+    Offered = Mapping[NormalizedName, tuple[Version, ...]]
 
 
 def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
@@ -47,6 +57,7 @@ def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
     context = making.context
     _check(context, targets)
     work = _Work(making, targets)
+    context.until_end.callback(work.forks.close)
     found = agree(work.order, work.solve, work.before)
     locks = work.settle(found)
     packages = {name for solution in found.values() for name in solution.pins}
@@ -56,6 +67,27 @@ def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
     return replace(merged(locks), targets_asked=asked)
 
 
+class _Found(NamedTuple):
+    """What a fork found; extras of the project that only its backend knows are told with it."""
+
+    solution: Solution
+    extras: set[NormalizedName]
+
+
+class _Afar(NamedTuple):
+    """The host, for a fork: asked by way of the process that the fork comes from."""
+
+    origin: Origin
+
+    def told(self, source: Source) -> bytes:
+        metadata: bytes = self.origin.ask(("told", source))
+        return metadata
+
+    def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
+        found: list[str] = self.origin.ask(("also_required", source, requirements))
+        return found
+
+
 @dataclass
 class _Work:
     making: Making
@@ -63,6 +95,9 @@ class _Work:
     here: TargetName | None = field(init=False)
     order: list[TargetName] = field(init=False)
     kept: dict[TargetName, Lock | None] = field(init=False)
+    forks: Forks[TargetName, Offered, _Found] = field(init=False)
+    _afar: _Afar | None = field(default=None, init=False)
+    _failed: dict[Source, BuildError] = field(default_factory=dict, init=False)
     _host: Locker = field(init=False)
     _host_is_ready: bool = field(init=False)
     _lockers: dict[TargetName, Locker] = field(default_factory=dict, init=False)
@@ -80,19 +115,33 @@ class _Work:
             self._host = self._lockers[self.here] = self._new(self.here, python)
         else:
             self._host = self.making.locker(context.pip, self.making.keep)
+        self.forks = Forks(
+            work=self._in_fork,
+            settle=self._settle_in_fork,
+            answer=self._answer,
+            observer=context.observer,
+            before=self._before_fork,
+            at_once=context.jobs,
+        )
 
     @property
     def before(self) -> dict[TargetName, Mapping[NormalizedName, Version]]:
         """What an earlier lock has for each target."""
         return {one: kept.versions for one, kept in self.kept.items() if kept is not None}
 
-    def solve(
-        self, asked: Mapping[TargetName, Mapping[NormalizedName, tuple[Version, ...]]]
-    ) -> dict[TargetName, Solution]:
+    def solve(self, asked: Mapping[TargetName, Offered]) -> dict[TargetName, Solution]:
         """Resolve targets, each with versions that are taken where they fit."""
-        return {
-            target: self._solve(target, asked[target]) for target in self.order if target in asked
-        }
+        first, *others = self.order
+        # What is alone would only wait in another process.
+        forking = forks.AVAILABLE and self.making.context.jobs > 1 and len(others) > 1
+        here = [one for one in (self.order if not forking else [first]) if one in asked]
+        found = {target: self._solve(target, asked[target]) for target in here}
+        there = {one: asked[one] for one in self.order if one in asked and one not in here}
+        self._failed.clear()
+        for target, (solution, extras) in self.forks.each(there).items():
+            self._problem(target).extras.update(extras)
+            found[target] = solution
+        return found
 
     def settle(self, found: Mapping[TargetName, Solution]) -> dict[TargetName, Lock]:
         """Settle how everything is built on each target, in environments as equal as can be."""
@@ -107,9 +156,34 @@ class _Work:
             locks[target] = self.making.lock(resolution, problem, target.python)
         return locks
 
-    def _solve(
-        self, target: TargetName, offered: Mapping[NormalizedName, tuple[Version, ...]]
-    ) -> Solution:
+    def _before_fork(self) -> None:
+        """Have what forks share, and no thread that goes on while this process forks."""
+        for target in self.order:
+            self._problem(target)
+        for pip in (self.making.context.pip, *(one.pip for one in self._lockers.values())):
+            pip.before_fork()
+
+    def _settle_in_fork(self, origin: Origin) -> None:
+        context = self.making.context
+        self._afar = _Afar(origin)
+        context.observer.to = masked(origin.observe, context.request.pip.mask)
+        context.pip.in_fork(context.workspace.fresh("fork"))
+
+    def _in_fork(self, target: TargetName, offered: Offered) -> _Found:
+        return _Found(self._solve(target, offered), self._problem(target).extras)
+
+    def _answer(self, question: tuple[str, Source, Any]) -> object:
+        """Ask the host for a fork; what failed once is not built again for the next one."""
+        what, source, *more = question
+        if source in self._failed:
+            raise self._failed[source]
+        try:
+            return getattr(self._asking(), what)(source, *more)
+        except BuildError as error:
+            self._failed[source] = error
+            raise
+
+    def _solve(self, target: TargetName, offered: Offered) -> Solution:
         problem = self._problem(target)
         locker = self._locker(target)
         kept = self.kept[target] or self.making.keep
@@ -143,8 +217,10 @@ class _Work:
             **more,
         )
 
-    def _asking(self) -> Rounds:
-        """Give the rounds that ask backends, with what the project resolves to on the host."""
+    def _asking(self) -> Host:
+        """Give what asks backends, with what the project resolves to on the host."""
+        if self._afar is not None:
+            return self._afar
         if not self._host_is_ready:
             context = self.making.context
             problem = self.making.problem(context.pip)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.pylock import Pylock
 from packaging.tags import parse_tag
 
+from pipshim.forks import AVAILABLE
 from pipshim.targets import MACHINES, TargetName
 from tests.support.backend import Backend
 from tests.support.dists import sdist, wheel
-from tests.support.facts import built
-from tests.support.pipshim import ROOT, pythons, site_packages
+from tests.support.facts import built, calls
+from tests.support.pipshim import ROOT, pythons, site_packages, until
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,8 +30,7 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from tests.conftest import MakeProject
     from tests.support.index import Index
@@ -247,7 +251,8 @@ def test_what_cannot_be_locked_says_for_which_target(
     both = configured(["linux-x86_64-cp312", "windows-arm64-cp312"])
     make_project(both, dependencies=["native"])
     failed = cli.fails("lock")
-    assert "error: windows-arm64-cp312: no file of native suits" in failed.err
+    assert "error: windows-arm64-cp312: no file of native suits it\n" in failed.err
+    assert "hint: take windows-arm64-cp312 out of the targets, or do without" in failed.err
     make_project(both, dependencies=["native"], requires_python=">=3.13")
     failed = cli.fails("lock")
     assert "requires-python >=3.13 does not admit the target linux-x86_64-cp312" in failed.err
@@ -279,3 +284,158 @@ def test_the_example_is_locked_for_three_targets_and_synced_on_each_python_here(
         minor = TargetName.parse(name).minor
         also = ", tomli 2.5.0" if minor < 11 else ""
         assert printed == f"Python 3.{minor} on {sys.platform}: numpy 2.2.6{also}\n"
+
+
+# --- several at once
+
+THREE = [HERE, "macos-arm64-cp312" if SYSTEM != "macos" else "linux-arm64-cp312"]
+THREE += ["windows-x86_64-cp313"]
+OTHERS = ["macos; sys_platform == 'darwin'", "windows; sys_platform == 'win32'"]
+
+forking = pytest.mark.skipif(not AVAILABLE or SYSTEM != "linux", reason="no forks here")
+
+
+@pytest.fixture
+def meeting(index: Index, dists: Path) -> Iterator[threading.Barrier]:
+    """Let the pages of what two targets need wait for each other."""
+    index.add(wheel(dists, "macos", "1.0"), wheel(dists, "windows", "1.0"))
+    barrier = threading.Barrier(2, timeout=60)
+    index.meetings = {"/simple/macos/": barrier, "/simple/windows/": barrier}
+    yield barrier
+    barrier.abort()
+
+
+@forking
+def test_all_but_the_first_target_are_resolved_at_the_same_time(
+    cli: Cli, make_project: MakeProject, meeting: threading.Barrier
+) -> None:
+    make_project(configured(THREE), dependencies=OTHERS)
+    said = cli.ok("lock", "--progress", "json", "-j", "2").err.splitlines()
+    events = [json.loads(line) for line in said]
+    resolved = {one["target"]: one["packages"] for one in events if "target-res" in one["event"]}
+    assert resolved == dict(zip(THREE, (0, 1, 1), strict=True))
+    assert {one["name"]: one["target"] for one in events if one["event"] == "pinned"} == {
+        "macos": THREE[1],
+        "windows": THREE[2],
+    }
+    assert not meeting.broken
+
+
+@forking
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_processes_of_all_targets(
+    cli: Cli,
+    make_project: MakeProject,
+    index: Index,
+    meeting: threading.Barrier,
+    number: signal.Signals,
+    status: int,
+) -> None:
+    barrier = threading.Barrier(3)
+    index.meetings = dict.fromkeys(index.meetings, barrier)
+    project = make_project(configured(THREE), dependencies=OTHERS)
+    with cli.start("lock", "-j", "2") as process:
+        until(lambda: {f"GET {page}" for page in index.meetings} <= set(index.requests))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)
+    barrier.abort()
+    assert process.returncode == status
+    assert err == f"pipshim: {'interrupted' if status == 130 else 'terminated'}\n"
+    assert len(children) == 2
+    for pid in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+    assert [*cli.temporary.iterdir()] == []
+    assert not (project / "pylock.toml").exists()
+    assert not meeting.broken
+
+
+def test_the_lock_is_the_same_as_one_target_after_the_other(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    log = dists / "log"
+    targets = [*THREE, "windows-arm64-cp310", "macos-x86_64-cp311"]
+    asked = Backend(log=str(log))
+    index.add(
+        wheel(dists, "everywhere", "1.0"),
+        wheel(dists, "everywhere", "2.0", requires_python=">=3.11"),
+        wheel(dists, "split", "1.0", requires_python="<3.13"),
+        wheel(dists, "split", "2.0", requires=["part"], requires_python=">=3.13"),
+        wheel(dists, "part", "1.0"),
+        wheel(dists, "tool", "1.0"),
+        wheel(dists, "tool", "2.0", requires_python="<3.13"),
+        *(wheel(dists, "native", "1.0", tag=tag(one)) for one in targets),
+        wheel(dists, "native", "2.0", tag=tag(targets[1])),
+        sdist(
+            dists,
+            "src",
+            "1.0",
+            build_requires=["tool"],
+            requires=["part; sys_platform == 'darwin'"],
+            backend=asked,
+            static_metadata=False,
+        ),
+        # Two of the targets need it, and none of them is here.
+        sdist(
+            dists,
+            "winsrc",
+            "1.0",
+            build_requires=["tool", "native"],
+            requires=["split"],
+            backend=asked,
+            static_metadata=False,
+        ),
+    )
+    needed = ["everywhere", "split", "native", "src", "winsrc; sys_platform == 'win32'"]
+    make_project(configured(targets), dependencies=needed, extras={"more": ["tool"]})
+
+    def made(*arguments: str) -> tuple[bytes, list[str]]:
+        shutil.rmtree(cli.shim_cache)
+        (cli.cwd / "pylock.toml").unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
+        said = cli.ok("lock", *arguments).err
+        assert "locked" in said
+        hooks = sorted(f"{one.name} {one.hook}" for one in calls(log) if one.event == "start")
+        return (cli.cwd / "pylock.toml").read_bytes(), hooks
+
+    text, hooks = made("-j", "1")
+    assert hooks.count("winsrc prepare_metadata_for_build_wheel") == 1
+    for jobs in ("2", "5"):
+        assert made("-j", jobs) == (text, hooks)
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_a_warning_is_said_once_for_all_targets(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, jobs: str
+) -> None:
+    index.add(wheel(dists, "aa", "1.0"), wheel(dists, "macos", "1.0"))
+    make_project(configured(THREE), dependencies=["aa", OTHERS[0]])
+    said = cli.ok("lock", "-j", jobs, "--find-links", dists / "nowhere").err
+    assert said.count(str(dists / "nowhere")) == 1
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_an_error_is_the_same_from_whichever_process(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, jobs: str
+) -> None:
+    fails = Backend(fail_in="metadata", message="no compiler")
+    index.add(
+        sdist(dists, "macos", "1.0", backend=fails, static_metadata=False),
+        wheel(dists, "aa", "1.0", requires=["bb<2"]),
+        wheel(dists, "bb", "2.0"),
+        wheel(dists, "bb", "1.0", requires_python="<3"),
+    )
+    make_project(configured(THREE), dependencies=["aa; sys_platform == 'win32'"])
+    failed = cli.fails("lock", "-j", jobs)
+    assert f"error: {THREE[2]}: no version of bb satisfies what is required" in failed.err
+    assert f"hint: take {THREE[2]} out of the targets, or loosen" in failed.err
+    make_project(configured(THREE), dependencies=[OTHERS[0], "aa; sys_platform == 'win32'"])
+    failed = cli.fails("lock", "-j", jobs)
+    assert "macos 1.0" in failed.err
+    assert "no compiler" in failed.err
+    assert "aa" not in failed.err
+    index.fail = {"/simple/windows/": 503}
+    make_project(configured(THREE), dependencies=[OTHERS[1]])
+    assert "503 Service Unavailable" in cli.fails("lock", "-j", jobs).err
+    assert "in another process" in cli("lock", "-j", jobs, "--debug").err or jobs == "1"

@@ -72,15 +72,16 @@ class Fetched:
         folder: where it puts them.
 
     Attributes:
+        files, folder: likewise.
         pages: index pages, by URL.
 
     """
 
     def __init__(self, files: MetadataFiles, downloader: ObservedDownloader, folder: Path) -> None:
         self.pages: dict[Hashable, Future[Page]] = {}
-        self._files = files
+        self.files = files
         self._downloader = downloader
-        self._folder = folder
+        self.folder = folder
         self._numbers = count()
         self._metadata: dict[Hashable, Future[bytes]] = {}
         self._sdists: dict[Hashable, Future[tuple[str, str]]] = {}
@@ -88,14 +89,14 @@ class Fetched:
 
     def metadata(self, link: Link) -> bytes:
         """Answer a metadata file."""
-        return self.once(self._metadata, link.url, lambda: self._files.fetch(link))
+        return self.once(self._metadata, link.url, lambda: self.files.fetch(link))
 
     def sdist(self, link: Link) -> tuple[str, str]:
         """Answer the path and the type of an sdist, which nobody has checked yet."""
         return self.once(self._sdists, link.url, lambda: self._download(link))
 
     def _download(self, link: Link) -> tuple[str, str]:
-        folder = self._folder / str(next(self._numbers))
+        folder = self.folder / str(next(self._numbers))
         folder.mkdir()
         return self._downloader(link, str(folder))
 
@@ -134,7 +135,7 @@ class Ahead:
         self._environment = dict(environment)
         self._seen: set[Wanted] = set()
         self._waiting: list[Wanted] = []
-        self._queue: SimpleQueue[Wanted] = SimpleQueue()
+        self._queue: SimpleQueue[Wanted | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._begun = False
         self._guard = threading.Lock()
@@ -168,6 +169,18 @@ class Ahead:
                 self._seen.difference_update(waiting)
             self.want(waiting)
 
+    def rest(self) -> None:
+        """Let the threads end; what they have not begun is forgotten. `begin` begins again."""
+        with self._guard:
+            self._begun = False
+        while not self._queue.empty():
+            self._queue.get()
+        self._queue.put(None)
+        while self._threads:
+            self._threads.pop().join()
+        while not self._queue.empty():
+            self._queue.get()
+
     def page(self, link: Link, fetch: Callable[[], IndexContent | None]) -> IndexContent | None:
         """Answer an index page, fetched by now, or by `fetch`."""
 
@@ -186,6 +199,9 @@ class Ahead:
     def _work(self) -> None:
         while True:
             wanted = self._queue.get()
+            if wanted is None:
+                self._queue.put(None)  # for the others
+                return
             try:
                 self._fetch(wanted)
             except Exception:  # noqa: BLE001, S112 the resolver will meet it, and say it

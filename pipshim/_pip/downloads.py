@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from itertools import count
 from pathlib import Path
@@ -47,8 +48,8 @@ class ObservedDownloader(Downloader):
     def _process_response(self, download: _FileDownload, resp: Response) -> None:
         if self._keys.now is None and not is_from_cache(resp):
             link = download.link
-            # The same file may be asked for twice, for metadata and to be installed.
-            self._keys.now = f"{next(_numbers)} {link.url_without_fragment}"
+            # The same file may be asked for twice, for metadata and to be installed, and in forks.
+            self._keys.now = f"{os.getpid()}.{next(_numbers)} {link.url_without_fragment}"
             size = _get_http_response_size(resp)
             self._observer(events.DownloadStarted(self._keys.now, link.filename, size))
         key, write = self._keys.now, download.write_chunk

@@ -38,8 +38,8 @@ EXTRA = "extra-build-dependencies of "
 
 _OF_BUILD = re.compile(rf"(?:{BUILD}|({EXTRA}))((\S+).*)")
 _MENDS = {
-    LinkType.requires_python_mismatch: "use another Python (--python), or loosen the requirements",
-    LinkType.platform_mismatch: "use a Python and platform that it has files for",
+    LinkType.requires_python_mismatch: "{another}, or loosen the requirements",
+    LinkType.platform_mismatch: "{suiting}",
     LinkType.upload_too_late: "choose a later moment: exclude-newer in pyproject.toml, "
     "--uploaded-prior-to",
     LinkType.format_unsupported: "loosen --only-binary or --no-binary, which leave out what fits",
@@ -54,6 +54,7 @@ def explain(
     constraints: Sequence[InstallRequirement],
     overrides: Overrides,
     python: str,
+    target: str = "",
 ) -> PipshimError:
     """Say why the resolver gave up.
 
@@ -65,6 +66,7 @@ def explain(
         constraints: those that were in force.
         overrides: likewise.
         python: the version that was resolved for.
+        target: its name, where a lock is for several targets.
 
     """
     names = {
@@ -81,12 +83,12 @@ def explain(
     # Files whose metadata is not what their name says: pip speaks of them in its log only.
     for link, error in factory._build_failures.items():  # noqa: SLF001
         told.append(f"  {link.filename} is passed over: {error}")
+    search = _Search(finder, told, python, target)
     if story.ends == [PYTHON.name]:
         return ResolveError(
-            "\n".join([f"what is required does not support Python {python}", *told]),
-            hint="use another Python (--python), or ask for another version",
+            "\n".join([f"what is required does not support {search.place}", *told]),
+            hint=f"{search.another}, or ask for another version",
         )
-    search = _Search(finder, told, python)
     for name in story.ends:
         reason = search.without_files(name) if name not in known.direct else None
         if reason is not None:
@@ -116,6 +118,24 @@ class _Search:
     finder: Finder
     asked: list[str]
     python: str
+    target: str
+
+    @property
+    def place(self) -> str:
+        """What was resolved for; a target's name is said before the error already."""
+        return "it" if self.target else f"Python {self.python}"
+
+    @property
+    def another(self) -> str:
+        """What to do where that is not supported."""
+        if self.target:
+            return f"take {self.target} out of the targets"
+        return "use another Python (--python)"
+
+    @property
+    def suiting(self) -> str:
+        """What to do where there are no files for it."""
+        return self.another if self.target else "use a Python and platform that it has files for"
 
     def without_files(self, name: NormalizedName) -> PipshimError | None:
         """Say why there is no file of a package at all that would do, if so."""
@@ -152,8 +172,8 @@ class _Search:
         more = len({_why_refused(one) for one in refused}) - len(lines)
         lines += [f"  and {more} more"] if more > 0 else []
         if reasons == {LinkType.requires_python_mismatch}:
-            first = f"no version of {name} supports Python {self.python}"
-            hint = "use another Python: --python, and requires-python in pyproject.toml"
+            first = f"no version of {name} supports {self.place}"
+            hint = f"{self.another}, and see to requires-python in pyproject.toml"
         elif reasons == {LinkType.upload_too_late}:
             first = f"no version of {name} was uploaded before {self._cutoff()}"
             hint = "choose a later moment: exclude-newer in pyproject.toml, --uploaded-prior-to"
@@ -161,8 +181,10 @@ class _Search:
             first = f"no file of {name} may be used"
             hint = "loosen --only-binary or --no-binary, which leave none of its files"
         else:
-            first = f"no file of {name} suits Python {self.python} on this platform"
-            hint = f"use a Python and platform that it has files for, or do without {name}"
+            first = (
+                f"no file of {name} suits {self.place}{'' if self.target else ' on this platform'}"
+            )
+            hint = f"{self.suiting}, or do without {name}"
         return ResolveError("\n".join([first, *self.asked, *lines]), hint=hint)
 
     def _cutoff(self) -> str:
@@ -197,7 +219,7 @@ class _Search:
         why = {one.why for one in at_ends if one is not None}
         hint = self._hint(story, ends, why)
         if any(one and one.why is LinkType.requires_python_mismatch for one in before):
-            hint += "; or use another Python (--python)"
+            hint += f"; or {self.another}"
         return ResolveError("\n".join(lines), hint=hint)
 
     def _passed_over(self, story: Story, name: NormalizedName) -> Refused | None:
@@ -230,7 +252,7 @@ class _Search:
             )
         for reason, mends in _MENDS.items():
             if reason in why:
-                return mends
+                return mends.format(another=self.another, suiting=self.suiting)
         if story.overridden:
             return "change override-dependencies: what they ask for replaces all other requirements"
         if len(self.asked) == 1:

@@ -38,13 +38,16 @@ class MetadataFiles:
         cache: the folder of those that are kept; None to keep none.
         spared: gets the URLs of those, which need not be kept in pip's cache too.
 
+    Attributes:
+        folder: likewise.
+
     """
 
     def __init__(
         self, downloader: ObservedDownloader, folder: Path, cache: Path | None, spared: set[str]
     ) -> None:
         self._downloader = downloader
-        self._folder = folder
+        self.folder = folder
         self._cache = cache
         self._spared = spared
         self._numbers = count()
@@ -68,7 +71,7 @@ class MetadataFiles:
             else:
                 return contents
             self._spared.add(link.url_without_fragment)
-        folder = self._folder / str(next(self._numbers))
+        folder = self.folder / str(next(self._numbers))
         folder.mkdir()
         contents = Path(self._downloader(link, str(folder))[0]).read_bytes()
         if hashes:

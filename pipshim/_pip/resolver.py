@@ -116,18 +116,20 @@ class Resolving:
         pip: pip's machinery.
         commits: of an earlier lock, to be kept.
         beside: the same for another target; sources are fetched once for both.
+        target: the target's name, where a lock is for several.
 
     """
 
     pip: Pip
     commits: Mapping[Revision, str] = field(default_factory=dict)
     beside: Resolving | None = None
+    target: str = ""
     sources: Sources = field(init=False)
     _packager: Packager = field(init=False)
 
     def __post_init__(self) -> None:
-        known = self.beside.sources if self.beside is not None else None
-        self.sources = known or Sources(self.pip, self.commits)
+        beside = self.beside.sources if self.beside is not None else None
+        self.sources = Sources(self.pip, self.commits, beside)
         self._packager = Packager(self.pip.finder, self._download)
 
     def resolve(  # noqa: PLR0913 what there is to say of a resolve
@@ -245,6 +247,7 @@ class Resolving:
                         given,
                         overrides,
                         ".".join(map(str, pip.target.version)),
+                        self.target,
                     ) from error
                 raise
             except AssertionError as error:

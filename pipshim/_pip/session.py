@@ -7,6 +7,7 @@ Everything that reaches an index goes through pip's own session: its cache, its 
 from __future__ import annotations
 
 import re
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -319,6 +320,23 @@ class Pip:
     def temporary_directory(self, kind: str) -> Path:
         """Make a folder that pip removes at the end of the command."""
         return Path(TempDirectory(kind=kind, globally_managed=True).path).resolve()
+
+    def before_fork(self) -> None:
+        """Let no thread of this one's run on: in a fork there is only the thread that forks."""
+        self.ahead.rest()
+
+    def in_fork(self, temporary: Path) -> None:
+        """Go on in a fork of the process, for all targets: with connections and files of its own.
+
+        Args:
+            temporary: the folder for temporary files, which the other process removes.
+
+        """
+        tempfile.tempdir = str(temporary)
+        if self._session is not None:
+            self._session.close()  # it opens new connections when they are needed
+        self.fetched.files.folder = self.temporary_directory("metadata")
+        self.fetched.folder = self.temporary_directory("sdist")
 
     @contextmanager
     def markers(self) -> Iterator[None]:

@@ -95,25 +95,32 @@ class Sources:
     Args:
         pip: pip's machinery.
         commits: of an earlier lock, to be kept: by repository and requested revision.
+        beside: those of another target; each is fetched once for both, but commits are kept, or
+            not, for each target by itself.
 
     """
 
-    def __init__(self, pip: Pip, commits: Mapping[Revision, str]) -> None:
+    def __init__(
+        self, pip: Pip, commits: Mapping[Revision, str], beside: Sources | None = None
+    ) -> None:
         self._pip = pip
         self._commits = commits
-        self._by_url: dict[str, Source] = {}
-        self._at_locked_commits: set[str] = set()
+        self._fetched: dict[str, Source] = beside._fetched if beside is not None else {}  # noqa: SLF001
+        self._places: dict[str, str] = {}
 
     def get(self, preparer: RequirementPreparer, req: InstallRequirement) -> Source:
         """Fetch, check and unpack what a requirement links to, as pip's preparer does."""
         link = req.link
         assert link is not None
-        known = self._by_url.get(link.url)
+        at = link if req.editable else self._at_its_commit(link)
+        # Which folder of a repository is meant stands in the fragment.
+        place = at.url_without_fragment + link.url.removeprefix(link.url_without_fragment)
+        self._places[link.url] = place
+        known = self._fetched.get(place)
         if known is not None:
             return known
         offline.check_checkout(link, self._pip.options)
         sha256: str | None = None
-        at = link if req.editable else self._at_its_commit(link)
         if req.editable:
             req.ensure_has_source_dir(preparer.src_dir)
             req.update_editable()
@@ -152,20 +159,16 @@ class Sources:
             editable=req.editable or directory in self._pip.editable_folders,
             url=remove_auth_from_url(at.url),
         )
-        self._by_url[link.url] = source
         if req.config_settings:
             self._pip.lines.config_settings[name_of(source)] = req.config_settings
-        if at is not link:
-            self._at_locked_commits.add(link.url)
+        self._fetched[place] = source
         return source
 
     def let_go(self) -> bool:
         """Keep no commit of the earlier lock any more, since no versions fit; False if none was."""
         self._commits = {}
-        for url in self._at_locked_commits:
-            self._by_url.pop(url)
-        found = bool(self._at_locked_commits)
-        self._at_locked_commits.clear()
+        found = any(url != place for url, place in self._places.items())
+        self._places.clear()
         return found
 
     def _at_its_commit(self, link: Link) -> Link:
@@ -179,7 +182,7 @@ class Sources:
 
     def find(self, link: Link) -> Source | None:
         """Tell the source that was fetched from a link, if it was."""
-        return self._by_url.get(link.url)
+        return self._fetched.get(self._places.get(link.url, link.url))
 
 
 class Preparer:

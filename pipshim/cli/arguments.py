@@ -83,7 +83,11 @@ def common_options() -> list[Option]:
     return [
         _project_option(),
         OwnOption(
-            "-j", "--jobs", type="count_of", metavar="n", help="How many builds run at once."
+            "-j",
+            "--jobs",
+            type="count_of",
+            metavar="n",
+            help="How many builds run, or targets are resolved, at once.",
         ),
         OwnOption(
             "--link-mode",

@@ -57,7 +57,7 @@ class CommonOptions:
         cache: pip's cache; None if it is switched off or not the user's.
         shim_cache: pipshim's own: PIPSHIM_CACHE_DIR, else ``pipshim`` beside pip's; None if
             pip's is off and nothing names another.
-        jobs: how many builds at once; None is for pipshim to choose.
+        jobs: how many builds, or targets, at once; None is for pipshim to choose.
         link_mode: how files get into environments; None is for pipshim to choose.
         offline: use what the caches hold.
         require_virtualenv: serve nothing but a virtual environment.

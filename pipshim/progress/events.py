@@ -38,7 +38,8 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 class ResolveStarted:
     """Reported before each round of the resolver; ``round`` counts from 0.
 
-    ``target`` names what is resolved for, where a lock is for several targets.
+    ``target`` names what is resolved for, where a lock is for several targets: these are resolved
+    several at once.
     """
 
     round: int
@@ -51,6 +52,19 @@ class Pinned:
 
     name: str
     version: str
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetResolved:
+    """Reported when one of several targets is resolved.
+
+    It may be resolved again, to take versions that others have. ``seconds`` counts its rounds.
+    """
+
+    target: str
+    packages: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +267,7 @@ class Waiting:
 Event: TypeAlias = (
     ResolveStarted
     | Pinned
+    | TargetResolved
     | ResolveFinished
     | Planned
     | Prepared
@@ -285,6 +300,36 @@ class Observer(Protocol):
 
 def ignore(event: Event, /) -> None:
     """Observe nothing; the default where an observer is optional."""
+
+
+def once(observer: Observer) -> Observer:
+    """Let an observer hear each warning once, whoever gives it again."""
+    said: set[str] = set()
+
+    def observe(event: Event, /) -> None:
+        if isinstance(event, Message) and event.level == "warning":
+            if event.text in said:
+                return
+            said.add(event.text)
+        observer(event)
+
+    return observe
+
+
+class Relay:
+    """Tells another observer, which may be replaced at any time.
+
+    Attributes:
+        to: whom it tells.
+
+    """
+
+    def __init__(self, to: Observer) -> None:
+        self.to = to
+
+    def __call__(self, event: Event, /) -> None:
+        """Hand an event on."""
+        self.to(event)
 
 
 def tee(*observers: Observer) -> Observer:

@@ -125,8 +125,13 @@ class Live:
 
     def _is_busy(self) -> bool:
         state = self._state
-        running = state.builds or state.downloads.running or state.waiting or state.planned
-        return bool(running) or state.resolving is not None
+        return bool(
+            state.builds
+            or state.downloads.running
+            or state.waiting
+            or state.planned
+            or state.resolves
+        )
 
     def _refresh(self) -> None:
         width, height = self._console.size

@@ -124,7 +124,7 @@ class Plain:
     def _count(self) -> int:
         state = self._state
         running = len(state.builds) + len(state.waiting) + bool(state.downloads.running)
-        return running + (state.resolving is not None)
+        return running + len(state.resolves)
 
     def _running(self) -> Iterator[tuple[str, tuple[float, str]]]:
         """Give by name what is running: since when, and a line that says so."""
@@ -144,12 +144,10 @@ class Plain:
             if downloads.total:
                 far = f"{far or ', 0 B'} of {size(downloads.total)}"
             yield "downloads:", (downloads.since, f"still    downloading {files}, {took}{far}")
-        if state.resolving is not None:
-            number, since = state.resolving
-            line = (
-                f"still    resolving{state.resolving_for}, round {number}, {elapsed(now - since)}"
-            )
-            yield "resolving:", (since, line)
+        for resolve in state.resolves.values():
+            took = elapsed(now - resolve.since)
+            line = f"still    {resolve.what}, round {resolve.round}, {took}"
+            yield f"{resolve.what}:", (resolve.since, line)
         for (name, _), wait in state.waiting.items():
             line = f"still    {wait.text}, {elapsed(now - wait.since)}"
             yield name or "waiting:", (wait.since, line)

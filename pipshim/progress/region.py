@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Rows of the terminal that stay free: the last line above the region is seen, and the cursor's.
 _FREE_ROWS = 3
+_MOST_RESOLVES = 4
 _PHASE_WIDTH = len("requirements")
 _ELAPSED_WIDTH = len("59m 59s")
 _LEAST_PACKAGE, _LEAST_OUTPUT = 16, 8
@@ -89,11 +90,15 @@ def _builds(builds: Sequence[Build], width: int, now: float, *, with_output: boo
 def _totals(state: State, now: float) -> list[list[str]]:
     """Give the words of each row about many things at once; the last ones matter least."""
     found = []
-    if state.resolving is not None:
-        number, since = state.resolving
-        words = [f"resolving{state.resolving_for}", elapsed(now - since), f"round {number}"]
-        if state.pins:
-            words.insert(1, plural(len(state.pins), "package"))
+    resolves = list(state.resolves.values())
+    if len(resolves) > _MOST_RESOLVES:
+        first = min(resolve.since for resolve in resolves)
+        found.append([f"resolving for {len(resolves)} targets", elapsed(now - first)])
+        resolves = []
+    for resolve in resolves:
+        words = [resolve.what, elapsed(now - resolve.since), f"round {resolve.round}"]
+        if resolve.pins:
+            words.insert(1, plural(len(resolve.pins), "package"))
         found.append(words)
     if state.planned is not None:
         done, packages = len(state.prepared), state.planned.packages

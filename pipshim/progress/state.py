@@ -52,6 +52,21 @@ class Wait:
 
 
 @dataclass
+class Resolve:
+    """A resolve that is running, of the project or for one target of it."""
+
+    target: str
+    since: float
+    round: int = 0
+    pins: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def what(self) -> str:
+        """What is going on, in words."""
+        return f"resolving for {self.target}" if self.target else "resolving"
+
+
+@dataclass
 class Downloads:
     """The downloads since there were none; sizes in bytes."""
 
@@ -102,9 +117,7 @@ class State:
     clock: Callable[[], float] = time.monotonic
     builds: dict[tuple[str, str], Build] = field(default_factory=dict)
     downloads: Downloads = field(default_factory=Downloads)
-    resolving: tuple[int, float] | None = None
-    resolving_for: str = ""
-    pins: dict[str, str] = field(default_factory=dict)
+    resolves: dict[str, Resolve] = field(default_factory=dict)
     planned: events.Planned | None = None
     prepared: set[str] = field(default_factory=set)
     waiting: dict[tuple[str, str], Wait] = field(default_factory=dict)
@@ -121,7 +134,12 @@ class State:
                 wait = Wait(clean(event.text), self.clock())
                 self.waiting[event.name, event.version] = wait
                 return self._at(0, wait.text) if self.starts else []
-            case events.ResolveStarted() | events.Pinned() | events.ResolveFinished():
+            case (
+                events.ResolveStarted()
+                | events.Pinned()
+                | events.TargetResolved()
+                | events.ResolveFinished()
+            ):
                 return self._resolve(event)
             case events.Planned() | events.Prepared():
                 return self._plan(event)
@@ -151,19 +169,28 @@ class State:
         return [[(prefix, style), (lines[0], "")], *([("  " + line, "")] for line in lines[1:])]
 
     def _resolve(
-        self, event: events.ResolveStarted | events.Pinned | events.ResolveFinished
+        self,
+        event: events.ResolveStarted
+        | events.Pinned
+        | events.TargetResolved
+        | events.ResolveFinished,
     ) -> list[Parts]:
         if isinstance(event, events.Pinned):
-            self.pins[event.name] = event.version
-            return self._at(2, f"pinned {event.name} {event.version}")
+            where = f" for {event.target}" if event.target else ""
+            if event.target in self.resolves:
+                self.resolves[event.target].pins[event.name] = event.version
+            return self._at(2, f"pinned {event.name} {event.version}{where}")
         if isinstance(event, events.ResolveStarted):
-            since = self.resolving[1] if self.resolving else self.clock()
-            self.resolving = (event.round, since)
-            self.resolving_for = f" for {event.target}" if event.target else ""
-            self.pins.clear()
-            return self._at(1, f"resolving{self.resolving_for}, round {event.round}")
-        self.resolving = None
+            known = self.resolves.get(event.target)
+            since = known.since if known is not None else self.clock()
+            resolve = Resolve(event.target, since, event.round)
+            self.resolves[event.target] = resolve
+            return self._at(1, f"{resolve.what}, round {event.round}")
         packages, took = plural(event.packages, "package"), duration(event.seconds)
+        if isinstance(event, events.TargetResolved):
+            self.resolves.pop(event.target, None)
+            return self._at(1, f"resolved for {event.target}: {packages} in {took}")
+        self.resolves.clear()
         return self._at(1, f"resolved {packages} in {took}")
 
     def _plan(self, event: events.Planned | events.Prepared) -> list[Parts]:

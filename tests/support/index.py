@@ -69,6 +69,7 @@ class Index:
         address: what pages say that it is at, if that is not where it is.
         latency: seconds that every answer waits.
         fail: a status to answer with, by path: ``{"/simple/natten/": 503}``.
+        meetings: answers to these paths wait until as many are asked for as their barrier says.
         truncate: close the connection after so many bytes of the body, by path.
         cache_control: the header of every answer.
         etags: give answers an ETag, by which a cache may ask whether they still hold.
@@ -93,6 +94,7 @@ class Index:
         self.address: str | None = None
         self.latency = latency
         self.fail: dict[str, int] = {}
+        self.meetings: dict[str, threading.Barrier] = {}
         self.truncate: dict[str, int] = {}
         self.cache_control = "no-cache"
         self.etags = True
@@ -322,6 +324,8 @@ class _Handler(BaseHTTPRequestHandler):
             index.most_at_once = max(index.most_at_once, index.at_once)
             index.most_files_at_once = max(index.most_files_at_once, index.files_at_once)
         time.sleep(index.latency)
+        if path in index.meetings:
+            index.meetings[path].wait()
         with index.counting:
             index.at_once -= 1
             index.files_at_once -= path.startswith("/files/")

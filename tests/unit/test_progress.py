@@ -528,6 +528,53 @@ def test_region_of_resolving() -> None:
     assert region(state, 80, 24, now=3.5) == ["resolving  1 package  3 s  round 1"]
 
 
+def test_region_of_targets_that_are_resolved_at_once() -> None:
+    state = State(clock=Clock())
+    state.take(events.ResolveStarted(0, "linux"))
+    state.take(events.ResolveStarted(0, "macos"))
+    state.take(events.Pinned("torch", "2.13.0", "macos"))
+    assert region(state, 80, 24, now=3.5) == [
+        "resolving for linux  3 s  round 0",
+        "resolving for macos  1 package  3 s  round 0",
+    ]
+    state.take(events.TargetResolved("linux", 1, 3.5))
+    assert region(state, 80, 24, now=3.5) == ["resolving for macos  1 package  3 s  round 0"]
+    for number in range(40):
+        state.take(events.ResolveStarted(0, f"linux {number}"))
+    assert region(state, 80, 24, now=3.5) == ["resolving for 41 targets  3 s"]
+    state.take(events.ResolveFinished(1, 3.5))
+    assert region(state, 80, 24, now=3.5) == []
+
+
+def test_what_is_said_of_targets() -> None:
+    said = plain(
+        events.ResolveStarted(0, "linux"),
+        events.Pinned("torch", "2.13.0", "linux"),
+        events.TargetResolved("linux", 1, 3.5),
+        verbosity=2,
+    )
+    assert said == [
+        "resolving for linux, round 0",
+        "pinned torch 2.13.0 for linux",
+        "resolved for linux: 1 package in 3.5 s",
+    ]
+
+
+def test_a_warning_is_said_once() -> None:
+    said: list[Event] = []
+    observer = events.once(said.append)
+    for text in ("a", "b", "a"):
+        observer(events.Message("warning", text))
+        observer(events.Message("info", text))
+    assert [(one.level, one.text) for one in said if isinstance(one, events.Message)] == [
+        ("warning", "a"),
+        ("info", "a"),
+        ("warning", "b"),
+        ("info", "b"),
+        ("info", "a"),
+    ]
+
+
 def test_region_of_packages() -> None:
     state = State(clock=Clock())
     state.take(events.Planned(3, 1))
