@@ -318,12 +318,9 @@ def _target_environments(reader: Reader, value: object, path: KeyPath) -> tuple[
     for text, at in reader.array(value, path):
         try:
             found.append(TargetName.parse(reader.string(text, at)))
-        except ValueError:
-            raise reader.error(
-                at,
-                f"is no target: {text!r}; the nearest one is {nearest(text, KNOWN)!r}",
-                hint=FORM,
-            ) from None
+        except ValueError as error:
+            problem = f"must be a target: {error}; the nearest one is {nearest(text, KNOWN)!r}"
+            raise reader.error(at, problem, hint=FORM) from None
     return tuple(dict.fromkeys(found))
 
 

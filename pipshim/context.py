@@ -32,7 +32,7 @@ from pipshim.project import PYPROJECT, STDIN, Project, find_project, load_projec
 from pipshim.secrets import masked
 from pipshim.store import Store
 from pipshim.target import base_of
-from pipshim.targets import FORM, TargetName, name_of
+from pipshim.targets import FORM, TargetName, name_of_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -268,7 +268,7 @@ class Context:
         configured = self.configuration.target_environments
         asked = self.request.lock.target_environments
         if asked and not configured:
-            here = name_of(self.target.markers)
+            here = name_of_python(self.target)
             if here is None:
                 raise TargetError(
                     "--target-environment locks for other Pythons as well, and the one that is "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from pipshim.errors import LockError, UnknownNameError
 from pipshim.lockfile import PROJECT
@@ -57,7 +58,8 @@ def select(
 
     Raises:
         UnknownNameError: the lock has no such extra or group.
-        LockError: two versions of a package are chosen, or the lock is for another Python.
+        LockError: two versions of a package are chosen, or the lock or a package is for another
+            Python.
 
     """
     check_environment(lock, environment, path)
@@ -85,6 +87,8 @@ def select(
             continue
         if package.name in packages:
             raise LockError(path, f"the lock has more than one {package.name} for this environment")
+        if not lock.options.get("ignore-requires-python"):
+            _check_python(package, environment, path)
         packages[package.name] = package
     folders = tuple(
         one for one in lock.folders if one.origins & origins and one.name not in left_out
@@ -154,6 +158,22 @@ def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) ->
             path,
             f"the lock requires Python {lock.requires_python}, this environment has {version}",
             hint="choose another Python with --python",
+        )
+
+
+def _check_python(package: Package, environment: Mapping[str, str], path: Path) -> None:
+    """See that a package may be used with a Python, as every reader of a lock has to (PEP 751)."""
+    full = environment["python_full_version"]
+    # A pre-release of a Python counts as the release, as it does to pip.
+    if package.requires_python is not None and not package.requires_python.contains(
+        Version(full).base_version
+    ):
+        raise LockError(
+            path,
+            f"{package.name} {package.version} requires Python {package.requires_python}, this "
+            f"environment has {full}",
+            hint="choose another Python with --python, or ask for an older "
+            f"{package.name} in pyproject.toml",
         )
 
 

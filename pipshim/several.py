@@ -22,7 +22,7 @@ from pipshim.errors import BuildError, PipshimError, ProjectError, ResolveError
 from pipshim.forks import Forks, Origin
 from pipshim.progress import events
 from pipshim.secrets import masked
-from pipshim.targets import name_of
+from pipshim.targets import name_of_python
 from pipshim.universal import merged, serving
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class _Work:
 
     def __post_init__(self) -> None:
         context = self.making.context
-        self.here = name_of(context.target.markers)
+        self.here = name_of_python(context.target)
         # The host goes first: what its backends say is not known before.
         self.order = sorted(self.targets, key=lambda one: one != self.here)
         self.kept = {one: _kept(self.making.keep, one) for one in self.order}
@@ -282,9 +282,9 @@ def _as_named(target: Target, name: TargetName) -> TargetPython:
 
 
 def _label(target: Target) -> str:
-    markers = target.markers
-    name = name_of(markers)
-    return str(name or f"{target.implementation} {target.full_version}, {markers['sys_platform']}")
+    system = target.markers["sys_platform"]
+    name = name_of_python(target)
+    return str(name or f"{target.implementation} {target.full_version}, {system}")
 
 
 def _also(

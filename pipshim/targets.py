@@ -40,11 +40,19 @@ _SYSTEMS = {
     "macos": ("posix", "Darwin", "darwin"),
     "windows": ("nt", "Windows", "win32"),
 }
+_WHEELS = {"linux": "manylinux", "macos": "macosx", "windows": "win"}
 _NAME = re.compile(r"(?P<platform>[a-z]+)-(?P<machine>\w+)-cp3(?P<minor>\d+)")
 
 # The names that wheels had before PEP 600, by the glibc that they stand for (PEP 513, 571, 599).
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
+
+_NAMELESS = (
+    (re.compile(r"musl|alpine"), ": no marker tells musl from glibc (PEP 508)"),
+    (re.compile(r"cp3\d+t\b"), ": no marker tells free-threaded Pythons from others (PEP 508)"),
+    (re.compile(r"-(pp|pypy)[\d.]*$"), ": PyPy has no names; lock for it with PyPy itself"),
+)
+"""What the names of some Pythons would have in them, and why they have none."""
 
 
 @dataclass(frozen=True, order=True)
@@ -79,7 +87,8 @@ class TargetName:
             or match["machine"] not in MACHINES.get(match["platform"], ())
             or int(match["minor"]) not in _MINORS
         ):
-            raise ValueError(f"{text!r} is no target")
+            because = next((why for word, why in _NAMELESS if word.search(text)), "")
+            raise ValueError(f"{text!r} is no target{because}")
         return cls(match["platform"], match["machine"], int(match["minor"]))
 
     @property
@@ -142,12 +151,29 @@ FORM = f"PLATFORM-MACHINE-cpVERSION: {', '.join(MACHINES)}; x86_64, arm64; cp310
 
 
 def name_of(markers: Mapping[str, str]) -> TargetName | None:
-    """Tell the name of a Python; None if it has none (another implementation or system)."""
+    """Tell the name that markers stand for; None if there is none.
+
+    They are another implementation's or system's then. Of musl and of free-threaded Pythons markers
+    say nothing: see `name_of_python`.
+    """
     for text in KNOWN:
         name = TargetName.parse(text)
         if all(markers[key] == value for key, value in name.fields.items()):
             return name
     return None
+
+
+def name_of_python(python: TargetPython) -> TargetName | None:
+    """Tell the name of a Python: it takes the wheels of compiled modules that are for the name.
+
+    None: another implementation or system, musl, or a free-threaded Python.
+    """
+    name = name_of(python.markers)
+    if name is None:
+        return None
+    interpreter = f"cp3{name.minor}"
+    start = f"{interpreter}-{interpreter}-{_WHEELS[name.platform]}"
+    return name if any(tag.startswith(start) for tag in python.tags) else None
 
 
 def marker_for(some: Collection[TargetName], of: Collection[TargetName]) -> Marker | None:

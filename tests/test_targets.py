@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 SYSTEM = {"linux": "linux", "darwin": "macos"}[sys.platform]
 MACHINE = {own: name for name, own in MACHINES[SYSTEM].items()}[platform.machine()]
 MINOR = sys.version_info[1]
+HERE_FULL = platform.python_version()
 HERE = f"{SYSTEM}-{MACHINE}-cp3{MINOR}"
 PLATFORM_TAGS = {
     "linux-x86_64": "manylinux_2_17_x86_64",
@@ -284,6 +285,23 @@ def test_the_example_is_locked_for_three_targets_and_synced_on_each_python_here(
         minor = TargetName.parse(name).minor
         also = ", tomli 2.5.0" if minor < 11 else ""
         assert printed == f"Python 3.{minor} on {sys.platform}: numpy 2.2.6{also}\n"
+
+
+def test_a_name_is_the_newest_patch_release_and_an_older_one_is_told_what_it_lacks(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    newer = f"3.{MINOR}.98"
+    index.add(
+        wheel(dists, "aa", "1.0", requires=[f"old; python_full_version < '{newer}'"]),
+        wheel(dists, "old", "1.0"),
+        wheel(dists, "new", "1.0", requires_python=f">={newer}"),
+    )
+    make_project(configured([HERE]), dependencies=["aa"], extras={"more": ["new"]})
+    cli.ok("sync")
+    assert set(chosen(cli, HERE)) == {"aa"}
+    said = " ".join(cli.fails("sync", "--extra", "more").err.split())
+    assert f"new 1.0 requires Python >={newer}, this environment has {HERE_FULL}" in said
+    assert not (site_packages(cli.cwd / ".venv") / "new").exists()
 
 
 # --- several at once

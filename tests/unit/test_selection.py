@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,18 @@ def test_a_lock_for_another_python_is_refused() -> None:
 def test_a_lock_whose_requires_python_is_not_met_is_refused() -> None:
     with pytest.raises(LockError, match=r"requires Python <3"):
         chosen(lock(requires_python=SpecifierSet("<3")))
+
+
+def test_a_package_that_the_python_is_too_old_for_is_refused_where_it_is_chosen() -> None:
+    future = replace(package("torch"), requires_python=SpecifierSet(">=3.99.1"))
+    found = replace(lock(), packages=(package("base"), future))
+    assert chosen(found) == {"base", "demo"}
+    with pytest.raises(LockError, match=r"torch 1.0 requires Python >=3.99.1, this environment"):
+        chosen(found, extras=names("gpu"))
+    ignoring = replace(found, options={"ignore-requires-python": True})
+    assert chosen(ignoring, extras=names("gpu")) == {"base", "demo", "torch"}
+    rc = {**HERE, "python_full_version": "3.99.1rc1"}
+    assert "torch" in select(found, SelectionOptions(extras=names("gpu")), rc, PATH).packages
 
 
 def test_an_environment_without_a_name_is_refused_by_a_lock_for_named_targets() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from dataclasses import replace
 
 import pytest
 from packaging.markers import Marker, default_environment
 from packaging.tags import sys_tags
 from pip._internal.utils.compatibility_tags import get_supported
 
-from pipshim.targets import KNOWN, TargetName, marker_for, name_of
+from pipshim.targets import KNOWN, TargetName, marker_for, name_of, name_of_python
 
 LINUX = TargetName.parse("linux-x86_64-cp312")
 ARM = TargetName.parse("linux-arm64-cp312")
@@ -42,6 +44,37 @@ def test_a_name_is_read_and_said_again() -> None:
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no target"):
         TargetName.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("musllinux-x86_64-cp312", "no marker tells musl from glibc"),
+        ("alpine-arm64-cp310", "no marker tells musl from glibc"),
+        ("linux-x86_64-cp313t", "no marker tells free-threaded Pythons from others"),
+        ("linux-x86_64-pp310", "PyPy has no names; lock for it with PyPy itself"),
+        ("macos-arm64-pypy3.11", "PyPy has no names; lock for it with PyPy itself"),
+    ],
+)
+def test_why_some_have_no_names_is_said(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=f"is no target: {re.escape(why)}"):
+        TargetName.parse(text)
+
+
+def test_what_only_tags_tell_apart_has_no_name_either() -> None:
+    for text in KNOWN:
+        name = TargetName.parse(text)
+        assert name_of_python(name.python) == name
+    python = LINUX.python
+    musl = [tag.replace("manylinux_2_17", "musllinux_1_2") for tag in python.tags]
+    musl = [tag for tag in musl if "manylinux" not in tag]
+    free = [tag.replace("-cp312-", "-cp312t-") for tag in python.tags]
+    old = [tag for tag in python.tags if "manylinux_2_2" not in tag]
+    assert name_of_python(replace(python, tags=tuple(musl))) is None
+    assert name_of_python(replace(python, tags=tuple(free))) is None
+    assert name_of_python(replace(python, tags=tuple(old))) == LINUX
+    pypy = {**python.markers, "implementation_name": "pypy"}
+    assert name_of_python(replace(python, markers=pypy)) is None
 
 
 def test_the_name_of_the_running_python_says_the_markers_that_it_has() -> None:
