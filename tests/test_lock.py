@@ -392,6 +392,20 @@ def test_a_git_requirement_is_locked_at_its_commit(
 
 
 @needs_git
+@pytest.mark.usefixtures("libs")
+def test_a_repository_whose_backend_is_asked_between_rounds_is_locked_too(
+    cli: Cli, make_project: MakeProject, dists: Path, tmp_path: Path
+) -> None:
+    made = sdist(dists, "vv", "1.0", requires=["cc"], static_metadata=False)
+    tree = source_tree(made, tmp_path)
+    commit = git_repository(tree)
+    make_project(dependencies=[f"vv @ git+file://{tree}@main"])
+    locked = lock(cli)
+    assert locked.packages["vv"]["vcs"]["commit-id"] == commit
+    assert locked.versions["cc"] == "1.0"
+
+
+@needs_git
 def test_the_commit_of_a_branch_is_kept_until_it_is_upgraded(
     cli: Cli, make_project: MakeProject, dists: Path, tmp_path: Path
 ) -> None:

@@ -20,9 +20,10 @@ from packaging.tags import parse_tag
 from pipshim.forks import AVAILABLE
 from pipshim.targets import MACHINES, TargetName
 from tests.support.backend import Backend
-from tests.support.dists import sdist, wheel
+from tests.support.dists import sdist, source_tree, wheel
 from tests.support.facts import built, calls
 from tests.support.pipshim import ROOT, pythons, site_packages, until
+from tests.test_lock import git_repository, needs_git
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -421,6 +422,35 @@ def test_the_lock_is_the_same_as_one_target_after_the_other(
     assert hooks.count("winsrc prepare_metadata_for_build_wheel") == 1
     for jobs in ("2", "5"):
         assert made("-j", jobs) == (text, hooks)
+
+
+@needs_git
+def test_a_commit_is_kept_for_each_target_by_itself(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "aa", "1.0"), wheel(dists, "aa", "2.0"))
+    tree = source_tree(sdist(dists, "vv", "1.0", requires=["aa<2"]), dists / "repository")
+    first = git_repository(tree)
+    there = [f"vv @ git+file://{tree}@main", "aa"]
+    make_project(configured(THREE), dependencies=there)
+    cli.ok("lock", "-j", "1")
+    shutil.copytree(source_tree(sdist(dists, "vv", "1.0"), dists / "new"), tree, dirs_exist_ok=True)
+    second = git_repository(tree)
+    # The commit that is kept does not fit on one target only.
+    make_project(configured(THREE), dependencies=[*there, "aa>=2; sys_platform == 'win32'"])
+    old = (cli.cwd / "pylock.toml").read_bytes()
+    texts = set()
+    for jobs in ("1", "2", "3"):
+        (cli.cwd / "pylock.toml").write_bytes(old)
+        cli.ok("lock", "-j", jobs)
+        texts.add((cli.cwd / "pylock.toml").read_text())
+    assert len(texts) == 1
+    commits = {
+        one["vcs"]["commit-id"]: one["tool"]["pipshim"].get("targets")
+        for one in read(cli)["packages"]
+        if one["name"] == "vv"
+    }
+    assert commits == {first: sorted(THREE[:2]), second: [THREE[2]]}
 
 
 @pytest.mark.parametrize("jobs", ["1", "3"])

@@ -235,7 +235,7 @@ class Preparer:
             if req.editable:
                 req.download_info = direct_url_for_editable(str(source.directory))
             else:
-                req.download_info = direct_url_from_link(req.link, req.source_dir)
+                req.download_info = direct_url_from_link(req.link, str(source.directory))
         text = self._metadata_of(source)
         distribution = self._overridden(distribution_of(text, req.link, source))
         req.set_dist(distribution)
