@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pipshim._pip.resolver import Solution
     from pipshim._pip.sources import Source
+    from pipshim.cli.options import ConfigSettings
     from pipshim.context import Context
     from pipshim.lockfile import Lock
     from pipshim.locking import Making, Problem
@@ -68,23 +69,39 @@ def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
 
 
 class _Found(NamedTuple):
-    """What a fork found; extras of the project that only its backend knows are told with it."""
+    """What a fork found, and has learned on the way.
+
+    Attributes:
+        solution: for one target.
+        extras: of the project, those that only its backend knows included.
+        config_settings: of requirements that have their own.
+
+    """
 
     solution: Solution
     extras: set[NormalizedName]
+    config_settings: Mapping[NormalizedName, ConfigSettings]
 
 
 class _Afar(NamedTuple):
-    """The host, for a fork: asked by way of the process that the fork comes from."""
+    """The host, for a fork: asked by way of the process that the fork comes from.
+
+    Attributes:
+        origin: that process.
+        config_settings: which it may not know yet, of requirements that the fork has read first.
+
+    """
 
     origin: Origin
+    config_settings: Mapping[NormalizedName, ConfigSettings]
 
     def told(self, source: Source) -> bytes:
-        metadata: bytes = self.origin.ask(("told", source))
+        metadata: bytes = self.origin.ask(("told", self.config_settings, source))
         return metadata
 
     def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
-        found: list[str] = self.origin.ask(("also_required", source, requirements))
+        asked = ("also_required", self.config_settings, source, requirements)
+        found: list[str] = self.origin.ask(asked)
         return found
 
 
@@ -138,10 +155,15 @@ class _Work:
         found = {target: self._solve(target, asked[target]) for target in here}
         there = {one: asked[one] for one in self.order if one in asked and one not in here}
         self._failed.clear()
-        for target, (solution, extras) in self.forks.each(there).items():
+        for target, (solution, extras, config_settings) in self.forks.each(there).items():
             self._problem(target).extras.update(extras)
+            self._config_settings.update(config_settings)
             found[target] = solution
         return found
+
+    @property
+    def _config_settings(self) -> dict[NormalizedName, ConfigSettings]:
+        return self.making.context.pip.lines.config_settings
 
     def settle(self, found: Mapping[TargetName, Solution]) -> dict[TargetName, Lock]:
         """Settle how everything is built on each target, in environments as equal as can be."""
@@ -165,20 +187,23 @@ class _Work:
 
     def _settle_in_fork(self, origin: Origin) -> None:
         context = self.making.context
-        self._afar = _Afar(origin)
+        self._afar = _Afar(origin, self._config_settings)
         context.observer.to = masked(origin.observe, context.request.pip.mask)
         context.pip.in_fork(context.workspace.fresh("fork"))
 
     def _in_fork(self, target: TargetName, offered: Offered) -> _Found:
-        return _Found(self._solve(target, offered), self._problem(target).extras)
+        solution = self._solve(target, offered)
+        return _Found(solution, self._problem(target).extras, self._config_settings)
 
-    def _answer(self, question: tuple[str, Source, Any]) -> object:
+    def _answer(self, question: tuple[Any, ...]) -> object:
         """Ask the host for a fork; what failed once is not built again for the next one."""
-        what, source, *more = question
+        what, config_settings, *arguments = question
+        source = arguments[0]
+        self._config_settings.update(config_settings)
         if source in self._failed:
             raise self._failed[source]
         try:
-            return getattr(self._asking(), what)(source, *more)
+            return getattr(self._asking(), what)(*arguments)
         except BuildError as error:
             self._failed[source] = error
             raise

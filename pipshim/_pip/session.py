@@ -114,7 +114,9 @@ class Pip:
 
     def elsewhere(self, target: TargetPython) -> Pip:
         """Make the same for another target."""
-        return Pip(self.command, self.options, target, self._mask, self._observer, self)
+        made = Pip(self.command, self.options, target, self._mask, self._observer, self)
+        made.lines.config_settings = self.lines.config_settings
+        return made
 
     @property
     def session(self) -> PipSession:
