@@ -46,6 +46,7 @@ _NETWORK = re.compile(
 
 _STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error|too many ([45]\d\d) error responses")
 _LINES_OF_COMMAND = 10
+_OF_VCS = re.compile(r"(git|hg|svn|bzr) ")
 _LOGIN = (401, 403, 407)
 _NO_UPLOAD_TIME = re.compile(r"(?:Index )?(.*) does not provide upload-time metadata")
 """pip's error where ``--uploaded-prior-to`` cannot be honoured (``package_finder``)."""
@@ -158,7 +159,7 @@ def network_hint(status: int | None, why: str = "") -> str:
 def translate(error: BaseException) -> PipshimError:
     """Say an error of pip's, or of the libraries it brings, as one of pipshim's."""
     for one in (error, error.__context__):
-        if isinstance(one, InstallationSubprocessError):
+        if isinstance(one, InstallationSubprocessError) and _OF_VCS.match(one.command_description):
             return _of_command(one, getattr(error, "package_name", None))
     if isinstance(error, DiagnosticPipError):
         lines = [_plain(error.message)]
@@ -193,7 +194,7 @@ def translate(error: BaseException) -> PipshimError:
 
 
 def _of_command(error: InstallationSubprocessError, name: str | None) -> PipshimError:
-    """Say what a command has said that failed: one of git or the like, as pip runs no others."""
+    """Say what a command of git, or of the like, has said that failed."""
     _, _, output = _plain(error.context).partition("lines of output]")
     said = [line.rstrip() for line in output.partition("[end of output]")[0].splitlines()]
     lines = [f"  | {line}" for line in said if line][-_LINES_OF_COMMAND:]
