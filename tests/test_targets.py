@@ -22,7 +22,9 @@ from pipshim.targets import MACHINES, TargetName
 from tests.support.backend import Backend
 from tests.support.dists import sdist, source_tree, wheel
 from tests.support.facts import built, calls
+from tests.support.index import Index
 from tests.support.pipshim import ROOT, pythons, site_packages, until
+from tests.support.terminal import Typist
 from tests.test_lock import git_repository, needs_git
 
 if sys.version_info >= (3, 11):
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tests.conftest import MakeProject
-    from tests.support.index import Index
     from tests.support.pipshim import Cli
 
 SYSTEM = {"linux": "linux", "darwin": "macos"}[sys.platform]
@@ -422,6 +423,27 @@ def test_the_lock_is_the_same_as_one_target_after_the_other(
     assert hooks.count("winsrc prepare_metadata_for_build_wheel") == 1
     for jobs in ("2", "5"):
         assert made("-j", jobs) == (text, hooks)
+
+
+@forking
+def test_on_a_terminal_one_process_alone_asks_for_passwords(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "aa", "1.0"))
+    with Index(credentials=("user", "s3cret-word")) as closed:
+        closed.add(wheel(dists, "macos", "1.0"), wheel(dists, "windows", "1.0"))
+        links = []
+        for one in OTHERS:
+            name, _, marker = one.partition(";")
+            links.append(f"{name} @ {closed.file_url(f'{name}-1.0-py3-none-any.whl')} ;{marker}")
+        make_project(configured(THREE), dependencies=["aa", *links])
+        words = [sys.executable, "-m", "pipshim", "lock", "-j", "2"]
+        with Typist(words, cli.env, cli.cwd) as typist:
+            status, shown = typist.wait()
+    assert status == 1, shown
+    assert "macos-1.0-py3-none-any.whl cannot be fetched: the server answers 401" in shown
+    assert "give the index's user and password" in shown
+    assert "bug" not in shown
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

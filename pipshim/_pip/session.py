@@ -337,6 +337,9 @@ class Pip:
         tempfile.tempdir = str(temporary)
         if self._session is not None:
             self._session.close()  # it opens new connections when they are needed
+            if self._session.auth.prompting:  # several would ask at once, and read each other's
+                credentials.let_keyring_answer(self._session)
+                self._session.auth.prompting = False
         self.fetched.files.folder = self.temporary_directory("metadata")
         self.fetched.folder = self.temporary_directory("sdist")
 
