@@ -13,8 +13,10 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipshim.cli.boundary import explain
@@ -178,7 +180,11 @@ class Forks(Generic[Item, Asked, Found]):
         here, there = multiprocessing.Pipe()
         context = multiprocessing.get_context("fork")
         process = context.Process(target=self._serve, args=(there, here), daemon=True)
-        process.start()
+        with warnings.catch_warnings():
+            # Python 3.12 warns of threads. Those that are left are observers': they hold nothing
+            # that a fork uses.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
         there.close()
         fork = _Fork(process, here)
         self._forks.append(fork)
@@ -217,6 +223,8 @@ class Forks(Generic[Item, Asked, Found]):
         # An interrupt at the terminal reaches this process too; the other one ends it.
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # Observers alone write to the terminal, and one of their threads may be about it right now.
+        sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 to the end
         # With these open, nobody would notice that the other process has gone.
         for other in (here, *(fork.connection for fork in self._forks)):
             other.close()
