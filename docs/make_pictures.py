@@ -51,6 +51,7 @@ def sync(directory: Path) -> tuple[list[dict[str, Any]], Path]:
     page = directory / "timings.html"
     pipshim = [sys.executable, "-m", "pipshim"]
     environ = {**os.environ, "PIPSHIM_CACHE_DIR": str(directory / "cache")}
+    environ.pop("VIRTUAL_ENV", None)  # it would be served, and have things installed
     common = ["--project", directory, "--no-binary", SOURCES]
     subprocess.run([*pipshim, "lock", *common, "-q"], check=True, env=environ)
     done = subprocess.run(
