@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -221,6 +222,25 @@ def test_a_wrong_password_is_said_so(command: str, cli: Cli) -> None:
     assert "401" in shown
     assert "wr0ng-word" not in shown
     assert "Traceback" not in shown
+
+
+def test_nothing_is_drawn_over_a_question(
+    cli: Cli, locked_up: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    make_project(dependencies=["made", "other"])
+    with Index(credentials=USER) as second:
+        second.add(wheel(tmp_path, "other", "1.0"))
+        cli.env["PIP_EXTRA_INDEX_URL"] = second.url
+        with Typist([sys.executable, "-m", "pipshim", "lock"], cli.env, cli.cwd) as typist:
+            for _ in (locked_up, second):
+                typist.wait_for("User for 127.0.0.1")
+                time.sleep(1.5)  # the region would be drawn each second
+                typist.type(f"{USER[0]}\n")
+                assert "resolving" not in typist.wait_for("Password: ")
+                typist.type(f"{USER[1]}\n")
+            status, shown = typist.wait()
+    assert status == 0, shown
+    assert "locked 3 packages" in shown
 
 
 @pytest.mark.usefixtures("locked_up")

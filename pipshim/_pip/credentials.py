@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip._internal.network.auth import MultiDomainBasicAuth
 
+from pipshim.progress.asking import asking
 from pipshim.secrets import Mask
 
 if TYPE_CHECKING:
@@ -57,8 +58,23 @@ def known(
 
 
 def learn(session: PipSession, mask: Mask) -> None:
-    """Let the mask learn what a session finds out later."""
-    session.auth.passwords = _Passwords(session.auth.passwords, mask)
+    """Let the mask learn what a session finds out later, and have nothing drawn when it asks."""
+    auth = session.auth
+    auth.passwords = _Passwords(auth.passwords, mask)
+    prompt, should_save = auth._prompt_for_password, auth._should_save_password_to_keyring  # noqa: SLF001
+
+    def ask(netloc: str) -> tuple[str | None, str | None, bool]:
+        before = auth.passwords.get(netloc)
+        with asking():
+            now = auth.passwords.get(netloc)
+            # Another thread may have asked the same just now.
+            return prompt(netloc) if now is None or now == before else (*now, False)
+
+    def ask_to_save() -> bool:
+        with asking():
+            return should_save()
+
+    vars(auth).update(_prompt_for_password=ask, _should_save_password_to_keyring=ask_to_save)
 
 
 def let_keyring_answer(session: PipSession) -> None:

@@ -13,6 +13,7 @@ from rich.live import Live as RichLive
 from rich.segment import ControlType
 from rich.text import Text
 
+from pipshim.progress import asking
 from pipshim.progress.events import BuildOutput
 from pipshim.progress.region import rows
 from pipshim.progress.state import State
@@ -71,8 +72,11 @@ class Live:
         self._region: RichLive | None = None
         self._drawn: list[int] = []
         self._thread: threading.Thread | None = None
+        self._drawing = threading.Lock()
+        self._paused = False
 
     def __enter__(self) -> Self:
+        asking.drawings.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,8 +97,23 @@ class Live:
                 self._changed = True
                 self._change.notify()
 
+    def pause(self) -> None:
+        """Clear the region, and leave the terminal alone until `resume`."""
+        with self._drawing:
+            self._paused = True
+            self._stop()
+
+    def resume(self) -> None:
+        """Draw again."""
+        with self._change:
+            self._paused = False
+            self._changed = True
+            self._change.notify()
+
     def close(self) -> None:
         """Clear the region, write what is left to write, and give the terminal back."""
+        if self in asking.drawings:
+            asking.drawings.remove(self)
         try:
             with self._change:
                 self._closed.set()
@@ -115,8 +134,9 @@ class Live:
                 with self._change:
                     self._change.wait_for(self._is_due, _IDLE_SECONDS if self._is_busy() else None)
                     self._changed = False
-                if not self._closed.is_set():
-                    self._refresh()
+                with self._drawing:
+                    if not (self._closed.is_set() or self._paused):
+                        self._refresh()
         except (OSError, ValueError):
             return  # the terminal is gone
 
