@@ -8,10 +8,11 @@ user interrupts it, pip's own means of uninstalling and of rolling back are used
 from __future__ import annotations
 
 import logging
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pip._internal.metadata import get_default_environment
+from pip._internal.metadata import get_environment
 from pip._internal.req.req_uninstall import UninstallPathSet
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class OneStep:
     def _take_back(self) -> None:
         if self._installed:
             logger.info("Taking back what was installed")
-        here = get_default_environment()
+        here = get_environment(sys.path)  # the default one may have been read before
         for req in reversed(self._installed):
             found = here.get_distribution(str(req.name))
             if found is not None:
