@@ -35,7 +35,11 @@ class CompletionCommand(completion.CompletionCommand):
         script = StringIO()
         with redirect_stdout(script):
             status = super().run(options, args)
-        sys.stdout.write(_for_program(script.getvalue(), get_prog()))
+        text, prog = script.getvalue(), get_prog()
+        if prog.endswith(" -m pipshim"):
+            # A shell completes the command by its name, however this script was made.
+            text, prog = text.replace(prog, "pipshim"), "pipshim"
+        sys.stdout.write(_for_program(text, prog))
         return status
 
 

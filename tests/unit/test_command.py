@@ -662,7 +662,7 @@ class TestProcess:
         assert ours.status == theirs.status
         assert ours.out == theirs.out
         prog = f"{sys.executable} -m pip"
-        assert ours.err == theirs.err.replace(prog, "pipshim")
+        assert ours.err == theirs.err.replace(prog, f"{prog}shim")
 
     def test_the_working_directory_is_not_imported(self, cli: Cli, tmp_path: Path) -> None:
         (tmp_path / "optparse.py").write_text("raise SystemExit('imported')\n", encoding="utf-8")
