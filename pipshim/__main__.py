@@ -26,11 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     if argv is None:
-        from pipshim import fresh  # noqa: PLC0415 as below
+        from pipshim.unchanged import fresh  # noqa: PLC0415 as below
 
         unchanged = fresh.attempt(sys.argv[1:], os.environ)
         if unchanged is None:
-            from pipshim import again  # noqa: PLC0415
+            from pipshim.unchanged import again  # noqa: PLC0415
 
             unchanged = again.attempt(sys.argv[1:], os.environ)
         if unchanged is not None:

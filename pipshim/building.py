@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from packaging.pylock import Package
 from packaging.version import InvalidVersion, Version
 
-from pipshim import distinfo, installed
 from pipshim._pip.logs import forwarded
 from pipshim._pip.resolver import Pin, Resolving
 from pipshim._pip.sources import name_of
@@ -29,17 +28,18 @@ from pipshim.build.mode import Mode
 from pipshim.build.order import ordered
 from pipshim.build.record import Used
 from pipshim.build.settings import Settings, combine
-from pipshim.configuration import Configuration
+from pipshim.config.configuration import Configuration
+from pipshim.config.project import load_builder
 from pipshim.context import Context
+from pipshim.env import distinfo, installed
 from pipshim.errors import PipshimError
-from pipshim.packing import pack
+from pipshim.lock.rounds import Rounds
+from pipshim.lock.staging import Staging
 from pipshim.parallel import in_order
 from pipshim.progress import events, make_observer
-from pipshim.project import load_builder
-from pipshim.rounds import Rounds
+from pipshim.python.target import Target, query
 from pipshim.secrets import masked
-from pipshim.staging import Staging
-from pipshim.target import Target, query
+from pipshim.store.packing import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from pipshim._pip.sources import Source
     from pipshim.build.job import Job
     from pipshim.cli.options import ConfigSettings, LockRequest
+    from pipshim.config.project import Project
     from pipshim.progress.events import Event, Observer
-    from pipshim.project import Project
 
 
 @dataclass

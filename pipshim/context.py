@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipshim import environment, inputs
 from pipshim._pip import choosing
 from pipshim._pip.download import Fetcher
 from pipshim._pip.logs import forwarded
@@ -19,33 +18,42 @@ from pipshim._pip.session import Pip
 from pipshim.build.environment import Workspace, workspace
 from pipshim.build.settings import Settings, combine
 from pipshim.build.workshop import Workshop
-from pipshim.cache import in_use
-from pipshim.configuration import Configuration
+from pipshim.config import inputs
+from pipshim.config.configuration import Configuration
+from pipshim.config.preferences import Preferences
+from pipshim.config.preferences import combine as combine_preferences
+from pipshim.config.project import (
+    PYPROJECT,
+    STDIN,
+    Project,
+    find_project,
+    load_project,
+    load_script,
+)
+from pipshim.env import environment
+from pipshim.env.layers import connect
+from pipshim.env.places import lock_beside, place
 from pipshim.errors import Failures, LockError, PipshimError, ProjectError, TargetError
-from pipshim.layers import connect
-from pipshim.lockfile import LOCK_NAME, read
-from pipshim.places import lock_beside, place
-from pipshim.preferences import Preferences
-from pipshim.preferences import combine as combine_preferences
+from pipshim.lock.lockfile import LOCK_NAME, read
 from pipshim.progress import events, make_observer
-from pipshim.project import PYPROJECT, STDIN, Project, find_project, load_project, load_script
+from pipshim.python.target import base_of
+from pipshim.python.targets import FORM, TargetName, name_of_python
 from pipshim.secrets import masked
-from pipshim.store import Store
-from pipshim.target import base_of
-from pipshim.targets import FORM, TargetName, name_of_python
+from pipshim.store.cache import in_use
+from pipshim.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipshim._pip.lines import Lines
-    from pipshim.below import Below
     from pipshim.cli.options import LockOptions, LockRequest
-    from pipshim.environment import Choice
-    from pipshim.lockfile import Lock
-    from pipshim.places import Place
+    from pipshim.env.below import Below
+    from pipshim.env.environment import Choice
+    from pipshim.env.places import Place
+    from pipshim.env.venv import Environment
+    from pipshim.lock.lockfile import Lock
     from pipshim.progress.events import Observer, Relay
-    from pipshim.target import Target
-    from pipshim.venv import Environment
+    from pipshim.python.target import Target
 
 
 @dataclass

@@ -25,9 +25,9 @@ from tox.tox_env.python.virtual_env.runner import VirtualEnvRunner
 
 from pipshim.build.settings import combine
 from pipshim.cli.options import BuildOptions
-from pipshim.configuration import Configuration
+from pipshim.config.configuration import Configuration
+from pipshim.config.project import load_builder, load_project
 from pipshim.errors import PipshimError
-from pipshim.project import load_builder, load_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

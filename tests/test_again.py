@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim import remaking
+from pipshim.env.skeleton import INCOMPLETE, LOCK
 from pipshim.errors import InstallError
-from pipshim.skeleton import INCOMPLETE, LOCK
+from pipshim.unchanged import remaking
 from tests.support.dists import sdist, wheel
 from tests.support.pipshim import site_packages
 from tests.test_fresh import imported, is_recognised

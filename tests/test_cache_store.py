@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipshim.cache import in_use
+from pipshim.store.cache import in_use
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import calls
 from tests.support.files import distributions, listing
@@ -366,7 +366,7 @@ def test_a_command_waits_while_the_cache_is_tidied_up(
     index.add(wheel(tmp_path, "fakelib", "1.0"))
     project = make_project(dependencies=["fakelib"])
     holder = (
-        "import pathlib, sys\nfrom pipshim.cache import alone\n"
+        "import pathlib, sys\nfrom pipshim.store.cache import alone\n"
         "with alone(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    input()\n"
     )
     with subprocess.Popen(

@@ -21,20 +21,20 @@ MODULES = sorted(ROOT.rglob("*.py"))
 ALLOWED = {
     "pip": "_pip/",
     "rich": "progress/",
-    "tomlkit": "editing.py",
+    "tomlkit": "config/editing.py",
     "tox": "tox_plugin.py",
 }
 """By package, where alone it may be imported."""
 
 PURE = (
-    "graph.py",
-    "agreement.py",
-    "plan.py",
-    "markers.py",
-    "requirements.py",
-    "selection.py",
-    "targets.py",
-    "universal.py",
+    "lock/graph.py",
+    "lock/agreement.py",
+    "sync/plan.py",
+    "lock/markers.py",
+    "config/requirements.py",
+    "lock/selection.py",
+    "python/targets.py",
+    "lock/universal.py",
     "build/mode.py",
     "build/order.py",
     "build/record.py",
@@ -78,7 +78,9 @@ def test_pure_modules_reach_neither_pip_nor_files(name: str) -> None:
     assert not {
         module
         for module in reached
-        if module.startswith(("pipshim._pip", "pipshim.context", "pipshim.store", "subprocess"))
+        if module.startswith(
+            ("pipshim._pip", "pipshim.context", "pipshim.store.store", "subprocess")
+        )
     }
 
 
@@ -103,10 +105,13 @@ def test_importing_pipshim_imports_nothing_else() -> None:
 
 
 def test_the_command_imports_pip_and_rich_only_when_it_needs_them() -> None:
-    names = loaded("import pipshim.__main__, pipshim.fresh") - loaded("pass")
-    assert names <= {"pipshim", "pipshim.__main__", "pipshim.fresh", "__future__", "zlib"}
+    names = loaded("import pipshim.__main__, pipshim.unchanged.fresh") - loaded("pass")
+    own = {"pipshim", "pipshim.__main__", "pipshim.unchanged", "pipshim.unchanged.fresh"}
+    assert names <= {*own, "__future__", "zlib"}
 
 
 def test_the_engine_does_not_import_rich() -> None:
-    names = {name.partition(".")[0] for name in loaded("import pipshim.plan, pipshim.lockfile")}
+    names = {
+        name.partition(".")[0] for name in loaded("import pipshim.sync.plan, pipshim.lock.lockfile")
+    }
     assert not names & {"pip", "rich"}

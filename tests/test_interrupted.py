@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.journal import FOLDER
+from pipshim.sync.journal import FOLDER
 from tests.support import killer
 from tests.support.dists import wheel
 from tests.support.files import distributions, listing

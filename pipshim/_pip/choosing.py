@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.models.format_control import FormatControl
 from pip._internal.models.release_control import ReleaseControl
 
-from pipshim import cutoff
 from pipshim._pip.parser import says
-from pipshim.preferences import LISTS, Said
+from pipshim.config import cutoff
+from pipshim.config.preferences import LISTS, Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -26,7 +26,6 @@ from pip._internal.utils.logging import RichPipStreamHandler
 from pip._vendor.requests.exceptions import RequestException
 from pip._vendor.urllib3.exceptions import HTTPError
 
-from pipshim import inputs, preferences
 from pipshim._pip import compat, credentials, errors, logs
 from pipshim._pip.choosing import Noted
 from pipshim._pip.parser import ProjectParser, file_layers, isolates, variable_layers
@@ -35,6 +34,7 @@ from pipshim.build.settings import combine
 from pipshim.cli import arguments, collect
 from pipshim.cli.boundary import Replacement, run_guarded
 from pipshim.cli.options import LockRequest, RunRequest, SyncRequest
+from pipshim.config import inputs, preferences
 from pipshim.errors import PipshimError, UsageError
 from pipshim.secrets import Mask
 
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     from pip._internal.cli.req_command import RequirementCommand
 
     from pipshim.cli.options import LockOptions
-    from pipshim.lockfile import Lock
-    from pipshim.preferences import Said
-    from pipshim.project import Project
+    from pipshim.config.preferences import Said
+    from pipshim.config.project import Project
+    from pipshim.lock.lockfile import Lock
 
     Action: TypeAlias = "Callable[[Any], int | Replacement]"
 

@@ -18,13 +18,13 @@ from pip._internal.cli.autocompletion import auto_complete_paths
 from pip._internal.commands import CommandInfo, commands_dict, create_command
 
 from pipshim.cli.cache import ACTIONS
-from pipshim.fresh import served
+from pipshim.unchanged.fresh import served
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
     from optparse import Option, OptionParser, Values
 
-    from pipshim.names import Names
+    from pipshim.config.names import Names
 
 _STORE = "cache-store"
 _EXTRAS = {"extra", "no_extra", "edit_optional"}
@@ -143,7 +143,7 @@ def _subjects(line: _Line, said: Values | None) -> list[str]:
 
 
 def _names(said: Values | None) -> Names:
-    from pipshim.names import Names  # noqa: PLC0415 not needed for options
+    from pipshim.config.names import Names  # noqa: PLC0415 not needed for options
 
     return Names(getattr(said, "project", None) or Path.cwd())
 

@@ -25,7 +25,7 @@ from pip._internal.utils.urls import path_to_url
 from pipshim._pip import offline
 from pipshim._pip.errors import translated, unpacking
 from pipshim.errors import HashError, LockError
-from pipshim.unpackers import unpackers
+from pipshim.store.unpackers import unpackers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
 
     from pipshim._pip.session import Pip
-    from pipshim.store import Store, Tree
+    from pipshim.store.store import Store, Tree
 
 Artifact = PackageWheel | PackageSdist | PackageArchive | PackageVcs | PackageDirectory
 _HASHES = ("sha256", "sha512", "sha384")

@@ -15,7 +15,7 @@ from pipshim._pip.contradiction import Key, Link, contradiction
 from pipshim._pip.errors import network_hint, status_of
 from pipshim._pip.seen import PYTHON, Seen
 from pipshim._pip.story import Story
-from pipshim.cutoff import normalised
+from pipshim.config.cutoff import normalised
 from pipshim.errors import NetworkError, PipshimError, ResolveError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pipshim._pip.contradiction import Fact, Known
     from pipshim._pip.index import Finder, Refused
-    from pipshim.overrides import Overrides
+    from pipshim.config.overrides import Overrides
 
 _SHOWN = 8
 BUILD = "the build of "

@@ -30,7 +30,7 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._vendor.packaging.specifiers import SpecifierSet
 
 from pipshim._pip.listening import passed_over
-from pipshim.artifacts import sha256_of
+from pipshim.lock.artifacts import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

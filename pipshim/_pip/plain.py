@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from optparse import Option, Values
     from typing import Any
 
-    from pipshim.lockfile import Lock
-    from pipshim.project import Project
+    from pipshim.config.project import Project
+    from pipshim.lock.lockfile import Lock
 
 
 class PlainCommand(Command):

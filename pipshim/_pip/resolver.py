@@ -39,10 +39,10 @@ from pipshim._pip.errors import translated
 from pipshim._pip.explain import explain
 from pipshim._pip.index import Order, Packager, secure_hashes
 from pipshim._pip.sources import Preparer, Revision, Source, Sources
-from pipshim.artifacts import sha256_of
+from pipshim.config.overrides import Overrides
+from pipshim.config.requirements import merged
 from pipshim.errors import ResolveError
-from pipshim.overrides import Overrides
-from pipshim.requirements import merged
+from pipshim.lock.artifacts import sha256_of
 from pipshim.urls import without_credentials
 
 if TYPE_CHECKING:

@@ -33,10 +33,10 @@ from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
 from pipshim._pip.lines import Lines
 from pipshim._pip.metadata import MetadataFiles
-from pipshim.cache import METADATA
 from pipshim.errors import FileError
 from pipshim.progress import events
 from pipshim.secrets import Mask
+from pipshim.store.cache import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pip._internal.req.req_install import InstallRequirement
 
     from pipshim.progress.events import Observer
-    from pipshim.target import TargetPython
+    from pipshim.python.target import TargetPython
 
 _WHERE = re.compile(r"-[rc] (?P<path>.*) \(line (?P<line>\d+)\)")
 """What pip notes of a requirement's place (``pip._internal.req.req_file``)."""

@@ -27,8 +27,8 @@ from pipshim._pip import offline
 from pipshim._pip.errors import unpacking
 from pipshim._pip.index import secure_hashes
 from pipshim._pip.pyproject import stated
-from pipshim.artifacts import sha256_of
 from pipshim.errors import PipshimError
+from pipshim.lock.artifacts import sha256_of
 from pipshim.urls import without_credentials
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pip._internal.req.req_install import InstallRequirement
 
     from pipshim._pip.session import Pip
-    from pipshim.overrides import Overrides
+    from pipshim.config.overrides import Overrides
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 

@@ -29,7 +29,7 @@ from pipshim._pip.index import secure_hashes
 from pipshim._pip.resolver import Pin, Solution, children_of, name_of_candidate
 from pipshim._pip.sources import Source, distribution_of, named
 from pipshim._pip.undoing import OneStep
-from pipshim.artifacts import sha256_of, unsuitable_tags
+from pipshim.lock.artifacts import sha256_of, unsuitable_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

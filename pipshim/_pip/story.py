@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.contradiction import Fact, Key, Known
-    from pipshim.overrides import Overrides
+    from pipshim.config.overrides import Overrides
 
 _RANGES = 3
 _WAYS = 4

@@ -25,8 +25,8 @@ from pip._vendor.distlib import DistlibException
 from pip._vendor.distlib.scripts import enquote_executable as _enquote_executable
 from pip._vendor.packaging.utils import canonicalize_name
 
+from pipshim.env.scripts import check_script_name
 from pipshim.errors import InstallError
-from pipshim.scripts import check_script_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -20,8 +20,8 @@ from pipshim.build import trace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pipshim.store import Tree
-    from pipshim.target import Target
+    from pipshim.python.target import Target
+    from pipshim.store.store import Tree
 
 NEVER_INHERITED = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV"})
 """What would let another environment leak into an isolated or matched build."""

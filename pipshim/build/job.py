@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipshim.build.mode import Mode
     from pipshim.build.record import Record
     from pipshim.build.system import BuildSystem
-    from pipshim.tree import Tree
+    from pipshim.store.tree import Tree
 
 
 @dataclass(frozen=True)

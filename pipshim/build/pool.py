@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipshim.build.environment import BuildEnvironment
     from pipshim.build.processes import Processes
-    from pipshim.tree import Tree
+    from pipshim.store.tree import Tree
 
 _COMPILED = "__pycache__"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.build.mode import IsolationLayer, ModeChoice, choose
-from pipshim.configuration import Configuration, ExtraBuildRequirement
+from pipshim.config.configuration import Configuration, ExtraBuildRequirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.cli.options import BuildOptions
-    from pipshim.configuration import StaticMetadata
+    from pipshim.config.configuration import StaticMetadata
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.build.record import Record, difference
-from pipshim.holding import held
+from pipshim.env.holding import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

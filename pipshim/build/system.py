@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.configuration import StaticMetadata
+    from pipshim.config.configuration import StaticMetadata
 
 _STATIC_SINCE = Version("2.2")
 _RESOLVED_BY = frozenset({"name", "version", "requires-dist", "requires-python", "provides-extra"})

@@ -1,7 +1,7 @@
 """Doing one build: its environment made, the backend's hooks called, the wheel and its record kept.
 
-What goes into the environment is decided elsewhere (``pipshim.resolve`` when locking,
-``pipshim.sync`` when syncing); here it is a value, a `Job`.
+What goes into the environment is decided elsewhere (``pipshim.lock.resolve`` when locking,
+``pipshim.sync.sync`` when syncing); here it is a value, a `Job`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name
 from packaging.version import Version
 
-from pipshim import installed
-from pipshim.artifacts import unsuitable_tags
 from pipshim.build.environment import BuildEnvironment, Workspace, make
 from pipshim.build.hooks import Hooks
 from pipshim.build.job import Built, Component, Job
@@ -28,10 +26,12 @@ from pipshim.build.processes import Processes
 from pipshim.build.record import Record, Used
 from pipshim.build.requirements import check
 from pipshim.build.shelf import Shelf
-from pipshim.cache import BUILDS, LOGS
+from pipshim.env import installed
 from pipshim.errors import BuildError, InstallError
+from pipshim.lock.artifacts import unsuitable_tags
 from pipshim.parallel import each, sharing
 from pipshim.progress import events
+from pipshim.store.cache import BUILDS, LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from pipshim.build.settings import Settings
     from pipshim.build.shelf import Kind
     from pipshim.progress.events import Observer, What
+    from pipshim.python.target import Target
     from pipshim.secrets import Mask
-    from pipshim.store import Store, Tree
-    from pipshim.target import Target
+    from pipshim.store.store import Store, Tree
 
 _FETCHES_AT_ONCE = 8
 _LOGS_KEPT = 200

@@ -18,9 +18,9 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from pipshim.editing import with_parts
+from pipshim.config.editing import with_parts
 from pipshim.errors import UsageError
-from pipshim.locking import name_of_given
+from pipshim.lock.locking import name_of_given
 
 if sys.version_info >= (3, 11):
     import tomllib

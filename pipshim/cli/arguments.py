@@ -15,9 +15,9 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli.dispatch import PROJECT_HELP
 from pipshim.cli.options import BOUNDS, LINK_MODES, OUTPUT_FORMATS, PROGRESS
-from pipshim.configuration import STRATEGIES, nearest
+from pipshim.config.configuration import STRATEGIES, nearest
 from pipshim.errors import UsageError
-from pipshim.targets import KNOWN, TargetName
+from pipshim.python.targets import KNOWN, TargetName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

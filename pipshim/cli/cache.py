@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pipshim import stock
-from pipshim.cache import alone
 from pipshim.errors import PipshimError, UsageError
 from pipshim.progress.text import plural, size
+from pipshim.store import stock
+from pipshim.store.cache import alone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

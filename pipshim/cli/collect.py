@@ -19,8 +19,8 @@ from pipshim.cli.options import (
     SyncOptions,
     shim_cache_directory,
 )
+from pipshim.config.requirements import separated
 from pipshim.errors import UsageError
-from pipshim.requirements import separated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pipshim.build.mode import IsolationLayer
     from pipshim.cli.options import ConfigSettings
-    from pipshim.preferences import Said
+    from pipshim.config.preferences import Said
 
 
 def common_of(

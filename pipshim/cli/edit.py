@@ -12,12 +12,12 @@ from packaging.utils import canonicalize_name
 from pipshim.cli.adding import read_arguments
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import sync, tell, write_lock
+from pipshim.config.editing import Document, Place
+from pipshim.config.project import PYPROJECT, read_project
 from pipshim.context import Context, opened
-from pipshim.editing import Document, Place
 from pipshim.errors import LockError, PipshimError, ProjectError
-from pipshim.locking import make, write_file
+from pipshim.lock.locking import make, write_file
 from pipshim.progress.summary import summarize, summarize_edits
-from pipshim.project import PYPROJECT, read_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pipshim.cli.options import AddRequest, EditRequest, RemoveRequest
     from pipshim.cli.report import Report
-    from pipshim.project import Project
+    from pipshim.config.project import Project
 
 
 def add(request: AddRequest) -> int:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from pipshim import fresh
-from pipshim.configuration import nearest
+from pipshim.config.configuration import nearest
+from pipshim.config.project import Project, find_project, load_project
 from pipshim.errors import LockError, PipshimError
-from pipshim.graph import Graph, Node, graph_of
-from pipshim.lockfile import LOCK_NAME, Lock, read
+from pipshim.lock.graph import Graph, Node, graph_of
+from pipshim.lock.lockfile import LOCK_NAME, Lock, read
 from pipshim.progress.text import paint, use_color
-from pipshim.project import Project, find_project, load_project
+from pipshim.unchanged import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.cli.options import ExplainRequest
-    from pipshim.graph import Need
+    from pipshim.lock.graph import Need
 
 _OUT_OF_DATE = "what it was made from has changed"
 

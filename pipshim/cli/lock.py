@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from packaging.pylock import is_valid_pylock_path
 
 from pipshim.cli.report import reporting
-from pipshim.comparing import changes
 from pipshim.context import Context, opened
 from pipshim.errors import LockError
-from pipshim.lockfile import key_of, write
-from pipshim.locking import make, write_file
+from pipshim.lock.comparing import changes
+from pipshim.lock.lockfile import key_of, write
+from pipshim.lock.locking import make, write_file
 from pipshim.progress.summary import summarize_lock
-from pipshim.stamping import stamp_check, typed
+from pipshim.unchanged.stamping import stamp_check, typed
 
 if TYPE_CHECKING:
     from pipshim.cli.options import LockRequest
     from pipshim.cli.report import Report
-    from pipshim.lockfile import Lock
+    from pipshim.lock.lockfile import Lock
 
 
 def main(request: LockRequest) -> int:

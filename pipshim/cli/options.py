@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipshim.preferences import Said
+from pipshim.config.preferences import Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from pipshim._pip.command import PipCommand
     from pipshim.build.mode import IsolationLayer
-    from pipshim.lockfile import Lock
-    from pipshim.project import Project
-    from pipshim.targets import TargetName
+    from pipshim.config.project import Project
+    from pipshim.lock.lockfile import Lock
+    from pipshim.python.targets import TargetName
 
 LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
 ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"

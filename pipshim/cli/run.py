@@ -8,25 +8,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim import env_files, fresh
-from pipshim.below import Below
 from pipshim.cli.boundary import Replacement
 from pipshim.cli.options import SelectionOptions, SyncOptions
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import remember, sync, tell
+from pipshim.config import env_files
+from pipshim.config.project import STDIN, load_script
 from pipshim.context import Context, opened
+from pipshim.env.below import Below
+from pipshim.env.layers import programs
 from pipshim.errors import TargetError, UsageError
-from pipshim.layers import programs
-from pipshim.project import STDIN, load_script
-from pipshim.stamping import stamp_layer, typed
+from pipshim.unchanged import fresh
+from pipshim.unchanged.stamping import stamp_layer, typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipshim.cli.options import RunRequest
-    from pipshim.lockfile import Lock
-    from pipshim.project import Project
-    from pipshim.target import Target
+    from pipshim.config.project import Project
+    from pipshim.lock.lockfile import Lock
+    from pipshim.python.target import Target
 
 
 @dataclass(frozen=True)

@@ -6,35 +6,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim import journal
 from pipshim._pip.lines import Lines
 from pipshim.cli.lock import out_of_date
 from pipshim.cli.report import reporting
+from pipshim.config.preferences import not_heeded
+from pipshim.config.preferences import typed as typed_of
 from pipshim.context import Context, opened
 from pipshim.errors import LockError, TargetError, UsageError
-from pipshim.foreign import completed
-from pipshim.lockfile import write
-from pipshim.locking import make, write_file
-from pipshim.preferences import not_heeded
-from pipshim.preferences import typed as typed_of
+from pipshim.lock.foreign import completed
+from pipshim.lock.lockfile import write
+from pipshim.lock.locking import make, write_file
+from pipshim.lock.selection import check_environment, check_names, check_target, select
+from pipshim.lock.universal import serving
 from pipshim.progress.summary import Change, summarize
 from pipshim.progress.text import plural
-from pipshim.selection import check_environment, check_names, check_target, select
-from pipshim.stamping import note, stamp, typed
-from pipshim.sync import Sync
-from pipshim.universal import serving
+from pipshim.sync import journal
+from pipshim.sync.sync import Sync
+from pipshim.unchanged.stamping import note, stamp, typed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from packaging.utils import NormalizedName
 
-    from pipshim.change import Ready
     from pipshim.cli.options import SyncRequest
     from pipshim.cli.report import Report
-    from pipshim.lockfile import Lock
-    from pipshim.plan import Step
-    from pipshim.target import Target
+    from pipshim.lock.lockfile import Lock
+    from pipshim.python.target import Target
+    from pipshim.sync.change import Ready
+    from pipshim.sync.plan import Step
 
 
 @dataclass(frozen=True)

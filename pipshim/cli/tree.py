@@ -16,15 +16,15 @@ from pipshim.cli.explaining import (
     width,
     with_extras,
 )
+from pipshim.lock.selection import origins_of
 from pipshim.progress.lines import SCHEMA
 from pipshim.progress.text import paint, use_color
-from pipshim.selection import origins_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pipshim.cli.options import TreeRequest
-    from pipshim.graph import Graph, Need, Node
+    from pipshim.lock.graph import Graph, Need, Node
 
 _REPEATED, _CYCLE = "(*)", "(cycle)"
 _LINES = ("├── ", "└── ", "│   ", "    ")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pipshim.cli.options import WhyRequest
-    from pipshim.graph import Graph, Need, Node
+    from pipshim.lock.graph import Graph, Need, Node
 
 _ARROW, _PLAIN_ARROW = " → ", " -> "
 _NAMED = 3

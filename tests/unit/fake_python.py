@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipshim.target import _ask
+from pipshim.python.target import _ask
 
 
 def script(path: Path, body: str) -> Path:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pipshim.agreement import MAX_ATTEMPTS, agree
 from pipshim.errors import BuildError
-from pipshim.targets import TargetName
+from pipshim.lock.agreement import MAX_ATTEMPTS, agree
+from pipshim.python.targets import TargetName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -181,6 +181,6 @@ def test_an_interrupt_before_a_command_has_begun_is_said_in_words(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipshim.fresh.attempt", interrupted)
+    monkeypatch.setattr("pipshim.unchanged.fresh.attempt", interrupted)
     assert main() == INTERRUPTED
     assert capsys.readouterr().err == "pipshim: interrupted\n"

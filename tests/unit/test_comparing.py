@@ -9,8 +9,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.build.mode import Mode
-from pipshim.comparing import changes
-from pipshim.lockfile import Lock, LockedBuild, key_of
+from pipshim.lock.comparing import changes
+from pipshim.lock.lockfile import Lock, LockedBuild, key_of
 
 
 def pin(name: str, version: str, sha256: str = "a" * 64, **fields: Any) -> Package:

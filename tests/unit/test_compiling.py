@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipshim.compiling import MANIFEST, compiled, with_bytecode
 from pipshim.errors import InstallError
-from pipshim.store import Store, Tree
+from pipshim.store.compiling import MANIFEST, compiled, with_bytecode
+from pipshim.store.store import Store, Tree
 from tests.unit.test_store import (
     DATA,
     INFO,

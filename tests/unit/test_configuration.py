@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from pipshim.configuration import (
+from pipshim.config.configuration import (
     Configuration,
     ExtraBuildRequirement,
     StaticMetadata,
@@ -17,9 +17,9 @@ from pipshim.configuration import (
     load_configuration,
     nearest,
 )
+from pipshim.config.toml_lines import line_finder
 from pipshim.errors import ProjectError
-from pipshim.targets import TargetName
-from pipshim.toml_lines import line_finder
+from pipshim.python.targets import TargetName
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from pipshim._pip.contradiction import Asked, Key, Known, Limit, Need, contradiction
 from pipshim._pip.story import Story, ranges
-from pipshim.overrides import Overrides
+from pipshim.config.overrides import Overrides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

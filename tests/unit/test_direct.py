@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import canonicalize_name
 
-from pipshim.configuration import load_configuration
+from pipshim.config.configuration import load_configuration
 from pipshim.errors import ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipshim.direct import DirectSource
+    from pipshim.config.direct import DirectSource
 
 if sys.version_info >= (3, 11):
     import tomllib

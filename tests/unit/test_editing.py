@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.cli.options import BOUNDS
-from pipshim.editing import Document, Place, bounded, with_parts, written
+from pipshim.config.editing import Document, Place, bounded, with_parts, written
 
 FILE = Path("pyproject.toml")
 PROJECT = Place()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.env_files import read
+from pipshim.config.env_files import read
 from pipshim.errors import FileError
 
 if TYPE_CHECKING:

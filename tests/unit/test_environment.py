@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from pipshim.environment import Choice, choose, find
+from pipshim.env.environment import Choice, choose, find
+from pipshim.env.skeleton import INCOMPLETE
+from pipshim.env.venv import Environment, create
 from pipshim.errors import TargetError
-from pipshim.interpreters import running
-from pipshim.skeleton import INCOMPLETE
-from pipshim.target import query
-from pipshim.venv import Environment, create
+from pipshim.python.interpreters import running
+from pipshim.python.target import query
 from tests.unit.fake_python import answering
 
 BASE = running(None)

@@ -22,9 +22,9 @@ from packaging.version import Version
 from pipshim.build.mode import Mode
 from pipshim.cli.options import SelectionOptions
 from pipshim.errors import LockError, UnknownNameError
-from pipshim.exporting import Style, Where, write, write_build
-from pipshim.lockfile import Lock, LockedBuild, LockedFolder
-from pipshim.markers import reduced
+from pipshim.lock.exporting import Style, Where, write, write_build
+from pipshim.lock.lockfile import Lock, LockedBuild, LockedFolder
+from pipshim.lock.markers import reduced
 
 HERE = Path("/work")
 BARE = Style(hashes=False, header=False, annotate=False)

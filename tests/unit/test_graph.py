@@ -11,8 +11,8 @@ from packaging.version import Version
 
 from pipshim.build.mode import Mode
 from pipshim.cli.tree import Branch, grown
-from pipshim.graph import Graph, Node, graph_of
-from pipshim.lockfile import Lock, LockedBuild, LockedFolder
+from pipshim.lock.graph import Graph, Node, graph_of
+from pipshim.lock.lockfile import Lock, LockedBuild, LockedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim import inline
-from pipshim.inline import BlockError, find
+from pipshim.config import inline
+from pipshim.config.inline import BlockError, find
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,12 +12,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim import inputs
 from pipshim.build.mode import IsolationLayer
 from pipshim.build.settings import Settings
 from pipshim.cli.options import LockOptions
-from pipshim.configuration import Configuration, ExtraBuildRequirement, StaticMetadata
-from pipshim.project import Project
+from pipshim.config import inputs
+from pipshim.config.configuration import Configuration, ExtraBuildRequirement, StaticMetadata
+from pipshim.config.project import Project
 
 NAME = canonicalize_name("src")
 BB = Requirement("bb")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import NormalizedName
 
+from pipshim.env.installed import Installed, files_of, owner_of, scan
 from pipshim.errors import InstallError
-from pipshim.installed import Installed, files_of, owner_of, scan
-from pipshim.journal import Journal
-from pipshim.removal import leaving_files
-from pipshim.store import Store
+from pipshim.store.store import Store
+from pipshim.sync.journal import Journal
+from pipshim.sync.removal import leaving_files
 from tests.unit.test_store import (
     DATA,
     INFO,

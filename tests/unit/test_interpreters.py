@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from pipshim import interpreters
 from pipshim.errors import TargetError
-from pipshim.interpreters import Request, admits, default, running
-from pipshim.target import query
+from pipshim.python import interpreters
+from pipshim.python.interpreters import Request, admits, default, running
+from pipshim.python.target import query
 from tests.unit.fake_python import answering, script
 
 HERE = Path(sys.executable)

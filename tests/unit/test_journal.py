@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim import journal
 from pipshim.errors import InstallError
-from pipshim.journal import FOLDER, Journal
+from pipshim.sync import journal
+from pipshim.sync.journal import FOLDER, Journal
 from tests.unit.test_store import Env
 
 if TYPE_CHECKING:

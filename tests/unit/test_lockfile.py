@@ -25,7 +25,7 @@ from packaging.version import Version
 
 from pipshim.build.mode import Mode
 from pipshim.errors import LockError
-from pipshim.lockfile import (
+from pipshim.lock.lockfile import (
     Lock,
     LockedBuild,
     LockedFolder,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipshim.configuration import Configuration
-from pipshim.preferences import Said, checked, combine, typed
+from pipshim.config.configuration import Configuration
+from pipshim.config.preferences import Said, checked, combine, typed
 
 NOTHING = Configuration()
 

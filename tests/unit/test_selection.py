@@ -16,9 +16,9 @@ from packaging.version import Version
 from pipshim.build.mode import Mode
 from pipshim.cli.options import SelectionOptions
 from pipshim.errors import LockError, UnknownNameError
-from pipshim.lockfile import Lock, LockedBuild, LockedFolder
-from pipshim.selection import check_target, select
-from pipshim.targets import TargetName
+from pipshim.lock.lockfile import Lock, LockedBuild, LockedFolder
+from pipshim.lock.selection import check_target, select
+from pipshim.python.targets import TargetName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim import scripts
+from pipshim.env import scripts
 from pipshim.errors import InstallError
-from pipshim.store import Conflict, Linker, Store, Tree, find_conflicts
+from pipshim.store.store import Conflict, Linker, Store, Tree, find_conflicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipshim.linking import LinkMode
+    from pipshim.store.linking import LinkMode
 
 NAME = "demo"
 INFO = "demo-1.0.dist-info"
@@ -546,7 +546,7 @@ def test_copied_store_is_hashed_once(
     for path in Path(tree.lib).rglob("*"):
         os.utime(path, (1, 1))
     assert store.tree(tree.sha256) is not None
-    monkeypatch.setattr("pipshim.distinfo.hash_file", None)
+    monkeypatch.setattr("pipshim.env.distinfo.hash_file", None)
     assert store.tree(tree.sha256) is not None
 
 
@@ -795,7 +795,7 @@ def test_linking_needs_no_pip(store: Store, env: Env, tmp_path: Path) -> None:
     tree = add(store, make_wheel(tmp_path, WHEELS["data scripts"]))
     program = (
         "import sys, pathlib\n"
-        "from pipshim.store import Store\n"
+        "from pipshim.store.store import Store\n"
         "from tests.unit.test_store import Env\n"
         f"Store(pathlib.Path({str(store.root)!r})).tree({tree.sha256!r}).link("
         f"Env(pathlib.Path({str(env.prefix)!r})))\n"

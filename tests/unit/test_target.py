@@ -14,11 +14,11 @@ import pytest
 from packaging.markers import default_environment
 from packaging.tags import sys_tags
 
-from pipshim import fresh
-from pipshim import target as module
-from pipshim.cache import STAMPS
 from pipshim.errors import TargetError
-from pipshim.target import Target, base_of, query, query_new
+from pipshim.python import target as module
+from pipshim.python.target import Target, base_of, query, query_new
+from pipshim.store.cache import STAMPS
+from pipshim.unchanged import fresh
 from tests.unit.fake_python import answering, script
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ def test_entry_that_cannot_be_replaced_leaves_nothing(tmp_path: Path) -> None:
 def test_kept_answer_needs_few_imports(tmp_path: Path) -> None:
     query(HERE, tmp_path)
     code = (
-        "import sys; from pathlib import Path; from pipshim.target import query;"
+        "import sys; from pathlib import Path; from pipshim.python.target import query;"
         "query(Path(sys.argv[1]), Path(sys.argv[2]));"
         "heavy = {'pip', 'rich', 'subprocess', 'tempfile', 'filelock', 'importlib.metadata'};"
         "print(*[name for name in sys.modules if name in heavy or name.startswith('packaging.')])"

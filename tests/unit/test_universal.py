@@ -14,9 +14,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.build.mode import Mode
-from pipshim.lockfile import Lock, LockedBuild, LockedFolder, key_of, read, write
-from pipshim.targets import TargetName
-from pipshim.universal import merged, serving
+from pipshim.lock.lockfile import Lock, LockedBuild, LockedFolder, key_of, read, write
+from pipshim.lock.universal import merged, serving
+from pipshim.python.targets import TargetName
 
 if sys.version_info >= (3, 11):
     import tomllib

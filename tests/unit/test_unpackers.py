@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim import forked, unpackers, unpacking
+from pipshim import forked
 from pipshim.errors import InstallError
-from pipshim.store import Store
+from pipshim.store import unpackers, unpacking
+from pipshim.store.store import Store
 from tests.support.dists import wheel
 from tests.unit.test_store import leftovers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipshim.tree import Tree
+    from pipshim.store.tree import Tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere none are started")
 

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim import __version__, venv
+from pipshim import __version__
+from pipshim.env import venv
+from pipshim.env.skeleton import INCOMPLETE, LOCK
+from pipshim.env.venv import Environment, create, look
 from pipshim.errors import TargetError
-from pipshim.interpreters import running
-from pipshim.skeleton import INCOMPLETE, LOCK
-from pipshim.venv import Environment, create, look
+from pipshim.python.interpreters import running
 from tests.unit.fake_python import script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipshim.target import Target
+    from pipshim.python.target import Target
 
 BASE = running(None)
 

@@ -1,0 +1,1 @@
+"""What is asked: the project, its configuration, the options, as values."""

@@ -1,0 +1,1 @@
+"""Environments: which one is served, making one, what it has."""

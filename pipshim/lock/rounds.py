@@ -1,0 +1,282 @@
+"""The rounds of a staged resolve: the resolver sees the metadata that a build in its result gives.
+
+Round 0 resolves with what is known without a build. A source whose metadata needs an environment
+that is not known yet stands in with its name and version. Then that environment is made of the
+round's pins, the backend tells the metadata in it, and the next round resolves with that. It ends
+when no pin that a build saw has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from packaging.version import Version
+
+from pipshim._pip.sources import name_of
+from pipshim.build.mode import Mode
+from pipshim.build.system import static_metadata, stub_metadata
+from pipshim.errors import BuildError, PipshimError, ResolveError, together
+from pipshim.lock.staging import is_within_a_build
+from pipshim.parallel import each, sharing
+from pipshim.progress import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pipshim._pip.resolver import Solution
+    from pipshim._pip.sources import Source
+    from pipshim.build.record import Used
+    from pipshim.lock.staging import Staging
+
+MAX_ROUNDS = 10
+"""Rounds after which versions that keep changing are an error."""
+
+_SOME_VERSION = Version("0")
+
+
+@dataclass(frozen=True)
+class Known:
+    """Metadata that a backend told, and what it used to tell it."""
+
+    against: Mapping[str, Used]
+    metadata: bytes
+
+
+@dataclass
+class Rounds:
+    """Answers the metadata of sources, and asks backends for it between the rounds.
+
+    Attributes:
+        staging: says how sources are built.
+
+    """
+
+    staging: Staging
+    _known: dict[str, list[Known]] = field(default_factory=dict, init=False)
+    _current: Solution | None = field(default=None, init=False)
+    _asked: dict[str, Source] = field(default_factory=dict, init=False)
+    _told: dict[str, bytes] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.staging.metadata_of = self.metadata
+
+    def settle(self, resolve: Callable[[int], Solution]) -> Solution:
+        """Resolve, in rounds.
+
+        Args:
+            resolve: does one round, given its number; it asks `metadata` for that of sources.
+
+        Raises:
+            ResolveError: the rounds do not end.
+            BuildError: a backend failed.
+
+        """
+        self._current = None
+        number = 0
+        while True:
+            self._asked.clear()
+            solution = resolve(number)
+            stale = self._stale(solution)
+            if not stale:
+                self._current = solution
+                return solution
+            failures = self._prepare(stale, solution)
+            before: Solution | None = self._current
+            self._current = solution
+            unchanged = before is not None and before.versions == solution.versions
+            if failures and (unchanged or len(failures) == len(stale)):
+                raise together(failures)
+            number += 1
+            if number == MAX_ROUNDS:
+                raise _oscillation(before, solution, stale)
+
+    def adopt(self, solution: Solution) -> None:
+        """Take pins that were chosen elsewhere as those that builds see."""
+        self._current = solution
+
+    def _stale(self, solution: Solution) -> list[Source]:
+        """Tell the sources whose metadata is not what a build with these pins would tell."""
+        sources = {pin.source.url: pin.source for pin in solution.pins.values() if pin.source}
+        # The project's own metadata, if it was asked for, is no pin's; nor is what is left out.
+        sources |= {
+            url: one
+            for url, one in self._asked.items()
+            if one.editable or one.name in solution.left_out
+        }
+        asked = [one for one in sources.values() if self._static(one) is None]
+        self.warm(asked, solution)
+        return [one for one in asked if self._differs(one, solution)]
+
+    def _differs(self, source: Source, solution: Solution) -> bool:
+        known = self._valid(source, solution)
+        return known is None or known.metadata != self._told.get(source.url)
+
+    # For other targets
+
+    def told(self, source: Source) -> bytes:
+        """Tell what a source's backend says of it here, with the pins of the last round."""
+        current = self._current
+        known = self._valid(source, current) if current is not None else None
+        return (known or self._ask(source, current)).metadata
+
+    def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
+        """Tell what a source's backend says here that its build requires besides."""
+        return self.staging.also_required(source, requirements, self._current)
+
+    # Metadata
+
+    def is_static(self, source: Source) -> bool:
+        """Tell whether a source's metadata is known without its backend."""
+        return self._static(source) is not None
+
+    def _static(self, source: Source) -> bytes | None:
+        written = self.staging.settings.static
+        return static_metadata(source.directory, source.name, source.version, written)
+
+    def metadata(self, source: Source) -> bytes:
+        """Answer the resolver: what is known, a stand-in, or the backend's word."""
+        self._asked[source.url] = source
+        told = self._static(source) or self._answer(source)
+        self._told[source.url] = told
+        return told
+
+    def _answer(self, source: Source) -> bytes:
+        within = is_within_a_build()
+        stands_in = source.name is not None and source.version is not None and not within
+        if self._current is None:
+            if stands_in:
+                return self._stand_in(source)
+        else:
+            known = self._valid(source, self._current)
+            if known is not None:
+                return known.metadata
+        bare = self.staging.settings.choice(name_of(source)).mode is Mode.NO_ISOLATION
+        if stands_in and bare:
+            return self._stand_in(source)
+        try:
+            return self._ask(source, self._current).metadata
+        except BuildError:
+            if within or not bare or self._current is not None:
+                raise
+            # Its environment is not known yet: it stands in by what is known of it.
+            return self._stand_in(source)
+
+    def _stand_in(self, source: Source) -> bytes:
+        return stub_metadata(name_of(source), source.version or _SOME_VERSION)
+
+    def _valid(self, source: Source, solution: Solution) -> Known | None:
+        """Tell the metadata that still holds in the environment that these pins make."""
+        job = self.staging.job(source, solution)
+        available = job.available
+        for known in self._known.get(source.url, ()):
+            if all(available.get(name) == used for name, used in known.against.items()):
+                return known
+        kept = self.staging.workshop.kept_metadata(job)
+        if kept is None:
+            return None
+        known = Known(kept[1], kept[0])
+        self._known.setdefault(source.url, []).append(known)
+        return known
+
+    def _ask(self, source: Source, solution: Solution | None) -> Known:
+        try:
+            metadata, against = self.staging.workshop.metadata(self.staging.job(source, solution))
+        except BuildError:
+            if not self.staging.widen(source, solution):
+                raise
+            text = f"{source}: asking again, with what is built before it in its environment"
+            self.staging.observer(events.Message("info", text))
+            metadata, against = self.staging.workshop.metadata(self.staging.job(source, solution))
+        known = Known(against, metadata)
+        self._known.setdefault(source.url, []).append(known)
+        return known
+
+    def _prepare(self, sources: Sequence[Source], solution: Solution) -> list[PipshimError]:
+        """Ask the backends of several sources at once; answer what failed."""
+        failures: list[PipshimError] = []
+
+        def ask(source: Source) -> None:
+            try:
+                if self._valid(source, solution) is None:
+                    self._ask(source, solution)
+            except PipshimError as error:
+                failures.append(error)
+
+        self._each(ask, sources)
+        return failures
+
+    def _each(self, work: Callable[[Source], None], sources: Sequence[Source]) -> None:
+        jobs = self.staging.workshop.jobs
+        token = sharing.set(max(1, min(jobs, len(sources))))
+        try:
+            each(work, sources, at_once=jobs, interrupted=self.staging.workshop.processes.stop)
+        finally:
+            sharing.reset(token)
+
+    def warm(self, sources: Sequence[Source], solution: Solution) -> None:
+        """Ask backends for dynamic requirements at once; what comes next only looks them up."""
+
+        def ask(source: Source) -> None:
+            if self.staging.settings.choice(name_of(source)).mode is not Mode.NO_ISOLATION:
+                self.staging.job(source, solution)
+
+        self._each(ask, sources)
+
+
+class Host(Protocol):
+    """Asks backends where they can run: what they say counts for all targets."""
+
+    def told(self, source: Source) -> bytes:
+        """Tell what a source's backend says of it."""
+
+    def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
+        """Tell what it says that its build requires besides."""
+
+
+@dataclass
+class Elsewhere(Rounds):
+    """The rounds for a target that is not here: one, with what backends say where they can.
+
+    Attributes:
+        host: gives the rounds of the target that is here, once they are over.
+
+    """
+
+    host: Callable[[], Host]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.staging.elsewhere = lambda *args: self.host().also_required(*args)
+
+    def _answer(self, source: Source) -> bytes:
+        return self.host().told(source)
+
+    def _stale(self, solution: Solution) -> list[Source]:  # noqa: ARG002
+        return []  # what was told counts for all targets
+
+    def warm(self, sources: Sequence[Source], solution: Solution) -> None:
+        """Do nothing: backends are asked at most once, for all targets."""
+
+
+def _oscillation(
+    previous: Solution | None, solution: Solution, stale: Sequence[Source]
+) -> ResolveError:
+    changing = []
+    before = previous.versions if previous is not None else {}
+    for name in sorted({*before, *solution.versions}):
+        old, new = before.get(name), solution.versions.get(name)
+        if old != new:
+            changing.append(f"  {name}: {old or 'absent'} and {new or 'absent'} in turn")
+    names = ", ".join(str(one) for one in stale)
+    return ResolveError(
+        "\n".join(
+            [
+                f"the lock does not settle: after {MAX_ROUNDS} rounds the metadata of {names}",
+                "  still changes with the versions that it leads to",
+                *changing,
+            ]
+        ),
+        hint="pin one of these versions (constraint-dependencies), or state the metadata "
+        "([[tool.pipshim.dependency-metadata]])",
+    )

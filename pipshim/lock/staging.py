@@ -1,0 +1,451 @@
+"""How each source is built with given pins: its mode, and what its environment consists of.
+
+Used between the rounds of a lock, to ask backends for metadata, and at its end, to settle the build
+environments that the lock keeps.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pipshim._pip.explain import BUILD, EXTRA
+from pipshim._pip.pyproject import build_system
+from pipshim._pip.sources import name_of
+from pipshim.build.job import Component, Job
+from pipshim.build.mode import Mode
+from pipshim.build.order import needs
+from pipshim.errors import BuildError, ResolveError
+from pipshim.lock import artifacts
+from pipshim.lock.lockfile import environment_id
+from pipshim.progress import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    from pipshim._pip.download import Fetcher
+    from pipshim._pip.resolver import Pin, Resolving, Solution
+    from pipshim._pip.session import Pip
+    from pipshim._pip.sources import Source
+    from pipshim.build.job import Built
+    from pipshim.build.record import Used
+    from pipshim.build.settings import Settings
+    from pipshim.build.workshop import Workshop
+    from pipshim.env.below import Below
+    from pipshim.progress.events import Observer
+    from pipshim.store.store import Tree
+
+
+@dataclass
+class Staging:
+    """Says how sources are built, and resolves the environments that this needs, each once.
+
+    Attributes:
+        pip: pip's machinery.
+        settings: the build settings.
+        workshop: where hooks run.
+        fetcher: where wheels come from.
+        observer: told of warnings.
+        resolving: the resolver.
+        metadata_of: answers the metadata of a source that a build environment may need; whoever
+            resolves in rounds sets it.
+        constraints: pip's constraint objects for build environments.
+        preferred: the pins of an earlier lock's build environments, kept where they fit.
+        behind: folders whose packages a build without isolation sees after all others.
+        besides: tells the distributions in these folders.
+        programs: folders of programs that come last on PATH then; without any, those of the target.
+        made: by URL, what has been built of sources to be installed, and serves other builds.
+        offered: the pins of other targets' build environments, taken where they fit.
+        elsewhere: asks what a build requires besides what it declares, where the target is not
+            here; None where it is.
+        below: the environment that what is locked lies over: builds match what it has.
+
+    """
+
+    pip: Pip
+    settings: Settings
+    workshop: Workshop
+    fetcher: Fetcher
+    observer: Observer
+    resolving: Resolving
+    metadata_of: Callable[[Source], bytes] = field(init=False)
+    constraints: Sequence[object] = ()
+    preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
+    behind: tuple[Path, ...] = ()
+    besides: Callable[[], Mapping[str, Used]] = dict
+    programs: tuple[Path, ...] = ()
+    made: dict[str, Built] = field(default_factory=dict)
+    offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
+    elsewhere: Callable[[Source, tuple[str, ...]], list[str]] | None = None
+    below: Below | None = None
+    _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
+    _resolved: dict[object, Solution] = field(default_factory=dict, init=False)
+    _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _widened: set[str] = field(default_factory=set, init=False)
+    _warned: set[str] = field(default_factory=set, init=False)
+
+    def job(self, source: Source, solution: Solution | None) -> Job:
+        """Say how a source is built with these pins: its mode, and what its environment has."""
+        name = name_of(source)
+        system = build_system(source.directory, str(source))
+        choice = self.settings.choice(name)
+        extra = self.settings.extra.get(name, ())
+        mode = choice.mode
+        requirements = (*system.requires, *(str(one.requirement) for one in extra))
+        if mode is Mode.NO_ISOLATION:
+            components = self._staging(source, solution, requirements)
+        else:
+            mode, pins = self.pins(source, requirements, solution)
+            components = tuple(self._component(pin, solution) for pin in pins)
+        return self._made(source, name, mode, choice.chosen_by, requirements, components)
+
+    def _made(
+        self,
+        source: Source,
+        name: NormalizedName,
+        mode: Mode,
+        chosen_by: str,
+        requirements: tuple[str, ...],
+        components: tuple[Component, ...],
+    ) -> Job:
+        if mode is Mode.MATCHED and chosen_by == "default":
+            chosen_by = "match-runtime"
+        besides = self.besides() if mode is Mode.NO_ISOLATION else {}
+        return Job(
+            name=name,
+            version=str(source.version or "?"),
+            sha256=source.sha256,
+            mode=mode,
+            chosen_by=chosen_by,
+            open=lambda: (source.directory, build_system(source.directory, str(source))),
+            requirements=requirements,
+            components=components,
+            behind=self.behind if besides else (),
+            programs=self.programs if besides else (),
+            besides=besides,
+        )
+
+    def pins(
+        self, source: Source, requirements: tuple[str, ...], solution: Solution | None
+    ) -> tuple[Mode, tuple[Pin, ...]]:
+        """Resolve an isolated build's environment: what it declares, then what its backend adds.
+
+        Raises:
+            ResolveError: no versions fit; it says what needs the build.
+
+        """
+        try:
+            return self._pins(source, requirements, solution)
+        except ResolveError as error:
+            waiting = _waiting.get()
+            if waiting:
+                error.message += f"\n  {source} is needed for the build of {waiting[-1][1]}"
+            elif solution is not None:
+                asking = " and ".join(_asking(name_of(source), solution))
+                error.message += f"\n  {source} is needed by {asking}" if asking else ""
+            raise
+
+    def _pins(
+        self, source: Source, requirements: tuple[str, ...], solution: Solution | None
+    ) -> tuple[Mode, tuple[Pin, ...]]:
+        name = name_of(source)
+        with within(source):
+            runtime = _platform_specific(solution)
+            if self.below is not None:
+                runtime = {**self.below.platform_specific, **runtime}
+            strict = self._strict(name, requirements, runtime, solution)
+            first = self._resolve_build(source, requirements, runtime, strict)
+            if self.elsewhere is not None:
+                dynamic = self.elsewhere(source, requirements)
+            else:
+                dynamic = self._dynamic(source, requirements, first, solution, runtime)
+            missing = [one for one in dynamic if not _satisfied(one, first, self._environment())]
+            if missing:
+                everything = (*requirements, *missing)
+                strict = self._strict(name, everything, runtime, solution)
+                first = self._resolve_build(source, everything, runtime, strict)
+        matched = {one for one, pin in first.pins.items() if runtime.get(one) == pin.version}
+        matched &= set(strict) if self.settings.match_runtime != "auto" else matched
+        if self.settings.match_runtime == "auto":
+            self._warn_unmatched(source, first, runtime)
+        mode = Mode.MATCHED if matched or strict else Mode.ISOLATED
+        return mode, tuple(first.pins.values())
+
+    def also_required(
+        self, source: Source, requirements: tuple[str, ...], solution: Solution | None
+    ) -> list[str]:
+        """Ask a backend, here, what its build requires besides, wherever that is to be."""
+        runtime = _platform_specific(solution)
+        strict = self._strict(name_of(source), requirements, runtime, solution)
+        declared = self._resolve_build(source, requirements, runtime, strict)
+        return self._dynamic(source, requirements, declared, solution, runtime)
+
+    def _strict(
+        self,
+        name: NormalizedName,
+        requirements: Iterable[str],
+        runtime: Mapping[NormalizedName, Version],
+        solution: Solution | None,
+    ) -> dict[NormalizedName, Version]:
+        """Tell what must have the run-time version: names of match-runtime, and marked extras."""
+        if solution is None:
+            return {}
+        wanted: set[NormalizedName] = set()
+        if self.settings.match_runtime != "auto":
+            wanted |= self.settings.match_runtime
+        wanted |= {
+            canonicalize_name(one.requirement.name)
+            for one in self.settings.extra.get(name, ())
+            if one.match_runtime
+        }
+        if not wanted:
+            return {}
+        below = self.below.versions if self.below is not None else {}
+        versions = {**below, **solution.versions, **runtime}
+        found: dict[NormalizedName, Version] = {}
+        for text in requirements:
+            requirement = Requirement(text)
+            required = canonicalize_name(requirement.name)
+            if required not in wanted or not _applies(requirement, self._environment()):
+                continue
+            if required not in versions:
+                raise ResolveError(
+                    f"{name} is to be built with the run-time {required}, "
+                    f"but the lock has no {required} for run time",
+                    hint=f"add {required} to the project's dependencies, or take it out of "
+                    "match-runtime",
+                )
+            version = versions[required]
+            if not requirement.specifier.contains(version, prereleases=True):
+                raise ResolveError(
+                    f"{name} is to be built with the run-time {required} {version}, "
+                    f"but its build requires {requirement}",
+                    hint=f"choose a version of {required} that both admit, or take it out of "
+                    "match-runtime",
+                )
+            found[required] = version
+        return found
+
+    def _resolve_build(
+        self,
+        source: Source,
+        requirements: tuple[str, ...],
+        runtime: Mapping[NormalizedName, Version],
+        strict: Mapping[NormalizedName, Version],
+    ) -> Solution:
+        name, preferred, offered = name_of(source), dict(self.preferred), dict(self.offered)
+        matching = {**runtime, **strict} if self.settings.match_runtime == "auto" else strict
+        for one, version in matching.items():
+            # Where it is not admitted, the pins of an earlier lock come next.
+            preferred[one] = (*preferred.get(one, ()), *offered.pop(one, ()), version)
+        key = (
+            tuple(sorted(set(requirements))),
+            tuple(sorted(preferred.items())),
+            tuple(sorted(offered.items())),
+            tuple(sorted(strict.items())),
+        )
+        with self._one_resolver:
+            if key not in self._resolved:
+                constraints = [
+                    *self.constraints,
+                    *(
+                        self.pip.constraint(f"{one}=={version}", "match-runtime")
+                        for one, version in strict.items()
+                    ),
+                ]
+                extra = {str(one.requirement) for one in self.settings.extra.get(name, ())}
+                roots = [
+                    self.pip.root(
+                        one,
+                        origins=("build",),
+                        comes_from=f"{EXTRA if one in extra else BUILD}{source}",
+                    )
+                    for one in requirements
+                ]
+                finder = self.pip.finder
+                before = finder.order
+                try:
+                    self._resolved[key] = self.resolving.resolve(
+                        roots,
+                        constraints=constraints,
+                        preferred=preferred,
+                        offered=offered,
+                        metadata_of=self.metadata_of,
+                        for_build=True,
+                    )
+                finally:
+                    finder.order = before
+            return self._resolved[key]
+
+    def _dynamic(
+        self,
+        source: Source,
+        requirements: tuple[str, ...],
+        declared: Solution,
+        solution: Solution | None,
+        runtime: Mapping[NormalizedName, Version],
+    ) -> list[str]:
+        """Ask the backend, in an environment of the declared requirements, what else it needs."""
+        key = (source.url, environment_id(pin.package for pin in declared.pins.values()))
+        if key not in self._requires:
+            mode = Mode.MATCHED if set(declared.pins) & set(runtime) else Mode.ISOLATED
+            components = tuple(self._component(pin, solution) for pin in declared.pins.values())
+            chosen_by = self.settings.choice(name_of(source)).chosen_by
+            job = self._made(source, name_of(source), mode, chosen_by, requirements, components)
+            kinds = ("wheel", "editable") if source.editable else ("wheel",)
+            self._requires[key] = self.workshop.requires(job, kinds)
+        return self._requires[key]
+
+    def _staging(
+        self, source: Source, solution: Solution | None, requirements: Iterable[str]
+    ) -> tuple[Component, ...]:
+        """Say what the project environment will have when a no-isolation build runs in it.
+
+        All that needs no building, and those sources that this one needs, built before it; what is
+        built with isolation only if need be (see `widen`), since a lock had better not build.
+        """
+        if solution is None:
+            return ()
+        dependencies = {
+            name: [canonicalize_name(one["name"]) for one in pin.package.dependencies or ()]
+            for name, pin in solution.pins.items()
+        }
+        needed = needs(name_of(source), requirements, dependencies)
+        found = []
+        for name, pin in solution.pins.items():
+            itself = pin.source is not None and pin.source.url == source.url
+            if name == source.name or itself or pin.editable or pin.present:
+                continue
+            free = source.url in self._widened and self._is_isolated(name)
+            if pin.source is None or name in needed or free:
+                found.append(self._component(pin, solution))
+        return tuple(found)
+
+    def widen(self, source: Source, solution: Solution | None) -> bool:
+        """Give a source, from now on, an environment with what is built before it with isolation.
+
+        `sync` builds without isolation after all that. Answers whether this makes a difference.
+        """
+        if solution is None or source.url in self._widened or self._is_isolated(name_of(source)):
+            return False
+        self._widened.add(source.url)
+        return any(
+            pin.source is not None and not pin.editable and self._is_isolated(name)
+            for name, pin in solution.pins.items()
+        )
+
+    def _is_isolated(self, name: NormalizedName) -> bool:
+        return self.settings.choice(name).mode is not Mode.NO_ISOLATION
+
+    def _component(self, pin: Pin, solution: Solution | None) -> Component:
+        package, source = pin.package, pin.source
+        chosen = artifacts.choose(package, self.pip.target)
+
+        def tree() -> Tree:
+            if source is None:
+                return self.fetcher.wheel(package, chosen)  # type: ignore[arg-type]
+            if source.url in self.made:
+                return self.made[source.url].tree
+            job = self.job(source, solution)
+            with within(source):
+                return self.workshop.wheel(job).tree
+
+        identity = artifacts.identity(chosen)
+        return Component(package.name, str(pin.version), identity, tree, source is not None)
+
+    def _warn_unmatched(
+        self, source: Source, build: Solution, runtime: Mapping[NormalizedName, Version]
+    ) -> None:
+        for name, pin in build.pins.items():
+            version = runtime.get(name)
+            if version is not None and version != pin.version:
+                text = (
+                    f"{source} is built against {name} {pin.version}: its build does not admit "
+                    f"{name} {version}, which the lock has for run time"
+                )
+                if text not in self._warned:
+                    self._warned.add(text)
+                    self.observer(events.Message("warning", text))
+
+    def _environment(self) -> Mapping[str, str]:
+        return self.pip.target.markers
+
+
+_waiting: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("waiting", default=())
+"""The builds that wait for each other here: where each comes from, and its name."""
+
+
+@contextmanager
+def within(source: Source) -> Iterator[None]:
+    """Note that a build waits for what follows, and refuse a cycle."""
+    entry = (source.url, str(source))
+    waiting = _waiting.get()
+    if entry in waiting:
+        members = [name for _, name in waiting[waiting.index(entry) :]]
+        raise BuildError(
+            f"{entry[1]}: the build requirements form a cycle: "
+            + " -> ".join([*members, entry[1]]),
+            package=entry[1],
+            mode=str(Mode.ISOLATED),
+            step="build requirements",
+            hint="constrain one of them to a version that has a wheel "
+            "(build-constraint-dependencies)",
+        )
+    token = _waiting.set((*waiting, entry))
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+
+
+def is_within_a_build() -> bool:
+    """Tell whether what happens here is done for some build."""
+    return bool(_waiting.get())
+
+
+def _asking(name: NormalizedName, solution: Solution) -> list[str]:
+    """Tell what requires a package; nothing, where the project does so itself."""
+    roots = {
+        canonicalize_name(Requirement(text).name)
+        for texts in solution.roots.values()
+        for text in texts
+    }
+    if name in roots:
+        return []
+    return sorted(
+        f"{other} {pin.version}"
+        for other, pin in solution.pins.items()
+        if any(canonicalize_name(one["name"]) == name for one in pin.package.dependencies or ())
+    )
+
+
+def _platform_specific(solution: Solution | None) -> dict[NormalizedName, Version]:
+    if solution is None:
+        return {}
+    return {name: pin.version for name, pin in solution.pins.items() if pin.platform_specific}
+
+
+def _applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
+    if requirement.marker is None:
+        return True
+    return requirement.marker.evaluate({**environment, "extra": ""})
+
+
+def _satisfied(text: str, solution: Solution, environment: Mapping[str, str]) -> bool:
+    requirement = Requirement(text)
+    if not _applies(requirement, environment):
+        return True
+    pin = solution.pins.get(canonicalize_name(requirement.name))
+    if pin is None or requirement.extras or requirement.url is not None:
+        return False
+    return requirement.specifier.contains(pin.version, prereleases=True)

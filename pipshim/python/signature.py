@@ -1,0 +1,49 @@
+"""What tells whether a Python is the one that it was."""
+# Paths are strings here, as in all that makes an environment again (`pipshim.unchanged.again`).
+# ruff: noqa: PTH116, PTH120
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+_SCHEMA = 1
+
+
+def signature(python: str) -> list[Any]:
+    """List all that what a Python says of itself depends on, as JSON can hold it.
+
+    Kernel and libc are in its markers and tags, which `packaging` gives it.
+
+    Args:
+        python: the interpreter, absolute.
+
+    Raises:
+        OSError: there is none.
+
+    """
+    import packaging  # noqa: PLC0415 its version only: none of its modules
+
+    found = os.stat(python)
+    try:
+        libc = os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, ValueError, OSError):
+        libc = None
+    folder = os.path.dirname(python)
+    return [
+        _SCHEMA,
+        packaging.__version__,
+        os.path.realpath(python),
+        found.st_mtime_ns,
+        found.st_size,
+        [_mtime(f"{one}/pyvenv.cfg") for one in (os.path.dirname(folder), folder)],
+        list(os.uname()[2:]),
+        libc,
+    ]
+
+
+def _mtime(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None

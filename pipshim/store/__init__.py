@@ -1,0 +1,1 @@
+"""Wheels, unpacked once, and how their files get into environments."""

@@ -1,0 +1,300 @@
+"""Placing the store's files in an environment: reflink, else hard link, else copy."""
+# Paths are strings here: one wheel may have ten thousand files.
+# ruff: noqa: PTH102, PTH108, PTH112, PTH114, PTH116, PTH120, PTH123
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pipshim.env.distinfo import CHUNK
+from pipshim.errors import InstallError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from typing import TypeAlias
+
+LinkMode: TypeAlias = Literal["auto", "reflink", "hardlink", "copy", "mixed"]
+"""How to place files; each falls back to those after it where the file system refuses.
+
+``auto`` and ``reflink``: reflink, hard link, copy; they differ in what counts as falling back.
+``mixed`` is for environments that a build may write into: reflink; else copy what is small and
+hard-link only files of ``MIXED_LIMIT`` and more.
+"""
+
+Placed: TypeAlias = Literal["reflink", "hardlink", "copy"]
+
+MIXED_LIMIT = 64 * 1024
+"""Bytes from which ``mixed`` hard-links a file that cannot be reflinked."""
+
+_FICLONE = 0x40049409  # _IOW(0x94, 9, int), linux/fs.h
+_REFUSED = {
+    errno.EXDEV,
+    errno.EPERM,
+    errno.EACCES,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.ENOTTY,
+    errno.EINVAL,
+}
+
+
+class _Files(NamedTuple):
+    """What is said of the files of one folder."""
+
+    source: str
+    destination: str
+    names: Sequence[str]
+    sizes: Sequence[int]
+    executable: Collection[str]
+    time: int
+    scheme: str
+    bytecode: bool = False
+
+
+class Batch(_Files):
+    """The files of one folder, on their way into another one, which is there.
+
+    Attributes:
+        source: the folder of the store, with ``/`` at its end. Nobody may write to its files.
+        destination: the other one, with ``/`` at its end.
+        names: of the files.
+        sizes: of each, in bytes.
+        executable: the names of those that everyone may execute.
+        time: when all were modified, in seconds since the epoch, which a copy gets too: the
+            ``.pyc`` files that environments share are valid only with it.
+        scheme: which of the environment's folders that is in.
+        bytecode: whether this is no file of the wheel.
+        device: ``st_dev`` of the environment's folder, to remember what it refuses.
+        done: how many of the names are there.
+
+    """
+
+    device = 0
+    done = 0
+
+    def only(self, names: Sequence[str]) -> Batch:
+        """Return the same with some of the names."""
+        sizes = dict(zip(self.names, self.sizes, strict=True))
+        return self._replace(names=names, sizes=[sizes[name] for name in names])
+
+
+class Linker:
+    """Places files in one environment; trees may share it, from several threads.
+
+    It remembers which folders there are, and what each device refused.
+
+    Attributes:
+        mode: what was asked for.
+        used: what files were placed by, so far.
+        made: folders that are there, and do not lead out of the environment.
+
+    """
+
+    def __init__(self, mode: LinkMode = "auto") -> None:
+        self.mode = mode
+        self.used: set[Placed] = set()
+        self._refused: dict[tuple[int, Placed], int | None] = {}
+        self.made: set[str] = set()
+
+    @property
+    def fell_back_to(self) -> Placed | None:
+        """What was used because a device refused what was asked for, or None."""
+        refused = {mode for _, mode in self._refused}
+        if self.mode == "reflink" and "reflink" in refused:
+            return "copy" if "hardlink" in refused else "hardlink"
+        return "copy" if "hardlink" in refused else None
+
+    @property
+    def told(self) -> str | None:
+        """Say how files were placed where that is not what was asked for; else None."""
+        if self.fell_back_to is None:
+            return None
+        how = "copied" if self.fell_back_to == "copy" else "hard-linked"
+        return f"files are {how}: {self.why}"
+
+    @property
+    def why(self) -> str:
+        """Why it fell back."""
+        if errno.EXDEV in self._refused.values():
+            return "the cache is on another file system"
+        kind = "hard links" if self.fell_back_to == "copy" else "clones of files"
+        return f"the file system has no {kind}"
+
+    def place(self, batch: Batch, start: int = 0) -> int:
+        """Place the files of one folder, where there are none.
+
+        Args:
+            batch: which.
+            start: the first of them to place.
+
+        Returns:
+            how many of them are there now; the next one is not, if there is one: in its place is
+            a file already.
+
+        Raises:
+            OSError: one cannot be written. `Batch.done` tells which are there.
+
+        """
+        batch.done = start
+        mode = self.mode
+        names = batch.names
+        if mode != "copy" and mode != "hardlink" and not self._refuses(batch, "reflink"):  # noqa: PLR1714
+            return self._place_each(batch)
+        if mode in {"copy", "mixed"} or self._refuses(batch, "hardlink"):
+            return self._place_each(batch)
+        link, source, destination = os.link, batch.source, batch.destination
+        try:
+            for name in names[start:]:
+                link(source + name, destination + name)
+                batch.done += 1
+        except FileExistsError:
+            pass
+        except OSError as error:
+            if error.errno in _REFUSED:
+                self._refused[batch.device, "hardlink"] = error.errno
+            elif error.errno != errno.EMLINK:
+                raise
+            return self._place_each(batch)
+        self.used.add("hardlink")
+        return batch.done
+
+    def _refuses(self, batch: Batch, how: Placed) -> bool:
+        return (batch.device, how) in self._refused
+
+    def _place_each(self, batch: Batch) -> int:
+        for name, size in zip(batch.names[batch.done :], batch.sizes[batch.done :], strict=True):
+            try:
+                self._place_one(batch, name, size)
+            except FileExistsError:
+                break
+            batch.done += 1
+        return batch.done
+
+    def _place_one(self, batch: Batch, name: str, size: int) -> None:
+        source, destination = batch.source + name, batch.destination + name
+        executable = name in batch.executable
+        clones = self.mode not in {"copy", "hardlink"} and not self._refuses(batch, "reflink")
+        if clones and self._clone(source, destination, batch, executable=executable):
+            return
+        if (
+            self.mode != "copy"
+            and not self._refuses(batch, "hardlink")
+            and (self.mode != "mixed" or size >= MIXED_LIMIT)
+        ):
+            try:
+                os.link(source, destination)
+            except OSError as error:
+                if error.errno in _REFUSED:
+                    self._refused[batch.device, "hardlink"] = error.errno
+                elif error.errno != errno.EMLINK:
+                    raise
+            else:
+                self.used.add("hardlink")
+                return
+        _copy(source, destination, batch.time, executable=executable)
+        self.used.add("copy")
+
+    def _clone(self, source: str, destination: str, batch: Batch, *, executable: bool) -> bool:
+        old = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            new = _create(destination, executable=executable)
+            try:
+                fcntl.ioctl(new, _FICLONE, old)
+                os.utime(new, (batch.time, batch.time))
+            except OSError as error:
+                os.unlink(destination)
+                if error.errno not in _REFUSED:
+                    raise
+                self._refused[batch.device, "reflink"] = error.errno
+                return False
+            except BaseException:
+                os.unlink(destination)
+                raise
+            finally:
+                os.close(new)
+        finally:
+            os.close(old)
+        self.used.add("reflink")
+        return True
+
+    def make_root(self, path: str) -> tuple[list[str], int]:
+        """Make a folder of the environment's scheme.
+
+        Returns:
+            The folders that were missing, and the device that it is on.
+
+        """
+        missing: list[str] = []
+        folder = path
+        while folder not in self.made and not os.path.isdir(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        created = [folder for folder in reversed(missing) if _mkdir(folder)]
+        self.made.add(path)
+        return created, os.stat(path).st_dev
+
+    def make_folders(self, paths: Iterable[str], inside: Iterable[str]) -> Iterator[str]:
+        """Make folders below the roots; yield each that was missing, when it is there.
+
+        Args:
+            paths: each after the one that it is in.
+            inside: the roots.
+
+        Raises:
+            InstallError: a symbolic link on the way leads out of the folders of ``inside``.
+
+        """
+        made = self.made
+        for path in paths:
+            if path in made:
+                continue
+            if _mkdir(path):
+                yield path
+            elif os.path.islink(path):
+                real = os.path.realpath(path)
+                if not any(is_within(real, os.path.realpath(folder)) for folder in inside):
+                    raise InstallError(f"{path} leads out of the environment, to {real}")
+            made.add(path)
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Forget folders that have been removed."""
+        self.made.difference_update(paths)
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Tell whether ``path`` is ``folder`` or below it; both are absolute and normal."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _mkdir(path: str) -> bool:
+    try:
+        os.mkdir(path)
+    except FileExistsError as error:
+        if not os.path.isdir(path):
+            raise InstallError(f"{path} is in the way: a folder has to be there") from error
+        return False
+    return True
+
+
+def _create(destination: str, *, executable: bool) -> int:
+    mode = 0o777 if executable else 0o666
+    return os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+
+
+def _copy(source: str, destination: str, time: int, *, executable: bool) -> None:
+    import shutil  # noqa: PLC0415 what links does without
+
+    with open(source, "rb", buffering=0) as old:
+        new = _create(destination, executable=executable)
+        try:
+            with open(new, "wb") as file:
+                shutil.copyfileobj(old, file, CHUNK)
+                file.flush()
+                os.utime(new, (time, time))
+        except BaseException:
+            os.unlink(destination)
+            raise

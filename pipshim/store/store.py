@@ -1,0 +1,202 @@
+"""The store: each wheel once, unpacked by pip's installer, verified, and keyed by its hash.
+
+A tree is complete from the moment it has its place: it is made in a folder beside the others and
+renamed. Whoever comes second with the same wheel takes the tree of the first.
+"""
+# Paths are strings here, as in all that makes an environment again (`pipshim.unchanged.again`).
+# ruff: noqa: PTH102, PTH103, PTH104, PTH105, PTH110, PTH116, PTH120, PTH123
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import time
+from typing import TYPE_CHECKING
+
+from pipshim.env import distinfo
+from pipshim.errors import InstallError
+from pipshim.store.cache import TREES
+from pipshim.store.linking import Linker, LinkMode
+from pipshim.store.tree import Conflict, Tree, find_conflicts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+__all__ = ["Conflict", "LinkMode", "Linker", "Store", "Tree", "find_conflicts"]
+
+MANIFEST = "tree.json"
+"""What a tree's folder has beside the files; its time is that of the last use, but for a day."""
+
+BUILT = "built"
+"""A file that is in the folders of wheels that were built here."""
+
+_DAY = 86_400
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Store:
+    """The unpacked wheels below one folder, which processes and threads may share."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = str(root)
+        self._trees = f"{self.root}/{TREES}"
+
+    def tree(self, sha256: str) -> Tree | None:
+        """Return the tree of the wheel with this hash, if the store has it undamaged.
+
+        A damaged one is removed. Damage is told by sizes and modification times; where only the
+        times differ (a cache that was copied), by the files' hashes.
+        """
+        if not _SHA256.fullmatch(sha256):
+            return None
+        folder = self._folder(sha256)
+        try:
+            with open(f"{folder}/{MANIFEST}", "rb") as file:
+                tree = Tree.from_json(file.read(), folder, sha256)
+        except FileNotFoundError:
+            if os.path.exists(folder):
+                self.remove(folder)
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            self.remove(folder)
+            return None
+        touched = tree.bundle.touched(folder)
+        if touched is None or not _restored(tree, touched):
+            self.remove(folder)
+            return None
+        _note_use(f"{folder}/{MANIFEST}")
+        return tree
+
+    def may_have(self, sha256: str) -> bool:
+        """Tell whether there is a tree, which may be damaged."""
+        return os.path.exists(f"{self._folder(sha256)}/{MANIFEST}")
+
+    def add(self, wheel: Path, sha256: str, name: str, *, built: bool = False) -> Tree:
+        """Unpack a wheel, unless the store has it, and return its tree.
+
+        Args:
+            wheel: the file.
+            sha256: the file's hash, as hexadecimal digits. It is taken for granted.
+            name: the distribution that this has to be a wheel of.
+            built: whether it was built here.
+
+        Raises:
+            InstallError: the wheel is invalid, or its files are not those of its RECORD; or the
+                store cannot be written.
+
+        """
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(sha256)
+        found = self.tree(sha256)
+        if found is not None:
+            return found
+        import shutil  # noqa: PLC0415 not needed for what is there, nor is the next
+        from pathlib import Path  # noqa: PLC0415
+
+        from pipshim.store.unpacking import make_tree  # noqa: PLC0415
+
+        folder = self._folder(sha256)
+        made = self._aside("tmp")
+        try:
+            os.makedirs(os.path.dirname(folder), exist_ok=True)
+            os.mkdir(made)
+            tree = make_tree(wheel, sha256, name, Path(made))
+            _write_manifest(tree, made)
+            if built:
+                with open(f"{made}/{BUILT}", "xb"):
+                    pass
+            return self._publish(tree, made, folder)
+        except OSError as error:
+            raise InstallError(
+                f"{wheel.name} cannot be unpacked: {error.filename or made}: {error.strerror}"
+            ) from error
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+    def add_file(self, wheel: Path, name: str, *, built: bool = False) -> Tree:
+        """Do as `add` for a wheel whose hash is not known."""
+        hasher = hashlib.sha256()
+        try:
+            with wheel.open("rb", buffering=0) as file:
+                while piece := file.read(distinfo.CHUNK):
+                    hasher.update(piece)
+        except OSError as error:
+            raise InstallError(f"{wheel} cannot be read: {error.strerror}") from error
+        return self.add(wheel, hasher.hexdigest(), name, built=built)
+
+    def discard(self, tree: Tree) -> None:
+        """Remove a tree; environments that were linked from it keep their files."""
+        self.remove(tree.folder)
+
+    def remove(self, folder: Path | str) -> None:
+        """Remove a tree by its folder, damaged or not, if it is there."""
+        import shutil  # noqa: PLC0415 seldom needed
+
+        # Renamed first, so that nobody finds half of it.
+        aside = self._aside("old")
+        try:
+            os.rename(folder, aside)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise InstallError(f"{folder} cannot be removed: {error.strerror}") from error
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _folder(self, sha256: str) -> str:
+        return f"{self._trees}/{sha256[:2]}/{sha256}"
+
+    def _aside(self, kind: str) -> str:
+        return f"{self._trees}/.{kind}-{os.getpid()}-{os.urandom(8).hex()}"
+
+    def _publish(self, tree: Tree, made: str, folder: str) -> Tree:
+        while True:
+            try:
+                os.rename(made, folder)
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+                first = self.tree(tree.sha256)
+                if first is not None:
+                    return first
+            else:
+                return tree._replace(folder=folder)
+
+
+def _restored(tree: Tree, touched: Collection[str]) -> bool:
+    """See whether files are as they were written though their times are not, and mend those.
+
+    That is so in a cache that was copied. What is compiled is valid with the right time only.
+    """
+    if not touched:
+        return True
+    try:
+        hashes = {f"{file.scheme}/{file.path}": file.hash for file in tree.files}
+        for path in touched:
+            algorithm = hashes[path].partition("=")[0]
+            full = f"{tree.folder}/{path}"
+            if algorithm and distinfo.hash_file(full, algorithm) != hashes[path]:
+                return False
+    except (OSError, KeyError, InstallError):
+        return False
+    for path in touched:
+        with contextlib.suppress(OSError):  # it may be somebody else's: then it is hashed again
+            os.utime(f"{tree.folder}/{path}", (tree.bundle.time, tree.bundle.time))
+    return True
+
+
+def _write_manifest(tree: Tree, folder: str) -> None:
+    new = f"{folder}/.{MANIFEST}-{os.urandom(4).hex()}"
+    with open(new, "w", encoding="utf-8") as file:
+        file.write(tree.to_json())
+    os.replace(new, f"{folder}/{MANIFEST}")
+
+
+def _note_use(manifest: str) -> None:
+    """Give a manifest the time of its use, once a day: the cache may be a slow disk."""
+    with contextlib.suppress(OSError):
+        if time.time() - os.stat(manifest).st_mtime > _DAY:
+            os.utime(manifest)

@@ -1,0 +1,1 @@
+"""Changing an environment: the plan, what carries it out, and what takes it back."""

@@ -1,0 +1,277 @@
+"""The journal of a change: how an environment gets whole again, however the change ended.
+
+While an environment is being changed it has a folder (`FOLDER`) with
+
+- ``old/``: the files that were taken out of it, each under its path below the environment;
+- ``journal``: a line for each distribution that comes, with the paths of all its files. The line
+  is there before the first of them, and after what was in its places has been taken out.
+
+That is all that taking the change back needs: what the journal names goes, what ``old/`` has comes
+back. A failure does so at once. After a process was killed the next command does it, before it
+looks at the environment. The change is made at the moment that ``journal`` is gone; ``old/`` is
+only to be deleted then.
+
+Whoever takes back may be killed too, so all of it can be done again: between its two halves
+``journal`` becomes ``undoing``, lest a file that has come back be taken for a new one.
+"""
+# Paths are strings here: one wheel may have ten thousand files.
+# ruff: noqa: PTH102, PTH103, PTH104, PTH105, PTH106, PTH108, PTH110, PTH118, PTH120, PTH123
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pipshim.env.distinfo import SUFFIX
+from pipshim.errors import InstallError
+from pipshim.store.linking import is_within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pipshim.store.layout import Layout
+
+FOLDER = ".pipshim-change"
+"""The folder in an environment that is there while it is changed, or if that was cut short."""
+
+_JOURNAL = "journal"
+_UNDOING = "undoing"
+_OLD = "old"
+_FORMAT = b"pipshim change 1"
+_NOT_PLACED = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_KEPT_FOLDERS = ("bin", "Scripts", "include", "lib", "lib64")
+
+
+class Journal:
+    """An open change of one environment: `commit` or `undo` ends it."""
+
+    def __init__(self, env: Layout) -> None:
+        """Begin a change.
+
+        Raises:
+            InstallError: the environment cannot be written, or has an open change already.
+
+        """
+        self._place = _Place(env)
+        try:
+            os.mkdir(self._place.folder)
+            self._file = os.open(self._place.journal, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            os.write(self._file, _FORMAT + b"\n")
+        except OSError as error:
+            raise InstallError(
+                f"the environment {env.data} cannot be changed: {error.filename}: {error.strerror}"
+            ) from error
+        self._writing = threading.Lock()
+        self._made: set[str] = set()
+
+    def take(self, paths: Iterable[str]) -> None:
+        """Take files out of the environment.
+
+        Args:
+            paths: absolute, and real but for their last parts.
+
+        Raises:
+            OSError: one of them cannot be moved; those before it have been.
+
+        """
+        infos = set()
+        for path in paths:
+            aside = f"{self._place.old}/{self._place.below(path)}"
+            parent = os.path.dirname(aside)
+            if parent not in self._made:
+                os.makedirs(parent, exist_ok=True)
+                self._made.add(parent)
+            self._place.move(path, aside)
+            folder = os.path.dirname(path)
+            if folder.endswith(SUFFIX):
+                infos.add(folder)
+        for folder in infos:
+            # An empty one would still count as a distribution.
+            for directory, _, _ in os.walk(folder, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
+
+    def announce(self, names: Mapping[str, Sequence[str]]) -> None:
+        """Note the files that one distribution is about to bring, by folder.
+
+        None of them is there: what was has been taken out. Threads may do so at once.
+        """
+        below = {self._place.below(folder): list(files) for folder, files in names.items()}
+        line = f"{json.dumps(below)}\n".encode("ascii")
+        with self._writing:
+            while line:
+                line = line[os.write(self._file, line) :]
+
+    def commit(self) -> None:
+        """Make the change for good."""
+        os.close(self._file)
+        os.unlink(self._place.journal)
+        self._place.tidy()
+
+    def undo(self) -> None:
+        """Take the change back.
+
+        Raises:
+            InstallError: a file cannot be put back; the next command tries again.
+
+        """
+        os.close(self._file)
+        self._place.undo()
+
+
+def is_open(env: Layout) -> bool:
+    """Tell whether a change of an environment was begun and not ended."""
+    return os.path.lexists(os.path.join(env.data, FOLDER))
+
+
+def recover(env: Layout) -> bool:
+    """End the change that a killed process left open; tell whether there was one.
+
+    The environment must be had for oneself (`pipshim.env.venv.Environment.lock`).
+
+    Raises:
+        InstallError: a file cannot be put back, or the journal cannot be read.
+
+    """
+    if not is_open(env):
+        return False
+    _Place(env).undo()
+    return True
+
+
+class _Place:
+    """Where a change is kept, and what ends it."""
+
+    def __init__(self, env: Layout) -> None:
+        self.prefix = os.path.realpath(env.data)
+        self._spelled = str(env.data)
+        self.folder = f"{self.prefix}/{FOLDER}"
+        self.journal = f"{self.folder}/{_JOURNAL}"
+        self.undoing = f"{self.folder}/{_UNDOING}"
+        self.old = f"{self.folder}/{_OLD}"
+        self._stay = {self.prefix, *(f"{self.prefix}/{name}" for name in _KEPT_FOLDERS)}
+        for folder in map(os.path.realpath, (env.purelib, env.platlib, env.scripts)):
+            above = folder
+            while is_within(above, self.prefix) and above not in self._stay:
+                self._stay.add(above)
+                above = os.path.dirname(above)
+
+    def below(self, path: str) -> str:
+        """Tell a path below the environment's folder."""
+        for start in (self.prefix, self._spelled):
+            if is_within(path, start):
+                return path[len(start) :].lstrip("/")
+        raise InstallError(f"{path} is outside the environment {self.prefix}")
+
+    def move(self, source: str, destination: str) -> None:
+        """Move a file; at any moment one of the two is whole."""
+        try:
+            os.replace(source, destination)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            import shutil  # noqa: PLC0415 as below
+
+            # A folder of the environment may be a mount of its own.
+            copy = f"{self.folder}/copy"
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(copy)
+            if is_within(destination, self.folder):
+                shutil.copy2(source, copy, follow_symlinks=False)
+                os.replace(copy, destination)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(destination)
+                shutil.copy2(source, destination, follow_symlinks=False)
+            os.unlink(source)
+
+    def undo(self) -> None:
+        """Take the change back, whoever began to, as far as it has come."""
+        try:
+            if os.path.exists(self.journal):
+                for folder, names in self._announced(self.journal):
+                    for name in names:
+                        with contextlib.suppress(*_NOT_PLACED):
+                            os.unlink(f"{folder}/{name}")
+                os.rename(self.journal, self.undoing)
+            if os.path.exists(self.undoing):
+                self._put_back()
+                folders = {folder for folder, _ in self._announced(self.undoing)}
+                self._remove_empty(folders)
+                os.unlink(self.undoing)
+        except OSError as error:
+            raise InstallError(
+                f"{error.filename2 or error.filename} cannot be put back: {error.strerror}",
+                hint=f"what was removed is in {self.old}; the next sync tries again",
+            ) from error
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what is left of a change that is made, or taken back."""
+        import shutil  # noqa: PLC0415 whoever looks only whether a change is open needs none
+
+        self._remove_empty(self._there(folder) for folder in self._folders(self.old))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _put_back(self) -> None:
+        for folder in self._folders(self.old):
+            with os.scandir(folder) as entries:
+                names = [one.name for one in entries if not one.is_dir(follow_symlinks=False)]
+            there = self._there(folder)
+            if names:
+                os.makedirs(there, exist_ok=True)
+            for name in names:
+                self.move(f"{folder}/{name}", f"{there}/{name}")
+
+    def _there(self, folder: str) -> str:
+        return self.prefix + folder[len(self.old) :]
+
+    def _folders(self, folder: str) -> Iterator[str]:
+        return (directory for directory, _, _ in os.walk(folder))
+
+    def _remove_empty(self, folders: Iterable[str]) -> None:
+        """Remove these folders, and those above them, that have nothing in them any more."""
+        found = set()
+        for folder in set(map(os.path.realpath, folders)):
+            above = folder
+            while above not in found and above not in self._stay and is_within(above, self.prefix):
+                found.add(above)
+                above = os.path.dirname(above)
+        for folder in sorted(found, key=len, reverse=True):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+    def _announced(self, path: str) -> list[tuple[str, list[str]]]:
+        """Read the folders and names of a journal; a last line that has no end counts for nothing.
+
+        Raises:
+            InstallError: it is of another version, or damaged.
+
+        """
+        with open(path, "rb") as file:
+            head, *lines = file.read().split(b"\n")
+        if not lines:
+            return []
+        try:
+            found = [item for line in lines[:-1] for item in json.loads(line).items()]
+            whole = all(map(self._is_sound, found))
+        except (ValueError, AttributeError):
+            found, whole = [], False
+        if head != _FORMAT or not whole:
+            raise InstallError(
+                f"{path} cannot be read: a change of this environment was interrupted, and "
+                "another version of pipshim may have begun it",
+                hint=f"sync with that version; or remove {self.prefix}, and make it anew",
+            )
+        return [(os.path.join(self.prefix, below), names) for below, names in found]
+
+    def _is_sound(self, item: tuple[Any, Any]) -> bool:
+        below, names = item
+        return is_within(os.path.normpath(os.path.join(self.prefix, below)), self.prefix) and all(
+            isinstance(name, str) and "/" not in name and name not in {"", ".", ".."}
+            for name in names
+        )

@@ -1,0 +1,1 @@
+"""What needs no work: recognised early, and done again without pip."""
