@@ -164,7 +164,7 @@ def _import() -> None:
     from importlib import import_module  # noqa: PLC0415 only the server
 
     sys.path.pop(0)  # this folder
-    for name in ("__main__", "fresh", "again", "_pip.command", "_pip.main"):
+    for name in ("__main__", "unchanged.fresh", "unchanged.again", "_pip.command", "_pip.main"):
         import_module(f"pipshim.{name}")
     for name in _MODULES:
         import_module(f"pipshim.cli.{name}")
