@@ -51,8 +51,6 @@ def _for_program(script: str, prog: str) -> str:
     """
     script = script.replace("completion start\n", f"completion start: {versions()}\n")
     script = script.replace("compadd $(", "compadd -- $(")
-    if prog.endswith(" -m pipshim"):
-        prog = "pipshim"
     if not prog.startswith("pipshim"):
         return script
     for pips, other in (
