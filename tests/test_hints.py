@@ -212,7 +212,7 @@ def test_a_build_requirement_for_another_python(
     shown = cli.fails("lock").err
     assert "the build of broken 1.0 requires tool" in shown
     assert "tool 1.0 requires Python >=3.99" in shown
-    assert "use another Python: --python" in text_of(shown)
+    assert "use another Python (--python)" in text_of(shown)
 
 
 def by_pip(cli: Cli, tmp_path: Path, *arguments: str | Path) -> str:
