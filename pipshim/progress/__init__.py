@@ -7,7 +7,6 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from pipshim.progress.events import ignore
 from pipshim.progress.text import use_color
 
 if TYPE_CHECKING:
@@ -42,6 +41,8 @@ def make_observer(
     stream = sys.stderr if stream is None else stream
     environ = os.environ if environ is None else environ
     if progress == "json":
+        from pipshim.progress.events import ignore  # noqa: PLC0415 thirty classes to make
+
         yield ignore
         return
     live = progress == "auto" and verbosity >= 0 and progress_bar not in ("off", "raw")

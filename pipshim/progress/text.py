@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 if TYPE_CHECKING:
@@ -101,7 +100,6 @@ def write(stream: TextIO, text: str) -> None:
         return
 
 
-@dataclass
 class Columns:
     """Lines about builds, one below the other; the columns are as wide as was needed so far.
 
@@ -110,9 +108,10 @@ class Columns:
 
     """
 
-    room: Callable[[], int] | None = None
-    _package: int = 0
-    _chosen_by: int = 0
+    def __init__(self, room: Callable[[], int] | None = None) -> None:
+        self.room = room
+        self._package = 0
+        self._chosen_by = 0
 
     def widen(self, package: str, chosen_by: str) -> None:
         """Leave room for a line to come."""
