@@ -232,7 +232,10 @@ def pythons() -> Mapping[int, Path]:
     for minor in range(10, 15):
         name = f"python3.{minor}"
         for path in (shutil.which(name), *(folder / name for folder in beside)):
-            if path is not None and Path(path).exists() and _starts(path):
+            # An environment that is active has Pythons on PATH too, and would be changed.
+            if path is None or (Path(path).parents[1] / "pyvenv.cfg").exists():
+                continue
+            if Path(path).exists() and _starts(path):
                 found[minor] = Path(path)
                 break
     return found
