@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -65,5 +66,8 @@ def _work(work: Callable[[int, int], object], words: int, said: int) -> NoReturn
 
 
 def processes(wanted: int) -> int:
-    """Tell how many processes to share work among, this one included, where so many are wanted."""
-    return max(1, min(os.cpu_count() or 1, MOST, wanted)) if hasattr(os, "fork") else 1
+    """Tell how many processes to share work among, this one included, where so many are wanted.
+
+    Elsewhere than on Linux it is this one: macOS's own libraries do not survive a fork.
+    """
+    return max(1, min(os.cpu_count() or 1, MOST, wanted)) if sys.platform == "linux" else 1

@@ -59,9 +59,8 @@ def keep(cache: str, python: str, prefix: str, signature: list[Any]) -> None:
     try:
         known = {
             "key": [_FORMAT, __version__, signature],
-            "answer": {
-                "python": python
-            },  # as files of `pipshim.python.target`, beside which it lies
+            # As the files of `pipshim.python.target` say it, beside which this one lies.
+            "answer": {"python": python},
             "prefix": prefix,
             **_read(prefix),
         }

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -40,7 +39,7 @@ def unpackers(store: Store, wheels: int) -> Iterator[Callable[[Path, str], Tree]
         wheels: how many may come.
 
     """
-    count = processes(wheels) if sys.platform == "linux" and wheels >= _WORTH_IT else 1
+    count = processes(wheels) if wheels >= _WORTH_IT else 1
     if count == 1:
         yield store.add_file
         return

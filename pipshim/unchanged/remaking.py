@@ -71,8 +71,9 @@ def remake(
         sys.stderr.write(f"waiting for another command in {place.prefix}\n")
 
     try:
-        known = skeleton.find(cache, python, place.prefix, signature(python))
-        if known is None or note["signature"] != signature(python):
+        now = signature(python)
+        known = skeleton.find(cache, python, place.prefix, now)
+        if known is None or note["signature"] != now:
             return None
         os.makedirs(place.prefix, exist_ok=True)
     except OSError:
