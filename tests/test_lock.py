@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tests.support.pipshim import Cli
 
 SECRET = "s3cr3t-Pa55"
+SEEDS = int(os.environ.get("PIPSHIM_TEST_SEEDS", "2"))
 UV = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
 
 
@@ -449,7 +451,8 @@ def test_a_metadata_file_is_fetched_again_only_where_the_kept_one_is_damaged(
     index.add(wheel(dists, "one", "1.0", requires=["two"]), wheel(dists, "two", "1.0"))
     make_project(dependencies=["one"])
     first = lock(cli)
-    kept = {path.read_bytes(): path for path in (cli.shim_cache / "metadata-v1").iterdir()}
+    files = (cli.shim_cache / "metadata-v1").glob("[!o]*")
+    kept = {path.read_bytes(): path for path in files}
     assert len(kept) == 2
     index.requests.clear()
     assert lock(cli, "-U").packages == first.packages
@@ -469,7 +472,7 @@ def test_a_metadata_file_that_is_not_what_the_index_says_is_refused(
     make_project(dependencies=["one", "two"])
     result = cli.fails("lock")
     assert "one-1.0-py3-none-any.whl is not the file that it should be" in result.err
-    assert len(list(cli.shim_cache.glob("metadata-v1/*"))) <= 1
+    assert len(list(cli.shim_cache.glob("metadata-v1/[!o]*"))) <= 1
 
 
 def test_sdists_are_fetched_at_once_and_each_once(
@@ -507,6 +510,210 @@ def test_an_index_that_wants_a_password_is_not_asked_ahead(
     cli.fails("lock")
     assert index.requests == ["GET /simple/one/"]
     assert index.most_at_once == 1
+
+
+# --- a lock that is made again asks for what has changed
+
+
+@pytest.fixture
+def six(index: Index, dists: Path) -> list[str]:
+    """Put six packages into the index, each of which needs another; tell their names."""
+    names = [f"n{number}" for number in range(6)]
+    for name in names:
+        index.add(wheel(dists, name, "1.0", requires=[f"{name}-needs"]))
+        index.add(wheel(dists, name, "0.9"), wheel(dists, f"{name}-needs", "1.0"))
+    return names
+
+
+def lock_again(cli: Cli, index: Index, *args: str | Path) -> tuple[Locked, list[str]]:
+    """Lock, and tell what that asked for; the same, asking for everything, ends the same way."""
+    file = cli.cwd / "pylock.toml"
+    before = file.read_bytes()
+    index.requests.clear()
+    result = cli("lock", *args)
+    asked = [one.removeprefix("GET /") for one in index.requests]
+    made = file.read_bytes()
+    file.write_bytes(before)
+    shutil.rmtree(cli.shim_cache / "metadata-v1")
+    again = cli("lock", *args)
+    assert (again.status, file.read_bytes()) == (result.status, made)
+    return read_lock(cli.cwd), sorted(asked)
+
+
+def test_one_more_requirement_asks_for_its_page_alone(
+    cli: Cli, make_project: MakeProject, index: Index, six: list[str], dists: Path
+) -> None:
+    index.add(wheel(dists, "more", "1.0", requires=["n1-needs"]))
+    make_project(dependencies=six)
+    cli.ok("lock")
+    make_project(dependencies=[*six, "more"])
+    locked, asked = lock_again(cli, index)
+    assert locked.versions["more"] == "1.0"
+    assert asked == ["files/more-1.0-py3-none-any.whl.metadata", "simple/more/"]
+
+
+def test_a_requirement_that_its_pin_does_not_meet_asks_for_its_page_and_no_other(
+    cli: Cli, make_project: MakeProject, index: Index, six: list[str]
+) -> None:
+    make_project(dependencies=six)
+    cli.ok("lock")
+    make_project(dependencies=["n0<1", *six[1:]])
+    locked, asked = lock_again(cli, index)
+    assert locked.versions["n0"] == "0.9"
+    assert "n0-needs" not in locked.versions
+    assert asked == ["files/n0-0.9-py3-none-any.whl.metadata", "simple/n0/"]
+
+
+def test_a_requirement_less_asks_for_nothing(
+    cli: Cli, make_project: MakeProject, index: Index, six: list[str]
+) -> None:
+    make_project(dependencies=six)
+    cli.ok("lock")
+    make_project(dependencies=six[1:])
+    locked, asked = lock_again(cli, index)
+    assert len(locked.versions) == 10
+    assert asked == []
+
+
+def test_an_upgrade_of_one_package_asks_for_its_page_alone(
+    cli: Cli, make_project: MakeProject, index: Index, six: list[str], dists: Path
+) -> None:
+    make_project(dependencies=six)
+    cli.ok("lock")
+    index.add(*(wheel(dists, name, "2.0", requires=[f"{name}-needs"]) for name in six))
+    locked, asked = lock_again(cli, index, "-P", "n3")
+    assert [locked.versions[name] for name in six] == ["1.0"] * 3 + ["2.0"] + ["1.0"] * 2
+    assert asked == ["files/n3-2.0-py3-none-any.whl.metadata", "simple/n3/"]
+
+
+def test_what_is_new_of_a_locked_version_is_seen_when_it_is_upgraded(
+    cli: Cli, make_project: MakeProject, index: Index, six: list[str], dists: Path
+) -> None:
+    make_project(dependencies=six)
+    cli.ok("lock")
+    index.add(wheel(dists, "n0", "1.0", tag="cp312-abi3-macosx_11_0_arm64"))
+    index.yank("n1-1.0-py3-none-any.whl")
+    make_project(dependencies=six[:4])
+    locked = lock(cli)
+    assert len(locked.packages["n0"]["wheels"]) == 1
+    assert locked.versions["n1"] == "1.0"
+    locked = lock(cli, "-P", "n0", "-P", "n1")
+    assert len(locked.packages["n0"]["wheels"]) == 2
+    assert locked.versions["n1"] == "0.9"
+
+
+def test_pins_that_contradict_what_is_new_are_looked_up(
+    cli: Cli, make_project: MakeProject, index: Index, six: list[str], dists: Path
+) -> None:
+    """The pin of ``base`` is admitted by all who ask for it, and what it needs is not."""
+    index.add(wheel(dists, "over", "1.0", requires=["base"]))
+    index.add(wheel(dists, "base", "1.0", requires=["low==1"]), wheel(dists, "low", "1"))
+    make_project(dependencies=[*six, "over"])
+    cli.ok("lock")
+    index.add(wheel(dists, "base", "2.0", requires=["low>=1"]), wheel(dists, "low", "2"))
+    index.add(wheel(dists, "new", "1.0", requires=["low>=2"]))
+    make_project(dependencies=[*six, "over", "new"])
+    locked, asked = lock_again(cli, index)
+    assert (locked.versions["base"], locked.versions["low"]) == ("2.0", "2")
+    assert {"simple/base/", "simple/low/", "simple/new/", "simple/n0/"} <= set(asked)
+
+
+def test_a_prerelease_gives_way_to_a_release_that_fits_as_well(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "one", "1.0"), wheel(dists, "one", "2.0rc1"))
+    make_project(dependencies=["one>=2.0rc1"])
+    assert lock(cli).versions == {"one": "2.0rc1"}
+    make_project(dependencies=["one>=1"])
+    locked, _ = lock_again(cli, index)
+    assert locked.versions == {"one": "1.0"}
+
+
+def test_a_lock_that_was_made_elsewhere_is_kept_too(
+    cli: Cli, make_project: MakeProject, index: Index, six: list[str]
+) -> None:
+    """What wheels require is not known there, so their pages are asked for."""
+    make_project(dependencies=six)
+    cli.ok("lock")
+    shutil.rmtree(cli.shim_cache / "metadata-v1")
+    index.requests.clear()
+    make_project(dependencies=six[1:])
+    assert len(lock(cli).versions) == 10
+    assert len([one for one in index.requests if "/simple/" in one]) >= 10
+
+
+def test_files_of_another_index_than_those_that_are_asked_are_no_files(
+    cli: Cli, make_project: MakeProject, six: list[str], dists: Path
+) -> None:
+    make_project(dependencies=six)
+    cli.ok("lock")
+    with Index() as other:
+        other.add(*(dists / path.name for path in dists.glob("*.whl")))
+        make_project(dependencies=six[:2])
+        locked = lock(cli, "--index-url", other.url)
+        assert locked.versions == {"n0": "1.0", "n0-needs": "1.0", "n1": "1.0", "n1-needs": "1.0"}
+        assert {one["index"] for one in locked.packages.values()} == {other.url}
+
+
+def test_other_choices_of_files_are_looked_up(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "one", "1.0"), sdist(dists, "one", "1.0"))
+    make_project(dependencies=["one"])
+    assert "sdist" not in lock(cli, "--only-binary", "one").packages["one"]
+    assert "sdist" in lock(cli).packages["one"]
+
+
+def test_files_that_hashes_had_left_out_are_there_again_without_them(
+    cli: Cli, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "one", "1.0"), wheel(dists, "one", "1.0", tag="py2-none-any"))
+    requirements = cli.cwd / "requirements.txt"
+    sha256 = index.sha256("one-1.0-py3-none-any.whl")
+    requirements.write_text(f"one==1.0 --hash=sha256:{sha256}\n")
+    assert set(lock(cli, "-r", requirements).files("one")) == {"one-1.0-py3-none-any.whl"}
+    requirements.write_text("one==1.0\n")
+    assert len(lock(cli, "-r", requirements).files("one")) == 2
+    assert "by-hash" not in read_lock(cli.cwd).tool
+
+
+def test_sdists_and_their_build_environments_are_kept_without_pages(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "tool", "1.0"), wheel(dists, "tool", "2.0"), wheel(dists, "lib", "1.0"))
+    index.add(sdist(dists, "made", "1.0", build_requires=["tool<2"], requires=["lib"]))
+    index.add(wheel(dists, "more", "1.0"))
+    make_project(dependencies=["made", "tool"])
+    cli.ok("lock")
+    make_project(dependencies=["made", "tool", "more"])
+    locked, asked = lock_again(cli, index)
+    assert locked.versions == {"lib": "1.0", "made": "1.0", "more": "1.0", "tool": "2.0"}
+    assert [one for one in asked if one.startswith("simple/")] == ["simple/more/"]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_whatever_changes_the_lock_is_that_of_all_pages(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, seed: int
+) -> None:
+    """Packages that require each other at random, and requirements that change at random."""
+    chance = random.Random(seed)  # noqa: S311 nothing to hide
+    names = [f"p{number}" for number in range(12)]
+
+    def bound(name: str) -> str:
+        return name + chance.choice(
+            ["", "", f">={chance.randint(1, 3)}", f"<{chance.randint(2, 4)}"]
+        )
+
+    for place, name in enumerate(names):
+        for version in ("1", "2", "3"):
+            below = names[place + 1 :]
+            needs = [bound(one) for one in chance.sample(below, min(len(below), 2))]
+            index.add(wheel(dists, name, version, requires=needs))
+    make_project()
+    cli.ok("lock")
+    for _ in range(4):
+        make_project(dependencies=[bound(one) for one in chance.sample(names, 4)])
+        lock_again(cli, index)
 
 
 # --- what the lock says of files

@@ -87,9 +87,9 @@ class Fetched:
         self._sdists: dict[Hashable, Future[tuple[str, str]]] = {}
         self._guard = threading.Lock()
 
-    def metadata(self, link: Link) -> bytes:
-        """Answer a metadata file."""
-        return self.once(self._metadata, link.url, lambda: self.files.fetch(link))
+    def metadata(self, wheel: Link) -> bytes:
+        """Answer a wheel's metadata file."""
+        return self.once(self._metadata, wheel.url, lambda: self.files.fetch(wheel))
 
     def sdist(self, link: Link) -> tuple[str, str]:
         """Answer the path and the type of an sdist, which nobody has checked yet."""
@@ -192,9 +192,14 @@ class Ahead:
         repeat(page.passed_over)
         return page.content
 
-    def metadata(self, link: Link) -> bytes:
-        """Answer a metadata file (PEP 658), fetched by now, or now."""
-        return self._fetched.metadata(link)
+    def again(self) -> None:
+        """Begin anew with what will be looked at."""
+        with self._guard:
+            self._seen.clear()
+
+    def metadata(self, wheel: Link) -> bytes:
+        """Answer a wheel's metadata file (PEP 658), fetched by now, or now."""
+        return self._fetched.metadata(wheel)
 
     def _work(self) -> None:
         while True:
@@ -209,7 +214,7 @@ class Ahead:
 
     def _fetch(self, wanted: Wanted) -> None:
         finder = self.finder
-        if finder is None:
+        if finder is None or not finder.needs_page(wanted.name, wanted.specifier):
             return
         collector = finder._link_collector  # noqa: SLF001 pip's finder keeps it to itself
         pages = [
@@ -225,9 +230,8 @@ class Ahead:
         best = finder.best_of(wanted.name, wanted.specifier)
         if best is None or not best.url.startswith(("http://", "https://")):
             return
-        link = best.metadata_link()
-        if link is not None:
-            self.want(self._required(self.metadata(link), wanted.extras))
+        if best.metadata_link() is not None:
+            self.want(self._required(self.metadata(best), wanted.extras))
         elif not best.is_wheel:
             self._fetched.sdist(best)
 

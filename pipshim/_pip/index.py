@@ -10,25 +10,17 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import Package, PackageSdist, PackageWheel
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
-from packaging.version import InvalidVersion, Version
+from packaging.utils import canonicalize_name
 from pip._internal.index.package_finder import BestCandidateResult, LinkType, PackageFinder
-from pip._internal.models.link import Link
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._vendor.packaging.specifiers import SpecifierSet
 
+from pipshim._pip.kept import Kept
+from pipshim._pip.links import index_of, name_and_version, secure_hashes, size_of
 from pipshim._pip.listening import passed_over
 from pipshim.lock.artifacts import sha256_of
 
@@ -36,32 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
+    from packaging.version import Version
     from pip._internal.index.package_finder import LinkEvaluator
     from pip._internal.models.candidate import InstallationCandidate
+    from pip._internal.models.link import Link
     from pip._internal.utils.hashes import Hashes
 
     from pipshim._pip.ahead import Ahead
 
-SECURE_HASHES = ("sha256", "sha384", "sha512")
-"""What a lock may vouch for a file with (PEP 751 asks for a secure algorithm)."""
-
 _NO_FOLDER = re.compile(r"Location '(.*)' is ignored: it is neither a file nor a directory\.?")
 """pip's warning of a location that is not there (``pip._internal.index.sources``)."""
-
-_sizes: dict[str, int] = {}
-_link_from_json = Link.from_json
-
-
-def _from_json_with_size(file_data: dict[str, Any], page_url: str) -> Link | None:
-    """Note a file's size (PEP 700), which pip reads past."""
-    link = _link_from_json(file_data, page_url)
-    size = file_data.get("size")
-    if link is not None and isinstance(size, int):
-        _sizes[link.url] = size
-    return link
-
-
-Link.from_json = _from_json_with_size  # type: ignore[method-assign]
 
 
 @dataclass
@@ -113,6 +89,7 @@ class Finder(PackageFinder):
     Attributes:
         order: the order, from now on.
         ahead: what fetches ahead of the resolver, from the first look at the index on.
+        kept: files of an earlier lock, which stand for their pages while one of them is best.
 
     """
 
@@ -124,16 +101,85 @@ class Finder(PackageFinder):
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
         self._alone = threading.RLock()
         self.ahead: Ahead | None = None
+        self.kept = Kept()
 
     def find_all_candidates(self, project_name: str) -> list[InstallationCandidate]:
         """Note which pages could not be read: pip passes over them."""
+        name = canonicalize_name(project_name)
         with self._alone, passed_over() as pages:
             found = super().find_all_candidates(project_name)
-            unread = self._unread.setdefault(canonicalize_name(project_name), {})
+            unread = self._unread.setdefault(name, {})
             unread.update(pages)
-        if self.ahead is not None and not any(unread.values()):
+        if self.ahead is not None and not self.kept.has(name) and not any(unread.values()):
             self.ahead.begin()  # not where an index fails: its error, or its question, comes once
         return found
+
+    def process_project_url(
+        self, project_url: Link, link_evaluator: LinkEvaluator
+    ) -> list[InstallationCandidate]:
+        """Read the links of a page, or what the earlier lock has of them."""
+        name = canonicalize_name(link_evaluator.project_name)
+        if self.kept.has(name):
+            url = project_url.url
+            if url in self._link_collector.search_scope.get_index_urls_locations(name):
+                return self.evaluate_links(link_evaluator, self.kept.links(name, url))
+        return super().process_project_url(project_url, link_evaluator)
+
+    # What an earlier lock has
+
+    def needs_page(self, name: NormalizedName, specifier: str) -> bool:
+        """Tell whether one requirement alone makes a package's page be asked for."""
+        with self._alone:
+            return self._from_lock(name, SpecifierSet(specifier), None) is None
+
+    def _from_lock(
+        self, name: NormalizedName, specifier: Any, hashes: Hashes | None
+    ) -> BestCandidateResult | None:
+        """Answer with the files of the earlier lock, if the page would lead to the same choice.
+
+        That is: if the version that goes before all others is among them, as the versions are that
+        might go before it. What is to have given hashes is looked up.
+        """
+        if hashes or not self.kept.has(name):
+            return None
+        result = self._in_order(name, super().find_best_candidate(name, specifier, hashes), hashes)
+        best = result.best_candidate
+        wanted = {*self.order.preferred.get(name, ()), *self.order.offered.get(name, ())}
+        holds = (
+            best is not None
+            and str(best.version) in set(map(str, wanted))
+            and wanted <= set(self.kept.versions(name))
+            and self.kept.knows_metadata(best.link)
+        )
+        return result if holds else None
+
+    def _look_up(self, name: NormalizedName) -> None:
+        """Ask for a package's page from now on."""
+        with self._alone:
+            if not self.kept.has(name):
+                return
+            self.kept.forget(name)
+            self._links.pop(name, None)
+            for known in [one for one in self._all_candidates if canonicalize_name(one) == name]:
+                del self._all_candidates[known]
+            for key in [one for one in self._best_candidates if canonicalize_name(one[0]) == name]:
+                del self._best_candidates[key]
+
+    def look_up_all(self) -> bool:
+        """Ask for all pages from now on; tell whether that may lead to something else.
+
+        It does not where an index cannot be read.
+        """
+        with self._alone:
+            if any(any(pages.values()) for pages in self._unread.values()):
+                return False
+            asked = [name for name in self._unread if self.kept.has(name)]
+            for name in asked:
+                self._look_up(name)
+            self.kept = Kept()
+        if asked and self.ahead is not None:
+            self.ahead.again()
+        return bool(asked)
 
     def best_of(self, name: NormalizedName, specifier: str) -> Link | None:
         """Tell the file that would be chosen for one requirement alone."""
@@ -150,6 +196,7 @@ class Finder(PackageFinder):
 
     def unread(self, name: NormalizedName) -> dict[str, str | None]:
         """Tell the pages that could not be read, and why; None: the index has no such package."""
+        self._look_up(name)
         self.find_all_candidates(name)
         # In an index that is a folder of this machine, a package that it lacks has no folder.
         pages: dict[str, str | None] = {}
@@ -160,11 +207,12 @@ class Finder(PackageFinder):
 
     def refused(self, name: NormalizedName) -> list[Refused]:
         """Tell the files of a package that the target, or an option, does not admit."""
+        self._look_up(name)
         self.find_all_candidates(name)
         found = []
         for link in self._links.get(name, ()):
             why = self._skipped.get(link.url)
-            parsed = _name_and_version(link.filename)
+            parsed = name_and_version(link.filename)
             # pip looks at the page itself as if it might be a file, and skips it.
             if why is not None and parsed is not None and parsed[0] == name:
                 found.append(Refused(link.filename, parsed[1], why, link.requires_python))
@@ -172,6 +220,7 @@ class Finder(PackageFinder):
 
     def yanked(self, name: NormalizedName) -> dict[str, str]:
         """Tell the versions that were withdrawn, and why."""
+        self._look_up(name)
         return {
             str(candidate.version): candidate.link.yanked_reason or ""
             for candidate in self.find_all_candidates(name)
@@ -194,9 +243,18 @@ class Finder(PackageFinder):
         hashes: Hashes | None = None,
     ) -> BestCandidateResult:
         """Answer as pip does, with the best file last in the order that is wanted."""
-        with self._alone:
-            result = super().find_best_candidate(project_name, specifier, hashes)
         name = canonicalize_name(project_name)
+        with self._alone:
+            known = self._from_lock(name, specifier, hashes)
+            if known is not None:
+                return known
+            self._look_up(name)
+            result = super().find_best_candidate(project_name, specifier, hashes)
+        return self._in_order(name, result, hashes)
+
+    def _in_order(
+        self, name: NormalizedName, result: BestCandidateResult, hashes: Hashes | None
+    ) -> BestCandidateResult:
         found = result.applicable_candidates
         # Sorts are stable: pip's order stays among files of one version.
         if self.order.is_lowest_first(name):
@@ -226,6 +284,7 @@ class Finder(PackageFinder):
 
     def versions(self, name: NormalizedName) -> list[str]:
         """Tell which versions pip found for the target, oldest first."""
+        self._look_up(name)
         found = {candidate.version for candidate in self.find_all_candidates(name)}
         return [str(version) for version in sorted(found)]
 
@@ -243,7 +302,7 @@ class Finder(PackageFinder):
                 continue
             if ("binary" if link.is_wheel else "source") not in allowed:
                 continue
-            if _name_and_version(link.filename) == (name, version):
+            if name_and_version(link.filename) == (name, version):
                 same = found.setdefault(link.filename, link)
                 if same.is_file and not link.is_file and _same_content(same, link):
                     found[link.filename] = link  # a mirror on this machine; others have the index
@@ -252,16 +311,6 @@ class Finder(PackageFinder):
 
 def _ranks(versions: Iterable[Version]) -> dict[str, int]:
     return {str(version): rank for rank, version in enumerate(versions)}
-
-
-@cache
-def _name_and_version(filename: str) -> tuple[NormalizedName, Version] | None:
-    try:
-        if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[:2]
-        return parse_sdist_filename(filename)
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
-        return None
 
 
 @dataclass
@@ -311,14 +360,14 @@ class Packager:
             version=version,
             requires_python=requires_python,
             dependencies=[{"name": one} for one in sorted(dependencies)] or None,
-            index=index_of(chosen, name),
+            index=index_of(chosen.comes_from, name),
             wheels=sorted(wheels, key=lambda one: one.filename) or None,
             sdist=sdists[0] if sdists else None,
         )
 
     def _fields(self, link: Link, *, is_chosen: bool) -> dict[str, Any] | None:
         hashes = secure_hashes(link)
-        size = _sizes.get(link.url)
+        size = size_of(link)
         if not hashes:
             if not (is_chosen or link.is_file):
                 return None
@@ -349,23 +398,3 @@ def _same_content(local: Link, link: Link) -> bool:
     return sha256 is not None and sha256 == (
         secure_hashes(local).get("sha256") or sha256_of(Path(local.file_path))
     )
-
-
-def secure_hashes(link: Link) -> dict[str, str]:
-    """Pick the hashes of a link that a lock may vouch with."""
-    values = link._hashes  # noqa: SLF001 the public accessors give one of them only
-    return {name: values[name] for name in SECURE_HASHES if name in values}
-
-
-def index_of(link: Link, name: NormalizedName) -> str | None:
-    """Tell the index (PEP 503 root) that a link's page belongs to, without credentials."""
-    page = link.comes_from
-    if not page or not page.startswith(("http://", "https://", "file://")):
-        return None
-    parts = urlsplit(page)
-    root, _, last = unquote(parts.path).rstrip("/").rpartition("/")
-    if last == "index.html":
-        root, _, last = root.rpartition("/")
-    if canonicalize_name(last) != name:
-        return None
-    return remove_auth_from_url(parts._replace(path=root + "/", query="", fragment="").geturl())

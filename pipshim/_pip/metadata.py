@@ -1,5 +1,7 @@
 """METADATA files of wheels that an index offers apart (PEP 658): fetched once, kept by their hash.
 
+Which of them is a wheel's is noted too, by the wheel's URL and hash, for when no page tells it.
+
 pip's own way writes each of them to the disk three times and parses it five times. Here it is
 read into pip's in-memory distribution. pip's rules hold: the hash that the index gives is checked,
 and so is the name (``pip._internal.operations.prepare``).
@@ -7,8 +9,10 @@ and so is the name (``pip._internal.operations.prepare``).
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
+from contextlib import suppress
 from functools import cached_property
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -18,6 +22,9 @@ from packaging.utils import canonicalize_name
 from pip._internal.exceptions import HashMismatch, MetadataInconsistent
 from pip._internal.metadata.importlib import Distribution
 from pip._internal.metadata.importlib._dists import WheelDistribution
+from pip._internal.utils.misc import remove_auth_from_url
+
+from pipshim.store.cache import OF_WHEEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,13 +59,30 @@ class MetadataFiles:
         self._spared = spared
         self._numbers = count()
 
-    def fetch(self, link: Link) -> bytes:
-        """Answer the contents of a metadata file.
+    def known(self, wheel: Link) -> str | None:
+        """Tell the SHA-256 of the metadata of a wheel whose metadata was fetched before."""
+        note = self._note(wheel)
+        try:
+            return os.readlink(note) if note is not None else None  # noqa: PTH115 a name
+        except OSError:
+            return None
+
+    def _note(self, wheel: Link) -> Path | None:
+        """Tell the place of a link that is called for a wheel, and leads to its metadata."""
+        if self._cache is None or wheel.hash is None:
+            return None
+        key = f"{remove_auth_from_url(wheel.url_without_fragment)} {wheel.hash_name}={wheel.hash}"
+        return self._cache / f"{OF_WHEEL}{hashlib.sha256(key.encode()).hexdigest()}"
+
+    def fetch(self, wheel: Link) -> bytes:
+        """Answer the contents of a wheel's metadata file.
 
         Raises:
             HashMismatch: it is not what the index says.
 
         """
+        link = wheel.metadata_link()
+        assert link is not None
         hashes = link.as_hashes()
         sha256 = link.hash if link.hash_name == "sha256" else None
         kept = self._cache / sha256 if self._cache is not None and sha256 is not None else None
@@ -69,6 +93,7 @@ class MetadataFiles:
             except (OSError, HashMismatch):
                 pass  # not there, or damaged: it is fetched
             else:
+                self._note_metadata(wheel, kept.name)
                 return contents
             self._spared.add(link.url_without_fragment)
         folder = self.folder / str(next(self._numbers))
@@ -78,7 +103,16 @@ class MetadataFiles:
             hashes.check_against_chunks([contents])
         if kept is not None:
             _keep(kept, contents)
+            self._note_metadata(wheel, kept.name)
         return contents
+
+    def _note_metadata(self, wheel: Link, sha256: str) -> None:
+        note = self._note(wheel)
+        if note is None or self.known(wheel) == sha256:
+            return
+        with suppress(OSError):  # it is looked up again then
+            note.unlink(missing_ok=True)
+            note.symlink_to(sha256)
 
 
 def _keep(path: Path, contents: bytes) -> None:
@@ -111,11 +145,10 @@ def of_requirement(
 
     """
     assert req.link is not None
-    link = req.link.metadata_link()
-    if link is None:
+    if req.link.metadata_link() is None:
         return None
     # The rest of the file is the description.
-    head = fetch(link).partition(b"\n\n")[0]
+    head = fetch(req.link).partition(b"\n\n")[0]
     folder = PurePosixPath("-".join(req.link.filename.split("-")[:2]) + ".dist-info")
     distribution = Distribution(_Parsed({PurePosixPath("METADATA"): head}, folder), None, None)
     assert req.req is not None

@@ -37,7 +37,8 @@ from pipshim._pip import metadata
 from pipshim._pip.ahead import Wanted, wanted_of
 from pipshim._pip.errors import translated
 from pipshim._pip.explain import explain
-from pipshim._pip.index import Order, Packager, secure_hashes
+from pipshim._pip.index import Order, Packager
+from pipshim._pip.links import secure_hashes
 from pipshim._pip.sources import Preparer, Revision, Source, Sources
 from pipshim.config.overrides import Overrides
 from pipshim.config.requirements import merged
@@ -94,6 +95,7 @@ class Solution:
         roots: by origin, the requirements that the resolver began with; of what is left out, those
             that it has itself.
         left_out: what was required, and is not locked with what it needs (``--only-deps``).
+        by_hash: whether requirements say which files of a version may be taken (``--hash``).
 
     """
 
@@ -101,6 +103,7 @@ class Solution:
     origins: Mapping[NormalizedName, frozenset[str]]
     roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: frozenset[NormalizedName] = frozenset()
+    by_hash: bool = False
 
     @property
     def versions(self) -> dict[NormalizedName, Version]:
@@ -167,21 +170,46 @@ class Resolving:
 
         """
         pip = self.pip
-        options = _options_for_build(pip.options) if for_build else pip.options
         overrides = overrides or Overrides()
         roots = [one for root in roots for one in _overridden(pip, root, overrides)]
         where = f"override-dependencies of {overrides.stated_in}"
         urls = [pip.constraint(str(one), where) for one in overrides.urls()]
-        constraints = [*constraints, *urls]
-        # pip remembers for the whole process what satisfies what, by link; but behind the link of a
-        # branch there may be another commit by now.
-        PipProvider.is_satisfied_by.cache_clear()
         better = dict(preferred or {})
         for name, one in (below or {}).items():
             better[name] = (*better.get(name, ()), one)
-        order = Order(better, strategy, _names(roots), offered or {})
-        pip.finder.order = order
-        pip.ahead.want(_wanted(roots, preferred or {}))
+        pip.finder.order = Order(better, strategy, _names(roots), offered or {})
+        attempt = partial(
+            self._attempt, roots, [*constraints, *urls], metadata_of, overrides, for_build, pinned
+        )
+        while True:
+            pip.ahead.want(
+                _wanted(roots, [name for name in preferred or {} if not pip.finder.kept.has(name)])
+            )
+            try:
+                return attempt()
+            except _Again:
+                continue
+
+    def _attempt(
+        self,
+        roots: Sequence[Root],
+        constraints: Sequence[object],
+        metadata_of: Callable[[Source], bytes],
+        overrides: Overrides,
+        for_build: bool,
+        pinned: Callable[[str, str], object] | None,
+    ) -> Solution:
+        """Resolve.
+
+        Raises:
+            _Again: something was taken for granted that is not any more.
+
+        """
+        pip = self.pip
+        options = _options_for_build(pip.options) if for_build else pip.options
+        # pip remembers for the whole process what satisfies what, by link; but behind the link of a
+        # branch there may be another commit by now.
+        PipProvider.is_satisfied_by.cache_clear()
         with translated(), pip.markers(), get_build_tracker() as tracker:
             preparer = RequirementCommand.make_requirement_preparer(
                 temp_build_dir=TempDirectory(kind="install", globally_managed=True),
@@ -197,12 +225,13 @@ class Resolving:
             preparer._fetch_metadata_using_link_data_attr = partial(  # type: ignore[method-assign]  # noqa: SLF001
                 metadata.of_requirement, fetch=pip.ahead.metadata
             )
+            direct = pip.finder.order.direct
             resolver = cast(
                 "Resolver",
                 RequirementCommand.make_resolver(
                     preparer=cast(
                         "RequirementPreparer",
-                        Preparer(preparer, self.sources, metadata_of, order.direct, overrides),
+                        Preparer(preparer, self.sources, metadata_of, direct, overrides),
                     ),
                     finder=pip.finder,
                     options=options,
@@ -217,28 +246,16 @@ class Resolving:
                 ),
             )
             requirements = [_fresh(root.requirement) for root in roots]
+            given = [cast("InstallRequirement", one) for one in constraints]
             try:
-                with _told_of_pins(pinned):
-                    resolver.resolve(
-                        [*(cast("InstallRequirement", one) for one in constraints), *requirements],
-                        check_supported_wheels=False,
-                    )
+                with _told(pinned) as rejected:
+                    resolver.resolve([*given, *requirements], check_supported_wheels=False)
             except InstallationError as error:
                 cause = error.__cause__
-                if isinstance(cause, ResolutionImpossible) and self.sources.let_go():
-                    return self.resolve(
-                        roots,
-                        constraints=constraints,
-                        preferred=preferred,
-                        offered=offered,
-                        metadata_of=metadata_of,
-                        strategy=strategy,
-                        overrides=overrides,
-                        for_build=for_build,
-                        pinned=pinned,
-                    )
+                impossible = isinstance(cause, ResolutionImpossible)
+                if (impossible and self.sources.let_go()) or pip.finder.look_up_all():
+                    raise _Again from error
                 if isinstance(cause, ResolutionImpossible):
-                    given = [cast("InstallRequirement", one) for one in constraints]
                     raise explain(
                         cause,
                         resolver.factory,
@@ -260,7 +277,12 @@ class Resolving:
                     hint=f"name the package that the wheel is of, or another wheel than that of "
                     f"{match[2]}",
                 ) from error
-            return self._solution(resolver, list(zip(roots, requirements, strict=True)))
+            if rejected and pip.finder.look_up_all():
+                raise _Again
+            solution = self._solution(resolver, list(zip(roots, requirements, strict=True)))
+            return replace(
+                solution, by_hash=any(one.hash_options for one in (*requirements, *given))
+            )
 
     def _solution(
         self, resolver: Resolver, roots: list[tuple[Root, InstallRequirement]]
@@ -388,20 +410,37 @@ class Resolving:
         return Path(path)
 
 
+class _Again(Exception):  # noqa: N818 no error
+    """The resolver is to be run again."""
+
+
 @contextmanager
-def _told_of_pins(pinned: Callable[[str, str], object] | None) -> Iterator[None]:
-    """Let pip's reporter, which its resolver makes itself, tell of pins; None: of none."""
+def _told(pinned: Callable[[str, str], object] | None) -> Iterator[list[Candidate]]:
+    """Let pip's reporter, which its resolver makes itself, tell of pins and of what is rejected.
+
+    Args:
+        pinned: told of pins.
+
+    Yields:
+        what was rejected, by and by.
+
+    """
+    rejected: list[Candidate] = []
 
     class Reporter(PipReporter):
         def pinning(self, candidate: Candidate) -> None:
             if pinned is not None and candidate.name == candidate.project_name:
                 pinned(name_of_candidate(candidate), str(candidate.version))
 
+        def rejecting_candidate(self, criterion: Any, candidate: Candidate) -> None:
+            super().rejecting_candidate(criterion, candidate)
+            rejected.append(candidate)
+
     names = vars(pip_resolver)
     before = names["PipReporter"]
     names["PipReporter"] = Reporter
     try:
-        yield
+        yield rejected
     finally:
         names["PipReporter"] = before
 

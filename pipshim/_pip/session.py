@@ -31,6 +31,7 @@ from pipshim._pip import credentials, offline, responses
 from pipshim._pip.ahead import Ahead, AheadDownloader, Collector, Fetched
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
+from pipshim._pip.kept import Kept
 from pipshim._pip.lines import Lines
 from pipshim._pip.metadata import MetadataFiles
 from pipshim.errors import FileError
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from optparse import Values
 
+    from packaging.pylock import Package
     from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
     from pip._internal.network.session import PipSession
@@ -189,6 +191,10 @@ class Pip:
         folder = self.temporary_directory("metadata")
         files = MetadataFiles(self.downloader, folder, kept, self._spared)
         return Fetched(files, self.downloader, self.temporary_directory("sdist"))
+
+    def keep(self, packages: Iterable[Package]) -> None:
+        """Take files of an earlier lock's packages for those that their pages have."""
+        self.finder.kept = Kept(packages, self.fetched.files)
 
     def root(self, requirement: str, *, origins: Iterable[str], comes_from: str) -> Root:
         """Make a root of a requirement (PEP 508) that the project states."""

@@ -25,7 +25,7 @@ from pip._internal.vcs.versioncontrol import vcs
 
 from pipshim._pip import offline
 from pipshim._pip.errors import unpacking
-from pipshim._pip.index import secure_hashes
+from pipshim._pip.links import secure_hashes
 from pipshim._pip.pyproject import stated
 from pipshim.errors import PipshimError
 from pipshim.lock.artifacts import sha256_of

@@ -25,7 +25,7 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.urls import path_to_url
 from pip._internal.wheel_builder import _verify_one
 
-from pipshim._pip.index import secure_hashes
+from pipshim._pip.links import secure_hashes
 from pipshim._pip.resolver import Pin, Solution, children_of, name_of_candidate
 from pipshim._pip.sources import Source, distribution_of, named
 from pipshim._pip.undoing import OneStep

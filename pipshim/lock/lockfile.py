@@ -192,6 +192,7 @@ class Lock:
         inputs: the digest of what the lock was made from.
         requirements: what was given to ``pipshim lock`` instead of a project.
         roots: by origin, the requirements that it was resolved from, of this platform.
+        by_hash: whether these say which files may be taken: entries have no others.
         environment: the marker of the target; of several, what holds on any of them.
         targets: those of a lock for several (`pipshim.lock.universal`), whose entries carry their
             markers and tool tables.
@@ -214,6 +215,7 @@ class Lock:
     inputs: str = ""
     requirements: tuple[str, ...] = ()
     roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_hash: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     strategy: str = "highest"
     environment: Marker | None = None
@@ -363,6 +365,7 @@ def _table(lock: Lock, directory: Path) -> dict[str, Any]:
         "targets-asked": [str(one) for one in lock.targets_asked],
         "requirements": [without_credentials(one) for one in lock.requirements],
         "roots": {origin: list(found) for origin, found in sorted(lock.roots.items())},
+        "by-hash": lock.by_hash,
         "strategy": lock.strategy if lock.strategy != "highest" else None,
         "options": dict(sorted(lock.options.items())),
         "folders": [one.to_dict() for one in folders],
@@ -472,6 +475,7 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
         inputs=str(ours.get("inputs", "")),
         requirements=tuple(ours.get("requirements", ())),
         roots={origin: tuple(found) for origin, found in ours.get("roots", {}).items()},
+        by_hash=bool(ours.get("by-hash", False)),
         environment=any_of(pylock.environments or ()),
         targets=tuple(map(TargetName.parse, ours.get("targets", ()))),
         targets_asked=tuple(map(TargetName.parse, ours.get("targets-asked", ()))),

@@ -186,7 +186,17 @@ class Making:
             more: what `Locker` is told of a target among several.
 
         """
+        if keep is not None and self._has_all_files(keep):
+            pip.keep((*keep.packages, *keep.build_packages))
         return locker_of(self.context, keep=keep, upgraded=self.upgraded, pip=pip, **more)
+
+    def _has_all_files(self, keep: Lock) -> bool:
+        """Tell whether an earlier lock's packages have just the files that this one's would have.
+
+        Another tool may have left some out.
+        """
+        as_before = keep.options == self.context.preferences.remembered
+        return bool(keep.inputs) and as_before and not keep.by_hash
 
     def pins(self, keep: Lock | None) -> dict[NormalizedName, Version]:
         """Tell the versions of an earlier lock that are kept where they fit."""
@@ -254,6 +264,7 @@ class Making:
             inputs=self.digest,
             requirements=tuple(inputs.requirements_given(self.context.request.lock)),
             roots=solution.roots,
+            by_hash=solution.by_hash,
             options=self.context.preferences.remembered,
             strategy=self.context.preferences.strategy,
             environment=target_marker(target),

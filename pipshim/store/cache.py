@@ -29,6 +29,9 @@ LOGS = "logs"
 METADATA = "metadata-v1"
 """METADATA files of wheels by their SHA-256 (`pipshim._pip.metadata`)."""
 
+OF_WHEEL = "of-"
+"""How links there begin that are called for wheels, and lead to their METADATA files."""
+
 INTERPRETERS = "interpreters"
 """What Pythons said of themselves (`pipshim.python.target`)."""
 

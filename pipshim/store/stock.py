@@ -31,6 +31,7 @@ from pipshim.store.cache import (
     LOGS,
     METADATA,
     NOTES,
+    OF_WHEEL,
     STAMPS,
     TREES,
 )
@@ -118,7 +119,7 @@ def parts(root: Path) -> list[Part]:
         ("build results", BUILDS, "*/*/*.json"),
         ("logs", LOGS, "*"),
         ("interpreters", INTERPRETERS, "*.json"),
-        ("metadata files", METADATA, "*"),
+        ("metadata files", METADATA, f"[!{OF_WHEEL[0]}]*"),
         ("stamps", STAMPS, "*"),
         ("notes of environments", NOTES, "*"),
     ):

@@ -1,0 +1,106 @@
+"""What an earlier lock has of an index: files that are looked up without their page.
+
+A version that a lock has is kept where it fits. Which files it has, with their hashes, the lock
+says; what a wheel requires is in the cache. So the page of its package is asked for only where
+another version may be chosen. What has been uploaded or withdrawn since then goes unnoticed until
+the package is upgraded (``-P``), as with cargo.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from pip._internal.models.link import Link, MetadataFile
+
+from pipshim._pip.links import index_of, note_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from packaging.pylock import Package
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    from pipshim._pip.metadata import MetadataFiles
+
+
+class Kept:
+    """The files of a lock's packages.
+
+    Args:
+        packages: its entries. What has files on this machine, or of unknown origin, is looked up.
+            So are prereleases: whether they are admitted depends on what else there is.
+        files: tells what is known of a wheel's metadata.
+
+    """
+
+    def __init__(
+        self, packages: Iterable[Package] = (), files: MetadataFiles | None = None
+    ) -> None:
+        self._files = files
+        found: dict[NormalizedName, dict[Version, Package]] = defaultdict(dict)
+        for package in packages:
+            if package.version is not None:
+                found[package.name][package.version] = package
+        self._packages = {
+            name: one for name, one in found.items() if all(map(_is_kept, one.values()))
+        }
+
+    def has(self, name: NormalizedName) -> bool:
+        """Tell whether files of a package are known."""
+        return name in self._packages
+
+    def versions(self, name: NormalizedName) -> Iterable[Version]:
+        """Tell which versions they are of."""
+        return self._packages[name]
+
+    def forget(self, name: NormalizedName) -> None:
+        """Let a package be looked up from now on."""
+        self._packages.pop(name, None)
+
+    def links(self, name: NormalizedName, page: str) -> Iterator[Link]:
+        """Tell the files that came from a page of an index, as the page told them.
+
+        Args:
+            name: the package.
+            page: the page's URL.
+
+        """
+        for package in self._packages[name].values():
+            if package.index != index_of(page, name):
+                continue
+            for file in (*(package.wheels or ()), *((package.sdist,) if package.sdist else ())):
+                assert file.url is not None
+                link = Link(
+                    file.url,
+                    comes_from=page,
+                    requires_python=str(package.requires_python or "") or None,
+                    hashes=dict(file.hashes),
+                    upload_time=file.upload_time,
+                )
+                note_size(link, file.size)
+                yield link
+
+    def knows_metadata(self, link: Link) -> bool:
+        """Tell whether a wheel's metadata is known, and let its link say so.
+
+        An sdist has none beside it.
+        """
+        if not link.is_wheel:
+            return True
+        if link.metadata_file_data is None and self._files is not None:
+            sha256 = self._files.known(link)
+            if sha256 is not None:
+                link.metadata_file_data = MetadataFile({"sha256": sha256})
+        return link.metadata_file_data is not None
+
+
+def _is_kept(package: Package) -> bool:
+    files = (*(package.wheels or ()), package.sdist)
+    return (
+        package.index is not None
+        and package.version is not None
+        and not package.version.is_prerelease
+        and all(file is None or file.url is not None for file in files)
+    )
