@@ -247,7 +247,7 @@ def test_nothing_is_drawn_over_a_question(
 def test_a_question_can_be_interrupted(cli: Cli) -> None:
     with Typist([sys.executable, "-m", "pipshim", "lock"], cli.env, cli.cwd) as typist:
         typist.wait_for("User for 127.0.0.1")
-        typist.type("\x03")
+        typist.interrupt()
         status, shown = typist.wait()
     assert status == 130, shown
     assert "Traceback" not in shown

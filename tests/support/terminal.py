@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +43,17 @@ class Typist:
 
     def type(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
+
+    def interrupt(self) -> None:
+        """Type Ctrl-C until it has ended.
+
+        What comes as ``input()`` begins to wait, Python heeds with the next key only.
+        """
+        for _ in range(10):
+            self.type("\x03")
+            with suppress(subprocess.TimeoutExpired):
+                self.program.wait(timeout=1)
+                return
 
     def wait_for(self, *texts: str, seconds: float = 200) -> str:
         """Read until it has shown these; give all that it has shown since the last time."""

@@ -24,7 +24,7 @@ from tests.unit.fake_python import answering, script
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HERE = Path(sys.executable)
+HERE = Path(os.path.abspath(sys.executable))  # noqa: PTH100 not resolved
 MINOR = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
 
