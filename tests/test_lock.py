@@ -445,13 +445,24 @@ def test_pages_and_metadata_are_fetched_at_once_and_each_once(
     assert sum(".metadata" in one for one in counts) == 12
 
 
+def test_an_index_is_told_what_pip_tells_it(
+    cli: Cli, make_project: MakeProject, index: Index, six: list[str], tmp_path: Path
+) -> None:
+    make_project(dependencies=six)
+    cli.ok("lock")
+    by_pipshim, index.agents = index.agents, set()
+    cli.pip("download", "--dest", tmp_path / "wheels", "n1")
+    assert by_pipshim == index.agents
+    assert len(by_pipshim) == 1
+
+
 def test_a_metadata_file_is_fetched_again_only_where_the_kept_one_is_damaged(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path
 ) -> None:
     index.add(wheel(dists, "one", "1.0", requires=["two"]), wheel(dists, "two", "1.0"))
     make_project(dependencies=["one"])
     first = lock(cli)
-    files = (cli.shim_cache / "metadata-v1").glob("[!o]*")
+    files = (cli.shim_cache / "metadata-v2").iterdir()
     kept = {path.read_bytes(): path for path in files}
     assert len(kept) == 2
     index.requests.clear()
@@ -472,7 +483,7 @@ def test_a_metadata_file_that_is_not_what_the_index_says_is_refused(
     make_project(dependencies=["one", "two"])
     result = cli.fails("lock")
     assert "one-1.0-py3-none-any.whl is not the file that it should be" in result.err
-    assert len(list(cli.shim_cache.glob("metadata-v1/[!o]*"))) <= 1
+    assert len(list(cli.shim_cache.glob("metadata-v2/*"))) <= 1
 
 
 def test_sdists_are_fetched_at_once_and_each_once(
@@ -534,7 +545,7 @@ def lock_again(cli: Cli, index: Index, *args: str | Path) -> tuple[Locked, list[
     asked = [one.removeprefix("GET /") for one in index.requests]
     made = file.read_bytes()
     file.write_bytes(before)
-    shutil.rmtree(cli.shim_cache / "metadata-v1")
+    shutil.rmtree(cli.shim_cache / "metadata-v2")
     again = cli("lock", *args)
     assert (again.status, file.read_bytes()) == (result.status, made)
     return read_lock(cli.cwd), sorted(asked)
@@ -635,7 +646,7 @@ def test_a_lock_that_was_made_elsewhere_is_kept_too(
     """What wheels require is not known there, so their pages are asked for."""
     make_project(dependencies=six)
     cli.ok("lock")
-    shutil.rmtree(cli.shim_cache / "metadata-v1")
+    shutil.rmtree(cli.shim_cache / "metadata-v2")
     index.requests.clear()
     make_project(dependencies=six[1:])
     assert len(lock(cli).versions) == 10

@@ -1,6 +1,4 @@
-"""METADATA files of wheels that an index offers apart (PEP 658): fetched once, kept by their hash.
-
-Which of them is a wheel's is noted too, by the wheel's URL and hash, for when no page tells it.
+"""METADATA files of wheels that an index offers apart (PEP 658): fetched once, and kept.
 
 pip's own way writes each of them to the disk three times and parses it five times. Here it is
 read into pip's in-memory distribution. pip's rules hold: the hash that the index gives is checked,
@@ -11,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
+import threading
 from contextlib import suppress
 from functools import cached_property
-from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,6 @@ from pip._internal.exceptions import HashMismatch, MetadataInconsistent
 from pip._internal.metadata.importlib import Distribution
 from pip._internal.metadata.importlib._dists import WheelDistribution
 from pip._internal.utils.misc import remove_auth_from_url
-
-from pipshim.store.cache import OF_WHEEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +36,11 @@ if TYPE_CHECKING:
 class MetadataFiles:
     """Fetches metadata files; what has a hash (SHA-256) is kept in the cache, and not asked again.
 
+    It is called there for the wheel (URL and hash), and for its own hash.
+
     Args:
         downloader: fetches files.
-        folder: where it puts them.
+        folder: makes folders for them.
         cache: the folder of those that are kept; None to keep none.
         spared: gets the URLs of those, which need not be kept in pip's cache too.
 
@@ -51,28 +50,34 @@ class MetadataFiles:
     """
 
     def __init__(
-        self, downloader: ObservedDownloader, folder: Path, cache: Path | None, spared: set[str]
+        self,
+        downloader: ObservedDownloader,
+        folder: Callable[[], Path],
+        cache: Path | None,
+        spared: set[str],
     ) -> None:
         self._downloader = downloader
         self.folder = folder
         self._cache = cache
         self._spared = spared
-        self._numbers = count()
+        self._places = threading.local()
+
+    def begin_anew(self) -> None:
+        """Use folders of one's own from now on, in a fork."""
+        self._places = threading.local()
+
+    @cached_property
+    def _kept(self) -> dict[str, str]:
+        """What is kept, by wheel."""
+        try:
+            names = os.listdir(self._cache) if self._cache is not None else []  # noqa: PTH208 names
+        except OSError:
+            return {}
+        return {wheel: sha256 for wheel, _, sha256 in (name.partition("-") for name in names)}
 
     def known(self, wheel: Link) -> str | None:
         """Tell the SHA-256 of the metadata of a wheel whose metadata was fetched before."""
-        note = self._note(wheel)
-        try:
-            return os.readlink(note) if note is not None else None  # noqa: PTH115 a name
-        except OSError:
-            return None
-
-    def _note(self, wheel: Link) -> Path | None:
-        """Tell the place of a link that is called for a wheel, and leads to its metadata."""
-        if self._cache is None or wheel.hash is None:
-            return None
-        key = f"{remove_auth_from_url(wheel.url_without_fragment)} {wheel.hash_name}={wheel.hash}"
-        return self._cache / f"{OF_WHEEL}{hashlib.sha256(key.encode()).hexdigest()}"
+        return self._kept.get(_called(wheel))
 
     def fetch(self, wheel: Link) -> bytes:
         """Answer the contents of a wheel's metadata file.
@@ -85,46 +90,49 @@ class MetadataFiles:
         assert link is not None
         hashes = link.as_hashes()
         sha256 = link.hash if link.hash_name == "sha256" else None
-        kept = self._cache / sha256 if self._cache is not None and sha256 is not None else None
-        if kept is not None:
+        kept = None
+        if self._cache is not None and sha256 is not None:
+            kept = self._cache / f"{_called(wheel)}-{sha256}"
             try:
                 contents = kept.read_bytes()
                 hashes.check_against_chunks([contents])
             except (OSError, HashMismatch):
                 pass  # not there, or damaged: it is fetched
             else:
-                self._note_metadata(wheel, kept.name)
                 return contents
             self._spared.add(link.url_without_fragment)
-        folder = self.folder / str(next(self._numbers))
-        folder.mkdir()
-        contents = Path(self._downloader(link, str(folder))[0]).read_bytes()
+        found = Path(self._downloader(link, str(self._place()))[0])
+        contents = found.read_bytes()
         if hashes:
             hashes.check_against_chunks([contents])
         if kept is not None:
-            _keep(kept, contents)
-            self._note_metadata(wheel, kept.name)
+            _keep(found, kept)
         return contents
 
-    def _note_metadata(self, wheel: Link, sha256: str) -> None:
-        note = self._note(wheel)
-        if note is None or self.known(wheel) == sha256:
-            return
-        with suppress(OSError):  # it is looked up again then
-            note.unlink(missing_ok=True)
-            note.symlink_to(sha256)
+    def _place(self) -> Path:
+        """Tell this thread's folder: what is in it is of no use any more."""
+        place: Path | None = getattr(self._places, "folder", None)
+        if place is None:
+            place = self._places.folder = self.folder()
+        return place
 
 
-def _keep(path: Path, contents: bytes) -> None:
+def _called(wheel: Link) -> str:
+    text = f"{remove_auth_from_url(wheel.url_without_fragment)} {wheel.hash_name} {wheel.hash}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _keep(found: Path, kept: Path) -> None:
     """Keep it, if it can be kept: asking again is slower and nothing else."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=path.parent)
-        with open(number, "wb") as file:  # noqa: PTH123 a descriptor
-            file.write(contents)
-        os.replace(name, path)  # noqa: PTH105
-    except OSError:
-        return
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            found.replace(kept)
+        except OSError:  # on another file system
+            number, near = tempfile.mkstemp(dir=kept.parent)
+            os.close(number)
+            shutil.copyfile(found, near)
+            os.replace(near, kept)  # noqa: PTH105 a name
 
 
 class _Parsed(WheelDistribution):

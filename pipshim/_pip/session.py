@@ -10,7 +10,7 @@ import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -28,6 +28,7 @@ from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
 from pipshim._pip import credentials, offline, responses
+from pipshim._pip.agent import Agent
 from pipshim._pip.ahead import Ahead, AheadDownloader, Collector, Fetched
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
@@ -111,6 +112,7 @@ class Pip:
         self._cache = cache
         self._finder: Finder | None = None
         self._session: PipSession | None = None
+        self._agent: Agent | None = None
         self._beside = beside
         self._spared: set[str] = set()
 
@@ -126,7 +128,8 @@ class Pip:
         if self._session is None and self._beside is not None:
             self._session = self._beside.session
         elif self._session is None:
-            session = self.command.get_default_session(self.options)
+            agent = self._agent = Agent()
+            session = agent.session(partial(self.command.get_default_session, self.options))
             if getattr(self.options, "keyring_may_answer", False):
                 credentials.let_keyring_answer(session)
             credentials.learn(session, self._mask)
@@ -188,8 +191,9 @@ class Pip:
         if self._beside is not None:
             return self._beside.fetched
         kept = self._cache / METADATA if self._cache is not None else None
-        folder = self.temporary_directory("metadata")
-        files = MetadataFiles(self.downloader, folder, kept, self._spared)
+        files = MetadataFiles(
+            self.downloader, partial(self.temporary_directory, "metadata"), kept, self._spared
+        )
         return Fetched(files, self.downloader, self.temporary_directory("sdist"))
 
     def keep(self, packages: Iterable[Package]) -> None:
@@ -332,6 +336,8 @@ class Pip:
     def before_fork(self) -> None:
         """Let no thread of this one's run on: in a fork there is only the thread that forks."""
         self.ahead.rest()
+        if self._agent is not None:
+            _ = self._agent.name
 
     def in_fork(self, temporary: Path) -> None:
         """Go on in a fork of the process, for all targets: with connections and files of its own.
@@ -346,7 +352,7 @@ class Pip:
             if self._session.auth.prompting:  # several would ask at once, and read each other's
                 credentials.let_keyring_answer(self._session)
                 self._session.auth.prompting = False
-        self.fetched.files.folder = self.temporary_directory("metadata")
+        self.fetched.files.begin_anew()
         self.fetched.folder = self.temporary_directory("sdist")
 
     @contextmanager

@@ -26,11 +26,8 @@ BUILDS = "builds-v1"
 LOGS = "logs"
 """The output of builds."""
 
-METADATA = "metadata-v1"
-"""METADATA files of wheels by their SHA-256 (`pipshim._pip.metadata`)."""
-
-OF_WHEEL = "of-"
-"""How links there begin that are called for wheels, and lead to their METADATA files."""
+METADATA = "metadata-v2"
+"""METADATA files of wheels (`pipshim._pip.metadata`)."""
 
 INTERPRETERS = "interpreters"
 """What Pythons said of themselves (`pipshim.python.target`)."""

@@ -31,7 +31,6 @@ from pipshim.store.cache import (
     LOGS,
     METADATA,
     NOTES,
-    OF_WHEEL,
     STAMPS,
     TREES,
 )
@@ -119,7 +118,7 @@ def parts(root: Path) -> list[Part]:
         ("build results", BUILDS, "*/*/*.json"),
         ("logs", LOGS, "*"),
         ("interpreters", INTERPRETERS, "*.json"),
-        ("metadata files", METADATA, f"[!{OF_WHEEL[0]}]*"),
+        ("metadata files", METADATA, "*"),
         ("stamps", STAMPS, "*"),
         ("notes of environments", NOTES, "*"),
     ):

@@ -56,6 +56,7 @@ class Index:
 
     Attributes:
         requests: each request so far, ``GET /simple/natten/``.
+        agents: who asked (``User-Agent``).
         at_once: how many requests are being answered; `most_at_once`, at most so far; of files
             alone, `files_at_once` and `most_files_at_once`.
         counting: held while those two are changed.
@@ -99,6 +100,7 @@ class Index:
         self.cache_control = "no-cache"
         self.etags = True
         self.requests: list[str] = []
+        self.agents: set[str] = set()
         self.most_at_once = 0
         self.at_once = 0
         self.most_files_at_once = 0
@@ -318,6 +320,7 @@ class _Handler(BaseHTTPRequestHandler):
         index = self.server.index
         path = unquote(urlsplit(self.path).path)
         index.requests.append(f"{self.command} {path}")
+        index.agents.add(self.headers.get("User-Agent", ""))
         with index.counting:
             index.at_once += 1
             index.files_at_once += path.startswith("/files/")
