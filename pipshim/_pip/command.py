@@ -27,6 +27,7 @@ from pip._vendor.requests.exceptions import RequestException
 from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipshim._pip import compat, credentials, errors, logs
+from pipshim._pip.agent import Agent
 from pipshim._pip.choosing import Noted
 from pipshim._pip.parser import ProjectParser, file_layers, isolates, variable_layers
 from pipshim.build.mode import IsolationLayer
@@ -293,6 +294,9 @@ class LockCommand(ProjectCommand):
       %prog [options] [-e] <local project path> ...
       %prog [options] <archive url/path> ..."""
 
+    agent: Agent | None = None
+    """What pip calls itself, asked for early: who locks asks an index."""
+
     def _add_own_options(self) -> None:
         super()._add_own_options()
         self._add(self.cmd_opts, arguments.lock_options())
@@ -318,6 +322,16 @@ class LockCommand(ProjectCommand):
                 hint="leave out the requirements, or --script",
             )
         return request
+
+    def run(self, options: Values, args: list[str]) -> int:
+        """Do the work.
+
+        Raises:
+            PipshimError: as the action does.
+
+        """
+        self.agent = Agent()
+        return super().run(options, args)
 
 
 class SyncCommand(ProjectCommand):

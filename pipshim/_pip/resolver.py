@@ -223,7 +223,7 @@ class Resolving:
             )
             preparer._download = pip.ahead_downloader  # noqa: SLF001 pip draws bars
             preparer._fetch_metadata_using_link_data_attr = partial(  # type: ignore[method-assign]  # noqa: SLF001
-                metadata.of_requirement, fetch=pip.ahead.metadata
+                metadata.of_requirement, fetch=pip.fetched.metadata
             )
             direct = pip.finder.order.direct
             resolver = cast(

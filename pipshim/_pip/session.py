@@ -29,8 +29,9 @@ from pip._vendor.packaging.tags import parse_tag
 
 from pipshim._pip import credentials, offline, responses
 from pipshim._pip.agent import Agent
-from pipshim._pip.ahead import Ahead, AheadDownloader, Collector, Fetched
+from pipshim._pip.ahead import Ahead
 from pipshim._pip.downloads import ObservedDownloader
+from pipshim._pip.fetching import AheadDownloader, Collector, Fetched
 from pipshim._pip.index import Finder
 from pipshim._pip.kept import Kept
 from pipshim._pip.lines import Lines
@@ -128,7 +129,7 @@ class Pip:
         if self._session is None and self._beside is not None:
             self._session = self._beside.session
         elif self._session is None:
-            agent = self._agent = Agent()
+            agent = self._agent = getattr(self.command, "agent", None) or Agent()
             session = agent.session(partial(self.command.get_default_session, self.options))
             if getattr(self.options, "keyring_may_answer", False):
                 credentials.let_keyring_answer(session)
@@ -156,7 +157,7 @@ class Pip:
         """The one finder of this command, which looks for files that suit the target."""
         if self._finder is None:
             options = self.options
-            plain = LinkCollector.create(self.session, options=options)
+            plain = self._plain_collector
             collector = Collector(session=plain.session, search_scope=plain.search_scope)
             self._finder = cast(
                 "Finder",
@@ -176,7 +177,7 @@ class Pip:
                 ),
             )
             if not getattr(options, "offline", False):
-                collector.ahead = self._finder.ahead = self.ahead
+                collector.fetched, self._finder.ahead = self.fetched, self.ahead
                 self.ahead.finder = self._finder
         return self._finder
 
@@ -194,7 +195,12 @@ class Pip:
         files = MetadataFiles(
             self.downloader, partial(self.temporary_directory, "metadata"), kept, self._spared
         )
-        return Fetched(files, self.downloader, self.temporary_directory("sdist"))
+        folder = self.temporary_directory("sdist")
+        return Fetched(self._plain_collector, files, self.downloader, folder)
+
+    @cached_property
+    def _plain_collector(self) -> LinkCollector:
+        return LinkCollector.create(self.session, options=self.options)
 
     def keep(self, packages: Iterable[Package]) -> None:
         """Take files of an earlier lock's packages for those that their pages have."""

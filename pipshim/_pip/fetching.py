@@ -1,0 +1,139 @@
+"""Index pages, metadata files and sdists: fetched once each, for whoever asks.
+
+Whoever fetches ahead, the resolver and other targets get what is there, or wait for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from concurrent.futures import Future
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from pip._internal.index.collector import LinkCollector
+
+from pipshim._pip.downloads import ObservedDownloader
+from pipshim._pip.listening import passed_over, repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+    from pathlib import Path
+
+    from pip._internal.index.collector import IndexContent
+    from pip._internal.models.link import Link
+
+    from pipshim._pip.metadata import MetadataFiles
+
+T = TypeVar("T")
+
+AT_ONCE = 8
+"""How many things are fetched at once."""
+
+_NAMES = int("package_name" in inspect.signature(LinkCollector.fetch_response).parameters)
+"""How many names pip wants to know: from 26.2 on, a page may come from its cache by package."""
+
+
+class Page(NamedTuple):
+    """An index page; or none, and what pip's log says of why."""
+
+    content: IndexContent | None
+    passed_over: Mapping[str, str | None]
+
+
+class Fetched:
+    """What was fetched, for all targets of a command.
+
+    Args:
+        collector: fetches pages.
+        files: fetches metadata files.
+        downloader: fetches sdists.
+        folder: where it puts them.
+
+    Attributes:
+        files, folder: likewise.
+
+    """
+
+    def __init__(
+        self,
+        collector: LinkCollector,
+        files: MetadataFiles,
+        downloader: ObservedDownloader,
+        folder: Path,
+    ) -> None:
+        self.files = files
+        self.folder = folder
+        self._collector = collector
+        self._downloader = downloader
+        self._numbers = count()
+        self._pages: dict[Hashable, Future[Page]] = {}
+        self._metadata: dict[Hashable, Future[bytes]] = {}
+        self._sdists: dict[Hashable, Future[tuple[str, str]]] = {}
+        self._guard = threading.Lock()
+
+    def page(self, location: Link, *package: str) -> IndexContent | None:
+        """Answer a page, an index's of a package that is named; None where it cannot be read."""
+        page = self._once(self._pages, location.url, lambda: self._page(location, *package))
+        repeat(page.passed_over)
+        return page.content
+
+    def metadata(self, wheel: Link) -> bytes:
+        """Answer a wheel's metadata file (PEP 658)."""
+        return self._once(self._metadata, wheel.url, lambda: self.files.fetch(wheel))
+
+    def sdist(self, link: Link) -> tuple[str, str]:
+        """Answer the path and the type of an sdist, which nobody has checked yet."""
+        return self._once(self._sdists, link.url, lambda: self._sdist(link))
+
+    def _page(self, location: Link, *package: str) -> Page:
+        with passed_over() as pages:
+            content = self._collector.fetch_response(location, *package[:_NAMES])
+        return Page(content, pages)
+
+    def _sdist(self, link: Link) -> tuple[str, str]:
+        folder = self.folder / str(next(self._numbers))
+        folder.mkdir()
+        return self._downloader(link, str(folder))
+
+    def _once(self, memo: dict[Hashable, Future[T]], key: Hashable, work: Callable[[], T]) -> T:
+        with self._guard:
+            future = memo.get(key)
+            mine = future is None
+            if future is None:
+                future = memo[key] = Future()
+        if mine:
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
+
+
+class AheadDownloader(ObservedDownloader):
+    """A downloader that answers sdists that were fetched ahead."""
+
+    fetched: Fetched | None = None
+
+    def __call__(self, link: Link, location: str) -> tuple[str, str]:
+        """Download a file, unless that has been done."""
+        if self.fetched is not None and not link.is_wheel:
+            return self.fetched.sdist(link)
+        return super().__call__(link, location)
+
+
+class Collector(LinkCollector):
+    """pip's collector of links, which answers pages that were fetched ahead."""
+
+    fetched: Fetched | None = None
+
+    def fetch_response(self, location: Link, *package: Any, **name: Any) -> IndexContent | None:
+        """Fetch a page, unless that has been done."""
+        if self.fetched is None:
+            page = super().fetch_response(location, *package, **name)
+        else:
+            page = self.fetched.page(location, *package, *name.values())
+        # Each target of a lock reads its links.
+        return replace(page, cache_link_parsing=True) if page is not None else None
