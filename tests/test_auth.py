@@ -5,10 +5,12 @@ from __future__ import annotations
 import ssl
 import sys
 import time
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from packaging.version import Version
 
 from tests.support.dists import sdist, wheel
 from tests.support.index import Index
@@ -166,13 +168,19 @@ def test_keyrings_module_is_asked_as_pip_asks_it(cli: Cli, tmp_path: Path) -> No
     use(cli)
 
 
-@pytest.mark.usefixtures("locked_up")
-def test_keyrings_command_is_asked_as_pip_asks_it(cli: Cli, tmp_path: Path) -> None:
+def test_keyrings_command_is_asked_as_pip_asks_it(
+    cli: Cli, locked_up: Index, tmp_path: Path
+) -> None:
     script = tmp_path / "bin" / "keyring"
     script.parent.mkdir()
     answer = f'{{"username": "{USER[0]}", "password": "{USER[1]}"}}'
-    script.write_text(f"#!{sys.executable}\nprint('''{answer}''')\n")
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\n"
+        f"print('''{answer}''' if '--mode=creds' in sys.argv else {USER[1]!r})\n"
+    )
     script.chmod(0o755)
+    if Version(metadata.version("pip")) < Version("26.2"):  # asks for passwords of users it knows
+        cli.env["PIP_INDEX_URL"] = locked_up.url.replace("//", f"//{USER[0]}@")
     cli.env |= {
         "PATH": f"{script.parent}:{cli.env['PATH']}",
         "PIP_KEYRING_PROVIDER": "subprocess",
