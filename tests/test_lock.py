@@ -546,6 +546,7 @@ def lock_again(cli: Cli, index: Index, *args: str | Path) -> tuple[Locked, list[
     made = file.read_bytes()
     file.write_bytes(before)
     shutil.rmtree(cli.shim_cache / "metadata-v2")
+    shutil.rmtree(cli.shim_cache / "outlines-v1", ignore_errors=True)
     again = cli("lock", *args)
     assert (again.status, file.read_bytes()) == (result.status, made)
     return read_lock(cli.cwd), sorted(asked)
@@ -699,7 +700,33 @@ def test_sdists_and_their_build_environments_are_kept_without_pages(
     make_project(dependencies=["made", "tool", "more"])
     locked, asked = lock_again(cli, index)
     assert locked.versions == {"lib": "1.0", "made": "1.0", "more": "1.0", "tool": "2.0"}
-    assert [one for one in asked if one.startswith("simple/")] == ["simple/more/"]
+    assert asked == ["files/more-1.0-py3-none-any.whl.metadata", "simple/more/"]
+
+
+def test_an_sdist_is_fetched_again_only_to_be_built(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "tool", "1.0"), wheel(dists, "lib", "1.0"))
+    index.add(sdist(dists, "made", "1.0", build_requires=["tool"], requires=["lib"]))
+    make_project(dependencies=["made"])
+    first = lock(cli)
+
+    def fetched(*args: str) -> bool:
+        index.requests.clear()
+        assert lock(cli, *args).text == first.text
+        return "GET /files/made-1.0.tar.gz" in index.requests
+
+    assert not fetched("-U")
+    (outline,) = (cli.shim_cache / "outlines-v1").iterdir()
+    outline.write_text("{")
+    assert fetched("-U")
+    assert not fetched("-U")
+    shutil.rmtree(cli.shim_cache / "builds-v1")  # its backend has to be asked again
+    assert fetched("-U")
+    shutil.rmtree(cli.shim_cache / "builds-v1")
+    index.tamper("made-1.0.tar.gz", b"another file")
+    shutil.rmtree(cli.cache, ignore_errors=True)
+    assert "made-1.0.tar.gz is not the file that it should be" in cli.fails("lock", "-U").err
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -17,12 +17,14 @@ from pip._internal.models.link import Link
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 
 from pipshim._pip.fetching import AT_ONCE
+from pipshim._pip.links import secure_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pipshim._pip.fetching import Fetched
     from pipshim._pip.index import Finder
+    from pipshim._pip.outlines import Outlines
 
 
 class Wanted(NamedTuple):
@@ -45,6 +47,7 @@ class Ahead:
 
     Args:
         fetched: what is there already; where more comes from.
+        outlines: which sdists need not be fetched.
         environment: the target's markers.
 
     Attributes:
@@ -53,10 +56,13 @@ class Ahead:
 
     """
 
-    def __init__(self, fetched: Fetched, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, fetched: Fetched, outlines: Outlines, environment: Mapping[str, str]
+    ) -> None:
         self.finder: Finder | None = None
         self.left_out: set[NormalizedName] = set()
         self._fetched = fetched
+        self._outlines = outlines
         self._environment = dict(environment)
         self._seen: set[Wanted] = set()
         self._waiting: list[Wanted] = []
@@ -141,7 +147,7 @@ class Ahead:
             return
         if best.metadata_link() is not None:
             self.want(self._required(self._fetched.metadata(best), wanted.extras))
-        elif not best.is_wheel:
+        elif not best.is_wheel and not self._outlines.has(secure_hashes(best).get("sha256")):
             self._fetched.sdist(best)
 
     def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[Wanted]:

@@ -36,6 +36,7 @@ from pipshim._pip.index import Finder
 from pipshim._pip.kept import Kept
 from pipshim._pip.lines import Lines
 from pipshim._pip.metadata import MetadataFiles
+from pipshim._pip.outlines import Outlines
 from pipshim.errors import FileError
 from pipshim.progress import events
 from pipshim.secrets import Mask
@@ -87,6 +88,7 @@ class Pip:
         cache: pipshim's; None if nothing is to be kept.
 
     Attributes:
+        cache: likewise.
         editable_folders: what is installed as a link to its folder, whoever requires it.
         lines: what requirements files say about builds, once they were read.
 
@@ -110,7 +112,7 @@ class Pip:
         self.editable_folders: set[Path] = set()
         self.lines = Lines()
         self._given: dict[tuple[str, ...], tuple[list[Root], list[object]]] = {}
-        self._cache = cache
+        self.cache = cache
         self._finder: Finder | None = None
         self._session: PipSession | None = None
         self._agent: Agent | None = None
@@ -119,7 +121,7 @@ class Pip:
 
     def elsewhere(self, target: TargetPython) -> Pip:
         """Make the same for another target."""
-        made = Pip(self.command, self.options, target, self._mask, self._observer, self)
+        made = Pip(self.command, self.options, target, self._mask, self._observer, self, self.cache)
         made.lines.config_settings = self.lines.config_settings
         return made
 
@@ -184,19 +186,24 @@ class Pip:
     @cached_property
     def ahead(self) -> Ahead:
         """What fetches ahead of the resolver."""
-        return Ahead(self.fetched, self.target.markers)
+        return Ahead(self.fetched, self.outlines, self.target.markers)
 
     @cached_property
     def fetched(self) -> Fetched:
         """The index pages and metadata files that were fetched."""
         if self._beside is not None:
             return self._beside.fetched
-        kept = self._cache / METADATA if self._cache is not None else None
+        kept = self.cache / METADATA if self.cache is not None else None
         files = MetadataFiles(
             self.downloader, partial(self.temporary_directory, "metadata"), kept, self._spared
         )
         folder = self.temporary_directory("sdist")
         return Fetched(self._plain_collector, files, self.downloader, folder)
+
+    @cached_property
+    def outlines(self) -> Outlines:
+        """What sdists show without being built."""
+        return Outlines(self.cache, partial(self.temporary_directory, "outline"))
 
     @cached_property
     def _plain_collector(self) -> LinkCollector:

@@ -1,5 +1,8 @@
 """Source trees, fetched, checked and unpacked by pip; their metadata is answered from outside.
 
+An sdist that has been unpacked before is fetched and unpacked only if somebody wants to see more of
+it than its outline.
+
 pip would build the metadata of a source the moment it meets it, in an environment of its own
 choosing. Here the two methods of pip's preparer that do so ask the caller instead, who knows the
 build mode and the environment.
@@ -7,14 +10,17 @@ build mode and the environment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+import threading
+from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
-from pip._internal.exceptions import InstallationError
+from pip._internal.exceptions import HashError, InstallationError
 from pip._internal.metadata import get_metadata_distribution
 from pip._internal.models.link import Link
 from pip._internal.operations.prepare import unpack_url
@@ -24,7 +30,7 @@ from pip._internal.utils.packaging import get_requirement
 from pip._internal.vcs.versioncontrol import vcs
 
 from pipshim._pip import offline
-from pipshim._pip.errors import unpacking
+from pipshim._pip.errors import translated, unpacking
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.pyproject import stated
 from pipshim.errors import PipshimError
@@ -46,34 +52,51 @@ SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 
 @dataclass(frozen=True)
 class Source:
-    """A source tree that pip fetched, checked and unpacked.
+    """A source tree that pip fetches, checks and unpacks.
 
     Attributes:
         name: the distribution, where the requirement or the file name says it.
         version: likewise.
-        directory: where pyproject.toml or setup.py is.
+        outline: where pyproject.toml, PKG-INFO and setup.py are to be read: the tree's own folder,
+            or one that has nothing else.
         sha256: of the archive; None for a folder or a checkout.
         editable: asked for with ``-e``.
         url: where it came from, without credentials; tells sources apart.
+        unpack: fetches and unpacks what is only outlined, once.
 
     """
 
     name: NormalizedName | None
     version: Version | None
-    directory: Path
+    outline: Path
     sha256: str | None
     editable: bool
     url: str
+    unpack: Callable[[], Path] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def directory(self) -> Path:
+        """The tree's own folder.
+
+        Raises:
+            PipshimError: it cannot be fetched or unpacked.
+
+        """
+        return self.outline if self.unpack is None else self.unpack()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Go to another process as a tree that is unpacked."""
+        return {**vars(self), "outline": self.directory, "unpack": None}
 
     def __str__(self) -> str:
         if self.name is None:
-            return str(self.directory)
+            return str(self.outline)
         return f"{self.name} {self.version}" if self.version is not None else self.name
 
 
 def name_of(source: Source) -> NormalizedName:
     """Tell a source's name; a folder's, where only its backend knows it."""
-    return source.name if source.name is not None else canonicalize_name(source.directory.name)
+    return source.name if source.name is not None else canonicalize_name(source.outline.name)
 
 
 class Revision(NamedTuple):
@@ -120,6 +143,37 @@ class Sources:
         if known is not None:
             return known
         offline.check_checkout(link, self._pip.options)
+        sha256 = _may_be_outlined(req)
+        outline = self._pip.outlines.find(sha256) if sha256 is not None else None
+        unpack: Callable[[], Path] | None = None
+        if outline is not None:
+            unpack = _Once(partial(self._unpacked_later, preparer, copy.copy(req), at))
+            directory = outline
+        else:
+            directory, sha256 = self._unpacked(preparer, req, at)
+            if sha256 is not None and _may_be_outlined(req) is not None:
+                self._pip.outlines.keep(sha256, directory)
+        name, version = named(req, directory)
+        source = Source(
+            name=name,
+            version=version,
+            outline=directory,
+            sha256=sha256,
+            editable=req.editable or directory in self._pip.editable_folders,
+            url=remove_auth_from_url(at.url),
+            unpack=unpack,
+        )
+        if req.config_settings:
+            self._pip.lines.config_settings[name_of(source)] = req.config_settings
+        self._fetched[place] = source
+        return source
+
+    def _unpacked(
+        self, preparer: RequirementPreparer, req: InstallRequirement, at: Link
+    ) -> tuple[Path, str | None]:
+        """Answer where pyproject.toml or setup.py is, and the hash of the archive."""
+        link = req.link
+        assert link is not None
         sha256: str | None = None
         if req.editable:
             req.ensure_has_source_dir(preparer.src_dir)
@@ -150,19 +204,17 @@ class Sources:
                 if link.is_existing_dir()
                 else "if it is in a folder of that, say which: #subdirectory=FOLDER",
             )
-        name, version = named(req, directory)
-        source = Source(
-            name=name,
-            version=version,
-            directory=directory,
-            sha256=sha256,
-            editable=req.editable or directory in self._pip.editable_folders,
-            url=remove_auth_from_url(at.url),
-        )
-        if req.config_settings:
-            self._pip.lines.config_settings[name_of(source)] = req.config_settings
-        self._fetched[place] = source
-        return source
+        return directory, sha256
+
+    def _unpacked_later(
+        self, preparer: RequirementPreparer, req: InstallRequirement, at: Link
+    ) -> Path:
+        with translated():
+            try:
+                return self._unpacked(preparer, req, at)[0]
+            except HashError as error:
+                error.req = req  # as pip's resolver does
+                raise
 
     def let_go(self) -> bool:
         """Keep no commit of the earlier lock any more, since no versions fit; False if none was."""
@@ -233,9 +285,9 @@ class Preparer:
         assert req.link is not None
         if req.download_info is None:
             if req.editable:
-                req.download_info = direct_url_for_editable(str(source.directory))
+                req.download_info = direct_url_for_editable(str(source.outline))
             else:
-                req.download_info = direct_url_from_link(req.link, str(source.directory))
+                req.download_info = direct_url_from_link(req.link, str(source.outline))
         text = self._metadata_of(source)
         distribution = self._overridden(distribution_of(text, req.link, source))
         req.set_dist(distribution)
@@ -259,10 +311,37 @@ class Preparer:
         return distribution
 
 
+class _Once:
+    """Does something once, for several threads."""
+
+    def __init__(self, work: Callable[[], Path]) -> None:
+        self._work = work
+        self._found: Path | None = None
+        self._guard = threading.Lock()
+
+    def __call__(self) -> Path:
+        with self._guard:
+            if self._found is None:
+                self._found = self._work()
+            return self._found
+
+
+def _may_be_outlined(req: InstallRequirement) -> str | None:
+    """Tell the hash of an sdist that an index gives; None where it is not all that counts.
+
+    What is to have given hashes is fetched, and they are checked.
+    """
+    link = req.link
+    assert link is not None
+    if req.editable or req.hash_options or req.is_direct or link.is_vcs or link.is_file:
+        return None
+    return secure_hashes(link).get("sha256")
+
+
 def distribution_of(text: bytes, link: Link, source: Source) -> BaseDistribution:
     """Make pip's object of a source's METADATA."""
     # On Python 3.10 pip's distribution has the name that it is given here, not the metadata's.
-    name = BytesHeaderParser().parsebytes(text)["Name"] or source.name or source.directory
+    name = BytesHeaderParser().parsebytes(text)["Name"] or source.name or source.outline
     return get_metadata_distribution(text, link.filename, str(name))
 
 

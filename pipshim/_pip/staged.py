@@ -96,7 +96,7 @@ class Staged:
         made = Source(
             name=name,
             version=version,
-            directory=directory,
+            outline=directory,
             sha256=_sha256(req, link),
             editable=req.editable and self._editables,
             url=remove_auth_from_url(link.url),

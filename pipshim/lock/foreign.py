@@ -83,7 +83,7 @@ def _source(context: Context, package: Package) -> Source:
     return Source(
         name=package.name,
         version=package.version,
-        directory=directory,
+        outline=directory,
         sha256=hashes.get("sha256"),
         editable=package.directory is not None and bool(package.directory.editable),
         url=str(getattr(artifact, "url", None) or directory.as_uri()),

@@ -365,10 +365,10 @@ def _folders(
     """Tell what is installed from a folder: where it is, its name, and what it is there for."""
     for source in problem.folders:
         assert source.name is not None
-        yield str(source.directory), source.name, frozenset({PROJECT})
+        yield str(source.outline), source.name, frozenset({PROJECT})
     for name, pin in solution.pins.items():
         if pin.editable and pin.source is not None:
-            yield str(pin.source.directory), name, solution.origins[name]
+            yield str(pin.source.outline), name, solution.origins[name]
 
 
 def _pyproject(context: Context) -> str:
@@ -416,7 +416,7 @@ def _source(project: Project) -> Source:
     return Source(
         name=project.name,
         version=version,
-        directory=project.directory,
+        outline=project.directory,
         sha256=None,
         editable=True,
         url=project.directory.as_uri(),

@@ -236,7 +236,7 @@ class Locker:
 
         def settle(source: Source) -> LockedBuild:
             name = name_of(source)
-            system = build_system(source.directory, str(source))
+            system = build_system(source.outline, str(source))
             choice = self.settings.choice(name)
             asked_on = None if self.rounds.is_static(source) else self.asked_on
             if choice.mode is Mode.NO_ISOLATION:
@@ -273,6 +273,6 @@ class Locker:
         return Resolution(
             solution=solution,
             builds=builds,
-            folders={str(source.directory): settle(source) for source in folders},
+            folders={str(source.outline): settle(source) for source in folders},
             environments=environments,
         )

@@ -132,7 +132,7 @@ class Rounds:
 
     def _static(self, source: Source) -> bytes | None:
         written = self.staging.settings.static
-        return static_metadata(source.directory, source.name, source.version, written)
+        return static_metadata(source.outline, source.name, source.version, written)
 
     def metadata(self, source: Source) -> bytes:
         """Answer the resolver: what is known, a stand-in, or the backend's word."""

@@ -97,7 +97,7 @@ class Staging:
     def job(self, source: Source, solution: Solution | None) -> Job:
         """Say how a source is built with these pins: its mode, and what its environment has."""
         name = name_of(source)
-        system = build_system(source.directory, str(source))
+        system = build_system(source.outline, str(source))
         choice = self.settings.choice(name)
         extra = self.settings.extra.get(name, ())
         mode = choice.mode

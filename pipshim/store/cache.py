@@ -29,6 +29,9 @@ LOGS = "logs"
 METADATA = "metadata-v2"
 """METADATA files of wheels (`pipshim._pip.metadata`)."""
 
+OUTLINES = "outlines-v1"
+"""What sdists show without being built, by their SHA-256 (`pipshim._pip.outlines`)."""
+
 INTERPRETERS = "interpreters"
 """What Pythons said of themselves (`pipshim.python.target`)."""
 

@@ -31,6 +31,7 @@ from pipshim.store.cache import (
     LOGS,
     METADATA,
     NOTES,
+    OUTLINES,
     STAMPS,
     TREES,
 )
@@ -119,6 +120,7 @@ def parts(root: Path) -> list[Part]:
         ("logs", LOGS, "*"),
         ("interpreters", INTERPRETERS, "*.json"),
         ("metadata files", METADATA, "*"),
+        ("outlines of sdists", OUTLINES, "*"),
         ("stamps", STAMPS, "*"),
         ("notes of environments", NOTES, "*"),
     ):
@@ -340,6 +342,7 @@ def _old_files(root: Path, oldest: float, days: float) -> Iterator[Item]:
         (STAMPS, "stamp"),
         (NOTES, "note"),
         (METADATA, "metadata file"),
+        (OUTLINES, "outline of an sdist"),
     ):
         for path in (root / folder).glob("*"):
             if _time(path) <= oldest:
