@@ -390,6 +390,7 @@ def test_a_refused_connection_names_package_and_page(
     assert (old / "pylock.toml").exists()
     refuses(
         "lock",
+        "-U",
         says=("fakelib cannot be looked up", f"{page}: Connection refused", "the project requires"),
         hint="check the network, the index URL (--index-url) and the proxy",
     )
