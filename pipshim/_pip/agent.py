@@ -26,7 +26,8 @@ class Agent:
     def __init__(self) -> None:
         self._found: Future[str] = Future()
         # A daemon: at the end of the command nobody waits for a name that nobody asked for.
-        Thread(target=self._find, args=(pip_session.user_agent,), daemon=True).start()
+        self._thread = Thread(target=self._find, args=(pip_session.user_agent,), daemon=True)
+        self._thread.start()
 
     def _find(self, user_agent: Callable[[], str]) -> None:
         try:
@@ -38,6 +39,10 @@ class Agent:
     def name(self) -> str:
         """The name; waits until it is known."""
         return self._found.result()
+
+    def end(self) -> None:
+        """Wait until no process of its is left: what this one becomes would not know it."""
+        self._thread.join()
 
     def session(self, make: Callable[[], PipSession]) -> PipSession:
         """Make a session that goes by the name from its first request on."""

@@ -106,12 +106,14 @@ class ProjectCommand(pip_lock.LockCommand):
         action: does the work, given the request; what it raises is shown by
             ``pipshim.cli.boundary``.
         replacement: the process to become after ``main``, if the action gave one.
+        agent: what pip calls itself, asked for early, where an index is asked more often than not.
 
     """
 
     # Whose environment is served is for pipshim to check, not where pipshim itself runs.
     ignore_require_venv = True
 
+    _ASKS_AN_INDEX: ClassVar[bool] = False
     _EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = ()
     _TYPED: ClassVar[tuple[str, ...]] = (
         "build_isolation",
@@ -127,6 +129,7 @@ class ProjectCommand(pip_lock.LockCommand):
         self._typed = _Typed()
         self._mask = Mask()
         self.replacement: Replacement | None = None
+        self.agent: Agent | None = None
         self.action: Action = partial(_default_action, name)
         super().__init__(name, summary, isolated)
         self._environ: Mapping[str, str] = {} if isolated else os.environ
@@ -246,8 +249,12 @@ class ProjectCommand(pip_lock.LockCommand):
         if not options.no_input and (sys.stdin is None or not sys.stdin.isatty()):
             # What can be read there is not an answer to pip's questions: it may be run's input.
             options.no_input = options.keyring_may_answer = True
+        if self._ASKS_AN_INDEX:
+            self.agent = Agent()
         done = self.action(self.request(options, args))
         if isinstance(done, Replacement):
+            if self.agent is not None:
+                self.agent.end()
             self.replacement = done
             return 0
         return done
@@ -294,8 +301,7 @@ class LockCommand(ProjectCommand):
       %prog [options] [-e] <local project path> ...
       %prog [options] <archive url/path> ..."""
 
-    agent: Agent | None = None
-    """What pip calls itself, asked for early: who locks asks an index."""
+    _ASKS_AN_INDEX = True
 
     def _add_own_options(self) -> None:
         super()._add_own_options()
@@ -323,16 +329,6 @@ class LockCommand(ProjectCommand):
             )
         return request
 
-    def run(self, options: Values, args: list[str]) -> int:
-        """Do the work.
-
-        Raises:
-            PipshimError: as the action does.
-
-        """
-        self.agent = Agent()
-        return super().run(options, args)
-
 
 class SyncCommand(ProjectCommand):
     """Make the environment what the lock says.
@@ -359,6 +355,7 @@ class SyncCommand(ProjectCommand):
       %prog [options] -r <lock file>
       %prog [options] -r <requirements file> ..."""
 
+    _ASKS_AN_INDEX = True
     _EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (("locked", "frozen"), ("exact", "inexact"))
     _KEPT: ClassVar[tuple[str, ...]] = ("--requirement", "--no-deps", "--require-hashes")
     _TYPED = (*ProjectCommand._TYPED, "ignore_dependencies")  # noqa: SLF001 a class of this one's
