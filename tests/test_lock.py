@@ -630,6 +630,21 @@ def test_pins_that_contradict_what_is_new_are_looked_up(
     assert {"simple/base/", "simple/low/", "simple/new/", "simple/n0/"} <= set(asked)
 
 
+def test_wheels_whose_index_offers_no_metadata_are_fetched_once(
+    cli: Cli, make_project: MakeProject, index: Index, six: list[str], dists: Path
+) -> None:
+    index.without_metadata = True
+    index.add(wheel(dists, "more", "1.0", requires=["n1-needs"]))
+    make_project(dependencies=six)
+    cli.ok("lock")
+    make_project(dependencies=[*six, "more"])
+    _, asked = lock_again(cli, index)
+    assert asked == ["files/more-1.0-py3-none-any.whl", "simple/more/"]
+    index.requests.clear()
+    cli.ok("lock", "-U")
+    assert {one.split("/")[1] for one in index.requests} == {"simple"}
+
+
 def test_a_prerelease_gives_way_to_a_release_that_fits_as_well(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path
 ) -> None:

@@ -145,9 +145,11 @@ class Ahead:
         best = finder.best_of(wanted.name, wanted.specifier)
         if best is None or not best.url.startswith(("http://", "https://")):
             return
-        if best.metadata_link() is not None:
-            self.want(self._required(self._fetched.metadata(best), wanted.extras))
-        elif not best.is_wheel and not self._outlines.has(secure_hashes(best).get("sha256")):
+        if best.is_wheel:
+            contents = self._fetched.metadata(best)
+            if contents is not None:
+                self.want(self._required(contents, wanted.extras))
+        elif not self._outlines.has(secure_hashes(best).get("sha256")):
             self._fetched.sdist(best)
 
     def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[Wanted]:

@@ -69,7 +69,7 @@ class Fetched:
         self._downloader = downloader
         self._numbers = count()
         self._pages: dict[Hashable, Future[Page]] = {}
-        self._metadata: dict[Hashable, Future[bytes]] = {}
+        self._metadata: dict[Hashable, Future[bytes | None]] = {}
         self._sdists: dict[Hashable, Future[tuple[str, str]]] = {}
         self._guard = threading.Lock()
 
@@ -79,8 +79,8 @@ class Fetched:
         repeat(page.passed_over)
         return page.content
 
-    def metadata(self, wheel: Link) -> bytes:
-        """Answer a wheel's metadata file (PEP 658)."""
+    def metadata(self, wheel: Link) -> bytes | None:
+        """Answer a wheel's METADATA; None where it can only be had with the wheel."""
         return self._once(self._metadata, wheel.url, lambda: self.files.fetch(wheel))
 
     def sdist(self, link: Link) -> tuple[str, str]:

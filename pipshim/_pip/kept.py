@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from pip._internal.models.link import Link, MetadataFile
+from pip._internal.models.link import Link
 
 from pipshim._pip.links import index_of, note_size
 
@@ -83,17 +83,8 @@ class Kept:
                 yield link
 
     def knows_metadata(self, link: Link) -> bool:
-        """Tell whether a wheel's metadata is known, and let its link say so.
-
-        An sdist has none beside it.
-        """
-        if not link.is_wheel:
-            return True
-        if link.metadata_file_data is None and self._files is not None:
-            sha256 = self._files.known(link)
-            if sha256 is not None:
-                link.metadata_file_data = MetadataFile({"sha256": sha256})
-        return link.metadata_file_data is not None
+        """Tell whether a file's metadata is at hand; an sdist's is found out in other ways."""
+        return not link.is_wheel or (self._files is not None and self._files.knows(link))
 
 
 def _is_kept(package: Package) -> bool:

@@ -1,8 +1,9 @@
-"""METADATA files of wheels that an index offers apart (PEP 658): fetched once, and kept.
+"""METADATA files of wheels: fetched once where an index offers them apart (PEP 658), and kept.
 
 pip's own way writes each of them to the disk three times and parses it five times. Here it is
 read into pip's in-memory distribution. pip's rules hold: the hash that the index gives is checked,
-and so is the name (``pip._internal.operations.prepare``).
+and so is the name (``pip._internal.operations.prepare``). Where an index does not offer them, the
+wheel is fetched, once, and its METADATA is kept too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
-from pip._internal.exceptions import HashMismatch, MetadataInconsistent
+from pip._internal.exceptions import MetadataInconsistent, NoneMetadataError
 from pip._internal.metadata.importlib import Distribution
 from pip._internal.metadata.importlib._dists import WheelDistribution
 from pip._internal.utils.misc import remove_auth_from_url
@@ -44,9 +45,6 @@ class MetadataFiles:
         cache: the folder of those that are kept; None to keep none.
         spared: gets the URLs of those, which need not be kept in pip's cache too.
 
-    Attributes:
-        folder: likewise.
-
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class MetadataFiles:
         spared: set[str],
     ) -> None:
         self._downloader = downloader
-        self.folder = folder
+        self._folder = folder
         self._cache = cache
         self._spared = spared
         self._places = threading.local()
@@ -75,64 +73,83 @@ class MetadataFiles:
             return {}
         return {wheel: sha256 for wheel, _, sha256 in (name.partition("-") for name in names)}
 
-    def known(self, wheel: Link) -> str | None:
-        """Tell the SHA-256 of the metadata of a wheel whose metadata was fetched before."""
-        return self._kept.get(_called(wheel))
+    def knows(self, wheel: Link) -> bool:
+        """Whether a wheel's metadata is kept."""
+        return _called(wheel) in self._kept
 
-    def fetch(self, wheel: Link) -> bytes:
-        """Answer the contents of a wheel's metadata file.
+    def fetch(self, wheel: Link) -> bytes | None:
+        """Answer a wheel's METADATA; None where it is not kept, and not offered apart.
 
         Raises:
             HashMismatch: it is not what the index says.
 
         """
         link = wheel.metadata_link()
-        assert link is not None
+        if link is None:
+            return self._read(wheel, self._kept.get(_called(wheel)))
         hashes = link.as_hashes()
         sha256 = link.hash if link.hash_name == "sha256" else None
-        kept = None
+        contents = self._read(wheel, sha256)
+        if contents is not None:
+            return contents
         if self._cache is not None and sha256 is not None:
-            kept = self._cache / f"{_called(wheel)}-{sha256}"
-            try:
-                contents = kept.read_bytes()
-                hashes.check_against_chunks([contents])
-            except (OSError, HashMismatch):
-                pass  # not there, or damaged: it is fetched
-            else:
-                return contents
             self._spared.add(link.url_without_fragment)
         found = Path(self._downloader(link, str(self._place()))[0])
         contents = found.read_bytes()
         if hashes:
             hashes.check_against_chunks([contents])
-        if kept is not None:
-            _keep(found, kept)
+        if sha256 is not None:
+            self._keep(wheel, sha256, found)
         return contents
+
+    def keep(self, wheel: Link, distribution: BaseDistribution) -> None:
+        """Keep the METADATA of a wheel that was fetched and checked."""
+        if self._cache is None or wheel.is_file or wheel.hash_name != "sha256":
+            return
+        if wheel.metadata_link() is None and not self.knows(wheel):
+            with suppress(FileNotFoundError, NoneMetadataError):
+                text = distribution.read_text("METADATA").encode("utf-8", "surrogateescape")
+                found = self._place() / "METADATA"
+                found.write_bytes(text)
+                self._keep(wheel, hashlib.sha256(text).hexdigest(), found)
+
+    def _read(self, wheel: Link, sha256: str | None) -> bytes | None:
+        """Read what is kept; None if it is not there, or damaged: it is fetched then."""
+        if self._cache is None or sha256 is None:
+            return None
+        try:
+            contents = (self._cache / f"{_called(wheel)}-{sha256}").read_bytes()
+        except OSError:
+            return None
+        return contents if hashlib.sha256(contents).hexdigest() == sha256 else None
+
+    def _keep(self, wheel: Link, sha256: str, found: Path) -> None:
+        """Keep it, if it can be kept: asking again is slower and nothing else."""
+        if self._cache is None:
+            return
+        kept = self._cache / f"{_called(wheel)}-{sha256}"
+        with suppress(OSError):
+            self._cache.mkdir(parents=True, exist_ok=True)
+            try:
+                found.replace(kept)
+            except OSError:  # on another file system
+                number, near = tempfile.mkstemp(dir=self._cache)
+                os.close(number)
+                shutil.copyfile(found, near)
+                os.replace(near, kept)  # noqa: PTH105 a name
+            self._kept[_called(wheel)] = sha256
 
     def _place(self) -> Path:
         """Tell this thread's folder: what is in it is of no use any more."""
         place: Path | None = getattr(self._places, "folder", None)
         if place is None:
-            place = self._places.folder = self.folder()
+            place = self._places.folder = self._folder()
         return place
 
 
 def _called(wheel: Link) -> str:
     text = f"{remove_auth_from_url(wheel.url_without_fragment)} {wheel.hash_name} {wheel.hash}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _keep(found: Path, kept: Path) -> None:
-    """Keep it, if it can be kept: asking again is slower and nothing else."""
-    with suppress(OSError):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            found.replace(kept)
-        except OSError:  # on another file system
-            number, near = tempfile.mkstemp(dir=kept.parent)
-            os.close(number)
-            shutil.copyfile(found, near)
-            os.replace(near, kept)  # noqa: PTH105 a name
 
 
 class _Parsed(WheelDistribution):
@@ -144,19 +161,20 @@ class _Parsed(WheelDistribution):
 
 
 def of_requirement(
-    req: InstallRequirement, fetch: Callable[[Link], bytes]
+    req: InstallRequirement, fetch: Callable[[Link], bytes | None]
 ) -> BaseDistribution | None:
-    """Answer the distribution of a wheel whose index offers its metadata; None where it does not.
+    """Answer the distribution of a wheel whose metadata can be had without it; else None.
 
     Raises:
         MetadataInconsistent: it is another distribution's.
 
     """
     assert req.link is not None
-    if req.link.metadata_link() is None:
+    contents = fetch(req.link)
+    if contents is None:
         return None
     # The rest of the file is the description.
-    head = fetch(req.link).partition(b"\n\n")[0]
+    head = contents.partition(b"\n\n")[0]
     folder = PurePosixPath("-".join(req.link.filename.split("-")[:2]) + ".dist-info")
     distribution = Distribution(_Parsed({PurePosixPath("METADATA"): head}, folder), None, None)
     assert req.req is not None

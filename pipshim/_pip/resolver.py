@@ -231,7 +231,14 @@ class Resolving:
                 RequirementCommand.make_resolver(
                     preparer=cast(
                         "RequirementPreparer",
-                        Preparer(preparer, self.sources, metadata_of, direct, overrides),
+                        Preparer(
+                            preparer,
+                            self.sources,
+                            pip.fetched.files,
+                            metadata_of,
+                            direct,
+                            overrides,
+                        ),
                     ),
                     finder=pip.finder,
                     options=options,
