@@ -3,7 +3,7 @@
 A version that a lock has is kept where it fits. Which files it has, with their hashes, the lock
 says; what a wheel requires is in the cache. So the page of its package is asked for only where
 another version may be chosen. What has been uploaded or withdrawn since then goes unnoticed until
-the package is upgraded (``-P``), as with cargo.
+the package is upgraded (``-P``).
 """
 
 from __future__ import annotations
