@@ -2,10 +2,14 @@
 
 pip asks ``lsb_release`` and ``rustc`` for it, in processes, before it makes a session. A command
 that finds all it needs in caches and in the lock does not wait for them.
+
+pip imports on its way to the name. A process that was forked amid an import would wait for its end
+for ever, so a fork waits for the name.
 """
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -28,6 +32,7 @@ class Agent:
         # A daemon: at the end of the command nobody waits for a name that nobody asked for.
         self._thread = Thread(target=self._find, args=(pip_session.user_agent,), daemon=True)
         self._thread.start()
+        os.register_at_fork(before=self.end)
 
     def _find(self, user_agent: Callable[[], str]) -> None:
         try:
@@ -41,7 +46,7 @@ class Agent:
         return self._found.result()
 
     def end(self) -> None:
-        """Wait until no process of its is left: what this one becomes would not know it."""
+        """Wait until neither its thread nor a process of its is left."""
         self._thread.join()
 
     def session(self, make: Callable[[], PipSession]) -> PipSession:

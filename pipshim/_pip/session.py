@@ -115,7 +115,6 @@ class Pip:
         self.cache = cache
         self._finder: Finder | None = None
         self._session: PipSession | None = None
-        self._agent: Agent | None = None
         self._beside = beside
         self._spared: set[str] = set()
 
@@ -131,7 +130,7 @@ class Pip:
         if self._session is None and self._beside is not None:
             self._session = self._beside.session
         elif self._session is None:
-            agent = self._agent = getattr(self.command, "agent", None) or Agent()
+            agent = getattr(self.command, "agent", None) or Agent()
             session = agent.session(partial(self.command.get_default_session, self.options))
             if getattr(self.options, "keyring_may_answer", False):
                 credentials.let_keyring_answer(session)
@@ -349,8 +348,6 @@ class Pip:
     def before_fork(self) -> None:
         """Let no thread of this one's run on: in a fork there is only the thread that forks."""
         self.ahead.rest()
-        if self._agent is not None:
-            _ = self._agent.name
 
     def in_fork(self, temporary: Path) -> None:
         """Go on in a fork of the process, for all targets: with connections and files of its own.

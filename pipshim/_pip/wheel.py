@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import BadZipFile
 
 from pip._internal.exceptions import InstallationError
-from pip._internal.metadata import FilesystemWheel, get_wheel_distribution
+from pip._internal.metadata import FilesystemWheel, get_wheel_distribution, select_backend
 from pip._internal.models.scheme import Scheme
 from pip._internal.operations.install import wheel as _installer
 from pip._internal.utils import unpacking as _unpacking
@@ -37,6 +37,11 @@ SCHEMES = ("purelib", "platlib", "scripts", "headers", "data")
 _SCRIPT_MAKER: Any = _installer.PipScriptMaker  # distlib is not typed
 _ENQUOTE: Any = _enquote_executable
 _reading_umask = threading.Lock()
+
+
+def be_ready() -> None:
+    """Import what pip imports only when it unpacks its first wheel: forks have it then."""
+    select_backend()
 
 
 class Unpacked(NamedTuple):

@@ -43,9 +43,10 @@ def unpackers(store: Store, wheels: int) -> Iterator[Callable[[Path, str], Tree]
     if count == 1:
         yield store.add_file
         return
-    from pipshim._pip import wheel  # noqa: F401, PLC0415
+    from pipshim._pip import wheel  # noqa: PLC0415
     from pipshim.store import unpacking  # noqa: F401, PLC0415 before the fork, for all
 
+    wheel.be_ready()
     idle: SimpleQueue[_Unpacker] = SimpleQueue()
     with ExitStack() as until_end:
         for _ in range(count):

@@ -1,0 +1,50 @@
+"""What pip calls itself, found out in a thread: before any request, and before any fork."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from pip._internal.network import session as pip_session
+from pip._internal.network.session import PipSession
+
+from pipshim._pip.agent import Agent
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_a_session_has_the_name_of_its_first_request_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def request(session: PipSession, *_: object, **__: object) -> None:
+        asked.append(str(session.headers["User-Agent"]))
+
+    def slow() -> str:
+        time.sleep(0.1)
+        return "pip/0"
+
+    monkeypatch.setattr(pip_session, "user_agent", slow)
+    monkeypatch.setattr(PipSession, "request", request)
+    session = Agent().session(PipSession)
+    assert asked == []
+    session.get("http://127.0.0.1/")
+    assert asked == ["pip/0"]
+
+
+def test_nothing_is_forked_while_it_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_known = False
+
+    def slow() -> str:
+        nonlocal is_known
+        time.sleep(0.3)
+        is_known = True
+        return "pip/0"
+
+    monkeypatch.setattr(pip_session, "user_agent", slow)
+    Agent()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if is_known else 1)
+    assert os.waitpid(child, 0)[1] == 0
