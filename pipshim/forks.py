@@ -9,6 +9,7 @@ the error is that of the first one of them, as if they had been done one after t
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -62,9 +63,10 @@ class Origin:
         return value
 
     def tell(self, kind: str, value: object) -> None:
-        """Send something."""
+        """Send something; what is told while it is made fit to be sent goes before it."""
+        text = pickle.dumps((kind, value))
         with self._alone:
-            self._connection.send((kind, value))
+            self._connection.send_bytes(text)
 
 
 @dataclass(eq=False)

@@ -184,6 +184,22 @@ def test_what_nobody_foresaw_is_said_too() -> None:
             tried.forks.each({item: None})
 
 
+def test_what_is_found_may_tell_of_itself_as_it_is_sent() -> None:
+    class Telling:
+        def __init__(self, tried: Trial) -> None:
+            self._tried = tried
+
+        def __reduce__(self) -> tuple[type[str], tuple[str]]:
+            self._tried.say("on its way")
+            return str, ("found",)
+
+    with trial(lambda tried, _, __: Telling(tried)) as tried:
+        assert tried.forks.each({"a": None}) == {"a": "found"}
+        assert [event.text for event in tried.said if isinstance(event, events.Message)] == [
+            "on its way"
+        ]
+
+
 def test_a_fork_ends_with_the_process_that_it_comes_from(tmp_path: Path) -> None:
     note = tmp_path / "pid"
 
