@@ -144,23 +144,22 @@ class Sources:
         if known is not None:
             return known
         offline.check_checkout(link, self._pip.options)
-        sha256 = _may_be_outlined(req)
-        outline = self._pip.outlines.find(sha256) if sha256 is not None else None
+        given = sha256 = _may_be_outlined(req)
+        outline = self._pip.outlines.find(given) if given is not None else None
         unpack: Callable[[], Path] | None = None
         if outline is not None:
             unpack = _Once(partial(self._unpacked_later, preparer, copy.copy(req), at))
-            directory = outline
         else:
-            directory, sha256 = self._unpacked(preparer, req, at)
-            if sha256 is not None and _may_be_outlined(req) is not None:
-                self._pip.outlines.keep(sha256, directory)
-        name, version = named(req, directory)
+            outline, sha256 = self._unpacked(preparer, req, at)
+            if given is not None:
+                self._pip.outlines.keep(given, outline)
+        name, version = named(req, outline)
         source = Source(
             name=name,
             version=version,
-            outline=directory,
+            outline=outline,
             sha256=sha256,
-            editable=req.editable or directory in self._pip.editable_folders,
+            editable=req.editable or outline in self._pip.editable_folders,
             url=remove_auth_from_url(at.url),
             unpack=unpack,
         )
