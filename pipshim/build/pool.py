@@ -2,7 +2,8 @@
 
 Making an environment and importing a backend in it takes longer than building a small project, and
 most projects need the same few. What a build leaves in its environment nobody else may see: an
-environment that is not as it was made is thrown away.
+environment that is not as it was made is thrown away. Compiled modules are no such thing: every
+import may write them, and what has compiled a package once brings it to the next environment.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipshim.build import bytecode
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -21,10 +24,8 @@ if TYPE_CHECKING:
     from pipshim.build.processes import Processes
     from pipshim.store.tree import Tree
 
-_COMPILED = "__pycache__"
 
-
-@dataclass
+@dataclass(eq=False)
 class Room:
     """An environment for one build at a time.
 
@@ -58,6 +59,7 @@ class Pool:
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
         self._free: dict[object, list[Room]] = {}
+        self._used: list[Room] = []
         self._lock = threading.Lock()
 
     @contextmanager
@@ -79,31 +81,45 @@ class Pool:
             free = self._free.setdefault(key, [])
             room = free.pop() if free else None
         if room is None:
-            environment, trees = make()
-            room = Room(environment, trees, _contents(str(environment.target.prefix)))
+            room = self._new(*make())
         try:
             yield room
         finally:
             if room.was_written_to():
                 spoilt(room)
+                with self._lock:
+                    self._used = [one for one in self._used if one is not room]
                 self._processes.forget(room.environment.target.python)
                 shutil.rmtree(room.environment.target.prefix, ignore_errors=True)
             else:
                 with self._lock:
                     self._free[key].append(room)
+                    if room not in self._used:
+                        self._used.append(room)
+
+    def _new(self, environment: BuildEnvironment, trees: tuple[Tree, ...]) -> Room:
+        room = Room(environment, trees, _contents(str(environment.target.prefix)))
+        with self._lock:
+            used = list(self._used)
+        missing = set(trees)
+        for other in used:
+            common = missing.intersection(other.trees)
+            bytecode.bring(common, other.environment.target, environment.target)
+            missing -= common
+        return room
 
 
 def _contents(folder: str) -> dict[str, tuple[int, int, int]]:
     """Tell every file and folder below one: its node, size and modification time in nanoseconds.
 
-    Compiled modules are left out, since every import may write them, and so are a folder's times.
+    Compiled modules are left out, and so are a folder's times.
     """
     found: dict[str, tuple[int, int, int]] = {}
     waiting = [folder]
     while waiting:
         with os.scandir(waiting.pop()) as entries:
             for entry in entries:
-                if entry.name == _COMPILED:
+                if entry.name == bytecode.FOLDER:
                     continue
                 status = entry.stat(follow_symlinks=False)
                 if entry.is_dir(follow_symlinks=False):
