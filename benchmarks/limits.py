@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import measure
 from benchmarks.measure import Sample
-from benchmarks.tools import BASE, ROOT, Tool, plain_environ
+from benchmarks.tools import BASE, ROOT, Tool, plain_environ, put_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +51,7 @@ class Limits:
 
     def measure(self, name: str) -> tuple[str, Sample] | None:
         """Measure one: what it is, and what it took."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        put_aside(self._folder, self._folder.parent)
         self._folder.mkdir(parents=True)
         found: tuple[str, Sample] | None = getattr(self, f"_{name}")()
         return found

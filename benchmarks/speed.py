@@ -116,6 +116,11 @@ class Benchmark:
                 with self._noting(outcome, name):
                     self._once(workload, outcome, name)
             print(f"{workload.name}: round {number + 1}", file=sys.stderr, flush=True)
+        for place in self._places.values():
+            place.clear(place.root)
+
+    def end(self) -> None:
+        """Remove what all runs left."""
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _once(self, workload: Workload, outcome: Outcome, name: str) -> None:
@@ -285,6 +290,7 @@ def main() -> None:
                 benchmark.play(workload)
         except KeyboardInterrupt:
             print("interrupted: what there is so far", file=sys.stderr)
+        benchmark.end()
     names = [tool.name for tool in tools]
     versions = ", ".join(f"{tool.name} {tool.version()}" for tool in tools)
     today = dt.datetime.now(tz=dt.timezone.utc).date()

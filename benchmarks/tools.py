@@ -10,7 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +29,22 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+ASIDE = "aside"
 NOTHING = ("true",)
 """What `run` runs: a command that costs next to nothing, so that what is seen is the tool."""
+
+
+def put_aside(folder: Path, work: Path) -> None:
+    """Move a folder out of the way, to where it is removed when all is measured.
+
+    ext4 passes over every inode that was freed in the last minutes when it looks for one for a new
+    file: a run that makes files would pay for all that was removed before it, several times what
+    it takes itself.
+    """
+    aside = work / ASIDE
+    aside.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        folder.rename(aside / f"{folder.name}-{time.time_ns()}")
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,10 @@ class Place:
     def python(self) -> str:
         """The environment's interpreter."""
         return str(self.venv / "bin" / "python")
+
+    def clear(self, folder: Path) -> None:
+        """Have one of its folders no more."""
+        put_aside(folder, self.root.parent)
 
     def make_venv(self, *options: str) -> Commands:
         """Tell what makes the environment for tools that make none."""

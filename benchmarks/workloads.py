@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,7 +57,7 @@ class Workload:
 
     def set_up(self, tool: Tool, place: Place) -> bool:
         """Bring a tool there once; False if it cannot do this at all."""
-        shutil.rmtree(place.root, ignore_errors=True)
+        place.clear(place.root)
         tool.write(place, self.requirements)
         if self.timed(tool, place) is None:
             return False
@@ -73,9 +72,9 @@ class Workload:
     def reset(self, tool: Tool, place: Place) -> None:
         """Bring a tool there again before each run."""
         if self.cold:
-            shutil.rmtree(place.cache, ignore_errors=True)
+            place.clear(place.cache)
         if self.cold or self.new:
-            shutil.rmtree(place.venv, ignore_errors=True)
+            place.clear(place.venv)
         if self.action == "lock":
             (place.project / tool.lock_name).unlink(missing_ok=True)
         if self.change is not None:
@@ -87,7 +86,7 @@ class Workload:
         if self.action == "sync":
             self._do(tool, place, tool.before_sync(place))
         if self.cold or self.new:
-            # What was written and removed so far is not this run's business.
+            # What was written so far is not this run's business.
             os.sync()
 
     def measure(self, tool: Tool, place: Place) -> Sample:
