@@ -13,17 +13,17 @@ import threading
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import BadZipFile
 
 from pip._internal.exceptions import InstallationError
-from pip._internal.metadata import FilesystemWheel, get_wheel_distribution, select_backend
+from pip._internal.metadata import get_directory_distribution, select_backend
 from pip._internal.models.scheme import Scheme
 from pip._internal.operations.install import wheel as _installer
 from pip._internal.utils import unpacking as _unpacking
 from pip._vendor.distlib import DistlibException
 from pip._vendor.distlib.scripts import enquote_executable as _enquote_executable
-from pip._vendor.packaging.utils import canonicalize_name
 
 from pipshim.env.scripts import check_script_name
 from pipshim.errors import InstallError
@@ -67,9 +67,21 @@ def _umask() -> int:
         return mask
 
 
+@contextmanager
+def _adjacent_file(path: str, **options: Any) -> Iterator[Any]:
+    # pip forces INSTALLER and RECORD to the disk, which waits for all that was written before. The
+    # store keeps neither; each environment has its own.
+    folder, name = os.path.split(path)
+    with NamedTemporaryFile(
+        delete=False, dir=folder, prefix=name, suffix=".tmp", **options
+    ) as file:
+        yield file
+
+
 for _module in (_installer, _unpacking):
     vars(_module)["current_umask"] = _umask
 _umask()
+vars(_installer)["adjacent_tmp_file"] = _adjacent_file
 
 
 def unpack(wheel: Path, name: str, into: Path) -> Unpacked:
@@ -96,8 +108,9 @@ def unpack(wheel: Path, name: str, into: Path) -> Unpacked:
             pycompile=False,
             warn_script_location=False,
         )
-        distribution = get_wheel_distribution(FilesystemWheel(str(wheel)), canonicalize_name(name))
-        return Unpacked(*_installer.get_entrypoints(distribution))
+        # pip has seen to it that there is one.
+        [info] = (*into.glob("purelib/*.dist-info"), *into.glob("platlib/*.dist-info"))
+        return Unpacked(*_installer.get_entrypoints(get_directory_distribution(str(info))))
 
 
 def write_scripts(

@@ -45,6 +45,11 @@ def choose(package: Package, target: TargetPython) -> Artifact:
     raise _unsuitable(package, target)
 
 
+def size(artifact: Artifact) -> int:
+    """Tell an artifact's size in bytes; 0 where the lock does not say it."""
+    return getattr(artifact, "size", None) or 0
+
+
 def is_wheel(artifact: Artifact) -> bool:
     """Tell whether an artifact needs no building."""
     return isinstance(artifact, PackageWheel) or (

@@ -49,23 +49,29 @@ def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> Tree:
     """
     from pipshim._pip.wheel import unpack, write_scripts  # noqa: PLC0415 pip is slow to import
 
-    members = _members(wheel)
-    console, gui = unpack(wheel, name, folder)
-    bodies = folder / "bodies"
-    written = write_scripts(console, gui, bodies, _PLACEHOLDER, wheel=wheel.name)
-    texts = {path.name: path.read_text(encoding="utf-8").partition("\n")[2] for path in written}
-    shutil.rmtree(bodies)
-    unpacking = _Unpacking(wheel, folder, members)
-    return unpacking.tree(sha256, name, console, gui, texts)
+    with _opened(wheel) as archive:
+        members = _members(wheel, archive)
+        console, gui = unpack(wheel, name, folder)
+        texts = {}
+        if console or gui:
+            bodies = folder / "bodies"
+            for path in write_scripts(console, gui, bodies, _PLACEHOLDER, wheel=wheel.name):
+                texts[path.name] = path.read_text(encoding="utf-8").partition("\n")[2]
+            shutil.rmtree(bodies)
+        unpacking = _Unpacking(wheel, archive, folder, members)
+        return unpacking.tree(sha256, name, console, gui, texts)
 
 
-def _members(wheel: Path) -> list[str]:
-    """List the files of a wheel; raise InstallError for names that no wheel may have."""
+def _opened(wheel: Path) -> zipfile.ZipFile:
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        return zipfile.ZipFile(wheel)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeError) as error:
         raise InstallError(f"{wheel.name} is not a valid wheel: {error}") from error
+
+
+def _members(wheel: Path, archive: zipfile.ZipFile) -> list[str]:
+    """List the files of a wheel; raise InstallError for names that no wheel may have."""
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
     for name in names:
         if name.startswith("/") or ".." in name.split("/"):
             raise InstallError(f"{wheel.name}: {name!r} leads out of the folder to install into")
@@ -89,8 +95,11 @@ class _Member(NamedTuple):
 class _Unpacking:
     """A wheel that pip has installed into a folder, on its way to a tree."""
 
-    def __init__(self, wheel: Path, folder: Path, names: list[str]) -> None:
+    def __init__(
+        self, wheel: Path, archive: zipfile.ZipFile, folder: Path, names: list[str]
+    ) -> None:
         self.wheel = wheel
+        self.archive = archive
         self.folder = folder
         # pip has seen to it that there is one, at the top.
         self.dist_info = next(
@@ -113,10 +122,7 @@ class _Unpacking:
         kept = [member for member in self.members if member.name not in left_out]
         self._remove_generated({m.at(self.folder) for m in kept if m.scheme == "scripts"})
         record = self._wheel_record()
-        with zipfile.ZipFile(self.wheel) as archive:
-            files = [
-                file for member in kept if (file := self._file(archive, member, record)) is not None
-            ]
+        files = [file for member in kept if (file := self._file(member, record)) is not None]
         missing = set(record) - {member.name for member in self.members}
         if missing:
             raise InstallError(f"{self.wheel.name} has no file {min(missing)!r}, its RECORD says")
@@ -192,8 +198,7 @@ class _Unpacking:
 
     def _wheel_record(self) -> dict[str, Row]:
         try:
-            with zipfile.ZipFile(self.wheel) as archive:
-                text = archive.read(f"{self.dist_info}/{RECORD}").decode("utf-8")
+            text = self.archive.read(f"{self.dist_info}/{RECORD}").decode("utf-8")
         except (KeyError, UnicodeError, zipfile.BadZipFile, zlib.error) as error:
             raise InstallError(f"{self.wheel.name} has no RECORD that can be read") from error
         rows: dict[str, Row] = {}
@@ -203,9 +208,7 @@ class _Unpacking:
         unhashed = {f"{self.dist_info}/{name}" for name in PER_ENVIRONMENT | SIGNATURES}
         return {p: row for p, row in rows.items() if p not in unhashed and not p.endswith("/")}
 
-    def _file(
-        self, archive: zipfile.ZipFile, member: _Member, record: Mapping[str, Row]
-    ) -> TreeFile | None:
+    def _file(self, member: _Member, record: Mapping[str, Row]) -> TreeFile | None:
         info, _, name = member.path.rpartition("/")
         own = member.scheme == self.root and info == self.dist_info
         if own and name in PER_ENVIRONMENT:
@@ -215,7 +218,7 @@ class _Unpacking:
         if member.scheme == "scripts":
             if scripts.is_interpreter(member.path):
                 scripts.check_script_name(member.path, self.wheel.name)
-            python = self._restore(archive, member, path)
+            python = self._restore(member, path)
         found = os.lstat(path)
         told = ""
         if not (own and name in SIGNATURES):
@@ -223,13 +226,13 @@ class _Unpacking:
         executable = bool(stat.S_IMODE(found.st_mode) & 0o111)
         return TreeFile(member.scheme, member.path, found.st_size, told, executable, python)
 
-    def _restore(self, archive: zipfile.ZipFile, member: _Member, path: str) -> bool:
+    def _restore(self, member: _Member, path: str) -> bool:
         """Undo pip's change of a script's first line; tell whether pip changes it."""
-        with archive.open(member.name) as file:
+        with self.archive.open(member.name) as file:
             python = file.read(len(b"#!python")) == b"#!python"
         if python:
             with open(path, "wb") as script:
-                script.write(archive.read(member.name))
+                script.write(self.archive.read(member.name))
         return python
 
     def _check(self, member: _Member, path: str, size: int, row: Row | None) -> str:

@@ -180,6 +180,8 @@ class Sync:
             self.context.observer(events.Planned(len(wanted), len(sources) + len(folders)))
         ready: dict[NormalizedName, Ready] = {}
         stop = self.context.workshop.processes.stop
+        # The largest first: unpacking one takes longest, and the others go on beside it.
+        wheels.sort(key=lambda one: artifacts.size(artifacts.choose(one, target)), reverse=True)
         with self.context.fetcher.many(self._missing(wheels)):
             fetched = each(self._fetch, wheels, at_once=_DOWNLOADS_AT_ONCE, interrupted=stop)
         ready.update(zip((one.name for one in wheels), fetched, strict=True))
