@@ -85,6 +85,9 @@ class Fetcher:
         with self._once(sha256 or artifact.url or artifact.path or package.name):
             tree = self.store.tree(sha256) if sha256 else None
             if tree is None:
+                url = getattr(artifact, "url", None)
+                if url:
+                    self.pip.spared.add(Link(url).url_without_fragment)
                 path = self._file(package, artifact)
                 tree = self._add(path, package.name)
             return tree

@@ -116,7 +116,7 @@ class Pip:
         self._finder: Finder | None = None
         self._session: PipSession | None = None
         self._beside = beside
-        self._spared: set[str] = set()
+        self.spared: set[str] = set()
 
     def elsewhere(self, target: TargetPython) -> Pip:
         """Make the same for another target."""
@@ -137,7 +137,7 @@ class Pip:
             credentials.learn(session, self._mask)
             if getattr(self.options, "offline", False):
                 offline.restrict(session)
-            responses.spare(session, self._spared)
+            responses.spare(session, self.spared)
             self._session = session
         return self._session
 
@@ -194,7 +194,7 @@ class Pip:
             return self._beside.fetched
         kept = self.cache / METADATA if self.cache is not None else None
         files = MetadataFiles(
-            self.downloader, partial(self.temporary_directory, "metadata"), kept, self._spared
+            self.downloader, partial(self.temporary_directory, "metadata"), kept, self.spared
         )
         folder = self.temporary_directory("sdist")
         return Fetched(self._plain_collector, files, self.downloader, folder)
