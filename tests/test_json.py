@@ -123,6 +123,7 @@ def test_a_download_is_followed_to_its_end(
     assert mine[-1]["size"] == file.stat().st_size
     assert {one["event"] for one in mine[1:-1]} == {"download-progress"}
     # from pip's cache it is none
+    cli.ok("download", "--no-deps", "-d", "wheels", "big", env=trusted)
     shutil.rmtree(cli.shim_cache)
     shutil.rmtree(cli.cwd / ".venv")
     again = read(cli.ok("sync", "--progress", "json", env=trusted).err)

@@ -62,6 +62,7 @@ def test_sync_takes_files_from_pips_cache_and_builds_them(
     )
     project = make_project(dependencies=["sourced"])
     cli.ok("sync")
+    cli.ok("download", "-d", "wheels", "fakelib")
     forget_environment(project)
     forget_store(cli)
     log.unlink()
@@ -69,6 +70,17 @@ def test_sync_takes_files_from_pips_cache_and_builds_them(
     cli.ok("sync", "--offline")
     assert distributions(project / ".venv") == ["sourced-2.0"]
     assert [call.hook for call in calls(log) if call.event == "start"] == ["build_wheel"]
+
+
+def test_a_wheel_that_the_store_has_does_not_lie_in_pips_cache_too(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    files = [wheel(tmp_path, "fakelib", "1.0"), sdist(tmp_path, "sourced", "2.0")]
+    index.add(*files)
+    make_project(dependencies=["fakelib", "sourced"])
+    cli.ok("sync")
+    kept = {path.read_bytes() for path in cli.cache.rglob("*.body")}
+    assert [file.read_bytes() in kept for file in files] == [False, True]
 
 
 def test_sync_names_the_file_that_no_cache_has(

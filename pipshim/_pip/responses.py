@@ -1,7 +1,8 @@
 """pip's cache of responses, spared what pipshim keeps by itself, and large bodies in one piece.
 
-A metadata file whose hash is known has its place by that (`pipshim._pip.metadata`). In pip's cache
-it would lie again, in two files five folders deep, and writing those takes as long as fetching it.
+A metadata file whose hash is known has its place by that (`pipshim._pip.metadata`), and a wheel its
+own in the store (`pipshim._pip.download`). In pip's cache they would lie again, in two files each
+five folders deep, and writing those takes as long as fetching.
 
 A body comes as a file mapped into memory (``pip._vendor.cachecontrol.filewrapper``), all of which
 would be resident while it is written: of a wheel of torch, nearly a gigabyte.

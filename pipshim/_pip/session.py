@@ -91,6 +91,7 @@ class Pip:
         cache: likewise.
         editable_folders: what is installed as a link to its folder, whoever requires it.
         lines: what requirements files say about builds, once they were read.
+        spared: the URLs whose answers pip's cache does not keep, since pipshim does.
 
     """
 
