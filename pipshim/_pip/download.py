@@ -28,12 +28,13 @@ from pipshim.errors import HashError, LockError
 from pipshim.store.unpackers import unpackers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from packaging.pylock import Package
 
     from pipshim._pip.session import Pip
     from pipshim.store.store import Store, Tree
+    from pipshim.store.unpackers import Unpack
 
 Artifact = PackageWheel | PackageSdist | PackageArchive | PackageVcs | PackageDirectory
 _HASHES = ("sha256", "sha512", "sha384")
@@ -58,7 +59,7 @@ class Fetcher:
     _unpacked: dict[str, Path] = field(default_factory=dict, init=False)
     _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _add: Callable[[Path, str], Tree] = field(init=False)
+    _add: Unpack = field(init=False)
 
     def __post_init__(self) -> None:
         self._add = self.store.add_file
@@ -81,7 +82,7 @@ class Fetcher:
             NetworkError: it cannot be had.
 
         """
-        sha256 = artifact.hashes.get("sha256")
+        sha256 = artifact.hashes.get("sha256", "").lower() or None
         with self._once(sha256 or artifact.url or artifact.path or package.name):
             tree = self.store.tree(sha256) if sha256 else None
             if tree is None:
@@ -89,7 +90,7 @@ class Fetcher:
                 if url:
                     self.pip.spared.add(Link(url).url_without_fragment)
                 path = self._file(package, artifact)
-                tree = self._add(path, package.name)
+                tree = self._add(path, package.name, sha256)
             return tree
 
     def source(self, package: Package, artifact: Artifact) -> Path:

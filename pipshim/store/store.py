@@ -117,8 +117,12 @@ class Store:
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
-    def add_file(self, wheel: Path, name: str, *, built: bool = False) -> Tree:
-        """Do as `add` for a wheel whose hash is not known."""
+    def add_file(
+        self, wheel: Path, name: str, sha256: str | None = None, *, built: bool = False
+    ) -> Tree:
+        """Do as `add`; a hash that is not known is that of the file."""
+        if sha256 is not None:
+            return self.add(wheel, sha256, name, built=built)
         hasher = hashlib.sha256()
         try:
             with wheel.open("rb", buffering=0) as file:

@@ -14,13 +14,13 @@ import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipshim.errors import PipshimError
 from pipshim.forked import Forked, processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pipshim.store.store import Store, Tree
 
@@ -28,8 +28,15 @@ _WORTH_IT = 4
 """How many wheels make up for starting processes."""
 
 
+class Unpack(Protocol):
+    """Unpacks a wheel, as `Store.add_file` does."""
+
+    def __call__(self, path: Path, name: str, sha256: str | None = None, /) -> Tree:
+        """Return its tree."""
+
+
 @contextmanager
-def unpackers(store: Store, wheels: int) -> Iterator[Callable[[Path, str], Tree]]:
+def unpackers(store: Store, wheels: int) -> Iterator[Unpack]:
     """Give what does as `Store.add_file`, in one of several processes, for several threads.
 
     Elsewhere than on Linux, and for few wheels, it is that.
@@ -54,14 +61,14 @@ def unpackers(store: Store, wheels: int) -> Iterator[Callable[[Path, str], Tree]
             until_end.callback(one.end)
             idle.put(one)
 
-        def unpack(path: Path, name: str) -> Tree:
+        def unpack(path: Path, name: str, sha256: str | None = None) -> Tree:
             one = idle.get()
             try:
-                tree = one.unpack(path, name)
+                tree = one.unpack(path, name, sha256)
             finally:
                 idle.put(one)
             # What went wrong there goes wrong here too, and is said as it is.
-            return store.add_file(path, name) if tree is None else tree
+            return store.add_file(path, name, sha256) if tree is None else tree
 
         yield unpack
 
@@ -77,19 +84,19 @@ class _Unpacker:
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process = Forked(self._work)
 
-    def unpack(self, path: Path, name: str) -> Tree | None:
+    def unpack(self, path: Path, name: str, sha256: str | None) -> Tree | None:
         """Unpack a wheel; None if that failed."""
         try:
-            _write(self._process.words, [str(path), name])
+            _write(self._process.words, [str(path), name, sha256])
             answer = _read(self._process.answers)
         except OSError:
             return None
         if answer is None:
             return None
-        sha256, said = answer
+        found, said = answer
         for logger, level, text in said:
             logging.getLogger(logger).log(level, "%s", text)
-        return self._store.tree(sha256)
+        return self._store.tree(found)
 
     def end(self) -> None:
         """End it; what it is unpacking goes."""
@@ -103,9 +110,9 @@ class _Unpacker:
             logger.handlers = [records] if name is None else []
             logger.propagate = True
         while (job := _read(words)) is not None:
-            path, name = job
+            path, name, sha256 = job
             try:
-                tree = self._store.add_file(Path(path), name)
+                tree = self._store.add_file(Path(path), name, sha256)
             except (PipshimError, OSError):
                 _write(said, None)
             else:

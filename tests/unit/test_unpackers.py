@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import signal
@@ -66,7 +67,10 @@ def test_several_threads_have_wheels_unpacked(
     store: Store, wheels: dict[str, Path], started: list[int], tmp_path: Path
 ) -> None:
     with unpackers.unpackers(store, len(wheels)) as add, ThreadPoolExecutor(4) as pool:
-        trees = dict(zip(wheels, pool.map(add, wheels.values(), wheels), strict=True))
+        hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in wheels.values()]
+        known = [*hashes[:2], *(None for _ in hashes[2:])]
+        trees = dict(zip(wheels, pool.map(add, wheels.values(), wheels, known), strict=True))
+        assert [tree.sha256 for tree in trees.values()] == hashes
         assert len(started) == 3
     assert are_gone(started)
     here = Store(tmp_path / "other")
@@ -115,10 +119,10 @@ def test_what_pip_logs_there_is_logged_here(
 ) -> None:
     own, add_file = os.getpid(), Store.add_file
 
-    def logged(self: Store, path: Path, name: str, *, built: bool = False) -> Tree:
+    def logged(self: Store, path: Path, name: str, sha256: str | None = None) -> Tree:
         logging.getLogger("pip._internal.anything").warning("%s is odd", name)
         assert os.getpid() != own
-        return add_file(self, path, name, built=built)
+        return add_file(self, path, name, sha256)
 
     monkeypatch.setattr(Store, "add_file", logged)
     with unpackers.unpackers(store, 9) as add:
