@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
-    from pip._internal.index.package_finder import LinkEvaluator
+    from pip._internal.index.package_finder import CandidateEvaluator, LinkEvaluator
     from pip._internal.models.candidate import InstallationCandidate
     from pip._internal.models.link import Link
     from pip._internal.utils.hashes import Hashes
@@ -124,6 +124,12 @@ class Finder(PackageFinder):
             if url in self._link_collector.search_scope.get_index_urls_locations(name):
                 return self.evaluate_links(link_evaluator, self.kept.links(name, url))
         return super().process_project_url(project_url, link_evaluator)
+
+    def make_candidate_evaluator(self, *args: Any, **kwargs: Any) -> CandidateEvaluator:
+        """Make pip's, without its second look at every file: it has sorted them, the best last."""
+        made = super().make_candidate_evaluator(*args, **kwargs)
+        made.sort_best_candidate = _last  # type: ignore[method-assign]
+        return made
 
     # What an earlier lock has
 
@@ -271,8 +277,7 @@ class Finder(PackageFinder):
                 return known.get(str(one.version), -1)
 
             found = sorted(found, key=rank)
-        best = found[-1] if found else None
-        return BestCandidateResult(result.all_candidates, found, best)
+        return BestCandidateResult(result.all_candidates, found, _last(found))
 
     def _outranking(self, link: Link, hashes: Hashes | None) -> tuple[bool, bool, bool]:
         """Tell what of a file counts more than its version (``CandidateEvaluator._sort_key``)."""
@@ -307,6 +312,10 @@ class Finder(PackageFinder):
                 if same.is_file and not link.is_file and _same_content(same, link):
                     found[link.filename] = link  # a mirror on this machine; others have the index
         return list(found.values())
+
+
+def _last(candidates: Sequence[InstallationCandidate]) -> InstallationCandidate | None:
+    return candidates[-1] if candidates else None
 
 
 def _ranks(versions: Iterable[Version]) -> dict[str, int]:
