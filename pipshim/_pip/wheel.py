@@ -11,7 +11,7 @@ import functools
 import os
 import threading
 import zlib
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +36,8 @@ SCHEMES = ("purelib", "platlib", "scripts", "headers", "data")
 
 _SCRIPT_MAKER: Any = _installer.PipScriptMaker  # distlib is not typed
 _ENQUOTE: Any = _enquote_executable
+_forced_file = _installer.adjacent_tmp_file
+_at_work = threading.local()
 _reading_umask = threading.Lock()
 
 
@@ -44,12 +46,12 @@ def be_ready() -> None:
     select_backend()
 
 
-class Unpacked(NamedTuple):
-    """What an unpacked wheel wants besides its files.
+class EntryPoints(NamedTuple):
+    """The scripts that a wheel wants, ``name: module:callable``.
 
     Attributes:
-        console: entry points to run in a terminal, ``name: module:callable``.
-        gui: the same without a terminal.
+        console: those that run in a terminal.
+        gui: those that run without one.
 
     """
 
@@ -67,15 +69,15 @@ def _umask() -> int:
         return mask
 
 
-@contextmanager
-def _adjacent_file(path: str, **options: Any) -> Iterator[Any]:
-    # pip forces INSTALLER and RECORD to the disk, which waits for all that was written before. The
-    # store keeps neither; each environment has its own.
+def _adjacent_file(path: str, **options: Any) -> AbstractContextManager[Any]:
+    """Make a file as pip does, but do not wait until it is on the disk where `unpack` is at work.
+
+    It would be INSTALLER or RECORD, of which the store keeps neither.
+    """
+    if not getattr(_at_work, "unpacking", False):
+        return _forced_file(path, **options)
     folder, name = os.path.split(path)
-    with NamedTemporaryFile(
-        delete=False, dir=folder, prefix=name, suffix=".tmp", **options
-    ) as file:
-        yield file
+    return NamedTemporaryFile(delete=False, dir=folder, prefix=name, suffix=".tmp", **options)
 
 
 for _module in (_installer, _unpacking):
@@ -84,7 +86,7 @@ _umask()
 vars(_installer)["adjacent_tmp_file"] = _adjacent_file
 
 
-def unpack(wheel: Path, name: str, into: Path) -> Unpacked:
+def unpack(wheel: Path, name: str, into: Path) -> None:
     """Install ``wheel`` below ``into``, one folder for each of ``SCHEMES``; compile nothing.
 
     The scripts of entry points are there too, as pip wrote them for the Python that runs this.
@@ -99,18 +101,31 @@ def unpack(wheel: Path, name: str, into: Path) -> Unpacked:
 
     """
     paths = {scheme: str(into / scheme) for scheme in SCHEMES}
-    with _errors_of(wheel.name):
-        _installer.install_wheel(
-            name,
-            str(wheel),
-            Scheme(**paths),
-            req_description=name,
-            pycompile=False,
-            warn_script_location=False,
-        )
-        # pip has seen to it that there is one.
-        [info] = (*into.glob("purelib/*.dist-info"), *into.glob("platlib/*.dist-info"))
-        return Unpacked(*_installer.get_entrypoints(get_directory_distribution(str(info))))
+    _at_work.unpacking = True
+    try:
+        with _errors_of(wheel.name):
+            _installer.install_wheel(
+                name,
+                str(wheel),
+                Scheme(**paths),
+                req_description=name,
+                pycompile=False,
+                warn_script_location=False,
+            )
+    finally:
+        _at_work.unpacking = False
+
+
+def entry_points(dist_info: Path, *, wheel: str) -> EntryPoints:
+    """Read what an unpacked wheel wants besides its files.
+
+    Raises:
+        InstallError: it cannot be read.
+
+    """
+    with _errors_of(wheel):
+        found = _installer.get_entrypoints(get_directory_distribution(str(dist_info)))
+    return EntryPoints(*found)
 
 
 def write_scripts(

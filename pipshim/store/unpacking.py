@@ -47,19 +47,12 @@ def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> Tree:
         OSError: the folder cannot be written.
 
     """
-    from pipshim._pip.wheel import unpack, write_scripts  # noqa: PLC0415 pip is slow to import
+    from pipshim._pip.wheel import unpack  # noqa: PLC0415 pip is slow to import
 
     with _opened(wheel) as archive:
         members = _members(wheel, archive)
-        console, gui = unpack(wheel, name, folder)
-        texts = {}
-        if console or gui:
-            bodies = folder / "bodies"
-            for path in write_scripts(console, gui, bodies, _PLACEHOLDER, wheel=wheel.name):
-                texts[path.name] = path.read_text(encoding="utf-8").partition("\n")[2]
-            shutil.rmtree(bodies)
-        unpacking = _Unpacking(wheel, archive, folder, members)
-        return unpacking.tree(sha256, name, console, gui, texts)
+        unpack(wheel, name, folder)
+        return _Unpacking(wheel, archive, folder, members).tree(sha256, name)
 
 
 def _opened(wheel: Path) -> zipfile.ZipFile:
@@ -106,18 +99,13 @@ class _Unpacking:
             top for top, _, _ in (n.partition("/") for n in names) if top.endswith(".dist-info")
         )
         self.root = "purelib" if (folder / "purelib" / self.dist_info).is_dir() else "platlib"
+        self.info = folder / self.root / self.dist_info
         self.now = int(time.time())
         self.members = [self._member(name) for name in names]
 
-    def tree(
-        self,
-        sha256: str,
-        name: str,
-        console: Mapping[str, str],
-        gui: Mapping[str, str],
-        bodies: Mapping[str, str],
-    ) -> Tree:
+    def tree(self, sha256: str, name: str) -> Tree:
         headers = self._headers(name)
+        console, gui, bodies = self._scripts()
         left_out = self._left_out()
         kept = [member for member in self.members if member.name not in left_out]
         self._remove_generated({m.at(self.folder) for m in kept if m.scheme == "scripts"})
@@ -137,13 +125,26 @@ class _Unpacking:
             dist_info=self.dist_info,
             root=self.root,
             binary=any(self._is_binary(file) for file in files),
-            console=dict(console),
-            gui=dict(gui),
-            bodies=dict(bodies),
+            console=console,
+            gui=gui,
+            bodies=bodies,
             bundle=Bundle.of(files, self.now, self.root),
             python=sorted(file.path for file in files if file.python),
             checksum=zlib.crc32(listed),
         )
+
+    def _scripts(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+        """Tell entry points, for the terminal and others, and what their scripts say but line one."""
+        from pipshim._pip.wheel import entry_points, write_scripts  # noqa: PLC0415 as above
+
+        console, gui = entry_points(self.info, wheel=self.wheel.name)
+        bodies: dict[str, str] = {}
+        if console or gui:
+            folder = self.folder / "bodies"
+            for path in write_scripts(console, gui, folder, _PLACEHOLDER, wheel=self.wheel.name):
+                bodies[path.name] = path.read_text(encoding="utf-8").partition("\n")[2]
+            shutil.rmtree(folder)
+        return console, gui, bodies
 
     def _set_times(self, files: Iterable[TreeFile]) -> None:
         """Give all files one time: one number tells whether any of them was written to."""
@@ -159,7 +160,7 @@ class _Unpacking:
         return _Member(name, scheme, path)
 
     def _headers(self, name: str) -> dict[str, str]:
-        path = self.folder / self.root / self.dist_info / METADATA
+        path = self.info / METADATA
         try:
             headers = distinfo.read_headers(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeError) as error:
@@ -181,7 +182,7 @@ class _Unpacking:
 
         The RECORD that pip has written still has them under the names that the wheel's had.
         """
-        path = self.folder / self.root / self.dist_info / RECORD
+        path = self.info / RECORD
         rows = self._rows(path.read_text(encoding="utf-8"))
         paths = {row.path for row in rows}
         return {m.name for m in self.members if m.scheme == "scripts" and m.name in paths}
@@ -192,9 +193,8 @@ class _Unpacking:
                 path = f"{directory}/{name}"
                 if path not in kept:
                     os.unlink(path)
-        info = self.folder / self.root / self.dist_info
         for name in PER_ENVIRONMENT:
-            (info / name).unlink(missing_ok=True)
+            (self.info / name).unlink(missing_ok=True)
 
     def _wheel_record(self) -> dict[str, Row]:
         try:
