@@ -22,6 +22,7 @@ from pip._internal.metadata import get_directory_distribution, select_backend
 from pip._internal.models.scheme import Scheme
 from pip._internal.operations.install import wheel as _installer
 from pip._internal.utils import unpacking as _unpacking
+from pip._internal.utils.filesystem import adjacent_tmp_file
 from pip._vendor.distlib import DistlibException
 from pip._vendor.distlib.scripts import enquote_executable as _enquote_executable
 
@@ -36,7 +37,7 @@ SCHEMES = ("purelib", "platlib", "scripts", "headers", "data")
 
 _SCRIPT_MAKER: Any = _installer.PipScriptMaker  # distlib is not typed
 _ENQUOTE: Any = _enquote_executable
-_forced_file = _installer.adjacent_tmp_file
+_forced_file = adjacent_tmp_file
 _at_work = threading.local()
 _reading_umask = threading.Lock()
 

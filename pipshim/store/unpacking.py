@@ -134,7 +134,7 @@ class _Unpacking:
         )
 
     def _scripts(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-        """Tell entry points, for the terminal and others, and what their scripts say but line one."""
+        """Tell the entry points, and what each one's script says after its first line."""
         from pipshim._pip.wheel import entry_points, write_scripts  # noqa: PLC0415 as above
 
         console, gui = entry_points(self.info, wheel=self.wheel.name)
