@@ -21,13 +21,16 @@ LinkMode: TypeAlias = Literal["auto", "reflink", "hardlink", "copy", "mixed"]
 
 ``auto`` and ``reflink``: reflink, hard link, copy; they differ in what counts as falling back.
 ``mixed`` is for environments that a build may write into: reflink; else copy what is small and
-hard-link only files of ``MIXED_LIMIT`` and more.
+hard-link only files of ``MIXED_LIMIT`` and more, and headers, which compilers only read.
 """
 
 Placed: TypeAlias = Literal["reflink", "hardlink", "copy"]
 
 MIXED_LIMIT = 64 * 1024
 """Bytes from which ``mixed`` hard-links a file that cannot be reflinked."""
+
+HEADERS = (".h", ".hh", ".hpp", ".hxx", ".cuh", ".inc", ".inl")
+"""How the names of headers end: torch has nine thousand."""
 
 _FICLONE = 0x40049409  # _IOW(0x94, 9, int), linux/fs.h
 _REFUSED = {
@@ -183,7 +186,7 @@ class Linker:
         if (
             self.mode != "copy"
             and not self._refuses(batch, "hardlink")
-            and (self.mode != "mixed" or size >= MIXED_LIMIT)
+            and (self.mode != "mixed" or size >= MIXED_LIMIT or name.endswith(HEADERS))
         ):
             try:
                 os.link(source, destination)

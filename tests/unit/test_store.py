@@ -583,11 +583,11 @@ def refuse_reflinks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("mode", "linked"),
     [
-        ("auto", {"small.py", "large.bin"}),
-        ("reflink", {"small.py", "large.bin"}),
-        ("hardlink", {"small.py", "large.bin"}),
+        ("auto", {"small.py", "large.bin", "small.h"}),
+        ("reflink", {"small.py", "large.bin", "small.h"}),
+        ("hardlink", {"small.py", "large.bin", "small.h"}),
         ("copy", set()),
-        ("mixed", {"large.bin"}),
+        ("mixed", {"large.bin", "small.h"}),
     ],
 )
 def test_modes_without_reflinks(
@@ -600,6 +600,7 @@ def test_modes_without_reflinks(
 ) -> None:
     refuse_reflinks(monkeypatch)
     contents: dict[str, str | bytes] = {"small.py": "x = 1\n", "large.bin": b"x" * 70_000}
+    contents["small.h"] = "#define X 1\n"
     tree = add(store, make_wheel(tmp_path, contents, executable=("small.py",)))
     linker = Linker(mode)
     tree.link(env, mode=linker)
