@@ -39,7 +39,7 @@ from pipshim.progress import events, make_observer
 from pipshim.python.target import base_of
 from pipshim.python.targets import FORM, TargetName, name_of_python
 from pipshim.secrets import masked
-from pipshim.store.cache import in_use
+from pipshim.store.cache import WORK, in_use
 from pipshim.store.store import Store
 
 if TYPE_CHECKING:
@@ -360,6 +360,7 @@ class Context:
             settings=self.settings,
             observer=self.observer,
             workspace=self.workspace,
+            environments=self._environments,
             jobs=self.jobs,
             environ=os.environ,
             mask=self.request.pip.mask,
@@ -367,6 +368,16 @@ class Context:
         )
         self.until_end.callback(workshop.processes.close)
         return workshop
+
+    @property
+    def _environments(self) -> Workspace:
+        """Where build environments are made: where files of the store can be linked to."""
+        if self.workspace.directory.stat().st_dev == self.cache.stat().st_dev:
+            return self.workspace
+        try:
+            return self.until_end.enter_context(workspace(self.cache / WORK))
+        except OSError:  # the cache cannot be written
+            return self.workspace
 
     @property
     def jobs(self) -> int:

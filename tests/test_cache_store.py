@@ -310,14 +310,15 @@ def test_prune_removes_built_wheels_without_record_and_records_without_wheel(
 def test_prune_removes_what_was_left_behind(cli: Cli, synced: Path) -> None:
     assert synced.is_dir()
     cache = cli.shim_cache
-    left = [cache / "trees-v2" / ".tmp-1-abc", cache / "trees-v2" / ".old-1-abc"]
+    left = [cache / "trees-v2" / name for name in (".tmp-1-abc", ".old-1-abc")]
+    left.append(cache / "work" / "pipshim-abc")
     for folder in left:
         (folder / "purelib").mkdir(parents=True)
         (folder / "purelib" / "file").touch()
     results = next(cache.glob("builds-v1/*/*"))
     left += [results / "wheel-x.1.tmp", results / "metadata-broken.json"]
     left.append(cache / "interpreters" / "gone.json")
-    for path in left[2:]:
+    for path in left[3:]:
         path.write_text("{")
     (cache / "interpreters" / "gone.json").write_text('{"answer": {"python": "/nowhere/python"}}')
     logs = sorted((cache / "logs").iterdir())

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -492,6 +493,25 @@ def test_a_signal_ends_the_whole_tree_of_a_hanging_build_within_seconds(
     assert "Traceback" not in said
     assert not (directory / ".venv").exists()
     assert not list(cli.temporary.iterdir())
+
+
+# --- where environments are made
+
+
+def test_environments_are_made_where_files_of_the_store_can_be_linked_to(
+    cli: Cli, dists: Path, index: Index, make_project: MakeProject, log: Path
+) -> None:
+    elsewhere = Path("/dev/shm")  # noqa: S108 another file system, on most machines
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == cli.cwd.stat().st_dev:
+        pytest.skip("there is one file system only")
+    index.add(sdist(dists, "sourced", "1.0", backend=Backend(log=str(log))))
+    make_project(dependencies=["sourced"])
+    with tempfile.TemporaryDirectory(dir=elsewhere) as folder:
+        cli.ok("sync", env={"TMPDIR": folder})
+        assert not list(Path(folder).iterdir())
+    work = cli.shim_cache / "work"
+    assert {Path(call.prefix).parents[1] for call in calls(log)} == {work}
+    assert not list(work.iterdir())
 
 
 # --- builds that need builds

@@ -106,9 +106,16 @@ class Workspace:
 
 
 @contextmanager
-def workspace() -> Iterator[Workspace]:
-    """Make a workspace, and remove it at the end with all that is in it."""
-    directory = tempfile.mkdtemp(prefix="pipshim-")
+def workspace(parent: Path | None = None) -> Iterator[Workspace]:
+    """Make a workspace, and remove it at the end with all that is in it.
+
+    Args:
+        parent: a folder, made if missing; None: the one for temporary files.
+
+    """
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    directory = tempfile.mkdtemp(prefix="pipshim-", dir=parent)
     try:
         yield Workspace(Path(directory))
     finally:

@@ -60,6 +60,7 @@ class Workshop:
         settings: variables and config settings.
         observer: told of every build.
         workspace: for what is thrown away.
+        environments: the same for build environments.
         jobs: how many builds run at once.
         environ: the user's environment variables.
         mask: knows what no log may have.
@@ -76,6 +77,7 @@ class Workshop:
         settings: Settings,
         observer: Observer,
         workspace: Workspace,
+        environments: Workspace,
         jobs: int,
         environ: Mapping[str, str],
         mask: Mask,
@@ -86,6 +88,7 @@ class Workshop:
         self.settings = settings
         self.observer = observer
         self.workspace = workspace
+        self._environments = environments
         self.jobs = jobs
         self.processes = Processes(jobs)
         self._environ = dict(environ)
@@ -290,7 +293,7 @@ class Workshop:
             interrupted=self.processes.stop,
         )
         bare = job.mode is Mode.NO_ISOLATION
-        folder = self.workspace.fresh("environment")
+        folder = self._environments.fresh("environment")
         made = make(folder, self.target, trees, behind=job.behind, traced=bare)
         if bare:
             scripts = job.programs or ((self.target.scripts,) if job.behind else ())

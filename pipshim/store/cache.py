@@ -44,6 +44,9 @@ NOTES = "again"
 ENVIRONMENTS = "environments-v1"
 """Environments of scripts, of layers and of isolated runs (`pipshim.env.places`)."""
 
+WORK = "work"
+"""Build environments, where the folder for temporary files is on another file system."""
+
 LOCK = "in-use"
 """The file that is locked; there is nothing in it."""
 

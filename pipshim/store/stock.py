@@ -34,6 +34,7 @@ from pipshim.store.cache import (
     OUTLINES,
     STAMPS,
     TREES,
+    WORK,
 )
 from pipshim.store.compiling import PREFIX, load
 from pipshim.store.store import BUILT, MANIFEST, Store
@@ -197,6 +198,7 @@ def stale(root: Path, *, days: float, now: float) -> list[Item]:
     trees = list(_stale_trees(root, {one.tree for one in found}, oldest, days))
     going = {one.path.name for one in trees}
     return [
+        *_left_behind(root),
         *trees,
         *_stale_results(root, found, going),
         *_old_files(root, oldest, days),
@@ -309,12 +311,19 @@ def _is_as_written(path: str, size: int | None, told: str, executable: bool) -> 
         return False
 
 
+def _left_behind(root: Path) -> Iterator[Item]:
+    """Tell what commands that were killed were at work on."""
+    unpacking = (root / TREES).glob(".*")
+    for path in (
+        *(path for path in unpacking if path.name.startswith(_TEMPORARY)),
+        *(root / WORK).glob("*"),
+    ):
+        yield _item(path, "temporary folder", "left behind")
+
+
 def _stale_trees(
     root: Path, recorded: set[str | None], oldest: float, days: float
 ) -> Iterator[Item]:
-    for path in (root / TREES).glob(".*"):
-        if path.name.startswith(_TEMPORARY):
-            yield _item(path, "temporary folder", "left behind")
     for tree in _trees(root):
         manifest = tree / MANIFEST
         if not manifest.exists():
