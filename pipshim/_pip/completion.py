@@ -18,6 +18,7 @@ from pip._internal.cli.autocompletion import auto_complete_paths
 from pip._internal.commands import CommandInfo, commands_dict, create_command
 
 from pipshim.cli.cache import ACTIONS
+from pipshim.cli.dispatch import STORE_ACTIONS
 from pipshim.unchanged.fresh import served
 
 if TYPE_CHECKING:
@@ -53,14 +54,16 @@ def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
     line = _Line.of(environ)
     if line is None:
         return
-    if line.name == "cache" and line.before[:1] == ["store"]:
+    if line.name == "cache" and line.before and line.before[0] in ("store", *STORE_ACTIONS):
         commands_dict[_STORE] = CommandInfo("pipshim._pip.store", "StoreCommand", "")
-        line = line._replace(name=_STORE, before=line.before[1:])
+        before = line.before[1:] if line.before[0] == "store" else line.before
+        line = line._replace(name=_STORE, before=before)
         environ["COMP_WORDS"] = " ".join(["pip", _STORE, *line.before, line.current])
         environ["COMP_CWORD"] = str(len(line.before) + 2)
     elif line.name not in own:
-        if line.name == "cache" and not line.before and "store".startswith(line.current):
-            sys.stdout.write("store\n")  # and pip goes on with its own
+        if line.name == "cache" and not line.before:
+            also = [one for one in ("store", *STORE_ACTIONS) if one.startswith(line.current)]
+            sys.stdout.write("".join(f"{word}\n" for word in also))  # and pip goes on with its own
         return
     answer = _answer(line, environ)
     if answer is not None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 OWN_COMMANDS = ("lock", "sync", "run", "add", "remove", "export", "tree", "why")
 _PLAIN_COMMANDS = ("tree", "why")
 
+STORE_ACTIONS = ("prune", "verify")
+"""What ``cache store`` can do and pip's ``cache`` has no word for; ``store`` may be left out."""
+
 PROJECT_HELP = "Where to look for pyproject.toml (default: the working directory and above)."
 
 # pip's general options, which may stand before the command; a test compares them with pip's.
@@ -97,8 +100,10 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
         return run_guarded(partial(_own, line))
     if line.command == "cache":
         rest = split(line.after)
-        if rest is not None and rest.command == "store":
-            return run_guarded(partial(_store, [*line.before, *rest.before, *rest.after]))
+        if rest is not None and rest.command in ("store", *STORE_ACTIONS):
+            action = [rest.command] if rest.command in STORE_ACTIONS else []
+            words = [*line.before, *rest.before, *action, *rest.after]
+            return run_guarded(partial(_store, words))
     implied = active.options(line.command, line.before, os.environ, sys.argv[0])
     return _pip([*implied, *arguments], line.command, until_exit=argv is None)
 

@@ -95,6 +95,8 @@ def test_every_option_of_the_stores_is_there(completed: Callable[[str], list[str
         ("cache s", "store"),
         ("cache store ", "info list remove prune verify"),
         ("cache store pr", "prune"),
+        ("cache ver", "verify"),
+        ("cache prune --day", "--days="),
         ("cache store --format ", "text json"),
         ("cache store list na", ""),
         ("run p", "python pyproject.toml"),
