@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from bisect import insort
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from pipshim.store.tree import Tree
 
     Announce: TypeAlias = Callable[[dict[str, list[str]]], object]
+
+
+_PATIENCE = 1.0
+"""Seconds that another thread may take to write a file that two packages share."""
+
+_PAUSE = 0.002
 
 
 class _Written(NamedTuple):
@@ -248,11 +255,13 @@ class Placing:
             if start < len(names):
                 source, path = batch.source + names[start], destination + names[start]
                 # Of a source that packages share, the first one's bytecode is as good.
+                patience = 0.0 if self.overwrite else _PATIENCE
                 if batch.bytecode or (
-                    may_be_shared(path, batch.sizes[start]) and is_same(source, path)
+                    may_be_shared(path, batch.sizes[start])
+                    and _becomes_same(source, path, patience)
                 ):
                     start += 1
-                else:
+                elif os.path.lexists(path):
                     self._clear(path)
 
     def _write(self, file: _Written) -> None:
@@ -331,6 +340,25 @@ def _restarted(path: str, first_line: bytes) -> bytes:
     with open(path, "rb") as script:
         script.readline()
         return first_line + script.read()
+
+
+def _becomes_same(source: str, path: str, seconds: float) -> bool:
+    """Tell whether two files say the same, within some time.
+
+    Another thread may be placing the second one, of another package; one that was to be cloned goes
+    again where the file system cannot do that.
+    """
+    end = time.monotonic() + seconds
+    while os.path.lexists(path):
+        try:
+            if is_same(source, path):
+                return True
+        except FileNotFoundError:
+            break
+        if time.monotonic() > end:
+            break
+        time.sleep(_PAUSE)
+    return False
 
 
 def is_same(one: str, other: str) -> bool:

@@ -13,6 +13,7 @@ import sys
 import threading
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -567,6 +568,38 @@ def test_many_add_the_same(store: Store, tmp_path: Path) -> None:
     assert len(trees) == 4
     assert len(set(trees)) == 1
     assert leftovers(store) == []
+
+
+@pytest.mark.parametrize("comes", ["completed", "removed"])
+def test_a_shared_file_may_be_one_that_another_thread_is_placing(
+    comes: str, store: Store, env: Env, tmp_path: Path
+) -> None:
+    text = "import pkgutil\n"
+    tree = add(store, make_wheel(tmp_path, {"space/__init__.py": text, "space/one.py": ""}))
+    shared = env.purelib / "space" / "__init__.py"
+    shared.parent.mkdir(parents=True)
+    shared.touch()
+    act = shared.unlink if comes == "removed" else partial(shared.write_text, text)
+    timer = threading.Timer(0.1, act)
+    timer.start()
+    try:
+        tree.link(env)
+    finally:
+        timer.join()
+    assert shared.read_text() == text
+    check_record(env)
+
+
+def test_a_shared_file_that_stays_different_is_in_the_way(
+    store: Store, env: Env, tmp_path: Path
+) -> None:
+    tree = add(store, make_wheel(tmp_path, {"space/__init__.py": "import pkgutil\n"}))
+    other = env.purelib / "space" / "__init__.py"
+    other.parent.mkdir(parents=True)
+    other.write_text("x = 1\n")
+    with pytest.raises(InstallError, match="would overwrite"):
+        tree.link(env)
+    assert other.read_text() == "x = 1\n"
 
 
 def inode(path: Path | str) -> int:
