@@ -88,7 +88,7 @@ BY_DESIGN = (
     Deviation(
         "what is completed has pipshim's commands, and one option, too",
         r"",
-        rf"\b({'|'.join(OWN)}) |(?<= )--project | --project$|^store\n",
+        rf"\b({'|'.join(OWN)}) |(?<= )--project | --project$|^(?:store|prune|verify)\n",
     ),
 )
 
