@@ -117,7 +117,8 @@ class Pip:
         self._finder: Finder | None = None
         self._session: PipSession | None = None
         self._beside = beside
-        self.spared: set[str] = set()
+        # The cache that spares them is the session's.
+        self.spared: set[str] = beside.spared if beside is not None else set()
 
     def elsewhere(self, target: TargetPython) -> Pip:
         """Make the same for another target."""

@@ -345,8 +345,8 @@ def _restarted(path: str, first_line: bytes) -> bytes:
 def _becomes_same(source: str, path: str, seconds: float) -> bool:
     """Tell whether two files say the same, within some time.
 
-    Another thread may be placing the second one, of another package; one that was to be cloned goes
-    again where the file system cannot do that.
+    Another thread or process may be placing the second one, of another package; one that was to be
+    cloned goes again where the file system cannot do that.
     """
     end = time.monotonic() + seconds
     while os.path.lexists(path):

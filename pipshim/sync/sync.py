@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from packaging.pylock import Package
 
+    from pipshim._pip.download import Artifact
     from pipshim.cli.options import SelectionOptions
     from pipshim.context import Context
     from pipshim.env.installed import Installed
@@ -166,11 +167,9 @@ class Sync:
         wanted = [step.name for step in steps if step.action in ("add", "replace")]
         packages = [self.selection.packages[n] for n in wanted if n in self.selection.packages]
         target = self.context.target
-        wheels: list[Package] = []
-        sources: list[Package] = []
-        for package in packages:
-            is_wheel = artifacts.is_wheel(artifacts.choose(package, target))
-            (wheels if is_wheel else sources).append(package)
+        chosen = [(package, artifacts.choose(package, target)) for package in packages]
+        wheels = [(package, one) for package, one in chosen if artifacts.is_wheel(one)]
+        sources = [package for package, one in chosen if not artifacts.is_wheel(one)]
         folders = [
             one
             for one in self.selection.folders
@@ -181,10 +180,15 @@ class Sync:
         ready: dict[NormalizedName, Ready] = {}
         stop = self.context.workshop.processes.stop
         # The largest first: unpacking one takes longest, and the others go on beside it.
-        wheels.sort(key=lambda one: artifacts.size(artifacts.choose(one, target)), reverse=True)
-        with self.context.fetcher.many(self._missing(wheels)):
-            fetched = each(self._fetch, wheels, at_once=_DOWNLOADS_AT_ONCE, interrupted=stop)
-        ready.update(zip((one.name for one in wheels), fetched, strict=True))
+        wheels.sort(key=lambda wheel: artifacts.size(wheel[1]), reverse=True)
+        with self.context.fetcher.many(self._missing(one for _, one in wheels)):
+            fetched = each(
+                lambda wheel: self._fetch(*wheel),
+                wheels,
+                at_once=_DOWNLOADS_AT_ONCE,
+                interrupted=stop,
+            )
+        ready.update(zip((package.name for package, _ in wheels), fetched, strict=True))
 
         by_name = {one.name: one for one in sources}
         with suggested(self.context.preferences.strategy, self._chosen):
@@ -200,10 +204,9 @@ class Sync:
             self._prepared(folder.name, ready[folder.name].tree, ready[folder.name].source)
         return ready
 
-    def _missing(self, wheels: Iterable[Package]) -> int:
+    def _missing(self, wheels: Iterable[Artifact]) -> int:
         """Count the wheels that the store seems not to have."""
-        chosen = (artifacts.choose(package, self.context.target) for package in wheels)
-        hashes = ((getattr(one, "hashes", None) or {}).get("sha256") for one in chosen)
+        hashes = ((getattr(one, "hashes", None) or {}).get("sha256") for one in wheels)
         return sum(not (known and self.context.store.may_have(known)) for known in hashes)
 
     def _chosen(self) -> Chosen:
@@ -238,8 +241,7 @@ class Sync:
             return False
         return all(self._is_free(one) for one in self.lock.members(build.environment))
 
-    def _fetch(self, package: Package) -> Ready:
-        artifact = artifacts.choose(package, self.context.target)
+    def _fetch(self, package: Package, artifact: Artifact) -> Ready:
         tree = self.context.fetcher.wheel(package, artifact)  # type: ignore[arg-type]
         self._prepared(package.name, tree, "index")
         return Ready(
