@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import os
 import random
 import shutil
 import subprocess
 import zipfile
 from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from benchmarks.serve import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,6 +133,9 @@ SDISTS = (
 """Twenty that the mirror has no wheels of. Most have a setup.py and nothing else, as most small
 ones do; cachetools and xmltodict have static metadata, tabulate asks for setuptools-scm."""
 
+PAGES = "pages"
+"""The folder of the registry's own pages of these packages: they list all files there ever were."""
+
 SIZES = (50, 200, 800)
 BIG = 900 * 2**20
 
@@ -138,6 +149,7 @@ def build(folder: Path, python: Path) -> None:
     """
     pip = [str(python), "-m", "pip", "download", "-q", "--no-deps"]
     _whole(folder / "real", lambda to: _download(pip, to))
+    _whole(folder / PAGES, lambda to: _pages(_index(python), to))
     for size in SIZES:
         _whole(folder / f"synthetic-{size}", lambda to, size=size: _synthetic(to, size))
     _whole(folder / "big", _big)
@@ -161,6 +173,24 @@ def _download(pip: list[str], to: Path) -> None:
         # pip asks for the metadata of what it downloads. Without isolation that takes moments.
         options = ["--no-build-isolation", "--no-binary", ":all:"]
         subprocess.run([*pip, *options, "-d", str(to), requirement], check=True)
+
+
+def _index(python: Path) -> str:
+    """Tell the index that pip asks."""
+    asked = [str(python), "-m", "pip", "config", "get", "global.index-url"]
+    said = subprocess.run(asked, check=False, capture_output=True, text=True).stdout.strip()
+    return (os.environ.get("PIP_INDEX_URL") or said or "https://pypi.org/simple").rstrip("/")
+
+
+def _pages(index: str, to: Path) -> None:
+    """Keep what the index's pages (PEP 691) say of files, but for where they are."""
+    kept = ("filename", "hashes", "requires-python", "size", "upload-time", "yanked")
+    for name in sorted({canonicalize_name(Requirement(one).name) for one in WHEELS}):
+        request = Request(f"{index}/{name}/", headers={"Accept": JSON})  # noqa: S310 an index
+        with urlopen(request) as answer:  # noqa: S310 likewise
+            files = json.load(answer)["files"]
+        found = [{key: file.get(key) for key in kept} for file in files]
+        (to / f"{name}.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 def roots(size: int) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """A package index for benchmarks: a folder of files on 127.0.0.1, in a process of its own.
 
-Started as ``python -m benchmarks.serve FOLDER [--latency SECONDS] [--older N]``, it prints its
-address and serves until its standard input closes. Pages are HTML (PEP 503) and JSON (PEP 691, 700)
-with hashes and metadata files (PEP 658, 714), and carry the headers of a public index: pages are
-fresh for ten minutes, files for ever. Everything is rendered before the first request, so that what
-is measured is the client.
+Started as ``python -m benchmarks.serve FOLDER [--latency SECONDS] [--older N] [--pages FOLDER]``,
+it prints its address and serves until its standard input closes. Pages are HTML (PEP 503) and JSON
+(PEP 691, 700) with hashes and metadata files (PEP 658, 714), and carry the headers of a public
+index: pages are fresh for ten minutes, files for ever. Everything is rendered before the first
+request, so that what is measured is the client.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
 
 JSON = "application/vnd.pypi.simple.v1+json"
 PAGE = "max-age=600, public"
@@ -103,7 +110,30 @@ def older(project: str, entries: list[Entry], count: int) -> list[Entry]:
     return found
 
 
-def answers(folder: Path, count: int) -> dict[str, Answer]:
+def beside(page: Path, entries: list[Entry]) -> list[Entry]:
+    """Read off a registry's page what else there is, up to the newest version of the entries.
+
+    There is no file behind them, but wheels of a version that is here have its metadata.
+    """
+    metadata = {entry.version: entry.metadata for entry in entries if entry.metadata is not None}
+    newest = max(Version(entry.version) for entry in entries)
+    known = {entry.name for entry in entries}
+    found = []
+    for file in json.loads(page.read_bytes()):
+        name = file["filename"]
+        try:
+            parsed = parse_wheel_filename if name.endswith(".whl") else parse_sdist_filename
+            version = parsed(name)[1]
+        except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+            continue
+        if name not in known and version <= newest:
+            told = metadata.get(str(version)) if name.endswith(".whl") else None
+            sha256, python = file["hashes"]["sha256"], file["requires-python"]
+            found.append(Entry(name, str(version), sha256, file["size"], python, told))
+    return found
+
+
+def answers(folder: Path, count: int, pages: Path | None = None) -> dict[str, Answer]:
     """Render all that can be asked for; the paths of pages end in the format."""
     projects: dict[str, list[Entry]] = {}
     found: dict[str, Answer] = {}
@@ -115,16 +145,18 @@ def answers(folder: Path, count: int) -> dict[str, Answer]:
             where = f"/files/{path.name}.metadata"
             found[where] = Answer("text/plain", FILE, entry.metadata)
     for project, entries in projects.items():
-        before = older(project, entries, count)
+        page = pages / f"{project}.json" if pages is not None else None
+        is_kept = page is not None and page.exists()
+        before = beside(page, entries) if page and is_kept else older(project, entries, count)
         for entry in before:
             if entry.metadata is not None:
                 found[f"/files/{entry.name}.metadata"] = Answer("text/plain", FILE, entry.metadata)
         listed = before + entries
-        page = json.dumps(_page(project, listed)).encode()
-        found[f"/simple/{project}/json"] = Answer(JSON, PAGE, page)
+        text = json.dumps(_page(project, listed))
+        found[f"/simple/{project}/json"] = Answer(JSON, PAGE, text.encode())
         links = "".join(map(_link, listed))
-        text = f"<!DOCTYPE html><html><body>\n{links}</body></html>\n".encode()
-        found[f"/simple/{project}/html"] = Answer("text/html", PAGE, text)
+        text = f"<!DOCTYPE html><html><body>\n{links}</body></html>\n"
+        found[f"/simple/{project}/html"] = Answer("text/html", PAGE, text.encode())
     return found
 
 
@@ -253,9 +285,9 @@ def _range(wanted: str | None, size: int) -> tuple[int, int, str]:
     return start, stop, status
 
 
-async def main(folder: Path, latency: float, count: int) -> None:
+async def main(folder: Path, latency: float, count: int, pages: Path | None) -> None:
     """Serve until standard input closes."""
-    server = Server(answers(folder, count), latency)
+    server = Server(answers(folder, count, pages), latency)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=512)
     host, port = listening.sockets[0].getsockname()
     print(f"http://{host}:{port}/simple/", flush=True)
@@ -268,5 +300,6 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--latency", type=float, default=0)
     parser.add_argument("--older", type=int, default=0)
+    parser.add_argument("--pages", type=Path)
     chosen = parser.parse_args()
-    asyncio.run(main(chosen.folder, chosen.latency, chosen.older))
+    asyncio.run(main(chosen.folder, chosen.latency, chosen.older, chosen.pages))

@@ -40,14 +40,15 @@ class Servers:
         self._folder = folder
         self._stack = stack
         self._older = older
-        self._urls: dict[tuple[str, float], str] = {}
+        self._urls: dict[tuple[str, float, bool], str] = {}
 
-    def url(self, files: str, latency: float) -> str:
+    def url(self, files: str, latency: float, *, whole: bool) -> str:
         """Give the address of an index."""
-        key = (files, latency)
+        key = (files, latency, whole)
         if key not in self._urls:
             command = [sys.executable, "-m", "benchmarks.serve", str(self._folder / files)]
             command += ["--latency", str(latency), "--older", str(self._older)]
+            command += ["--pages", str(self._folder / mirror.PAGES)] if whole else []
             process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
@@ -103,7 +104,7 @@ class Benchmark:
     def play(self, workload: Workload) -> None:
         """Measure one workload."""
         outcome = self.seen[workload] = Outcome()
-        url = self._servers.url(workload.files, workload.latency)
+        url = self._servers.url(workload.files, workload.latency, whole=workload.whole)
         self._places = {name: Place(self._work / name, url) for name in self._tools}
         ready = []
         for name, tool in self._tools.items():

@@ -25,6 +25,7 @@ class Workload:
         action: the tool's command.
         requirements: the project's dependencies.
         files: the folder of the mirror that is served.
+        whole: index pages are those of the registry, with all files there ever were.
         latency: seconds that each answer of the index waits.
         cold: every cache is empty, and there is neither lock (for a lock) nor environment.
         new: there is no environment; caches are warm.
@@ -40,6 +41,7 @@ class Workload:
     action: str
     requirements: Sequence[str]
     files: str = "real"
+    whole: bool = False
     latency: float = 0
     cold: bool = False
     new: bool = False
@@ -123,6 +125,7 @@ WORKLOADS = (
     Workload("sdists-lock", "lock of 20 sdists, cold", "lock", mirror.SDISTS, cold=True),
     Workload("lock-cold", "lock of 46, cold", "lock", P46, cold=True),
     Workload("lock-latency", "lock of 46, cold, 20 ms", "lock", P46, cold=True, latency=0.02),
+    Workload("lock-whole", "lock of 46, cold, whole pages", "lock", P46, cold=True, whole=True),
     Workload(
         "lock-change", "lock of 46, one change", "lock", P46, cold=True, change=mirror.CHANGED
     ),

@@ -1,4 +1,4 @@
-"""Index pages, metadata files and sdists, fetched before pip's resolver gets to them, at once.
+"""Index pages, metadata files and archives, fetched before pip's resolver gets to them, at once.
 
 The resolver looks at one package after the other, so on a network it mostly waits. Here threads go
 ahead of it: from what is required, and from what that requires in turn, as soon as it is known.
@@ -9,22 +9,28 @@ file. Nothing is decided here: pip asks for pages and files as ever, and gets wh
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.utils import NormalizedName, canonicalize_name
-from pip._internal.models.link import Link
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 
 from pipshim._pip.fetching import AT_ONCE
-from pipshim._pip.links import secure_hashes
+from pipshim._pip.links import secure_hashes, size_of
+from pipshim._pip.metadata import contained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pip._internal.models.link import Link
+
     from pipshim._pip.fetching import Fetched
     from pipshim._pip.index import Finder
     from pipshim._pip.outlines import Outlines
+
+_LITTLE = 1 << 24
+"""Up to which size, in bytes, a wheel is fetched ahead for its METADATA: 16 MB."""
 
 
 class Wanted(NamedTuple):
@@ -112,6 +118,10 @@ class Ahead:
         while not self._queue.empty():
             self._queue.get()
 
+    def was_asked_for(self, page: str) -> bool:
+        """Tell whether pip has asked for a page."""
+        return self._fetched.has_page(page)
+
     def again(self) -> None:
         """Begin anew with what will be looked at."""
         with self._guard:
@@ -132,25 +142,25 @@ class Ahead:
         finder = self.finder
         if finder is None or not finder.needs_page(wanted.name, wanted.specifier):
             return
-        collector = finder._link_collector  # noqa: SLF001 pip's finder keeps it to itself
-        pages = [
-            Link(url)
-            for url in collector.search_scope.get_index_urls_locations(wanted.name)
-            if url.startswith(("http://", "https://"))
-        ]
-        for page in pages:
-            self._fetched.page(page, wanted.name)
-        if not pages:
+        if not finder.fetch_pages(wanted.name):
             return
         best = finder.best_of(wanted.name, wanted.specifier)
         if best is None or not best.url.startswith(("http://", "https://")):
             return
         if best.is_wheel:
-            contents = self._fetched.metadata(best)
+            contents = self._fetched.metadata(best) or self._contained(best)
             if contents is not None:
                 self.want(self._required(contents, wanted.extras))
         elif not self._outlines.has(secure_hashes(best).get("sha256")):
-            self._fetched.sdist(best)
+            self._fetched.archive(best)
+
+    def _contained(self, wheel: Link) -> bytes | None:
+        """Fetch a wheel for the METADATA in it, if that costs little should it not be chosen."""
+        size = size_of(wheel)
+        if size is None or size > _LITTLE:
+            return None
+        path, _ = self._fetched.archive(wheel)
+        return contained(Path(path), wheel)
 
     def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[Wanted]:
         """Tell what a METADATA file requires in the target environment."""

@@ -1,4 +1,4 @@
-"""Index pages, metadata files and sdists: fetched once each, for whoever asks.
+"""Index pages, metadata files and archives: fetched once each, for whoever asks.
 
 Whoever fetches ahead, the resolver and other targets get what is there, or wait for it.
 """
@@ -48,7 +48,7 @@ class Fetched:
     Args:
         collector: fetches pages.
         files: fetches metadata files.
-        downloader: fetches sdists.
+        downloader: fetches sdists and wheels.
         folder: where it puts them.
 
     Attributes:
@@ -70,7 +70,7 @@ class Fetched:
         self._numbers = count()
         self._pages: dict[Hashable, Future[Page]] = {}
         self._metadata: dict[Hashable, Future[bytes | None]] = {}
-        self._sdists: dict[Hashable, Future[tuple[str, str]]] = {}
+        self._archives: dict[Hashable, Future[tuple[str, str]]] = {}
         self._guard = threading.Lock()
 
     def page(self, location: Link, *package: str) -> IndexContent | None:
@@ -83,16 +83,20 @@ class Fetched:
         """Answer a wheel's METADATA; None where it can only be had with the wheel."""
         return self._once(self._metadata, wheel.url, lambda: self.files.fetch(wheel))
 
-    def sdist(self, link: Link) -> tuple[str, str]:
-        """Answer the path and the type of an sdist, which nobody has checked yet."""
-        return self._once(self._sdists, link.url, lambda: self._sdist(link))
+    def archive(self, link: Link) -> tuple[str, str]:
+        """Answer the path and the type of an sdist or wheel, which nobody has checked yet."""
+        return self._once(self._archives, link.url, lambda: self._archive(link))
+
+    def has_page(self, url: str) -> bool:
+        """Tell whether a page was asked for."""
+        return url in self._pages
 
     def _page(self, location: Link, *package: str) -> Page:
         with passed_over() as pages:
             content = self._collector.fetch_response(location, *package[:_NAMES])
         return Page(content, pages)
 
-    def _sdist(self, link: Link) -> tuple[str, str]:
+    def _archive(self, link: Link) -> tuple[str, str]:
         folder = self.folder / str(next(self._numbers))
         folder.mkdir()
         return self._downloader(link, str(folder))
@@ -113,14 +117,14 @@ class Fetched:
 
 
 class AheadDownloader(ObservedDownloader):
-    """A downloader that answers sdists that were fetched ahead."""
+    """A downloader that answers archives that were fetched ahead."""
 
     fetched: Fetched | None = None
 
     def __call__(self, link: Link, location: str) -> tuple[str, str]:
         """Download a file, unless that has been done."""
-        if self.fetched is not None and not link.is_wheel:
-            return self.fetched.sdist(link)
+        if self.fetched is not None:
+            return self.fetched.archive(link)
         return super().__call__(link, location)
 
 
@@ -132,7 +136,7 @@ class Collector(LinkCollector):
     def fetch_response(self, location: Link, *package: Any, **name: Any) -> IndexContent | None:
         """Fetch a page, unless that has been done."""
         if self.fetched is None:
-            page = super().fetch_response(location, *package, **name)
+            page = super().fetch_response(location, *package[:_NAMES], **name)
         else:
             page = self.fetched.page(location, *package, *name.values())
         # Each target of a lock reads its links.

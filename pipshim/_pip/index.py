@@ -7,34 +7,48 @@ all others, which to pip's resolver means first (``pip._internal.resolution.reso
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.pylock import Package, PackageSdist, PackageWheel
 from packaging.utils import canonicalize_name
+from pip._internal.index import package_finder
 from pip._internal.index.package_finder import BestCandidateResult, LinkType, PackageFinder
+from pip._internal.models.link import Link
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._vendor.packaging.specifiers import SpecifierSet
+from pip._vendor.packaging.version import Version as PipVersion
 
 from pipshim._pip.kept import Kept
 from pipshim._pip.links import index_of, name_and_version, secure_hashes, size_of
 from pipshim._pip.listening import passed_over
+from pipshim._pip.listing import Listing, Suiting, listing_of
 from pipshim.lock.artifacts import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
     from pip._internal.index.package_finder import CandidateEvaluator, LinkEvaluator
     from pip._internal.models.candidate import InstallationCandidate
-    from pip._internal.models.link import Link
     from pip._internal.utils.hashes import Hashes
 
     from pipshim._pip.ahead import Ahead
+
+_logger = logging.getLogger(package_finder.__name__)
+
+# pip takes a wheel's name apart each time that it looks at it.
+package_finder.Wheel = cache(package_finder.Wheel)  # type: ignore[assignment, attr-defined]
+
+_NEWEST = 10
+"""How many versions of a package are looked at before all are."""
 
 _NO_FOLDER = re.compile(r"Location '(.*)' is ignored: it is neither a file nor a directory\.?")
 """pip's warning of a location that is not there (``pip._internal.index.sources``)."""
@@ -95,7 +109,13 @@ class Finder(PackageFinder):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._links: dict[NormalizedName, list[Link]] = {}
+        self._links: dict[NormalizedName, dict[str, Link]] = {}
+        self._listings: dict[NormalizedName, dict[str, Listing]] = {}
+        self._newest: dict[
+            tuple[NormalizedName, SpecifierSet | None], list[InstallationCandidate] | None
+        ] = {}
+        self._cut: _Cut | None = None
+        self._asked: set[str] = set()
         self.order = Order()
         self._skipped: dict[str, LinkType] = {}
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
@@ -106,13 +126,35 @@ class Finder(PackageFinder):
     def find_all_candidates(self, project_name: str) -> list[InstallationCandidate]:
         """Note which pages could not be read: pip passes over them."""
         name = canonicalize_name(project_name)
+        self.fetch_pages(name)
         with self._alone, passed_over() as pages:
             found = super().find_all_candidates(project_name)
             unread = self._unread.setdefault(name, {})
             unread.update(pages)
         if self.ahead is not None and not self.kept.has(name) and not any(unread.values()):
+            found_at = zip(self.index_urls, self._pages(name), strict=True)
+            self._asked.update(index for index, page in found_at if self.ahead.was_asked_for(page))
             self.ahead.begin()  # not where an index fails: its error, or its question, comes once
         return found
+
+    def fetch_pages(self, name: NormalizedName) -> bool:
+        """Fetch a package's pages, while others may look at what is there already.
+
+        That is done only of indexes that pip has asked before, so that it is known that they may be
+        asked, and what they want to be told.
+
+        Returns:
+            whether there is such an index.
+
+        """
+        for index, page in zip(self.index_urls, self._pages(name), strict=True):
+            if index in self._asked and not self.kept.has(name):
+                self._link_collector.fetch_response(Link(page), name)
+        return bool(self._asked)
+
+    def _pages(self, name: NormalizedName) -> list[str]:
+        """Tell where each index would have the page of a package."""
+        return self.search_scope.get_index_urls_locations(name)
 
     def process_project_url(
         self, project_url: Link, link_evaluator: LinkEvaluator
@@ -121,9 +163,21 @@ class Finder(PackageFinder):
         name = canonicalize_name(link_evaluator.project_name)
         if self.kept.has(name):
             url = project_url.url
-            if url in self._link_collector.search_scope.get_index_urls_locations(name):
+            if url in self._pages(name):
                 return self.evaluate_links(link_evaluator, self.kept.links(name, url))
-        return super().process_project_url(project_url, link_evaluator)
+        # At that level pip says of each file why it passes over it.
+        if project_url.url not in self._pages(name) or _logger.isEnabledFor(logging.DEBUG):
+            return super().process_project_url(project_url, link_evaluator)
+        page = self._link_collector.fetch_response(project_url, link_evaluator.project_name)
+        if page is None:
+            return []
+        listing = self._listings.setdefault(name, {}).setdefault(page.url, listing_of(page, name))
+        numbers = self._cut.numbers(listing) if self._cut is not None else listing.all()
+        return super().evaluate_links(link_evaluator, self._suiting.among(listing, numbers))
+
+    @cached_property
+    def _suiting(self) -> Suiting:
+        return Suiting(self.target_python.get_unsorted_tags())
 
     def make_candidate_evaluator(self, *args: Any, **kwargs: Any) -> CandidateEvaluator:
         """Make pip's, without its second look at every file: it has sorted them, the best last."""
@@ -166,6 +220,9 @@ class Finder(PackageFinder):
                 return
             self.kept.forget(name)
             self._links.pop(name, None)
+            self._listings.pop(name, None)
+            for cut in [one for one in self._newest if one[0] == name]:
+                del self._newest[cut]
             for known in [one for one in self._all_candidates if canonicalize_name(one) == name]:
                 del self._all_candidates[known]
             for key in [one for one in self._best_candidates if canonicalize_name(one[0]) == name]:
@@ -215,8 +272,15 @@ class Finder(PackageFinder):
         """Tell the files of a package that the target, or an option, does not admit."""
         self._look_up(name)
         self.find_all_candidates(name)
+        links = [
+            one
+            for listing in self._listings.get(name, {}).values()
+            for one in listing.links(listing.all())
+        ]
+        # Of most of these pip has not been asked yet.
+        super().evaluate_links(self.make_link_evaluator(name), links)
         found = []
-        for link in self._links.get(name, ()):
+        for link in (*links, *self._links.get(name, {}).values()):
             why = self._skipped.get(link.url)
             parsed = name_and_version(link.filename)
             # pip looks at the page itself as if it might be a file, and skips it.
@@ -239,7 +303,7 @@ class Finder(PackageFinder):
         """Note what pip is about to sieve."""
         seen = list(links)
         name = canonicalize_name(link_evaluator.project_name)
-        self._links.setdefault(name, []).extend(seen)
+        self._links.setdefault(name, {}).update((one.url, one) for one in seen)
         return super().evaluate_links(link_evaluator, seen)
 
     def find_best_candidate(
@@ -255,19 +319,79 @@ class Finder(PackageFinder):
             if known is not None:
                 return known
             self._look_up(name)
-            result = super().find_best_candidate(project_name, specifier, hashes)
-        return self._in_order(name, result, hashes)
+        self.fetch_pages(name)
+        with self._alone:
+            full = partial(super().find_best_candidate, project_name, specifier, hashes)
+            result = None if hashes else self._best_of_newest(project_name, specifier, full)
+            if result is not None:
+                return result
+            return self._in_order(name, full(), hashes)
+
+    # The newest versions
+
+    def _best_of_newest(
+        self, project_name: str, specifier: Any, full: Callable[[], BestCandidateResult]
+    ) -> BestCandidateResult | None:
+        """Answer with the newest versions first, if that is the order, and they are all it takes.
+
+        Yanked files come behind all others, and prereleases count only where nothing else does
+        (``pip._internal.index.package_finder.CandidateEvaluator``), so the newest have to have one
+        that is neither.
+        """
+        name = canonicalize_name(project_name)
+        order = self.order
+        if (
+            name in order.preferred
+            or name in order.offered
+            or order.is_lowest_first(name)
+            or self._candidate_prefs.prefer_binary
+        ):
+            return None
+        evaluator = self.make_candidate_evaluator(project_name, specifier)
+        for admitted in (None, specifier):
+            newest = self._newest_of(project_name, admitted)
+            if newest is None:
+                return None
+            found = [
+                one for one in evaluator.get_applicable_candidates(newest) if not one.link.is_yanked
+            ]
+            if any(not one.version.is_prerelease for one in found):
+                return BestCandidateResult(newest, _Newest(found, full), found[-1])
+        return None
+
+    def _newest_of(
+        self, project_name: str, specifier: SpecifierSet | None
+    ) -> list[InstallationCandidate] | None:
+        """Look at the newest versions that are admitted; None: all have been, or are to be."""
+        key = (canonicalize_name(project_name), specifier)
+        if key not in self._newest:
+            found = self._all_candidates.get(project_name)
+            if found is not None:
+                return None
+            cut = self._cut = _Cut(specifier)
+            try:
+                found = self.find_all_candidates(project_name)
+            finally:
+                self._cut = None
+            if cut.oldest is None:
+                self._newest[key] = None
+            else:
+                del self._all_candidates[project_name]
+                self._newest[key] = [one for one in found if one.version >= cut.oldest]
+        return self._newest[key]
 
     def _in_order(
         self, name: NormalizedName, result: BestCandidateResult, hashes: Hashes | None
     ) -> BestCandidateResult:
         found = result.applicable_candidates
+        wanted, offered = self.order.preferred.get(name, ()), self.order.offered.get(name, ())
+        if not (wanted or offered or self.order.is_lowest_first(name)):
+            return result
         # Sorts are stable: pip's order stays among files of one version.
         if self.order.is_lowest_first(name):
             found = sorted(found, key=lambda one: one.version, reverse=True)
             # What pip puts before the version stays before it.
             found.sort(key=lambda one: self._outranking(one.link, hashes))
-        wanted, offered = self.order.preferred.get(name, ()), self.order.offered.get(name, ())
         if wanted or offered:
             has_wheels = any(one.link.is_wheel for one in found)
             ranks, of_sdists = _ranks((*wanted, *offered)), _ranks(wanted)
@@ -299,10 +423,15 @@ class Finder(PackageFinder):
         A file that the format options forbid (``--no-binary``, ``--only-binary``) is left out, so
         that every reader of the lock takes what was locked; a yanked one too, unless it is chosen.
         """
-        self.find_all_candidates(name)
+        if name not in self._listings and name not in self._links:
+            self.find_all_candidates(name)
         allowed = self.format_control.get_allowed_formats(name)
         found = {chosen.filename: chosen}
-        for link in self._links.get(name, ()):
+        listed = [
+            listing.links(listing.of([PipVersion(str(version))]))
+            for listing in self._listings.get(name, {}).values()
+        ]
+        for link in (*chain.from_iterable(listed), *self._links.get(name, {}).values()):
             if link.is_yanked and not chosen.is_yanked:
                 continue
             if ("binary" if link.is_wheel else "source") not in allowed:
@@ -312,6 +441,58 @@ class Finder(PackageFinder):
                 if same.is_file and not link.is_file and _same_content(same, link):
                     found[link.filename] = link  # a mirror on this machine; others have the index
         return list(found.values())
+
+
+class _Cut:
+    """What is looked at of long pages.
+
+    Args:
+        specifier: what does not fit it is passed over; None: everything is looked at.
+
+    Attributes:
+        oldest: the version from which on all were looked at; None: all that there are.
+
+    """
+
+    def __init__(self, specifier: SpecifierSet | None) -> None:
+        self._specifier = specifier
+        self.oldest: PipVersion | None = None
+
+    def numbers(self, listing: Listing) -> Iterable[int]:
+        """Tell what is looked at of a page."""
+        versions = listing.admitted(self._specifier)[-_NEWEST:]
+        if len(versions) == len(listing.versions):
+            return listing.all()
+        if versions:
+            self.oldest = max(versions[0], self.oldest or versions[0])
+        return listing.of(versions)
+
+
+class _Newest(list["InstallationCandidate"]):
+    """Candidates, the best last, as far as they are looked at mostly.
+
+    What comes behind them is found out when somebody has gone through them (`reversed`), which is
+    how pip's factory goes through candidates.
+
+    Args:
+        newest: those that come first.
+        full: finds all.
+
+    """
+
+    def __init__(
+        self,
+        newest: Iterable[InstallationCandidate],
+        full: Callable[[], BestCandidateResult],
+    ) -> None:
+        super().__init__(newest)
+        self._full = full
+
+    def __reversed__(self) -> Iterator[InstallationCandidate]:
+        yield from super().__reversed__()
+        known = {one.link for one in self}
+        rest = self._full().applicable_candidates
+        yield from (one for one in reversed(rest) if one.link not in known)
 
 
 def _last(candidates: Sequence[InstallationCandidate]) -> InstallationCandidate | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -14,6 +15,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 from packaging.version import InvalidVersion, Version
+from pip._internal.models import link as pip_link
 from pip._internal.models.link import Link
 from pip._internal.utils.misc import remove_auth_from_url
 
@@ -25,6 +27,17 @@ SECURE_HASHES = ("sha256", "sha384", "sha512")
 
 _sizes: dict[str, int] = {}
 _link_from_json = Link.from_json
+_ensure_quoted_url = pip_link._ensure_quoted_url  # noqa: SLF001 see below
+
+_NOTHING_TO_QUOTE = re.compile(r"https?://[\w.:\[\]-]+(?:/[\w.~-]+)+(?:#\w+=\w+)?", re.ASCII)
+
+
+def _ensure_quoted(url: str) -> str:
+    """Do as pip does with a URL, which takes apart and quotes even what has nothing to quote."""
+    return url if _NOTHING_TO_QUOTE.fullmatch(url) else _ensure_quoted_url(url)
+
+
+pip_link._ensure_quoted_url = _ensure_quoted  # noqa: SLF001
 
 
 def _from_json_with_size(file_data: dict[str, Any], page_url: str) -> Link | None:

@@ -17,12 +17,14 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 from packaging.utils import canonicalize_name
 from pip._internal.exceptions import MetadataInconsistent, NoneMetadataError
 from pip._internal.metadata.importlib import Distribution
 from pip._internal.metadata.importlib._dists import WheelDistribution
 from pip._internal.utils.misc import remove_auth_from_url
+from pip._internal.utils.wheel import read_wheel_metadata_file, wheel_dist_info_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,6 +152,19 @@ class MetadataFiles:
 def _called(wheel: Link) -> str:
     text = f"{remove_auth_from_url(wheel.url_without_fragment)} {wheel.hash_name} {wheel.hash}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def contained(path: Path, wheel: Link) -> bytes:
+    """Read the METADATA in a wheel.
+
+    Raises:
+        UnsupportedWheel: there is none.
+        BadZipFile: it is no wheel.
+
+    """
+    with ZipFile(path) as archive:
+        folder = wheel_dist_info_dir(archive, wheel.filename.partition("-")[0])
+        return read_wheel_metadata_file(archive, f"{folder}/METADATA")
 
 
 class _Parsed(WheelDistribution):
