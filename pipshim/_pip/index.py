@@ -373,11 +373,14 @@ class Finder(PackageFinder):
                 found = self.find_all_candidates(project_name)
             finally:
                 self._cut = None
-            if cut.oldest is None:
-                self._newest[key] = None
-            else:
+            oldest = cut.oldest
+            if cut.is_cut:
                 del self._all_candidates[project_name]
-                self._newest[key] = [one for one in found if one.version >= cut.oldest]
+                self._newest[key] = [
+                    one for one in found if oldest is None or one.version >= oldest
+                ]
+            else:
+                self._newest[key] = None
         return self._newest[key]
 
     def _in_order(
@@ -450,22 +453,26 @@ class _Cut:
         specifier: what does not fit it is passed over; None: everything is looked at.
 
     Attributes:
-        oldest: the version from which on all were looked at; None: all that there are.
+        is_cut: whether anything was passed over.
+        oldest: the version from which on all that fit were looked at; None: all that there are.
 
     """
 
     def __init__(self, specifier: SpecifierSet | None) -> None:
         self._specifier = specifier
+        self.is_cut = False
         self.oldest: PipVersion | None = None
 
     def numbers(self, listing: Listing) -> Iterable[int]:
         """Tell what is looked at of a page."""
-        versions = listing.admitted(self._specifier)[-_NEWEST:]
-        if len(versions) == len(listing.versions):
+        admitted = listing.admitted(self._specifier)
+        newest = admitted[-_NEWEST:]
+        if len(newest) == len(listing.versions):
             return listing.all()
-        if versions:
-            self.oldest = max(versions[0], self.oldest or versions[0])
-        return listing.of(versions)
+        self.is_cut = True
+        if len(newest) < len(admitted):
+            self.oldest = max(newest[0], self.oldest or newest[0])
+        return listing.of(newest)
 
 
 class _Newest(list["InstallationCandidate"]):

@@ -21,7 +21,7 @@ from pip._vendor.packaging.tags import parse_tag
 from pip._vendor.packaging.version import InvalidVersion, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from packaging.utils import NormalizedName
     from pip._internal.index.collector import IndexContent
@@ -74,10 +74,12 @@ class Listing:
         """Tell the numbers of all files."""
         return range(len(self._files))
 
-    def of(self, versions: Iterable[Version]) -> Iterator[int]:
+    def of(self, versions: Iterable[Version]) -> list[int]:
         """Tell those of files of some versions, and of files whose names do not say it plainly."""
-        for version in (*versions, None):
-            yield from self._by_version.get(version, ())
+        # In the order of the page: of files that are as good as each other pip takes the last.
+        return sorted(
+            number for version in (*versions, None) for number in self._by_version.get(version, ())
+        )
 
     def admitted(self, specifier: SpecifierSet | None) -> list[Version]:
         """Tell the versions that a specifier may admit, the newest last."""
