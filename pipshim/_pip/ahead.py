@@ -9,7 +9,6 @@ file. Nothing is decided here: pip asks for pages and files as ever, and gets wh
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +17,6 @@ from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 
 from pipshim._pip.fetching import AT_ONCE
 from pipshim._pip.links import secure_hashes, size_of
-from pipshim._pip.metadata import contained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -148,19 +146,18 @@ class Ahead:
         if best is None or not best.url.startswith(("http://", "https://")):
             return
         if best.is_wheel:
-            contents = self._fetched.metadata(best) or self._contained(best)
+            contents = self._fetched.metadata(best) if self._costs_little(best) else None
             if contents is not None:
                 self.want(self._required(contents, wanted.extras))
         elif not self._outlines.has(secure_hashes(best).get("sha256")):
             self._fetched.archive(best)
 
-    def _contained(self, wheel: Link) -> bytes | None:
-        """Fetch a wheel for the METADATA in it, if that costs little should it not be chosen."""
+    def _costs_little(self, wheel: Link) -> bool:
+        """Tell whether little is lost if a wheel's METADATA is fetched, and then not asked for."""
+        if wheel.metadata_link() is not None or self._fetched.files.knows(wheel):
+            return True
         size = size_of(wheel)
-        if size is None or size > _LITTLE:
-            return None
-        path, _ = self._fetched.archive(wheel)
-        return contained(Path(path), wheel)
+        return size is not None and size <= _LITTLE
 
     def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[Wanted]:
         """Tell what a METADATA file requires in the target environment."""

@@ -10,16 +10,19 @@ import threading
 from concurrent.futures import Future
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from zipfile import BadZipFile
 
+from pip._internal.exceptions import HashError, UnsupportedWheel
 from pip._internal.index.collector import LinkCollector
 
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.listening import passed_over, repeat
+from pipshim._pip.metadata import contained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
-    from pathlib import Path
 
     from pip._internal.index.collector import IndexContent
     from pip._internal.models.link import Link
@@ -50,6 +53,7 @@ class Fetched:
         files: fetches metadata files.
         downloader: fetches sdists and wheels.
         folder: where it puts them.
+        is_lazy: parts of wheels are enough for pip to read their METADATA (``fast-deps``).
 
     Attributes:
         files, folder: likewise.
@@ -62,11 +66,14 @@ class Fetched:
         files: MetadataFiles,
         downloader: ObservedDownloader,
         folder: Path,
+        *,
+        is_lazy: bool = False,
     ) -> None:
         self.files = files
         self.folder = folder
         self._collector = collector
         self._downloader = downloader
+        self._is_lazy = is_lazy
         self._numbers = count()
         self._pages: dict[Hashable, Future[Page]] = {}
         self._metadata: dict[Hashable, Future[bytes | None]] = {}
@@ -80,8 +87,8 @@ class Fetched:
         return page.content
 
     def metadata(self, wheel: Link) -> bytes | None:
-        """Answer a wheel's METADATA; None where it can only be had with the wheel."""
-        return self._once(self._metadata, wheel.url, lambda: self.files.fetch(wheel))
+        """Answer a wheel's METADATA; None where it is left to pip how to get it."""
+        return self._once(self._metadata, wheel.url, lambda: self._metadata_of(wheel))
 
     def archive(self, link: Link) -> tuple[str, str]:
         """Answer the path and the type of an sdist or wheel, which nobody has checked yet."""
@@ -90,6 +97,19 @@ class Fetched:
     def has_page(self, url: str) -> bool:
         """Tell whether a page was asked for."""
         return url in self._pages
+
+    def _metadata_of(self, wheel: Link) -> bytes | None:
+        contents = self.files.fetch(wheel)
+        if contents is not None or self._is_lazy or not wheel.has_hash or wheel.is_file:
+            return contents
+        path = Path(self.archive(wheel)[0])
+        try:
+            wheel.as_hashes().check_against_path(str(path))
+            contents = contained(path, wheel)
+        except (HashError, UnsupportedWheel, BadZipFile):
+            return None  # pip says it better
+        self.files.keep(wheel, contents)
+        return contents
 
     def _page(self, location: Link, *package: str) -> Page:
         with passed_over() as pages:

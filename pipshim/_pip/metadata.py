@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
-import threading
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -20,20 +18,21 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 from packaging.utils import canonicalize_name
-from pip._internal.exceptions import MetadataInconsistent, NoneMetadataError
+from pip._internal.exceptions import MetadataInconsistent
 from pip._internal.metadata.importlib import Distribution
 from pip._internal.metadata.importlib._dists import WheelDistribution
+from pip._internal.network.utils import HEADERS, raise_for_status
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.wheel import read_wheel_metadata_file, wheel_dist_info_dir
+from pip._vendor.requests.exceptions import ChunkedEncodingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pip._internal.metadata import BaseDistribution
     from pip._internal.models.link import Link
+    from pip._internal.network.session import PipSession
     from pip._internal.req.req_install import InstallRequirement
-
-    from pipshim._pip.downloads import ObservedDownloader
 
 
 class MetadataFiles:
@@ -42,29 +41,16 @@ class MetadataFiles:
     It is called there for the wheel (URL and hash), and for its own hash.
 
     Args:
-        downloader: fetches files.
-        folder: makes folders for them.
+        session: pip's.
         cache: the folder of those that are kept; None to keep none.
         spared: gets the URLs of those, which need not be kept in pip's cache too.
 
     """
 
-    def __init__(
-        self,
-        downloader: ObservedDownloader,
-        folder: Callable[[], Path],
-        cache: Path | None,
-        spared: set[str],
-    ) -> None:
-        self._downloader = downloader
-        self._folder = folder
+    def __init__(self, session: PipSession, cache: Path | None, spared: set[str]) -> None:
+        self._session = session
         self._cache = cache
         self._spared = spared
-        self._places = threading.local()
-
-    def begin_anew(self) -> None:
-        """Use folders of one's own from now on, in a fork."""
-        self._places = threading.local()
 
     @cached_property
     def _kept(self) -> dict[str, str]:
@@ -96,24 +82,28 @@ class MetadataFiles:
             return contents
         if self._cache is not None and sha256 is not None:
             self._spared.add(link.url_without_fragment)
-        found = Path(self._downloader(link, str(self._place()))[0])
-        contents = found.read_bytes()
+        contents = self._get(link)
         if hashes:
             hashes.check_against_chunks([contents])
         if sha256 is not None:
-            self._keep(wheel, sha256, found)
+            self._keep(wheel, sha256, contents)
         return contents
 
-    def keep(self, wheel: Link, distribution: BaseDistribution) -> None:
+    def keep(self, wheel: Link, contents: bytes) -> None:
         """Keep the METADATA of a wheel that was fetched and checked."""
-        if self._cache is None or wheel.is_file or wheel.hash_name != "sha256":
-            return
-        if wheel.metadata_link() is None and not self.knows(wheel):
-            with suppress(FileNotFoundError, NoneMetadataError):
-                text = distribution.read_text("METADATA").encode("utf-8", "surrogateescape")
-                found = self._place() / "METADATA"
-                found.write_bytes(text)
-                self._keep(wheel, hashlib.sha256(text).hexdigest(), found)
+        if wheel.hash_name == "sha256":
+            self._keep(wheel, hashlib.sha256(contents).hexdigest(), contents)
+
+    def _get(self, link: Link) -> bytes:
+        for last in (False, True):
+            response = self._session.get(link.url_without_fragment, headers=HEADERS, stream=True)
+            raise_for_status(response)
+            try:
+                return response.content
+            except ChunkedEncodingError:  # it ended before its end
+                if last:
+                    raise
+        raise AssertionError("unreachable")
 
     def _read(self, wheel: Link, sha256: str | None) -> bytes | None:
         """Read what is kept; None if it is not there, or damaged: it is fetched then."""
@@ -125,28 +115,17 @@ class MetadataFiles:
             return None
         return contents if hashlib.sha256(contents).hexdigest() == sha256 else None
 
-    def _keep(self, wheel: Link, sha256: str, found: Path) -> None:
+    def _keep(self, wheel: Link, sha256: str, contents: bytes) -> None:
         """Keep it, if it can be kept: asking again is slower and nothing else."""
         if self._cache is None:
             return
-        kept = self._cache / f"{_called(wheel)}-{sha256}"
         with suppress(OSError):
             self._cache.mkdir(parents=True, exist_ok=True)
-            try:
-                found.replace(kept)
-            except OSError:  # on another file system
-                number, near = tempfile.mkstemp(dir=self._cache)
-                os.close(number)
-                shutil.copyfile(found, near)
-                os.replace(near, kept)  # noqa: PTH105 a name
+            number, near = tempfile.mkstemp(dir=self._cache)
+            with open(number, "wb") as file:  # noqa: PTH123 a descriptor
+                file.write(contents)
+            os.replace(near, self._cache / f"{_called(wheel)}-{sha256}")  # noqa: PTH105 a name
             self._kept[_called(wheel)] = sha256
-
-    def _place(self) -> Path:
-        """Tell this thread's folder: what is in it is of no use any more."""
-        place: Path | None = getattr(self._places, "folder", None)
-        if place is None:
-            place = self._places.folder = self._folder()
-        return place
 
 
 def _called(wheel: Link) -> str:

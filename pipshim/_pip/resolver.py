@@ -234,7 +234,6 @@ class Resolving:
                         Preparer(
                             preparer,
                             self.sources,
-                            pip.fetched.files,
                             metadata_of,
                             direct,
                             overrides,

@@ -1,4 +1,4 @@
-"""pip's cache of responses, spared what pipshim keeps by itself, and large bodies in one piece.
+"""pip's cache of responses, spared what pipshim keeps by itself, and large bodies in pieces.
 
 A metadata file whose hash is known has its place by that (`pipshim._pip.metadata`), and a wheel its
 own in the store (`pipshim._pip.download`). In pip's cache they would lie again, in two files each
@@ -11,12 +11,22 @@ would be resident while it is written: of a wheel of torch, nearly a gigabyte.
 from __future__ import annotations
 
 import mmap
+from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pip._internal.network.cache import SafeFileCache
+from pip._vendor.cachecontrol import CacheControlAdapter
+from pip._vendor.requests import models
+from pip._vendor.requests.adapters import HTTPAdapter
 
 if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
+    from pip._vendor.requests.models import PreparedRequest, Response
+    from pip._vendor.urllib3 import HTTPResponse
+
+# A page of ten megabytes is read in a thousand pieces else.
+models.CONTENT_CHUNK_SIZE = 1 << 16
 
 
 _PIECE = 1 << 23  # a multiple of any system's pages
@@ -65,11 +75,25 @@ class _Mapped:
         return self._file.read(size)
 
 
+def _unwrapped(
+    adapter: CacheControlAdapter,
+    urls: set[str],
+    request: PreparedRequest,
+    response: HTTPResponse,
+    *args: Any,
+    **kwargs: Any,
+) -> Response:
+    """Build a response; what is not kept is not written to a file on its way either."""
+    is_new = response.status == HTTPStatus.OK and not (args or kwargs)
+    if is_new and adapter.controller.cache_url(request.url or "") in urls:
+        return HTTPAdapter.build_response(adapter, request, response)
+    return type(adapter).build_response(adapter, request, response, *args, **kwargs)
+
+
 def spare(session: PipSession, urls: set[str]) -> None:
     """Let a session keep no responses of ``urls``, which may become more."""
     for adapter in (*session.adapters.values(), session._trusted_host_adapter):  # noqa: SLF001
-        cache = getattr(adapter, "cache", None)
-        if isinstance(cache, SafeFileCache):
-            own = Responses(cache.directory, urls)
-            adapter.cache = own  # type: ignore[attr-defined]
-            adapter.controller.cache = own  # type: ignore[attr-defined]
+        if isinstance(adapter, CacheControlAdapter) and isinstance(adapter.cache, SafeFileCache):
+            own = Responses(adapter.cache.directory, urls)
+            adapter.cache = adapter.controller.cache = own
+            adapter.build_response = partial(_unwrapped, adapter, urls)  # type: ignore[method-assign]

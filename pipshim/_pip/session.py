@@ -27,7 +27,7 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip import credentials, offline, responses
+from pipshim._pip import certificates, credentials, offline, responses
 from pipshim._pip.agent import Agent
 from pipshim._pip.ahead import Ahead
 from pipshim._pip.downloads import ObservedDownloader
@@ -140,6 +140,7 @@ class Pip:
             if getattr(self.options, "offline", False):
                 offline.restrict(session)
             responses.spare(session, self.spared)
+            certificates.read_once(session)
             self._session = session
         return self._session
 
@@ -195,11 +196,10 @@ class Pip:
         if self._beside is not None:
             return self._beside.fetched
         kept = self.cache / METADATA if self.cache is not None else None
-        files = MetadataFiles(
-            self.downloader, partial(self.temporary_directory, "metadata"), kept, self.spared
-        )
-        folder = self.temporary_directory("sdist")
-        return Fetched(self._plain_collector, files, self.downloader, folder)
+        files = MetadataFiles(self.session, kept, self.spared)
+        folder = self.temporary_directory("archive")
+        is_lazy = "fast-deps" in self.options.features_enabled
+        return Fetched(self._plain_collector, files, self.downloader, folder, is_lazy=is_lazy)
 
     @cached_property
     def outlines(self) -> Outlines:
@@ -364,8 +364,7 @@ class Pip:
             if self._session.auth.prompting:  # several would ask at once, and read each other's
                 credentials.let_keyring_answer(self._session)
                 self._session.auth.prompting = False
-        self.fetched.files.begin_anew()
-        self.fetched.folder = self.temporary_directory("sdist")
+        self.fetched.folder = self.temporary_directory("archive")
 
     @contextmanager
     def markers(self) -> Iterator[None]:

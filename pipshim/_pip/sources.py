@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.req.req_install import InstallRequirement
 
-    from pipshim._pip.metadata import MetadataFiles
     from pipshim._pip.session import Pip
     from pipshim.config.overrides import Overrides
 
@@ -243,7 +242,6 @@ class Preparer:
     Args:
         inner: pip's preparer.
         sources: fetches and unpacks them.
-        files: keeps the metadata of wheels.
         metadata_of: answers their metadata.
         direct: what is required directly; what a folder requires that the user has named is added.
         overrides: what replaces requirements.
@@ -254,14 +252,12 @@ class Preparer:
         self,
         inner: RequirementPreparer,
         sources: Sources,
-        files: MetadataFiles,
         metadata_of: Callable[[Source], bytes],
         direct: set[NormalizedName],
         overrides: Overrides,
     ) -> None:
         self._inner = inner
         self._sources = sources
-        self._files = files
         self._metadata_of = metadata_of
         self._direct = direct
         self._overrides = overrides
@@ -276,9 +272,7 @@ class Preparer:
         if req.link.is_wheel:
             if req.link.is_existing_dir():
                 raise InstallationError(f"{req.link.file_path} is a folder, not a wheel")
-            found = self._inner.prepare_linked_requirement(req, parallel_builds)
-            self._files.keep(req.link, found)
-            return self._overridden(found)
+            return self._overridden(self._inner.prepare_linked_requirement(req, parallel_builds))
         self._inner._log_preparing_link(req)  # noqa: SLF001
         return self._distribution(req)
 
