@@ -15,9 +15,13 @@ from pipshim.store.cache import INTERPRETERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
 OLDEST = (3, 10)
 """The oldest Python that is served."""
+
+_asked: dict[str, Future[dict[str, Any]]] = {}
+"""The answers that are under way, by interpreter."""
 
 _ANSWER = "pipshim-target:"
 _SECONDS = 60
@@ -134,7 +138,8 @@ def query(python: Path, cache_dir: Path | None) -> Target:
     entry = None if cache_dir is None or is_script else _entry(cache_dir, python)
     if entry is not None and (kept := _answer(entry, stamp)) is not None:
         return _target(kept)
-    answer = _ask(python)
+    asked = _asked.pop(str(python), None)
+    answer = _ask(python) if asked is None else asked.result()
     answer["python"] = answer["executable"] if is_script else str(python)
     if not answer["is_venv"]:
         answer["base_python"] = answer["python"]
@@ -142,6 +147,32 @@ def query(python: Path, cache_dir: Path | None) -> Target:
     if entry is not None:
         _save(entry, stamp, answer)
     return target
+
+
+def ask_ahead(cache_dir: Path | None) -> None:
+    """Begin to ask the Python below the running environment, which is likely to be asked for.
+
+    That is done in a thread, unless its answer is kept; `query` waits for it.
+    """
+    base: str | None = getattr(sys, "_base_executable", None)
+    if sys.prefix == sys.base_prefix or not base or base == sys.executable or cache_dir is None:
+        return
+    if _entry(cache_dir, Path(base)).exists():
+        return
+    from concurrent.futures import Future  # noqa: PLC0415 not needed for a kept answer
+    from threading import Thread  # noqa: PLC0415 likewise
+
+    answer: Future[dict[str, Any]] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(_ask(Path(base)))
+        except BaseException as error:  # noqa: BLE001 raised where it is asked for
+            answer.set_exception(error)
+
+    # A daemon: nobody waits for what nobody asked for.
+    Thread(target=ask, daemon=True).start()
+    _asked[base] = answer
 
 
 def query_new(python: Path, base: Target, cache_dir: Path | None) -> Target:

@@ -464,3 +464,16 @@ def test_what_one_environment_answered_holds_for_the_next(
 
 def test_stamps_of_locks_have_one_place_in_the_cache() -> None:
     assert fresh.CACHE_FOLDER == STAMPS
+
+
+def test_the_python_below_is_asked_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = base_of(query(HERE, None), None)
+    module.ask_ahead(tmp_path)
+    assert module._asked.keys() == {str(expected.python)}
+    monkeypatch.setattr(module, "_run", None)  # it is not asked again
+    assert base_of(query(HERE, tmp_path), tmp_path) == expected
+    assert not module._asked
+    module.ask_ahead(tmp_path)
+    assert not module._asked  # what it answered is kept
+    module.ask_ahead(None)
+    assert not module._asked
