@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from itertools import chain
@@ -179,9 +180,20 @@ class Finder(PackageFinder):
     def _suiting(self) -> Suiting:
         return Suiting(self.target_python.get_unsorted_tags())
 
-    def make_candidate_evaluator(self, *args: Any, **kwargs: Any) -> CandidateEvaluator:
-        """Make pip's, without its second look at every file: it has sorted them, the best last."""
-        made = super().make_candidate_evaluator(*args, **kwargs)
+    def make_candidate_evaluator(
+        self, project_name: str, specifier: Any = None, hashes: Hashes | None = None
+    ) -> CandidateEvaluator:
+        """Make pip's, which all rank the target's tags in the same way."""
+        made = copy(self._evaluator)
+        made._project_name = project_name  # noqa: SLF001 pip has no way to change them
+        made._specifier = specifier if specifier is not None else SpecifierSet()  # noqa: SLF001
+        made._hashes = hashes  # noqa: SLF001
+        return made
+
+    @cached_property
+    def _evaluator(self) -> CandidateEvaluator:
+        """pip's, without its second look at every file: it has sorted them, the best last."""
+        made = super().make_candidate_evaluator("")
         made.sort_best_candidate = _last  # type: ignore[method-assign]
         return made
 

@@ -33,7 +33,7 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
-from pipshim._pip import metadata
+from pipshim._pip import metadata, satisfying
 from pipshim._pip.ahead import Wanted, wanted_of
 from pipshim._pip.errors import translated
 from pipshim._pip.explain import explain
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from pipshim._pip.session import Pip, Root
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
+satisfying.install()
+
 _LOWER = {">=", ">", "==", "===", "~="}
 
 
