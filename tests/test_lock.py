@@ -645,6 +645,85 @@ def test_wheels_whose_index_offers_no_metadata_are_fetched_once(
     assert {one.split("/")[1] for one in index.requests} == {"simple"}
 
 
+def test_wheels_whose_index_offers_no_metadata_are_fetched_at_once(
+    cli: Cli, make_project: MakeProject, index: Index, six: list[str]
+) -> None:
+    index.without_metadata, index.latency = True, 0.05
+    make_project(dependencies=six)
+    cli.ok("lock")
+    assert index.most_files_at_once > 1
+
+
+@pytest.mark.parametrize("data", [b"no wheel", b""])
+def test_a_wheel_that_is_not_what_its_index_says_is_refused(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, data: bytes
+) -> None:
+    index.without_metadata = True
+    index.add(wheel(dists, "bad", "1.0"), wheel(dists, "lib", "1.0"))
+    index.tamper("bad-1.0-py3-none-any.whl", data)
+    make_project(dependencies=["lib", "bad"])
+    result = cli.fails("lock")
+    assert "bad" in result.err
+    assert index.sha256("bad-1.0-py3-none-any.whl")[:12] in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_wheel_that_is_none_is_refused(cli: Cli, make_project: MakeProject, index: Index) -> None:
+    index.without_metadata = True
+    index.add_bytes("bad-1.0-py3-none-any.whl", b"no wheel")
+    make_project(dependencies=["bad"])
+    result = cli.fails("lock")
+    assert "bad-1.0-py3-none-any.whl" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_parts_of_wheels_are_enough_if_pip_is_told_so(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.without_metadata = True
+    index.add(wheel(dists, "lib", "1.0"))
+    make_project(dependencies=["lib"])
+    cli.ok("lock", "--use-feature", "fast-deps")
+    assert any(one.startswith("HEAD /files/lib-1.0") for one in index.requests)
+
+
+def test_metadata_that_ended_too_soon_is_asked_for_again(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    index.add(wheel(dists, "lib", "1.0"))
+    path = "/files/lib-1.0-py3-none-any.whl.metadata"
+    index.truncate[path] = 10
+    make_project(dependencies=["lib"])
+    assert "lib-1.0" in cli.fails("lock", "--resume-retries", "2").err
+    assert index.requests.count(f"GET {path}") == 1 + 1 + 2  # the last three are pip's own
+
+
+def test_of_many_versions_an_old_one_is_found_too(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path
+) -> None:
+    """The newest ones are looked at first; what else there is, when none of these fits."""
+    index.add(
+        *(wheel(dists, "tool", f"{one}.0", requires=[f"lib=={one}.*"]) for one in range(1, 31)),
+        *(wheel(dists, "lib", f"{one}.0", tag=native_tag()) for one in range(1, 31)),
+        *(wheel(dists, "lib", f"{one}.0", tag="cp39-cp39-win_amd64") for one in range(1, 31)),
+    )
+    index.yank("lib-4.0-" + native_tag() + ".whl")
+    make_project(dependencies=["tool", "lib<7"])
+    locked = lock(cli)
+    assert locked.versions == {"lib": "6.0", "tool": "6.0"}
+    assert sorted(locked.files("lib")) == sorted(
+        f"lib-6.0-{tag}.whl" for tag in (native_tag(), "cp39-cp39-win_amd64")
+    )
+    make_project(dependencies=["tool", "lib<5"])
+    assert lock(cli, "-U").versions == {"lib": "3.0", "tool": "3.0"}
+    make_project(dependencies=["tool", "lib>30"])
+    result = cli.fails("lock")
+    assert "lib" in result.err
+    said = cli.ok("lock", "lib<3", "-o", "pylock.other.toml", "-vv").err
+    assert "Skipping link" in said
+    assert "cp39-cp39-win_amd64" in said
+
+
 def test_a_prerelease_gives_way_to_a_release_that_fits_as_well(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path
 ) -> None:

@@ -44,11 +44,19 @@ class MetadataFiles:
         session: pip's.
         cache: the folder of those that are kept; None to keep none.
         spared: gets the URLs of those, which need not be kept in pip's cache too.
+        download: fetches a file as any other, into a folder of its own.
 
     """
 
-    def __init__(self, session: PipSession, cache: Path | None, spared: set[str]) -> None:
+    def __init__(
+        self,
+        session: PipSession,
+        cache: Path | None,
+        spared: set[str],
+        download: Callable[[Link], Path],
+    ) -> None:
         self._session = session
+        self._download = download
         self._cache = cache
         self._spared = spared
 
@@ -95,15 +103,12 @@ class MetadataFiles:
             self._keep(wheel, hashlib.sha256(contents).hexdigest(), contents)
 
     def _get(self, link: Link) -> bytes:
-        for last in (False, True):
-            response = self._session.get(link.url_without_fragment, headers=HEADERS, stream=True)
-            raise_for_status(response)
-            try:
-                return response.content
-            except ChunkedEncodingError:  # it ended before its end
-                if last:
-                    raise
-        raise AssertionError("unreachable")
+        response = self._session.get(link.url_without_fragment, headers=HEADERS, stream=True)
+        raise_for_status(response)
+        try:
+            return response.content
+        except ChunkedEncodingError:  # it ended before its end: pip's downloader goes on from there
+            return self._download(link).read_bytes()
 
     def _read(self, wheel: Link, sha256: str | None) -> bytes | None:
         """Read what is kept; None if it is not there, or damaged: it is fetched then."""

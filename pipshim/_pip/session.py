@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
+    from pip._internal.models.link import Link
     from pip._internal.network.session import PipSession
     from pip._internal.req.req_install import InstallRequirement
 
@@ -196,10 +197,14 @@ class Pip:
         if self._beside is not None:
             return self._beside.fetched
         kept = self.cache / METADATA if self.cache is not None else None
-        files = MetadataFiles(self.session, kept, self.spared)
+        files = MetadataFiles(self.session, kept, self.spared, self._download)
         folder = self.temporary_directory("archive")
         is_lazy = "fast-deps" in self.options.features_enabled
         return Fetched(self._plain_collector, files, self.downloader, folder, is_lazy=is_lazy)
+
+    def _download(self, link: Link) -> Path:
+        folder = self.temporary_directory("metadata")
+        return Path(self.downloader(link, str(folder))[0])
 
     @cached_property
     def outlines(self) -> Outlines:
