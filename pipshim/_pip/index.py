@@ -17,23 +17,22 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packaging.pylock import Package, PackageSdist, PackageWheel
 from packaging.utils import canonicalize_name
 from pip._internal.index import package_finder
 from pip._internal.index.package_finder import BestCandidateResult, LinkType, PackageFinder
 from pip._internal.models.link import Link
-from pip._internal.utils.misc import remove_auth_from_url
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.version import Version as PipVersion
 
 from pipshim._pip.kept import Kept
-from pipshim._pip.links import index_of, name_and_version, secure_hashes, size_of
+from pipshim._pip.links import name_and_version, secure_hashes
 from pipshim._pip.listening import passed_over
 from pipshim._pip.listing import Listing, Suiting, listing_of
+from pipshim._pip.newest import Cut, Newest
 from pipshim.lock.artifacts import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -47,9 +46,6 @@ _logger = logging.getLogger(package_finder.__name__)
 
 # pip takes a wheel's name apart each time that it looks at it.
 package_finder.Wheel = cache(package_finder.Wheel)  # type: ignore[assignment, attr-defined]
-
-_NEWEST = 10
-"""How many versions of a package are looked at before all are."""
 
 _NO_FOLDER = re.compile(r"Location '(.*)' is ignored: it is neither a file nor a directory\.?")
 """pip's warning of a location that is not there (``pip._internal.index.sources``)."""
@@ -112,10 +108,11 @@ class Finder(PackageFinder):
         super().__init__(*args, **kwargs)
         self._links: dict[NormalizedName, dict[str, Link]] = {}
         self._listings: dict[NormalizedName, dict[str, Listing]] = {}
-        self._newest: dict[
-            tuple[NormalizedName, SpecifierSet | None], list[InstallationCandidate] | None
+        self._seen_newest: dict[
+            tuple[NormalizedName, SpecifierSet | None, frozenset[PipVersion]],
+            list[InstallationCandidate] | None,
         ] = {}
-        self._cut: _Cut | None = None
+        self._cut: Cut | None = None
         self._asked: set[str] = set()
         self.order = Order()
         self._skipped: dict[str, LinkType] = {}
@@ -233,8 +230,8 @@ class Finder(PackageFinder):
             self.kept.forget(name)
             self._links.pop(name, None)
             self._listings.pop(name, None)
-            for cut in [one for one in self._newest if one[0] == name]:
-                del self._newest[cut]
+            for newest in [one for one in self._seen_newest if one[0] == name]:
+                del self._seen_newest[newest]
             for known in [one for one in self._all_candidates if canonicalize_name(one) == name]:
                 del self._all_candidates[known]
             for key in [one for one in self._best_candidates if canonicalize_name(one[0]) == name]:
@@ -333,67 +330,70 @@ class Finder(PackageFinder):
             self._look_up(name)
         self.fetch_pages(name)
         with self._alone:
-            full = partial(super().find_best_candidate, project_name, specifier, hashes)
-            result = None if hashes else self._best_of_newest(project_name, specifier, full)
-            if result is not None:
-                return result
-            return self._in_order(name, full(), hashes)
+            if not hashes:
+                found = self._best_of_newest(project_name, specifier)
+                if found is not None:
+                    return found
+            return self._best_of_all(project_name, specifier, hashes)
+
+    def _best_of_all(
+        self, project_name: str, specifier: Any, hashes: Hashes | None = None
+    ) -> BestCandidateResult:
+        with self._alone:
+            found = super().find_best_candidate(project_name, specifier, hashes)
+            return self._in_order(canonicalize_name(project_name), found, hashes)
 
     # The newest versions
 
-    def _best_of_newest(
-        self, project_name: str, specifier: Any, full: Callable[[], BestCandidateResult]
-    ) -> BestCandidateResult | None:
-        """Answer with the newest versions first, if that is the order, and they are all it takes.
+    def _best_of_newest(self, project_name: str, specifier: Any) -> BestCandidateResult | None:
+        """Answer with the newest versions first, if that is the order; None: all have to be seen.
 
         Yanked files come behind all others, and prereleases count only where nothing else does
-        (``pip._internal.index.package_finder.CandidateEvaluator``), so the newest have to have one
-        that is neither.
+        (``pip._internal.index.package_finder.CandidateEvaluator``), so one of the newest has to be
+        neither.
         """
         name = canonicalize_name(project_name)
         order = self.order
         if (
-            name in order.preferred
+            order.is_lowest_first(name)
             or name in order.offered
-            or order.is_lowest_first(name)
             or self._candidate_prefs.prefer_binary
         ):
             return None
         evaluator = self.make_candidate_evaluator(project_name, specifier)
         for admitted in (None, specifier):
-            newest = self._newest_of(project_name, admitted)
+            newest = self._newest(project_name, admitted)
             if newest is None:
                 return None
             found = [
                 one for one in evaluator.get_applicable_candidates(newest) if not one.link.is_yanked
             ]
             if any(not one.version.is_prerelease for one in found):
-                return BestCandidateResult(newest, _Newest(found, full), found[-1])
+                first = self._in_order(name, BestCandidateResult(newest, found, found[-1]), None)
+                full = partial(self._best_of_all, project_name, specifier)
+                candidates = Newest(first.applicable_candidates, full)
+                return BestCandidateResult(newest, candidates, first.best_candidate)
         return None
 
-    def _newest_of(
+    def _newest(
         self, project_name: str, specifier: SpecifierSet | None
     ) -> list[InstallationCandidate] | None:
-        """Look at the newest versions that are admitted; None: all have been, or are to be."""
-        key = (canonicalize_name(project_name), specifier)
-        if key not in self._newest:
-            found = self._all_candidates.get(project_name)
-            if found is not None:
+        """Look at the newest versions that fit, and at those that are wanted; None: at all."""
+        name = canonicalize_name(project_name)
+        besides = frozenset(PipVersion(str(one)) for one in self.order.preferred.get(name, ()))
+        key = (name, specifier, besides)
+        if key not in self._seen_newest:
+            if project_name in self._all_candidates:
                 return None
-            cut = self._cut = _Cut(specifier)
+            cut = self._cut = Cut(specifier, besides)
             try:
                 found = self.find_all_candidates(project_name)
             finally:
                 self._cut = None
-            oldest = cut.oldest
             if cut.is_cut:
                 del self._all_candidates[project_name]
-                self._newest[key] = [
-                    one for one in found if oldest is None or one.version >= oldest
-                ]
-            else:
-                self._newest[key] = None
-        return self._newest[key]
+            self._seen_newest[key] = cut.within(found) if cut.is_cut else None
+        return self._seen_newest[key]
 
     def _in_order(
         self, name: NormalizedName, result: BestCandidateResult, hashes: Hashes | None
@@ -458,148 +458,12 @@ class Finder(PackageFinder):
         return list(found.values())
 
 
-class _Cut:
-    """What is looked at of long pages.
-
-    Args:
-        specifier: what does not fit it is passed over; None: everything is looked at.
-
-    Attributes:
-        is_cut: whether anything was passed over.
-        oldest: the version from which on all that fit were looked at; None: all that there are.
-
-    """
-
-    def __init__(self, specifier: SpecifierSet | None) -> None:
-        self._specifier = specifier
-        self.is_cut = False
-        self.oldest: PipVersion | None = None
-
-    def numbers(self, listing: Listing) -> Iterable[int]:
-        """Tell what is looked at of a page."""
-        admitted = listing.admitted(self._specifier)
-        newest = admitted[-_NEWEST:]
-        if len(newest) == len(listing.versions):
-            return listing.all()
-        self.is_cut = True
-        if len(newest) < len(admitted):
-            self.oldest = max(newest[0], self.oldest or newest[0])
-        return listing.of(newest)
-
-
-class _Newest(list["InstallationCandidate"]):
-    """Candidates, the best last, as far as they are looked at mostly.
-
-    What comes behind them is found out when somebody has gone through them (`reversed`), which is
-    how pip's factory goes through candidates.
-
-    Args:
-        newest: those that come first.
-        full: finds all.
-
-    """
-
-    def __init__(
-        self,
-        newest: Iterable[InstallationCandidate],
-        full: Callable[[], BestCandidateResult],
-    ) -> None:
-        super().__init__(newest)
-        self._full = full
-
-    def __reversed__(self) -> Iterator[InstallationCandidate]:
-        yield from super().__reversed__()
-        known = {one.link for one in self}
-        rest = self._full().applicable_candidates
-        yield from (one for one in reversed(rest) if one.link not in known)
-
-
 def _last(candidates: Sequence[InstallationCandidate]) -> InstallationCandidate | None:
     return candidates[-1] if candidates else None
 
 
 def _ranks(versions: Iterable[Version]) -> dict[str, int]:
     return {str(version): rank for rank, version in enumerate(versions)}
-
-
-@dataclass
-class Packager:
-    """Makes a lock's package entries of pip's links.
-
-    Attributes:
-        finder: where the other files of a version are looked up.
-        download: fetches a file whose index gives no secure hash, and returns its path.
-
-    """
-
-    finder: Finder
-    download: Callable[[Link], Path]
-
-    def package(
-        self,
-        name: NormalizedName,
-        version: Version,
-        chosen: Link,
-        *,
-        dependencies: Iterable[NormalizedName],
-        requires_python: Any,
-        allowed: Mapping[str, Sequence[str]] | None = None,
-    ) -> Package:
-        """Make the entry of a version from an index: every wheel, and the sdist.
-
-        With `allowed` hashes (``--hash`` of a requirement), only the files that have one of them;
-        the chosen one has, since pip has looked.
-        """
-        wheels: list[PackageWheel] = []
-        sdists: list[PackageSdist] = []
-        for link in self.finder.files(name, version, chosen):
-            fields = self._fields(link, is_chosen=link.filename == chosen.filename)
-            if fields is None or (allowed and not _is_allowed(link, chosen, fields, allowed)):
-                continue
-            if link.is_wheel:
-                wheels.append(PackageWheel(**fields))
-            else:
-                sdists.append(PackageSdist(**fields))
-        if chosen.is_wheel:
-            sdists.sort(key=lambda one: not one.filename.endswith(".tar.gz"))
-        else:
-            sdists = sdists[:1]
-        return Package(
-            name=name,
-            version=version,
-            requires_python=requires_python,
-            dependencies=[{"name": one} for one in sorted(dependencies)] or None,
-            index=index_of(chosen.comes_from, name),
-            wheels=sorted(wheels, key=lambda one: one.filename) or None,
-            sdist=sdists[0] if sdists else None,
-        )
-
-    def _fields(self, link: Link, *, is_chosen: bool) -> dict[str, Any] | None:
-        hashes = secure_hashes(link)
-        size = size_of(link)
-        if not hashes:
-            if not (is_chosen or link.is_file):
-                return None
-            path = self.download(link)
-            hashes = {"sha256": sha256_of(path)}
-            size = path.stat().st_size
-        elif link.is_file and size is None:
-            size = Path(link.file_path).stat().st_size
-        return {
-            "name": link.filename,
-            "url": remove_auth_from_url(link.url_without_fragment),
-            "hashes": hashes,
-            "size": size,
-            "upload_time": link.upload_time,
-        }
-
-
-def _is_allowed(
-    link: Link, chosen: Link, fields: Mapping[str, Any], allowed: Mapping[str, Sequence[str]]
-) -> bool:
-    hashes: Mapping[str, str] = fields["hashes"]
-    has_one = any(value in allowed.get(name, ()) for name, value in hashes.items())
-    return has_one or link.filename == chosen.filename
 
 
 def _same_content(local: Link, link: Link) -> bool:

@@ -37,8 +37,9 @@ from pipshim._pip import metadata, satisfying
 from pipshim._pip.ahead import Wanted, wanted_of
 from pipshim._pip.errors import translated
 from pipshim._pip.explain import explain
-from pipshim._pip.index import Order, Packager
+from pipshim._pip.index import Order
 from pipshim._pip.links import secure_hashes
+from pipshim._pip.packager import Packager
 from pipshim._pip.sources import Preparer, Revision, Source, Sources
 from pipshim.config.overrides import Overrides
 from pipshim.config.requirements import merged

@@ -19,10 +19,12 @@ from pip._internal.network.session import PipSession
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip.index import Finder
+from pipshim._pip.index import Finder, Order
 from pipshim._pip.listing import Listing
 
 if TYPE_CHECKING:
+    from pip._internal.index.package_finder import BestCandidateResult
+    from pip._internal.models.candidate import InstallationCandidate
     from pip._internal.models.link import Link
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -157,6 +159,30 @@ def test_candidates_come_as_from_pip(seed: int) -> None:
             reversed(expected.applicable_candidates)
         )
     assert ours.find_all_candidates("some-pkg") == pips.find_all_candidates("some-pkg")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_wanted_versions_come_as_if_all_had_been_looked_at(seed: int) -> None:
+    chance = random.Random(2000 + seed)  # noqa: S311 no secret
+    pages = some_pages(chance)
+    _, ours = finders(pages)
+    _, all_seen = finders(pages)
+    known = {Version(str(one.version)) for one in all_seen.find_all_candidates("some-pkg")}
+    versions = [*sorted(known), Version("12"), Version("13")]
+    preferred = {NAME: tuple(chance.sample(versions, k=chance.randint(0, 2)))}
+    offered = {NAME: tuple(chance.sample(versions, k=2))} if chance.random() < 0.2 else {}
+    ours.order = all_seen.order = Order(preferred, offered=offered)
+    texts = ["", ">=1", "<2", ">=7.0a1", "!=4.3", "==3.*", ">=99", "<3,>=2.1"]
+    for text in chance.sample(texts, k=len(texts)):
+        expected = all_seen.find_best_candidate("some-pkg", SpecifierSet(text))
+        found = ours.find_best_candidate("some-pkg", SpecifierSet(text))
+        assert taken(found) == taken(expected)
+
+
+def taken(result: BestCandidateResult) -> list[InstallationCandidate]:
+    """Tell what pip's resolver may take, the first one first: yanked files if there is no other."""
+    found = list(reversed(result.applicable_candidates))
+    return [one for one in found if not one.link.is_yanked] or found
 
 
 @pytest.mark.parametrize("seed", range(20))
