@@ -724,6 +724,17 @@ def test_of_many_versions_an_old_one_is_found_too(
     assert "cp39-cp39-win_amd64" in said
 
 
+def test_a_folder_without_a_package_is_told_of_once(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, tmp_path: Path
+) -> None:
+    """However often the package is looked at: its newest versions, those that fit, all of them."""
+    index.add(*(wheel(dists, "lib", f"{one}.0") for one in range(1, 31)))
+    make_project(dependencies=["lib>4,<5"])
+    (tmp_path / "folder").mkdir()
+    folder = (tmp_path / "folder").as_uri()
+    assert cli.fails("lock", "--extra-index-url", folder).err.count(f"{folder}/lib/") == 1
+
+
 def test_a_prerelease_gives_way_to_a_release_that_fits_as_well(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path
 ) -> None:
