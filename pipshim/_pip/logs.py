@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from pipshim.progress.events import Level, Observer
 
 _SAID_BY_EVENTS = ("pip._internal.network.download",)
-_SAID_ONCE = ("pip._internal.index.sources", "pip._internal.network.session")
-"""What pip warns of in each look at a package's pages, of which there may be several."""
-
 _RETRYING = "Retrying (%r) after connection broken by '%r': %s"
 _REASONS = (
     (NameResolutionError, "the name of the host is not known here"),
@@ -37,15 +34,10 @@ class _Forwarding(logging.Handler):
     def __init__(self, observer: Observer, level: int) -> None:
         super().__init__(level)
         self._observer = observer
-        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name in _SAID_BY_EVENTS and record.levelno <= logging.INFO:
             return
-        if record.name in _SAID_ONCE:
-            if record.getMessage() in self._said:
-                return
-            self._said.add(record.getMessage())
         level: Level = "debug"
         if record.levelno >= logging.ERROR:
             level = "error"
