@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import time
@@ -123,6 +122,8 @@ class Store:
         """Do as `add`; a hash that is not known is that of the file."""
         if sha256 is not None:
             return self.add(wheel, sha256, name, built=built)
+        import hashlib  # noqa: PLC0415 loads OpenSSL
+
         hasher = hashlib.sha256()
         try:
             with wheel.open("rb", buffering=0) as file:
