@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -27,25 +26,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     if argv is None:
-        gc.disable()  # what is imported stays, and the rest is not worth looking for
-        unchanged = _unchanged()
-        gc.enable()
+        from pipshim.unchanged import fresh  # noqa: PLC0415 as below
+
+        unchanged = fresh.attempt(sys.argv[1:], os.environ)
+        if unchanged is None:
+            from pipshim.unchanged import again  # noqa: PLC0415
+
+            unchanged = again.attempt(sys.argv[1:], os.environ)
         if unchanged is not None:
             return unchanged
     from pipshim.cli.dispatch import dispatch  # noqa: PLC0415 what an unchanged run does without
 
     return dispatch(argv)
-
-
-def _unchanged() -> int | None:
-    from pipshim.unchanged import fresh  # noqa: PLC0415 as above
-
-    unchanged = fresh.attempt(sys.argv[1:], os.environ)
-    if unchanged is None:
-        from pipshim.unchanged import again  # noqa: PLC0415 likewise
-
-        unchanged = again.attempt(sys.argv[1:], os.environ)
-    return unchanged
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ The rules are those of "Recording installed projects" (PEP 376, PEP 627) and of 
 
 from __future__ import annotations
 
-import hashlib
 import io
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, NamedTuple
+
+from pipshim import digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,7 +79,7 @@ def content_of(files: Iterable[tuple[str, str]], dist_info: str) -> str:
         for path, digest in files
         if not (path in others or path.endswith(".pyc") or path.startswith(("../", "/")))
     )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return digests.hex_of("\n".join(lines).encode())
 
 
 def record_line(row: Row) -> str:
@@ -114,11 +115,13 @@ def encode_hash(algorithm: str, digest: bytes) -> str:
 
 def hash_bytes(data: bytes) -> str:
     """Return RECORD's hash of ``data``."""
-    return encode_hash(HASH, hashlib.new(HASH, data).digest())
+    return encode_hash(HASH, digests.raw_of(data))
 
 
 def hash_file(path: str, algorithm: str = HASH) -> str:
     """Return RECORD's hash of the file at ``path``, which is read in pieces of ``CHUNK``."""
+    import hashlib  # noqa: PLC0415 loads OpenSSL
+
     hasher = hashlib.new(algorithm)
     with open(path, "rb", buffering=0) as file:
         while piece := file.read(CHUNK):

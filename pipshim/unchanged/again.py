@@ -16,6 +16,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from pipshim import digests
 from pipshim.unchanged import fresh
 
 if TYPE_CHECKING:
@@ -199,28 +200,16 @@ def digest(path: str) -> str | None:
     """Digest a file's contents; None if it is not there."""
     try:
         with open(path, "rb") as file:
-            return _sha256(file.read())
+            return digests.hex_of(file.read())
     except OSError:
         return None
-
-
-def _sha256(data: bytes) -> str:
-    # hashlib would load OpenSSL, which takes longer than all that is digested here.
-    try:
-        from _sha2 import sha256  # type: ignore[import-not-found]
-    except ImportError:  # before Python 3.12, or where Python's own are left out
-        try:
-            from _sha256 import sha256  # type: ignore[import-not-found]
-        except ImportError:
-            from hashlib import sha256
-    return str(sha256(data).hexdigest())
 
 
 def _path(cache: str, prefix: str) -> str:
     root = os.path.dirname(prefix)
     known = [digest(f"{root}/{name}") for name in ("pyproject.toml", "pylock.toml")]
     of = os.fsencode(prefix) if None in known else "".join(map(str, known)).encode()
-    return f"{cache}/{FOLDER}/{_sha256(of)[:32]}.json"
+    return f"{cache}/{FOLDER}/{digests.hex_of(of)[:32]}.json"
 
 
 def _here(path: str, root: str) -> str:

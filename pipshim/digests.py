@@ -1,0 +1,21 @@
+"""SHA-256 by Python's own module: hashlib loads OpenSSL, which takes longer than small files do."""
+
+from __future__ import annotations
+
+try:
+    from _sha2 import sha256  # type: ignore[import-not-found]
+except ImportError:  # before Python 3.12, or where Python's own are left out
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found]
+    except ImportError:
+        from hashlib import sha256
+
+
+def hex_of(data: bytes) -> str:
+    """Digest what is in memory."""
+    return str(sha256(data).hexdigest())
+
+
+def raw_of(data: bytes) -> bytes:
+    """Digest what is in memory, as bytes."""
+    return bytes(sha256(data).digest())
