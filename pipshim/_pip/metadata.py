@@ -25,6 +25,7 @@ from pip._internal.network.utils import HEADERS, raise_for_status
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.wheel import read_wheel_metadata_file, wheel_dist_info_dir
 from pip._vendor.requests.exceptions import ChunkedEncodingError
+from pip._vendor.urllib3.exceptions import HTTPError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,8 +108,12 @@ class MetadataFiles:
         raise_for_status(response)
         try:
             return response.content
-        except ChunkedEncodingError:  # it ended before its end: pip's downloader goes on from there
-            return self._download(link).read_bytes()
+        except ChunkedEncodingError as error:  # it ended before its end
+            error.request = response.request
+            try:
+                return self._download(link).read_bytes()  # this goes on from there
+            except HTTPError:  # but not in pip 26.1
+                raise error from None
 
     def _read(self, wheel: Link, sha256: str | None) -> bytes | None:
         """Read what is kept; None if it is not there, or damaged: it is fetched then."""
