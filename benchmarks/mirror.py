@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import zipfile
@@ -176,10 +177,13 @@ def _download(pip: list[str], to: Path) -> None:
 
 
 def _index(python: Path) -> str:
-    """Tell the index that pip asks."""
-    asked = [str(python), "-m", "pip", "config", "get", "global.index-url"]
-    said = subprocess.run(asked, check=False, capture_output=True, text=True).stdout.strip()
-    return (os.environ.get("PIP_INDEX_URL") or said or "https://pypi.org/simple").rstrip("/")
+    """Tell the index that pip asks: its help says so, whatever variables and files make of it."""
+    command = [str(python), "-m", "pip", "download", "--help"]
+    environ = {**os.environ, "COLUMNS": "1000"}  # one option, one line
+    said = subprocess.run(command, check=True, capture_output=True, text=True, env=environ).stdout
+    found = re.search(r"--index-url .*\(default (\S+)\)", said)
+    assert found is not None
+    return found[1].rstrip("/")
 
 
 def _pages(index: str, to: Path) -> None:

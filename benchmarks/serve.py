@@ -146,8 +146,10 @@ def answers(folder: Path, count: int, pages: Path | None = None) -> dict[str, An
             found[where] = Answer("text/plain", FILE, entry.metadata)
     for project, entries in projects.items():
         page = pages / f"{project}.json" if pages is not None else None
-        is_kept = page is not None and page.exists()
-        before = beside(page, entries) if page and is_kept else older(project, entries, count)
+        if page is not None and page.exists():
+            before = beside(page, entries)
+        else:
+            before = older(project, entries, count)
         for entry in before:
             if entry.metadata is not None:
                 found[f"/files/{entry.name}.metadata"] = Answer("text/plain", FILE, entry.metadata)

@@ -130,16 +130,19 @@ class Finder(PackageFinder):
             unread = self._unread.setdefault(name, {})
             unread.update(pages)
         if self.ahead is not None and not self.kept.has(name) and not any(unread.values()):
-            found_at = zip(self.index_urls, self._pages(name), strict=True)
-            self._asked.update(index for index, page in found_at if self.ahead.was_asked_for(page))
+            self._asked.update(
+                index
+                for index, page in zip(self.index_urls, self._pages(name), strict=True)
+                if page.startswith(("http://", "https://")) and self.ahead.was_asked_for(page)
+            )
             self.ahead.begin()  # not where an index fails: its error, or its question, comes once
         return found
 
     def fetch_pages(self, name: NormalizedName) -> bool:
         """Fetch a package's pages, while others may look at what is there already.
 
-        That is done only of indexes that pip has asked before, so that it is known that they may be
-        asked, and what they want to be told.
+        That is done only of indexes on a network that pip has asked before, so that it is known
+        that they may be asked, and what they want to be told.
 
         Returns:
             whether there is such an index.
