@@ -132,9 +132,13 @@ class MetadataFiles:
         with suppress(OSError):
             self._cache.mkdir(parents=True, exist_ok=True)
             number, near = tempfile.mkstemp(dir=self._cache)
-            with open(number, "wb") as file:  # noqa: PTH123 a descriptor
-                file.write(contents)
-            os.replace(near, self._cache / f"{_called(wheel)}-{sha256}")  # noqa: PTH105 a name
+            try:
+                with open(number, "wb") as file:  # noqa: PTH123 a descriptor
+                    file.write(contents)
+                os.replace(near, self._cache / f"{_called(wheel)}-{sha256}")  # noqa: PTH105 a name
+            except OSError:
+                os.unlink(near)  # noqa: PTH108 likewise
+                raise
             self._kept[_called(wheel)] = sha256
 
 
