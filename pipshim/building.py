@@ -36,7 +36,8 @@ from pipshim.errors import PipshimError
 from pipshim.lock.rounds import Rounds
 from pipshim.lock.staging import Staging
 from pipshim.parallel import in_order
-from pipshim.progress import events, make_observer
+from pipshim.progress import events
+from pipshim.progress.observing import make_observer
 from pipshim.python.target import Target, query
 from pipshim.secrets import masked
 from pipshim.store.packing import pack

@@ -35,11 +35,12 @@ from pipshim.env.layers import connect
 from pipshim.env.places import lock_beside, place
 from pipshim.errors import Failures, LockError, PipshimError, ProjectError, TargetError
 from pipshim.lock.lockfile import LOCK_NAME, read
-from pipshim.progress import events, make_observer
+from pipshim.progress import events
+from pipshim.progress.observing import make_observer
 from pipshim.python.target import base_of
 from pipshim.python.targets import FORM, TargetName, name_of_python
 from pipshim.secrets import masked
-from pipshim.store.cache import WORK, in_use
+from pipshim.store.cache import WORK, InUse
 from pipshim.store.store import Store
 
 if TYPE_CHECKING:
@@ -337,7 +338,7 @@ class Context:
             return self.workspace.fresh("cache")
         cache.mkdir(parents=True, exist_ok=True)
         wait = "waiting for a command that tidies the cache up"
-        self.until_end.enter_context(in_use(cache, lambda: self.wait(wait)))
+        self.until_end.enter_context(InUse(cache, lambda: self.wait(wait)))
         return cache
 
     @cached_property

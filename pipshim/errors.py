@@ -6,11 +6,11 @@ An error carries data and a hint. It is turned into text and an exit status in o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+    from typing import ClassVar
 
 
 class PipshimError(Exception):

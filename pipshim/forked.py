@@ -7,12 +7,14 @@ its files' buffers, its threads, its handlers at exit.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
+from pipshim.light import signals
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
 MOST = 4
 """How many are started at most: what they do is mostly the file system's work."""
@@ -43,7 +45,7 @@ class Forked:
         os.close(theirs)
         os.close(said)
 
-    def end(self, number: int = signal.SIGKILL) -> None:
+    def end(self, number: int = signals.SIGKILL) -> None:
         """End it with a signal, if it still runs."""
         if self._pid is None:
             return
@@ -57,8 +59,8 @@ class Forked:
 def _work(work: Callable[[int, int], object], words: int, said: int) -> NoReturn:
     status = 1
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler)
+        for number in (signals.SIGINT, signals.SIGTERM):
+            signals.signal(number, signals.default_int_handler)
         work(words, said)
         status = 0
     finally:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipshim.store.cache import in_use
+from pipshim.store.cache import InUse
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import calls
 from tests.support.files import distributions, listing
@@ -347,7 +347,7 @@ def test_prune_removes_what_was_left_behind(cli: Cli, synced: Path) -> None:
 def test_nothing_is_removed_while_another_command_uses_the_store(
     args: tuple[str, ...], cli: Cli
 ) -> None:
-    with in_use(cli.shim_cache, lambda: None):
+    with InUse(cli.shim_cache, lambda: None):
         err = cli.fails("cache", "store", *args).err
         assert "another command of pipshim is using" in err
         assert len(trees(cli)) == 3
@@ -377,8 +377,8 @@ def test_a_command_waits_while_the_cache_is_tidied_up(
     index.add(wheel(tmp_path, "fakelib", "1.0"))
     project = make_project(dependencies=["fakelib"])
     holder = (
-        "import pathlib, sys\nfrom pipshim.store.cache import alone\n"
-        "with alone(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    input()\n"
+        "import pathlib, sys\nfrom pipshim.store.cache import Alone\n"
+        "with Alone(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    input()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", holder, str(cli.shim_cache)],

@@ -117,6 +117,13 @@ def test_the_command_imports_pip_and_rich_only_when_it_needs_them() -> None:
     assert names <= {*own, "__future__", "zlib"}
 
 
+def test_an_environment_is_made_again_without_the_heavy_part_of_the_standard_library() -> None:
+    made = "import pipshim.unchanged.again, pipshim.unchanged.remaking, pipshim.cli.boundary"
+    names = {name for name in loaded(made) - loaded("pass") if not name.startswith("pipshim")}
+    in_c = {"_bisect", "_json", "_sha2", "_sha256", "binascii", "fcntl", "zlib"}
+    assert names <= {*in_c, "__future__", "bisect"}
+
+
 def test_the_engine_does_not_import_rich() -> None:
     names = {
         name.partition(".")[0] for name in loaded("import pipshim.sync.plan, pipshim.lock.lockfile")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.sync.journal import FOLDER
+from pipshim.env.skeleton import CHANGE
 from tests.support import killer
 from tests.support.dists import wheel
 from tests.support.files import distributions, listing
@@ -136,7 +136,7 @@ def test_run_completes_it_too_and_check_tells_that_it_is_due(killing: Killing) -
     never_killed = killing.state()
     killing.restore()
     killing.killed_halfway()
-    assert (killing.venv / FOLDER).is_dir()
+    assert (killing.venv / CHANGE).is_dir()
     before = listing(killing.venv)
     checked = killing.cli.fails("sync", "--check", "--inexact", cwd=killing.project)
     assert "interrupted" in checked.err
@@ -145,7 +145,7 @@ def test_run_completes_it_too_and_check_tells_that_it_is_due(killing: Killing) -
     # run removes nothing, so what was to go is back
     killing.cli.ok("run", "true", cwd=killing.project)
     assert "goes-1" in distributions(killing.venv)
-    assert not (killing.venv / FOLDER).exists()
+    assert not (killing.venv / CHANGE).exists()
     killing.cli.ok("sync", cwd=killing.project)
     assert killing.state() == never_killed
 
@@ -153,9 +153,9 @@ def test_run_completes_it_too_and_check_tells_that_it_is_due(killing: Killing) -
 def test_an_open_change_is_noticed_though_all_else_is_as_it_was(killing: Killing) -> None:
     killing.cli.ok("sync", cwd=killing.project)
     assert is_recognised(killing.cli, killing.project, "sync")
-    (killing.venv / FOLDER).mkdir()
+    (killing.venv / CHANGE).mkdir()
     assert not is_recognised(killing.cli, killing.project, "sync")
-    assert not (killing.venv / FOLDER).exists()
+    assert not (killing.venv / CHANGE).exists()
 
 
 def test_what_a_killed_sync_could_not_place_is_given_back_first(
@@ -173,7 +173,7 @@ def test_what_a_killed_sync_could_not_place_is_given_back_first(
 
 def test_a_change_that_another_version_began_is_refused(killing: Killing) -> None:
     killing.killed_halfway()
-    (killing.venv / FOLDER / "journal").write_text("pipshim change 7\n{}\n")
+    (killing.venv / CHANGE / "journal").write_text("pipshim change 7\n{}\n")
     before = listing(killing.venv, without=(".pipshim.lock",))
     failed = killing.cli.fails("sync", cwd=killing.project)
     assert "another version of pipshim" in failed.err

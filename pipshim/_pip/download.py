@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
 
     from pipshim._pip.session import Pip
-    from pipshim.store.store import Store, Tree
+    from pipshim.store.store import Store
+    from pipshim.store.tree import Tree
     from pipshim.store.unpackers import Unpack
 
 Artifact = PackageWheel | PackageSdist | PackageArchive | PackageVcs | PackageDirectory

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pipshim.python.target import Target
-    from pipshim.store.store import Tree
+    from pipshim.store.tree import Tree
 
 NEVER_INHERITED = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV"})
 """What would let another environment leak into an isolated or matched build."""

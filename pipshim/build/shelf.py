@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.build.record import Record, difference
-from pipshim.env.holding import held
+from pipshim.env.holding import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,7 +44,7 @@ class Shelf:
         """
         folder = self._folder(sha256)
         folder.mkdir(parents=True, exist_ok=True)
-        with held(folder / ".lock", waiting):
+        with Held(folder / ".lock", waiting):
             yield
 
     def find(

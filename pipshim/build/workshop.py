@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from pipshim.progress.events import Observer, What
     from pipshim.python.target import Target
     from pipshim.secrets import Mask
-    from pipshim.store.store import Store, Tree
+    from pipshim.store.store import Store
+    from pipshim.store.tree import Tree
 
 _FETCHES_AT_ONCE = 8
 _LOGS_KEPT = 200

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
-import threading
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from pipshim.errors import BuildError, Failures, FileError, PipshimError, UsageError
+from pipshim.light import signals
+from pipshim.light.named import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import FrameType
+    from typing import NoReturn
 
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
+INTERRUPTED = 128 + signals.SIGINT
+TERMINATED = 128 + signals.SIGTERM
 
 _OS_HINTS = {
     errno.ENOSPC: "make room, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
@@ -63,9 +64,7 @@ class Replacement(NamedTuple):
         sys.stderr.flush()
         if self.stdin is not None:
             self._give(self.stdin)
-        for name in ("SIGPIPE", "SIGXFSZ"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_DFL)
+        signals.heed_all()
         try:
             os.execve(self.program, self.arguments, dict(self.environment))  # noqa: S606
         except OSError as error:
@@ -287,19 +286,20 @@ class _Termination:
         self._installed = False
 
     def __enter__(self) -> None:
-        if (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        ):
-            signal.signal(signal.SIGTERM, self._raise)
-            self._installed = True
+        if signals.getsignal(signals.SIGTERM) != signals.SIG_DFL:
+            return
+        try:
+            signals.signal(signals.SIGTERM, self._raise)
+        except ValueError:  # only the main thread may
+            return
+        self._installed = True
 
     def __exit__(self, *_: object) -> None:
         if self._installed:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signals.signal(signals.SIGTERM, signals.SIG_DFL)
 
     @staticmethod
     def _raise(_number: int, _frame: FrameType | None) -> None:
         # A second one would break off the cleaning up that the first one asked for.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signals.signal(signals.SIGTERM, signals.SIG_IGN)
         raise Terminated

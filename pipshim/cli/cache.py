@@ -12,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pipshim.errors import PipshimError, UsageError
 from pipshim.progress.text import plural, size
 from pipshim.store import stock
-from pipshim.store.cache import alone
+from pipshim.store.cache import Alone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def main(request: StoreRequest) -> int:
             raise _nothing_of(request.arguments[0])
         _tell([], request)
     else:
-        with alone(root):
+        with Alone(root):
             items = _removal(root, request)
             if not request.dry_run:
                 stock.discard(root, items)
@@ -161,7 +161,7 @@ def _verify(root: Path, request: StoreRequest) -> int:
     for item in items:
         sys.stdout.write(f"{item.kind}: {item.why}\n")
     if items and not request.dry_run:
-        with alone(root):
+        with Alone(root):
             stock.discard(root, items)
     if request.verbosity >= 0:
         if not items:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import io
 from binascii import b2a_base64
-from typing import TYPE_CHECKING, NamedTuple
 
-from pipshim import digests
+from pipshim.light import digests
+from pipshim.light.named import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

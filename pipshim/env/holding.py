@@ -8,30 +8,59 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 
-@contextmanager
-def held(path: Path | str, waiting: Callable[[], object] | None = None) -> Iterator[None]:
-    """Lock a file, which is made if it is missing; ``waiting`` is called once if another has it.
+class Held:
+    """A file that is locked while this lasts (``with``). It is made if it is missing."""
 
-    Raises:
-        OSError: it cannot be written, or its file system has no locks.
+    def __init__(
+        self,
+        path: Path | str,
+        waiting: Callable[[], object] | None = None,
+        *,
+        shared: bool = False,
+        mode: int = 0o644,
+    ) -> None:
+        """Tell what will be locked.
 
-    """
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+        Args:
+            path: the file.
+            waiting: called once if another process has it, before waiting.
+            shared: let others have it too who say so.
+            mode: its permissions, if it is made.
+
+        """
+        self._path = path
+        self._waiting = waiting
+        self._how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        self._mode = mode
+        self._file: int | None = None
+
+    def __enter__(self) -> None:
+        """Lock it.
+
+        Raises:
+            OSError: it cannot be written, or its file system has no locks.
+
+        """
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, self._mode)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if waiting is not None:
-                waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)
+            try:
+                fcntl.flock(self._file, self._how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self._waiting is not None:
+                    self._waiting()
+                fcntl.flock(self._file, self._how)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

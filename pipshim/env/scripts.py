@@ -5,24 +5,27 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from typing import TYPE_CHECKING
 
 from pipshim.errors import InstallError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_INTERPRETER = re.compile(r"(python|pypy)w?[0-9.]*t?(\.exe)?", re.IGNORECASE)
-_SIMPLE_PATH = re.compile(r"[\w@%+=:,./~-]+")
 _LONGEST = 512 if sys.platform == "darwin" else 127
+_VERSIONED = {
+    "pip": ("", r"pip(\d+(\.\d+)?)?"),
+    "easy_install": ("-", r"easy_install(-\d+\.\d+)?"),
+}
 
 
 def is_interpreter(name: str) -> bool:
     """Tell whether a script of this name would take the place of the environment's Python."""
-    return _INTERPRETER.fullmatch(name) is not None
+    import re  # noqa: PLC0415 its import takes as long as placing ten wheels, as below
+
+    return re.fullmatch(r"(python|pypy)w?[0-9.]*t?(\.exe)?", name, re.IGNORECASE) is not None
 
 
 def check_script_name(name: str, wheel: str) -> None:
@@ -54,7 +57,9 @@ def shebang(python: Path | str) -> bytes:
         raise InstallError(f"no script can start {path!r}", hint="make the environment elsewhere")
     if " " not in path and len(raw) + 3 <= _LONGEST and not _is_script(path):
         return b"#!" + raw + b"\n"
-    if _SIMPLE_PATH.fullmatch(path):
+    import re  # noqa: PLC0415
+
+    if re.fullmatch(r"[\w@%+=:,./~-]+", path):
         word = path
     elif set(path).isdisjoint('"$`'):
         word = f'"{path}"'
@@ -80,11 +85,12 @@ def versioned_names(names: Iterable[str], version: tuple[int, ...]) -> dict[str,
     (``pip._internal.operations.install.wheel.get_console_script_specs``).
     """
     wanted = {name: name for name in names}
+    if wanted.keys().isdisjoint(_VERSIONED):
+        return wanted
+    import re  # noqa: PLC0415
+
     major, minor = version[:2]
-    for name, separator, variants in (
-        ("pip", "", r"pip(\d+(\.\d+)?)?"),
-        ("easy_install", "-", r"easy_install(-\d+\.\d+)?"),
-    ):
+    for name, (separator, variants) in _VERSIONED.items():
         if name not in wanted:
             continue
         for other in [n for n in wanted if re.fullmatch(variants, n)]:

@@ -8,21 +8,26 @@ from what the first was costs no import of venv, which takes as long as all the 
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from pipshim import __version__
+from pipshim.light import jsons
 from pipshim.store.cache import INTERPRETERS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
 INCOMPLETE = ".pipshim-incomplete"
 """A file in an environment that pipshim has begun to make; whatever else is in there may go."""
 
 LOCK = ".pipshim.lock"
 """The file in an environment that is locked while a command changes it; it stays."""
+
+CHANGE = ".pipshim-change"
+"""The folder in an environment that is there while it is changed, or if that was cut short."""
 
 _FORMAT = 1
 _NAME = "/.venv"  # what the prompt of a shell says
@@ -41,7 +46,7 @@ def find(cache: str, python: str, prefix: str, signature: list[Any]) -> Mapping[
     """
     try:
         with open(_path(cache, python), "rb") as file:
-            known = json.loads(file.read())
+            known = jsons.loads(file.read())
     except (OSError, ValueError):
         return None
     is_good = isinstance(known, dict) and known.get("key") == [_FORMAT, __version__, signature]
@@ -55,6 +60,8 @@ def keep(cache: str, python: str, prefix: str, signature: list[Any]) -> None:
     """
     if not _is_plain(prefix):
         return
+    import json  # noqa: PLC0415 whoever finds what is kept needs none
+
     path = _path(cache, python)
     try:
         known = {
@@ -115,8 +122,6 @@ def _is_apart(prefix: str, text: str) -> bool:
 
 
 def _path(cache: str, python: str) -> str:
-    from zlib import crc32  # noqa: PLC0415
-
     return f"{cache}/{INTERPRETERS}/empty-{crc32(os.fsencode(os.path.realpath(python))):08x}.json"
 
 

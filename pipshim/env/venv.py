@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipshim import __version__
 from pipshim.env import skeleton
-from pipshim.env.holding import held
+from pipshim.env.holding import Held
 from pipshim.env.skeleton import INCOMPLETE, LOCK
 from pipshim.errors import TargetError
 from pipshim.python.signature import signature
@@ -220,7 +220,7 @@ def shared_folders(target: Target) -> tuple[Path, ...]:
 def _locked(directory: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
     with ExitStack() as until_end:
         try:
-            until_end.enter_context(held(directory / LOCK, waiting))
+            until_end.enter_context(Held(directory / LOCK, waiting))
         except OSError as error:
             raise TargetError(
                 f"the environment {directory} cannot be written: {error.strerror or error}",

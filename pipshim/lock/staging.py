@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pipshim.build.workshop import Workshop
     from pipshim.env.below import Below
     from pipshim.progress.events import Observer
-    from pipshim.store.store import Tree
+    from pipshim.store.tree import Tree
 
 
 @dataclass

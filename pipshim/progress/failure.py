@@ -6,7 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from pipshim.errors import BuildError, Failures
-from pipshim.progress.text import clean, paint, plural
+from pipshim.progress.cleaning import clean
+from pipshim.progress.text import paint, plural
 
 if TYPE_CHECKING:
     from pipshim.errors import PipshimError

@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from pipshim.progress import events
+from pipshim.progress.cleaning import clean
 from pipshim.progress.state import State
-from pipshim.progress.text import clean, elapsed, join, painted, plural, size, write
+from pipshim.progress.text import elapsed, join, painted, plural, size, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipshim.progress import events
-from pipshim.progress.text import Columns, clean, duration, plural, size
+from pipshim.progress.cleaning import clean
+from pipshim.progress.text import Columns, duration, plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO, TypeAlias
 
+from pipshim.light.named import NamedTuple
 from pipshim.progress.text import duration, paint, plural, use_color
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Literal, TextIO, TypeAlias
 
     from pipshim.progress.events import Source
 
-_Kind: TypeAlias = Literal["+", "-", "~"]
+    _Kind: TypeAlias = Literal["+", "-", "~"]
+
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 _DONE: dict[_Kind, str] = {"+": "{} added", "-": "{} removed", "~": "{} changed"}
 _PLANNED: dict[_Kind, str] = {"+": "add {}", "-": "remove {}", "~": "change {}"}
@@ -72,9 +74,9 @@ def summarize(
         return f"up to date ({plural(packages, 'package')}, {duration(seconds, precise=True)})\n"
     color = use_color(stream or sys.stderr, no_color=no_color, environ=environ)
     lines = [_line(change, color=color) for change in changes]
-    counts = Counter(change.kind for change in changes)
+    kinds = [change.kind for change in changes]
     words = _PLANNED if dry_run else _DONE
-    parts = [words[kind].format(counts[kind]) for kind in words if counts[kind]]
+    parts = [words[kind].format(kinds.count(kind)) for kind in words if kind in kinds]
     if dry_run:
         lines.append(f"would {', '.join(parts)}")
     else:
@@ -151,8 +153,8 @@ def _line(change: Change, *, color: bool) -> str:
 def _built(changes: Sequence[Change]) -> list[str]:
     built = [change for change in changes if change.source == "built"]
     cached = sum(change.source == "cached" for change in changes)
-    modes = Counter(change.mode for change in built)
-    by_mode = ", ".join(f"{modes[mode]} {mode}" for mode in _MODES if modes[mode])
+    modes = [change.mode for change in built]
+    by_mode = ", ".join(f"{modes.count(mode)} {mode}" for mode in _MODES if mode in modes)
     found = []
     if built:
         found.append(f"{len(built)} built ({by_mode})" if by_mode else f"{len(built)} built")

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import TYPE_CHECKING, TextIO, TypeAlias
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import TextIO, TypeAlias
 
     from pipshim.progress.events import What
 
-# A text in parts, each with the name of a style: one of _CODES, or "".
-Parts: TypeAlias = "list[tuple[str, str]]"
+    # A text in parts, each with the name of a style: one of _CODES, or "".
+    Parts: TypeAlias = list[tuple[str, str]]
 
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 MODE_STYLES = {"isolated": "green", "matched": "cyan", "no-isolation": "yellow"}
 _WORD_STYLES = {"built": "green", "cached": "cyan", "failed": "red"}
 _WORD_WIDTH = len("building")
 _MODE_WIDTH = len("no-isolation")
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _MINUTE, _HOUR = 60, 3600
 
 
@@ -63,13 +61,6 @@ def size(count: float) -> str:
             return f"{count:.{digits}f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
-
-
-def clean(line: str) -> str:
-    """Give what a terminal would show of a line that a program printed, without control codes."""
-    line = _ESCAPES.sub("", line.rstrip("\r\n"))
-    # A progress bar goes back to the start of its line.
-    return _CONTROLS.sub("", line.rpartition("\r")[2].expandtabs(4)).rstrip()
 
 
 def use_color(

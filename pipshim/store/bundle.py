@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipshim.env import distinfo
 from pipshim.env.distinfo import Row
+from pipshim.light.named import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 
 class TreeFile(NamedTuple):

@@ -1,20 +1,17 @@
 """pipshim's part of the cache: what lies where in it, and who uses it now.
 
 Any number of commands use the cache at once; one that tidies it up has to be alone. The lock is the
-system's own (``flock``), so it ends with its process, however that ends.
+system's own, so it ends with its process, however that ends.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
+from pipshim.env.holding import Held
 from pipshim.errors import PipshimError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 TREES = "trees-v2"
@@ -51,58 +48,51 @@ LOCK = "in-use"
 """The file that is locked; there is nothing in it."""
 
 
-@contextmanager
-def in_use(root: Path | str, waiting: Callable[[], object]) -> Iterator[None]:
-    """Keep the cache from being tidied up meanwhile; wait while that is going on.
+class InUse(Held):
+    """The cache, which nobody tidies up while this lasts.
 
-    A cache that cannot be locked (a read-only one) is used as it is.
-
-    Args:
-        root: pipshim's cache folder, which exists.
-        waiting: called before waiting.
-
+    One that cannot be locked (it is read-only, or its file system has no locks) is used as it is.
     """
-    try:
-        file = os.open(f"{root}/{LOCK}", os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError:
-        yield
-        return
-    try:
+
+    def __init__(self, root: Path | str, waiting: Callable[[], object]) -> None:
+        """Tell which.
+
+        Args:
+            root: pipshim's cache folder, which exists.
+            waiting: called before waiting for somebody who tidies it up.
+
+        """
+        super().__init__(f"{root}/{LOCK}", waiting, shared=True, mode=0o666)
+
+    def __enter__(self) -> None:
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_SH)
-        except OSError:  # file systems without locks
-            pass
-        yield
-    finally:
-        os.close(file)
+            super().__enter__()
+        except OSError:
+            return
 
 
-@contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Be the only one who uses the cache.
+class Alone(Held):
+    """The cache, which nobody else uses while this lasts."""
 
-    Raises:
-        PipshimError: somebody else does, or it cannot be locked.
+    def __init__(self, root: Path | str) -> None:
+        super().__init__(f"{root}/{LOCK}", self._refuse, mode=0o666)
+        self._root = root
 
-    """
-    path = root / LOCK
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise PipshimError(f"{path} cannot be written: {error.strerror}") from error
-    try:
+    def __enter__(self) -> None:
+        """Lock it.
+
+        Raises:
+            PipshimError: somebody else uses it, or it cannot be locked.
+
+        """
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PipshimError(
-                f"another command of pipshim is using {root}",
-                hint="do it again when that has ended",
-            ) from None
+            super().__enter__()
         except OSError as error:
-            raise PipshimError(f"{path} cannot be locked: {error.strerror}") from error
-        yield
-    finally:
-        os.close(file)
+            path, cannot = f"{self._root}/{LOCK}", "written" if error.filename else "locked"
+            raise PipshimError(f"{path} cannot be {cannot}: {error.strerror}") from error
+
+    def _refuse(self) -> None:
+        raise PipshimError(
+            f"another command of pipshim is using {self._root}",
+            hint="do it again when that has ended",
+        )

@@ -7,24 +7,25 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pipshim.env.distinfo import CHUNK
 from pipshim.errors import InstallError
+from pipshim.light.named import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
-    from typing import TypeAlias
+    from typing import Literal, TypeAlias
 
-LinkMode: TypeAlias = Literal["auto", "reflink", "hardlink", "copy", "mixed"]
-"""How to place files; each falls back to those after it where the file system refuses.
+    LinkMode: TypeAlias = Literal["auto", "reflink", "hardlink", "copy", "mixed"]
+    """How to place files; each falls back to those after it where the file system refuses.
 
-``auto`` and ``reflink``: reflink, hard link, copy; they differ in what counts as falling back.
-``mixed`` is for environments that a build may write into: reflink; else copy what is small and
-hard-link only files of ``MIXED_LIMIT`` and more, and headers, which compilers only read.
-"""
+    ``auto`` and ``reflink``: reflink, hard link, copy; they differ in what counts as falling back.
+    ``mixed`` is for environments that a build may write into: reflink; else copy what is small and
+    hard-link only files of ``MIXED_LIMIT`` and more, and headers, which compilers only read.
+    """
 
-Placed: TypeAlias = Literal["reflink", "hardlink", "copy"]
+    Placed: TypeAlias = Literal["reflink", "hardlink", "copy"]
 
 MIXED_LIMIT = 64 * 1024
 """Bytes from which ``mixed`` hard-links a file that cannot be reflinked."""

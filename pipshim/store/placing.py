@@ -4,21 +4,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from bisect import insort
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipshim.env import distinfo, scripts
 from pipshim.env.distinfo import Row
 from pipshim.errors import InstallError
+from pipshim.light import jsons
+from pipshim.light.named import NamedTuple
 from pipshim.store.bundle import file_row
 from pipshim.store.linking import Batch
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     from pipshim.store.bundle import Bundle, Group, TreeFile
     from pipshim.store.layout import Layout
@@ -91,7 +92,7 @@ class Placing:
             said[distinfo.REQUESTED] = ""
         for name, note in notes.items():
             if note is not None:
-                said[name] = json.dumps(note, sort_keys=True)
+                said[name] = jsons.dumps(note)
         written = self._scripts(scripts.shebang(python))
         written += [_Written(self.lib, f"{info}/{k}", v.encode(), False) for k, v in said.items()]
         linked, more = self._linked()

@@ -1,7 +1,7 @@
 """What pipshim's cache holds: counted, listed, and what of it nobody needs.
 
 Nothing here prints. What is listed is read without a lock: another command may have changed it
-by the time it is shown. Removing needs `pipshim.store.cache.alone`.
+by the time it is shown. Removing needs `pipshim.store.cache.Alone`.
 """
 
 from __future__ import annotations

@@ -8,24 +8,19 @@ renamed. Whoever comes second with the same wheel takes the tree of the first.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import re
 import time
-from typing import TYPE_CHECKING
 
 from pipshim.env import distinfo
 from pipshim.errors import InstallError
 from pipshim.store.cache import TREES
-from pipshim.store.linking import Linker, LinkMode
-from pipshim.store.tree import Conflict, Tree, find_conflicts
+from pipshim.store.tree import Tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
-
-__all__ = ["Conflict", "LinkMode", "Linker", "Store", "Tree", "find_conflicts"]
 
 MANIFEST = "tree.json"
 """What a tree's folder has beside the files; its time is that of the last use, but for a day."""
@@ -34,7 +29,8 @@ BUILT = "built"
 """A file that is in the folders of wheels that were built here."""
 
 _DAY = 86_400
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_HEXADECIMAL = frozenset("0123456789abcdef")
+_DIGITS = 64
 
 
 class Store:
@@ -50,7 +46,7 @@ class Store:
         A damaged one is removed. Damage is told by sizes and modification times; where only the
         times differ (a cache that was copied), by the files' hashes.
         """
-        if not _SHA256.fullmatch(sha256):
+        if not _is_hash(sha256):
             return None
         folder = self._folder(sha256)
         try:
@@ -88,7 +84,7 @@ class Store:
                 store cannot be written.
 
         """
-        if not _SHA256.fullmatch(sha256):
+        if not _is_hash(sha256):
             raise ValueError(sha256)
         found = self.tree(sha256)
         if found is not None:
@@ -171,6 +167,10 @@ class Store:
                 return tree._replace(folder=folder)
 
 
+def _is_hash(text: str) -> bool:
+    return len(text) == _DIGITS and _HEXADECIMAL.issuperset(text)
+
+
 def _restored(tree: Tree, touched: Collection[str]) -> bool:
     """See whether files are as they were written though their times are not, and mend those.
 
@@ -188,8 +188,10 @@ def _restored(tree: Tree, touched: Collection[str]) -> bool:
     except (OSError, KeyError, InstallError):
         return False
     for path in touched:
-        with contextlib.suppress(OSError):  # it may be somebody else's: then it is hashed again
+        try:
             os.utime(f"{tree.folder}/{path}", (tree.bundle.time, tree.bundle.time))
+        except OSError:  # it may be somebody else's: then it is hashed again
+            continue
     return True
 
 
@@ -202,6 +204,8 @@ def _write_manifest(tree: Tree, folder: str) -> None:
 
 def _note_use(manifest: str) -> None:
     """Give a manifest the time of its use, once a day: the cache may be a slow disk."""
-    with contextlib.suppress(OSError):
+    try:
         if time.time() - os.stat(manifest).st_mtime > _DAY:
             os.utime(manifest)
+    except OSError:
+        return

@@ -4,24 +4,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from pipshim.env import distinfo, scripts
 from pipshim.errors import InstallError
+from pipshim.light import jsons
+from pipshim.light.named import NamedTuple
 from pipshim.store.bundle import Bundle, TreeFile
-from pipshim.store.linking import Linker, LinkMode
-from pipshim.store.placing import Placing, may_be_shared
+from pipshim.store.linking import Linker
+from pipshim.store.placing import Placing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+    from typing import Any
 
     from pipshim.store.compiling import Compiled
     from pipshim.store.layout import Layout
+    from pipshim.store.linking import LinkMode
     from pipshim.store.placing import Announce
 
 FILES = "files.json"
@@ -32,14 +34,6 @@ _TOLD = (
     *("name", "version", "dist_info", "root", "binary"),
     *("console", "gui", "bodies", "python", "checksum"),
 )
-
-
-class Conflict(NamedTuple):
-    """A path that two distributions bring, with different contents."""
-
-    path: str
-    first: str
-    second: str
 
 
 class _Told(NamedTuple):
@@ -82,6 +76,8 @@ class Tree(_Told):
 
     """
 
+    _files: tuple[TreeFile, ...] | None = None
+
     def __hash__(self) -> int:
         return hash(self.sha256)
 
@@ -90,7 +86,7 @@ class Tree(_Told):
         """The folder that would be on ``sys.path``."""
         return os.path.join(self.folder, self.root)
 
-    @cached_property
+    @property
     def files(self) -> tuple[TreeFile, ...]:
         """All files that are placed in an environment, one by one. Placing them needs no list.
 
@@ -98,6 +94,11 @@ class Tree(_Told):
             InstallError: the list is damaged.
 
         """
+        if self._files is None:
+            self._files = self._listed()
+        return self._files
+
+    def _listed(self) -> tuple[TreeFile, ...]:
         try:
             with open(f"{self.folder}/{FILES}", "rb") as file:
                 text = file.read()
@@ -105,7 +106,7 @@ class Tree(_Told):
             raise self._damaged() from error
         if crc32(text) != self.checksum:
             raise self._damaged()
-        return tuple(TreeFile._make(row) for row in json.loads(text))
+        return tuple(TreeFile._make(row) for row in jsons.loads(text))
 
     @property
     def content(self) -> str:
@@ -267,51 +268,26 @@ class Tree(_Told):
 
     def to_json(self) -> str:
         """Return the manifest: all but ``folder`` and ``sha256``."""
+        import json  # noqa: PLC0415 reading it does without
+
         told = {name: getattr(self, name) for name in _TOLD}
         return json.dumps({**told, "bundle": self.bundle.to_json()}, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str | bytes, folder: str, sha256: str) -> Tree:
+    def from_json(cls, text: bytes, folder: str, sha256: str) -> Tree:
         """Read a manifest.
 
         Raises:
             ValueError, KeyError, TypeError: it is damaged.
 
         """
-        data = json.loads(text)
+        data = jsons.loads(text)
         bundle = Bundle.from_json(data["bundle"])
         return cls(folder, sha256, **{name: data[name] for name in _TOLD}, bundle=bundle)
 
 
 def list_of(files: Iterable[TreeFile]) -> bytes:
     """Return what the file `FILES` says."""
+    import json  # noqa: PLC0415 as above
+
     return json.dumps(list(files), separators=(",", ":")).encode()
-
-
-def find_conflicts(trees: Iterable[Tree], env: Layout) -> list[Conflict]:
-    """Find the paths that more than one of these distributions would bring to ``env``.
-
-    Files that say the same and do nothing but make a folder a package (legacy namespace packages
-    have such an ``__init__.py`` each, PEP 420 lists them) are no conflict.
-    """
-    folders: dict[str, list[tuple[Tree, list[str]]]] = {}
-    for tree in trees:
-        for folder, names in tree.placements(env):
-            folders.setdefault(folder, []).append((tree, names))
-    found: list[Conflict] = []
-    for folder, several in folders.items():
-        owners: dict[str, Tree] = {}
-        for tree, names in several if len(several) > 1 else ():
-            for name in names:
-                first = owners.setdefault(name, tree)
-                path = f"{folder}/{name}"
-                if first is not tree and not _is_shared(path, first, tree, env):
-                    found.append(Conflict(path, first.name, tree.name))
-    return sorted(found)
-
-
-def _is_shared(path: str, one: Tree, other: Tree, env: Layout) -> bool:
-    first, second = (tree.file_at(path, env) for tree in (one, other))
-    if first is None or second is None or not may_be_shared(path, first.size):
-        return False
-    return first.hash == second.hash != ""

@@ -22,7 +22,8 @@ from pipshim.forked import Forked, processes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipshim.store.store import Store, Tree
+    from pipshim.store.store import Store
+    from pipshim.store.tree import Tree
 
 _WORTH_IT = 4
 """How many wheels make up for starting processes."""

@@ -10,8 +10,8 @@ from pipshim.env import installed
 from pipshim.env.notes import site_folders
 from pipshim.errors import InstallError
 from pipshim.parallel import each
-from pipshim.store import store
 from pipshim.store.compiling import compiled
+from pipshim.store.conflicts import find_conflicts
 from pipshim.store.placing import is_same, may_be_shared
 from pipshim.sync.journal import Journal
 from pipshim.sync.removal import leaving_files
@@ -171,7 +171,7 @@ class Change:
 
         """
         target = self.target
-        for conflict in store.find_conflicts([one.tree for one in ready.values()], target):
+        for conflict in find_conflicts([one.tree for one in ready.values()], target):
             raise InstallError(
                 f"{conflict.first} and {conflict.second} both bring {conflict.path}",
                 hint=f"leave one of them out: --no-install-package {conflict.second}",

@@ -1,6 +1,6 @@
 """The journal of a change: how an environment gets whole again, however the change ended.
 
-While an environment is being changed it has a folder (`FOLDER`) with
+While an environment is being changed it has a folder (`skeleton.CHANGE`) with
 
 - ``old/``: the files that were taken out of it, each under its path below the environment;
 - ``journal``: a line for each distribution that comes, with the paths of all its files. The line
@@ -27,6 +27,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from pipshim.env.distinfo import SUFFIX
+from pipshim.env.skeleton import CHANGE
 from pipshim.errors import InstallError
 from pipshim.store.linking import is_within
 
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pipshim.store.layout import Layout
-
-FOLDER = ".pipshim-change"
-"""The folder in an environment that is there while it is changed, or if that was cut short."""
 
 _JOURNAL = "journal"
 _UNDOING = "undoing"
@@ -125,7 +123,7 @@ class Journal:
 
 def is_open(env: Layout) -> bool:
     """Tell whether a change of an environment was begun and not ended."""
-    return os.path.lexists(os.path.join(env.data, FOLDER))
+    return os.path.lexists(os.path.join(env.data, CHANGE))
 
 
 def recover(env: Layout) -> bool:
@@ -149,7 +147,7 @@ class _Place:
     def __init__(self, env: Layout) -> None:
         self.prefix = os.path.realpath(env.data)
         self._spelled = str(env.data)
-        self.folder = f"{self.prefix}/{FOLDER}"
+        self.folder = f"{self.prefix}/{CHANGE}"
         self.journal = f"{self.folder}/{_JOURNAL}"
         self.undoing = f"{self.folder}/{_UNDOING}"
         self.old = f"{self.folder}/{_OLD}"

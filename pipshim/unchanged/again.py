@@ -14,14 +14,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
-from pipshim import digests
+from pipshim.light import digests, jsons
 from pipshim.unchanged import fresh
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     from packaging.utils import NormalizedName
 
@@ -228,10 +229,8 @@ def _read(path: str) -> dict[str, Any] | None:
             text = file.read()
     except OSError:
         return None
-    import json
-
     try:
-        note = json.loads(text)
+        note = jsons.loads(text)
     except ValueError:
         return None
     is_ours = isinstance(note, dict) and note.get("format") == _FORMAT

@@ -377,11 +377,9 @@ def become(words: list[str], stamp: Stamp, environ: Mapping[str, str]) -> int | 
     program, words = process(words, stamp.python, made["PATH"], as_script=bool(stamp.metadata))
     if program is None:
         return None
-    import signal
+    from pipshim.light import signals
 
-    for name in ("SIGPIPE", "SIGXFSZ"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    signals.heed_all()
     try:
         os.execve(program, words, made)  # noqa: S606
     except OSError:

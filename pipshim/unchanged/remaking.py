@@ -10,24 +10,26 @@ which the next command makes anew.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipshim.env import skeleton
-from pipshim.env.holding import held
+from pipshim.env.holding import Held
 from pipshim.errors import InstallError
 from pipshim.forked import Forked, processes
+from pipshim.light import jsons
+from pipshim.light.named import NamedTuple
 from pipshim.progress import summary
 from pipshim.python.signature import signature
-from pipshim.store.cache import in_use
+from pipshim.store.cache import InUse
 from pipshim.store.linking import Linker
 from pipshim.store.store import Store
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from pipshim.store.layout import Layout
     from pipshim.store.tree import Tree
@@ -78,7 +80,7 @@ def remake(
         os.makedirs(place.prefix, exist_ok=True)
     except OSError:
         return None
-    with in_use(cache, waiting), held(f"{place.prefix}/{skeleton.LOCK}", waiting):
+    with InUse(cache, waiting), Held(f"{place.prefix}/{skeleton.LOCK}", waiting):
         if os.listdir(place.prefix) != [skeleton.LOCK]:
             return None  # another command has made it
         found = _fill(note, place, Store(cache), known)
@@ -235,7 +237,7 @@ class _Helper:
             raise InstallError("a process that links files was ended by something else")
         failed: bool
         told: str
-        failed, told, hint = json.loads(text)
+        failed, told, hint = jsons.loads(text)
         if failed:
             raise InstallError(told, hint=hint)
         return told
@@ -250,13 +252,11 @@ class _Helper:
             answer = (False, self._share.place(), None)
         except InstallError as error:
             answer = (True, error.message, error.hint)
-        os.write(said, json.dumps(answer).encode("ascii"))
+        os.write(said, jsons.dumps(answer).encode("ascii"))
 
 
 def signs(env: Layout) -> list[str]:
     """Tell the files and folders of an environment that show whether it is as it was left."""
-    from pipshim.sync.journal import FOLDER
-
     sites = dict.fromkeys([str(env.purelib), str(env.platlib)])
     entries = (entry for site in sites for entry in os.scandir(site))
     return [
@@ -267,5 +267,5 @@ def signs(env: Layout) -> list[str]:
         str(env.python),
         os.path.realpath(env.python),
         # Not there; another command may be at work by now, and be killed.
-        f"{env.prefix}/{FOLDER}",
+        f"{env.prefix}/{skeleton.CHANGE}",
     ]

@@ -15,6 +15,7 @@ from pipshim.__main__ import main
 from pipshim.cli.arguments import read_switch
 from pipshim.cli.boundary import INTERRUPTED, Replacement, Terminated, explain, run_guarded
 from pipshim.errors import FileError, PipshimError, UsageError
+from pipshim.light import signals
 from tests.support.pipshim import ROOT
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def test_signals_are_the_main_threads() -> None:
 
 
 def test_what_cannot_be_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(signals, "signal", lambda *_: None)
     program = tmp_path / "no-such-command"
     with pytest.raises(UsageError, match=r"no-such-command cannot be run: .*No such file"):
         Replacement(program, ("no-such-command",), {}).start()

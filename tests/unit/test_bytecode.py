@@ -13,11 +13,13 @@ from pipshim.build.environment import BuildEnvironment, make
 from pipshim.build.pool import Pool, Room
 from pipshim.build.processes import Processes
 from pipshim.python.interpreters import running
-from pipshim.store.store import Store, Tree
+from pipshim.store.store import Store
 from tests.unit.test_store import make_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipshim.store.tree import Tree
 
 FILES = {
     "demo/__init__.py": "def where():\n    return where.__code__.co_filename\n",

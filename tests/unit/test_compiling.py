@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipshim.errors import InstallError
 from pipshim.store.compiling import MANIFEST, compiled, with_bytecode
-from pipshim.store.store import Store, Tree
+from pipshim.store.store import Store
 from tests.unit.test_store import (
     DATA,
     INFO,
@@ -23,6 +24,9 @@ from tests.unit.test_store import (
     make_wheel,
     pip,
 )
+
+if TYPE_CHECKING:
+    from pipshim.store.tree import Tree
 
 FILES = {
     "demo/__init__.py": "def where():\n    return where.__code__.co_filename\n",

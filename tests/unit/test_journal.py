@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipshim.env.skeleton import CHANGE
 from pipshim.errors import InstallError
 from pipshim.sync import journal
-from pipshim.sync.journal import FOLDER, Journal
+from pipshim.sync.journal import Journal
 from tests.unit.test_store import Env
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def test_a_change_that_is_made_leaves_neither_files_nor_folders(env: Env) -> Non
     assert {path for path, text in left.items() if text == "old"} == set()
     assert str((env.purelib / "old").relative_to(env.prefix)) not in left
     assert (env.purelib / "both.py").read_text() == "new"
-    assert FOLDER not in left
+    assert CHANGE not in left
 
 
 @pytest.mark.parametrize("by", ["the change itself", "the next command"])
@@ -80,33 +81,33 @@ def test_site_packages_and_the_scripts_folder_stay_when_they_are_empty(env: Env)
 
 
 def killed_when_only_the_folder_is_there(env: Env) -> None:
-    (env.prefix / FOLDER).mkdir()
+    (env.prefix / CHANGE).mkdir()
 
 
 def killed_while_the_journal_begins(env: Env) -> None:
-    (env.prefix / FOLDER).mkdir()
-    (env.prefix / FOLDER / "journal").write_text("pipsh")
+    (env.prefix / CHANGE).mkdir()
+    (env.prefix / CHANGE / "journal").write_text("pipsh")
 
 
 def killed_while_a_line_is_written(env: Env) -> None:
     Journal(env).take([f"{env.purelib}/both.py"])
-    with (env.prefix / FOLDER / "journal").open("a") as file:
+    with (env.prefix / CHANGE / "journal").open("a") as file:
         file.write('{"lib": ["bo')
 
 
 def killed_while_files_are_put_back(env: Env) -> None:
     begin(env)
     (env.purelib / "new/b/y.py").unlink()
-    (env.prefix / FOLDER / "journal").rename(env.prefix / FOLDER / "undoing")
-    aside = env.prefix / FOLDER / "old" / env.purelib.relative_to(env.prefix)
+    (env.prefix / CHANGE / "journal").rename(env.prefix / CHANGE / "undoing")
+    aside = env.prefix / CHANGE / "old" / env.purelib.relative_to(env.prefix)
     (aside / "both.py").rename(env.purelib / "both.py")
 
 
 def killed_when_all_is_back(env: Env) -> None:
     killed_while_files_are_put_back(env)
-    aside = env.prefix / FOLDER / "old" / env.purelib.relative_to(env.prefix)
+    aside = env.prefix / CHANGE / "old" / env.purelib.relative_to(env.prefix)
     (aside / "old/a/x.py").rename(env.purelib / "old/a/x.py")
-    (env.prefix / FOLDER / "undoing").unlink()
+    (env.prefix / CHANGE / "undoing").unlink()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_every_state_is_taken_back(killed: Callable[[Env], None], env: Env) -> N
 
 def test_a_change_that_was_made_is_not_taken_back(env: Env) -> None:
     begin(env)
-    (env.prefix / FOLDER / "journal").unlink()
+    (env.prefix / CHANGE / "journal").unlink()
     assert journal.recover(env)
     assert (env.purelib / "both.py").read_text() == "new"
     assert not (env.purelib / "old").exists()
@@ -152,7 +153,7 @@ def test_a_change_that_was_made_is_not_taken_back(env: Env) -> None:
 )
 def test_a_journal_that_cannot_be_followed_changes_nothing(text: str, env: Env) -> None:
     begin(env)
-    (env.prefix / FOLDER / "journal").write_text(text)
+    (env.prefix / CHANGE / "journal").write_text(text)
     before = files(env)
     with pytest.raises(InstallError, match="another version of pipshim may have begun it"):
         journal.recover(env)
@@ -187,7 +188,7 @@ def test_what_cannot_be_put_back_is_said_and_tried_again(
         patched.setattr(os, "replace", fail)
         with pytest.raises(InstallError, match="cannot be put back") as caught:
             change.undo()
-        assert f"{FOLDER}/old" in (caught.value.hint or "")
+        assert f"{CHANGE}/old" in (caught.value.hint or "")
     assert journal.recover(env)
     assert files(env) == before
 
@@ -197,7 +198,7 @@ def test_a_folder_may_be_a_mount_of_its_own(env: Env, monkeypatch: pytest.Monkey
     real = os.replace
 
     def cross(source: str, destination: str) -> None:
-        if source != f"{env.prefix}/{FOLDER}/copy":
+        if source != f"{env.prefix}/{CHANGE}/copy":
             raise OSError(18, "Invalid cross-device link", source)
         real(source, destination)
 

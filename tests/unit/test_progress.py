@@ -22,14 +22,16 @@ from pipshim.errors import (
     UnknownNameError,
     together,
 )
-from pipshim.progress import events, make_observer
+from pipshim.progress import events
+from pipshim.progress.cleaning import clean
 from pipshim.progress.failure import render
 from pipshim.progress.live import Live
+from pipshim.progress.observing import make_observer
 from pipshim.progress.plain import Plain
 from pipshim.progress.region import rows
 from pipshim.progress.state import State
 from pipshim.progress.summary import Change, summarize, summarize_lock
-from pipshim.progress.text import clean, duration, elapsed, join, paint, size, use_color, write
+from pipshim.progress.text import duration, elapsed, join, paint, size, use_color, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -421,7 +423,8 @@ def test_a_report_writes_json_and_nobody_else() -> None:
 def test_plain_does_not_import_rich() -> None:
     code = (
         "import sys, io\n"
-        "from pipshim.progress import make_observer, summary, failure\n"
+        "from pipshim.progress import summary, failure\n"
+        "from pipshim.progress.observing import make_observer\n"
         "with make_observer(stream=io.StringIO()): pass\n"
         "assert not {m for m in sys.modules if m.split('.')[0] in ('rich', 'pip')}\n"
     )
@@ -712,7 +715,8 @@ def test_live_bears_a_terminal_that_is_gone() -> None:
 def test_live_in_a_terminal_gives_it_back_on_interrupt() -> None:
     code = (
         "import time\n"
-        "from pipshim.progress import events, make_observer\n"
+        "from pipshim.progress import events\n"
+        "from pipshim.progress.observing import make_observer\n"
         "with make_observer() as observer:\n"
         "    observer(events.BuildStarted('natten', '1', 'isolated', 'default', 'wheel'))\n"
         "    time.sleep(60)\n"

@@ -21,12 +21,15 @@ import pytest
 
 from pipshim.env import scripts
 from pipshim.errors import InstallError
-from pipshim.store.store import Conflict, Linker, Store, Tree, find_conflicts
+from pipshim.store.conflicts import Conflict, find_conflicts
+from pipshim.store.linking import Linker
+from pipshim.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipshim.store.linking import LinkMode
+    from pipshim.store.tree import Tree
 
 NAME = "demo"
 INFO = "demo-1.0.dist-info"

@@ -1,0 +1,63 @@
+"""`json.loads` and `json.dumps`, by what `json` has that is written in C.
+
+The rest of it compiles regular expressions when it is imported, for where that is missing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class _Context:
+    """What `json.JSONDecoder` tells the scanner."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+
+
+def _refuse(value: object) -> object:
+    raise TypeError(f"{type(value).__name__} is nothing that JSON has")
+
+
+_scan: Any = None
+_encode: Any = None
+try:
+    import _json
+
+    _scan = _json.make_scanner(_Context())  # type: ignore[arg-type]
+    _encode = _json.make_encoder(
+        None, _refuse, _json.encode_basestring_ascii, None, ": ", ", ", True, False, True
+    )
+except (ImportError, AttributeError, TypeError):  # another Python, or a later one
+    _scan = _encode = None
+
+
+def loads(text: bytes) -> Any:
+    """Read what `json.dumps` wrote; raise ValueError if it is anything else."""
+    if _scan is None:
+        import json  # noqa: PLC0415 as below
+
+        return json.loads(text)
+    characters = text.decode()
+    try:
+        value, end = _scan(characters, 0)
+    except StopIteration:
+        value, end = None, -1
+    if end != len(characters):
+        raise ValueError("JSON was expected, and nothing else")
+    return value
+
+
+def dumps(value: object) -> str:
+    """Write what JSON has, by sorted keys; raise TypeError if it has no such thing."""
+    if _encode is None:
+        import json  # noqa: PLC0415
+
+        return json.dumps(value, sort_keys=True)
+    return "".join(_encode(value, 0))
