@@ -39,19 +39,19 @@ except (ImportError, AttributeError, TypeError):  # another Python, or a later o
 
 
 def loads(text: bytes) -> Any:
-    """Read what `json.dumps` wrote; raise ValueError if it is anything else."""
-    if _scan is None:
-        import json  # noqa: PLC0415 as below
+    """Read what `json.dumps` wrote; raise ValueError if it is damaged."""
+    if _scan is not None:
+        characters = text.decode()
+        try:
+            value, end = _scan(characters, 0)
+        # It raises what json.decoder has, which nobody may have imported.
+        except (StopIteration, ValueError, SystemError):
+            value = end = None
+        if end == len(characters):
+            return value
+    import json  # noqa: PLC0415 as below
 
-        return json.loads(text)
-    characters = text.decode()
-    try:
-        value, end = _scan(characters, 0)
-    except StopIteration:
-        value, end = None, -1
-    if end != len(characters):
-        raise ValueError("JSON was expected, and nothing else")
-    return value
+    return json.loads(text)
 
 
 def dumps(value: object) -> str:

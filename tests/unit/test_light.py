@@ -49,7 +49,7 @@ def test_json_is_that_of_the_standard_library(value: Any) -> None:
     compact = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     text = compact.encode("utf-8", "surrogatepass")
     if "\ud800" not in compact:
-        assert jsons.loads(text) == json.loads(text)
+        assert jsons.loads(text) == jsons.loads(text + b"\n") == json.loads(text)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,6 @@ def test_json_is_that_of_the_standard_library(value: Any) -> None:
         b'{"a":}',
         b"{1:2}",
         b"{} x",
-        b"{}\n",
         b"yes",
         b'"\n"',
         b'"\xff"',
@@ -71,6 +70,20 @@ def test_json_is_that_of_the_standard_library(value: Any) -> None:
 def test_damaged_json_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         jsons.loads(text)
+
+
+def test_damage_is_told_where_json_was_not_imported() -> None:
+    code = (
+        "import sys\n"
+        "from pipshim.light import jsons\n"
+        "assert jsons.loads(b'[1]') == [1] and 'json' not in sys.modules\n"
+        "try: jsons.loads(b'[1, 2')\n"
+        "except ValueError as error: print(error)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    assert "delimiter" in said
 
 
 def test_what_json_does_not_have_is_a_type_error() -> None:
