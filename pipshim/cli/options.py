@@ -5,11 +5,12 @@ Nothing here is pip's, but for ``PipCommand``, which only ``pipshim._pip`` looks
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipshim.config.preferences import Said
+from pipshim.light.late import late
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +38,7 @@ BOUNDS: tuple[Bounds, ...] = ("lower", "major", "minor", "exact")
 LINK_MODES: tuple[LinkMode, ...] = ("reflink", "hardlink", "copy")
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class CommonOptions:
     """What every command of pipshim takes.
 
@@ -84,7 +85,7 @@ class CommonOptions:
     require_virtualenv: bool = False
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class BuildOptions:
     """How to build from source; pyproject.toml's settings go between the two layers.
 
@@ -110,7 +111,7 @@ class BuildOptions:
     check_build_dependencies: bool = False
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class LockOptions:
     """What to lock, and where to.
 
@@ -161,7 +162,7 @@ class LockOptions:
         )
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class SelectionOptions:
     """Which part of the lock to install, and how. Names are normalised.
 
@@ -190,7 +191,7 @@ class SelectionOptions:
     compile: bool | None = None
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class SyncOptions:
     """How sync treats the lock and the environment; ``locked`` and ``frozen`` exclude each other.
 
@@ -208,7 +209,7 @@ class SyncOptions:
     dry_run: bool = False
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class RunOptions:
     """What to run.
 
@@ -232,7 +233,7 @@ class RunOptions:
     over: LockOptions = field(default_factory=LockOptions)
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class ExportOptions:
     """What to write.
 
@@ -252,7 +253,7 @@ class ExportOptions:
     build: NormalizedName | None = None
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class LockRequest:
     """``pipshim lock``."""
 
@@ -262,7 +263,7 @@ class LockRequest:
     lock: LockOptions
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class SyncRequest(LockRequest):
     """``pipshim sync``; its ``lock`` is how to lock if the lock is out of date."""
 
@@ -270,21 +271,21 @@ class SyncRequest(LockRequest):
     sync: SyncOptions
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class RunRequest(SyncRequest):
     """``pipshim run``."""
 
     run: RunOptions
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class ExportRequest(SyncRequest):
     """``pipshim export``."""
 
     export: ExportOptions
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class EditRequest(SyncRequest):
     """What ``pipshim add`` and ``remove`` have in common.
 
@@ -302,7 +303,7 @@ class EditRequest(SyncRequest):
     no_sync: bool = False
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class AddRequest(EditRequest):
     """``pipshim add``.
 
@@ -326,14 +327,14 @@ class AddRequest(EditRequest):
     bounds: Bounds = "lower"
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class RemoveRequest(EditRequest):
     """``pipshim remove``."""
 
     names: tuple[NormalizedName, ...] = ()
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class StoreRequest:
     """``pipshim cache store``.
 
@@ -357,7 +358,7 @@ class StoreRequest:
     verbosity: int = 0
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class ExplainRequest:
     """What ``pipshim tree`` and ``why`` have in common.
 
@@ -382,7 +383,7 @@ class ExplainRequest:
     inputs_now: Callable[[Project, Lock], str]
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class TreeRequest(ExplainRequest):
     """``pipshim tree``.
 
@@ -402,7 +403,7 @@ class TreeRequest(ExplainRequest):
     dedupe: bool = True
 
 
-@dataclass(frozen=True)
+@late(frozen=True)
 class WhyRequest(ExplainRequest):
     """``pipshim why``.
 

@@ -21,8 +21,9 @@ Events of different builds and downloads come in any order between each other, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from pipshim.light.late import late
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,7 @@ Source: TypeAlias = Literal["index", "built", "cached", "editable"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class ResolveStarted:
     """Reported before each round of the resolver; ``round`` counts from 0.
 
@@ -46,7 +47,7 @@ class ResolveStarted:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class Pinned:
     """Reported when the resolver pins a version; it may pin another one later."""
 
@@ -55,7 +56,7 @@ class Pinned:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class TargetResolved:
     """Reported when one of several targets is resolved.
 
@@ -67,7 +68,7 @@ class TargetResolved:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class ResolveFinished:
     """Reported once, after the last round, when the set of versions is known.
 
@@ -78,7 +79,7 @@ class ResolveFinished:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class Planned:
     """Reported when it is known what is to come into the environment, before any of it.
 
@@ -92,7 +93,7 @@ class Planned:
     builds: int
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class Prepared:
     """Reported when one of the planned distributions is ready to be installed."""
 
@@ -101,7 +102,7 @@ class Prepared:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class DownloadStarted:
     """Reported when the first answer to a request for an artifact has come.
 
@@ -114,7 +115,7 @@ class DownloadStarted:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class DownloadProgress:
     """Reported as bytes come in, with ``received`` counted from the start of the file.
 
@@ -125,7 +126,7 @@ class DownloadProgress:
     received: int
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class DownloadFinished:
     """Reported when the whole file is there, its hash still to be checked; ``size`` is in bytes."""
 
@@ -133,7 +134,7 @@ class DownloadFinished:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class BuildStarted:
     """Reported when a build begins: its mode is chosen, nothing was made or fetched for it yet.
 
@@ -153,7 +154,7 @@ class BuildStarted:
     waits_for: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class BuildPhase:
     """Reported when a build enters a phase; the phase before it has ended then.
 
@@ -166,7 +167,7 @@ class BuildPhase:
     phase: Phase
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class BuildOutput:
     """Reported for each line that a build prints, without its line end, secrets masked."""
 
@@ -174,7 +175,7 @@ class BuildOutput:
     line: str
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class BuildRecorded:
     """Reported when a wheel is made: ``record`` says, as plain data, from what and against what."""
 
@@ -183,7 +184,7 @@ class BuildRecorded:
     record: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class BuildCached:
     """Reported in place of a build, when an earlier wheel's record still holds; ``why`` says so."""
 
@@ -195,7 +196,7 @@ class BuildCached:
     record: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class BuildFinished:
     """Reported when what a build is for is there; ``seconds`` counts from its BuildStarted."""
 
@@ -207,7 +208,7 @@ class BuildFinished:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class BuildFailed:
     """Reported when a build has ended without result, an interrupted one included.
 
@@ -223,7 +224,7 @@ class BuildFailed:
     stopped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class Installed:
     """Reported when a distribution has been put in the environment.
 
@@ -235,7 +236,7 @@ class Installed:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class Removed:
     """Reported when a distribution has been taken out of the environment."""
 
@@ -243,7 +244,7 @@ class Removed:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class Message:
     """Reported at any time: a line of pip's log or a notice of pipshim's, without markup."""
 
@@ -251,7 +252,7 @@ class Message:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@late(frozen=True)
 class Waiting:
     """Reported when nothing can be done until something outside the command happens.
 
