@@ -15,6 +15,7 @@ from pipshim._pip.contradiction import Key, Link, contradiction
 from pipshim._pip.errors import network_hint, status_of
 from pipshim._pip.seen import PYTHON, Seen
 from pipshim._pip.story import Story
+from pipshim.build.job import BUILD, EXTRA
 from pipshim.config.cutoff import normalised
 from pipshim.errors import NetworkError, PipshimError, ResolveError
 
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
     from pipshim.config.overrides import Overrides
 
 _SHOWN = 8
-BUILD = "the build of "
-EXTRA = "extra-build-dependencies of "
-"""How is said whose a build requirement is: before name and version."""
-
 _OF_BUILD = re.compile(rf"(?:{BUILD}|({EXTRA}))((\S+).*)")
 _MENDS = {
     LinkType.requires_python_mismatch: "{another}, or loosen the requirements",

@@ -36,7 +36,6 @@ from pip._vendor.resolvelib import ResolutionImpossible
 from pipshim._pip import metadata, satisfying
 from pipshim._pip.ahead import Wanted, wanted_of
 from pipshim._pip.errors import translated
-from pipshim._pip.explain import explain
 from pipshim._pip.index import Order
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.packager import Packager
@@ -265,6 +264,8 @@ class Resolving:
                 if (impossible and self.sources.let_go()) or pip.finder.look_up_all():
                     raise _Again from error
                 if isinstance(cause, ResolutionImpossible):
+                    from pipshim._pip.explain import explain  # noqa: PLC0415 seldom needed
+
                     raise explain(
                         cause,
                         resolver.factory,

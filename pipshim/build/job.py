@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pipshim.build.system import BuildSystem
     from pipshim.store.tree import Tree
 
+BUILD = "the build of "
+EXTRA = "extra-build-dependencies of "
+"""How is said whose a build requirement is: before name and version."""
+
 
 @dataclass(frozen=True)
 class Component:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim._pip.explain import BUILD, EXTRA
 from pipshim._pip.pyproject import build_system
 from pipshim._pip.sources import name_of
-from pipshim.build.job import Component, Job
+from pipshim.build.job import BUILD, EXTRA, Component, Job
 from pipshim.build.mode import Mode
 from pipshim.build.order import needs
 from pipshim.errors import BuildError, ResolveError
