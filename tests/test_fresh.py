@@ -60,9 +60,14 @@ def test_a_recognised_run_becomes_the_command(cli: Cli, synced: Path) -> None:
 
 
 def test_a_recognised_run_imports_nothing_that_shows_progress(cli: Cli, synced: Path) -> None:
-    for arguments in (("sync",), ("run", "true")):
+    recognising = {"pipshim", "pipshim.unchanged", "pipshim.unchanged.fresh"}
+    becoming = {"pipshim.light", "pipshim.light.signals"}
+    for arguments, expected in (
+        (("sync",), recognising),
+        (("run", "true"), recognising | becoming),
+    ):
         own = {one for one in imported(cli, synced, *arguments) if one.startswith("pipshim")}
-        assert own == {"pipshim", "pipshim.unchanged", "pipshim.unchanged.fresh"}
+        assert own == expected
 
 
 def test_options_that_were_not_stamped_go_the_long_way(cli: Cli, synced: Path) -> None:
