@@ -16,8 +16,9 @@ from pipshim.config.editing import Document, Place
 from pipshim.config.project import PYPROJECT, read_project
 from pipshim.context import Context, opened
 from pipshim.errors import LockError, PipshimError, ProjectError
-from pipshim.lock.locking import make, write_file
+from pipshim.lock.locking import make
 from pipshim.progress.summary import summarize, summarize_edits
+from pipshim.writing import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

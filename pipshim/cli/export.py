@@ -10,9 +10,9 @@ from pipshim.cli.report import reporting
 from pipshim.cli.sync import lock_of, write_lock
 from pipshim.context import opened
 from pipshim.lock.exporting import Style, Where, write, write_build
-from pipshim.lock.locking import write_file
 from pipshim.lock.universal import serving
 from pipshim.progress.text import plural
+from pipshim.writing import write_file
 
 if TYPE_CHECKING:
     from pipshim.cli.options import ExportRequest

@@ -12,9 +12,9 @@ from pipshim.context import Context, opened
 from pipshim.errors import LockError
 from pipshim.lock.comparing import changes
 from pipshim.lock.lockfile import key_of, write
-from pipshim.lock.locking import make, write_file
 from pipshim.progress.summary import summarize_lock
 from pipshim.unchanged.stamping import stamp_check, typed
+from pipshim.writing import write_file
 
 if TYPE_CHECKING:
     from pipshim.cli.options import LockRequest
@@ -40,6 +40,8 @@ def main(request: LockRequest) -> int:
                 report.status = _check(context, report)
                 return report.status
             old = _usable(context)
+            from pipshim.lock.locking import make  # noqa: PLC0415 imports pip's resolver
+
             lock = make(context, old=old)
             text = write(lock, context.lock_path.parent)
             if request.lock.output == "-":

@@ -13,9 +13,7 @@ from pipshim.config.preferences import not_heeded
 from pipshim.config.preferences import typed as typed_of
 from pipshim.context import Context, opened
 from pipshim.errors import LockError, TargetError, UsageError
-from pipshim.lock.foreign import completed
 from pipshim.lock.lockfile import write
-from pipshim.lock.locking import make, write_file
 from pipshim.lock.selection import check_environment, check_names, check_target, select
 from pipshim.lock.universal import serving
 from pipshim.progress.summary import Change, summarize
@@ -23,6 +21,7 @@ from pipshim.progress.text import plural
 from pipshim.sync import journal
 from pipshim.sync.sync import Sync
 from pipshim.unchanged.stamping import note, stamp, typed
+from pipshim.writing import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from pipshim.cli.options import SyncRequest
     from pipshim.cli.report import Report
     from pipshim.lock.lockfile import Lock
+    from pipshim.lock.selection import Selection
     from pipshim.python.target import Target
     from pipshim.sync.change import Ready
     from pipshim.sync.plan import Step
@@ -173,16 +173,7 @@ def sync(
         check_names(request.selection, extras=(), groups=(), where=context.script.name)
     change = change and not request.sync.dry_run
     lock = lock_of(context, request)
-    markers, path = context.target.markers, context.lock_path
-    if context.is_given:
-        path = Path(request.lock.requirement_files[0])
-    check_environment(lock, markers, path)
-    part = serving(lock, markers)
-    if part.config_settings and not context.is_given:
-        context.heed(Lines(config_settings=part.config_settings))
-    own = context.project.name if context.project is not None and not lock.requirements else None
-    selection = select(part, request.selection, markers, path, own)
-    part, selection = completed(context, part, selection)
+    part, selection = _part_of(context, request, lock)
     if not lock.targets:
         lock = part
     if context.below is not None:
@@ -223,6 +214,30 @@ def sync(
     return Outcome(found.target, steps, ready, lock, count, requested=requested)
 
 
+def _part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, Selection]:
+    """Tell which part of a lock serves the environment, and what is selected of it.
+
+    Raises:
+        LockError: it does not serve the environment, or lacks what is selected.
+        ResolveError: another tool made it, and what a build needs has no solution.
+
+    """
+    markers, path = context.target.markers, context.lock_path
+    if context.is_given:
+        path = Path(request.lock.requirement_files[0])
+    check_environment(lock, markers, path)
+    part = serving(lock, markers)
+    if part.config_settings and not context.is_given:
+        context.heed(Lines(config_settings=part.config_settings))
+    own = context.project.name if context.project is not None and not lock.requirements else None
+    selection = select(part, request.selection, markers, path, own)
+    if part.inputs:
+        return part, selection
+    from pipshim.lock.foreign import completed  # noqa: PLC0415 imports pip's resolver
+
+    return completed(context, part, selection)
+
+
 def _where(outcome: Outcome) -> str:
     return f"the script's environment is {outcome.target.prefix}"
 
@@ -251,7 +266,7 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
     path = context.lock_path
     asked = request.sync
     if context.is_given:
-        return make(context, old=None)
+        return _make(context, None)
     if context.is_lock_cached and (asked.frozen or asked.locked):
         assert context.project is not None  # whose lock it is
         raise LockError(
@@ -289,6 +304,12 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
             groups=context.project.dependency_groups,
             where=context.project.file.name,
         )
+    return _make(context, old)
+
+
+def _make(context: Context, old: Lock | None) -> Lock:
+    from pipshim.lock.locking import make  # noqa: PLC0415 as above
+
     return make(context, old=old)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def completed(context: Context, lock: Lock, selection: Selection) -> tuple[Lock, Selection]:
-    """Add to a lock how the selected sources are built, if another tool made it.
+    """Add to a lock that another tool made how the selected sources are built.
 
     An editable folder, which pipshim's own locks keep apart, is a folder of the selection then.
 
@@ -37,8 +37,6 @@ def completed(context: Context, lock: Lock, selection: Selection) -> tuple[Lock,
         NetworkError, HashError: a source cannot be had, or is not the locked one.
 
     """
-    if lock.inputs:
-        return lock, selection
     sources = {
         name: _source(context, package)
         for name, package in selection.packages.items()

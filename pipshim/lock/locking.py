@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, replace
 from email.parser import HeaderParser
 from pathlib import Path
@@ -281,31 +280,6 @@ class Making:
         return replace(build, config_settings=self.context.settings.config_for(name))
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all; what it is a link to is what is replaced.
-
-    Raises:
-        FileError: it cannot be written.
-
-    """
-    path = Path(os.path.realpath(path))
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".pylock-", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-        try:
-            mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-            temporary.chmod(mode)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise FileError(path, f"cannot be written: {error.strerror}") from error
-
-
 def project_source(project: Project) -> Source | None:
     """Tell the source tree that the project itself is installed from; None if it is not."""
     package = project.configuration.package
@@ -483,9 +457,3 @@ def _commits(lock: Lock, upgraded: Collection[NormalizedName]) -> dict[Revision,
         for one in (*lock.packages, *lock.build_packages)
         if one.vcs is not None and one.vcs.url is not None and one.name not in upgraded
     }
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
