@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import measure
 from benchmarks.measure import Sample
-from benchmarks.tools import BASE, ROOT, Tool, plain_environ, put_aside
+from benchmarks.tools import ROOT, Tool, plain_environ, put_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,8 @@ class Limits:
         )
 
     def _start(self) -> tuple[str, Sample]:
-        return "python -c pass", self._run(BASE, "-c", "pass")
+        # In an environment: what the machine's own Python has installed may add to its start.
+        return "python -c pass", self._run(self._builder.executable("python"), "-c", "pass")
 
     def _link(self) -> tuple[str, Sample] | None:
         tree = self._tree()
