@@ -1,19 +1,23 @@
-"""What pip calls itself towards an index, found out while other things go on.
+"""What pip's session begins with, found out while other things go on.
 
-pip asks ``lsb_release`` and ``rustc`` for it, in processes, before it makes a session. A command
-that finds all it needs in caches and in the lock does not wait for them.
+That is what pip calls itself towards an index, which it asks ``lsb_release`` and ``rustc`` for, in
+processes, before it makes a session; a command that finds all it needs in caches and in the lock
+does not wait for them. And it is the certificates that pip trusts: reading them leaves the
+interpreter to others.
 
-pip imports on its way to the name. A process that was forked amid an import would wait for its end
-for ever, so a fork waits for the name.
+pip imports on its way to both. A process that was forked amid an import would wait for its end for
+ever, so a fork waits for them.
 """
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from pip._internal.cli import index_command
 from pip._internal.network import session as pip_session
 
 from pipshim._pip.replacing import replaced
@@ -30,8 +34,10 @@ class Agent:
     def __init__(self) -> None:
         self._found: Future[str] = Future()
         # A daemon: at the end of the command nobody waits for a name that nobody asked for.
-        self._thread = Thread(target=self._find, args=(pip_session.user_agent,), daemon=True)
-        self._thread.start()
+        self._naming = Thread(target=self._find, args=(pip_session.user_agent,), daemon=True)
+        self._reading = Thread(target=_read_certificates, daemon=True)
+        for thread in (self._naming, self._reading):
+            thread.start()
         os.register_at_fork(before=self.end)
 
     def _find(self, user_agent: Callable[[], str]) -> None:
@@ -46,11 +52,13 @@ class Agent:
         return self._found.result()
 
     def end(self) -> None:
-        """Wait until neither its thread nor a process of its is left."""
-        self._thread.join()
+        """Wait until neither a thread nor a process of its is left."""
+        self._naming.join()
+        self._reading.join()
 
     def session(self, make: Callable[[], PipSession]) -> PipSession:
         """Make a session that goes by the name from its first request on."""
+        self._reading.join()
         with replaced(pip_session, "user_agent", str):
             session = make()
         request = session.request
@@ -61,3 +69,9 @@ class Agent:
 
         session.request = by_name  # type: ignore[method-assign]
         return session
+
+
+def _read_certificates() -> None:
+    """Have pip make the context of its session's connections, which it remembers."""
+    with suppress(Exception):  # it will fail again, and say so, where it is wanted
+        index_command._create_truststore_ssl_context()  # noqa: SLF001 pip has no other name for it

@@ -37,7 +37,6 @@ from pipshim.cli.boundary import Replacement, run_guarded
 from pipshim.cli.options import LockRequest, RunRequest, SyncRequest
 from pipshim.config import inputs, preferences
 from pipshim.errors import PipshimError, UsageError
-from pipshim.python.target import ask_ahead
 from pipshim.secrets import Mask
 
 if TYPE_CHECKING:
@@ -253,8 +252,6 @@ class ProjectCommand(pip_lock.LockCommand):
         if self._ASKS_AN_INDEX:
             self.agent = Agent()
         request = self.request(options, args)
-        if self._ASKS_AN_INDEX:
-            ask_ahead(request.common.shim_cache)
         done = self.action(request)
         if isinstance(done, Replacement):
             if self.agent is not None:

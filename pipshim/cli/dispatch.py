@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipshim._pip.compat import check_version
 from pipshim.cli import active
 from pipshim.cli.boundary import run_guarded
+from pipshim.unchanged import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,6 +148,12 @@ def _own(line: Line) -> int:
 
 
 def _started(line: Line) -> int:
+    if line.command not in _PLAIN_COMMANDS:
+        from pipshim.python.target import ask_ahead  # noqa: PLC0415 not for pip's commands
+
+        # That takes half as long as importing pip. Where pip.conf names a cache, its answer may be
+        # there already; it is known when pip is imported.
+        ask_ahead(os.path.dirname(fresh.cache_folder(os.environ)))  # noqa: PTH120
     from pipshim._pip.main import plain_command, project_command  # noqa: PLC0415 imports pip
 
     assert line.command is not None  # as the caller made sure

@@ -149,16 +149,16 @@ def query(python: Path, cache_dir: Path | None) -> Target:
     return target
 
 
-def ask_ahead(cache_dir: Path | None) -> None:
+def ask_ahead(cache_dir: str) -> None:
     """Begin to ask the Python below the running environment, which is likely to be asked for.
 
     That is done in a thread, unless its answer is kept; `query` waits for it. Python 3.10 does not
     say at once which one that is, and asks it when it has to.
     """
     base: str | None = getattr(sys, "_base_executable", None)
-    if sys.prefix == sys.base_prefix or not base or base == sys.executable or cache_dir is None:
+    if sys.prefix == sys.base_prefix or not base or base == sys.executable:
         return
-    if _entry(cache_dir, Path(base)).exists():
+    if _entry(Path(cache_dir), Path(base)).exists():
         return
     from concurrent.futures import Future  # noqa: PLC0415 not needed for a kept answer
     from threading import Thread  # noqa: PLC0415 likewise

@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from pip._internal.cli import index_command
 from pip._internal.network import session as pip_session
 from pip._internal.network.session import PipSession
 
@@ -31,6 +32,24 @@ def test_a_session_has_the_name_of_its_first_request_on(monkeypatch: pytest.Monk
     assert asked == []
     session.get("http://127.0.0.1/")
     assert asked == ["pip/0"]
+
+
+def test_certificates_are_read_before_a_session_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    index_command._create_truststore_ssl_context.cache_clear()
+    made: list[object] = []
+
+    def make() -> PipSession:
+        assert index_command._create_truststore_ssl_context.cache_info().misses == 1
+        made.append(index_command._create_truststore_ssl_context())
+        return PipSession()
+
+    Agent().session(make)
+    assert made[0] is not None
+    assert index_command._create_truststore_ssl_context.cache_info().misses == 1
+
+    index_command._create_truststore_ssl_context.cache_clear()
+    monkeypatch.setattr("pip._vendor.certifi.where", lambda: "/no/such/file")
+    Agent().session(PipSession)  # who needs it will be told
 
 
 def test_nothing_is_forked_while_it_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
