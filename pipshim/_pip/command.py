@@ -27,7 +27,6 @@ from pip._vendor.requests.exceptions import RequestException
 from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipshim._pip import compat, credentials, errors, logs
-from pipshim._pip.agent import Agent
 from pipshim._pip.choosing import Noted
 from pipshim._pip.parser import ProjectParser, file_layers, isolates, variable_layers
 from pipshim.build.mode import IsolationLayer
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
     from pip._internal.cli.req_command import RequirementCommand
 
+    from pipshim._pip.agent import Agent
     from pipshim.cli.options import LockOptions
     from pipshim.config.preferences import Said
     from pipshim.config.project import Project
@@ -113,7 +113,6 @@ class ProjectCommand(pip_lock.LockCommand):
     # Whose environment is served is for pipshim to check, not where pipshim itself runs.
     ignore_require_venv = True
 
-    _ASKS_AN_INDEX: ClassVar[bool] = False
     _EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = ()
     _TYPED: ClassVar[tuple[str, ...]] = (
         "build_isolation",
@@ -249,8 +248,6 @@ class ProjectCommand(pip_lock.LockCommand):
         if not options.no_input and (sys.stdin is None or not sys.stdin.isatty()):
             # What can be read there is not an answer to pip's questions: it may be run's input.
             options.no_input = options.keyring_may_answer = True
-        if self._ASKS_AN_INDEX:
-            self.agent = Agent()
         request = self.request(options, args)
         done = self.action(request)
         if isinstance(done, Replacement):
@@ -301,8 +298,6 @@ class LockCommand(ProjectCommand):
       %prog [options] -r <requirements file> [package-index-options] ...
       %prog [options] [-e] <local project path> ...
       %prog [options] <archive url/path> ..."""
-
-    _ASKS_AN_INDEX = True
 
     def _add_own_options(self) -> None:
         super()._add_own_options()
@@ -356,7 +351,6 @@ class SyncCommand(ProjectCommand):
       %prog [options] -r <lock file>
       %prog [options] -r <requirements file> ..."""
 
-    _ASKS_AN_INDEX = True
     _EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (("locked", "frozen"), ("exact", "inexact"))
     _KEPT: ClassVar[tuple[str, ...]] = ("--requirement", "--no-deps", "--require-hashes")
     _TYPED = (*ProjectCommand._TYPED, "ignore_dependencies")  # noqa: SLF001 a class of this one's

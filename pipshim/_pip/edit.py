@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 class EditCommand(ProjectCommand):
     """What add and remove have in common."""
 
-    _ASKS_AN_INDEX = True
     _VERB: ClassVar[str] = ""
 
     def _add_own_options(self) -> None:

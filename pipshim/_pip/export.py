@@ -33,7 +33,6 @@ class ExportCommand(SyncCommand):
       %prog [options]
       %prog [options] -r <lock file>"""
 
-    _ASKS_AN_INDEX = False
     _EXCLUSIVE = (("locked", "frozen"),)
     _KEPT = ("--requirement",)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pip._internal.cli.parser import ConfigOptionParser
 
+    from pipshim._pip.agent import Agent
     from pipshim._pip.command import Action
 
 _COMMANDS = {
@@ -103,7 +104,12 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
 
 
 def project_command(
-    name: str, arguments: Sequence[str], *, isolated: bool = False, action: Action | None = None
+    name: str,
+    arguments: Sequence[str],
+    *,
+    isolated: bool = False,
+    action: Action | None = None,
+    agent: Agent | None = None,
 ) -> int:
     """Run one of pipshim's commands; if it ends as another process, this does not return.
 
@@ -112,6 +118,7 @@ def project_command(
         arguments: what was typed but for the name: what came before it, then what came after.
         isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
         action: what to do; None is for the module of the command in ``pipshim.cli``.
+        agent: what pip calls itself, and the rest of what its session begins with.
 
     """
     from pipshim._pip.command import ProjectCommand  # noqa: PLC0415 imports all of pip's machinery
@@ -120,6 +127,7 @@ def project_command(
     register()
     command = create_command(name, isolated=isolated)
     assert isinstance(command, ProjectCommand)
+    command.agent = agent
     if action is not None:
         command.action = action
     status = command.main(list(arguments))

@@ -16,8 +16,12 @@ from pipshim.unchanged import fresh
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipshim._pip.agent import Agent
+
 OWN_COMMANDS = ("lock", "sync", "run", "add", "remove", "export", "tree", "why")
 _PLAIN_COMMANDS = ("tree", "why")
+_ASKING_COMMANDS = ("lock", "sync", "run", "add", "remove")
+"""Those that ask an index, more often than not."""
 
 STORE_ACTIONS = ("prune", "verify")
 """What ``cache store`` can do and pip's ``cache`` has no word for; ``store`` may be left out."""
@@ -148,24 +152,35 @@ def _own(line: Line) -> int:
 
 
 def _started(line: Line) -> int:
-    if line.command not in _PLAIN_COMMANDS:
-        from pipshim.python.target import ask_ahead  # noqa: PLC0415 not for pip's commands
-
-        # That takes half as long as importing pip. Where pip.conf names a cache, its answer may be
-        # there already; it is known when pip is imported.
-        ask_ahead(os.path.dirname(fresh.cache_folder(os.environ)))  # noqa: PTH120
-    from pipshim._pip.main import plain_command, project_command  # noqa: PLC0415 imports pip
-
     assert line.command is not None  # as the caller made sure
     before, after = line.before, line.after
+    agent: Agent | None = None
+    if line.command in _ASKING_COMMANDS and {"-h", "--help"}.isdisjoint(after):
+        agent = _begin_to_ask()
+    from pipshim._pip.main import plain_command, project_command  # noqa: PLC0415 imports pip
+
     isolated = "--isolated" in before
     if line.command == "run":
         # After the command's name it is run's own word, and further on the other program's.
         before = [argument for argument in before if argument != "--isolated"]
     else:
         isolated = isolated or "--isolated" in after
-    start = plain_command if line.command in _PLAIN_COMMANDS else project_command
-    return start(line.command, [*before, *after], isolated=isolated)
+    words = [*before, *after]
+    if line.command in _PLAIN_COMMANDS:
+        return plain_command(line.command, words, isolated=isolated)
+    return project_command(line.command, words, isolated=isolated, agent=agent)
+
+
+def _begin_to_ask() -> Agent:
+    """Begin, while pip is imported, what other processes answer in about that time."""
+    from pipshim.python.target import ask_ahead  # noqa: PLC0415 as below
+
+    # Where pip.conf names a cache, the answer may be there already; that is not known by now.
+    ask_ahead(os.path.dirname(fresh.cache_folder(os.environ)))  # noqa: PTH120
+
+    from pipshim._pip.agent import Agent  # noqa: PLC0415 imports pip
+
+    return Agent()
 
 
 def _store(arguments: Sequence[str]) -> int:
