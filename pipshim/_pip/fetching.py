@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 
 from pip._internal.exceptions import HashError, UnsupportedWheel
 from pip._internal.index.collector import LinkCollector
+from pip._vendor.requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.listening import passed_over, repeat
@@ -26,16 +27,24 @@ if TYPE_CHECKING:
 
     from pip._internal.index.collector import IndexContent
     from pip._internal.models.link import Link
+    from pip._internal.network.session import PipSession
 
     from pipshim._pip.metadata import MetadataFiles
 
 T = TypeVar("T")
 
-AT_ONCE = 8
+AT_ONCE = 16
 """How many things are fetched at once."""
 
 _NAMES = int("package_name" in inspect.signature(LinkCollector.fetch_response).parameters)
 """How many names pip wants to know: from 26.2 on, a page may come from its cache by package."""
+
+
+def keep_connections(session: PipSession) -> None:
+    """Let a new session keep a connection for all that is fetched at once; requests keeps ten."""
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            adapter.init_poolmanager(DEFAULT_POOLSIZE, AT_ONCE + 1)  # pip asks, too
 
 
 class Page(NamedTuple):

@@ -31,7 +31,7 @@ from pipshim._pip import certificates, credentials, offline, responses
 from pipshim._pip.agent import Agent
 from pipshim._pip.ahead import Ahead
 from pipshim._pip.downloads import ObservedDownloader
-from pipshim._pip.fetching import AheadDownloader, Collector, Fetched
+from pipshim._pip.fetching import AheadDownloader, Collector, Fetched, keep_connections
 from pipshim._pip.index import Finder
 from pipshim._pip.kept import Kept
 from pipshim._pip.lines import Lines
@@ -142,6 +142,7 @@ class Pip:
                 offline.restrict(session)
             responses.spare(session, self.spared)
             certificates.read_once(session)
+            keep_connections(session)
             self._session = session
         return self._session
 
