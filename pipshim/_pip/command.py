@@ -55,6 +55,9 @@ if TYPE_CHECKING:
 
 
 _ACTIONS = {"add": ("edit", "add"), "remove": ("edit", "remove")}
+_NEW_OBJECTS = 20_000
+"""How many there are to be before garbage is looked for: most of what resolving makes is kept."""
+
 _OTHER_HELP = {
     "--debug": "Show tracebacks.",
     "--no-build-isolation": "Build in the project's environment, without installing what the "
@@ -486,6 +489,7 @@ def _default_action(name: str, request: LockRequest) -> int | Replacement:
     place, function = _ACTIONS.get(name, (name, "main"))
     module = import_module(f"pipshim.cli.{place}")
     gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
     gc.enable()
     done: int | Replacement = getattr(module, function)(request)
     return done
