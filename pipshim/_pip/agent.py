@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 
 
 class Agent:
-    """The name in the header ``User-Agent`` (``pip._internal.network.session.user_agent``)."""
+    """The name in the header ``User-Agent`` (``pip._internal.network.session.user_agent``).
+
+    Certificates are read meanwhile, since whoever asks for the name is going to make a session.
+    """
 
     def __init__(self) -> None:
         self._found: Future[str] = Future()
         # A daemon: at the end of the command nobody waits for a name that nobody asked for.
         self._naming = Thread(target=self._find, args=(pip_session.user_agent,), daemon=True)
-        self._reading = Thread(target=_read_certificates, daemon=True)
+        # None: OpenSSL does not bear to be used while its process ends.
+        self._reading = Thread(target=_read_certificates, daemon=False)
         for thread in (self._naming, self._reading):
             thread.start()
         os.register_at_fork(before=self.end)

@@ -36,6 +36,7 @@ from pipshim.cli.boundary import Replacement, run_guarded
 from pipshim.cli.options import LockRequest, RunRequest, SyncRequest
 from pipshim.config import inputs, preferences
 from pipshim.errors import PipshimError, UsageError
+from pipshim.python.target import end_asking
 from pipshim.secrets import Mask
 
 if TYPE_CHECKING:
@@ -256,6 +257,7 @@ class ProjectCommand(pip_lock.LockCommand):
         if isinstance(done, Replacement):
             if self.agent is not None:
                 self.agent.end()
+            end_asking()
             self.replacement = done
             return 0
         return done

@@ -66,7 +66,7 @@ def hint_for(
     output = output[-_TAIL:]
     last, hint = -1, None
     for pattern, rule in _RULES:
-        for match in pattern.finditer(output):
+        for match in re.finditer(pattern, output, re.MULTILINE):
             if match.start() > last and (found := rule(match, build)) is not None:
                 last, hint = match.start(), found
     return hint
@@ -369,7 +369,7 @@ _BACKEND = rf"(?:Cannot import '(?P<backend>{_NAME})'\s+Traceback[^\0]*?)?"
 _LIMITS = r"Cannot install on Python version (?P<python>[^\s;]+); only versions "
 _CUDA_FOUND = r"detected CUDA version \((?P<found>[^)\n]+)\) mismatches the version that was used "
 
-_TEXTS: tuple[tuple[str, _Rule], ...] = (
+_RULES: tuple[tuple[str, _Rule], ...] = (
     (rf"{_BACKEND}{_IMPORT} No module named '?(?P<module>{_NAME})'?", _missing_module),
     (rf"Cannot import '(?P<backend>{_NAME})'\s*$", _missing_backend),
     (rf"{_IMPORT} cannot import name '(?P<name>\w+)' from '(?P<module>{_NAME})'", _missing_name),
@@ -413,4 +413,3 @@ _TEXTS: tuple[tuple[str, _Rule], ...] = (
     (r"No matching distribution found for (?P<requirement>[^\n]+)", _no_requirement),
     (r"DO NOT MATCH THE HASHES", _hashes),
 )
-_RULES = tuple((re.compile(pattern, re.MULTILINE), rule) for pattern, rule in _TEXTS)

@@ -24,6 +24,7 @@ from pyproject_hooks import (
 )
 
 from pipshim.build import trace
+from pipshim.build.hints import hint_for
 from pipshim.build.processes import Backend
 from pipshim.errors import BuildError
 
@@ -219,8 +220,6 @@ class Hooks:
         text = ""
         if self.log.exists():
             text = self.log.read_text(encoding="utf-8", errors="replace")
-        from pipshim.build.hints import hint_for  # noqa: PLC0415 thirty patterns to compile
-
         lines = without_machinery(line for line in text.splitlines() if line.strip())
         return BuildError(
             f"{self.package}: {why}",

@@ -16,7 +16,7 @@ else:
     _one_at_a_time = RLock()
 
     def late(**options: object) -> object:
-        """Declare a class to be a dataclass; those below it have to be declared by this, too.
+        """Declare a class to be a dataclass.
 
         Args:
             options: those of `dataclasses.dataclass`, but for ``slots``.
@@ -26,9 +26,17 @@ else:
         def declared(cls: type) -> type:
             _waiting[cls] = options
             cls.__new__ = _new
+            cls.__dataclass_fields__ = _Fields()
             return cls
 
         return declared
+
+    class _Fields:
+        """Stands where `dataclasses` looks whether a class is one."""
+
+        def __get__(self, _instance: object, cls: type) -> dict[str, object]:
+            _complete(cls)
+            return cls.__dataclass_fields__
 
     def _new(cls: type, *_: object, **__: object) -> object:
         if _waiting:

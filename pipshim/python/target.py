@@ -176,6 +176,12 @@ def ask_ahead(cache_dir: str) -> None:
     _asked[base] = answer
 
 
+def end_asking() -> None:
+    """Wait until nothing is asked any more: a process that this one becomes has no use for it."""
+    for answer in _asked.values():
+        answer.exception()
+
+
 def query_new(python: Path, base: Target, cache_dir: Path | None) -> Target:
     """Do as `query` for a virtual environment that has just been made, with the Python of `base`.
 

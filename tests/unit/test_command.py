@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from pipshim.build.mode import IsolationLayer
 from pipshim.cli import boundary
 from pipshim.cli import dispatch as entry
 from pipshim.cli.options import ExportOptions, LockOptions, LockRequest, RunRequest, SyncRequest
+from pipshim.light import signals
 from tests.support.pipshim import Cli
 
 if TYPE_CHECKING:
@@ -407,7 +407,7 @@ class TestRun:
     def test_becomes_the_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
         started: list[tuple[object, ...]] = []
         monkeypatch.setattr(os, "execve", lambda *args: started.append(args))
-        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        monkeypatch.setattr(signals, "signal", lambda *_: None)
         temporary: list[Path] = []
 
         def action(request: RunRequest) -> boundary.Replacement:

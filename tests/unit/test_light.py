@@ -13,7 +13,7 @@ import sys
 import threading
 import typing
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -219,7 +219,7 @@ class Derived(Base):
 
 
 def test_a_late_dataclass_is_one_when_the_first_is_made() -> None:
-    assert not hasattr(Derived, "__dataclass_fields__")
+    assert "__init__" not in vars(Derived)
     first = Derived(1, two="y")
     assert first == Derived(1, [], "y") != Derived(2, [], "y")
     assert repr(first) == "Derived(one=1, many=[], two='y')"
@@ -250,3 +250,22 @@ def test_late_dataclasses_are_made_by_threads_at_once() -> None:
 
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(make, range(8))) == list(range(8))
+
+
+def test_a_late_dataclass_is_one_for_whoever_asks() -> None:
+    @late(frozen=True)
+    class Below:
+        one: int = 1
+
+    @dataclass(frozen=True)
+    class Above(Below):
+        two: int = 2
+
+    assert Above(3, 4) == Above(one=3, two=4)
+
+    @late()
+    class Other:
+        one: int = 1
+
+    assert [one.name for one in dataclasses.fields(Other)] == ["one"]
+    assert Other() == Other(1)
