@@ -20,6 +20,7 @@ import pytest
 
 from pipshim.light import digests, jsons, named, signals
 from pipshim.light.late import late
+from tests.support.pipshim import ROOT
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 1000])
@@ -80,13 +81,18 @@ def test_damaged_json_is_a_value_error(text: bytes) -> None:
 def test_damage_is_told_where_json_was_not_imported() -> None:
     code = (
         "import sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
         "from pipshim.light import jsons\n"
         "assert jsons.loads(b'[1]') == [1] and 'json' not in sys.modules\n"
         "try: jsons.loads(b'[1, 2')\n"
         "except ValueError as error: print(error)\n"
     )
     said = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        # Without site, which may import what measures coverage.
+        [sys.executable, "-I", "-S", "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
     assert "delimiter" in said
 
