@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipshim.store.cache import InUse
+from pipshim.store.cache import Alone, InUse
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import calls
 from tests.support.files import distributions, listing
@@ -480,3 +480,11 @@ def test_environments_of_scripts_go_when_they_were_not_used(cli: Cli, project_di
     (left,) = cli.shim_cache.glob("environments-*/*")
     assert left.name.startswith("two-")
     cli.ok("run", "one.py")
+
+
+def test_who_cannot_be_told_of_waiting_does_not_go_on(tmp_path: Path) -> None:
+    def waiting() -> None:
+        raise BrokenPipeError
+
+    with Alone(tmp_path), pytest.raises(BrokenPipeError), InUse(tmp_path, waiting):
+        pass

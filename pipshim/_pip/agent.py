@@ -38,7 +38,7 @@ class Agent:
         self._found: Future[str] = Future()
         # A daemon: at the end of the command nobody waits for a name that nobody asked for.
         self._naming = Thread(target=self._find, args=(pip_session.user_agent,), daemon=True)
-        # None: OpenSSL does not bear to be used while its process ends.
+        # No daemon: OpenSSL does not bear to be used while its process ends.
         self._reading = Thread(target=_read_certificates, daemon=False)
         for thread in (self._naming, self._reading):
             thread.start()

@@ -158,7 +158,8 @@ def ask_ahead(cache_dir: str) -> None:
     base: str | None = getattr(sys, "_base_executable", None)
     if sys.prefix == sys.base_prefix or not base or base == sys.executable:
         return
-    if _entry(Path(cache_dir), Path(base)).exists():
+    # A folder that may not be looked into, as a guess may be, counts as one without it.
+    if os.path.exists(_entry(Path(cache_dir), Path(base))):  # noqa: PTH110
         return
     from concurrent.futures import Future  # noqa: PLC0415 not needed for a kept answer
     from threading import Thread  # noqa: PLC0415 likewise

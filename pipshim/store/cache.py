@@ -67,6 +67,8 @@ class InUse(Held):
     def __enter__(self) -> None:
         try:
             super().__enter__()
+        except BrokenPipeError:  # of whoever was told of the waiting
+            raise
         except OSError:
             return
 
@@ -88,8 +90,8 @@ class Alone(Held):
         try:
             super().__enter__()
         except OSError as error:
-            path, cannot = f"{self._root}/{LOCK}", "written" if error.filename else "locked"
-            raise PipshimError(f"{path} cannot be {cannot}: {error.strerror}") from error
+            cannot = "written" if error.filename else "locked"
+            raise PipshimError(f"{self._path} cannot be {cannot}: {error.strerror}") from error
 
     def _refuse(self) -> None:
         raise PipshimError(

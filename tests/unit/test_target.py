@@ -478,7 +478,7 @@ def test_the_python_below_is_asked_ahead(tmp_path: Path, monkeypatch: pytest.Mon
     assert not module._asked  # what it answered is kept
     module.end_asking()
     monkeypatch.undo()
-    module.ask_ahead(str(tmp_path / "other"))
+    module.ask_ahead("/" + 300 * "x")  # a guess that cannot be looked at
     module.end_asking()
     assert all(answer.done() for answer in module._asked.values())
     module._asked.clear()
