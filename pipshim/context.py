@@ -30,6 +30,7 @@ from pipshim.config.project import (
     load_project,
     load_script,
 )
+from pipshim.cores import available_cores
 from pipshim.env import environment
 from pipshim.env.layers import connect
 from pipshim.env.places import lock_beside, place
@@ -383,7 +384,7 @@ class Context:
     @property
     def jobs(self) -> int:
         """How many builds run, or targets are resolved, at once."""
-        return self.request.common.jobs or os.cpu_count() or 1
+        return self.request.common.jobs or available_cores()
 
     @cached_property
     def inputs(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from pipshim.cores import available_cores
 from pipshim.light import signals
 
 TYPE_CHECKING = False
@@ -72,4 +73,4 @@ def processes(wanted: int) -> int:
 
     Elsewhere than on Linux it is this one: macOS's own libraries do not survive a fork.
     """
-    return max(1, min(os.cpu_count() or 1, MOST, wanted)) if sys.platform == "linux" else 1
+    return max(1, min(available_cores(), MOST, wanted)) if sys.platform == "linux" else 1

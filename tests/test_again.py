@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipshim import forked
 from pipshim.env.skeleton import INCOMPLETE, LOCK
 from pipshim.errors import InstallError
 from pipshim.unchanged import remaking
@@ -252,7 +253,7 @@ def large(cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path) -> 
 @pytest.fixture
 def made_again(cli: Cli, large: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str | None]:
     """Make the environment again, in this process and two of its own."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(forked, "available_cores", lambda: 3)
     (note,) = (json.loads(path.read_text()) for path in (cli.shim_cache / "again").iterdir())
     venv = large / ".venv"
     paths = {name: f"{venv}{path[1:]}" for name, path in note["place"].items()}

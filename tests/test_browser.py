@@ -46,7 +46,7 @@ def browse(directory: Path, history: History, probe: str, *settings: str, width:
         [(history.now / 2, 0.5), (history.now, 1.0)],
         command="sync",
         began="today",
-        processors=4,
+        cores=4,
     )
     page = directory / "page.html"
     page.write_text(text.replace("</html>", f"{PROBE % probe}</html>"), encoding="utf-8")
@@ -187,7 +187,7 @@ def test_pointing_at_a_package_shows_what_it_waited_for(tmp_path: Path) -> None:
 
 def test_without_javascript_there_is_the_table(tmp_path: Path) -> None:
     history = many(12)
-    page = html.escape(render(history, [], command="sync", began="today", processors=4))
+    page = html.escape(render(history, [], command="sync", began="today", cores=4))
     frame = f'<iframe sandbox="allow-same-origin" width="1000" height="800" srcdoc="{page}">'
     seen = browse(
         tmp_path,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipshim.cores import available_cores
 from tests.support.dists import Backend, sdist, setuptools_sdist, source_tree, wheel
 from tests.support.facts import built, calls
 from tests.support.files import distributions
@@ -937,7 +938,27 @@ def test_as_many_builds_run_at_once_as_jobs_says(
         index.add(sdist(dists, name, "1.0", backend=slow))
     make_project(BARE if mode == "no-isolation" else "", dependencies=["one", "two", "three"])
     cli.ok("sync", *([] if jobs is None else ["-j", str(jobs)]))
-    assert at_once(log) == (jobs or min(3, os.cpu_count() or 1))
+    assert at_once(log) == (jobs or min(3, available_cores()))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
+def test_a_command_bound_to_one_core_runs_one_build_at_a_time(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, tmp_path: Path
+) -> None:
+    for name in ("one", "two", "three"):
+        index.add(sdist(dists, name, "1.0", backend=Backend(sleep_seconds=0.4, log=str(log))))
+    make_project(dependencies=["one", "two", "three"])
+    bound = tmp_path / "bound-python"
+    bound.write_text(
+        f"#!{sys.executable}\nimport os, sys\n"
+        f"os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n",
+        encoding="utf-8",
+    )
+    bound.chmod(0o755)
+    done = cli("sync", python=bound)
+    assert done.status == 0, str(done)
+    assert at_once(log) == 1
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -1003,7 +1024,7 @@ SHARED = ("MAX_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL", "NPY_NUM_BUILD_JOBS")
 def test_parallel_builds_share_the_cores_and_a_lone_one_has_all(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
 ) -> None:
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     for name in ("one", "two"):
         index.add(sdist(dists, name, "1.0", backend=Backend(sleep_seconds=0.4)))
     index.add(sdist(dists, "lone", "1.0"))

@@ -26,6 +26,7 @@ from pipshim.build.processes import Processes
 from pipshim.build.record import Record, Used
 from pipshim.build.requirements import check
 from pipshim.build.shelf import Shelf
+from pipshim.cores import available_cores
 from pipshim.env import installed
 from pipshim.errors import BuildError, InstallError
 from pipshim.lock.artifacts import unsuitable_tags
@@ -252,7 +253,7 @@ class Workshop:
                         variables=environment.variables(
                             self._environ,
                             self._variables(job),
-                            max(1, (os.cpu_count() or 1) // sharing.get()),
+                            max(1, available_cores() // sharing.get()),
                         ),
                         log=log,
                         processes=self.processes,

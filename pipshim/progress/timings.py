@@ -5,13 +5,13 @@ Everything is in the page as it is written; the script in it only sorts, filters
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipshim.cores import available_cores
 from pipshim.progress.cpu import CpuUse
 from pipshim.progress.schedule import KINDS, Bar, Part, bars, concurrency, covered, critical, mean
 from pipshim.progress.text import duration, plural, size
@@ -49,7 +49,7 @@ class Timings:
             self._cpu.samples,
             command=command,
             began=self._began,
-            processors=os.cpu_count() or 1,
+            cores=available_cores(),
             failed=failed,
         )
 
@@ -60,7 +60,7 @@ def render(
     *,
     command: str,
     began: str,
-    processors: int,
+    cores: int,
     failed: bool = False,
 ) -> str:
     """Give the page.
@@ -70,7 +70,7 @@ def render(
         cpu: at each time, the share of all processors in use since the one before.
         command: ``lock``, ``sync`` or ``run``.
         began: when, for people.
-        processors: how many there are.
+        cores: how many this process may use.
         failed: whether the command failed.
 
     """
@@ -81,10 +81,10 @@ def render(
         "title": f"pipshim {command}: {duration(whole, precise=True)}",
         "row": str(22 if len(made) <= _MANY else 16),
         "label": str(min(max(longest * 7 + 38, _LABEL_PIXELS[0]), _LABEL_PIXELS[1])),
-        "summary": _summary(history, made, cpu, began, processors, failed=failed),
+        "summary": _summary(history, made, cpu, began, cores, failed=failed),
         "chart_title": f"{plural(len(made), 'package')} over time",
         "legend": _legend(made),
-        "chart": _chart(history, made, cpu, whole, processors),
+        "chart": _chart(history, made, cpu, whole),
         "critical": _critical(critical(made), whole),
         "table": _table(made, whole),
     }
@@ -99,7 +99,7 @@ def _summary(
     made: Sequence[Bar],
     cpu: Sequence[tuple[float, float]],
     began: str,
-    processors: int,
+    cores: int,
     *,
     failed: bool,
 ) -> str:
@@ -120,7 +120,7 @@ def _summary(
     if built:
         most = max(count for _, count in steps)
         at_once = f"{mean(steps, history.now):.1f} builds at once, at most {most}"
-        facts.append(f"{at_once}, on {plural(processors, 'processor')}")
+        facts.append(f"{at_once}, on {plural(cores, 'core')}")
     if cpu:
         facts.append(f"CPU use {100 * _mean(cpu):.0f} %")
     said = '<p class="failed-text">It failed.</p>' if failed else ""
@@ -161,7 +161,6 @@ def _chart(
     made: Sequence[Bar],
     cpu: Sequence[tuple[float, float]],
     whole: float,
-    processors: int,
 ) -> str:
     ticks = _ticks(whole)
     axis = "".join(
@@ -175,7 +174,7 @@ def _chart(
         [
             f'<div class="grid">{grid}</div>',
             f'<div class="line axis"><div class="name"></div><div class="track">{axis}</div></div>',
-            _graphs(made, cpu, whole, processors),
+            _graphs(made, cpu, whole),
             _command(history, whole),
             *(_row(bar, ids, whole, history.preparing) for bar in made),
         ]
@@ -284,15 +283,13 @@ def _tick(at: float, ticks: Sequence[float]) -> str:
     return duration(at) if at >= 10 else f"{at:.0f} s"  # noqa: PLR2004 whole seconds
 
 
-def _graphs(
-    made: Sequence[Bar], cpu: Sequence[tuple[float, float]], whole: float, processors: int
-) -> str:
+def _graphs(made: Sequence[Bar], cpu: Sequence[tuple[float, float]], whole: float) -> str:
     rows = []
     if cpu:
         points = " ".join(f"{1000 * at / whole:.1f},{100 - 100 * share:.1f}" for at, share in cpu)
         first, last = 0.0, 1000 * cpu[-1][0] / whole
         area = f'<polygon class="area" points="{first:.1f},100 {points} {last:.1f},100"/>'
-        label = f"CPU use<br><span>0 to 100 % of {processors}</span>"
+        label = "CPU use<br><span>0 to 100 % of the machine</span>"
         rows.append(_graph(label, area, "CPU use over time"))
     builds, downloads = (concurrency(made, of=kind) for kind in KINDS)
     top = max(count for _, count in (*builds, *downloads))

@@ -16,6 +16,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipshim.cores import available_cores
 from pipshim.env import distinfo
 from pipshim.errors import InstallError
 from pipshim.store.bundle import Bundle, TreeFile
@@ -117,7 +118,7 @@ def compiled(trees: Sequence[Tree], env: Layout) -> list[Tree]:
     """
     from pipshim.parallel import each  # noqa: PLC0415 what finds its bytecode compiles none
 
-    at_once = os.cpu_count() or 1
+    at_once = available_cores()
     found = each(partial(with_bytecode, env=env), trees, at_once=at_once)
     missing = [tree for tree in found if not is_complete(tree)]
     try:

@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim.build.record import Record
+from pipshim.cores import available_cores
 from pipshim.env import distinfo
 from pipshim.errors import InstallError
 from pipshim.parallel import each
@@ -213,7 +214,7 @@ def damaged(root: Path) -> list[Item]:
     All files are read: an edit through a link that environments share, which has left size and
     time as they were, shows in no other way.
     """
-    found = each(_damage, list(_trees(root)), at_once=os.cpu_count() or 1)
+    found = each(_damage, list(_trees(root)), at_once=available_cores())
     return [item for items in found for item in items]
 
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pipshim.cores import available_cores
 from pipshim.env import installed
 from pipshim.env.notes import site_folders
 from pipshim.errors import InstallError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pipshim.store.tree import Tree
     from pipshim.sync.plan import Step
 
-_THREADS = min(4, os.cpu_count() or 1)
+_MOST_THREADS = 4
 """How many distributions are linked at once: linking is the file system's work."""
 
 
@@ -121,7 +122,7 @@ class Change:
             each(
                 lambda name: self._link(journal, name, coming[name], found.shared),
                 sorted(coming, key=lambda name: coming[name].tree.weight, reverse=True),
-                at_once=_THREADS,
+                at_once=min(_MOST_THREADS, available_cores()),
             )
             for name, one in coming.items():
                 self._installed(name, one)

@@ -18,7 +18,7 @@ from tests.support.histories import Clock, many, one
 
 def page(history: History, **options: bool) -> str:
     cpu = [(history.now / 2, 0.25), (history.now, 1.0)]
-    return render(history, cpu, command="sync", began="2026-11-23 02:16", processors=4, **options)
+    return render(history, cpu, command="sync", began="2026-11-23 02:16", cores=4, **options)
 
 
 class Reader(HTMLParser):
@@ -75,7 +75,7 @@ def test_the_page_of_one_build_says_all_of_it() -> None:
     assert row[5:] == ["1.00", "123.00", "1.00", "2.00", "", "", "120.00", ""]
     assert "<title>pipshim sync: 2m 05s</title>" in text
     assert "1 built (1 no-isolation), 1 download (3.0 MB)" in text
-    assert "1.0 builds at once, at most 1, on 4 processors · CPU use 62 %" in text
+    assert "1.0 builds at once, at most 1, on 4 cores · CPU use 62 %" in text
     assert "<h2>1 package over time</h2>" in text
     assert "environment: 2.0 s, from 2.0 s" in text
 

@@ -44,7 +44,7 @@ def wheels(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Three processes, whatever the machine has; their numbers."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(forked, "available_cores", lambda: 3)
     found: list[int] = []
     fork = os.fork
 
