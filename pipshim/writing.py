@@ -1,40 +1,144 @@
-"""Writing a file of the user's."""
+"""Atomic file writes.
+
+At any moment a file has its old content or its new content, never a part of either. A failed write
+leaves the old file and nothing else.
+"""
+# Paths are strings here, and little is imported: what makes an environment again uses this.
+# ruff: noqa: PTH103, PTH105, PTH108, PTH116, PTH120, PTH123, SIM105
 
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
+import stat
+import sys
 
 from pipshim.errors import FileError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEMPORARY_FILES = ".pipshim-*.tmp"
+"""A pattern for the files that killed processes may leave behind."""
+
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all; what it is a link to is what is replaced.
+    """Write one of the user's files atomically and durably.
+
+    A symbolic link is written through. An existing file keeps its permissions and, where possible,
+    its owner. What is not a regular file (``/dev/stdout``, a named pipe) is opened and written to.
 
     Raises:
-        FileError: it cannot be written.
+        FileError: the file cannot be written.
 
     """
-    path = Path(os.path.realpath(path))
+    content = text.encode("utf-8")
+    target = os.path.realpath(path)
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".pylock-", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-        try:
-            mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-            temporary.chmod(mode)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        old = _stat(path)
+        if old is not None and not stat.S_ISREG(old.st_mode):
+            with open(target, "wb") as file:
+                file.write(content)
+            return
+        if old is not None and not os.access(target, os.W_OK):
+            os.close(os.open(target, os.O_WRONLY))  # raises the error that says why
+        _replace(target, content, 0o666, old=old, durable=True)
     except OSError as error:
         raise FileError(path, f"cannot be written: {error.strerror}") from error
 
 
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
+def replace_file(path: str | Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Write a file of the cache or of an environment atomically, without waiting for the disk.
+
+    Args:
+        path: the file; its folder exists.
+        content: all of it.
+        mode: its permissions, less those that the umask takes away.
+
+    Raises:
+        OSError: the file cannot be written; the error's filename is the path.
+
+    """
+    _replace(str(path), content, mode)
+
+
+def write_cache_file(path: str | Path, content: bytes) -> bool:
+    """Write a file of the cache atomically, and its folder; return whether the cache took it."""
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        replace_file(path, content)
+    except OSError:
+        return False
+    return True
+
+
+def _replace(
+    target: str,
+    content: bytes,
+    mode: int,
+    *,
+    old: os.stat_result | None = None,
+    durable: bool = False,
+) -> None:
+    folder = os.path.dirname(target) or "."
+    # A random name: threads, and containers that share a cache, may write the same file at once.
+    temporary = f"{folder}/.pipshim-{os.urandom(8).hex()}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(temporary, flags, mode)
+        try:
+            if old is not None:
+                _copy_permissions(target, old, temporary)
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)  # some file systems report a full disk only now
+        os.replace(temporary, target)
+    except BaseException as error:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = target, None
+        raise
+    if durable:
+        _sync_folder(folder)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _copy_permissions(old_path: str, old: os.stat_result, new_path: str) -> None:
+    """Give a new file the owner, mode and access control list of an old one."""
+    import shutil  # noqa: PLC0415 only for the user's files
+
+    new = os.stat(new_path)
+    if sys.platform != "win32" and (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        try:
+            os.chown(new_path, old.st_uid, old.st_gid)
+        except OSError:
+            pass  # only root may give files away
+    shutil.copystat(old_path, new_path)
+    os.utime(new_path)
+
+
+def _sync_folder(folder: str) -> None:
+    """Wait until a folder's names are on the disk, where the system can do that."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)

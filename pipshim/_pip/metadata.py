@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -26,6 +24,8 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.wheel import read_wheel_metadata_file, wheel_dist_info_dir
 from pip._vendor.requests.exceptions import ChunkedEncodingError
 from pip._vendor.urllib3.exceptions import HTTPError
+
+from pipshim.writing import write_cache_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,16 +129,7 @@ class MetadataFiles:
         """Keep it, if it can be kept: asking again is slower and nothing else."""
         if self._cache is None:
             return
-        with suppress(OSError):
-            self._cache.mkdir(parents=True, exist_ok=True)
-            number, near = tempfile.mkstemp(dir=self._cache)
-            try:
-                with open(number, "wb") as file:  # noqa: PTH123 a descriptor
-                    file.write(contents)
-                os.replace(near, self._cache / f"{_called(wheel)}-{sha256}")  # noqa: PTH105 a name
-            except OSError:
-                os.unlink(near)  # noqa: PTH108 likewise
-                raise
+        if write_cache_file(self._cache / f"{_called(wheel)}-{sha256}", contents):
             self._kept[_called(wheel)] = sha256
 
 

@@ -7,12 +7,10 @@ is fetched and unpacked only if it is built.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipshim.store.cache import OUTLINES
+from pipshim.writing import write_cache_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,9 +63,4 @@ class Outlines:
         }
         if (directory / _SEEN).is_file():
             shown[_SEEN] = ""
-        with suppress(OSError):
-            self._cache.mkdir(parents=True, exist_ok=True)
-            number, near = tempfile.mkstemp(dir=self._cache)
-            with open(number, "w", encoding="ascii") as file:  # noqa: PTH123 a descriptor
-                json.dump(shown, file)
-            os.replace(near, self._cache / sha256)  # noqa: PTH105 a name
+        write_cache_file(self._cache / sha256, json.dumps(shown).encode("ascii"))

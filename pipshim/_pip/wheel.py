@@ -11,9 +11,9 @@ import functools
 import os
 import threading
 import zlib
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import BadZipFile
 
@@ -39,7 +39,6 @@ _SCRIPT_MAKER: Any = _installer.PipScriptMaker  # distlib is not typed
 _ENQUOTE: Any = _enquote_executable
 _forced_file = adjacent_tmp_file
 _at_work = threading.local()
-_reading_umask = threading.Lock()
 
 
 def be_ready() -> None:
@@ -62,12 +61,15 @@ class EntryPoints(NamedTuple):
 
 @functools.cache
 def _umask() -> int:
-    # pip asks for the umask by setting it to 0 and back, which makes files that another thread
-    # writes meanwhile world-writable, and can leave it at 0 for good.
-    with _reading_umask:
-        mask = os.umask(0)
-        os.umask(mask)
-        return mask
+    """Return the umask without setting it, as pip does: other threads write files meanwhile."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_bytes().splitlines():
+            if line.startswith(b"Umask:"):
+                return int(line.split()[1], 8)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "file")
+        path.touch(0o777)
+        return 0o777 & ~path.stat().st_mode
 
 
 def _adjacent_file(path: str, **options: Any) -> AbstractContextManager[Any]:

@@ -7,12 +7,12 @@ One file a result: ``ROOT/<sdist's sha256>/<kind>-<record's key>.json``. Kinds a
 from __future__ import annotations
 
 import json
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.build.record import Record, difference
 from pipshim.env.holding import Held
+from pipshim.writing import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -75,13 +75,8 @@ class Shelf:
         """Put a result beside its record, whole or not at all."""
         folder = self._folder(record.source)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{kind}-{record.key()}.json"
-        temporary = folder / f"{path.stem}.{os.getpid()}.tmp"
-        temporary.write_text(
-            json.dumps({"record": record.to_json(), "result": result}, sort_keys=True),
-            encoding="utf-8",
-        )
-        temporary.replace(path)
+        text = json.dumps({"record": record.to_json(), "result": result}, sort_keys=True)
+        replace_file(folder / f"{kind}-{record.key()}.json", text.encode("ascii"))
 
     def _folder(self, sha256: str) -> Path:
         return self._root / sha256[:2] / sha256

@@ -12,6 +12,7 @@ from pipshim.errors import FileError
 from pipshim.progress.events import tee
 from pipshim.progress.history import History
 from pipshim.progress.result import changes, document, errors
+from pipshim.writing import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -155,7 +156,7 @@ def _timings(page: Path, history: History) -> Timings:
 
 def _write(timings: Timings, page: Path, report: Report, *, failed: bool) -> None:
     text = timings.page(report.command, failed=failed)
-    page.write_text(report.request.pip.mask.hide(text), encoding="utf-8")
+    write_file(page, report.request.pip.mask.hide(text))
     common = report.request.common
     if common.verbosity >= 0 and common.progress != "json":
         sys.stderr.write(f"timings: {page}\n")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipshim.env.scripts import is_interpreter, shebang
 from pipshim.errors import FileError, InstallError
+from pipshim.writing import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +104,4 @@ def _write(path: Path, content: bytes, mode: int) -> None:
             return
     except OSError:
         pass
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.chmod(mode)
-    temporary.replace(path)
+    replace_file(path, content, mode=mode)

@@ -4,7 +4,7 @@ One environment of a Python is like the other but for its path, which a few file
 from what the first was costs no import of venv, which takes as long as all the rest.
 """
 # Paths are strings here, as in all that makes an environment again (`pipshim.unchanged.again`).
-# ruff: noqa: PTH102, PTH103, PTH105, PTH115, PTH120, PTH123, PTH211
+# ruff: noqa: PTH102, PTH115, PTH123, PTH211
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from zlib import crc32
 from pipshim import __version__
 from pipshim.light import jsons
 from pipshim.store.cache import INTERPRETERS
+from pipshim.writing import write_cache_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,13 +74,9 @@ def keep(cache: str, python: str, prefix: str, signature: list[Any]) -> None:
         }
         if not all(_is_apart(prefix, text) for text in known["files"].values()):
             return
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        temporary = f"{path}.{os.getpid()}"
-        with open(temporary, "w", encoding="ascii") as file:
-            json.dump(known, file)
-        os.replace(temporary, path)
     except (OSError, UnicodeError):
         return
+    write_cache_file(path, json.dumps(known).encode("ascii"))
 
 
 def make(prefix: str, known: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipshim.errors import TargetError
 from pipshim.python.signature import signature
 from pipshim.store.cache import INTERPRETERS
+from pipshim.writing import write_cache_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -255,19 +256,7 @@ def _moved(answer: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
 
 def _save(entry: Path, stamp: list[Any], answer: Mapping[str, Any]) -> None:
     """Keep an answer, if it can be kept: asking again is slower and nothing else."""
-    import tempfile  # noqa: PLC0415 not needed for a kept answer
-
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(prefix=f".{entry.stem}.", dir=entry.parent)
-    except OSError:
-        return
-    try:
-        with open(number, "w", encoding="ascii") as file:  # noqa: PTH123 a descriptor
-            json.dump({"stamp": stamp, "answer": answer}, file)
-        os.replace(name, entry)  # noqa: PTH105
-    except OSError:
-        Path(name).unlink(missing_ok=True)
+    write_cache_file(entry, json.dumps({"stamp": stamp, "answer": answer}).encode("ascii"))
 
 
 def _target(answer: Mapping[str, Any]) -> Target:

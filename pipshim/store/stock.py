@@ -40,6 +40,7 @@ from pipshim.store.cache import (
 from pipshim.store.compiling import PREFIX, load
 from pipshim.store.store import BUILT, MANIFEST, Store
 from pipshim.store.tree import Tree
+from pipshim.writing import TEMPORARY_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -320,6 +321,8 @@ def _left_behind(root: Path) -> Iterator[Item]:
         *(root / WORK).glob("*"),
     ):
         yield _item(path, "temporary folder", "left behind")
+    for path in root.glob(f"*/{TEMPORARY_FILES}"):
+        yield _item(path, "temporary file", "left behind")
 
 
 def _stale_trees(

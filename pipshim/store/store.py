@@ -4,7 +4,7 @@ A tree is complete from the moment it has its place: it is made in a folder besi
 renamed. Whoever comes second with the same wheel takes the tree of the first.
 """
 # Paths are strings here, as in all that makes an environment again (`pipshim.unchanged.again`).
-# ruff: noqa: PTH102, PTH103, PTH104, PTH105, PTH110, PTH116, PTH120, PTH123
+# ruff: noqa: PTH102, PTH103, PTH104, PTH110, PTH116, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -100,7 +100,8 @@ class Store:
             os.makedirs(os.path.dirname(folder), exist_ok=True)
             os.mkdir(made)
             tree = make_tree(wheel, sha256, name, Path(made))
-            _write_manifest(tree, made)
+            with open(f"{made}/{MANIFEST}", "x", encoding="utf-8") as file:
+                file.write(tree.to_json())
             if built:
                 with open(f"{made}/{BUILT}", "xb"):
                     pass
@@ -193,13 +194,6 @@ def _restored(tree: Tree, touched: Collection[str]) -> bool:
         except OSError:  # it may be somebody else's: then it is hashed again
             continue
     return True
-
-
-def _write_manifest(tree: Tree, folder: str) -> None:
-    new = f"{folder}/.{MANIFEST}-{os.urandom(4).hex()}"
-    with open(new, "w", encoding="utf-8") as file:
-        file.write(tree.to_json())
-    os.replace(new, f"{folder}/{MANIFEST}")
 
 
 def _note_use(manifest: str) -> None:

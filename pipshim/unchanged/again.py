@@ -17,6 +17,7 @@ import time
 
 from pipshim.light import digests, jsons
 from pipshim.unchanged import fresh
+from pipshim.writing import write_cache_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,15 +169,7 @@ def write(  # noqa: PLR0913 what a note consists of
             for name, one in ready.items()
         ],
     }
-    path = _path(str(cache), prefix)
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(note, file)
-        os.replace(temporary, path)  # noqa: PTH105
-    except (OSError, UnicodeError):
-        return
+    write_cache_file(_path(str(cache), prefix), json.dumps(note).encode("ascii"))
 
 
 def _cached(note: Mapping[str, Any]) -> str:

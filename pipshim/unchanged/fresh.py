@@ -138,15 +138,10 @@ class Stamp:
         ]
         if any("\n" in line for line in lines):
             return
-        path = f"{folder}/{_name(lines[:_KEY])}"
-        temporary = f"{path}.{os.getpid()}"
-        try:
-            os.makedirs(folder, exist_ok=True)
-            with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write("\n".join(lines))
-            os.replace(temporary, path)
-        except OSError:
-            return
+        from pipshim.writing import write_cache_file
+
+        content = "\n".join(lines).encode("utf-8", "surrogateescape")
+        write_cache_file(f"{folder}/{_name(lines[:_KEY])}", content)
 
     def holds(self) -> bool:
         """Tell whether every file is as it was."""
