@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.support.dists import Backend, sdist, source_tree, wheel
+from tests.support.dists import Backend, project, sdist, source_tree, wheel
 from tests.support.files import distributions, listing
 from tests.support.pipshim import make_venv
 from tests.test_lock import git_repository
@@ -225,9 +225,71 @@ def test_a_damaged_lock_is_refused_and_kept(refuses: Refuses, locked: Path) -> N
     for damage in DAMAGE.values():
         path.write_text(damage(text))
         assert path.read_text() != text
-        says = f"error: {path}: the lock is damaged: "
+        says = (f"error: {path}:", "the lock is damaged: ")
         result = refuses("sync", says=says, hint="lock --upgrade")
         assert "Error:" not in result.err, "the name of a Python exception helps nobody"
+
+
+NESTED = f"{'[' * 3000}{']' * 3000}"
+DIGITS = "1" * 6000
+UNREADABLE = (
+    pytest.param(f"x = {NESTED}", "nested too deeply", id="nested arrays"),
+    pytest.param(f"x{'.a' * 3000} = 1", "nested too deeply", id="dotted key"),
+    pytest.param(f"x = {DIGITS}", "an integer of 6000 digits", id="long integer"),
+)
+
+
+@pytest.mark.parametrize(("value", "says"), UNREADABLE)
+def test_a_lock_that_python_cannot_read_is_damaged(
+    refuses: Refuses, locked: Path, value: str, says: str
+) -> None:
+    path = locked / "pylock.toml"
+    text = f"{path.read_text()}\n[tool.other]\n{value}\n"
+    path.write_text(text)
+    line = "" if value.startswith("x.") else f":{text.count(chr(10))}"
+    for command in (["sync"], ["lock"], ["export"], ["sync", "-r", "pylock.toml"]):
+        refuses(*command, says=(f"error: {path}{line}: the lock is damaged: ", says))
+
+
+def test_a_lock_with_a_deeply_nested_marker_is_damaged(refuses: Refuses, locked: Path) -> None:
+    path = locked / "pylock.toml"
+    marker = f"{'(' * 3000}os_name == 'x'{')' * 3000}"
+    path.write_text(path.read_text() + f'\n[[packages]]\nname = "deep"\nmarker = "{marker}"\n')
+    refuses("sync", says=(f"{path}: the lock is damaged: ", "nested"))
+
+
+@pytest.mark.parametrize(("value", "says"), UNREADABLE)
+@pytest.mark.parametrize("table", ["[tool.pipshim]", "[tool.other]", "[build-system]"])
+def test_a_pyproject_that_python_cannot_read_is_refused(
+    refuses: Refuses, project_dir: Path, table: str, value: str, says: str
+) -> None:
+    path = project_dir / "pyproject.toml"
+    path.write_text(f"{HEAD}{table}\n{value}\n")
+    line = "" if value.startswith("x.") else ":5"
+    refuses("lock", says=(f"error: {path}{line}: ", says))
+
+
+@pytest.mark.parametrize(("value", "says"), [UNREADABLE[0], UNREADABLE[2]])
+@pytest.mark.parametrize("command", ["lock", "install"])
+def test_a_source_whose_pyproject_python_cannot_read_is_named(
+    cli: Cli, make_project: MakeProject, tmp_path: Path, command: str, value: str, says: str
+) -> None:
+    table = f"[tool.other]\n{value}\n"
+    source = project(tmp_path / "deep", table, name="deep", backend=Backend())
+    if command == "lock":
+        make_project(dependencies=[f"deep @ {source.as_uri()}"])
+        result = cli.fails("lock")
+    else:
+        result = cli.fails("install", "--dry-run", source)
+    assert "pipshim has a bug" not in result.err, str(result)
+    assert "deep" in flat(result.err), str(result)
+    assert says in flat(result.err), str(result)
+
+
+def test_an_installed_package_with_unreadable_json_is_no_obstacle(cli: Cli, old: Path) -> None:
+    (info,) = old.glob(".venv/lib/*/site-packages/fakelib-*.dist-info")
+    (info / "direct_url.json").write_text(NESTED)
+    cli.ok("sync", "--reinstall")
 
 
 def test_every_command_refuses_a_damaged_lock_and_the_hint_mends_it(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from pipshim.light import jsons
 from pipshim.store.cache import OUTLINES
 from pipshim.writing import write_cache_file
 
@@ -43,7 +44,7 @@ class Outlines:
         if self._cache is None:
             return None
         try:
-            kept = json.loads((self._cache / sha256).read_bytes())
+            kept = jsons.loads((self._cache / sha256).read_bytes())
             files = {name: str(kept[name]) for name in (*_READ, _SEEN) if name in kept}
         except (OSError, ValueError, TypeError):
             return None  # not there, or damaged

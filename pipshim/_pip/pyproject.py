@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pip._internal.exceptions import PipError
 from pip._internal.pyproject import load_pyproject_toml
-from pip._internal.utils.compat import tomllib
 
 from pipshim._pip.errors import translate
 from pipshim.build.system import BuildSystem
+from pipshim.config import toml
 from pipshim.errors import ProjectError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from packaging.utils import NormalizedName
+    from pip._internal.req import InstallRequirement
 
 
 def build_system(directory: Path, name: str) -> BuildSystem:
@@ -32,8 +32,8 @@ def build_system(directory: Path, name: str) -> BuildSystem:
         details = load_pyproject_toml(str(pyproject), str(directory / "setup.py"), name)
     except PipError as error:
         raise ProjectError(name, f"pyproject.toml: {translate(error).message}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectError(name, f"pyproject.toml is not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ProjectError(name, f"pyproject.toml {_problem(pyproject)}") from error
     return BuildSystem(
         requires=tuple(details.requires),
         backend=details.backend,
@@ -41,10 +41,34 @@ def build_system(directory: Path, name: str) -> BuildSystem:
     )
 
 
+def load(req: InstallRequirement) -> None:
+    """Let pip read the build system of an unpacked requirement.
+
+    Raises:
+        InstallationError: pip refuses it.
+        ProjectError: it is not TOML that Python can parse.
+
+    """
+    try:
+        req.load_pyproject_toml()
+    except (ValueError, RecursionError) as error:
+        name = str(req.name or req.link or req)
+        problem = _problem(Path(req.pyproject_toml_path))
+        raise ProjectError(name, f"pyproject.toml {problem}") from error
+
+
+def _problem(pyproject: Path) -> str:
+    try:
+        toml.read(pyproject)
+    except toml.TomlError as error:
+        return error.problem if error.line is None else f"{error.problem} (line {error.line})"
+    return "cannot be read"
+
+
 def stated(directory: Path) -> tuple[NormalizedName | None, Version | None]:
     """Tell name and version of a project, where ``[project]`` states them (PEP 621)."""
     try:
-        data = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))
+        data = toml.read(directory / "pyproject.toml")
         table = data["project"]
         name = canonicalize_name(table["name"])
         version = None if "version" in table.get("dynamic", ()) else Version(table["version"])

@@ -25,6 +25,7 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.urls import path_to_url
 from pip._internal.wheel_builder import _verify_one
 
+from pipshim._pip import pyproject
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.resolver import Pin, Solution, children_of, name_of_candidate
 from pipshim._pip.sources import Source, distribution_of, named
@@ -310,7 +311,7 @@ class _Unbuilt(SourceDistribution):
 
     def prepare_distribution_metadata(self, *_args: Any, **_kwargs: Any) -> None:
         req = self.req
-        req.load_pyproject_toml()  # pip says what is wrong with it
+        pyproject.load(req)
         source = self._staged.source(req)
         assert req.link is not None
         metadata = _Metadata(req, source, self._staged)

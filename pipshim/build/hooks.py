@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import signal
@@ -27,6 +26,7 @@ from pipshim.build import trace
 from pipshim.build.hints import hint_for
 from pipshim.build.processes import Backend
 from pipshim.errors import BuildError
+from pipshim.light import jsons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -243,7 +243,7 @@ def _noted(folder: Path) -> tuple[str, ...]:
     files: set[str] = set()
     for path in folder.iterdir():
         try:
-            files.update(json.loads(path.read_text(encoding="utf-8")))
+            files.update(jsons.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             continue  # a process that was killed while it wrote
     return tuple(sorted(files))

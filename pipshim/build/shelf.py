@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.build.record import Record, difference
 from pipshim.env.holding import Held
+from pipshim.light import jsons
 from pipshim.writing import replace_file
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Shelf:
         """
         for path in sorted(self._folder(now.source).glob(f"{kind}-*.json")):
             try:
-                data = json.loads(path.read_text(encoding="utf-8"))
+                data = jsons.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
             record = Record.from_json(data.get("record")) if isinstance(data, dict) else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,14 +17,10 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from pipshim.config import toml
 from pipshim.config.editing import with_parts
 from pipshim.errors import UsageError
 from pipshim.lock.locking import name_of_given
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from pipshim.cli.options import AddRequest
@@ -122,7 +117,7 @@ def _path(path: Path, behind: str, context: Context, *, editable: bool) -> New:
 def _of_folder(directory: Path) -> str | None:
     """Read a project's name, if it says it itself."""
     try:
-        data = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))
+        data = toml.read(directory / "pyproject.toml")
         name = data["project"]["name"]
         canonicalize_name(name, validate=True)
     except (OSError, ValueError, KeyError, TypeError, InvalidName):

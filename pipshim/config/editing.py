@@ -7,7 +7,6 @@ was meant, so that a slip of a library cannot damage anybody's file.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -18,12 +17,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from tomlkit.exceptions import TOMLKitError
 
+from pipshim.config import toml
 from pipshim.errors import ProjectError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -76,7 +71,7 @@ class Document:
 
     def __init__(self, text: str, path: Path) -> None:
         self._path = path
-        self._expected = tomllib.loads(text)
+        self._expected = toml.loads(text)
         self._made: set[str] = set()
         self._blank_at_end = text.endswith(("\n\n", "\n\r\n")) or not text.endswith("\n")
         self._line_end = "\r\n" if text.count("\n") == text.count("\r\n") > 0 else "\n"
@@ -99,8 +94,8 @@ class Document:
         if self._line_end != "\n":
             text = re.sub("(?<!\r)\n", self._line_end, text)
         try:
-            as_meant = tomllib.loads(text) == self._expected
-        except tomllib.TOMLDecodeError:
+            as_meant = toml.loads(text) == self._expected
+        except toml.TomlError:
             as_meant = False
         if not as_meant:
             raise ProjectError(

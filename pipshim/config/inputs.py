@@ -9,16 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from pipshim.config import toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -216,6 +212,6 @@ def _folder(directory: Path) -> list[str | None]:
 def _table(path: Path, name: str) -> Any:
     """Read one table of a TOML file; None without it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")).get(name)
+        return toml.read(path).get(name)
     except (OSError, ValueError):
         return None  # whoever needs it will say what is wrong with it

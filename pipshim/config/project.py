@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ from packaging.errors import ExceptionGroup
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from pipshim.config import inline
+from pipshim.config import inline, toml
 from pipshim.config.configuration import (
     Configuration,
     KeyPath,
@@ -31,11 +29,6 @@ from pipshim.config.configuration import (
 )
 from pipshim.config.toml_lines import line_finder
 from pipshim.errors import ProjectError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -262,33 +255,16 @@ def _read_text(file: Path) -> str:
     except OSError as error:
         raise ProjectError(file, f"cannot be read: {error.strerror}") from error
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ProjectError(
-            file, "is not UTF-8, as TOML must be", line=line, hint="save it as UTF-8"
-        ) from None
+        return toml.decode(data)
+    except toml.TomlError as error:
+        raise ProjectError(file, error.problem, line=error.line, hint="save it as UTF-8") from None
 
 
 def _parse_toml(text: str, file: Path) -> dict[str, Any]:
-    if text.startswith("\ufeff"):
-        raise ProjectError(file, "starts with a byte order mark, which TOML does not allow", line=1)
     try:
-        return tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, or a number that int() refuses
-        reason = str(error)
-        where = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", reason)
-        if where is None:
-            raise ProjectError(file, f"is not valid TOML: {reason}") from None
-        reason = reason[: where.start()]
-        if where[1] is None:
-            last = max(len(text.splitlines()), 1)
-            raise ProjectError(
-                file, f"is not valid TOML: {reason}, at the end", line=last
-            ) from None
-        raise ProjectError(
-            file, f"is not valid TOML: {reason}, at column {where[2]}", line=int(where[1])
-        ) from None
+        return toml.loads(text)
+    except toml.TomlError as error:
+        raise ProjectError(file, error.problem, line=error.line) from None
 
 
 def _project(directory: Path, data: dict[str, Any], reader: Reader) -> Project:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from typing import TYPE_CHECKING
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from pipshim.config import toml
 
 if TYPE_CHECKING:
     from pipshim.config.configuration import KeyPath, LineOf
@@ -103,7 +99,7 @@ class _Locator:
         keys: list[str] = []
         while not keys or self._accept("."):
             token, _ = self._take()
-            keys.append(tomllib.loads(f"key = {token}")["key"] if token[0] in "\"'" else token)
+            keys.append(toml.loads(f"key = {token}")["key"] if token[0] in "\"'" else token)
         return keys
 
     def _pair(self, path: KeyPath) -> None:

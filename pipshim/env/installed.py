@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipshim.env import distinfo
 from pipshim.env.distinfo import DIRECT_URL, INSTALLER, METADATA, RECORD, REQUESTED, SUFFIX
 from pipshim.errors import InstallError
+from pipshim.light import jsons
 from pipshim.store.linking import is_within
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def read_text(path: str) -> str:
 
 def _direct_url(path: str) -> dict[str, Any] | None:
     try:
-        data = json.loads(read_text(path))
+        data = jsons.loads(read_text(path))
     except ValueError:
         return None
     return data if isinstance(data, dict) else None

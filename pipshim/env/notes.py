@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipshim.env import distinfo
+from pipshim.light import jsons
 from pipshim.sync.plan import Present
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def site_folders(target: Target) -> list[Path]:
 def origin_of(one: Installed) -> Mapping[str, Any]:
     """Read what pipshim noted when it installed a distribution."""
     try:
-        data = json.loads((one.dist_info / distinfo.ORIGIN).read_text(encoding="utf-8"))
+        data = jsons.loads((one.dist_info / distinfo.ORIGIN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -38,20 +38,23 @@ except (ImportError, AttributeError, TypeError):  # another Python, or a later o
     _scan = _encode = None
 
 
-def loads(text: bytes) -> Any:
-    """Read what `json.dumps` wrote; raise ValueError if it is damaged."""
+def loads(text: bytes | str) -> Any:
+    """Parse JSON; raise ValueError if it is damaged, or nested too deeply."""
     if _scan is not None:
-        characters = text.decode()
+        characters = text if isinstance(text, str) else text.decode()
         try:
             value, end = _scan(characters, 0)
         # It raises what json.decoder has, which nobody may have imported.
-        except (StopIteration, ValueError, SystemError):
+        except (StopIteration, ValueError, SystemError, RecursionError):
             value = end = None
         if end == len(characters):
             return value
     import json  # noqa: PLC0415 as below
 
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def dumps(value: object) -> str:

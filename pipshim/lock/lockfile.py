@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,15 +31,11 @@ from packaging.version import Version
 
 from pipshim import __version__
 from pipshim.build.mode import Mode
+from pipshim.config import toml
 from pipshim.config.preferences import checked
 from pipshim.errors import LockError
 from pipshim.python.targets import TargetName
 from pipshim.urls import without_credentials
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -413,11 +408,11 @@ def read(path: Path) -> Lock:
 
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = toml.read(path)
     except OSError as error:
         raise LockError(path, f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _damaged(path, str(error)) from error
+    except toml.TomlError as error:
+        raise _damaged(path, error.problem, error.line) from error
     try:
         pylock = Pylock.from_dict(data)
     except PylockUnsupportedVersionError as error:
@@ -428,6 +423,8 @@ def read(path: Path) -> Lock:
         ) from error
     except PylockValidationError as error:
         raise _damaged(path, str(error)) from error
+    except RecursionError as error:
+        raise _damaged(path, "a marker is nested too deeply") from error
     ours = (data.get("tool") or {}).get("pipshim", {})
     version = ours.get("version", FORMAT) if isinstance(ours, dict) else FORMAT
     if isinstance(version, int) and version > FORMAT:
@@ -440,6 +437,8 @@ def read(path: Path) -> Lock:
         raise _damaged(path, f"[tool.pipshim] version is {version!r}, not a number")
     try:
         return _lock(pylock, ours)
+    except RecursionError as error:
+        raise _damaged(path, "a marker is nested too deeply") from error
     except KeyError as error:
         raise _damaged(path, f"[tool.pipshim] lacks {error}") from error
     except PylockValidationError as error:
@@ -494,9 +493,12 @@ def any_of(markers: Iterable[Marker]) -> Marker | None:
     return Marker(text) if text else None
 
 
-def _damaged(path: Path, why: str) -> LockError:
+def _damaged(path: Path, why: str, line: int | None = None) -> LockError:
     return LockError(
-        path, f"the lock is damaged: {why}", hint="make it anew: pipshim lock --upgrade"
+        path,
+        f"the lock is damaged: {why}",
+        line=line,
+        hint="make it anew: pipshim lock --upgrade",
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipshim.errors import TargetError
+from pipshim.light import jsons
 from pipshim.python.signature import signature
 from pipshim.store.cache import INTERPRETERS
 from pipshim.writing import write_cache_file
@@ -236,7 +237,7 @@ def _entry(cache_dir: Path, python: Path, kind: str = "") -> Path:
 def _answer(entry: Path, stamp: list[Any]) -> dict[str, Any] | None:
     """Read an answer that was kept, if it still holds and is whole."""
     try:
-        kept = json.loads(entry.read_bytes())
+        kept = jsons.loads(entry.read_bytes())
         _target(kept["answer"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -299,7 +300,7 @@ def _ask(python: Path) -> dict[str, Any]:
             f"{python} does not work: {_reason(status, errors)}",
             hint="mend it, or give another one with --python",
         )
-    answer: dict[str, Any] = json.loads(answers[-1].removeprefix(_ANSWER))
+    answer: dict[str, Any] = jsons.loads(answers[-1].removeprefix(_ANSWER))
     version = tuple(answer["version"])
     if version < OLDEST:
         raise TargetError(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipshim.cores import available_cores
 from pipshim.env import distinfo
 from pipshim.errors import InstallError
+from pipshim.light import jsons
 from pipshim.store.bundle import Bundle, TreeFile
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def load(folder: str) -> Compiled | None:
     """Read what is in a folder of bytecode; None if there is nothing that can be read."""
     try:
         with open(f"{folder}/{MANIFEST}", "rb") as file:
-            data = json.loads(file.read())
+            data = jsons.loads(file.read())
         return Compiled(folder, Bundle.from_json(data["bundle"]), data["hashes"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -192,7 +193,7 @@ def _compile(trees: Sequence[Tree], env: Layout) -> None:
         )
         told = done.stdout.splitlines()
         for tree, into, folder, line in zip(trees, made, folders, told, strict=False):
-            _publish(tree, into, folder, json.loads(line))
+            _publish(tree, into, folder, jsons.loads(line))
     finally:
         for into in made:
             shutil.rmtree(into, ignore_errors=True)

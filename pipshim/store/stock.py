@@ -7,7 +7,6 @@ by the time it is shown. Removing needs `pipshim.store.cache.Alone`.
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from pipshim.build.record import Record
 from pipshim.cores import available_cores
 from pipshim.env import distinfo
 from pipshim.errors import InstallError
+from pipshim.light import jsons
 from pipshim.parallel import each
 from pipshim.python.target import OF
 from pipshim.store.cache import (
@@ -405,7 +405,7 @@ def _item(path: Path, kind: str, why: str) -> Item:
 def _read(path: Path) -> Any:
     """Read a file of JSON; None if it is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return jsons.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

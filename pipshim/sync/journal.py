@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from pipshim.env.distinfo import SUFFIX
 from pipshim.env.skeleton import CHANGE
 from pipshim.errors import InstallError
+from pipshim.light import jsons
 from pipshim.store.linking import is_within
 
 if TYPE_CHECKING:
@@ -255,7 +256,7 @@ class _Place:
         if not lines:
             return []
         try:
-            found = [item for line in lines[:-1] for item in json.loads(line).items()]
+            found = [item for line in lines[:-1] for item in jsons.loads(line).items()]
             whole = all(map(self._is_sound, found))
         except (ValueError, AttributeError):
             found, whole = [], False
