@@ -141,6 +141,12 @@ class Context:
         return not asked.given and (asked.output is not None or self.project is None)
 
     @property
+    def followed_path(self) -> Path:
+        """Where the lock is, or the requirements file that is followed in its place."""
+        files = self.request.lock.requirement_files
+        return Path(files[0]) if self.is_given and files else self.lock_path
+
+    @property
     def lock_path(self) -> Path:
         """Where the lock is, or will be."""
         output = self.request.lock.output
@@ -485,6 +491,8 @@ def opened(
 def _say_where(error: PipshimError, context: Context) -> None:
     """Let hints be about the lock and the settings that are served, if these are not the usual."""
     for one in error.errors if isinstance(error, Failures) else (error,):
+        if isinstance(one, LockError):
+            one.locate(context.followed_path)
         if one.hint is not None:
             one.hint = one.hint.replace("pipshim lock", context.lock_command)
             if context.script is not None:

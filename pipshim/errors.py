@@ -66,7 +66,26 @@ class ProjectError(FileError):
 
 
 class LockError(FileError):
-    """The lock file is damaged, of a newer version, out of date, or for another Python."""
+    """The lock file is damaged, of a newer version, out of date, or for another Python.
+
+    A ``path`` of None stands for the lock that the command follows, and is set by `locate`.
+    """
+
+    def __init__(
+        self,
+        path: Path | str | None,
+        problem: str,
+        *,
+        line: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(path or "pylock.toml", problem, line=line, hint=hint)
+        self._is_located = path is not None
+
+    def locate(self, path: Path) -> None:
+        """Name the lock that the command follows, unless the error names a file already."""
+        if not self._is_located:
+            vars(self).update(vars(LockError(path, self.problem, line=self.line, hint=self.hint)))
 
 
 class UnknownNameError(UsageError):

@@ -1,8 +1,9 @@
-"""URLs without what is secret in them."""
+"""URLs: without their credentials, and the file names in them."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote, urlsplit
 
 _AUTHORITY = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^/?#\s]*)@", re.IGNORECASE)
 
@@ -13,6 +14,11 @@ def without_credentials(text: str) -> str:
     The user of an SSH URL stays: it is part of the address (``git@``), and no secret.
     """
     return _AUTHORITY.sub(_masked, text)
+
+
+def file_name(url: str) -> str:
+    """Return the decoded name of the file that a URL leads to."""
+    return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
 
 
 def _masked(match: re.Match[str]) -> str:

@@ -830,7 +830,7 @@ def test_a_folder_that_is_no_project_is_named(
         (
             {"bad.py": "x"},
             "bad.py,sha256=AAAA,1\nbad-1.0.dist-info/RECORD,,\n",
-            "'bad.py' is not the file that its RECORD names",
+            "'bad.py' does not match its hash in RECORD",
         ),
     ],
 )

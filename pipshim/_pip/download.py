@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import urllib.parse
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +18,14 @@ from packaging.pylock import (
 )
 from pip._internal.models.link import Link
 from pip._internal.operations.prepare import unpack_vcs_link
+from pip._internal.utils.misc import redact_auth_from_url
 from pip._internal.utils.unpacking import unpack_file
 from pip._internal.utils.urls import path_to_url
 
 from pipshim._pip import offline
 from pipshim._pip.errors import translated, unpacking
-from pipshim.errors import HashError, LockError
+from pipshim.errors import HashError, InstallError, LockError
+from pipshim.lock.artifacts import file_name
 from pipshim.store.unpackers import unpackers
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ class Fetcher:
                 if url:
                     self.pip.spared.add(Link(url).url_without_fragment)
                 path = self._file(package, artifact)
-                tree = self._add(path, package.name, sha256)
+                try:
+                    tree = self._add(path, package.name, sha256)
+                except InstallError as error:
+                    url = redact_auth_from_url(self._url(package, artifact))
+                    raise InstallError(f"{error}\n  from {url}", hint=error.hint) from error
             return tree
 
     def source(self, package: Package, artifact: Artifact) -> Path:
@@ -152,21 +157,12 @@ class Fetcher:
             return path_to_url(str((self.base / path).resolve()))
         url = getattr(artifact, "url", None)
         if not url:
-            raise LockError("pylock.toml", f"{package.name}: an entry has neither path nor url")
+            raise LockError(None, f"{package.name}: an entry has neither path nor url")
         return str(url)
 
     def _once(self, key: str) -> threading.Lock:
         with self._guard:
             return self._locks.setdefault(key, threading.Lock())
-
-
-def file_name(artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
-    """Tell an artifact's file name."""
-    name = getattr(artifact, "name", None)
-    if name:
-        return str(name)
-    where = artifact.path or urllib.parse.urlsplit(artifact.url or "").path
-    return urllib.parse.unquote(where.rpartition("/")[2])
 
 
 def _check(
@@ -175,7 +171,7 @@ def _check(
     algorithm = next((one for one in _HASHES if one in artifact.hashes), None)
     if algorithm is None:
         raise LockError(
-            "pylock.toml",
+            None,
             f"{package.name}: no sha256, sha384 or sha512 for {file_name(artifact)}",
             hint="make the lock anew: pipshim lock",
         )

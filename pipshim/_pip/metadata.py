@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 from packaging.utils import canonicalize_name
-from pip._internal.exceptions import MetadataInconsistent
+from pip._internal.exceptions import MetadataInconsistent, UnsupportedWheel
 from pip._internal.metadata.importlib import Distribution
+from pip._internal.metadata.importlib._compat import BadMetadata
 from pip._internal.metadata.importlib._dists import WheelDistribution
 from pip._internal.network.utils import HEADERS, raise_for_status
-from pip._internal.utils.misc import remove_auth_from_url
+from pip._internal.utils.misc import redact_auth_from_url, remove_auth_from_url
 from pip._internal.utils.wheel import read_wheel_metadata_file, wheel_dist_info_dir
 from pip._vendor.requests.exceptions import ChunkedEncodingError
 from pip._vendor.urllib3.exceptions import HTTPError
 
+from pipshim.errors import PipshimError
 from pipshim.writing import write_cache_file
 
 if TYPE_CHECKING:
@@ -180,3 +182,52 @@ def of_requirement(
     if canonicalize_name(distribution.raw_name) != canonicalize_name(req.req.name):
         raise MetadataInconsistent(req, "Name", req.req.name, distribution.raw_name)
     return distribution
+
+
+def prepared(
+    prepare: Callable[[InstallRequirement, bool], BaseDistribution],
+    req: InstallRequirement,
+    parallel_builds: bool = False,
+) -> BaseDistribution:
+    """Prepare a requirement with pip's preparer, and check that a wheel's METADATA can be read.
+
+    Raises:
+        PipshimError: METADATA is empty, is not UTF-8 or has no name or version.
+
+    """
+    assert req.link is not None
+    if not req.link.is_wheel:
+        return prepare(req, parallel_builds)
+    try:
+        distribution = prepare(req, parallel_builds)
+        problem = _problem(distribution.metadata)
+        if problem is not None:
+            raise _unreadable(req, problem)
+    except BadMetadata as error:
+        raise _unreadable(req, _problem(error.dist.metadata) or "is invalid") from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(req, f"is not UTF-8: {error}") from error
+    except UnsupportedWheel as error:
+        if not isinstance(error.__context__, UnicodeDecodeError):
+            raise
+        raise _unreadable(req, f"is not UTF-8: {error.__context__}") from error
+    return distribution
+
+
+def _problem(metadata: Any) -> str | None:
+    """Say what is missing in the headers of METADATA."""
+    if not metadata.keys():
+        return "is empty"
+    missing = [name for name in ("Name", "Version") if not metadata.get(name)]
+    return f"has no {' and no '.join(missing)}" if missing else None
+
+
+def _unreadable(req: InstallRequirement, problem: str) -> PipshimError:
+    link = req.link
+    assert link is not None
+    name = req.name or canonicalize_name(link.filename.partition("-")[0])
+    return PipshimError(
+        f"{name}: the METADATA of {link.filename} {problem}\n"
+        f"  from {redact_auth_from_url(link.url_without_fragment)}",
+        hint=f"choose another version of {name}, and report this one to its maintainers",
+    )

@@ -19,6 +19,7 @@ from pip._internal.resolution.resolvelib.resolver import Resolver
 from pipshim._pip import credentials
 from pipshim._pip.lines import Lines
 from pipshim._pip.logs import forwarded
+from pipshim._pip.metadata import prepared
 from pipshim._pip.parser import file_layers, isolates, variable_layers
 from pipshim._pip.seams import Seams, StagedResolver
 from pipshim.build.mode import IsolationLayer
@@ -161,12 +162,15 @@ class _Building(RequirementCommand):
         What that has was built against nobody knows what.
         """
         kwargs["wheel_cache"] = None
+        preparer = cast("RequirementPreparer", kwargs["preparer"])
+        vars(preparer)["prepare_linked_requirement"] = partial(
+            prepared, preparer.prepare_linked_requirement
+        )
         made = super().make_resolver(**kwargs)
         if not isinstance(made, Resolver):
             self._refuse_own(kwargs["options"])
             self._seams.leave_out()
             return made
-        preparer = cast("RequirementPreparer", kwargs["preparer"])
         self._finder = cast("PackageFinder", kwargs["finder"])
         return StagedResolver(made, preparer, self._seams)
 

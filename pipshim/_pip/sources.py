@@ -32,6 +32,7 @@ from pip._internal.vcs.versioncontrol import vcs
 from pipshim._pip import offline
 from pipshim._pip.errors import translated, unpacking
 from pipshim._pip.links import secure_hashes
+from pipshim._pip.metadata import prepared
 from pipshim._pip.pyproject import stated
 from pipshim.errors import PipshimError
 from pipshim.lock.artifacts import sha256_of
@@ -272,7 +273,8 @@ class Preparer:
         if req.link.is_wheel:
             if req.link.is_existing_dir():
                 raise InstallationError(f"{req.link.file_path} is a folder, not a wheel")
-            return self._overridden(self._inner.prepare_linked_requirement(req, parallel_builds))
+            prepare = self._inner.prepare_linked_requirement
+            return self._overridden(prepared(prepare, req, parallel_builds))
         self._inner._log_preparing_link(req)  # noqa: SLF001
         return self._distribution(req)
 

@@ -30,7 +30,7 @@ from pipshim.env.scripts import check_script_name
 from pipshim.errors import InstallError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 SCHEMES = ("purelib", "platlib", "scripts", "headers", "data")
 """The kinds of place that a wheel's files go to, and the folders of an unpacked wheel."""
@@ -129,6 +129,23 @@ def entry_points(dist_info: Path, *, wheel: str) -> EntryPoints:
     with _errors_of(wheel):
         found = _installer.get_entrypoints(get_directory_distribution(str(dist_info)))
     return EntryPoints(*found)
+
+
+def replaces_script(entry_points: Collection[str], path: str) -> bool:
+    """Tell whether pip writes the script of an entry point in place of a wheel's own script.
+
+    The rule is that of ``is_entrypoint_wrapper`` in ``pip._internal.operations.install.wheel``.
+
+    Args:
+        entry_points: the names of the wheel's entry points.
+        path: of the wheel's script, below the folder of scripts.
+
+    """
+    name = path.rpartition("/")[2]
+    for suffix in (".exe", "-script.py", ".pya"):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)] in entry_points
+    return name in entry_points
 
 
 def write_scripts(

@@ -17,6 +17,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from pipshim import urls
 from pipshim.config import toml
 from pipshim.config.editing import with_parts
 from pipshim.errors import UsageError
@@ -79,7 +80,7 @@ def _read(text: str, context: Context, *, editable: bool = False) -> New:
         if "://" not in place:
             reason = str(error).partition("\n")[0]
             raise UsageError(f"{text!r} is not a requirement: {reason}") from None
-        name = _of_archive(place.partition("#")[0]) or _said(place) or name_of_given(context, place)
+        name = _of_archive(urls.file_name(place)) or _said(place) or name_of_given(context, place)
         url = re.sub(r"(?<=[#&])egg=[^&]*&?", "", place).rstrip("#&")
         return New(f"{name}{extras} @ {url}{' ' + behind if behind else ''}")
     return New(text)
@@ -125,8 +126,7 @@ def _of_folder(directory: Path) -> str | None:
     return str(name)
 
 
-def _of_archive(place: str) -> str | None:
-    filename = place.rpartition("/")[2]
+def _of_archive(filename: str) -> str | None:
     try:
         if filename.endswith(".whl"):
             return str(parse_wheel_filename(filename)[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim._pip.lines import Lines
@@ -222,9 +221,7 @@ def _part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, 
         ResolveError: another tool made it, and what a build needs has no solution.
 
     """
-    markers, path = context.target.markers, context.lock_path
-    if context.is_given:
-        path = Path(request.lock.requirement_files[0])
+    markers, path = context.target.markers, context.followed_path
     check_environment(lock, markers, path)
     part = serving(lock, markers)
     if part.config_settings and not context.is_given:

@@ -10,6 +10,7 @@ from packaging.pylock import PackageArchive, PackageWheel
 from packaging.tags import Tag, create_compatible_tags_selector, parse_tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from pipshim import urls
 from pipshim.errors import LockError
 
 if TYPE_CHECKING:
@@ -67,8 +68,19 @@ def identity(artifact: Artifact) -> str:
     return str(commit or getattr(artifact, "path", ""))
 
 
+def file_name(artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
+    """Return an artifact's file name, decoded where it comes from a URL."""
+    if isinstance(artifact, PackageArchive):
+        return _last_part(artifact.path) if artifact.path else urls.file_name(artifact.url or "")
+    return artifact.filename
+
+
+def _last_part(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
 def _is_wheel(archive: PackageArchive) -> bool:
-    return str(archive.path or archive.url or "").partition("#")[0].endswith(".whl")
+    return file_name(archive).endswith(".whl")
 
 
 def unsuitable_tags(filename: str, target: TargetPython) -> str | None:
@@ -85,11 +97,10 @@ def unsuitable_tags(filename: str, target: TargetPython) -> str | None:
 
 
 def _supported(package: Package, archive: PackageArchive, target: TargetPython) -> None:
-    filename = str(archive.path or archive.url).rpartition("/")[2]
     try:
-        wrong = unsuitable_tags(filename, target)
+        wrong = unsuitable_tags(file_name(archive), target)
     except InvalidWheelFilename as error:
-        raise LockError("pylock.toml", f"{package.name}: {error}") from error
+        raise LockError(None, f"{package.name}: {error}") from error
     if wrong is not None:
         raise _unsuitable(package, target)
 
@@ -98,7 +109,7 @@ def _unsuitable(package: Package, target: TargetPython) -> LockError:
     files = ", ".join(wheel.filename for wheel in package.wheels or ()) or "no file"
     python = ".".join(map(str, target.version[:2]))
     return LockError(
-        "pylock.toml",
+        None,
         f"{package.name} {package.version} has no wheel for this platform "
         f"({target.implementation} {python}, {target.markers['sys_platform']} "
         f"{target.markers['platform_machine']}) and no sdist\n  it has {files}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from pipshim.lock.artifacts import file_name
 from pipshim.lock.lockfile import key_of
 from pipshim.progress.summary import FOR_BUILDS, Change
 
@@ -68,8 +69,7 @@ def _label(package: Package) -> str:
     if package.directory is not None:
         return package.directory.path
     if package.archive is not None:
-        where = package.archive.url or package.archive.path or ""
-        return where.rstrip("/").rpartition("/")[2]
+        return file_name(package.archive)
     return str(package.version)
 
 

@@ -90,11 +90,11 @@ def _source(context: Context, package: Package) -> Source:
 
 def _pin(context: Context, package: Package, source: Source | None) -> Pin:
     chosen = artifacts.choose(package, context.target)
-    filename = str(getattr(chosen, "filename", ""))
     return Pin(
         package=package,
         version=package.version or Version("0"),  # a folder or checkout says it when it is built
         source=source,
         editable=source is not None and source.editable,
-        platform_specific=source is None and not filename.endswith("-none-any.whl"),
+        platform_specific=artifacts.is_wheel(chosen)
+        and not artifacts.file_name(chosen).endswith("-none-any.whl"),  # type: ignore[arg-type]
     )

@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from packaging.markers import Marker
@@ -264,7 +264,7 @@ class Lock:
             return tuple(known[key] for key in self.environments[environment])
         except KeyError as error:
             raise LockError(
-                "pylock.toml",
+                None,
                 f"the lock's build environment {environment} has no entry for {error}",
                 hint="make the lock anew: pipshim lock",
             ) from error
@@ -414,6 +414,7 @@ def read(path: Path) -> Lock:
     except toml.TomlError as error:
         raise _damaged(path, error.problem, error.line) from error
     try:
+        _decode_file_names(data)
         pylock = Pylock.from_dict(data)
     except PylockUnsupportedVersionError as error:
         raise LockError(
@@ -445,6 +446,21 @@ def read(path: Path) -> Lock:
         raise _damaged(path, f"[tool.pipshim] {error}") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise _damaged(path, "[tool.pipshim] is not as pipshim writes it") from error
+
+
+def _decode_file_names(data: Mapping[str, Any]) -> None:
+    """Decode file names that another tool has copied from URLs as they are.
+
+    No valid name of a wheel or sdist contains a percent sign.
+    """
+    packages = data.get("packages")
+    for package in packages if isinstance(packages, list) else ():
+        if not isinstance(package, dict):
+            continue
+        wheels = package.get("wheels")
+        for file in (*(wheels if isinstance(wheels, list) else ()), package.get("sdist")):
+            if isinstance(file, dict) and isinstance(name := file.get("name"), str):
+                file["name"] = unquote(name)
 
 
 def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:

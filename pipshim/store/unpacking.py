@@ -1,14 +1,15 @@
 """A wheel file, unpacked and verified: what the store keeps of it.
 
-pip installs it; what is done here is what pip leaves out: the wheel format (PEP 427) asks that an
-installation fails "if any file in the archive is not both mentioned and correctly hashed in
-RECORD".
+pip installs it. This module adds what pip leaves out: a file must match its hash in the wheel's
+RECORD (PEP 427). A file without one is accepted, as pip and uv accept it, and hashed here.
 """
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH108, PTH123
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import posixpath
 import re
@@ -29,13 +30,16 @@ from pipshim.store.bundle import Bundle, TreeFile
 from pipshim.store.tree import FILES, Tree, list_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pipshim.env.distinfo import Row
+
+logger = logging.getLogger(__name__)
 
 _BINARY = re.compile(r"\.(so|pyd|dylib|dll)(\.[0-9.]+)?$")
 _PLACEHOLDER = Path("/bin/sh")
 """Stands in the first line of scripts whose other lines are kept; one that needs no quoting."""
+_NAMES_SHOWN = 3
 
 
 def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> Tree:
@@ -106,14 +110,12 @@ class _Unpacking:
     def tree(self, sha256: str, name: str) -> Tree:
         headers = self._headers(name)
         console, gui, bodies = self._scripts()
-        left_out = self._left_out()
+        left_out = self._left_out({*console, *gui})
         kept = [member for member in self.members if member.name not in left_out]
         self._remove_generated({m.at(self.folder) for m in kept if m.scheme == "scripts"})
         record = self._wheel_record()
         files = [file for member in kept if (file := self._file(member, record)) is not None]
-        missing = set(record) - {member.name for member in self.members}
-        if missing:
-            raise InstallError(f"{self.wheel.name} has no file {min(missing)!r}, its RECORD says")
+        self._warn_of_record(record)
         self._set_times(files)
         listed = list_of(sorted(files))
         (self.folder / FILES).write_bytes(listed)
@@ -160,16 +162,23 @@ class _Unpacking:
         return _Member(name, scheme, path)
 
     def _headers(self, name: str) -> dict[str, str]:
-        path = self.info / METADATA
         try:
-            headers = distinfo.read_headers(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeError) as error:
-            raise InstallError(f"{self.wheel.name} has no METADATA that can be read") from error
-        if not headers.get("version") or "name" not in headers:
-            raise InstallError(f"{self.wheel.name}: its METADATA has no name or no version")
+            text = (self.info / METADATA).read_text(encoding="utf-8")
+        except OSError as error:
+            raise self._unreadable(name, f"cannot be read: {error.strerror}") from error
+        except UnicodeError as error:
+            raise self._unreadable(name, f"is not UTF-8: {error}") from error
+        if not text.strip():
+            raise self._unreadable(name, "is empty")
+        headers = distinfo.read_headers(text)
+        if not headers.get("version") or not headers.get("name"):
+            raise self._unreadable(name, "has no Name or no Version")
         if canonicalize_name(headers["name"]) != canonicalize_name(name):
             raise InstallError(f"{self.wheel.name} is a wheel of {headers['name']}, not of {name}")
         return headers
+
+    def _unreadable(self, name: str, problem: str) -> InstallError:
+        return InstallError(f"{name}: the METADATA of {self.wheel.name} {problem}")
 
     def _rows(self, text: str) -> list[Row]:
         try:
@@ -177,15 +186,12 @@ class _Unpacking:
         except ValueError as error:
             raise InstallError(f"{self.wheel.name}: its RECORD is invalid: {error}") from error
 
-    def _left_out(self) -> set[str]:
-        """Name the files that pip did not install: scripts that the entry points replace.
+    def _left_out(self, entry_points: Collection[str]) -> set[str]:
+        """Name the files that pip did not install: scripts that the entry points replace."""
+        from pipshim._pip.wheel import replaces_script  # noqa: PLC0415 as above
 
-        The RECORD that pip has written still has them under the names that the wheel's had.
-        """
-        path = self.info / RECORD
-        rows = self._rows(path.read_text(encoding="utf-8"))
-        paths = {row.path for row in rows}
-        return {m.name for m in self.members if m.scheme == "scripts" and m.name in paths}
+        scripts = (member for member in self.members if member.scheme == "scripts")
+        return {one.name for one in scripts if replaces_script(entry_points, one.path)}
 
     def _remove_generated(self, kept: set[str]) -> None:
         for directory, _, names in os.walk(self.folder / "scripts"):
@@ -203,10 +209,32 @@ class _Unpacking:
             raise InstallError(f"{self.wheel.name} has no RECORD that can be read") from error
         rows: dict[str, Row] = {}
         for row in self._rows(text):
-            if rows.setdefault(row.path, row) != row:
-                raise InstallError(f"{self.wheel.name}: its RECORD names {row.path!r} twice")
+            first = rows.setdefault(row.path, row)
+            if first.hash and row.hash and first.hash != row.hash:
+                raise InstallError(f"{self.wheel.name}: its RECORD has two hashes for {row.path!r}")
+            if not first.hash:
+                rows[row.path] = row
         unhashed = {f"{self.dist_info}/{name}" for name in PER_ENVIRONMENT | SIGNATURES}
         return {p: row for p, row in rows.items() if p not in unhashed and not p.endswith("/")}
+
+    def _warn_of_record(self, record: Mapping[str, Row]) -> None:
+        """Warn of differences between RECORD and the archive that pip accepts."""
+        unlisted = {f"{self.dist_info}/{name}" for name in PER_ENVIRONMENT | SIGNATURES}
+        names = {member.name for member in self.members} - unlisted
+        for found, problem in (
+            (names - record.keys(), "does not list"),
+            (record.keys() - names, "lists files that the wheel does not contain:"),
+        ):
+            if found:
+                shown = ", ".join(sorted(found)[:_NAMES_SHOWN])
+                more = len(found) - _NAMES_SHOWN
+                logger.warning(
+                    "%s: its RECORD %s %s%s",
+                    self.wheel.name,
+                    problem,
+                    shown,
+                    f" and {more} more" if more > 0 else "",
+                )
 
     def _file(self, member: _Member, record: Mapping[str, Row]) -> TreeFile | None:
         info, _, name = member.path.rpartition("/")
@@ -222,7 +250,7 @@ class _Unpacking:
         found = os.lstat(path)
         told = ""
         if not (own and name in SIGNATURES):
-            told = self._check(member, path, found.st_size, record.get(member.name))
+            told = self._check(member, path, record.get(member.name))
         executable = bool(stat.S_IMODE(found.st_mode) & 0o111)
         return TreeFile(member.scheme, member.path, found.st_size, told, executable, python)
 
@@ -235,24 +263,22 @@ class _Unpacking:
                 script.write(self.archive.read(member.name))
         return python
 
-    def _check(self, member: _Member, path: str, size: int, row: Row | None) -> str:
-        """Compare a file with its row of RECORD and return the hash."""
-        where = f"{self.wheel.name}: {member.name!r}"
-        if row is None or not row.hash:
-            raise InstallError(f"{where} is not in its RECORD, or without a hash")
-        algorithm, _, digest = row.hash.partition("=")
-        if algorithm.lower() not in STRONG_HASHES:
-            raise InstallError(f"{where} has a hash in RECORD that is too weak: {algorithm}")
-        told = f"{algorithm.lower()}={digest.rstrip('=')}"
-        actual = distinfo.hash_file(path, algorithm.lower())
-        if actual != told or row.size not in {"", str(size)}:
+    def _check(self, member: _Member, path: str, row: Row | None) -> str:
+        """Compare a file with its hash in RECORD, if it has one, and return its hash."""
+        algorithm, _, digest = row.hash.partition("=") if row is not None else ("", "", "")
+        algorithm = algorithm.lower()
+        if algorithm not in hashlib.algorithms_guaranteed or algorithm.startswith("shake"):
+            return distinfo.hash_file(path)
+        told = f"{algorithm}={digest.rstrip('=')}"
+        actual = distinfo.hash_file(path, algorithm)
+        if actual != told:
             raise InstallError(
-                f"{where} is not the file that its RECORD names\n"
-                f"  RECORD {told}, {row.size or 'any number of'} bytes\n"
-                f"  file   {actual}, {size} bytes",
+                f"{self.wheel.name}: {member.name!r} does not match its hash in RECORD\n"
+                f"  RECORD {told}\n"
+                f"  file   {actual}",
                 hint="the wheel is damaged or has been tampered with: fetch or build it again",
             )
-        return told
+        return told if algorithm in STRONG_HASHES else distinfo.hash_file(path)
 
     def _is_binary(self, file: TreeFile) -> bool:
         if file.scheme != "scripts":

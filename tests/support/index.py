@@ -190,6 +190,10 @@ class Index:
     def yank(self, filename: str, reason: str = "") -> None:
         self._files[filename].yanked = reason or True
 
+    def offer_metadata(self, filename: str, contents: bytes) -> None:
+        """Offer other metadata than the wheel contains, with its hash on the page."""
+        self._files[filename].metadata = contents
+
     def tamper_metadata(self, filename: str, contents: bytes) -> None:
         """Serve other metadata than the hash on the page is of."""
         self._files[filename].served_metadata = contents

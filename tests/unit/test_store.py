@@ -367,31 +367,22 @@ BAD: dict[str, tuple[dict[str, str | bytes], dict[str, str], str]] = {
     "wrong hash": (
         {"demo.py": "x = 1\n"},
         {"demo.py": f"demo.py,{record_hash(b'x = 2')},6"},
-        "is not the file that its RECORD names",
+        "does not match its hash in RECORD",
     ),
-    "wrong size": (
+    "wrong weak hash": (
         {"demo.py": "x = 1\n"},
-        {"demo.py": f"demo.py,{record_hash(b'x = 1' + bytes([10]))},7"},
-        "is not the file that its RECORD names",
+        {"demo.py": f"demo.py,{record_hash(b'x = 2', 'md5')},6"},
+        "does not match its hash in RECORD",
     ),
     "wrong hash of a script": (
         {f"{DATA}/scripts/demo": "#!python\nx = 1\n"},
         {f"{DATA}/scripts/demo": f"{DATA}/scripts/demo,{record_hash(b'x')},15"},
-        "is not the file that its RECORD names",
+        "does not match its hash in RECORD",
     ),
-    "not in RECORD": ({"demo.py": ""}, {"demo.py": ""}, "is not in its RECORD"),
-    "no hash": ({"demo.py": ""}, {"demo.py": "demo.py,,"}, "without a hash"),
-    "weak hash": (
-        {"demo.py": ""},
-        {"demo.py": f"demo.py,{record_hash(b'', 'md5')},0"},
-        "too weak: md5",
-    ),
-    "unknown hash": ({"demo.py": ""}, {"demo.py": "demo.py,rot13=x,0"}, "too weak: rot13"),
-    "a file too few": ({}, {"gone.py": f"gone.py,{record_hash(b'')},0"}, "has no file 'gone.py'"),
-    "two rows": (
+    "two hashes": (
         {"demo.py": ""},
         {"again": f"demo.py,{record_hash(b'x')},1"},
-        "names 'demo.py' twice",
+        "its RECORD has two hashes for 'demo.py'",
     ),
     "broken RECORD": ({}, {"x": '"a"b,,'}, "RECORD is invalid"),
     "above": ({"../demo.py": ""}, {}, "leads out of the folder"),
@@ -437,7 +428,7 @@ BAD: dict[str, tuple[dict[str, str | bytes], dict[str, str], str]] = {
     ),
     "no Wheel-Version": ({f"{INFO}/WHEEL": "Root-Is-Purelib: true\n"}, {}, "missing Wheel-Version"),
     "two dist-infos": ({"demo-2.0.dist-info/METADATA": METADATA}, {}, "multiple .dist-info"),
-    "no version": ({f"{INFO}/METADATA": "Name: demo\n\n"}, {}, "no name or no version"),
+    "no version": ({f"{INFO}/METADATA": "Name: demo\n\n"}, {}, "has no Name or no Version"),
     "another name": (
         {f"{INFO}/METADATA": "Name: demon\nVersion: 1.0\n\n"},
         {},
@@ -517,6 +508,49 @@ def test_stronger_and_padded_hashes_are_good(
     tree.link(env)
     assert told.rstrip("=") in (env.purelib / INFO / "RECORD").read_text()
     assert store.tree(tree.sha256) == tree
+
+
+UNHASHED: dict[str, tuple[dict[str, str], str | None]] = {
+    "no hash": ({"demo.py": "demo.py,,"}, None),
+    "a hash in one of two rows": ({"again": "demo.py,,"}, None),
+    "only a path": ({"demo.py": "demo.py"}, None),
+    "wrong size": ({"demo.py": f"demo.py,{record_hash(b'x = 1')},7"}, None),
+    "weak hash": ({"demo.py": f"demo.py,{record_hash(b'x = 1', 'md5')},5"}, None),
+    "unknown hash": ({"demo.py": "demo.py,rot13=x,5"}, None),
+    "not in RECORD": ({"demo.py": ""}, "its RECORD does not list demo.py"),
+    "a file too few": (
+        {f"{number}.py": f"{number}.py,{record_hash(b'')},0" for number in range(4)},
+        "its RECORD lists files that the wheel does not contain: 0.py, 1.py, 2.py and 1 more",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNHASHED)
+def test_file_without_a_usable_hash_in_record_is_installed_with_one(
+    kind: str, store: Store, env: Env, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    record, warning = UNHASHED[kind]
+    wheel = make_wheel(tmp_path, {"demo.py": "x = 1"}, record=record)
+    tree = add(store, wheel)
+    tree.link(env)
+    installed = (env.purelib / INFO / "RECORD").read_text().splitlines()
+    assert f"demo.py,{record_hash(b'x = 1')},5" in installed
+    assert not [row for row in installed if row.startswith("0.py")]
+    assert caplog.messages == ([f"{wheel.name}: {warning}"] if warning else [])
+
+
+def test_script_of_an_entry_point_replaces_one_that_record_does_not_list(
+    store: Store, env: Env, tmp_path: Path
+) -> None:
+    entry_points = "[console_scripts]\ndemo = demo:main\n"
+    script = f"{DATA}/scripts/demo"
+    wheel = make_wheel(
+        tmp_path,
+        {"demo.py": "", script: "#!python\n", f"{INFO}/entry_points.txt": entry_points},
+        record={script: ""},
+    )
+    add(store, wheel).link(env)
+    assert "from demo import main" in (env.scripts / "demo").read_text()
 
 
 def test_damaged_tree_is_made_again(store: Store, tmp_path: Path) -> None:
