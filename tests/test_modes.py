@@ -381,8 +381,15 @@ def test_what_a_build_gets_of_the_users_variables(
             "UV_INDEX_URL": url,
             "UV_INDEX_MINE_PASSWORD": SECRET,
             "TWINE_PASSWORD": SECRET,
+            "UV_PUBLISH_TOKEN": SECRET,
+            "UV_PUBLISH_URL": "https://upload.example.org",
+            "HATCH_INDEX_AUTH": SECRET,
+            "POETRY_PYPI_TOKEN_MINE": SECRET,
+            "MY_PYPI_PASSWORD": SECRET,
+            "PIPENV_PYPI_MIRROR": url,
             "PYTHONPATH": path,
             "MINE": "reaches it",
+            "GITHUB_TOKEN": "reaches it too",
         },
     )
     site = site_packages(directory / ".venv")
@@ -390,7 +397,9 @@ def test_what_a_build_gets_of_the_users_variables(
         facts = built(site, name)
         variables = facts["variables"]
         assert not [key for key, value in variables.items() if SECRET in value]
+        assert "UV_PUBLISH_URL" not in variables
         assert variables["MINE"] == "reaches it"
+        assert variables["GITHUB_TOKEN"] == "reaches it too"
         assert variables["VIRTUAL_ENV"] == facts["python"]
         scripts = str(Path(facts["executable"]).parent)
         assert variables["PATH"].split(os.pathsep)[0] == scripts

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.build import trace
+from pipshim.build.credentials import is_credential
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,23 +27,6 @@ if TYPE_CHECKING:
 NEVER_INHERITED = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV"})
 """What would let another environment leak into an isolated or matched build."""
 
-CREDENTIALS = frozenset(
-    {
-        "PIP_INDEX_URL",
-        "PIP_EXTRA_INDEX_URL",
-        "PIP_FIND_LINKS",
-        "PIP_PROXY",
-        "UV_INDEX",
-        "UV_INDEX_URL",
-        "UV_EXTRA_INDEX_URL",
-        "UV_DEFAULT_INDEX",
-        "TWINE_USERNAME",
-        "TWINE_PASSWORD",
-        "NETRC",
-    }
-)
-"""Variables that may carry an index's credentials: no build of any mode gets them."""
-
 _TRACE = "_pipshim_trace"
 
 JOB_VARIABLES = (
@@ -51,7 +35,11 @@ JOB_VARIABLES = (
     "NPY_NUM_BUILD_JOBS",
     "MAKEFLAGS",
 )
-"""Variables that tell a build how many processes it may start, unless the user has set them."""
+"""Variables that limit how many processes a build starts. The user's own values stay.
+
+Only builds that run at the same time get them: alone, packages such as flash-attn compute a number
+from the free memory if MAX_JOBS is not set.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,21 +58,30 @@ class BuildEnvironment:
     scripts: tuple[Path, ...] = ()
 
     def variables(
-        self, environ: Mapping[str, str], extra: Mapping[str, str], jobs: int
+        self, environ: Mapping[str, str], extra: Mapping[str, str], jobs: int | None
     ) -> dict[str, str]:
-        """Make the whole environment of a build's process, from the user's and the settings'."""
-        dropped = CREDENTIALS | (frozenset() if self.leaks else NEVER_INHERITED)
+        """Return all environment variables of a build's process.
+
+        Args:
+            environ: the user's.
+            extra: those that the settings add.
+            jobs: how many processes the build may start; None if it runs alone.
+
+        """
+        dropped = frozenset() if self.leaks else NEVER_INHERITED
         made = {
             key: value
             for key, value in environ.items()
             if key not in dropped
-            and not key.startswith(("PIP_BUILD_TRACKER", "_PIP_", "UV_INDEX_"))
+            and not key.startswith(("PIP_BUILD_TRACKER", "_PIP_"))
+            and not is_credential(key, value)
         }
         folders = [self.target.scripts, *self.scripts]
         made["PATH"] = os.pathsep.join([*map(str, folders), environ.get("PATH", os.defpath)])
         made["VIRTUAL_ENV"] = str(self.target.prefix)
-        for name in JOB_VARIABLES:
-            made.setdefault(name, f"-j{jobs}" if name == "MAKEFLAGS" else str(jobs))
+        if jobs is not None:
+            for name in JOB_VARIABLES:
+                made.setdefault(name, f"-j{jobs}" if name == "MAKEFLAGS" else str(jobs))
         made.update(extra)
         return made
 
