@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -26,7 +27,6 @@ from pipshim.build import trace
 from pipshim.build.hints import hint_for
 from pipshim.build.processes import Backend
 from pipshim.errors import BuildError
-from pipshim.light import jsons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -240,12 +240,13 @@ class Hooks:
 
 
 def _noted(folder: Path) -> tuple[str, ...]:
+    """Read what `pipshim.build.trace` noted, one file a line."""
     files: set[str] = set()
     for path in folder.iterdir():
         try:
-            files.update(jsons.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            continue  # a process that was killed while it wrote
+            files.update(map(os.fsdecode, path.read_bytes().splitlines()))
+        except OSError:
+            continue
     return tuple(sorted(files))
 
 
