@@ -1350,7 +1350,7 @@ def builds_at_once_have_each_their_own_variables_and_folder(world: World) -> str
 
 
 @scenario
-def parallel_builds_share_the_cores_and_a_lone_one_has_all(world: World) -> str:
+def parallel_builds_share_the_cores_and_a_lone_one_gets_no_job_variables(world: World) -> str:
     """MAX_JOBS, as a build sees it."""
     for name in ("one", "two"):
         world.source(name, backend={"sleep_seconds": 0.5})

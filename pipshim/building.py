@@ -23,10 +23,10 @@ from packaging.version import InvalidVersion, Version
 from pipshim._pip.logs import forwarded
 from pipshim._pip.resolver import Pin, Resolving
 from pipshim._pip.sources import name_of
+from pipshim.build import native
 from pipshim.build.environment import BuildEnvironment, workspace
 from pipshim.build.mode import Mode
 from pipshim.build.order import ordered
-from pipshim.build.record import Used
 from pipshim.build.settings import Settings, combine
 from pipshim.config.configuration import Configuration
 from pipshim.config.project import load_builder
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pipshim._pip.session import Pip
     from pipshim._pip.sources import Source
     from pipshim.build.job import Job
+    from pipshim.build.record import Used
     from pipshim.cli.options import ConfigSettings, LockRequest
     from pipshim.config.project import Project
     from pipshim.progress.events import Event, Observer
@@ -261,10 +262,7 @@ class Building:
 
     @cached_property
     def _besides(self) -> dict[str, Used]:
-        return {
-            name: Used(one.version, installed.fingerprint(one))
-            for name, one in self._installed.items()
-        }
+        return {name: native.used(one) for name, one in self._installed.items()}
 
 
 class PassedContext(Context):

@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 sharing: ContextVar[int] = ContextVar("sharing", default=1)
-"""How many share the machine's cores with what is done here, itself included."""
+"""How many pieces of work share the machine's cores, the one done here included."""
 
 
 def each(
@@ -69,6 +69,7 @@ def in_order(
     waits_for: Mapping[Item, Collection[Item]],
     *,
     at_once: int,
+    is_work: Callable[[Item], bool] = lambda _: True,
     interrupted: Callable[[], object] | None = None,
 ) -> dict[Item, Result]:
     """Call ``work`` for each item once those that it waits for are done, several at once.
@@ -80,6 +81,7 @@ def in_order(
         work: what to do.
         waits_for: by item, what it waits for; what is no item itself does not count. No cycles.
         at_once: how many threads.
+        is_work: whether an item needs the machine's cores; others do not count for ``sharing``.
         interrupted: called when the caller is interrupted, before waiting for the threads.
 
     """
@@ -91,11 +93,11 @@ def in_order(
         try:
             while left or running:
                 ready = [item for item, others in left.items() if others <= results.keys()]
-                width = min(at_once, len(running) + len(ready))
+                width = min(at_once, sum(map(is_work, (*running.values(), *ready))))
                 for item in ready[: 0 if errors else at_once - len(running)]:
                     del left[item]
                     context = copy_context()
-                    context.run(sharing.set, width)
+                    context.run(sharing.set, max(1, width))
                     running[pool.submit(context.run, work, item)] = item
                 if not running:
                     break

@@ -7,6 +7,7 @@ scenarios is measured by ``benchmarks/isolation_scenarios.py``.
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -529,6 +530,46 @@ def test_what_a_child_of_the_build_imports_counts_too(
         assert len(builds(log)) == count, versions
 
 
+CHILDREN = {
+    "fork": "import os\nif os.fork() == 0:\n    import fakelib\n    os._exit(0)\nos.wait()",
+    "multiprocessing": (
+        "import multiprocessing\ndef work():\n    import fakelib\n"
+        "one = multiprocessing.get_context('fork').Process(target=work)\none.start()\none.join()"
+    ),
+}
+"""How a hook starts a child that leaves without running its exit handlers."""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
+@pytest.mark.parametrize(
+    ("where", "how"),
+    [
+        ("hook", "fork"),
+        ("hook", "multiprocessing"),
+        ("program", "fork"),
+        ("program", "-I"),
+        ("program", "-E"),
+    ],
+)
+def test_what_a_child_imports_counts_however_it_ends(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, where: str, how: str
+) -> None:
+    code = CHILDREN.get(how, "import fakelib, os; os._exit(0)")
+    if where == "program":
+        command = ["python", *([how] if how.startswith("-") else []), "-c", code]
+        code = f"import subprocess\nsubprocess.check_call({command!r})"
+    lines = [*code.splitlines(), "return engine.build_wheel(*args, **more)"]
+    body = "\n    ".join(lines)
+    source = f"from engine import *\nimport engine\n\ndef build_wheel(*args, **more):\n    {body}\n"
+    libraries(index, dists, "fakelib", "1.0", "2.0")
+    index.add(sdist(dists, "needy", "1.0", backend_source=source))
+    make_project(BARE, dependencies=["needy", "fakelib<2"])
+    cli.ok("sync")
+    make_project(BARE, dependencies=["needy", "fakelib>1"])
+    told = cli.ok("sync", "--dry-run")
+    assert "rebuild: built against fakelib 1.0, the lock has 2.0" in told.out + told.err
+
+
 def test_a_declared_build_requirement_counts_though_it_was_not_imported(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
 ) -> None:
@@ -549,13 +590,81 @@ def test_a_distribution_that_only_the_environment_has_counts_if_it_was_imported(
     index.add(sdist(dists, "natten", "0.1", backend=Backend(["stranger"], log=str(log))))
     make_project(BARE, dependencies=["natten"])
     for version, times in (("1.0", 1), ("1.0", 1), ("2.0", 2)):
-        file = wheel(dists, "stranger", version)
+        file = wheel(dists, "stranger", version, tag="native")
         if times > len(builds(log)):
             done = cli.pip("--python", python, "install", "--no-deps", "--no-index", file)
             assert done.status == 0, str(done)
         cli.ok("sync", "--python", python)
         assert builds(log) == ["natten"] * times
     assert built(site_packages(tmp_path / "foreign"), "natten")["against"] == {"stranger": "2.0"}
+
+
+@pytest.mark.parametrize("mode", ["isolated", "matched", "no-isolation"])
+def test_an_upgrade_of_pure_python_distributions_leaves_built_wheels_alone(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, mode: str
+) -> None:
+    libraries(index, dists, "fakelib", "1.0")
+    libraries(index, dists, "tool", "1.0", tag="py3-none-any")
+    backend = Backend(["fakelib", "tool"], log=str(log))
+    index.add(sdist(dists, "needy", "1.0", build_requires=["fakelib", "tool"], backend=backend))
+    runtime = {"isolated": [], "matched": ["fakelib"], "no-isolation": ["fakelib", "tool"]}[mode]
+    make_project(BARE if mode == "no-isolation" else "", dependencies=["needy", *runtime])
+    cli.ok("sync")
+    libraries(index, dists, "tool", "2.0", tag="py3-none-any")
+    cli.ok("sync", "-U")
+    if mode == "no-isolation":
+        assert "tool-2.0" in distributions(cli.cwd / ".venv")
+    else:
+        assert read_lock(cli.cwd).environment("needy") == ["fakelib==1.0", "tool==2.0"]
+    assert builds(log) == ["needy"]
+    shutil.rmtree(cli.cwd / ".venv")
+    assert "built earlier against the same fakelib 1.0" in cli.ok("sync", "-v").err
+    assert builds(log) == ["needy"]
+    libraries(index, dists, "fakelib", "2.0")
+    said = cli.ok("sync", "-U").err
+    assert "built against fakelib 1.0, the lock has 2.0" in said
+    assert builds(log) == ["needy"] * 2
+
+
+def test_a_distribution_with_headers_counts_though_its_wheel_is_for_every_platform(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
+) -> None:
+    for version in ("1.0", "2.0"):
+        files = {"binder/__init__.py": "", "binder/include/binder.hpp": f"// {version}\n"}
+        index.add(wheel(dists, "binder", version, files=files))
+    backend = Backend(log=str(log))
+    index.add(sdist(dists, "needy", "1.0", build_requires=["binder"], backend=backend))
+    for limit in ("<2", ">1"):
+        build_constraint = f'build-constraint-dependencies = ["binder{limit}"]'
+        make_project(f"[tool.pipshim]\n{build_constraint}\n", dependencies=["needy"])
+        cli.ok("sync", "-U")
+    assert builds(log) == ["needy"] * 2
+    against = json.loads(cli.ok("cache", "store", "list", "--format", "json").out)
+    assert [one["against"] for one in against] == [{"binder": "1.0"}, {"binder": "2.0"}]
+
+
+@pytest.mark.parametrize(
+    ("rebuild", "rebuilt"),
+    [('"exact"', ["needy", "other"]), ('{ needy = "exact" }', ["needy"]), ('"auto"', [])],
+)
+def test_every_distribution_counts_where_rebuild_is_exact(
+    cli: Cli,
+    make_project: MakeProject,
+    index: Index,
+    dists: Path,
+    log: Path,
+    rebuild: str,
+    rebuilt: list[str],
+) -> None:
+    libraries(index, dists, "tool", "1.0", tag="py3-none-any")
+    for name in ("needy", "other"):
+        backend = Backend(log=str(log))
+        index.add(sdist(dists, name, "1.0", build_requires=["tool"], backend=backend))
+    make_project(f"[tool.pipshim]\nrebuild = {rebuild}\n", dependencies=["needy", "other"])
+    cli.ok("sync", "-j1")
+    libraries(index, dists, "tool", "2.0", tag="py3-none-any")
+    cli.ok("sync", "-U", "-j1")
+    assert builds(log)[2:] == rebuilt
 
 
 @pytest.mark.parametrize(
@@ -604,7 +713,9 @@ def test_a_changed_build_setting_rebuilds(
 def test_another_mode_with_other_versions_rebuilds(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, site: Path
 ) -> None:
-    libraries(index, dists, "fakelib", "1.0", "2.0", tag="py3-none-any")
+    for version in ("1.0", "2.0"):
+        files = {"fakelib/__init__.py": f"__version__ = {version!r}\n", "fakelib/lib.h": ""}
+        index.add(wheel(dists, "fakelib", version, files=files))  # headers, for every platform
     backend = Backend(["fakelib"], log=str(log))
     index.add(sdist(dists, "needy", "1.0", build_requires=["fakelib"], backend=backend))
     make_project(dependencies=["needy", "fakelib<2"])
@@ -1021,7 +1132,7 @@ def test_a_backend_may_close_its_streams(
 SHARED = ("MAX_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL", "NPY_NUM_BUILD_JOBS")
 
 
-def test_parallel_builds_share_the_cores_and_a_lone_one_has_all(
+def test_parallel_builds_share_the_cores_and_a_lone_one_gets_no_job_variables(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path, site: Path
 ) -> None:
     cores = available_cores()
@@ -1035,9 +1146,11 @@ def test_parallel_builds_share_the_cores_and_a_lone_one_has_all(
     assert [variables[name] for name in SHARED] == [str(share), str(share), "77"]
     assert variables["MAKEFLAGS"] == f"-j{share}"
     make_project(dependencies=["one", "two", "lone"])
-    cli.ok("sync", "-j2")
+    shutil.rmtree(cli.cwd / ".venv")
+    cli.ok("sync", "-j2", env={"NPY_NUM_BUILD_JOBS": "77"})  # one and two are in the cache
     variables = built(site, "lone")["variables"]
-    assert [variables[name] for name in SHARED] == [str(cores)] * 3
+    assert [variables.get(name) for name in SHARED] == [None, None, "77"]
+    assert "MAKEFLAGS" not in variables
 
 
 def test_a_failed_build_stops_what_needs_it_and_lets_the_running_finish(

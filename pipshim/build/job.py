@@ -34,6 +34,7 @@ class Component:
         identity: tells its content, without having it yet (see `pipshim.build.record.Used`).
         tree: fetches or builds it, once.
         is_built: whether it comes from a source.
+        pure: whether it is a wheel for every platform, as its file name says.
 
     """
 
@@ -42,11 +43,12 @@ class Component:
     identity: str
     tree: Callable[[], Tree] = field(compare=False)
     is_built: bool = field(default=False, compare=False)
+    pure: bool = field(default=False, compare=False)
 
     @property
     def used(self) -> Used:
-        """Say it as a record does."""
-        return Used(self.version, self.identity)
+        """Describe it as a record does, as far as that is known without its files."""
+        return Used(self.version, self.identity, counts=not self.pure)
 
 
 @dataclass(frozen=True)

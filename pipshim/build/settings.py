@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.cli.options import BuildOptions
-    from pipshim.config.configuration import StaticMetadata
+    from pipshim.config.configuration import Rebuild, StaticMetadata
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Settings:
         constraint_lines: what the files of ``--build-constraint`` say besides.
         check: see that a no-isolation build has what it declares.
         static: metadata written by hand.
+        rebuild: ``"exact"``: every distribution counts in build records; with names, for these
+            packages; ``"auto"``: what compiled code can be built against.
 
     """
 
@@ -53,10 +55,17 @@ class Settings:
     constraint_lines: tuple[str, ...] = ()
     check: bool = False
     static: tuple[StaticMetadata, ...] = ()
+    rebuild: Rebuild = "auto"
 
     def choice(self, name: NormalizedName) -> ModeChoice:
         """Choose a package's mode; whether an isolated build is matched shows later."""
         return choose(name, self.layers)
+
+    def is_exact(self, name: NormalizedName) -> bool:
+        """Return whether every distribution that a package's build used counts."""
+        if isinstance(self.rebuild, str):
+            return self.rebuild == "exact"
+        return name in self.rebuild
 
     def config_for(self, name: NormalizedName) -> dict[str, str | list[str]]:
         """Merge the config settings for one package, its own last."""
@@ -131,6 +140,7 @@ def combine(
         constraint_lines=tuple(_lines(options.build_constraints)),
         check=options.check_build_dependencies,
         static=configuration.dependency_metadata,
+        rebuild=configuration.rebuild,
     )
 
 

@@ -11,6 +11,7 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -21,6 +22,7 @@ from pipshim.build.environment import BuildEnvironment, Workspace, make
 from pipshim.build.hooks import Hooks
 from pipshim.build.job import Built, Component, Job
 from pipshim.build.mode import Mode
+from pipshim.build.native import is_native_tree
 from pipshim.build.pool import Pool, Room
 from pipshim.build.processes import Processes
 from pipshim.build.record import Record, Used
@@ -33,6 +35,7 @@ from pipshim.lock.artifacts import unsuitable_tags
 from pipshim.parallel import each, sharing
 from pipshim.progress import events
 from pipshim.store.cache import BUILDS, LOGS
+from pipshim.urls import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,6 +102,9 @@ class Workshop:
         self._pool = Pool(self.processes)
         self._shelf = Shelf(cache / BUILDS, self.content)
         self._logs = cache / LOGS
+        self._guard = Lock()
+        self._running_builds = 0
+        self._native: dict[str, bool] = {}
 
     def content(self, identity: str) -> str:
         """Tell a wheel of the store as what is installed from it; all else as it is."""
@@ -164,21 +170,29 @@ class Workshop:
             self._shelf.keep("wheel", built.record, built.tree.sha256)
             return built
 
+    def has(self, job: Job) -> bool:
+        """Return whether an earlier wheel can be reused."""
+        return job.sha256 is not None and self._earlier(job) is not None
+
     def _earlier(self, job: Job) -> Built | None:
-        whole = job.mode is not Mode.NO_ISOLATION
-        for record, sha256 in self._shelf.find(
-            "wheel", self.record(job, {}), job.available, whole=whole
-        ):
-            tree = self.store.tree(str(sha256))
-            if tree is not None:
-                return Built(tree, record, cached=True, seconds=0.0)
+        # The wheel that was built against the very same, if there is one, goes first.
+        for exact in dict.fromkeys((True, self.settings.is_exact(job.name))):
+            for record, sha256 in self._found(job, "wheel", exact=exact):
+                tree = self.store.tree(str(sha256))
+                if tree is not None:
+                    return Built(tree, record, cached=True, seconds=0.0)
         return None
 
+    def _found(self, job: Job, kind: Kind, *, exact: bool) -> Iterator[tuple[Record, Any]]:
+        whole = job.mode is not Mode.NO_ISOLATION
+        now = self.record(job, {})
+        return self._shelf.find(kind, now, job.available, whole=whole, exact=exact)
+
     def _kept(self, job: Job, kind: Kind) -> tuple[Record, Any] | None:
+        """Find an answer of a hook. It depends on pure Python distributions too."""
         if job.sha256 is None:
             return None
-        whole = job.mode is not Mode.NO_ISOLATION
-        return next(self._shelf.find(kind, self.record(job, {}), job.available, whole=whole), None)
+        return next(self._found(job, kind, exact=True), None)
 
     def _keep(self, job: Job, kind: Kind, against: Mapping[str, Used], result: Any) -> None:
         if job.sha256 is not None:
@@ -241,7 +255,7 @@ class Workshop:
                 label = f"{job.name} {job.version}".strip()
                 check(label, system.requires, job.available, self.target.markers)
             self._phase(job, "environment")
-            with self._environment(job) as environment:
+            with self._environment(job) as environment, self._running(what) as jobs:
                 yield (
                     Hooks(
                         package=f"{job.name} {job.version}".strip(),
@@ -253,7 +267,7 @@ class Workshop:
                         variables=environment.variables(
                             self._environ,
                             self._variables(job),
-                            max(1, available_cores() // sharing.get()),
+                            jobs,
                         ),
                         log=log,
                         processes=self.processes,
@@ -276,6 +290,19 @@ class Workshop:
         )
 
     @contextmanager
+    def _running(self, what: What) -> Iterator[int | None]:
+        """Count a running build; yield how many processes it may start, None if it is alone."""
+        counts = what in {"wheel", "editable"}
+        with self._guard:
+            self._running_builds += counts
+            at_once = min(self.jobs, max(sharing.get(), self._running_builds))
+        try:
+            yield max(1, available_cores() // at_once) if at_once > 1 else None
+        finally:
+            with self._guard:
+                self._running_builds -= counts
+
+    @contextmanager
     def _environment(self, job: Job) -> Iterator[BuildEnvironment]:
         """Lend the environment of a build; but for an in-place one, it is alone in it."""
         if job.environment is not None:
@@ -294,6 +321,9 @@ class Workshop:
             at_once=_FETCHES_AT_ONCE,
             interrupted=self.processes.stop,
         )
+        with self._guard:
+            for component, tree in zip(job.components, trees, strict=True):
+                self._native[component.identity] = is_native_tree(tree)
         bare = job.mode is Mode.NO_ISOLATION
         folder = self._environments.fresh("environment")
         made = make(folder, self.target, trees, behind=job.behind, traced=bare)
@@ -325,7 +355,7 @@ class Workshop:
             mode=str(job.mode),
             python=f"{target.implementation} {target.version[0]}.{target.version[1]}",
             platform=f"{target.markers['sys_platform']} {target.markers['platform_machine']}",
-            requirements=tuple(sorted(job.requirements)),
+            requirements=tuple(sorted(map(without_credentials, job.requirements))),
             constraints=(
                 tuple(sorted({*self.settings.build_constraints, *self.settings.constraint_lines}))
                 if job.mode is not Mode.NO_ISOLATION
@@ -337,7 +367,18 @@ class Workshop:
         )
 
     def _against(self, job: Job, hooks: Hooks) -> dict[str, Used]:
-        """Tell which distributions a build used (see `pipshim.build.record`)."""
+        """Return the distributions that a build used, and which of them count."""
+        native = {
+            str(one.name): self._native[one.identity]
+            for one in job.components
+            if one.identity in self._native
+        }
+        return {
+            name: replace(one, counts=native.get(name, one.counts))
+            for name, one in self._used(job, hooks).items()
+        }
+
+    def _used(self, job: Job, hooks: Hooks) -> dict[str, Used]:
         available = job.available
         if job.mode is not Mode.NO_ISOLATION:
             return available

@@ -35,6 +35,9 @@ KeyPath = tuple["str | int", ...]
 STRATEGIES = ("highest", "lowest", "lowest-direct")
 """Which versions are chosen; the names are uv's."""
 
+Rebuild = Literal["auto", "exact"] | frozenset[NormalizedName]
+"""Which distributions count in build records; with names, all do for these packages."""
+
 LineOf = Callable[[KeyPath], "int | None"]
 """Gives the line (from 1) of a value's key or array item, or of the nearest thing around it."""
 
@@ -87,6 +90,7 @@ class Configuration:
     sources: Mapping[NormalizedName, DirectSource] = field(default_factory=dict)
     resolution: str | None = None
     exclude_newer: str | None = None
+    rebuild: Rebuild = "auto"
 
 
 def load_configuration(table: object, where: Path, line_of: LineOf) -> Configuration:
@@ -310,6 +314,28 @@ def _match_runtime(
     return frozenset(reader.names(value, path))
 
 
+def _rebuild(reader: Reader, value: object, path: KeyPath) -> Rebuild:
+    if isinstance(value, dict):
+        found = {
+            name: _rebuild_word(reader, word, at) for name, word, at in reader.by_name(value, path)
+        }
+        return frozenset(name for name, word in found.items() if word == "exact")
+    return _rebuild_word(reader, value, path)
+
+
+def _rebuild_word(reader: Reader, value: object, path: KeyPath) -> Literal["auto", "exact"]:
+    if value == "exact":
+        return "exact"
+    if value == "auto":
+        return "auto"
+    raise reader.wrong_type(
+        path,
+        '"auto" or "exact", or a table of these by package',
+        value,
+        hint='for one package: rebuild = { NAME = "exact" }',
+    )
+
+
 def _name_set(reader: Reader, value: object, path: KeyPath) -> frozenset[NormalizedName]:
     return frozenset(reader.names(value, path))
 
@@ -456,4 +482,5 @@ _SETTINGS: dict[str, Callable[[Reader, object, KeyPath], object]] = {
     "sources": read_sources,
     "resolution": _resolution,
     "exclude-newer": _exclude_newer,
+    "rebuild": _rebuild,
 }

@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pipshim.build.record import Used
+from pipshim.build import native
 from pipshim.env import installed
 from pipshim.env.distinfo import METADATA
 from pipshim.env.notes import site_folders
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from pipshim.build.record import Used
     from pipshim.env.installed import Installed
     from pipshim.lock.selection import Selection
     from pipshim.python.target import Target
@@ -71,17 +72,13 @@ class Below:
         return {
             name: version
             for name, version in self.versions.items()
-            if not _is_pure(self.present[name])
+            if native.is_platform_specific(_wheel_of(self.present[name]))
         }
 
     def used(self, *, besides: Iterable[NormalizedName]) -> dict[str, Used]:
         """Say what it has as build records do, but for what the layer itself has."""
         own = set(besides)
-        return {
-            name: Used(one.version, installed.fingerprint(one))
-            for name, one in self.present.items()
-            if name not in own
-        }
+        return {name: native.used(one) for name, one in self.present.items() if name not in own}
 
     def pinned(self) -> list[str]:
         """Tell what it has from elsewhere than an index, as requirements with a URL (PEP 508).
@@ -172,13 +169,8 @@ def _requirements(one: Installed) -> Iterator[Requirement]:
                 continue
 
 
-def _is_pure(one: Installed) -> bool:
-    try:
-        text = (one.dist_info / "WHEEL").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return True
-    tags = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("Tag:")]
-    return all(tag.endswith("-none-any") for tag in tags)
+def _wheel_of(one: Installed) -> str:
+    return installed.read_text(str(one.dist_info / "WHEEL"))
 
 
 def _url(direct: Mapping[str, object]) -> str | None:

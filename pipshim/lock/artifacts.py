@@ -79,6 +79,13 @@ def _last_part(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
 
+def is_pure_wheel(artifact: Artifact) -> bool:
+    """Return whether an artifact is a wheel for every platform, as its file name says."""
+    if not isinstance(artifact, (PackageWheel, PackageArchive)):
+        return False
+    return file_name(artifact).endswith("-none-any.whl")
+
+
 def _is_wheel(archive: PackageArchive) -> bool:
     return file_name(archive).endswith(".whl")
 

@@ -18,7 +18,7 @@ from pipshim.build.mode import Mode
 from pipshim.build.system import static_metadata, stub_metadata
 from pipshim.errors import BuildError, PipshimError, ResolveError, together
 from pipshim.lock.staging import is_within_a_build
-from pipshim.parallel import each, sharing
+from pipshim.parallel import each
 from pipshim.progress import events
 
 if TYPE_CHECKING:
@@ -207,12 +207,8 @@ class Rounds:
         return failures
 
     def _each(self, work: Callable[[Source], None], sources: Sequence[Source]) -> None:
-        jobs = self.staging.workshop.jobs
-        token = sharing.set(max(1, min(jobs, len(sources))))
-        try:
-            each(work, sources, at_once=jobs, interrupted=self.staging.workshop.processes.stop)
-        finally:
-            sharing.reset(token)
+        workshop = self.staging.workshop
+        each(work, sources, at_once=workshop.jobs, interrupted=workshop.processes.stop)
 
     def warm(self, sources: Sequence[Source], solution: Solution) -> None:
         """Ask backends for dynamic requirements at once; what comes next only looks them up."""

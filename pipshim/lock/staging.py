@@ -360,7 +360,10 @@ class Staging:
                 return self.workshop.wheel(job).tree
 
         identity = artifacts.identity(chosen)
-        return Component(package.name, str(pin.version), identity, tree, source is not None)
+        pure = artifacts.is_pure_wheel(chosen)
+        return Component(
+            package.name, str(pin.version), identity, tree, source is not None, pure=pure
+        )
 
     def _warn_unmatched(
         self, source: Source, build: Solution, runtime: Mapping[NormalizedName, Version]

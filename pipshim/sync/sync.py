@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from threading import Lock as ThreadLock
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from pipshim._pip.pyproject import build_system
 from pipshim.build.environment import BuildEnvironment
 from pipshim.build.job import Built, Component, Job
 from pipshim.build.mode import Mode, ModeChoice
+from pipshim.build.native import used
 from pipshim.build.order import needs, ordered
-from pipshim.build.record import Record, Used, difference
+from pipshim.build.record import Record, difference
 from pipshim.env import installed
 from pipshim.env.notes import as_present, direct_url, origin_of, own_distributions, site_folders
 from pipshim.errors import LockError
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
 
     from pipshim._pip.download import Artifact
+    from pipshim.build.record import Used
     from pipshim.cli.options import SelectionOptions
     from pipshim.context import Context
     from pipshim.env.installed import Installed
@@ -141,14 +143,18 @@ class Sync:
         present = self._present.get(name)
         if package is None or present is None:
             return None
-        record = Record.from_json(origin_of(present).get("record"))
-        if record is None:
+        noted = origin_of(present).get("record")
+        if noted is None:
             return None
+        record = Record.from_json(noted)
+        if record is None:
+            return "rebuild: its build record is that of an older pipshim"
         job = self._job(package)
         now = self.context.workshop.record(job, {})
         whole = job.mode is not Mode.NO_ISOLATION
         content = self.context.workshop.content
-        why = difference(record, now, job.available, whole=whole, content=content)
+        exact = self.context.settings.is_exact(name)
+        why = difference(record, now, job.available, whole=whole, exact=exact, content=content)
         return f"rebuild: {why}" if why is not None else None
 
     # Fetching and building
@@ -178,7 +184,8 @@ class Sync:
         if wanted:
             self.context.observer(events.Planned(len(wanted), len(sources) + len(folders)))
         ready: dict[NormalizedName, Ready] = {}
-        stop = self.context.workshop.processes.stop
+        workshop = self.context.workshop
+        stop = workshop.processes.stop
         # The largest first: unpacking one takes longest, and the others go on beside it.
         wheels.sort(key=lambda wheel: artifacts.size(wheel[1]), reverse=True)
         with self.context.fetcher.many(self._missing(one for _, one in wheels)):
@@ -196,6 +203,7 @@ class Sync:
                 lambda name: self._built(by_name[name]),
                 self._order(by_name),
                 at_once=self.context.jobs,
+                is_work=cache(lambda name: not workshop.has(self._job(by_name[name]))),
                 interrupted=stop,
             )
         ready.update((name, self._ready(by_name[name], made)) for name, made in built.items())
@@ -379,6 +387,7 @@ class Sync:
             artifacts.identity(artifact),
             tree,
             is_built=not artifacts.is_wheel(artifact),
+            pure=artifacts.is_pure_wheel(artifact),
         )
 
     def _besides(self) -> dict[str, Used]:
@@ -386,7 +395,7 @@ class Sync:
         below = self.context.below
         under = below.used(besides=self.selection.packages) if below is not None else {}
         return under | {
-            name: Used(str(one.version), installed.fingerprint(one))
+            name: used(one)
             for name, one in self._present.items()
             if name not in self.selection.packages
             and (

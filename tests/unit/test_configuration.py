@@ -131,6 +131,18 @@ def test_match_runtime(written: str, read: object) -> None:
     assert load(f"match-runtime = {written}").match_runtime == read
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('"auto"', "auto"),
+        ('"exact"', "exact"),
+        ('{ PyEmd = "exact", natten = "auto" }', frozenset({"pyemd"})),
+    ],
+)
+def test_rebuild(written: str, read: object) -> None:
+    assert load(f"rebuild = {written}").rebuild == read
+
+
 @pytest.mark.parametrize("written", ["[]", '["a", "A"]'])
 def test_default_groups_said(written: str) -> None:
     assert load(f"default-groups = {written}").default_groups == (("a",) if "a" in written else ())
@@ -187,6 +199,8 @@ def test_unknown_key_names_the_nearest(text: str, line: int, key: str, known: st
             "package[1] must be a string, not a number",
         ),
         ("no-build-isolation-package = ['a b']", 2, "package[0] is not a valid name: 'a b'"),
+        ("rebuild = 'always'", 2, 'must be "auto" or "exact", or a table of these by package'),
+        ("[tool.pipshim.rebuild]\na = true", 3, "tool.pipshim.rebuild.a must be"),
         ("match-runtime = 'torch'", 2, 'must be "auto" or an array of names, not the string'),
         ("match-runtime = true", 2, 'must be "auto" or an array of names, not true'),
         ("match-runtime = {torch = true}", 2, "or an array of names, not a table"),

@@ -1,0 +1,68 @@
+"""Which distributions compiled code can be built against.
+
+Such a distribution is platform-specific, or has headers, libraries, Cython declarations or CMake
+files. Build records say it of everything that a build used; a later comparison needs no files.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pipshim.build.record import Used
+from pipshim.env import installed
+from pipshim.env.distinfo import RECORD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipshim.env.installed import Installed
+    from pipshim.store.tree import Tree
+
+_HEADERS = ("h", "hh", "hpp", "hxx", r"h\+\+", "cuh", "inl", "ipp", "tcc")
+_LIBRARIES = (r"so(?:\.\d+)*", "a", "o", "dylib", "pyd", "dll", "lib", "obj")
+_DECLARATIONS = ("pxd", "pxi", "cmake", "pc")
+_SUFFIXES = "|".join((*_HEADERS, *_LIBRARIES, *_DECLARATIONS))
+_NATIVE_FILE = re.compile(rf"\.(?:{_SUFFIXES})$", re.IGNORECASE)
+_NATIVE_LINE = re.compile(rf'\.(?:{_SUFFIXES})"?,', re.IGNORECASE)
+
+
+def is_platform_specific(wheel: str) -> bool:
+    """Return whether the contents of a WHEEL file are those of a platform-specific wheel."""
+    headers = [line.partition(":") for line in wheel.splitlines()]
+    for name, _, value in headers:
+        if name == "Tag" and not value.strip().endswith("-none-any"):
+            return True
+        if name == "Root-Is-Purelib" and value.strip().lower() == "false":
+            return True
+    return False
+
+
+def has_native_files(names: Iterable[str]) -> bool:
+    """Return whether one of these files is a header, a library, a declaration or CMake's."""
+    return any(_NATIVE_FILE.search(name) for name in names)
+
+
+def is_native_tree(tree: Tree) -> bool:
+    """Return whether compiled code can be built against a wheel of the store."""
+    if is_platform_specific(installed.read_text(f"{tree.lib}/{tree.dist_info}/WHEEL")):
+        return True
+    return any(
+        group.scheme == "headers" or has_native_files(group.names) for group in tree.bundle.groups
+    )
+
+
+def is_native(one: Installed) -> bool:
+    """Return whether compiled code can be built against an installed distribution.
+
+    One whose files are unknown is assumed to be such.
+    """
+    record = installed.read_text(str(one.dist_info / RECORD))
+    if not record or is_platform_specific(installed.read_text(str(one.dist_info / "WHEEL"))):
+        return True
+    return _NATIVE_LINE.search(record) is not None
+
+
+def used(one: Installed) -> Used:
+    """Describe an installed distribution as build records do."""
+    return Used(one.version, installed.fingerprint(one), is_native(one))
