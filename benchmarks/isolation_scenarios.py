@@ -128,11 +128,13 @@ class World:
         """The packages of the project's environment."""
         return site_packages(self.here / ".venv")
 
-    def wheels(self, name: str, *versions: str, native: bool = True) -> None:
-        """Offer wheels."""
+    def wheels(self, name: str, *versions: str, native: bool = True, header: bool = False) -> None:
+        """Offer wheels, with a C header if need be."""
         for version in versions:
             tag = "native" if native else "py3-none-any"
-            self.index.add(wheel(self.dists, name, version, tag=tag))
+            module = {f"{name}/__init__.py": f"__version__ = {version!r}\n", f"{name}/{name}.h": ""}
+            files = module if header else None
+            self.index.add(wheel(self.dists, name, version, tag=tag, files=files))
 
     def source(self, name: str, version: str = "1.0", **parts: Any) -> None:
         """Offer an sdist that notes its hooks; `backend` is given by its parts."""
@@ -1061,7 +1063,7 @@ def a_changed_build_setting_rebuilds(world: World) -> str:
 @scenario
 def another_mode_with_other_versions_rebuilds(world: World) -> str:
     """Isolated against fakelib 2.0, then without isolation with 1.0."""
-    world.wheels("fakelib", "1.0", "2.0", native=False)
+    world.wheels("fakelib", "1.0", "2.0", native=False, header=True)
     world.source("needy", build_requires=["fakelib"], backend={"imports": ["fakelib"]})
     if (done := world.sync("needy", "fakelib<2")).status:
         return f"fails: {done.why}"

@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,6 +164,7 @@ class Building:
                     made,
                     {name: waits[name] for name in ordered(waits)},
                     at_once=self.context.jobs,
+                    is_work=cache(lambda name: not self.context.workshop.has(jobs[name])),
                     interrupted=self.context.workshop.processes.stop,
                 )
             except PipshimError as error:

@@ -30,12 +30,8 @@ _NATIVE_LINE = re.compile(rf'\.(?:{_SUFFIXES})"?,', re.IGNORECASE)
 def is_platform_specific(wheel: str) -> bool:
     """Return whether the contents of a WHEEL file are those of a platform-specific wheel."""
     headers = [line.partition(":") for line in wheel.splitlines()]
-    for name, _, value in headers:
-        if name == "Tag" and not value.strip().endswith("-none-any"):
-            return True
-        if name == "Root-Is-Purelib" and value.strip().lower() == "false":
-            return True
-    return False
+    tags = [value.strip() for name, _, value in headers if name == "Tag"]
+    return any(not tag.endswith("-none-any") for tag in tags)
 
 
 def has_native_files(names: Iterable[str]) -> bool:

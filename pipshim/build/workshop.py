@@ -104,7 +104,7 @@ class Workshop:
         self._logs = cache / LOGS
         self._guard = Lock()
         self._running_builds = 0
-        self._native: dict[str, bool] = {}
+        self._native: dict[tuple[str, str], bool] = {}
 
     def content(self, identity: str) -> str:
         """Tell a wheel of the store as what is installed from it; all else as it is."""
@@ -323,7 +323,7 @@ class Workshop:
         )
         with self._guard:
             for component, tree in zip(job.components, trees, strict=True):
-                self._native[component.identity] = is_native_tree(tree)
+                self._native[component.name, component.identity] = is_native_tree(tree)
         bare = job.mode is Mode.NO_ISOLATION
         folder = self._environments.fresh("environment")
         made = make(folder, self.target, trees, behind=job.behind, traced=bare)
@@ -369,9 +369,9 @@ class Workshop:
     def _against(self, job: Job, hooks: Hooks) -> dict[str, Used]:
         """Return the distributions that a build used, and which of them count."""
         native = {
-            str(one.name): self._native[one.identity]
+            str(one.name): self._native[one.name, one.identity]
             for one in job.components
-            if one.identity in self._native
+            if (one.name, one.identity) in self._native
         }
         return {
             name: replace(one, counts=native.get(name, one.counts))
