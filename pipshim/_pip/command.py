@@ -28,7 +28,13 @@ from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipshim._pip import compat, credentials, errors, logs
 from pipshim._pip.choosing import Noted
-from pipshim._pip.parser import ProjectParser, file_layers, isolates, variable_layers
+from pipshim._pip.parser import (
+    ProjectParser,
+    file_layers,
+    isolates,
+    keep_abbreviations,
+    variable_layers,
+)
 from pipshim.build.mode import IsolationLayer
 from pipshim.build.settings import combine
 from pipshim.cli import arguments, collect
@@ -117,6 +123,9 @@ class ProjectCommand(pip_lock.LockCommand):
     # Whose environment is served is for pipshim to check, not where pipshim itself runs.
     ignore_require_venv = True
 
+    _IS_PIPS: ClassVar[bool] = False
+    """Whether pip has a command of this name, whose options keep their meaning."""
+
     _EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = ()
     _TYPED: ClassVar[tuple[str, ...]] = (
         "build_isolation",
@@ -157,7 +166,9 @@ class ProjectCommand(pip_lock.LockCommand):
         }
         self.parser.set_defaults(**lists)
         self._noted = Noted(self.parser)
-        if self.parser.has_option("--version"):  # pip 26.1 and 26.2, where it does nothing
+        if self._IS_PIPS:
+            keep_abbreviations(self.parser, arguments.long_names(self._own))
+        elif self.parser.has_option("--version"):  # pip 26.1 and 26.2, where it does nothing
             self.parser.remove_option("--version")
         for long_name, text in _OTHER_HELP.items():
             option = self.parser.get_option(long_name)
@@ -303,6 +314,8 @@ class LockCommand(ProjectCommand):
       %prog [options] -r <requirements file> [package-index-options] ...
       %prog [options] [-e] <local project path> ...
       %prog [options] <archive url/path> ..."""
+
+    _IS_PIPS = True
 
     def _add_own_options(self) -> None:
         super()._add_own_options()

@@ -6,6 +6,7 @@ Nothing here imports ``pip._internal`` until it is called.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,29 +21,58 @@ SUPPORTED = ("26.1", "26.2", "26.3")
 """The minor releases of pip that pipshim is tested on, the oldest first."""
 
 
-def check_version() -> None:
-    """Make sure that pip is one of those supported; this costs next to nothing.
+def is_supported() -> bool:
+    """Tell whether pip is one of those supported; this costs next to nothing.
 
     Raises:
-        PipshimError: it is another one, or there is none.
+        PipshimError: there is no pip.
 
     """
     try:
         from pip import __version__ as found  # noqa: PLC0415 only here is its absence an answer
     except ImportError:
         raise PipshimError(
-            "pip cannot be imported by the Python that pipshim runs on", hint=_install_hint()
+            f"pip cannot be imported by {sys.executable}, which pipshim runs on",
+            hint=f"install it:\n\n    {_python()} -m ensurepip\n    {_install_supported()}",
         ) from None
-    if ".".join(found.split(".")[:2]) not in SUPPORTED:
-        raise PipshimError(
-            f"pip {found} is not supported; supported are {', '.join(SUPPORTED)}",
-            hint=_install_hint(),
-        )
+    return ".".join(found.split(".")[:2]) in SUPPORTED
 
 
-def _install_hint() -> str:
+def unsupported(what: str) -> PipshimError:
+    """Say that `what`, a command or an option, does not work with the pip that is installed."""
+    from pip import __version__ as found  # noqa: PLC0415
+
+    return PipshimError(
+        f"{what}: pip {found} is not supported; supported are {', '.join(SUPPORTED)}",
+        hint=f"install one of them:\n\n    {_install_supported()}",
+    )
+
+
+def _install_supported() -> str:
     major, minor = SUPPORTED[-1].split(".")
-    return f"python -m pip install 'pip>={SUPPORTED[0]},<{major}.{int(minor) + 1}'"
+    return f"{_python()} -m pip install 'pip>={SUPPORTED[0]},<{major}.{int(minor) + 1}'"
+
+
+def _python() -> str:
+    return shlex.quote(sys.executable)
+
+
+def run_any_pip(arguments: Sequence[str]) -> int:
+    """Do what ``python -m pip`` does, which is all that is the same in every pip."""
+    import runpy  # noqa: PLC0415 seldom needed
+
+    before = sys.argv
+    sys.argv = ["pip", *arguments]
+    try:
+        runpy.run_module("pip", run_name="__main__", alter_sys=True)
+    except SystemExit as request:
+        if isinstance(request.code, int):
+            return request.code
+        if request.code is not None:
+            raise
+    finally:
+        sys.argv = before
+    return 0
 
 
 def version_text() -> str:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pip._internal.cli.main_parser import create_main_parser, identify_python_interpreter
+from pip._internal.cli import main_parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +32,8 @@ def go_on(arguments: Sequence[str]) -> None:
     """
     if _RUNNING in os.environ:
         return
-    options, _ = create_main_parser().parse_args(list(arguments))
-    interpreter = identify_python_interpreter(options.python) if options.python else None
+    options, _ = main_parser.create_main_parser().parse_args(list(arguments))  # knows --project
+    interpreter = main_parser.identify_python_interpreter(options.python or "")
     if interpreter is None:
         return  # pip says what is wrong
     runner = Path(__file__).with_name("__pipshim-runner__.py")

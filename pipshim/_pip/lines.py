@@ -12,14 +12,15 @@ from pip._internal.cli import cmdoptions
 from pip._internal.exceptions import RequirementsFileParseError
 from pip._internal.req import req_file
 
+from pipshim._pip.parser import keep_abbreviations
 from pipshim._pip.replacing import replaced
 from pipshim.build.mode import IsolationLayer
-from pipshim.cli.arguments import COMMAND_LINE, build_options
+from pipshim.cli.arguments import COMMAND_LINE, build_options, long_names
 from pipshim.cli.collect import extras_by_package, settings_by_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from optparse import Option, Values
+    from optparse import Option, OptionParser, Values
 
     from packaging.utils import NormalizedName
 
@@ -47,7 +48,13 @@ class Lines:
         """Let pip's parser of requirements files know these options, and note what it reads."""
         original = req_file.handle_option_line
         requirement = req_file.handle_requirement_line
+        build_parser = req_file.build_parser
         known = [*req_file.SUPPORTED_OPTIONS, *_factories()]
+
+        def parser() -> OptionParser:
+            built = build_parser()
+            keep_abbreviations(built, long_names(factory() for factory in _factories()))
+            return built
 
         def handle(opts: Values, filename: str, *args: Any, **kwargs: Any) -> None:
             self._take(opts, filename)
@@ -59,6 +66,7 @@ class Lines:
 
         with (
             replaced(req_file, "SUPPORTED_OPTIONS", known),
+            replaced(req_file, "build_parser", parser),
             replaced(req_file, "handle_requirement_line", handle_requirement),
             replaced(req_file, "handle_option_line", handle),
         ):

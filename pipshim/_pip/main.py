@@ -14,7 +14,8 @@ from pip._internal.utils import deprecation, misc
 
 from pipshim._pip.compat import pip_entry, version_text, versions
 from pipshim._pip.elsewhere import go_on
-from pipshim.cli.dispatch import PROJECT_HELP
+from pipshim._pip.parser import keep_abbreviations
+from pipshim.cli.dispatch import BUILDING, PROJECT_HELP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +45,6 @@ _VARIANTS = {"cache": "CacheCommand", "completion": "CompletionCommand", "debug"
 _create_main_parser = main_parser.create_main_parser
 _get_prog = misc.get_prog
 
-_BUILDING = ("install", "wheel", "download")
-"""Commands of pip's that may build."""
-
 
 def register() -> None:
     """Make pip know pipshim's commands, before its own: in its help, and to its completion."""
@@ -55,7 +53,7 @@ def register() -> None:
         for name, (module, class_name, summary) in _COMMANDS.items()
     }
     others = {name: info for name, info in commands_dict.items() if name not in ours}
-    for name in _BUILDING:
+    for name in BUILDING:
         others[name] = others[name]._replace(module_path="pipshim._pip.passed")
     for name, class_name in _VARIANTS.items():
         others[name] = others[name]._replace(
@@ -81,6 +79,7 @@ def create_main_parser() -> ConfigOptionParser:
     parser.version = version_text()
     parser.epilog = f"\n{versions()}\n"
     parser.option_groups[0].add_option("--project", metavar="dir", help=PROJECT_HELP)
+    keep_abbreviations(parser, ["--project"])
     return parser
 
 
@@ -98,7 +97,7 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
         from pipshim._pip.completion import complete  # noqa: PLC0415 not needed for anything else
 
         complete(os.environ, _COMMANDS)
-    if command in _BUILDING:
+    if command in BUILDING:
         go_on(arguments)
     return pip_entry(until_exit=until_exit)(list(arguments))
 

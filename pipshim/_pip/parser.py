@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optparse import BadOptionError, OptionValueError
+from optparse import AmbiguousOptionError, BadOptionError, OptionValueError
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pip._internal.cli.parser import ConfigOptionParser
@@ -14,8 +14,32 @@ from pipshim.cli.arguments import OWN_NAMES, own_layers
 from pipshim.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from optparse import Option
+    from collections.abc import Collection, Iterable, Mapping
+    from optparse import Option, OptionParser
+
+
+def keep_abbreviations(parser: OptionParser, added: Collection[str]) -> None:
+    """Let abbreviations mean what they mean in pip.
+
+    Args:
+        parser: a parser of pip's, with options added by pipshim.
+        added: the long names of these. An abbreviation means one of them only if it means
+            nothing in pip.
+
+    """
+
+    def match(opt: str) -> str:
+        if parser.has_option(opt):
+            return opt
+        names: list[str] = [name for name in parser._long_opt if name.startswith(opt)]  # noqa: SLF001
+        found = [name for name in names if name not in added] or names
+        if len(found) > 1:
+            raise AmbiguousOptionError(opt, sorted(found))
+        if not found:
+            raise BadOptionError(opt)
+        return found[0]
+
+    vars(parser)["_match_long_opt"] = match
 
 
 class ProjectParser(ConfigOptionParser):

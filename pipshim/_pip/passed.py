@@ -20,7 +20,7 @@ from pipshim._pip import credentials
 from pipshim._pip.lines import Lines
 from pipshim._pip.logs import forwarded
 from pipshim._pip.metadata import prepared
-from pipshim._pip.parser import file_layers, isolates, variable_layers
+from pipshim._pip.parser import file_layers, isolates, keep_abbreviations, variable_layers
 from pipshim._pip.seams import Seams, StagedResolver
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli import arguments, collect
@@ -57,6 +57,7 @@ class _Building(RequirementCommand):
         group = self.parser.add_option_group("Build Options of pipshim")
         for option in self._own:
             group.add_option(option)
+        keep_abbreviations(self.parser, arguments.long_names(self._own))
         # Before pip's general options, which are the last but for this.
         self.parser.option_groups.insert(1, self.parser.option_groups.pop())
         self._layers: tuple[tuple[IsolationLayer, ...], tuple[IsolationLayer, ...]] = ((), ())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from optparse import Option, OptionValueError
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
@@ -57,6 +57,19 @@ class OwnOption(Option):
     }
 
 
+class _ProgressOption(OwnOption):
+    """``--progress``; in pip it abbreviates ``--progress-bar``, whose values it takes too."""
+
+    def process(self, opt: str, value: Any, values: Values, parser: OptionParser) -> int:
+        """Store the value for the options that have such a value."""
+        bar = parser.get_option("--progress-bar")
+        if bar is not None and value in (bar.choices or ()):
+            bar.process(opt, value, values, parser)
+            if value not in (self.choices or ()):
+                return 1
+        return super().process(opt, value, values, parser)
+
+
 def _flag(*names: str, help: str) -> Option:  # noqa: A002 optparse's word
     return OwnOption(*names, action="store_true", default=False, help=help)
 
@@ -97,7 +110,7 @@ def common_options() -> list[Option]:
             help=f"How files get into environments: {', '.join(LINK_MODES)}.",
         ),
         _flag("--offline", help="Use only what the caches hold."),
-        OwnOption(
+        _ProgressOption(
             "--progress",
             type="choice",
             choices=PROGRESS,
@@ -181,6 +194,17 @@ def passed_options() -> list[Option]:
         *build_options(),
         *(option for option in common_options() if option.get_opt_string() in wanted),
     ]
+
+
+def passed_option(words: Iterable[str]) -> str | None:
+    """Give the first of `passed_options` among the words of a command line, without a parser."""
+    names = long_names(passed_options()) - {"--progress"}  # pip's too: an abbreviation
+    for word in words:
+        if word == "--":
+            return None
+        if word.partition("=")[0] in names or word.startswith("-j"):
+            return word
+    return None
 
 
 def upgrade_options() -> list[Option]:
@@ -531,6 +555,11 @@ OWN_NAMES = frozenset(
     for option in made
 )
 """The long names of all of them."""
+
+
+def long_names(options: Iterable[Option]) -> frozenset[str]:
+    """Give all long names of these options, aliases too."""
+    return frozenset(name for option in options for name in vars(option)["_long_opts"])
 
 
 def read_variables(options: Iterable[Option], values: Values, environ: Mapping[str, str]) -> None:

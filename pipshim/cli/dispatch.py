@@ -8,9 +8,10 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipshim._pip.compat import check_version
+from pipshim._pip import compat
 from pipshim.cli import active
-from pipshim.cli.boundary import run_guarded
+from pipshim.cli.boundary import run_guarded, show
+from pipshim.errors import PipshimError
 from pipshim.unchanged import fresh
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pipshim._pip.agent import Agent
 
 OWN_COMMANDS = ("lock", "sync", "run", "add", "remove", "export", "tree", "why")
+BUILDING = ("install", "wheel", "download")
+"""Commands of pip's that may build, which have options of pipshim's."""
+
 _PLAIN_COMMANDS = ("tree", "why")
 _ASKING_COMMANDS = ("lock", "sync", "run", "add", "remove")
 """Those that ask an index, more often than not."""
@@ -89,13 +93,12 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
 
-    def supported() -> int:
-        check_version()
-        return 0
-
-    status = run_guarded(supported)
-    if status:
-        return status
+    try:
+        if not compat.is_supported():
+            return _with_any_pip(arguments, sys.argv[0])
+    except PipshimError as error:
+        show(error)
+        return error.exit_status
     line = split(arguments)
     if line is None:
         line = _split_by_pip(arguments)
@@ -103,14 +106,48 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
         return _pip(arguments, None, until_exit=argv is None)
     if line.command in OWN_COMMANDS:
         return run_guarded(partial(_own, line))
-    if line.command == "cache":
-        rest = split(line.after)
-        if rest is not None and rest.command in ("store", *STORE_ACTIONS):
-            action = [rest.command] if rest.command in STORE_ACTIONS else []
-            words = [*line.before, *rest.before, *action, *rest.after]
-            return run_guarded(partial(_store, words))
+    words = _store_words(line)
+    if words is not None:
+        return run_guarded(partial(_store, words))
     implied = active.options(line.command, line.before, os.environ, sys.argv[0])
     return _pip([*implied, *arguments], line.command, until_exit=argv is None)
+
+
+def _with_any_pip(arguments: list[str], program: str) -> int:
+    """Run a command of pip's with a pip that pipshim does not support.
+
+    Raises:
+        PipshimError: it is a command of pipshim's, or has an option of pipshim's.
+
+    """
+    line = split(arguments)
+    if line is None:  # an abbreviation, and pip's parser may be anywhere
+        command = next((word for word in arguments if word in OWN_COMMANDS), None)
+        line = Line(arguments, command, [])
+    if any(argument in ("-V", "--version") for argument in line.before):
+        sys.stdout.write(f"{compat.version_text()}\n")
+        return 0
+    if line.command in OWN_COMMANDS:
+        raise compat.unsupported(f"pipshim {line.command}")
+    if _store_words(line) is not None:
+        raise compat.unsupported("pipshim cache store")
+    if line.command in BUILDING:
+        from pipshim.cli.arguments import passed_option  # noqa: PLC0415 not needed by others
+
+        option = passed_option([*line.before, *line.after])
+        if option is not None:
+            raise compat.unsupported(f"{line.command} {option}")
+    implied = active.options(line.command, line.before, os.environ, program)
+    return compat.run_any_pip([*implied, *arguments])
+
+
+def _store_words(line: Line) -> list[str] | None:
+    """Give the arguments of ``cache store``; None if it is another command."""
+    rest = split(line.after) if line.command == "cache" else None
+    if rest is None or rest.command not in ("store", *STORE_ACTIONS):
+        return None
+    action = [rest.command] if rest.command in STORE_ACTIONS else []
+    return [*line.before, *rest.before, *action, *rest.after]
 
 
 def split(arguments: Sequence[str]) -> Line | None:
@@ -137,9 +174,10 @@ def _split_by_pip(arguments: Sequence[str]) -> Line:
 
 
 def _asks_of_pip(argument: str) -> bool:
-    """Whether this option is an answer's own, whatever the command."""
-    switches = _SHORT_SWITCHES.issuperset(argument[1:]) and not {"h", "V"}.isdisjoint(argument)
-    return argument in ("--help", "--version") or switches
+    """Whether this option, which may be abbreviated, asks for help or the version."""
+    if argument.startswith("--"):
+        return any(name.startswith(argument) for name in ("--help", "--version"))
+    return _SHORT_SWITCHES.issuperset(argument[1:]) and not {"h", "V"}.isdisjoint(argument)
 
 
 def _own(line: Line) -> int:
