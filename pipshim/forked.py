@@ -21,6 +21,10 @@ MOST = 4
 """How many are started at most: what they do is mostly the file system's work."""
 
 
+CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")
+"""macOS's own libraries do not survive a fork."""
+
+
 class Forked:
     """A forked process, and the two pipes to talk with it.
 
@@ -36,9 +40,10 @@ class Forked:
                 ends it, quietly.
 
         """
+        fork: Callable[[], int] = vars(os)["fork"]  # Windows has none
         theirs, self.words = os.pipe()
         self.answers, said = os.pipe()
-        self._pid: int | None = os.fork()
+        self._pid: int | None = fork()
         if self._pid == 0:
             os.close(self.words)
             os.close(self.answers)
@@ -69,8 +74,5 @@ def _work(work: Callable[[int, int], object], words: int, said: int) -> NoReturn
 
 
 def processes(wanted: int) -> int:
-    """Tell how many processes to share work among, this one included, where so many are wanted.
-
-    Elsewhere than on Linux it is this one: macOS's own libraries do not survive a fork.
-    """
-    return max(1, min(available_cores(), MOST, wanted)) if sys.platform == "linux" else 1
+    """Tell how many processes to share work among, this one included, where so many are wanted."""
+    return max(1, min(available_cores(), MOST, wanted)) if CAN_FORK else 1

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipshim.cli.boundary import explain
 from pipshim.errors import PipshimError
+from pipshim.forked import CAN_FORK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
     from pipshim.progress.events import Event, Observer
 
-AVAILABLE = sys.platform == "linux"
-"""Whether there are forks here: macOS's own libraries do not survive one."""
+AVAILABLE = CAN_FORK
 
 Item = TypeVar("Item")
 Asked = TypeVar("Asked")
@@ -179,8 +179,8 @@ class Forks(Generic[Item, Asked, Found]):
         import multiprocessing  # noqa: PLC0415 seldom needed
 
         self._before()
-        here, there = multiprocessing.Pipe()
-        context = multiprocessing.get_context("fork")
+        context: Any = multiprocessing.get_context("fork")
+        here, there = context.Pipe()
         process = context.Process(target=self._serve, args=(there, here), daemon=True)
         with warnings.catch_warnings():
             # Python 3.12 warns of threads. Those that are left are observers': they hold nothing

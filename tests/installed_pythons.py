@@ -69,7 +69,7 @@ def started(program: Path) -> Path | None:
     """Start it and give the real interpreter, which is elsewhere for a shim; None if it fails."""
     if not program.exists():
         return None
-    command = [program, "-c", "import sys; print(sys.executable)"]
+    command = [str(program), "-c", "import sys; print(sys.executable)"]
     done = subprocess.run(command, capture_output=True, check=False, encoding="utf-8")
     return Path(done.stdout.strip()) if done.returncode == 0 else None
 

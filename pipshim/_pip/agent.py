@@ -12,6 +12,7 @@ ever, so a fork waits for them.
 from __future__ import annotations
 
 import os
+import sys
 from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
@@ -42,7 +43,8 @@ class Agent:
         self._reading = Thread(target=_read_certificates, daemon=False)
         for thread in (self._naming, self._reading):
             thread.start()
-        os.register_at_fork(before=self.end)
+        if sys.platform != "win32" and hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self.end)
 
     def _find(self, user_agent: Callable[[], str]) -> None:
         try:

@@ -11,6 +11,7 @@ would be resident while it is written: of a wheel of torch, nearly a gigabyte.
 from __future__ import annotations
 
 import mmap
+import sys
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -69,7 +70,7 @@ class _Mapped:
     def read(self, size: int) -> bytes:
         """Read the next piece (``shutil.copyfileobj`` reads so)."""
         behind = self._file.tell() - self._left
-        if behind >= _PIECE and hasattr(mmap, "MADV_DONTNEED"):
+        if behind >= _PIECE and sys.platform == "linux":
             self._file.madvise(mmap.MADV_DONTNEED, self._left, _PIECE)
             self._left += _PIECE
         return self._file.read(size)

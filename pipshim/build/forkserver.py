@@ -17,6 +17,8 @@ import os
 import runpy
 import sys
 
+assert sys.platform == "linux"  # memfd_create, /proc
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any

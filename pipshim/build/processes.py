@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipshim.build import trace
 from pipshim.build.environment import JOB_VARIABLES
+from pipshim.forked import CAN_FORK
+from pipshim.light import signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _FORKSERVER = Path(__file__).with_name("forkserver.py")
-_CAN_FORK = sys.platform == "linux"  # macOS's own libraries do not survive a fork
 _GRACE_SECONDS = 2.0
 _HOOK_VARIABLES = ("_PYPROJECT_HOOKS_", trace.NOTES)
 
@@ -116,11 +117,11 @@ class ForkServer:
     def status(self) -> int:
         """Wait for the end of what was forked last."""
         answer = self._answer()
-        return int(answer) if answer else -signal.SIGKILL
+        return int(answer) if answer else -signals.SIGKILL
 
     def close(self) -> None:
         """End the server, whatever it is at."""
-        _signal(self._process, signal.SIGKILL)
+        _signal(self._process, signals.SIGKILL)
         with contextlib.suppress(OSError), self._process:
             self._process.wait()
 
@@ -183,7 +184,7 @@ class Processes:
 
         """
         with self._turns:
-            if backend is None or not _CAN_FORK:
+            if backend is None or not CAN_FORK:
                 return self._run(command, cwd, variables, log, None)
             with self._server(command[0], backend, variables) as server:
                 return self._run(command, cwd, variables, log, server)
@@ -295,20 +296,27 @@ def _end(processes: Iterable[Process]) -> None:
     while any(_alive(one) for one in processes) and time.monotonic() < deadline:
         time.sleep(0.02)
     for process in processes:
-        _signal(process, signal.SIGKILL)
+        _signal(process, signals.SIGKILL)
 
 
 def _alive(process: Process) -> bool:
     process.poll()
     try:
-        os.killpg(process.pid, 0)
+        _kill(process.pid, 0)
     except (ProcessLookupError, PermissionError):
         return False
     return True
 
 
-def _signal(process: Process | subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal(process: Process | subprocess.Popen[bytes], number: int) -> None:
     try:
-        os.killpg(process.pid, number)
+        _kill(process.pid, number)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def _kill(group: int, number: int) -> None:
+    if sys.platform == "win32":  # without process groups
+        os.kill(group, number)
+    else:
+        os.killpg(group, number)

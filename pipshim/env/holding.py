@@ -1,18 +1,30 @@
-"""Having a thing for oneself among all processes: the system's own lock on a file.
+"""An inter-process lock on a file, which ends with its process.
 
-It ends with its process, however that ends. (The library filelock does the same; its import takes
-longer than making an environment.)
+(The library filelock does the same; importing it takes longer than making an environment.)
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
+import sys
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    _has_fcntl = False
+else:
+    _has_fcntl = True
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
+
+_POLL_SECONDS = 0.05
+_BYTES = 1024
+_ATTEMPTS = 3
+"""How many bytes are tried, as others who share the lock may have one."""
 
 
 class Held:
@@ -37,7 +49,7 @@ class Held:
         """
         self._path = path
         self._waiting = waiting
-        self._how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        self._shared = shared
         self._mode = mode
         self._file: int | None = None
 
@@ -49,13 +61,12 @@ class Held:
 
         """
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, self._mode)
+        lock = _flock if _has_fcntl else _lock_bytes
         try:
-            try:
-                fcntl.flock(self._file, self._how | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not lock(self._file, shared=self._shared, wait=False):
                 if self._waiting is not None:
                     self._waiting()
-                fcntl.flock(self._file, self._how)
+                lock(self._file, shared=self._shared, wait=True)
         except BaseException:
             self.__exit__()
             raise
@@ -64,3 +75,36 @@ class Held:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _flock(file: int, *, shared: bool, wait: bool) -> bool:
+    """Lock a file; False if another process has it and nobody is to wait."""
+    if sys.platform != "win32":
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(file, how if wait else how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def _lock_bytes(file: int, *, shared: bool, wait: bool) -> bool:
+    """Do the same on Windows: who shares locks one of many bytes, and who does not all of them."""
+    try:
+        msvcrt: Any = __import__("msvcrt")
+    except ImportError:  # neither: a platform without processes (WebAssembly)
+        return True
+    import random  # noqa: PLC0415 not needed elsewhere
+    import time  # noqa: PLC0415
+
+    while True:
+        for _ in range(_ATTEMPTS):
+            os.lseek(file, random.randrange(_BYTES) if shared else 0, os.SEEK_SET)  # noqa: S311
+            try:
+                msvcrt.locking(file, msvcrt.LK_NBLCK, 1 if shared else _BYTES)
+            except PermissionError:
+                continue
+            return True
+        if not wait:
+            return False
+        time.sleep(_POLL_SECONDS)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+_BINARY: int = getattr(os, "O_BINARY", 0)  # Windows
 _LONGEST = 512 if sys.platform == "darwin" else 127
 _VERSIONED = {
     "pip": ("", r"pip(\d+(\.\d+)?)?"),
@@ -109,7 +110,8 @@ def write_executable(path: str, content: bytes) -> None:
         FileExistsError: there is such a file.
 
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o777)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o777)
     with open(descriptor, "wb") as file:
         file.write(content)
-        os.fchmod(descriptor, (os.fstat(descriptor).st_mode | 0o555) & 0o7777)
+        if sys.platform != "win32":
+            os.fchmod(descriptor, (os.fstat(descriptor).st_mode | 0o555) & 0o7777)

@@ -9,7 +9,7 @@ else:
     import _signal
 
 SIGINT = _signal.SIGINT
-SIGKILL = _signal.SIGKILL
+SIGKILL: int = getattr(_signal, "SIGKILL", _signal.SIGTERM)  # to Windows, both are the same
 SIGTERM = _signal.SIGTERM
 SIG_DFL = _signal.SIG_DFL
 SIG_IGN = _signal.SIG_IGN

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ def signature(python: str) -> list[Any]:
     import packaging  # noqa: PLC0415 its version only: none of its modules
 
     found = os.stat(python)
-    try:
-        libc = os.confstr("CS_GNU_LIBC_VERSION")
-    except (AttributeError, ValueError, OSError):
-        libc = None
     folder = os.path.dirname(python)
     return [
         _SCHEMA,
@@ -40,9 +37,21 @@ def signature(python: str) -> list[Any]:
         found.st_mtime_ns,
         found.st_size,
         [_mtime(f"{one}/pyvenv.cfg") for one in (os.path.dirname(folder), folder)],
-        list(os.uname()[2:]),
-        libc,
+        *_system(),
     ]
+
+
+def _system() -> list[object]:
+    """Give what may change below a Python that stays: the kernel and the C library."""
+    kernel: list[str] = []
+    libc: str | None = None
+    if sys.platform != "win32":
+        kernel = list(os.uname()[2:])
+        try:
+            libc = os.confstr("CS_GNU_LIBC_VERSION")
+        except (AttributeError, ValueError, OSError):
+            libc = None
+    return [kernel, libc]
 
 
 def _mtime(path: str) -> int | None:

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
+import sys
 
 from pipshim.env.distinfo import CHUNK
 from pipshim.errors import InstallError
@@ -33,6 +33,7 @@ MIXED_LIMIT = 64 * 1024
 HEADERS = (".h", ".hh", ".hpp", ".hxx", ".cuh", ".inc", ".inl")
 """How the names of headers end: torch has nine thousand."""
 
+_BINARY: int = getattr(os, "O_BINARY", 0)  # Windows
 _FICLONE = 0x40049409  # _IOW(0x94, 9, int), linux/fs.h
 _REFUSED = {
     errno.EXDEV,
@@ -203,11 +204,11 @@ class Linker:
         self.used.add("copy")
 
     def _clone(self, source: str, destination: str, batch: Batch, *, executable: bool) -> bool:
-        old = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        old = os.open(source, os.O_RDONLY | _BINARY)
         try:
             new = _create(destination, executable=executable)
             try:
-                fcntl.ioctl(new, _FICLONE, old)
+                _reflink(old, new)
                 os.utime(new, (batch.time, batch.time))
             except OSError as error:
                 os.unlink(destination)
@@ -269,6 +270,21 @@ class Linker:
         self.made.difference_update(paths)
 
 
+def _reflink(old: int, new: int) -> None:
+    """Give a new file the blocks of another, on Linux.
+
+    Raises:
+        OSError: the file system or the platform has no reflinks.
+
+    """
+    try:
+        import fcntl  # noqa: PLC0415 not everywhere
+    except ImportError:
+        raise OSError(errno.ENOSYS, "no fcntl") from None
+    if sys.platform != "win32":
+        fcntl.ioctl(new, _FICLONE, old)
+
+
 def is_within(path: str, folder: str) -> bool:
     """Tell whether ``path`` is ``folder`` or below it; both are absolute and normal."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
@@ -286,7 +302,7 @@ def _mkdir(path: str) -> bool:
 
 def _create(destination: str, *, executable: bool) -> int:
     mode = 0o777 if executable else 0o666
-    return os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    return os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
 
 
 def _copy(source: str, destination: str, time: int, *, executable: bool) -> None:
