@@ -302,3 +302,12 @@ def test_several_builds_that_fail_at_once_are_all_shown(
         assert f'{name} = ["is-missing-{name}"]' in shown
     assert shown.count("\n  log: ") == 2
     assert shown.endswith("2 builds failed\n")
+
+
+def test_a_backend_without_editables(cli: Cli, make_project: MakeProject) -> None:
+    folder = make_project(backend=Backend(editable=False))
+    for command, way_out in (
+        (["sync"], "install it as a wheel, not editable: --no-editable"),
+        (["install", "-e", str(folder)], "install it as a wheel: leave out -e"),
+    ):
+        assert text_of(cli.fails(*command).err) == way_out

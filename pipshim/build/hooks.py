@@ -146,7 +146,11 @@ class Hooks:
                 step, f"the backend {self.system.backend} has no hook {error.hook_name}"
             )
             if step == "editable":
-                failed.hint = "install it as a wheel, not editable: --no-editable"
+                failed.hint = (
+                    "install it as a wheel: leave out -e"
+                    if self.typed
+                    else "install it as a wheel, not editable: --no-editable"
+                )
             raise failed from error
         except UnsupportedOperation as error:
             raise self._failed(step, "the backend says it cannot do this") from error

@@ -170,7 +170,7 @@ def _verify(root: Path, request: StoreRequest) -> int:
             word = "would remove" if request.dry_run else "removed"
             sys.stdout.write(
                 f"{word} {_counted(items)}: made again when it is wanted; an environment that "
-                "shares such a file gets a good one with --reinstall\n"
+                "shares such a file gets a good one with: pipshim sync --reinstall\n"
             )
     return 1 if items else 0
 

@@ -1,0 +1,139 @@
+"""Options that hints and errors name exist on the command that was typed."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from pip._internal.commands import create_command
+
+from pipshim._pip.main import register
+from pipshim._pip.store import StoreCommand
+from tests.support.pipshim import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUILDING = ("lock", "sync", "run", "add", "remove", "export", "install", "wheel", "download")
+"""Commands that any message of resolving, fetching and building may reach."""
+
+SYNCING = ("sync", "run", "add", "remove")
+PROJECT = ("lock", "export", *SYNCING)
+
+SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
+    ("_pip/command.py", "--script"): ("lock", "sync"),
+    ("_pip/command.py", "--output-format"): ("lock",),
+    ("_pip/command.py", "--no-deps"): ("sync",),
+    ("_pip/edit.py", "--dev"): ("add", "remove"),
+    ("_pip/edit.py", "--optional"): ("add", "remove"),
+    ("_pip/export.py", "--build"): ("export",),
+    ("_pip/offline.py", "--offline"): PROJECT,
+    ("_pip/plain.py", "--invert"): ("tree",),
+    ("build/hooks.py", "--no-editable"): SYNCING,
+    ("cli/collect.py", "--frozen"): ("sync", "run", "export"),
+    ("cli/collect.py", "--locked"): ("sync", "run", "export"),
+    ("cli/edit.py", "--optional"): ("add", "remove"),
+    ("cli/run.py", "--no-sync"): ("run",),
+    ("cli/run.py", "--with"): ("run",),
+    ("cli/sync.py", "--frozen"): ("sync", "run", "export"),
+    ("cli/why.py", "--limit"): ("why",),
+    ("config/env_files.py", "--env-file"): ("run",),
+    ("context.py", "--no-project"): ("run",),
+    ("context.py", "--target-environment"): ("lock",),
+    ("lock/bounds.py", "--resolution"): PROJECT,
+    ("lock/exporting.py", "--no-hashes"): ("export",),
+    ("lock/exporting.py", "--no-install-package"): ("export",),
+    ("lock/locking.py", "--no-deps"): ("sync",),
+    ("lock/locking.py", "--target-environment"): ("lock",),
+    ("store/compiling.py", "--compile"): SYNCING,
+    ("sync/change.py", "--no-install-package"): SYNCING,
+}
+"""Where a text names an option that not all of these have: the commands that show the text."""
+
+NOT_SHOWN = (
+    *("cli/arguments.py", "cli/dispatch.py"),  # tables of options, and what help says of them
+    *("_pip/store.py", "_pip/variants.py"),  # usage
+    *("config/inputs.py", "lock/exporting.py:--hash"),  # what files have
+    "tox_plugin.py",  # what it runs
+)
+"""Modules whose texts with options are neither errors nor hints."""
+
+
+class Named(NamedTuple):
+    """An option in a text.
+
+    Attributes:
+        command: the command that the text types out before it (``pipshim lock -P``), or none.
+
+    """
+
+    module: str
+    line: int
+    option: str
+    command: str | None
+
+
+@cache
+def options(command: str) -> frozenset[str]:
+    register()
+    made = StoreCommand() if command == "cache store" else create_command(command)
+    return frozenset(vars(made.parser)["_long_opt"])
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Give the sentences in a module that are not docstrings; what is put in is ``{}``."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    ignored: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):  # a docstring
+            ignored.add(node.value)
+        elif isinstance(node, ast.JoinedStr) and node not in ignored:
+            ignored.update(ast.walk(node))
+            yield (
+                node.lineno,
+                "".join(
+                    str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values
+                ),
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in ignored:
+            yield node.lineno, node.value
+
+
+def named() -> Iterator[Named]:
+    for path in sorted((ROOT / "pipshim").rglob("*.py")):
+        module = path.relative_to(ROOT / "pipshim").as_posix()
+        if module in NOT_SHOWN:
+            continue
+        for line, text in texts(path):
+            if " " not in text:
+                continue
+            for match in re.finditer(r"(?<![\w-])--[a-z][a-z-]*\b", text):
+                typed = re.findall(
+                    r"(pipshim [a-z]+|\S*python\S* -m [a-z]+|apt-get|pip [a-z]+)(?=[^.;:,\n]*$)",
+                    text[: match.start()],
+                )
+                if f"{module}:{match[0]}" in NOT_SHOWN:
+                    continue
+                yield Named(module, line, match[0], typed[-1] if typed else None)
+
+
+NAMED = [*named()]
+
+
+def test_there_are_options_in_texts() -> None:
+    assert len(NAMED) > 50
+
+
+@pytest.mark.parametrize("one", NAMED, ids=lambda one: f"{one.module}:{one.line}:{one.option}")
+def test_option_exists_where_it_is_named(one: Named) -> None:
+    if one.command is not None:
+        program, _, name = one.command.partition(" ")
+        if program == "pipshim":
+            assert one.option in options("cache store" if name == "cache" else name)
+        return
+    for command in SHOWN_BY.get((one.module, one.option), BUILDING):
+        assert one.option in options(command), f"{command} has no {one.option}"
