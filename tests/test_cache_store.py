@@ -327,7 +327,7 @@ def test_prune_removes_what_was_left_behind(cli: Cli, synced: Path) -> None:
         (folder / "purelib" / "file").touch()
     results = next(cache.glob("builds-v1/*/*"))
     left += [results / "wheel-x.1.tmp", results / "metadata-broken.json"]
-    left += [cache / folder / ".pipshim-0123.tmp" for folder in ("interpreters", "fresh")]
+    left.append(cache / "interpreters" / ".pipshim-0123.tmp")
     left.append(cache / "interpreters" / "gone.json")
     for path in left[3:]:
         path.write_text("{")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,6 +122,86 @@ def test_a_signal_while_it_builds_leaves_all_as_before(
         process.communicate(timeout=20)
     assert process.returncode == 130
     assert state(file.parent) == before
+
+
+def edited_while(
+    cli: Cli, index: Index, request: str, text: str | bytes, file: Path, *args: str
+) -> tuple[int, str]:
+    """Save a file while a command waits for an answer of the index; give its status and errors."""
+    index.meetings[request] = release = threading.Event()
+    with cli.start(*args) as process:
+        until(lambda: f"GET {request}" in index.requests)
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        release.set()
+        _, err = process.communicate(timeout=120)
+    return process.returncode, err
+
+
+def test_what_is_saved_while_add_finds_versions_is_kept(cli: Cli, file: Path, index: Index) -> None:
+    saved = PYPROJECT.replace("# the first", "# my comment").replace('"base"', '"base<2"')
+    status, err = edited_while(cli, index, "/simple/app/", saved, file, "add", "app")
+    assert status == 0, err
+    assert file.read_text() == saved.replace('2",\n', '2",\n    "app>=2.0.1",\n')
+    assert "up to date" in cli.ok("sync", "--locked").err
+
+
+def test_what_is_saved_while_add_syncs_is_kept_and_has_the_edit(
+    cli: Cli, file: Path, index: Index
+) -> None:
+    saved = PYPROJECT.replace("# the first", "# my comment")
+    wheel = "/files/app-2.0.1-py3-none-any.whl"
+    status, err = edited_while(cli, index, wheel, saved, file, "add", "app")
+    assert status == 0, err
+    assert file.read_text() == saved.replace('base",\n', 'base",\n    "app>=2.0.1",\n')
+    assert "pyproject.toml was changed by another program meanwhile" in err
+    assert "up to date" in cli.ok("sync", "--locked").err
+
+
+@pytest.mark.parametrize("saved", [b"[project\n", b"\xff", b"[tool.x]\n"])
+def test_add_does_not_write_over_what_it_cannot_edit(
+    saved: bytes, cli: Cli, file: Path, index: Index
+) -> None:
+    cli.ok("sync")
+    environment = listing(file.parent / ".venv", without=(".pipshim.lock",))
+    status, err = edited_while(cli, index, "/simple/app/", saved, file, "add", "app")
+    assert status == 1
+    assert "pyproject.toml" in err
+    assert "bug" not in err
+    assert file.read_bytes() == saved
+    assert listing(file.parent / ".venv", without=(".pipshim.lock",)) == environment
+
+
+def test_settings_that_change_while_add_runs_are_an_error(
+    cli: Cli, file: Path, index: Index
+) -> None:
+    saved = f"{PYPROJECT}\n[tool.pipshim]\nresolution = 'lowest'\n"
+    status, err = edited_while(cli, index, "/simple/app/", saved, file, "add", "app")
+    assert status == 1
+    assert "was changed by another program meanwhile" in err
+    assert "run the command again" in err
+    assert file.read_text() == saved
+
+
+def test_what_is_saved_while_remove_locks_is_kept(cli: Cli, file: Path, index: Index) -> None:
+    cli.ok("add", "app", "lib")
+    saved = file.read_text().replace("# the first", "# my comment").replace('"base"', '"base<2"')
+    index.requests.clear()
+    status, err = edited_while(cli, index, "/simple/base/", saved, file, "remove", "-U", "app")
+    assert status == 0, err
+    assert file.read_text() == saved.replace('    "app>=2.0.1",\n', "")
+
+
+def test_what_is_saved_before_a_failure_stays(
+    cli: Cli, file: Path, index: Index, tmp_path: Path
+) -> None:
+    index.add(sdist(tmp_path, "broken", "1.0", backend=Backend(fail_in="build_wheel", exit_code=1)))
+    saved = PYPROJECT.replace("# the first", "# my comment")
+    page = "/files/app-2.0.1-py3-none-any.whl"
+    status, err = edited_while(cli, index, page, saved, file, "add", "app", "broken")
+    assert status == 1
+    assert "broken 1.0" in err
+    assert "pyproject.toml was changed by another program meanwhile; it is left as it is" in err
+    assert file.read_text() == saved
 
 
 def test_less_than_all_can_be_asked_for(cli: Cli, file: Path) -> None:

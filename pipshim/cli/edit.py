@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim.cli.adding import read_arguments
+from pipshim.cli.adding import New, read_arguments
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import sync, tell, write_lock
 from pipshim.config.editing import Document, Place
-from pipshim.config.project import PYPROJECT, read_project
+from pipshim.config.project import PYPROJECT, Project, read_project, read_text
 from pipshim.context import Context, opened
-from pipshim.errors import LockError, PipshimError, ProjectError
+from pipshim.errors import FileError, LockError, PipshimError, ProjectError
 from pipshim.lock.locking import make
 from pipshim.progress.summary import summarize, summarize_edits
 from pipshim.writing import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
+    from packaging.version import Version
 
     from pipshim.cli.options import AddRequest, EditRequest, RemoveRequest
     from pipshim.cli.report import Report
-    from pipshim.config.project import Project
+
+_CHANGED = "was changed by another program meanwhile"
 
 
 def add(request: AddRequest) -> int:
@@ -39,32 +42,10 @@ def add(request: AddRequest) -> int:
     """
     with reporting(request, "add") as report, opened(request, report.observer) as context:
         editing = _Editing(context, request, report)
-        document, place = editing.document, editing.place
-        new = read_arguments(request, context)
-        unbound = []
-        for one in new:
-            text = document.add(place, one.text, raw=request.raw)
-            name = canonicalize_name(Requirement(text).name)
-            if one.source is not None or Requirement(text).url is not None:
-                document.set_source(name, one.source)
-            elif not (request.raw or Requirement(text).specifier or document.has_source(name)):
-                unbound.append(text)
-        if unbound and not request.frozen:
-            lock = make(context.at(editing.project()), old=context.old_lock)
-            for text in unbound:
-                name = canonicalize_name(Requirement(text).name)
-                versions = [one.version for one in lock.packages if one.name == name]
-                found = [version for version in versions if version is not None]
-                if found:  # a marker may leave it out here
-                    document.bound(place, text, min(found), request.bounds)
-        names = {canonicalize_name(Requirement(one.text).name) for one in new}
-        old = Document(editing.before, editing.path).stated(place, names)
-        now = document.stated(place, names)
-        edits = [("-", text, str(place)) for text in old if text not in now]
-        edits += [("+", text, str(place)) for text in now if text not in old]
-        if document.text == editing.before:
-            context.say(f"{place} has that already")
-        editing.finish(edits, exact=False)
+        addition = _Addition(request, read_arguments(request, context))
+        if not request.frozen:
+            addition.versions = _versions_without_bound(editing, addition)
+        editing.finish(addition, exact=False)
     return 0
 
 
@@ -77,36 +58,114 @@ def remove(request: RemoveRequest) -> int:
     """
     with reporting(request, "remove") as report, opened(request, report.observer) as context:
         editing = _Editing(context, request, report)
-        edits = []
-        for name in dict.fromkeys(request.names):
-            removed = editing.document.remove(editing.place, name)
-            if not removed:
-                raise _not_there(editing.document, editing.place, name)
-            edits += [("-", text, str(editing.place)) for text in removed]
-        editing.finish(edits, exact=None)
+        document = editing.document()
+        place = editing.place_in(document)
+        for name in request.names:
+            if not document.stated(place, {name}):
+                raise _not_there(document, place, name)
+        editing.finish(_Removal(request), exact=None)
     return 0
+
+
+class _Edit(Protocol):
+    """A change of a project's lists of requirements."""
+
+    def __call__(self, document: Document, place: Place) -> None:
+        """Make the change, unless the document has it already."""
+
+    @property
+    def names(self) -> set[NormalizedName]:
+        """The distributions that it is about."""
+
+
+class _Addition:
+    """Requirements to add.
+
+    Attributes:
+        versions: by requirement, the version to make a bound of where none is given.
+
+    """
+
+    def __init__(self, request: AddRequest, requirements: Iterable[New]) -> None:
+        self._request = request
+        self._requirements = list(requirements)
+        self.versions: Mapping[str, Version] = {}
+
+    @property
+    def names(self) -> set[NormalizedName]:
+        return {canonicalize_name(Requirement(one.text).name) for one in self._requirements}
+
+    def __call__(self, document: Document, place: Place) -> None:
+        for text in self.add(document, place):
+            if text in self.versions:
+                document.bound(place, text, self.versions[text], self._request.bounds)
+
+    def add(self, document: Document, place: Place) -> list[str]:
+        """Add the requirements; return those that need a bound."""
+        raw, unbound = self._request.raw, []
+        for one in self._requirements:
+            text = document.add(place, one.text, raw=raw)
+            requirement = Requirement(text)
+            name = canonicalize_name(requirement.name)
+            if one.source is not None or requirement.url is not None:
+                document.set_source(name, one.source)
+            elif not (raw or requirement.specifier or document.has_source(name)):
+                unbound.append(text)
+        return unbound
+
+
+def _versions_without_bound(editing: _Editing, addition: _Addition) -> dict[str, Version]:
+    """Find the version of each added requirement that needs a bound, by locking without any."""
+    document = editing.document()
+    unbound = addition.add(document, editing.place_in(document))
+    if not unbound:
+        return {}
+    context = editing.context
+    lock = make(context.at(editing.project(document.text)), old=context.old_lock)
+    found = {}
+    for text in unbound:
+        name = canonicalize_name(Requirement(text).name)
+        versions = [one.version for one in lock.packages if one.name == name]
+        locked = [version for version in versions if version is not None]
+        if locked:  # a marker may leave it out here
+            found[text] = min(locked)
+    return found
+
+
+class _Removal:
+    """Names to remove."""
+
+    def __init__(self, request: RemoveRequest) -> None:
+        self.names = set(request.names)
+
+    def __call__(self, document: Document, place: Place) -> None:
+        for name in self.names:
+            document.remove(place, name)
+
+
+class _Edited(NamedTuple):
+    """What a file said, what an edit makes of it, and the differences to show."""
+
+    before: str
+    text: str
+    changes: list[tuple[str, str, str]]
+    place: Place
 
 
 class _Editing:
     """One edit of a project's file, and what follows from it.
 
-    Attributes:
-        path: the file.
-        before: what it said before.
-        document: what it will say.
-        place: the list that is edited.
-
+    Other programs may write the file at any time: it is read again before it is written.
     """
 
     def __init__(self, context: Context, request: EditRequest, report: Report) -> None:
         assert context.project is not None  # no requirements to lock were given
-        self._context = context
+        self.context = context
+        self._project = context.project
         self._request = request
         self._report = report
-        self.path = context.project.directory / PYPROJECT
-        self.before = self.path.read_bytes().decode("utf-8")
-        self.document = Document(self.before, self.path)
-        self.place = self._place()
+        self._path = context.project.directory / PYPROJECT
+        self._check_place()
         if not request.frozen and context.old_lock is not None and context.old_lock.requirements:
             raise LockError(
                 context.lock_path,
@@ -114,40 +173,64 @@ class _Editing:
                 hint="lock the project: pipshim lock",
             )
 
-    def _place(self) -> Place:
-        """Tell which list is meant.
+    def _check_place(self) -> None:
+        """See that this project can have the list to edit.
 
         Raises:
-            ProjectError: there cannot be one in this project.
+            ProjectError: it cannot.
 
         """
-        request, project = self._request, self._context.project
-        assert project is not None
+        request, project = self._request, self._project
         if request.group is not None:
-            return self.document.place("group", request.group)
+            return
         key = "optional-dependencies" if request.optional else "dependencies"
         if project.name is None:
             raise ProjectError(
-                self.path,
+                self._path,
                 "has no [project] that could depend on anything",
                 hint="add to a dependency group: --group NAME; or write a [project]",
             )
         if key in project.dynamic:
             raise ProjectError(
-                self.path,
+                self._path,
                 f"{key} is dynamic: what it is only the build backend knows",
                 hint="edit what the backend reads, then: pipshim sync",
             )
-        if request.optional:
-            return self.document.place("extra", request.optional)
+
+    def place_in(self, document: Document) -> Place:
+        """Return the list to edit."""
+        if self._request.group is not None:
+            return document.place("group", self._request.group)
+        if self._request.optional:
+            return document.place("extra", self._request.optional)
         return Place()
 
-    def project(self) -> Project:
-        """Read the project as it is after the edit."""
-        assert self._context.project is not None
-        return read_project(self._context.project.directory, self.document.text)
+    def document(self) -> Document:
+        """Read the file as it is now.
 
-    def finish(self, edits: list[tuple[str, str, str]], *, exact: bool | None) -> None:
+        Raises:
+            ProjectError: it cannot be read, or says what cannot be.
+
+        """
+        text = read_text(self._path)
+        self.project(text)
+        return Document(text, self._path)
+
+    def project(self, text: str) -> Project:
+        """Read what the file would mean with this text."""
+        return read_project(self._project.directory, text)
+
+    def _check_unchanged(self, text: str) -> None:
+        """See that nothing but requirements has changed since the command began.
+
+        Raises:
+            ProjectError: something else has, which this command has used already.
+
+        """
+        if _without_requirements(self.project(text)) != _without_requirements(self._project):
+            raise ProjectError(self._path, _CHANGED, hint="run the command again")
+
+    def finish(self, edit: _Edit, *, exact: bool | None) -> None:
         """Write the file, lock and sync as asked, and tell of it.
 
         Raises:
@@ -155,14 +238,17 @@ class _Editing:
 
         """
         request, report = self._request, self._report
-        text = self.document.text
-        context = self._context.at(self.project())
+        edited = self._edited(edit)
+        self._check_unchanged(edited.before)
+        if edited.text == edited.before:
+            self.context.say(f"{edited.place} has that already")
+        context = self.context.at(self.project(edited.text))
         report.details["requirements"] = [
             {"action": "add" if sign == "+" else "remove", "requirement": one, "place": place}
-            for sign, one, place in edits
+            for sign, one, place in edited.changes
         ]
-        report.text = summarize_edits(edits, no_color=request.common.no_color)
-        with self._written(text):
+        report.text = summarize_edits(edited.changes, no_color=request.common.no_color)
+        with self._written(edited, edit):
             if request.frozen:
                 return
             if request.no_sync:
@@ -176,21 +262,65 @@ class _Editing:
             no_color=request.common.no_color,
         )
 
+    def _edited(self, edit: _Edit) -> _Edited:
+        """Make an edit of the file as it is now."""
+        document = self.document()
+        before, place = document.original, self.place_in(document)
+        old = document.stated(place, edit.names)
+        edit(document, place)
+        new = document.stated(place, edit.names)
+        changes = [("-", text, str(place)) for text in old if text not in new]
+        changes += [("+", text, str(place)) for text in new if text not in old]
+        return _Edited(before, document.text, changes, place)
+
     @contextmanager
-    def _written(self, text: str) -> Iterator[None]:
-        """Have the file say this; if what follows fails, it says again what it said."""
-        if text == self.before:
+    def _written(self, edited: _Edited, edit: _Edit) -> Iterator[None]:
+        """Write the edited file; restore it if what follows fails.
+
+        Another program that saves the file meanwhile, from what it read before, drops the edit: it
+        is made again on what was saved. If what follows fails, what was saved stays.
+        """
+        if edited.text == edited.before:
             yield
             return
-        times = self.path.stat()
-        write_file(self.path, text)
+        times = self._path.stat()
+        write_file(self._path, edited.text)
         try:
             yield
         except BaseException:
-            write_file(self.path, self.before)
-            # An unchanged run goes by the time.
-            os.utime(self.path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            if self._has(edited.text):
+                self._restore(edited.before, times)
+            else:
+                self.context.say(f"{PYPROJECT} {_CHANGED}; it is left as it is", "warning")
             raise
+        if not self._has(edited.text):
+            again = self._edited(edit)
+            if again.text != again.before:
+                write_file(self._path, again.text)
+                self.context.say(f"{PYPROJECT} {_CHANGED}; the edit was made again")
+
+    def _has(self, text: str) -> bool:
+        """Whether the file says this."""
+        try:
+            return self._path.read_bytes() == text.encode("utf-8")
+        except OSError:
+            return False
+
+    def _restore(self, text: str, times: os.stat_result) -> None:
+        try:
+            write_file(self._path, text)
+        except (
+            FileError
+        ):  # on a full disk there is room for the old content only in the file itself
+            with self._path.open("r+b") as file:
+                file.write(text.encode("utf-8"))
+                file.truncate()
+        # An unchanged run goes by the time.
+        os.utime(self._path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _without_requirements(project: Project) -> Project:
+    return replace(project, dependencies=(), optional_dependencies={}, dependency_groups={})
 
 
 def _not_there(document: Document, place: Place, name: NormalizedName) -> PipshimError:

@@ -67,9 +67,13 @@ class Document:
         text: what it says now, valid TOML.
         path: of the file, for errors.
 
+    Attributes:
+        original: what it said before any edit.
+
     """
 
     def __init__(self, text: str, path: Path) -> None:
+        self.original = text
         self._path = path
         self._expected = toml.loads(text)
         self._made: set[str] = set()

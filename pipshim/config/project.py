@@ -160,7 +160,7 @@ def load_project(directory: Path) -> Project:
         ProjectError: it cannot be read, or says something that cannot be; with the line.
 
     """
-    return read_project(directory, _read_text(directory / PYPROJECT))
+    return read_project(directory, read_text(directory / PYPROJECT))
 
 
 def read_project(directory: Path, text: str) -> Project:
@@ -245,7 +245,13 @@ def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> P
     )
 
 
-def _read_text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """Read a pyproject.toml.
+
+    Raises:
+        ProjectError: it cannot be read, or is not UTF-8.
+
+    """
     try:
         data = file.read_bytes()
     except FileNotFoundError:

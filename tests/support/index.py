@@ -6,7 +6,9 @@ import base64
 import hashlib
 import html
 import json
+import socket
 import socketserver
+import struct
 import tarfile
 import threading
 import time
@@ -49,6 +51,23 @@ class _File:
         return hashlib.sha256(self.metadata or b"").hexdigest()
 
 
+@dataclass
+class Cut:
+    """How an answer breaks off.
+
+    Attributes:
+        after: how many bytes of the body are sent.
+        times: how often, before the answer is whole again.
+        how: ``closed`` or ``reset`` (the connection), ``chunked`` (likewise, of an answer that does
+            not tell its length), or ``shortened`` (the answer says that it is as long as that).
+
+    """
+
+    after: int
+    times: int = 1
+    how: str = "closed"
+
+
 class Index:
     """A simple repository: HTML (PEP 503) and JSON (PEP 691, 700), metadata files (PEP 658, 714).
 
@@ -70,8 +89,11 @@ class Index:
         address: what pages say that it is at, if that is not where it is.
         latency: seconds that every answer waits.
         fail: a status to answer with, by path: ``{"/simple/natten/": 503}``.
-        meetings: answers to these paths wait until as many are asked for as their barrier says.
+        meetings: answers to these paths wait until as many are asked for as their barrier says, or
+            until their event is set.
         truncate: close the connection after so many bytes of the body, by path.
+        cuts: how answers break off, by path.
+        redirects: where to, by path; an answer without ``Location`` for an empty text.
         cache_control: the header of every answer.
         etags: give answers an ETag, by which a cache may ask whether they still hold.
 
@@ -95,8 +117,10 @@ class Index:
         self.address: str | None = None
         self.latency = latency
         self.fail: dict[str, int] = {}
-        self.meetings: dict[str, threading.Barrier] = {}
+        self.meetings: dict[str, threading.Barrier | threading.Event] = {}
         self.truncate: dict[str, int] = {}
+        self.cuts: dict[str, Cut] = {}
+        self.redirects: dict[str, str] = {}
         self.cache_control = "no-cache"
         self.etags = True
         self.requests: list[str] = []
@@ -342,6 +366,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": 'Basic realm="tests"'})
         elif path in index.fail:
             self._send(index.fail[path])
+        elif path in index.redirects:
+            target = index.redirects[path]
+            self._send(HTTPStatus.FOUND, {"Location": target} if target else {})
         elif (found := index.answer(path, self.headers.get("Accept", ""))) is None:
             self._send(HTTPStatus.NOT_FOUND)
         else:
@@ -351,6 +378,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers |= {"ETag": tag} if index.etags else {}
             if self.headers.get("If-None-Match") == tag:
                 self._send(HTTPStatus.NOT_MODIFIED, headers)
+            elif (cut := index.cuts.get(path)) is not None and cut.times > 0:
+                cut.times -= 1
+                self._send_cut(cut, {"Content-Type": kind}, body)
             else:
                 headers["Content-Type"] = kind
                 self._send(HTTPStatus.OK, headers, body, index.truncate.get(path))
@@ -381,3 +411,21 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body[:limit])
             self.close_connection = self.close_connection or limit is not None
+
+    def _send_cut(self, cut: Cut, headers: dict[str, str], body: bytes) -> None:
+        part = body[: cut.after]
+        if cut.how == "shortened":
+            self._send(HTTPStatus.OK, headers, part)
+            return
+        self.send_response(HTTPStatus.OK)
+        chunked = cut.how == "chunked"
+        length = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(body))}
+        for name, value in (headers | length).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"%x\r\n%s" % (len(body), part) if chunked else part)
+        if cut.how == "reset":
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+        self.close_connection = True
