@@ -8,9 +8,11 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pip._internal.exceptions import IncompleteDownloadError
 from pip._internal.network.cache import is_from_cache
 from pip._internal.network.download import Downloader, _get_http_response_size
 
+from pipshim._pip.errors import unfetched
 from pipshim.progress import events
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._vendor.requests.models import Response
 
+    from pipshim.errors import NetworkError
     from pipshim.progress.events import Observer
 
 _numbers = count(1)
@@ -38,14 +41,24 @@ class ObservedDownloader(Downloader):
 
     def __call__(self, link: Link, location: str) -> tuple[str, str]:
         """Download a file; several threads may do so at once."""
-        self._keys.now = None
-        found = super().__call__(link, location)
+        self._keys.now = self._keys.download = None
+        try:
+            found = super().__call__(link, location)
+        except IncompleteDownloadError as error:
+            raise self._incomplete(link, self._keys.download) from error
         if self._keys.now is not None:
             size = Path(found[0]).stat().st_size
             self._observer(events.DownloadFinished(self._keys.now, size))
         return found
 
+    @staticmethod
+    def _incomplete(link: Link, download: _FileDownload) -> NetworkError:
+        had, size = download.bytes_received, download.size
+        why = f"the connection was closed after {had:,} of {size:,} bytes"
+        return unfetched(link.url_without_fragment, why, attempts=download.reattempts + 1)
+
     def _process_response(self, download: _FileDownload, resp: Response) -> None:
+        self._keys.download = download
         if self._keys.now is None and not is_from_cache(resp):
             link = download.link
             # The same file may be asked for twice, for metadata and to be installed, and in forks.

@@ -11,6 +11,8 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from http import HTTPStatus
+from http.client import IncompleteRead as HTTPIncompleteRead
+from http.client import RemoteDisconnected
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -28,10 +30,22 @@ from pip._internal.exceptions import (
     PipError,
 )
 from pip._internal.utils.misc import redact_auth_from_url
-from pip._vendor.requests.exceptions import InvalidURL, MissingSchema, RequestException
-from pip._vendor.urllib3.exceptions import HTTPError
+from pip._vendor.requests.exceptions import (
+    InvalidURL,
+    MissingSchema,
+    RequestException,
+    TooManyRedirects,
+)
+from pip._vendor.urllib3.exceptions import (
+    DecodeError,
+    HTTPError,
+    IncompleteRead,
+    NameResolutionError,
+    ReadTimeoutError,
+)
 
 from pipshim._pip import offline
+from pipshim._pip.links import name_and_version
 from pipshim.errors import NetworkError, PipshimError, UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +58,14 @@ _NETWORK = re.compile(
 )
 
 
+_IN_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (NameResolutionError, "the name of the host is not known here"),
+    (ReadTimeoutError, "the server did not go on in time"),
+    (RemoteDisconnected, "the server closed the connection without an answer"),
+    (ConnectionResetError, "the connection was reset"),
+    (HTTPIncompleteRead, "the connection was closed in the middle of the answer"),
+    (DecodeError, "the answer is compressed and damaged"),
+)
 _STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error|too many ([45]\d\d) error responses")
 _LINES_OF_COMMAND = 10
 _OF_VCS = re.compile(r"(git|hg|svn|bzr) ")
@@ -118,18 +140,43 @@ def network_reason(error: object) -> str | None:
     """Say in words why something could not be fetched; None: it is not there (404)."""
     if offline.is_not_cached(error):
         return f"it is {offline.NOT_CACHED}"
+    if isinstance(error, TooManyRedirects):
+        return "the server redirects in a circle"
     status = status_of(error)
     if status in (404, 410):
         return None
     if status is not None:
         phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
         return f"the server answers {status} {phrase}".rstrip()
+    for one in _causes(error):
+        if (words := _in_words(one)) is not None:
+            return words
     text = _plain(error)
     # urllib3 and requests wrap what the system said several times.
     for pattern in (r"\[Errno -?\d+\] ([^'\")]+)", r"connection error: (.*)"):
         if match := re.search(pattern, text, re.DOTALL):
             return match[1].strip()
     return text
+
+
+def _causes(error: object) -> Iterator[object]:
+    """Yield an error and those that it was made of, each before its own causes."""
+    waiting, known = [error], set[int]()
+    while waiting:
+        one = waiting.pop(0)
+        if not isinstance(one, BaseException) or id(one) in known:
+            continue
+        known.add(id(one))
+        yield one
+        waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+
+
+def _in_words(error: object) -> str | None:
+    """Say an error of the network libraries, whose own texts are for programmers."""
+    if isinstance(error, IncompleteRead) and isinstance(error.partial, int):
+        had, missing = error.partial, error.expected or 0
+        return f"the connection was closed after {had:,} of {had + missing:,} bytes"
+    return next((words for kind, words in _IN_WORDS if isinstance(error, kind)), None)
 
 
 def status_of(error: object) -> int | None:
@@ -225,15 +272,55 @@ def _unfetched(error: BaseException) -> NetworkError:
         hint = "it may have been withdrawn since it was locked: lock it anew (pipshim lock -U)"
     if not isinstance(url, str):
         return NetworkError(why, hint=hint)
-    name = urlsplit(url).path.rstrip("/").rpartition("/")[2]
+    history = getattr(getattr(error, "response", None), "history", None)
+    redirected_to = None
+    if history:
+        url, redirected_to = history[0].url, url
     if offline.is_not_cached(error):
         return NetworkError(
-            f"{unquote(name)} is {offline.NOT_CACHED}\n  from {redact_auth_from_url(url)}",
+            f"{_named(url)} is {offline.NOT_CACHED}\n  from {redact_auth_from_url(url)}",
             hint=offline.HINT,
         )
-    return NetworkError(
-        f"{unquote(name)} cannot be fetched: {why}\n  from {redact_auth_from_url(url)}", hint=hint
-    )
+    return unfetched(url, why, redirected_to=redirected_to, hint=hint)
+
+
+def unfetched(
+    url: str,
+    why: object,
+    *,
+    attempts: int = 1,
+    redirected_to: str | None = None,
+    hint: str | None = None,
+) -> NetworkError:
+    """Make the error for a page or file that could not be fetched.
+
+    Args:
+        url: what was asked for.
+        why: what happened: an error, or words.
+        attempts: how often it was tried.
+        redirected_to: the URL that failed, if it is another one.
+        hint: what to do about it.
+
+    """
+    reason = why if isinstance(why, str) else network_reason(why)
+    times = f", {attempts} times" if attempts > 1 else ""
+    lines = [
+        f"{_named(url)} cannot be fetched: {reason}{times}",
+        f"  from {redact_auth_from_url(url)}",
+    ]
+    if redirected_to is not None:
+        lines.append(f"  redirected to {redact_auth_from_url(redirected_to)}")
+    return NetworkError("\n".join(lines), hint=hint or network_hint(None, reason or ""))
+
+
+def _named(url: str) -> str:
+    """Name what a URL is of: an index page, or a file and its package."""
+    path = unquote(urlsplit(url).path)
+    name = path.rstrip("/").rpartition("/")[2]
+    if path.endswith("/"):
+        return f"the index page of {name}" if name else url
+    package = name_and_version(name.removesuffix(".metadata"))
+    return f"{package[0]} {package[1]}: {name}" if package is not None else name
 
 
 def _hashes(errors: list[HashError]) -> PipshimError:

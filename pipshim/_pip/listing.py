@@ -48,7 +48,7 @@ class Listing:
         self._page = page.url
         self._files: list[Any]
         if page.content_type.lower().startswith(_JSON):
-            self._files = json.loads(page.content).get("files", [])
+            self._files = json.loads(page.content).get("files", [])  # whole: see `_pip.retries`
         else:
             self._files = list(parse_links(page))
         self._by_version: dict[Version | None, list[int]] = {}

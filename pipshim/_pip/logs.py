@@ -9,10 +9,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from pip._internal.utils.logging import RichPipStreamHandler
-from pip._vendor.urllib3.exceptions import (
-    NameResolutionError,
-    ReadTimeoutError,
-)
 
 from pipshim._pip.errors import network_reason
 from pipshim.progress import events
@@ -24,10 +20,6 @@ if TYPE_CHECKING:
 
 _SAID_BY_EVENTS = ("pip._internal.network.download",)
 _RETRYING = "Retrying (%r) after connection broken by '%r': %s"
-_REASONS = (
-    (NameResolutionError, "the name of the host is not known here"),
-    (ReadTimeoutError, "the server did not go on in time"),
-)
 
 
 class _Forwarding(logging.Handler):
@@ -78,9 +70,6 @@ def _host(error: object) -> str | None:
 
 
 def _reason(error: object) -> str:
-    for kind, words in _REASONS:
-        if isinstance(error, kind):
-            return words
     return network_reason(error) or str(error)
 
 

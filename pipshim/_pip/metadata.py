@@ -23,8 +23,6 @@ from pip._internal.metadata.importlib._dists import WheelDistribution
 from pip._internal.network.utils import HEADERS, raise_for_status
 from pip._internal.utils.misc import redact_auth_from_url, remove_auth_from_url
 from pip._internal.utils.wheel import read_wheel_metadata_file, wheel_dist_info_dir
-from pip._vendor.requests.exceptions import ChunkedEncodingError
-from pip._vendor.urllib3.exceptions import HTTPError
 
 from pipshim.errors import PipshimError
 from pipshim.writing import write_cache_file
@@ -47,19 +45,11 @@ class MetadataFiles:
         session: pip's.
         cache: the folder of those that are kept; None to keep none.
         spared: gets the URLs of those, which need not be kept in pip's cache too.
-        download: fetches a file as any other, into a folder of its own.
 
     """
 
-    def __init__(
-        self,
-        session: PipSession,
-        cache: Path | None,
-        spared: set[str],
-        download: Callable[[Link], Path],
-    ) -> None:
+    def __init__(self, session: PipSession, cache: Path | None, spared: set[str]) -> None:
         self._session = session
-        self._download = download
         self._cache = cache
         self._spared = spared
 
@@ -106,16 +96,9 @@ class MetadataFiles:
             self._keep(wheel, hashlib.sha256(contents).hexdigest(), contents)
 
     def _get(self, link: Link) -> bytes:
-        response = self._session.get(link.url_without_fragment, headers=HEADERS, stream=True)
+        response = self._session.get(link.url_without_fragment, headers=HEADERS)
         raise_for_status(response)
-        try:
-            return response.content
-        except ChunkedEncodingError as error:  # it ended before its end
-            error.request = response.request
-            try:
-                return self._download(link).read_bytes()  # this goes on from there
-            except HTTPError:  # but not in pip 26.1
-                raise error from None
+        return response.content
 
     def _read(self, wheel: Link, sha256: str | None) -> bytes | None:
         """Read what is kept; None if it is not there, or damaged: it is fetched then."""

@@ -21,6 +21,7 @@ from pipshim._pip.lines import Lines
 from pipshim._pip.logs import forwarded
 from pipshim._pip.metadata import prepared
 from pipshim._pip.parser import file_layers, isolates, keep_abbreviations, variable_layers
+from pipshim._pip.retries import retry_broken_answers
 from pipshim._pip.seams import Seams, StagedResolver
 from pipshim.build.mode import IsolationLayer
 from pipshim.cli import arguments, collect
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from pip._internal.index.package_finder import PackageFinder
+    from pip._internal.network.session import PipSession
     from pip._internal.operations.prepare import RequirementPreparer
 
     from pipshim._pip.session import Pip
@@ -142,6 +144,12 @@ class _Building(RequirementCommand):
             if report is not None:
                 report.status = status
             return status
+
+    def get_default_session(self, options: Values) -> PipSession:
+        """Make pip's session, which asks again for answers that break off."""
+        session = super().get_default_session(options)
+        retry_broken_answers(session)
+        return session
 
     def _request(self, options: Values, mask: Mask) -> LockRequest:
         from pipshim._pip.command import PipCommand  # noqa: PLC0415 not needed without a source

@@ -37,6 +37,7 @@ from pipshim._pip.kept import Kept
 from pipshim._pip.lines import Lines
 from pipshim._pip.metadata import MetadataFiles
 from pipshim._pip.outlines import Outlines
+from pipshim._pip.retries import retry_broken_answers
 from pipshim.errors import FileError
 from pipshim.progress import events
 from pipshim.secrets import Mask
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
-    from pip._internal.models.link import Link
     from pip._internal.network.session import PipSession
     from pip._internal.req.req_install import InstallRequirement
 
@@ -143,6 +143,7 @@ class Pip:
             responses.spare(session, self.spared)
             certificates.read_once(session)
             keep_connections(session)
+            retry_broken_answers(session)
             self._session = session
         return self._session
 
@@ -198,14 +199,10 @@ class Pip:
         if self._beside is not None:
             return self._beside.fetched
         kept = self.cache / METADATA if self.cache is not None else None
-        files = MetadataFiles(self.session, kept, self.spared, self._download)
+        files = MetadataFiles(self.session, kept, self.spared)
         folder = self.temporary_directory("archive")
         is_lazy = "fast-deps" in self.options.features_enabled
         return Fetched(self._plain_collector, files, self.downloader, folder, is_lazy=is_lazy)
-
-    def _download(self, link: Link) -> Path:
-        folder = self.temporary_directory("metadata")
-        return Path(self.downloader(link, str(folder))[0])
 
     @cached_property
     def outlines(self) -> Outlines:

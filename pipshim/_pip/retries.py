@@ -1,0 +1,230 @@
+"""Answers that break off on their way, asked for again.
+
+pip's retries (``--retries``) end when the head of an answer is there. Here a request whose body is
+cut, reset or stalled is sent again too, by the same rules and with the same back-off. That is also
+done for an index page that is cut although its length is that of its header. Files are streamed:
+pip's downloader resumes those, and `pipshim._pip.downloads` asks for the others again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pip._internal.network import download
+from pip._internal.network.download import Downloader
+from pip._vendor.cachecontrol import CacheControlAdapter
+from pip._vendor.requests.exceptions import (
+    ChunkedEncodingError,
+    ConnectionError,  # noqa: A004 of requests
+    ContentDecodingError,
+    InvalidSchema,
+    InvalidURL,
+    TooManyRedirects,
+)
+from pip._vendor.urllib3 import Retry
+from pip._vendor.urllib3.exceptions import (
+    DecodeError,
+    HTTPError,
+    MaxRetryError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+
+from pipshim._pip.errors import unfetched
+from pipshim.file_systems import name_full
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pip._internal.models.link import Link
+    from pip._internal.network.download import _FileDownload
+    from pip._internal.network.session import PipSession
+    from pip._vendor.requests.models import PreparedRequest, Response
+
+_PAGE_OF_JSON = "application/vnd.pypi.simple.v1+json"
+_REDIRECTS = {301, 302, 303, 307, 308}
+_download_logger = logging.getLogger(download.__name__)
+_logger = logging.getLogger("pip._vendor.urllib3.connectionpool")
+
+
+class CutPageError(HTTPError):
+    """An index page that is not whole."""
+
+    def __str__(self) -> str:
+        return "the page ends in the middle"
+
+
+_BROKEN = (ProtocolError, ReadTimeoutError, DecodeError, CutPageError)
+
+
+class Attempts:
+    """The attempts to fetch one URL that are left, by the session's rules."""
+
+    def __init__(self, session: PipSession, url: str) -> None:
+        retries = getattr(session.get_adapter(url), "max_retries", None)
+        self._url = url
+        self._retries = retries if isinstance(retries, Retry) else Retry(0)
+
+    def wait(self, error: Exception) -> None:
+        """Wait for the next attempt.
+
+        Raises:
+            NetworkError: no attempt is left.
+
+        """
+        try:
+            self._retries = self._retries.increment("GET", self._url, error=error)
+        except MaxRetryError:
+            raise unfetched(self._url, error, attempts=len(self._retries.history) + 1) from error
+        parts = urlsplit(self._url)
+        _logger.warning(
+            "Retrying (%r) after connection broken by '%r': %s",
+            self._retries,
+            error,
+            parts.path,
+            extra={"__urllib3-retry-warning": {"host": parts.hostname}},
+        )
+        self._retries.sleep()
+
+
+def retry_broken_answers(session: PipSession) -> None:
+    """Let a session ask again for answers that break off."""
+    if "send" not in vars(session):
+        session.send = partial(_send, session, session.send)  # type: ignore[method-assign]
+
+
+def _resumable(
+    process: Callable[[Downloader, _FileDownload, Response], None],
+) -> Callable[[Downloader, _FileDownload, Response], None]:
+    """Let the downloader of pip 26.1 resume what was cut, as it resumes what was stalled."""
+
+    def process_response(self: Downloader, download: _FileDownload, response: Response) -> None:
+        try:
+            process(self, download, response)
+        except ProtocolError:
+            if download.size is None:
+                raise
+            _download_logger.warning("Connection interrupted while downloading.")
+
+    return process_response
+
+
+def _repeated(
+    fetch: Callable[[Downloader, Link, str], tuple[str, str]],
+) -> Callable[[Downloader, Link, str], tuple[str, str]]:
+    """Let pip's downloader ask again for what it cannot resume: a file of unknown size."""
+
+    def call(self: Downloader, link: Link, location: str) -> tuple[str, str]:
+        url = link.url_without_fragment
+        attempts: Attempts | None = None
+        while True:
+            try:
+                return fetch(self, link, location)
+            except (ProtocolError, ReadTimeoutError) as error:
+                attempts = attempts or Attempts(self._session, url)
+                attempts.wait(error)
+            except OSError as error:
+                name_full(error, [location])
+                raise
+
+    return call
+
+
+_downloader: Any = Downloader
+if not hasattr(download, "ProtocolError"):
+    _downloader._process_response = _resumable(_downloader._process_response)  # noqa: SLF001
+_downloader.__call__ = _repeated(_downloader.__call__)
+
+
+def _send(
+    session: PipSession,
+    send: Callable[..., Response],
+    request: PreparedRequest,
+    **options: Any,
+) -> Response:
+    attempts: Attempts | None = None
+    url = request.url or ""
+    while True:
+        try:
+            # A copy: pip's cache adds headers by what it has.
+            response = send(request.copy(), **options)
+            if options.get("allow_redirects", True):
+                _check_redirect(url, response)
+            if request.method == "GET" and not options.get("stream"):
+                _check_whole(session, response)
+        except (ChunkedEncodingError, ContentDecodingError, ConnectionError) as error:
+            broken = error.args[0] if error.args else None
+            if isinstance(broken, _BROKEN) and request.method == "GET":
+                attempts = attempts or Attempts(session, url)
+                attempts.wait(broken)
+                continue
+            failed = _url_of(error)
+            if failed in {None, url} or url.partition("?")[0].endswith("/"):
+                raise  # pip goes on without a page
+            raise unfetched(url, error, redirected_to=failed) from error
+        except (TooManyRedirects, InvalidSchema, InvalidURL) as error:
+            if isinstance(error, TooManyRedirects) or _url_of(error) not in {None, url}:
+                raise unfetched(url, error) from error
+            raise
+        else:
+            return response
+
+
+def _check_redirect(url: str, response: Response) -> None:
+    """See that a redirect was followed.
+
+    Raises:
+        NetworkError: it leads nowhere.
+
+    """
+    if response.status_code in _REDIRECTS:
+        target = response.headers.get("Location")
+        why = f"the server redirects to {target}" if target else "the server redirects to nowhere"
+        raise unfetched(url, why)
+
+
+def _check_whole(session: PipSession, response: Response) -> None:
+    """See that an index page is whole, and that pip's cache does not keep one that is not.
+
+    Raises:
+        ChunkedEncodingError: it is cut.
+
+    """
+    if _is_cut(response):
+        adapter = session.get_adapter(response.url)
+        if isinstance(adapter, CacheControlAdapter):
+            adapter.cache.delete(adapter.controller.cache_url(response.url))
+        raise ChunkedEncodingError(CutPageError())
+
+
+def _is_cut(response: Response) -> bool:
+    """Whether an index page is not whole, as far as that can be told."""
+    if response.status_code != HTTPStatus.OK:
+        return False
+    kind = response.headers.get("Content-Type", "").lower()
+    body = response.content
+    if kind.startswith(_PAGE_OF_JSON):
+        # Braces first: pages have up to ten megabytes, and are read later.
+        return body.count(b"{") != body.count(b"}") and not _is_json(body)
+    if kind.startswith(("text/html", "application/vnd.pypi.simple.v1+html")):
+        return body.rfind(b"<") > body.rfind(b">")
+    return False
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
+
+
+def _url_of(error: Exception) -> str | None:
+    request = getattr(error, "request", None)
+    url = getattr(request, "url", None)
+    return url if isinstance(url, str) else None
