@@ -626,6 +626,24 @@ def test_an_upgrade_of_pure_python_distributions_leaves_built_wheels_alone(
     assert builds(log) == ["needy"] * 2
 
 
+def test_a_wheel_whose_requirements_follow_a_pure_python_distribution_is_rebuilt(
+    cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
+) -> None:
+    libraries(index, dists, "tool", "1.0", tag="py3-none-any")
+    libraries(index, dists, "low", "1.0", "2.0", tag="py3-none-any")
+    backend = Backend(["tool"], dynamic_requires=["low=={tool}"], log=str(log))
+    index.add(sdist(dists, "needy", "1.0", build_requires=["tool"], backend=backend))
+    make_project(dependencies=["needy"])
+    cli.ok("sync")
+    libraries(index, dists, "tool", "2.0", tag="py3-none-any")
+    said = cli.ok("sync", "-U").err
+    assert "rebuild: built against tool 1.0, the lock has 2.0" in said
+    assert distributions(cli.cwd / ".venv") == ["low-2.0", "needy-1.0"]
+    shutil.rmtree(cli.cwd / ".venv")
+    cli.ok("sync")
+    assert builds(log) == ["needy"] * 2
+
+
 def test_a_distribution_with_headers_counts_though_its_wheel_is_for_every_platform(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
 ) -> None:

@@ -11,6 +11,7 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,12 @@ from pipshim.build.mode import Mode
 from pipshim.build.native import is_native_tree
 from pipshim.build.pool import Pool, Room
 from pipshim.build.processes import Processes
-from pipshim.build.record import Record, Used
+from pipshim.build.record import Record, Used, difference
 from pipshim.build.requirements import check
 from pipshim.build.shelf import Shelf
 from pipshim.cores import available_cores
 from pipshim.env import installed
+from pipshim.env.distinfo import METADATA
 from pipshim.errors import BuildError, InstallError
 from pipshim.lock.artifacts import unsuitable_tags
 from pipshim.parallel import each, sharing
@@ -179,9 +181,36 @@ class Workshop:
         for exact in dict.fromkeys((True, self.settings.is_exact(job.name))):
             for record, sha256 in self._found(job, "wheel", exact=exact):
                 tree = self.store.tree(str(sha256))
-                if tree is not None:
+                if tree is None:
+                    continue
+                metadata = installed.read_text(f"{tree.lib}/{tree.dist_info}/{METADATA}")
+                if exact or self._requires_the_same(job, metadata):
                     return Built(tree, record, cached=True, seconds=0.0)
         return None
+
+    def why_stale(self, job: Job, record: Record, metadata: str) -> str | None:
+        """Say why a wheel has to be built again; None if it can be kept.
+
+        Args:
+            job: the build that would be made now.
+            record: of the wheel.
+            metadata: its METADATA.
+
+        """
+        now, whole = self.record(job, {}), job.mode is not Mode.NO_ISOLATION
+        changed = partial(difference, record, now, job.available, whole=whole, content=self.content)
+        why = changed(exact=True)
+        if why is None or self.settings.is_exact(job.name):
+            return why
+        return changed() if self._requires_the_same(job, metadata) else why
+
+    def _requires_the_same(self, job: Job, metadata: str) -> bool:
+        """Return whether a wheel requires what the backend says now, as far as it was asked.
+
+        What a wheel requires may depend on pure Python distributions of its build environment.
+        """
+        kept = self._kept(job, "metadata")
+        return kept is None or _requires_dist(str(kept[1])) == _requires_dist(metadata)
 
     def _found(self, job: Job, kind: Kind, *, exact: bool) -> Iterator[tuple[Record, Any]]:
         whole = job.mode is not Mode.NO_ISOLATION
@@ -431,6 +460,11 @@ class Workshop:
                 path.unlink()
         except OSError:
             return
+
+
+def _requires_dist(metadata: str) -> set[str]:
+    headers = metadata.partition("\n\n")[0].splitlines()
+    return {line.strip() for line in headers if line.lower().startswith("requires-dist:")}
 
 
 def _name(requirement: str) -> str:

@@ -23,8 +23,9 @@ from pipshim.build.job import Built, Component, Job
 from pipshim.build.mode import Mode, ModeChoice
 from pipshim.build.native import used
 from pipshim.build.order import needs, ordered
-from pipshim.build.record import Record, difference
+from pipshim.build.record import Record
 from pipshim.env import installed
+from pipshim.env.distinfo import METADATA
 from pipshim.env.notes import as_present, direct_url, origin_of, own_distributions, site_folders
 from pipshim.errors import LockError
 from pipshim.lock import artifacts
@@ -149,12 +150,8 @@ class Sync:
         record = Record.from_json(noted)
         if record is None:
             return "rebuild: its build record is that of an older pipshim"
-        job = self._job(package)
-        now = self.context.workshop.record(job, {})
-        whole = job.mode is not Mode.NO_ISOLATION
-        content = self.context.workshop.content
-        exact = self.context.settings.is_exact(name)
-        why = difference(record, now, job.available, whole=whole, exact=exact, content=content)
+        metadata = installed.read_text(str(present.dist_info / METADATA))
+        why = self.context.workshop.why_stale(self._job(package), record, metadata)
         return f"rebuild: {why}" if why is not None else None
 
     # Fetching and building
