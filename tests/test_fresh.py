@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pytest
 
@@ -96,6 +99,14 @@ def remove_lock(project: Path) -> None:
     (project / "pylock.toml").unlink()
 
 
+def remove_locked_package(project: Path) -> None:
+    path = project / "pylock.toml"
+    block = r'\[\[packages\]\]\nname = "two".*?(?=\[\[packages\]\]|\[tool\.)'
+    text, count = re.subn(block, "", path.read_text(), flags=re.DOTALL)
+    assert count == 1
+    path.write_text(text)
+
+
 def remove_distribution(project: Path) -> None:
     (info,) = (project / ".venv").rglob("one-*.dist-info")
     shutil.rmtree(info)
@@ -140,6 +151,81 @@ def test_another_variable_goes_the_long_way(
     cli: Cli, synced: Path, variables: dict[str, str]
 ) -> None:
     assert not is_recognised(cli, synced, "sync", env=variables)
+
+
+def test_variables_of_equal_length_with_the_same_checksum_are_told_apart(
+    cli: Cli, synced: Path
+) -> None:
+    first, second = "yhcbdjwhj", "cfmwjcitz"
+    assert crc32(first.encode()) == crc32(second.encode())
+    cli.ok("sync", cwd=synced, env={"PIP_ONLY_BINARY": first})
+    assert is_recognised(cli, synced, "sync", env={"PIP_ONLY_BINARY": first})
+    assert not is_recognised(cli, synced, "sync", env={"PIP_ONLY_BINARY": second})
+
+
+def elsewhere_with_project(project: Path) -> list[list[str]]:
+    """Return the ways to name a project from the folder beside it."""
+    return [
+        ["sync", "--project", str(project)],
+        ["sync", "--project", project.name],
+        ["sync", f"--project=../{project.parent.name}/{project.name}"],
+        ["sync", "--proj", project.name],
+        ["--project", project.name, "sync"],
+        ["run", "--project", project.name, "true"],
+        [f"--project={project.name}", "run", "true"],
+        ["lock", "--check", "--project", project.name],
+        ["--project", project.name, "lock", "--check"],
+    ]
+
+
+def test_an_unchanged_project_is_recognised_from_another_folder(cli: Cli, synced: Path) -> None:
+    above = synced.parent
+    for command in elsewhere_with_project(synced):
+        cli.ok(*command, cwd=above)
+        assert is_recognised(cli, above, *command), command
+        edit_pyproject(synced)
+        assert not is_recognised(cli, above, *command), command
+
+
+def test_an_unchanged_project_that_a_variable_names_is_recognised(cli: Cli, synced: Path) -> None:
+    env = {"PIPSHIM_PROJECT": synced.name}
+    for command in (["sync"], ["run", "true"], ["lock", "--check"]):
+        cli.ok(*command, cwd=synced.parent, env=env)
+        assert is_recognised(cli, synced.parent, *command, env=env), command
+    change_dependencies(synced)
+    assert not is_recognised(cli, synced.parent, "sync", env=env)
+
+
+def test_a_missing_environment_is_made_again_from_another_folder(cli: Cli, synced: Path) -> None:
+    command = ("sync", "--project", synced.name)
+    recreate_environment(synced)
+    cli.ok(*command, cwd=synced.parent)
+    recreate_environment(synced)
+    assert is_recognised(cli, synced.parent, *command)
+    assert list((synced / ".venv").rglob("one-1.0.dist-info"))
+
+
+def test_options_of_the_command_that_is_run_name_no_project(
+    cli: Cli, synced: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "pyproject.toml").write_text('[project]\nname = "other"\nversion = "1"\n')
+    cli.ok("sync", cwd=other)
+    code = "import sys; print(sys.prefix)"
+    command = ("run", "python", "-c", code, "--project", str(other))
+    for _ in range(2):
+        assert cli.ok(*command, cwd=synced).out.strip() == str(synced / ".venv")
+
+
+def test_a_project_that_is_added_nearer_by_is_noticed(cli: Cli, synced: Path) -> None:
+    inner = synced / "inner"
+    inner.mkdir()
+    env = {"VIRTUAL_ENV": str(synced / ".venv")}
+    cli.ok("sync", cwd=inner, env=env)
+    assert is_recognised(cli, inner, "sync", env=env)
+    (inner / "pyproject.toml").write_text('[project]\nname = "inner"\nversion = "1"\n')
+    assert not is_recognised(cli, inner, "sync", env=env)
 
 
 def test_a_changed_pip_conf_is_noticed(cli: Cli, synced: Path) -> None:
@@ -197,6 +283,96 @@ def test_another_variable_may_count_for_the_lock(
     cli.fails(*CHECK, cwd=synced, env=variables)
 
 
+def resolves(cli: Cli, index: Index, project: Path, *args: str, **env: str) -> bool:
+    """Run a lock, and tell whether it has asked the index."""
+    index.requests.clear()
+    cli.ok("lock", *args, cwd=project, env=env)
+    return bool(index.requests)
+
+
+def test_an_unchanged_lock_is_neither_resolved_nor_asked_about(
+    cli: Cli, index: Index, synced: Path
+) -> None:
+    index.stop()
+    before = (synced / "pylock.toml").read_bytes()
+    first = cli.ok("lock", cwd=synced)
+    assert "pylock.toml is up to date" in first.err
+    assert is_recognised(cli, synced, "lock")
+    assert "pylock.toml is up to date" in cli.ok("lock", cwd=synced).err
+    assert not cli.ok("lock", "-q", cwd=synced).err
+    assert (synced / "pylock.toml").read_bytes() == before
+
+
+def test_a_lock_that_has_just_been_made_is_recognised(cli: Cli, synced: Path) -> None:
+    change_dependencies(synced)
+    cli.ok("lock", cwd=synced)
+    assert is_recognised(cli, synced, "lock")
+    remove_lock(synced)
+    assert not is_recognised(cli, synced, "lock")
+
+
+def test_an_unchanged_lock_has_a_result_document(cli: Cli, index: Index, synced: Path) -> None:
+    index.stop()
+    cli.ok("lock", cwd=synced)
+    document = json.loads(cli.ok("lock", "--output-format", "json", cwd=synced).out)
+    assert (document["status"], document["changed"], document["changes"]) == ("done", False, [])
+    assert document["packages"] == 2
+    dry = json.loads(cli.ok("lock", "--dry-run", "--output-format", "json", cwd=synced).out)
+    assert (dry["status"], dry["changed"]) == ("planned", False)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-U"],
+        ["-P", "one"],
+        ["--pre"],
+        ["-c", "constraints.txt"],
+        ["--extra-index-url", "URL"],
+        ["--no-binary", "other"],
+        ["-o", "pylock.other.toml"],
+        ["-o", "-"],
+        ["-r", "requirements.txt"],
+        ["one"],
+    ],
+    ids=" ".join,
+)
+def test_a_lock_with_other_options_resolves(
+    cli: Cli, index: Index, synced: Path, options: list[str]
+) -> None:
+    (synced / "constraints.txt").write_text("two<9\n")
+    (synced / "requirements.txt").write_text("one\n")
+    cli.ok("lock", cwd=synced)
+    assert resolves(cli, index, synced, *[one.replace("URL", index.url) for one in options])
+
+
+def test_a_lock_with_the_same_options_as_before_is_recognised(
+    cli: Cli, index: Index, synced: Path
+) -> None:
+    (synced / "constraints.txt").write_text("two<9\n")
+    (synced / "more.txt").write_text("one<3\n")
+    options = ("-c", "constraints.txt", "--extra-index-url", index.url)
+    cli.ok("lock", *options, cwd=synced)
+    assert is_recognised(cli, synced, "lock", *options)
+    (synced / "constraints.txt").write_text("-c more.txt\ntwo<8\n")
+    assert resolves(cli, index, synced, *options)
+    assert is_recognised(cli, synced, "lock", *options)
+    (synced / "more.txt").write_text("one<4\n")
+    assert resolves(cli, index, synced, *options)
+
+
+@pytest.mark.parametrize("change", [change_dependencies, remove_lock, remove_locked_package])
+def test_a_lock_that_is_not_up_to_date_is_made(
+    cli: Cli, index: Index, synced: Path, change: Callable[[Path], None]
+) -> None:
+    cli.ok("lock", cwd=synced)
+    before = (synced / "pylock.toml").read_text()
+    change(synced)
+    assert resolves(cli, index, synced)
+    if change is not change_dependencies:
+        assert (synced / "pylock.toml").read_text() == before
+
+
 def test_without_a_cache_a_lock_is_checked_every_time(cli: Cli, synced: Path) -> None:
     cli.ok(*CHECK, "--no-cache-dir", cwd=synced, env={"PIPSHIM_CACHE_DIR": ""})
     assert not is_recognised(cli, synced, *CHECK, "--no-cache-dir", env={"PIPSHIM_CACHE_DIR": ""})
@@ -219,5 +395,5 @@ def test_a_stamp_holds_no_credentials(cli: Cli, synced: Path) -> None:
 
 def test_a_damaged_stamp_is_passed_over(cli: Cli, synced: Path) -> None:
     for stamp in (synced / ".venv" / ".pipshim-fresh").iterdir():
-        stamp.write_text("pipshim stamp 2\nsync\n")
+        stamp.write_text("pipshim stamp 3\nsync\n")
     assert not is_recognised(cli, synced, "sync")

@@ -195,6 +195,19 @@ def test_dynamic_dependencies_are_asked_of_the_backend(cli: Cli, make_project: M
     assert cli("lock", "--check").status == 1
 
 
+@pytest.mark.usefixtures("libs")
+def test_dynamic_dependencies_are_asked_of_the_backend_at_each_lock(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    """A backend may read them from any file; ``--check`` cannot tell which."""
+    make_project(backend=Backend())
+    write_dynamic_project(cli.cwd, requires=["bb<2"], extras={})
+    assert lock(cli).versions == {"bb": "1.0"}
+    config = cli.cwd / "_backend" / "config.json"
+    config.write_text(config.read_text().replace("bb<2", "bb>1"))
+    assert lock(cli).versions == {"bb": "2.0"}
+
+
 def write_dynamic_project(
     directory: Path, *, requires: list[str], extras: dict[str, list[str]]
 ) -> None:

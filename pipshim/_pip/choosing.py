@@ -7,6 +7,7 @@ and ``--uploaded-prior-to P7D`` is another moment in every command. So what is s
 from __future__ import annotations
 
 from contextlib import contextmanager
+from copy import copy
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,10 @@ _TYPED = {
     "all-releases": "pre",
     "prefer-binary": "prefer_binary",
     "ignore-requires-python": "ignore_requires_python",
+    "index-url": "index_url",
+    "extra-index-url": "extra_index_urls",
+    "no-index": "no_index",
+    "find-links": "find_links",
 }
 """Options that nothing but what the parser has stored tells of."""
 
@@ -75,7 +80,7 @@ class Noted:
     @contextmanager
     def typing(self, values: Values) -> Iterator[None]:
         """Note what is parsed meanwhile as typed; ``values`` is what the parser stores it in."""
-        before = {name: getattr(values, dest, None) for name, dest in _TYPED.items()}
+        before = {name: copy(getattr(values, dest, None)) for name, dest in _TYPED.items()}
         self._is_typing = True
         yield
         self._is_typing = False

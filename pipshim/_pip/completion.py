@@ -7,7 +7,6 @@ that the project has, a command with two names, and another program's arguments.
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
@@ -19,7 +18,7 @@ from pip._internal.commands import CommandInfo, commands_dict, create_command
 
 from pipshim.cli.cache import ACTIONS
 from pipshim.cli.dispatch import STORE_ACTIONS
-from pipshim.unchanged.fresh import served
+from pipshim.unchanged.fresh import environments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
@@ -197,5 +196,5 @@ def _joined(words: Sequence[str]) -> list[str]:
 
 def _scripts(start: str, environ: Mapping[str, str]) -> list[str]:
     """Name the scripts of the environment that would be served."""
-    folder = Path(served(environ) or os.devnull, "bin")
+    folder = Path(environments([], environ)[0], "bin")
     return sorted(path.name for path in folder.glob("*") if path.name.startswith(start))

@@ -12,14 +12,19 @@ from pipshim.context import Context, opened
 from pipshim.errors import LockError
 from pipshim.lock.comparing import changes
 from pipshim.lock.lockfile import key_of, write
+from pipshim.lock.up_to_date import is_up_to_date, may_be_kept, out_of_date
 from pipshim.progress.summary import summarize_lock
-from pipshim.unchanged.stamping import stamp_check, typed
+from pipshim.progress.text import plural
+from pipshim.unchanged.stamping import stamp_lock, typed
 from pipshim.writing import write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipshim.cli.options import LockRequest
     from pipshim.cli.report import Report
     from pipshim.lock.lockfile import Lock
+    from pipshim.progress.summary import Change
 
 
 def main(request: LockRequest) -> int:
@@ -40,6 +45,10 @@ def main(request: LockRequest) -> int:
                 report.status = _check(context, report)
                 return report.status
             old = _usable(context)
+            if old is not None and is_up_to_date(context, old):
+                _stamp(context, old)
+                _tell(context, report, old, [], changed=False)
+                return 0
             from pipshim.lock.locking import make  # noqa: PLC0415 imports pip's resolver
 
             lock = make(context, old=old)
@@ -51,23 +60,43 @@ def main(request: LockRequest) -> int:
             changed = not path.exists() or text.encode() != path.read_bytes()
             if changed and not request.lock.dry_run:
                 write_file(context.lock_path, text)
-        report.planned = request.lock.dry_run
-        found = changes(old, lock)
-        report.changes(found)
-        count = len({key_of(one) for one in lock.packages})
-        report.details |= {"changed": changed, "packages": count}
-        report.details |= {"targets": [str(one) for one in lock.targets]} if lock.targets else {}
-        report.text = summarize_lock(
-            found,
-            packages=count,
-            targets=len(lock.targets),
-            written=changed,
-            dry_run=request.lock.dry_run,
-            path=context.lock_path.name,
-            no_color=request.common.no_color,
-            seconds=report.seconds,
-        )
+            if not request.lock.dry_run and may_be_kept(context, lock):
+                _stamp(context, lock, written=changed)
+        _tell(context, report, lock, changes(old, lock), changed=changed)
     return 0
+
+
+def _tell(
+    context: Context, report: Report, lock: Lock, found: Sequence[Change], *, changed: bool
+) -> None:
+    """Prepare the summary and the result document."""
+    request = context.request
+    report.planned = request.lock.dry_run
+    report.changes(found)
+    count = _count(lock)
+    report.details |= {"changed": changed, "packages": count}
+    report.details |= {"targets": [str(one) for one in lock.targets]} if lock.targets else {}
+    report.text = summarize_lock(
+        found,
+        packages=count,
+        targets=len(lock.targets),
+        written=changed,
+        dry_run=request.lock.dry_run,
+        path=context.lock_path.name,
+        no_color=request.common.no_color,
+        seconds=report.seconds,
+    )
+
+
+def _count(lock: Lock) -> int:
+    return len({key_of(one) for one in lock.packages})
+
+
+def _stamp(context: Context, lock: Lock, *, written: bool = False) -> None:
+    """Let the next command of the same words recognise that nothing has changed."""
+    quiet = context.request.common.verbosity < 0
+    say = f"{context.lock_path.name} is up to date ({plural(_count(lock), 'package')})"
+    stamp_lock(context, lock, options=typed("lock"), say="" if quiet else say, written=written)
 
 
 def _usable(context: Context) -> Lock | None:
@@ -89,22 +118,7 @@ def _check(context: Context, report: Report) -> int:
         say = f"{context.lock_path.name} is up to date"
         context.say(say)
         quiet = context.request.common.verbosity < 0
-        stamp_check(context, lock, options=typed("lock"), say="" if quiet else say)
+        stamp_lock(context, lock, options=typed("lock"), say="" if quiet else say)
         return 0
     context.say(f"{context.lock_path.name} is out of date: {why}", "error")
     return 1
-
-
-def out_of_date(context: Context, lock: Lock | None) -> str | None:
-    """Say why a lock does not serve the inputs; None if it does."""
-    if lock is None:
-        return "there is none"
-    if not lock.inputs:
-        return "it was not made by pipshim"
-    if lock.inputs != context.inputs:
-        return "what it was made from has changed"
-    if lock.targets:
-        return None
-    if lock.environment is not None and not lock.environment.evaluate(dict(context.target.markers)):
-        return f"it is for another Python or platform ({lock.environment})"
-    return None

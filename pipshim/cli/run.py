@@ -141,9 +141,7 @@ def _typed(request: RunRequest, script: Project | None) -> tuple[str, ...] | Non
         return None if asked.script else typed("run", len(asked.command), module=asked.module)
     if script.script == STDIN:
         return None  # to know it is to read it
-    if sys.argv[1:2] != ["run"]:
-        return None
-    return tuple(sys.argv[2 : len(sys.argv) - len(asked.command) + 1])
+    return typed("run", len(asked.command) - 1)
 
 
 def _idle(request: RunRequest) -> list[str]:

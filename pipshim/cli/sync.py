@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipshim._pip.lines import Lines
-from pipshim.cli.lock import out_of_date
 from pipshim.cli.report import reporting
 from pipshim.config.preferences import not_heeded
 from pipshim.config.preferences import typed as typed_of
@@ -15,6 +14,7 @@ from pipshim.errors import LockError, TargetError, UsageError
 from pipshim.lock.lockfile import write
 from pipshim.lock.selection import check_environment, check_names, check_target, select
 from pipshim.lock.universal import serving
+from pipshim.lock.up_to_date import out_of_date
 from pipshim.progress.summary import Change, summarize
 from pipshim.progress.text import plural
 from pipshim.sync import journal

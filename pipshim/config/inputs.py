@@ -74,7 +74,7 @@ def digest(
         data["files"] = [_files(path) for path in given.requirement_files]
         data["folders"] = _folders((*given.requirements, *given.editables))
         data["scripts"] = [_content(path) for path in given.scripts]
-        data["groups"] = [_table(Path(path), "dependency-groups") for path, _ in given.groups]
+        data["groups"] = [table(Path(path), "dependency-groups") for path, _ in given.groups]
     elif project is not None:
         configuration = project.configuration
         data["project"] = {
@@ -90,7 +90,7 @@ def digest(
             "default-groups": list(project.default_groups),
             "package": configuration.package,
             "build-system": (
-                _table(project.directory / "pyproject.toml", "build-system")
+                table(project.directory / "pyproject.toml", "build-system")
                 if project.has_build_system
                 else None
             ),
@@ -209,7 +209,7 @@ def _folder(directory: Path) -> list[str | None]:
     return [_content(str(file)) if file.is_file() else None for file in files]
 
 
-def _table(path: Path, name: str) -> Any:
+def table(path: Path, name: str) -> Any:
     """Read one table of a TOML file; None without it."""
     try:
         return toml.read(path).get(name)

@@ -50,17 +50,17 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
         becomes its command.
 
     """
-    if arguments[:1] not in (["sync"], ["run"]) or environ.get("VIRTUAL_ENV"):
+    command, words = fresh.split(arguments)
+    if command not in ("sync", "run") or environ.get("VIRTUAL_ENV"):
         return None
     started = time.perf_counter()
-    prefix = fresh.served(environ)
-    if os.path.lexists(prefix):
-        return None
     cache = os.path.dirname(fresh.cache_folder(environ))
-    note = _read(_path(cache, prefix))
-    words = list(arguments[1:])
-    is_run = arguments[0] == "run"
-    if note is None or not _is_asked(note, prefix, words, environ, is_run=is_run):
+    is_run = command == "run"
+    for prefix in fresh.environments(words, environ):
+        note = None if os.path.lexists(prefix) else _read(_path(cache, prefix))
+        if note is not None and _is_asked(note, prefix, words, environ, is_run=is_run):
+            break
+    else:
         return None
     root = os.path.dirname(prefix)
     files = {_there(path, root): known for path, known in note["files"].items()}
@@ -79,7 +79,7 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
         place = Place(version=note["version"], bytecode=note["abi"], **paths)
         found = remake(note, place, note["python"], cache, started=started)
         if found is not None:
-            stamps.append(_stamp(note, place, states, arguments[0]))
+            stamps.append(_stamp(note, place, states, command))
             sys.stderr.write(_cached(note) if is_run else _cached(note) + found)
         return 0
 

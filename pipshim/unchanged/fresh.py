@@ -1,6 +1,6 @@
-"""Stamps: what an unchanged ``run``, ``sync`` or ``lock --check`` recognises, so as to stop early.
+"""Stamps: what an unchanged ``run``, ``sync`` or ``lock`` recognises, so as to stop early.
 
-A stamp lies in the environment that it speaks of; one of ``lock --check``, which needs none, and
+A stamp lies in the environment that it speaks of; one of ``lock``, which needs none, and
 one of an environment of pipshim's cache, lie in the cache. It says: with these options and
 variables, and with these files as they were, there was nothing left to do. A file counts as
 unchanged while its size and its time of modification are; a folder (site-packages, a distribution's
@@ -15,7 +15,11 @@ from __future__ import annotations
 
 import os
 import sys
-from zlib import crc32
+
+try:
+    from _blake2 import blake2b  # without OpenSSL, which hashlib loads
+except ImportError:  # a Python without its own implementation
+    from hashlib import blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,12 +31,14 @@ FOLDER = ".pipshim-fresh"
 CACHE_FOLDER = "fresh"
 """Where the others are, in pipshim's cache."""
 
-_FORMAT = "pipshim stamp 2"
+_FORMAT = "pipshim stamp 3"
 _KEY = 5
 _FIXED = 11
 _MOST_OPTIONS = 40
 _VARIABLES = ("PIP_", "PIPSHIM_", "VIRTUAL_ENV", "HOME", "XDG_CONFIG_", "REQUESTS_CA", "CURL_CA")
 _COMMANDS = ("sync", "run", "lock")
+_PLAIN: list[list[str]] = [[], ["--check"]]
+"""Options of commands that say whether the project's own lock is up to date."""
 _BETWEEN = "\x1f"
 
 
@@ -40,7 +46,7 @@ class Stamp:
     """What was found to need nothing.
 
     Attributes:
-        command: ``sync``, ``run`` or ``lock`` (with ``--check``).
+        command: ``sync``, ``run`` or ``lock``.
         options: the options that were typed.
         variables: a digest of those of the environment variables that count.
         directory: the working directory.
@@ -164,16 +170,16 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
         becomes its command.
 
     """
-    if not arguments or arguments[0] not in _COMMANDS:
+    command, words = split(arguments)
+    if command not in _COMMANDS:
         return None
     counting = variables(environ)
-    command, words = arguments[0], list(arguments[1:])
     cached: list[str] = []
     if command == "run":
         cached = _cached(command, [words[:count] for count in _lengths(words)], counting, environ)
-    elif "--check" in words if command == "lock" else "--script" in words:
+    elif command == "lock" or "--script" in words:
         cached = _cached(command, [words], counting, environ)
-    found = [] if command == "lock" else _stamps(environ)
+    found = [] if command == "lock" else _stamps(words, environ)
     for path in (*found, *cached):
         stamp = Stamp.read(path)
         if stamp is None or stamp.command != command or stamp.variables != counting:
@@ -198,11 +204,11 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
 def is_unchanged(environ: Mapping[str, str]) -> bool:
     """Tell whether a stamp says that the project's lock is what the project asks for."""
     counting = variables(environ)
-    for path in (*_stamps(environ), *_cached("lock", [["--check"]], counting, environ)):
+    for path in (*_stamps([], environ), *_cached("lock", _PLAIN, counting, environ)):
         stamp = Stamp.read(path)
         if (
             stamp is not None
-            and stamp.options in ([], ["--check"])
+            and stamp.options in _PLAIN
             and stamp.variables == counting
             and stamp.directory == os.getcwd()
             and stamp.holds()
@@ -216,8 +222,12 @@ def variables(environ: Mapping[str, str]) -> str:
     counting = sorted(
         f"{name}={value}" for name, value in environ.items() if name.startswith(_VARIABLES)
     )
-    text = "\n".join(counting).encode("utf-8", "surrogateescape")
-    return f"{crc32(text):08x}{crc32(text, 0x9E3779B9):08x}"
+    return digest("\n".join(counting))
+
+
+def digest(text: str) -> str:
+    """Digest a text: 64 bits, in hexadecimal."""
+    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def state(path: str) -> str:
@@ -229,33 +239,65 @@ def state(path: str) -> str:
     return f"{found.st_mtime_ns} {found.st_size}"
 
 
-def served(environ: Mapping[str, str]) -> str:
-    """Find the environment that is served, as ``pipshim.env.environment`` would."""
-    prefix = environ.get("VIRTUAL_ENV")
-    if prefix:
-        return prefix
-    folder = here = os.getcwd()
+def split(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Split a command line into the command and its other words; ``--project`` may come first."""
+    count = 0
+    while count < len(arguments) and _is_project(arguments[count]):
+        count += 1 if "=" in arguments[count] else 2
+    command = arguments[count] if count < len(arguments) else ""
+    return command, [*arguments[:count], *arguments[count + 1 :]]
+
+
+def environments(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """Return the environments that a command may serve (see ``pipshim.env.environment``).
+
+    Only the parser knows which words are options and which are their values, so there may be
+    several. A stamp says for which words it was written.
+    """
+    active = environ.get("VIRTUAL_ENV")
+    if active:
+        return [active]
+    folders = [environ.get("PIPSHIM_PROJECT") or os.curdir]
+    for position, word in enumerate(words):
+        if _is_project(word):
+            _, equals, value = word.partition("=")
+            folders += [value] if equals else words[position + 1 : position + 2]
+    return [f"{_project(folder)}/.venv" for folder in dict.fromkeys(folders)]
+
+
+def _is_project(word: str) -> bool:
+    """Whether a word is ``--project``, perhaps abbreviated, as optparse allows."""
+    name = word.partition("=")[0]
+    return name.startswith("--proj") and "--project".startswith(name)
+
+
+def _project(start: str) -> str:
+    """Return the nearest folder with a pyproject.toml: `start` or one of its parents."""
+    start = os.path.expanduser(start)
+    # As `pipshim.config.project.find_project` does.
+    is_plain = os.pardir not in start.split(os.sep)
+    folder = here = os.path.abspath(start) if is_plain else os.path.realpath(start)
     while not os.path.lexists(f"{folder}/pyproject.toml"):
         parent = os.path.dirname(folder)
         if parent == folder:
-            return f"{here}/.venv"  # as for requirements, or a lock, without a project
+            return here  # as for requirements, or a lock, without a project
         folder = parent
-    return f"{folder}/.venv"
+    return folder
 
 
-def _stamps(environ: Mapping[str, str]) -> list[str]:
-    try:
-        return [
-            entry.path
-            for entry in os.scandir(f"{served(environ)}/{FOLDER}")
-            if "." not in entry.name
-        ]
-    except OSError:
-        return []
+def _stamps(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    found: list[str] = []
+    for prefix in environments(words, environ):
+        try:
+            entries = os.scandir(f"{prefix}/{FOLDER}")
+        except OSError:
+            continue
+        found += [entry.path for entry in entries if "." not in entry.name]
+    return found
 
 
 def cache_folder(environ: Mapping[str, str]) -> str:
-    """Tell where stamps of ``lock --check`` are; a cache that pip.conf names is not looked for."""
+    """Tell where stamps of ``lock`` are; a cache that pip.conf names is not looked for."""
     shim, pip = environ.get("PIPSHIM_CACHE_DIR"), environ.get("PIP_CACHE_DIR")
     if shim:
         root = os.path.abspath(os.path.expanduser(shim))
@@ -292,7 +334,7 @@ def _note_use(*paths: str) -> None:
 
 
 def _name(key: list[str]) -> str:
-    return f"{crc32(chr(10).join(key).encode('utf-8', 'surrogateescape')):08x}"
+    return digest("\n".join(key))
 
 
 def is_command(words: list[str]) -> bool:

@@ -262,11 +262,26 @@ def _known_cache(request: LockRequest) -> Path | None:
     return found if found == request.common.shim_cache else None
 
 
-def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None, say: str) -> None:
-    """Write the stamp of a ``lock --check`` that has found the lock to be up to date.
+def stamp_lock(
+    context: Context,
+    lock: Lock,
+    *,
+    options: tuple[str, ...] | None,
+    say: str,
+    written: bool = False,
+) -> None:
+    """Write the stamp of a ``lock`` whose lock is up to date.
 
     As for `stamp`, nothing is written where the next command could not tell; nor for requirements
     that were given, which may name any number of files.
+
+    Args:
+        context: the parts of the command.
+        lock: what is up to date.
+        options: what was typed.
+        say: what the same command would say if run again.
+        written: whether this command has written the lock.
+
     """
     request, choice = context.request, context.choice
     if options is None or not _is_recognisable(context, lock) or request.lock.given:
@@ -274,10 +289,11 @@ def stamp_check(context: Context, lock: Lock, *, options: tuple[str, ...] | None
     cache = _known_cache(request)
     if cache is None:
         return
-    read = list(dict.fromkeys([*_read(context, lock), str(context.lock_path)]))
+    own = str(context.lock_path)
+    read = list(dict.fromkeys([*_read(context, lock), own]))
     if context.script is not None:
         read.append(str(context.script))
-    if any(_is_new(path, context) for path in read):
+    if any(_is_new(path, context) for path in read if not (written and path == own)):
         return
     python = str(choice.target.python)
     if not choice.exists and not _is_own(choice.target.python):
@@ -336,9 +352,10 @@ def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[s
         module: what ``-m`` says.
 
     """
-    if sys.argv[1:2] != [command]:
+    found, rest = fresh.split(sys.argv[1:])
+    if found != command:
         return None
-    rest = sys.argv[2 : len(sys.argv) - words]
+    rest = rest[: len(rest) - words]
     if module is not None:
         return tuple(rest[:-2]) if rest[-2:] == ["-m", module] else None
     if command == "run" and rest[-1:] == ["--"]:
@@ -349,6 +366,7 @@ def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[s
 def _read(context: Context, lock: Lock) -> Iterator[str]:
     """Tell the files whose change could change what is to be done."""
     yield from _always(context.request)
+    yield from _nearer(context)
     directories = [context.directory] if context.script is None else []
     if context.script is not None:
         # Its metadata is looked at apart; but it may get a lock of its own.
@@ -359,10 +377,25 @@ def _read(context: Context, lock: Lock) -> Iterator[str]:
             yield str(directory / name)
 
 
+def _nearer(context: Context) -> Iterator[str]:
+    """Return the pyproject.toml files that, if someone adds one, are found before the project's."""
+    start = context.request.common.project or Path()
+    start = start.resolve() if ".." in start.parts else start.absolute()
+    for folder in (start, *start.parents):
+        if folder == context.directory or context.directory not in folder.parents:
+            return
+        yield str(folder / PYPROJECT)
+
+
 def _always(request: LockRequest) -> Iterator[str]:
     yield from configuration_files()
     yield fresh.__file__
-    given = inputs.requirement_files(request.lock.requirement_files) or []
-    for path in (*given, *request.lock.constraints, *request.build.build_constraints):
-        if "://" not in path:
-            yield str(Path(path).absolute())
+    given = (
+        request.lock.requirement_files,
+        request.lock.constraints,
+        request.build.build_constraints,
+    )
+    for paths in given:
+        for path in inputs.requirement_files(paths) or paths:
+            if "://" not in path:
+                yield str(Path(path).absolute())

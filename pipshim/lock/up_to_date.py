@@ -1,0 +1,123 @@
+"""Whether a lock is up to date: whether it serves the inputs, and whether to resolve anyway."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.pylock import is_valid_pylock_path
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from pipshim.config import inputs
+from pipshim.lock.lockfile import requires_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    from pipshim.context import Context
+    from pipshim.lock.lockfile import Lock
+
+_INDEX_OPTIONS = frozenset({"index-url", "extra-index-url", "no-index", "find-links"})
+_DEPENDENCIES = frozenset({"dependencies", "optional-dependencies"})
+
+
+def out_of_date(context: Context, lock: Lock | None) -> str | None:
+    """Say why a lock does not serve the inputs; None if it does."""
+    if lock is None:
+        return "there is none"
+    if not lock.inputs:
+        return "it was not made by pipshim"
+    if lock.inputs != context.inputs:
+        return "what it was made from has changed"
+    if lock.targets:
+        return None
+    if lock.environment is not None and not lock.environment.evaluate(dict(context.target.markers)):
+        return f"it is for another Python or platform ({lock.environment})"
+    return None
+
+
+def is_up_to_date(context: Context, lock: Lock) -> bool:
+    """Whether ``pipshim lock`` would find nothing to change, so that it need not resolve.
+
+    The index URLs of variables and pip.conf do not count, as for ``lock --check``; those of the
+    command line do.
+    """
+    typed = context.request.lock.said.typed
+    return (
+        may_be_kept(context, lock)
+        and not typed & _INDEX_OPTIONS
+        and out_of_date(context, lock) is None
+        and _is_complete(lock, context.project.name if context.project is not None else None)
+    )
+
+
+def may_be_kept(context: Context, lock: Lock) -> bool:
+    """Whether a lock depends on nothing but what the command line and its inputs' digest say.
+
+    A backend may read any file of its source tree, and nobody but a server knows whether a file at
+    a URL has changed.
+    """
+    asked = context.request.lock
+    if asked.upgrade or asked.upgrade_packages or asked.given:
+        return False
+    if not is_valid_pylock_path(context.lock_path):  # standard output among them
+        return False
+    constraints = (*asked.constraints, *context.request.build.build_constraints)
+    return inputs.requirement_files(constraints) is not None and not _depends_on_files(
+        context, lock
+    )
+
+
+def _depends_on_files(context: Context, lock: Lock) -> bool:
+    """Whether the metadata of a source tree or of an archive on this machine counts."""
+    if context.project is not None and context.project.dynamic & _DEPENDENCIES:
+        return True
+    for package in lock.packages:
+        archive = package.archive
+        is_local = archive is not None and (archive.url or "file:").startswith("file:")
+        if package.directory is not None or is_local:
+            return True
+    base = context.lock_path.parent
+    folders = {(base / folder.path).resolve() for folder in lock.folders}
+    return not all(map(_is_static, folders - {context.directory.resolve()}))
+
+
+def _is_static(folder: Path) -> bool:
+    """Whether pyproject.toml states the dependencies, so that no backend is asked for them."""
+    project = inputs.table(folder / "pyproject.toml", "project")
+    return isinstance(project, dict) and not _DEPENDENCIES & set(project.get("dynamic", ()))
+
+
+def _is_complete(lock: Lock, project: NormalizedName | None) -> bool:
+    """Whether a lock has all that is required in it; someone may have edited it by hand."""
+    versions: dict[NormalizedName, set[Version | None]] = {}
+    for package in lock.packages:
+        versions.setdefault(package.name, set()).add(package.version)
+    for folder in lock.folders:
+        versions.setdefault(folder.name, set()).add(None)
+    try:
+        requirements = [Requirement(text) for text in dict.fromkeys(_requirements(lock))]
+    except InvalidRequirement:
+        return False
+    for requirement in requirements:
+        name = canonicalize_name(requirement.name)
+        if name != project and not any(
+            version is None or requirement.specifier.contains(version, prereleases=True)
+            for version in versions.get(name, ())
+        ):
+            return False
+    known = lock.by_key
+    return all(key in known for members in lock.environments.values() for key in members)
+
+
+def _requirements(lock: Lock) -> Iterator[str]:
+    for texts in lock.roots.values():
+        yield from texts
+    for package in lock.packages:
+        yield from requires_of(package)
+    for folder in lock.folders:
+        yield from folder.requires
