@@ -48,7 +48,7 @@ def static_metadata(
     fields that a resolver reads among its ``Dynamic`` ones (PEP 643).
     """
     for one in written:
-        if one.name == name and one.version in (None, version) and version is not None:
+        if one.is_about(name, version):
             lines = ["Metadata-Version: 2.2", f"Name: {name}", f"Version: {version}"]
             if one.requires_python is not None:
                 lines.append(f"Requires-Python: {one.requires_python}")

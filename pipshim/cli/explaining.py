@@ -66,9 +66,11 @@ class Explained:
         if found:
             return found
         known = sorted({one.name for one in graph})
-        raise PipshimError(
-            f"{name} is not in {self.path.name}", hint=f"did you mean {nearest(name, known)}?"
-        )
+        hint = f"did you mean {nearest(name, known)}?"
+        deferred = sorted({one.name for one in graph if one.deferred})
+        if deferred:
+            hint += f" The build environment of {', '.join(deferred)} is unknown until it is built."
+        raise PipshimError(f"{name} is not in {self.path.name}", hint=hint)
 
     def out_of_date(self, request: ExplainRequest) -> str | None:
         """Say why the lock is not what the project asks for; None if it is, or if none says."""
@@ -132,11 +134,16 @@ def _directory(request: ExplainRequest) -> Path | None:
 def label(node: Node) -> str:
     """Name a node, with its version or place."""
     if node.kind == "build":
-        return f"build of {' '.join(filter(None, (node.name, node.version)))} ({node.mode})"
+        return f"build of {' '.join(filter(None, (node.name, node.version)))} ({how_built(node)})"
     if node.kind == "absent":
         return f"{node.name} (not in the lock)"
     shown = " ".join(filter(None, (node.name, node.version)))
     return f"{shown} @ {node.place}" if node.place else shown
+
+
+def how_built(node: Node) -> str:
+    """Say the mode of a build, and whether its environment is known."""
+    return f"{node.mode}{', environment unknown until it is built' if node.deferred else ''}"
 
 
 def with_extras(need: Need) -> str:
@@ -167,6 +174,7 @@ def as_json(node: Node, need: Need | None) -> dict[str, Any]:
         made["build_environment"] = node.within
     if node.kind == "build":
         made |= {"mode": node.mode, "build_environment": node.environment}
+        made |= {"build_environment_deferred": True} if node.deferred else {}
     if need is not None and need.asks is not None:
         made["requirement"] = need.asks
     if need is not None and need.origin:

@@ -143,6 +143,11 @@ def _name(one: Branch, *, invert: bool) -> str:
     node = one.node
     if node.kind == "build" and not invert:
         where = f"environment {node.environment}" if node.environment else "no environment"
+        if node.deferred:
+            part = (
+                f"environment {node.environment}, the rest" if node.environment else "environment"
+            )
+            where = f"{part} unknown until it is built"
         return f"build: {node.mode}, {where}"
     return with_extras(one.need) if one.need is not None and not invert else label(node)
 

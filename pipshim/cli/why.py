@@ -13,6 +13,7 @@ from pipshim.cli.explaining import (
     can_write,
     condition,
     explained,
+    how_built,
     label,
     width,
     with_extras,
@@ -107,7 +108,7 @@ def _wrapped(graph: Graph, chain: Sequence[Need], arrow: str) -> Iterator[str]:
 
 def _part(need: Need) -> str:
     if need.node.kind == "build":
-        return f"build ({need.node.mode})"
+        return f"build ({how_built(need.node)})"
     asked = condition(need)
     return with_extras(need) + (f" ({asked})" if asked else "")
 

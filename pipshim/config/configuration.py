@@ -57,13 +57,24 @@ class ExtraBuildRequirement:
 
 @dataclass(frozen=True)
 class StaticMetadata:
-    """Metadata written by hand for an sdist that cannot give it; ``version`` None: for all."""
+    """Metadata written by hand for an sdist that cannot give it.
+
+    Attributes:
+        version: None means all versions.
+        build_requires: what the build requires besides ``[build-system]``; None means unknown.
+
+    """
 
     name: NormalizedName
     version: Version | None
     requires_dist: tuple[Requirement, ...]
     requires_python: SpecifierSet | None
     provides_extra: tuple[NormalizedName, ...]
+    build_requires: tuple[Requirement, ...] | None = None
+
+    def is_about(self, name: NormalizedName | None, version: Version | None) -> bool:
+        """Whether this is the metadata of a version."""
+        return self.name == name and version is not None and self.version in (None, version)
 
 
 @dataclass(frozen=True)
@@ -447,7 +458,14 @@ def _dependency_metadata(
 
 
 def _static_metadata(reader: Reader, value: object, path: KeyPath) -> StaticMetadata:
-    known = ("name", "version", "requires-dist", "requires-python", "provides-extra")
+    known = (
+        "name",
+        "version",
+        "requires-dist",
+        "requires-python",
+        "provides-extra",
+        "build-requires",
+    )
     table = reader.known_table(value, path, known)
     if "name" not in table:
         raise reader.error(path, "has no 'name'")
@@ -461,6 +479,7 @@ def _static_metadata(reader: Reader, value: object, path: KeyPath) -> StaticMeta
         requires_dist=get("requires-dist", reader.requirements, ()),
         requires_python=get("requires-python", reader.specifiers, None),
         provides_extra=get("provides-extra", reader.names, ()),
+        build_requires=get("build-requires", reader.requirements, None),
     )
 
 

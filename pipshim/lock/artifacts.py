@@ -58,6 +58,13 @@ def is_wheel(artifact: Artifact) -> bool:
     )
 
 
+def is_platform_specific(artifact: Artifact) -> bool:
+    """Whether an artifact is a wheel that has compiled code, by its name."""
+    if not isinstance(artifact, (PackageWheel, PackageArchive)) or not is_wheel(artifact):
+        return False
+    return not file_name(artifact).endswith("-none-any.whl")
+
+
 def identity(artifact: Artifact) -> str:
     """Tell an artifact's content: a hash, a commit, or the folder that it is."""
     hashes = getattr(artifact, "hashes", None)

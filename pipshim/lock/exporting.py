@@ -126,6 +126,13 @@ def write_build(lock: Lock, name: NormalizedName, style: Style, where: Where) ->
     built = {one.name: lock.builds.get(key_of(one)) for one in lock.packages}
     built |= {one.name: one.build for one in lock.folders}
     build = built.get(name)
+    if build is not None and build.deferred:
+        raise LockError(
+            where.path,
+            f"the build environment of {name} is unknown until it is built",
+            hint=f"lock where it can be asked: pipshim lock -P {name}; or state build-requires in "
+            "[[tool.pipshim.dependency-metadata]]",
+        )
     if build is None or build.environment is None:
         why = f"{name} is built without isolation" if build is not None else f"{name} is not built"
         raise LockError(where.path, f"the lock has no build environment for {name}: {why}")

@@ -38,7 +38,7 @@ def completed(context: Context, lock: Lock, selection: Selection) -> tuple[Lock,
 
     """
     sources = {
-        name: _source(context, package)
+        name: source_of(context, package)
         for name, package in selection.packages.items()
         if not artifacts.is_wheel(artifacts.choose(package, context.target))
     }
@@ -74,7 +74,8 @@ def completed(context: Context, lock: Lock, selection: Selection) -> tuple[Lock,
     return completed_lock, Selection(packages, folders)
 
 
-def _source(context: Context, package: Package) -> Source:
+def source_of(context: Context, package: Package) -> Source:
+    """Fetch and unpack the source of a locked package."""
     artifact = artifacts.choose(package, context.target)
     directory = context.fetcher.source(package, artifact)
     hashes = getattr(artifact, "hashes", None) or {}
@@ -95,6 +96,5 @@ def _pin(context: Context, package: Package, source: Source | None) -> Pin:
         version=package.version or Version("0"),  # a folder or checkout says it when it is built
         source=source,
         editable=source is not None and source.editable,
-        platform_specific=artifacts.is_wheel(chosen)
-        and not artifacts.file_name(chosen).endswith("-none-any.whl"),  # type: ignore[arg-type]
+        platform_specific=artifacts.is_platform_specific(chosen),
     )

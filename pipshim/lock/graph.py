@@ -40,7 +40,9 @@ class Node:
             package; ``absent`` a requirement of a build without isolation that the lock lacks.
         within: the build environment that a package is in; None for run time.
         mode: of a build.
-        environment: the build environment of a build; None without isolation.
+        environment: the build environment of a build; None without isolation, and where none of it
+            is known before the build.
+        deferred: of a build, whether its environment is resolved when it is built.
         place: the path, URL or commit of what no index has.
 
     """
@@ -52,6 +54,7 @@ class Node:
     mode: str | None = None
     environment: str | None = None
     place: str | None = None
+    deferred: bool = False
 
 
 @dataclass(frozen=True)
@@ -272,6 +275,7 @@ class _Reading:
             mode=str(build.mode),
             environment=build.environment,
             place=of.place,
+            deferred=build.deferred,
         )
         if node not in self._needs:
             self._needs[node] = list(self._requirements(node, build))
@@ -281,6 +285,8 @@ class _Reading:
         extra = self._extra.get(canonicalize_name(node.name), ())
         stated = [(text, "declared") for text in build.requires]
         stated += [(text, "extra") for text in extra]
+        if build.deferred and build.environment is None:
+            return
         isolated = build.environment is not None
         known = self._members(build.environment) if isolated else self._run_time  # type: ignore[arg-type]
         answered: list[Node] = []

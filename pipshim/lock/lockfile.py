@@ -66,6 +66,8 @@ class LockedBuild:
         environment: the id of its locked environment; None without isolation.
         metadata_from: in a lock for several targets, the Python that asked its backend for the
             metadata that counts for all of them.
+        deferred: its build environment is resolved where it is built, because its backend could not
+            be asked where it was locked; `environment` has the part that is known.
         config_settings: of its backend; noted where requirements were locked, not a project.
 
     """
@@ -76,6 +78,7 @@ class LockedBuild:
     requires: tuple[str, ...]
     environment: str | None
     metadata_from: str | None = None
+    deferred: bool = False
     config_settings: ConfigSettings = field(default_factory=dict, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,6 +93,8 @@ class LockedBuild:
             made["environment"] = self.environment
         if self.metadata_from is not None:
             made["metadata-from"] = self.metadata_from
+        if self.deferred:
+            made["deferred"] = True
         if self.config_settings:
             made["config-settings"] = dict(sorted(self.config_settings.items()))
         return made
@@ -104,6 +109,7 @@ class LockedBuild:
             requires=tuple(map(str, data["requires"])),
             environment=data.get("environment"),
             metadata_from=data.get("metadata-from"),
+            deferred=bool(data.get("deferred", False)),
             config_settings=data.get("config-settings", {}),
         )
 

@@ -187,7 +187,9 @@ class Making:
         """
         if keep is not None and self._has_all_files(keep):
             pip.keep((*keep.packages, *keep.build_packages))
-        return locker_of(self.context, keep=keep, upgraded=self.upgraded, pip=pip, **more)
+        return locker_of(
+            self.context, keep=keep, upgraded=self.upgraded, pip=pip, defers=True, **more
+        )
 
     def _has_all_files(self, keep: Lock) -> bool:
         """Tell whether an earlier lock's packages have just the files that this one's would have.

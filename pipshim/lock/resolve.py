@@ -10,10 +10,11 @@ from pipshim._pip.pyproject import build_system
 from pipshim._pip.resolver import Resolving, Solution, without_lower_bound
 from pipshim._pip.sources import name_of
 from pipshim.build.mode import Mode
+from pipshim.errors import PipshimError
 from pipshim.lock.bounds import suggested
 from pipshim.lock.lockfile import LockedBuild, environment_id, key_of
 from pipshim.lock.rounds import Elsewhere, Rounds
-from pipshim.lock.staging import Staging, within
+from pipshim.lock.staging import Staging, is_of_build, within
 from pipshim.progress import events
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Locker:
         asked_on: where a lock is for several, the Python that backends are asked on.
         beside: a locker for another target, which sources are shared with.
         host: of a target that is not here, gives the rounds whose backends are asked.
+        defers: whether build environments may be resolved later (`Rounds`).
 
     """
 
@@ -92,6 +94,7 @@ class Locker:
     asked_on: str | None = None
     beside: Locker | None = None
     host: Callable[[], Host] | None = None
+    defers: bool = False
     staging: Staging = field(init=False)
     rounds: Rounds = field(init=False)
     _last: Solution | None = field(default=None, init=False)
@@ -117,9 +120,9 @@ class Locker:
             self.staging.behind, self.staging.programs = below.folders, below.programs
             self.staging.besides = lambda: below.used(besides=())
         if self.host is None:
-            self.rounds = Rounds(self.staging)
+            self.rounds = Rounds(self.staging, self.defers)
         else:
-            self.rounds = Elsewhere(self.staging, self.host)
+            self.rounds = Elsewhere(self.staging, self.defers, host=self.host)
 
     def lock(
         self,
@@ -243,19 +246,36 @@ class Locker:
                 return LockedBuild(
                     choice.mode, choice.chosen_by, system.backend, system.requires, None, asked_on
                 )
-            extra = tuple(str(one.requirement) for one in self.settings.extra.get(name, ()))
-            mode, pins = self.staging.pins(source, (*system.requires, *extra), solution)
+            mode, pins, complete = self.rounds.build_pins(source, solution)
+            before = dict(builds), dict(environments)
             packages = tuple(pin.package for pin in pins)
-            identifier = environment_id(packages)
-            environments[identifier] = packages
-            with within(source):
-                for pin in pins:
-                    collect(pin)
+            identifier = environment_id(packages) if complete or packages else None
+            try:
+                with within(source):
+                    for pin in pins:
+                        collect(pin)
+            except PipshimError as error:
+                if not (self.rounds.may_defer(source) and is_of_build(error)):
+                    raise
+                builds.clear()
+                builds.update(before[0])
+                environments.clear()
+                environments.update(before[1])
+                self.staging.warn_deferred(source, error)
+                complete, identifier = False, None
+            if identifier is not None:
+                environments[identifier] = packages
             chosen_by = choice.chosen_by
             if mode is Mode.MATCHED and chosen_by == "default":
                 chosen_by = "match-runtime"
             return LockedBuild(
-                mode, chosen_by, system.backend, system.requires, identifier, asked_on
+                mode,
+                chosen_by,
+                system.backend,
+                system.requires,
+                identifier,
+                asked_on,
+                deferred=not complete,
             )
 
         def collect(pin: Pin) -> None:

@@ -17,7 +17,7 @@ from pipshim._pip.sources import name_of
 from pipshim.build.mode import Mode
 from pipshim.build.system import static_metadata, stub_metadata
 from pipshim.errors import BuildError, PipshimError, ResolveError, together
-from pipshim.lock.staging import is_within_a_build
+from pipshim.lock.staging import BuildPins, is_of_build, is_within_a_build
 from pipshim.parallel import each
 from pipshim.progress import events
 
@@ -49,14 +49,20 @@ class Rounds:
 
     Attributes:
         staging: says how sources are built.
+        defers: whether the build environment of a source with ``dependency-metadata`` may be
+            resolved later, where it is built, if that is not possible here.
 
     """
 
     staging: Staging
+    defers: bool = False
     _known: dict[str, list[Known]] = field(default_factory=dict, init=False)
     _current: Solution | None = field(default=None, init=False)
     _asked: dict[str, Source] = field(default_factory=dict, init=False)
     _told: dict[str, bytes] = field(default_factory=dict, init=False)
+    _unanswered: dict[tuple[str, tuple[str, ...]], PipshimError] = field(
+        default_factory=dict, init=False
+    )
 
     def __post_init__(self) -> None:
         self.staging.metadata_of = self.metadata
@@ -122,7 +128,15 @@ class Rounds:
 
     def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
         """Tell what a source's backend says here that its build requires besides."""
-        return self.staging.also_required(source, requirements, self._current)
+        key = (source.url, requirements)
+        if key in self._unanswered:
+            raise self._unanswered[key]
+        try:
+            return self.staging.also_required(source, requirements, self._current)
+        except PipshimError as error:
+            if is_of_build(error):
+                self._unanswered[key] = error  # the next target would be told the same
+            raise
 
     # Metadata
 
@@ -215,9 +229,25 @@ class Rounds:
 
         def ask(source: Source) -> None:
             if self.staging.settings.choice(name_of(source)).mode is not Mode.NO_ISOLATION:
-                self.staging.job(source, solution)
+                self.build_pins(source, solution)
 
         self._each(ask, sources)
+
+    def build_pins(self, source: Source, solution: Solution) -> BuildPins:
+        """Resolve the environment of an isolated build.
+
+        Raises:
+            ResolveError, BuildError: that failed, and it may not be done later.
+
+        """
+        requirements = self.staging.requirements(source)
+        if self.may_defer(source):
+            return self.staging.known_pins(source, requirements, solution)
+        return self.staging.pins(source, requirements, solution)
+
+    def may_defer(self, source: Source) -> bool:
+        """Whether the build environment of a source may be resolved where it is built."""
+        return self.defers and self.staging.stated_metadata(source) is not None
 
 
 class Host(Protocol):
@@ -239,7 +269,7 @@ class Elsewhere(Rounds):
 
     """
 
-    host: Callable[[], Host]
+    host: Callable[[], Host] = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -117,6 +117,7 @@ class _Work:
     _failed: dict[Source, BuildError] = field(default_factory=dict, init=False)
     _host: Locker = field(init=False)
     _host_is_ready: bool = field(init=False)
+    _host_error: ResolveError | None = field(default=None, init=False)
     _lockers: dict[TargetName, Locker] = field(default_factory=dict, init=False)
     _problems: dict[TargetName, Problem] = field(default_factory=dict, init=False)
 
@@ -246,6 +247,8 @@ class _Work:
         """Give what asks backends, with what the project resolves to on the host."""
         if self._afar is not None:
             return self._afar
+        if self._host_error is not None:
+            raise self._host_error
         if not self._host_is_ready:
             context = self.making.context
             problem = self.making.problem(context.pip)
@@ -256,13 +259,14 @@ class _Work:
                     preferred=self.making.pins(self.making.keep),
                 )
             except PipshimError as error:
-                raise ResolveError(
+                self._host_error = ResolveError(
                     "a backend has to be asked for the metadata of a source, here, on "
                     f"{_label(context.target)}, where the project cannot be resolved:\n"
                     f"{error.message}",
                     hint="lock with a Python that the project supports (--python), or state the "
                     "metadata ([[tool.pipshim.dependency-metadata]])",
-                ) from error
+                )
+                raise self._host_error from error
             self._host_is_ready = True
         return self._host.rounds
 

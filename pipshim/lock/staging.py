@@ -10,7 +10,7 @@ import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -20,7 +20,7 @@ from pipshim._pip.sources import name_of
 from pipshim.build.job import BUILD, EXTRA, Component, Job
 from pipshim.build.mode import Mode
 from pipshim.build.order import needs
-from pipshim.errors import BuildError, ResolveError
+from pipshim.errors import BuildError, Failures, PipshimError, ResolveError
 from pipshim.lock import artifacts
 from pipshim.lock.lockfile import environment_id
 from pipshim.progress import events
@@ -40,9 +40,25 @@ if TYPE_CHECKING:
     from pipshim.build.record import Used
     from pipshim.build.settings import Settings
     from pipshim.build.workshop import Workshop
+    from pipshim.config.configuration import StaticMetadata
     from pipshim.env.below import Below
     from pipshim.progress.events import Observer
     from pipshim.store.tree import Tree
+
+
+class BuildPins(NamedTuple):
+    """What the environment of an isolated build has.
+
+    Attributes:
+        mode: isolated or matched.
+        pins: its packages, as far as they are known.
+        complete: whether they are all known.
+
+    """
+
+    mode: Mode
+    pins: tuple[Pin, ...]
+    complete: bool = True
 
 
 @dataclass
@@ -92,21 +108,28 @@ class Staging:
     _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
     _widened: set[str] = field(default_factory=set, init=False)
     _warned: set[str] = field(default_factory=set, init=False)
+    _failed: dict[tuple[str, tuple[str, ...]], tuple[Solution | None, BuildPins]] = field(
+        default_factory=dict, init=False
+    )
 
     def job(self, source: Source, solution: Solution | None) -> Job:
         """Say how a source is built with these pins: its mode, and what its environment has."""
         name = name_of(source)
-        system = build_system(source.outline, str(source))
         choice = self.settings.choice(name)
-        extra = self.settings.extra.get(name, ())
         mode = choice.mode
-        requirements = (*system.requires, *(str(one.requirement) for one in extra))
+        requirements = self.requirements(source)
         if mode is Mode.NO_ISOLATION:
             components = self._staging(source, solution, requirements)
         else:
-            mode, pins = self.pins(source, requirements, solution)
+            mode, pins, _ = self.pins(source, requirements, solution)
             components = tuple(self._component(pin, solution) for pin in pins)
         return self._made(source, name, mode, choice.chosen_by, requirements, components)
+
+    def requirements(self, source: Source) -> tuple[str, ...]:
+        """Return the requirements of a build: what it declares, and what the settings add."""
+        extra = self.settings.extra.get(name_of(source), ())
+        declared = build_system(source.outline, str(source)).requires
+        return (*declared, *(str(one.requirement) for one in extra))
 
     def _made(
         self,
@@ -134,17 +157,66 @@ class Staging:
             besides=besides,
         )
 
-    def pins(
+    def known_pins(
         self, source: Source, requirements: tuple[str, ...], solution: Solution | None
-    ) -> tuple[Mode, tuple[Pin, ...]]:
+    ) -> BuildPins:
+        """Resolve an isolated build's environment, as far as that is possible here.
+
+        For a source with ``dependency-metadata``: no hook of it can fail a lock.
+
+        Raises:
+            ResolveError: the settings contradict each other.
+
+        """
+        runtime = self._runtime(solution)
+        self._strict(name_of(source), requirements, runtime, solution)  # may raise
+        key = (source.url, requirements)
+        failed = self._failed.get(key)
+        if failed is None or failed[0] is not solution:
+            known: list[Pin] = []
+            try:
+                return self.pins(source, requirements, solution, known)
+            except PipshimError as error:
+                if not is_of_build(error):
+                    raise
+                self.warn_deferred(source, error)
+            is_matched = any(runtime.get(pin.package.name) == pin.version for pin in known)
+            mode = Mode.MATCHED if is_matched else Mode.ISOLATED
+            failed = self._failed[key] = solution, BuildPins(mode, tuple(known), complete=False)
+        return failed[1]
+
+    def warn_deferred(self, source: Source, error: PipshimError) -> None:
+        """Say why a build environment is resolved where the source is built."""
+        first = error.errors[0] if isinstance(error, Failures) else error
+        reason = first.message.partition("\n")[0]
+        output = first.output if isinstance(first, BuildError) else ()
+        last = next((line.strip() for line in reversed(output) if line.strip()), None)
+        self._warn(
+            f"{source}: its build environment is resolved where it is built, because that failed "
+            f"here: {reason}" + (f": {last}" if last else "")
+        )
+
+    def pins(
+        self,
+        source: Source,
+        requirements: tuple[str, ...],
+        solution: Solution | None,
+        known: list[Pin] | None = None,
+    ) -> BuildPins:
         """Resolve an isolated build's environment: what it declares, then what its backend adds.
+
+        Args:
+            source: what is built.
+            requirements: what it declares, and what the settings add.
+            solution: the pins of run time.
+            known: gets the pins of what it declares.
 
         Raises:
             ResolveError: no versions fit; it says what needs the build.
 
         """
         try:
-            return self._pins(source, requirements, solution)
+            return self._pins(source, requirements, solution, [] if known is None else known)
         except ResolveError as error:
             waiting = _waiting.get()
             if waiting:
@@ -155,16 +227,22 @@ class Staging:
             raise
 
     def _pins(
-        self, source: Source, requirements: tuple[str, ...], solution: Solution | None
-    ) -> tuple[Mode, tuple[Pin, ...]]:
+        self,
+        source: Source,
+        requirements: tuple[str, ...],
+        solution: Solution | None,
+        known: list[Pin],
+    ) -> BuildPins:
         name = name_of(source)
         with within(source):
-            runtime = _platform_specific(solution)
-            if self.below is not None:
-                runtime = {**self.below.platform_specific, **runtime}
+            runtime = self._runtime(solution)
             strict = self._strict(name, requirements, runtime, solution)
             first = self._resolve_build(source, requirements, runtime, strict)
-            if self.elsewhere is not None:
+            known += first.pins.values()
+            stated = self.stated_metadata(source)
+            if stated is not None and stated.build_requires is not None:
+                dynamic = list(map(str, stated.build_requires))
+            elif self.elsewhere is not None:
                 dynamic = self.elsewhere(source, requirements)
             else:
                 dynamic = self._dynamic(source, requirements, first, solution, runtime)
@@ -178,7 +256,17 @@ class Staging:
         if self.settings.match_runtime == "auto":
             self._warn_unmatched(source, first, runtime)
         mode = Mode.MATCHED if matched or strict else Mode.ISOLATED
-        return mode, tuple(first.pins.values())
+        return BuildPins(mode, tuple(first.pins.values()))
+
+    def _runtime(self, solution: Solution | None) -> dict[NormalizedName, Version]:
+        """Return the versions of run time that a build is to match."""
+        below = self.below.platform_specific if self.below is not None else {}
+        return {**below, **_platform_specific(solution)}
+
+    def stated_metadata(self, source: Source) -> StaticMetadata | None:
+        """Return what ``dependency-metadata`` says of a source."""
+        entries = (one for one in self.settings.static if one.is_about(source.name, source.version))
+        return next(entries, None)
 
     def also_required(
         self, source: Source, requirements: tuple[str, ...], solution: Solution | None
@@ -375,9 +463,12 @@ class Staging:
                     f"{source} is built against {name} {pin.version}: its build does not admit "
                     f"{name} {version}, which the lock has for run time"
                 )
-                if text not in self._warned:
-                    self._warned.add(text)
-                    self.observer(events.Message("warning", text))
+                self._warn(text)
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self.observer(events.Message("warning", text))
 
     def _environment(self) -> Mapping[str, str]:
         return self.pip.target.markers
@@ -413,6 +504,12 @@ def within(source: Source) -> Iterator[None]:
 def is_within_a_build() -> bool:
     """Tell whether what happens here is done for some build."""
     return bool(_waiting.get())
+
+
+def is_of_build(error: PipshimError) -> bool:
+    """Whether an error says that something could not be built, or resolved for a build."""
+    errors = error.errors if isinstance(error, Failures) else (error,)
+    return all(isinstance(one, (BuildError, ResolveError)) for one in errors)
 
 
 def _asking(name: NormalizedName, solution: Solution) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from threading import Lock as ThreadLock
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from pipshim.env.notes import as_present, direct_url, origin_of, own_distributio
 from pipshim.errors import LockError
 from pipshim.lock import artifacts
 from pipshim.lock.bounds import suggested
+from pipshim.lock.deferred import DeferredBuilds, matching
 from pipshim.lock.lockfile import LockedBuild, key_of
 from pipshim.parallel import each, in_order
 from pipshim.progress import events
@@ -39,7 +40,7 @@ from pipshim.sync.change import Change, Ready
 from pipshim.sync.plan import Step, Wanted, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from packaging.pylock import Package
@@ -150,9 +151,27 @@ class Sync:
         record = Record.from_json(noted)
         if record is None:
             return "rebuild: its build record is that of an older pipshim"
+        job = self._locked_job(package)
+        if self._locked_build(package).deferred:
+            job = replace(job, components=(), besides=self._available(record, job))
         metadata = installed.read_text(str(present.dist_info / METADATA))
-        why = self.context.workshop.why_stale(self._job(package), record, metadata)
+        why = self.context.workshop.why_stale(job, record, metadata)
         return f"rebuild: {why}" if why is not None else None
+
+    def _available(self, record: Record, job: Job) -> Mapping[str, Used]:
+        """Return what a build with a deferred environment would use, as far as that is known.
+
+        The lock may have a part of the environment; of the rest, only what matches the run-time
+        version can have changed.
+        """
+        constraints = self.context.settings.build_constraints
+        target = self.context.target
+        matched = {
+            str(package.name): self._component(package).used
+            for package in matching(self.selection, target, (*job.requirements, *constraints))
+        }
+        known = {**matched, **job.available}
+        return {name: known.get(name, used) for name, used in record.against.items()}
 
     # Fetching and building
 
@@ -180,9 +199,10 @@ class Sync:
         ]
         if wanted:
             self.context.observer(events.Planned(len(wanted), len(sources) + len(folders)))
+        if any(one.deferred for one in self._builds(sources, folders)):
+            self._deferred.start()
         ready: dict[NormalizedName, Ready] = {}
-        workshop = self.context.workshop
-        stop = workshop.processes.stop
+        stop = self.context.workshop.processes.stop
         # The largest first: unpacking one takes longest, and the others go on beside it.
         wheels.sort(key=lambda wheel: artifacts.size(wheel[1]), reverse=True)
         with self.context.fetcher.many(self._missing(one for _, one in wheels)):
@@ -200,7 +220,7 @@ class Sync:
                 lambda name: self._built(by_name[name]),
                 self._order(by_name),
                 at_once=self.context.jobs,
-                is_work=cache(lambda name: not workshop.has(self._job(by_name[name]))),
+                is_work=cache(lambda name: self._is_work(by_name[name])),
                 interrupted=stop,
             )
         ready.update((name, self._ready(by_name[name], made)) for name, made in built.items())
@@ -208,6 +228,20 @@ class Sync:
             ready[folder.name] = self._from_folder(folder, None)
             self._prepared(folder.name, ready[folder.name].tree, ready[folder.name].source)
         return ready
+
+    def _is_work(self, package: Package) -> bool:
+        """Whether a package has to be built, as far as that is known."""
+        if self._locked_build(package).deferred:
+            return True
+        return not self.context.workshop.has(self._job(package))
+
+    def _builds(
+        self, sources: Iterable[Package], folders: Iterable[LockedFolder]
+    ) -> Iterator[LockedBuild]:
+        """Return the builds that may take place: also those of build requirements."""
+        yield from map(self._locked_build, sources)
+        yield from (folder.build for folder in folders)
+        yield from self.lock.builds.values()
 
     def _missing(self, wheels: Iterable[Artifact]) -> int:
         """Count the wheels that the store seems not to have."""
@@ -242,8 +276,10 @@ class Sync:
         if artifacts.is_wheel(artifacts.choose(package, self.context.target)):
             return True
         build = self._locked_build(package)
-        if build.mode is Mode.NO_ISOLATION or build.environment is None:
+        if build.mode is Mode.NO_ISOLATION:
             return False
+        if build.environment is None:
+            return build.deferred
         return all(self._is_free(one) for one in self.lock.members(build.environment))
 
     def _fetch(self, package: Package, artifact: Artifact) -> Ready:
@@ -290,7 +326,17 @@ class Sync:
         )
 
     def _job(self, package: Package) -> Job:
-        """Say how a package of the lock is built."""
+        """Say how a package is built, after resolving what the lock leaves to this moment."""
+        if not self._locked_build(package).deferred:
+            return self._locked_job(package)
+        return self._deferred.of_package(package)
+
+    @cached_property
+    def _deferred(self) -> DeferredBuilds:
+        return DeferredBuilds(self.context, self.lock, self.selection)
+
+    def _locked_job(self, package: Package) -> Job:
+        """Say how a package is built, as far as the lock says."""
         artifact = artifacts.choose(package, self.context.target)
         build = self._locked_build(package)
         hashes = getattr(artifact, "hashes", None) or {}
@@ -325,7 +371,7 @@ class Sync:
         if choice.mode is Mode.NO_ISOLATION:
             requires = build.requires if build is not None else ()
             return LockedBuild(choice.mode, choice.chosen_by, "", requires, None)
-        if build is None or build.environment is None:
+        if build is None or (build.environment is None and not build.deferred):
             raise LockError(
                 self.context.lock_path,
                 f"{package.name} {package.version} has to be built, and the lock has no build "
@@ -346,6 +392,8 @@ class Sync:
         return (*requires, *(str(one.requirement) for one in extra))
 
     def _members(self, build: LockedBuild, name: NormalizedName) -> tuple[Component, ...]:
+        if build.environment is None and build.deferred:
+            return ()
         if build.environment is None:
             raise LockError(
                 self.context.lock_path,
@@ -432,6 +480,9 @@ class Sync:
             build = replace(build, mode=choice.mode, chosen_by=choice.chosen_by)
             components = self._staging(folder.name, requirements)
             besides = self._besides()
+        elif build.deferred:
+            staged = self._deferred.of_folder(folder.name, directory)
+            build, components = replace(build, mode=staged.mode), staged.components
         else:
             components = self._members(build, folder.name)
         job = Job(

@@ -73,6 +73,7 @@ version = "0.17.5"
 requires-dist = ["torch"]
 requires-python = ">=3.8"
 provides-extra = ["All_Of"]
+build-requires = ["ninja"]
 
 [[tool.pipshim.dependency-metadata]]
 name = "natten"
@@ -109,6 +110,7 @@ name = "natten"
                 requires_dist=(Requirement("torch"),),
                 requires_python=SpecifierSet(">=3.8"),
                 provides_extra=("all-of",),  # type: ignore[arg-type]
+                build_requires=(Requirement("ninja"),),
             ),
             StaticMetadata("natten", None, (), None, ()),  # type: ignore[arg-type]
         ),
