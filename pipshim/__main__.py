@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    if argv is None:
+    if argv is None and _has_directory():
         from pipshim.unchanged import fresh  # noqa: PLC0415 as below
 
         unchanged = fresh.attempt(sys.argv[1:], os.environ)
@@ -38,6 +38,15 @@ def _main(argv: Sequence[str] | None) -> int:
     from pipshim.cli.dispatch import dispatch  # noqa: PLC0415 what an unchanged run does without
 
     return dispatch(argv)
+
+
+def _has_directory() -> bool:
+    """Whether the working directory exists; it may have been removed."""
+    try:
+        os.getcwd()  # noqa: PTH109 pathlib takes time to import
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -71,6 +73,21 @@ def test_a_recognised_run_imports_nothing_that_shows_progress(cli: Cli, synced: 
     ):
         own = {one for one in imported(cli, synced, *arguments) if one.startswith("pipshim")}
         assert own == expected
+
+
+def test_a_working_directory_that_was_removed_is_an_error(cli: Cli, project_dir: Path) -> None:
+    script = f"rmdir {project_dir} && exec {sys.executable} -m pipshim sync"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=project_dir,
+        env=cli.env,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "error:" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_options_that_were_not_stamped_go_the_long_way(cli: Cli, synced: Path) -> None:
