@@ -15,8 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from pipshim.build import trace
 from pipshim.build.credentials import is_credential
+from pipshim.store.conflicts import find_shared, losing_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -150,8 +153,10 @@ def make(
     minor = f"{base.version[0]}.{base.version[1]}"
     for name in ("python", "python3", f"python{minor}"):
         (target.scripts / name).symlink_to(base.base_python)
-    for tree in trees:
-        tree.link(target, mode="mixed")
+    named = {canonicalize_name(tree.name): tree for tree in trees}
+    skip = losing_paths(find_shared(named, target))
+    for name, tree in named.items():
+        tree.link(target, mode="mixed", skip=skip.get(name, ()))
     folders = [str(folder) for folder in behind]
     # addsitedir, not a bare path: editable installs there are .pth files themselves.
     lines = [f"import site; site.addsitedir({folder!r})" for folder in folders]

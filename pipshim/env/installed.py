@@ -306,6 +306,11 @@ def recorded(info: Path, text: str | None = None) -> Iterator[str]:
 
     ``text`` is what RECORD says, or lines of it, if that has been read.
     """
+    return (path for path, _ in recorded_hashes(info, text))
+
+
+def recorded_hashes(info: Path, text: str | None = None) -> Iterator[tuple[str, str]]:
+    """Yield paths as `recorded` does, each with its hash, which may be empty."""
     site = str(info.parent)
     real: dict[str, str] = {}
     with contextlib.suppress(ValueError):
@@ -313,7 +318,25 @@ def recorded(info: Path, text: str | None = None) -> Iterator[str]:
             directory, name = os.path.split(os.path.join(site, row.path))
             if directory not in real:
                 real[directory] = os.path.realpath(directory)
-            yield f"{real[directory]}/{name}"
+            yield f"{real[directory]}/{name}", row.hash
+
+
+def bytecode_of(path: str) -> list[str]:
+    """List the files that Python has compiled a source to."""
+    folder, _, name = path.rpartition("/")
+    stem, dot, suffix = name.rpartition(".")
+    if suffix != "py":
+        return []
+    try:
+        names = os.listdir(f"{folder}/__pycache__")
+    except OSError:
+        return []
+    start = stem + dot
+    return [
+        f"{folder}/__pycache__/{one}"
+        for one in names
+        if one.startswith(start) and _COMPILED.fullmatch(one[len(start) :])
+    ]
 
 
 def _normalized(name: str) -> NormalizedName:

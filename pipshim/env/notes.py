@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pipshim.python.target import Target
 
 
+WHEEL = "wheel"
+"""The key in ``pipshim.json`` of the hash (SHA-256) of the wheel that was installed."""
+
+
 def site_folders(target: Target) -> list[Path]:
     """Tell the folders that distributions are installed in."""
     return list(dict.fromkeys([target.purelib, target.platlib]))

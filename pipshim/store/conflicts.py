@@ -1,50 +1,59 @@
-"""The paths that more than one of several distributions would bring to an environment."""
+"""Files that several distributions install at the same path: the last distribution by name wins."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipshim.store.placing import may_be_shared
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from packaging.utils import NormalizedName
 
     from pipshim.store.layout import Layout
     from pipshim.store.tree import Tree
 
 
-class Conflict(NamedTuple):
-    """A path that two distributions bring, with different contents."""
+class SharedPath(NamedTuple):
+    """A path that several distributions install.
+
+    Attributes:
+        path: absolute.
+        owners: the normalized names of the distributions, sorted; the file is the last one's.
+        differs: whether their files differ.
+
+    """
 
     path: str
-    first: str
-    second: str
+    owners: tuple[NormalizedName, ...]
+    differs: bool
 
 
-def find_conflicts(trees: Iterable[Tree], env: Layout) -> list[Conflict]:
-    """Find the paths that more than one of these distributions would bring to ``env``.
-
-    Files that say the same and do nothing but make a folder a package (legacy namespace packages
-    have such an ``__init__.py`` each, PEP 420 lists them) are no conflict.
-    """
-    folders: dict[str, list[tuple[Tree, list[str]]]] = {}
-    for tree in trees:
+def find_shared(trees: Mapping[NormalizedName, Tree], env: Layout) -> list[SharedPath]:
+    """Find the paths that more than one of these distributions would install in ``env``."""
+    folders: dict[str, list[tuple[NormalizedName, list[str]]]] = {}
+    for owner, tree in trees.items():
         for folder, names in tree.placements(env):
-            folders.setdefault(folder, []).append((tree, names))
-    found: list[Conflict] = []
+            folders.setdefault(folder, []).append((owner, names))
+    owners: dict[str, set[NormalizedName]] = {}
     for folder, several in folders.items():
-        owners: dict[str, Tree] = {}
-        for tree, names in several if len(several) > 1 else ():
+        first: dict[str, NormalizedName] = {}
+        for owner, names in several if len(several) > 1 else ():
             for name in names:
-                first = owners.setdefault(name, tree)
-                path = f"{folder}/{name}"
-                if first is not tree and not _is_shared(path, first, tree, env):
-                    found.append(Conflict(path, first.name, tree.name))
-    return sorted(found)
+                other = first.setdefault(name, owner)
+                if other != owner:
+                    owners.setdefault(f"{folder}/{name}", {other}).add(owner)
+    involved = {name for names in owners.values() for name in names}
+    contents = {name: tree.contents(env) for name, tree in trees.items() if name in involved}
+    return [
+        SharedPath(path, tuple(sorted(names)), len({contents[one][path] for one in names}) > 1)
+        for path, names in sorted(owners.items())
+    ]
 
 
-def _is_shared(path: str, one: Tree, other: Tree, env: Layout) -> bool:
-    first, second = (tree.file_at(path, env) for tree in (one, other))
-    if first is None or second is None or not may_be_shared(path, first.size):
-        return False
-    return first.hash == second.hash != ""
+def losing_paths(shared: Iterable[SharedPath]) -> dict[NormalizedName, set[str]]:
+    """Return the paths that each distribution leaves to another one."""
+    found: dict[NormalizedName, set[str]] = {}
+    for one in shared:
+        for name in one.owners[:-1]:
+            found.setdefault(name, set()).add(one.path)
+    return found

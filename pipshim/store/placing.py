@@ -1,11 +1,10 @@
 """One tree on its way into one environment: what is written for it, what is linked, the undo."""
 # Paths are strings here: one wheel may have ten thousand files.
-# ruff: noqa: PTH106, PTH108, PTH114, PTH123
+# ruff: noqa: PTH106, PTH108, PTH123
 
 from __future__ import annotations
 
 import os
-import time
 from bisect import insort
 
 from pipshim.env import distinfo, scripts
@@ -18,7 +17,7 @@ from pipshim.store.linking import Batch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import Any, TypeAlias
 
     from pipshim.store.bundle import Bundle, Group, TreeFile
@@ -27,12 +26,6 @@ if TYPE_CHECKING:
     from pipshim.store.tree import Tree
 
     Announce: TypeAlias = Callable[[dict[str, list[str]]], object]
-
-
-_PATIENCE = 1.0
-"""Seconds that another thread may take to write a file that two packages share."""
-
-_PAUSE = 0.002
 
 
 class _Written(NamedTuple):
@@ -55,12 +48,14 @@ class Placing:
         *,
         overwrite: bool,
         announce: Announce | None = None,
+        skip: Collection[str] = (),
     ) -> None:
         self.tree = tree
         self.env = env
         self.linker = linker
         self.overwrite = overwrite
         self.announce = announce
+        self.skip = skip
         self.roots = tree.roots(env)
         self.lib = self.roots[tree.root]
         self.placed: list[str] = []
@@ -117,6 +112,9 @@ class Placing:
         rows.append(Row(self._relative(f"{info}/{distinfo.RECORD}")))
         content = self._record(rows)
         written.insert(0, _Written(self.lib, f"{info}/{distinfo.RECORD}", content, False))
+        if self.skip:
+            written = [file for file in written if file.path not in self.skip]
+            linked = [_without(batch, self.skip) for batch in linked]
 
         if self.announce is not None:
             self.announce(_by_folder(written, linked))
@@ -126,6 +124,18 @@ class Placing:
             self._write(new)
         for batch in linked:
             self._link(batch)
+        return self.placed
+
+    def restore(self, python: str, paths: Collection[str]) -> list[str]:
+        """Write and link the files at these paths."""
+        self._make_folders()
+        for file in self._scripts(scripts.shebang(python)):
+            if file.path in paths:
+                self._write(file)
+        for batch in self._linked()[0]:
+            names = [name for name in batch.names if batch.destination + name in paths]
+            if names:
+                self._link(batch.only(names))
         return self.placed
 
     def _scripts(self, first_line: bytes) -> list[_Written]:
@@ -254,13 +264,8 @@ class Placing:
                 self.placed += [destination + name for name in names[start : batch.done]]
             start = batch.done
             if start < len(names):
-                source, path = batch.source + names[start], destination + names[start]
-                # Of a source that packages share, the first one's bytecode is as good.
-                patience = 0.0 if self.overwrite else _PATIENCE
-                if batch.bytecode or (
-                    may_be_shared(path, batch.sizes[start])
-                    and _becomes_same(source, path, patience)
-                ):
+                path = destination + names[start]
+                if batch.bytecode:  # what Python has compiled since
                     start += 1
                 elif os.path.lexists(path):
                     self._clear(path)
@@ -309,9 +314,14 @@ class Placing:
                 continue
 
 
-def may_be_shared(path: str, size: int) -> bool:
-    """Tell whether several packages may bring this file, if it says the same in all of them."""
-    return size == 0 or path.endswith("/__init__.py")
+def _without(batch: Batch, skip: Collection[str]) -> Batch:
+    """Leave out the files at some paths, and bytecode of sources at these paths."""
+    if batch.bytecode:
+        folder = batch.destination.removesuffix("__pycache__/")
+        names = [one for one in batch.names if f"{folder}{one.partition('.')[0]}.py" not in skip]
+    else:
+        names = [one for one in batch.names if batch.destination + one not in skip]
+    return batch if len(names) == len(batch.names) else batch.only(names)
 
 
 def _with_last(folder: str, name: str, batches: Iterable[Batch]) -> list[Batch]:
@@ -341,29 +351,3 @@ def _restarted(path: str, first_line: bytes) -> bytes:
     with open(path, "rb") as script:
         script.readline()
         return first_line + script.read()
-
-
-def _becomes_same(source: str, path: str, seconds: float) -> bool:
-    """Tell whether two files say the same, within some time.
-
-    Another thread or process may be placing the second one, of another package; one that was to be
-    cloned goes again where the file system cannot do that.
-    """
-    end = time.monotonic() + seconds
-    while os.path.lexists(path):
-        try:
-            if is_same(source, path):
-                return True
-        except FileNotFoundError:
-            break
-        if time.monotonic() > end:
-            break
-        time.sleep(_PAUSE)
-    return False
-
-
-def is_same(one: str, other: str) -> bool:
-    """Tell whether two files say the same."""
-    import filecmp  # noqa: PLC0415 seldom needed
-
-    return not os.path.islink(other) and filecmp.cmp(one, other, shallow=False)

@@ -17,7 +17,7 @@ from pipshim.store.placing import Placing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import Any
 
@@ -165,6 +165,14 @@ class Tree(_Told):
         for scheme, folder, names, _ in self.compiled.bundle.groups if self.compiled else ():
             yield f"{roots[scheme]}/{folder}".rstrip("/"), names
 
+    def contents(self, env: Layout) -> dict[str, str]:
+        """Return what tells the content of each file at the paths of `placements`."""
+        roots = self.roots(env)
+        found = {f"{roots[file.scheme]}/{file.path}": file.hash for file in self.files}
+        names = self.script_names(env)
+        found |= {f"{roots['scripts']}/{name}": self.bodies[of] for name, of in names.items()}
+        return found
+
     def destinations(self, env: Layout) -> Iterator[str]:
         """Yield every path that `placements` tells."""
         for folder, names in self.placements(env):
@@ -184,6 +192,7 @@ class Tree(_Told):
         overwrite: bool = False,
         announce: Announce | None = None,
         compiled: bool = False,
+        skip: Collection[str] = (),
     ) -> list[str]:
         """Install this into an environment, as pip would have installed the wheel.
 
@@ -202,11 +211,12 @@ class Tree(_Told):
             overwrite: replace what is there, one file at a time, rather than refuse. What was
                 replaced is not given back if a later file fails.
             compiled: bring bytecode too, if the store has it already.
+            skip: absolute paths that are left to other distributions. RECORD lists them all the
+                same.
             announce: called once, before the first file is placed, with the names of all by folder.
 
         Returns:
-            The absolute paths of the files that this has placed: all that the distribution has,
-            but for those that another one had brought already (see `find_conflicts`).
+            The absolute paths of the files that this has placed.
 
         Raises:
             InstallError: a file is in the way, or one cannot be written. What had been placed is
@@ -219,23 +229,27 @@ class Tree(_Told):
             from pipshim.store.compiling import with_bytecode  # noqa: PLC0415 it is rarely wanted
 
             tree = with_bytecode(self, env)
-        job = Placing(tree, env, linker, overwrite=overwrite, announce=announce)
-        try:
-            return job.run(
-                str(python or env.python),
-                installer,
-                {distinfo.DIRECT_URL: direct_url, distinfo.ORIGIN: origin},
-                requested=requested,
-            )
-        except OSError as error:
-            job.undo()
-            where = error.filename2 or error.filename or env.data
-            raise InstallError(
-                f"{self.name} {self.version} cannot be installed: {where}: {error.strerror}"
-            ) from error
-        except BaseException:
-            job.undo()
-            raise
+        job = Placing(tree, env, linker, overwrite=overwrite, announce=announce, skip=skip)
+        notes = {distinfo.DIRECT_URL: direct_url, distinfo.ORIGIN: origin}
+        return _placed(
+            job,
+            lambda: job.run(str(python or env.python), installer, notes, requested=requested),
+        )
+
+    def restore(self, env: Layout, paths: Collection[str], linker: Linker) -> None:
+        """Place some of the files again, where there are none.
+
+        Args:
+            env: an environment that has the distribution.
+            paths: absolute, of files of the distribution.
+            linker: how to place them.
+
+        Raises:
+            InstallError: a file cannot be written, and none has been.
+
+        """
+        job = Placing(self, env, linker, overwrite=False)
+        _placed(job, lambda: job.restore(str(env.python), paths))
 
     def roots(self, env: Layout) -> dict[str, str]:
         """Return the folder that each scheme's files go to."""
@@ -250,17 +264,6 @@ class Tree(_Told):
     def where(self, env: Layout) -> dict[str, str]:
         """Note where scripts look for their Python: they do not run in an environment moved."""
         return {"prefix": os.path.realpath(env.prefix)} if self.bodies or self.python else {}
-
-    def file_at(self, path: str, env: Layout) -> TreeFile | None:
-        """Return the file that is placed at a path; None for the scripts of entry points."""
-        roots = self.roots(env)
-        names = self.script_names(env)
-        for file in self.files:
-            if file.scheme == "scripts" and file.path in names:
-                continue
-            if path.endswith(file.path) and f"{roots[file.scheme]}/{file.path}" == path:
-                return file
-        return None
 
     def script_names(self, env: Layout) -> dict[str, str]:
         """Return the scripts of entry points, each with the one of `bodies` that it has."""
@@ -284,6 +287,22 @@ class Tree(_Told):
         data = jsons.loads(text)
         bundle = Bundle.from_json(data["bundle"])
         return cls(folder, sha256, **{name: data[name] for name in _TOLD}, bundle=bundle)
+
+
+def _placed(job: Placing, place: Callable[[], list[str]]) -> list[str]:
+    """Place files, and take them away again if that fails."""
+    try:
+        return place()
+    except OSError as error:
+        job.undo()
+        tree = job.tree
+        where = error.filename2 or error.filename or job.env.data
+        raise InstallError(
+            f"{tree.name} {tree.version} cannot be installed: {where}: {error.strerror}"
+        ) from error
+    except BaseException:
+        job.undo()
+        raise
 
 
 def list_of(files: Iterable[TreeFile]) -> bytes:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipshim.cores import available_cores
-from pipshim.env import installed
-from pipshim.env.notes import site_folders
+from pipshim.env import distinfo, installed, scripts, shared
+from pipshim.env.installed import bytecode_of, recorded_hashes
+from pipshim.env.notes import WHEEL, site_folders
 from pipshim.errors import InstallError
 from pipshim.parallel import each
 from pipshim.store.compiling import compiled
-from pipshim.store.conflicts import find_conflicts
-from pipshim.store.placing import is_same, may_be_shared
+from pipshim.store.conflicts import SharedPath, find_shared, losing_paths
 from pipshim.sync.journal import Journal
 from pipshim.sync.removal import leaving_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from pipshim.store.linking import Linker
     from pipshim.store.tree import Tree
     from pipshim.sync.plan import Step
+    from pipshim.sync.removal import Leaving
+
+_SHOWN = 3
+"""How many shared files a warning names."""
 
 _MOST_THREADS = 4
 """How many distributions are linked at once: linking is the file system's work."""
@@ -67,6 +72,7 @@ class Change:
         linker: how files are placed.
         bytecode: whether what comes brings bytecode.
         observer: told of what is installed and removed.
+        tree_of: answers the tree that a distribution was installed from, or None.
 
     """
 
@@ -76,6 +82,7 @@ class Change:
     linker: Linker
     bytecode: bool = False
     observer: Observer | None = None
+    tree_of: Callable[[Installed], Tree | None] = lambda _: None
 
     def make(
         self,
@@ -98,10 +105,13 @@ class Change:
         """
         steps = [step for step in steps if step.action != "keep"]
         ready = self._compiled(ready)
-        going = self._going(steps, ready)
-        found = self._look(ready, going)
+        leaving = self._leaving(steps, ready)
+        staying = [one for one in self.present.values() if one.name not in leaving.files]
+        coming = self._look(ready, staying)
+        lost = self._lost(leaving, staying, coming)
+        self._warn(coming.shared)
         # What changes what is there goes one after the other; what only comes is linked at once.
-        added = [s.name for s in steps if s.old is None and s.name not in found.in_the_way]
+        added = [s.name for s in steps if s.old is None and s.name not in coming.in_the_way]
         journal = Journal(self.target)
         taken: set[str] = set()
         try:
@@ -110,28 +120,35 @@ class Change:
                 if name in added:
                     continue
                 # One that comes later may have what comes now: that goes now too.
-                old = dict.fromkeys([*going.get(name, ()), *found.in_the_way.get(name, ())])
+                paths = [*leaving.files.get(name, ()), *coming.in_the_way.get(name, ())]
+                old = dict.fromkeys(paths)
                 self._take(journal, step, [path for path in old if path not in taken])
                 taken.update(old)
                 if step.action == "remove":
                     self._removed(name, step.old or "")
                 elif name in ready:
-                    self._link(journal, name, ready[name], found.shared)
+                    self._link(journal, name, ready[name], coming)
                     self._installed(name, ready[name])
-            coming = {name: ready[name] for name in added if name in ready}
+            for tree, files in lost:
+                self._restore(journal, tree, files)
+            new = {name: ready[name] for name in added if name in ready}
             each(
-                lambda name: self._link(journal, name, coming[name], found.shared),
-                sorted(coming, key=lambda name: coming[name].tree.weight, reverse=True),
+                lambda name: self._link(journal, name, new[name], coming),
+                sorted(new, key=lambda name: new[name].tree.weight, reverse=True),
                 at_once=min(_MOST_THREADS, available_cores()),
             )
-            for name, one in coming.items():
+            for name, one in new.items():
                 self._installed(name, one)
             for made in last:
                 ((name, one),) = self._compiled(dict([made()])).items()
-                late = self._look({name: one}, {})
+                scanned = installed.scan(site_folders(self.target))
+                late = self._look({name: one}, [it for it in scanned.values() if it.name != name])
+                self._warn(late.shared)
                 self._take(journal, None, late.in_the_way.get(name, ()))
-                self._link(journal, name, one, late.shared)
+                self._link(journal, name, one, late)
                 self._installed(name, one)
+                coming.shared.extend(late.shared)
+            self._note_shared(journal, leaving, coming)
         except BaseException:
             journal.undo()
             raise
@@ -147,9 +164,7 @@ class Change:
             for (name, one), tree in zip(ready.items(), trees, strict=True)
         }
 
-    def _going(
-        self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]
-    ) -> dict[NormalizedName, list[str]]:
+    def _leaving(self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]) -> Leaving:
         """Tell which files go with each distribution that is removed or replaced."""
         leaving = {s.name: self.present[s.name] for s in steps if s.old is not None}
         lost = {
@@ -161,52 +176,122 @@ class Change:
         return leaving_files(leaving, staying, self.target.prefix, lost)
 
     def _look(
-        self,
-        ready: Mapping[NormalizedName, Ready],
-        going: Mapping[NormalizedName, Iterable[str]],
-    ) -> _Found:
-        """See what is where files will come, and that no distribution's file is overwritten.
-
-        Raises:
-            InstallError: two distributions bring the same file, of those that come or stay.
-
-        """
+        self, ready: Mapping[NormalizedName, Ready], staying: Collection[Installed]
+    ) -> _Coming:
+        """See what is where files will come, and which distribution's file will be there."""
         target = self.target
-        for conflict in find_conflicts([one.tree for one in ready.values()], target):
-            raise InstallError(
-                f"{conflict.first} and {conflict.second} both bring {conflict.path}",
-                hint=f"leave one of them out: --no-install-package {conflict.second}",
-            )
-        gone = {path for paths in going.values() for path in paths}
-        found = _Found()
+        trees = {name: one.tree for name, one in ready.items()}
+        shared = {one.path: one for one in find_shared(trees, target)}
+        coming = _Coming(skip=losing_paths(shared.values()))
         folders = _Folders()
-        for name, one in ready.items():
-            tree = one.tree
+        owners = _Owners(staying)
+        for name, tree in trees.items():
             for path in folders.there(tree.placements(target)):
-                owner = self._owner(name, path, gone)
-                if owner is None:
-                    found.in_the_way.setdefault(name, []).append(_real(path))
-                elif _is_shared(tree, path, target):
-                    found.shared.add(path)
-                else:
-                    raise InstallError(
-                        f"{tree.name} {tree.version} brings {path}, which belongs to {owner}",
-                        hint=f"leave it out: --no-install-package {tree.name}",
-                    )
+                real = _real(path)
+                others = owners.of(real)
+                if others:
+                    shared[path] = self._with_others(path, name, tree, others, shared.get(path))
+                    if shared[path].owners[-1] != name:
+                        coming.skip.setdefault(name, set()).add(path)
+                if path not in coming.skip.get(name, ()):
+                    way = coming.in_the_way.setdefault(name, [])
+                    way += [real, *(installed.bytecode_of(real) if others else ())]
             for path in folders.there(tree.bytecode_placements(target)):
-                if self._owner(name, path, gone) is None:
-                    found.in_the_way.setdefault(name, []).append(_real(path))
-                else:
-                    found.shared.add(path)
-        return found
+                if not owners.of(_real(path)):
+                    coming.in_the_way.setdefault(name, []).append(_real(path))
+        coming.shared += shared.values()
+        return coming
 
-    def _owner(self, name: NormalizedName, path: str, gone: Collection[str]) -> str | None:
-        """Tell which distribution that stays has a path, if any does."""
-        if _real(path) in gone:
-            return None
-        old = self.present.get(name)
-        own = str(old.dist_info) if old is not None else None
-        return installed.owner_of(path, site_folders(self.target), besides=own)
+    def _with_others(
+        self,
+        path: str,
+        name: NormalizedName,
+        tree: Tree,
+        others: Mapping[NormalizedName, str],
+        known: SharedPath | None,
+    ) -> SharedPath:
+        """Add the distributions that stay to the owners of a path."""
+        names = {name, *others, *(known.owners if known is not None else ())}
+        content = tree.contents(self.target)[path]
+        differs = any(content != other for other in others.values())
+        if differs and path.startswith(f"{self.target.scripts}/"):
+            # RECORD has the hash of a script as it was written for this environment.
+            first_line = scripts.shebang(str(self.target.python))
+            content = distinfo.hash_bytes(first_line + content.encode())
+            differs = any(content != other for other in others.values())
+        return SharedPath(
+            path, tuple(sorted(names)), differs or (known is not None and known.differs)
+        )
+
+    def _lost(
+        self, leaving: Leaving, staying: Iterable[Installed], coming: _Coming
+    ) -> list[tuple[Tree, list[str]]]:
+        """Find the files that distributions get back when others leave, each with its tree."""
+        due = {_real(one.path) for one in coming.shared}
+        found: dict[NormalizedName, list[str]] = {}
+        for path, hashes in leaving.left.items():
+            name = max(hashes)
+            if path.endswith(".pyc"):
+                continue  # it goes with its source
+            if path not in due and not _has_hash(path, hashes[name]):
+                found.setdefault(name, []).append(path)
+        distributions = {one.name: one for one in staying}
+        restored = []
+        for name, paths in found.items():
+            tree = self.tree_of(distributions[name])
+            if tree is not None:
+                restored.append((tree, paths))
+            else:
+                self._say(
+                    f"{_files(self.target, paths)} of {name} cannot be restored, as the store does "
+                    f"not have it: pipshim install --force-reinstall --no-deps {name}"
+                )
+        return restored
+
+    def _restore(self, journal: Journal, tree: Tree, paths: Collection[str]) -> None:
+        self._take(journal, None, [one for path in paths for one in (path, *bytecode_of(path))])
+        names: dict[str, list[str]] = {}
+        for path in paths:
+            folder, _, name = path.rpartition("/")
+            names.setdefault(folder, []).append(name)
+        journal.announce(names)
+        placed = {path for path in tree.destinations(self.target) if _real(path) in paths}
+        tree.restore(self.target, placed, self.linker)
+
+    def _warn(self, shared: Iterable[SharedPath]) -> None:
+        """Warn of distributions that install different files at the same path."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        for one in shared:
+            if one.differs:
+                found.setdefault(one.owners, []).append(one.path)
+        for owners, paths in sorted(found.items()):
+            both = "both" if len(owners) == len(("one", "other")) else "all"
+            self._say(
+                f"{', '.join(owners[:-1])} and {owners[-1]} {both} install "
+                f"{_files(self.target, paths)}: "
+                f"{'that' if len(paths) == 1 else 'those'} of {owners[-1]} "
+                f"{'is' if len(paths) == 1 else 'are'} used"
+            )
+
+    def _note_shared(self, journal: Journal, leaving: Leaving, coming: _Coming) -> None:
+        """Note in the environment which files several distributions have now."""
+        prefix = os.path.realpath(self.target.prefix)
+        path = f"{prefix}/{shared.NAME}"
+        files: dict[str, tuple[str, ...]] = {}
+        for name, owners in shared.read(prefix).items():
+            left = tuple(one for one in owners if one not in leaving.files)
+            if len(left) > 1:
+                files[name] = left
+        for one in coming.shared:
+            real = _real(one.path)
+            if real.startswith(f"{prefix}/"):
+                files[real[len(prefix) + 1 :]] = one.owners
+        if os.path.lexists(path):
+            self._take(journal, None, [path])
+        if files:
+            journal.announce({prefix: [shared.NAME]})
+            with open(path, "xb") as file:  # noqa: PTH123
+                file.write(shared.note(prefix, files))
 
     def _take(self, journal: Journal, step: Step | None, paths: Iterable[str]) -> None:
         try:
@@ -217,22 +302,22 @@ class Change:
                 raise InstallError(f"what is in the way cannot be removed: {where}") from error
             raise InstallError(f"{step.name} {step.old} cannot be removed: {where}") from error
 
-    def _link(
-        self, journal: Journal, name: NormalizedName, one: Ready, shared: Collection[str]
-    ) -> None:
-        def announce(names: dict[str, list[str]]) -> None:
-            for folder in {path.rpartition("/")[0] for path in shared} & names.keys():
-                names[folder] = [n for n in names[folder] if f"{folder}/{n}" not in shared]
-            journal.announce(names)
-
+    def _link(self, journal: Journal, name: NormalizedName, one: Ready, coming: _Coming) -> None:
         one.tree.link(
             self.target,
             mode=self.linker,
             requested=name in self.requested,
             direct_url=one.direct_url,
-            origin={**one.origin, **one.tree.where(self.target)},
-            announce=announce,
+            origin={**one.origin, WHEEL: one.tree.sha256, **one.tree.where(self.target)},
+            announce=journal.announce,
+            skip=coming.skip.get(name, ()),
         )
+
+    def _say(self, text: str) -> None:
+        if self.observer is not None:
+            from pipshim.progress import events  # noqa: PLC0415 thirty classes to make
+
+            self.observer(events.Message("warning", text))
 
     def _installed(self, name: NormalizedName, one: Ready) -> None:
         if self.observer is not None:
@@ -248,18 +333,40 @@ class Change:
 
 
 @dataclass
-class _Found:
-    """What is already where files will come.
+class _Coming:
+    """What distributions that come find in the environment.
 
     Attributes:
-        in_the_way: by the distribution that comes, the real paths of files that go: of
-            distributions that leave, or of none at all, which are replaced as pip does.
-        shared: files of distributions that stay, which may be the same.
+        skip: by distribution, the paths that it leaves to another one.
+        in_the_way: by distribution, the real paths of files that it replaces: of distributions
+            that leave, of those that stay and come before it by name, or of none at all, which
+            are replaced as pip does.
+        shared: the paths that several distributions have.
 
     """
 
+    skip: dict[NormalizedName, set[str]] = field(default_factory=dict)
     in_the_way: dict[NormalizedName, list[str]] = field(default_factory=dict)
-    shared: set[str] = field(default_factory=set)
+    shared: list[SharedPath] = field(default_factory=list)
+
+
+class _Owners:
+    """The files of distributions, read from their RECORDs when first asked for."""
+
+    def __init__(self, distributions: Iterable[Installed]) -> None:
+        self._distributions = distributions
+
+    @cached_property
+    def _by_path(self) -> dict[str, dict[NormalizedName, str]]:
+        found: dict[str, dict[NormalizedName, str]] = {}
+        for one in self._distributions:
+            for path, known in recorded_hashes(one.dist_info):
+                found.setdefault(path, {})[one.name] = known
+        return found
+
+    def of(self, path: str) -> Mapping[NormalizedName, str]:
+        """Return the distributions that have a path, with the hashes in their RECORDs."""
+        return self._by_path.get(path, {})
 
 
 def _real(path: str) -> str:
@@ -267,12 +374,29 @@ def _real(path: str) -> str:
     return f"{os.path.realpath(folder)}/{name}"
 
 
-def _is_shared(tree: Tree, path: str, target: Target) -> bool:
-    file = tree.file_at(path, target)
-    return (
-        file is not None
-        and may_be_shared(path, file.size)
-        and is_same(f"{tree.folder}/{file.scheme}/{file.path}", path)
+def _has_hash(path: str, known: str) -> bool:
+    """Tell whether a file has a hash of RECORD."""
+    algorithm = known.partition("=")[0]
+    try:
+        return distinfo.hash_file(path, algorithm) == known
+    except (OSError, ValueError):
+        return False
+
+
+def _files(target: Target, paths: Sequence[str]) -> str:
+    """Name the first of some files."""
+    folders = sorted({*map(str, (target.purelib, target.platlib, target.prefix))}, key=len)
+    shown = []
+    for path in sorted(paths)[:_SHOWN]:
+        for folder in reversed(folders):
+            if path.startswith(f"{folder}/"):
+                shown.append(path[len(folder) + 1 :])
+                break
+        else:
+            shown.append(path)
+    more = len(paths) - len(shown)
+    return ", ".join(shown) + (
+        f" and {more} more {'file' if more == 1 else 'files'}" if more else ""
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim.env.distinfo import RECORD
-from pipshim.env.installed import paths_of, read_text, recorded
+from pipshim.env.installed import paths_of, read_text, recorded_hashes
 from pipshim.errors import InstallError
 
 if TYPE_CHECKING:
@@ -21,12 +21,26 @@ _ANYWHERE = ("..", "/", '"')
 """How lines of RECORD begin whose first folder does not tell where a file is."""
 
 
+class Leaving(NamedTuple):
+    """The files of distributions that leave, as absolute paths, real but for their last parts.
+
+    Attributes:
+        files: by distribution, those that go. What several have goes with the first.
+        left: those that stay, since distributions that stay have them too: by path, the hashes
+            in the RECORDs of these, by name.
+
+    """
+
+    files: dict[NormalizedName, list[str]]
+    left: dict[str, dict[NormalizedName, str]]
+
+
 def leaving_files(
     leaving: Mapping[NormalizedName, Installed],
     staying: Iterable[Installed],
     prefix: Path,
     besides: Mapping[NormalizedName, Iterable[str]],
-) -> dict[NormalizedName, list[str]]:
+) -> Leaving:
     """Tell the files of distributions that leave.
 
     Args:
@@ -36,10 +50,6 @@ def leaving_files(
         besides: absolute paths of more files that are one's own; they need not be there. One
             that has lost its RECORD cannot tell.
 
-    Returns:
-        by name, paths that are absolute, and real but for their last parts. What several have
-        goes with the first.
-
     Raises:
         InstallError: one was installed without a list of its files, or its list is damaged or
             names a file outside the environment.
@@ -48,6 +58,7 @@ def leaving_files(
     found: dict[NormalizedName, dict[str, None]] = {}
     owners: dict[str, NormalizedName] = {}
     tops: set[str] = set()
+    left: dict[str, dict[NormalizedName, str]] = {}
     for name, one in leaving.items():
         if not one.removable:
             raise InstallError(
@@ -69,10 +80,11 @@ def leaving_files(
             for line in read_text(str(other.dist_info / RECORD)).splitlines()
             if line.startswith(_ANYWHERE) or _top(line) in tops
         ]
-        for path in recorded(other.dist_info, "\n".join(lines)) if lines else ():
+        for path, known in recorded_hashes(other.dist_info, "\n".join(lines)) if lines else ():
             if path in owners:
                 found[owners[path]].pop(path, None)
-    return {name: list(paths) for name, paths in found.items()}
+                left.setdefault(path, {})[other.name] = known
+    return Leaving({name: list(paths) for name, paths in found.items()}, left)
 
 
 def _top(line: str) -> str:

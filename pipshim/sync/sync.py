@@ -24,9 +24,16 @@ from pipshim.build.mode import Mode, ModeChoice
 from pipshim.build.native import used
 from pipshim.build.order import needs, ordered
 from pipshim.build.record import Record
-from pipshim.env import installed
+from pipshim.env import installed, shared
 from pipshim.env.distinfo import METADATA
-from pipshim.env.notes import as_present, direct_url, origin_of, own_distributions, site_folders
+from pipshim.env.notes import (
+    WHEEL,
+    as_present,
+    direct_url,
+    origin_of,
+    own_distributions,
+    site_folders,
+)
 from pipshim.errors import LockError
 from pipshim.lock import artifacts
 from pipshim.lock.bounds import suggested
@@ -94,9 +101,14 @@ class Sync:
         if self.exact is not False:
             everything = self.exact or self.context.choice.created_by_pipshim
             self._removes = "all" if everything else "own"
+        lost = shared.damaged(str(target.prefix), self._present) if target is not None else {}
+        present = {name: as_present(one, target) for name, one in self._present.items()}
+        for name, how in lost.items():
+            one = present[canonicalize_name(name)]
+            present[one.name] = replace(one, damaged=one.damaged or how)
         return plan(
             {one.name: one for one in self._wanted()},
-            {name: as_present(one, target) for name, one in self._present.items()},
+            present,
             removes=self._removes,
             protected=self._protected,
             reinstall=lambda name: (
@@ -538,6 +550,7 @@ class Sync:
             linker,
             observer=self.context.observer,
             bytecode=bool(self.options.compile),
+            tree_of=self._installed_tree,
         )
         change.make(
             steps,
@@ -550,6 +563,14 @@ class Sync:
         )
         if linker.told is not None:
             self.context.say(linker.told)
+
+    def _installed_tree(self, one: Installed) -> Tree | None:
+        """Answer the tree of an installed distribution: the store's, else that of the lock's."""
+        tree = self.context.store.tree(str(origin_of(one).get(WHEEL)))
+        if tree is None and one.name in self.selection.packages:
+            step = Step("replace", one.name, one.version, one.version, "")
+            tree = self.prepare([step])[one.name].tree
+        return tree
 
     def requested(self) -> set[NormalizedName]:
         """Tell what the user asked for by name (REQUESTED)."""

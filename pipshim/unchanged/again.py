@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FOLDER = "again"
 """Where the notes are, in pipshim's cache."""
 
-_FORMAT = 4
+_FORMAT = 5
 _PATHS = ("python", "prefix", "purelib", "platlib", "scripts", "data", "headers")
 
 
@@ -126,8 +126,11 @@ def write(  # noqa: PLR0913 what a note consists of
     import json
 
     from pipshim.python.signature import signature
+    from pipshim.store.conflicts import find_shared, losing_paths
 
     named = set(requested)
+    shared = find_shared({name: one.tree for name, one in ready.items()}, target)
+    skip = losing_paths(shared)
     prefix = str(target.prefix)
     root = os.path.dirname(prefix)
     python = str(target.base_python)
@@ -153,13 +156,15 @@ def write(  # noqa: PLR0913 what a note consists of
         "no_color": no_color,
         "env_files": [_here(path, root) for path in env_files],
         "say": say,
+        "shared": {_here(one.path, prefix): one.owners for one in shared},
         "packages": [
             {
                 "name": name,
                 "version": one.tree.version,
                 "weight": one.tree.weight,
                 "sha256": one.tree.sha256,
-                "origin": one.origin,
+                "origin": {**one.origin, "wheel": one.tree.sha256},
+                "skip": [_here(path, prefix) for path in sorted(skip.get(name, ()))],
                 "source": "index" if one.source == "index" else "cached",
                 "mode": one.mode,
                 "direct_url": one.direct_url,

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 
-from pipshim.env import skeleton
+from pipshim.env import shared, skeleton
 from pipshim.env.holding import Held
 from pipshim.errors import InstallError
 from pipshim.forked import Forked, processes
@@ -119,6 +119,7 @@ def _fill(
         for helper in helpers:
             helper.go_on()
         told = [own.place(), *(helper.result() for helper in helpers)]
+        _note_shared(note, place.prefix)
         os.unlink(f"{place.prefix}/{skeleton.INCOMPLETE}")
         is_done = True
     except OSError as error:
@@ -132,6 +133,14 @@ def _fill(
         if not is_done:
             _empty(place.prefix)
     return {line for line in told if line}
+
+
+def _note_shared(note: Mapping[str, Any], prefix: str) -> None:
+    """Note which files several distributions have, as a sync does."""
+    files = {path[2:]: owners for path, owners in note["shared"].items() if path[:2] == "./"}
+    if files:
+        with open(f"{prefix}/{shared.NAME}", "xb") as file:  # noqa: PTH123
+            file.write(shared.note(prefix, files))
 
 
 def _divided(packages: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -155,6 +164,10 @@ def _empty(prefix: str) -> None:
             shutil.rmtree(entry.path, ignore_errors=True)
         elif entry.name != skeleton.LOCK:
             os.unlink(entry.path)
+
+
+def _there(path: str, prefix: str) -> str:
+    return f"{prefix}{path[1:]}" if path[:1] == "." else path
 
 
 class _Share:
@@ -203,6 +216,7 @@ class _Share:
                 requested=one["requested"],
                 direct_url=one["direct_url"],
                 origin={**one["origin"], **tree.where(self._env)},
+                skip={_there(path, str(self._env.prefix)) for path in one["skip"]},
             )
         return linker.told or ""
 

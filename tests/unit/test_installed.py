@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName
 
 from pipshim.env.installed import Installed, files_of, owner_of, scan
 from pipshim.errors import InstallError
+from pipshim.store.conflicts import find_shared, losing_paths
 from pipshim.store.store import Store
 from pipshim.sync.journal import Journal
 from pipshim.sync.removal import leaving_files
@@ -77,7 +78,7 @@ def prefix_of(site: Path) -> Path:
 
 def take(one: Installed, prefix: Path, others: Iterable[Installed] = ()) -> Journal:
     """Begin a change that takes a distribution out."""
-    files = leaving_files({one.name: one}, others, prefix, {})[one.name]
+    files = leaving_files({one.name: one}, others, prefix, {}).files[one.name]
     journal = Journal(Env(prefix))
     journal.take(files)
     return journal
@@ -283,10 +284,12 @@ def test_what_two_have_goes_with_the_last(tmp_path: Path) -> None:
     one = make_wheel(tmp_path, {**shared, "space/one.py": ""})
     shared["two-1.0.data/data/share/x"] = shared.pop(f"{DATA}/data/share/x")
     two = make_wheel(tmp_path, {**shared, "space/two.py": ""}, name="Two")
-    store.add_file(one, "demo").link(env)
-    store.add_file(two, "two").link(env)
+    trees = {DEMO: store.add_file(one, "demo"), TWO: store.add_file(two, "two")}
+    skip = losing_paths(find_shared(trees, env))
+    for name, tree in trees.items():
+        tree.link(env, skip=skip.get(name, ()))
     found = scan([env.purelib])
-    everything = leaving_files(found, [], env.prefix, {})
+    everything = leaving_files(found, [], env.prefix, {}).files
     assert len(set(everything[DEMO]) | set(everything[TWO])) == len(everything[DEMO]) + len(
         everything[TWO]
     )

@@ -13,15 +13,15 @@ import sys
 import threading
 import zipfile
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from pipshim.env import scripts
 from pipshim.errors import InstallError
-from pipshim.store.conflicts import Conflict, find_conflicts
+from pipshim.store.conflicts import SharedPath, find_shared, losing_paths
 from pipshim.store.linking import Linker
 from pipshim.store.store import Store
 
@@ -607,38 +607,6 @@ def test_many_add_the_same(store: Store, tmp_path: Path) -> None:
     assert leftovers(store) == []
 
 
-@pytest.mark.parametrize("comes", ["completed", "removed"])
-def test_a_shared_file_may_be_one_that_another_thread_is_placing(
-    comes: str, store: Store, env: Env, tmp_path: Path
-) -> None:
-    text = "import pkgutil\n"
-    tree = add(store, make_wheel(tmp_path, {"space/__init__.py": text, "space/one.py": ""}))
-    shared = env.purelib / "space" / "__init__.py"
-    shared.parent.mkdir(parents=True)
-    shared.touch()
-    act = shared.unlink if comes == "removed" else partial(shared.write_text, text)
-    timer = threading.Timer(0.1, act)
-    timer.start()
-    try:
-        tree.link(env)
-    finally:
-        timer.join()
-    assert shared.read_text() == text
-    check_record(env)
-
-
-def test_a_shared_file_that_stays_different_is_in_the_way(
-    store: Store, env: Env, tmp_path: Path
-) -> None:
-    tree = add(store, make_wheel(tmp_path, {"space/__init__.py": "import pkgutil\n"}))
-    other = env.purelib / "space" / "__init__.py"
-    other.parent.mkdir(parents=True)
-    other.write_text("x = 1\n")
-    with pytest.raises(InstallError, match="would overwrite"):
-        tree.link(env)
-    assert other.read_text() == "x = 1\n"
-
-
 def inode(path: Path | str) -> int:
     return os.stat(path).st_ino  # noqa: PTH116
 
@@ -780,32 +748,40 @@ def test_does_not_follow_links_out_of_the_environment(
         other.link(env)
 
 
-def test_packages_may_share_what_says_nothing(store: Store, env: Env, tmp_path: Path) -> None:
-    shared = {"space/__init__.py": "__path__ = __import__('pkgutil').extend_path(__path__, 'x')\n"}
-    one = add(store, make_wheel(tmp_path, {**shared, "space/one.py": "", "same.py": "x"}))
-    two = add(store, make_wheel(tmp_path, {**shared, "space/two.py": ""}, name="Two"), "two")
-    assert find_conflicts([one, two], env) == []
-    one.link(env)
-    assert str(env.purelib / "space/__init__.py") not in two.link(env)
-    check_record(env, "two-1.0.dist-info")
-    three = add(
-        store, make_wheel(tmp_path, {"space/__init__.py": "x", "same.py": "x"}, name="T"), "t"
-    )
-    assert find_conflicts([one, two, three], env) == [
-        Conflict(str(env.purelib / "same.py"), "Demo", "T"),
-        Conflict(str(env.purelib / "space/__init__.py"), "Demo", "T"),
-    ]
-
-
-def test_scripts_conflict(store: Store, env: Env, tmp_path: Path) -> None:
+def test_the_last_distribution_by_name_wins_a_path(store: Store, env: Env, tmp_path: Path) -> None:
     points = "[console_scripts]\nrun = demo:main\n"
-    one = add(store, make_wheel(tmp_path, {f"{INFO}/entry_points.txt": points}))
+    one = add(
+        store,
+        make_wheel(tmp_path, {"same.py": "x", "who.py": "1", f"{INFO}/entry_points.txt": points}),
+    )
+    entry_points = {"two-1.0.dist-info/entry_points.txt": points.replace("main", "other")}
     two = add(
         store,
-        make_wheel(tmp_path, {"two-1.0.dist-info/entry_points.txt": points}, name="Two"),
+        make_wheel(tmp_path, {"same.py": "x", "who.py": "2", **entry_points}, name="Two"),
         "two",
     )
-    assert find_conflicts([one, two], env) == [Conflict(str(env.scripts / "run"), "Demo", "Two")]
+    trees = {canonicalize_name(tree.name): tree for tree in (one, two)}
+    owners = (canonicalize_name("demo"), canonicalize_name("two"))
+    shared = find_shared(trees, env)
+    assert shared == [
+        SharedPath(str(env.scripts / "run"), owners, differs=True),
+        SharedPath(str(env.purelib / "same.py"), owners, differs=False),
+        SharedPath(str(env.purelib / "who.py"), owners, differs=True),
+    ]
+    skip = losing_paths(shared)
+    assert skip == {owners[0]: {one.path for one in shared}}
+    two.link(env)
+    assert str(env.purelib / "who.py") not in one.link(env, skip=skip[owners[0]])
+    assert (env.purelib / "who.py").read_text() == "2"
+    assert "import other" in (env.scripts / "run").read_text()
+    assert f"who.py,{record_hash(b'1')},1" in (env.purelib / INFO / "RECORD").read_text()
+
+    for path in skip[owners[0]]:
+        Path(path).unlink()
+    one.restore(env, skip[owners[0]], Linker("auto"))
+    assert (env.purelib / "who.py").read_text() == "1"
+    assert "import main" in (env.scripts / "run").read_text()
+    check_record(env)
 
 
 def test_root_twice_on_one_path(store: Store, env: Env, tmp_path: Path) -> None:
