@@ -21,10 +21,6 @@ MOST = 4
 """How many are started at most: what they do is mostly the file system's work."""
 
 
-CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")
-"""macOS's own libraries do not survive a fork."""
-
-
 class Forked:
     """A forked process, and the two pipes to talk with it.
 
@@ -73,6 +69,11 @@ def _work(work: Callable[[int, int], object], words: int, said: int) -> NoReturn
         os._exit(status)
 
 
+def can_fork() -> bool:
+    """Whether this process may be forked; macOS's own libraries do not survive it."""
+    return sys.platform == "linux" and hasattr(os, "fork")
+
+
 def processes(wanted: int) -> int:
     """Tell how many processes to share work among, this one included, where so many are wanted."""
-    return max(1, min(available_cores(), MOST, wanted)) if CAN_FORK else 1
+    return max(1, min(available_cores(), MOST, wanted)) if can_fork() else 1

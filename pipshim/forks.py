@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipshim.cli.boundary import explain
 from pipshim.errors import PipshimError
-from pipshim.forked import CAN_FORK
+from pipshim.forked import can_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pipshim.progress.events import Event, Observer
 
-AVAILABLE = CAN_FORK
+AVAILABLE = can_fork()
 
 Item = TypeVar("Item")
 Asked = TypeVar("Asked")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipshim.build import trace
 from pipshim.build.environment import JOB_VARIABLES
-from pipshim.forked import CAN_FORK
+from pipshim.forked import can_fork
 from pipshim.light import signals
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Processes:
 
         """
         with self._turns:
-            if backend is None or not CAN_FORK:
+            if backend is None or not can_fork():
                 return self._run(command, cwd, variables, log, None)
             with self._server(command[0], backend, variables) as server:
                 return self._run(command, cwd, variables, log, server)
