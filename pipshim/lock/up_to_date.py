@@ -64,7 +64,7 @@ def may_be_kept(context: Context, lock: Lock) -> bool:
     asked = context.request.lock
     if asked.upgrade or asked.upgrade_packages or asked.given:
         return False
-    if not is_valid_pylock_path(context.lock_path):  # standard output among them
+    if asked.output == "-" or not is_valid_pylock_path(context.lock_path):
         return False
     constraints = (*asked.constraints, *context.request.build.build_constraints)
     return inputs.requirement_files(constraints) is not None and not _depends_on_files(
