@@ -31,6 +31,7 @@ _EXTRAS = {"extra", "no_extra", "edit_optional"}
 _GROUPS = {"group", "no_group", "only_group", "edit_group", "dependency_groups"}
 _LOCKED = {
     "upgrade_package",
+    "rebuild",
     "reinstall_package",
     "no_install_package",
     "no_build_isolation_package",

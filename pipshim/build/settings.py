@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pipshim.config.configuration import Rebuild, StaticMetadata
 
 
+ALL = ":all:"
+"""The value of ``--rebuild`` for all packages."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to build, for every package.
@@ -37,6 +41,7 @@ class Settings:
         static: metadata written by hand.
         rebuild: ``"exact"``: every distribution counts in build records; with names, for these
             packages; ``"auto"``: what compiled code can be built against.
+        rebuilt: packages to build whatever can be reused, or `ALL`.
 
     """
 
@@ -56,10 +61,15 @@ class Settings:
     check: bool = False
     static: tuple[StaticMetadata, ...] = ()
     rebuild: Rebuild = "auto"
+    rebuilt: frozenset[str] = frozenset()
 
     def choice(self, name: NormalizedName) -> ModeChoice:
         """Choose a package's mode; whether an isolated build is matched shows later."""
         return choose(name, self.layers)
+
+    def is_rebuilt(self, name: NormalizedName) -> bool:
+        """Return whether a package is to be built whatever can be reused."""
+        return name in self.rebuilt or ALL in self.rebuilt
 
     def is_exact(self, name: NormalizedName) -> bool:
         """Return whether every distribution that a package's build used counts."""
@@ -141,6 +151,7 @@ def combine(
         check=options.check_build_dependencies,
         static=configuration.dependency_metadata,
         rebuild=configuration.rebuild,
+        rebuilt=options.rebuild,
     )
 
 

@@ -82,5 +82,10 @@ class Shelf:
         text = json.dumps({"record": record.to_json(), "result": result}, sort_keys=True)
         replace_file(folder / f"{kind}-{record.key()}.json", text.encode("ascii"))
 
+    def discard(self, kind: Kind, record: Record) -> None:
+        """Remove a result, if it is there."""
+        path = self._folder(record.source) / f"{kind}-{record.key()}.json"
+        path.unlink(missing_ok=True)
+
     def _folder(self, sha256: str) -> Path:
         return self._root / sha256[:2] / sha256

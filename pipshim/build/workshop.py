@@ -103,6 +103,7 @@ class Workshop:
         self._typed = typed
         self._pool = Pool(self.processes)
         self._shelf = Shelf(cache / BUILDS, self.content)
+        self._rebuilt: set[tuple[object, ...]] = set()
         self._logs = cache / LOGS
         self._guard = Lock()
         self._running_builds = 0
@@ -169,6 +170,10 @@ class Workshop:
                 )
                 return earlier
             built = self._build(job)
+            if self._is_due("wheel", job):
+                for record, _ in list(self._found(job, "wheel", exact=False)):
+                    self._shelf.discard("wheel", record)
+                self._rebuilt.add(_key("wheel", job))
             self._shelf.keep("wheel", built.record, built.tree.sha256)
             return built
 
@@ -176,7 +181,13 @@ class Workshop:
         """Return whether an earlier wheel can be reused."""
         return job.sha256 is not None and self._earlier(job) is not None
 
+    def _is_due(self, kind: Kind, job: Job) -> bool:
+        """Return whether ``--rebuild`` asks for a build that this command has not done yet."""
+        return self.settings.is_rebuilt(job.name) and _key(kind, job) not in self._rebuilt
+
     def _earlier(self, job: Job) -> Built | None:
+        if self._is_due("wheel", job):
+            return None
         # The wheel that was built against the very same, if there is one, goes first.
         for exact in dict.fromkeys((True, self.settings.is_exact(job.name))):
             for record, sha256 in self._found(job, "wheel", exact=exact):
@@ -219,13 +230,14 @@ class Workshop:
 
     def _kept(self, job: Job, kind: Kind) -> tuple[Record, Any] | None:
         """Find an answer of a hook. It depends on pure Python distributions too."""
-        if job.sha256 is None:
+        if job.sha256 is None or self._is_due(kind, job):
             return None
         return next(self._found(job, kind, exact=True), None)
 
     def _keep(self, job: Job, kind: Kind, against: Mapping[str, Used], result: Any) -> None:
         if job.sha256 is not None:
             self._shelf.keep(kind, self.record(job, against), result)
+            self._rebuilt.add(_key(kind, job))
 
     def _build(self, job: Job) -> Built:
         start = time.monotonic()
@@ -465,6 +477,10 @@ class Workshop:
 def _requires_dist(metadata: str) -> set[str]:
     headers = metadata.partition("\n\n")[0].splitlines()
     return {line.strip() for line in headers if line.lower().startswith("requires-dist:")}
+
+
+def _key(kind: Kind, job: Job) -> tuple[object, ...]:
+    return kind, job.name, job.version, job.mode, job.components
 
 
 def _name(requirement: str) -> str:

@@ -13,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from pipshim.build.mode import IsolationLayer
+from pipshim.build.settings import ALL
 from pipshim.cli.dispatch import PROJECT_HELP
 from pipshim.cli.options import BOUNDS, LINK_MODES, OUTPUT_FORMATS, PROGRESS
 from pipshim.config.configuration import STRATEGIES, nearest
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 COMMAND_LINE = "command line"
 
-_NO_VARIABLES = frozenset({"PIPSHIM_SCRIPT"})
-"""What to lock or run is no setting."""
+_NO_VARIABLES = frozenset({"PIPSHIM_SCRIPT", "PIPSHIM_REBUILD"})
+"""What to lock or run, and what to build now, is no setting."""
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
@@ -38,6 +39,7 @@ class OwnOption(Option):
     TYPES = (
         *Option.TYPES,
         "package",
+        "package_or_all",
         "count_of",
         "days",
         "folder",
@@ -48,6 +50,7 @@ class OwnOption(Option):
     TYPE_CHECKER = {  # noqa: RUF012 as optparse has it
         **Option.TYPE_CHECKER,
         "package": lambda _option, opt, value: _name(opt, value),
+        "package_or_all": lambda _option, opt, value: value if value == ALL else _name(opt, value),
         "count_of": lambda _option, opt, value: _positive(opt, value),
         "days": lambda _option, opt, value: _days(opt, value),
         "folder": lambda _option, _opt, value: Path(value).expanduser(),
@@ -170,6 +173,13 @@ def build_options() -> list[Option]:
             metavar="package:key=value",
             help="A setting for the build backend of one package. Can be given several times.",
         ),
+        _each(
+            "--rebuild",
+            kind="package_or_all",
+            metavar="name",
+            help=f"Build this package now, although an earlier build can be reused; {ALL} for all "
+            "packages that are built. Can be given several times.",
+        ),
     ]
 
 
@@ -285,7 +295,12 @@ def install_options() -> list[Option]:
         _flag("--no-install-local", help="Leave out all that is a folder or file here."),
         _each("--no-install-package", kind="package", metavar="name", help="Leave this out."),
         _flag("--reinstall", help="Install everything anew."),
-        _each("--reinstall-package", kind="package", metavar="name", help="Install this anew."),
+        _each(
+            "--reinstall-package",
+            kind="package",
+            metavar="name",
+            help="Install this anew; a built package from its cached wheel (see --rebuild).",
+        ),
     ]
 
 

@@ -54,6 +54,12 @@ def main(request: StoreRequest) -> int:
             if not request.dry_run:
                 stock.discard(root, items)
         _tell(items, request)
+        if request.action == "remove" and request.verbosity >= 0 and not request.dry_run:
+            options = " ".join(f"--rebuild {Requirement(one).name}" for one in request.arguments)
+            sys.stdout.write(
+                "environments keep what is installed; to build and install it now: "
+                f"pipshim sync {options}\n"
+            )
     return 0
 
 

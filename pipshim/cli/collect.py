@@ -73,6 +73,7 @@ def build_of(
         config_settings_package=settings_by_package(values.config_settings_package),
         build_constraints=tuple(values.build_constraints),
         check_build_dependencies=bool(values.check_build_deps),
+        rebuild=frozenset(values.rebuild),
     )
 
 

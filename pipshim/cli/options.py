@@ -97,6 +97,7 @@ class BuildOptions:
         config_settings_package: for one package's backend.
         build_constraints: files or URLs that constrain isolated and matched builds.
         check_build_dependencies: check that a no-isolation build has what it declares.
+        rebuild: packages to build whatever can be reused, or `pipshim.build.settings.ALL`.
 
     """
 
@@ -109,6 +110,7 @@ class BuildOptions:
     config_settings_package: Mapping[NormalizedName, ConfigSettings] = field(default_factory=dict)
     build_constraints: tuple[str, ...] = ()
     check_build_dependencies: bool = False
+    rebuild: frozenset[str] = frozenset()
 
 
 @late(frozen=True)

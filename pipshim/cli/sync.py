@@ -179,6 +179,7 @@ def sync(
         selection = context.below.without(selection)
     job = Sync(context, part, selection, request.selection, exact)
     count = len(selection.packages) + len(selection.folders)
+    job.check_rebuilt()
     target = context.target if context.choice.exists else None
     if not change:
         if target is None and context.choice.directory is not None:

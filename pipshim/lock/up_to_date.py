@@ -62,7 +62,7 @@ def may_be_kept(context: Context, lock: Lock) -> bool:
     a URL has changed.
     """
     asked = context.request.lock
-    if asked.upgrade or asked.upgrade_packages or asked.given:
+    if asked.upgrade or asked.upgrade_packages or asked.given or context.request.build.rebuild:
         return False
     if asked.output == "-" or not is_valid_pylock_path(context.lock_path):
         return False

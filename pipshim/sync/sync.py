@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cache, cached_property, partial
 from threading import Lock as ThreadLock
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from pipshim.build.mode import Mode, ModeChoice
 from pipshim.build.native import used
 from pipshim.build.order import needs, ordered
 from pipshim.build.record import Record
+from pipshim.build.settings import ALL
 from pipshim.env import installed, shared
 from pipshim.env.distinfo import METADATA
 from pipshim.env.notes import (
@@ -34,7 +36,7 @@ from pipshim.env.notes import (
     own_distributions,
     site_folders,
 )
-from pipshim.errors import LockError
+from pipshim.errors import LockError, UsageError
 from pipshim.lock import artifacts
 from pipshim.lock.bounds import suggested
 from pipshim.lock.deferred import DeferredBuilds, matching
@@ -151,10 +153,41 @@ class Sync:
     def _directory(self, folder: LockedFolder) -> Path:
         return (self.context.lock_path.parent / folder.path).resolve()
 
+    def _is_built(self, package: Package) -> bool:
+        return not artifacts.is_wheel(artifacts.choose(package, self.context.target))
+
+    def check_rebuilt(self) -> None:
+        """Check that what is to be rebuilt is among what the lock builds.
+
+        Raises:
+            UsageError: a package is not selected, or comes as a wheel.
+
+        """
+        members = {one.name for one in self.lock.build_packages}
+        packages = self.selection.packages
+        known = {*packages, *members, *(folder.name for folder in self.selection.folders)}
+        for name in sorted(self.context.settings.rebuilt - members - {ALL}):
+            package = packages.get(canonicalize_name(name))
+            if name not in known:
+                close = get_close_matches(name, known, 1)
+                raise UsageError(
+                    f"--rebuild {name}: what is installed does not include {name}",
+                    hint=f"did you mean --rebuild {close[0]}?" if close else None,
+                )
+            if package is not None and not self._is_built(package):
+                raise UsageError(
+                    f"--rebuild {name}: {name} {package.version} is installed from a wheel, so "
+                    "there is nothing to build",
+                    hint=f"to install it again: --reinstall-package {name}",
+                )
+
     def _stale(self, name: NormalizedName) -> str | None:
         """Say why an installed wheel that was built has to be built again."""
         package = self.selection.packages.get(name)
         present = self._present.get(name)
+        settings = self.context.settings
+        if settings.is_rebuilt(name) and (package is None or self._is_built(package)):
+            return "rebuild: asked for"
         if package is None or present is None:
             return None
         noted = origin_of(present).get("record")

@@ -247,7 +247,11 @@ def _env_files(request: SyncRequest) -> list[str]:
 
 
 def _reinstalls(request: SyncRequest) -> bool:
-    return request.selection.reinstall or bool(request.selection.reinstall_packages)
+    return (
+        request.selection.reinstall
+        or bool(request.selection.reinstall_packages)
+        or bool(request.build.rebuild)
+    )
 
 
 def _is_own(python: Path) -> bool:
