@@ -35,6 +35,7 @@ from pipshim.env import environment
 from pipshim.env.layers import connect
 from pipshim.env.places import lock_beside, place
 from pipshim.errors import Failures, LockError, PipshimError, ProjectError, TargetError
+from pipshim.file_systems import name_full
 from pipshim.lock.lockfile import LOCK_NAME, read
 from pipshim.progress import events
 from pipshim.progress.observing import make_observer
@@ -485,6 +486,10 @@ def opened(
             yield made
         except PipshimError as error:
             _say_where(error, made)
+            raise
+        except OSError as error:
+            cache = request.common.shim_cache
+            name_full(error, [space.directory, *([cache] if cache else []), directory])
             raise
 
 

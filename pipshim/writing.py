@@ -13,6 +13,7 @@ import stat
 import sys
 
 from pipshim.errors import FileError
+from pipshim.file_systems import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,28 +24,62 @@ TEMPORARY_FILES = ".pipshim-*.tmp"
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write one of the user's files atomically and durably.
-
-    A symbolic link is written through. An existing file keeps its permissions and, where possible,
-    its owner. What is not a regular file (``/dev/stdout``, a named pipe) is opened and written to.
+    """Write one of the user's files as `StagedFile` does, at once.
 
     Raises:
         FileError: the file cannot be written.
 
     """
-    content = text.encode("utf-8")
-    target = os.path.realpath(path)
-    try:
-        old = _stat(path)
-        if old is not None and not stat.S_ISREG(old.st_mode):
-            with open(target, "wb") as file:
-                file.write(content)
-            return
-        if old is not None and not os.access(target, os.W_OK):
-            os.close(os.open(target, os.O_WRONLY))  # raises the error that says why
-        _replace(target, content, 0o666, old=old, durable=True)
-    except OSError as error:
-        raise FileError(path, f"cannot be written: {error.strerror}") from error
+    with StagedFile(path, text):
+        pass
+
+
+class StagedFile:
+    """The new content of one of the user's files: written, and in place once the block has ended.
+
+    It is on the disk before the block begins, so that little can fail at its end; an error in the
+    block discards it. A symbolic link is written through. An existing file keeps its permissions
+    and, where possible, its owner. What is not a regular file (``/dev/stdout``, a named pipe) is
+    opened and written to.
+
+    Raises:
+        FileError: the file cannot be written.
+
+    """
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._target = os.path.realpath(path)
+        self._content = text.encode("utf-8")
+        self._temporary: str | None = None
+
+    def __enter__(self) -> None:
+        try:
+            old = _stat(self._path)
+            if old is not None and not stat.S_ISREG(old.st_mode):
+                return
+            if old is not None and not os.access(self._target, os.W_OK):
+                os.close(os.open(self._target, os.O_WRONLY))  # raises the error that says why
+            self._temporary = _write_beside(self._target, self._content, 0o666, old, durable=True)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def __exit__(self, _kind: object, failure: object, _traceback: object) -> None:
+        try:
+            if failure is not None:
+                if self._temporary is not None:
+                    _remove(self._temporary)
+            elif self._temporary is None:
+                with open(self._target, "wb") as file:
+                    file.write(self._content)
+            else:
+                _put_in_place(self._temporary, self._target)
+                _sync_folder(os.path.dirname(self._target))
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _error(self, error: OSError) -> FileError:
+        return FileError(self._path, f"cannot be written: {reason(error, self._target)}")
 
 
 def replace_file(path: str | Path, content: bytes, *, mode: int = 0o666) -> None:
@@ -59,7 +94,8 @@ def replace_file(path: str | Path, content: bytes, *, mode: int = 0o666) -> None
         OSError: the file cannot be written; the error's filename is the path.
 
     """
-    _replace(str(path), content, mode)
+    target = str(path)
+    _put_in_place(_write_beside(target, content, mode), target)
 
 
 def write_cache_file(path: str | Path, content: bytes) -> bool:
@@ -72,16 +108,17 @@ def write_cache_file(path: str | Path, content: bytes) -> bool:
     return True
 
 
-def _replace(
+def _write_beside(
     target: str,
     content: bytes,
     mode: int,
-    *,
     old: os.stat_result | None = None,
+    *,
     durable: bool = False,
-) -> None:
-    folder = os.path.dirname(target) or "."
+) -> str:
+    """Write a temporary file beside the target; return its path."""
     # A random name: threads, and containers that share a cache, may write the same file at once.
+    folder = os.path.dirname(target) or "."
     temporary = f"{folder}/.pipshim-{os.urandom(8).hex()}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
@@ -96,17 +133,29 @@ def _replace(
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)  # some file systems report a full disk only now
-        os.replace(temporary, target)
     except BaseException as error:
-        try:
-            os.unlink(temporary)
-        except OSError:
-            pass
+        _remove(temporary)
         if isinstance(error, OSError):
             error.filename, error.filename2 = target, None
         raise
-    if durable:
-        _sync_folder(folder)
+    return temporary
+
+
+def _put_in_place(temporary: str, target: str) -> None:
+    try:
+        os.replace(temporary, target)
+    except BaseException as error:
+        _remove(temporary)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = target, None
+        raise
+
+
+def _remove(temporary: str) -> None:
+    try:
+        os.unlink(temporary)
+    except OSError:
+        pass
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -196,6 +196,8 @@ def _errors_of(wheel: str) -> Iterator[None]:
             raise InstallError(f"{wheel} is not a valid wheel: {cause}") from error
         raise InstallError(f"{wheel} cannot be installed: {cause}") from error
     except OSError as error:
+        if error.errno is not None:
+            raise  # of the folder, not of the wheel
         raise InstallError(f"{wheel} cannot be unpacked: {error}") from error
     except (
         AssertionError,

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import warnings
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from pipshim.build import trace
 from pipshim.build.hints import hint_for
 from pipshim.build.processes import Backend
 from pipshim.errors import BuildError
+from pipshim.file_systems import name_full, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -154,7 +156,11 @@ class Hooks:
             raise failed from error
         except UnsupportedOperation as error:
             raise self._failed(step, "the backend says it cannot do this") from error
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            name_full(error, [tempfile.gettempdir(), self.log.parent])
+            where = f"{error.filename}: " if error.filename else ""
+            raise self._failed(step, f"{where}{reason(error)}") from error
+        except ValueError as error:
             raise self._failed(step, str(error)) from error
 
     def _run(

@@ -10,6 +10,7 @@ import os
 import sys
 
 from pipshim.errors import BuildError, Failures, FileError, PipshimError, UsageError
+from pipshim.file_systems import reason
 from pipshim.light import signals
 from pipshim.light.named import NamedTuple
 
@@ -168,7 +169,7 @@ def explain(error: Exception) -> PipshimError:
         hint = _OS_HINTS.get(error.errno or 0)
         if error.filename is None:
             return PipshimError(error.strerror, hint=hint)
-        return FileError(os.fsdecode(error.filename), error.strerror, hint=hint)
+        return FileError(os.fsdecode(error.filename), reason(error), hint=hint)
     return PipshimError(
         f"pipshim has a bug: {type(error).__name__}: {error}\n  in {_place(error)}",
         hint="please report it, with what the same command prints with --debug",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,10 @@ from pipshim.progress.text import plural
 from pipshim.sync import journal
 from pipshim.sync.sync import Sync
 from pipshim.unchanged.stamping import note, stamp, typed
-from pipshim.writing import write_file
+from pipshim.writing import StagedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -194,22 +195,22 @@ def sync(
         with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
             _recover(context, target)
             steps = job.plan(target)
-            ready = _apply(job, steps, target)
+            ready = _apply(job, steps, target, context, lock)
         write_lock(context, lock)
         return Outcome(target, steps, ready, lock, count)
     # There is no environment yet: it is made when all that is to be in it is there.
     steps = job.plan(None)
     ready = job.prepare(steps)
-    found = context.environment()
-    with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
-        # Another command may have made it meanwhile, and filled it.
-        _recover(context, found.target)
-        steps = job.plan(found.target)
-        due = {step.name for step in steps if step.action != "keep"}
-        ready = {name: one for name, one in ready.items() if name in due}
-        ready |= job.prepare([step for step in steps if step.name not in ready])
-        job.apply(steps, ready, found.target)
-    write_lock(context, lock)
+    with lock_staged(context, lock):
+        found = context.environment()
+        with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
+            # Another command may have made it meanwhile, and filled it.
+            _recover(context, found.target)
+            steps = job.plan(found.target)
+            due = {step.name for step in steps if step.action != "keep"}
+            ready = {name: one for name, one in ready.items() if name in due}
+            ready |= job.prepare([step for step in steps if step.name not in ready])
+            job.apply(steps, ready, found.target)
     requested = job.requested() if found.created_now and len(ready) == count else None
     return Outcome(found.target, steps, ready, lock, count, requested=requested)
 
@@ -245,11 +246,14 @@ def _recover(context: Context, target: Target) -> None:
         context.say("a change of the environment was interrupted: it is made anew")
 
 
-def _apply(job: Sync, steps: list[Step], target: Target) -> Mapping[NormalizedName, Ready]:
+def _apply(
+    job: Sync, steps: list[Step], target: Target, context: Context, lock: Lock
+) -> Mapping[NormalizedName, Ready]:
     if all(step.action == "keep" for step in steps):
         return {}
     ready = job.prepare(steps)
-    job.apply(steps, ready, target)
+    with lock_staged(context, lock):
+        job.apply(steps, ready, target)
     return ready
 
 
@@ -332,14 +336,27 @@ def _check_heeded(context: Context, lock: Lock) -> None:
 
 def write_lock(context: Context, lock: Lock) -> None:
     """Write the lock, if it was made anew and is another one than before."""
-    if not _is_made_anew(context, lock):
-        return
+    with lock_staged(context, lock):
+        pass
+
+
+@contextmanager
+def lock_staged(context: Context, lock: Lock) -> Iterator[None]:
+    """Put the lock in place when the block ends, if it is a new one; an error leaves the old one.
+
+    Raises:
+        FileError: it cannot be written; that is known before the block begins.
+
+    """
     path = context.lock_path
-    text = write(lock, path.parent)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_file(path, text)
-        if not context.is_lock_cached:
-            context.say(f"locked {plural(len(lock.packages), 'package')} in {path.name}")
+    text = write(lock, path.parent) if _is_made_anew(context, lock) else None
+    if text is None or (path.exists() and path.read_text(encoding="utf-8") == text):
+        yield
+        return
+    with StagedFile(path, text):
+        yield
+    if not context.is_lock_cached:
+        context.say(f"locked {plural(len(lock.packages), 'package')} in {path.name}")
 
 
 def _is_made_anew(context: Context, lock: Lock) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipshim.env.scripts import is_interpreter, shebang
 from pipshim.errors import FileError, InstallError
+from pipshim.file_systems import reason
 from pipshim.writing import replace_file
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def connect(layer: Target, below: Below) -> None:
                 path.unlink()
     except OSError as error:
         where = error.filename or layer.prefix
-        raise FileError(os.fsdecode(where), f"cannot be written: {error.strerror}") from error
+        raise FileError(os.fsdecode(where), f"cannot be written: {reason(error, where)}") from error
 
 
 def programs(layer: Target, below: Below) -> list[Path]:

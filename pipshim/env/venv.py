@@ -14,6 +14,7 @@ from pipshim.env import skeleton
 from pipshim.env.holding import Held
 from pipshim.env.skeleton import INCOMPLETE, LOCK
 from pipshim.errors import TargetError
+from pipshim.file_systems import reason, refusal
 from pipshim.python.signature import signature
 from pipshim.python.target import query, query_new
 
@@ -65,7 +66,8 @@ class Environment:
         for folder in (self.directory, self.target.purelib, self.target.scripts):
             if folder.exists() and not os.access(folder, os.W_OK):
                 raise TargetError(
-                    f"the environment {self.directory} cannot be written: {folder}",
+                    f"the environment {self.directory} cannot be written: {folder}: "
+                    f"{refusal(folder)}",
                     hint="give another one with --python",
                 )
 
@@ -166,7 +168,7 @@ def create(
             target = query_new(python, base, cache_dir) if made else query(python, cache_dir)
     except OSError as error:
         raise TargetError(
-            f"cannot make the environment {directory}: {error.strerror or error}"
+            f"cannot make the environment {directory}: {reason(error, directory)}"
         ) from error
     return Environment(target, found.created_by_pipshim or made, made)
 
@@ -223,7 +225,7 @@ def _locked(directory: Path, waiting: Callable[[], None] | None) -> Iterator[Non
             until_end.enter_context(Held(directory / LOCK, waiting))
         except OSError as error:
             raise TargetError(
-                f"the environment {directory} cannot be written: {error.strerror or error}",
+                f"the environment {directory} cannot be written: {reason(error, directory)}",
                 hint="give another one with --python",
             ) from error
         yield

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pipshim.env.holding import Held
 from pipshim.errors import PipshimError
+from pipshim.file_systems import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Alone(Held):
             super().__enter__()
         except OSError as error:
             cannot = "written" if error.filename else "locked"
-            raise PipshimError(f"{self._path} cannot be {cannot}: {error.strerror}") from error
+            raise PipshimError(f"{self._path} cannot be {cannot}: {reason(error)}") from error
 
     def _refuse(self) -> None:
         raise PipshimError(

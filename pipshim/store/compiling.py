@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipshim.cores import available_cores
 from pipshim.env import distinfo
 from pipshim.errors import InstallError
+from pipshim.file_systems import reason
 from pipshim.light import jsons
 from pipshim.store.bundle import Bundle, TreeFile
 
@@ -126,7 +127,7 @@ def compiled(trees: Sequence[Tree], env: Layout) -> list[Tree]:
         each(partial(_compile, env=env), _shares(missing, at_once), at_once=at_once)
     except OSError as error:
         raise InstallError(
-            f"bytecode cannot be kept: {error.filename}: {error.strerror}",
+            f"bytecode cannot be kept: {error.filename}: {reason(error)}",
             hint="leave out --compile",
         ) from error
     return [with_bytecode(one, env) if one.compiled is None else one for one in found]

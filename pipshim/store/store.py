@@ -14,6 +14,7 @@ import time
 
 from pipshim.env import distinfo
 from pipshim.errors import InstallError
+from pipshim.file_systems import reason
 from pipshim.store.cache import TREES
 from pipshim.store.tree import Tree
 
@@ -108,7 +109,7 @@ class Store:
             return self._publish(tree, made, folder)
         except OSError as error:
             raise InstallError(
-                f"{wheel.name} cannot be unpacked: {error.filename or made}: {error.strerror}"
+                f"{wheel.name} cannot be unpacked: {error.filename or made}: {reason(error, made)}"
             ) from error
         finally:
             shutil.rmtree(made, ignore_errors=True)
@@ -145,7 +146,7 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise InstallError(f"{folder} cannot be removed: {error.strerror}") from error
+            raise InstallError(f"{folder} cannot be removed: {reason(error)}") from error
         shutil.rmtree(aside, ignore_errors=True)
 
     def _folder(self, sha256: str) -> str:

@@ -9,6 +9,7 @@ from zlib import crc32
 
 from pipshim.env import distinfo, scripts
 from pipshim.errors import InstallError
+from pipshim.file_systems import reason
 from pipshim.light import jsons
 from pipshim.light.named import NamedTuple
 from pipshim.store.bundle import Bundle, TreeFile
@@ -298,7 +299,7 @@ def _placed(job: Placing, place: Callable[[], list[str]]) -> list[str]:
         tree = job.tree
         where = error.filename2 or error.filename or job.env.data
         raise InstallError(
-            f"{tree.name} {tree.version} cannot be installed: {where}: {error.strerror}"
+            f"{tree.name} {tree.version} cannot be installed: {where}: {reason(error, where)}"
         ) from error
     except BaseException:
         job.undo()

@@ -12,6 +12,7 @@ from pipshim.env import distinfo, installed, scripts, shared
 from pipshim.env.installed import bytecode_of, recorded_hashes
 from pipshim.env.notes import WHEEL, site_folders
 from pipshim.errors import InstallError
+from pipshim.file_systems import reason
 from pipshim.parallel import each
 from pipshim.store.compiling import compiled
 from pipshim.store.conflicts import SharedPath, find_shared, losing_paths
@@ -297,7 +298,8 @@ class Change:
         try:
             journal.take(paths)
         except OSError as error:
-            where = f"{error.filename or self.target.prefix}: {error.strerror}"
+            where = error.filename or self.target.prefix
+            where = f"{where}: {reason(error, where)}"
             if step is None or step.old is None:
                 raise InstallError(f"what is in the way cannot be removed: {where}") from error
             raise InstallError(f"{step.name} {step.old} cannot be removed: {where}") from error

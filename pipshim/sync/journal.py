@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from pipshim.env.distinfo import SUFFIX
 from pipshim.env.skeleton import CHANGE
 from pipshim.errors import InstallError
+from pipshim.file_systems import reason
 from pipshim.light import jsons
 from pipshim.store.linking import is_within
 
@@ -62,7 +63,8 @@ class Journal:
             os.write(self._file, _FORMAT + b"\n")
         except OSError as error:
             raise InstallError(
-                f"the environment {env.data} cannot be changed: {error.filename}: {error.strerror}"
+                f"the environment {env.data} cannot be changed: {error.filename or env.data}: "
+                f"{reason(error, env.data)}"
             ) from error
         self._writing = threading.Lock()
         self._made: set[str] = set()
@@ -204,7 +206,7 @@ class _Place:
                 os.unlink(self.undoing)
         except OSError as error:
             raise InstallError(
-                f"{error.filename2 or error.filename} cannot be put back: {error.strerror}",
+                f"{error.filename2 or error.filename} cannot be put back: {reason(error)}",
                 hint=f"what was removed is in {self.old}; the next sync tries again",
             ) from error
         self.tidy()

@@ -17,6 +17,7 @@ import time
 from pipshim.env import shared, skeleton
 from pipshim.env.holding import Held
 from pipshim.errors import InstallError
+from pipshim.file_systems import reason
 from pipshim.forked import Forked, processes
 from pipshim.light import jsons
 from pipshim.light.named import NamedTuple
@@ -125,7 +126,7 @@ def _fill(
     except OSError as error:
         where = error.filename or place.prefix
         raise InstallError(
-            f"the environment {place.prefix} cannot be made: {where}: {error.strerror}"
+            f"the environment {place.prefix} cannot be made: {where}: {reason(error, where)}"
         ) from error
     finally:
         for helper in helpers:
