@@ -141,15 +141,18 @@ class Fetcher:
                     path, f"{package.name}: the lock names this file, which is not there"
                 )
         else:
-            with self._guard:
-                folder = self.pip.temporary_directory("unpack")
-                downloader = self.pip.downloader
-            with translated():
-                name, _ = downloader(link, str(folder))
-            path = Path(name)
+            path = self.pip.archived(link) or self._download(link)
             self.downloaded[link.url] = path
         _check(package, artifact, path)
         return path
+
+    def _download(self, link: Link) -> Path:
+        with self._guard:
+            folder = self.pip.temporary_directory("unpack")
+            downloader = self.pip.downloader
+        with translated():
+            name, _ = downloader(link, str(folder))
+        return Path(name)
 
     def _url(self, package: Package, artifact: Artifact) -> str:
         path = getattr(artifact, "path", None)

@@ -101,7 +101,15 @@ class Fetched:
 
     def archive(self, link: Link) -> tuple[str, str]:
         """Answer the path and the type of an sdist or wheel, which nobody has checked yet."""
-        return self._once(self._archives, link.url, lambda: self._archive(link))
+        return self._once(self._archives, link.url_without_fragment, lambda: self._archive(link))
+
+    def archived(self, link: Link) -> Path | None:
+        """Return an archive that somebody has fetched, or is fetching; None if nobody has."""
+        with self._guard:
+            future = self._archives.get(link.url_without_fragment)
+        if future is None or future.exception() is not None:
+            return None
+        return Path(future.result()[0])
 
     def has_page(self, url: str) -> bool:
         """Tell whether a page was asked for."""

@@ -416,7 +416,7 @@ class Resolving:
         if link.is_file:
             return Path(link.file_path)
         folder = self.pip.temporary_directory("unpack")
-        path, _ = self.pip.downloader(link, str(folder))
+        path, _ = self.pip.ahead_downloader(link, str(folder))
         return Path(path)
 
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
+    from pip._internal.models.link import Link
     from pip._internal.network.session import PipSession
     from pip._internal.req.req_install import InstallRequirement
 
@@ -203,6 +204,12 @@ class Pip:
         folder = self.temporary_directory("archive")
         is_lazy = "fast-deps" in self.options.features_enabled
         return Fetched(self._plain_collector, files, self.downloader, folder, is_lazy=is_lazy)
+
+    def archived(self, link: Link) -> Path | None:
+        """Return an archive that was fetched for its metadata; None if it was not."""
+        beside = self._beside if self._beside is not None else self
+        fetched: Fetched | None = vars(beside).get("fetched")
+        return fetched.archived(link) if fetched is not None else None
 
     @cached_property
     def outlines(self) -> Outlines:
