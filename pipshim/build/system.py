@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
+from zipfile import ZipFile
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
 if TYPE_CHECKING:
@@ -68,6 +71,18 @@ def static_metadata(
     if stated < _STATIC_SINCE or dynamic & _RESOLVED_BY:
         return None
     return text
+
+
+def required_by(wheel: Path) -> list[Requirement]:
+    """Return the valid requirements in the METADATA of a wheel file."""
+    with ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        text = archive.read(names[0]).decode("utf-8", "replace") if names else ""
+    found = []
+    for line in HeaderParser().parsestr(text).get_all("Requires-Dist", []):
+        with suppress(InvalidRequirement):
+            found.append(Requirement(line.strip()))
+    return found
 
 
 def stub_metadata(name: NormalizedName, version: Version) -> bytes:

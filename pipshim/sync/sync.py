@@ -26,6 +26,7 @@ from pipshim.build.native import used
 from pipshim.build.order import needs, ordered
 from pipshim.build.record import Record
 from pipshim.build.settings import ALL
+from pipshim.build.system import required_by
 from pipshim.env import installed, shared
 from pipshim.env.distinfo import METADATA
 from pipshim.env.notes import (
@@ -552,10 +553,34 @@ class Sync:
         if editable:
             # A wheel of its own that nobody else may use: it points into this folder.
             wheel = workshop.editable(job)
+            self._warn_of_unlocked(folder.name, wheel)
             tree = store.Store(self.context.workspace.fresh("store")).add_file(wheel, folder.name)
             return Ready(tree, origin, "editable", str(job.mode), direct.to_dict())
         built = workshop.wheel(job)
         return Ready(built.tree, origin, "built", str(job.mode), direct.to_dict())
+
+    def _warn_of_unlocked(self, name: NormalizedName, wheel: Path) -> None:
+        """Warn of what only the editable wheel requires, such as ``editables``.
+
+        The lock has it where the backend was asked for metadata; not where pyproject.toml states
+        all dependencies.
+        """
+        locked = {one.name for one in self.lock.packages}
+        locked |= {folder.name for folder in self.lock.folders}
+        markers = {**self.context.target.markers, "extra": ""}
+        missing = [
+            str(one)
+            for one in required_by(wheel)
+            if (one.marker is None or one.marker.evaluate(markers))
+            and canonicalize_name(one.name) not in locked
+        ]
+        if missing:
+            self.context.say(
+                f"{name} is installed as an editable, which requires {', '.join(missing)}; the "
+                "lock does not have that. Add it to the project's dependencies or to a dependency "
+                "group",
+                "warning",
+            )
 
     # The change
 
