@@ -15,12 +15,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.pylock import Package
 from packaging.version import InvalidVersion, Version
 
-from pipshim._pip.logs import forwarded
+from pipshim._pip.logs import BuildLog, forwarded
+from pipshim._pip.prebuilt import BuildSteps
 from pipshim._pip.resolver import Pin, Resolving
 from pipshim._pip.sources import name_of
 from pipshim.build import native
@@ -58,6 +59,13 @@ if TYPE_CHECKING:
     from pipshim.progress.events import Event, Observer
 
 
+class Made(NamedTuple):
+    """A wheel file, and whether this command or an earlier one built it."""
+
+    wheel: Path
+    came_from: events.Source
+
+
 @dataclass
 class Building:
     """The builds of one command of pip's. It has to be closed.
@@ -76,6 +84,8 @@ class Building:
     also: Observer | None = None
     _until_end: ExitStack = field(default_factory=ExitStack, init=False)
     _config: dict[NormalizedName, ConfigSettings] = field(default_factory=dict, init=False)
+    _editable: set[NormalizedName] = field(default_factory=set, init=False)
+    _steps: BuildSteps = field(default_factory=BuildSteps, init=False)
     _solution: Solution | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
@@ -89,11 +99,26 @@ class Building:
         name = name_of(source)
         own = self._configured.config_settings_package.get(name, {})
         self._config[name] = {**(config_settings or {}), **own}
+        if source.editable:
+            self._editable.add(name)
 
     def metadata(self, source: Source) -> bytes:
         """Answer the METADATA of a source, or what stands in for it in this round."""
-        with self.screen.shown():
+        with self._steps_reported(), self.screen.shown():
             return self.rounds.metadata(source)
+
+    @contextmanager
+    def _steps_reported(self) -> Iterator[None]:
+        """Let pip report afterwards what was done meanwhile, unless the command is interrupted."""
+        try:
+            yield
+        except PipshimError:
+            self._report_steps()
+            raise
+        self._report_steps()
+
+    def _report_steps(self) -> None:
+        self._steps.report(self._config.keys(), self._editable)
 
     def settle(self, resolve: Callable[[int], Solution]) -> None:
         """Resolve in rounds, as `Rounds.settle` does; pip says itself what it does in each."""
@@ -103,9 +128,10 @@ class Building:
             if self.also is not None:
                 self.also(events.ResolveStarted(number))
             with self.screen.hidden():
+                self._report_steps()
                 return resolve(number)
 
-        with self.screen.shown():
+        with self._steps_reported(), self.screen.shown():
             self._solution = self.rounds.settle(one_round)
         if self.also is not None:
             count = sum(not pin.present for pin in self._solution.pins.values())
@@ -128,7 +154,7 @@ class Building:
 
     def build(
         self, sources: Sequence[Source], *, at_last: bool = False
-    ) -> tuple[dict[str, Path], PipshimError | None]:
+    ) -> tuple[dict[str, Made], PipshimError | None]:
         """Build wheels, each after what it waits for.
 
         Args:
@@ -139,20 +165,20 @@ class Building:
             the files, by the URL of the source, and what failed; then some may be missing.
 
         """
-        done: dict[str, Path] = {}
+        done: dict[str, Made] = {}
         by_name = {name_of(source): source for source in sources}
         observer = self.context.observer
 
         def made(name: NormalizedName) -> None:
             source, job = by_name[name], jobs[name]
-            done[source.url], came_from = self._wheel(source, job)
+            done[source.url] = wheel = self._wheel(source, job)
             told = job.version if job.version != "?" else ""
-            observer(events.Prepared(name, told, came_from))
+            observer(events.Prepared(name, told, wheel.came_from))
 
         if at_last:
             vars(self).pop("_installed", None)
             vars(self).pop("_besides", None)
-        with self.screen.shown(plain=at_last):
+        with self._steps_reported(), self.screen.shown(plain=at_last):
             try:
                 observer(events.Planned(len(sources), len(sources)))
                 jobs = self._jobs(by_name)
@@ -179,17 +205,17 @@ class Building:
             self.rounds.warm(list(sources.values()), self._solution)
         return {name: staging.job(source, self._solution) for name, source in sources.items()}
 
-    def _wheel(self, source: Source, job: Job) -> tuple[Path, events.Source]:
+    def _wheel(self, source: Source, job: Job) -> Made:
         workshop = self.context.workshop
         if source.editable:
             if self._is_in_place(source):
                 here = BuildEnvironment(self.context.target, leaks=True)
                 job = replace(job, components=(), environment=here)
-            return workshop.editable(job), "editable"
+            return Made(workshop.editable(job), "editable")
         built = workshop.wheel(job)
         self.rounds.staging.made[source.url] = built
         file = built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
-        return file, "cached" if built.cached else "built"
+        return Made(file, "cached" if built.cached else "built")
 
     def present(self) -> dict[NormalizedName, Pin]:
         """Tell what is installed, where what is resolved comes beside it."""
@@ -217,6 +243,7 @@ class Building:
                 constraints=constraints,
                 behind=tuple(_site_folders()),
                 besides=lambda: self._besides,
+                editables_only=True,
             )
         )
 
@@ -227,7 +254,8 @@ class Building:
         space = self._until_end.enter_context(workspace())
         parts = ExitStack()
         self._until_end.push(parts)
-        shown = self.screen if self.also is None else events.tee(self.screen, self.also)
+        also = [self.also] if self.also is not None else []
+        shown = events.tee(self.screen, self._steps, BuildLog(), *also)
         context = PassedContext(
             request,
             self._project,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipshim._pip import choosing
 from pipshim._pip.download import Fetcher
-from pipshim._pip.logs import forwarded
+from pipshim._pip.logs import BuildLog, forwarded
 from pipshim._pip.session import Pip
 from pipshim.build.environment import Workspace, workspace
 from pipshim.build.settings import Settings, combine
@@ -473,7 +473,10 @@ def opened(
         ) as shown,
         forwarded(
             observer := events.Relay(
-                masked(events.once(events.tee(shown, *([also] if also else []))), request.pip.mask)
+                masked(
+                    events.once(events.tee(shown, BuildLog(), *([also] if also else []))),
+                    request.pip.mask,
+                )
             )
         ),
         workspace() as space,

@@ -104,7 +104,18 @@ class TargetError(PipshimError):
 
 
 class ResolveError(PipshimError):
-    """No set of versions satisfies what is required."""
+    """No set of versions satisfies what is required.
+
+    Attributes:
+        build_of: the source whose build environment it is for, as messages say it; None for run
+            time.
+        conflicts: build requirements that a backend adds and its declared ones rule out, each after
+            what is declared (``tool==1.0``, ``tool>=2``).
+
+    """
+
+    build_of: str | None = None
+    conflicts: tuple[tuple[str, str], ...] = ()
 
 
 class NetworkError(PipshimError):
@@ -156,6 +167,19 @@ class BuildError(PipshimError):
         self.step = step
         self.output = output
         self.log = log
+
+
+class BuildRequirementsError(BuildError):
+    """An environment lacks what a build declares (``--check-build-dependencies``).
+
+    Attributes:
+        missing: requirements that nothing in the environment satisfies.
+        conflicts: what the environment has (``tool==1.0``) and what is required in its place.
+
+    """
+
+    missing: tuple[str, ...] = ()
+    conflicts: tuple[tuple[str, str], ...] = ()
 
 
 class Failures(PipshimError):  # noqa: N818 it is several

@@ -89,7 +89,8 @@ def test_one_command_fills_an_empty_environment(
     assert distributions(env) == ["fakelib-1.0", "low-1.0", "needy-1.0"]
     assert built(site_packages(env), "needy")["against"] == {"fakelib": "1.0"}
     assert "built    needy 1.0  no-isolation  command line" in done.err
-    assert [line for line in done.out.splitlines() if line[:1].strip()] == [
+    lines = [line for line in done.out.splitlines() if line[:1].strip()]
+    assert lines == [
         f"Looking in indexes: {index.url_with_credentials}",
         "Collecting needy",
         "Collecting fakelib<2",

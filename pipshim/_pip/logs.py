@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from pipshim.progress import events
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipshim.progress.events import Level, Observer
+    from pipshim.progress.events import Event, Level, Observer
 
 _SAID_BY_EVENTS = ("pip._internal.network.download",)
 _RETRYING = "Retrying (%r) after connection broken by '%r': %s"
@@ -38,6 +39,32 @@ class _Forwarding(logging.Handler):
         elif record.levelno >= logging.INFO:
             level = "info"
         self._observer(events.Message(level, reworded(record)))
+
+
+class BuildLog:
+    """Writes what builds print into pip's log file (``--log``), each line after its package.
+
+    pip's handlers for the terminal get none of it: observers show it there.
+    """
+
+    def __init__(self) -> None:
+        self._files = [
+            handler
+            for handler in logging.getLogger().handlers
+            if isinstance(handler, logging.handlers.RotatingFileHandler)
+        ]
+
+    def __call__(self, event: Event, /) -> None:
+        """Write a line of output, or the step that it belongs to."""
+        if isinstance(event, events.BuildStarted):
+            text = f"{event.name}: building {event.what} ({event.mode})"
+        elif isinstance(event, events.BuildOutput):
+            text = f"{event.name}: {event.line}"
+        else:
+            return
+        record = logging.LogRecord("pipshim.build", logging.DEBUG, __file__, 0, text, None, None)
+        for handler in self._files:
+            handler.handle(record)
 
 
 def reworded(record: logging.LogRecord) -> str:

@@ -137,6 +137,12 @@ class _Building(RequirementCommand):
             stack.enter_context(lines.heard())
             try:
                 status = super().run(options, args)
+            except PipshimError as error:
+                pips = self._seams.as_pip_error(error) if options.progress != "json" else None
+                if pips is None:
+                    raise
+                show_error(error)
+                raise pips from error
             except CommandError as error:
                 if options.progress != "json":
                     raise

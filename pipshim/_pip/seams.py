@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.distributions.sdist import SourceDistribution
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
+    from pip._internal.exceptions import PipError
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.req.req_install import InstallRequirement
     from pip._internal.req.req_set import RequirementSet
     from pip._internal.resolution.resolvelib.resolver import Resolver
 
     from pipshim._pip.staged import Staged
+    from pipshim.errors import PipshimError
 
 
 class Seams:
@@ -51,6 +53,14 @@ class Seams:
     def has_sources(self) -> bool:
         """Whether any source was met."""
         return "staged" in vars(self)
+
+    def as_pip_error(self, error: PipshimError) -> PipError | None:
+        """Return what pip would have raised for an error of a build; None if pip knows no such."""
+        if not self.has_sources:
+            return None
+        from pipshim._pip.build_errors import as_pip_error  # noqa: PLC0415 seldom needed
+
+        return as_pip_error(error, self.staged.named)
 
     def leave_out(self) -> None:
         """Let pip build by itself: its old resolver cannot resolve in rounds."""
@@ -76,7 +86,8 @@ class Seams:
             def build(requirements: Iterable[InstallRequirement], *args: Any, **kwargs: Any) -> Any:
                 found = list(requirements)
                 if found and self._is_on:
-                    return self.staged.build(found, verify=kwargs.get("verify", True))
+                    kwargs.pop("wheel_cache", None)
+                    return self.staged.build(found, partial(pips, **kwargs))
                 return pips(found, *args, **kwargs)
 
             with replaced(command, "build", build):
@@ -101,14 +112,14 @@ class StagedResolver:
         self, root_reqs: list[InstallRequirement], check_supported_wheels: bool
     ) -> RequirementSet:
         """Resolve as pip does; again, if there are sources whose metadata is not settled."""
-        with _said_once() as once:
+        with _said_once(self._seams) as once:
             found = self._inner.resolve(root_reqs, check_supported_wheels)
             if not self._seams.has_sources:
                 return found
 
             def again() -> None:
                 nonlocal found
-                once.again = True
+                once.begin_again()
                 found = self._inner.resolve(root_reqs, check_supported_wheels)
 
             self._seams.staged.settle(self._inner, self._preparer, again)
@@ -125,24 +136,43 @@ class StagedResolver:
 
 
 class _Once(logging.Filter):
-    """Drops what pip says again in a later round."""
+    """Drops what pip says again in a later round, and holds back what the last round decides."""
 
-    def __init__(self) -> None:
+    def __init__(self, seams: Seams) -> None:
         super().__init__()
-        self.again = False
+        self._seams = seams
+        self._again = False
         self._said: set[str] = set()
+        self._extras: dict[str, logging.LogRecord] = {}
+
+    def begin_again(self) -> None:
+        """Note that the resolver begins another round."""
+        self._again = True
+        self._extras.clear()
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = f"{record.name} {record.getMessage()}"
-        if self.again and text in self._said:
+        if self._seams.has_sources and str(record.msg) == _NO_SUCH_EXTRA:
+            # A source may stand in for itself until the last round, and then it has no extras.
+            self._extras[text] = record
+            return False
+        if self._again and text in self._said:
             return False
         self._said.add(text)
         return True
 
+    def report(self) -> None:
+        """Warn of extras that are missing from the metadata of the last round."""
+        for record in self._extras.values():
+            logging.getLogger(record.name).handle(record)
+
+
+_NO_SUCH_EXTRA = "%s %s does not provide the extra '%s'"
+
 
 @contextmanager
-def _said_once() -> Iterator[_Once]:
-    once = _Once()
+def _said_once(seams: Seams) -> Iterator[_Once]:
+    once = _Once(seams)
     handlers = [*logging.getLogger().handlers]
     for handler in handlers:
         handler.addFilter(once)
@@ -151,3 +181,4 @@ def _said_once() -> Iterator[_Once]:
     finally:
         for handler in handlers:
             handler.removeFilter(once)
+    once.report()

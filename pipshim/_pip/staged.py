@@ -13,27 +13,26 @@ from typing import TYPE_CHECKING, Any, cast
 from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageVcs, PackageWheel
 from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
 from packaging.version import Version
+from pip._internal.build_env import NoOpBuildEnvironment
+from pip._internal.cache import WheelCache
 from pip._internal.distributions.sdist import SourceDistribution
-from pip._internal.exceptions import (
-    InvalidWheelFilename,
-    MetadataInconsistent,
-    UnsupportedWheel,
-)
+from pip._internal.exceptions import InstallWheelBuildError, MetadataInconsistent
 from pip._internal.models.link import Link
-from pip._internal.utils.logging import indent_log
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.urls import path_to_url
-from pip._internal.wheel_builder import _verify_one
+from pyproject_hooks import HookMissing
 
 from pipshim._pip import pyproject
 from pipshim._pip.links import secure_hashes
+from pipshim._pip.prebuilt import PrebuiltBackend
 from pipshim._pip.resolver import Pin, Solution, children_of, name_of_candidate
-from pipshim._pip.sources import Source, distribution_of, named
+from pipshim._pip.sources import Source, distribution_of, name_of, named
 from pipshim._pip.undoing import OneStep
+from pipshim.errors import BuildError, Failures
 from pipshim.lock.artifacts import sha256_of, unsuitable_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from packaging.utils import NormalizedName
     from pip._internal.metadata import BaseDistribution
@@ -43,12 +42,15 @@ if TYPE_CHECKING:
     from pip._internal.resolution.resolvelib.factory import Factory
     from pip._internal.resolution.resolvelib.resolver import Resolver
 
-    from pipshim.building import Building
+    from pipshim.building import Building, Made
     from pipshim.errors import PipshimError
+
+    PipsBuild = Callable[..., tuple[list[InstallRequirement], list[InstallRequirement]]]
 
 _BY_THEN = (
     "concurrent.futures.thread",
     "encodings.cp437",  # names in a zip archive
+    "pipshim._pip.build_errors",
     "pipshim.progress.failure",
     "pipshim.progress.lines",
     "pipshim.progress.plain",
@@ -76,6 +78,11 @@ class Staged:
         self._editables = editables
         self._show = show
         self._sources: dict[str, Source] = {}
+        self._as_given: dict[str, str] = {}
+
+    def named(self, package: str) -> str:
+        """Return the requirement of a package as pip first wrote it."""
+        return self._as_given.get(package, package)
 
     def distribution(self, req: InstallRequirement) -> SourceDistribution:
         """Give what prepares a source's metadata."""
@@ -103,6 +110,7 @@ class Staged:
             url=remove_auth_from_url(link.url),
         )
         self._sources[link.url] = made
+        self._as_given[name_of(made)] = str(req)
         self.building.met(made, req.config_settings)
         return made
 
@@ -110,11 +118,11 @@ class Staged:
         """Tell the source of a link, if it was met."""
         return self._sources.get(link.url) if link is not None else None
 
-    def _put_off(self, requirements: Iterable[InstallRequirement]) -> None:
+    def _put_off(self, requirements: Iterable[InstallRequirement], pips: PipsBuild) -> None:
         """Let requirements be built when pip installs them, after all others."""
         for req in requirements:
             self.last.add(id(req))
-            vars(req)["install"] = partial(self._install, req)
+            vars(req)["install"] = partial(self._install, req, pips)
         if self.last:
             for name in _BY_THEN:  # pip lets nothing be imported once it installs
                 import_module(name)
@@ -127,12 +135,15 @@ class Staged:
         OneStep(found)
         return found
 
-    def _install(self, req: InstallRequirement, *args: Any, **kwargs: Any) -> None:
-        source = self._named(req)
-        done, error = self.building.build([source], at_last=True)
+    def _install(self, req: InstallRequirement, pips: PipsBuild, *args: Any, **kwargs: Any) -> None:
+        done, error = self.building.build([self._named(req)], at_last=True)
         if error is not None:
-            raise error
-        _is_built(req, done[source.url])
+            if not _is_wheels(error):
+                raise error
+            self._show(error)
+        _, failed = self._by_pip([req], done, pips)
+        if failed:
+            raise InstallWheelBuildError(failed)
         type(req).install(req, *args, **kwargs)
 
     # Rounds
@@ -236,33 +247,57 @@ class Staged:
         return replace(source, name=canonicalize_name(str(req.get_dist().canonical_name)))
 
     def build(
-        self, requirements: list[InstallRequirement], *, verify: bool
+        self, requirements: list[InstallRequirement], pips: PipsBuild
     ) -> tuple[list[InstallRequirement], list[InstallRequirement]]:
-        """Do as ``pip._internal.wheel_builder.build``."""
-        names = ", ".join(req.name or "" for req in requirements)
-        logger.info("Building wheels for collected packages: %s", names)
-        with indent_log():
-            sources = {id(req): self._named(req) for req in requirements}
-            last = [req for req in requirements if self.building.is_last(sources[id(req)])]
-            now = [source for key, source in sources.items() if key not in set(map(id, last))]
-            done, error = self.building.build(now)
-        succeeded, failed = [], []
-        for req in requirements:
-            wheel = done.get(sources[id(req)].url)
-            if wheel is not None and (not verify or _is_valid(req, wheel)):
-                _is_built(req, wheel)
-                succeeded.append(req)
-            elif req not in last:
-                failed.append(req)
-        if not failed:
-            self._put_off(last)
-        if succeeded:
-            logger.info("Successfully built %s", " ".join(req.name or "" for req in succeeded))
+        """Build what pip is about to build, and let pip store and report it.
+
+        Args:
+            requirements: what pip is about to build.
+            pips: ``pip._internal.wheel_builder.build``, with all other arguments.
+
+        """
+        sources = {id(req): self._named(req) for req in requirements}
+        last = [req for req in requirements if self.building.is_last(sources[id(req)])]
+        now = [req for req in requirements if req not in last]
+        done, error = self.building.build([sources[id(req)] for req in now])
         if error is not None:
+            if not _is_wheels(error):
+                raise error  # pip finds it out before it builds wheels
             self._show(error)
-        if failed:
-            logger.info("Failed to build %s", " ".join(req.name or "" for req in failed))
-        return succeeded, failed
+        cached = [req for req in now if _is_cached(done.get(sources[id(req)].url))]
+        for req in cached:
+            wheel = done[sources[id(req)].url].wheel
+            logger.info("Using cached %s", wheel.name)
+            _is_built(req, wheel)
+        broken = _packages(error) if error is not None else set()
+        begun = [
+            req
+            for req in now
+            if req not in cached
+            and (sources[id(req)].url in done or name_of(sources[id(req)]) in broken)
+        ]
+        succeeded, failed = self._by_pip(begun, done, pips) if begun else ([], [])
+        left = [req.name or "" for req in now if req not in cached and req not in begun]
+        if left:
+            logger.info("Not built, since another build failed: %s", " ".join(left))
+        if error is not None and not failed:
+            raise error
+        if not failed:
+            self._put_off(last, pips)
+        return [*cached, *succeeded], failed
+
+    def _by_pip(
+        self, requirements: list[InstallRequirement], done: Mapping[str, Made], pips: PipsBuild
+    ) -> tuple[list[InstallRequirement], list[InstallRequirement]]:
+        """Let pip store and report what was built for these requirements, or has failed."""
+        for req in requirements:
+            made = done.get(self.source(req).url)
+            backend = PrebuiltBackend(req.name or "", made.wheel if made is not None else None)
+            req.pep517_backend = cast("Any", backend)
+            req.build_env = NoOpBuildEnvironment()
+            req.metadata_directory = req.metadata_directory or req.unpacked_source_directory
+        # Without a cache folder: what pip's cache has was built against nobody knows what.
+        return pips(requirements, wheel_cache=WheelCache(""))
 
 
 def _give_downloads(preparer: RequirementPreparer, building: Building) -> None:
@@ -287,14 +322,23 @@ def _give_downloads(preparer: RequirementPreparer, building: Building) -> None:
     preparer.prepare_linked_requirements_more = more  # type: ignore[method-assign]
 
 
-def _is_valid(req: InstallRequirement, wheel: Path) -> bool:
-    try:
-        _verify_one(req, str(wheel))
-    except (InvalidWheelFilename, UnsupportedWheel) as error:
-        what = "editable" if req.editable else "wheel"
-        logger.warning("Built %s for %s is invalid: %s", what, req.name, error)
-        return False
-    return True
+def _is_wheels(error: PipshimError) -> bool:
+    """Tell whether building a wheel failed, not what comes before it."""
+    if isinstance(error, Failures):
+        return any(map(_is_wheels, error.errors))
+    late = isinstance(error, BuildError) and error.step in ("wheel", "editable")
+    return late and not isinstance(error.__cause__, HookMissing)
+
+
+def _packages(error: PipshimError) -> set[str]:
+    """Return the names of the packages that could not be built."""
+    if isinstance(error, Failures):
+        return set().union(*map(_packages, error.errors))
+    return {error.package.partition(" ")[0]} if isinstance(error, BuildError) else set()
+
+
+def _is_cached(made: Made | None) -> bool:
+    return made is not None and made.came_from == "cached"
 
 
 def _is_built(req: InstallRequirement, wheel: Path) -> None:

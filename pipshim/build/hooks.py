@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -104,11 +104,20 @@ class Hooks:
 
         return self._call("build requirements", call)
 
-    def metadata(self, into: Path, config: Mapping[str, Any]) -> bytes:
-        """Call ``prepare_metadata_for_build_wheel``; build a wheel where there is no such hook."""
+    def metadata(self, into: Path, config: Mapping[str, Any], *, editable: bool = False) -> bytes:
+        """Call ``prepare_metadata_for_build_wheel`` or ``…_editable``; return METADATA.
+
+        Where there is no such hook, a wheel is built. A backend that makes no editables is asked
+        for the metadata of a wheel.
+        """
 
         def call(caller: BuildBackendHookCaller) -> bytes:
-            name = caller.prepare_metadata_for_build_wheel(str(into), config)
+            name: object = None
+            if editable:
+                with suppress(HookMissing):
+                    name = caller.prepare_metadata_for_build_editable(str(into), config)
+            if name is None:
+                name = caller.prepare_metadata_for_build_wheel(str(into), config)
             return (into / _valid_name(name) / "METADATA").read_bytes()
 
         return self._call("metadata", call)

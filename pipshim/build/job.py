@@ -69,6 +69,7 @@ class Job:
             something behind, those of the environment served.
         besides: the distributions in the folders behind, by name.
         environment: where to build, if not in an environment of its own.
+        editable: whether its metadata is that of an editable, which may require more than a wheel.
 
     """
 
@@ -84,6 +85,7 @@ class Job:
     programs: tuple[Path, ...] = ()
     besides: Mapping[str, Used] = field(default_factory=dict, compare=False)
     environment: BuildEnvironment | None = None
+    editable: bool = False
 
     @property
     def waits_for(self) -> tuple[str, ...]:

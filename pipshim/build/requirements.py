@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim.errors import BuildError
+from pipshim.errors import BuildRequirementsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,10 +30,12 @@ def check(
         environment: markers are evaluated in it.
 
     Raises:
-        BuildError: something is missing, or there in a version that is not admitted.
+        BuildRequirementsError: something is missing, or there in a version that is not admitted.
 
     """
     lines: list[str] = []
+    missing: list[str] = []
+    conflicts: list[tuple[str, str]] = []
     for text in requirements:
         try:
             requirement = Requirement(text)
@@ -44,13 +46,17 @@ def check(
         found = available.get(canonicalize_name(requirement.name))
         if found is None:
             lines.append(f"  {requirement} is not there")
+            missing.append(text)
         elif not requirement.specifier.contains(found.version, prereleases=True):
             lines.append(f"  {requirement}, but {requirement.name} {found.version} is there")
+            conflicts.append((f"{requirement.name}=={found.version}", text))
     if lines:
-        raise BuildError(
+        error = BuildRequirementsError(
             "\n".join([f"{package}: the environment lacks what its build declares", *lines]),
             package=package,
             mode="no-isolation",
             step="build requirements",
             hint="add it to dependencies or a dependency group of pyproject.toml",
         )
+        error.missing, error.conflicts = tuple(missing), tuple(conflicts)
+        raise error

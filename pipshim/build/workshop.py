@@ -131,7 +131,7 @@ class Workshop:
         """Ask the backend for METADATA; answer also what it used to tell it."""
         with self._building(job, "metadata") as (hooks, config):
             self._phase(job, "metadata")
-            text = hooks.metadata(self.workspace.fresh("metadata"), config)
+            text = hooks.metadata(self.workspace.fresh("metadata"), config, editable=job.editable)
             against = self._against(job, hooks)
         self._keep(job, "metadata", against, text.decode("utf-8", "surrogateescape"))
         return text, against

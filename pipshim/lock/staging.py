@@ -84,6 +84,7 @@ class Staging:
         elsewhere: asks what a build requires besides what it declares, where the target is not
             here; None where it is.
         below: the environment that what is locked lies over: builds match what it has.
+        editables_only: whether an editable is never built as a wheel; a lock serves both.
 
     """
 
@@ -103,6 +104,7 @@ class Staging:
     offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     elsewhere: Callable[[Source, tuple[str, ...]], list[str]] | None = None
     below: Below | None = None
+    editables_only: bool = False
     _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
     _resolved: dict[object, Solution] = field(default_factory=dict, init=False)
     _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
@@ -155,6 +157,7 @@ class Staging:
             behind=self.behind if besides else (),
             programs=self.programs if besides else (),
             besides=besides,
+            editable=source.editable,
         )
 
     def known_pins(
@@ -218,6 +221,7 @@ class Staging:
         try:
             return self._pins(source, requirements, solution, [] if known is None else known)
         except ResolveError as error:
+            error.build_of = str(name_of(source))
             waiting = _waiting.get()
             if waiting:
                 error.message += f"\n  {source} is needed for the build of {waiting[-1][1]}"
@@ -250,7 +254,11 @@ class Staging:
             if missing:
                 everything = (*requirements, *missing)
                 strict = self._strict(name, everything, runtime, solution)
-                first = self._resolve_build(source, everything, runtime, strict)
+                try:
+                    first = self._resolve_build(source, everything, runtime, strict)
+                except ResolveError as error:
+                    error.conflicts = _conflicts(missing, first)
+                    raise
         matched = {one for one, pin in first.pins.items() if runtime.get(one) == pin.version}
         matched &= set(strict) if self.settings.match_runtime != "auto" else matched
         if self.settings.match_runtime == "auto":
@@ -390,6 +398,8 @@ class Staging:
             chosen_by = self.settings.choice(name_of(source)).chosen_by
             job = self._made(source, name_of(source), mode, chosen_by, requirements, components)
             kinds = ("wheel", "editable") if source.editable else ("wheel",)
+            if source.editable and self.editables_only:
+                kinds = ("editable",)
             self._requires[key] = self.workshop.requires(job, kinds)
         return self._requires[key]
 
@@ -538,6 +548,19 @@ def _applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
     if requirement.marker is None:
         return True
     return requirement.marker.evaluate({**environment, "extra": ""})
+
+
+def _conflicts(requirements: Iterable[str], solution: Solution) -> tuple[tuple[str, str], ...]:
+    """Return the pins that rule out a requirement, each with that requirement."""
+    found = (
+        (solution.pins.get(canonicalize_name(Requirement(one).name)), one) for one in requirements
+    )
+    return tuple(
+        (f"{pin.package.name}=={pin.version}", text)
+        for pin, text in found
+        if pin is not None
+        and not Requirement(text).specifier.contains(pin.version, prereleases=True)
+    )
 
 
 def _satisfied(text: str, solution: Solution, environment: Mapping[str, str]) -> bool:

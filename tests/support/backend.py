@@ -97,6 +97,7 @@ class Backend:
         get_requires: what get_requires_for_build_wheel and _editable return.
         dynamic_requires: further Requires-Dist, with ``{module}`` for the version of an imported
             module: ``"fakelib=={fakelib}"``.
+        editable_requires: further Requires-Dist of editables, as hatchling's dev-mode-exact adds.
         metadata_hook: there are prepare_metadata_for_build_wheel and _editable.
         editable: there are the hooks of PEP 660.
         tag: the wheel's tag, or ``native`` for that of the building interpreter.
@@ -120,6 +121,7 @@ class Backend:
     imports_at: Sequence[Step] = STEPS
     get_requires: Sequence[str] = ()
     dynamic_requires: Sequence[str] = ()
+    editable_requires: Sequence[str] = ()
     metadata_hook: bool = True
     editable: bool = True
     tag: str = "py3-none-any"
@@ -299,6 +301,7 @@ def _perform(step: Step, hook: str, settings: Settings | None) -> tuple[Metadata
     if step == backend.fail_in:
         _fail(backend)
     dynamic = [text.format(**against) for text in backend.dynamic_requires if against]
+    dynamic += backend.editable_requires if hook.endswith("editable") else []
     whole = Metadata(**{**vars(metadata), "requires": [*metadata.requires, *dynamic]})
     facts = {
         "hook": hook,

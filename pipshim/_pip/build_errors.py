@@ -1,0 +1,98 @@
+"""Errors of pipshim's builds as pip's errors, for pip's commands to report in pip's words too."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pip._internal import exceptions
+from pip._internal.exceptions import (
+    FailedToPrepareCandidate,
+    InstallationError,
+    MetadataGenerationFailed,
+)
+from pyproject_hooks import BackendUnavailable, HookMissing
+
+from pipshim.errors import BuildError, BuildRequirementsError, Failures, ResolveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pip._internal.exceptions import PipError
+
+    from pipshim.errors import PipshimError
+
+logger = logging.getLogger("pip._internal.utils.misc")
+
+_STEPS = {"build requirements": "getting requirements to build wheel"}
+
+
+def as_pip_error(error: PipshimError, named: Callable[[str], str]) -> PipError | None:
+    """Return the error that pip would have raised; None for one that pip does not know.
+
+    Args:
+        error: what went wrong before pip builds its wheels.
+        named: gives a requirement as pip writes it, from the package's name.
+
+    """
+    if isinstance(error, Failures):
+        return as_pip_error(error.errors[0], named)
+    if isinstance(error, ResolveError) and error.build_of is not None:
+        if error.conflicts:
+            return _conflict(named(error.build_of), error.conflicts)
+        return _not_prepared(error.build_of, "installing build dependencies")
+    if not isinstance(error, BuildError):
+        return None
+    name = error.package.partition(" ")[0]
+    if isinstance(error, BuildRequirementsError):
+        if error.conflicts:
+            return _conflict(named(name), error.conflicts)
+        missing = ", ".join(map(repr, sorted(error.missing)))
+        return InstallationError(
+            f"Some build dependencies for {named(name)} are missing: {missing}."
+        )
+    if isinstance(error.__cause__, HookMissing):
+        return InstallationError(
+            f"Project {named(name)} uses a build backend that is missing the "
+            f"{error.__cause__.hook_name!r} hook, so it cannot be installed in editable mode. "
+            "Consider using a build backend that supports PEP 660."
+        )
+    if isinstance(error.__cause__, BackendUnavailable):
+        unavailable = _unavailable(error.__cause__, error.step)
+        if unavailable is not None and error.step == "metadata":
+            logger.error("%s", unavailable, extra={"rich": True})
+        elif unavailable is not None:
+            return unavailable
+    if error.step == "metadata":
+        return MetadataGenerationFailed(package_details=name)
+    if error.step in ("wheel", "editable"):
+        return None  # pip's wheel builder reports it
+    return _not_prepared(name, _STEPS.get(error.step, "installing build dependencies"))
+
+
+def _conflict(requirement: str, conflicts: tuple[tuple[str, str], ...]) -> InstallationError:
+    described = ", ".join(
+        f"{present} is incompatible with {wanted}" for present, wanted in sorted(conflicts)
+    )
+    return InstallationError(
+        f"Some build dependencies for {requirement} conflict with the backend dependencies: "
+        f"{described}."
+    )
+
+
+def _not_prepared(name: str, step: str) -> InstallationError:
+    return FailedToPrepareCandidate(package_name=name, requirement_chain="", failed_step=step)
+
+
+def _unavailable(cause: BackendUnavailable, step: str) -> PipError | None:
+    """Return pip's error of a backend that cannot be imported; pip has one since 26.3."""
+    kind = vars(exceptions).get("BackendUnavailableError")
+    if kind is None:
+        return None
+    text = cause.traceback or str(cause)
+    made: PipError = kind(
+        hook_name=step.replace(" ", "_"),
+        backend_name=cause.backend_name or "",
+        backend_error=text.strip().splitlines()[-1],
+    )
+    return made
