@@ -159,6 +159,20 @@ def test_a_full_project_folder_is_named(command: tuple[str, ...], cli: Cli, proj
     assert f"{project}/" in "".join(failed.err.split())
 
 
+def test_a_full_environment_is_named_and_stays(cli: Cli, project: Path, tmp_path: Path) -> None:
+    cli.ok("sync")
+    kept = shutil.copytree(project / ".venv", tmp_path / "kept", symlinks=True)
+    with small_disk(project / ".venv"):
+        shutil.copytree(kept, project / ".venv", symlinks=True, dirs_exist_ok=True)
+        require(project, "app>=2")
+        fill(project / ".venv")
+        before = state(project)
+        failed = cli.fails("sync")
+        assert state(project) == before
+    assert "No space left on device" in words(failed.err)
+    assert f"{project}/.venv" in "".join(failed.err.split())
+
+
 @pytest.mark.parametrize("command", [("sync",), ("install", "--target", "target", "app<2")])
 def test_a_full_folder_for_temporary_files_is_named(
     command: tuple[str, ...], cli: Cli, project: Path, index: Index, tmp_path: Path

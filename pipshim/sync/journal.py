@@ -59,8 +59,13 @@ class Journal:
         self._place = _Place(env)
         try:
             os.mkdir(self._place.folder)
-            self._file = os.open(self._place.journal, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            os.write(self._file, _FORMAT + b"\n")
+            try:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+                self._file = os.open(self._place.journal, flags, 0o666)
+                os.write(self._file, _FORMAT + b"\n")
+            except OSError:
+                self._place.tidy()  # nothing was changed yet
+                raise
         except OSError as error:
             raise InstallError(
                 f"the environment {env.data} cannot be changed: {error.filename or env.data}: "
