@@ -137,11 +137,11 @@ class Staged:
 
     def _install(self, req: InstallRequirement, pips: PipsBuild, *args: Any, **kwargs: Any) -> None:
         done, error = self.building.build([self._named(req)], at_last=True)
-        if error is not None:
-            if not _is_wheels(error):
-                raise error
-            self._show(error)
+        if error is not None and not _is_wheels(error):
+            raise error
         _, failed = self._by_pip([req], done, pips)
+        if error is not None:
+            self._show(error)
         if failed:
             raise InstallWheelBuildError(failed)
         type(req).install(req, *args, **kwargs)
@@ -260,10 +260,8 @@ class Staged:
         last = [req for req in requirements if self.building.is_last(sources[id(req)])]
         now = [req for req in requirements if req not in last]
         done, error = self.building.build([sources[id(req)] for req in now])
-        if error is not None:
-            if not _is_wheels(error):
-                raise error  # pip finds it out before it builds wheels
-            self._show(error)
+        if error is not None and not _is_wheels(error):
+            raise error  # pip finds it out before it builds wheels
         cached = [req for req in now if _is_cached(done.get(sources[id(req)].url))]
         for req in cached:
             wheel = done[sources[id(req)].url].wheel
@@ -280,8 +278,10 @@ class Staged:
         left = [req.name or "" for req in now if req not in cached and req not in begun]
         if left:
             logger.info("Not built, since another build failed: %s", " ".join(left))
-        if error is not None and not failed:
-            raise error
+        if error is not None:
+            if not failed:
+                raise error
+            self._show(error)
         if not failed:
             self._put_off(last, pips)
         return [*cached, *succeeded], failed
