@@ -17,11 +17,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: pip ended the process, as it does for its help and unknown options.
 
     """
+    _forget_interrupts()
     try:
-        return _main(argv)
+        status = _main(argv)
     except KeyboardInterrupt:  # before a command has begun, which says so itself
         sys.stderr.write("pipshim: interrupted\n")
-        return 130
+        status = 130
+    if argv is None:
+        _end_if_interrupted(status)
+    return status
+
+
+def _forget_interrupts() -> None:
+    """Let what ended an earlier call in this process count no longer."""
+    interruption = sys.modules.get("pipshim.interruption")
+    if interruption is not None:
+        interruption.Interruption.has_come = False
+
+
+def _end_if_interrupted(status: int) -> None:
+    """End the process at once if a signal has ended the command: wait for no thread."""
+    interruption = sys.modules.get("pipshim.interruption")
+    if interruption is None or not interruption.Interruption.has_come:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
+    os._exit(status)
 
 
 def _main(argv: Sequence[str] | None) -> int:

@@ -61,7 +61,7 @@ class Forked:
 def _work(work: Callable[[int, int], object], words: int, said: int) -> NoReturn:
     status = 1
     try:
-        for number in (signals.SIGINT, signals.SIGTERM):
+        for number in signals.ENDING:
             signals.signal(number, signals.default_int_handler)
         work(words, said)
         status = 0

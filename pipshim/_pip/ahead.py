@@ -9,6 +9,7 @@ file. Nothing is decided here: pip asks for pages and files as ever, and gets wh
 from __future__ import annotations
 
 import threading
+from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,27 +70,33 @@ class Ahead:
         self._outlines = outlines
         self._environment = dict(environment)
         self._seen: set[Wanted] = set()
-        self._waiting: list[Wanted] = []
-        self._queue: SimpleQueue[Wanted | None] = SimpleQueue()
+        self._waiting: list[tuple[Wanted, Context]] = []
+        self._queue: SimpleQueue[tuple[Wanted, Context] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._begun = False
         self._guard = threading.Lock()
 
     def want(self, packages: Iterable[Wanted]) -> None:
-        """Take note of what will be looked at; it is fetched once `begin` was called."""
+        """Take note of what will be looked at; it is fetched once `begin` was called.
+
+        Versions are looked up in the order of the resolve that wants them (context variables).
+        """
         with self._guard:
             known = self._seen
             distinct = dict.fromkeys(packages)
             new = [one for one in distinct if one not in known and one.name not in self.left_out]
             self._seen.update(new)
+            tasks = [(one, copy_context()) for one in new]
             if not self._begun:
-                self._waiting += new
+                self._waiting += tasks
                 return
-        for one in new:
+        self._start(tasks)
+
+    def _start(self, tasks: list[tuple[Wanted, Context]]) -> None:
+        for one in tasks:
             self._queue.put(one)
         with self._guard:
-            while new and len(self._threads) < AT_ONCE:
-                new.pop()
+            for _ in range(min(len(tasks), AT_ONCE - len(self._threads))):
                 # Daemons: at the end of the command nobody waits for what nobody asked for.
                 thread = threading.Thread(target=self._work, daemon=True)
                 self._threads.append(thread)
@@ -101,8 +108,7 @@ class Ahead:
             self._begun = True
             with self._guard:
                 waiting, self._waiting = self._waiting, []
-                self._seen.difference_update(waiting)
-            self.want(waiting)
+            self._start(waiting)
 
     def rest(self) -> None:
         """Let the threads end; what they have not begun is forgotten. `begin` begins again."""
@@ -127,12 +133,13 @@ class Ahead:
 
     def _work(self) -> None:
         while True:
-            wanted = self._queue.get()
-            if wanted is None:
+            task = self._queue.get()
+            if task is None:
                 self._queue.put(None)  # for the others
                 return
+            wanted, context = task
             try:
-                self._fetch(wanted)
+                context.run(self._fetch, wanted)
             except Exception:  # noqa: BLE001, S112 the resolver will meet it, and say it
                 continue
 

@@ -26,6 +26,7 @@ from pipshim._pip import offline
 from pipshim._pip.errors import translated, unpacking
 from pipshim.errors import HashError, InstallError, LockError
 from pipshim.lock.artifacts import file_name
+from pipshim.sharing import SharedResults
 from pipshim.store.unpackers import unpackers
 
 if TYPE_CHECKING:
@@ -58,8 +59,10 @@ class Fetcher:
     store: Store
     base: Path
     downloaded: dict[str, Path] = field(default_factory=dict, init=False)
-    _unpacked: dict[str, Path] = field(default_factory=dict, init=False)
-    _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False)
+    _trees: SharedResults[Tree] = field(
+        default_factory=lambda: SharedResults(keep=False), init=False
+    )
+    _unpacked: SharedResults[Path] = field(default_factory=SharedResults, init=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
     _add: Unpack = field(init=False)
 
@@ -85,7 +88,8 @@ class Fetcher:
 
         """
         sha256 = artifact.hashes.get("sha256", "").lower() or None
-        with self._once(sha256 or artifact.url or artifact.path or package.name):
+
+        def fetch() -> Tree:
             tree = self.store.tree(sha256) if sha256 else None
             if tree is None:
                 url = getattr(artifact, "url", None)
@@ -99,6 +103,8 @@ class Fetcher:
                     raise InstallError(f"{error}\n  from {url}", hint=error.hint) from error
             return tree
 
+        return self._trees.get(sha256 or artifact.url or artifact.path or package.name, fetch)
+
     def source(self, package: Package, artifact: Artifact) -> Path:
         """Answer the folder of an unpacked source: an sdist, archive, checkout or folder."""
         if isinstance(artifact, PackageWheel):
@@ -107,10 +113,7 @@ class Fetcher:
             folder = self.base / artifact.path
             return (folder / artifact.subdirectory if artifact.subdirectory else folder).resolve()
         key = f"{artifact.url or artifact.path} {getattr(artifact, 'commit_id', '')}"
-        with self._once(key):
-            if key not in self._unpacked:
-                self._unpacked[key] = self._unpack(package, artifact)
-            return self._unpacked[key]
+        return self._unpacked.get(key, lambda: self._unpack(package, artifact))
 
     def _unpack(
         self, package: Package, artifact: PackageSdist | PackageArchive | PackageVcs
@@ -162,10 +165,6 @@ class Fetcher:
         if not url:
             raise LockError(None, f"{package.name}: an entry has neither path nor url")
         return str(url)
-
-    def _once(self, key: str) -> threading.Lock:
-        with self._guard:
-            return self._locks.setdefault(key, threading.Lock())
 
 
 def _check(

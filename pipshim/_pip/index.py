@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
@@ -32,7 +34,7 @@ from pipshim._pip.newest import Cut, Newest
 from pipshim.lock.artifacts import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -76,6 +78,9 @@ class Order:
         )
 
 
+_order: ContextVar[Order | None] = ContextVar("order", default=None)
+
+
 @dataclass(frozen=True)
 class Refused:
     """A file that pip found and may not use for the target.
@@ -98,7 +103,6 @@ class Finder(PackageFinder):
     """pip's finder, which remembers what it read, and offers versions in a given order.
 
     Attributes:
-        order: the order, from now on.
         ahead: what fetches ahead of the resolver, from the first look at the index on.
         kept: files of an earlier lock, which stand for their pages while one of them is best.
 
@@ -114,17 +118,30 @@ class Finder(PackageFinder):
         ] = {}
         self._cut: Cut | None = None
         self._asked: set[str] = set()
-        self.order = Order()
         self._skipped: dict[str, LinkType] = {}
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
         self._alone = threading.RLock()
         self.ahead: Ahead | None = None
         self.kept = Kept()
 
+    @property
+    def order(self) -> Order:
+        """The order of this thread's resolve."""
+        return _order.get() or Order()
+
+    @contextmanager
+    def ordered(self, order: Order) -> Iterator[None]:
+        """Offer versions in an order, in this thread."""
+        token = _order.set(order)
+        try:
+            yield
+        finally:
+            _order.reset(token)
+
     def find_all_candidates(self, project_name: str) -> list[InstallationCandidate]:
         """Note which pages could not be read: pip passes over them."""
         name = canonicalize_name(project_name)
-        self.fetch_pages(name)
+        self._fetch_all_pages(name)
         with self._alone, passed_over() as pages:
             found = super().find_all_candidates(project_name)
             unread = self._unread.setdefault(name, {})
@@ -152,6 +169,16 @@ class Finder(PackageFinder):
             if index in self._asked and not self.kept.has(name):
                 self._link_collector.fetch_response(Link(page), name)
         return bool(self._asked)
+
+    def _fetch_all_pages(self, name: NormalizedName) -> None:
+        """Fetch a package's pages before they are read, so that nobody waits for a lock so long."""
+        if self.ahead is None or self.kept.has(name):
+            return  # offline, nothing is kept in memory
+        with passed_over():  # whoever reads them will say it
+            for index, page in zip(self.index_urls, self._pages(name), strict=True):
+                # pip does not ask what is neither encrypted nor trusted.
+                if page.startswith("https://") or index in self._asked:
+                    self._link_collector.fetch_response(Link(page), name)
 
     def _pages(self, name: NormalizedName) -> list[str]:
         """Tell where each index would have the page of a package."""
@@ -331,7 +358,7 @@ class Finder(PackageFinder):
             if known is not None:
                 return known
             self._look_up(name)
-        self.fetch_pages(name)
+        self._fetch_all_pages(name)
         with self._alone:
             if not hashes:
                 found = self._best_of_newest(project_name, specifier)
@@ -445,11 +472,11 @@ class Finder(PackageFinder):
             self.find_all_candidates(name)
         allowed = self.format_control.get_allowed_formats(name)
         found = {chosen.filename: chosen}
-        listed = [
-            listing.links(listing.of([PipVersion(str(version))]))
-            for listing in self._listings.get(name, {}).values()
-        ]
-        for link in (*chain.from_iterable(listed), *self._links.get(name, {}).values()):
+        with self._alone:
+            listings = [*self._listings.get(name, {}).values()]
+            links = [*self._links.get(name, {}).values()]
+        listed = [listing.links(listing.of([PipVersion(str(version))])) for listing in listings]
+        for link in (*chain.from_iterable(listed), *links):
             if link.is_yanked and not chosen.is_yanked:
                 continue
             if ("binary" if link.is_wheel else "source") not in allowed:

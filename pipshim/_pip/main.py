@@ -16,6 +16,7 @@ from pipshim._pip.compat import pip_entry, version_text, versions
 from pipshim._pip.elsewhere import go_on
 from pipshim._pip.parser import keep_abbreviations
 from pipshim.cli.dispatch import BUILDING, PROJECT_HELP
+from pipshim.interruption import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +100,9 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
         complete(os.environ, _COMMANDS)
     if command in BUILDING:
         go_on(arguments)
-    return pip_entry(until_exit=until_exit)(list(arguments))
+    with Interruption() as interruption:
+        status = pip_entry(until_exit=until_exit)(list(arguments))
+    return interruption.status or status
 
 
 def project_command(

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 import re
 from collections import defaultdict
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 from pip._internal.cli.req_command import RequirementCommand
 from pip._internal.exceptions import InstallationError
-from pip._internal.operations.build.build_tracker import get_build_tracker
+from pip._internal.operations.build.build_tracker import BuildTracker
 from pip._internal.req.req_install import InstallRequirement
 from pip._internal.resolution.resolvelib import resolver as pip_resolver
 from pip._internal.resolution.resolvelib.provider import PipProvider
@@ -179,18 +181,18 @@ class Resolving:
         better = dict(preferred or {})
         for name, one in (below or {}).items():
             better[name] = (*better.get(name, ()), one)
-        pip.finder.order = Order(better, strategy, _names(roots), offered or {})
+        order = Order(better, strategy, _names(roots), offered or {})
         attempt = partial(
             self._attempt, roots, [*constraints, *urls], metadata_of, overrides, for_build, pinned
         )
-        while True:
-            pip.ahead.want(
-                _wanted(roots, [name for name in preferred or {} if not pip.finder.kept.has(name)])
-            )
-            try:
-                return attempt()
-            except _Again:
-                continue
+        with pip.finder.ordered(order):
+            while True:
+                wanted = [name for name in preferred or {} if not pip.finder.kept.has(name)]
+                pip.ahead.want(_wanted(roots, wanted))
+                try:
+                    return attempt()
+                except _Again:
+                    continue
 
     def _attempt(
         self,
@@ -212,11 +214,11 @@ class Resolving:
         # pip remembers for the whole process what satisfies what, by link; but behind the link of a
         # branch there may be another commit by now.
         PipProvider.is_satisfied_by.cache_clear()
-        with translated(), pip.markers(), get_build_tracker() as tracker:
+        with translated(), pip.markers():
             preparer = RequirementCommand.make_requirement_preparer(
                 temp_build_dir=TempDirectory(kind="install", globally_managed=True),
                 options=_preparer_options(options),
-                build_tracker=tracker,
+                build_tracker=BuildTracker(os.devnull),  # nothing is built by this preparer
                 session=pip.session,
                 finder=pip.finder,
                 use_user_site=False,
@@ -426,7 +428,7 @@ class _Again(Exception):  # noqa: N818 no error
 
 @contextmanager
 def _told(pinned: Callable[[str, str], object] | None) -> Iterator[list[Candidate]]:
-    """Let pip's reporter, which its resolver makes itself, tell of pins and of what is rejected.
+    """Let pip's reporter tell of pins and of what is rejected, in this thread.
 
     Args:
         pinned: told of pins.
@@ -436,23 +438,33 @@ def _told(pinned: Callable[[str, str], object] | None) -> Iterator[list[Candidat
 
     """
     rejected: list[Candidate] = []
-
-    class Reporter(PipReporter):
-        def pinning(self, candidate: Candidate) -> None:
-            if pinned is not None and candidate.name == candidate.project_name:
-                pinned(name_of_candidate(candidate), str(candidate.version))
-
-        def rejecting_candidate(self, criterion: Any, candidate: Candidate) -> None:
-            super().rejecting_candidate(criterion, candidate)
-            rejected.append(candidate)
-
-    names = vars(pip_resolver)
-    before = names["PipReporter"]
-    names["PipReporter"] = Reporter
+    token = _listening.set((pinned, rejected))
     try:
         yield rejected
     finally:
-        names["PipReporter"] = before
+        _listening.reset(token)
+
+
+_listening: ContextVar[tuple[Callable[[str, str], object] | None, list[Candidate]] | None] = (
+    ContextVar("listening", default=None)
+)
+
+
+class _Reporter(PipReporter):
+    """pip's reporter, which its resolver makes itself."""
+
+    def pinning(self, candidate: Candidate) -> None:
+        pinned, _ = _listening.get() or (None, [])
+        if pinned is not None and candidate.name == candidate.project_name:
+            pinned(name_of_candidate(candidate), str(candidate.version))
+
+    def rejecting_candidate(self, criterion: Any, candidate: Candidate) -> None:
+        super().rejecting_candidate(criterion, candidate)
+        _, rejected = _listening.get() or (None, [])
+        rejected.append(candidate)
+
+
+vars(pip_resolver)["PipReporter"] = _Reporter
 
 
 def _preparer_options(options: Values) -> Values:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip import certificates, credentials, offline, responses
+from pipshim._pip import certificates, connections, credentials, offline, responses
 from pipshim._pip.agent import Agent
 from pipshim._pip.ahead import Ahead
 from pipshim._pip.downloads import ObservedDownloader
@@ -143,6 +144,7 @@ class Pip:
                 offline.restrict(session)
             responses.spare(session, self.spared)
             certificates.read_once(session)
+            connections.install()
             keep_connections(session)
             retry_broken_answers(session)
             self._session = session
@@ -379,13 +381,26 @@ class Pip:
     @contextmanager
     def markers(self) -> Iterator[None]:
         """Let pip evaluate markers for the target, not for the Python that runs pip."""
-        original = vendored_markers.default_environment
-        environment = dict(self.target.markers)
-        vendored_markers.default_environment = lambda: dict(environment)  # type: ignore[assignment,return-value]
+        token = _environment.set(dict(self.target.markers))
         try:
             yield
         finally:
-            vendored_markers.default_environment = original
+            _environment.reset(token)
+
+
+_environment: ContextVar[dict[str, str] | None] = ContextVar("environment", default=None)
+_host_environment = vendored_markers.default_environment
+
+
+def _target_environment() -> vendored_markers.Environment:
+    """Return what markers are evaluated for in this thread."""
+    environment = _environment.get()
+    if environment is None:
+        return _host_environment()
+    return cast("vendored_markers.Environment", dict(environment))
+
+
+vendored_markers.default_environment = _target_environment
 
 
 def _plain(requirement: object) -> Requirement | None:

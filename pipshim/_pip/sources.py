@@ -11,7 +11,6 @@ build mode and the environment.
 from __future__ import annotations
 
 import copy
-import threading
 from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
 from functools import partial
@@ -36,6 +35,7 @@ from pipshim._pip.metadata import prepared
 from pipshim._pip.pyproject import stated
 from pipshim.errors import PipshimError
 from pipshim.lock.artifacts import sha256_of
+from pipshim.sharing import SharedResults
 from pipshim.urls import without_credentials
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ class Sources:
         self._commits = commits
         self._fetched: dict[str, Source] = beside._fetched if beside is not None else {}  # noqa: SLF001
         self._places: dict[str, str] = {}
+        self._sources: SharedResults[Source] = SharedResults(keep=False)
+        self._unpacked_once: SharedResults[Path] = SharedResults()
 
     def get(self, preparer: RequirementPreparer, req: InstallRequirement) -> Source:
         """Fetch, check and unpack what a requirement links to, as pip's preparer does."""
@@ -143,12 +145,25 @@ class Sources:
         known = self._fetched.get(place)
         if known is not None:
             return known
+        return self._sources.get(place, lambda: self._get(preparer, req, at, place))
+
+    def _get(
+        self, preparer: RequirementPreparer, req: InstallRequirement, at: Link, place: str
+    ) -> Source:
+        if place in self._fetched:
+            return self._fetched[place]
+        link = req.link
+        assert link is not None
         offline.check_checkout(link, self._pip.options)
         given = sha256 = _may_be_outlined(req)
         outline = self._pip.outlines.find(given) if given is not None else None
         unpack: Callable[[], Path] | None = None
         if outline is not None:
-            unpack = _Once(partial(self._unpacked_later, preparer, copy.copy(req), at))
+            unpack = partial(
+                self._unpacked_once.get,
+                place,
+                partial(self._unpacked_later, preparer, copy.copy(req), at),
+            )
         else:
             outline, sha256 = self._unpacked(preparer, req, at)
             if given is not None:
@@ -310,21 +325,6 @@ class Preparer:
             for text in self._overrides.applied(str(one).strip() for one in requires):
                 metadata["Requires-Dist"] = text
         return distribution
-
-
-class _Once:
-    """Does something once, for several threads."""
-
-    def __init__(self, work: Callable[[], Path]) -> None:
-        self._work = work
-        self._found: Path | None = None
-        self._guard = threading.Lock()
-
-    def __call__(self) -> Path:
-        with self._guard:
-            if self._found is None:
-                self._found = self._work()
-            return self._found
 
 
 def _may_be_outlined(req: InstallRequirement) -> str | None:

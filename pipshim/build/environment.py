@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.build import trace
 from pipshim.build.credentials import is_credential
+from pipshim.interruption import temporary
 from pipshim.store.conflicts import find_shared, losing_paths
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ NEVER_INHERITED = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTU
 """What would let another environment leak into an isolated or matched build."""
 
 _TRACE = "_pipshim_trace"
+_REMOVALS = 5
 
 JOB_VARIABLES = (
     "MAX_JOBS",
@@ -116,10 +118,19 @@ def workspace(parent: Path | None = None) -> Iterator[Workspace]:
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
     directory = tempfile.mkdtemp(prefix="pipshim-", dir=parent)
+    temporary.add(directory)
     try:
         yield Workspace(Path(directory))
     finally:
+        _remove(directory)
+        temporary.discard(directory)
+
+
+def _remove(directory: str) -> None:
+    for _ in range(_REMOVALS):  # a thread that ends meanwhile may write to it
         shutil.rmtree(directory, ignore_errors=True)
+        if not os.path.lexists(directory):
+            return
 
 
 def make(

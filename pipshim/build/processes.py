@@ -13,11 +13,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from pipshim import process_tree
 from pipshim.build import trace
 from pipshim.build.environment import JOB_VARIABLES
 from pipshim.forked import can_fork
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _FORKSERVER = Path(__file__).with_name("forkserver.py")
-_GRACE_SECONDS = 2.0
 _HOOK_VARIABLES = ("_PYPROJECT_HOOKS_", trace.NOTES)
 
 
@@ -184,6 +183,7 @@ class Processes:
 
         """
         with self._turns:
+            process_tree.adopt_orphans(yes=True)
             if backend is None or not can_fork():
                 return self._run(command, cwd, variables, log, None)
             with self._server(command[0], backend, variables) as server:
@@ -197,10 +197,10 @@ class Processes:
         log: Path,
         server: ForkServer | None,
     ) -> int:
-        with log.open("ab") as output, self._lock:
-            if self._stopped:
-                return -signal.SIGTERM
-            process: Process | None = None
+        if self._stopped:
+            return -signal.SIGTERM
+        process: Process | None = None
+        with log.open("ab") as output:
             if server is not None:
                 process = server.begin(command[1:], cwd=cwd, variables=variables, log=log)
             if process is None:
@@ -213,8 +213,12 @@ class Processes:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            self._running.add(process)
         try:
+            with self._lock:
+                self._running.add(process)
+                stopped = self.stopped
+            if stopped:  # since it was started
+                _end([process])
             return process.wait()
         except BaseException:
             _end([process])
@@ -277,6 +281,7 @@ class Processes:
             self._lent.clear()
         for server in servers:
             server.close()
+        process_tree.adopt_orphans(yes=False)
 
 
 def _at_start(variables: Mapping[str, str]) -> dict[str, str]:
@@ -289,23 +294,17 @@ def _at_start(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _end(processes: Iterable[Process]) -> None:
-    processes = list(processes)
-    for process in processes:
-        _signal(process, signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE_SECONDS
-    while any(_alive(one) for one in processes) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    for process in processes:
-        _signal(process, signals.SIGKILL)
+    """End these, with all that they have started."""
+    leaders = {one.pid for one in processes}
+    known: set[int] = set()
 
+    def members() -> set[int]:
+        nonlocal known
+        # What has lost its parent meanwhile, and is in a session of its own, is still known.
+        known = process_tree.tree(leaders | known)
+        return known
 
-def _alive(process: Process) -> bool:
-    process.poll()
-    try:
-        _kill(process.pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+    process_tree.end(leaders, members)
 
 
 def _signal(process: Process | subprocess.Popen[bytes], number: int) -> None:

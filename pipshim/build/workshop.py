@@ -40,7 +40,7 @@ from pipshim.store.cache import BUILDS, LOGS
 from pipshim.urls import without_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from packaging.utils import NormalizedName
@@ -153,22 +153,17 @@ class Workshop:
         """Build a wheel, unless an earlier one's record still holds."""
         if job.sha256 is None:
             return self._build(job)
+        earlier = self._earlier(job)
+        if earlier is not None:
+            return self._reused(job, earlier)
+        # Builds that this one needs come first: while one is locked, no other is waited for.
+        self._trees([one for one in job.components if one.is_built])
         text = f"waiting for another command that builds {job.name} {job.version}"
         waiting = events.Waiting(text, job.name, job.version)
         with self._shelf.alone(job.sha256, lambda: self.observer(waiting)):
             earlier = self._earlier(job)
             if earlier is not None:
-                self.observer(
-                    events.BuildCached(
-                        job.name,
-                        job.version,
-                        str(job.mode),
-                        job.chosen_by,
-                        earlier.record.why(),
-                        earlier.record.to_json(),
-                    )
-                )
-                return earlier
+                return self._reused(job, earlier)
             built = self._build(job)
             if self._is_due("wheel", job):
                 for record, _ in list(self._found(job, "wheel", exact=False)):
@@ -184,6 +179,20 @@ class Workshop:
     def _is_due(self, kind: Kind, job: Job) -> bool:
         """Return whether ``--rebuild`` asks for a build that this command has not done yet."""
         return self.settings.is_rebuilt(job.name) and _key(kind, job) not in self._rebuilt
+
+    def _reused(self, job: Job, earlier: Built) -> Built:
+        record = earlier.record
+        self.observer(
+            events.BuildCached(
+                job.name,
+                job.version,
+                str(job.mode),
+                job.chosen_by,
+                record.why(),
+                record.to_json(),
+            )
+        )
+        return earlier
 
     def _earlier(self, job: Job) -> Built | None:
         if self._is_due("wheel", job):
@@ -356,12 +365,7 @@ class Workshop:
             yield room.environment
 
     def _make(self, job: Job) -> tuple[BuildEnvironment, tuple[Tree, ...]]:
-        trees = each(
-            lambda component: component.tree(),
-            job.components,
-            at_once=_FETCHES_AT_ONCE,
-            interrupted=self.processes.stop,
-        )
+        trees = self._trees(job.components)
         with self._guard:
             for component, tree in zip(job.components, trees, strict=True):
                 self._native[component.name, component.identity] = is_native_tree(tree)
@@ -372,6 +376,15 @@ class Workshop:
             scripts = job.programs or ((self.target.scripts,) if job.behind else ())
             made = replace(made, leaks=True, scripts=scripts)
         return made, tuple(trees)
+
+    def _trees(self, components: Sequence[Component]) -> list[Tree]:
+        """Fetch and build what an environment has."""
+        return each(
+            lambda component: component.tree(),
+            components,
+            at_once=_FETCHES_AT_ONCE,
+            interrupted=self.processes.stop,
+        )
 
     def _check_components(self, job: Job, room: Room) -> None:
         """Drop from the store what the build has edited through a hard link (it is remade)."""

@@ -11,6 +11,7 @@ import sys
 
 from pipshim.errors import BuildError, Failures, FileError, PipshimError, UsageError
 from pipshim.file_systems import reason
+from pipshim.interruption import NAMES, Interruption, Terminated
 from pipshim.light import signals
 from pipshim.light.named import NamedTuple
 
@@ -18,11 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-    from types import FrameType
     from typing import NoReturn
 
 INTERRUPTED = 128 + signals.SIGINT
-TERMINATED = 128 + signals.SIGTERM
 
 _OS_HINTS = {
     errno.ENOSPC: "make room, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
@@ -32,10 +31,6 @@ _OS_HINTS = {
     errno.EROFS: "its disk is mounted read-only",
     errno.EMFILE: "allow more open files (ulimit -n), or build less at once (-j)",
 }
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived; what is under way cleans up after itself as this passes."""
 
 
 class Replacement(NamedTuple):
@@ -66,6 +61,7 @@ class Replacement(NamedTuple):
         if self.stdin is not None:
             self._give(self.stdin)
         signals.heed_all()
+        _reap()
         try:
             os.execve(self.program, self.arguments, dict(self.environment))  # noqa: S606
         except OSError as error:
@@ -83,6 +79,15 @@ class Replacement(NamedTuple):
             file.flush()
             file.seek(0)
             os.dup2(file.fileno(), 0)
+
+
+def _reap() -> None:
+    """Forget processes that have ended: the next program knows nothing of them."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except (ChildProcessError, AttributeError):
+        return
 
 
 def run_guarded(
@@ -104,7 +109,7 @@ def run_guarded(
 
     """
     debug = debug and not as_json
-    with _Termination():
+    with Interruption() as interruption:
         try:
             status = action()
             sys.stdout.flush()
@@ -112,18 +117,15 @@ def run_guarded(
             return _status_of(request, hide)
         except KeyboardInterrupt as error:
             _trace(error, hide, debug=debug)
-            _say("interrupted", as_json=as_json)
-            return INTERRUPTED
-        except Terminated as error:
-            _trace(error, hide, debug=debug)
-            _say("terminated", as_json=as_json)
-            return TERMINATED
+            return say_interrupted(error, as_json=as_json)
         except BrokenPipeError as error:
             _trace(error, hide, debug=debug)
             _give_up_stdout()
             return 1
         except Exception as error:  # noqa: BLE001 the last place that can say it in words
             _trace(error, hide, debug=debug)
+            if interruption.number is not None:  # it failed while cleaning up, or because of that
+                return say_interrupted(interruption.error, as_json=as_json)
             told = explain(error)
             _show(told, hide, no_color=no_color, as_json=as_json)
             return told.exit_status
@@ -132,15 +134,12 @@ def run_guarded(
 
 def run_beside(action: Callable[[], int], show_error: Callable[[PipshimError], object]) -> int:
     """Run ``action``, whose other errors somebody else shows; have those of pipshim's shown."""
-    with _Termination():
+    with Interruption():
         try:
             return action()
         except PipshimError as error:
             show_error(error)
             return error.exit_status
-        except Terminated:
-            _say("terminated", as_json=False)
-            return TERMINATED
 
 
 def show(
@@ -233,6 +232,13 @@ def _plain_hide() -> Callable[[str], str]:
     return Mask().hide
 
 
+def say_interrupted(error: KeyboardInterrupt, *, as_json: bool) -> int:
+    """Say which signal ended a command; return the exit status."""
+    number = error.number if isinstance(error, Terminated) else signals.SIGINT
+    _say(NAMES[number], as_json=as_json)
+    return 128 + number
+
+
 def _say(what: str, *, as_json: bool) -> None:
     if as_json:
         from pipshim.progress.lines import write_line  # noqa: PLC0415
@@ -278,29 +284,3 @@ def _status_of(request: SystemExit, hide: Callable[[str], str] | None) -> int:
     hide = hide or _plain_hide()
     _write(hide(f"{request.code}\n"))
     return 1
-
-
-class _Termination:
-    """Raises `Terminated` on SIGTERM, once, where nothing else handles that signal."""
-
-    def __init__(self) -> None:
-        self._installed = False
-
-    def __enter__(self) -> None:
-        if signals.getsignal(signals.SIGTERM) != signals.SIG_DFL:
-            return
-        try:
-            signals.signal(signals.SIGTERM, self._raise)
-        except ValueError:  # only the main thread may
-            return
-        self._installed = True
-
-    def __exit__(self, *_: object) -> None:
-        if self._installed:
-            signals.signal(signals.SIGTERM, signals.SIG_DFL)
-
-    @staticmethod
-    def _raise(_number: int, _frame: FrameType | None) -> None:
-        # A second one would break off the cleaning up that the first one asked for.
-        signals.signal(signals.SIGTERM, signals.SIG_IGN)
-        raise Terminated

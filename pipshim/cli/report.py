@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipshim.cli.boundary import INTERRUPTED, TERMINATED, Terminated, explain
+from pipshim.cli.boundary import INTERRUPTED, explain
 from pipshim.errors import FileError
+from pipshim.interruption import Terminated
 from pipshim.progress.events import tee
 from pipshim.progress.history import History
 from pipshim.progress.result import changes, document, errors
@@ -101,10 +102,10 @@ def reporting(request: LockRequest, command: str) -> Iterator[Report]:
 
 
 def _ending(error: BaseException) -> tuple[str, int, Mapping[str, Any]]:
+    if isinstance(error, Terminated):
+        return "interrupted", error.exit_status, {}
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", INTERRUPTED, {}
-    if isinstance(error, Terminated):
-        return "interrupted", TERMINATED, {}
     if not isinstance(error, Exception):
         return "failed", 1, {}
     explained = explain(error)

@@ -17,9 +17,10 @@ from pipshim._pip.sources import name_of
 from pipshim.build.mode import Mode
 from pipshim.build.system import static_metadata, stub_metadata
 from pipshim.errors import BuildError, PipshimError, ResolveError, together
-from pipshim.lock.staging import BuildPins, is_of_build, is_within_a_build
+from pipshim.lock.staging import BuildPins, is_of_build, is_within_a_build, shared, within
 from pipshim.parallel import each
 from pipshim.progress import events
+from pipshim.sharing import SharedResults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,6 +63,9 @@ class Rounds:
     _told: dict[str, bytes] = field(default_factory=dict, init=False)
     _unanswered: dict[tuple[str, tuple[str, ...]], PipshimError] = field(
         default_factory=dict, init=False
+    )
+    _asking: SharedResults[tuple[bytes, Mapping[str, Used]]] = field(
+        default_factory=lambda: SharedResults(keep=False), init=False
     )
 
     def __post_init__(self) -> None:
@@ -195,16 +199,25 @@ class Rounds:
 
     def _ask(self, source: Source, solution: Solution | None) -> Known:
         try:
-            metadata, against = self.staging.workshop.metadata(self.staging.job(source, solution))
+            metadata, against = self._metadata(source, solution)
         except BuildError:
             if not self.staging.widen(source, solution):
                 raise
             text = f"{source}: asking again, with what is built before it in its environment"
             self.staging.observer(events.Message("info", text))
-            metadata, against = self.staging.workshop.metadata(self.staging.job(source, solution))
+            metadata, against = self._metadata(source, solution)
         known = Known(against, metadata)
         self._known.setdefault(source.url, []).append(known)
         return known
+
+    def _metadata(
+        self, source: Source, solution: Solution | None
+    ) -> tuple[bytes, Mapping[str, Used]]:
+        job = self.staging.job(source, solution)
+        with within(source):
+            return shared(
+                self._asking, (source.url, job), lambda: self.staging.workshop.metadata(job)
+            )
 
     def _prepare(self, sources: Sequence[Source], solution: Solution) -> list[PipshimError]:
         """Ask the backends of several sources at once; answer what failed."""

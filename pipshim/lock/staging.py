@@ -6,11 +6,10 @@ environments that the lock keeps.
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -24,9 +23,10 @@ from pipshim.errors import BuildError, Failures, PipshimError, ResolveError
 from pipshim.lock import artifacts
 from pipshim.lock.lockfile import environment_id
 from pipshim.progress import events
+from pipshim.sharing import CycleError, SharedResults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from packaging.utils import NormalizedName
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from pipshim.env.below import Below
     from pipshim.progress.events import Observer
     from pipshim.store.tree import Tree
+
+T = TypeVar("T")
 
 
 class BuildPins(NamedTuple):
@@ -105,9 +107,12 @@ class Staging:
     elsewhere: Callable[[Source, tuple[str, ...]], list[str]] | None = None
     below: Below | None = None
     editables_only: bool = False
-    _requires: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False)
-    _resolved: dict[object, Solution] = field(default_factory=dict, init=False)
-    _one_resolver: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _requires: SharedResults[list[str]] = field(default_factory=SharedResults, init=False)
+    _resolved: SharedResults[Solution] = field(default_factory=SharedResults, init=False)
+    _wheels: SharedResults[Tree] = field(
+        default_factory=lambda: SharedResults(keep=False), init=False
+    )
+    _trees: dict[tuple[str, Job], Tree] = field(default_factory=dict, init=False)
     _widened: set[str] = field(default_factory=set, init=False)
     _warned: set[str] = field(default_factory=set, init=False)
     _failed: dict[tuple[str, tuple[str, ...]], tuple[Solution | None, BuildPins]] = field(
@@ -349,38 +354,32 @@ class Staging:
             tuple(sorted(offered.items())),
             tuple(sorted(strict.items())),
         )
-        with self._one_resolver:
-            if key not in self._resolved:
-                constraints = [
-                    *self.constraints,
-                    *(
-                        self.pip.constraint(f"{one}=={version}", "match-runtime")
-                        for one, version in strict.items()
-                    ),
-                ]
-                extra = {str(one.requirement) for one in self.settings.extra.get(name, ())}
-                roots = [
+        extra = {str(one.requirement) for one in self.settings.extra.get(name, ())}
+
+        def resolve() -> Solution:
+            return self.resolving.resolve(
+                [
                     self.pip.root(
                         one,
                         origins=("build",),
                         comes_from=f"{EXTRA if one in extra else BUILD}{source}",
                     )
                     for one in requirements
-                ]
-                finder = self.pip.finder
-                before = finder.order
-                try:
-                    self._resolved[key] = self.resolving.resolve(
-                        roots,
-                        constraints=constraints,
-                        preferred=preferred,
-                        offered=offered,
-                        metadata_of=self.metadata_of,
-                        for_build=True,
-                    )
-                finally:
-                    finder.order = before
-            return self._resolved[key]
+                ],
+                constraints=[
+                    *self.constraints,
+                    *(
+                        self.pip.constraint(f"{one}=={version}", "match-runtime")
+                        for one, version in strict.items()
+                    ),
+                ],
+                preferred=preferred,
+                offered=offered,
+                metadata_of=self.metadata_of,
+                for_build=True,
+            )
+
+        return shared(self._resolved, key, resolve)
 
     def _dynamic(
         self,
@@ -392,7 +391,8 @@ class Staging:
     ) -> list[str]:
         """Ask the backend, in an environment of the declared requirements, what else it needs."""
         key = (source.url, environment_id(pin.package for pin in declared.pins.values()))
-        if key not in self._requires:
+
+        def ask() -> list[str]:
             mode = Mode.MATCHED if set(declared.pins) & set(runtime) else Mode.ISOLATED
             components = tuple(self._component(pin, solution) for pin in declared.pins.values())
             chosen_by = self.settings.choice(name_of(source)).chosen_by
@@ -400,8 +400,9 @@ class Staging:
             kinds = ("wheel", "editable") if source.editable else ("wheel",)
             if source.editable and self.editables_only:
                 kinds = ("editable",)
-            self._requires[key] = self.workshop.requires(job, kinds)
-        return self._requires[key]
+            return self.workshop.requires(job, kinds)
+
+        return shared(self._requires, key, ask)
 
     def _staging(
         self, source: Source, solution: Solution | None, requirements: Iterable[str]
@@ -455,13 +456,21 @@ class Staging:
                 return self.made[source.url].tree
             job = self.job(source, solution)
             with within(source):
-                return self.workshop.wheel(job).tree
+                return shared(self._wheels, (source.url, job), lambda: self._wheel(source, job))
 
         identity = artifacts.identity(chosen)
         pure = artifacts.is_pure_wheel(chosen)
         return Component(
             package.name, str(pin.version), identity, tree, source is not None, pure=pure
         )
+
+    def _wheel(self, source: Source, job: Job) -> Tree:
+        """Build a wheel for other builds; one that this command has had is reported once."""
+        key = (source.url, job)
+        built = self._trees.get(key)
+        if built is None or self.workshop.store.tree(built.sha256) is None:
+            built = self._trees[key] = self.workshop.wheel(job).tree
+        return built
 
     def _warn_unmatched(
         self, source: Source, build: Solution, runtime: Mapping[NormalizedName, Version]
@@ -494,21 +503,36 @@ def within(source: Source) -> Iterator[None]:
     entry = (source.url, str(source))
     waiting = _waiting.get()
     if entry in waiting:
-        members = [name for _, name in waiting[waiting.index(entry) :]]
-        raise BuildError(
-            f"{entry[1]}: the build requirements form a cycle: "
-            + " -> ".join([*members, entry[1]]),
-            package=entry[1],
-            mode=str(Mode.ISOLATED),
-            step="build requirements",
-            hint="constrain one of them to a version that has a wheel "
-            "(build-constraint-dependencies)",
-        )
+        raise _cycle(waiting[waiting.index(entry) :])
     token = _waiting.set((*waiting, entry))
     try:
         yield
     finally:
         _waiting.reset(token)
+
+
+def shared(results: SharedResults[T], key: Hashable, compute: Callable[[], T]) -> T:
+    """Return a result that other builds may need too.
+
+    Raises:
+        BuildError: builds need each other.
+
+    """
+    try:
+        return results.get(key, compute, path=_waiting.get())
+    except CycleError as error:
+        raise _cycle(error.path) from error  # type: ignore[arg-type]
+
+
+def _cycle(steps: Sequence[tuple[str, str]]) -> BuildError:
+    names = [name for _, name in steps]
+    return BuildError(
+        f"{names[0]}: the build requirements form a cycle: " + " -> ".join([*names, names[0]]),
+        package=names[0],
+        mode=str(Mode.ISOLATED),
+        step="build requirements",
+        hint="constrain one of them to a version that has a wheel (build-constraint-dependencies)",
+    )
 
 
 def is_within_a_build() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -13,6 +14,7 @@ from rich.live import Live as RichLive
 from rich.segment import ControlType
 from rich.text import Text
 
+from pipshim.interruption import at_abandon
 from pipshim.progress import asking
 from pipshim.progress.events import BuildOutput
 from pipshim.progress.region import rows
@@ -77,6 +79,7 @@ class Live:
 
     def __enter__(self) -> Self:
         asking.drawings.append(self)
+        at_abandon.append(self._show_cursor)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,6 +117,7 @@ class Live:
         """Clear the region, write what is left to write, and give the terminal back."""
         if self in asking.drawings:
             asking.drawings.remove(self)
+            at_abandon.remove(self._show_cursor)
         try:
             with self._change:
                 self._closed.set()
@@ -126,6 +130,10 @@ class Live:
                 self._print(self._take_lines())
             except (OSError, ValueError):
                 self._lines.clear()  # the terminal is gone
+
+    def _show_cursor(self) -> None:
+        if self._region is not None:
+            os.write(self._console.file.fileno(), b"\x1b[?25h\n")
 
     def _draw(self) -> None:
         try:

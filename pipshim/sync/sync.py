@@ -7,11 +7,9 @@ files go and its new ones come; if anything fails, all of it is taken back.
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, cached_property, partial
-from threading import Lock as ThreadLock
 from typing import TYPE_CHECKING, Any
 
 from packaging.direct_url import DirectUrl, DirInfo
@@ -44,6 +42,7 @@ from pipshim.lock.deferred import DeferredBuilds, matching
 from pipshim.lock.lockfile import LockedBuild, key_of
 from pipshim.parallel import each, in_order
 from pipshim.progress import events
+from pipshim.sharing import CycleError, SharedResults
 from pipshim.store import store
 from pipshim.store.linking import Linker
 from pipshim.sync.change import Change, Ready
@@ -92,8 +91,7 @@ class Sync:
     _present: dict[NormalizedName, Installed] = field(default_factory=dict, init=False)
     _removes: Removes = field(default="none", init=False)
     _protected: set[NormalizedName] = field(default_factory=set, init=False)
-    _futures: dict[str, Future[Built]] = field(default_factory=dict, init=False)
-    _guard: ThreadLock = field(default_factory=ThreadLock, init=False)
+    _shared_builds: SharedResults[Built] = field(default_factory=SharedResults, init=False)
 
     # The plan
 
@@ -344,21 +342,24 @@ class Sync:
         return built
 
     def _build(self, package: Package) -> Built:
-        """Build a package once, whoever asks first; the others wait for that build."""
-        key = key_of(package)
-        with self._guard:
-            future = self._futures.get(key)
-            mine = future is None
-            if future is None:
-                future = self._futures[key] = Future()
-        if mine:
-            try:
-                built = self.context.workshop.wheel(self._job(package))
-                future.set_result(built)
-            except BaseException as error:
-                future.set_exception(error)
-                raise
-        return future.result()
+        """Build a package once, whoever asks first; the others wait for that build.
+
+        Raises:
+            LockError: in the lock, builds need each other.
+
+        """
+
+        def build() -> Built:
+            return self.context.workshop.wheel(self._job(package))
+
+        try:
+            return self._shared_builds.get(key_of(package), build)
+        except CycleError as error:
+            raise LockError(
+                self.context.lock_path,
+                f"builds need each other: {error}",
+                hint="Run `pipshim lock --upgrade`.",
+            ) from error
 
     def _ready(self, package: Package, built: Built) -> Ready:
         artifact = artifacts.choose(package, self.context.target)

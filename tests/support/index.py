@@ -91,6 +91,8 @@ class Index:
         fail: a status to answer with, by path: ``{"/simple/natten/": 503}``.
         meetings: answers to these paths wait until as many are asked for as their barrier says, or
             until their event is set.
+        stall: send half of the body and then nothing, for these paths, until `stop`.
+        stalled: those that were asked for.
         truncate: close the connection after so many bytes of the body, by path.
         cuts: how answers break off, by path.
         redirects: where to, by path; an answer without ``Location`` for an empty text.
@@ -118,6 +120,9 @@ class Index:
         self.latency = latency
         self.fail: dict[str, int] = {}
         self.meetings: dict[str, threading.Barrier | threading.Event] = {}
+        self.stall: set[str] = set()
+        self.stalled: list[str] = []
+        self.stopped = threading.Event()
         self.truncate: dict[str, int] = {}
         self.cuts: dict[str, Cut] = {}
         self.redirects: dict[str, str] = {}
@@ -165,6 +170,7 @@ class Index:
         return f"{self.address or self.root}/files/{quote(filename)}"
 
     def stop(self) -> None:
+        self.stopped.set()
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -383,7 +389,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_cut(cut, {"Content-Type": kind}, body)
             else:
                 headers["Content-Type"] = kind
-                self._send(HTTPStatus.OK, headers, body, index.truncate.get(path))
+                limit = len(body) // 2 if path in index.stall else index.truncate.get(path)
+                self._send(HTTPStatus.OK, headers, body, limit)
+                if path in index.stall:
+                    self.wfile.flush()
+                    index.stalled.append(path)
+                    index.stopped.wait()
 
     def _may_enter(self) -> bool:
         return self._says("Authorization", self.server.index.credentials)

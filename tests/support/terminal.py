@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import termios
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -39,7 +40,17 @@ class Typist:
         self.program.kill()
         self.program.wait()
         os.close(self._inside)
-        os.close(self._terminal)
+        self.hang_up()
+
+    def attributes(self) -> list[object]:
+        """Tell how the terminal is set: echo, line editing and so on."""
+        return termios.tcgetattr(self._inside)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as by closing its window."""
+        if self._terminal >= 0:
+            os.close(self._terminal)
+            self._terminal = -1
 
     def type(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())

@@ -13,8 +13,9 @@ import pytest
 
 from pipshim.__main__ import main
 from pipshim.cli.arguments import read_switch
-from pipshim.cli.boundary import INTERRUPTED, Replacement, Terminated, explain, run_guarded
+from pipshim.cli.boundary import INTERRUPTED, Replacement, explain, run_guarded
 from pipshim.errors import FileError, PipshimError, UsageError
+from pipshim.interruption import Terminated
 from pipshim.light import signals
 from tests.support.pipshim import ROOT
 

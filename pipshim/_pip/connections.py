@@ -1,0 +1,59 @@
+"""The connections of pip's sessions, which are shut when the command is interrupted.
+
+A thread that waits for a server cannot be reached by a signal; its connection can.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from contextlib import suppress
+from typing import Any
+
+from pip._vendor.urllib3.util import connection
+
+from pipshim import interruption
+
+_TELLING = ("pip._internal.network.download", "pip._vendor.urllib3.connectionpool")
+"""The loggers that announce another attempt."""
+
+_create_connection = connection.create_connection
+_guard = threading.Lock()
+_open: dict[int, int] = {}
+"""By descriptor, the inode of its socket: TLS makes other objects of it."""
+
+
+def _tracked(*args: Any, **kwargs: Any) -> socket.socket:
+    """Connect as urllib3 does; do not try again what has failed because the command ends."""
+    if interruption.is_ending():
+        raise KeyboardInterrupt
+    made = _create_connection(*args, **kwargs)
+    with _guard:
+        _open[made.fileno()] = os.fstat(made.fileno()).st_ino
+    return made
+
+
+def shut() -> None:
+    """Shut all connections: whoever waits for one fails at once, and says nothing of it."""
+    for name in _TELLING:
+        logging.getLogger(name).disabled = True
+    with _guard:
+        found = dict(_open)
+        _open.clear()
+    for descriptor, inode in found.items():
+        with suppress(OSError):
+            copy = os.dup(descriptor)
+            if os.fstat(copy).st_ino != inode:  # closed since, and another file by now
+                os.close(copy)
+                continue
+            with socket.socket(fileno=copy) as same:
+                same.shutdown(socket.SHUT_RDWR)
+
+
+def install() -> None:
+    """Track connections from now on."""
+    if connection.create_connection is not _tracked:
+        connection.create_connection = _tracked
+        interruption.at_interrupt.append(shut)
