@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.pylock import Package
 from packaging.version import InvalidVersion, Version
 
-from pipshim._pip.logs import BuildLog, forwarded
+from pipshim._pip.logs import BuildLog, forwarded, without_extras_of
 from pipshim._pip.prebuilt import BuildSteps
 from pipshim._pip.resolver import Pin, Resolving
 from pipshim._pip.sources import name_of
@@ -232,7 +232,7 @@ class Building:
                 for text in context.settings.build_constraints
             ),
         ]
-        return Rounds(
+        rounds = Rounds(
             Staging(
                 pip=context.pip,
                 settings=context.settings,
@@ -246,6 +246,9 @@ class Building:
                 editables_only=True,
             )
         )
+        # pip's resolver asks for the first time before `settle` is called.
+        self._until_end.enter_context(without_extras_of(rounds.stand_ins))
+        return rounds
 
     @cached_property
     def context(self) -> PassedContext:

@@ -195,6 +195,15 @@ def test_an_extra_that_is_provided_is_not_warned_of(
     assert "low-1.0" in distributions(env)
 
 
+def test_an_extra_of_a_locked_source_is_not_warned_of(cli: Cli, index: Index, dists: Path) -> None:
+    index.add(wheel(dists, "low", "1.0"))
+    index.add(sdist(dists, "dynamic", "1.0", extras={"x": ["low"]}, static_metadata=False))
+    done = cli.ok("lock", "dynamic[x,y]", "-o", "pylock.x.toml")
+    assert done.err.count("does not provide the extra") == 1
+    assert "dynamic 1.0 does not provide the extra 'y'" in done.err
+    assert 'name = "low"' in (cli.cwd / "pylock.x.toml").read_text()
+
+
 @pytest.mark.parametrize("command", ["install", "sync"])
 def test_a_log_file_has_what_builds_print(
     command: str, cli: Cli, env: Path, tmp_path: Path

@@ -9,17 +9,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from packaging.utils import canonicalize_name
 from pip._internal.utils.logging import RichPipStreamHandler
 
 from pipshim._pip.errors import network_reason
 from pipshim.progress import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+
+    from packaging.utils import NormalizedName
 
     from pipshim.progress.events import Event, Level, Observer
 
 _SAID_BY_EVENTS = ("pip._internal.network.download",)
+_NO_SUCH_EXTRA = "%s %s does not provide the extra '%s'"
 _RETRYING = "Retrying (%r) after connection broken by '%r': %s"
 
 
@@ -65,6 +69,27 @@ class BuildLog:
         record = logging.LogRecord("pipshim.build", logging.DEBUG, __file__, 0, text, None, None)
         for handler in self._files:
             handler.handle(record)
+
+
+@contextmanager
+def without_extras_of(stand_ins: Collection[NormalizedName]) -> Iterator[None]:
+    """Drop pip's warnings of missing extras of packages whose metadata is not known yet.
+
+    Args:
+        stand_ins: their names, looked up whenever pip warns.
+
+    """
+
+    def is_known(record: logging.LogRecord) -> bool:
+        names = record.args if str(record.msg) == _NO_SUCH_EXTRA else None
+        return not isinstance(names, tuple) or canonicalize_name(str(names[0])) not in stand_ins
+
+    logger = logging.getLogger("pip._internal.resolution.resolvelib.candidates")
+    logger.addFilter(is_known)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_known)
 
 
 def reworded(record: logging.LogRecord) -> str:

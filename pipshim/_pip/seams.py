@@ -112,14 +112,14 @@ class StagedResolver:
         self, root_reqs: list[InstallRequirement], check_supported_wheels: bool
     ) -> RequirementSet:
         """Resolve as pip does; again, if there are sources whose metadata is not settled."""
-        with _said_once(self._seams) as once:
+        with _said_once() as once:
             found = self._inner.resolve(root_reqs, check_supported_wheels)
             if not self._seams.has_sources:
                 return found
 
             def again() -> None:
                 nonlocal found
-                once.begin_again()
+                once.again = True
                 found = self._inner.resolve(root_reqs, check_supported_wheels)
 
             self._seams.staged.settle(self._inner, self._preparer, again)
@@ -136,43 +136,24 @@ class StagedResolver:
 
 
 class _Once(logging.Filter):
-    """Drops what pip says again in a later round, and holds back what the last round decides."""
+    """Drops what pip says again in a later round."""
 
-    def __init__(self, seams: Seams) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._seams = seams
-        self._again = False
+        self.again = False
         self._said: set[str] = set()
-        self._extras: dict[str, logging.LogRecord] = {}
-
-    def begin_again(self) -> None:
-        """Note that the resolver begins another round."""
-        self._again = True
-        self._extras.clear()
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = f"{record.name} {record.getMessage()}"
-        if self._seams.has_sources and str(record.msg) == _NO_SUCH_EXTRA:
-            # A source may stand in for itself until the last round, and then it has no extras.
-            self._extras[text] = record
-            return False
-        if self._again and text in self._said:
+        if self.again and text in self._said:
             return False
         self._said.add(text)
         return True
 
-    def report(self) -> None:
-        """Warn of extras that are missing from the metadata of the last round."""
-        for record in self._extras.values():
-            logging.getLogger(record.name).handle(record)
-
-
-_NO_SUCH_EXTRA = "%s %s does not provide the extra '%s'"
-
 
 @contextmanager
-def _said_once(seams: Seams) -> Iterator[_Once]:
-    once = _Once(seams)
+def _said_once() -> Iterator[_Once]:
+    once = _Once()
     handlers = [*logging.getLogger().handlers]
     for handler in handlers:
         handler.addFilter(once)
@@ -181,4 +162,3 @@ def _said_once(seams: Seams) -> Iterator[_Once]:
     finally:
         for handler in handlers:
             handler.removeFilter(once)
-    once.report()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from packaging.version import Version
 
+from pipshim._pip.logs import without_extras_of
 from pipshim._pip.sources import name_of
 from pipshim.build.mode import Mode
 from pipshim.build.system import static_metadata, stub_metadata
@@ -24,6 +25,8 @@ from pipshim.sharing import SharedResults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
 
     from pipshim._pip.resolver import Solution
     from pipshim._pip.sources import Source
@@ -52,11 +55,13 @@ class Rounds:
         staging: says how sources are built.
         defers: whether the build environment of a source with ``dependency-metadata`` may be
             resolved later, where it is built, if that is not possible here.
+        stand_ins: the packages whose metadata the resolver was not told yet.
 
     """
 
     staging: Staging
     defers: bool = False
+    stand_ins: set[NormalizedName] = field(default_factory=set, init=False)
     _known: dict[str, list[Known]] = field(default_factory=dict, init=False)
     _current: Solution | None = field(default=None, init=False)
     _asked: dict[str, Source] = field(default_factory=dict, init=False)
@@ -86,7 +91,8 @@ class Rounds:
         number = 0
         while True:
             self._asked.clear()
-            solution = resolve(number)
+            with without_extras_of(self.stand_ins):
+                solution = resolve(number)
             stale = self._stale(solution)
             if not stale:
                 self._current = solution
@@ -155,6 +161,7 @@ class Rounds:
     def metadata(self, source: Source) -> bytes:
         """Answer the resolver: what is known, a stand-in, or the backend's word."""
         self._asked[source.url] = source
+        self.stand_ins.discard(name_of(source))
         told = self._static(source) or self._answer(source)
         self._told[source.url] = told
         return told
@@ -181,7 +188,9 @@ class Rounds:
             return self._stand_in(source)
 
     def _stand_in(self, source: Source) -> bytes:
-        return stub_metadata(name_of(source), source.version or _SOME_VERSION)
+        name = name_of(source)
+        self.stand_ins.add(name)
+        return stub_metadata(name, source.version or _SOME_VERSION)
 
     def _valid(self, source: Source, solution: Solution) -> Known | None:
         """Tell the metadata that still holds in the environment that these pins make."""
