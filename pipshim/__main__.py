@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+_PIPE_CLOSED = 128 + 13
+"""The status of a process that SIGPIPE ends."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,11 +21,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     """
     _forget_interrupts()
+    if argv is None:
+        _use_utf8()
+        _open_standard_streams()
     try:
         status = _main(argv)
     except KeyboardInterrupt:  # before a command has begun, which says so itself
         sys.stderr.write("pipshim: interrupted\n")
         status = 130
+    except SystemExit:
+        if _flush() == _PIPE_CLOSED:
+            sys.exit(_PIPE_CLOSED)
+        raise
+    status = _flush() or status
     if argv is None:
         _end_if_interrupted(status)
     return status
@@ -46,6 +57,47 @@ def _end_if_interrupted(status: int) -> None:
         except (OSError, ValueError, AttributeError):
             continue
     os._exit(status)
+
+
+def _use_utf8() -> None:
+    """Start again in UTF-8 mode if file names are ASCII here (the C locale, not coerced)."""
+    if sys.getfilesystemencoding() == "ascii" and not sys.flags.utf8_mode:
+        os.execv(sys.executable, [sys.orig_argv[0], "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+
+
+def _open_standard_streams() -> None:
+    """Open the null device for standard streams that the parent process has closed."""
+    if sys.stdin is not None and sys.stdout is not None and sys.stderr is not None:
+        return
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < len(("stdin", "stdout", "stderr")):
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _flush() -> int:
+    """Write what is still buffered; return 0 or, if that fails, the exit status that says so.
+
+    Python would fail again at its end, with a message of its own and the status 120.
+    """
+    status = 0
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            status = _PIPE_CLOSED
+        except OSError:
+            status = status or 1
+        except ValueError:  # closed
+            continue
+        else:
+            continue
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+    return status
 
 
 def _main(argv: Sequence[str] | None) -> int:

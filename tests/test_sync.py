@@ -1145,3 +1145,31 @@ def test_a_second_environment_shares_the_bytecode_of_the_first(
     assert first.samefile(second)
     cli.ok("sync", "--no-install-package", "one", cwd=projects[0])
     assert not first.exists()
+
+
+def test_an_environment_that_is_a_link_to_a_folder_is_served(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path, "fakelib", "1.0"))
+    project = make_project(dependencies=["fakelib"])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (project / ".venv").symlink_to(elsewhere)
+    cli.ok("sync")
+    assert (elsewhere / "pyvenv.cfg").exists()
+    assert cli.ok("run", "python", "-c", "import fakelib; print('found')").out == "found\n"
+    for entry in elsewhere.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    cli.ok("run", "python", "-c", "import fakelib")
+    assert (project / ".venv").is_symlink()
+
+
+def test_an_environment_of_pipshim_without_its_pyvenv_cfg_is_made_again(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path, "fakelib", "1.0"))
+    project = make_project(dependencies=["fakelib"])
+    cli.ok("sync")
+    (project / ".venv" / "pyvenv.cfg").unlink()
+    cli.ok("run", "python", "-c", "import fakelib")
+    assert (project / ".venv" / "pyvenv.cfg").exists()

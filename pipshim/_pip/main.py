@@ -15,6 +15,7 @@ from pip._internal.utils import deprecation, misc
 from pipshim._pip.compat import pip_entry, version_text, versions
 from pipshim._pip.elsewhere import go_on
 from pipshim._pip.parser import keep_abbreviations
+from pipshim.cli.boundary import PIPE_CLOSED
 from pipshim.cli.dispatch import BUILDING, PROJECT_HELP
 from pipshim.interruption import Interruption
 
@@ -45,6 +46,8 @@ _VARIANTS = {"cache": "CacheCommand", "completion": "CompletionCommand", "debug"
 
 _create_main_parser = main_parser.create_main_parser
 _get_prog = misc.get_prog
+
+_PIP_BROKEN_STDOUT = 120
 
 
 def register() -> None:
@@ -102,6 +105,8 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
         go_on(arguments)
     with Interruption() as interruption:
         status = pip_entry(until_exit=until_exit)(list(arguments))
+    if status == _PIP_BROKEN_STDOUT:
+        status = PIPE_CLOSED
     return interruption.status or status
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 INTERRUPTED = 128 + signals.SIGINT
+PIPE_CLOSED = 128 + 13  # as a process that SIGPIPE ends
 
 _OS_HINTS = {
     errno.ENOSPC: "make room, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
@@ -121,7 +122,7 @@ def run_guarded(
         except BrokenPipeError as error:
             _trace(error, hide, debug=debug)
             _give_up_stdout()
-            return 1
+            return PIPE_CLOSED
         except Exception as error:  # noqa: BLE001 the last place that can say it in words
             _trace(error, hide, debug=debug)
             if interruption.number is not None:  # it failed while cleaning up, or because of that

@@ -30,7 +30,7 @@ LOCK = ".pipshim.lock"
 CHANGE = ".pipshim-change"
 """The folder in an environment that is there while it is changed, or if that was cut short."""
 
-_FORMAT = 1
+_FORMAT = 2
 _NAME = "/.venv"  # what the prompt of a shell says
 _PLAIN = frozenset("/._-+")
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Origin = Literal["--python", "VIRTUAL_ENV", "project"]
 
 _MARK = "pipshim"
+# Says who made the environment when its pyvenv.cfg is gone.
+_GITIGNORE = "# Created by pipshim\n*\n"
 _INTERPRETERS = ("bin/python", "Scripts/python.exe")
 HINTS: dict[Origin, str] = {
     "--python": "give a virtual environment, a Python interpreter or a version",
@@ -121,7 +123,7 @@ def look(directory: Path, origin: Origin) -> Found:
     if names <= {LOCK}:
         return Found("absent", True)
     settings = _settings(directory)
-    ours = _MARK in settings
+    ours = _MARK in settings or ("pyvenv.cfg" not in names and _says_ours(directory))
     home = settings.get("home")
     if home is None and not ours:
         lacks = "its pyvenv.cfg names no home" if "pyvenv.cfg" in names else "it has no pyvenv.cfg"
@@ -161,7 +163,7 @@ def create(
             made = found.state != "ready"
             if made:
                 _make(directory, base)
-                if cache_dir is not None:
+                if cache_dir is not None and not directory.is_symlink():
                     known = signature(str(base.base_python))
                     skeleton.keep(str(cache_dir), str(base.base_python), str(directory), known)
             python = interpreter_in(directory)
@@ -182,6 +184,13 @@ def interpreter_in(directory: Path) -> Path:
     """Find the interpreter of a folder as pip's ``--python`` does."""
     found = (directory / name for name in _INTERPRETERS if (directory / name).exists())
     return next(found, directory / _INTERPRETERS[0])
+
+
+def _says_ours(directory: Path) -> bool:
+    try:
+        return (directory / ".gitignore").read_text(encoding="utf-8") == _GITIGNORE
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _settings(directory: Path) -> dict[str, str]:
@@ -243,9 +252,11 @@ def _make(directory: Path, base: Target) -> None:
             shutil.rmtree(entry.path)
         else:
             Path(entry.path).unlink()
-    if not _made_here(directory, base):
-        _made_by(directory, base)
-    (directory / ".gitignore").write_text("*\n")
+    # venv refuses a symbolic link to a folder.
+    place = Path(os.path.realpath(directory)) if directory.is_symlink() else directory
+    if not _made_here(place, base):
+        _made_by(place, base)
+    (directory / ".gitignore").write_text(_GITIGNORE, encoding="utf-8")
     settings = directory / "pyvenv.cfg"
     text = settings.read_text(encoding="utf-8").rstrip("\n")
     settings.write_text(f"{text}\n{_MARK} = {__version__}\n", encoding="utf-8")

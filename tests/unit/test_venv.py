@@ -58,7 +58,7 @@ def test_made_environment(shared: Environment) -> None:
     assert shared.target.python == shared.directory / "bin/python"
     assert list(shared.target.purelib.iterdir()) == []
     assert settings(shared.directory)[-1] == f"pipshim = {__version__}"
-    assert (shared.directory / ".gitignore").read_text() == "*\n"
+    assert (shared.directory / ".gitignore").read_text() == "# Created by pipshim\n*\n"
     assert not (shared.directory / INCOMPLETE).exists()
     assert look(shared.directory, "project") == venv.Found("ready", True)
 
