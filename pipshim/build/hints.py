@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from packaging.utils import canonicalize_name
@@ -19,6 +19,7 @@ from pipshim.build import providers
 
 # Some builds print for an hour; what killed them stands at the end.
 _TAIL = 200_000
+_COMPILER_VARIABLES = ("CC", "CXX", "FC", "F77", "F90", "LDSHARED", "CUDAHOSTCXX", "CUDACXX", "LD")
 _NO_ISOLATION = "no-isolation"
 _KILLED = (-9, 128 + 9)
 _SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".pyx")
@@ -31,12 +32,15 @@ class _Build:
     mode: str
     chosen_by: str
     typed: bool
+    torch: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    disk: str | None = None
 
 
 _Rule: TypeAlias = Callable[[re.Match[str], _Build], "str | None"]
 
 
-def hint_for(
+def hint_for(  # noqa: PLR0913 what is known of a build
     output: str,
     *,
     mode: str,
@@ -44,6 +48,9 @@ def hint_for(
     chosen_by: str = "",
     returncode: int | None = None,
     typed: bool = False,
+    torch: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    disk: str | None = None,
 ) -> str | None:
     """Say what mends a failed build, or None if its output has no known message.
 
@@ -58,9 +65,13 @@ def hint_for(
         chosen_by: what chose the mode, as in the events.
         returncode: the exit status of the build's process, negative for a signal.
         typed: say what to type, not what to write in pyproject.toml: for pip's own commands.
+        torch: the version of torch in the build's environment, if that is known.
+        variables: the build's environment variables.
+        disk: the file system that it was built on, in words.
 
     """
-    build = _Build(canonicalize_name(package.partition(" ")[0]), mode, chosen_by, typed)
+    name = canonicalize_name(package.partition(" ")[0])
+    build = _Build(name, mode, chosen_by, typed, torch, variables or {}, disk)
     if returncode in _KILLED:
         return _memory(build)
     output = output[-_TAIL:]
@@ -254,6 +265,8 @@ def _library(match: re.Match[str], build: _Build) -> str:
 
 
 def _program(match: re.Match[str], build: _Build) -> str:
+    if (hint := _named_compiler(match, build)) is not None:
+        return hint
     name = _program_name(match["program"])
     if name == "nvcc":
         return _cuda(match, build)
@@ -272,6 +285,8 @@ def _program(match: re.Match[str], build: _Build) -> str:
 
 
 def _program_or_file(match: re.Match[str], build: _Build) -> str | None:
+    if (hint := _named_compiler(match, build)) is not None:
+        return hint
     name = _program_name(match["program"])
     known = {*providers.PROGRAM_PACKAGES, *providers.PROGRAM_DISTRIBUTIONS, "nvcc"}
     return _program(match, build) if name in known else None
@@ -317,6 +332,44 @@ def _cuda_version(match: re.Match[str], _build: _Build) -> str:
     return (
         f"torch was made for CUDA {match['torch']}, but the CUDA toolkit here is {match['found']}: "
         f"set CUDA_HOME to a toolkit {match['torch']}, or use a torch made for {match['found']}."
+    )
+
+
+def _torch_code(_match: re.Match[str], build: _Build) -> str | None:
+    if build.package == "torch":
+        return None
+    version = f"torch {build.torch}" if build.torch else "this torch"
+    has = "the environment has" if build.typed else "the lock has"
+    problem = f"The C++ code of {build.package} does not compile against {version}, which {has}"
+    hint = f"{problem}. Try a newer version of {build.package}, or an older torch"
+    bound = build.torch.partition("+")[0] if build.torch else "VERSION"
+    if build.typed:
+        return f"{hint}:\n" + _type(f'"torch<{bound}"').rstrip()
+    line = f'constraint-dependencies = ["torch<{bound}"]'
+    return f"{hint}, in pyproject.toml:\n" + _paste("", line).rstrip()
+
+
+def _named_compiler(match: re.Match[str], build: _Build) -> str | None:
+    """Say which variable names a compiler that does not exist."""
+    program = match["program"].strip()
+    name = next((one for one in _COMPILER_VARIABLES if _names(build, one, program)), None)
+    if name is None and "variable" in match.re.groupindex:
+        name = match["variable"]
+    if name is None:
+        return None
+    return f"{name} names {program}, which does not exist: unset {name}, or let it name a compiler."
+
+
+def _names(build: _Build, variable: str, program: str) -> bool:
+    words = build.variables.get(variable, "").split()
+    return program in (" ".join(words), *words[:1])
+
+
+def _full_disk(_match: re.Match[str], build: _Build) -> str:
+    where = f" ({build.disk})" if build.disk else ""
+    return (
+        f"The disk is full that {build.package} was built on{where}: make room there, or build on "
+        "another one: TMPDIR=DIR"
     )
 
 
@@ -369,6 +422,8 @@ _BACKEND = rf"(?:Cannot import '(?P<backend>{_NAME})'\s+Traceback[^\0]*?)?"
 _LIMITS = r"Cannot install on Python version (?P<python>[^\s;]+); only versions "
 _CUDA_FOUND = r"detected CUDA version \((?P<found>[^)\n]+)\) mismatches the version that was used "
 
+_CMAKE_VARIABLE = r"Could not find compiler set in environment variable"
+
 _RULES: tuple[tuple[str, _Rule], ...] = (
     (rf"{_BACKEND}{_IMPORT} No module named '?(?P<module>{_NAME})'?", _missing_module),
     (rf"Cannot import '(?P<backend>{_NAME})'\s*$", _missing_backend),
@@ -387,6 +442,11 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     (r'ERROR: Dependency "(?P<library>[^"\n]+)"[^\n]* not found', _library),
     (r"^[ \t]*Package (?P<library>\S+) was not found in the pkg-config search path", _library),
     (r"command '(?P<program>[^'\n]+)' failed: No such file or directory", _program),
+    (rf"{_CMAKE_VARIABLE} (?P<variable>\w+):\s+(?P<program>[^\n]+?)\.?$", _named_compiler),
+    (r"The CMAKE_\w+_COMPILER:\s+(?P<program>\S+)\s+is not a full path", _named_compiler),
+    (r"No space left on device|Disk quota exceeded", _full_disk),
+    (r"^[^\n:]*/torch/include/[^\n]*: error: ", _torch_code),
+    (r": error: [^\n]*\b(?:at|c10|torch)::", _torch_code),
     (r"No CMAKE_(?P<program>\w+)_COMPILER could be found", _program),
     (r"ERROR: Unknown compiler\(s\): \[\['(?P<program>[^'\n]+)'", _program),
     (r'find a build program corresponding to "(?P<program>[^"\n]+)"', _program),

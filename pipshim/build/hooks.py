@@ -13,6 +13,7 @@ import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -26,12 +27,13 @@ from pyproject_hooks import (
 
 from pipshim.build import trace
 from pipshim.build.hints import hint_for
+from pipshim.build.output import excerpt
 from pipshim.build.processes import Backend
 from pipshim.errors import BuildError
 from pipshim.file_systems import name_full, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pipshim.build.processes import Processes
     from pipshim.build.system import BuildSystem
@@ -44,13 +46,6 @@ if _BACKEND_WARNING is not None:
     warnings.filterwarnings("ignore", category=_BACKEND_WARNING)
 
 _FOLLOW_SECONDS = 0.2
-_SHOWN_LINES = 20
-_FRAME = re.compile(r'  File "')
-_MACHINERY = re.compile(
-    r'  File "(?:<frozen (?:runpy|importlib\._bootstrap\w*)>'
-    r"|.*[/\\]pyproject_hooks[/\\]_in_process[/\\]_in_process\.py"
-    r'|.*[/\\]pipshim[/\\]build[/\\]trace\.py)"'
-)
 
 
 @dataclass
@@ -235,17 +230,26 @@ class Hooks:
         with self.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"{self.hide(text).rstrip()}\n")
 
+    def _disk(self) -> str | None:
+        """Describe the fullest of the file systems that the build writes to."""
+        folders = {"its temporary folder is": Path(self.variables.get("TMPDIR") or gettempdir())}
+        folders["it was unpacked in"] = self.source
+        try:
+            words, folder = min(folders.items(), key=lambda one: shutil.disk_usage(one[1]).free)
+        except OSError:
+            return None
+        return f"the file system {_mount_point(folder)}; {words} {folder}"
+
     def _failed(self, step: str, why: str, *, status: int | None = None) -> BuildError:
         text = ""
         if self.log.exists():
             text = self.log.read_text(encoding="utf-8", errors="replace")
-        lines = without_machinery(line for line in text.splitlines() if line.strip())
         return BuildError(
             f"{self.package}: {why}",
             package=self.package,
             mode=self.mode,
             step=step,
-            output=tuple(lines[-_SHOWN_LINES:]),
+            output=excerpt(text),
             log=self.log if self.log.exists() else None,
             hint=hint_for(
                 f"{text}\n{why}",
@@ -254,8 +258,18 @@ class Hooks:
                 chosen_by=self.chosen_by,
                 returncode=status,
                 typed=self.typed,
+                torch=_torch_version(text),
+                variables=self.variables,
+                disk=self._disk(),
             ),
         )
+
+
+def _mount_point(folder: Path) -> Path:
+    folder = folder.absolute()
+    while not folder.is_mount() and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def _noted(folder: Path) -> tuple[str, ...]:
@@ -267,6 +281,15 @@ def _noted(folder: Path) -> tuple[str, ...]:
         except OSError:
             continue
     return tuple(sorted(files))
+
+
+def _torch_version(text: str) -> str | None:
+    """Find the version of the torch whose headers a compiler complained of."""
+    found = re.search(r"(/\S+)/torch/include/", text)
+    if found is None:
+        return None
+    infos = Path(found[1]).glob("torch-*.dist-info")
+    return next((info.name[len("torch-") : -len(".dist-info")] for info in infos), None)
 
 
 def hide_in_file(path: Path, hide: Callable[[str], str]) -> None:
@@ -281,20 +304,6 @@ def hide_in_file(path: Path, hide: Callable[[str], str]) -> None:
         with new.open("w", encoding="utf-8", errors="surrogateescape", newline="") as hidden:
             hidden.writelines(map(hide, file))
     new.replace(path)
-
-
-def without_machinery(lines: Iterable[str]) -> list[str]:
-    """Drop from tracebacks the frames that every hook has: those are not where the fault is."""
-    kept: list[str] = []
-    dropping = False
-    for line in lines:
-        if _FRAME.match(line):
-            dropping = _MACHINERY.match(line) is not None
-        elif not line.startswith("    "):
-            dropping = False
-        if not dropping:
-            kept.append(line)
-    return kept
 
 
 def _valid_requirement(text: object) -> str:

@@ -212,7 +212,8 @@ def _show(
         for one in errors(error):
             write_line(sys.stderr, {"event": "error", **one})
         return
-    text = render(error, width=shutil.get_terminal_size().columns, color=color)
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    text = render(error, width=width, color=color)
     _write(text if text.endswith("\n") else f"{text}\n")
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from pipshim.build.output import shortened
 from pipshim.errors import BuildError, Failures
 from pipshim.progress.cleaning import clean
 from pipshim.progress.text import paint, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipshim.errors import PipshimError
 
 # Prose is hard to read in longer lines, and in shorter ones nothing is.
@@ -20,7 +23,12 @@ _LINES_OF_ALL, _FEWEST_LINES = 24, 6
 
 
 def render(
-    error: PipshimError, *, width: int, color: bool, hint: bool = True, lines: int | None = None
+    error: PipshimError,
+    *,
+    width: int | None,
+    color: bool,
+    hint: bool = True,
+    lines: int | None = None,
 ) -> str:
     """Give the text that is shown of an error; it ends with a line end.
 
@@ -28,7 +36,7 @@ def render(
 
     Args:
         error: what went wrong.
-        width: of the terminal, in columns.
+        width: of the terminal, in columns; None for a pipe or file, where nothing is wrapped.
         color: whether to colour.
         hint: whether to say what mends it.
         lines: how many lines of a build's output to show; None for all that the error has.
@@ -36,7 +44,7 @@ def render(
     """
     if isinstance(error, Failures):
         return _several(error, width=width, color=color)
-    width = max(width - 1, _NARROWEST)
+    width = None if width is None else max(width - 1, _NARROWEST)
     message = error.message
     if isinstance(error, BuildError) and not message.startswith(error.package):
         message = f"{error.package}: {message}"
@@ -46,7 +54,7 @@ def render(
         indent = " " * max(len(line) - len(line.lstrip()), 2)
         text += _wrap(line.lstrip(), width, indent, indent)
     if isinstance(error, BuildError):
-        output = error.output if lines is None else error.output[-lines:]
+        output = error.output if lines is None else shortened(error.output, lines)
         text += _build(error, output, width, color=color)
     text[0] = text[0].replace("error:", paint("error:", "bold red", color=color), 1)
     if error.hint and hint:
@@ -56,7 +64,7 @@ def render(
     return "\n".join(text) + "\n"
 
 
-def _several(error: Failures, *, width: int, color: bool) -> str:
+def _several(error: Failures, *, width: int | None, color: bool) -> str:
     """Give all of them, a hint that several have once, and how many there were."""
     panels = []
     for number, one in enumerate(error.errors):
@@ -67,7 +75,9 @@ def _several(error: Failures, *, width: int, color: bool) -> str:
     return "\n".join([*panels, f"{plural(len(error.errors), kind)} failed\n"])
 
 
-def _build(error: BuildError, output: tuple[str, ...], width: int, *, color: bool) -> list[str]:
+def _build(
+    error: BuildError, output: Sequence[str], width: int | None, *, color: bool
+) -> list[str]:
     lines = [f"  mode: {error.mode}", f"  step: {error.step}"]
     bar = "  " + paint("|", "red", color=color)
     is_broken = False
@@ -77,12 +87,16 @@ def _build(error: BuildError, output: tuple[str, ...], width: int, *, color: boo
             continue  # points at a place in a line that is in pieces now
         indent = " " * min(len(shown) - len(shown.lstrip()), 8)
         # What a program printed is broken anywhere, so that the bar stays whole.
-        broken = textwrap.wrap(
-            shown,
-            width - 4,
-            subsequent_indent=indent,
-            drop_whitespace=False,
-            break_on_hyphens=False,
+        broken = (
+            [shown]
+            if width is None
+            else textwrap.wrap(
+                shown,
+                width - 4,
+                subsequent_indent=indent,
+                drop_whitespace=False,
+                break_on_hyphens=False,
+            )
         )
         is_broken = len(broken) > 1
         lines += [f"{bar} {part.rstrip()}".rstrip() for part in broken or [""]]
@@ -92,7 +106,7 @@ def _build(error: BuildError, output: tuple[str, ...], width: int, *, color: boo
     return lines
 
 
-def _hint(hint: str, width: int) -> list[str]:
+def _hint(hint: str, width: int | None) -> list[str]:
     lines: list[str] = []
     for line in hint.splitlines():
         prefix = "" if lines else "hint: "
@@ -103,7 +117,9 @@ def _hint(hint: str, width: int) -> list[str]:
     return lines or ["hint:"]
 
 
-def _wrap(text: str, width: int, first: str, rest: str) -> list[str]:
+def _wrap(text: str, width: int | None, first: str, rest: str) -> list[str]:
+    if width is None:
+        return [f"{first}{text}".rstrip()]
     return textwrap.wrap(
         text,
         min(width, _WIDEST),

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _renderer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def render(error: PipshimError, *, width: int, color: bool) -> str:
-        assert width > 0
+    def render(error: PipshimError, *, width: int | None, color: bool) -> str:
+        assert width is None  # standard error is captured
         return f"{'color ' if color else ''}error: {error.message}"
 
     failure = SimpleNamespace(render=render)
@@ -141,7 +141,7 @@ def test_closed_stdout() -> None:
         )
     finally:
         os.close(writer)
-    assert done.returncode == 1
+    assert done.returncode == 141
     assert done.stderr == b""
 
 

@@ -369,3 +369,42 @@ def test_this_compiler(tmp_path: Path) -> None:
     )
     assert hint is not None
     assert "install libnowhere-dev" in hint
+
+
+def test_a_variable_that_names_no_compiler_is_named() -> None:
+    output = "error: command '/nowhere/gcc' failed: No such file or directory"
+    hint = hint_for(output, mode="isolated", package="x 1.0", variables={"CC": "/nowhere/gcc -O2"})
+    assert hint is not None
+    assert "CC names /nowhere/gcc, which does not exist" in hint
+    assert "apt-get" not in hint
+
+
+def test_cmake_tells_which_variable_names_no_compiler() -> None:
+    output = (
+        "CMake Error at CMakeDetermineCCompiler.cmake:49 (message):\n"
+        "  Could not find compiler set in environment variable CXX:\n\n  /nowhere.\n"
+    )
+    hint = hint_for(output, mode="isolated", package="x 1.0")
+    assert hint is not None
+    assert "CXX names /nowhere, which does not exist" in hint
+
+
+def test_a_full_disk_is_named() -> None:
+    output = "fatal error: error writing to /tmp/cc1.s: No space left on device"
+    hint = hint_for(output, mode="isolated", package="x 1.0", disk="the file system /tmp")
+    assert hint is not None
+    assert "the file system /tmp" in hint
+    assert "TMPDIR=" in hint
+
+
+def test_code_that_does_not_compile_against_torch_needs_other_versions() -> None:
+    output = (
+        "/env/lib/python3.11/site-packages/torch/include/ATen/cpu/vec/vec_convert.h:147:77: error:"
+        " no type named 'type' in 'struct std::enable_if<false, int>'\n"
+        "RuntimeError: Error compiling objects for extension"
+    )
+    hint = hint_for(output, mode="no-isolation", package="natten 0.14.6", torch="2.13.0+cpu")
+    assert hint is not None
+    assert "does not compile against torch 2.13.0+cpu, which the lock has" in hint
+    assert "newer version of natten" in hint
+    assert 'constraint-dependencies = ["torch<2.13.0"]' in hint
