@@ -7,13 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -175,6 +175,8 @@ class Hooks:
         command = [str(part) for part in cmd]
         traced = [command[0], trace.__file__, str(notes), *command[1:]]
         variables = {**self.variables, **(extra_environ or {}), trace.NOTES: str(notes)}
+        if sys.flags.utf8_mode:  # the same file names there as here, whatever the locale
+            variables["PYTHONUTF8"] = "1"
         backend = None
         if self.alone and not self.system.backend_path:
             module = self.system.backend.partition(":")[0]
@@ -232,7 +234,9 @@ class Hooks:
 
     def _disk(self) -> str | None:
         """Describe the fullest of the file systems that the build writes to."""
-        folders = {"its temporary folder is": Path(self.variables.get("TMPDIR") or gettempdir())}
+        folders = {
+            "its temporary folder is": Path(self.variables.get("TMPDIR") or tempfile.gettempdir())
+        }
         folders["it was unpacked in"] = self.source
         try:
             words, folder = min(folders.items(), key=lambda one: shutil.disk_usage(one[1]).free)
