@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -106,6 +107,16 @@ def test_without_a_pyproject_the_folder_is_named(
     refuses(
         *command, says=f"error: {project_dir}: no pyproject.toml in this folder", hint="--project"
     )
+
+
+def test_a_folder_without_a_pyproject_shows_how_to_begin(
+    refuses: Refuses, cli: Cli, project_dir: Path
+) -> None:
+    (project_dir / "requirements.txt").touch()
+    result = refuses("lock", says="no pyproject.toml", hint="pipshim lock -r requirements.txt")
+    start = result.err.index("    [project]")
+    (project_dir / "pyproject.toml").write_text(textwrap.dedent(result.err[start:]))
+    cli.ok("lock")
 
 
 @pytest.mark.parametrize(

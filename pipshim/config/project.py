@@ -114,7 +114,19 @@ def find_project(start: Path) -> Path:
     raise ProjectError(
         start,
         f"no {PYPROJECT} in this folder or any above it",
-        hint=f"change to the project's folder, name it with --project DIR, or write a {PYPROJECT}",
+        hint=_how_to_begin(start),
+    )
+
+
+def _how_to_begin(folder: Path) -> str:
+    """Say how to make a project of a folder, with what is in it."""
+    hint = "change to the project's folder, or name it with --project DIR"
+    for path in sorted(folder.glob("*requirements*.txt")):
+        hint += f"\nor lock {path.name}:\n\n    pipshim lock -r {shlex.quote(path.name)}\n"
+    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "my-project"
+    return (
+        f'{hint}\nor write a {PYPROJECT}:\n\n    [project]\n    name = "{name}"\n'
+        '    version = "0.1"\n    dependencies = []'
     )
 
 
