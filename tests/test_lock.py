@@ -1700,3 +1700,21 @@ def test_a_platform_specific_wheel_of_the_lock_is_what_a_build_is_matched_with(
     assert locked.build("src")["chosen-by"] == "match-runtime"
     assert locked.environment("src") == ["fakelib==1.0"]
     assert "packages" not in locked.tool
+
+
+def test_settings_for_packages_that_the_lock_does_not_have_are_warned_of(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path, "natten", "1.0"))
+    make_project(
+        "[tool.pipshim]\nno-build-isolation-package = ['nattten', 'natten']\n"
+        "match-runtime = ['torhc']\n"
+        "[tool.pipshim.extra-build-dependencies]\nflash-attn = ['torch']\n",
+        dependencies=["natten"],
+    )
+    said = cli.ok("lock").err
+    assert "no-build-isolation-package names nattten, which the lock does not have" in said
+    assert "did you mean natten?" in said
+    assert "match-runtime names torhc, which the lock does not have" in said
+    assert "extra-build-dependencies names flash-attn, which the lock does not have" in said
+    assert "names natten," not in said

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

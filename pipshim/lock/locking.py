@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,7 +30,7 @@ from pipshim.lock.lockfile import (
 from pipshim.lock.resolve import Locker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pipshim._pip.resolver import Solution
     from pipshim._pip.session import Pip, Root
@@ -71,7 +72,9 @@ def make(context: Context, *, old: Lock | None) -> Lock:
     keep = old if old is not None and not given.upgrade else None
     making = Making(context, keep, upgraded, digest)
     if context.targets:
-        return several.lock(making, context.targets)
+        made = several.lock(making, context.targets)
+        _warn_of_unknown_names(context, made)
+        return made
     problem = making.problem(context.pip)
     locker = making.locker(context.pip, keep)
     resolution = locker.lock(
@@ -80,7 +83,33 @@ def make(context: Context, *, old: Lock | None) -> Lock:
         preferred=making.pins(keep),
         folders=problem.folders,
     )
-    return making.lock(resolution, problem, context.target)
+    made = making.lock(resolution, problem, context.target)
+    _warn_of_unknown_names(context, made)
+    return made
+
+
+def _warn_of_unknown_names(context: Context, lock: Lock) -> None:
+    """Warn of build settings of pyproject.toml for packages that the lock does not have."""
+    if context.project is None:
+        return
+    said = context.project.configuration
+    known = {*lock.versions, *lock.build_versions}
+    known |= {folder.name for folder in lock.folders}
+    if context.project.name is not None:
+        known.add(context.project.name)
+    matched = frozenset() if said.match_runtime == "auto" else said.match_runtime
+    settings: dict[str, Iterable[NormalizedName]] = {
+        "config-settings-package": said.config_settings_package,
+        "extra-build-dependencies": said.extra_build_dependencies,
+        "extra-build-variables": said.extra_build_variables,
+        "match-runtime": matched,
+        "no-build-isolation-package": said.no_build_isolation_package,
+    }
+    for setting, names in settings.items():
+        for name in sorted(set(names) - known):
+            nearest = get_close_matches(name, known, n=1)
+            meant = f"; did you mean {nearest[0]}?" if nearest else ""
+            context.say(f"{setting} names {name}, which the lock does not have{meant}", "warning")
 
 
 def name_of_given(context: Context, text: str) -> str:
