@@ -1,4 +1,4 @@
-"""What pipshim, uv and pip do in the scenarios of docs/build-isolation.md: a table, as seen.
+"""Print what pipshim, uv and pip do in the scenarios of docs/explanation/build-isolation.md.
 
 Every scenario starts with empty caches, no environment and a local index of tiny distributions
 whose in-tree backends note what they were built with. uv and pip are those beside this interpreter

@@ -1,4 +1,4 @@
-"""Build isolation, scenario by scenario: the rows of the table in ``docs/build-isolation.md``.
+"""Build isolation: the scenarios of the tables in docs/explanation/build-isolation.md.
 
 Each builds real sdists with in-tree backends against a local index; what uv and pip do in the same
 scenarios is measured by ``benchmarks/isolation_scenarios.py``.
@@ -1202,7 +1202,7 @@ def test_every_scenario_of_the_table_is_the_name_of_a_test() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     }
-    text = (ROOT / "docs" / "build-isolation.md").read_text("utf-8")
+    text = (ROOT / "docs" / "explanation" / "build-isolation.md").read_text("utf-8")
     rows = re.findall(r"^\| `(test_\w+)` \| (.+) \| (.+) \|$", text, re.MULTILINE)
     named = [name for name, *_ in rows]
     assert len(named) > 70

@@ -311,7 +311,7 @@ def test_a_json_sync_that_finds_nothing_to_do_says_so_in_json(
 
 
 def test_the_documentation_names_every_event_and_its_fields() -> None:
-    text = (ROOT / "docs" / "progress.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "output.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| `")]
     documented = {
         name: re.findall(r"`([\w-]+)`", fields_of[-1])

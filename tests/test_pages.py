@@ -79,7 +79,7 @@ def project(make_project: MakeProject) -> Path:
 
 def commands(page: str) -> list[str]:
     """Give the lines of a page's shell blocks."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
     lines = [
         line
         for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
@@ -160,7 +160,7 @@ def test_for_tox_users(cli: Cli, project: Path, tmp_path: Path) -> None:
     env = surroundings(cli, tmp_path)
     (project / "toxfile.py").write_text(TOXFILE)
     cli.ok("lock")
-    page = (ROOT / "docs" / "tox.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "tox.md").read_text(encoding="utf-8")
     said = []
     for block in re.findall(r"```ini\n(.*?)```", page, re.DOTALL):
         shutil.rmtree(project / ".tox", ignore_errors=True)
@@ -176,8 +176,8 @@ def test_for_tox_users(cli: Cli, project: Path, tmp_path: Path) -> None:
 
 
 def snippets(language: str) -> list[str]:
-    """Give the blocks of docs/ci.md."""
-    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    """Give the blocks of docs/how-to/ci.md."""
+    page = (ROOT / "docs" / "how-to" / "ci.md").read_text(encoding="utf-8")
     return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
@@ -272,7 +272,7 @@ def test_github_actions(cli: Cli, project: Path, tmp_path: Path) -> None:
 def test_every_command_that_is_named_is_run() -> None:
     """Commands in the text and in tables are examples of those in the blocks, or exist at least."""
     for page in ("from-pip.md", "from-pip-tools.md", "from-uv.md"):
-        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
         known = {line.split()[1] for line in commands(page) if line.startswith("pipshim ")}
         named = set(re.findall(r"`pipshim (?:--\S+ \S+ )?([a-z]+)", text))
         assert named <= known | {"install"}, page

@@ -1,4 +1,4 @@
-"""The table of uv's flags in docs/commands.md: it has them all, and pipshim has what it says."""
+"""docs/reference/uv-flags.md lists every flag of uv, and names options that pipshim has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pip._internal.commands import create_command
 from pipshim._pip.main import register
 from tests.support.pipshim import ROOT
 
-TEXT = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "reference" / "uv-flags.md").read_text(encoding="utf-8")
 COMMANDS = ("run", "lock", "sync")
 UV = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
 _FLAG = re.compile(r"(?:  (-\w), |      )(--[a-z][a-z-]*)")
@@ -45,9 +45,8 @@ class Row(NamedTuple):
 
 
 def table() -> list[Row]:
-    section = TEXT.partition("## uv's flags\n")[2].partition("\n## ")[0]
     found = re.findall(
-        r"^\| (?:`(-\w)`, )?`(--[a-z-]+)` \| ([a-z, ]+) \| (.+) \|$", section, re.MULTILINE
+        r"^\| (?:`(-\w)`, )?`(--[a-z-]+)` \| ([a-z, ]+) \| (.+) \|$", TEXT, re.MULTILINE
     )
     return [
         Row(short or None, flag, tuple(of.split(", ")), here) for short, flag, of, here in found

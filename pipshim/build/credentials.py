@@ -1,6 +1,6 @@
 """Which environment variables a build must not see: credentials of indexes and publishing. Pure.
 
-docs/build-isolation.md has the rule as a table.
+docs/explanation/build-isolation.md has the rule as a table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Events as lines of JSON, for programs to read: ``--progress json``. See docs/progress.md."""
+"""Events as lines of JSON, for `--progress json` (docs/reference/output.md)."""
 
 from __future__ import annotations
 

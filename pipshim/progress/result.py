@@ -1,4 +1,4 @@
-"""The result document: what a command did, as plain data. See docs/progress.md."""
+"""The result document: what a command did, as plain data. See docs/reference/output.md."""
 
 from __future__ import annotations
 

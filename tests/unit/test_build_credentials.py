@@ -48,7 +48,7 @@ def test_a_url_with_credentials_is_withheld_if_the_name_is_that_of_an_index() ->
 
 
 def test_the_documentation_lists_every_word_of_the_rule() -> None:
-    text = (ROOT / "docs" / "build-isolation.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "build-isolation.md").read_text(encoding="utf-8")
     section = text.partition("## What a build sees")[2].partition("\n## ")[0]
     documented = set(re.findall(r"`([A-Z]+)`", section))
     assert documented >= credentials.TOOL_WORDS | credentials.SECRET_WORDS

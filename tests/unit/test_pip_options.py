@@ -26,9 +26,9 @@ COMMANDS = ("install", "wheel", "download", "lock", "cache", "completion", "debu
 BUILDING = COMMANDS[:4]
 
 WHOLE_NAMES = {
-    # docs/commands.md: pipshim's own, which takes the values of pip's --progress-bar too.
+    # pipshim's own, which also takes the values of --progress-bar (docs/reference/commands.md)
     "--progress": BUILDING,
-    # docs/commands.md: pip's --check-build-dependencies can be shortened no further than --chec.
+    # --check-build-dependencies can be shortened to --chec (docs/reference/commands.md)
     "--check": ("lock",),
 }
 """Options of pipshim whose names abbreviate one of pip's, and the commands that have them."""
