@@ -123,9 +123,8 @@ class Staged:
         for req in requirements:
             self.last.add(id(req))
             vars(req)["install"] = partial(self._install, req, pips)
-        if self.last:
-            for name in _BY_THEN:  # pip lets nothing be imported once it installs
-                import_module(name)
+        for name in _BY_THEN:  # pip lets nothing be imported once it installs
+            import_module(name)
 
     def ordered(self, order: list[InstallRequirement]) -> list[InstallRequirement]:
         """Put what is built in the environment itself last, where it may take all else back."""
