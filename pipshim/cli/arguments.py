@@ -585,9 +585,9 @@ def read_variables(options: Iterable[Option], values: Values, environ: Mapping[s
 
     """
     for option in options:
-        name = _variable(option.get_opt_string())
-        text = environ.get(name) if name not in _NO_VARIABLES else None
-        if not text or option.dest is None or option.action == "callback":
+        name = variable(option)
+        text = environ.get(name) if name is not None else None
+        if not name or not text or option.dest is None:
             continue
         if option.action in ("store_true", "store_false"):
             value: object = read_switch(name, text) is (option.action == "store_true")
@@ -619,8 +619,12 @@ def read_switch(name: str, text: str) -> bool:
     raise UsageError(f"{name}: {text!r} is neither yes nor no", hint=f"{name}=1, or {name}=0")
 
 
-def _variable(opt: str) -> str:
-    return "PIPSHIM_" + opt.removeprefix("--").upper().replace("-", "_")
+def variable(option: Option) -> str | None:
+    """Return the name of the PIPSHIM_* variable that means the same, if there is one."""
+    name = "PIPSHIM_" + option.get_opt_string().removeprefix("--").upper().replace("-", "_")
+    if name in _NO_VARIABLES or option.dest is None or option.action == "callback":
+        return None
+    return name
 
 
 def own_layers(environ: Mapping[str, str]) -> tuple[IsolationLayer, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
@@ -117,8 +117,8 @@ def load_configuration(table: object, where: Path, line_of: LineOf) -> Configura
     reader = Reader(where, line_of)
     path: KeyPath = ("tool", "pipshim")
     settings: dict[str, Any] = {}
-    for key, value in reader.known_table(table, path, tuple(_SETTINGS)).items():
-        settings[key.replace("-", "_")] = _SETTINGS[key](reader, value, (*path, key))
+    for key, value in reader.known_table(table, path, tuple(SETTINGS)).items():
+        settings[key.replace("-", "_")] = SETTINGS[key].read(reader, value, (*path, key))
     return Configuration(**settings)
 
 
@@ -483,23 +483,100 @@ def _static_metadata(reader: Reader, value: object, path: KeyPath) -> StaticMeta
     )
 
 
-# Each key of [tool.pipshim], which is also the field's name, and what reads it.
-_SETTINGS: dict[str, Callable[[Reader, object, KeyPath], object]] = {
-    "no-build-isolation": Reader.boolean,
-    "no-build-isolation-package": _name_set,
-    "match-runtime": _match_runtime,
-    "default-groups": Reader.names,
-    "target-environments": _target_environments,
-    "constraint-dependencies": _constraints,
-    "override-dependencies": Reader.requirements,
-    "build-constraint-dependencies": _constraints,
-    "extra-build-dependencies": _extra_build_dependencies,
-    "extra-build-variables": _extra_build_variables,
-    "config-settings-package": _config_settings_package,
-    "dependency-metadata": _dependency_metadata,
-    "package": Reader.boolean,
-    "sources": read_sources,
-    "resolution": _resolution,
-    "exclude-newer": _exclude_newer,
-    "rebuild": _rebuild,
+class Setting(NamedTuple):
+    """A key of ``[tool.pipshim]``, which is also the name of its field.
+
+    Attributes:
+        read: checks and converts the value.
+        values: describes the values that it takes, for the documentation.
+        meaning: describes what it does, for the documentation.
+
+    """
+
+    read: Callable[[Reader, object, KeyPath], object]
+    values: str
+    meaning: str
+
+
+_PACKAGES = "an array of package names"
+_REQUIREMENTS = "an array of requirements"
+
+SETTINGS = {
+    "no-build-isolation": Setting(
+        Reader.boolean, "true or false", "Build every sdist in the project's environment."
+    ),
+    "no-build-isolation-package": Setting(
+        _name_set, _PACKAGES, "Build these packages in the project's environment."
+    ),
+    "match-runtime": Setting(
+        _match_runtime,
+        f'`"auto"` or {_PACKAGES}',
+        "Which build requirements get the version that the lock has for run time.",
+    ),
+    "default-groups": Setting(
+        Reader.names,
+        "an array of group names",
+        "The dependency groups that are installed by default; without it `dev`, if it exists.",
+    ),
+    "target-environments": Setting(
+        _target_environments,
+        "an array of target names",
+        "The Pythons and platforms that the lock is for; without it the current ones.",
+    ),
+    "constraint-dependencies": Setting(
+        _constraints, _REQUIREMENTS, "Limit the versions of packages that are required anyway."
+    ),
+    "override-dependencies": Setting(
+        Reader.requirements,
+        _REQUIREMENTS,
+        "Replace every requirement of these packages, whoever requires them.",
+    ),
+    "build-constraint-dependencies": Setting(
+        _constraints, _REQUIREMENTS, "Limit the versions of packages in build environments."
+    ),
+    "extra-build-dependencies": Setting(
+        _extra_build_dependencies,
+        "for each package, an array of requirements or of `{requirement, match-runtime}`",
+        "Requirements that the build of a package needs and does not declare.",
+    ),
+    "extra-build-variables": Setting(
+        _extra_build_variables,
+        "for each package, a table of strings",
+        "Environment variables for the build of a package.",
+    ),
+    "config-settings-package": Setting(
+        _config_settings_package,
+        "for each package, a table of strings or arrays of strings",
+        "Settings for the build backend of a package.",
+    ),
+    "dependency-metadata": Setting(
+        _dependency_metadata,
+        "an array of tables",
+        "Metadata of sdists, so that their build backends are not asked for it.",
+    ),
+    "package": Setting(
+        Reader.boolean,
+        "true or false",
+        "Install the project itself; without it only if there is a `[build-system]` table.",
+    ),
+    "sources": Setting(
+        read_sources,
+        "for each package, a table with `path`, `git` or `url`",
+        "Where packages come from that are not taken from an index.",
+    ),
+    "resolution": Setting(
+        _resolution,
+        ", ".join(f'`"{strategy}"`' for strategy in STRATEGIES),
+        "Which versions are locked; without it the highest.",
+    ),
+    "exclude-newer": Setting(
+        _exclude_newer,
+        "a date, a time or a duration",
+        "Ignore files that were uploaded to the index later.",
+    ),
+    "rebuild": Setting(
+        _rebuild,
+        '`"auto"`, `"exact"`, or one of these for each package',
+        "Which changes of its build environment invalidate a built wheel.",
+    ),
 }

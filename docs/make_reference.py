@@ -1,0 +1,139 @@
+"""Write the generated parts of docs/reference: the options, and the settings of [tool.pipshim].
+
+``python docs/make_reference.py``, with the newest supported pip. ``--check`` changes nothing, and
+fails if a page is out of date.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from optparse import SUPPRESS_HELP
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pip import __version__ as pip_version
+from pip._internal.commands import create_command
+
+from pipshim._pip.main import register
+from pipshim._pip.store import StoreCommand
+from pipshim.cli.arguments import OwnOption, variable
+from pipshim.config.configuration import SETTINGS, Configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from optparse import Option
+
+REFERENCE = Path(__file__).resolve().parent / "reference"
+COMMANDS = (
+    "run",
+    "lock",
+    "sync",
+    "export",
+    "add",
+    "remove",
+    "tree",
+    "why",
+    "cache store",
+    "install",
+    "wheel",
+    "download",
+)
+INTRODUCTION = f"""\
+# Options
+
+`python docs/make_reference.py` generates this page from the parsers; do not edit it. Each section
+lists the options that pipshim adds, and then the names of the options of pip {pip_version}, which
+`pipshim COMMAND --help` explains.
+[Commands](commands.md) describes the rules, [uv's flags](uv-flags.md) compares with uv.
+
+The variables have the plain meaning: `1`, `true`, `yes` or `on` sets an option without a value, and
+`0`, `false`, `no` or `off` does not. Options that can be given several times take several values,
+separated by spaces. Options of pip have variables too (`PIP_*`).
+"""
+START = "<!-- settings: python docs/make_reference.py -->\n"
+END = "<!-- end of settings -->"
+
+
+def options_page() -> str:
+    """Return the text of options.md."""
+    register()
+    sections = (
+        f"## {command}\n\n" + "\n".join(option_lines(list(options(command))))
+        for command in COMMANDS
+    )
+    return "\n".join([INTRODUCTION, "\n\n".join(sections), ""])
+
+
+def options(command: str) -> Iterator[Option]:
+    """Yield the options of a command that its help shows."""
+    made = StoreCommand() if command == "cache store" else create_command(command)
+    for container in (*made.parser.option_groups, made.parser):
+        for option in container.option_list:
+            if option.help != SUPPRESS_HELP:
+                yield option
+
+
+def option_lines(shown: Iterable[Option]) -> Iterator[str]:
+    """Yield the table of pipshim's options, and a paragraph that names pip's."""
+    own = [option for option in shown if isinstance(option, OwnOption)]
+    yield "| option | variable | meaning |"
+    yield "|---|---|---|"
+    for option in own:
+        name = variable(option)
+        yield f"| {signature(option)} | {f'`{name}`' if name else ''} | {cell(option.help)} |"
+    names = ", ".join(f"`{option.get_opt_string()}`" for option in shown if option not in own)
+    yield ""
+    yield f"pip's: {names}."
+
+
+def signature(option: Option) -> str:
+    """Return an option's names and its value, as they are typed."""
+    names = [*vars(option)["_short_opts"], *vars(option)["_long_opts"]]
+    if option.takes_value():
+        names[-1] += f" {(option.metavar or option.dest or '').upper()}"
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def settings_table() -> str:
+    """Return the table of configuration.md."""
+    defaults = vars(Configuration())
+    rows = ["| setting | values | meaning |", "|---|---|---|"]
+    for key, setting in SETTINGS.items():
+        default = defaults[key.replace("-", "_")]
+        note = f'; default `"{default}"`' if isinstance(default, str) else ""
+        rows.append(f"| `{key}` | {cell(setting.values)}{note} | {cell(setting.meaning)} |")
+    return "\n".join(rows) + "\n"
+
+
+def cell(text: str | None) -> str:
+    """Return a text as a cell of a table."""
+    return re.sub(r"\s+", " ", text or "").replace("|", "\\|")
+
+
+def pages() -> dict[Path, str]:
+    """Return the text that each page is to have."""
+    configuration = REFERENCE / "configuration.md"
+    text = configuration.read_text(encoding="utf-8")
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    return {
+        REFERENCE / "options.md": options_page(),
+        configuration: f"{before}{START}{settings_table()}{END}{after}",
+    }
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    status = 0
+    for path, text in pages().items():
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            print(f"{path} is out of date: run python docs/make_reference.py", file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
