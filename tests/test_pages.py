@@ -1,7 +1,6 @@
-"""Every command of the pages for those who come from elsewhere is run, page by page, in order.
+"""Run every command and configuration of the tutorial and of the how-to pages, in order.
 
-So is every snippet of the page about nox, pre-commit and GitHub Actions, by nox and pre-commit
-themselves; of Actions, the steps.
+nox and pre-commit run their snippets themselves; the steps for GitHub Actions are run in a shell.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.backend import Backend
+from tests.support.backend import BUILDS, Backend
 from tests.support.dists import native_tag, sdist, wheel
 from tests.support.files import distributions
 from tests.support.pipshim import ROOT
@@ -56,6 +55,8 @@ def shop(index: Index, tmp_path: Path) -> None:
             entry_points={"console_scripts": {"pytest": "pytest:main"}},
         ),
         wheel(dists, "torch", "2.5", tag=native_tag()),
+        wheel(dists, "ninja", "1.13", tag=native_tag()),
+        wheel(dists, "setuptools", "80.0"),
         sdist(dists, "natten", "0.17", requires=["torch"], backend=Backend(imports=("torch",))),
     )
 
@@ -109,8 +110,16 @@ def surroundings(cli: Cli, tmp_path: Path) -> dict[str, str]:
 
 def run(page: str, cli: Cli, directory: Path, tmp_path: Path) -> str:
     """Type the commands of a page in one shell."""
-    steps = [f"echo {shlex.quote(f'$ {line}')} && {line} || exit 1" for line in commands(page)]
-    # One shell, so that what is activated stays so.
+    return run_shell([step(line) for line in commands(page)], cli, directory, tmp_path)
+
+
+def step(line: str) -> str:
+    """Return shell code that shows a command, runs it, and ends the shell if it fails."""
+    return f"echo {shlex.quote(f'$ {line}')} && {line} || exit 1"
+
+
+def run_shell(steps: list[str], cli: Cli, directory: Path, tmp_path: Path) -> str:
+    """Run the steps in one shell, so that an activated environment stays active."""
     done = subprocess.run(
         ["bash", "-c", "\n".join(steps)],
         cwd=directory,
@@ -129,6 +138,71 @@ def has(environment: Path) -> list[str]:
     """Tell what an environment has, besides pip."""
     names = [one.partition("-")[0] for one in distributions(environment)]
     return [name for name in names if name not in ("pip", "setuptools")]
+
+
+def test_tutorial(cli: Cli, index: Index, tmp_path: Path) -> None:
+    """A reader who types everything on the page sees the output on the page, but for times."""
+    dists = tmp_path / "dists"
+    numpy = 'def array(values):\n    return values\n__version__ = "1.26.4"\n'
+    script = str(tmp_path / "bin" / "pipshim")
+    stub = f"import os, sys\ndef main():\n    os.execv({script!r}, sys.argv)\n"
+    index.add(
+        wheel(
+            dists,
+            "pipshim",
+            "0.1.0",
+            files={"stub.py": stub},
+            entry_points={"console_scripts": {"pipshim": "stub:main"}},
+        ),
+        wheel(dists, "numpy", "1.26.4", tag=native_tag(), files={"numpy/__init__.py": numpy}),
+        wheel(dists, "cython", "0.29.37", tag=native_tag()),
+        wheel(dists, "setuptools", "84.2.1"),
+        wheel(dists, "rich", "15.0.0"),
+        sdist(
+            dists,
+            "pyemd",
+            "0.5.1",
+            requires=["numpy<2.0.0,>=1.9.0"],
+            build_requires=["setuptools>=40.8.0"],
+            backend=Backend(imports=("numpy", "cython"), imports_at=BUILDS, tag="native"),
+            files={"pyemd/__init__.py": "def emd(*histograms):\n    return 3.5\n"},
+            static_metadata=False,
+        ),
+    )
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    steps: list[str] = []
+    shown: list[str] = []
+    for language, text in re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL):
+        if language == "sh":
+            steps += [step(line) for line in text.splitlines()]
+        elif language == "text":
+            shown += text.splitlines()
+        else:
+            file = {"toml": "pyproject.toml", "python": "main.py"}[language]
+            steps.append(f"cat >> {file} <<'END'\n{text}END")
+    said = timeless(run_shell(steps, cli, tmp_path, tmp_path))
+    assert [line for line in shown if timeless(line) not in said] == []
+
+
+def timeless(text: str) -> str:
+    """Return a text without durations, sizes and identifiers, and without repeated spaces."""
+    text = re.sub(r"\b[\d.]+ (?:s|min|ms|[kMG]?B)\b", "N", text)
+    return re.sub(r" +", " ", re.sub(r"\b[0-9a-f]{12}\b", "ID", text))
+
+
+@pytest.mark.usefixtures("shop")
+def test_source_builds(cli: Cli, make_project: MakeProject, tmp_path: Path) -> None:
+    """Every configuration on the page builds natten from an empty folder."""
+    page = (ROOT / "docs" / "how-to" / "source-builds.md").read_text(encoding="utf-8")
+    for number, table in enumerate(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)):
+        folder = make_project(table, folder=f"project-{number}", dependencies=["torch", "natten"])
+        cli.ok("sync", cwd=folder)
+        assert "natten" in has(folder / ".venv"), table
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    said = run("source-builds.md", cli, empty, tmp_path)
+    assert "natten" in has(empty / ".venv")
+    assert re.search(r"^natten 0\.17 .*torch 2\.5", said, re.MULTILINE), said
 
 
 @pytest.mark.usefixtures("shop")
