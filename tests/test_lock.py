@@ -421,6 +421,29 @@ def test_a_repository_whose_backend_is_asked_between_rounds_is_locked_too(
 
 
 @needs_git
+def test_a_checkout_of_unknown_version_is_shown_by_its_commit(
+    cli: Cli, make_project: MakeProject, dists: Path, tmp_path: Path
+) -> None:
+    made = sdist(dists, "vv", "1.0", static_metadata=False)
+    tree = source_tree(made, tmp_path)
+    (tree / "PKG-INFO").unlink()
+    commit = git_repository(tree)
+    make_project(dependencies=[f"vv @ git+file://{tree}@main"])
+    label = f"vv {commit[:10]}"
+    locked = cli.ok("lock", "-v").err
+    assert f"building {label}" in locked
+    assert f"built    {label}" in locked
+    assert f"{label}: metadata" in cli.ok("lock", "-vv", "-U").err
+    assert f"building {label}" in cli.ok("sync").err
+    (tree / "pyproject.toml").write_text("[build-system]\nrequires = []\nbuild-backend = 'gone'\n")
+    broken = f"vv {git_repository(tree)[:10]}"
+    failed = cli.fails("lock", "-U").err
+    assert f"failed   {broken}" in failed
+    assert f"{broken}: the build backend is not there" in failed
+    assert " ?" not in locked + failed
+
+
+@needs_git
 def test_the_commit_of_a_branch_is_kept_until_it_is_upgraded(
     cli: Cli, make_project: MakeProject, dists: Path, tmp_path: Path
 ) -> None:
@@ -436,7 +459,9 @@ def test_the_commit_of_a_branch_is_kept_until_it_is_upgraded(
     assert third not in {first, second}
     kept = lock(cli).packages["vv"]["vcs"]
     assert (kept["commit-id"], kept["requested-revision"]) == (second, "main")
-    assert lock(cli, "-P", "vv").packages["vv"]["vcs"]["commit-id"] == third
+    upgraded = cli.ok("lock", "-P", "vv").err
+    assert "warning" not in upgraded
+    assert read_lock(cli.cwd).packages["vv"]["vcs"]["commit-id"] == third
 
 
 # --- the index is asked ahead of the resolver

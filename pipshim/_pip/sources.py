@@ -35,6 +35,7 @@ from pipshim._pip.metadata import prepared
 from pipshim._pip.pyproject import stated
 from pipshim.errors import PipshimError
 from pipshim.lock.artifacts import sha256_of
+from pipshim.progress.events import UNKNOWN, label
 from pipshim.sharing import SharedResults
 from pipshim.urls import without_credentials
 
@@ -64,6 +65,7 @@ class Source:
         editable: asked for with ``-e``.
         url: where it came from, without credentials; tells sources apart.
         unpack: fetches and unpacks what is only outlined, once.
+        commit: of a checkout whose version is not known.
 
     """
 
@@ -74,6 +76,7 @@ class Source:
     editable: bool
     url: str
     unpack: Callable[[], Path] | None = field(default=None, repr=False, compare=False)
+    commit: str = field(default="", compare=False)
 
     @property
     def directory(self) -> Path:
@@ -92,7 +95,7 @@ class Source:
     def __str__(self) -> str:
         if self.name is None:
             return str(self.outline)
-        return f"{self.name} {self.version}" if self.version is not None else self.name
+        return label(self.name, str(self.version or UNKNOWN), self.commit)
 
 
 def name_of(source: Source) -> NormalizedName:
@@ -177,6 +180,7 @@ class Sources:
             editable=req.editable or outline in self._pip.editable_folders,
             url=remove_auth_from_url(at.url),
             unpack=unpack,
+            commit=_commit_of(at, outline) if version is None else "",
         )
         if req.config_settings:
             self._pip.lines.config_settings[name_of(source)] = req.config_settings
@@ -325,6 +329,12 @@ class Preparer:
             for text in self._overrides.applied(str(one).strip() for one in requires):
                 metadata["Requires-Dist"] = text
         return distribution
+
+
+def _commit_of(link: Link, directory: Path) -> str:
+    """Return the commit that was checked out from a link; nothing of what is no checkout."""
+    backend = vcs.get_backend_for_scheme(link.scheme)
+    return backend.get_revision(str(directory)) if backend is not None else ""
 
 
 def _may_be_outlined(req: InstallRequirement) -> str | None:

@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.build import trace
 from pipshim.build.credentials import is_credential
+from pipshim.env.layers import site_line
 from pipshim.interruption import temporary
 from pipshim.store.conflicts import find_shared, losing_paths
 
@@ -168,9 +169,7 @@ def make(
     skip = losing_paths(find_shared(named, target))
     for name, tree in named.items():
         tree.link(target, mode="mixed", skip=skip.get(name, ()))
-    folders = [str(folder) for folder in behind]
-    # addsitedir, not a bare path: editable installs there are .pth files themselves.
-    lines = [f"import site; site.addsitedir({folder!r})" for folder in folders]
+    lines = [site_line(folder) for folder in behind]
     if traced:
         shutil.copyfile(trace.__file__, target.purelib / f"{_TRACE}.py")
         lines.append(f"import {_TRACE}")
@@ -178,7 +177,7 @@ def make(
         (target.purelib / "zz_pipshim_staging.pth").write_text(
             "\n".join([*lines, ""]), encoding="utf-8"
         )
-    return BuildEnvironment(target, leaks=bool(folders))
+    return BuildEnvironment(target, leaks=bool(behind))
 
 
 def layout(directory: Path, base: Target) -> Target:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipshim.build.record import Used
+from pipshim.progress.events import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,6 +71,7 @@ class Job:
         besides: the distributions in the folders behind, by name.
         environment: where to build, if not in an environment of its own.
         editable: whether its metadata is that of an editable, which may require more than a wheel.
+        commit: of a checkout.
 
     """
 
@@ -86,6 +88,12 @@ class Job:
     besides: Mapping[str, Used] = field(default_factory=dict, compare=False)
     environment: BuildEnvironment | None = None
     editable: bool = False
+    commit: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name and version, or commit, for people."""
+        return label(self.name, self.version, self.commit)
 
     @property
     def waits_for(self) -> tuple[str, ...]:

@@ -158,7 +158,7 @@ class Workshop:
             return self._reused(job, earlier)
         # Builds that this one needs come first: while one is locked, no other is waited for.
         self._trees([one for one in job.components if one.is_built])
-        text = f"waiting for another command that builds {job.name} {job.version}"
+        text = f"waiting for another command that builds {job.label}"
         waiting = events.Waiting(text, job.name, job.version)
         with self._shelf.alone(job.sha256, lambda: self.observer(waiting)):
             earlier = self._earlier(job)
@@ -294,7 +294,7 @@ class Workshop:
         mode = str(job.mode)
         self.observer(
             events.BuildStarted(
-                job.name, job.version, mode, job.chosen_by, what, log, job.waits_for
+                job.name, job.version, mode, job.chosen_by, what, log, job.waits_for, job.commit
             )
         )
         start = time.monotonic()
@@ -302,13 +302,12 @@ class Workshop:
             self._phase(job, "fetch")
             source, system = job.open()
             if self.settings.check and job.mode is Mode.NO_ISOLATION:
-                label = f"{job.name} {job.version}".strip()
-                check(label, system.requires, job.available, self.target.markers)
+                check(job.label, system.requires, job.available, self.target.markers)
             self._phase(job, "environment")
             with self._environment(job) as environment, self._running(what) as jobs:
                 yield (
                     Hooks(
-                        package=f"{job.name} {job.version}".strip(),
+                        package=job.label,
                         mode=mode,
                         chosen_by=job.chosen_by,
                         source=source,
@@ -394,7 +393,7 @@ class Workshop:
                 self.observer(
                     events.Message(
                         "warning",
-                        f"the build of {job.name} {job.version} changed files of "
+                        f"the build of {job.label} changed files of "
                         f"{tree.name} {tree.version} in its environment; nothing else sees that",
                     )
                 )

@@ -37,8 +37,7 @@ def connect(layer: Target, below: Below) -> None:
         FileError: the layer cannot be written.
 
     """
-    # addsitedir, not a bare path: editable installs there are .pth files themselves.
-    lines = [f"import site; site.addsitedir({str(folder)!r})\n" for folder in below.folders]
+    lines = [f"{site_line(folder)}\n" for folder in below.folders]
     try:
         _write(layer.purelib / _PATH_FILE, "".join(lines).encode(), 0o644)
         folder = layer.prefix.parent / SCRIPTS
@@ -52,6 +51,14 @@ def connect(layer: Target, below: Below) -> None:
     except OSError as error:
         where = error.filename or layer.prefix
         raise FileError(os.fsdecode(where), f"cannot be written: {reason(error, where)}") from error
+
+
+def site_line(folder: Path) -> str:
+    """Return the line of a .pth file that adds a folder with its own .pth files.
+
+    It is ASCII: Python before 3.13 reads .pth files in the encoding of the locale.
+    """
+    return f"import os, site; site.addsitedir(os.fsdecode({os.fsencode(folder)!r}))"
 
 
 def programs(layer: Target, below: Below) -> list[Path]:

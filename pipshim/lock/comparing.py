@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pipshim.lock.artifacts import file_name
 from pipshim.lock.lockfile import key_of
+from pipshim.progress.events import short
 from pipshim.progress.summary import FOR_BUILDS, Change
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pipshim.lock.lockfile import Lock
 
 _Pins: TypeAlias = "dict[NormalizedName, dict[str, list[Package]]]"
-_COMMIT = 10
 
 
 def changes(old: Lock | None, new: Lock) -> list[Change]:
@@ -65,7 +65,7 @@ def _build_pins(lock: Lock) -> _Pins:
 
 def _label(package: Package) -> str:
     if package.vcs is not None:
-        return package.vcs.commit_id[:_COMMIT]
+        return short(package.vcs.commit_id)
     if package.directory is not None:
         return package.directory.path
     if package.archive is not None:

@@ -61,7 +61,8 @@ def make(context: Context, *, old: Lock | None) -> Lock:
         context.pip.given(given.requirements)
         context.heed(context.pip.lines)
     upgraded = set(given.upgrade_packages)
-    for name in sorted(upgraded - (set(old.versions) | set(old.build_versions) if old else set())):
+    locked = {one.name for one in old.packages} | set(old.build_versions) if old else set()
+    for name in sorted(upgraded - locked):
         context.say(f"-P {name}: the lock has no {name} to upgrade", "warning")
     preferences = context.preferences
     if preferences.dropped:

@@ -163,6 +163,7 @@ class Staging:
             programs=self.programs if besides else (),
             besides=besides,
             editable=source.editable,
+            commit=source.commit,
         )
 
     def known_pins(

@@ -34,6 +34,26 @@ Phase: TypeAlias = Literal["fetch", "environment", "requirements", "metadata", "
 Source: TypeAlias = Literal["index", "built", "cached", "editable"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
+UNKNOWN = "?"
+"""The version of what only a build can tell it of."""
+
+_COMMIT_LENGTH = 10
+
+
+def short(commit: str) -> str:
+    """Return the beginning of a commit, which is enough for people."""
+    return commit[:_COMMIT_LENGTH]
+
+
+def shown_version(version: str, commit: str = "") -> str:
+    """Return what people are shown as the version: the commit where the version is unknown."""
+    return short(commit) if version in ("", UNKNOWN) else version
+
+
+def label(name: str, version: str, commit: str = "") -> str:
+    """Return what people are shown as name and version."""
+    return f"{name} {shown_version(version, commit)}".rstrip()
+
 
 @late(frozen=True)
 class ResolveStarted:
@@ -142,7 +162,7 @@ class BuildStarted:
     requires (``requirements``), its metadata and its wheel. ``chosen_by`` says where the mode comes
     from (``pyproject.toml``, ``command line``, ``default``). ``log`` is where all output goes, if
     that is known already. ``waits_for`` names what its environment has that is built itself: none
-    of its hooks runs before those builds have ended.
+    of its hooks runs before those builds have ended. ``commit`` is that of a checkout.
     """
 
     name: str
@@ -152,6 +172,7 @@ class BuildStarted:
     what: What
     log: Path | None = None
     waits_for: tuple[str, ...] = ()
+    commit: str = ""
 
 
 @late(frozen=True)

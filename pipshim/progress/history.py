@@ -29,6 +29,7 @@ class BuildSpan:
         waits_for: the builds that its environment is made of.
         why: why an earlier wheel was taken.
         record: what the wheel was built from and against.
+        commit: of a checkout.
 
     """
 
@@ -45,6 +46,7 @@ class BuildSpan:
     log: Path | None = None
     why: str | None = None
     record: Mapping[str, Any] | None = None
+    commit: str = ""
 
     def lasting(self, now: float) -> list[tuple[str, float, float]]:
         """Give each phase with its start and its end."""
@@ -129,6 +131,7 @@ class History:
                     self.now,
                     waits_for=event.waits_for,
                     log=event.log,
+                    commit=event.commit,
                 )
                 self._running[event.name, event.version] = span
                 self.builds.append(span)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from pipshim.progress.events import shown_version
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -96,7 +98,9 @@ def bars(history: History) -> list[Bar]:
     found: dict[tuple[str, str], Bar] = {}
     for build in history.builds:
         key = (build.name, build.version)
-        bar = found.setdefault(key, Bar(build.name, build.version, build.mode))
+        bar = found.setdefault(
+            key, Bar(build.name, shown_version(build.version, build.commit), build.mode)
+        )
         _add(bar, build, history.now)
     for download in history.downloads.values():
         name, version = split(download.filename)

@@ -35,13 +35,14 @@ class Build:
     what: What
     since: float
     log: Path | None = None
+    commit: str = ""
     phase: str = ""
     last_line: str = ""
 
     @property
     def package(self) -> str:
-        """Name and version."""
-        return f"{self.name} {self.version}"
+        """Name and version, or the commit of a checkout."""
+        return events.label(self.name, self.version, self.commit)
 
 
 @dataclass(frozen=True)
@@ -236,19 +237,29 @@ class State:
         if isinstance(event, events.BuildOutput):
             return self._output(event)
         key = (event.name, event.version)
-        package = f"{event.name} {event.version}"
+        known = self.builds.get(key)
+        package = known.package if known is not None else events.label(*key)
         if isinstance(event, events.BuildPhase):
-            if key in self.builds:
-                self.builds[key].phase = event.phase
+            if known is not None:
+                known.phase = event.phase
             return self._at(2, f"{package}: {event.phase}")
         if isinstance(event, events.BuildStarted):
-            build = Build(*key, event.mode, event.chosen_by, event.what, self.clock(), event.log)
+            build = Build(
+                *key,
+                event.mode,
+                event.chosen_by,
+                event.what,
+                self.clock(),
+                event.log,
+                event.commit,
+            )
             self.builds[key] = build
+            package = build.package
             self.waiting.pop(key, None)
             if event.what != "requirements":
                 self.columns.widen(package, event.chosen_by)
             return self._line("building", package, build) if self.starts else []
-        known = self.builds.pop(key, None)
+        self.builds.pop(key, None)
         if isinstance(event, events.BuildCached):
             self.waiting.pop(key, None)
             build = Build(*key, event.mode, event.chosen_by, "wheel", 0.0)

@@ -410,6 +410,7 @@ class Sync:
             components=components,
             **self._behind(besides),
             besides=besides,
+            commit=package.vcs.commit_id if package.vcs is not None else "",
         )
 
     def _locked_build(self, package: Package) -> LockedBuild:
