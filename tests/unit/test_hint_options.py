@@ -51,6 +51,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("lock/locking.py", "--target-environment"): ("lock",),
     ("store/compiling.py", "--compile"): SYNCING,
     ("sync/change.py", "--no-install-package"): SYNCING,
+    ("sync/sync.py", "--reinstall-package"): SYNCING,
 }
 """Where a text names an option that not all of these have: the commands that show the text."""
 
