@@ -20,10 +20,10 @@ from typing import Any, get_args
 
 from rich.console import Console
 
-from pipshim.progress import events
-from pipshim.progress.lines import name_of
+from pipshim.model import events
+from pipshim.progress.json_lines import name_of
 from pipshim.progress.live import _text
-from pipshim.progress.region import rows
+from pipshim.progress.live_region import rows
 from pipshim.progress.state import State
 
 IMAGES = Path(__file__).with_name("images")

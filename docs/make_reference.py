@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from pip import __version__ as pip_version
 from pip._internal.commands import create_command
 
-from pipshim._pip.main import register
-from pipshim._pip.store import StoreCommand
-from pipshim.cli.arguments import OwnOption, variable
-from pipshim.config.configuration import SETTINGS, Configuration
+from pipshim.cli.pip_main import register
+from pipshim.cli.store_command import StoreCommand
+from pipshim.model.options import OwnOption, variable
+from pipshim.model.settings import Configuration
+from pipshim.project.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,7 +10,7 @@ _PIPE_CLOSED = 128 + 13
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,14 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _forget_interrupts() -> None:
     """Let what ended an earlier call in this process count no longer."""
-    interruption = sys.modules.get("pipshim.interruption")
+    interruption = sys.modules.get("pipshim.base.interruption")
     if interruption is not None:
         interruption.Interruption.has_come = False
 
 
 def _end_if_interrupted(status: int) -> None:
     """End the process at once if a signal has ended the command: wait for no thread."""
-    interruption = sys.modules.get("pipshim.interruption")
+    interruption = sys.modules.get("pipshim.base.interruption")
     if interruption is None or not interruption.Interruption.has_come:
         return
     for stream in (sys.stdout, sys.stderr):
@@ -102,13 +102,13 @@ def _flush() -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     if argv is None and _has_directory():
-        from pipshim.unchanged import fresh  # noqa: PLC0415 as below
+        from pipshim.fastpath import up_to_date  # noqa: PLC0415 as below
 
-        unchanged = fresh.attempt(sys.argv[1:], os.environ)
+        unchanged = up_to_date.attempt(sys.argv[1:], os.environ)
         if unchanged is None:
-            from pipshim.unchanged import again  # noqa: PLC0415
+            from pipshim.fastpath import environment_snapshot  # noqa: PLC0415
 
-            unchanged = again.attempt(sys.argv[1:], os.environ)
+            unchanged = environment_snapshot.attempt(sys.argv[1:], os.environ, guard=_guarded)
         if unchanged is not None:
             return unchanged
     from pipshim.cli.dispatch import dispatch  # noqa: PLC0415 what an unchanged run does without
@@ -123,6 +123,12 @@ def _has_directory() -> bool:
     except OSError:
         return False
     return True
+
+
+def _guarded(action: Callable[[], int], *, no_color: bool) -> int:
+    from pipshim.cli.error_boundary import run_guarded  # noqa: PLC0415 not needed if unchanged
+
+    return run_guarded(action, no_color=no_color)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ from tox.tox_env.python.virtual_env.package.pyproject import (
 )
 from tox.tox_env.python.virtual_env.runner import VirtualEnvRunner
 
-from pipshim.build.settings import combine
-from pipshim.cli.options import BuildOptions
-from pipshim.config.configuration import Configuration
-from pipshim.config.project import load_builder, load_project
-from pipshim.errors import PipshimError
+from pipshim.base.errors import PipshimError
+from pipshim.model.build_settings import combine
+from pipshim.model.requests import BuildOptions
+from pipshim.model.settings import Configuration
+from pipshim.project.pyproject import load_builder, load_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

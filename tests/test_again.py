@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim import forked
-from pipshim.env.skeleton import INCOMPLETE, LOCK
-from pipshim.errors import InstallError
-from pipshim.unchanged import remaking
+from pipshim.base import forked_process
+from pipshim.base.errors import InstallError
+from pipshim.envs.venv_template import INCOMPLETE, LOCK
+from pipshim.fastpath import restore
 from tests.support.dists import sdist, wheel
 from tests.support.pipshim import site_packages
 from tests.test_fresh import imported, is_recognised
@@ -253,14 +253,14 @@ def large(cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path) -> 
 @pytest.fixture
 def made_again(cli: Cli, large: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str | None]:
     """Make the environment again, in this process and two of its own."""
-    monkeypatch.setattr(forked, "available_cores", lambda: 3)
+    monkeypatch.setattr(forked_process, "available_cores", lambda: 3)
     (note,) = (json.loads(path.read_text()) for path in (cli.shim_cache / "again").iterdir())
     venv = large / ".venv"
     paths = {name: f"{venv}{path[1:]}" for name, path in note["place"].items()}
-    place = remaking.Place(version=(3, 99, 0), bytecode="none", **paths)
+    place = restore.Place(version=(3, 99, 0), bytecode="none", **paths)
     shutil.rmtree(venv)
     cache = str(cli.shim_cache)
-    return lambda: remaking.remake(note, place, note["python"], cache, started=0.0)
+    return lambda: restore.remake(note, place, note["python"], cache, started=0.0)
 
 
 def test_each_process_links_its_share(
@@ -298,15 +298,15 @@ def test_what_goes_wrong_in_any_process_leaves_nothing(
     error: BaseException,
 ) -> None:
     own = os.getpid()
-    place = remaking._Share.place
+    place = restore._Share.place
 
-    def fail(share: remaking._Share) -> str:
+    def fail(share: restore._Share) -> str:
         done = place(share)
         if (os.getpid() == own) == (where == "here"):
             raise error
         return done
 
-    monkeypatch.setattr(remaking._Share, "place", fail)
+    monkeypatch.setattr(restore._Share, "place", fail)
     is_lost = where == "elsewhere" and isinstance(error, KeyboardInterrupt)
     with pytest.raises(InstallError if is_lost else type(error)) as caught:
         made_again()

@@ -1030,7 +1030,7 @@ def test_debug_shows_the_traceback_and_the_message_all_the_same(
     result = cli("lock", "--debug")
     assert result.status == 1, str(result)
     assert "Traceback (most recent call last)" in result.err
-    assert f"pipshim.errors.{kind}" in result.err
+    assert f"pipshim.base.errors.{kind}" in result.err
     assert "\nerror: " in result.err
 
 

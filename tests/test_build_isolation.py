@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipshim.cores import available_cores
+from pipshim.base.cores import available_cores
 from tests.support.dists import Backend, sdist, setuptools_sdist, source_tree, wheel
 from tests.support.facts import built, calls
 from tests.support.files import distributions

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipshim.store.cache import Alone, InUse
+from pipshim.base.cache_folders import Alone, InUse
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import calls
 from tests.support.files import distributions, listing
@@ -378,7 +378,7 @@ def test_a_command_waits_while_the_cache_is_tidied_up(
     index.add(wheel(tmp_path, "fakelib", "1.0"))
     project = make_project(dependencies=["fakelib"])
     holder = (
-        "import pathlib, sys\nfrom pipshim.store.cache import Alone\n"
+        "import pathlib, sys\nfrom pipshim.base.cache_folders import Alone\n"
         "with Alone(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    input()\n"
     )
     with subprocess.Popen(

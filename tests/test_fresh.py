@@ -65,8 +65,8 @@ def test_a_recognised_run_becomes_the_command(cli: Cli, synced: Path) -> None:
 
 
 def test_a_recognised_run_imports_nothing_that_shows_progress(cli: Cli, synced: Path) -> None:
-    recognising = {"pipshim", "pipshim.unchanged", "pipshim.unchanged.fresh"}
-    becoming = {"pipshim.light", "pipshim.light.signals"}
+    recognising = {"pipshim", "pipshim.unchanged", "pipshim.fastpath.up_to_date"}
+    becoming = {"pipshim.base.light", "pipshim.base.light.signals"}
     for arguments, expected in (
         (("sync",), recognising),
         (("run", "true"), recognising | becoming),
@@ -302,7 +302,7 @@ def test_another_variable_may_count_for_the_lock(
 
 def resolves(cli: Cli, project: Path, *args: str) -> bool:
     """Run a lock, and tell whether it resolves: that needs no index if all pins are kept."""
-    return "pipshim.lock.locking" in imported(cli, project, "lock", *args)
+    return "pipshim.lock.project_lock" in imported(cli, project, "lock", *args)
 
 
 def test_an_unchanged_lock_is_neither_resolved_nor_asked_about(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.build.hints import hint_for
+from pipshim.builds.hints import hint_for
 from tests.support.dists import Backend, sdist, setuptools_sdist, wheel
 from tests.support.pipshim import until
 

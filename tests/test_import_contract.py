@@ -19,27 +19,12 @@ ROOT = Path(pipshim.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
 ALLOWED = {
-    "pip": "_pip/",
-    "rich": "progress/",
-    "tomlkit": "config/editing.py",
-    "tox": "tox_plugin.py",
+    "pip": ("_pip/", "cli/", "store/fetcher.py"),
+    "rich": ("progress/",),
+    "tomlkit": ("project/editing.py",),
+    "tox": ("tox_plugin.py",),
 }
-"""By package, where alone it may be imported."""
-
-PURE = (
-    "lock/graph.py",
-    "lock/agreement.py",
-    "sync/plan.py",
-    "lock/markers.py",
-    "config/requirements.py",
-    "lock/selection.py",
-    "python/targets.py",
-    "lock/universal.py",
-    "build/mode.py",
-    "build/order.py",
-    "build/record.py",
-)
-"""Modules that decide, and so can be tested without pip, a network or a file."""
+"""By package, the only places that import it; pyproject.toml has the rules between folders."""
 
 
 def imported(path: Path, *, for_types: bool = True) -> Iterator[tuple[int, str]]:
@@ -79,18 +64,6 @@ def test_the_page_of_the_architecture_lists_every_module() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_pure_modules_reach_neither_pip_nor_files(name: str) -> None:
-    reached = {module for _, module in imported(ROOT / name, for_types=False)}
-    assert not {
-        module
-        for module in reached
-        if module.startswith(
-            ("pipshim._pip", "pipshim.context", "pipshim.store.store", "subprocess")
-        )
-    }
-
-
 def loaded(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sys.modules)"
     output = subprocess.run(
@@ -112,13 +85,14 @@ def test_importing_pipshim_imports_nothing_else() -> None:
 
 
 def test_the_command_imports_pip_and_rich_only_when_it_needs_them() -> None:
-    names = loaded("import pipshim.__main__, pipshim.unchanged.fresh") - loaded("pass")
-    own = {"pipshim", "pipshim.__main__", "pipshim.unchanged", "pipshim.unchanged.fresh"}
+    names = loaded("import pipshim.__main__, pipshim.fastpath.up_to_date") - loaded("pass")
+    own = {"pipshim", "pipshim.__main__", "pipshim.fastpath", "pipshim.fastpath.up_to_date"}
     assert names <= {*own, "__future__", "_blake2"}
 
 
 def test_an_environment_is_made_again_without_the_heavy_part_of_the_standard_library() -> None:
-    made = "import pipshim.unchanged.again, pipshim.unchanged.remaking, pipshim.cli.boundary"
+    fastpath = "pipshim.fastpath.environment_snapshot, pipshim.fastpath.restore"
+    made = f"import {fastpath}, pipshim.cli.error_boundary"
     names = {name for name in loaded(made) - loaded("pass") if not name.startswith("pipshim")}
     in_c = {"_bisect", "_blake2", "_json", "_sha2", "_sha256", "binascii", "fcntl", "zlib"}
     assert names <= {*in_c, "__future__", "bisect"}
@@ -126,6 +100,7 @@ def test_an_environment_is_made_again_without_the_heavy_part_of_the_standard_lib
 
 def test_the_engine_does_not_import_rich() -> None:
     names = {
-        name.partition(".")[0] for name in loaded("import pipshim.sync.plan, pipshim.lock.lockfile")
+        name.partition(".")[0]
+        for name in loaded("import pipshim.model.sync_plan, pipshim.model.pylock")
     }
     assert not names & {"pip", "rich"}

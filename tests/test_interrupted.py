@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.env.skeleton import CHANGE
+from pipshim.envs.venv_template import CHANGE
 from tests.support import killer
 from tests.support.dists import wheel
 from tests.support.files import distributions, listing

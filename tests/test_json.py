@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from pipshim.progress import events
-from pipshim.progress.summary import FOR_BUILDS
+from pipshim.model import events
+from pipshim.model.change import FOR_BUILDS
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import calls
 from tests.support.files import listing

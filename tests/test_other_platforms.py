@@ -49,7 +49,7 @@ for name in names:
 
 LOCK = """
 import sys
-from pipshim.env.holding import Held
+from pipshim.base.file_lock import Held
 
 def waiting():
     print("waits", flush=True)

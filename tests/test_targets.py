@@ -17,8 +17,8 @@ import pytest
 from packaging.pylock import Pylock
 from packaging.tags import parse_tag
 
-from pipshim.forks import AVAILABLE
-from pipshim.python.targets import MACHINES, TargetName
+from pipshim.lock.forked_resolvers import AVAILABLE
+from pipshim.model.targets import MACHINES, TargetName
 from tests.support.backend import Backend
 from tests.support.dists import sdist, source_tree, wheel
 from tests.support.facts import built, calls

@@ -13,14 +13,14 @@ from pip._internal.exceptions import (
 )
 from pyproject_hooks import BackendUnavailable, HookMissing
 
-from pipshim.errors import BuildError, BuildRequirementsError, Failures, ResolveError
+from pipshim.base.errors import BuildError, BuildRequirementsError, Failures, ResolveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pip._internal.exceptions import PipError
 
-    from pipshim.errors import PipshimError
+    from pipshim.base.errors import PipshimError
 
 logger = logging.getLogger("pip._internal.utils.misc")
 

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pipshim import __version__
-from pipshim.errors import PipshimError
+from pipshim.base.errors import PipshimError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

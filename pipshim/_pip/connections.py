@@ -14,7 +14,7 @@ from typing import Any
 
 from pip._vendor.urllib3.util import connection
 
-from pipshim import interruption
+from pipshim.base import interruption
 
 _TELLING = ("pip._internal.network.download", "pip._vendor.urllib3.connectionpool")
 """The loggers that announce another attempt."""

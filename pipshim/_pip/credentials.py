@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pip._internal.network.auth import MultiDomainBasicAuth
 
-from pipshim.progress.asking import asking
-from pipshim.secrets import Mask
+from pipshim.base.masking import Mask
+from pipshim.base.prompts import asking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -13,7 +13,7 @@ from pip._internal.network.cache import is_from_cache
 from pip._internal.network.download import Downloader, _get_http_response_size
 
 from pipshim._pip.errors import unfetched
-from pipshim.progress import events
+from pipshim.model import events
 
 if TYPE_CHECKING:
     from pip._internal.models.link import Link
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._vendor.requests.models import Response
 
-    from pipshim.errors import NetworkError
-    from pipshim.progress.events import Observer
+    from pipshim.base.errors import NetworkError
+    from pipshim.model.events import Observer
 
 _numbers = count(1)
 

@@ -46,7 +46,7 @@ from pip._vendor.urllib3.exceptions import (
 
 from pipshim._pip import offline
 from pipshim._pip.links import name_and_version
-from pipshim.errors import NetworkError, PipshimError, UsageError
+from pipshim.base.errors import NetworkError, PipshimError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,6 +201,13 @@ def network_hint(status: int | None, why: str = "") -> str:
     if status is not None and status >= 500:  # noqa: PLR2004 the server's own fault
         return "the fault is the server's: try again later, or use another index (--index-url)"
     return "check the network, the index URL (--index-url) and the proxy (--proxy)"
+
+
+def translate_if_pips(error: BaseException) -> PipshimError | None:
+    """Translate an error of pip or of its libraries; return None for any other."""
+    if isinstance(error, (PipError, RequestException, HTTPError)):
+        return translate(error)
+    return None
 
 
 def translate(error: BaseException) -> PipshimError:

@@ -26,12 +26,12 @@ from pip._internal.models.link import Link
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.version import Version as PipVersion
 
-from pipshim._pip.kept import Kept
 from pipshim._pip.links import name_and_version, secure_hashes
-from pipshim._pip.listening import passed_over
-from pipshim._pip.listing import Listing, Suiting, listing_of
-from pipshim._pip.newest import Cut, Newest
-from pipshim.lock.artifacts import sha256_of
+from pipshim._pip.locked_links import Kept
+from pipshim._pip.newest_candidates import Cut, Newest
+from pipshim._pip.page_files import Listing, Suiting, listing_of
+from pipshim._pip.unread_pages import passed_over
+from pipshim.model.artifacts import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pip._internal.models.candidate import InstallationCandidate
     from pip._internal.utils.hashes import Hashes
 
-    from pipshim._pip.ahead import Ahead
+    from pipshim._pip.prefetch import Ahead
 
 _logger = logging.getLogger(package_finder.__name__)
 

@@ -13,14 +13,14 @@ from packaging.utils import canonicalize_name
 from pip._internal.utils.logging import RichPipStreamHandler
 
 from pipshim._pip.errors import network_reason
-from pipshim.progress import events
+from pipshim.model import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from packaging.utils import NormalizedName
 
-    from pipshim.progress.events import Event, Level, Observer
+    from pipshim.model.events import Event, Level, Observer
 
 _SAID_BY_EVENTS = ("pip._internal.network.download",)
 _NO_SUCH_EXTRA = "%s %s does not provide the extra '%s'"

@@ -24,8 +24,8 @@ from pip._internal.network.utils import HEADERS, raise_for_status
 from pip._internal.utils.misc import redact_auth_from_url, remove_auth_from_url
 from pip._internal.utils.wheel import read_wheel_metadata_file, wheel_dist_info_dir
 
-from pipshim.errors import PipshimError
-from pipshim.writing import write_cache_file
+from pipshim.base.atomic_write import write_cache_file
+from pipshim.base.errors import PipshimError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

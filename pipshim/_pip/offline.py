@@ -17,7 +17,7 @@ from pip._vendor.cachecontrol import CacheControlAdapter
 from pip._vendor.requests.adapters import BaseAdapter
 from pip._vendor.requests.models import Response
 
-from pipshim.errors import NetworkError
+from pipshim.base.errors import NetworkError
 
 if TYPE_CHECKING:
     from optparse import Values

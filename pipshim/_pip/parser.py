@@ -9,9 +9,9 @@ from pip._internal.cli.parser import ConfigOptionParser
 from pip._internal.configuration import Configuration
 
 from pipshim._pip import compat
-from pipshim.build.mode import IsolationLayer
-from pipshim.cli.arguments import OWN_NAMES, own_layers
-from pipshim.errors import UsageError
+from pipshim.base.errors import UsageError
+from pipshim.model.build_mode import IsolationLayer
+from pipshim.model.options import OWN_NAMES, own_layers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -10,22 +10,29 @@ import shutil
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.utils import canonicalize_name
 from pip._internal.cli.spinners import open_spinner
 from pip._internal.exceptions import InstallationError
 from pip._internal.utils.logging import get_indentation, indent_log, subprocess_logger
 
-from pipshim.build.mode import Mode
-from pipshim.progress import events
+from pipshim.model import events
+from pipshim.model.build_mode import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from packaging.utils import NormalizedName
 
-    from pipshim.progress.events import Event
+    from pipshim.model.events import Event
+
+
+class Made(NamedTuple):
+    """A wheel file, and whether this command or an earlier one built it."""
+
+    wheel: Path
+    came_from: events.Source
 
 
 class PrebuiltBackend:

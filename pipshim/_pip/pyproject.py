@@ -11,9 +11,9 @@ from pip._internal.exceptions import PipError
 from pip._internal.pyproject import load_pyproject_toml
 
 from pipshim._pip.errors import translate
-from pipshim.build.system import BuildSystem
-from pipshim.config import toml
-from pipshim.errors import ProjectError
+from pipshim.base import toml_files
+from pipshim.base.errors import ProjectError
+from pipshim.model.build_system import BuildSystem
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -59,8 +59,8 @@ def load(req: InstallRequirement) -> None:
 
 def _problem(pyproject: Path) -> str:
     try:
-        toml.read(pyproject)
-    except toml.TomlError as error:
+        toml_files.read(pyproject)
+    except toml_files.TomlError as error:
         return error.problem if error.line is None else f"{error.problem} (line {error.line})"
     return "cannot be read"
 
@@ -68,7 +68,7 @@ def _problem(pyproject: Path) -> str:
 def stated(directory: Path) -> tuple[NormalizedName | None, Version | None]:
     """Tell name and version of a project, where ``[project]`` states them (PEP 621)."""
     try:
-        data = toml.read(directory / "pyproject.toml")
+        data = toml_files.read(directory / "pyproject.toml")
         table = data["project"]
         name = canonicalize_name(table["name"])
         version = None if "version" in table.get("dynamic", ()) else Version(table["version"])

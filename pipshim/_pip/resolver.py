@@ -35,18 +35,18 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
-from pipshim._pip import metadata, satisfying
-from pipshim._pip.ahead import Wanted, wanted_of
+from pipshim._pip import metadata, satisfied_pins
 from pipshim._pip.errors import translated
 from pipshim._pip.index import Order
 from pipshim._pip.links import secure_hashes
-from pipshim._pip.packager import Packager
+from pipshim._pip.locked_package import Packager
+from pipshim._pip.prefetch import Wanted, wanted_of
 from pipshim._pip.sources import Preparer, Revision, Source, Sources
-from pipshim.config.overrides import Overrides
-from pipshim.config.requirements import merged
-from pipshim.errors import ResolveError
-from pipshim.lock.artifacts import sha256_of
-from pipshim.urls import without_credentials
+from pipshim.base.errors import ResolveError
+from pipshim.base.urls import without_credentials
+from pipshim.model.artifacts import sha256_of
+from pipshim.model.overrides import Overrides
+from pipshim.model.requirements import merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from pipshim._pip.session import Pip, Root
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
-satisfying.install()
+satisfied_pins.install()
 
 _LOWER = {">=", ">", "==", "===", "~="}
 
@@ -266,7 +266,7 @@ class Resolving:
                 if (impossible and self.sources.let_go()) or pip.finder.look_up_all():
                     raise _Again from error
                 if isinstance(cause, ResolutionImpossible):
-                    from pipshim._pip.explain import explain  # noqa: PLC0415 seldom needed
+                    from pipshim._pip.conflict_search import explain  # noqa: PLC0415 seldom needed
 
                     raise explain(
                         cause,

@@ -36,7 +36,7 @@ from pip._vendor.urllib3.exceptions import (
 )
 
 from pipshim._pip.errors import unfetched
-from pipshim.file_systems import name_full
+from pipshim.base.file_systems import name_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -28,21 +28,21 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip import certificates, connections, credentials, offline, responses
-from pipshim._pip.agent import Agent
-from pipshim._pip.ahead import Ahead
+from pipshim._pip import certificates, connections, credentials, http_cache, offline
 from pipshim._pip.downloads import ObservedDownloader
-from pipshim._pip.fetching import AheadDownloader, Collector, Fetched, keep_connections
 from pipshim._pip.index import Finder
-from pipshim._pip.kept import Kept
-from pipshim._pip.lines import Lines
+from pipshim._pip.locked_links import Kept
 from pipshim._pip.metadata import MetadataFiles
-from pipshim._pip.outlines import Outlines
+from pipshim._pip.prefetch import Ahead
+from pipshim._pip.requirements_file_options import Lines
 from pipshim._pip.retries import retry_broken_answers
-from pipshim.errors import FileError
-from pipshim.progress import events
-from pipshim.secrets import Mask
-from pipshim.store.cache import METADATA
+from pipshim._pip.sdist_static_files import Outlines
+from pipshim._pip.shared_fetches import AheadDownloader, Collector, Fetched, keep_connections
+from pipshim._pip.user_agent import Agent
+from pipshim.base.cache_folders import METADATA
+from pipshim.base.errors import FileError
+from pipshim.base.masking import Mask
+from pipshim.model import events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._internal.req.req_install import InstallRequirement
 
-    from pipshim.progress.events import Observer
-    from pipshim.python.target import TargetPython
+    from pipshim.model.events import Observer
+    from pipshim.model.interpreter import TargetPython
 
 _WHERE = re.compile(r"-[rc] (?P<path>.*) \(line (?P<line>\d+)\)")
 """What pip notes of a requirement's place (``pip._internal.req.req_file``)."""
@@ -142,7 +142,7 @@ class Pip:
             credentials.learn(session, self._mask)
             if getattr(self.options, "offline", False):
                 offline.restrict(session)
-            responses.spare(session, self.spared)
+            http_cache.spare(session, self.spared)
             certificates.read_once(session)
             connections.install()
             keep_connections(session)

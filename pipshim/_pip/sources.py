@@ -33,11 +33,11 @@ from pipshim._pip.errors import translated, unpacking
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.metadata import prepared
 from pipshim._pip.pyproject import stated
-from pipshim.errors import PipshimError
-from pipshim.lock.artifacts import sha256_of
-from pipshim.progress.events import UNKNOWN, label
-from pipshim.sharing import SharedResults
-from pipshim.urls import without_credentials
+from pipshim.base.errors import PipshimError
+from pipshim.base.shared_results import SharedResults
+from pipshim.base.urls import without_credentials
+from pipshim.model.artifacts import sha256_of
+from pipshim.model.events import UNKNOWN, label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pip._internal.req.req_install import InstallRequirement
 
     from pipshim._pip.session import Pip
-    from pipshim.config.overrides import Overrides
+    from pipshim.model.overrides import Overrides
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pipshim.errors import PipshimError, UsageError
-from pipshim.progress.text import plural, size
-from pipshim.store import stock
-from pipshim.store.cache import Alone
+from pipshim.base.cache_folders import Alone
+from pipshim.base.errors import PipshimError, UsageError
+from pipshim.progress.formatting import plural, size
+from pipshim.store import inventory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pipshim.cli.options import StoreRequest
+    from pipshim.model.requests import StoreRequest
 
 ACTIONS = ("info", "list", "remove", "prune", "verify")
 
@@ -52,7 +52,7 @@ def main(request: StoreRequest) -> int:
         with Alone(root):
             items = _removal(root, request)
             if not request.dry_run:
-                stock.discard(root, items)
+                inventory.discard(root, items)
         _tell(items, request)
         if request.action == "remove" and request.verbosity >= 0 and not request.dry_run:
             options = " ".join(f"--rebuild {Requirement(one).name}" for one in request.arguments)
@@ -82,8 +82,8 @@ def _check(request: StoreRequest) -> None:
 
 
 def _info(root: Path, *, as_json: bool) -> None:
-    parts = stock.parts(root)
-    total = stock.size_of(root)
+    parts = inventory.parts(root)
+    total = inventory.size_of(root)
     if as_json:
         listed = [{"name": one.name, "count": one.count, "size": one.size} for one in parts]
         _write_json({"location": str(root), "size": total, "parts": listed})
@@ -95,7 +95,7 @@ def _info(root: Path, *, as_json: bool) -> None:
 
 
 def _list(root: Path, pattern: str | None, *, as_json: bool) -> None:
-    found = stock.wheels(root, pattern)
+    found = inventory.wheels(root, pattern)
     if as_json:
         _write_json([_as_json(root, one) for one in found])
         return
@@ -114,12 +114,12 @@ def _list(root: Path, pattern: str | None, *, as_json: bool) -> None:
         sys.stdout.write("  ".join([*padded, last]).rstrip() + "\n")
 
 
-def _against(result: stock.Result) -> str:
+def _against(result: inventory.Result) -> str:
     used = [f"{name} {one.version}" for name, one in sorted(result.record.against.items())]
     return f"against {', '.join(used)}" if used else "against nothing"
 
 
-def _as_json(root: Path, result: stock.Result) -> dict[str, Any]:
+def _as_json(root: Path, result: inventory.Result) -> dict[str, Any]:
     record = result.record
     tree = result.tree or ""
     return {
@@ -131,15 +131,15 @@ def _as_json(root: Path, result: stock.Result) -> dict[str, Any]:
         "against": {name: one.version for name, one in sorted(record.against.items())},
         "source": record.source,
         "wheel": tree,
-        "size": stock.size_of(stock.tree_folder(root, tree)),
+        "size": inventory.size_of(inventory.tree_folder(root, tree)),
         "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(result.time)),
     }
 
 
-def _removal(root: Path, request: StoreRequest) -> list[stock.Item]:
+def _removal(root: Path, request: StoreRequest) -> list[inventory.Item]:
     if request.action == "prune":
-        return stock.stale(root, days=request.days, now=time.time())
-    items: dict[Path, stock.Item] = {}
+        return inventory.stale(root, days=request.days, now=time.time())
+    items: dict[Path, inventory.Item] = {}
     for text in request.arguments:
         try:
             requirement = Requirement(text)
@@ -147,7 +147,7 @@ def _removal(root: Path, request: StoreRequest) -> list[stock.Item]:
             raise UsageError(
                 f"cache store remove: {text!r} is not of the form NAME or NAME==VERSION"
             ) from None
-        found = stock.of(root, requirement)
+        found = inventory.of(root, requirement)
         if not found:
             raise _nothing_of(text)
         items.update({one.path: one for one in found})
@@ -163,12 +163,12 @@ def _nothing_of(text: str) -> PipshimError:
 
 def _verify(root: Path, request: StoreRequest) -> int:
     """Find what is damaged, and remove it, so that it is made again when it is wanted."""
-    items = stock.damaged(root)
+    items = inventory.damaged(root)
     for item in items:
         sys.stdout.write(f"{item.kind}: {item.why}\n")
     if items and not request.dry_run:
         with Alone(root):
-            stock.discard(root, items)
+            inventory.discard(root, items)
     if request.verbosity >= 0:
         if not items:
             sys.stdout.write("all is as it was written\n")
@@ -181,11 +181,11 @@ def _verify(root: Path, request: StoreRequest) -> int:
     return 1 if items else 0
 
 
-def _counted(items: Sequence[stock.Item]) -> str:
-    return ", ".join(plural(count, kind) for kind, count in sorted(stock.tally(items).items()))
+def _counted(items: Sequence[inventory.Item]) -> str:
+    return ", ".join(plural(count, kind) for kind, count in sorted(inventory.tally(items).items()))
 
 
-def _tell(items: Sequence[stock.Item], request: StoreRequest) -> None:
+def _tell(items: Sequence[inventory.Item], request: StoreRequest) -> None:
     if request.verbosity < 0:
         return
     if request.dry_run or request.verbosity > 0:

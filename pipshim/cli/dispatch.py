@@ -9,71 +9,25 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim._pip import compat
-from pipshim.cli import active
-from pipshim.cli.boundary import run_guarded, show
-from pipshim.errors import PipshimError
-from pipshim.unchanged import fresh
+from pipshim.base.errors import PipshimError
+from pipshim.cli import active_environment
+from pipshim.cli.command_names import (
+    BUILDING,
+    INDEX_COMMANDS,
+    OWN_COMMANDS,
+    PLAIN_COMMANDS,
+    SETTINGS,
+    SHORT_SWITCHES,
+    STORE_ACTIONS,
+    SWITCHES,
+)
+from pipshim.cli.error_boundary import run_guarded, show
+from pipshim.fastpath import up_to_date
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim._pip.agent import Agent
-
-OWN_COMMANDS = ("lock", "sync", "run", "add", "remove", "export", "tree", "why")
-BUILDING = ("install", "wheel", "download")
-"""Commands of pip's that may build, which have options of pipshim's."""
-
-_PLAIN_COMMANDS = ("tree", "why")
-_ASKING_COMMANDS = ("lock", "sync", "run", "add", "remove")
-"""Those that ask an index, more often than not."""
-
-STORE_ACTIONS = ("prune", "verify")
-"""What ``cache store`` can do and pip's ``cache`` has no word for; ``store`` may be left out."""
-
-PROJECT_HELP = "Where to look for pyproject.toml (default: the working directory and above)."
-
-# pip's general options, which may stand before the command; a test compares them with pip's.
-SWITCHES = frozenset(
-    {
-        "--debug",
-        "--disable-pip-version-check",
-        "--help",
-        "--isolated",
-        "--no-cache-dir",
-        "--no-color",
-        "--no-input",
-        "--no-proxy-env",
-        "--no-python-version-warning",
-        "--quiet",
-        "--require-venv",
-        "--require-virtualenv",
-        "--verbose",
-        "--version",
-    }
-)
-SETTINGS = frozenset(
-    {
-        "--cache-dir",
-        "--cert",
-        "--client-cert",
-        "--default-timeout",
-        "--exists-action",
-        "--keyring-provider",
-        "--local-log",
-        "--log",
-        "--log-file",
-        "--project",
-        "--proxy",
-        "--python",
-        "--resume-retries",
-        "--retries",
-        "--timeout",
-        "--trusted-host",
-        "--use-deprecated",
-        "--use-feature",
-    }
-)
-_SHORT_SWITCHES = frozenset("hqvV")
+    from pipshim._pip.user_agent import Agent
 
 
 class Line(NamedTuple):
@@ -109,7 +63,7 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
     words = _store_words(line)
     if words is not None:
         return run_guarded(partial(_store, words))
-    implied = active.options(line.command, line.before, os.environ, sys.argv[0])
+    implied = active_environment.options(line.command, line.before, os.environ, sys.argv[0])
     return _pip([*implied, *arguments], line.command, until_exit=argv is None)
 
 
@@ -132,12 +86,12 @@ def _with_any_pip(arguments: list[str], program: str) -> int:
     if _store_words(line) is not None:
         raise compat.unsupported("pipshim cache store")
     if line.command in BUILDING:
-        from pipshim.cli.arguments import passed_option  # noqa: PLC0415 not needed by others
+        from pipshim.model.options import passed_option  # noqa: PLC0415 not needed by others
 
         option = passed_option([*line.before, *line.after])
         if option is not None:
             raise compat.unsupported(f"{line.command} {option}")
-    implied = active.options(line.command, line.before, os.environ, program)
+    implied = active_environment.options(line.command, line.before, os.environ, program)
     return compat.run_any_pip([*implied, *arguments])
 
 
@@ -160,7 +114,7 @@ def split(arguments: Sequence[str]) -> Line | None:
         name, equals, _ = argument.partition("=")
         if name in SETTINGS:
             position += 1 if equals else 2
-        elif argument in SWITCHES or _SHORT_SWITCHES.issuperset(argument[1:]):
+        elif argument in SWITCHES or SHORT_SWITCHES.issuperset(argument[1:]):
             position += 1
         else:
             return None
@@ -168,7 +122,7 @@ def split(arguments: Sequence[str]) -> Line | None:
 
 
 def _split_by_pip(arguments: Sequence[str]) -> Line:
-    from pipshim._pip.main import split as split_by_pip  # noqa: PLC0415 imports pip
+    from pipshim.cli.pip_main import split as split_by_pip  # noqa: PLC0415 imports pip
 
     return Line(*split_by_pip(arguments))
 
@@ -177,11 +131,11 @@ def _asks_of_pip(argument: str) -> bool:
     """Whether this option, which may be abbreviated, asks for help or the version."""
     if argument.startswith("--"):
         return any(name.startswith(argument) for name in ("--help", "--version"))
-    return _SHORT_SWITCHES.issuperset(argument[1:]) and not {"h", "V"}.isdisjoint(argument)
+    return SHORT_SWITCHES.issuperset(argument[1:]) and not {"h", "V"}.isdisjoint(argument)
 
 
 def _own(line: Line) -> int:
-    # What is imported stays: until the work begins (`pipshim._pip.command`), nothing is garbage.
+    # Imported modules stay; nothing is garbage before `pipshim.cli.project_commands` begins.
     gc.disable()
     try:
         return _started(line)
@@ -193,9 +147,9 @@ def _started(line: Line) -> int:
     assert line.command is not None  # as the caller made sure
     before, after = line.before, line.after
     agent: Agent | None = None
-    if line.command in _ASKING_COMMANDS and {"-h", "--help"}.isdisjoint(after):
+    if line.command in INDEX_COMMANDS and {"-h", "--help"}.isdisjoint(after):
         agent = _begin_to_ask()
-    from pipshim._pip.main import plain_command, project_command  # noqa: PLC0415 imports pip
+    from pipshim.cli.pip_main import plain_command, project_command  # noqa: PLC0415 imports pip
 
     isolated = "--isolated" in before
     if line.command == "run":
@@ -204,30 +158,30 @@ def _started(line: Line) -> int:
     else:
         isolated = isolated or "--isolated" in after
     words = [*before, *after]
-    if line.command in _PLAIN_COMMANDS:
+    if line.command in PLAIN_COMMANDS:
         return plain_command(line.command, words, isolated=isolated)
     return project_command(line.command, words, isolated=isolated, agent=agent)
 
 
 def _begin_to_ask() -> Agent:
     """Begin, while pip is imported, what other processes answer in about that time."""
-    from pipshim.python.target import ask_ahead  # noqa: PLC0415 as below
+    from pipshim.envs.interpreter import ask_ahead  # noqa: PLC0415 as below
 
     # Where pip.conf names a cache, the answer may be there already; that is not known by now.
-    ask_ahead(os.path.dirname(fresh.cache_folder(os.environ)))  # noqa: PTH120
+    ask_ahead(os.path.dirname(up_to_date.cache_folder(os.environ)))  # noqa: PTH120
 
-    from pipshim._pip.agent import Agent  # noqa: PLC0415 imports pip
+    from pipshim._pip.user_agent import Agent  # noqa: PLC0415 imports pip
 
     return Agent()
 
 
 def _store(arguments: Sequence[str]) -> int:
-    from pipshim._pip.main import store_command  # noqa: PLC0415 imports pip
+    from pipshim.cli.pip_main import store_command  # noqa: PLC0415 imports pip
 
     return store_command(arguments, isolated="--isolated" in arguments)
 
 
 def _pip(arguments: Sequence[str], command: str | None, *, until_exit: bool) -> int:
-    from pipshim._pip.main import pass_through  # noqa: PLC0415 imports pip
+    from pipshim.cli.pip_main import pass_through  # noqa: PLC0415 imports pip
 
     return pass_through(arguments, command=command, until_exit=until_exit)

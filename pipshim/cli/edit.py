@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim.cli.adding import New, read_arguments
+from pipshim.base.atomic_write import write_file
+from pipshim.base.errors import FileError, LockError, PipshimError, ProjectError
+from pipshim.cli.added_requirements import New, read_arguments
+from pipshim.cli.context import Context, opened
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import sync, tell, write_lock
-from pipshim.config.editing import Document, Place
-from pipshim.config.project import PYPROJECT, Project, read_project, read_text
-from pipshim.context import Context, opened
-from pipshim.errors import FileError, LockError, PipshimError, ProjectError
-from pipshim.lock.locking import make
+from pipshim.lock.project_lock import make
+from pipshim.model.project import PYPROJECT, Project
 from pipshim.progress.summary import summarize, summarize_edits
-from pipshim.writing import write_file
+from pipshim.project.editing import Document, Place
+from pipshim.project.pyproject import read_project, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim.cli.options import AddRequest, EditRequest, RemoveRequest
     from pipshim.cli.report import Report
+    from pipshim.model.project import Project
+    from pipshim.model.requests import AddRequest, EditRequest, RemoveRequest
 
 _CHANGED = "was changed by another program meanwhile"
 

@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipshim.base.atomic_write import write_file
+from pipshim.cli.context import opened
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import lock_of, write_lock
-from pipshim.context import opened
-from pipshim.lock.exporting import Style, Where, write, write_build
-from pipshim.lock.universal import serving
-from pipshim.progress.text import plural
-from pipshim.writing import write_file
+from pipshim.lock.requirements_export import Style, Where, write, write_build
+from pipshim.model.universal_lock import serving
+from pipshim.progress.formatting import plural
 
 if TYPE_CHECKING:
-    from pipshim.cli.options import ExportRequest
+    from pipshim.model.requests import ExportRequest
 
 
 def main(request: ExportRequest) -> int:

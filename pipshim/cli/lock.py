@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 from packaging.pylock import is_valid_pylock_path
 
+from pipshim.base.atomic_write import write_file
+from pipshim.base.errors import LockError
+from pipshim.cli.context import Context, opened
 from pipshim.cli.report import reporting
-from pipshim.context import Context, opened
-from pipshim.errors import LockError
-from pipshim.lock.comparing import changes
-from pipshim.lock.lockfile import key_of, write
+from pipshim.fastpath.stamps import stamp_lock, typed
 from pipshim.lock.up_to_date import is_up_to_date, may_be_kept, out_of_date
+from pipshim.model.lock_diff import changes
+from pipshim.model.pylock import key_of, write
+from pipshim.progress.formatting import plural
 from pipshim.progress.summary import summarize_lock
-from pipshim.progress.text import plural
-from pipshim.unchanged.stamping import stamp_lock, typed
-from pipshim.writing import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim.cli.options import LockRequest
     from pipshim.cli.report import Report
-    from pipshim.lock.lockfile import Lock
-    from pipshim.progress.summary import Change
+    from pipshim.model.change import Change
+    from pipshim.model.pylock import Lock
+    from pipshim.model.requests import LockRequest
 
 
 def main(request: LockRequest) -> int:
@@ -49,7 +49,7 @@ def main(request: LockRequest) -> int:
                 _stamp(context, old)
                 _tell(context, report, old, [], changed=False)
                 return 0
-            from pipshim.lock.locking import make  # noqa: PLC0415 imports pip's resolver
+            from pipshim.lock.project_lock import make  # noqa: PLC0415 imports pip's resolver
 
             lock = make(context, old=old)
             text = write(lock, context.lock_path.parent)

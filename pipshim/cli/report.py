@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipshim.cli.boundary import INTERRUPTED, explain
-from pipshim.errors import FileError
-from pipshim.interruption import Terminated
-from pipshim.progress.events import tee
+from pipshim.base.atomic_write import write_file
+from pipshim.base.errors import FileError
+from pipshim.base.interruption import Terminated
+from pipshim.cli.error_boundary import INTERRUPTED, explain
+from pipshim.model.events import tee
 from pipshim.progress.history import History
 from pipshim.progress.result import changes, document, errors
-from pipshim.writing import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pipshim.cli.options import LockRequest
-    from pipshim.progress.events import Observer
-    from pipshim.progress.lines import Lines
-    from pipshim.progress.summary import Change
+    from pipshim.model.change import Change
+    from pipshim.model.events import Observer
+    from pipshim.model.requests import LockRequest
+    from pipshim.progress.json_lines import Lines
     from pipshim.progress.timings import Timings
 
 
@@ -82,7 +82,7 @@ def reporting(request: LockRequest, command: str) -> Iterator[Report]:
     """
     report = Report(request, command)
     if request.common.progress == "json":
-        from pipshim.progress.lines import Lines  # noqa: PLC0415 seldom asked for
+        from pipshim.progress.json_lines import Lines  # noqa: PLC0415 seldom asked for
 
         report.lines = Lines(sys.stderr, command=command)
     page = request.common.timings

@@ -8,26 +8,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim.cli.boundary import Replacement
-from pipshim.cli.options import SelectionOptions, SyncOptions
+from pipshim.base.errors import TargetError, UsageError
+from pipshim.cli.context import Context, opened
+from pipshim.cli.error_boundary import Replacement
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import remember, sync, tell
-from pipshim.config import env_files
-from pipshim.config.project import STDIN, load_script
-from pipshim.context import Context, opened
-from pipshim.env.below import Below
-from pipshim.env.layers import programs
-from pipshim.errors import TargetError, UsageError
-from pipshim.unchanged import fresh
-from pipshim.unchanged.stamping import stamp_layer, typed
+from pipshim.envs.base_environment import Below
+from pipshim.envs.layers import programs
+from pipshim.fastpath import up_to_date
+from pipshim.fastpath.stamps import stamp_layer, typed
+from pipshim.model.project import STDIN
+from pipshim.model.requests import SelectionOptions, SyncOptions
+from pipshim.project import env_files
+from pipshim.project.pyproject import load_script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim.cli.options import RunRequest
-    from pipshim.config.project import Project
-    from pipshim.lock.lockfile import Lock
-    from pipshim.python.target import Target
+    from pipshim.model.interpreter import Target
+    from pipshim.model.project import Project
+    from pipshim.model.pylock import Lock
+    from pipshim.model.requests import RunRequest
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def main(request: RunRequest) -> Replacement:
     script = _script(request, source)
     # What says itself what it needs, or is for Python alone to run, needs no project.
     word = asked.command[0] if asked.module is None else ""
-    optional = asked.over.given or asked.script or word == "-" or fresh.is_script(word)
+    optional = asked.over.given or asked.script or word == "-" or up_to_date.is_script(word)
     with (
         reporting(request, "run") as report,
         opened(
@@ -129,7 +130,7 @@ def _script(request: RunRequest, source: bytes | None) -> Project | None:
     if asked.module is not None:
         return None
     path = Path(asked.command[0])
-    is_file = asked.script or (fresh.is_script(asked.command[0]) and path.is_file())
+    is_file = asked.script or (up_to_date.is_script(asked.command[0]) and path.is_file())
     return load_script(path) if is_file and path.suffix != ".pyz" else None
 
 
@@ -175,9 +176,9 @@ def _replacement(request: RunRequest, served: _Served, source: bytes | None) -> 
     asked, target = request.run, served.target
     added = env_files.read(map(str, asked.env_files), os.environ)
     prefix = str(target.prefix) if target.is_venv else ""
-    variables = fresh.activated({**os.environ, **added}, prefix, served.path)
+    variables = up_to_date.activated({**os.environ, **added}, prefix, served.path)
     words = list(asked.command if asked.module is None else ("-m", asked.module, *asked.command))
-    program, words = fresh.process(
+    program, words = up_to_date.process(
         words, str(target.python), variables["PATH"], as_script=asked.script
     )
     if not target.is_venv and words[0] in {"python", "python3"}:

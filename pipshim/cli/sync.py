@@ -6,35 +6,36 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipshim._pip.lines import Lines
+from pipshim._pip.requirements_file_options import Lines
+from pipshim.base.atomic_write import StagedFile
+from pipshim.base.errors import LockError, TargetError, UsageError
+from pipshim.cli.context import Context, opened
 from pipshim.cli.report import reporting
-from pipshim.config.preferences import not_heeded
-from pipshim.config.preferences import typed as typed_of
-from pipshim.context import Context, opened
-from pipshim.errors import LockError, TargetError, UsageError
-from pipshim.lock.lockfile import write
-from pipshim.lock.selection import check_environment, check_names, check_target, select
-from pipshim.lock.universal import serving
+from pipshim.fastpath.stamps import note, stamp, typed
 from pipshim.lock.up_to_date import out_of_date
-from pipshim.progress.summary import Change, summarize
-from pipshim.progress.text import plural
+from pipshim.model.change import Change
+from pipshim.model.preferences import not_heeded
+from pipshim.model.preferences import typed as typed_of
+from pipshim.model.pylock import write
+from pipshim.model.selection import check_environment, check_names, check_target, select
+from pipshim.model.universal_lock import serving
+from pipshim.progress.formatting import plural
+from pipshim.progress.summary import summarize
 from pipshim.sync import journal
-from pipshim.sync.sync import Sync
-from pipshim.unchanged.stamping import note, stamp, typed
-from pipshim.writing import StagedFile
+from pipshim.sync.synchronizer import Sync
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
-    from pipshim.cli.options import SyncRequest
     from pipshim.cli.report import Report
-    from pipshim.lock.lockfile import Lock
-    from pipshim.lock.selection import Selection
-    from pipshim.python.target import Target
-    from pipshim.sync.change import Ready
-    from pipshim.sync.plan import Step
+    from pipshim.model.interpreter import Target
+    from pipshim.model.pylock import Lock
+    from pipshim.model.requests import SyncRequest
+    from pipshim.model.selection import Selection
+    from pipshim.model.sync_plan import Step
+    from pipshim.sync.transaction import Ready
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ def _part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, 
     selection = select(part, request.selection, markers, path, own)
     if part.inputs:
         return part, selection
-    from pipshim.lock.foreign import completed  # noqa: PLC0415 imports pip's resolver
+    from pipshim.lock.foreign_lock import completed  # noqa: PLC0415 imports pip's resolver
 
     return completed(context, part, selection)
 
@@ -310,7 +311,7 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
 
 
 def _make(context: Context, old: Lock | None) -> Lock:
-    from pipshim.lock.locking import make  # noqa: PLC0415 as above
+    from pipshim.lock.project_lock import make  # noqa: PLC0415 as above
 
     return make(context, old=old)
 

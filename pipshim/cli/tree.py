@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipshim.cli.explaining import (
+from pipshim.cli.lock_explanation import (
     as_json,
     can_write,
     condition,
@@ -16,15 +16,15 @@ from pipshim.cli.explaining import (
     width,
     with_extras,
 )
-from pipshim.lock.selection import origins_of
-from pipshim.progress.lines import SCHEMA
-from pipshim.progress.text import paint, use_color
+from pipshim.model.selection import origins_of
+from pipshim.progress.formatting import paint, use_color
+from pipshim.progress.json_lines import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipshim.cli.options import TreeRequest
-    from pipshim.lock.graph import Graph, Need, Node
+    from pipshim.model.lock_graph import Graph, Need, Node
+    from pipshim.model.requests import TreeRequest
 
 _REPEATED, _CYCLE = "(*)", "(cycle)"
 _LINES = ("├── ", "└── ", "│   ", "    ")

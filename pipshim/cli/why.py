@@ -8,7 +8,7 @@ from itertools import islice
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from pipshim.cli.explaining import (
+from pipshim.cli.lock_explanation import (
     as_json,
     can_write,
     condition,
@@ -18,14 +18,14 @@ from pipshim.cli.explaining import (
     width,
     with_extras,
 )
-from pipshim.progress.lines import SCHEMA
-from pipshim.progress.text import paint, use_color
+from pipshim.progress.formatting import paint, use_color
+from pipshim.progress.json_lines import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipshim.cli.options import WhyRequest
-    from pipshim.lock.graph import Graph, Need, Node
+    from pipshim.model.lock_graph import Graph, Need, Node
+    from pipshim.model.requests import WhyRequest
 
 _ARROW, _PLAIN_ARROW = " → ", " -> "
 _NAMED = 3

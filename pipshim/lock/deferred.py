@@ -13,7 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.lock import artifacts
+from pipshim.model import artifacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim._pip.resolver import Solution
-    from pipshim.build.job import Job
-    from pipshim.context import Context
-    from pipshim.lock.lockfile import Lock
-    from pipshim.lock.selection import Selection
-    from pipshim.lock.staging import Staging
-    from pipshim.python.target import TargetPython
+    from pipshim.builds.build_request import Job
+    from pipshim.lock.build_planner import Staging
+    from pipshim.lock.services import LockServices
+    from pipshim.model.interpreter import TargetPython
+    from pipshim.model.pylock import Lock
+    from pipshim.model.selection import Selection
 
 
 class DeferredBuilds:
@@ -41,7 +41,7 @@ class DeferredBuilds:
 
     """
 
-    def __init__(self, context: Context, lock: Lock, selection: Selection) -> None:
+    def __init__(self, context: LockServices, lock: Lock, selection: Selection) -> None:
         self._context = context
         self._lock = lock
         self._selection = selection
@@ -58,7 +58,7 @@ class DeferredBuilds:
             BuildError: its backend, or the build of a build requirement, failed.
 
         """
-        from pipshim.lock.foreign import source_of  # noqa: PLC0415 imports pip's resolver
+        from pipshim.lock.foreign_lock import source_of  # noqa: PLC0415 imports pip's resolver
 
         self._say(f"{package.name} {package.version or ''}".strip())
         return self._staging.job(source_of(self._context, package), self._solution)
@@ -77,7 +77,7 @@ class DeferredBuilds:
 
     @cached_property
     def _staging(self) -> Staging:
-        from pipshim.lock.locking import locker_of  # noqa: PLC0415 as above
+        from pipshim.lock.lock_maker import locker_of  # noqa: PLC0415 as above
 
         locker = locker_of(self._context, keep=self._lock)
         locker.rounds.adopt(self._solution)

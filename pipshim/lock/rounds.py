@@ -15,13 +15,13 @@ from packaging.version import Version
 
 from pipshim._pip.logs import without_extras_of
 from pipshim._pip.sources import name_of
-from pipshim.build.mode import Mode
-from pipshim.build.system import static_metadata, stub_metadata
-from pipshim.errors import BuildError, PipshimError, ResolveError, together
-from pipshim.lock.staging import BuildPins, is_of_build, is_within_a_build, shared, within
-from pipshim.parallel import each
-from pipshim.progress import events
-from pipshim.sharing import SharedResults
+from pipshim.base.errors import BuildError, PipshimError, ResolveError, together
+from pipshim.base.shared_results import SharedResults
+from pipshim.base.tasks import each
+from pipshim.lock.build_planner import BuildPins, is_of_build, is_within_a_build, shared, within
+from pipshim.model import events
+from pipshim.model.build_mode import Mode
+from pipshim.model.build_system import static_metadata, stub_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from pipshim._pip.resolver import Solution
     from pipshim._pip.sources import Source
-    from pipshim.build.record import Used
-    from pipshim.lock.staging import Staging
+    from pipshim.lock.build_planner import Staging
+    from pipshim.model.build_record import Used
 
 MAX_ROUNDS = 10
 """Rounds after which versions that keep changing are an error."""

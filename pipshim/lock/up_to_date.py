@@ -8,8 +8,8 @@ from packaging.pylock import is_valid_pylock_path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim.config import inputs
-from pipshim.lock.lockfile import requires_of
+from pipshim.lock import inputs_digest
+from pipshim.model.pylock import requires_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim.context import Context
-    from pipshim.lock.lockfile import Lock
+    from pipshim.lock.services import LockServices
+    from pipshim.model.pylock import Lock
 
 _INDEX_OPTIONS = frozenset({"index-url", "extra-index-url", "no-index", "find-links"})
 _DEPENDENCIES = frozenset({"dependencies", "optional-dependencies"})
 
 
-def out_of_date(context: Context, lock: Lock | None) -> str | None:
+def out_of_date(context: LockServices, lock: Lock | None) -> str | None:
     """Say why a lock does not serve the inputs; None if it does."""
     if lock is None:
         return "there is none"
@@ -40,7 +40,7 @@ def out_of_date(context: Context, lock: Lock | None) -> str | None:
     return None
 
 
-def is_up_to_date(context: Context, lock: Lock) -> bool:
+def is_up_to_date(context: LockServices, lock: Lock) -> bool:
     """Whether ``pipshim lock`` would find nothing to change, so that it need not resolve.
 
     The index URLs of variables and pip.conf do not count, as for ``lock --check``; those of the
@@ -55,7 +55,7 @@ def is_up_to_date(context: Context, lock: Lock) -> bool:
     )
 
 
-def may_be_kept(context: Context, lock: Lock) -> bool:
+def may_be_kept(context: LockServices, lock: Lock) -> bool:
     """Whether a lock depends on nothing but what the command line and its inputs' digest say.
 
     A backend may read any file of its source tree, and nobody but a server knows whether a file at
@@ -67,12 +67,12 @@ def may_be_kept(context: Context, lock: Lock) -> bool:
     if asked.output == "-" or not is_valid_pylock_path(context.lock_path):
         return False
     constraints = (*asked.constraints, *context.request.build.build_constraints)
-    return inputs.requirement_files(constraints) is not None and not _depends_on_files(
+    return inputs_digest.requirement_files(constraints) is not None and not _depends_on_files(
         context, lock
     )
 
 
-def _depends_on_files(context: Context, lock: Lock) -> bool:
+def _depends_on_files(context: LockServices, lock: Lock) -> bool:
     """Whether the metadata of a source tree or of an archive on this machine counts."""
     if context.project is not None and context.project.dynamic & _DEPENDENCIES:
         return True
@@ -88,7 +88,7 @@ def _depends_on_files(context: Context, lock: Lock) -> bool:
 
 def _is_static(folder: Path) -> bool:
     """Whether pyproject.toml states the dependencies, so that no backend is asked for them."""
-    project = inputs.table(folder / "pyproject.toml", "project")
+    project = inputs_digest.table(folder / "pyproject.toml", "project")
     return isinstance(project, dict) and not _DEPENDENCIES & set(project.get("dynamic", ()))
 
 

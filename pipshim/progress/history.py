@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pipshim.progress import events
+from pipshim.model import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pipshim.progress.events import Event, What
+    from pipshim.model.events import Event, What
 
 Ending: TypeAlias = Literal["built", "cached", "failed", "stopped"]
 

@@ -14,20 +14,20 @@ from rich.live import Live as RichLive
 from rich.segment import ControlType
 from rich.text import Text
 
-from pipshim.interruption import at_abandon
-from pipshim.progress import asking
-from pipshim.progress.events import BuildOutput
-from pipshim.progress.region import rows
+from pipshim.base import prompts
+from pipshim.base.interruption import at_abandon
+from pipshim.model.events import BuildOutput
+from pipshim.progress.formatting import join
+from pipshim.progress.live_region import rows
 from pipshim.progress.state import State
-from pipshim.progress.text import join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from typing_extensions import Self
 
-    from pipshim.progress.events import Event
-    from pipshim.progress.text import Parts
+    from pipshim.model.events import Event
+    from pipshim.progress.formatting import Parts
 
 _FASTEST_SECONDS = 1 / 8
 # Elapsed times are shown in whole seconds.
@@ -78,7 +78,7 @@ class Live:
         self._paused = False
 
     def __enter__(self) -> Self:
-        asking.drawings.append(self)
+        prompts.drawings.append(self)
         at_abandon.append(self._show_cursor)
         return self
 
@@ -115,8 +115,8 @@ class Live:
 
     def close(self) -> None:
         """Clear the region, write what is left to write, and give the terminal back."""
-        if self in asking.drawings:
-            asking.drawings.remove(self)
+        if self in prompts.drawings:
+            prompts.drawings.remove(self)
             at_abandon.remove(self._show_cursor)
         try:
             with self._change:

@@ -7,10 +7,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from pipshim.progress import events
-from pipshim.progress.cleaning import clean
+from pipshim.model import events
+from pipshim.progress.control_codes import clean
+from pipshim.progress.formatting import elapsed, join, painted, plural, size, write
 from pipshim.progress.state import State
-from pipshim.progress.text import elapsed, join, painted, plural, size, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from pipshim.progress.events import Event
+    from pipshim.model.events import Event
 
 HEARTBEAT_SECONDS = 30.0
 _LAST_LINE_WIDTH = 100

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipshim.errors import BuildError, Failures
-from pipshim.progress.lines import SCHEMA
+from pipshim.base.errors import BuildError, Failures
+from pipshim.progress.json_lines import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pipshim.errors import PipshimError
+    from pipshim.base.errors import PipshimError
+    from pipshim.model.change import Change
     from pipshim.progress.history import BuildSpan, History
-    from pipshim.progress.summary import Change
 
 _ACTIONS = {"+": "add", "-": "remove", "~": "replace"}
 

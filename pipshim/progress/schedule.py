@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pipshim.progress.events import shown_version
+from pipshim.model.events import shown_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

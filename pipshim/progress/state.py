@@ -7,16 +7,16 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipshim.progress import events
-from pipshim.progress.cleaning import clean
-from pipshim.progress.text import Columns, duration, plural, size
+from pipshim.model import events
+from pipshim.progress.control_codes import clean
+from pipshim.progress.formatting import Columns, duration, plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipshim.progress.events import Event, What
-    from pipshim.progress.text import Parts
+    from pipshim.model.events import Event, What
+    from pipshim.progress.formatting import Parts
 
 _LOUDNESS = {"error": -99, "warning": -1, "info": 0, "debug": 1}
 _MESSAGE_STYLES = {"error": "red", "warning": "yellow", "info": "", "debug": "dim"}

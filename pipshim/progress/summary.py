@@ -4,48 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from pipshim.light.named import NamedTuple
-from pipshim.progress.text import duration, paint, plural, use_color
+from pipshim.model.change import FOR_BUILDS
+from pipshim.progress.formatting import duration, paint, plural, use_color
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Literal, TextIO, TypeAlias
+    from typing import TextIO
 
-    from pipshim.progress.events import Source
-
-    _Kind: TypeAlias = Literal["+", "-", "~"]
+    from pipshim.model.change import Change, Kind
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
-_DONE: dict[_Kind, str] = {"+": "{} added", "-": "{} removed", "~": "{} changed"}
-_PLANNED: dict[_Kind, str] = {"+": "add {}", "-": "remove {}", "~": "change {}"}
-FOR_BUILDS = "for builds"
-"""The reason of a change that only build environments of a lock see."""
-
+_DONE: dict[Kind, str] = {"+": "{} added", "-": "{} removed", "~": "{} changed"}
+_PLANNED: dict[Kind, str] = {"+": "add {}", "-": "remove {}", "~": "change {}"}
 _MODES = ("isolated", "matched", "no-isolation")
-
-
-class Change(NamedTuple):
-    """One distribution that is, or would be, other than before.
-
-    Attributes:
-        kind: added, removed, or there before as well.
-        name: its name.
-        old: the version that was there; None for ``+``.
-        new: the version that is there; None for ``-``, and where only a build can tell.
-        reason: what the versions alone do not say: why the same version was installed anew.
-        source: where it came from.
-        mode: the mode of the build that it was made by in this command.
-
-    """
-
-    kind: _Kind
-    name: str
-    old: str | None
-    new: str | None
-    reason: str | None = None
-    source: Source | None = None
-    mode: str | None = None
 
 
 def summarize(
@@ -91,7 +63,7 @@ def summarize_edits(
 ) -> str:
     """Tell what was written: sign (``+`` or ``-``), requirement and place of each."""
     color = use_color(stream or sys.stderr, no_color=no_color)
-    words: dict[str, tuple[_Kind, str]] = {"+": ("+", "to"), "-": ("-", "from")}
+    words: dict[str, tuple[Kind, str]] = {"+": ("+", "to"), "-": ("-", "from")}
     lines = []
     for sign, text, place in edits:
         kind, word = words[sign]

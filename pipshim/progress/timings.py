@@ -11,10 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim.cores import available_cores
+from pipshim.base.cores import available_cores
 from pipshim.progress.cpu import CpuUse
+from pipshim.progress.formatting import duration, plural, size
 from pipshim.progress.schedule import KINDS, Bar, Part, bars, concurrency, covered, critical, mean
-from pipshim.progress.text import duration, plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

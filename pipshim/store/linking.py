@@ -8,9 +8,10 @@ import errno
 import os
 import sys
 
-from pipshim.env.distinfo import CHUNK
-from pipshim.errors import InstallError
-from pipshim.light.named import NamedTuple
+from pipshim.base.errors import InstallError
+from pipshim.base.light.named import NamedTuple
+from pipshim.base.paths import is_within
+from pipshim.envs.dist_info import CHUNK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -283,11 +284,6 @@ def _reflink(old: int, new: int) -> None:
         raise OSError(errno.ENOSYS, "no fcntl") from None
     if sys.platform != "win32":
         fcntl.ioctl(new, _FICLONE, old)
-
-
-def is_within(path: str, folder: str) -> bool:
-    """Tell whether ``path`` is ``folder`` or below it; both are absolute and normal."""
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _mkdir(path: str) -> bool:

@@ -3,7 +3,7 @@
 A tree is complete from the moment it has its place: it is made in a folder beside the others and
 renamed. Whoever comes second with the same wheel takes the tree of the first.
 """
-# Paths are strings here, as in all that makes an environment again (`pipshim.unchanged.again`).
+# Paths are strings: `pipshim.fastpath.restore` uses this, and has no time to import pathlib.
 # ruff: noqa: PTH102, PTH103, PTH104, PTH110, PTH116, PTH120, PTH123
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import errno
 import os
 import time
 
-from pipshim.env import distinfo
-from pipshim.errors import InstallError
-from pipshim.file_systems import reason
-from pipshim.store.cache import TREES
-from pipshim.store.tree import Tree
+from pipshim.base.cache_folders import TREES
+from pipshim.base.errors import InstallError
+from pipshim.base.file_systems import reason
+from pipshim.envs import dist_info
+from pipshim.store.unpacked_wheel import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Store:
         hasher = hashlib.sha256()
         try:
             with wheel.open("rb", buffering=0) as file:
-                while piece := file.read(distinfo.CHUNK):
+                while piece := file.read(dist_info.CHUNK):
                     hasher.update(piece)
         except OSError as error:
             raise InstallError(f"{wheel} cannot be read: {error.strerror}") from error
@@ -185,7 +185,7 @@ def _restored(tree: Tree, touched: Collection[str]) -> bool:
         for path in touched:
             algorithm = hashes[path].partition("=")[0]
             full = f"{tree.folder}/{path}"
-            if algorithm and distinfo.hash_file(full, algorithm) != hashes[path]:
+            if algorithm and dist_info.hash_file(full, algorithm) != hashes[path]:
                 return False
     except (OSError, KeyError, InstallError):
         return False

@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.utils import canonicalize_name
 
-from pipshim.env import distinfo, scripts
-from pipshim.env.distinfo import METADATA, PER_ENVIRONMENT, RECORD, SIGNATURES, STRONG_HASHES
-from pipshim.errors import InstallError
-from pipshim.store.bundle import Bundle, TreeFile
-from pipshim.store.tree import FILES, Tree, list_of
+from pipshim.base.errors import InstallError
+from pipshim.envs import dist_info, scripts
+from pipshim.envs.dist_info import METADATA, PER_ENVIRONMENT, RECORD, SIGNATURES, STRONG_HASHES
+from pipshim.store.file_manifest import Bundle, TreeFile
+from pipshim.store.unpacked_wheel import FILES, Tree, list_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from pipshim.env.distinfo import Row
+    from pipshim.envs.dist_info import Row
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> Tree:
         OSError: the folder cannot be written.
 
     """
-    from pipshim._pip.wheel import unpack  # noqa: PLC0415 pip is slow to import
+    from pipshim._pip.wheel_unpacking import unpack  # noqa: PLC0415 pip is slow to import
 
     with _opened(wheel) as archive:
         members = _members(wheel, archive)
@@ -137,7 +137,7 @@ class _Unpacking:
 
     def _scripts(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
         """Tell the entry points, and what each one's script says after its first line."""
-        from pipshim._pip.wheel import entry_points, write_scripts  # noqa: PLC0415 as above
+        from pipshim._pip.wheel_unpacking import entry_points, write_scripts  # noqa: PLC0415 as above
 
         console, gui = entry_points(self.info, wheel=self.wheel.name)
         bodies: dict[str, str] = {}
@@ -170,7 +170,7 @@ class _Unpacking:
             raise self._unreadable(name, f"is not UTF-8: {error}") from error
         if not text.strip():
             raise self._unreadable(name, "is empty")
-        headers = distinfo.read_headers(text)
+        headers = dist_info.read_headers(text)
         if not headers.get("version") or not headers.get("name"):
             raise self._unreadable(name, "has no Name or no Version")
         if canonicalize_name(headers["name"]) != canonicalize_name(name):
@@ -182,13 +182,13 @@ class _Unpacking:
 
     def _rows(self, text: str) -> list[Row]:
         try:
-            return distinfo.parse_record(text)
+            return dist_info.parse_record(text)
         except ValueError as error:
             raise InstallError(f"{self.wheel.name}: its RECORD is invalid: {error}") from error
 
     def _left_out(self, entry_points: Collection[str]) -> set[str]:
         """Name the files that pip did not install: scripts that the entry points replace."""
-        from pipshim._pip.wheel import replaces_script  # noqa: PLC0415 as above
+        from pipshim._pip.wheel_unpacking import replaces_script  # noqa: PLC0415 as above
 
         scripts = (member for member in self.members if member.scheme == "scripts")
         return {one.name for one in scripts if replaces_script(entry_points, one.path)}
@@ -268,9 +268,9 @@ class _Unpacking:
         algorithm, _, digest = row.hash.partition("=") if row is not None else ("", "", "")
         algorithm = algorithm.lower()
         if algorithm not in hashlib.algorithms_guaranteed or algorithm.startswith("shake"):
-            return distinfo.hash_file(path)
+            return dist_info.hash_file(path)
         told = f"{algorithm}={digest.rstrip('=')}"
-        actual = distinfo.hash_file(path, algorithm)
+        actual = dist_info.hash_file(path, algorithm)
         if actual != told:
             raise InstallError(
                 f"{self.wheel.name}: {member.name!r} does not match its hash in RECORD\n"
@@ -278,7 +278,7 @@ class _Unpacking:
                 f"  file   {actual}",
                 hint="the wheel is damaged or has been tampered with: fetch or build it again",
             )
-        return told if algorithm in STRONG_HASHES else distinfo.hash_file(path)
+        return told if algorithm in STRONG_HASHES else dist_info.hash_file(path)
 
     def _is_binary(self, file: TreeFile) -> bool:
         if file.scheme != "scripts":

@@ -26,17 +26,17 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from pipshim.env.distinfo import SUFFIX
-from pipshim.env.skeleton import CHANGE
-from pipshim.errors import InstallError
-from pipshim.file_systems import reason
-from pipshim.light import jsons
-from pipshim.store.linking import is_within
+from pipshim.base.errors import InstallError
+from pipshim.base.file_systems import reason
+from pipshim.base.light import jsons
+from pipshim.base.paths import is_within
+from pipshim.envs.dist_info import SUFFIX
+from pipshim.envs.venv_template import CHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pipshim.store.layout import Layout
+    from pipshim.envs.layout import Layout
 
 _JOURNAL = "journal"
 _UNDOING = "undoing"
@@ -137,7 +137,7 @@ def is_open(env: Layout) -> bool:
 def recover(env: Layout) -> bool:
     """End the change that a killed process left open; tell whether there was one.
 
-    The environment must be had for oneself (`pipshim.env.venv.Environment.lock`).
+    The environment must be had for oneself (`pipshim.envs.venv.Environment.lock`).
 
     Raises:
         InstallError: a file cannot be put back, or the journal cannot be read.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipshim.progress import events
+from pipshim.model import events
 from pipshim.progress.history import History
 
 MODES = ("isolated", "matched", "no-isolation")

@@ -1,16 +1,16 @@
-"""Recorded events, and the order that ``pipshim.progress.events`` promises."""
+"""Recorded events, and the order that ``pipshim.model.events`` promises."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from pipshim.progress.lines import data_of, name_of
+from pipshim.progress.json_lines import data_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pipshim.progress.events import Event
+    from pipshim.model.events import Event
 
 Recorded = dict[str, Any]
 

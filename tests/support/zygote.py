@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _FIXED = ("PYTHON", "LC_", "LANG", "COVERAGE_")
-_MODULES = ("lock", "sync", "run", "report", "boundary")
+_MODULES = ("lock", "sync", "run", "report", "error_boundary")
 
 
 def fixed(environ: Mapping[str, str]) -> dict[str, str]:
@@ -164,7 +164,13 @@ def _import() -> None:
     from importlib import import_module  # noqa: PLC0415 only the server
 
     sys.path.pop(0)  # this folder
-    for name in ("__main__", "unchanged.fresh", "unchanged.again", "_pip.command", "_pip.main"):
+    for name in (
+        "__main__",
+        "fastpath.up_to_date",
+        "fastpath.environment_snapshot",
+        "cli.project_commands",
+        "cli.pip_main",
+    ):
         import_module(f"pipshim.{name}")
     for name in _MODULES:
         import_module(f"pipshim.cli.{name}")

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipshim.python.target import _ask
+from pipshim.envs.interpreter import _ask
 
 
 def script(path: Path, body: str) -> Path:

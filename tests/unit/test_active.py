@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.cli.active import options
+from pipshim.cli.active_environment import options
 
 if TYPE_CHECKING:
     from pathlib import Path

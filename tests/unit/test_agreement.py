@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pipshim.errors import BuildError
-from pipshim.lock.agreement import MAX_ATTEMPTS, agree
-from pipshim.python.targets import TargetName
+from pipshim.base.errors import BuildError
+from pipshim.model.targets import TargetName
+from pipshim.model.version_agreement import MAX_ATTEMPTS, agree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

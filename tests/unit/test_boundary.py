@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pipshim.__main__ import main
-from pipshim.cli.arguments import read_switch
-from pipshim.cli.boundary import INTERRUPTED, Replacement, explain, run_guarded
-from pipshim.errors import FileError, PipshimError, UsageError
-from pipshim.interruption import Terminated
-from pipshim.light import signals
+from pipshim.base.errors import FileError, PipshimError, UsageError
+from pipshim.base.interruption import Terminated
+from pipshim.base.light import signals
+from pipshim.cli.error_boundary import INTERRUPTED, Replacement, explain, run_guarded
+from pipshim.model.options import read_switch
 from tests.support.pipshim import ROOT
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _renderer(monkeypatch: pytest.MonkeyPatch) -> None:
     def render(error: PipshimError, *, width: int | None, color: bool) -> str:
-        assert width is None  # standard error is captured
+        assert (width is None) is not sys.stderr.isatty()
         return f"{'color ' if color else ''}error: {error.message}"
 
     failure = SimpleNamespace(render=render)
-    monkeypatch.setitem(sys.modules, "pipshim.progress.failure", cast("Any", failure))
+    monkeypatch.setitem(sys.modules, "pipshim.progress.error_text", cast("Any", failure))
 
 
 def raises(error: BaseException) -> Callable[[], int]:
@@ -118,13 +118,13 @@ def test_bug_names_its_place() -> None:
         read_switch("PIPSHIM_LOCKED", cast("Any", None))
     told = explain(caught.value)
     assert "pipshim has a bug: AttributeError: " in told.message
-    assert "pipshim/cli/arguments.py:" in told.message
+    assert "pipshim/model/options.py:" in told.message
     assert told.message.endswith("(read_switch)")
 
 
 def test_closed_stdout() -> None:
     script = (
-        "import sys\nfrom pipshim.cli.boundary import run_guarded\n"
+        "import sys\nfrom pipshim.cli.error_boundary import run_guarded\n"
         "def action():\n    print('x' * 100_000)\n    return 0\n"
         "sys.exit(run_guarded(action))\n"
     )
@@ -183,6 +183,6 @@ def test_an_interrupt_before_a_command_has_begun_is_said_in_words(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipshim.unchanged.fresh.attempt", interrupted)
+    monkeypatch.setattr("pipshim.fastpath.up_to_date.attempt", interrupted)
     assert main() == INTERRUPTED
     assert capsys.readouterr().err == "pipshim: interrupted\n"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pipshim.build import credentials
+from pipshim.builds import credentials
 from tests.support.pipshim import ROOT
 
 WITHHELD = """

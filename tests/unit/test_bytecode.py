@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.build import bytecode
-from pipshim.build.environment import BuildEnvironment, make
-from pipshim.build.pool import Pool, Room
-from pipshim.build.processes import Processes
-from pipshim.python.interpreters import running
+from pipshim.builds import bytecode
+from pipshim.builds.environment import BuildEnvironment, make
+from pipshim.builds.environment_pool import Pool, Room
+from pipshim.builds.processes import Processes
+from pipshim.envs.discovery import running
 from pipshim.store.store import Store
 from tests.unit.test_store import make_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipshim.store.tree import Tree
+    from pipshim.store.unpacked_wheel import Tree
 
 FILES = {
     "demo/__init__.py": "def where():\n    return where.__code__.co_filename\n",

@@ -16,12 +16,12 @@ from pip._internal.cli.main_parser import create_main_parser
 from pip._internal.commands import create_command
 
 from pipshim._pip import compat
-from pipshim._pip.main import project_command, register, split
-from pipshim.build.mode import IsolationLayer
-from pipshim.cli import boundary
+from pipshim.base.light import signals
+from pipshim.cli import command_names, error_boundary
 from pipshim.cli import dispatch as entry
-from pipshim.cli.options import ExportOptions, LockOptions, LockRequest, RunRequest, SyncRequest
-from pipshim.light import signals
+from pipshim.cli.pip_main import project_command, register, split
+from pipshim.model.build_mode import IsolationLayer
+from pipshim.model.requests import ExportOptions, LockOptions, LockRequest, RunRequest, SyncRequest
 from tests.support.pipshim import Cli
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.errors import PipshimError
+    from pipshim.base.errors import PipshimError
 
 
 @pytest.fixture(autouse=True)
@@ -41,13 +41,13 @@ def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.chdir(tmp_path)
 
-    def render(error: PipshimError, *, width: int, color: bool) -> str:
-        assert width > 0
+    def render(error: PipshimError, *, width: int | None, color: bool) -> str:
+        assert width is None  # standard error is captured
         assert not color
         return f"error: {error.message}\nhint: {error.hint}\n"
 
     failure = SimpleNamespace(render=render)
-    monkeypatch.setitem(sys.modules, "pipshim.progress.failure", cast("Any", failure))
+    monkeypatch.setitem(sys.modules, "pipshim.progress.error_text", cast("Any", failure))
 
 
 def asked(command: str, *args: str, isolated: bool = False, status: int = 0) -> Any:
@@ -61,7 +61,7 @@ def asked(command: str, *args: str, isolated: bool = False, status: int = 0) -> 
     def action() -> int:
         return project_command(command, args, isolated=isolated, action=keep)
 
-    assert boundary.run_guarded(action) == status
+    assert error_boundary.run_guarded(action) == status
     return kept[0] if kept else None
 
 
@@ -410,13 +410,13 @@ class TestRun:
         monkeypatch.setattr(signals, "signal", lambda *_: None)
         temporary: list[Path] = []
 
-        def action(request: RunRequest) -> boundary.Replacement:
+        def action(request: RunRequest) -> error_boundary.Replacement:
             from pipshim._pip.session import Pip  # noqa: PLC0415 imports much
 
             pip = Pip(request.pip.command, request.pip.options, cast("Any", None))
             temporary.append(pip.temporary_directory("test"))
             assert temporary[0].is_dir()
-            return boundary.Replacement(Path("/bin/x"), ("x", "y"), {"A": "b"})
+            return error_boundary.Replacement(Path("/bin/x"), ("x", "y"), {"A": "b"})
 
         project_command("run", ["x", "y"], action=action)
         assert started == [(Path("/bin/x"), ("x", "y"), {"A": "b"})]
@@ -594,8 +594,8 @@ class TestLine:
             name for option in options if option.takes_value() for name in _spellings(option)
         }
         newer = {"--no-proxy-env"}
-        assert entry.SWITCHES - newer == switches - newer
-        assert settings | {"--project"} == entry.SETTINGS
+        assert command_names.SWITCHES - newer == switches - newer
+        assert settings | {"--project"} == command_names.SETTINGS
 
 
 def _spellings(option: Any) -> list[str]:
@@ -672,8 +672,8 @@ class TestProcess:
         script = (
             "import os, sys\n"
             "from pathlib import Path\n"
-            "from pipshim._pip.main import project_command\n"
-            "from pipshim.cli.boundary import Replacement\n"
+            "from pipshim.cli.pip_main import project_command\n"
+            "from pipshim.cli.error_boundary import Replacement\n"
             "def action(request):\n"
             "    command = ('sh', '-c', *request.run.command)\n"
             "    return Replacement(Path('/bin/sh'), command, os.environ)\n"

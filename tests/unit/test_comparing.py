@@ -8,9 +8,9 @@ from packaging.pylock import Package, PackageSdist, PackageVcs, PackageWheel
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.build.mode import Mode
-from pipshim.lock.comparing import changes
-from pipshim.lock.lockfile import Lock, LockedBuild, key_of
+from pipshim.model.build_mode import Mode
+from pipshim.model.lock_diff import changes
+from pipshim.model.pylock import Lock, LockedBuild, key_of
 
 
 def pin(name: str, version: str, sha256: str = "a" * 64, **fields: Any) -> Package:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.errors import InstallError
-from pipshim.store.compiling import MANIFEST, compiled, with_bytecode
+from pipshim.base.errors import InstallError
+from pipshim.store.bytecode import MANIFEST, compiled, with_bytecode
+from pipshim.store.installer import install
 from pipshim.store.store import Store
 from tests.unit.test_store import (
     DATA,
@@ -26,7 +27,7 @@ from tests.unit.test_store import (
 )
 
 if TYPE_CHECKING:
-    from pipshim.store.tree import Tree
+    from pipshim.store.unpacked_wheel import Tree
 
 FILES = {
     "demo/__init__.py": "def where():\n    return where.__code__.co_filename\n",
@@ -83,7 +84,7 @@ def test_environments_get_what_pip_compiles_and_share_it(
     pip(by_pip, "install", "--no-deps", "--no-index", "--compile", wheel)
     (made,) = compiled([tree], env)
     for one in (env, other):
-        made.link(one, mode="hardlink", requested=True, direct_url=direct_url_of(wheel))
+        install(made, one, mode="hardlink", requested=True, direct_url=direct_url_of(wheel))
         assert record(one) == record(by_pip)
     path = f"demo/__pycache__/__init__.{TAG}.pyc"
     assert (env.purelib / path).samefile(other.purelib / path)
@@ -97,13 +98,13 @@ def test_environments_get_what_pip_compiles_and_share_it(
 @pytest.mark.parametrize("mode", ["copy", "mixed", "auto"])
 def test_bytecode_is_valid_however_it_is_placed(mode: str, tree: Tree, env: Env) -> None:
     compiled([tree], env)
-    tree.link(env, mode=mode, compiled=True)  # type: ignore[arg-type]
+    install(tree, env, mode=mode, compiled=True)  # type: ignore[arg-type]
     assert "# code object from" in loaded(env, "demo")
     assert "# wrote" not in loaded(env, "demo")
 
 
 def test_nothing_is_compiled_unless_that_is_asked_for(tree: Tree, env: Env) -> None:
-    tree.link(env, compiled=True)
+    install(tree, env, compiled=True)
     assert list(env.prefix.rglob("*.pyc")) == []
 
 
@@ -153,7 +154,7 @@ def test_many_compile_the_same(store: Store, tree: Tree, env: Env) -> None:
 def test_bytecode_that_the_wheel_brings_stays(store: Store, env: Env, tmp_path: Path) -> None:
     files = {"demo.py": "x = 1\n", f"__pycache__/demo.{TAG}.pyc": "of the wheel"}
     (tree,) = compiled([store.add_file(make_wheel(tmp_path, files), "demo")], env)
-    tree.link(env)
+    install(tree, env)
     assert (env.purelib / "__pycache__" / f"demo.{TAG}.pyc").read_text() == "of the wheel"
 
 

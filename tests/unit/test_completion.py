@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pip._internal.commands import create_command
 
-from pipshim._pip.main import _COMMANDS, pass_through
-from pipshim._pip.store import StoreCommand
+from pipshim.cli.pip_main import _COMMANDS, pass_through
+from pipshim.cli.store_command import StoreCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable

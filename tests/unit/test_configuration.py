@@ -9,17 +9,13 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from pipshim.config.configuration import (
-    Configuration,
-    ExtraBuildRequirement,
-    StaticMetadata,
-    format_key,
-    load_configuration,
-    nearest,
-)
-from pipshim.config.toml_lines import line_finder
-from pipshim.errors import ProjectError
-from pipshim.python.targets import TargetName
+from pipshim.base.errors import ProjectError
+from pipshim.base.spelling import nearest
+from pipshim.model.settings import Configuration, ExtraBuildRequirement, StaticMetadata
+from pipshim.model.targets import TargetName
+from pipshim.project.settings import load_configuration
+from pipshim.project.toml_lines import line_finder
+from pipshim.project.toml_reader import format_key
 
 if sys.version_info >= (3, 11):
     import tomllib

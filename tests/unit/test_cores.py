@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.cores import available_cores, cgroup_quota, rounded
+from pipshim.base.cores import available_cores, cgroup_quota, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ def test_the_affinity_of_the_process_limits_the_cores() -> None:
     core = min(os.sched_getaffinity(0))
     code = (
         f"import os; os.sched_setaffinity(0, {{{core}}});"
-        "from pipshim.cores import available_cores; print(available_cores())"
+        "from pipshim.base.cores import available_cores; print(available_cores())"
     )
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert told.stdout == "1\n"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from pipshim.config import cutoff
+from pipshim.model import cutoff
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import canonicalize_name
 
-from pipshim.config.configuration import load_configuration
-from pipshim.errors import ProjectError
+from pipshim.base.errors import ProjectError
+from pipshim.project.settings import load_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipshim.config.direct import DirectSource
+    from pipshim.model.direct_sources import DirectSource
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -8,8 +8,8 @@ import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.cli.options import BOUNDS
-from pipshim.config.editing import Document, Place, bounded, with_parts, written
+from pipshim.model.requests import BOUNDS
+from pipshim.project.editing import Document, Place, bounded, with_parts, written
 
 FILE = Path("pyproject.toml")
 PROJECT = Place()

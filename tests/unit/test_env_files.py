@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.config.env_files import read
-from pipshim.errors import FileError
+from pipshim.base.errors import FileError
+from pipshim.project.env_files import read
 
 if TYPE_CHECKING:
     from pathlib import Path

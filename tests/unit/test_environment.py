@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from pipshim.env.environment import Choice, choose, find
-from pipshim.env.skeleton import INCOMPLETE
-from pipshim.env.venv import Environment, create
-from pipshim.errors import TargetError
-from pipshim.python.interpreters import running
-from pipshim.python.target import query
+from pipshim.base.errors import TargetError
+from pipshim.envs.discovery import running
+from pipshim.envs.environment_choice import Choice, choose, find
+from pipshim.envs.interpreter import query
+from pipshim.envs.venv import Environment, create
+from pipshim.envs.venv_template import INCOMPLETE
 from tests.unit.fake_python import answering
 
 BASE = running(None)

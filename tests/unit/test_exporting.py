@@ -19,12 +19,12 @@ from packaging.pylock import (
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.build.mode import Mode
-from pipshim.cli.options import SelectionOptions
-from pipshim.errors import LockError, UnknownNameError
-from pipshim.lock.exporting import Style, Where, write, write_build
-from pipshim.lock.lockfile import Lock, LockedBuild, LockedFolder
-from pipshim.lock.markers import reduced
+from pipshim.base.errors import LockError, UnknownNameError
+from pipshim.lock.requirements_export import Style, Where, write, write_build
+from pipshim.model.build_mode import Mode
+from pipshim.model.markers import reduced
+from pipshim.model.pylock import Lock, LockedBuild, LockedFolder
+from pipshim.model.requests import SelectionOptions
 
 HERE = Path("/work")
 BARE = Style(hashes=False, header=False, annotate=False)

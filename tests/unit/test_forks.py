@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipshim.errors import (
+from pipshim.base.errors import (
     BuildError,
     Failures,
     FileError,
@@ -21,13 +21,14 @@ from pipshim.errors import (
     ResolveError,
     UnknownNameError,
 )
-from pipshim.forks import AVAILABLE, Forks, Origin
-from pipshim.progress import events
+from pipshim.cli.error_boundary import explain
+from pipshim.lock.forked_resolvers import AVAILABLE, Forks, Origin
+from pipshim.model import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipshim.progress.events import Event
+    from pipshim.model.events import Event
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="there are no forks here")
 
@@ -61,6 +62,7 @@ class Trial:
             settle=self._settle,
             answer=self._answer,
             observer=self.said.append,
+            explain=explain,
             before=self._before,
             at_once=at_once,
         )

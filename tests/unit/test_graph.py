@@ -9,10 +9,10 @@ from packaging.pylock import Package
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.build.mode import Mode
 from pipshim.cli.tree import Branch, grown
-from pipshim.lock.graph import Graph, Node, graph_of
-from pipshim.lock.lockfile import Lock, LockedBuild, LockedFolder
+from pipshim.model.build_mode import Mode
+from pipshim.model.lock_graph import Graph, Node, graph_of
+from pipshim.model.pylock import Lock, LockedBuild, LockedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

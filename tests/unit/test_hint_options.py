@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from pip._internal.commands import create_command
 
-from pipshim._pip.main import register
-from pipshim._pip.store import StoreCommand
+from pipshim.cli.pip_main import register
+from pipshim.cli.store_command import StoreCommand
 from tests.support.pipshim import ROOT
 
 if TYPE_CHECKING:
@@ -25,40 +25,40 @@ SYNCING = ("sync", "run", "add", "remove")
 PROJECT = ("lock", "export", *SYNCING)
 
 SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
-    ("_pip/command.py", "--script"): ("lock", "sync"),
-    ("_pip/command.py", "--output-format"): ("lock",),
-    ("_pip/command.py", "--no-deps"): ("sync",),
-    ("_pip/edit.py", "--dev"): ("add", "remove"),
-    ("_pip/edit.py", "--optional"): ("add", "remove"),
-    ("_pip/export.py", "--build"): ("export",),
+    ("cli/project_commands.py", "--script"): ("lock", "sync"),
+    ("cli/project_commands.py", "--output-format"): ("lock",),
+    ("cli/project_commands.py", "--no-deps"): ("sync",),
+    ("cli/edit_commands.py", "--dev"): ("add", "remove"),
+    ("cli/edit_commands.py", "--optional"): ("add", "remove"),
+    ("cli/export_command.py", "--build"): ("export",),
     ("_pip/offline.py", "--offline"): PROJECT,
-    ("_pip/plain.py", "--invert"): ("tree",),
-    ("build/hooks.py", "--no-editable"): SYNCING,
-    ("cli/collect.py", "--frozen"): ("sync", "run", "export"),
-    ("cli/collect.py", "--locked"): ("sync", "run", "export"),
+    ("cli/explain_commands.py", "--invert"): ("tree",),
+    ("builds/hooks.py", "--no-editable"): SYNCING,
+    ("cli/option_values.py", "--frozen"): ("sync", "run", "export"),
+    ("cli/option_values.py", "--locked"): ("sync", "run", "export"),
     ("cli/edit.py", "--optional"): ("add", "remove"),
     ("cli/run.py", "--no-sync"): ("run",),
     ("cli/run.py", "--with"): ("run",),
     ("cli/sync.py", "--frozen"): ("sync", "run", "export"),
     ("cli/why.py", "--limit"): ("why",),
-    ("config/env_files.py", "--env-file"): ("run",),
-    ("context.py", "--no-project"): ("run",),
-    ("context.py", "--target-environment"): ("lock",),
-    ("lock/bounds.py", "--resolution"): PROJECT,
-    ("lock/exporting.py", "--no-hashes"): ("export",),
-    ("lock/exporting.py", "--no-install-package"): ("export",),
-    ("lock/locking.py", "--no-deps"): ("sync",),
-    ("lock/locking.py", "--target-environment"): ("lock",),
-    ("store/compiling.py", "--compile"): SYNCING,
-    ("sync/change.py", "--no-install-package"): SYNCING,
-    ("sync/sync.py", "--reinstall-package"): SYNCING,
+    ("project/env_files.py", "--env-file"): ("run",),
+    ("cli/context.py", "--no-project"): ("run",),
+    ("cli/context.py", "--target-environment"): ("lock",),
+    ("model/lower_bounds.py", "--resolution"): PROJECT,
+    ("lock/requirements_export.py", "--no-hashes"): ("export",),
+    ("lock/requirements_export.py", "--no-install-package"): ("export",),
+    ("lock/lock_maker.py", "--no-deps"): ("sync",),
+    ("lock/project_lock.py", "--target-environment"): ("lock",),
+    ("store/bytecode.py", "--compile"): SYNCING,
+    ("sync/synchronizer.py", "--reinstall-package"): SYNCING,
+    ("sync/transaction.py", "--no-install-package"): SYNCING,
 }
 """Where a text names an option that not all of these have: the commands that show the text."""
 
 NOT_SHOWN = (
-    *("cli/arguments.py", "cli/dispatch.py"),  # tables of options, and what help says of them
-    *("_pip/store.py", "_pip/variants.py"),  # usage
-    *("config/inputs.py", "lock/exporting.py:--hash"),  # what files have
+    *("model/options.py", "cli/dispatch.py"),  # tables of options, and what help says of them
+    *("cli/store_command.py", "cli/pip_variants.py"),  # usage
+    *("lock/inputs_digest.py", "lock/requirements_export.py:--hash"),  # what files have
     "tox_plugin.py",  # what it runs
 )
 """Modules whose texts with options are neither errors nor hints."""

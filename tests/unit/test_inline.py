@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.config import inline
-from pipshim.config.inline import BlockError, find
+from pipshim.project import script_metadata
+from pipshim.project.script_metadata import BlockError, find
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +57,6 @@ def test_a_block_that_cannot_be_told_is_an_error_with_its_line(
 
 
 def test_a_file_that_cannot_be_read_has_none(tmp_path: Path) -> None:
-    assert inline.read(str(tmp_path / "no.py")) is None
+    assert script_metadata.read(str(tmp_path / "no.py")) is None
     (tmp_path / "broken.py").write_bytes(b"# /// script\n")
-    assert inline.read(str(tmp_path / "broken.py")) is None
+    assert script_metadata.read(str(tmp_path / "broken.py")) is None

@@ -12,12 +12,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.build.mode import IsolationLayer
-from pipshim.build.settings import Settings
-from pipshim.cli.options import LockOptions
-from pipshim.config import inputs
-from pipshim.config.configuration import Configuration, ExtraBuildRequirement, StaticMetadata
-from pipshim.config.project import Project
+from pipshim.lock import inputs_digest
+from pipshim.model.build_mode import IsolationLayer
+from pipshim.model.build_settings import Settings
+from pipshim.model.project import Project
+from pipshim.model.requests import LockOptions
+from pipshim.model.settings import Configuration, ExtraBuildRequirement, StaticMetadata
 
 NAME = canonicalize_name("src")
 BB = Requirement("bb")
@@ -49,7 +49,7 @@ def digest(
     selection: dict[str, Any] | None = None,
     **given: Any,
 ) -> str:
-    return inputs.digest(
+    return inputs_digest.digest(
         project,
         settings or Settings(),
         LockOptions(**given),
@@ -270,7 +270,7 @@ def test_what_was_given_is_said_as_it_was_typed() -> None:
         scripts=("s.py",),
         groups=(("p.toml", "dev"),),
     )
-    assert inputs.requirements_given(given) == [
+    assert inputs_digest.requirements_given(given) == [
         "aa",
         "-r r.txt",
         "-e ./x",

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import NormalizedName
 
-from pipshim.env.installed import Installed, files_of, owner_of, scan
-from pipshim.errors import InstallError
-from pipshim.store.conflicts import find_shared, losing_paths
+from pipshim.base.errors import InstallError
+from pipshim.envs.installed import Installed, files_of, owner_of, scan
+from pipshim.store.installer import install
+from pipshim.store.shared_paths import find_shared, losing_paths
 from pipshim.store.store import Store
 from pipshim.sync.journal import Journal
-from pipshim.sync.removal import leaving_files
+from pipshim.sync.removed_files import leaving_files
 from tests.unit.test_store import (
     DATA,
     INFO,
@@ -287,7 +288,7 @@ def test_what_two_have_goes_with_the_last(tmp_path: Path) -> None:
     trees = {DEMO: store.add_file(one, "demo"), TWO: store.add_file(two, "two")}
     skip = losing_paths(find_shared(trees, env))
     for name, tree in trees.items():
-        tree.link(env, skip=skip.get(name, ()))
+        install(tree, env, skip=skip.get(name, ()))
     found = scan([env.purelib])
     everything = leaving_files(found, [], env.prefix, {}).files
     assert len(set(everything[DEMO]) | set(everything[TWO])) == len(everything[DEMO]) + len(
@@ -307,7 +308,7 @@ def test_what_two_have_goes_with_the_last(tmp_path: Path) -> None:
 def test_owner_of(tmp_path: Path) -> None:
     env = Env(tmp_path / "env")
     wheel = make_wheel(tmp_path, {"demo.py": "", f"{DATA}/data/share/x": ""})
-    Store(tmp_path / "store").add_file(wheel, "demo").link(env)
+    install(Store(tmp_path / "store").add_file(wheel, "demo"), env)
     sites = (env.purelib,)
     assert owner_of(str(env.purelib / "demo.py"), sites) == "demo 1.0"
     assert owner_of(str(env.prefix / "share/x"), sites) == "demo 1.0"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from pipshim.errors import TargetError
-from pipshim.python import interpreters
-from pipshim.python.interpreters import Request, admits, default, running
-from pipshim.python.target import query
+from pipshim.base.errors import TargetError
+from pipshim.envs import discovery
+from pipshim.envs.discovery import Request, admits, default, running
+from pipshim.envs.interpreter import query
 from tests.unit.fake_python import answering, script
 
 HERE = Path(sys.executable)
@@ -183,7 +183,7 @@ def test_running_python_that_gives_no_answer_is_an_error(
     """On a busy machine, a lock would otherwise be made for whatever else is on PATH."""
     answering(tmp_path / "python3.99", "3.99.1")
     base = script(tmp_path / "base", "exit 1")
-    monkeypatch.setattr(interpreters, "base_of", lambda _, cache_dir: query(base, cache_dir))
+    monkeypatch.setattr(discovery, "base_of", lambda _, cache_dir: query(base, cache_dir))
     with pytest.raises(TargetError, match="base does not work"):
         default(None, path_of(tmp_path), None)
 
@@ -248,5 +248,5 @@ def test_pipshim_without_an_interpreter_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = answering(tmp_path / "python3.99", "3.99.1")
-    monkeypatch.setattr(interpreters.sys, "executable", "")  # type: ignore[attr-defined]
+    monkeypatch.setattr(discovery.sys, "executable", "")  # type: ignore[attr-defined]
     assert default(None, path_of(tmp_path), None).python == wanted

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.env.skeleton import CHANGE
-from pipshim.errors import InstallError
+from pipshim.base.errors import InstallError
+from pipshim.envs.venv_template import CHANGE
 from pipshim.sync import journal
 from pipshim.sync.journal import Journal
 from tests.unit.test_store import Env

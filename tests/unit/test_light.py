@@ -1,4 +1,4 @@
-"""What `pipshim.light` has is what the standard library has."""
+"""What `pipshim.base.light` has is what the standard library has."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from pipshim.light import digests, jsons, named, signals
-from pipshim.light.late import late
+from pipshim.base.light import digests, jsons, named, signals
+from pipshim.base.light.late import late
 from tests.support.pipshim import ROOT
 
 
@@ -82,7 +82,7 @@ def test_damage_is_told_where_json_was_not_imported() -> None:
     code = (
         "import sys\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from pipshim.light import jsons\n"
+        "from pipshim.base.light import jsons\n"
         "assert jsons.loads(b'[1]') == [1] and 'json' not in sys.modules\n"
         "try: jsons.loads(b'[1, 2')\n"
         "except ValueError as error: print(error)\n"
@@ -199,7 +199,7 @@ def test_a_python_without_the_parts_in_c_has_the_others() -> None:
         "import sys, _collections\n"
         "del _collections._tuplegetter\n"
         "for name in ('_json', '_sha2', '_sha256'): sys.modules[name] = None\n"
-        "from pipshim.light import digests, jsons, named\n"
+        "from pipshim.base.light import digests, jsons, named\n"
         "class Pair(named.NamedTuple):\n"
         "    one: int\n"
         "    two: int = 2\n"

@@ -20,7 +20,7 @@ from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.tags import parse_tag
 
 from pipshim._pip.index import Finder, Order
-from pipshim._pip.listing import Listing
+from pipshim._pip.page_files import Listing
 
 if TYPE_CHECKING:
     from pip._internal.index.package_finder import BestCandidateResult

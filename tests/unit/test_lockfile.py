@@ -23,9 +23,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.build.mode import Mode
-from pipshim.errors import LockError
-from pipshim.lock.lockfile import (
+from pipshim.base.errors import LockError
+from pipshim.model.build_mode import Mode
+from pipshim.model.pylock import (
     Lock,
     LockedBuild,
     LockedFolder,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from packaging.utils import NormalizedName
 
-from pipshim.build.mode import IsolationLayer, Mode, ModeChoice, choose
+from pipshim.model.build_mode import IsolationLayer, Mode, ModeChoice, choose
 
 NATTEN = NormalizedName("natten")
 TORCH = NormalizedName("torch")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from packaging.requirements import Requirement
 
-from pipshim.build.mode import IsolationLayer
-from pipshim.cli import arguments, collect
-from pipshim.cli.options import LockOptions, shim_cache_directory
-from pipshim.errors import UsageError
+from pipshim.base.errors import UsageError
+from pipshim.cli import option_values
+from pipshim.model import options as option_table
+from pipshim.model.build_mode import IsolationLayer
+from pipshim.model.requests import LockOptions, shim_cache_directory
 from tests.support.pipshim import ROOT
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ def parse(options: list[Option], *args: str) -> tuple[Values, list[str]]:
 
 def read(options: list[Option], **environ: str) -> Values:
     values, _ = parse(options)
-    arguments.read_variables(options, values, environ)
+    option_table.read_variables(options, values, environ)
     return values
 
 
 def test_pip_is_not_imported() -> None:
     script = (
-        "import sys, pipshim.__main__, pipshim.cli.boundary, pipshim.cli.arguments, "
-        "pipshim.cli.collect, pipshim._pip.compat\n"
+        "import sys, pipshim.__main__, pipshim.cli.error_boundary, pipshim.model.options, "
+        "pipshim.cli.option_values, pipshim._pip.compat\n"
         "sys.exit(any(name.split('.')[0] in {'pip', 'rich', 'tox'} for name in sys.modules))"
     )
     done = subprocess.run(
@@ -56,26 +57,26 @@ def test_pip_is_not_imported() -> None:
 
 @pytest.mark.parametrize("text", ["1", "true", "YES", "on"])
 def test_yes(text: str) -> None:
-    assert arguments.read_switch("PIPSHIM_LOCKED", text) is True
+    assert option_table.read_switch("PIPSHIM_LOCKED", text) is True
 
 
 @pytest.mark.parametrize("text", ["0", "False", "no", "off"])
 def test_no(text: str) -> None:
-    assert arguments.read_switch("PIPSHIM_LOCKED", text) is False
+    assert option_table.read_switch("PIPSHIM_LOCKED", text) is False
 
 
 @pytest.mark.parametrize("text", ["2", "maybe", "y"])
 def test_neither(text: str) -> None:
     with pytest.raises(UsageError, match="PIPSHIM_LOCKED"):
-        arguments.read_switch("PIPSHIM_LOCKED", text)
+        option_table.read_switch("PIPSHIM_LOCKED", text)
 
 
 def test_variables_of_every_kind() -> None:
     values = read(
         [
-            *arguments.common_options(),
-            *arguments.selection_options(),
-            *arguments.compile_options(),
+            *option_table.common_options(),
+            *option_table.selection_options(),
+            *option_table.compile_options(),
         ],
         PIPSHIM_JOBS="3",
         PIPSHIM_LINK_MODE="copy",
@@ -107,11 +108,11 @@ def test_variables_of_every_kind() -> None:
 )
 def test_bad_variable_is_named(name: str, text: str) -> None:
     with pytest.raises(UsageError, match=name):
-        read(arguments.common_options(), **{name: text})
+        read(option_table.common_options(), **{name: text})
 
 
 def test_what_to_run_is_no_setting() -> None:
-    values = read(arguments.run_options(), PIPSHIM_MODULE="pytest")
+    values = read(option_table.run_options(), PIPSHIM_MODULE="pytest")
     assert values.module is None
 
 
@@ -125,11 +126,11 @@ def test_what_to_run_is_no_setting() -> None:
 )
 def test_bad_common_option(args: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse(arguments.common_options(), *args)
+        parse(option_table.common_options(), *args)
 
 
 def build_values(*args: str) -> Values:
-    values, _ = parse(arguments.build_options(), *args)
+    values, _ = parse(option_table.build_options(), *args)
     values.config_settings = None
     values.build_constraints = []
     values.check_build_deps = False
@@ -144,7 +145,7 @@ def test_extra_build_dependencies_are_gathered() -> None:
         "--extra-build-dependency",
         "natten=cmake",
     )
-    build = collect.build_of(values, (), ())
+    build = option_values.build_of(values, (), ())
     assert build.extra_build_dependencies == {
         "flash-attn": (Requirement("torch==2.1; python_version > '3'"), Requirement("ninja")),
         "natten": (Requirement("cmake"),),
@@ -158,7 +159,7 @@ def test_settings_given_twice_make_a_list() -> None:
         "--config-settings-package=a:setup-args=-Dz=3",
         "--config-settings-package=b:empty=",
     )
-    build = collect.build_of(values, (), ())
+    build = option_values.build_of(values, (), ())
     assert build.config_settings_package == {
         "a": {"setup-args": ["-Dx=1", "-Dy=2", "-Dz=3"]},
         "b": {"empty": ""},
@@ -180,13 +181,13 @@ def test_settings_given_twice_make_a_list() -> None:
 )
 def test_bad_build_option(arg: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse(arguments.build_options(), arg)
+        parse(option_table.build_options(), arg)
 
 
 def test_a_flag_that_stands_for_a_value_has_a_variable_too() -> None:
-    assert read(arguments.choice_options("Install"), PIPSHIM_ONLY_DEV="1").only_group == ["dev"]
-    assert read(arguments.choice_options("Install"), PIPSHIM_ONLY_DEV="0").only_group == []
-    assert read(arguments.edit_options(verb="Add to"), PIPSHIM_DEV="yes").edit_group == "dev"
+    assert read(option_table.choice_options("Install"), PIPSHIM_ONLY_DEV="1").only_group == ["dev"]
+    assert read(option_table.choice_options("Install"), PIPSHIM_ONLY_DEV="0").only_group == []
+    assert read(option_table.edit_options(verb="Add to"), PIPSHIM_DEV="yes").edit_group == "dev"
 
 
 def test_own_layers() -> None:
@@ -195,7 +196,7 @@ def test_own_layers() -> None:
         "PIPSHIM_NO_BUILD_ISOLATION": "0",
         "PIPSHIM_BUILD_ISOLATION": "no",
     }
-    assert arguments.own_layers(environ) == (
+    assert option_table.own_layers(environ) == (
         IsolationLayer(
             "PIPSHIM_NO_BUILD_ISOLATION_PACKAGE",
             packages=frozenset(("natten", "flash-attn")),  # type: ignore[arg-type]
@@ -208,12 +209,12 @@ def test_own_layers() -> None:
 @pytest.mark.parametrize("name", ["PIPSHIM_NO_BUILD_ISOLATION", "PIPSHIM_BUILD_ISOLATION"])
 def test_own_layers_say_what_is_wrong(name: str) -> None:
     with pytest.raises(UsageError, match=f"{name}: 'natten'"):
-        arguments.own_layers({name: "natten"})
+        option_table.own_layers({name: "natten"})
 
 
 def test_a_list_with_commas_is_no_name() -> None:
     with pytest.raises(UsageError, match="a,b"):
-        arguments.own_layers({"PIPSHIM_NO_BUILD_ISOLATION_PACKAGE": "a,b"})
+        option_table.own_layers({"PIPSHIM_NO_BUILD_ISOLATION_PACKAGE": "a,b"})
 
 
 @pytest.mark.parametrize(
@@ -228,14 +229,14 @@ def test_a_list_with_commas_is_no_name() -> None:
 def test_what_is_typed_wins(
     typed: tuple[bool, bool], below: tuple[bool, bool], expected: tuple[bool, bool]
 ) -> None:
-    assert arguments.decide_between("--a", "--b", typed=typed, below=below) == expected
+    assert option_table.decide_between("--a", "--b", typed=typed, below=below) == expected
 
 
 @pytest.mark.parametrize("below", [True, False])
 def test_both_from_one_source(below: bool) -> None:
     both, none = (True, True), (False, False)
     with pytest.raises(UsageError, match="--a and --b"):
-        arguments.decide_between(
+        option_table.decide_between(
             "--a", "--b", typed=none if below else both, below=both if below else none
         )
 
@@ -257,15 +258,15 @@ def test_given(lock: LockOptions, given: bool) -> None:
 
 
 def test_module_takes_all_that_follows() -> None:
-    values, rest = parse(arguments.run_options(), "--no-sync", "-m", "pytest", "-q", "--", "-x")
-    run = collect.run_of(values, rest)
+    values, rest = parse(option_table.run_options(), "--no-sync", "-m", "pytest", "-q", "--", "-x")
+    run = option_values.run_of(values, rest)
     assert (run.no_sync, run.module, run.command) == (True, "pytest", ("-q", "--", "-x"))
 
 
 def test_nothing_to_run() -> None:
-    values, rest = parse(arguments.run_options())
+    values, rest = parse(option_table.run_options())
     with pytest.raises(UsageError, match="no command"):
-        collect.run_of(values, rest)
+        option_values.run_of(values, rest)
 
 
 def test_shim_cache_is_beside_pips(tmp_path: Path) -> None:

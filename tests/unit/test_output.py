@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipshim.build.output import OMITTED, excerpt, shortened
+from pipshim.builds.error_excerpt import OMITTED, excerpt, shortened
 
 TRACEBACK = """\
 Traceback (most recent call last):

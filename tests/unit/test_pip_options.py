@@ -13,8 +13,8 @@ from pip._internal.cli import cmdoptions
 from pip._internal.commands import create_command
 from pip._internal.req import req_file
 
-from pipshim._pip import main
-from pipshim._pip.lines import Lines
+from pipshim._pip.requirements_file_options import Lines
+from pipshim.cli import pip_main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def pips(name: str) -> Command:
 
 
 def ours(name: str) -> Command:
-    main.register()
+    pip_main.register()
     return create_command(name)
 
 
@@ -113,8 +113,8 @@ def test_abbreviations_stand_for_what_they_stand_for_in_pip(name: str) -> None:
 
 
 def test_abbreviations_before_the_command() -> None:
-    parser = main.create_main_parser()
-    for typed, full in abbreviations(main._create_main_parser()):
+    parser = pip_main.create_main_parser()
+    for typed, full in abbreviations(pip_main._create_main_parser()):
         assert matched(parser, typed) == full
     assert matched(parser, "--proj") == "--project"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from packaging.utils import canonicalize_name
 
-from pipshim.sync.plan import Present, Wanted, plan
+from pipshim.model.sync_plan import Present, Wanted, plan
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipshim.config.configuration import Configuration
-from pipshim.config.preferences import Said, checked, combine, typed
+from pipshim.model.preferences import Said, checked, combine, typed
+from pipshim.model.settings import Configuration
 
 NOTHING = Configuration()
 

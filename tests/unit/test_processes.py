@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipshim.build.processes import Backend, Processes
+from pipshim.builds.processes import Backend, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from pipshim.errors import (
+from pipshim.base.errors import (
     BuildError,
     Failures,
     HashError,
@@ -22,21 +22,22 @@ from pipshim.errors import (
     UnknownNameError,
     together,
 )
-from pipshim.progress import events
-from pipshim.progress.cleaning import clean
-from pipshim.progress.failure import render
+from pipshim.model import events
+from pipshim.model.change import Change
+from pipshim.progress.control_codes import clean
+from pipshim.progress.error_text import render
+from pipshim.progress.formatting import duration, elapsed, join, paint, size, use_color, write
 from pipshim.progress.live import Live
-from pipshim.progress.observing import make_observer
+from pipshim.progress.live_region import rows
+from pipshim.progress.observer import make_observer
 from pipshim.progress.plain import Plain
-from pipshim.progress.region import rows
 from pipshim.progress.state import State
-from pipshim.progress.summary import Change, summarize, summarize_lock
-from pipshim.progress.text import duration, elapsed, join, paint, size, use_color, write
+from pipshim.progress.summary import summarize, summarize_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipshim.progress.events import Event
+    from pipshim.model.events import Event
 
 NATTEN = ("natten", "0.17.5")
 STARTED = events.BuildStarted(*NATTEN, "no-isolation", "pyproject.toml", "wheel")
@@ -424,7 +425,7 @@ def test_plain_does_not_import_rich() -> None:
     code = (
         "import sys, io\n"
         "from pipshim.progress import summary, failure\n"
-        "from pipshim.progress.observing import make_observer\n"
+        "from pipshim.progress.observer import make_observer\n"
         "with make_observer(stream=io.StringIO()): pass\n"
         "assert not {m for m in sys.modules if m.split('.')[0] in ('rich', 'pip')}\n"
     )
@@ -716,7 +717,7 @@ def test_live_in_a_terminal_gives_it_back_on_interrupt() -> None:
     code = (
         "import time\n"
         "from pipshim.progress import events\n"
-        "from pipshim.progress.observing import make_observer\n"
+        "from pipshim.progress.observer import make_observer\n"
         "with make_observer() as observer:\n"
         "    observer(events.BuildStarted('natten', '1', 'isolated', 'default', 'wheel'))\n"
         "    time.sleep(60)\n"

@@ -10,10 +10,11 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from pipshim.config.configuration import Configuration
-from pipshim.config.project import Project, find_project, load_project
-from pipshim.config.toml_lines import _Locator, line_finder
-from pipshim.errors import ProjectError
+from pipshim.base.errors import ProjectError
+from pipshim.model.project import Project
+from pipshim.model.settings import Configuration
+from pipshim.project.pyproject import find_project, load_project
+from pipshim.project.toml_lines import _Locator, line_finder
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipshim.build.record import Record, Used, difference
+from pipshim.model.build_record import Record, Used, difference
 
 TORCH = Used("2.0", "sha256:torch")
 FILELOCK = Used("1.0", "sha256:filelock", counts=False)

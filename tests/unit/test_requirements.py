@@ -4,7 +4,7 @@ import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
-from pipshim.config.requirements import merged, separated, without_extra
+from pipshim.model.requirements import merged, separated, without_extra
 
 
 def test_extras_of_the_same_requirement_are_said_together() -> None:

@@ -12,7 +12,7 @@ import pytest
 from pip._internal.network.session import PipSession
 from pip._vendor.cachecontrol.filewrapper import CallbackFileWrapper
 
-from pipshim._pip.responses import Responses, spare
+from pipshim._pip.http_cache import Responses, spare
 from tests.support.dists import wheel
 
 if TYPE_CHECKING:

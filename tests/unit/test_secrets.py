@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.build.hooks import hide_in_file
-from pipshim.progress import events
-from pipshim.secrets import Mask, masked
+from pipshim.base.masking import Mask
+from pipshim.builds.hooks import hide_in_file
+from pipshim.model import events
+from pipshim.model.events import masked
 
 if TYPE_CHECKING:
     from pathlib import Path

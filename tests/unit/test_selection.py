@@ -13,12 +13,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.build.mode import Mode
-from pipshim.cli.options import SelectionOptions
-from pipshim.errors import LockError, UnknownNameError
-from pipshim.lock.lockfile import Lock, LockedBuild, LockedFolder
-from pipshim.lock.selection import check_target, select
-from pipshim.python.targets import TargetName
+from pipshim.base.errors import LockError, UnknownNameError
+from pipshim.model.build_mode import Mode
+from pipshim.model.pylock import Lock, LockedBuild, LockedFolder
+from pipshim.model.requests import SelectionOptions
+from pipshim.model.selection import check_target, select
+from pipshim.model.targets import TargetName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

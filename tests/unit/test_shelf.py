@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from pipshim.build.shelf import Shelf
+from pipshim.builds.build_cache import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import canonicalize_name
 
-from pipshim.env import scripts
-from pipshim.errors import InstallError
-from pipshim.store.conflicts import SharedPath, find_shared, losing_paths
+from pipshim.base.errors import InstallError
+from pipshim.envs import scripts
+from pipshim.store.installer import install, restore
 from pipshim.store.linking import Linker
+from pipshim.store.shared_paths import SharedPath, find_shared, losing_paths
 from pipshim.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipshim.store.linking import LinkMode
-    from pipshim.store.tree import Tree
+    from pipshim.store.unpacked_wheel import Tree
 
 NAME = "demo"
 INFO = "demo-1.0.dist-info"
@@ -253,7 +254,7 @@ def test_installs_what_pip_installs_and_pip_removes_it(
     shutil.rmtree(prefix)
     make_env(prefix)
 
-    placed = add(store, wheel).link(env, requested=True, direct_url=direct_url_of(wheel))
+    placed = install(add(store, wheel), env, requested=True, direct_url=direct_url_of(wheel))
 
     assert snapshot(env) == expected
     assert sorted(placed) == sorted(str(prefix / path) for path in files(env) - before)
@@ -288,7 +289,7 @@ def check_record(env: Env, info: str = INFO) -> None:
 
 def test_scripts_run_in_the_environment(store: Store, env: Env, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, WHEELS["data scripts"], executable=(f"{DATA}/scripts/start",))
-    add(store, wheel).link(env)
+    install(add(store, wheel), env)
     for name in ("demo", "start"):
         done = subprocess.run([env.scripts / name], check=True, capture_output=True, text=True)
         assert done.stdout == "ran\n"
@@ -299,7 +300,7 @@ def test_scripts_run_in_the_environment(store: Store, env: Env, tmp_path: Path) 
 def test_scripts_run_where_the_kernel_needs_help(folder: str, store: Store, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, WHEELS["data scripts"], executable=(f"{DATA}/scripts/start",))
     env = make_env(tmp_path / folder)
-    add(store, wheel).link(env)
+    install(add(store, wheel), env)
     for name in ("demo", "start"):
         done = subprocess.run(
             [env.scripts / name], check=True, capture_output=True, text=True, env={"HOME": "/"}
@@ -311,14 +312,14 @@ def test_scripts_run_where_the_kernel_needs_help(folder: str, store: Store, tmp_
     "python", ["/env/bin/python", "/an env/bin/python", f"/{'x' * 130}/python"]
 )
 def test_first_line_is_pips(python: str, tmp_path: Path) -> None:
-    from pipshim._pip.wheel import write_scripts  # noqa: PLC0415
+    from pipshim._pip.wheel_unpacking import write_scripts  # noqa: PLC0415
 
     (path,) = write_scripts({"demo": "demo:main"}, {}, tmp_path, Path(python), wheel="demo.whl")
     assert path.read_bytes().startswith(scripts.shebang(python) + b"import sys\n")
 
 
 def test_gui_script_replaces_console_script_of_its_name(tmp_path: Path) -> None:
-    from pipshim._pip.wheel import write_scripts  # noqa: PLC0415
+    from pipshim._pip.wheel_unpacking import write_scripts  # noqa: PLC0415
 
     paths = write_scripts(
         {"a": "demo:console"}, {"a": "demo:gui", "b": "demo:gui"}, tmp_path, Path("/p"), wheel="w"
@@ -330,7 +331,7 @@ def test_gui_script_replaces_console_script_of_its_name(tmp_path: Path) -> None:
 
 def test_scripts_of_pip_are_named_for_the_environments_python(store: Store, tmp_path: Path) -> None:
     env = Env(tmp_path / "env", version=(3, 14, 1))
-    add(store, make_wheel(tmp_path, WHEELS["pip's own scripts"])).link(env)
+    install(add(store, make_wheel(tmp_path, WHEELS["pip's own scripts"])), env)
     assert {path.name for path in env.scripts.iterdir()} == {
         "pip",
         "pip3",
@@ -492,7 +493,7 @@ def test_signatures_and_what_installers_write(store: Store, env: Env, tmp_path: 
         },
         record={f"{INFO}/RECORD.jws": f"{INFO}/RECORD.jws,,"},
     )
-    add(store, wheel).link(env)
+    install(add(store, wheel), env)
     found = {path.name for path in (env.purelib / INFO).iterdir()}
     assert found == {"INSTALLER", "METADATA", "RECORD", "RECORD.jws", "WHEEL"}
     assert f"{INFO}/RECORD.jws,," in (env.purelib / INFO / "RECORD").read_text()
@@ -505,7 +506,7 @@ def test_stronger_and_padded_hashes_are_good(
     told = record_hash(b"x = 1\n", algorithm) + "="
     wheel = make_wheel(tmp_path, {"demo.py": "x = 1\n"}, record={"demo.py": f"demo.py,{told},"})
     tree = add(store, wheel)
-    tree.link(env)
+    install(tree, env)
     assert told.rstrip("=") in (env.purelib / INFO / "RECORD").read_text()
     assert store.tree(tree.sha256) == tree
 
@@ -532,7 +533,7 @@ def test_file_without_a_usable_hash_in_record_is_installed_with_one(
     record, warning = UNHASHED[kind]
     wheel = make_wheel(tmp_path, {"demo.py": "x = 1"}, record=record)
     tree = add(store, wheel)
-    tree.link(env)
+    install(tree, env)
     installed = (env.purelib / INFO / "RECORD").read_text().splitlines()
     assert f"demo.py,{record_hash(b'x = 1')},5" in installed
     assert not [row for row in installed if row.startswith("0.py")]
@@ -549,7 +550,7 @@ def test_script_of_an_entry_point_replaces_one_that_record_does_not_list(
         {"demo.py": "", script: "#!python\n", f"{INFO}/entry_points.txt": entry_points},
         record={script: ""},
     )
-    add(store, wheel).link(env)
+    install(add(store, wheel), env)
     assert "from demo import main" in (env.scripts / "demo").read_text()
 
 
@@ -584,7 +585,7 @@ def test_copied_store_is_hashed_once(
     for path in Path(tree.lib).rglob("*"):
         os.utime(path, (1, 1))
     assert store.tree(tree.sha256) is not None
-    monkeypatch.setattr("pipshim.env.distinfo.hash_file", None)
+    monkeypatch.setattr("pipshim.envs.dist_info.hash_file", None)
     assert store.tree(tree.sha256) is not None
 
 
@@ -641,7 +642,7 @@ def test_modes_without_reflinks(
     contents["small.h"] = "#define X 1\n"
     tree = add(store, make_wheel(tmp_path, contents, executable=("small.py",)))
     linker = Linker(mode)
-    tree.link(env, mode=linker)
+    install(tree, env, mode=linker)
     for name, content in contents.items():
         placed, kept = env.purelib / name, Path(tree.lib, name)
         assert (inode(placed) == inode(kept)) is (name in linked)
@@ -661,7 +662,7 @@ def test_reflinks_where_there_are(
     monkeypatch.setattr("fcntl.ioctl", clone)
     tree = add(store, make_wheel(tmp_path, {"demo.py": "x = 1\n"}))
     linker = Linker("mixed")
-    tree.link(env, mode=linker)
+    install(tree, env, mode=linker)
     assert linker.used == {"reflink"}
     assert linker.fell_back_to is None
     assert (env.purelib / "demo.py").stat().st_nlink == 1
@@ -685,8 +686,10 @@ def test_copies_across_file_systems(
     refuse_reflinks(monkeypatch)
     monkeypatch.setattr("os.link", refuse)
     linker = Linker(mode)
-    add(store, make_wheel(tmp_path, {"a.bin": b"x" * 70_000, "b.bin": b"y" * 70_000})).link(
-        env, mode=linker
+    install(
+        add(store, make_wheel(tmp_path, {"a.bin": b"x" * 70_000, "b.bin": b"y" * 70_000})),
+        env,
+        mode=linker,
     )
     assert linker.used == {"copy"}
     assert linker.fell_back_to == "copy"
@@ -699,18 +702,18 @@ def test_refuses_to_overwrite(store: Store, env: Env, tmp_path: Path) -> None:
     (env.purelib / "demo.py").write_text("mine")
     tree = add(store, make_wheel(tmp_path, {"a/b/demo.py": "", "demo.py": "x = 1\n"}))
     with pytest.raises(InstallError, match=r"would overwrite .*/demo\.py$") as caught:
-        tree.link(env)
+        install(tree, env)
     assert caught.value.hint is not None
     assert files(env) - before == {str((env.purelib / "demo.py").relative_to(env.prefix))}
     assert not (env.purelib / "a").exists()
 
-    tree.link(env, overwrite=True)
+    install(tree, env, overwrite=True)
     assert (env.purelib / "demo.py").read_text() == "x = 1\n"
     other = add(store, make_wheel(tmp_path, {"demo.py": "x = 2\n"}, name="Other"), "other")
     with pytest.raises(InstallError, match=r"demo\.py, which belongs to demo 1\.0"):
-        other.link(env)
+        install(other, env)
     with pytest.raises(InstallError, match="belongs to demo 1"):
-        tree.link(env)
+        install(tree, env)
 
 
 def test_refuses_to_overwrite_scripts_and_the_interpreter(
@@ -719,12 +722,12 @@ def test_refuses_to_overwrite_scripts_and_the_interpreter(
     tree = add(store, make_wheel(tmp_path, WHEELS["entry points"]))
     (env.scripts / "demo").write_text("mine")
     with pytest.raises(InstallError, match=r"would overwrite .*/bin/demo"):
-        tree.link(env)
+        install(tree, env)
     for path in ("bin/python", "bin/python3.99", "pyvenv.cfg"):
         contents = {f"{DATA}/data/{path}": ""}
         tree = add(store, make_wheel(tmp_path, contents))
         with pytest.raises(InstallError, match="would overwrite"):
-            tree.link(env, overwrite=True)
+            install(tree, env, overwrite=True)
     assert not (env.purelib / INFO).exists()
 
 
@@ -736,16 +739,16 @@ def test_does_not_follow_links_out_of_the_environment(
     (env.purelib / "demo").symlink_to(outside)
     tree = add(store, make_wheel(tmp_path, {"demo/__init__.py": ""}))
     with pytest.raises(InstallError, match="leads out of the environment"):
-        tree.link(env)
+        install(tree, env)
     assert list(outside.iterdir()) == []
     (env.purelib / "demo").unlink()
     (env.prefix / "inside").mkdir()
     (env.purelib / "demo").symlink_to(env.prefix / "inside")
-    tree.link(env)
+    install(tree, env)
     (env.purelib / "other").write_text("")
     other = add(store, make_wheel(tmp_path, {"other/x.py": ""}, name="Other"), "other")
     with pytest.raises(InstallError, match="a folder has to be there"):
-        other.link(env)
+        install(other, env)
 
 
 def test_the_last_distribution_by_name_wins_a_path(store: Store, env: Env, tmp_path: Path) -> None:
@@ -770,15 +773,15 @@ def test_the_last_distribution_by_name_wins_a_path(store: Store, env: Env, tmp_p
     ]
     skip = losing_paths(shared)
     assert skip == {owners[0]: {one.path for one in shared}}
-    two.link(env)
-    assert str(env.purelib / "who.py") not in one.link(env, skip=skip[owners[0]])
+    install(two, env)
+    assert str(env.purelib / "who.py") not in install(one, env, skip=skip[owners[0]])
     assert (env.purelib / "who.py").read_text() == "2"
     assert "import other" in (env.scripts / "run").read_text()
     assert f"who.py,{record_hash(b'1')},1" in (env.purelib / INFO / "RECORD").read_text()
 
     for path in skip[owners[0]]:
         Path(path).unlink()
-    one.restore(env, skip[owners[0]], Linker("auto"))
+    restore(one, env, skip[owners[0]], Linker("auto"))
     assert (env.purelib / "who.py").read_text() == "1"
     assert "import main" in (env.scripts / "run").read_text()
     check_record(env)
@@ -786,12 +789,12 @@ def test_the_last_distribution_by_name_wins_a_path(store: Store, env: Env, tmp_p
 
 def test_root_twice_on_one_path(store: Store, env: Env, tmp_path: Path) -> None:
     same = make_wheel(tmp_path, {"demo.py": "x = 1\n", f"{DATA}/platlib/demo.py": "x = 1\n"})
-    add(store, same).link(env)
+    install(add(store, same), env)
     check_record(env)
     shutil.rmtree(env.purelib)
     other = make_wheel(tmp_path, {"demo.py": "x = 1\n", f"{DATA}/platlib/demo.py": "x = 2\n"})
     with pytest.raises(InstallError, match="two files for"):
-        add(store, other).link(env)
+        install(add(store, other), env)
 
 
 def test_half_made_distribution_shows(
@@ -808,7 +811,7 @@ def test_half_made_distribution_shows(
         real(source, destination)
 
     monkeypatch.setattr(os, "link", note)
-    tree.link(env, mode="hardlink")
+    install(tree, env, mode="hardlink")
     assert order == ["a.py", "z.py", "WHEEL", "METADATA"]
 
 
@@ -825,9 +828,9 @@ def test_failure_gives_back_what_was_there(
     with monkeypatch.context() as patched:
         patched.setattr(os, "link", full)
         with pytest.raises(InstallError, match=r"a/x\.py: No space left on device"):
-            tree.link(env, mode=linker)
+            install(tree, env, mode=linker)
     assert files(env) == before
-    tree.link(env, mode=linker)
+    install(tree, env, mode=linker)
     check_record(env)
 
 
@@ -842,10 +845,11 @@ def test_linking_needs_no_pip(store: Store, env: Env, tmp_path: Path) -> None:
     tree = add(store, make_wheel(tmp_path, WHEELS["data scripts"]))
     program = (
         "import sys, pathlib\n"
+        "from pipshim.store.installer import install\n"
         "from pipshim.store.store import Store\n"
         "from tests.unit.test_store import Env\n"
-        f"Store(pathlib.Path({str(store.root)!r})).tree({tree.sha256!r}).link("
-        f"Env(pathlib.Path({str(env.prefix)!r})))\n"
+        f"tree = Store(pathlib.Path({str(store.root)!r})).tree({tree.sha256!r})\n"
+        f"install(tree, Env(pathlib.Path({str(env.prefix)!r})))\n"
         "print([name for name in sys.modules if name.partition('.')[0] in ('pip', 'rich')])\n"
     )
     done = subprocess.run(

@@ -14,15 +14,17 @@ import pytest
 from packaging.markers import default_environment
 from packaging.tags import sys_tags
 
-from pipshim.errors import TargetError
-from pipshim.python import target as module
-from pipshim.python.target import Target, base_of, query, query_new
-from pipshim.store.cache import STAMPS
-from pipshim.unchanged import fresh
+from pipshim.base.cache_folders import STAMPS
+from pipshim.base.errors import TargetError
+from pipshim.envs import interpreter as module
+from pipshim.envs.interpreter import base_of, query, query_new
+from pipshim.fastpath import up_to_date
 from tests.unit.fake_python import answering, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pipshim.model.interpreter import Target
 
 HERE = Path(os.path.abspath(sys.executable))  # noqa: PTH100 not resolved
 MINOR = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -314,7 +316,7 @@ def test_entry_that_cannot_be_replaced_leaves_nothing(tmp_path: Path) -> None:
 def test_kept_answer_needs_few_imports(tmp_path: Path) -> None:
     query(HERE, tmp_path)
     code = (
-        "import sys; from pathlib import Path; from pipshim.python.target import query;"
+        "import sys; from pathlib import Path; from pipshim.envs.interpreter import query;"
         "query(Path(sys.argv[1]), Path(sys.argv[2]));"
         "heavy = {'pip', 'rich', 'subprocess', 'tempfile', 'filelock', 'importlib.metadata'};"
         "print(*[name for name in sys.modules if name in heavy or name.startswith('packaging.')])"
@@ -463,7 +465,7 @@ def test_what_one_environment_answered_holds_for_the_next(
 
 
 def test_stamps_of_locks_have_one_place_in_the_cache() -> None:
-    assert fresh.CACHE_FOLDER == STAMPS
+    assert up_to_date.CACHE_FOLDER == STAMPS
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 does not say which that is")

@@ -11,7 +11,7 @@ from packaging.markers import Marker, default_environment
 from packaging.tags import sys_tags
 from pip._internal.utils.compatibility_tags import get_supported
 
-from pipshim.python.targets import KNOWN, TargetName, marker_for, name_of, name_of_python
+from pipshim.model.targets import KNOWN, TargetName, marker_for, name_of, name_of_python
 
 LINUX = TargetName.parse("linux-x86_64-cp312")
 ARM = TargetName.parse("linux-arm64-cp312")

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipshim.progress import events
+from pipshim.model import events
 from pipshim.progress.cpu import CpuUse, halved
 from pipshim.progress.history import History
 from pipshim.progress.schedule import bars, concurrency, covered, critical, mean, split

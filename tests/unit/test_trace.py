@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipshim.build import trace
+from pipshim.builds import import_trace
 
 HOW = {
     "itself": "import wanted",
@@ -58,7 +58,7 @@ def run(folder: Path, code: str, *options: str, **variables: str) -> set[str]:
     script.write_text("\n".join(["import os", *(line[indent:] for line in lines)]), "utf-8")
     notes = folder / "notes"
     notes.mkdir(exist_ok=True)
-    command = [sys.executable, *options, trace.__file__, str(notes), str(script)]
+    command = [sys.executable, *options, import_trace.__file__, str(notes), str(script)]
     subprocess.run(command, check=False, timeout=60, env={**os.environ, **variables})
     found = b"".join(path.read_bytes() for path in notes.iterdir())
     return {Path(os.fsdecode(line)).name for line in found.splitlines()}
@@ -100,7 +100,7 @@ def test_tracing_changes_nothing_that_a_program_can_see(wanted: Path) -> None:
     script = wanted / "look.py"
     script.write_text(look, encoding="utf-8")
     (wanted / "notes").mkdir()
-    traced = [sys.executable, trace.__file__, str(wanted / "notes"), str(script)]
+    traced = [sys.executable, import_trace.__file__, str(wanted / "notes"), str(script)]
     plain = [sys.executable, str(script)]
     outputs = [
         subprocess.run(command, check=True, capture_output=True, text=True).stdout

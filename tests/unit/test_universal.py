@@ -13,10 +13,10 @@ from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.build.mode import Mode
-from pipshim.lock.lockfile import Lock, LockedBuild, LockedFolder, key_of, read, write
-from pipshim.lock.universal import merged, serving
-from pipshim.python.targets import TargetName
+from pipshim.model.build_mode import Mode
+from pipshim.model.pylock import Lock, LockedBuild, LockedFolder, key_of, read, write
+from pipshim.model.targets import TargetName
+from pipshim.model.universal_lock import merged, serving
 
 if sys.version_info >= (3, 11):
     import tomllib

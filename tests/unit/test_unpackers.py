@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim import forked
-from pipshim.errors import InstallError
-from pipshim.store import unpackers, unpacking
+from pipshim.base import forked_process
+from pipshim.base.errors import InstallError
+from pipshim.store import unpack_processes, unpacking
 from pipshim.store.store import Store
 from tests.support.dists import wheel
 from tests.unit.test_store import leftovers
@@ -23,7 +23,7 @@ from tests.unit.test_store import leftovers
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipshim.store.tree import Tree
+    from pipshim.store.unpacked_wheel import Tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere none are started")
 
@@ -44,7 +44,7 @@ def wheels(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Three processes, whatever the machine has; their numbers."""
-    monkeypatch.setattr(forked, "available_cores", lambda: 3)
+    monkeypatch.setattr(forked_process, "available_cores", lambda: 3)
     found: list[int] = []
     fork = os.fork
 
@@ -66,7 +66,7 @@ def are_gone(pids: list[int]) -> bool:
 def test_several_threads_have_wheels_unpacked(
     store: Store, wheels: dict[str, Path], started: list[int], tmp_path: Path
 ) -> None:
-    with unpackers.unpackers(store, len(wheels)) as add, ThreadPoolExecutor(4) as pool:
+    with unpack_processes.unpackers(store, len(wheels)) as add, ThreadPoolExecutor(4) as pool:
         hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in wheels.values()]
         known = [*hashes[:2], *(None for _ in hashes[2:])]
         trees = dict(zip(wheels, pool.map(add, wheels.values(), wheels, known), strict=True))
@@ -84,7 +84,7 @@ def test_several_threads_have_wheels_unpacked(
 def test_few_wheels_start_no_process(
     store: Store, wheels: dict[str, Path], started: list[int]
 ) -> None:
-    with unpackers.unpackers(store, 3) as add:
+    with unpack_processes.unpackers(store, 3) as add:
         assert add(wheels["one"], "one").name == "one"
     assert not started
 
@@ -94,7 +94,7 @@ def test_an_error_is_said_as_it_is(
 ) -> None:
     bad = tmp_path / "bad-1.0-py3-none-any.whl"
     bad.write_bytes(b"no wheel")
-    with unpackers.unpackers(store, 9) as add:
+    with unpack_processes.unpackers(store, 9) as add:
         with pytest.raises(InstallError, match=r"bad-1\.0-py3-none-any\.whl is not a valid wheel"):
             add(bad, "bad")
         assert add(wheels["one"], "one").version == "1.0"
@@ -104,7 +104,7 @@ def test_an_error_is_said_as_it_is(
 def test_what_ends_all_of_them_ends_nothing_else(
     store: Store, wheels: dict[str, Path], started: list[int]
 ) -> None:
-    with unpackers.unpackers(store, 9) as add:
+    with unpack_processes.unpackers(store, 9) as add:
         for pid in started:
             os.kill(pid, signal.SIGKILL)
         assert [add(path, name).name for name, path in wheels.items()] == list(wheels)
@@ -125,7 +125,7 @@ def test_what_pip_logs_there_is_logged_here(
         return add_file(self, path, name, sha256)
 
     monkeypatch.setattr(Store, "add_file", logged)
-    with unpackers.unpackers(store, 9) as add:
+    with unpack_processes.unpackers(store, 9) as add:
         add(wheels["one"], "one")
         add(wheels["two"], "two")
     assert started
@@ -149,7 +149,7 @@ def test_an_interrupt_leaves_nothing_half_unpacked(
 
     monkeypatch.setattr(unpacking, "make_tree", slow)
 
-    with unpackers.unpackers(store, 9) as add, ThreadPoolExecutor(1) as pool:
+    with unpack_processes.unpackers(store, 9) as add, ThreadPoolExecutor(1) as pool:
         done = pool.submit(add, wheels["one"], "one")
         for _ in range(1000):
             if there.exists():
@@ -165,4 +165,4 @@ def test_an_interrupt_leaves_nothing_half_unpacked(
 
 def test_elsewhere_than_on_linux_all_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert forked.processes(10) == 1
+    assert forked_process.processes(10) == 1

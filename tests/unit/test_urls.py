@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipshim.urls import without_credentials
+from pipshim.base.urls import without_credentials
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipshim import __version__
-from pipshim.env import venv
-from pipshim.env.skeleton import INCOMPLETE, LOCK
-from pipshim.env.venv import Environment, create, look
-from pipshim.errors import TargetError
-from pipshim.python.interpreters import running
+from pipshim.base.errors import TargetError
+from pipshim.envs import venv
+from pipshim.envs.discovery import running
+from pipshim.envs.venv import Environment, create, look
+from pipshim.envs.venv_template import INCOMPLETE, LOCK
 from tests.unit.fake_python import script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipshim.python.target import Target
+    from pipshim.model.interpreter import Target
 
 BASE = running(None)
 

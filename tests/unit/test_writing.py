@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.build.record import Record
-from pipshim.build.shelf import Shelf
-from pipshim.errors import FileError
-from pipshim.unchanged.fresh import Stamp
-from pipshim.writing import TEMPORARY_FILES, replace_file, write_cache_file, write_file
+from pipshim.base.atomic_write import TEMPORARY_FILES, replace_file, write_cache_file, write_file
+from pipshim.base.errors import FileError
+from pipshim.builds.build_cache import Shelf
+from pipshim.fastpath.up_to_date import Stamp
+from pipshim.model.build_record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,164 @@
+"""Where pip's own commands ask for metadata, resolve and build: the places, and nothing heavy.
+
+pip parses, finds, downloads, checks, unpacks, resolves and installs. Three things of it are
+replaced for the time of a command: who prepares the metadata of a source
+(``make_distribution_for_install_requirement``), the resolver (which resolves again once such
+metadata is known), and ``wheel_builder.build``. A command that meets no source runs as pip has it.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from pip._internal.distributions.sdist import SourceDistribution
+from pip._internal.operations import prepare
+
+from pipshim._pip.patching import replaced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import ModuleType
+
+    from pip._internal.exceptions import PipError
+    from pip._internal.operations.prepare import RequirementPreparer
+    from pip._internal.req.req_install import InstallRequirement
+    from pip._internal.req.req_set import RequirementSet
+    from pip._internal.resolution.resolvelib.resolver import Resolver
+
+    from pipshim._pip.pip_builds import Staged
+    from pipshim.base.errors import PipshimError
+
+
+class Seams:
+    """The places where one command of pip's asks pipshim.
+
+    Args:
+        make: makes what answers; called when the first source is met.
+
+    """
+
+    def __init__(self, make: Callable[[], Staged]) -> None:
+        self._make = make
+        self._is_on = True
+
+    @cached_property
+    def staged(self) -> Staged:
+        """What answers."""
+        return self._make()
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether any source was met."""
+        return "staged" in vars(self)
+
+    def as_pip_error(self, error: PipshimError) -> PipError | None:
+        """Return what pip would have raised for an error of a build; None if pip knows no such."""
+        if not self.has_sources:
+            return None
+        from pipshim._pip.build_errors import as_pip_error  # noqa: PLC0415 seldom needed
+
+        return as_pip_error(error, self.staged.named)
+
+    def leave_out(self) -> None:
+        """Let pip build by itself: its old resolver cannot resolve in rounds."""
+        self._is_on = False
+
+    @contextmanager
+    def put_in(self, command: ModuleType) -> Iterator[None]:
+        """Take the place of pip's own, in its operations and in the module of a command."""
+        original = vars(prepare)["make_distribution_for_install_requirement"]
+
+        def distribution_for(req: InstallRequirement) -> Any:
+            made = original(req)
+            if self._is_on and isinstance(made, SourceDistribution):
+                return self.staged.distribution(req)
+            return made
+
+        with replaced(prepare, "make_distribution_for_install_requirement", distribution_for):
+            pips = vars(command).get("build")
+            if pips is None:  # download builds nothing
+                yield
+                return
+
+            def build(requirements: Iterable[InstallRequirement], *args: Any, **kwargs: Any) -> Any:
+                found = list(requirements)
+                if found and self._is_on:
+                    kwargs.pop("wheel_cache", None)
+                    return self.staged.build(found, partial(pips, **kwargs))
+                return pips(found, *args, **kwargs)
+
+            with replaced(command, "build", build):
+                yield
+
+
+class StagedResolver:
+    """pip's resolver, in rounds where it meets sources.
+
+    Its candidates stay from one round to the next; only what their metadata says changes.
+    """
+
+    def __init__(self, inner: Resolver, preparer: RequirementPreparer, seams: Seams) -> None:
+        self._inner = inner
+        self._preparer = preparer
+        self._seams = seams
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def resolve(
+        self, root_reqs: list[InstallRequirement], check_supported_wheels: bool
+    ) -> RequirementSet:
+        """Resolve as pip does; again, if there are sources whose metadata is not settled."""
+        with _said_once() as once:
+            found = self._inner.resolve(root_reqs, check_supported_wheels)
+            if not self._seams.has_sources:
+                return found
+
+            def again() -> None:
+                nonlocal found
+                once.again = True
+                found = self._inner.resolve(root_reqs, check_supported_wheels)
+
+            self._seams.staged.settle(self._inner, self._preparer, again)
+        for req in found.requirements.values():
+            vars(req).pop("_metadata", None)  # of a round before this one
+        return found
+
+    def get_installation_order(self, req_set: RequirementSet) -> list[InstallRequirement]:
+        """Tell pip's order; what is built in the environment itself comes last."""
+        order = self._inner.get_installation_order(req_set)
+        if not self._seams.has_sources:
+            return order
+        return self._seams.staged.ordered(order)
+
+
+class _Once(logging.Filter):
+    """Drops what pip says again in a later round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = False
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = f"{record.name} {record.getMessage()}"
+        if self.again and text in self._said:
+            return False
+        self._said.add(text)
+        return True
+
+
+@contextmanager
+def _said_once() -> Iterator[_Once]:
+    once = _Once()
+    handlers = [*logging.getLogger().handlers]
+    for handler in handlers:
+        handler.addFilter(once)
+    try:
+        yield once
+    finally:
+        for handler in handlers:
+            handler.removeFilter(once)

@@ -1,0 +1,167 @@
+"""A contradiction, told in the order in which a person would follow it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipshim._pip.minimal_conflict import Asked, Limit, Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from packaging.specifiers import SpecifierSet
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    from pipshim._pip.minimal_conflict import Fact, Key, Known
+    from pipshim.model.overrides import Overrides
+
+_RANGES = 3
+_WAYS = 4
+
+
+class Story:
+    """Tells facts that contradict each other.
+
+    Each requirement that was asked for stands on a line, and below it, further in, what it leads
+    to, down to the packages that no version suits.
+
+    Args:
+        known: all that is known.
+        facts: those that contradict each other.
+        overrides: what replaced requirements.
+
+    """
+
+    def __init__(self, known: Known, facts: Sequence[Fact], overrides: Overrides) -> None:
+        self._known = known
+        self._overrides = overrides
+        self.asked = [one for one in facts if isinstance(one, Asked)]
+        self.limits = [one for one in facts if isinstance(one, Limit)]
+        self._links = [one for one in facts if isinstance(one, Link)]
+
+    @property
+    def names(self) -> list[NormalizedName]:
+        """Every package that is spoken of, the ones in question last."""
+        found = [one.needs[0].key.name for one in self.asked]
+        found += [one.child for one in self._links]
+        unique = list(dict.fromkeys(found))
+        return [one for one in unique if one not in self.ends] + self.ends
+
+    @property
+    def ends(self) -> list[NormalizedName]:
+        """The packages in question: what they require themselves has no part in it."""
+        parents = {one.parent.name for one in self._links}
+        children = dict.fromkeys(
+            [*(one.needs[0].key.name for one in self.asked), *(one.child for one in self._links)]
+        )
+        found = [one for one in children if one not in parents]
+        return found or list(children)
+
+    @property
+    def overridden(self) -> list[NormalizedName]:
+        """The packages whose requirements were replaced."""
+        return [one for one in self.names if self._overrides.of(one)]
+
+    def wishes(self, name: NormalizedName) -> list[list[SpecifierSet]]:
+        """Tell what a version has to be: of each list, one has to admit it."""
+        found = [
+            [need.specifier]
+            for one in self.asked
+            for need in one.needs
+            if need.key.name == name and not need.key.extra
+        ]
+        found += [[one.need.specifier] for one in self.limits if one.need.key.name == name]
+        for link in self._links:
+            if link.child == name:
+                needs = [
+                    need
+                    for version in self._versions(link.parent)
+                    for need in self._known.at(link.parent, version, name)
+                ]
+                found.append([need.specifier for need in needs])
+        return [one for one in found if one]
+
+    def suits(self, name: NormalizedName, version: Version) -> bool:
+        """Whether everything that is said here admits a version."""
+        return all(
+            any(one.contains(version, prereleases=True) for one in wish)
+            for wish in self.wishes(name)
+        )
+
+    def lines(self) -> list[str]:
+        """Tell it."""
+        told: set[Link] = set()
+        lines: list[str] = []
+        for one in self.asked:
+            name = one.needs[0].key.name
+            lines.append(f"  {one.by} requires {self._text(name, one.text)}")
+            lines += self._below(name, 1, told)
+        for limit in self.limits:
+            lines.append(f"  {limit.by} admits only {limit.need.text}")
+        for name in self.overridden:
+            those = " and ".join(map(str, self._overrides.of(name)))
+            lines.append(f"  override-dependencies of {self._overrides.stated_in} make it {those}")
+        return list(dict.fromkeys(lines))
+
+    def _text(self, name: NormalizedName, text: str) -> str:
+        return f"{name} (overridden)" if self._overrides.of(name) else text
+
+    def _below(self, name: NormalizedName, depth: int, told: set[Link]) -> Iterator[str]:
+        for link in self._links:
+            if link.parent.name == name and link not in told:
+                told.add(link)
+                for line in self._ways(link):
+                    yield f"  {'  ' * depth}{line}"
+                yield from self._below(link.child, depth + 1, told)
+
+    def _ways(self, link: Link) -> Iterator[str]:
+        """Tell what versions of a package require of another, those together that require it so."""
+        by_text: dict[str, list[Version]] = {}
+        versions = self._versions(link.parent)
+        for version in versions:
+            needs = self._known.at(link.parent, version, link.child)
+            texts = dict.fromkeys(self._text(link.child, need.text) for need in needs)
+            if texts:
+                by_text.setdefault(" and ".join(texts), []).append(version)
+        for text, found in list(by_text.items())[:_WAYS]:
+            verb = "requires" if len(found) == 1 else "require"
+            yield f"{link.parent} {ranges(found, versions)} {verb} {text}"
+        if len(by_text) > _WAYS:
+            rest = [version for found in list(by_text.values())[_WAYS:] for version in found]
+            yield f"{link.parent} {ranges(rest, versions)} require other versions of {link.child}"
+
+    def _versions(self, key: Key) -> list[Version]:
+        """Tell the versions in question, the newest first."""
+        own = list(self._said_of(key.name))
+        return sorted(
+            (
+                version
+                for found, version in self._known.needs
+                if found == key and all(one.contains(version, prereleases=True) for one in own)
+            ),
+            reverse=True,
+        )
+
+    def _said_of(self, name: NormalizedName) -> Iterator[SpecifierSet]:
+        for one in self.asked:
+            yield from (need.specifier for need in one.needs if need.key.name == name)
+        yield from (one.need.specifier for one in self.limits if one.need.key.name == name)
+
+
+def ranges(versions: Sequence[Version], among: Sequence[Version]) -> str:
+    """Say versions, those that follow each other as ``1.0 to 3.0``; both newest first."""
+    runs: list[list[Version]] = []
+    before = -2
+    for place, version in enumerate(among):
+        if version in versions:
+            if place == before + 1:
+                runs[-1].append(version)
+            else:
+                runs.append([version])
+            before = place
+    said = [
+        f"{run[-1]} to {run[0]}" if len(run) > 2 else ", ".join(map(str, reversed(run)))  # noqa: PLR2004 two are named
+        for run in runs
+    ]
+    return ", ".join(said[:_RANGES]) + (", …" if len(said) > _RANGES else "")

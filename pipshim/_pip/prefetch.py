@@ -1,0 +1,206 @@
+"""Index pages, metadata files and archives, fetched before pip's resolver gets to them, at once.
+
+The resolver looks at one package after the other, so on a network it mostly waits. Here threads go
+ahead of it: from what is required, and from what that requires in turn, as soon as it is known.
+Which version will be chosen is a guess (the best that one requirement admits); a wrong one costs a
+file. Nothing is decided here: pip asks for pages and files as ever, and gets what is there.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextvars import Context, copy_context
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from packaging.utils import NormalizedName, canonicalize_name
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+
+from pipshim._pip.links import secure_hashes, size_of
+from pipshim._pip.shared_fetches import AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pip._internal.models.link import Link
+
+    from pipshim._pip.sdist_static_files import Outlines
+    from pipshim._pip.shared_fetches import Fetched
+
+_LITTLE = 1 << 24
+"""Up to which size, in bytes, a wheel is fetched ahead for its METADATA: 16 MB."""
+
+
+class Wanted(NamedTuple):
+    """A package that the resolver is going to look at.
+
+    Attributes:
+        name: the package.
+        specifier: the versions that one requirement admits (PEP 440).
+        extras: of the package.
+
+    """
+
+    name: NormalizedName
+    specifier: str = ""
+    extras: frozenset[str] = frozenset()
+
+
+class CandidateLookup(Protocol):
+    """Looks up candidates: `pipshim._pip.index.Finder`."""
+
+    def needs_page(self, name: NormalizedName, specifier: str) -> bool:
+        """Return whether the index page of a package has to be read."""
+
+    def fetch_pages(self, name: NormalizedName) -> bool:
+        """Fetch the index pages of a package; return whether that worked."""
+
+    def best_of(self, name: NormalizedName, specifier: str) -> Link | None:
+        """Return the file that the resolver is likely to choose first."""
+
+
+class Ahead:
+    """Fetches ahead of the resolver.
+
+    Args:
+        fetched: what is there already; where more comes from.
+        outlines: which sdists need not be fetched.
+        environment: the target's markers.
+
+    Attributes:
+        finder: looks up candidates; nothing is fetched before there is one.
+        left_out: what no index is to be asked for.
+
+    """
+
+    def __init__(
+        self, fetched: Fetched, outlines: Outlines, environment: Mapping[str, str]
+    ) -> None:
+        self.finder: CandidateLookup | None = None
+        self.left_out: set[NormalizedName] = set()
+        self._fetched = fetched
+        self._outlines = outlines
+        self._environment = dict(environment)
+        self._seen: set[Wanted] = set()
+        self._waiting: list[tuple[Wanted, Context]] = []
+        self._queue: SimpleQueue[tuple[Wanted, Context] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._begun = False
+        self._guard = threading.Lock()
+
+    def want(self, packages: Iterable[Wanted]) -> None:
+        """Take note of what will be looked at; it is fetched once `begin` was called.
+
+        Versions are looked up in the order of the resolve that wants them (context variables).
+        """
+        with self._guard:
+            known = self._seen
+            distinct = dict.fromkeys(packages)
+            new = [one for one in distinct if one not in known and one.name not in self.left_out]
+            self._seen.update(new)
+            tasks = [(one, copy_context()) for one in new]
+            if not self._begun:
+                self._waiting += tasks
+                return
+        self._start(tasks)
+
+    def _start(self, tasks: list[tuple[Wanted, Context]]) -> None:
+        for one in tasks:
+            self._queue.put(one)
+        with self._guard:
+            for _ in range(min(len(tasks), AT_ONCE - len(self._threads))):
+                # Daemons: at the end of the command nobody waits for what nobody asked for.
+                thread = threading.Thread(target=self._work, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def begin(self) -> None:
+        """Begin: pip has asked each index once, so credentials that they want are known."""
+        if not self._begun:
+            self._begun = True
+            with self._guard:
+                waiting, self._waiting = self._waiting, []
+            self._start(waiting)
+
+    def rest(self) -> None:
+        """Let the threads end; what they have not begun is forgotten. `begin` begins again."""
+        with self._guard:
+            self._begun = False
+        while not self._queue.empty():
+            self._queue.get()
+        self._queue.put(None)
+        while self._threads:
+            self._threads.pop().join()
+        while not self._queue.empty():
+            self._queue.get()
+
+    def was_asked_for(self, page: str) -> bool:
+        """Tell whether pip has asked for a page."""
+        return self._fetched.has_page(page)
+
+    def again(self) -> None:
+        """Begin anew with what will be looked at."""
+        with self._guard:
+            self._seen.clear()
+
+    def _work(self) -> None:
+        while True:
+            task = self._queue.get()
+            if task is None:
+                self._queue.put(None)  # for the others
+                return
+            wanted, context = task
+            try:
+                context.run(self._fetch, wanted)
+            except Exception:  # noqa: BLE001, S112 the resolver will meet it, and say it
+                continue
+
+    def _fetch(self, wanted: Wanted) -> None:
+        finder = self.finder
+        if finder is None or not finder.needs_page(wanted.name, wanted.specifier):
+            return
+        if not finder.fetch_pages(wanted.name):
+            return
+        best = finder.best_of(wanted.name, wanted.specifier)
+        if best is None or not best.url.startswith(("http://", "https://")):
+            return
+        if best.is_wheel:
+            contents = self._fetched.metadata(best) if self._costs_little(best) else None
+            if contents is not None:
+                self.want(self._required(contents, wanted.extras))
+        elif not self._outlines.has(secure_hashes(best).get("sha256")):
+            self._fetched.archive(best)
+
+    def _costs_little(self, wheel: Link) -> bool:
+        """Tell whether little is lost if a wheel's METADATA is fetched, and then not asked for."""
+        if wheel.metadata_link() is not None or self._fetched.files.knows(wheel):
+            return True
+        size = size_of(wheel)
+        return size is not None and size <= _LITTLE
+
+    def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[Wanted]:
+        """Tell what a METADATA file requires in the target environment."""
+        head = contents.partition(b"\n\n")[0]
+        for line in head.decode("utf-8", "replace").splitlines():
+            field, _, value = line.partition(":")
+            if field.lower() != "requires-dist":
+                continue
+            try:
+                requirement = Requirement(value.strip())
+            except InvalidRequirement:
+                continue
+            marker = requirement.marker
+            if requirement.url is None and (
+                marker is None
+                or any(marker.evaluate({**self._environment, "extra": e}) for e in ("", *extras))
+            ):
+                yield wanted_of(requirement)
+
+
+def wanted_of(requirement: Requirement) -> Wanted:
+    """Tell what a requirement makes the resolver look at."""
+    return Wanted(
+        canonicalize_name(requirement.name),
+        str(requirement.specifier),
+        frozenset(requirement.extras),
+    )

@@ -1,0 +1,180 @@
+"""Index pages, metadata files and archives: fetched once each, for whoever asks.
+
+Whoever fetches ahead, the resolver and other targets get what is there, or wait for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from concurrent.futures import Future
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from zipfile import BadZipFile
+
+from pip._internal.exceptions import HashError, UnsupportedWheel
+from pip._internal.index.collector import LinkCollector
+from pip._vendor.requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
+
+from pipshim._pip.downloads import ObservedDownloader
+from pipshim._pip.metadata import contained
+from pipshim._pip.unread_pages import passed_over, repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from pip._internal.index.collector import IndexContent
+    from pip._internal.models.link import Link
+    from pip._internal.network.session import PipSession
+
+    from pipshim._pip.metadata import MetadataFiles
+
+T = TypeVar("T")
+
+AT_ONCE = 16
+"""How many things are fetched at once."""
+
+_NAMES = int("package_name" in inspect.signature(LinkCollector.fetch_response).parameters)
+"""How many names pip wants to know: from 26.2 on, a page may come from its cache by package."""
+
+
+def keep_connections(session: PipSession) -> None:
+    """Let a new session keep a connection for all that is fetched at once; requests keeps ten."""
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            adapter.init_poolmanager(DEFAULT_POOLSIZE, AT_ONCE + 1)  # pip asks, too
+
+
+class Page(NamedTuple):
+    """An index page; or none, and what pip's log says of why."""
+
+    content: IndexContent | None
+    passed_over: Mapping[str, str | None]
+
+
+class Fetched:
+    """What was fetched, for all targets of a command.
+
+    Args:
+        collector: fetches pages.
+        files: fetches metadata files.
+        downloader: fetches sdists and wheels.
+        folder: where it puts them.
+        is_lazy: parts of wheels are enough for pip to read their METADATA (``fast-deps``).
+
+    Attributes:
+        files, folder: likewise.
+
+    """
+
+    def __init__(
+        self,
+        collector: LinkCollector,
+        files: MetadataFiles,
+        downloader: ObservedDownloader,
+        folder: Path,
+        *,
+        is_lazy: bool = False,
+    ) -> None:
+        self.files = files
+        self.folder = folder
+        self._collector = collector
+        self._downloader = downloader
+        self._is_lazy = is_lazy
+        self._numbers = count()
+        self._pages: dict[Hashable, Future[Page]] = {}
+        self._metadata: dict[Hashable, Future[bytes | None]] = {}
+        self._archives: dict[Hashable, Future[tuple[str, str]]] = {}
+        self._guard = threading.Lock()
+
+    def page(self, location: Link, *package: str) -> IndexContent | None:
+        """Answer a page, an index's of a package that is named; None where it cannot be read."""
+        page = self._once(self._pages, location.url, lambda: self._page(location, *package))
+        repeat(page.passed_over)
+        return page.content
+
+    def metadata(self, wheel: Link) -> bytes | None:
+        """Answer a wheel's METADATA; None where it is left to pip how to get it."""
+        return self._once(self._metadata, wheel.url, lambda: self._metadata_of(wheel))
+
+    def archive(self, link: Link) -> tuple[str, str]:
+        """Answer the path and the type of an sdist or wheel, which nobody has checked yet."""
+        return self._once(self._archives, link.url_without_fragment, lambda: self._archive(link))
+
+    def archived(self, link: Link) -> Path | None:
+        """Return an archive that somebody has fetched, or is fetching; None if nobody has."""
+        with self._guard:
+            future = self._archives.get(link.url_without_fragment)
+        if future is None or future.exception() is not None:
+            return None
+        return Path(future.result()[0])
+
+    def has_page(self, url: str) -> bool:
+        """Tell whether a page was asked for."""
+        return url in self._pages
+
+    def _metadata_of(self, wheel: Link) -> bytes | None:
+        contents = self.files.fetch(wheel)
+        if contents is not None or self._is_lazy or not wheel.has_hash or wheel.is_file:
+            return contents
+        path = Path(self.archive(wheel)[0])
+        try:
+            wheel.as_hashes().check_against_path(str(path))
+            contents = contained(path, wheel)
+        except (HashError, UnsupportedWheel, BadZipFile):
+            return None  # pip says it better
+        self.files.keep(wheel, contents)
+        return contents
+
+    def _page(self, location: Link, *package: str) -> Page:
+        with passed_over() as pages:
+            content = self._collector.fetch_response(location, *package[:_NAMES])
+        return Page(content, pages)
+
+    def _archive(self, link: Link) -> tuple[str, str]:
+        folder = self.folder / str(next(self._numbers))
+        folder.mkdir()
+        return self._downloader(link, str(folder))
+
+    def _once(self, memo: dict[Hashable, Future[T]], key: Hashable, work: Callable[[], T]) -> T:
+        with self._guard:
+            future = memo.get(key)
+            mine = future is None
+            if future is None:
+                future = memo[key] = Future()
+        if mine:
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
+
+
+class AheadDownloader(ObservedDownloader):
+    """A downloader that answers archives that were fetched ahead."""
+
+    fetched: Fetched | None = None
+
+    def __call__(self, link: Link, location: str) -> tuple[str, str]:
+        """Download a file, unless that has been done."""
+        if self.fetched is not None:
+            return self.fetched.archive(link)
+        return super().__call__(link, location)
+
+
+class Collector(LinkCollector):
+    """pip's collector of links, which answers pages that were fetched ahead."""
+
+    fetched: Fetched | None = None
+
+    def fetch_response(self, location: Link, *package: Any, **name: Any) -> IndexContent | None:
+        """Fetch a page, unless that has been done."""
+        if self.fetched is None:
+            page = super().fetch_response(location, *package[:_NAMES], **name)
+        else:
+            page = self.fetched.page(location, *package, *name.values())
+        # Each target of a lock reads its links.
+        return replace(page, cache_link_parsing=True) if page is not None else None

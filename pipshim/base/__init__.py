@@ -1,0 +1,1 @@
+"""What every other package uses: errors, atomic writes, locks, tasks, masking."""

@@ -1,0 +1,101 @@
+"""pipshim's part of the cache: what lies where in it, and who uses it now.
+
+Any number of commands use the cache at once; one that tidies it up has to be alone. The lock is the
+system's own, so it ends with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+from pipshim.base.errors import PipshimError
+from pipshim.base.file_lock import Held
+from pipshim.base.file_systems import reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TREES = "trees-v2"
+"""Wheels, unpacked (`pipshim.store.store`)."""
+
+BUILDS = "builds-v1"
+"""What builds answered, beside their records (`pipshim.builds.build_cache`)."""
+
+LOGS = "logs"
+"""The output of builds."""
+
+METADATA = "metadata-v2"
+"""METADATA files of wheels (`pipshim._pip.metadata`)."""
+
+OUTLINES = "outlines-v1"
+"""What sdists show without being built, by their SHA-256 (`pipshim._pip.sdist_static_files`)."""
+
+INTERPRETERS = "interpreters"
+"""What Pythons said of themselves (`pipshim.envs.interpreter`)."""
+
+STAMPS = "fresh"
+"""Locks that were up to date (`pipshim.fastpath.up_to_date`, which may not import this)."""
+
+NOTES = "again"
+"""Snapshots of environments (`pipshim.fastpath.environment_snapshot`)."""
+
+ENVIRONMENTS = "environments-v1"
+"""Environments of scripts, of layers and of isolated runs (`pipshim.envs.cached_environments`)."""
+
+WORK = "work"
+"""Build environments, where the folder for temporary files is on another file system."""
+
+LOCK = "in-use"
+"""The file that is locked; there is nothing in it."""
+
+
+class InUse(Held):
+    """The cache, which nobody tidies up while this lasts.
+
+    One that cannot be locked (it is read-only, or its file system has no locks) is used as it is.
+    """
+
+    def __init__(self, root: Path | str, waiting: Callable[[], object]) -> None:
+        """Tell which.
+
+        Args:
+            root: pipshim's cache folder, which exists.
+            waiting: called before waiting for somebody who tidies it up.
+
+        """
+        super().__init__(f"{root}/{LOCK}", waiting, shared=True, mode=0o666)
+
+    def __enter__(self) -> None:
+        try:
+            super().__enter__()
+        except BrokenPipeError:  # of whoever was told of the waiting
+            raise
+        except OSError:
+            return
+
+
+class Alone(Held):
+    """The cache, which nobody else uses while this lasts."""
+
+    def __init__(self, root: Path | str) -> None:
+        super().__init__(f"{root}/{LOCK}", self._refuse, mode=0o666)
+        self._root = root
+
+    def __enter__(self) -> None:
+        """Lock it.
+
+        Raises:
+            PipshimError: somebody else uses it, or it cannot be locked.
+
+        """
+        try:
+            super().__enter__()
+        except OSError as error:
+            cannot = "written" if error.filename else "locked"
+            raise PipshimError(f"{self._path} cannot be {cannot}: {reason(error)}") from error
+
+    def _refuse(self) -> None:
+        raise PipshimError(
+            f"another command of pipshim is using {self._root}",
+            hint="do it again when that has ended",
+        )

@@ -1,0 +1,79 @@
+"""A process forked from this one, for work that threads of one interpreter cannot share.
+
+It begins with all that is imported here, and ends without a step into what is this process's own:
+its files' buffers, its threads, its handlers at exit.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pipshim.base.cores import available_cores
+from pipshim.base.light import signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+MOST = 4
+"""How many are started at most: what they do is mostly the file system's work."""
+
+
+class Forked:
+    """A forked process, and the two pipes to talk with it.
+
+    It reads to the end of one and writes to the other. When this process ends, that one's reading
+    ends.
+    """
+
+    def __init__(self, work: Callable[[int, int], object]) -> None:
+        """Start it.
+
+        Args:
+            work: what it does, with the descriptors that it reads from and writes to. An exception
+                ends it, quietly.
+
+        """
+        fork: Callable[[], int] = vars(os)["fork"]  # Windows has none
+        theirs, self.words = os.pipe()
+        self.answers, said = os.pipe()
+        self._pid: int | None = fork()
+        if self._pid == 0:
+            os.close(self.words)
+            os.close(self.answers)
+            _work(work, theirs, said)
+        os.close(theirs)
+        os.close(said)
+
+    def end(self, number: int = signals.SIGKILL) -> None:
+        """End it with a signal, if it still runs."""
+        if self._pid is None:
+            return
+        pid, self._pid = self._pid, None
+        os.close(self.words)
+        os.close(self.answers)
+        os.kill(pid, number)
+        os.waitpid(pid, 0)
+
+
+def _work(work: Callable[[int, int], object], words: int, said: int) -> NoReturn:
+    status = 1
+    try:
+        for number in signals.ENDING:
+            signals.signal(number, signals.default_int_handler)
+        work(words, said)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def can_fork() -> bool:
+    """Whether this process may be forked; macOS's own libraries do not survive it."""
+    return sys.platform == "linux" and hasattr(os, "fork")
+
+
+def processes(wanted: int) -> int:
+    """Tell how many processes to share work among, this one included, where so many are wanted."""
+    return max(1, min(available_cores(), MOST, wanted)) if can_fork() else 1

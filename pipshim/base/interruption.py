@@ -1,0 +1,300 @@
+"""Ending a command by SIGINT, SIGTERM or SIGHUP, within a second, whatever it waits for.
+
+The first signal raises an exception in the main thread, so that everything cleans up after itself.
+Meanwhile another thread ends what the command may wait for: connections and child processes. It
+ends the process if the main thread cannot be reached, or does not end in time, or at a second
+signal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import LockType, allocate_lock, get_ident, start_new_thread  # threading is slow
+
+from pipshim.base.light import signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+    from typing_extensions import Self
+
+_NUMBERS = signals.ENDING
+
+NAMES = dict(zip(_NUMBERS, ("interrupted", "terminated", "hung up"), strict=False))
+"""What each of them does to a command."""
+
+_REACHED_WITHIN = 0.8
+"""Seconds that the main thread may stay in a system call, such as the look-up of a host's name."""
+
+_CLEAN_WITHIN = 5.0
+"""Seconds that cleaning up may take."""
+
+_ONE_SIGNAL = 0.1
+"""Seconds in which repeated signals count as one: `timeout` and shells send them twice."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP arrived; what is under way cleans up after itself as this passes.
+
+    pip treats it as it treats an interrupt.
+    """
+
+    def __init__(self, number: int = signals.SIGTERM) -> None:
+        super().__init__()
+        self.number = number
+
+    @property
+    def exit_status(self) -> int:
+        """What a shell reports of a process that this signal ended."""
+        return 128 + self.number
+
+
+at_interrupt: list[Callable[[], object]] = []
+"""Called in a thread after the first signal: ends what the command waits for."""
+
+at_abandon: list[Callable[[], object]] = []
+"""Called before the process is ended without cleaning up: gives the terminal back."""
+
+temporary: set[str] = set()
+"""Folders that are removed if the main thread cannot be reached."""
+
+
+def is_ending() -> bool:
+    """Tell whether a signal is ending the command that runs."""
+    return _active is not None and _active.number is not None
+
+
+class Interruption:
+    """Handles the signals while it lasts (``with``), where nothing else handles them.
+
+    Attributes:
+        number: the first signal that has come; None before.
+
+    """
+
+    has_come: bool = False
+    """Whether any of them came in this process."""
+
+    number: int | None = None
+    _is_reached = False
+    _ending: LockType | None = None
+
+    def __enter__(self) -> Self:
+        global _active  # noqa: PLW0603 there is one main thread
+        self._before: dict[int, Any] = {}
+        if _active is not None:
+            return self
+        try:
+            for number in _NUMBERS:
+                if signals.getsignal(number) in (signals.SIG_DFL, signals.default_int_handler):
+                    self._before[number] = signals.signal(number, self._handle)
+        except ValueError:  # only the main thread may
+            return self
+        if self._before:
+            _active = self
+            self._children = _children()
+            self._terminal = _Terminal()
+            self._watch()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        global _active  # noqa: PLW0603 there is one main thread
+        if _active is not self:
+            return
+        if self.number is not None:
+            if self._ending is not None:
+                self._ending.acquire(timeout=_CLEAN_WITHIN)
+            self._terminal.restore()
+        for number, handler in self._before.items():
+            signals.signal(number, handler)
+        self._unwatch()
+        _active = None
+
+    @property
+    def status(self) -> int | None:
+        """The exit status that the signal asks for; None if there was none."""
+        return None if self.number is None else 128 + self.number
+
+    @property
+    def error(self) -> KeyboardInterrupt:
+        """What the signal raises."""
+        return (
+            KeyboardInterrupt() if self.number == signals.SIGINT else Terminated(self.number or 0)
+        )
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self._is_reached = True
+        if self.number is None:
+            self.number = number
+            Interruption.has_come = True
+            raise self.error
+
+    def leave(self) -> None:
+        """Let the signals mean in a fork of the process what they meant before."""
+        signals.set_wakeup_fd(-1)
+        for number, handler in self._before.items():
+            signals.signal(number, handler)
+
+    # The thread
+
+    def _watch(self) -> None:
+        if sys.platform == "win32":
+            return
+        self._reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        self._writing = writing
+        self._woken_before = signals.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        self._main = get_ident()
+        self._ending = allocate_lock()
+        self._ending.acquire()
+        start_new_thread(self._end_in_time, ())
+
+    def _unwatch(self) -> None:
+        if sys.platform == "win32":
+            return
+        signals.set_wakeup_fd(self._woken_before)
+        os.close(self._writing)  # the thread ends
+
+    def _end_in_time(self) -> None:
+        import threading  # noqa: PLC0415
+        import time  # noqa: PLC0415
+        from select import select  # noqa: PLC0415
+
+        first = None
+        while first is None:
+            came = os.read(self._reading, 64)
+            if not came:
+                os.close(self._reading)
+                return
+            first = next((one for one in came if one in self._before), None)
+        start = time.monotonic()
+        threading.excepthook = _say_nothing
+        threading.Thread(target=self._end_others, name="ending", daemon=True).start()
+        sent, is_second = 0, False
+        while (passed := time.monotonic() - start) < _CLEAN_WITHIN:
+            if passed >= _REACHED_WITHIN and not self._is_reached:
+                break
+            if not select([self._reading], [], [], 0.05)[0]:
+                if not self._is_reached:  # it came just before a system call began to wait
+                    signals.pthread_kill(self._main, first)
+                    sent += 1
+                continue
+            came = os.read(self._reading, 64)
+            if not came:  # nobody handles the signals any more
+                os.close(self._reading)
+                return
+            count = sum(one in self._before for one in came)
+            sent, count = max(0, sent - count), max(0, count - sent)
+            is_second = passed >= _ONE_SIGNAL and count > 0
+            if is_second:
+                break
+        self._end_children(grace=0)
+        _call(at_abandon)
+        if not is_second:
+            self._remove_folders()
+        self._terminal.restore()
+        try:
+            os.write(2, f"pipshim: {NAMES[first]}\n".encode())
+        finally:
+            os._exit(128 + first)
+
+    @staticmethod
+    def _remove_folders() -> None:
+        import shutil  # noqa: PLC0415 only now
+
+        for folder in list(temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _end_others(self) -> None:
+        """End what the command may wait for: connections, and processes that it has started."""
+        assert self._ending is not None
+        try:
+            _call(at_interrupt)
+            self._end_children()
+        finally:
+            self._ending.release()
+
+    def _end_children(self, grace: float | None = None) -> None:
+        from pipshim.base import process_tree  # noqa: PLC0415 only now
+
+        def members() -> set[int]:
+            return process_tree.started_by(os.getpid(), but_for=self._children)
+
+        seconds = process_tree.GRACE_SECONDS if grace is None else grace
+        process_tree.end((), members, grace=seconds)
+
+
+_active: Interruption | None = None
+
+
+class _Terminal:
+    """How the terminal is set, so that a question that is broken off does not leave it mute."""
+
+    def __init__(self) -> None:
+        self._descriptor = next((one for one in (0, 2) if _is_terminal(one)), None)
+        if self._descriptor is None:
+            return
+        try:
+            import termios  # noqa: PLC0415 only on a terminal
+        except ImportError:
+            self._descriptor = None
+        else:
+            self._attributes = termios.tcgetattr(self._descriptor)
+
+    def restore(self) -> None:
+        """Set it as it was, if it is not."""
+        if self._descriptor is None:
+            return
+        import termios  # noqa: PLC0415 only on a terminal
+
+        try:
+            # In the background the terminal is somebody else's.
+            is_ours = os.tcgetpgrp(self._descriptor) == os.getpgrp()
+            if is_ours and termios.tcgetattr(self._descriptor) != self._attributes:
+                termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._attributes)
+        except (OSError, termios.error):
+            return  # it was closed
+
+
+def _is_terminal(descriptor: int) -> bool:
+    return sys.platform != "win32" and os.isatty(descriptor)
+
+
+def _children() -> frozenset[int]:
+    """Return the processes that were started before this command: they are not its own."""
+    found: set[int] = set()
+    try:
+        for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 pathlib is not needed yet
+            with open(f"/proc/self/task/{thread}/children", "rb") as file:  # noqa: PTH123
+                found.update(map(int, file.read().split()))
+    except OSError:
+        return frozenset()
+    return frozenset(found)
+
+
+def _say_nothing(_: object) -> None:
+    """Ignore what ends other threads: they are ended on purpose."""
+
+
+def _call(functions: list[Callable[[], object]]) -> None:
+    for function in reversed(list(functions)):
+        try:
+            function()
+        except Exception:  # noqa: BLE001, S112 the others count as much
+            continue
+
+
+def _in_fork() -> None:
+    """Leave the signals of a fork to whoever forks."""
+    global _active  # noqa: PLW0603 there is one main thread
+    if _active is not None:
+        _active.leave()
+        _active = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_fork)

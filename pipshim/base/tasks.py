@@ -1,0 +1,192 @@
+"""Doing the same for many things at once, in threads, with errors and interrupts kept in order."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, wait
+from contextvars import ContextVar, copy_context
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pipshim.base.errors import together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from typing_extensions import Self
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+sharing: ContextVar[int] = ContextVar("sharing", default=1)
+"""How many pieces of work share the machine's cores, the one done here included."""
+
+_PATIENCE_SECONDS = 0.5
+"""How long an interrupt waits for threads; their connections are shut, their processes ended."""
+
+
+class TaskGroup:
+    """Threads that do tasks, and end with the block (``with``).
+
+    When the block is left by an interrupt, tasks that have not begun are dropped, and those that
+    have begun are waited for only so long: nothing that blocks them blocks the interrupt.
+
+    Args:
+        at_once: how many threads.
+        interrupted: called at an interrupt; it ends what tasks may wait for.
+
+    """
+
+    def __init__(self, at_once: int, interrupted: Callable[[], object] | None = None) -> None:
+        self._at_once = at_once
+        self._interrupted = interrupted
+        self._threads: list[Thread] = []
+        self._tasks: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._idle = 0
+        self._closed = False
+        self._change = Condition()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        is_interrupt = kind is not None and not issubclass(kind, Exception)
+        with self._change:
+            self._closed = True
+            dropped = [*self._tasks] if kind is not None else []
+            if kind is not None:
+                self._tasks.clear()
+            self._change.notify_all()
+        for future, _ in dropped:
+            future.cancel()
+        if not is_interrupt:
+            for thread in self._threads:
+                thread.join()
+            return
+        limit = time.monotonic() + _PATIENCE_SECONDS
+        if self._interrupted is not None:
+            self._interrupted()
+        for thread in self._threads:
+            thread.join(max(0.0, limit - time.monotonic()))
+
+    def start(self, task: Callable[[], Result]) -> Future[Result]:
+        """Have a task done, with the context variables of the caller."""
+        future: Future[Result] = Future()
+        context = copy_context()
+        with self._change:
+            self._tasks.append((future, lambda: context.run(task)))
+            if self._idle >= len(self._tasks):
+                self._change.notify()
+            elif len(self._threads) < self._at_once:
+                # Daemons: the process ends though they wait for a server that says nothing.
+                thread = Thread(target=self._work, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        return future
+
+    def _has_news(self) -> bool:
+        return bool(self._tasks) or self._closed
+
+    def _work(self) -> None:
+        while True:
+            with self._change:
+                self._idle += 1
+                self._change.wait_for(self._has_news)
+                self._idle -= 1
+                if not self._tasks:
+                    return
+                future, task = self._tasks.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = task()
+            except BaseException as error:  # noqa: BLE001 whoever waits for it raises it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            del future, task
+
+
+def each(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    at_once: int,
+    interrupted: Callable[[], object] | None = None,
+) -> list[Result]:
+    """Call ``work`` for each item, several at once; answer the results in the items' order.
+
+    After a failure nothing new starts, running work finishes, and the errors are raised, together
+    if there are several (`pipshim.base.errors.together`). Context variables are the caller's.
+
+    Args:
+        work: what to do.
+        items: what to do it for.
+        at_once: how many threads.
+        interrupted: called when the caller is interrupted; it ends what the work may wait for.
+
+    """
+    if len(items) < 2 or at_once < 2:  # noqa: PLR2004 nothing to do at once
+        return [work(item) for item in items]
+    with TaskGroup(min(at_once, len(items)), interrupted) as group:
+        futures = [group.start(_task(work, item)) for item in items]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            future.cancel()
+        wait([future for future in futures if not future.cancelled()])
+    done = [future.exception() for future in futures if not future.cancelled()]
+    if failed := [error for error in done if error is not None]:
+        raise together(failed)
+    return [future.result() for future in futures]
+
+
+def in_order(
+    work: Callable[[Item], Result],
+    waits_for: Mapping[Item, Collection[Item]],
+    *,
+    at_once: int,
+    is_work: Callable[[Item], bool] = lambda _: True,
+    interrupted: Callable[[], object] | None = None,
+) -> dict[Item, Result]:
+    """Call ``work`` for each item once those that it waits for are done, several at once.
+
+    Of the items that may start, the first ones of the mapping do. Failures and interrupts are
+    treated as `each` does. ``sharing`` tells the work how many are at it.
+
+    Args:
+        work: what to do.
+        waits_for: by item, what it waits for; what is no item itself does not count. No cycles.
+        at_once: how many threads.
+        is_work: whether an item needs the machine's cores; others do not count for ``sharing``.
+        interrupted: called when the caller is interrupted; it ends what the work may wait for.
+
+    """
+    left = {item: set(others) & set(waits_for) for item, others in waits_for.items()}
+    running: dict[Future[Result], Item] = {}
+    results: dict[Item, Result] = {}
+    errors: dict[Item, BaseException] = {}
+    with TaskGroup(at_once, interrupted) as group:
+        while left or running:
+            ready = [item for item, others in left.items() if others <= results.keys()]
+            width = min(at_once, sum(map(is_work, (*running.values(), *ready))))
+            for item in ready[: 0 if errors else at_once - len(running)]:
+                del left[item]
+                token = sharing.set(max(1, width))
+                running[group.start(_task(work, item))] = item
+                sharing.reset(token)
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                item = running.pop(future)
+                if (error := future.exception()) is not None:
+                    errors[item] = error
+                else:
+                    results[item] = future.result()
+    if errors:
+        raise together(errors[item] for item in waits_for if item in errors)
+    return results
+
+
+def _task(work: Callable[[Item], Result], item: Item) -> Callable[[], Result]:
+    return lambda: work(item)

@@ -1,1 +1,0 @@
-"""Building wheels: which mode, in which environment, in which order, from what."""

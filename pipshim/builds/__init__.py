@@ -1,0 +1,1 @@
+"""Builds: environments, hooks, records, cached results."""

@@ -1,0 +1,91 @@
+"""What earlier builds answered, each beside its record; it is used again while the record holds.
+
+One file a result: ``ROOT/<sdist's sha256>/<kind>-<record's key>.json``. Kinds are ``requires``,
+``metadata`` and ``wheel`` (which names a tree of the store).
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipshim.base.atomic_write import replace_file
+from pipshim.base.file_lock import Held
+from pipshim.base.light import jsons
+from pipshim.model.build_record import Record, difference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from pipshim.model.build_record import Used
+
+Kind = Literal["requires", "metadata", "wheel"]
+
+
+class Shelf:
+    """Results of builds from sdists.
+
+    Args:
+        root: a folder of pipshim's cache.
+        content: what `pipshim.model.build_record.difference` asks of identities.
+
+    """
+
+    def __init__(self, root: Path, content: Callable[[str], str] = str) -> None:
+        self._root = root
+        self._content = content
+
+    @contextmanager
+    def alone(self, sha256: str, waiting: Callable[[], object]) -> Iterator[None]:
+        """Be the only one, among all processes, who builds from an sdist.
+
+        ``waiting`` is called once if another one does.
+        """
+        folder = self._folder(sha256)
+        folder.mkdir(parents=True, exist_ok=True)
+        with Held(folder / ".lock", waiting):
+            yield
+
+    def find(
+        self, kind: Kind, now: Record, available: Mapping[str, Used], *, whole: bool, exact: bool
+    ) -> Iterator[tuple[Record, Any]]:
+        """Tell the earlier results whose record still holds.
+
+        Args:
+            kind: what was asked of the backend.
+            now: of the build that would be made; its ``against`` is not looked at.
+            available: what the environment of that build has.
+            whole: whether that build uses all that its environment has.
+            exact: whether every distribution counts, pure Python ones too.
+
+        """
+        for path in sorted(self._folder(now.source).glob(f"{kind}-*.json")):
+            try:
+                data = jsons.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            record = Record.from_json(data.get("record")) if isinstance(data, dict) else None
+            if record is None or "result" not in data:
+                continue
+            why = difference(
+                record, now, available, whole=whole, exact=exact, content=self._content
+            )
+            if why is None:
+                yield record, data["result"]
+
+    def keep(self, kind: Kind, record: Record, result: Any) -> None:
+        """Put a result beside its record, whole or not at all."""
+        folder = self._folder(record.source)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"record": record.to_json(), "result": result}, sort_keys=True)
+        replace_file(folder / f"{kind}-{record.key()}.json", text.encode("ascii"))
+
+    def discard(self, kind: Kind, record: Record) -> None:
+        """Remove a result, if it is there."""
+        path = self._folder(record.source) / f"{kind}-{record.key()}.json"
+        path.unlink(missing_ok=True)
+
+    def _folder(self, sha256: str) -> Path:
+        return self._root / sha256[:2] / sha256

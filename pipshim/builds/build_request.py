@@ -1,0 +1,124 @@
+"""A build to be done, as a value; and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipshim.model.build_record import Used
+from pipshim.model.events import label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.builds.environment import BuildEnvironment
+    from pipshim.model.build_mode import Mode
+    from pipshim.model.build_record import Record
+    from pipshim.model.build_system import BuildSystem
+    from pipshim.store.unpacked_wheel import Tree
+
+"""How is said whose a build requirement is: before name and version."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A distribution of a build's environment.
+
+    Attributes:
+        name: its name.
+        version: its version.
+        identity: tells its content, without having it yet (see `pipshim.model.build_record.Used`).
+        tree: fetches or builds it, once.
+        is_built: whether it comes from a source.
+        pure: whether it is a wheel for every platform, as its file name says.
+
+    """
+
+    name: NormalizedName
+    version: str
+    identity: str
+    tree: Callable[[], Tree] = field(compare=False)
+    is_built: bool = field(default=False, compare=False)
+    pure: bool = field(default=False, compare=False)
+
+    @property
+    def used(self) -> Used:
+        """Describe it as a record does, as far as that is known without its files."""
+        return Used(self.version, self.identity, counts=not self.pure)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A build to be done.
+
+    Attributes:
+        name: the distribution.
+        version: its version; ``?`` where only a build can tell.
+        sha256: of the sdist; None for a folder or checkout: nothing that is built of it is kept.
+        mode: the build mode.
+        chosen_by: who chose the mode.
+        open: fetches and unpacks the source, once; answers its folder and its build system.
+        requirements: its build requirements, declared and extra.
+        components: what its environment has.
+        behind: folders whose packages are visible after those (no-isolation builds of sync).
+        programs: folders of programs that come after its own on PATH; without any, where there is
+            something behind, those of the environment served.
+        besides: the distributions in the folders behind, by name.
+        environment: where to build, if not in an environment of its own.
+        editable: whether its metadata is that of an editable, which may require more than a wheel.
+        commit: of a checkout.
+
+    """
+
+    name: NormalizedName
+    version: str
+    sha256: str | None
+    mode: Mode
+    chosen_by: str
+    open: Callable[[], tuple[Path, BuildSystem]] = field(compare=False)
+    requirements: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
+    behind: tuple[Path, ...] = ()
+    programs: tuple[Path, ...] = ()
+    besides: Mapping[str, Used] = field(default_factory=dict, compare=False)
+    environment: BuildEnvironment | None = None
+    editable: bool = False
+    commit: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name and version, or commit, for people."""
+        return label(self.name, self.version, self.commit)
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """What is built before it can begin."""
+        return tuple(one.name for one in self.components if one.is_built)
+
+    @property
+    def available(self) -> dict[str, Used]:
+        """What its environment has, as records say it."""
+        return {**self.besides, **{one.name: one.used for one in self.components}}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A wheel that a build made, or that an earlier one left.
+
+    Attributes:
+        tree: the unpacked wheel.
+        record: what it was built from and against.
+        cached: whether an earlier build made it.
+        seconds: how long its build took, now.
+        wheel: the file that the backend made, until the end of the command; None if cached.
+
+    """
+
+    tree: Tree
+    record: Record
+    cached: bool
+    seconds: float
+    wheel: Path | None = None

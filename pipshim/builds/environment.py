@@ -1,0 +1,203 @@
+"""Build environments: virtual environments without pip, linked from the store.
+
+An environment here is made for one build and thrown away; only its interpreter, its packages and
+their scripts matter, so it has neither activation scripts nor pip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from pipshim.base.interruption import temporary
+from pipshim.builds import import_trace
+from pipshim.builds.credentials import is_credential
+from pipshim.envs.layers import site_line
+from pipshim.store.installer import install
+from pipshim.store.shared_paths import find_shared, losing_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pipshim.model.interpreter import Target
+    from pipshim.store.unpacked_wheel import Tree
+
+NEVER_INHERITED = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV"})
+"""What would let another environment leak into an isolated or matched build."""
+
+_TRACE = "_pipshim_trace"
+_REMOVALS = 5
+
+JOB_VARIABLES = (
+    "MAX_JOBS",
+    "CMAKE_BUILD_PARALLEL_LEVEL",
+    "NPY_NUM_BUILD_JOBS",
+    "MAKEFLAGS",
+)
+"""Variables that limit how many processes a build starts. The user's own values stay.
+
+Only builds that run at the same time get them: alone, packages such as flash-attn compute a number
+from the free memory if MAX_JOBS is not set.
+"""
+
+
+@dataclass(frozen=True)
+class BuildEnvironment:
+    """Where one build runs.
+
+    Attributes:
+        target: its interpreter and paths.
+        leaks: whether PYTHONPATH and the like reach it (builds without isolation only).
+        scripts: folders of programs that come after its own on PATH.
+
+    """
+
+    target: Target
+    leaks: bool
+    scripts: tuple[Path, ...] = ()
+
+    def variables(
+        self, environ: Mapping[str, str], extra: Mapping[str, str], jobs: int | None
+    ) -> dict[str, str]:
+        """Return all environment variables of a build's process.
+
+        Args:
+            environ: the user's.
+            extra: those that the settings add.
+            jobs: how many processes the build may start; None if it runs alone.
+
+        """
+        dropped = frozenset() if self.leaks else NEVER_INHERITED
+        made = {
+            key: value
+            for key, value in environ.items()
+            if key not in dropped
+            and not key.startswith(("PIP_BUILD_TRACKER", "_PIP_"))
+            and not is_credential(key, value)
+        }
+        folders = [self.target.scripts, *self.scripts]
+        made["PATH"] = os.pathsep.join([*map(str, folders), environ.get("PATH", os.defpath)])
+        made["VIRTUAL_ENV"] = str(self.target.prefix)
+        if jobs is not None:
+            for name in JOB_VARIABLES:
+                made.setdefault(name, f"-j{jobs}" if name == "MAKEFLAGS" else str(jobs))
+        made.update(extra)
+        return made
+
+
+class Workspace:
+    """A folder of this command's own for what is thrown away at its end.
+
+    Attributes:
+        directory: its real path: build tools compare it with what the compiler prints.
+
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = Path(os.path.realpath(directory))
+
+    def fresh(self, kind: str) -> Path:
+        """Make a new, empty folder."""
+        return Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=self.directory))
+
+
+@contextmanager
+def workspace(parent: Path | None = None) -> Iterator[Workspace]:
+    """Make a workspace, and remove it at the end with all that is in it.
+
+    Args:
+        parent: a folder, made if missing; None: the one for temporary files.
+
+    """
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    directory = tempfile.mkdtemp(prefix="pipshim-", dir=parent)
+    temporary.add(directory)
+    try:
+        yield Workspace(Path(directory))
+    finally:
+        _remove(directory)
+        temporary.discard(directory)
+
+
+def _remove(directory: str) -> None:
+    for _ in range(_REMOVALS):  # a thread that ends meanwhile may write to it
+        shutil.rmtree(directory, ignore_errors=True)
+        if not os.path.lexists(directory):
+            return
+
+
+def make(
+    directory: Path,
+    base: Target,
+    trees: Iterable[Tree],
+    *,
+    behind: Iterable[Path] = (),
+    traced: bool = False,
+) -> BuildEnvironment:
+    """Make a virtual environment in an empty folder, with these trees in it.
+
+    Args:
+        directory: becomes the environment's prefix.
+        base: the Python to make it of.
+        trees: what is installed in it.
+        behind: folders whose packages are seen too, after its own (a staging environment's).
+        traced: whether every Python that is started in it notes what it imports.
+
+    """
+    target = layout(directory, base)
+    for folder in (target.purelib, target.scripts):
+        folder.mkdir(parents=True, exist_ok=True)
+    version = ".".join(map(str, base.version))
+    (directory / "pyvenv.cfg").write_text(
+        f"home = {base.base_python.parent}\n"
+        "include-system-site-packages = false\n"
+        f"version = {version}\n",
+        encoding="utf-8",
+    )
+    minor = f"{base.version[0]}.{base.version[1]}"
+    for name in ("python", "python3", f"python{minor}"):
+        (target.scripts / name).symlink_to(base.base_python)
+    named = {canonicalize_name(tree.name): tree for tree in trees}
+    skip = losing_paths(find_shared(named, target))
+    for name, tree in named.items():
+        install(tree, target, mode="mixed", skip=skip.get(name, ()))
+    lines = [site_line(folder) for folder in behind]
+    if traced:
+        shutil.copyfile(import_trace.__file__, target.purelib / f"{_TRACE}.py")
+        lines.append(f"import {_TRACE}")
+    if lines:
+        (target.purelib / "zz_pipshim_staging.pth").write_text(
+            "\n".join([*lines, ""]), encoding="utf-8"
+        )
+    return BuildEnvironment(target, leaks=bool(behind))
+
+
+def layout(directory: Path, base: Target) -> Target:
+    """Tell the paths of a virtual environment of this Python, without asking an interpreter."""
+    if base.is_venv:
+        site = directory / base.purelib.relative_to(base.prefix)
+        scripts = directory / base.scripts.relative_to(base.prefix)
+    else:
+        minor = f"python{base.version[0]}.{base.version[1]}"
+        site = directory / "lib" / minor / "site-packages"
+        scripts = directory / "bin"
+    return replace(
+        base,
+        python=scripts / ("python.exe" if sys.platform == "win32" else "python"),
+        prefix=directory,
+        purelib=site,
+        platlib=site,
+        scripts=scripts,
+        data=directory,
+        headers=directory / "include" / "site" / f"python{base.version[0]}.{base.version[1]}",
+        is_venv=True,
+    )

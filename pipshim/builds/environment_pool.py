@@ -1,0 +1,130 @@
+"""Build environments that are used again: one build at a time, and none after it was written to.
+
+Making an environment and importing a backend in it takes longer than building a small project, and
+most projects need the same few. What a build leaves in its environment nobody else may see: an
+environment that is not as it was made is thrown away. Compiled modules are no such thing: every
+import may write them, and what has compiled a package once brings it to the next environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipshim.builds import bytecode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pipshim.builds.environment import BuildEnvironment
+    from pipshim.builds.processes import Processes
+    from pipshim.store.unpacked_wheel import Tree
+
+
+@dataclass(eq=False)
+class Room:
+    """An environment for one build at a time.
+
+    Attributes:
+        environment: where the build runs.
+        trees: what it has, in the order of the job's components.
+        as_made: what it had before the first build, by path: see `_contents`.
+
+    """
+
+    environment: BuildEnvironment
+    trees: tuple[Tree, ...]
+    as_made: Mapping[str, tuple[int, int, int]]
+
+    def was_written_to(self) -> bool:
+        """Tell whether anything but compiled modules has come, gone or changed."""
+        try:
+            return _contents(str(self.environment.target.prefix)) != self.as_made
+        except OSError:
+            return True
+
+
+class Pool:
+    """The build environments of one command that wait for their next build.
+
+    Args:
+        processes: what runs in them.
+
+    """
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+        self._free: dict[object, list[Room]] = {}
+        self._used: list[Room] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def room(
+        self,
+        key: object,
+        make: Callable[[], tuple[BuildEnvironment, tuple[Tree, ...]]],
+        spoilt: Callable[[Room], object],
+    ) -> Iterator[Room]:
+        """Lend an environment.
+
+        Args:
+            key: equal for environments that are made equal.
+            make: makes one, if none is free.
+            spoilt: told of an environment that was written to, before that is thrown away.
+
+        """
+        with self._lock:
+            free = self._free.setdefault(key, [])
+            room = free.pop() if free else None
+        if room is None:
+            room = self._new(*make())
+        try:
+            yield room
+        finally:
+            if room.was_written_to():
+                spoilt(room)
+                with self._lock:
+                    self._used = [one for one in self._used if one is not room]
+                self._processes.forget(room.environment.target.python)
+                shutil.rmtree(room.environment.target.prefix, ignore_errors=True)
+            else:
+                with self._lock:
+                    self._free[key].append(room)
+                    if room not in self._used:
+                        self._used.append(room)
+
+    def _new(self, environment: BuildEnvironment, trees: tuple[Tree, ...]) -> Room:
+        room = Room(environment, trees, _contents(str(environment.target.prefix)))
+        with self._lock:
+            used = list(self._used)
+        missing = set(trees)
+        for other in used:
+            common = missing.intersection(other.trees)
+            bytecode.bring(common, other.environment.target, environment.target)
+            missing -= common
+        return room
+
+
+def _contents(folder: str) -> dict[str, tuple[int, int, int]]:
+    """Tell every file and folder below one: its node, size and modification time in nanoseconds.
+
+    Compiled modules are left out, and so are a folder's times.
+    """
+    found: dict[str, tuple[int, int, int]] = {}
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.name == bytecode.FOLDER:
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    found[entry.path] = (status.st_ino, 0, 0)
+                    waiting.append(entry.path)
+                else:
+                    found[entry.path] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return found

@@ -1,0 +1,475 @@
+"""From what a failed build printed to the line that mends it. Pure: text in, text out.
+
+Each rule knows one message of one tool. The message that stands last in the output decides: what
+comes before it is often a probe that was allowed to fail (a configure test, an import in a try).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from packaging.utils import canonicalize_name
+
+from pipshim.builds import providers
+
+# Some builds print for an hour; what killed them stands at the end.
+_TAIL = 200_000
+_COMPILER_VARIABLES = ("CC", "CXX", "FC", "F77", "F90", "LDSHARED", "CUDAHOSTCXX", "CUDACXX", "LD")
+_NO_ISOLATION = "no-isolation"
+_KILLED = (-9, 128 + 9)
+_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".pyx")
+_CUDA_HEADERS = ("cuda", "cublas", "cudnn", "cusparse", "nvToolsExt")
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    package: str
+    mode: str
+    chosen_by: str
+    typed: bool
+    torch: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    disk: str | None = None
+
+
+_Rule: TypeAlias = Callable[[re.Match[str], _Build], "str | None"]
+
+
+def hint_for(  # noqa: PLR0913 what is known of a build
+    output: str,
+    *,
+    mode: str,
+    package: str,
+    chosen_by: str = "",
+    returncode: int | None = None,
+    typed: bool = False,
+    torch: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    disk: str | None = None,
+) -> str | None:
+    """Say what mends a failed build, or None if its output has no known message.
+
+    The hint is for `pipshim.base.errors.BuildError`: paragraphs to wrap, and indented lines to
+    paste as they are. Without isolation it never says to switch isolation off, as it is off.
+
+    Args:
+        output: all that the build printed (the end suffices); for a backend that is not there, the
+            text of ``BackendUnavailable``, since such a build prints nothing.
+        mode: the build mode's name.
+        package: the name of what was built; a version after it is ignored.
+        chosen_by: what chose the mode, as in the events.
+        returncode: the exit status of the build's process, negative for a signal.
+        typed: say what to type, not what to write in pyproject.toml: for pip's own commands.
+        torch: the version of torch in the build's environment, if that is known.
+        variables: the build's environment variables.
+        disk: the file system that it was built on, in words.
+
+    """
+    name = canonicalize_name(package.partition(" ")[0])
+    build = _Build(name, mode, chosen_by, typed, torch, variables or {}, disk)
+    if returncode in _KILLED:
+        return _memory(build)
+    output = output[-_TAIL:]
+    last, hint = -1, None
+    for pattern, rule in _RULES:
+        for match in re.finditer(pattern, output, re.MULTILINE):
+            if match.start() > last and (found := rule(match, build)) is not None:
+                last, hint = match.start(), found
+    return hint
+
+
+# What to do, in the form that the mode needs.
+
+
+def _paste(table: str, line: str) -> str:
+    return f"\n    [tool.pipshim{table}]\n    {line}\n"
+
+
+def _type(*options: str) -> str:
+    return "".join(f"\n    {option}\n" for option in options)
+
+
+def _require(build: _Build, problem: str, requirement: str, *, other: str = "") -> str:
+    """``other`` is one more way out, a sentence."""
+    quoted = json.dumps(requirement)
+    if build.typed:
+        return _require_typed(build, problem, requirement, other)
+    if build.mode == _NO_ISOLATION:
+        return (
+            f"{problem}. It is built without isolation, in the project environment, so install it "
+            f"there: add {quoted} to dependencies or a dependency group of pyproject.toml. {other}"
+        ).rstrip()
+    hint = f"{problem}. Add {quoted} to its build environment, in pyproject.toml:\n" + _paste(
+        ".extra-build-dependencies", f"{build.package} = [{quoted}]"
+    )
+    # On the command line, --build-isolation would overrule what the configuration says.
+    if build.chosen_by != "command line":
+        hint += "\nor build it in the project environment, with what is installed there:\n"
+        hint += _paste("", f'no-build-isolation-package = ["{build.package}"]')
+    return f"{hint}\n{other}".rstrip()
+
+
+def _require_typed(build: _Build, problem: str, requirement: str, other: str) -> str:
+    quoted = json.dumps(requirement)
+    if build.mode == _NO_ISOLATION:
+        return (
+            f"{problem}. It is built without isolation, in what is being installed, over what is "
+            f"installed already: name {quoted} in the same command. {other}"
+        ).rstrip()
+    hint = f"{problem}. Add {quoted} to its build environment:\n"
+    hint += _type(f"--extra-build-dependency {json.dumps(f'{build.package}={requirement}')}")
+    if build.chosen_by != "command line":
+        hint += "\nor build it in what is being installed, over what is installed already:\n"
+        hint += _type(f"--no-build-isolation-package {build.package}")
+    return f"{hint}\n{other}".rstrip()
+
+
+def _other_version(build: _Build, problem: str, distribution: str) -> str:
+    start = f"{problem}: {build.package} was written for another version of {distribution}"
+    if build.typed:
+        limit = "-c FILE" if build.mode == _NO_ISOLATION else "--build-constraint FILE"
+        return f"{start}. Limit that ({limit}), or use another {build.package}."
+    if build.mode == _NO_ISOLATION:
+        return f"{start}. Limit that in pyproject.toml, or use another {build.package}."
+    hint = (
+        f"{start}. Use another {build.package}, or limit {distribution} in pyproject.toml, with "
+        "the version that broke it in place of VERSION:\n"
+    )
+    line = f'{build.package} = ["{distribution}<VERSION"]'
+    return hint + _paste(".extra-build-dependencies", line).rstrip()
+
+
+def _variable(build: _Build, problem: str, variables: str) -> str:
+    hint = f"{problem}, in pyproject.toml:\n"
+    line = f"{build.package} = {{ {variables} }}"
+    return hint + _paste(".extra-build-variables", line).rstrip()
+
+
+def _python(build: _Build, problem: str, wanted: str) -> str:
+    return f"{problem}. Use {wanted}, or another version of {build.package}."
+
+
+def _system(problem: str, package: str) -> str:
+    return f"{problem}. On Debian and Ubuntu: apt-get install {package}"
+
+
+# Python modules.
+
+
+def _missing_module(match: re.Match[str], build: _Build) -> str | None:
+    module, backend = match["module"], match.groupdict().get("backend")
+    # The import of poetry.core.masonry.api fails with "No module named 'poetry'".
+    if backend and f"{backend}.".startswith(f"{module}."):
+        return _missing_backend(match, build)
+    top = module.partition(".")[0]
+    if canonicalize_name(top) == build.package:
+        return (
+            f"{build.package} imports itself while it is built, and that fails: a mistake in this "
+            "version of it. Use another version, or a wheel."
+        )
+    known = providers.known_module(module)
+    standard = top in sys.stdlib_module_names or top == "tomllib"
+    if known is None and (top in providers.REMOVED or standard):
+        return _standard_library(top, build)
+    distribution = providers.distribution_of(module)
+    if known is None and not distribution[0].isalnum():
+        return None
+    if module not in (known, top):
+        return _other_version(build, f"{known or top} has no module {module}", distribution)
+    problem = f"{build.package} imports {module} while it is built"
+    if module in providers.MOVED:
+        problem += f" ({providers.MOVED[module]})"
+    elif distribution.lower() != module.lower():
+        problem += f" (that is in {distribution})"
+    return _require(build, problem, distribution)
+
+
+def _standard_library(module: str, build: _Build) -> str:
+    if gone := providers.REMOVED.get(module):
+        return _python(build, f"Python {gone} removed the module {module}", f"Python below {gone}")
+    if module == "tomllib":
+        return _python(build, "Python has the module tomllib from 3.11 on", "Python 3.11 or newer")
+    return (
+        f"This Python was built without its module {module}: use another Python, or build it again "
+        f"with the library that {module} needs."
+    )
+
+
+def _missing_backend(match: re.Match[str], build: _Build) -> str:
+    backend = match["backend"]
+    distribution = providers.distribution_of(backend)
+    problem = f"The build backend of {build.package}, {backend}, is in {distribution}, not there"
+    return _require(build, problem, distribution)
+
+
+def _missing_name(match: re.Match[str], build: _Build) -> str | None:
+    name, module = match["name"], match["module"]
+    top = module.partition(".")[0]
+    if canonicalize_name(top) == build.package:
+        return None
+    if providers.known_module(module) is None and top in sys.stdlib_module_names:
+        return _python(build, f"{module} has no {name} in this Python", "an older Python")
+    return _other_version(build, f"{module} has no {name}", providers.distribution_of(module))
+
+
+def _hatch_plugin(match: re.Match[str], build: _Build) -> str:
+    plugin = match["plugin"]
+    distribution = providers.HATCH_PLUGINS.get(plugin, f"hatch-{canonicalize_name(plugin)}")
+    problem = f"{build.package} is built with hatchling and its plugin {plugin}"
+    return _require(build, problem, distribution)
+
+
+def _no_wheel(_match: re.Match[str], build: _Build) -> str:
+    problem = (
+        f"{build.package} is built with a setuptools older than 70.1, whose bdist_wheel is in wheel"
+    )
+    return _require(build, problem, "wheel")
+
+
+# C headers, libraries, programs.
+
+
+def _header(match: re.Match[str], build: _Build) -> str | None:
+    header = match["header"]
+    folder, _, inner = header.partition("/")
+    if header.endswith(_SOURCES):
+        return None  # a file of the package's own
+    if header.endswith("longintrepr.h"):
+        problem = f"{build.package} ships C code that Cython made for Python 3.10 or older"
+        other = "Else use Python 3.10, or a newer version of it."
+        return _require(
+            build, f"{problem}, and has no Cython to make it anew", "cython<3", other=other
+        )
+    if inner and (distribution := providers.HEADER_DISTRIBUTIONS.get(folder)):
+        return _require(build, f"{build.package} needs the C header {header}", distribution)
+    if header.startswith(_CUDA_HEADERS):
+        return _cuda(match, build)
+    package, guessed = providers.package_of_header(header)
+    hint = _system(f"The C header {header} is missing", package)
+    return f"{hint}, or what `apt-file search {header}` names." if guessed else hint
+
+
+def _library(match: re.Match[str], build: _Build) -> str:
+    library = match["library"]
+    if distribution := providers.CMAKE_DISTRIBUTIONS.get(library):
+        return _require(build, f"{build.package} needs {library} to build", distribution)
+    package, guessed = providers.package_of_library(library)
+    hint = _system(f"The library {library} is missing, or its headers are", package)
+    search = f"lib{library.lower().removeprefix('lib')}.so"
+    return f"{hint}, or what `apt-file search {search}` names." if guessed else hint
+
+
+def _program(match: re.Match[str], build: _Build) -> str:
+    if (hint := _named_compiler(match, build)) is not None:
+        return hint
+    name = _program_name(match["program"])
+    if name == "nvcc":
+        return _cuda(match, build)
+    package = providers.PROGRAM_PACKAGES.get(name)
+    if distribution := providers.PROGRAM_DISTRIBUTIONS.get(name):
+        other = f"The system's will do too: apt-get install {package}." if package else ""
+        problem = f"{build.package} needs the program {name} to build"
+        return _require(build, problem, distribution, other=other)
+    if name == "cargo":
+        problem = "There is no Rust compiler here; rustup (https://rustup.rs) installs one"
+    elif package in ("build-essential", "gfortran"):
+        problem = f"There is no compiler here: {name} was not found"
+    else:
+        problem = f"The program {name} was not found"
+    return _system(problem, package) if package else f"{problem}: install it, or add it to PATH."
+
+
+def _program_or_file(match: re.Match[str], build: _Build) -> str | None:
+    if (hint := _named_compiler(match, build)) is not None:
+        return hint
+    name = _program_name(match["program"])
+    known = {*providers.PROGRAM_PACKAGES, *providers.PROGRAM_DISTRIBUTIONS, "nvcc"}
+    return _program(match, build) if name in known else None
+
+
+def _program_name(path: str) -> str:
+    # Compilers are called x86_64-linux-gnu-gcc-12 as well; CMake speaks of languages.
+    name = re.sub(r"-\d+(\.\d+)*$", "", path.rpartition("/")[2])
+    name = re.sub(r"^.*-(?=(gcc|g\+\+|cc|c\+\+|gfortran)$)", "", name)
+    words = {"C": "cc", "CXX": "c++", "Fortran": "gfortran", "CUDA": "nvcc", "Rust": "cargo"}
+    return words.get(name, "make" if name == "Unix Makefiles" else name.lower())
+
+
+def _visual_c(_match: re.Match[str], _build: _Build) -> str:
+    return (
+        "There is no C++ compiler here: install the Build Tools for Visual Studio, with "
+        '"Desktop development with C++".'
+    )
+
+
+def _cmake_too_old(match: re.Match[str], build: _Build) -> str:
+    requirement = f"cmake>={match['version']}"
+    return _require(build, f"{build.package} needs a newer CMake", requirement)
+
+
+def _cmake_too_new(match: re.Match[str], build: _Build) -> str:
+    problem = f"{build.package} is written for CMake before version 4; tell CMake so"
+    return _variable(build, problem, f'CMAKE_POLICY_VERSION_MINIMUM = "{match["version"]}"')
+
+
+def _cuda(_match: re.Match[str], build: _Build) -> str:
+    problem = "The CUDA toolkit was not found: install it, and set CUDA_HOME to its folder."
+    if variable := providers.WITHOUT_CUDA.get(build.package):
+        problem += f" Or build {build.package} without its CUDA code"
+        return _variable(build, problem, f'{variable} = "TRUE"')
+    return (
+        f"{problem} If {build.package} has a variable to build without it, set that in "
+        "[tool.pipshim.extra-build-variables]."
+    )
+
+
+def _cuda_version(match: re.Match[str], _build: _Build) -> str:
+    return (
+        f"torch was made for CUDA {match['torch']}, but the CUDA toolkit here is {match['found']}: "
+        f"set CUDA_HOME to a toolkit {match['torch']}, or use a torch made for {match['found']}."
+    )
+
+
+def _torch_code(_match: re.Match[str], build: _Build) -> str | None:
+    if build.package == "torch":
+        return None
+    version = f"torch {build.torch}" if build.torch else "this torch"
+    has = "the environment has" if build.typed else "the lock has"
+    problem = f"The C++ code of {build.package} does not compile against {version}, which {has}"
+    hint = f"{problem}. Try a newer version of {build.package}, or an older torch"
+    bound = build.torch.partition("+")[0] if build.torch else "VERSION"
+    if build.typed:
+        return f"{hint}:\n" + _type(f'"torch<{bound}"').rstrip()
+    line = f'constraint-dependencies = ["torch<{bound}"]'
+    return f"{hint}, in pyproject.toml:\n" + _paste("", line).rstrip()
+
+
+def _named_compiler(match: re.Match[str], build: _Build) -> str | None:
+    """Say which variable names a compiler that does not exist."""
+    program = match["program"].strip()
+    name = next((one for one in _COMPILER_VARIABLES if _names(build, one, program)), None)
+    if name is None and "variable" in match.re.groupindex:
+        name = match["variable"]
+    if name is None:
+        return None
+    return f"{name} names {program}, which does not exist: unset {name}, or let it name a compiler."
+
+
+def _names(build: _Build, variable: str, program: str) -> bool:
+    words = build.variables.get(variable, "").split()
+    return program in (" ".join(words), *words[:1])
+
+
+def _full_disk(_match: re.Match[str], build: _Build) -> str:
+    where = f" ({build.disk})" if build.disk else ""
+    return (
+        f"The disk is full that {build.package} was built on{where}: make room there, or build on "
+        "another one: TMPDIR=DIR"
+    )
+
+
+# Memory, versions, files.
+
+
+def _killed(_match: re.Match[str], build: _Build) -> str:
+    return _memory(build)
+
+
+def _memory(build: _Build) -> str:
+    problem = (
+        "A program of the build was killed or got no more memory: build fewer packages at once "
+        "(-j 1), and let this one run fewer compilers"
+    )
+    return _variable(build, problem, 'MAX_JOBS = "1", CMAKE_BUILD_PARALLEL_LEVEL = "1"')
+
+
+def _python_limits(match: re.Match[str], build: _Build) -> str:
+    problem = f"It does not support Python {match['python']}"
+    return _python(build, problem, f"Python {match['wanted']}")
+
+
+def _old_setuptools(_match: re.Match[str], build: _Build) -> str:
+    problem = "The setuptools that it is built with is too old for Python 3.12"
+    return _python(build, problem, "Python below 3.12")
+
+
+def _no_requirement(match: re.Match[str], build: _Build) -> str:
+    return (
+        f"No version of the build requirement {match['requirement']} was found. It stands in the "
+        f"build-system.requires of {build.package}, or in extra-build-dependencies: check its name "
+        "there, the index options, and build-constraint-dependencies."
+    )
+
+
+def _hashes(_match: re.Match[str], build: _Build) -> str:
+    return (
+        "A file that the build needs is not the one that was locked. If the new one is right, "
+        f"lock it: pipshim lock -P {build.package}"
+    )
+
+
+_NAME = r"[\w.]+"
+_FATAL = r"^[ \t]*(?!_configtest)\S[^\n]*?fatal error"
+_CMAKE = r"CMake Error at [^\n]*:\s+"
+_NO_FILE = r"\[Errno 2\] No such file or directory: '(?P<program>[^'\n]+)'"
+_IMPORT = r"^[ \t]*(?:ModuleNotFoundError:|ImportError:|\S*python[\d.]*:)"
+_BACKEND = rf"(?:Cannot import '(?P<backend>{_NAME})'\s+Traceback[^\0]*?)?"
+_LIMITS = r"Cannot install on Python version (?P<python>[^\s;]+); only versions "
+_CUDA_FOUND = r"detected CUDA version \((?P<found>[^)\n]+)\) mismatches the version that was used "
+
+_CMAKE_VARIABLE = r"Could not find compiler set in environment variable"
+
+_RULES: tuple[tuple[str, _Rule], ...] = (
+    (rf"{_BACKEND}{_IMPORT} No module named '?(?P<module>{_NAME})'?", _missing_module),
+    (rf"Cannot import '(?P<backend>{_NAME})'\s*$", _missing_backend),
+    (rf"{_IMPORT} cannot import name '(?P<name>\w+)' from '(?P<module>{_NAME})'", _missing_name),
+    (
+        r"Unknown (?:version source|version scheme|metadata hook|build hook): (?P<plugin>[\w-]+)",
+        _hatch_plugin,
+    ),
+    (rf"{_FATAL}: (?P<header>[^\s:]+): No such file or directory", _header),
+    (rf"{_FATAL}: '(?P<header>[^'\n]+)' file not found", _header),
+    (rf"{_FATAL} C1083: Cannot open include file: '(?P<header>[^'\n]+)'", _header),
+    (r"(?:cannot find|find library|library not found for) -l(?P<library>[^\s:]+)", _library),
+    (rf"{_CMAKE}Could NOT find (?P<library>[^\s(]+)", _library),
+    (rf'{_CMAKE}By not providing "Find(?P<library>[^"]+)\.cmake"', _library),
+    (rf'{_CMAKE}Could not find a package\s[^"]*"(?P<library>[^"]+)"', _library),
+    (r'ERROR: Dependency "(?P<library>[^"\n]+)"[^\n]* not found', _library),
+    (r"^[ \t]*Package (?P<library>\S+) was not found in the pkg-config search path", _library),
+    (r"command '(?P<program>[^'\n]+)' failed: No such file or directory", _program),
+    (rf"{_CMAKE_VARIABLE} (?P<variable>\w+):\s+(?P<program>[^\n]+?)\.?$", _named_compiler),
+    (r"The CMAKE_\w+_COMPILER:\s+(?P<program>\S+)\s+is not a full path", _named_compiler),
+    (r"No space left on device|Disk quota exceeded", _full_disk),
+    (r"^[^\n:]*/torch/include/[^\n]*: error: ", _torch_code),
+    (r": error: [^\n]*\b(?:at|c10|torch)::", _torch_code),
+    (r"No CMAKE_(?P<program>\w+)_COMPILER could be found", _program),
+    (r"ERROR: Unknown compiler\(s\): \[\['(?P<program>[^'\n]+)'", _program),
+    (r'find a build program corresponding to "(?P<program>[^"\n]+)"', _program),
+    (r"Could not (?:find|detect) (?P<program>CMake|Ninja) (?:v|with)", _program),
+    (r"can't find (?P<program>Rust) compiler", _program),
+    (r"\b(?P<program>[Cc]argo), the Rust package manager, is not installed", _program),
+    (r"(?P<program>pg_config|mysql_config)(?: executable)? not found", _program),
+    (r"sh: (?:\d+: |line \d+: )?(?P<program>[^\s:]+): (?:command )?not found$", _program_or_file),
+    (rf"^[ \t]*(?:error|FileNotFoundError): {_NO_FILE}", _program_or_file),
+    (r"^error: invalid command 'bdist_wheel'", _no_wheel),
+    (r"Microsoft Visual C\+\+ [\d.]+ or greater is required", _visual_c),
+    (r"CMake (?P<version>\d[\d.]*) or higher is required\.\s+You are running", _cmake_too_old),
+    (r"Compatibility with CMake < (?P<version>[\d.]+) has been removed", _cmake_too_new),
+    (r"CUDA_HOME environment variable is not set|nvcc was not found", _cuda),
+    # flash-attn and its relatives compare versions of a toolkit that they have not found
+    (r"NameError: name 'bare_metal_version' is not defined", _cuda),
+    (rf"{_CUDA_FOUND}to compile\s+PyTorch \((?P<torch>[^)\n]+)\)", _cuda_version),
+    (r"Killed signal terminated program|died with <Signals\.SIGKILL: 9>", _killed),
+    (r"(?:^|: line \d+:\s+\d+ |^make[^\n\]]*\] )Killed\b", _killed),
+    (r"virtual memory exhausted|cc1(?:plus)?: out of memory|std::bad_alloc", _killed),
+    (r"requires a different Python: (?P<python>\S+) not in '(?P<wanted>[^'\n]+)'", _python_limits),
+    (rf"{_LIMITS}(?P<wanted>[^\n]+?) are supported", _python_limits),
+    (r"module 'pkgutil' has no attribute 'ImpImporter'", _old_setuptools),
+    (r"No matching distribution found for (?P<requirement>[^\n]+)", _no_requirement),
+    (r"DO NOT MATCH THE HASHES", _hashes),
+)

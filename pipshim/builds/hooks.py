@@ -1,0 +1,333 @@
+"""Running a build backend's hooks (PEP 517, PEP 660) as processes that can be seen and ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from packaging.requirements import InvalidRequirement, Requirement
+from pyproject_hooks import (
+    BackendUnavailable,
+    BuildBackendHookCaller,
+    HookMissing,
+    UnsupportedOperation,
+    _impl,
+)
+
+from pipshim.base.errors import BuildError
+from pipshim.base.file_systems import name_full, reason
+from pipshim.builds import import_trace
+from pipshim.builds.error_excerpt import excerpt
+from pipshim.builds.hints import hint_for
+from pipshim.builds.processes import Backend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pipshim.builds.processes import Processes
+    from pipshim.model.build_system import BuildSystem
+
+T = TypeVar("T")
+
+_BACKEND_WARNING = getattr(_impl, "BuildBackendWarning", None)
+if _BACKEND_WARNING is not None:
+    # pyproject-hooks 1.3 repeats a backend's warnings; they are for its author.
+    warnings.filterwarnings("ignore", category=_BACKEND_WARNING)
+
+_FOLLOW_SECONDS = 0.2
+
+
+@dataclass
+class Hooks:
+    """The hooks of one source tree's backend, in one environment.
+
+    Attributes:
+        package: name and version, for errors.
+        mode: the build mode's name.
+        chosen_by: what chose it.
+        source: the source tree.
+        system: its build system.
+        python: the environment's interpreter.
+        variables: the whole environment of the process.
+        log: the file that all output goes to.
+        processes: where running builds are known.
+        on_output: told every line of output, as it comes.
+        hide: gives a text without secrets.
+        alone: whether nothing else runs in the environment meanwhile.
+        typed: whether hints say what to type, not what to write in pyproject.toml.
+        modules: files of the modules that the last hook imported, and its children where
+            `pipshim.builds.environment.make` lets them note it.
+
+    """
+
+    package: str
+    mode: str
+    chosen_by: str
+    source: Path
+    system: BuildSystem
+    python: Path
+    variables: Mapping[str, str]
+    log: Path
+    processes: Processes
+    on_output: Callable[[str], None]
+    hide: Callable[[str], str]
+    alone: bool
+    typed: bool = False
+    modules: tuple[str, ...] = ()
+    _start: int = field(default=0, init=False)
+
+    def requires(self, kind: str, config: Mapping[str, Any]) -> list[str]:
+        """Call ``get_requires_for_build_wheel`` or ``…_editable``; nothing without that hook."""
+
+        def call(caller: BuildBackendHookCaller) -> list[str]:
+            if kind == "editable":
+                found = caller.get_requires_for_build_editable(config)
+            else:
+                found = caller.get_requires_for_build_wheel(config)
+            return [_valid_requirement(one) for one in found]
+
+        return self._call("build requirements", call)
+
+    def metadata(self, into: Path, config: Mapping[str, Any], *, editable: bool = False) -> bytes:
+        """Call ``prepare_metadata_for_build_wheel`` or ``…_editable``; return METADATA.
+
+        Where there is no such hook, a wheel is built. A backend that makes no editables is asked
+        for the metadata of a wheel.
+        """
+
+        def call(caller: BuildBackendHookCaller) -> bytes:
+            name: object = None
+            if editable:
+                with suppress(HookMissing):
+                    name = caller.prepare_metadata_for_build_editable(str(into), config)
+            if name is None:
+                name = caller.prepare_metadata_for_build_wheel(str(into), config)
+            return (into / _valid_name(name) / "METADATA").read_bytes()
+
+        return self._call("metadata", call)
+
+    def wheel(self, into: Path, config: Mapping[str, Any]) -> Path:
+        """Call ``build_wheel``; answer the wheel's path."""
+        return self._call(
+            "wheel", lambda caller: into / _valid_name(caller.build_wheel(str(into), config))
+        )
+
+    def editable(self, into: Path, config: Mapping[str, Any]) -> Path:
+        """Call ``build_editable`` (PEP 660); answer the wheel's path."""
+        return self._call(
+            "editable", lambda caller: into / _valid_name(caller.build_editable(str(into), config))
+        )
+
+    def _call(self, step: str, call: Callable[[BuildBackendHookCaller], T]) -> T:
+        self._start = self.log.stat().st_size if self.log.exists() else 0
+        try:
+            caller = BuildBackendHookCaller(
+                str(self.source),
+                self.system.backend,
+                backend_path=list(self.system.backend_path) or None,
+                runner=self._run,
+                python_executable=str(self.python),
+            )
+            return call(caller)
+        except subprocess.CalledProcessError as error:
+            raise self._failed(step, _ended(error.returncode), status=error.returncode) from error
+        except BackendUnavailable as error:
+            why = getattr(error, "message", "") or f"cannot import {self.system.backend}"
+            # The hook script hands the traceback over in place of printing it.
+            self._note(f"Cannot import '{self.system.backend}'\n\n{error.traceback or ''}")
+            raise self._failed(step, f"the build backend is not there: {why}") from error
+        except HookMissing as error:
+            failed = self._failed(
+                step, f"the backend {self.system.backend} has no hook {error.hook_name}"
+            )
+            if step == "editable":
+                failed.hint = (
+                    "install it as a wheel: leave out -e"
+                    if self.typed
+                    else "install it as a wheel, not editable: --no-editable"
+                )
+            raise failed from error
+        except UnsupportedOperation as error:
+            raise self._failed(step, "the backend says it cannot do this") from error
+        except OSError as error:
+            name_full(error, [tempfile.gettempdir(), self.log.parent])
+            where = f"{error.filename}: " if error.filename else ""
+            raise self._failed(step, f"{where}{reason(error)}") from error
+        except ValueError as error:
+            raise self._failed(step, str(error)) from error
+
+    def _run(
+        self, cmd: Any, cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
+    ) -> None:
+        notes = self.log.with_suffix(".modules")
+        notes.mkdir(exist_ok=True)
+        command = [str(part) for part in cmd]
+        traced = [command[0], import_trace.__file__, str(notes), *command[1:]]
+        variables = {**self.variables, **(extra_environ or {}), import_trace.NOTES: str(notes)}
+        if sys.flags.utf8_mode:  # the same file names there as here, whatever the locale
+            variables["PYTHONUTF8"] = "1"
+        backend = None
+        if self.alone and not self.system.backend_path:
+            module = self.system.backend.partition(":")[0]
+            backend = Backend(module, str(Path(command[1]).parent))
+        with self._followed():
+            status = self.processes.run(
+                traced,
+                cwd=cwd or str(self.source),
+                variables=variables,
+                log=self.log,
+                backend=backend,
+            )
+        self.modules = _noted(notes)
+        shutil.rmtree(notes, ignore_errors=True)
+        if status:
+            raise subprocess.CalledProcessError(status, command)
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        """Report lines of the log as they are written."""
+        done = threading.Event()
+        follower = threading.Thread(target=self._follow, args=(done,), daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            done.set()
+            follower.join()
+            hide_in_file(self.log, self.hide)
+
+    def _follow(self, done: threading.Event) -> None:
+        rest = b""
+        position = self._start
+        while True:
+            ended = done.wait(_FOLLOW_SECONDS)
+            try:
+                with self.log.open("rb") as file:
+                    file.seek(position)
+                    piece = file.read()
+            except OSError:
+                piece = b""
+            position += len(piece)
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                self.on_output(line.decode("utf-8", "replace").rstrip("\r"))
+            if ended:
+                if rest:
+                    self.on_output(rest.decode("utf-8", "replace"))
+                self._start = position
+                return
+
+    def _note(self, text: str) -> None:
+        with self.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"{self.hide(text).rstrip()}\n")
+
+    def _disk(self) -> str | None:
+        """Describe the fullest of the file systems that the build writes to."""
+        folders = {
+            "its temporary folder is": Path(self.variables.get("TMPDIR") or tempfile.gettempdir())
+        }
+        folders["it was unpacked in"] = self.source
+        try:
+            words, folder = min(folders.items(), key=lambda one: shutil.disk_usage(one[1]).free)
+        except OSError:
+            return None
+        return f"the file system {_mount_point(folder)}; {words} {folder}"
+
+    def _failed(self, step: str, why: str, *, status: int | None = None) -> BuildError:
+        text = ""
+        if self.log.exists():
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        return BuildError(
+            f"{self.package}: {why}",
+            package=self.package,
+            mode=self.mode,
+            step=step,
+            output=excerpt(text),
+            log=self.log if self.log.exists() else None,
+            hint=hint_for(
+                f"{text}\n{why}",
+                mode=self.mode,
+                package=self.package,
+                chosen_by=self.chosen_by,
+                returncode=status,
+                typed=self.typed,
+                torch=_torch_version(text),
+                variables=self.variables,
+                disk=self._disk(),
+            ),
+        )
+
+
+def _mount_point(folder: Path) -> Path:
+    folder = folder.absolute()
+    while not folder.is_mount() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _noted(folder: Path) -> tuple[str, ...]:
+    """Read what `pipshim.builds.import_trace` noted, one file a line."""
+    files: set[str] = set()
+    for path in folder.iterdir():
+        try:
+            files.update(map(os.fsdecode, path.read_bytes().splitlines()))
+        except OSError:
+            continue
+    return tuple(sorted(files))
+
+
+def _torch_version(text: str) -> str | None:
+    """Find the version of the torch whose headers a compiler complained of."""
+    found = re.search(r"(/\S+)/torch/include/", text)
+    if found is None:
+        return None
+    infos = Path(found[1]).glob("torch-*.dist-info")
+    return next((info.name[len("torch-") : -len(".dist-info")] for info in infos), None)
+
+
+def hide_in_file(path: Path, hide: Callable[[str], str]) -> None:
+    """Write a file anew, without secrets, if it has any; each has to stand within one line."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        if not any(hide(line) != line for line in file):
+            return
+        new = path.with_name(f".{path.name}")
+        file.seek(0)
+        with new.open("w", encoding="utf-8", errors="surrogateescape", newline="") as hidden:
+            hidden.writelines(map(hide, file))
+    new.replace(path)
+
+
+def _valid_requirement(text: object) -> str:
+    try:
+        Requirement(str(text))
+    except InvalidRequirement as error:
+        raise ValueError(f"the backend requires {text!r}, no valid requirement") from error
+    return str(text)
+
+
+def _valid_name(answer: object) -> str:
+    if not isinstance(answer, str):
+        raise ValueError(f"the backend answered {answer!r} where it should name what it made")  # noqa: TRY004 it is the backend's value that is wrong
+    return answer
+
+
+def _ended(status: int) -> str:
+    if status < 0:
+        try:
+            return f"the build was ended by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"the build was ended by signal {-status}"
+    return f"the backend failed (exit status {status})"

@@ -1,0 +1,321 @@
+"""The processes of builds: started, waited for, and ended with all that they have started.
+
+On Linux a hook is forked from a process that has imported the backend already (`ForkServer`); what
+cannot be forked, and what is elsewhere, is started anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pipshim.base import process_tree
+from pipshim.base.forked_process import can_fork
+from pipshim.base.light import signals
+from pipshim.builds import import_trace
+from pipshim.builds.environment import JOB_VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_FORKSERVER = Path(__file__).with_name("forkserver.py")
+_HOOK_VARIABLES = ("_PYPROJECT_HOOKS_", import_trace.NOTES)
+
+
+class Process(Protocol):
+    """What runs; it leads a process group."""
+
+    @property
+    def pid(self) -> int:
+        """Its number, and its group's."""
+
+    def poll(self) -> int | None:
+        """Take note of its end."""
+
+    def wait(self) -> int:
+        """Wait for its end; answer its exit status, that of a signal negative."""
+
+
+class Backend(NamedTuple):
+    """What a process has to have imported for a hook to be forked from it.
+
+    Attributes:
+        module: the backend's.
+        hook_folder: the folder of the hook script, which stands first on ``sys.path``.
+
+    """
+
+    module: str
+    hook_folder: str
+
+
+class ForkServer:
+    """A Python of a build environment that has the backend imported, and forks for each hook.
+
+    Importing a backend takes longer than most hooks of a small project; this does it once.
+
+    Args:
+        python: the environment's interpreter.
+        backend: what it imports.
+        variables: the whole environment of the process, when it starts and imports.
+
+    """
+
+    def __init__(self, python: str, backend: Backend, variables: Mapping[str, str]) -> None:
+        self._started_for = (backend, _at_start(variables))
+        self._process = subprocess.Popen(
+            [python, str(_FORKSERVER), *backend],
+            cwd=backend.hook_folder,
+            env=_at_start(variables),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._ready: bool | None = None
+
+    def suits(self, backend: Backend, variables: Mapping[str, str]) -> bool:
+        """Tell whether a fresh process would have started the same way."""
+        return self._started_for == (backend, _at_start(variables))
+
+    def is_ready(self) -> bool:
+        """Wait for the import; False if hooks of this backend have to be started anew."""
+        if self._ready is None:
+            self._ready = self._answer() == "ready"
+        return self._ready
+
+    def begin(
+        self, arguments: list[str], *, cwd: str, variables: Mapping[str, str], log: Path
+    ) -> Process | None:
+        """Go on as ``python ARGUMENTS...`` in a fork; None if the server cannot."""
+        if not self.is_ready():
+            return None
+        request = {
+            "arguments": arguments,
+            "directory": cwd,
+            "variables": dict(variables),
+            "log": str(log),
+        }
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            return None
+        pid = self._answer()
+        return _Forked(int(pid), self) if pid else None
+
+    def status(self) -> int:
+        """Wait for the end of what was forked last."""
+        answer = self._answer()
+        return int(answer) if answer else -signals.SIGKILL
+
+    def close(self) -> None:
+        """End the server, whatever it is at."""
+        _signal(self._process, signals.SIGKILL)
+        with contextlib.suppress(OSError), self._process:
+            self._process.wait()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().decode().strip()
+
+
+class _Forked:
+    """A process that a fork server made, and waits for."""
+
+    def __init__(self, pid: int, server: ForkServer) -> None:
+        self.pid = pid
+        self._server = server
+
+    def poll(self) -> int | None:
+        return None
+
+    def wait(self) -> int:
+        return self._server.status()
+
+
+class Processes:
+    """The builds that are running, so that all of them can be ended at once.
+
+    Args:
+        at_once: how many run; others wait for their turn.
+
+    """
+
+    def __init__(self, at_once: int = 1) -> None:
+        self._turns = threading.BoundedSemaphore(at_once)
+        self._most_idle = 2 * at_once
+        self._running: set[Process] = set()
+        self._idle: dict[str, ForkServer] = {}
+        self._lent: set[ForkServer] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def run(
+        self,
+        command: list[str],
+        *,
+        cwd: str,
+        variables: Mapping[str, str],
+        log: Path,
+        backend: Backend | None = None,
+    ) -> int:
+        """Run a Python script to its end in a process group of its own.
+
+        Its output goes straight to the log file: nothing waits for a child that keeps it open.
+
+        Args:
+            command: the interpreter, the script and its arguments.
+            cwd: its working directory.
+            variables: the whole environment of the process.
+            log: where its output goes, after what is there.
+            backend: what the script imports, if it may be forked. No other call may use the same
+                interpreter at the same time then.
+
+        """
+        with self._turns:
+            process_tree.adopt_orphans(yes=True)
+            if backend is None or not can_fork():
+                return self._run(command, cwd, variables, log, None)
+            with self._server(command[0], backend, variables) as server:
+                return self._run(command, cwd, variables, log, server)
+
+    def _run(
+        self,
+        command: list[str],
+        cwd: str,
+        variables: Mapping[str, str],
+        log: Path,
+        server: ForkServer | None,
+    ) -> int:
+        if self._stopped:
+            return -signal.SIGTERM
+        process: Process | None = None
+        with log.open("ab") as output:
+            if server is not None:
+                process = server.begin(command[1:], cwd=cwd, variables=variables, log=log)
+            if process is None:
+                process = subprocess.Popen(
+                    command,
+                    cwd=cwd,
+                    env=dict(variables),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        try:
+            with self._lock:
+                self._running.add(process)
+                stopped = self.stopped
+            if stopped:  # since it was started
+                _end([process])
+            return process.wait()
+        except BaseException:
+            _end([process])
+            raise
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+    @contextmanager
+    def _server(
+        self, python: str, backend: Backend, variables: Mapping[str, str]
+    ) -> Iterator[ForkServer | None]:
+        """Lend the fork server of an interpreter, started if there is none that suits."""
+        with self._lock:
+            server = self._idle.pop(python, None)
+            if server is not None and not server.suits(backend, variables):
+                server.close()
+                server = None
+            if server is None and not self._stopped:
+                server = ForkServer(python, backend, variables)
+            if server is not None:
+                self._lent.add(server)
+        try:
+            if server is not None:
+                server.is_ready()
+            yield server
+        finally:
+            with self._lock:
+                if server in self._lent:
+                    self._lent.remove(server)
+                    self._idle[python] = server
+                while len(self._idle) > self._most_idle:
+                    self._idle.pop(next(iter(self._idle))).close()
+
+    def forget(self, python: Path) -> None:
+        """End what waits for work of an interpreter, which is going to be removed."""
+        with self._lock:
+            server = self._idle.pop(str(python), None)
+        if server is not None:
+            server.close()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether all of them were ended."""
+        return self._stopped
+
+    def stop(self) -> None:
+        """End the whole process group of every build, and start no other."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        _end(running)
+        self.close()
+
+    def close(self) -> None:
+        """End the processes that only wait for work, or prepare for it."""
+        with self._lock:
+            servers = [*self._idle.values(), *self._lent]
+            self._idle.clear()
+            self._lent.clear()
+        for server in servers:
+            server.close()
+        process_tree.adopt_orphans(yes=False)
+
+
+def _at_start(variables: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what differs from hook to hook, and counts only when one runs."""
+    return {
+        key: value
+        for key, value in variables.items()
+        if key not in JOB_VARIABLES and not key.startswith(_HOOK_VARIABLES)
+    }
+
+
+def _end(processes: Iterable[Process]) -> None:
+    """End these, with all that they have started."""
+    leaders = {one.pid for one in processes}
+    known: set[int] = set()
+
+    def members() -> set[int]:
+        nonlocal known
+        # What has lost its parent meanwhile, and is in a session of its own, is still known.
+        known = process_tree.tree(leaders | known)
+        return known
+
+    process_tree.end(leaders, members)
+
+
+def _signal(process: Process | subprocess.Popen[bytes], number: int) -> None:
+    try:
+        _kill(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _kill(group: int, number: int) -> None:
+    if sys.platform == "win32":  # without process groups
+        os.kill(group, number)
+    else:
+        os.killpg(group, number)

@@ -1,0 +1,139 @@
+"""What ``pipshim add`` is given, as requirements to write: names, paths, URLs, files of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import (
+    InvalidName,
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
+from pipshim.base import toml_files, urls
+from pipshim.base.errors import UsageError
+from pipshim.lock.project_lock import name_of_given
+from pipshim.project.editing import with_parts
+
+if TYPE_CHECKING:
+    from pipshim.cli.context import Context
+    from pipshim.model.requests import AddRequest
+
+_ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
+_EXTRAS = re.compile(r"(?P<place>.+?)(?P<extras>\[[^\[\]]*\])?$")
+
+
+class New(NamedTuple):
+    """A requirement to add.
+
+    Attributes:
+        text: the requirement (PEP 508).
+        source: its entry in ``[tool.pipshim.sources]``, for what is a path; else None.
+
+    """
+
+    text: str
+    source: dict[str, object] | None = None
+
+
+def read_arguments(request: AddRequest, context: Context) -> list[New]:
+    """Read what was given, in order: arguments, editables, requirements files.
+
+    Raises:
+        UsageError: something is neither a requirement nor a path or URL that is there.
+
+    """
+    found = [_read(text, context) for text in request.requirements]
+    found += [_read(text, context, editable=True) for text in request.editables]
+    for text, editable in context.pip.requirement_lines(request.files):
+        found.append(_read(text, context, editable=editable))
+    return [
+        one._replace(text=with_parts(one.text, extras=request.extras, marker=request.marker))
+        if request.extras or request.marker
+        else one
+        for one in found
+    ]
+
+
+def _read(text: str, context: Context, *, editable: bool = False) -> New:
+    text = text.strip()
+    bare, _, marker = text.partition(" ;") if "://" in text else text.partition(";")
+    match = _EXTRAS.match(bare.strip())
+    place, extras = (match["place"], match["extras"] or "") if match else (bare, "")
+    behind = f"; {marker.strip()}" if marker.strip() else ""
+    path = Path(place).expanduser()
+    if place.startswith("file:") or _is_path(place, path):
+        return _path(path, f"{extras}{behind}", context, editable=editable)
+    if editable:
+        raise UsageError(f"{text!r} is no folder: what is editable is installed from one")
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        if "://" not in place:
+            reason = str(error).partition("\n")[0]
+            raise UsageError(f"{text!r} is not a requirement: {reason}") from None
+        name = _of_archive(urls.file_name(place)) or _said(place) or name_of_given(context, place)
+        url = re.sub(r"(?<=[#&])egg=[^&]*&?", "", place).rstrip("#&")
+        return New(f"{name}{extras} @ {url}{' ' + behind if behind else ''}")
+    return New(text)
+
+
+def _is_path(text: str, path: Path) -> bool:
+    """Whether a path is meant, by pip's rule (``_looks_like_path``): a name alone is none."""
+    if "://" in text or "@" in text.split(os.sep, maxsplit=1)[0]:
+        return False
+    return (
+        os.sep in text
+        or text.startswith((".", "~"))
+        or (text.endswith(_ARCHIVES) and path.is_file())
+    )
+
+
+def _path(path: Path, behind: str, context: Context, *, editable: bool) -> New:
+    assert context.project is not None
+    if not path.exists():
+        raise UsageError(f"there is no file or folder {path}")
+    if path.is_file() and editable:
+        raise UsageError(f"{path} is no folder: what is editable is installed from one")
+    directory = context.project.directory.resolve()
+    place = path.resolve()
+    if place == directory:
+        raise UsageError(f"{path} is the project itself")
+    name = _of_archive(path.name) if path.is_file() else _of_folder(place)
+    name = name or name_of_given(context, str(path))
+    source: dict[str, object] = {"path": Path(os.path.relpath(place, directory)).as_posix()}
+    if editable:
+        source["editable"] = True
+    return New(f"{name}{behind}", source)
+
+
+def _of_folder(directory: Path) -> str | None:
+    """Read a project's name, if it says it itself."""
+    try:
+        data = toml_files.read(directory / "pyproject.toml")
+        name = data["project"]["name"]
+        canonicalize_name(name, validate=True)
+    except (OSError, ValueError, KeyError, TypeError, InvalidName):
+        return None
+    return str(name)
+
+
+def _of_archive(filename: str) -> str | None:
+    try:
+        if filename.endswith(".whl"):
+            return str(parse_wheel_filename(filename)[0])
+        return str(parse_sdist_filename(filename)[0])
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return None
+
+
+def _said(url: str) -> str | None:
+    match = re.search(r"#(?:.*&)?egg=([A-Za-z0-9._-]+)", url)
+    return match[1] if match else None

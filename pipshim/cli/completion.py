@@ -1,0 +1,201 @@
+"""What a shell completes after pipshim's own commands.
+
+pip completes commands, options and paths (``pip._internal.cli.autocompletion``), pipshim's too, as
+they are commands of pip's. Here is what pip's own commands do not have: values from a list, names
+that the project has, a command with two names, and another program's arguments.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pip._internal.cli.autocompletion import auto_complete_paths
+from pip._internal.commands import CommandInfo, commands_dict, create_command
+
+from pipshim.cli.cache import ACTIONS
+from pipshim.cli.command_names import STORE_ACTIONS
+from pipshim.fastpath.up_to_date import environments
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+    from optparse import Option, OptionParser, Values
+
+    from pipshim.project.names import Names
+
+_STORE = "cache-store"
+_EXTRAS = {"extra", "no_extra", "edit_optional"}
+_GROUPS = {"group", "no_group", "only_group", "edit_group", "dependency_groups"}
+_LOCKED = {
+    "upgrade_package",
+    "rebuild",
+    "reinstall_package",
+    "no_install_package",
+    "no_build_isolation_package",
+}
+"""What options store whose values are names of these kinds."""
+
+
+def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
+    """Answer a shell that asks about one of pipshim's own commands; pip answers all the rest.
+
+    Args:
+        environ: where the shell's question is, as pip's scripts ask it; it is put in other words
+            where pip can answer it then.
+        own: the names of pipshim's commands.
+
+    Raises:
+        SystemExit: it is answered; the status is the one that pip gives.
+
+    """
+    line = _Line.of(environ)
+    if line is None:
+        return
+    if line.name == "cache" and line.before and line.before[0] in ("store", *STORE_ACTIONS):
+        commands_dict[_STORE] = CommandInfo("pipshim.cli.store_command", "StoreCommand", "")
+        before = line.before[1:] if line.before[0] == "store" else line.before
+        line = line._replace(name=_STORE, before=before)
+        environ["COMP_WORDS"] = " ".join(["pip", _STORE, *line.before, line.current])
+        environ["COMP_CWORD"] = str(len(line.before) + 2)
+    elif line.name not in own:
+        if line.name == "cache" and not line.before:
+            also = [one for one in ("store", *STORE_ACTIONS) if one.startswith(line.current)]
+            sys.stdout.write("".join(f"{word}\n" for word in also))  # and pip goes on with its own
+        return
+    answer = _answer(line, environ)
+    if answer is not None:
+        sys.stdout.write("".join(f"{word}\n" for word in answer))
+        sys.exit(1)
+
+
+class _Line(NamedTuple):
+    """A line that is being typed.
+
+    Attributes:
+        name: the command's.
+        before: the words between that and the current one.
+        current: what there is of the word that is wanted.
+
+    """
+
+    name: str
+    before: list[str]
+    current: str
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> _Line | None:
+        """Read what the shell says of it; None where there is no command yet."""
+        if "PIP_AUTO_COMPLETE" not in environ or not environ.get("COMP_CWORD", "").isdecimal():
+            return None
+        words = environ.get("COMP_WORDS", "").split()[1:]
+        position = int(environ["COMP_CWORD"]) - 1
+        before, current = words[:position], "".join(words[position : position + 1])
+        for number, word in enumerate(before):
+            if word in commands_dict:
+                return cls(word, before[number + 1 :], current)
+        return None
+
+
+def _answer(line: _Line, environ: Mapping[str, str]) -> Iterable[str] | None:
+    """Tell all that the current word may become; None if pip knows."""
+    parser = create_command(line.name).parser
+    if line.name == "run":
+        program = _program(parser, line.before)
+        if program or (program is not None and not line.current.startswith("-")):
+            paths = auto_complete_paths(line.current, "path")
+            return paths if any(program) else [*_scripts(line.current, environ), *paths]
+    option, typed, kept = _value(line)
+    found = parser.get_option(option) if option.startswith("-") else None
+    if found is None or not found.takes_value():
+        if line.name in ("why", "tree", "remove") and not line.current.startswith("-"):
+            subjects = _subjects(line, _parsed(parser, line.before))
+            return [one for one in subjects if one.startswith(line.current)]
+        if line.name != _STORE or line.current.startswith("-"):
+            return None
+        said = not set(ACTIONS).isdisjoint(line.before)
+        return [] if said else [one for one in ACTIONS if one.startswith(line.current)]
+    if found.choices:
+        return [f"{kept}{one}" for one in found.choices if one.startswith(typed)]
+    if found.metavar in ("file", "dir", "path"):
+        return [f"{kept}{path}" for path in auto_complete_paths(typed, found.metavar)]
+    names = _values(line, found, _parsed(parser, line.before))
+    return [f"{kept}{one}" for one in names if one.startswith(typed)]
+
+
+def _values(line: _Line, option: Option, said: Values | None) -> list[str]:
+    """Name all that an option's value may be."""
+    if option.dest in _EXTRAS and line.name != "add":  # there it is an extra of what is added
+        return _names(said).extras
+    if option.dest in _GROUPS:
+        return _names(said).groups
+    return _names(said).locked if option.dest in _LOCKED else []
+
+
+def _subjects(line: _Line, said: Values | None) -> list[str]:
+    """Name all that a command's next argument may be."""
+    names = _names(said)
+    if line.name != "remove":
+        found = names.locked
+    else:
+        extra, group = (getattr(said, one, None) for one in ("edit_optional", "edit_group"))
+        found = names.required(extra=extra, group=group)
+    return [one for one in found if one not in line.before]
+
+
+def _names(said: Values | None) -> Names:
+    from pipshim.project.names import Names  # noqa: PLC0415 not needed for options
+
+    return Names(getattr(said, "project", None) or Path.cwd())
+
+
+def _value(line: _Line) -> tuple[str, str, str]:
+    """Tell the option that the current word may be the value of.
+
+    Returns:
+        the option, what has been typed of the value, and what stands before that in the same
+        word. To bash the equals sign is a word.
+
+    """
+    *others, previous = ["", *line.before]
+    if line.current == "=":
+        return previous, "", ""
+    if previous == "=" and others:
+        return others[-1], line.current, ""
+    option, equals, typed = line.current.partition("=")
+    if equals and option.startswith("--"):
+        return option, typed, f"{option}="
+    return previous, line.current, ""
+
+
+def _program(parser: OptionParser, before: Sequence[str]) -> list[str] | None:
+    """Tell the words of the program to run so far, `--` as an empty one; None among run's own."""
+    if before and before[-1] == "=":
+        return None
+    joined = _joined(before)
+    with suppress(SystemExit), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        values, rest = parser.parse_args(joined)
+        if values.module is not None:
+            return [values.module, *values.module_arguments]
+        return rest or [""] * (joined[-1:] == ["--"])
+    return None
+
+
+def _parsed(parser: OptionParser, before: Sequence[str]) -> Values | None:
+    """Read the words before the current one; None if they cannot be read without it."""
+    with suppress(SystemExit), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        return parser.parse_args(_joined(before))[0]
+    return None
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Put together what bash takes apart at equals signs."""
+    return " ".join(words).replace(" = ", "=").split()
+
+
+def _scripts(start: str, environ: Mapping[str, str]) -> list[str]:
+    """Name the scripts of the environment that would be served."""
+    folder = Path(environments([], environ)[0], "bin")
+    return sorted(path.name for path in folder.glob("*") if path.name.startswith(start))

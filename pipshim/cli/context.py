@@ -1,0 +1,546 @@
+"""What one command works with, put together once: project, settings, target, caches, observer."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pipshim._pip import version_options
+from pipshim._pip.logs import BuildLog, forwarded
+from pipshim._pip.session import Pip
+from pipshim.base.cache_folders import WORK, InUse
+from pipshim.base.cores import available_cores
+from pipshim.base.errors import Failures, LockError, PipshimError, ProjectError, TargetError
+from pipshim.base.file_systems import name_full
+from pipshim.builds.builder import Workshop
+from pipshim.builds.environment import Workspace, workspace
+from pipshim.cli.error_boundary import explain
+from pipshim.envs import environment_choice
+from pipshim.envs.cached_environments import lock_beside, place
+from pipshim.envs.interpreter import base_of
+from pipshim.envs.layers import connect
+from pipshim.fastpath.up_to_date import cache_folder
+from pipshim.lock import inputs_digest
+from pipshim.model import events
+from pipshim.model.build_settings import Settings, combine
+from pipshim.model.events import masked
+from pipshim.model.preferences import Preferences
+from pipshim.model.preferences import combine as combine_preferences
+from pipshim.model.project import PYPROJECT, STDIN, Project
+from pipshim.model.pylock import LOCK_NAME, read
+from pipshim.model.settings import Configuration
+from pipshim.model.targets import FORM, TargetName, name_of_python
+from pipshim.progress.observer import make_observer
+from pipshim.project.pyproject import find_project, load_project, load_script
+from pipshim.store.fetcher import Fetcher
+from pipshim.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pipshim._pip.requirements_file_options import Lines
+    from pipshim.envs.base_environment import Below
+    from pipshim.envs.cached_environments import Place
+    from pipshim.envs.environment_choice import Choice
+    from pipshim.envs.venv import Environment
+    from pipshim.model.events import Observer, Relay
+    from pipshim.model.interpreter import Target
+    from pipshim.model.pylock import Lock
+    from pipshim.model.requests import LockOptions, LockRequest
+
+
+@dataclass
+class Context:
+    """One command's parts.
+
+    Attributes:
+        request: what was asked.
+        project: what pyproject.toml says; None where requirements are given and there is none.
+        directory: the folder that the lock lies in.
+        observer: told of all that happens; in a fork it is told to another process.
+        workspace: for what is thrown away at the end.
+        until_end: closes what is held until then.
+        started: when the command began to read, in nanoseconds since the epoch.
+        isolated: serve an environment of pipshim's cache instead of the project's.
+        bare: there is neither a project nor a lock, nor any environment but the active one.
+        below: the environment that this one is to lie over; it is in the cache too.
+
+    """
+
+    request: LockRequest
+    project: Project | None
+    directory: Path
+    observer: Relay
+    workspace: Workspace
+    until_end: ExitStack
+    started: int
+    isolated: bool = False
+    bare: bool = False
+    below: Below | None = None
+
+    hints_are_typed: ClassVar[bool] = False
+    """Whether what mends a build is said as options, and not as lines of pyproject.toml."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The build settings in force."""
+        if self.project is None:
+            return combine(self.request.build, Configuration())
+        return combine(self.request.build, self.configuration, self.project.file.name)
+
+    def heed(self, lines: Lines) -> None:
+        """Let builds be as requirements files say, or a lock that was made of them."""
+        self.request = replace(self.request, build=lines.beside(self.request.build))
+        vars(self).pop("settings", None)
+        self.settings = replace(self.settings, config_settings_requirement=lines.config_settings)
+
+    @property
+    def configuration(self) -> Configuration:
+        """``[tool.pipshim]``."""
+        return self.project.configuration if self.project is not None else Configuration()
+
+    @property
+    def home(self) -> Path:
+        """The folder that has, or will have, the project's ``.venv``."""
+        return self.project.directory if self.project is not None else self.directory
+
+    @property
+    def script(self) -> Path | None:
+        """The script that is served instead of a project."""
+        return self.project.script if self.project is not None else None
+
+    @property
+    def lock_command(self) -> str:
+        """What to type to make the lock."""
+        if self.script == STDIN:
+            return "pipshim lock --script FILE"
+        if self.script is not None:
+            return f"pipshim lock --script {shlex.quote(os.path.relpath(self.script))}"
+        if self.request.common.project is not None:
+            return f"pipshim lock --project {shlex.quote(str(self.request.common.project))}"
+        return "pipshim lock"
+
+    @property
+    def is_given(self) -> bool:
+        """Whether requirements were given in place of a project."""
+        return self.request.lock.given and self.below is None
+
+    @property
+    def is_lock_given(self) -> bool:
+        """Whether a lock is named, or all there is, that is to be followed as it is."""
+        asked = self.request.lock
+        return not asked.given and (asked.output is not None or self.project is None)
+
+    @property
+    def followed_path(self) -> Path:
+        """Where the lock is, or the requirements file that is followed in its place."""
+        files = self.request.lock.requirement_files
+        return Path(files[0]) if self.is_given and files else self.lock_path
+
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock is, or will be."""
+        output = self.request.lock.output
+        if output is not None and output != "-":
+            path = Path(output)
+            return path.parent.resolve() / path.name  # `..` may follow a symbolic link
+        if self.below is not None:
+            assert self.place is not None  # every layer has one
+            return self.place.lock
+        if self.script is not None:
+            return self._script_lock(self.script)
+        return self.directory / LOCK_NAME
+
+    def _script_lock(self, script: Path) -> Path:
+        beside = lock_beside(script)
+        if type(self.request).__name__ == "LockRequest" or (script != STDIN and beside.exists()):
+            return beside
+        assert self.place is not None  # every script has one
+        return self.place.lock
+
+    @property
+    def is_lock_cached(self) -> bool:
+        """Whether the lock is pipshim's own, in its cache: nobody asked for one."""
+        return self.place is not None and self.lock_path == self.place.lock
+
+    @cached_property
+    def old_lock(self) -> Lock | None:
+        """The lock that is there; None where pinned requirements are followed instead.
+
+        Raises:
+            LockError: it is damaged, or of a newer version.
+
+        """
+        if self.request.lock.pinned or not self.lock_path.exists():
+            return None
+        try:
+            return read(self.lock_path)
+        except LockError:
+            if self.is_lock_cached:
+                return None
+            raise
+
+    @cached_property
+    def place(self) -> Place | None:
+        """Where the environment is, if it is one of pipshim's cache."""
+        common, project = self.request.common, self.project
+        if self.below is not None:
+            base = base_of(self.below.target, common.shim_cache)
+            what = ["layer", str(self.below.target.prefix), *self._layer_key()]
+            return place(self._environments_cache, "with", base, what)
+        if project is None or (project.script is None and not self.isolated):
+            return None
+        base = environment_choice.base_python(
+            python=common.python,
+            environ=os.environ,
+            requires_python=project.requires_python,
+            cache_dir=common.shim_cache,
+        )
+        if project.script is None:
+            label, what = project.display_name, ["isolated", str(project.directory)]
+            what += [repr(getattr(self.request, "selection", None))]
+        elif project.script == STDIN:
+            label, what = "stdin", ["script", project.block.decode()]
+        else:
+            label, what = project.script.stem, ["script", str(project.script.resolve())]
+        return place(self._environments_cache, label, base, what)
+
+    @property
+    def _environments_cache(self) -> Path:
+        """The cache for environments; the default one if caching is off: commands run in it."""
+        return self.request.common.shim_cache or Path(cache_folder(os.environ)).parent
+
+    def _layer_key(self) -> list[str]:
+        """Tell a layer from other layers over the same environment."""
+        given = self.request.lock
+        texts = inputs_digest.requirements_given(given)
+        # A relative path means another thing elsewhere.
+        relative = given.requirement_files or given.editables or any("/" in one for one in texts)
+        return [*texts, str(Path.cwd()) if relative else ""]
+
+    @cached_property
+    def _served(self) -> dict[str, Any]:
+        """What an environment is chosen by."""
+        common, project, place = self.request.common, self.project, self.place
+        return {
+            "python": str(place.base.python) if place is not None else common.python,
+            "project": (place.directory if place is not None else None if self.bare else self.home),
+            "environ": {} if place is not None else self._environ,
+            "requires_python": (
+                project.requires_python if project is not None and self.below is None else None
+            ),
+            "cache_dir": common.shim_cache,
+        }
+
+    @property
+    def _environ(self) -> Mapping[str, str]:
+        """The variables that say which environment is active."""
+        return {k: v for k, v in os.environ.items() if not (self.isolated and k == "VIRTUAL_ENV")}
+
+    @cached_property
+    def choice(self) -> Choice:
+        """The environment that is served, or will be."""
+        lock_only = type(self.request).__name__ in ("LockRequest", "ExportRequest")
+        return environment_choice.choose(**self._served, lock_only=lock_only)
+
+    def environment(self) -> Environment:
+        """Give the environment that is served; it is made if it is missing.
+
+        Raises:
+            TargetError: there is none to serve, or it cannot be made.
+
+        """
+        if self.place is not None:
+            self.place.use()
+        wait = "waiting for another command that makes the environment"
+        found = environment_choice.find(**self._served, waiting=lambda: self.wait(wait))
+        if self.below is not None:
+            connect(found.target, self.below)
+        return found
+
+    @property
+    def target(self) -> Target:
+        """The Python that is served."""
+        return self.choice.target
+
+    @cached_property
+    def targets(self) -> tuple[TargetName, ...]:
+        """The targets that a lock is made for; none: for the Python that is served.
+
+        What ``lock --target-environment`` named counts for ``sync`` and ``run`` too, until the next
+        ``lock``.
+
+        Raises:
+            TargetError: it came on top of the served Python, which has no name.
+
+        """
+        is_lock = type(self.request).__name__ == "LockRequest"
+        if self.is_lock_cached or (self.request.lock.given and not is_lock):
+            return ()  # what is resolved is for here alone
+        configured = self.configuration.target_environments
+        asked = self.request.lock.target_environments
+        if asked and not configured:
+            here = name_of_python(self.target)
+            if here is None:
+                raise TargetError(
+                    "--target-environment locks for other Pythons as well, and the one that is "
+                    f"served ({self.target.implementation} {self.target.full_version}) has no name",
+                    hint=f"lock with one that has: --python. {FORM}",
+                )
+            asked = (here, *asked)
+        elif not asked and self._keeps:
+            asked = self.old_lock.targets_asked if self.old_lock is not None else ()
+        return tuple(dict.fromkeys((*configured, *asked)))
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether what is not said is as it was when the lock was made."""
+        return self.request.lock.check or type(self.request).__name__ != "LockRequest"
+
+    @cached_property
+    def preferences(self) -> Preferences:
+        """Which versions and files are chosen; pip's options are set to it.
+
+        A lock is made as ``lock`` is told to; whatever else is done goes by what the lock that is
+        there was made with, unless another thing is said.
+        """
+        lock = self.request.lock
+        try:
+            # What was resolved in passing remembers nothing that was typed then.
+            old = None if self.is_lock_cached else self.old_lock
+        except LockError:
+            old = None  # whoever needs it will say what is wrong with it
+        found = combine_preferences(
+            lock.said,
+            self.configuration,
+            old.options if old is not None else {},
+            keeps=self._keeps,
+        )
+        version_options.apply(found.values, self.request.pip.options)
+        return found
+
+    @cached_property
+    def pip(self) -> Pip:
+        """Pip's machinery, for the target."""
+        assert self.preferences is not None  # sets pip's options
+        command = self.request.pip
+        return Pip(
+            command.command,
+            command.options,
+            self.target,
+            command.mask,
+            observer=self.observer,
+            cache=self.request.common.shim_cache,
+        )
+
+    @cached_property
+    def cache(self) -> Path:
+        """Pipshim's cache; without one, a folder that is thrown away."""
+        cache = self.request.common.shim_cache
+        if cache is None:
+            return self.workspace.fresh("cache")
+        cache.mkdir(parents=True, exist_ok=True)
+        wait = "waiting for a command that tidies the cache up"
+        self.until_end.enter_context(InUse(cache, lambda: self.wait(wait)))
+        return cache
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of unpacked wheels."""
+        return Store(self.cache)
+
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        """Fetches what a lock names."""
+        return Fetcher(self.pip, self.store, self.lock_path.parent)
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        """Where builds are done."""
+        workshop = Workshop(
+            target=self.target,
+            store=self.store,
+            cache=self.cache,
+            settings=self.settings,
+            observer=self.observer,
+            workspace=self.workspace,
+            environments=self._environments,
+            jobs=self.jobs,
+            environ=os.environ,
+            mask=self.request.pip.mask,
+            typed=self.hints_are_typed,
+        )
+        self.until_end.callback(workshop.processes.close)
+        return workshop
+
+    @property
+    def _environments(self) -> Workspace:
+        """Where build environments are made: where files of the store can be linked to."""
+        if self.workspace.directory.stat().st_dev == self.cache.stat().st_dev:
+            return self.workspace
+        try:
+            return self.until_end.enter_context(workspace(self.cache / WORK))
+        except OSError:  # the cache cannot be written
+            return self.workspace
+
+    @property
+    def jobs(self) -> int:
+        """How many builds run, or targets are resolved, at once."""
+        return self.request.common.jobs or available_cores()
+
+    @cached_property
+    def inputs(self) -> str:
+        """The digest of what a lock would be made from now."""
+        return inputs_digest.digest(
+            self.project,
+            self.settings,
+            self.request.lock,
+            self.request.build.build_constraints,
+            self.preferences.values,
+            self.targets,
+            self.below,
+        )
+
+    def at(self, project: Project) -> Context:
+        """Give the same parts for another state of the project: what pip knows is asked once."""
+        other = replace(self, project=project)
+        for name in ("choice", "old_lock", "pip", "cache", "store", "fetcher", "workshop"):
+            vars(other)[name] = getattr(self, name)
+        return other
+
+    def over(self, below: Below, given: LockOptions) -> Context:
+        """Give the parts of making a layer over an environment, of these requirements."""
+        request = replace(
+            self.request, pip=self.request.pip.giving(given), lock=replace(given, output=None)
+        )
+        return replace(self, request=request, directory=Path.cwd(), isolated=False, below=below)
+
+    def has_below(self) -> bool:
+        """Tell whether what is below has all that is required."""
+        given, below = self.request.lock, self.below
+        if below is None or not below.present or given.editables:
+            return False
+        found = self.pip.plain(given.requirements)
+        return found is not None and below.has(*found, self.target.markers)
+
+    def wait(self, text: str) -> None:
+        """Tell the user what is waited for."""
+        self.observer(events.Waiting(text))
+
+    def say(self, text: str, level: events.Level = "info") -> None:
+        """Say something to the user, by the observer."""
+        self.observer(events.Message(level, text))
+
+    def explain(self, error: Exception) -> PipshimError:
+        """Turn any error into one that can be shown."""
+        return explain(error)
+
+
+@contextmanager
+def opened(
+    request: LockRequest,
+    also: Observer | None = None,
+    script: Project | None = None,
+    *,
+    optional: bool = False,
+    isolated: bool = False,
+) -> Iterator[Context]:
+    """Put a command's parts together, and clear up at its end.
+
+    Args:
+        request: what was asked.
+        also: told of all that happens, besides the observer that shows it.
+        script: what is served instead of a project.
+        optional: whether it can be done without a project, if there is none.
+        isolated: serve an environment of pipshim's cache instead of the project's.
+
+    Raises:
+        ProjectError: there is no project where one is needed, or it says what cannot be.
+
+    """
+    started = time.time_ns()
+    project = script if script is not None else _project(request, optional=optional)
+    directory = Path.cwd() if request.lock.given or project is None else project.directory
+    common = request.common
+    with (
+        make_observer(
+            verbosity=common.verbosity,
+            progress_bar=common.progress_bar,
+            no_color=common.no_color,
+            progress=common.progress,
+            environ=os.environ,
+        ) as shown,
+        forwarded(
+            observer := events.Relay(
+                masked(
+                    events.once(events.tee(shown, BuildLog(), *([also] if also else []))),
+                    request.pip.mask,
+                )
+            )
+        ),
+        workspace() as space,
+        ExitStack() as until_end,
+    ):
+        made = Context(request, project, directory, observer, space, until_end, started)
+        made.isolated = isolated
+        made.bare = project is None and (common.no_project or not _does_without(request))
+        try:
+            yield made
+        except PipshimError as error:
+            _say_where(error, made)
+            raise
+        except OSError as error:
+            cache = request.common.shim_cache
+            name_full(error, [space.directory, *([cache] if cache else []), directory])
+            raise
+
+
+def _say_where(error: PipshimError, context: Context) -> None:
+    """Let hints be about the lock and the settings that are served, if these are not the usual."""
+    for one in error.errors if isinstance(error, Failures) else (error,):
+        if isinstance(one, LockError):
+            one.locate(context.followed_path)
+        if one.hint is not None:
+            one.hint = one.hint.replace("pipshim lock", context.lock_command)
+            if context.script is not None:
+                one.hint = one.hint.replace(PYPROJECT, f"the metadata of {context.script.name}")
+
+
+def _project(request: LockRequest, *, optional: bool) -> Project | None:
+    """Read the script or project that is asked for; None where the command does without one."""
+    if request.common.no_project:
+        return None
+    if request.lock.script is not None:
+        script = load_script(request.lock.script)
+        if script is None:
+            raise ProjectError(
+                request.lock.script,
+                "has no metadata that could be locked (PEP 723)",
+                hint="begin it with the lines: # /// script, # dependencies = [], # ///",
+            )
+        return script
+    start = request.common.project or Path.cwd()
+    try:
+        return load_project(find_project(start))
+    except ProjectError as error:
+        missing = not (error.path == start.absolute() and error.line is None)
+        needed = not (optional or _does_without(request))
+        if missing or needed or request.common.project is not None:
+            if request.pip.command.name == "run" and not missing and error.hint:
+                error.hint += "; --no-project runs without one"
+            raise
+        return None
+
+
+def _does_without(request: LockRequest) -> bool:
+    """Whether a request can be served where there is no pyproject.toml."""
+    if request.lock.given:
+        return True
+    is_lock = type(request).__name__ == "LockRequest"
+    return not is_lock and (request.lock.output is not None or Path(LOCK_NAME).is_file())

@@ -1,0 +1,288 @@
+"""The one place that turns errors into output and an exit status.
+
+It is imported at every start, so what only a failure needs is imported when there is one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from pipshim.base.errors import BuildError, Failures, FileError, PipshimError, UsageError
+from pipshim.base.file_systems import reason
+from pipshim.base.interruption import NAMES, Interruption, Terminated
+from pipshim.base.light import signals
+from pipshim.base.light.named import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from typing import NoReturn
+
+INTERRUPTED = 128 + signals.SIGINT
+PIPE_CLOSED = 128 + 13  # as a process that SIGPIPE ends
+
+_OS_HINTS = {
+    errno.ENOSPC: "make room, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
+    errno.EDQUOT: "make room, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
+    errno.EACCES: "check who owns it, and its permissions",
+    errno.EPERM: "check who owns it, and its permissions",
+    errno.EROFS: "its disk is mounted read-only",
+    errno.EMFILE: "allow more open files (ulimit -n), or build less at once (-j)",
+}
+
+
+class Replacement(NamedTuple):
+    """The process that this one is to become, once everything of its own is closed.
+
+    Attributes:
+        program: the file to execute.
+        arguments: its ``argv``, its name included.
+        environment: all of its variables.
+        stdin: what it reads from standard input; None for what this process would read.
+
+    """
+
+    program: str | Path
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    stdin: bytes | None = None
+
+    def start(self) -> NoReturn:
+        """Become that process; signals that Python ignores are as they were for it.
+
+        Raises:
+            UsageError: it cannot be executed.
+
+        """
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if self.stdin is not None:
+            self._give(self.stdin)
+        signals.heed_all()
+        _reap()
+        try:
+            os.execve(self.program, self.arguments, dict(self.environment))  # noqa: S606
+        except OSError as error:
+            raise UsageError(
+                f"{self.arguments[0]} cannot be run: {self.program}: {error.strerror}"
+            ) from error
+
+    @staticmethod
+    def _give(text: bytes) -> None:
+        """Let standard input be a file, which has no name any more, with this in it."""
+        import tempfile  # noqa: PLC0415
+
+        with tempfile.TemporaryFile() as file:
+            file.write(text)
+            file.flush()
+            file.seek(0)
+            os.dup2(file.fileno(), 0)
+
+
+def _reap() -> None:
+    """Forget processes that have ended: the next program knows nothing of them."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except (ChildProcessError, AttributeError):
+        return
+
+
+def run_guarded(
+    action: Callable[[], int],
+    *,
+    debug: bool = False,
+    no_color: bool = False,
+    hide: Callable[[str], str] | None = None,
+    as_json: bool = False,
+) -> int:
+    """Run `action`; show what goes wrong, and give the exit status.
+
+    Args:
+        action: gives the exit status of a command that went well, or whose check failed.
+        debug: show tracebacks too.
+        no_color: never colour what is shown.
+        hide: gives a text without secrets; None for one that knows none but those in URLs.
+        as_json: show errors as lines of JSON (``--progress json``), and no tracebacks.
+
+    """
+    debug = debug and not as_json
+    with Interruption() as interruption:
+        try:
+            status = action()
+            sys.stdout.flush()
+        except SystemExit as request:
+            return _status_of(request, hide)
+        except KeyboardInterrupt as error:
+            _trace(error, hide, debug=debug)
+            return say_interrupted(error, as_json=as_json)
+        except BrokenPipeError as error:
+            _trace(error, hide, debug=debug)
+            _give_up_stdout()
+            return PIPE_CLOSED
+        except Exception as error:  # noqa: BLE001 the last place that can say it in words
+            _trace(error, hide, debug=debug)
+            if interruption.number is not None:  # it failed while cleaning up, or because of that
+                return say_interrupted(interruption.error, as_json=as_json)
+            told = explain(error)
+            _show(told, hide, no_color=no_color, as_json=as_json)
+            return told.exit_status
+    return status
+
+
+def run_beside(action: Callable[[], int], show_error: Callable[[PipshimError], object]) -> int:
+    """Run ``action``, whose other errors somebody else shows; have those of pipshim's shown."""
+    with Interruption():
+        try:
+            return action()
+        except PipshimError as error:
+            show_error(error)
+            return error.exit_status
+
+
+def show(
+    error: PipshimError,
+    *,
+    hide: Callable[[str], str] | None = None,
+    no_color: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Show an error that somebody else ends with."""
+    sys.stdout.flush()
+    _show(error, hide, no_color=no_color, as_json=as_json)
+
+
+def explain(error: Exception) -> PipshimError:
+    """Say any error as one of pipshim's; what nobody foresaw is a bug of pipshim's."""
+    if isinstance(error, PipshimError):
+        return error
+    if "pip._internal" in sys.modules:
+        from pipshim._pip.errors import translate_if_pips  # noqa: PLC0415 pip is there already
+
+        translated = translate_if_pips(error)
+        if translated is not None:
+            return translated
+    if isinstance(error, OSError) and error.strerror:
+        hint = _OS_HINTS.get(error.errno or 0)
+        if error.filename is None:
+            return PipshimError(error.strerror, hint=hint)
+        return FileError(os.fsdecode(error.filename), reason(error), hint=hint)
+    return PipshimError(
+        f"pipshim has a bug: {type(error).__name__}: {error}\n  in {_place(error)}",
+        hint="please report it, with what the same command prints with --debug",
+    )
+
+
+def _place(error: Exception) -> str:
+    """Name the last place in pipshim's own code that `error` came through."""
+    import traceback  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    package = Path(__file__).resolve().parents[1]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if package in Path(frame.filename).resolve().parents]
+    for frame in reversed(own or frames):
+        path = Path(frame.filename).resolve()
+        shown = path.relative_to(package.parent) if package in path.parents else path
+        return f"{shown}:{frame.lineno} ({frame.name})"
+    return "an unknown place"
+
+
+def _show(
+    error: PipshimError,
+    hide: Callable[[str], str] | None,
+    *,
+    no_color: bool,
+    as_json: bool,
+) -> None:
+    import shutil  # noqa: PLC0415
+
+    from pipshim.progress.error_text import render  # noqa: PLC0415
+    from pipshim.progress.formatting import use_color  # noqa: PLC0415
+
+    color = use_color(sys.stderr, no_color=no_color)
+    _mask(error, hide or _plain_hide())
+    if as_json:
+        from pipshim.progress.json_lines import write_line  # noqa: PLC0415
+        from pipshim.progress.result import errors  # noqa: PLC0415
+
+        for one in errors(error):
+            write_line(sys.stderr, {"event": "error", **one})
+        return
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    text = render(error, width=width, color=color)
+    _write(text if text.endswith("\n") else f"{text}\n")
+
+
+def _mask(error: PipshimError, hide: Callable[[str], str]) -> None:
+    """Take secrets out of an error that is about to be shown, before any line is broken."""
+    if isinstance(error, Failures):
+        for one in error.errors:
+            _mask(one, hide)
+    error.message = hide(error.message)
+    error.hint = error.hint and hide(error.hint)
+    if isinstance(error, BuildError):
+        error.output = tuple(hide(line) for line in error.output)
+
+
+def _plain_hide() -> Callable[[str], str]:
+    from pipshim.base.masking import Mask  # noqa: PLC0415
+
+    return Mask().hide
+
+
+def say_interrupted(error: KeyboardInterrupt, *, as_json: bool) -> int:
+    """Say which signal ended a command; return the exit status."""
+    number = error.number if isinstance(error, Terminated) else signals.SIGINT
+    _say(NAMES[number], as_json=as_json)
+    return 128 + number
+
+
+def _say(what: str, *, as_json: bool) -> None:
+    if as_json:
+        from pipshim.progress.json_lines import write_line  # noqa: PLC0415
+
+        said = {"kind": what.capitalize(), "message": what, "hint": None}
+        write_line(sys.stderr, {"event": "error", **said})
+    else:
+        _write(f"pipshim: {what}\n")
+
+
+def _write(text: str) -> None:
+    """Write to standard error, which may be closed or lack the characters."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    try:
+        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+
+
+def _trace(error: BaseException, hide: Callable[[str], str] | None, *, debug: bool) -> None:
+    if debug:
+        import traceback  # noqa: PLC0415
+
+        hide = hide or _plain_hide()
+        _write(hide("".join(traceback.format_exception(error))))
+
+
+def _give_up_stdout() -> None:
+    """Keep the interpreter from failing again when it flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+    finally:
+        os.close(nowhere)
+
+
+def _status_of(request: SystemExit, hide: Callable[[str], str] | None) -> int:
+    if request.code is None:
+        return 0
+    if isinstance(request.code, int):
+        return request.code
+    hide = hide or _plain_hide()
+    _write(hide(f"{request.code}\n"))
+    return 1

@@ -1,0 +1,198 @@
+"""What ``tree`` and ``why`` have in common: the lock as a graph, and whether it is out of date."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pipshim.base.errors import LockError, PipshimError
+from pipshim.base.spelling import nearest
+from pipshim.fastpath import up_to_date
+from pipshim.model.lock_graph import Graph, Node, graph_of
+from pipshim.model.pylock import LOCK_NAME, Lock, read
+from pipshim.progress.formatting import paint, use_color
+from pipshim.project.pyproject import find_project, load_project
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.model.lock_graph import Need
+    from pipshim.model.project import Project
+    from pipshim.model.requests import ExplainRequest
+
+_OUT_OF_DATE = "what it was made from has changed"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A lock that is to be explained.
+
+    Attributes:
+        path: where it is.
+        lock: what it says.
+        project: the project that it is of; None if it was made of given requirements.
+
+    """
+
+    path: Path
+    lock: Lock
+    project: Project | None
+
+    def graph(self, *, origins: Collection[str] | None = None, builds: bool) -> Graph:
+        """Give what needs what."""
+        extra: dict[NormalizedName, list[str]] = {}
+        if self.project is None:
+            root = Node(self.path.name, kind="project")
+        else:
+            settings = self.project.configuration.extra_build_dependencies
+            extra = {name: [str(one.requirement) for one in of] for name, of in settings.items()}
+            name = self.project.name or self.project.display_name
+            root = Node(name, self.project.version, "project")
+        return graph_of(self.lock, root, origins=origins, builds=builds, extra=extra)
+
+    def find(self, graph: Graph, name: NormalizedName) -> list[Node]:
+        """Give the nodes of a name.
+
+        Raises:
+            PipshimError: there are none.
+
+        """
+        found = graph.named(name)
+        if found:
+            return found
+        known = sorted({one.name for one in graph})
+        hint = f"did you mean {nearest(name, known)}?"
+        deferred = sorted({one.name for one in graph if one.deferred})
+        if deferred:
+            hint += f" The build environment of {', '.join(deferred)} is unknown until it is built."
+        raise PipshimError(f"{name} is not in {self.path.name}", hint=hint)
+
+    def out_of_date(self, request: ExplainRequest) -> str | None:
+        """Say why the lock is not what the project asks for; None if it is, or if none says."""
+        if self.project is None or not self.lock.inputs:
+            return None
+        usual = request.project is None and request.lock is None
+        if usual and up_to_date.is_unchanged(os.environ):
+            return None
+        return (
+            None
+            if request.inputs_now(self.project, self.lock) == self.lock.inputs
+            else _OUT_OF_DATE
+        )
+
+    def warn(self, why: str | None, request: ExplainRequest) -> None:
+        """Say that the lock is out of date."""
+        if why is None or request.verbosity < 0:
+            return
+        word = paint("warning:", "yellow", color=use_color(sys.stderr, no_color=request.no_color))
+        sys.stderr.write(f"{word} {self.path.name} is out of date: {why}; make it: pipshim lock\n")
+
+
+def explained(request: ExplainRequest) -> Explained:
+    """Read the lock that is asked for.
+
+    Raises:
+        LockError: there is none, it is damaged, or it does not say what needs what.
+        ProjectError: pyproject.toml says something that cannot be.
+
+    """
+    path, project = request.lock, None
+    if path is None or request.project is not None:
+        directory = _directory(request)
+        project = load_project(directory) if directory is not None else None
+        path = path or (directory or Path.cwd()) / LOCK_NAME
+    elif (path.absolute().parent / "pyproject.toml").is_file() and path.name == LOCK_NAME:
+        project = load_project(path.absolute().parent)
+    if not path.exists():
+        raise LockError(path, "there is no lock", hint="make it: pipshim lock")
+    lock = read(path)
+    if lock.packages and not lock.roots:
+        raise LockError(
+            path,
+            "the lock does not say what needs what: it was made by another tool, or by an "
+            "older pipshim",
+            hint="make it anew: pipshim lock",
+        )
+    return Explained(path, lock, None if lock.requirements else project)
+
+
+def _directory(request: ExplainRequest) -> Path | None:
+    """Find the project's folder; a lock of given requirements needs none."""
+    try:
+        return find_project(request.project or Path.cwd())
+    except PipshimError:
+        if request.project is None and (Path.cwd() / LOCK_NAME).exists():
+            return None
+        raise
+
+
+def label(node: Node) -> str:
+    """Name a node, with its version or place."""
+    if node.kind == "build":
+        return f"build of {' '.join(filter(None, (node.name, node.version)))} ({how_built(node)})"
+    if node.kind == "absent":
+        return f"{node.name} (not in the lock)"
+    shown = " ".join(filter(None, (node.name, node.version)))
+    return f"{shown} @ {node.place}" if node.place else shown
+
+
+def how_built(node: Node) -> str:
+    """Say the mode of a build, and whether its environment is known."""
+    return f"{node.mode}{', environment unknown until it is built' if node.deferred else ''}"
+
+
+def with_extras(need: Need) -> str:
+    """Name the node that is needed, with the extras of it that are asked for."""
+    if not need.extras:
+        return label(need.node)
+    name = need.node.name
+    return label(need.node).replace(name, f"{name}[{','.join(need.extras)}]", 1)
+
+
+def condition(need: Need) -> str:
+    """Say what is asked beside the name: ``extra viz, >=2; python_version < "3.12"``."""
+    whose = {
+        "extra": "extra-build-dependencies",
+        "backend": "asked for by the backend",
+    }.get(need.origin, "")
+    if need.origin.startswith(("extra ", "group ")):
+        whose = need.origin
+    return ", ".join(part for part in (whose, need.condition) if part)
+
+
+def as_json(node: Node, need: Need | None) -> dict[str, Any]:
+    """Say a node, and the need by which one came to it."""
+    made: dict[str, Any] = {"name": node.name, "version": node.version, "kind": node.kind}
+    if node.place is not None:
+        made["place"] = node.place
+    if node.within is not None:
+        made["build_environment"] = node.within
+    if node.kind == "build":
+        made |= {"mode": node.mode, "build_environment": node.environment}
+        made |= {"build_environment_deferred": True} if node.deferred else {}
+    if need is not None and need.asks is not None:
+        made["requirement"] = need.asks
+    if need is not None and need.origin:
+        made["origin"] = need.origin
+    return made
+
+
+def width(stream: TextIO) -> int | None:
+    """Tell how long a line may be: as the terminal is wide, or COLUMNS; None elsewhere."""
+    known = stream.isatty() or "COLUMNS" in os.environ
+    return shutil.get_terminal_size().columns if known else None
+
+
+def can_write(stream: TextIO, text: str) -> bool:
+    """Tell whether a stream's encoding has these characters."""
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,411 @@
+"""What pip's own commands build: metadata settled in rounds, wheels in order, all of it shown.
+
+``pipshim install``, ``wheel`` and ``download`` are pip's, which resolves, downloads and installs.
+Where pip would build, it asks here (`pipshim.cli.pip_commands`). Nothing of this is made, and no
+project is looked for, before there is a source to build.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.pylock import Package
+from packaging.version import InvalidVersion, Version
+
+from pipshim._pip.logs import BuildLog, forwarded, without_extras_of
+from pipshim._pip.prebuilt import BuildSteps, Made
+from pipshim._pip.resolver import Pin, Resolving
+from pipshim._pip.sources import name_of
+from pipshim.base.errors import PipshimError
+from pipshim.base.tasks import in_order
+from pipshim.builds.environment import BuildEnvironment, workspace
+from pipshim.cli.context import Context
+from pipshim.envs import dist_info, installed, native
+from pipshim.envs.interpreter import query
+from pipshim.lock.build_planner import Staging
+from pipshim.lock.rounds import Rounds
+from pipshim.model import events
+from pipshim.model.build_mode import Mode
+from pipshim.model.build_order import ordered
+from pipshim.model.build_settings import Settings, combine
+from pipshim.model.events import masked
+from pipshim.model.settings import Configuration
+from pipshim.progress.observer import make_observer
+from pipshim.project.pyproject import load_builder
+from pipshim.store.wheel_packing import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+    from typing_extensions import Self
+
+    from pipshim._pip.resolver import Solution
+    from pipshim._pip.session import Pip
+    from pipshim._pip.sources import Source
+    from pipshim.builds.build_request import Job
+    from pipshim.model.build_record import Used
+    from pipshim.model.config_settings import ConfigSettings
+    from pipshim.model.events import Event, Observer
+    from pipshim.model.interpreter import Target
+    from pipshim.model.project import Project
+    from pipshim.model.requests import LockRequest
+
+
+@dataclass
+class Building:
+    """The builds of one command of pip's. It has to be closed.
+
+    Attributes:
+        request: what was asked.
+        stays: whether what is resolved joins what the environment of this Python has.
+        adopt: lets pip's machinery for build environments have the indexes of the command's own.
+        also: told of all that happens, besides what shows it.
+
+    """
+
+    request: LockRequest
+    stays: bool
+    adopt: Callable[[Pip], object]
+    also: Observer | None = None
+    _until_end: ExitStack = field(default_factory=ExitStack, init=False)
+    _config: dict[NormalizedName, ConfigSettings] = field(default_factory=dict, init=False)
+    _editable: set[NormalizedName] = field(default_factory=set, init=False)
+    _steps: BuildSteps = field(default_factory=BuildSteps, init=False)
+    _solution: Solution | None = field(default=None, init=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._until_end.close()
+
+    def met(self, source: Source, config_settings: ConfigSettings | None) -> None:
+        """Note the config settings that pip has for a source: those of its requirement."""
+        name = name_of(source)
+        own = self._configured.config_settings_package.get(name, {})
+        self._config[name] = {**(config_settings or {}), **own}
+        if source.editable:
+            self._editable.add(name)
+
+    def metadata(self, source: Source) -> bytes:
+        """Answer the METADATA of a source, or what stands in for it in this round."""
+        with self._steps_reported(), self.screen.shown():
+            return self.rounds.metadata(source)
+
+    @contextmanager
+    def _steps_reported(self) -> Iterator[None]:
+        """Let pip report afterwards what was done meanwhile, unless the command is interrupted."""
+        try:
+            yield
+        except PipshimError:
+            self._report_steps()
+            raise
+        self._report_steps()
+
+    def _report_steps(self) -> None:
+        self._steps.report(self._config.keys(), self._editable)
+
+    def settle(self, resolve: Callable[[int], Solution]) -> None:
+        """Resolve in rounds, as `Rounds.settle` does; pip says itself what it does in each."""
+        start = time.monotonic()
+
+        def one_round(number: int) -> Solution:
+            if self.also is not None:
+                self.also(events.ResolveStarted(number))
+            with self.screen.hidden():
+                self._report_steps()
+                return resolve(number)
+
+        with self._steps_reported(), self.screen.shown():
+            self._solution = self.rounds.settle(one_round)
+        if self.also is not None:
+            count = sum(not pin.present for pin in self._solution.pins.values())
+            self.also(events.ResolveFinished(count, time.monotonic() - start))
+
+    def is_last(self, source: Source) -> bool:
+        """Tell whether a source is built in the environment itself, when all else is in it.
+
+        An editable without isolation may remember its environment (meson-python does). What is
+        installed elsewhere will not be in it.
+        """
+        if not self._is_in_place(source) or self._solution is None or not self.stays:
+            return False
+        pins = self._solution.pins.values()
+        return any(not pin.present and pin.source != source for pin in pins)
+
+    def _is_in_place(self, source: Source) -> bool:
+        mode = self.context.settings.choice(name_of(source)).mode
+        return source.editable and mode is Mode.NO_ISOLATION
+
+    def build(
+        self, sources: Sequence[Source], *, at_last: bool = False
+    ) -> tuple[dict[str, Made], PipshimError | None]:
+        """Build wheels, each after what it waits for.
+
+        Args:
+            sources: what to build.
+            at_last: all else is installed now.
+
+        Returns:
+            the files, by the URL of the source, and what failed; then some may be missing.
+
+        """
+        done: dict[str, Made] = {}
+        by_name = {name_of(source): source for source in sources}
+        observer = self.context.observer
+
+        def made(name: NormalizedName) -> None:
+            source, job = by_name[name], jobs[name]
+            done[source.url] = wheel = self._wheel(source, job)
+            told = job.version if job.version != "?" else ""
+            observer(events.Prepared(name, told, wheel.came_from))
+
+        if at_last:
+            vars(self).pop("_installed", None)
+            vars(self).pop("_besides", None)
+        with self._steps_reported(), self.screen.shown(plain=at_last):
+            try:
+                observer(events.Planned(len(sources), len(sources)))
+                jobs = self._jobs(by_name)
+                waits = {
+                    name: [other for other in jobs if other in job.waits_for]
+                    for name, job in jobs.items()
+                }
+                in_order(
+                    made,
+                    {name: waits[name] for name in ordered(waits)},
+                    at_once=self.context.jobs,
+                    is_work=cache(lambda name: not self.context.workshop.has(jobs[name])),
+                    interrupted=self.context.workshop.processes.stop,
+                )
+            except PipshimError as error:
+                return done, error
+        return done, None
+
+    def _jobs(self, sources: Mapping[NormalizedName, Source]) -> dict[NormalizedName, Job]:
+        staging = self.rounds.staging
+        for source in sources.values():
+            staging.widen(source, self._solution)  # built after what is built with isolation
+        if self._solution is not None:
+            self.rounds.warm(list(sources.values()), self._solution)
+        return {name: staging.job(source, self._solution) for name, source in sources.items()}
+
+    def _wheel(self, source: Source, job: Job) -> Made:
+        workshop = self.context.workshop
+        if source.editable:
+            if self._is_in_place(source):
+                here = BuildEnvironment(self.context.target, leaks=True)
+                job = replace(job, components=(), environment=here)
+            return Made(workshop.editable(job), "editable")
+        built = workshop.wheel(job)
+        self.rounds.staging.made[source.url] = built
+        file = built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
+        return Made(file, "cached" if built.cached else "built")
+
+    @property
+    def pip(self) -> Pip:
+        """The session and finder of pip, as the command's own."""
+        return self.context.pip
+
+    @property
+    def target(self) -> Target:
+        """The interpreter that runs the command."""
+        return self.context.target
+
+    @property
+    def downloaded(self) -> Mapping[str, Path]:
+        """The files that were downloaded for build environments, by URL."""
+        return self.context.fetcher.downloaded
+
+    def shown(self) -> AbstractContextManager[None]:
+        """Show what happens meanwhile."""
+        return self.screen.shown()
+
+    def present(self) -> dict[NormalizedName, Pin]:
+        """Tell what is installed, where what is resolved comes beside it."""
+        return {name: _present(one) for name, one in self._installed.items()} if self.stays else {}
+
+    @cached_property
+    def rounds(self) -> Rounds:
+        """What asks backends for metadata."""
+        context = self.context
+        constraints = [
+            *context.pip.constraint_files(context.request.build.build_constraints),
+            *(
+                context.pip.constraint(text, "build-constraint-dependencies")
+                for text in context.settings.build_constraints
+            ),
+        ]
+        rounds = Rounds(
+            Staging(
+                pip=context.pip,
+                settings=context.settings,
+                workshop=context.workshop,
+                fetcher=context.fetcher,
+                observer=context.observer,
+                resolving=Resolving(context.pip),
+                constraints=constraints,
+                behind=tuple(_site_folders()),
+                besides=lambda: self._besides,
+                editables_only=True,
+            )
+        )
+        # pip's resolver asks for the first time before `settle` is called.
+        self._until_end.enter_context(without_extras_of(rounds.stand_ins))
+        return rounds
+
+    @cached_property
+    def context(self) -> PassedContext:
+        """The command's parts, for the Python that runs it."""
+        request, started = self.request, time.time_ns()
+        space = self._until_end.enter_context(workspace())
+        parts = ExitStack()
+        self._until_end.push(parts)
+        also = [self.also] if self.also is not None else []
+        shown = events.tee(self.screen, self._steps, BuildLog(), *also)
+        context = PassedContext(
+            request,
+            self._project,
+            Path.cwd(),
+            events.Relay(masked(shown, request.pip.mask)),
+            space,
+            parts,
+            started,
+        )
+        context.settings = replace(
+            self._configured, config_settings={}, config_settings_package=self._config
+        )
+        self.adopt(context.pip)
+        return context
+
+    @cached_property
+    def _configured(self) -> Settings:
+        project = self._project
+        return combine(self.request.build, project.configuration if project else Configuration())
+
+    @cached_property
+    def _project(self) -> Project | None:
+        return load_builder(self.request.common.project, Path.cwd())
+
+    @cached_property
+    def screen(self) -> Screen:
+        """What shows the builds."""
+        return Screen(self.request)
+
+    @cached_property
+    def _installed(self) -> dict[NormalizedName, installed.Installed]:
+        return installed.scan(_site_folders())
+
+    @cached_property
+    def _besides(self) -> dict[str, Used]:
+        return {name: native.used(one) for name, one in self._installed.items()}
+
+
+class PassedContext(Context):
+    """The parts of a command of pip's, which serves the Python that it runs on."""
+
+    hints_are_typed = True
+
+    @cached_property
+    def target(self) -> Target:
+        """The Python that is served."""
+        return query(Path(sys.executable), self.request.common.shim_cache)
+
+
+class Screen:
+    """Shows builds while there are any; at all other times the terminal is pip's."""
+
+    def __init__(self, request: LockRequest) -> None:
+        self._request = request
+        self._open: ExitStack | None = None
+        self._observer: Observer | None = None
+        self._progress = request.common.progress
+        self._lock = threading.RLock()
+
+    def __call__(self, event: Event, /) -> None:
+        """Show an event."""
+        with self._lock:
+            if self._open is None:
+                return
+            if self._observer is None:
+                common = self._request.common
+                self._observer = self._open.enter_context(
+                    make_observer(
+                        verbosity=common.verbosity,
+                        progress_bar=common.progress_bar,
+                        no_color=common.no_color,
+                        progress=self._progress,
+                    )
+                )
+            observer = self._observer
+        observer(event)
+
+    @contextmanager
+    def shown(self, *, plain: bool = False) -> Iterator[None]:
+        """Show what happens meanwhile, what pip has to say included.
+
+        ``plain`` is for the time that pip draws a bar of its own.
+        """
+        if self._open is not None:
+            yield
+            return
+        asked = self._request.common.progress
+        self._progress = "plain" if plain and asked == "auto" else asked
+        self._begin()
+        try:
+            yield
+        finally:
+            self._end()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave the terminal to pip for a while."""
+        was_open = self._open is not None
+        if was_open:
+            self._end()
+        try:
+            yield
+        finally:
+            if was_open:
+                self._begin()
+
+    def _begin(self) -> None:
+        common = self._request.common
+        stack = ExitStack()
+        # With --progress json, pip's lines and the events do not go to the same stream.
+        if common.verbosity == 0 or common.progress != "json":
+            least = logging.WARNING if common.verbosity == 0 else logging.NOTSET
+            stack.enter_context(forwarded(self, least))
+        self._open = stack
+
+    def _end(self) -> None:
+        with self._lock:
+            stack, self._open, self._observer = self._open, None, None
+        if stack is not None:
+            stack.close()
+
+
+def _site_folders() -> list[Path]:
+    """Tell the folders that this Python imports distributions from, user's and system's too."""
+    found = [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
+
+
+def _present(one: installed.Installed) -> Pin:
+    try:
+        version = Version(one.version)
+    except InvalidVersion:
+        version = Version("0")
+    text = installed.read_text(str(one.dist_info / "WHEEL"))
+    pure = "Root-Is-Purelib: true" in text or one.dist_info.suffix != dist_info.SUFFIX
+    package = Package(name=one.name, version=version)
+    return Pin(package, version, None, False, not pure, present=True)

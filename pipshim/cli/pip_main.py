@@ -1,0 +1,203 @@
+"""The ways into pip: its own main function, and pipshim's commands as commands of pip's."""
+
+from __future__ import annotations
+
+import locale
+import os
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pip._internal.cli import autocompletion, base_command, main_parser
+from pip._internal.commands import CommandInfo, commands_dict, create_command
+from pip._internal.utils import deprecation, misc
+
+from pipshim._pip.compat import pip_entry, version_text, versions
+from pipshim._pip.other_python import go_on
+from pipshim._pip.parser import keep_abbreviations
+from pipshim.base.interruption import Interruption
+from pipshim.cli.command_names import BUILDING
+from pipshim.cli.error_boundary import PIPE_CLOSED
+from pipshim.model.options import PROJECT_HELP
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pip._internal.cli.parser import ConfigOptionParser
+
+    from pipshim._pip.user_agent import Agent
+    from pipshim.cli.project_commands import Action
+
+_COMMANDS = {
+    "lock": ("project_commands", "LockCommand", "Lock the project, or requirements."),
+    "sync": ("project_commands", "SyncCommand", "Make the environment what the lock says."),
+    "run": (
+        "project_commands",
+        "RunCommand",
+        "Run a command in the project's environment, made up to date.",
+    ),
+    "add": ("edit_commands", "AddCommand", "Add requirements to the project, lock and sync."),
+    "remove": (
+        "edit_commands",
+        "RemoveCommand",
+        "Remove requirements from the project, lock and sync.",
+    ),
+    "tree": ("explain_commands", "TreeCommand", "Show what needs what in the lock."),
+    "why": ("explain_commands", "WhyCommand", "Say why a package is in the lock."),
+    "export": ("export_command", "ExportCommand", "Write what is locked as a requirements file."),
+}
+
+_VARIANTS = {"cache": "CacheCommand", "completion": "CompletionCommand", "debug": "DebugCommand"}
+
+_create_main_parser = main_parser.create_main_parser
+_get_prog = misc.get_prog
+
+_PIP_BROKEN_STDOUT = 120
+
+
+def register() -> None:
+    """Make pip know pipshim's commands, before its own: in its help, and to its completion."""
+    ours = {
+        name: CommandInfo(f"pipshim.cli.{module}", class_name, summary)
+        for name, (module, class_name, summary) in _COMMANDS.items()
+    }
+    others = {name: info for name, info in commands_dict.items() if name not in ours}
+    for name in BUILDING:
+        others[name] = others[name]._replace(module_path="pipshim.cli.pip_commands")
+    for name, class_name in _VARIANTS.items():
+        others[name] = others[name]._replace(
+            module_path="pipshim.cli.pip_variants", class_name=class_name
+        )
+    commands_dict.clear()
+    commands_dict.update({**ours, **others})
+    main_parser.create_main_parser = create_main_parser
+    autocompletion.create_main_parser = create_main_parser  # type: ignore[attr-defined]
+    for module in (misc, base_command, main_parser):
+        vars(module)["get_prog"] = _program
+
+
+def _program() -> str:
+    """Say what was called, as pip does: the script's name, or the Python and ``-m``."""
+    said = _get_prog()
+    return f"{said}shim" if said.endswith(" -m pip") else said
+
+
+def create_main_parser() -> ConfigOptionParser:
+    """Make pip's parser of what comes before the command, which here knows ``--project`` too."""
+    parser = _create_main_parser()
+    parser.version = version_text()
+    parser.epilog = f"\n{versions()}\n"
+    parser.option_groups[0].add_option("--project", metavar="dir", help=PROJECT_HELP)
+    keep_abbreviations(parser, ["--project"])
+    return parser
+
+
+def pass_through(arguments: Sequence[str], *, command: str | None = None, until_exit: bool) -> int:
+    """Do what pip does with these arguments.
+
+    Args:
+        arguments: all of them.
+        command: the command's name among them, where it is known.
+        until_exit: nothing is imported after it: the process ends.
+
+    """
+    register()
+    if "PIP_AUTO_COMPLETE" in os.environ:
+        from pipshim.cli.completion import complete  # noqa: PLC0415 not needed for anything else
+
+        complete(os.environ, _COMMANDS)
+    if command in BUILDING:
+        go_on(arguments)
+    with Interruption() as interruption:
+        status = pip_entry(until_exit=until_exit)(list(arguments))
+    if status == _PIP_BROKEN_STDOUT:
+        status = PIPE_CLOSED
+    return interruption.status or status
+
+
+def project_command(
+    name: str,
+    arguments: Sequence[str],
+    *,
+    isolated: bool = False,
+    action: Action | None = None,
+    agent: Agent | None = None,
+) -> int:
+    """Run one of pipshim's commands; if it ends as another process, this does not return.
+
+    Args:
+        name: one of them.
+        arguments: what was typed but for the name: what came before it, then what came after.
+        isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
+        action: what to do; None is for the module of the command in ``pipshim.cli``.
+        agent: what pip calls itself, and the rest of what its session begins with.
+
+    """
+    from pipshim.cli.project_commands import ProjectCommand  # noqa: PLC0415 imports all of pip's machinery
+
+    _begin()
+    register()
+    command = create_command(name, isolated=isolated)
+    assert isinstance(command, ProjectCommand)
+    command.agent = agent
+    if action is not None:
+        command.action = action
+    status = command.main(list(arguments))
+    if command.replacement is not None:
+        command.replacement.start()
+    return status
+
+
+def plain_command(name: str, arguments: Sequence[str], *, isolated: bool = False) -> int:
+    """Run one of pipshim's commands that need neither index nor environment.
+
+    Args:
+        name: ``tree`` or ``why``.
+        arguments: what was typed but for the name.
+        isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
+
+    """
+    _begin()
+    register()
+    return create_command(name, isolated=isolated).main(list(arguments))
+
+
+def store_command(arguments: Sequence[str], *, isolated: bool = False) -> int:
+    """Run ``pipshim cache store``; every other ``cache`` is pip's.
+
+    Args:
+        arguments: what was typed but for these two words.
+        isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
+
+    """
+    _begin()
+    register()
+    from pipshim.cli.store_command import StoreCommand  # noqa: PLC0415 not needed for other commands
+
+    return StoreCommand(isolated=isolated).main(list(arguments))
+
+
+def _begin() -> None:
+    """Do what pip's own main function does before it makes a command (pip._internal.cli.main)."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=".*pkg_resources")
+    deprecation.install_warning_logger()
+    with suppress(locale.Error):
+        locale.setlocale(locale.LC_ALL, "")
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
+    """Find the command's name with pip's own parser, which knows abbreviations too.
+
+    Returns:
+        what comes before the name, the name (None if there is none), what comes after.
+
+    Raises:
+        SystemExit: an option is unknown; pip has said so.
+
+    """
+    register()
+    _, rest = create_main_parser().parse_args(list(arguments))
+    before = list(arguments[: len(arguments) - len(rest)])
+    if before and before[-1] == "--":
+        before.pop()
+    return before, (rest[0] if rest else None), list(rest[1:])

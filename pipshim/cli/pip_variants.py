@@ -1,0 +1,72 @@
+"""pip's commands that have more to say in pipshim: of its part of the cache, its name, its version.
+
+``pipshim.cli.pip_main`` puts them in the place of pip's.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from pip._internal.commands import cache, completion, debug
+from pip._internal.utils.misc import get_prog
+
+from pipshim._pip.compat import version_text, versions
+
+if TYPE_CHECKING:
+    from optparse import Values
+
+
+class CacheCommand(cache.CacheCommand):  # noqa: D101 it has that of pip
+    __doc__ = cache.CacheCommand.__doc__ and cache.CacheCommand.__doc__.replace(
+        "all items from the cache.\n",
+        "all items from the cache.\n    - store: Inspect and clear what pipshim adds to it.\n",
+    )
+    usage = f"{cache.CacheCommand.usage.rstrip()}\n        %prog store --help\n    "
+
+
+class CompletionCommand(completion.CompletionCommand):  # noqa: D101 it has that of pip
+    __doc__ = completion.CompletionCommand.__doc__
+
+    def run(self, options: Values, args: list[str]) -> int:
+        """Print pip's script, for the name that pipshim was called by."""
+        script = StringIO()
+        with redirect_stdout(script):
+            status = super().run(options, args)
+        text, prog = script.getvalue(), get_prog()
+        if prog.endswith(" -m pipshim"):
+            # A shell completes the command by its name, however this script was made.
+            text, prog = text.replace(prog, "pipshim"), "pipshim"
+        sys.stdout.write(_for_program(text, prog))
+        return status
+
+
+def _for_program(script: str, prog: str) -> str:
+    """Make pip's script another program's; only zsh's has a pattern of names for it.
+
+    zsh's takes the options that it shall offer for its own, so that they are not offered, if they
+    do not stand after ``--``.
+    """
+    script = script.replace("completion start\n", f"completion start: {versions()}\n")
+    script = script.replace("compadd $(", "compadd -- $(")
+    if not prog.startswith("pipshim"):
+        return script
+    for pips, other in (
+        ("-P 'pip[0-9.]#'", prog),
+        ("-P pip[0-9.]#", prog),
+        ("# pip ", f"# {prog} "),
+        ("_pip", "_pipshim"),
+    ):
+        script = script.replace(pips, other)
+    return script
+
+
+class DebugCommand(debug.DebugCommand):  # noqa: D101 it has that of pip
+    __doc__ = debug.DebugCommand.__doc__
+
+    def run(self, options: Values, args: list[str]) -> int:
+        """Name pipshim's version too."""
+        debug.show_value("pipshim version", version_text())
+        return super().run(options, args)

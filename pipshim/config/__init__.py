@@ -1,1 +1,0 @@
-"""What is asked: the project, its configuration, the options, as values."""

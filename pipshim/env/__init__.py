@@ -1,1 +1,0 @@
-"""Environments: which one is served, making one, what it has."""

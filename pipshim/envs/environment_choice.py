@@ -1,0 +1,232 @@
+"""Which environment a command serves, by ``--python``, VIRTUAL_ENV or the project."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipshim.base.errors import TargetError
+from pipshim.envs import discovery
+from pipshim.envs.discovery import Request
+from pipshim.envs.interpreter import base_of, query
+from pipshim.envs.venv import HINTS, Environment, create, interpreter_in, is_begun, look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from packaging.specifiers import SpecifierSet
+
+    from pipshim.envs.venv import Origin
+    from pipshim.model.interpreter import Target
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which environment a command serves, found without changing anything.
+
+    Attributes:
+        target: the Python of the environment; while there is none, the one to make it with.
+        directory: the folder of the environment; None if none is served: neither ``--python`` nor
+            VIRTUAL_ENV names one, and there is no project.
+        exists: whether it is there and works; else it is made (anew) before it can be served.
+        created_by_pipshim: whether pipshim made it, or will.
+        origin: what chose it.
+
+    """
+
+    target: Target
+    directory: Path | None
+    exists: bool
+    created_by_pipshim: bool
+    origin: Origin
+
+
+def choose(
+    *,
+    python: str | None,
+    project: Path | None,
+    environ: Mapping[str, str],
+    requires_python: SpecifierSet | None,
+    cache_dir: Path | None,
+    lock_only: bool = False,
+) -> Choice:
+    """Find which environment is served: ``--python``, else VIRTUAL_ENV, else ``.venv``.
+
+    Args:
+        python: what ``--python`` says: an environment, an interpreter, its name or a version.
+        project: the folder of pyproject.toml.
+        environ: VIRTUAL_ENV and PATH are taken from it.
+        requires_python: what the Python must satisfy.
+        cache_dir: where the answers of interpreters are kept, or None.
+        lock_only: only the Python to lock for is wanted. An environment that cannot be served does
+            not matter then.
+
+    Raises:
+        TargetError: the environment, or a Python to make it with, is missing, broken, not an
+            environment, or of a version that is not admitted.
+
+    """
+    search = _Search(environ, requires_python, cache_dir)
+    try:
+        return search.choose(python, project)
+    except TargetError:
+        if not lock_only:
+            raise
+        request = None if python is None else Request.parse(python)
+        if request is not None and request.path is not None and request.path.is_dir():
+            raise
+        return Choice(search.interpreter(request), None, False, False, "project")
+
+
+def base_python(
+    *,
+    python: str | None,
+    environ: Mapping[str, str],
+    requires_python: SpecifierSet | None,
+    cache_dir: Path | None,
+) -> Target:
+    """Find the Python to make an environment with that is neither the active nor a project's.
+
+    Raises:
+        TargetError: there is none that works and is admitted.
+
+    """
+    choice = choose(
+        python=python,
+        project=None,
+        environ={name: value for name, value in environ.items() if name != "VIRTUAL_ENV"},
+        requires_python=requires_python,
+        cache_dir=cache_dir,
+    )
+    return base_of(choice.target, cache_dir)
+
+
+def find(
+    *,
+    python: str | None,
+    project: Path | None,
+    environ: Mapping[str, str],
+    requires_python: SpecifierSet | None,
+    cache_dir: Path | None,
+    waiting: Callable[[], None] | None = None,
+) -> Environment:
+    """Find the environment as ``choose`` does, and make it if it is missing.
+
+    Raises:
+        TargetError: as ``choose`` raises; there is none to serve; it cannot be made.
+
+    """
+    choice = choose(
+        python=python,
+        project=project,
+        environ=environ,
+        requires_python=requires_python,
+        cache_dir=cache_dir,
+    )
+    if choice.directory is None:
+        if python is None:
+            raise TargetError(
+                "there is no environment to change: none is active, and there is no project",
+                hint="activate a virtual environment, or give one with --python",
+            )
+        raise TargetError(
+            f"{choice.target.python} is not in a virtual environment, and pipshim changes no other",
+            hint=f"make one: {choice.target.python} -m venv DIR; then give --python DIR",
+        )
+    if choice.exists:
+        return Environment(choice.target, choice.created_by_pipshim)
+    return create(choice.directory, choice.target, cache_dir=cache_dir, waiting=waiting)
+
+
+@dataclass(frozen=True)
+class _Search:
+    environ: Mapping[str, str]
+    requires_python: SpecifierSet | None
+    cache_dir: Path | None
+
+    def choose(self, python: str | None, project: Path | None) -> Choice:
+        own = None if project is None else Path(os.path.abspath(project)) / ".venv"  # noqa: PTH100
+        if python is not None:
+            return self._asked(Request.parse(python), own)
+        active = self.environ.get("VIRTUAL_ENV")
+        if active and (own is None or os.path.realpath(active) != os.path.realpath(own)):
+            directory = Path(os.path.abspath(active))  # noqa: PTH100
+            if not directory.is_dir():
+                raise TargetError(
+                    f"VIRTUAL_ENV names {active}, which is no folder", hint=HINTS["VIRTUAL_ENV"]
+                )
+            return self._serve(directory, "VIRTUAL_ENV", None)
+        if own is None:
+            return Choice(self.interpreter(None), None, False, False, "project")
+        return self._serve(own, "project", None)
+
+    def interpreter(self, request: Request | None) -> Target:
+        """Find the Python that an environment is made with."""
+        if request is None:
+            return discovery.default(self.requires_python, self.environ, self.cache_dir)
+        target = request.resolve(self.environ, self.cache_dir)
+        self._check_version(target, f"{target.python}", "give another one with --python")
+        return target
+
+    def _asked(self, request: Request, own: Path | None) -> Choice:
+        path = request.path
+        if path is not None and path.is_dir():
+            inside = interpreter_in(path)
+            if is_begun(path) or not inside.exists():
+                return self._serve(path, "--python", None)
+            request = Request(request.text, path=inside)
+        elif path is not None:
+            around = path.parent.parent
+            if (around / "pyvenv.cfg").exists():
+                return self._serve(around, "--python", None)
+            target = query(path, self.cache_dir)
+            if target.is_venv:
+                return self._serve(target.prefix, "--python", None)
+        if own is None:
+            return Choice(self.interpreter(request), None, False, False, "--python")
+        return self._serve(own, "project", request)
+
+    def _serve(self, directory: Path, origin: Origin, request: Request | None) -> Choice:
+        found = look(directory, origin)
+        if found.state != "ready":
+            return Choice(self.interpreter(request), directory, False, True, origin)
+        target = query(interpreter_in(directory), self.cache_dir)
+        if not target.is_venv or not directory.samefile(target.prefix):
+            raise TargetError(
+                f"{directory} is not a virtual environment: its interpreter uses {target.prefix}",
+                hint=HINTS[origin],
+            )
+        again = f"remove {directory}, and it is made anew"
+        if request is not None:
+            self._check_same(target, request, f"{again}; or leave out --python")
+        other = f"{again}; or give" if found.created_by_pipshim and origin == "project" else "give"
+        self._check_version(target, f"the environment {directory}", f"{other} one with --python")
+        return Choice(target, directory, True, found.created_by_pipshim, origin)
+
+    def _check_same(self, target: Target, request: Request, hint: str) -> None:
+        if request.version:
+            same = request.admits(target)
+            asked = f"Python {'.'.join(map(str, request.version))}"
+        else:
+            other = request.resolve(self.environ, self.cache_dir)
+            same = (other.implementation, other.full_version) == (
+                target.implementation,
+                target.full_version,
+            )
+            asked = f"{other.implementation} {other.full_version}"
+        if not same:
+            raise TargetError(
+                f"--python asks for {asked}, but the environment {target.prefix} has"
+                f" {target.implementation} {target.full_version}",
+                hint=hint,
+            )
+
+    def _check_version(self, target: Target, what: str, hint: str) -> None:
+        if not discovery.admits(self.requires_python, target.full_version):
+            raise TargetError(
+                f"{what} has Python {target.full_version}, but requires-python is"
+                f" {self.requires_python}",
+                hint=hint,
+            )

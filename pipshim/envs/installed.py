@@ -1,0 +1,346 @@
+"""What an environment has installed, and which files are whose."""
+# Paths are strings here: one wheel may have ten thousand files.
+# ruff: noqa: PTH118, PTH119, PTH120, PTH123, PTH208
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipshim.base.errors import InstallError
+from pipshim.base.light import jsons
+from pipshim.base.paths import is_within
+from pipshim.envs import dist_info
+from pipshim.envs.dist_info import DIRECT_URL, INSTALLER, METADATA, RECORD, REQUESTED, SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from packaging.utils import NormalizedName
+
+
+_LEGACY = (".egg-info", ".egg-link", ".egg")
+_LEGACY_PYTHON = re.compile(r"-py\d+(\.\d+)?(-.*)?$")
+_COMPILED = re.compile(r"[^.]+(\.opt-[^.]+)?\.pyc")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A distribution of an environment.
+
+    Attributes:
+        name: as its ``.dist-info`` folder has it, normalized.
+        version: as that folder has it.
+        dist_info: the folder, or what setuptools left in its place.
+        installer: INSTALLER's first line; empty without it.
+        requested: whether the user asked for it by name.
+        direct_url: the contents of ``direct_url.json``, or None (PEP 610).
+        removable: whether it was installed in a way that says what its files are; what
+            setuptools installed by itself (``.egg-info``, ``.egg-link``, ``.egg``) was not.
+        damaged: what is wrong with it, or None: ``no METADATA``, ``no RECORD``.
+        duplicates: other ``.dist-info`` folders of the same distribution in the same place.
+
+    """
+
+    name: NormalizedName
+    version: str
+    dist_info: Path
+    installer: str = ""
+    requested: bool = False
+    direct_url: dict[str, Any] | None = field(default=None, hash=False)
+    removable: bool = True
+    damaged: str | None = None
+    duplicates: tuple[Path, ...] = ()
+
+    @property
+    def editable(self) -> bool:
+        """Whether it is a link to a project's folder (PEP 660, or ``setup.py develop``)."""
+        if self.dist_info.suffix == ".egg-link":
+            return True
+        info = (self.direct_url or {}).get("dir_info")
+        return isinstance(info, dict) and info.get("editable") is True
+
+    @property
+    def display_name(self) -> str:
+        """The name as METADATA has it; reads that file."""
+        try:
+            text = (self.dist_info / METADATA).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return self.name
+        return dist_info.read_headers(text).get("name", self.name)
+
+
+def scan(site_dirs: Iterable[Path]) -> dict[NormalizedName, Installed]:
+    """Find the distributions in these folders; those of an earlier folder hide later ones'.
+
+    Folders that do not exist have none. What pip renames when it is interrupted (``~name``) is no
+    distribution, as it is none to pip.
+    """
+    found: dict[NormalizedName, Installed] = {}
+    seen: set[str] = set()
+    for directory in site_dirs:
+        real = os.path.realpath(directory)
+        if real in seen:
+            continue
+        seen.add(real)
+        here: dict[NormalizedName, Installed] = {}
+        for installed in _scan_one(str(directory)):
+            other = here.get(installed.name)
+            here[installed.name] = installed if other is None else _choose(other, installed)
+        for name, installed in here.items():
+            found.setdefault(name, installed)
+    return found
+
+
+def _scan_one(directory: str) -> Iterator[Installed]:
+    try:
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        if name.startswith("~"):
+            continue
+        path = f"{directory}/{name}"
+        if name.endswith(SUFFIX):
+            installed = _read(path, name.removesuffix(SUFFIX))
+            if installed is not None:
+                yield installed
+        elif name.endswith(_LEGACY):
+            yield _legacy(path, name)
+
+
+def _read(path: str, stem: str) -> Installed | None:
+    name, dash, version = stem.rpartition("-")
+    try:
+        with os.scandir(path) as entries:
+            files = {entry.name for entry in entries}
+    except NotADirectoryError:
+        return None
+    if not dash or not name:
+        headers = _headers(path) if METADATA in files else {}
+        name, version = headers.get("name", ""), headers.get("version", "")
+        if not name:
+            return None
+    missing = [file for file in (METADATA, RECORD) if file not in files]
+    installer = read_text(f"{path}/{INSTALLER}").strip() if INSTALLER in files else ""
+    return Installed(
+        name=_normalized(name),
+        version=version,
+        dist_info=Path(path),
+        installer=installer.partition("\n")[0].strip(),
+        requested=REQUESTED in files,
+        direct_url=_direct_url(f"{path}/{DIRECT_URL}") if DIRECT_URL in files else None,
+        damaged=f"no {' and no '.join(missing)}" if missing else None,
+    )
+
+
+def _choose(one: Installed, other: Installed) -> Installed:
+    """Choose the distribution that counts where one name is there twice: the whole one."""
+    first, second = (one, other) if _rank(one) <= _rank(other) else (other, one)
+    more = (second.dist_info, *second.duplicates) if second.removable else ()
+    return replace(first, duplicates=(*first.duplicates, *more))
+
+
+def _rank(installed: Installed) -> tuple[bool, bool]:
+    return (not installed.removable, installed.damaged is not None)
+
+
+def _legacy(path: str, name: str) -> Installed:
+    stem = _LEGACY_PYTHON.sub("", name[: name.rindex(".")])
+    stem, dash, version = stem.partition("-")
+    if not dash:
+        for headers in (f"{path}/PKG-INFO", path):
+            found = dist_info.read_headers(read_text(headers))
+            if "version" in found:
+                version = found["version"]
+                break
+    return Installed(_normalized(stem), version, Path(path), removable=False)
+
+
+def _headers(path: str) -> dict[str, str]:
+    return dist_info.read_headers(read_text(f"{path}/{METADATA}"))
+
+
+def read_text(path: str) -> str:
+    """Read a file as UTF-8; what cannot be read is empty."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _direct_url(path: str) -> dict[str, Any] | None:
+    try:
+        data = jsons.loads(read_text(path))
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def fingerprint(one: Installed) -> str:
+    """Tell an installed distribution's content, as its RECORD has it.
+
+    It is the same for all that was installed from one wheel (`Tree.content`).
+    """
+    try:
+        rows = dist_info.parse_record((one.dist_info / "RECORD").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "installed"
+    return f"installed:{dist_info.content_of((row[:2] for row in rows), one.dist_info.name)}"
+
+
+def files_of(installed: Installed, prefix: Path | None = None) -> list[Path]:
+    """List the files of a distribution that are there: RECORD's, and what Python compiled.
+
+    The rule is ``pip._internal.req.req_uninstall.uninstallation_paths``'s; compiled files count
+    for every interpreter, not only for pip's. Without RECORD it is those of ``.dist-info``.
+    A path is absolute, and real but for its last part. What is not ``removable`` has none.
+
+    Raises:
+        InstallError: RECORD cannot be read, or names a path outside ``prefix`` (any may be named
+            with None).
+
+    """
+    return [Path(path) for path in paths_of(installed, prefix)]
+
+
+def paths_of(
+    installed: Installed, prefix: Path | None, besides: Iterable[str] = ()
+) -> dict[str, None]:
+    """Tell the files of a distribution as `files_of` does, and ``besides``; as strings."""
+    paths = _Paths(installed, os.sep if prefix is None else os.path.realpath(prefix))
+    if not installed.removable:
+        return paths.found
+    for path in besides:
+        paths.add(path)
+    for info in (installed.dist_info, *installed.duplicates):
+        paths.add_folder(str(info))
+        if (info / RECORD).is_file():
+            paths.add_record(info)
+    return paths.found
+
+
+class _Paths:
+    """Collects the files of one distribution."""
+
+    def __init__(self, installed: Installed, prefix: str) -> None:
+        self.found: dict[str, None] = {}
+        self._installed = installed
+        self._prefix = prefix
+        self._real: dict[str, str] = {}
+        self._listed: dict[str, list[str]] = {}
+
+    def add_folder(self, folder: str) -> None:
+        for directory, _, names in os.walk(folder):
+            for name in names:
+                self._add(directory, name)
+
+    def add_record(self, info: Path) -> None:
+        site = str(info.parent)
+        try:
+            text = (info / RECORD).read_text(encoding="utf-8")
+            rows = dist_info.parse_record(text)
+        except (OSError, ValueError) as error:
+            raise InstallError(f"{info / RECORD} cannot be read: {error}") from error
+        for row in rows:
+            self.add(os.path.join(site, row.path))
+
+    def add(self, path: str) -> None:
+        directory, name = os.path.split(path)
+        if name:
+            self._add(directory, name)
+            if name.endswith(".py"):
+                self._add_compiled(directory, name[:-3])
+
+    def _add(self, directory: str, name: str) -> None:
+        real = self._real.get(directory)
+        if real is None:
+            real = self._real[directory] = os.path.realpath(directory)
+        path = f"{real}/{name}"
+        if name in {".", ".."} or not is_within(real, self._prefix):
+            raise InstallError(
+                f"{self._installed.name} {self._installed.version} says that it owns "
+                f"{os.path.normpath(path)}, which is outside the environment",
+                hint=f"if that is wrong, remove the line from {self._installed.dist_info / RECORD}",
+            )
+        if path not in self.found and os.path.lexists(path):
+            self.found[path] = None
+
+    def _add_compiled(self, directory: str, stem: str) -> None:
+        for suffix in (".pyc", ".pyo"):
+            self._add(directory, stem + suffix)
+        cache = f"{directory}/__pycache__"
+        listed = self._listed.get(cache)
+        if listed is None:
+            try:
+                listed = os.listdir(cache)
+            except OSError:
+                listed = []
+            self._listed[cache] = listed
+        start = len(stem) + 1
+        for name in listed:
+            if name.startswith(stem + ".") and _COMPILED.fullmatch(name[start:]):
+                self._add(cache, name)
+
+
+def owner_of(path: str, site_dirs: Iterable[Path], *, besides: str | None = None) -> str | None:
+    """Name the distribution (``name version``) whose RECORD has this path, or return None.
+
+    The one whose ``.dist-info`` folder is ``besides`` does not count.
+    """
+    wanted = f"{os.path.realpath(os.path.dirname(path))}/{os.path.basename(path)}"
+    for installed in scan(site_dirs).values():
+        if str(installed.dist_info) != besides and wanted in recorded(installed.dist_info):
+            return f"{installed.name} {installed.version}"
+    return None
+
+
+def recorded(info: Path, text: str | None = None) -> Iterator[str]:
+    """Yield RECORD's paths, absolute, and real but for the last part; none if it is damaged.
+
+    ``text`` is what RECORD says, or lines of it, if that has been read.
+    """
+    return (path for path, _ in recorded_hashes(info, text))
+
+
+def recorded_hashes(info: Path, text: str | None = None) -> Iterator[tuple[str, str]]:
+    """Yield paths as `recorded` does, each with its hash, which may be empty."""
+    site = str(info.parent)
+    real: dict[str, str] = {}
+    with contextlib.suppress(ValueError):
+        for row in dist_info.parse_record(read_text(str(info / RECORD)) if text is None else text):
+            directory, name = os.path.split(os.path.join(site, row.path))
+            if directory not in real:
+                real[directory] = os.path.realpath(directory)
+            yield f"{real[directory]}/{name}", row.hash
+
+
+def bytecode_of(path: str) -> list[str]:
+    """List the files that Python has compiled a source to."""
+    folder, _, name = path.rpartition("/")
+    stem, dot, suffix = name.rpartition(".")
+    if suffix != "py":
+        return []
+    try:
+        names = os.listdir(f"{folder}/__pycache__")
+    except OSError:
+        return []
+    start = stem + dot
+    return [
+        f"{folder}/__pycache__/{one}"
+        for one in names
+        if one.startswith(start) and _COMPILED.fullmatch(one[len(start) :])
+    ]
+
+
+def _normalized(name: str) -> NormalizedName:
+    # `pipshim.fastpath.restore` has no time for this.
+    from packaging.utils import canonicalize_name  # noqa: PLC0415
+
+    return canonicalize_name(name)

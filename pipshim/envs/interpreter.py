@@ -1,0 +1,278 @@
+"""Asking a Python interpreter, once, what pip has to know about it: markers, tags and paths."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipshim.base.atomic_write import write_cache_file
+from pipshim.base.cache_folders import INTERPRETERS
+from pipshim.base.errors import TargetError
+from pipshim.base.light import jsons
+from pipshim.envs.signature import signature
+from pipshim.model.interpreter import OLDEST, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+_asked: dict[str, Future[dict[str, Any]]] = {}
+"""The answers that are under way, by interpreter."""
+
+_ANSWER = "pipshim-target:"
+_SECONDS = 60
+_DESCRIBING = "interpreter_info.py"
+_ANYWHERE = "/anywhere"
+
+OF = "of-"
+"""How kept answers begin that an environment gave for all those of its Python."""
+
+# The host's `packaging` runs in the target, so that markers and tags are right by construction; it
+# alone, not the folder it lies in, is put within reach. Every Python there ever was must be able to
+# parse this, to say its version.
+_SCRIPT = r"""
+import sys
+answer = {"version": list(sys.version_info[:3])}
+if sys.version_info >= (3, 10):
+    import importlib.util, os
+    folder = sys.argv[1]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "packaging"]:
+        del sys.modules[name]
+    spec = importlib.util.spec_from_file_location(
+        "packaging", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+    )
+    sys.modules["packaging"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["packaging"])
+    spec = importlib.util.spec_from_file_location("interpreter_info", sys.argv[2])
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    answer = module.describe()
+import json
+sys.stdout.write("\npipshim-target:" + json.dumps(answer) + "\n")
+"""
+
+
+def query(python: Path, cache_dir: Path | None) -> Target:
+    """Ask the interpreter, or take what it answered last time.
+
+    The answer is kept below ``cache_dir`` (not with None) until the interpreter, its
+    ``pyvenv.cfg``, the system or ``packaging`` changes. A script that stands for an interpreter (a
+    shim of pyenv) may call another one each time: it is always asked, and the interpreter that
+    answered is the target.
+
+    Raises:
+        TargetError: it does not exist, cannot be run, is too old, or fails.
+
+    """
+    python = Path(os.path.abspath(python))  # noqa: PTH100 resolve() would follow the links of a venv
+    stamp = _signature(python)
+    is_script = _is_script(python)
+    entry = None if cache_dir is None or is_script else _entry(cache_dir, python)
+    if entry is not None and (kept := _answer(entry, stamp)) is not None:
+        return _target(kept)
+    asked = _asked.pop(str(python), None)
+    answer = _ask(python) if asked is None else asked.result()
+    answer["python"] = answer["executable"] if is_script else str(python)
+    if not answer["is_venv"]:
+        answer["base_python"] = answer["python"]
+    target = _target(answer)
+    if entry is not None:
+        _save(entry, stamp, answer)
+    return target
+
+
+def ask_ahead(cache_dir: str) -> None:
+    """Begin to ask the Python below the running environment, which is likely to be asked for.
+
+    That is done in a thread, unless its answer is kept; `query` waits for it. Python 3.10 does not
+    say at once which one that is, and asks it when it has to.
+    """
+    base: str | None = getattr(sys, "_base_executable", None)
+    if sys.prefix == sys.base_prefix or not base or base == sys.executable:
+        return
+    # A folder that may not be looked into, as a guess may be, counts as one without it.
+    if os.path.exists(_entry(Path(cache_dir), Path(base))):  # noqa: PTH110
+        return
+    from concurrent.futures import Future  # noqa: PLC0415 not needed for a kept answer
+    from threading import Thread  # noqa: PLC0415 likewise
+
+    answer: Future[dict[str, Any]] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(_ask(Path(base)))
+        except BaseException as error:  # noqa: BLE001 raised where it is asked for
+            answer.set_exception(error)
+
+    # A daemon: nobody waits for what nobody asked for.
+    Thread(target=ask, daemon=True).start()
+    _asked[base] = answer
+
+
+def end_asking() -> None:
+    """Wait until nothing is asked any more: a process that this one becomes has no use for it."""
+    for answer in _asked.values():
+        answer.exception()
+
+
+def query_new(python: Path, base: Target, cache_dir: Path | None) -> Target:
+    """Do as `query` for a virtual environment that has just been made, with the Python of `base`.
+
+    One environment of a Python is like the other, but for where it is: what the first one answered
+    is kept, and holds for all that are made after it.
+    """
+    prefix = str(python.parent.parent)
+    entry = None if cache_dir is None else _entry(cache_dir, base.base_python, OF)
+    stamp = _signature(base.base_python)
+    if entry is not None and (answer := _answer(entry, stamp)) is not None:
+        target = _target(_moved(answer, _ANYWHERE, prefix))
+        if target.python.exists() and target.purelib.exists():
+            return target
+    target = query(python, cache_dir)
+    kept = _answer(_entry(cache_dir, python), _signature(python)) if cache_dir is not None else None
+    if entry is not None and kept is not None and kept["prefix"] == prefix:
+        _save(entry, stamp, _moved(kept, prefix, _ANYWHERE))
+    return target
+
+
+def base_of(target: Target, cache_dir: Path | None) -> Target:
+    """Give the Python below a virtual environment; another Python is its own base."""
+    return query(target.base_python, cache_dir) if target.is_venv else target
+
+
+def _signature(python: Path) -> list[Any]:
+    try:
+        return signature(str(python))
+    except OSError as error:
+        raise TargetError(
+            f"no such interpreter: {python}", hint="give one that exists with --python"
+        ) from error
+
+
+def _is_script(python: Path) -> bool:
+    try:
+        with python.open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
+
+
+def _entry(cache_dir: Path, python: Path, kind: str = "") -> Path:
+    import hashlib  # noqa: PLC0415 loads OpenSSL
+
+    name = hashlib.sha256(os.fsencode(python)).hexdigest()[:32]
+    return cache_dir / INTERPRETERS / f"{kind}{name}.json"
+
+
+def _answer(entry: Path, stamp: list[Any]) -> dict[str, Any] | None:
+    """Read an answer that was kept, if it still holds and is whole."""
+    try:
+        kept = jsons.loads(entry.read_bytes())
+        _target(kept["answer"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    answer: dict[str, Any] = kept["answer"]
+    return answer if kept["stamp"] == stamp else None
+
+
+def _moved(answer: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    """Say an environment's answer for another place."""
+    return {
+        key: f"{new}{value[len(old) :]}"
+        if isinstance(value, str) and (value == old or value.startswith(f"{old}/"))
+        else value
+        for key, value in answer.items()
+    }
+
+
+def _save(entry: Path, stamp: list[Any], answer: Mapping[str, Any]) -> None:
+    """Keep an answer, if it can be kept: asking again is slower and nothing else."""
+    write_cache_file(entry, json.dumps({"stamp": stamp, "answer": answer}).encode("ascii"))
+
+
+def _target(answer: Mapping[str, Any]) -> Target:
+    major, minor, micro = answer["version"]
+    return Target(
+        python=Path(answer["python"]),
+        prefix=Path(answer["prefix"]),
+        base_prefix=Path(answer["base_prefix"]),
+        base_python=Path(answer["base_python"]),
+        version=(int(major), int(minor), int(micro)),
+        implementation=answer["implementation"],
+        markers=dict(answer["markers"]),
+        tags=tuple(answer["tags"]),
+        purelib=Path(answer["purelib"]),
+        platlib=Path(answer["platlib"]),
+        scripts=Path(answer["scripts"]),
+        data=Path(answer["data"]),
+        headers=Path(answer["headers"]),
+        is_venv=bool(answer["is_venv"]),
+    )
+
+
+def _ask(python: Path) -> dict[str, Any]:
+    # A variable of Python's may have made the running one another than it is by itself.
+    if str(python) == sys.executable and "PYTHONHOME" not in os.environ:
+        from pipshim.envs.interpreter_info import describe  # noqa: PLC0415 not needed for a kept answer
+
+        return describe()
+    import packaging  # noqa: PLC0415 where it lies only: none of its modules
+
+    words = [str(Path(packaging.__file__ or "").parent), str(Path(__file__).parent / _DESCRIBING)]
+    # -I without -S: it is `site` that gives a virtual environment its prefix.
+    # -B: the folder of packaging is the host's, and not to be written to.
+    status, output, errors = _run(python, ["-I", "-B", "-c", _SCRIPT, *words])
+    if status == 2 and "-I" in errors:  # noqa: PLR2004 the status of a wrong option: Python before 3.4
+        status, output, errors = _run(python, ["-E", "-s", "-B", "-c", _SCRIPT, *words])
+    answers = [line for line in output.splitlines() if line.startswith(_ANSWER)]
+    if not answers:
+        raise TargetError(
+            f"{python} does not work: {_reason(status, errors)}",
+            hint="mend it, or give another one with --python",
+        )
+    answer: dict[str, Any] = jsons.loads(answers[-1].removeprefix(_ANSWER))
+    version = tuple(answer["version"])
+    if version < OLDEST:
+        raise TargetError(
+            f"{python} is Python {'.'.join(map(str, version))}, which is too old",
+            hint=f"pipshim serves Python {OLDEST[0]}.{OLDEST[1]} and newer: choose with --python",
+        )
+    return answer
+
+
+def _run(python: Path, arguments: list[str]) -> tuple[int, str, str]:
+    import subprocess  # noqa: PLC0415 not needed for a kept answer
+
+    # A framework build of macOS would take this for the environment to be.
+    variables = {name: value for name, value in os.environ.items() if name != "__PYVENV_LAUNCHER__"}
+    try:
+        done = subprocess.run(
+            [python, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=variables,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TargetError(f"{python} does not work: no answer in {_SECONDS} seconds") from error
+    except OSError as error:
+        reason = "it is not executable" if isinstance(error, PermissionError) else error.strerror
+        raise TargetError(f"cannot run {python}: {reason}") from error
+    return done.returncode, done.stdout, done.stderr
+
+
+def _reason(status: int, errors: str) -> str:
+    """Pick the line that says most: the last of a traceback, the first of a shim's advice."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    if lines:
+        fatal = [line for line in lines if line.startswith("Fatal Python error")]
+        return fatal[0] if fatal else lines[-1] if "Traceback" in errors else lines[0]
+    return (
+        f"it was ended by signal {-status}" if status < 0 else f"no answer (exit status {status})"
+    )

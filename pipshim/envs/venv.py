@@ -1,0 +1,304 @@
+"""A folder as a virtual environment: what it is, making it, and having it for oneself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pipshim import __version__
+from pipshim.base.errors import TargetError
+from pipshim.base.file_lock import Held
+from pipshim.base.file_systems import reason, refusal
+from pipshim.envs import venv_template
+from pipshim.envs.interpreter import query, query_new
+from pipshim.envs.signature import signature
+from pipshim.envs.venv_template import INCOMPLETE, LOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pipshim.model.interpreter import Target
+
+Origin = Literal["--python", "VIRTUAL_ENV", "project"]
+
+_MARK = "pipshim"
+# Says who made the environment when its pyvenv.cfg is gone.
+_GITIGNORE = "# Created by pipshim\n*\n"
+_INTERPRETERS = ("bin/python", "Scripts/python.exe")
+HINTS: dict[Origin, str] = {
+    "--python": "give a virtual environment, a Python interpreter or a version",
+    "VIRTUAL_ENV": "unset VIRTUAL_ENV, activate a virtual environment, or give one with --python",
+    "project": "move it away, and pipshim makes an environment there; or give one with --python",
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment that is there and works.
+
+    Attributes:
+        target: its Python.
+        created_by_pipshim: whether pipshim made it, now or earlier.
+        created_now: whether it was made just now, and so is empty.
+
+    """
+
+    target: Target
+    created_by_pipshim: bool
+    created_now: bool = False
+
+    @property
+    def directory(self) -> Path:
+        """The folder of the environment."""
+        return self.target.prefix
+
+    def check_writable(self) -> None:
+        """See that it may be changed.
+
+        Raises:
+            TargetError: it may not, or is there no longer.
+
+        """
+        if not self.target.python.exists():
+            raise TargetError(f"the environment {self.directory} is gone")
+        for folder in (self.directory, self.target.purelib, self.target.scripts):
+            if folder.exists() and not os.access(folder, os.W_OK):
+                raise TargetError(
+                    f"the environment {self.directory} cannot be written: {folder}: "
+                    f"{refusal(folder)}",
+                    hint="give another one with --python",
+                )
+
+    @contextmanager
+    def lock(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+        """Have the environment for oneself; ``waiting`` is called once if another command has it.
+
+        Raises:
+            TargetError: as check_writable raises.
+
+        """
+        self.check_writable()
+        with _locked(self.directory, waiting):
+            yield
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder is.
+
+    Attributes:
+        state: an environment that is ``ready``; or one that has to be made (anew), as it is
+            ``absent`` (or empty), ``incomplete``, or ``broken``: its Python is gone.
+        created_by_pipshim: whether pipshim made it, or is to make it.
+
+    """
+
+    state: Literal["absent", "incomplete", "broken", "ready"]
+    created_by_pipshim: bool
+
+
+def look(directory: Path, origin: Origin) -> Found:
+    """See what a folder is.
+
+    Raises:
+        TargetError: it is neither an environment that works nor pipshim's to make.
+
+    """
+    if not os.path.lexists(directory):
+        return Found("absent", True)
+    if not directory.is_dir():
+        raise TargetError(f"{directory} is not a folder", hint=HINTS[origin])
+    try:
+        names = set(os.listdir(directory))  # noqa: PTH208
+    except OSError as error:
+        raise TargetError(
+            f"cannot read {directory}: {error.strerror}", hint=HINTS[origin]
+        ) from error
+    if INCOMPLETE in names:
+        return Found("incomplete", True)
+    if names <= {LOCK}:
+        return Found("absent", True)
+    settings = _settings(directory)
+    ours = _MARK in settings or ("pyvenv.cfg" not in names and _says_ours(directory))
+    home = settings.get("home")
+    if home is None and not ours:
+        lacks = "its pyvenv.cfg names no home" if "pyvenv.cfg" in names else "it has no pyvenv.cfg"
+        raise TargetError(f"{directory} is not a virtual environment: {lacks}", hint=HINTS[origin])
+    python = interpreter_in(directory)
+    if home is None or not Path(home).is_dir() or not python.exists():
+        if not ours:
+            gone = os.path.realpath(python) if home and Path(home).is_dir() else home
+            raise TargetError(
+                f"the environment {directory} is broken: its Python is gone ({gone})",
+                hint=f"pipshim did not make it; make it anew: python3 -m venv --clear {directory}",
+            )
+        return Found("broken", True)
+    return Found("ready", ours)
+
+
+def create(
+    directory: Path,
+    base: Target,
+    *,
+    cache_dir: Path | None,
+    waiting: Callable[[], None] | None = None,
+) -> Environment:
+    """Make an environment without pip, or take the one that another command has just made.
+
+    The folder may be missing, empty, half-made, or pipshim's and broken: then its content goes.
+
+    Raises:
+        TargetError: it holds what pipshim did not make, cannot be written, or venv fails.
+
+    """
+    look(directory, "project")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with _locked(directory, waiting):
+            found = look(directory, "project")
+            made = found.state != "ready"
+            if made:
+                _make(directory, base)
+                if cache_dir is not None and not directory.is_symlink():
+                    known = signature(str(base.base_python))
+                    venv_template.keep(str(cache_dir), str(base.base_python), str(directory), known)
+            python = interpreter_in(directory)
+            target = query_new(python, base, cache_dir) if made else query(python, cache_dir)
+    except OSError as error:
+        raise TargetError(
+            f"cannot make the environment {directory}: {reason(error, directory)}"
+        ) from error
+    return Environment(target, found.created_by_pipshim or made, made)
+
+
+def is_begun(directory: Path) -> bool:
+    """Tell whether anybody has made an environment of the folder, or begun to."""
+    return any((directory / name).exists() for name in ("pyvenv.cfg", INCOMPLETE))
+
+
+def interpreter_in(directory: Path) -> Path:
+    """Find the interpreter of a folder as pip's ``--python`` does."""
+    found = (directory / name for name in _INTERPRETERS if (directory / name).exists())
+    return next(found, directory / _INTERPRETERS[0])
+
+
+def _says_ours(directory: Path) -> bool:
+    try:
+        return (directory / ".gitignore").read_text(encoding="utf-8") == _GITIGNORE
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _settings(directory: Path) -> dict[str, str]:
+    """Read ``pyvenv.cfg`` as ``site`` does."""
+    try:
+        text = (directory / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {key.strip().lower(): value.strip() for key, _, value in pairs}
+
+
+def shared_folders(target: Target) -> tuple[Path, ...]:
+    """Tell which folders of packages an environment sees besides its own, the user's included.
+
+    None, unless it was made with ``--system-site-packages``. Which those are only its Python knows.
+    """
+    if _settings(target.prefix).get("include-system-site-packages", "").lower() != "true":
+        return ()
+    import json  # noqa: PLC0415 few environments have any
+    import subprocess  # noqa: PLC0415
+
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(target.python), "-c", "import json, sys; print(json.dumps(sys.path))"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=variables, check=True
+        )
+        folders = [Path(each) for each in json.loads(done.stdout)]
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ()  # a startup file of the system's is broken: the command will show how
+    own = (target.purelib, target.platlib)
+    ending = ("site-packages", "dist-packages")
+    return tuple(one for one in folders if one.name in ending and one not in own)
+
+
+@contextmanager
+def _locked(directory: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
+    with ExitStack() as until_end:
+        try:
+            until_end.enter_context(Held(directory / LOCK, waiting))
+        except OSError as error:
+            raise TargetError(
+                f"the environment {directory} cannot be written: {reason(error, directory)}",
+                hint="give another one with --python",
+            ) from error
+        yield
+
+
+def _make(directory: Path, base: Target) -> None:
+    import shutil  # noqa: PLC0415 rarely needed
+
+    marker = directory / INCOMPLETE
+    marker.write_text("pipshim makes this environment; if it was interrupted, it begins again.\n")
+    for entry in list(os.scandir(directory)):
+        if entry.name in {INCOMPLETE, LOCK}:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            Path(entry.path).unlink()
+    # venv refuses a symbolic link to a folder.
+    place = Path(os.path.realpath(directory)) if directory.is_symlink() else directory
+    if not _made_here(place, base):
+        _made_by(place, base)
+    (directory / ".gitignore").write_text(_GITIGNORE, encoding="utf-8")
+    settings = directory / "pyvenv.cfg"
+    text = settings.read_text(encoding="utf-8").rstrip("\n")
+    settings.write_text(f"{text}\n{_MARK} = {__version__}\n", encoding="utf-8")
+    marker.unlink()
+
+
+def _made_here(directory: Path, base: Target) -> bool:
+    """Make the environment in this process, if this is the Python that it is made with."""
+    own = getattr(sys, "_base_executable", None)
+    # Before Python 3.11 that is the executable of the environment that this runs in.
+    if own is None or Path(own).parent.resolve() != base.base_python.parent.resolve():
+        return False
+    if os.path.realpath(own) != os.path.realpath(base.base_python):
+        return False
+    try:
+        from venv import EnvBuilder  # noqa: PLC0415 rarely needed; Debian packs it apart
+    except ImportError:
+        return False
+    EnvBuilder(symlinks=True).create(directory)
+    return True
+
+
+def _made_by(directory: Path, base: Target) -> None:
+    """Let the Python that the environment is made with make it."""
+    import subprocess  # noqa: PLC0415 rarely needed
+
+    done = subprocess.run(
+        [base.base_python, "-I", "-m", "venv", "--without-pip", directory],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        reason = said[-1] if said else f"exit status {done.returncode}"
+        version = f"{base.version[0]}.{base.version[1]}"
+        no_module = "No module named" in reason
+        raise TargetError(
+            f"{base.base_python} cannot make the environment {directory}: {reason}",
+            hint=f"install its venv module (on Debian: apt install python{version}-venv)"
+            if no_module
+            else None,
+        )

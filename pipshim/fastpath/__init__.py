@@ -1,0 +1,1 @@
+"""Recognise commands that have nothing to do, without importing pip."""

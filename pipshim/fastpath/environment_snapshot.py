@@ -1,0 +1,282 @@
+"""An environment made again, for a project that is as it was: from the store, without pip.
+
+When a command has made an environment, what that came to is noted in pipshim's cache: each
+distribution's tree, and what is noted beside it. If the environment is missing later, or that of a
+copy of the project elsewhere, and the same is asked with the same variables, the same contents of
+every file that counts, and the same Python, the same is linked again. Whatever is not recognised
+goes the long way, which writes a new note.
+"""
+# Paths are strings here, and imports late: what is not recognised should not pay for this.
+# ruff: noqa: PTH120, PTH123, PLC0415
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from pipshim.base.atomic_write import write_cache_file
+from pipshim.base.light import digests, jsons
+from pipshim.fastpath import up_to_date
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.fastpath.restore import Place
+    from pipshim.model.interpreter import Target
+    from pipshim.sync.transaction import Ready
+
+FOLDER = "again"
+"""Where the notes are, in pipshim's cache."""
+
+_FORMAT = 5
+_PATHS = ("python", "prefix", "purelib", "platlib", "scripts", "data", "headers")
+
+
+def attempt(
+    arguments: Sequence[str], environ: Mapping[str, str], *, guard: Callable[..., int]
+) -> int | None:
+    """Make the environment again, if it is missing and a note tells what it was.
+
+    Args:
+        arguments: of the command line, without the program.
+        environ: the environment variables.
+        guard: calls a function, shows its errors, and returns the exit status.
+
+    Returns:
+        the exit status; None if the long way has to be gone. ``run`` does not return when it
+        becomes its command.
+
+    """
+    command, words = up_to_date.split(arguments)
+    if command not in ("sync", "run") or environ.get("VIRTUAL_ENV"):
+        return None
+    started = time.perf_counter()
+    cache = os.path.dirname(up_to_date.cache_folder(environ))
+    is_run = command == "run"
+    for prefix in up_to_date.environments(words, environ):
+        note = None if os.path.lexists(prefix) else _read(_path(cache, prefix))
+        if note is not None and _is_asked(note, prefix, words, environ, is_run=is_run):
+            break
+    else:
+        return None
+    root = os.path.dirname(prefix)
+    files = {_there(path, root): known for path, known in note["files"].items()}
+    # Their states come first: a file that changes now is noticed by the next command.
+    states = [f"{up_to_date.state(path)} {path}" for path in files]
+    if any(digest(path) != known for path, known in files.items()):
+        return None
+    stamps: list[up_to_date.Stamp] = []
+
+    def make() -> int:
+        from pipshim.fastpath.restore import Place, remake
+
+        paths = {name: _there(path, prefix) for name, path in note["place"].items()}
+        place = Place(version=note["version"], bytecode=note["abi"], **paths)
+        found = remake(note, place, note["python"], cache, started=started)
+        if found is not None:
+            stamps.append(_stamp(note, place, states, command))
+            sys.stderr.write(_cached(note) if is_run else _cached(note) + found)
+        return 0
+
+    status = guard(make, no_color=note["no_color"])
+    if status or not stamps:
+        return status or None
+    if is_run:
+        return up_to_date.become(words[len(note["options"]) :], stamps[0], environ)
+    return 0
+
+
+def write(  # noqa: PLR0913 what a note consists of
+    cache: Path,
+    *,
+    options: Sequence[str],
+    files: Iterable[str],
+    lock: Path,
+    target: Target,
+    ready: Mapping[NormalizedName, Ready],
+    requested: Iterable[str],
+    link_mode: str,
+    bytecode: bool,
+    no_color: bool,
+    env_files: Sequence[str],
+    say: str,
+) -> None:
+    """Note what making an environment came to; the cache may refuse it.
+
+    Args:
+        cache: pipshim's.
+        options: what was typed before the words of the command to run.
+        files: those whose contents could change what is installed.
+        lock: the lock file.
+        target: the environment.
+        ready: all that is in it.
+        requested: what of this the user asked for by name.
+        link_mode: how files are placed.
+        bytecode: whether they brought bytecode.
+        no_color: whether colours are switched off.
+        env_files: those whose variables a command gets.
+        say: what ``sync`` says when nothing has changed.
+
+    """
+    import json
+
+    from pipshim.envs.signature import signature
+    from pipshim.store.shared_paths import find_shared, losing_paths
+
+    named = set(requested)
+    shared = find_shared({name: one.tree for name, one in ready.items()}, target)
+    skip = losing_paths(shared)
+    prefix = str(target.prefix)
+    root = os.path.dirname(prefix)
+    python = str(target.base_python)
+    directory = _here(os.getcwd(), root)  # noqa: PTH109
+    is_bound = directory[0] != "." or any(
+        one.direct_url and one.direct_url["url"].startswith("file:") for one in ready.values()
+    )
+    note = {
+        "format": _FORMAT,
+        "options": list(options),
+        "variables": up_to_date.variables(os.environ),
+        "prefix": prefix if is_bound else None,
+        "directory": directory,
+        "own": os.path.realpath(sys.executable),
+        "python": python,
+        "signature": signature(python),
+        "version": target.version,
+        "abi": target.bytecode,
+        "place": {name: _here(str(getattr(target, name)), prefix) for name in _PATHS},
+        "files": {_here(path, root): digest(path) for path in (*files, str(lock))},
+        "link_mode": link_mode,
+        "bytecode": bytecode,
+        "no_color": no_color,
+        "env_files": [_here(path, root) for path in env_files],
+        "say": say,
+        "shared": {_here(one.path, prefix): one.owners for one in shared},
+        "packages": [
+            {
+                "name": name,
+                "version": one.tree.version,
+                "weight": one.tree.weight,
+                "sha256": one.tree.sha256,
+                "origin": {**one.origin, "wheel": one.tree.sha256},
+                "skip": [_here(path, prefix) for path in sorted(skip.get(name, ()))],
+                "source": "index" if one.source == "index" else "cached",
+                "mode": one.mode,
+                "direct_url": one.direct_url,
+                "requested": name in named,
+                "built": one.built,
+            }
+            for name, one in ready.items()
+        ],
+    }
+    write_cache_file(_path(str(cache), prefix), json.dumps(note).encode("ascii"))
+
+
+def _cached(note: Mapping[str, Any]) -> str:
+    """Say of each wheel that a build made why it is taken, as the long way does."""
+    from pipshim.progress.formatting import Columns, join, painted, use_color
+
+    color = use_color(sys.stderr, no_color=note["no_color"])
+    columns = Columns()
+    builds = [one for one in note["packages"] if one["built"] is not None]
+    for one in builds:
+        columns.widen(f"{one['name']} {one['version']}", one["built"][0])
+    lines = []
+    for one in builds:
+        chosen_by, why = one["built"]
+        package = f"{one['name']} {one['version']}"
+        parts = columns.line("cached", package, one["mode"], chosen_by, "wheel", f"({why})")
+        lines.append(f"{painted(parts) if color else join(parts)}\n")
+    return "".join(lines)
+
+
+def digest(path: str) -> str | None:
+    """Digest a file's contents; None if it is not there."""
+    try:
+        with open(path, "rb") as file:
+            return digests.hex_of(file.read())
+    except OSError:
+        return None
+
+
+def _path(cache: str, prefix: str) -> str:
+    root = os.path.dirname(prefix)
+    known = [digest(f"{root}/{name}") for name in ("pyproject.toml", "pylock.toml")]
+    of = os.fsencode(prefix) if None in known else "".join(map(str, known)).encode()
+    return f"{cache}/{FOLDER}/{digests.hex_of(of)[:32]}.json"
+
+
+def _here(path: str, root: str) -> str:
+    """Say a path below a folder as it holds for a copy of that, too."""
+    return f".{path[len(root) :]}" if path == root or path.startswith(f"{root}/") else path
+
+
+def _there(path: str, root: str) -> str:
+    """Take back what `_here` says."""
+    return f"{root}{path[1:]}" if path[:1] == "." else path
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError:
+        return None
+    try:
+        note = jsons.loads(text)
+    except ValueError:
+        return None
+    is_ours = isinstance(note, dict) and note.get("format") == _FORMAT
+    return note if is_ours else None
+
+
+def _is_asked(
+    note: Mapping[str, Any],
+    prefix: str,
+    words: list[str],
+    environ: Mapping[str, str],
+    *,
+    is_run: bool,
+) -> bool:
+    rest = words[len(note["options"]) :]
+    return (
+        words[: len(note["options"])] == note["options"]
+        and (up_to_date.is_command(rest) if is_run else not rest)
+        and note["variables"] == up_to_date.variables(environ)
+        and note["prefix"] in (None, prefix)
+        and _there(note["directory"], os.path.dirname(prefix)) == os.getcwd()  # noqa: PTH109
+        and note["own"] == os.path.realpath(sys.executable)
+    )
+
+
+def _stamp(
+    note: Mapping[str, Any], place: Place, states: Sequence[str], command: str
+) -> up_to_date.Stamp:
+    """Write the stamp that the next command goes by."""
+    from pipshim.fastpath.restore import signs
+
+    folder = f"{place.prefix}/{up_to_date.FOLDER}"
+    # It has to be there before the state of the environment is noted.
+    os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+    there = [f"{up_to_date.state(path)} {path}" for path in signs(place)]
+    root = os.path.dirname(place.prefix)
+    stamp = up_to_date.Stamp(
+        command=command,
+        options=note["options"],
+        variables=note["variables"],
+        directory=os.getcwd(),  # noqa: PTH109
+        prefix=place.prefix,
+        python=place.python,
+        scripts=place.scripts,
+        env_files=[_there(path, root) for path in note["env_files"]],
+        say=note["say"] if command == "sync" else "",
+        files=list(dict.fromkeys([*states, *there])),
+    )
+    stamp.write(folder)
+    return stamp

@@ -1,0 +1,289 @@
+"""Making an environment from a note of what it was (`again`): link, and nothing else.
+
+Several processes link, each a share of the distributions: threads would wait for each other, as
+one interpreter lets only one of them go on after each file. While any of them lives, the
+environment stays locked; until all have ended well, it counts as one whose making was interrupted,
+which the next command makes anew.
+"""
+# Paths are strings here, and little is imported: Python's own start is a third of it all.
+# ruff: noqa: PTH103, PTH108, PTH208, PLC0415
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from pipshim.base.cache_folders import InUse
+from pipshim.base.errors import InstallError
+from pipshim.base.file_lock import Held
+from pipshim.base.file_systems import reason
+from pipshim.base.forked_process import Forked, processes
+from pipshim.base.light import jsons
+from pipshim.base.light.named import NamedTuple
+from pipshim.envs import shared_files, venv_template
+from pipshim.envs.signature import signature
+from pipshim.model.change import Change
+from pipshim.progress import summary
+from pipshim.store.installer import install
+from pipshim.store.linking import Linker
+from pipshim.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from pipshim.envs.layout import Layout
+    from pipshim.store.unpacked_wheel import Tree
+
+_WORTH_A_PROCESS = 150
+"""How many files and folders make up for starting a process."""
+
+
+class Place(NamedTuple):
+    """A `pipshim.envs.layout.Layout` of strings."""
+
+    python: str
+    version: tuple[int, int, int]
+    bytecode: str
+    prefix: str
+    purelib: str
+    platlib: str
+    scripts: str
+    data: str
+    headers: str
+
+
+def remake(
+    note: Mapping[str, Any], place: Place, python: str, cache: str, *, started: float
+) -> str | None:
+    """Make an environment and fill it; tell what was done, or None if the note alone won't do.
+
+    Args:
+        note: what the environment was.
+        place: where it is to be.
+        python: the interpreter that it is made with.
+        cache: pipshim's.
+        started: when the command began (``time.perf_counter``).
+
+    Raises:
+        InstallError: it cannot be filled; it is empty.
+
+    """
+
+    def waiting() -> None:
+        sys.stderr.write(f"waiting for another command in {place.prefix}\n")
+
+    try:
+        now = signature(python)
+        known = venv_template.find(cache, python, place.prefix, now)
+        if known is None or note["signature"] != now:
+            return None
+        os.makedirs(place.prefix, exist_ok=True)
+    except OSError:
+        return None
+    with InUse(cache, waiting), Held(f"{place.prefix}/{venv_template.LOCK}", waiting):
+        if os.listdir(place.prefix) != [venv_template.LOCK]:
+            return None  # another command has made it
+        found = _fill(note, place, Store(cache), known)
+    if found is None:
+        return None
+    changes = [
+        Change("+", one["name"], None, one["version"], None, one["source"], one["mode"])
+        for one in sorted(note["packages"], key=lambda one: str(one["name"]))
+    ]
+    text = summary.summarize(
+        changes,
+        packages=len(changes),
+        seconds=time.perf_counter() - started,
+        no_color=note["no_color"],
+    )
+    return "".join([*(f"{line}\n" for line in sorted(found)), text])
+
+
+def _fill(
+    note: Mapping[str, Any], place: Place, store: Store, known: Mapping[str, Any]
+) -> set[str] | None:
+    """Make what the note says in an empty folder; None if the store lacks some of it.
+
+    Returns:
+        What is to be said of how files were placed.
+
+    """
+    own, *others = (_Share(note, packages, place, store) for packages in _divided(note["packages"]))
+    helpers: list[_Helper] = []
+    is_done = False
+    try:
+        helpers += (_Helper(share) for share in others)
+        venv_template.make(place.prefix, known)
+        if not all([own.load(), *(helper.is_ready() for helper in helpers)]):
+            return None
+        for helper in helpers:
+            helper.go_on()
+        told = [own.place(), *(helper.result() for helper in helpers)]
+        _note_shared(note, place.prefix)
+        os.unlink(f"{place.prefix}/{venv_template.INCOMPLETE}")
+        is_done = True
+    except OSError as error:
+        where = error.filename or place.prefix
+        raise InstallError(
+            f"the environment {place.prefix} cannot be made: {where}: {reason(error, where)}"
+        ) from error
+    finally:
+        for helper in helpers:
+            helper.end()
+        if not is_done:
+            _empty(place.prefix)
+    return {line for line in told if line}
+
+
+def _note_shared(note: Mapping[str, Any], prefix: str) -> None:
+    """Note which files several distributions have, as a sync does."""
+    files = {path[2:]: owners for path, owners in note["shared"].items() if path[:2] == "./"}
+    if files:
+        with open(f"{prefix}/{shared_files.NAME}", "xb") as file:  # noqa: PTH123
+            file.write(shared_files.note(prefix, files))
+
+
+def _divided(packages: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Divide what is linked among processes: about the same number of files to each."""
+    work = sum(one["weight"] for one in packages)
+    count = processes(work // _WORTH_A_PROCESS)
+    shares: list[list[Mapping[str, Any]]] = [[] for _ in range(count)]
+    loads = [0] * len(shares)
+    for one in sorted(packages, key=lambda one: -int(one["weight"])):
+        least = loads.index(min(loads))
+        shares[least].append(one)
+        loads[least] += one["weight"]
+    return shares
+
+
+def _empty(prefix: str) -> None:
+    import shutil
+
+    for entry in list(os.scandir(prefix)):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        elif entry.name != venv_template.LOCK:
+            os.unlink(entry.path)
+
+
+def _there(path: str, prefix: str) -> str:
+    return f"{prefix}{path[1:]}" if path[:1] == "." else path
+
+
+class _Share:
+    """Some of an environment's distributions."""
+
+    def __init__(
+        self,
+        note: Mapping[str, Any],
+        packages: Sequence[Mapping[str, Any]],
+        env: Layout,
+        store: Store,
+    ) -> None:
+        self._note = note
+        self._packages = packages
+        self._env = env
+        self._store = store
+        self._trees: list[Tree] = []
+
+    def load(self) -> bool:
+        """See whether the store has all of it, undamaged."""
+        for one in self._packages:
+            tree = self._store.tree(one["sha256"])
+            if tree is not None and self._note["bytecode"]:
+                from pipshim.store.bytecode import is_complete, with_bytecode
+
+                tree = with_bytecode(tree, self._env)
+                if not is_complete(tree):
+                    return False
+            if tree is None:
+                return False
+            self._trees.append(tree)
+        return True
+
+    def place(self) -> str:
+        """Link it; tell what is to be said of how, if anything is.
+
+        Raises:
+            InstallError: it cannot be.
+
+        """
+        linker = Linker(self._note["link_mode"])
+        for one, tree in zip(self._packages, self._trees, strict=True):
+            install(
+                tree,
+                self._env,
+                mode=linker,
+                requested=one["requested"],
+                direct_url=one["direct_url"],
+                origin={**one["origin"], **tree.where(self._env)},
+                skip={_there(path, str(self._env.prefix)) for path in one["skip"]},
+            )
+        return linker.told or ""
+
+
+class _Helper:
+    """A process that does its share when it is told to."""
+
+    def __init__(self, share: _Share) -> None:
+        self._share = share
+        self._process = Forked(self._work)
+        self.end = self._process.end
+
+    def is_ready(self) -> bool:
+        """Wait until it knows whether the store has its share; tell which."""
+        return os.read(self._process.answers, 1) == b"1"
+
+    def go_on(self) -> None:
+        """Let it link."""
+        os.write(self._process.words, b"1")
+
+    def result(self) -> str:
+        """Wait for its end; give what `_Share.place` gave.
+
+        Raises:
+            InstallError: its.
+
+        """
+        text = b""
+        while piece := os.read(self._process.answers, 1 << 16):
+            text += piece
+        if not text:
+            raise InstallError("a process that links files was ended by something else")
+        failed: bool
+        told: str
+        failed, told, hint = jsons.loads(text)
+        if failed:
+            raise InstallError(told, hint=hint)
+        return told
+
+    def _work(self, words: int, said: int) -> None:
+        """Do the share, in the helper's process."""
+        os.write(said, b"1" if self._share.load() else b"0")
+        if not os.read(words, 1):
+            return
+        answer: tuple[bool, str, str | None]
+        try:
+            answer = (False, self._share.place(), None)
+        except InstallError as error:
+            answer = (True, error.message, error.hint)
+        os.write(said, jsons.dumps(answer).encode("ascii"))
+
+
+def signs(env: Layout) -> list[str]:
+    """Tell the files and folders of an environment that show whether it is as it was left."""
+    sites = dict.fromkeys([str(env.purelib), str(env.platlib)])
+    entries = (entry for site in sites for entry in os.scandir(site))
+    return [
+        f"{env.prefix}/pyvenv.cfg",
+        *sites,
+        *(entry.path for entry in entries if entry.name.endswith(".dist-info")),
+        str(env.scripts),
+        str(env.python),
+        os.path.realpath(env.python),
+        # Not there; another command may be at work by now, and be killed.
+        f"{env.prefix}/{venv_template.CHANGE}",
+    ]

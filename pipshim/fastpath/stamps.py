@@ -1,0 +1,405 @@
+"""After a command: noting what it read, so that the next one can tell that nothing changed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipshim._pip.configuration import configuration_files
+from pipshim.envs.cached_environments import lock_beside
+from pipshim.envs.layers import programs
+from pipshim.fastpath import environment_snapshot, up_to_date
+from pipshim.fastpath.restore import signs
+from pipshim.lock import inputs_digest
+from pipshim.model.project import PYPROJECT
+from pipshim.model.requests import RunRequest
+from pipshim.sync import journal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.fastpath.services import CommandState
+    from pipshim.model.interpreter import Target
+    from pipshim.model.pylock import Lock
+    from pipshim.model.requests import LockRequest, SyncRequest
+    from pipshim.sync.transaction import Ready
+
+_FOLDER_FILES = (PYPROJECT, "setup.py", "setup.cfg")
+
+
+def stamp(
+    context: CommandState,
+    request: SyncRequest,
+    lock: Lock,
+    target: Target,
+    *,
+    command: str,
+    options: tuple[str, ...],
+    say: str,
+) -> None:
+    """Write the stamp of a command that has left nothing to do.
+
+    Nothing is written where the next command could not tell: ``--python`` asks PATH, a project
+    that is installed as a copy is installed anew every time; nor where it has more to say than
+    that nothing has changed.
+
+    Args:
+        context: the command's parts.
+        request: what was asked.
+        lock: what was installed.
+        target: where.
+        command: ``run`` or ``sync``.
+        options: what was typed before the command to run.
+        say: what the command would say if run again.
+
+    """
+    copied = request.selection.no_editable and lock.folders
+    if copied or _reinstalls(request) or not _is_recognisable(context, lock):
+        return
+    read = list(dict.fromkeys(_read(context, lock)))
+    block = context.project.block if context.project is not None else b""
+    if context.script is not None and command == "sync":
+        # Only run looks at its metadata apart.
+        read.append(str(context.script))
+        block = b""
+    if any(_is_new(path, context) for path in read):
+        return
+    if journal.is_open(target):
+        return
+    folder = _folder(context, request, target)
+    if folder is None:
+        return
+    up_to_date.Stamp(
+        command=command,
+        options=options,
+        variables=up_to_date.variables(os.environ),
+        directory=str(Path.cwd()),
+        prefix=str(target.prefix),
+        python=str(target.python),
+        scripts=str(target.scripts),
+        env_files=_env_files(request),
+        metadata=repr(block) if block else "",
+        say=say,
+        files=_states([*read, str(context.lock_path), *signs(target)]),
+    ).write(str(folder))
+
+
+def _folder(context: CommandState, request: SyncRequest, target: Target) -> Path | None:
+    """Tell where the stamp goes; None if the next command would not look there."""
+    if context.place is not None:
+        cache = _known_cache(request)
+        return None if cache is None else cache / up_to_date.CACHE_FOLDER
+    # The stamps' folder has to be there before the state of the environment is noted.
+    folder = target.prefix / up_to_date.FOLDER
+    folder.mkdir(exist_ok=True)
+    for torn in folder.glob("*.*"):
+        torn.unlink(missing_ok=True)  # its process was killed
+    return folder
+
+
+def stamp_layer(
+    context: CommandState,
+    request: RunRequest,
+    lock: Lock | None,
+    layer: CommandState,
+    target: Target,
+    *,
+    options: tuple[str, ...] | None,
+) -> None:
+    """Write the stamp of a ``run`` with more than the environment has (``--with``).
+
+    As for `stamp`, nothing is written where the next command could not tell.
+
+    Args:
+        context: the parts of the command.
+        request: what was asked.
+        lock: what the environment below has; None if there is no project.
+        layer: the parts of the layer.
+        target: what the command runs in: the layer, or the environment that has it all.
+        options: what was typed before the command to run.
+
+    """
+    cache, below = _known_cache(request), layer.below
+    assert below is not None  # as of every layer
+    given = request.run.over
+    unknown = given.editables or given.scripts or any("/" in one for one in given.requirements)
+    if (
+        cache is None
+        or options is None
+        or unknown
+        or not all(map(_is_plain, given.requirement_files))
+        or not (_is_quiet(context) if lock is None else _is_recognisable(context, lock))
+        or _reinstalls(request)
+        or (request.selection.no_editable and lock is not None and lock.folders)
+    ):
+        return
+    read = [str(Path(path).absolute()) for path in given.requirement_files]
+    if lock is not None:
+        read += _read(context, lock)
+    else:
+        here = Path.cwd()
+        read += [*_always(request), *(str(one / PYPROJECT) for one in (here, *here.parents))]
+    if any(_is_new(path, context) for path in read):
+        return
+    own = [] if lock is None else [str(context.lock_path)]
+    seen = [below.target, target] if below.target.is_venv else [target]
+    if any(journal.is_open(one) for one in seen):
+        return
+    scripts = programs(target, below) if target != below.target else [target.scripts]
+    project = context.project
+    up_to_date.Stamp(
+        command="run",
+        options=options,
+        variables=up_to_date.variables(os.environ),
+        directory=str(Path.cwd()),
+        prefix=str(target.prefix),
+        python=str(target.python),
+        scripts=os.pathsep.join(map(str, scripts)),
+        env_files=_env_files(request),
+        metadata=repr(project.block) if project is not None and project.block else "",
+        say="",
+        files=_states(
+            [
+                *read,
+                *own,
+                *(sign for one in seen for sign in signs(one)),
+                *map(str, (*scripts, *below.folders)),
+            ]
+        ),
+    ).write(str(cache / up_to_date.CACHE_FOLDER))
+
+
+def _is_plain(file: str) -> bool:
+    """Whether a requirements file names nothing else that could change: no other file or folder."""
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return not any(line.lstrip().startswith("-") or "/" in line.partition("#")[0] for line in lines)
+
+
+def note(
+    context: CommandState,
+    request: SyncRequest,
+    lock: Lock,
+    target: Target,
+    *,
+    options: tuple[str, ...],
+    say: str,
+    ready: Mapping[NormalizedName, Ready],
+    requested: Collection[NormalizedName],
+) -> None:
+    """Note what an environment that was made has, so that it can be made again (`again`).
+
+    Nothing is noted where the next command could not tell that the same is wanted, and where a
+    project is installed from its folder, which is built each time. The arguments are those of
+    `stamp`, and:
+
+    Args:
+        context: the command's parts.
+        request: what was asked.
+        lock: what was installed.
+        target: where.
+        options: what was typed before the command to run.
+        say: what ``sync`` would say if run again.
+        ready: all that is in the environment.
+        requested: what of this the user asked for by name.
+
+    """
+    common, cache = request.common, _known_cache(request)
+    if (
+        cache is None
+        or lock.folders
+        or common.verbosity
+        or context.choice.origin != "project"
+        or context.place is not None
+        or _reinstalls(request)
+        or not _is_recognisable(context, lock)
+        or not _is_own(target.base_python)
+    ):
+        return
+    read = list(dict.fromkeys(_read(context, lock)))
+    if any(_is_new(path, context) for path in read):
+        return
+    environment_snapshot.write(
+        cache,
+        options=options,
+        files=read,
+        lock=context.lock_path,
+        target=target,
+        ready=ready,
+        requested=requested,
+        link_mode=common.link_mode or "auto",
+        bytecode=bool(request.selection.compile),
+        no_color=bool(common.no_color),
+        env_files=_env_files(request),
+        say=say,
+    )
+
+
+def _env_files(request: SyncRequest) -> list[str]:
+    given = request.run.env_files if isinstance(request, RunRequest) else ()
+    return [str(path.absolute()) for path in given]
+
+
+def _reinstalls(request: SyncRequest) -> bool:
+    return (
+        request.selection.reinstall
+        or bool(request.selection.reinstall_packages)
+        or bool(request.build.rebuild)
+    )
+
+
+def _is_own(python: Path) -> bool:
+    """Whether this is the Python that pipshim runs on; another one was looked for on PATH."""
+    own = getattr(sys, "_base_executable", None) or sys.executable
+    return os.path.realpath(python) == os.path.realpath(own)
+
+
+def _known_cache(request: LockRequest) -> Path | None:
+    """Give pipshim's cache, if `pipshim.fastpath.up_to_date` finds the same one."""
+    found = Path(up_to_date.cache_folder(os.environ)).parent
+    return found if found == request.common.shim_cache else None
+
+
+def stamp_lock(
+    context: CommandState,
+    lock: Lock,
+    *,
+    options: tuple[str, ...] | None,
+    say: str,
+    written: bool = False,
+) -> None:
+    """Write the stamp of a ``lock`` whose lock is up to date.
+
+    As for `stamp`, nothing is written where the next command could not tell; nor for requirements
+    that were given, which may name any number of files.
+
+    Args:
+        context: the parts of the command.
+        lock: what is up to date.
+        options: what was typed.
+        say: what the same command would say if run again.
+        written: whether this command has written the lock.
+
+    """
+    request, choice = context.request, context.choice
+    if options is None or not _is_recognisable(context, lock) or request.lock.given:
+        return
+    cache = _known_cache(request)
+    if cache is None:
+        return
+    own = str(context.lock_path)
+    read = list(dict.fromkeys([*_read(context, lock), own]))
+    if context.script is not None:
+        read.append(str(context.script))
+    if any(_is_new(path, context) for path in read if not (written and path == own)):
+        return
+    python = str(choice.target.python)
+    if not choice.exists and not _is_own(choice.target.python):
+        return
+    environment = [] if choice.directory is None else [str(choice.directory / "pyvenv.cfg")]
+    made = [python, os.path.realpath(python), *environment]
+    up_to_date.Stamp(
+        command="lock",
+        options=options,
+        variables=up_to_date.variables(os.environ),
+        directory=str(Path.cwd()),
+        say=say,
+        files=_states([*read, *made]),
+    ).write(str(cache / up_to_date.CACHE_FOLDER))
+
+
+def _is_recognisable(context: CommandState, lock: Lock) -> bool:
+    folders = any(package.directory is not None for package in lock.packages)
+    return _is_quiet(context) and not folders and not _is_given_anew(context, lock)
+
+
+def _is_quiet(context: CommandState) -> bool:
+    """Whether the Python is looked for where the next command finds it, and no more is told."""
+    common = context.request.common
+    says_more = common.timings or "json" in (common.progress, common.output_format)
+    return not (common.python or says_more)
+
+
+def _is_given_anew(context: CommandState, lock: Lock) -> bool:
+    """Whether requirements were given whose files cannot be told, or are archives on this disk."""
+    given = context.request.lock
+    if not given.given:
+        return False
+    archives = [package.archive for package in lock.packages if package.archive is not None]
+    if any(one.path is not None or str(one.url).startswith("file:") for one in archives):
+        return True
+    return inputs_digest.requirement_files(given.requirement_files) is None
+
+
+def _is_new(path: str, context: CommandState) -> bool:
+    """Whether a file was written after the command began, which may have read it before that."""
+    time = up_to_date.state(path).split(" ")[0]
+    return time != "-" and int(time) >= context.started
+
+
+def _states(paths: Sequence[str]) -> list[str]:
+    return [f"{up_to_date.state(path)} {path}" for path in dict.fromkeys(paths)]
+
+
+def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[str, ...] | None:
+    """Tell the options between a command's name and the words of the command to run.
+
+    Args:
+        command: ``run``, ``sync`` or ``lock``.
+        words: how many words at the end belong to the command to run.
+        module: what ``-m`` says.
+
+    """
+    found, rest = up_to_date.split(sys.argv[1:])
+    if found != command:
+        return None
+    rest = rest[: len(rest) - words]
+    if module is not None:
+        return tuple(rest[:-2]) if rest[-2:] == ["-m", module] else None
+    if command == "run" and rest[-1:] == ["--"]:
+        rest = rest[:-1]
+    return tuple(rest)
+
+
+def _read(context: CommandState, lock: Lock) -> Iterator[str]:
+    """Tell the files whose change could change what is to be done."""
+    yield from _always(context.request)
+    yield from _nearer(context)
+    directories = [context.directory] if context.script is None else []
+    if context.script is not None:
+        # Its metadata is looked at apart; but it may get a lock of its own.
+        yield str(lock_beside(context.script))
+    directories += [context.lock_path.parent / folder.path for folder in lock.folders]
+    for directory in directories:
+        for name in _FOLDER_FILES:
+            yield str(directory / name)
+
+
+def _nearer(context: CommandState) -> Iterator[str]:
+    """Return the pyproject.toml files that, if someone adds one, are found before the project's."""
+    start = context.request.common.project or Path()
+    start = start.resolve() if ".." in start.parts else start.absolute()
+    for folder in (start, *start.parents):
+        if folder == context.directory or context.directory not in folder.parents:
+            return
+        yield str(folder / PYPROJECT)
+
+
+def _always(request: LockRequest) -> Iterator[str]:
+    yield from configuration_files()
+    yield up_to_date.__file__
+    given = (
+        request.lock.requirement_files,
+        request.lock.constraints,
+        request.build.build_constraints,
+    )
+    for paths in given:
+        for path in inputs_digest.requirement_files(paths) or paths:
+            if "://" not in path:
+                yield str(Path(path).absolute())

@@ -1,0 +1,252 @@
+"""Doing the same for many things in forks of this process, several at once.
+
+A fork has all that this process had when it was made, so only what is asked and what is found
+crosses between them (by `pickle`). A fork asks back what only this process can tell, and hands on
+its events. It is made when it is needed, and kept for what it is asked later. Where several fail,
+the error is that of the first one of them, as if they had been done one after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pipshim.base.errors import PipshimError
+from pipshim.base.forked_process import can_fork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+    from pipshim.model.events import Event, Observer
+
+AVAILABLE = can_fork()
+
+Item = TypeVar("Item")
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
+
+
+class Origin:
+    """The process that a fork comes from, as seen by the fork."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._alone = threading.Lock()
+
+    def observe(self, event: Event, /) -> None:
+        """Hand on an event."""
+        self.tell("event", event)
+
+    def ask(self, question: object) -> Any:
+        """Ask what only that process can tell.
+
+        Raises:
+            PipshimError: what went wrong there.
+
+        """
+        self.tell("question", question)
+        kind, value = self._connection.recv()
+        if kind == "failed":
+            raise value
+        return value
+
+    def tell(self, kind: str, value: object) -> None:
+        """Send something; what is told while it is made fit to be sent goes before it."""
+        text = pickle.dumps((kind, value))
+        with self._alone:
+            self._connection.send_bytes(text)
+
+
+@dataclass(eq=False)
+class _Fork:
+    process: BaseProcess
+    connection: Connection
+    items: set[object] = field(default_factory=set)
+
+    def send(self, value: object) -> None:
+        with suppress(ConnectionError):  # it has ended: that shows when it is listened to
+            self.connection.send(value)
+
+
+class Forks(Generic[Item, Asked, Found]):
+    """Forks of this process, and what they are asked to do.
+
+    Args:
+        work: called in a fork for each thing, with it and what is asked of it.
+        settle: called in a fork when it begins, with where it comes from.
+        answer: answers here what forks ask back.
+        observer: told the forks' events.
+        explain: turns any error into one of pipshim's.
+        before: called before this process forks: it lets no thread hold what the fork needs.
+        at_once: how many forks there are at most.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        work: Callable[[Item, Asked], Found],
+        settle: Callable[[Origin], object],
+        answer: Callable[[Any], object],
+        observer: Observer,
+        explain: Callable[[Exception], PipshimError],
+        before: Callable[[], object],
+        at_once: int,
+    ) -> None:
+        self._work = work
+        self._settle = settle
+        self._answer = answer
+        self._observer = observer
+        self._explain = explain
+        self._before = before
+        self._at_once = at_once
+        self._forks: list[_Fork] = []
+
+    def each(self, asked: Mapping[Item, Asked]) -> dict[Item, Found]:
+        """Do the work for each item, several at once; what a fork has done before it does again.
+
+        Raises:
+            PipshimError: of the first item that failed. What comes after it is not waited for.
+
+        """
+        from multiprocessing.connection import wait  # noqa: PLC0415 seldom needed
+
+        order = list(asked)
+        waiting = list(order)
+        running: dict[Any, tuple[_Fork, Item]] = {}
+        found: dict[Item, Found] = {}
+        failed: dict[Item, PipshimError] = {}
+        while waiting or running:
+            for fork, item in self._assigned(waiting, [fork for fork, _ in running.values()]):
+                waiting.remove(item)
+                running[fork.connection] = fork, item
+                fork.send((item, asked[item]))
+            for connection in wait(list(running)):
+                fork, item = running[connection]
+                kind, value = self._receive(fork, item)
+                if kind == "event":
+                    self._observer(value)
+                    continue
+                if kind == "question":
+                    fork.send(self._answered(value))
+                    continue
+                del running[connection]
+                if kind == "done":
+                    found[item] = value
+                else:
+                    failed[item], trace = value
+                    failed[item].__cause__ = _There(f"in another process\n{trace}")
+            if failed:
+                first = min(failed, key=order.index)
+                before = order[: order.index(first)]
+                waiting = [item for item in waiting if item in before]
+                if not waiting and not any(item in before for _, item in running.values()):
+                    for fork, _ in running.values():
+                        self._end(fork)
+                    raise failed[first]
+        return {item: found[item] for item in order}
+
+    def close(self) -> None:
+        """End all forks, whatever they are doing."""
+        for fork in list(self._forks):
+            self._end(fork)
+
+    def _assigned(self, waiting: list[Item], busy: list[_Fork]) -> Iterator[tuple[_Fork, Item]]:
+        """Give work to forks that have none: what they did before, else what no fork has done."""
+        known = {item for fork in self._forks for item in fork.items}
+        new = [item for item in waiting if item not in known]
+        for fork in [one for one in self._forks if one not in busy]:
+            own = [item for item in waiting if item in fork.items] or new[:1]
+            if own:
+                new = [item for item in new if item != own[0]]
+                fork.items.add(own[0])
+                yield fork, own[0]
+        while new and len(self._forks) < self._at_once:
+            fork = self._begin()
+            fork.items.add(new[0])
+            yield fork, new.pop(0)
+
+    def _begin(self) -> _Fork:
+        import multiprocessing  # noqa: PLC0415 seldom needed
+
+        self._before()
+        context: Any = multiprocessing.get_context("fork")
+        here, there = context.Pipe()
+        process = context.Process(target=self._serve, args=(there, here), daemon=True)
+        with warnings.catch_warnings():
+            # Python 3.12 warns of threads. Those that are left are observers': they hold nothing
+            # that a fork uses.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+        there.close()
+        fork = _Fork(process, here)
+        self._forks.append(fork)
+        return fork
+
+    def _end(self, fork: _Fork) -> None:
+        self._forks.remove(fork)
+        fork.process.kill()
+        fork.process.join()
+        fork.connection.close()
+
+    def _receive(self, fork: _Fork, item: Item) -> tuple[str, Any]:
+        try:
+            message: tuple[str, Any] = fork.connection.recv()
+        except (EOFError, ConnectionError):
+            fork.process.join()
+            status = fork.process.exitcode or 0
+            self._end(fork)
+            how = f"by signal {-status}" if status < 0 else f"with status {status}"
+            error = PipshimError(
+                f"{item}: the process that worked for it has ended {how}",
+                hint="if memory is short, let fewer work at once: -j 1",
+            )
+            return "failed", (error, "")
+        return message
+
+    def _answered(self, question: object) -> tuple[str, object]:
+        try:
+            return "answer", self._answer(question)
+        except Exception as error:  # noqa: BLE001 whoever asked has to know
+            return "failed", self._explain(error)
+
+    # In the fork
+
+    def _serve(self, connection: Connection, here: Connection) -> None:
+        # An interrupt at the terminal reaches this process too; the other one ends it.
+        signal.signal(signal.SIGINT, lambda *_: None)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        # Observers alone write to the terminal, and one of their threads may be about it right now.
+        sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 to the end
+        # With these open, nobody would notice that the other process has gone.
+        for other in (here, *(fork.connection for fork in self._forks)):
+            other.close()
+        try:
+            origin = Origin(connection)
+            self._settle(origin)
+            while True:
+                item, asked = connection.recv()
+                try:
+                    origin.tell("done", self._work(item, asked))
+                except Exception as error:  # noqa: BLE001 it is raised where it was asked for
+                    trace = "".join(traceback.format_exception(error))
+                    origin.tell("failed", (self._explain(error), trace))
+        finally:
+            # Nothing of what the other process would do at its end is done here.
+            os._exit(1)
+
+
+class _There(Exception):  # noqa: N818 it is the cause of an error, never raised itself
+    """Where an error came from, in a fork: its traceback, for ``--debug``."""

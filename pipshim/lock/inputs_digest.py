@@ -1,0 +1,217 @@
+"""The digest of what a lock is made from: it tells a lock that is out of date.
+
+Pure but for reading the files that the inputs name. Index URLs are not in it: the same project is
+locked through mirrors, and a URL may have credentials.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from pipshim.base import toml_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from packaging.requirements import Requirement
+
+    from pipshim.envs.base_environment import Below
+    from pipshim.model.build_settings import Settings
+    from pipshim.model.project import Project
+    from pipshim.model.requests import LockOptions
+    from pipshim.model.targets import TargetName
+
+_DYNAMIC_FILES = ("setup.py", "setup.cfg", "pyproject.toml")
+_INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(?P<path>\S+)")
+_EDITABLE = re.compile(r"\s*(?:-e|--editable)(?:\s+|=|(?<=-e))")
+
+
+def digest(
+    project: Project | None,
+    settings: Settings,
+    given: LockOptions,
+    build_constraints: Iterable[str],
+    selection: Mapping[str, Any],
+    targets: Iterable[TargetName] = (),
+    below: Below | None = None,
+) -> str:
+    """Digest the inputs.
+
+    Args:
+        project: what is locked, unless requirements are given.
+        settings: the build settings.
+        given: the requirements and constraints of the command line.
+        build_constraints: files.
+        selection: which versions and files are chosen (`pipshim.model.preferences`).
+        targets: what a lock for several targets is made for.
+        below: the environment that what is locked lies over.
+
+    Returns:
+        ``sha256:`` and a hex digest.
+
+    """
+    data: dict[str, Any] = {
+        "build": settings.as_data(),
+        "build-constraint-files": [_content(path) for path in build_constraints],
+        "constraint-files": [_files(path) for path in given.constraints],
+        "selection": {key: selection[key] for key in sorted(selection)},
+        "targets": sorted(map(str, targets)),
+    }
+    if below is not None:
+        data["below"] = {name: str(one.version) for name, one in sorted(below.present.items())}
+        data["below-direct"] = sorted(below.pinned())
+    if project is not None:
+        data["constraints"] = _texts(project.configuration.constraint_dependencies)
+        data["overrides"] = _texts(project.configuration.override_dependencies)
+    if given.given:
+        data["given"] = requirements_given(given)
+        data["files"] = [_files(path) for path in given.requirement_files]
+        data["folders"] = _folders((*given.requirements, *given.editables))
+        data["scripts"] = [_content(path) for path in given.scripts]
+        data["groups"] = [table(Path(path), "dependency-groups") for path, _ in given.groups]
+    elif project is not None:
+        configuration = project.configuration
+        data["project"] = {
+            "name": project.name,
+            "requires-python": str(project.requires_python or ""),
+            "dependencies": _texts(project.dependencies),
+            "extras": {
+                name: _texts(found) for name, found in sorted(project.optional_dependencies.items())
+            },
+            "groups": {
+                name: _texts(found) for name, found in sorted(project.dependency_groups.items())
+            },
+            "default-groups": list(project.default_groups),
+            "package": configuration.package,
+            "build-system": (
+                table(project.directory / "pyproject.toml", "build-system")
+                if project.has_build_system
+                else None
+            ),
+            "folders": _folders(
+                one.url
+                for found in (
+                    project.dependencies,
+                    *project.optional_dependencies.values(),
+                    *project.dependency_groups.values(),
+                )
+                for one in found
+                if one.url is not None
+            ),
+        }
+        if configuration.sources:
+            data["sources"] = _sources(project)
+        if {"dependencies", "optional-dependencies"} & project.dynamic:
+            data["dynamic"] = _folder(project.directory)
+    text = json.dumps(data, sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def requirements_given(given: LockOptions) -> list[str]:
+    """Say requirements as they were typed; the lock keeps them, to know what it was made for."""
+    return [
+        *given.requirements,
+        *(f"-r {path}" for path in given.requirement_files),
+        *(f"-e {path}" for path in given.editables),
+        *(f"--requirements-from-script {path}" for path in given.scripts),
+        *(f"--group {path}:{group}" for path, group in given.groups),
+    ]
+
+
+def _sources(project: Project) -> dict[str, Any]:
+    return {
+        name: [
+            one.path,
+            one.url,
+            one.editable,
+            _folder(one.place(project.directory)) if one.path is not None else None,
+        ]
+        for name, one in sorted(project.configuration.sources.items())
+    }
+
+
+def _texts(requirements: Iterable[Requirement]) -> list[str]:
+    return sorted(str(one) for one in requirements)
+
+
+def _content(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return path  # a URL, or pip will say what is wrong with it
+
+
+def requirement_files(paths: Iterable[str]) -> list[str] | None:
+    """Tell requirements files and all that they include; None if that cannot be told for sure.
+
+    A file that comes from a URL, or that names variables, can be another one the next time.
+    """
+    found: dict[str, None] = {}
+    waiting = list(paths)
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found[path] = None
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+        if "${" in text:
+            return None
+        included = [match["path"] for match in map(_INCLUDE.match, text.splitlines()) if match]
+        waiting += [one if "://" in one else str(Path(path).parent / one) for one in included]
+    return list(found)
+
+
+def _files(path: str, above: frozenset[Path] = frozenset()) -> list[Any]:
+    """Digest a requirements file, the files that it includes and the folders that it names."""
+    file = Path(path)
+    found: list[Any] = [_content(path)]
+    if file in above or not file.is_file():
+        return found
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines:
+        included = _INCLUDE.match(line)
+        if included is None:
+            continue
+        if "://" in included["path"]:
+            found.append(included["path"])
+        else:
+            found.append(_files(str(file.parent / included["path"]), above | {file}))
+    return [*found, *_folders(lines)]
+
+
+def _folders(requirements: Iterable[str]) -> list[list[str | None]]:
+    """Digest those of the requirements that are source trees on this machine."""
+    found = []
+    for text in requirements:
+        bare = _EDITABLE.sub("", text.partition(" #")[0]).partition(";")[0].strip()
+        bare = bare.rpartition(" @ ")[2].strip()
+        if bare.startswith("file:"):
+            directory = Path(url2pathname(urlsplit(bare).path))
+        else:
+            directory = Path(bare.partition("[")[0].strip() or "-")
+        if any((directory / name).is_file() for name in _DYNAMIC_FILES):
+            found.append(_folder(directory))
+    return found
+
+
+def _folder(directory: Path) -> list[str | None]:
+    """Digest what a source tree says of itself; where it lies does not count."""
+    files = [directory / name for name in _DYNAMIC_FILES]
+    return [_content(str(file)) if file.is_file() else None for file in files]
+
+
+def table(path: Path, name: str) -> Any:
+    """Read one table of a TOML file; None without it."""
+    try:
+        return toml_files.read(path).get(name)
+    except (OSError, ValueError):
+        return None  # whoever needs it will say what is wrong with it

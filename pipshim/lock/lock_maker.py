@@ -1,0 +1,403 @@
+"""Turn what is asked into requirements to resolve, and a resolution into a `Lock`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from pipshim._pip.sources import Revision, Source
+from pipshim.base.errors import FileError, ProjectError
+from pipshim.lock import inputs_digest
+from pipshim.lock.staged_resolve import Locker
+from pipshim.model.overrides import Overrides
+from pipshim.model.pylock import (
+    PROJECT,
+    Lock,
+    LockedFolder,
+    key_of,
+    requires_of,
+    target_marker,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from pipshim._pip.resolver import Solution
+    from pipshim._pip.session import Pip, Root
+    from pipshim.lock.services import LockServices
+    from pipshim.lock.staged_resolve import Resolution
+    from pipshim.model.interpreter import TargetPython
+    from pipshim.model.project import Project
+    from pipshim.model.pylock import LockedBuild
+
+Pinned = TypeVar("Pinned")
+
+
+def locker_of(
+    context: LockServices,
+    *,
+    keep: Lock | None,
+    upgraded: Collection[NormalizedName] = (),
+    pip: Pip | None = None,
+    **more: Any,
+) -> Locker:
+    """Make what resolves locks, of a command's parts.
+
+    Args:
+        context: the command's parts.
+        keep: the lock whose pins of build environments, and whose commits, are kept.
+        upgraded: for which of them that does not hold.
+        pip: for another target than the one that is served.
+        more: what is said of a target among several.
+
+    """
+    pip = pip or context.pip
+    return Locker(
+        pip=pip,
+        settings=context.settings,
+        workshop=context.workshop,
+        fetcher=context.fetcher,
+        observer=context.observer,
+        build_constraints=[
+            *pip.constraint_files(context.request.build.build_constraints),
+            *(
+                pip.constraint(text, "build-constraint-dependencies")
+                for text in context.settings.build_constraints
+            ),
+        ],
+        preferred_builds=_without(keep.build_versions if keep else {}, upgraded),
+        commits=_commits(keep, upgraded) if keep else {},
+        strategy=context.preferences.strategy,
+        overrides=Overrides(context.configuration.override_dependencies, _pyproject(context)),
+        below=context.below,
+        **more,
+    )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be resolved for one target.
+
+    Attributes:
+        roots: answers what is required; it may ask for the project's own metadata.
+        constraints: pip's constraint objects.
+        folders: the projects that are installed from their folders, besides editables.
+        extras: the project's; those that only its backend knows are added by `roots`.
+        pinned: what may be chosen; None: whatever is needed.
+
+    """
+
+    roots: Callable[[Callable[[Source], bytes]], Sequence[Root]]
+    constraints: Sequence[object]
+    folders: Sequence[Source]
+    extras: set[NormalizedName]
+    pinned: Collection[NormalizedName] | None = None
+
+
+@dataclass(frozen=True)
+class Making:
+    """The making of one lock.
+
+    Attributes:
+        context: the command's parts.
+        keep: the lock whose pins are kept where they fit.
+        upgraded: the packages whose pins are not.
+        digest: of the inputs.
+
+    """
+
+    context: LockServices
+    keep: Lock | None
+    upgraded: Collection[NormalizedName]
+    digest: str
+
+    def locker(self, pip: Pip, keep: Lock | None, **more: Any) -> Locker:
+        """Make what resolves for one target.
+
+        Args:
+            pip: for the target.
+            keep: the part of the earlier lock that is for it.
+            more: what `Locker` is told of a target among several.
+
+        """
+        if keep is not None and self._has_all_files(keep):
+            pip.keep((*keep.packages, *keep.build_packages))
+        return locker_of(
+            self.context, keep=keep, upgraded=self.upgraded, pip=pip, defers=True, **more
+        )
+
+    def _has_all_files(self, keep: Lock) -> bool:
+        """Tell whether an earlier lock's packages have just the files that this one's would have.
+
+        Another tool may have left some out.
+        """
+        as_before = keep.options == self.context.preferences.remembered
+        return bool(keep.inputs) and as_before and not keep.by_hash
+
+    def pins(self, keep: Lock | None) -> dict[NormalizedName, Version]:
+        """Tell the versions of an earlier lock that are kept where they fit."""
+        # Pins of another strategy are not what is wanted, though they would fit.
+        as_before = keep is not None and keep.strategy == self.context.preferences.strategy
+        return _without(keep.versions if keep is not None and as_before else {}, self.upgraded)
+
+    def problem(self, pip: Pip) -> Problem:
+        """Say what is to be resolved, for the target of this pip."""
+        if self.context.request.lock.given:
+            roots, constraints = pip.given(self.context.request.lock.requirements)
+            pinned = pip.pinned(roots) if self.context.request.lock.pinned else None
+            found = Problem(lambda _: roots, constraints, [], set(), pinned)
+        else:
+            assert self.context.project is not None
+            found = _problem(pip, self.context.project)
+        where = f"constraint-dependencies of {_pyproject(self.context)}"
+        stated = self.context.configuration.constraint_dependencies
+        below = self.context.below.pinned() if self.context.below is not None else []
+        constraints = [
+            *found.constraints,
+            *(pip.constraint(str(one), where) for one in stated),
+            *(pip.constraint(one, "the environment below") for one in below),
+        ]
+        return replace(found, constraints=constraints)
+
+    def lock(self, resolution: Resolution, problem: Problem, target: TargetPython) -> Lock:
+        """Say what was resolved for a target as a lock.
+
+        Raises:
+            FileError: it has something that nobody pinned, and only pins were to be taken.
+
+        """
+        if problem.pinned is not None:
+            files = self.context.request.lock.requirement_files
+            _refuse_unlisted(resolution, problem.pinned, files)
+        project = None if self.context.request.lock.given else self.context.project
+        base = self.context.lock_path.parent
+        solution = resolution.solution
+        packages = tuple(pin.package for pin in solution.pins.values() if not pin.editable)
+        runtime = {key_of(one) for one in packages}
+        members = {key_of(one): one for found in resolution.environments.values() for one in found}
+        names = {key_of(one): one.name for one in (*packages, *members.values())}
+        return Lock(
+            packages=packages,
+            origins=solution.origins,
+            builds={key: self._noted(one, names[key]) for key, one in resolution.builds.items()},
+            build_packages=tuple(one for key, one in members.items() if key not in runtime),
+            environments={
+                name: tuple(sorted(map(key_of, found)))
+                for name, found in resolution.environments.items()
+            },
+            folders=tuple(
+                LockedFolder(
+                    path=Path(os.path.relpath(directory, base)).as_posix(),
+                    name=name,
+                    build=self._noted(resolution.folders[directory], name),
+                    origins=origins,
+                    requires=(
+                        requires_of(solution.pins[name].package) if name in solution.pins else ()
+                    ),
+                )
+                for directory, name, origins in _folders(solution, problem)
+            ),
+            inputs=self.digest,
+            requirements=tuple(inputs_digest.requirements_given(self.context.request.lock)),
+            roots=solution.roots,
+            by_hash=solution.by_hash,
+            options=self.context.preferences.remembered,
+            strategy=self.context.preferences.strategy,
+            environment=target_marker(target),
+            requires_python=project.requires_python if project is not None else None,
+            extras=tuple(sorted(problem.extras)),
+            groups=tuple(sorted(project.dependency_groups)) if project is not None else (),
+            default_groups=project.default_groups if project is not None else (),
+        )
+
+    def _noted(self, build: LockedBuild, name: NormalizedName) -> LockedBuild:
+        """Note the config settings of a build, if no pyproject.toml has them for the next sync."""
+        if not self.context.request.lock.given:
+            return build
+        return replace(build, config_settings=self.context.settings.config_for(name))
+
+
+def project_source(project: Project) -> Source | None:
+    """Tell the source tree that the project itself is installed from; None if it is not."""
+    package = project.configuration.package
+    if project.name is None or not (project.has_build_system if package is None else package):
+        return None
+    return _source(project)
+
+
+def _problem(pip: Pip, project: Project) -> Problem:
+    dynamic = bool({"dependencies", "optional-dependencies"} & project.dynamic)
+    installed = project_source(project)
+    source = installed or (_source(project) if dynamic else None)
+    extras = set(project.optional_dependencies)
+
+    def roots(metadata_of: Callable[[Source], bytes]) -> list[Root]:
+        stated: dict[str, Sequence[Requirement]] = {PROJECT: project.dependencies}
+        stated.update({f"extra {name}": one for name, one in project.optional_dependencies.items()})
+        stated.update({f"group {name}": one for name, one in project.dependency_groups.items()})
+        if dynamic:
+            assert source is not None
+            told, more = _dynamic(metadata_of(source), project, dict(pip.target.markers))
+            extras.update(more)
+            stated = _expanded({**stated, **told}, project, dict(pip.target.markers))
+        return [
+            pip.root(str(one), origins=(origin,), comes_from=_asks(origin))
+            for origin, requirements in stated.items()
+            for one in requirements
+        ]
+
+    folders = [installed] if installed is not None else []
+    constraints = [*pip.constraint_files(), *_direct(pip, project)]
+    return Problem(roots, constraints, folders, extras)
+
+
+def _direct(pip: Pip, project: Project) -> Iterator[object]:
+    """Make constraints of what comes from somewhere else than an index.
+
+    Raises:
+        ProjectError: it comes from a folder or file that is not there.
+
+    """
+    pyproject = project.directory / "pyproject.toml"
+    for name, source in project.configuration.sources.items():
+        if source.path is not None and not source.place(project.directory).exists():
+            raise ProjectError(
+                pyproject,
+                f"tool.pipshim.sources.{name}: there is no {source.place(project.directory)}",
+            )
+        if source.editable:
+            pip.editable_folders.add(source.place(project.directory))
+        yield pip.pinned_to(name, source.link(project.directory), f"sources of {pyproject}")
+
+
+def _folders(
+    solution: Solution, problem: Problem
+) -> Iterator[tuple[str, NormalizedName, frozenset[str]]]:
+    """Tell what is installed from a folder: where it is, its name, and what it is there for."""
+    for source in problem.folders:
+        assert source.name is not None
+        yield str(source.outline), source.name, frozenset({PROJECT})
+    for name, pin in solution.pins.items():
+        if pin.editable and pin.source is not None:
+            yield str(pin.source.outline), name, solution.origins[name]
+
+
+def _pyproject(context: LockServices) -> str:
+    """Name the project's file as its user would from here."""
+    if context.project is None:
+        return ""
+    path = context.project.directory / "pyproject.toml"
+    near = os.path.relpath(path)
+    return str(path) if near.startswith(os.pardir) else near
+
+
+def _refuse_unlisted(
+    resolution: Resolution, pinned: Collection[NormalizedName], files: Sequence[str]
+) -> None:
+    """Refuse what a pinned requirement needs and nobody pinned: it would be another one tomorrow.
+
+    Raises:
+        FileError: there is such a thing.
+
+    """
+    pins = resolution.solution.pins
+    for name, pin in pins.items():
+        if name in pinned or pin.package.is_direct or pin.editable:
+            continue
+        needing = [
+            other
+            for other, one in pins.items()
+            if any(each["name"] == name for each in one.package.dependencies or ())
+        ]
+        raise FileError(
+            " ".join(files),
+            f"{' and '.join(needing)} needs {name}, which is not pinned there",
+            hint=f"lock all of it, then sync: pipshim lock {' '.join(f'-r {one}' for one in files)}"
+            "\n  or install only what is pinned: --no-deps",
+        )
+
+
+def _source(project: Project) -> Source:
+    version: Version | None = None
+    if project.version is not None:
+        try:
+            version = Version(project.version)
+        except InvalidVersion as error:
+            raise ProjectError(project.directory / "pyproject.toml", str(error)) from error
+    return Source(
+        name=project.name,
+        version=version,
+        outline=project.directory,
+        sha256=None,
+        editable=True,
+        url=project.directory.as_uri(),
+    )
+
+
+def _dynamic(
+    metadata: bytes, project: Project, environment: dict[str, str]
+) -> tuple[dict[str, list[Requirement]], set[NormalizedName]]:
+    """Read the dependencies that only the project's backend knows, by origin, and its extras."""
+    headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"))
+    told: dict[str, list[Requirement]] = {}
+    extras = {canonicalize_name(one) for one in headers.get_all("Provides-Extra", [])}
+    for text in headers.get_all("Requires-Dist", []):
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            raise ProjectError(
+                project.directory, f"its backend states an invalid requirement: {error}"
+            ) from error
+        marker, requirement.marker = requirement.marker, None
+        if marker is None or marker.evaluate({**environment, "extra": ""}):
+            told.setdefault(PROJECT, []).append(requirement)
+            continue
+        for extra in sorted(extras):
+            if marker.evaluate({**environment, "extra": extra}):
+                told.setdefault(f"extra {extra}", []).append(requirement)
+    return told, extras
+
+
+def _expanded(
+    stated: dict[str, Sequence[Requirement]], project: Project, environment: dict[str, str]
+) -> dict[str, Sequence[Requirement]]:
+    """Replace the project's requirements on its own extras, which only the backend knows."""
+
+    def expand(requirements: Sequence[Requirement], seen: set[str]) -> Iterator[Requirement]:
+        for one in requirements:
+            if canonicalize_name(one.name) != project.name:
+                yield one
+            elif one.marker is None or one.marker.evaluate({**environment, "extra": ""}):
+                for extra in sorted(map(canonicalize_name, one.extras)):
+                    if extra not in seen:
+                        seen.add(extra)
+                        yield from expand(stated.get(f"extra {extra}", ()), seen)
+
+    return {origin: list(expand(found, set())) for origin, found in stated.items()}
+
+
+def _asks(origin: str) -> str:
+    """Say whose requirement it is, in the words of an explanation."""
+    kind, _, name = origin.partition(" ")
+    return "the project" if kind == PROJECT else f"{kind} {name!r} of the project"
+
+
+def _without(
+    pins: dict[NormalizedName, Pinned], names: Collection[NormalizedName]
+) -> dict[NormalizedName, Pinned]:
+    return {name: pinned for name, pinned in pins.items() if name not in names}
+
+
+def _commits(lock: Lock, upgraded: Collection[NormalizedName]) -> dict[Revision, str]:
+    return {
+        Revision(one.vcs.url, one.vcs.requested_revision): one.vcs.commit_id
+        for one in (*lock.packages, *lock.build_packages)
+        if one.vcs is not None and one.vcs.url is not None and one.name not in upgraded
+    }

@@ -1,0 +1,106 @@
+"""Lock a project, or given requirements, for one or several targets."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from pipshim.lock import multi_target
+from pipshim.lock.lock_maker import Making, locker_of
+from pipshim.model.preferences import typed
+from pipshim.model.pylock import (
+    PROJECT,
+    Lock,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.lock.services import LockServices
+
+
+def make(context: LockServices, *, old: Lock | None) -> Lock:
+    """Resolve, and say the outcome as a lock.
+
+    Args:
+        context: the command's parts.
+        old: the lock that is there; its pins are kept where they fit, unless they are upgraded.
+
+    Raises:
+        ResolveError: no versions fit.
+        BuildError: a backend failed.
+
+    """
+    given = context.request.lock
+    digest = context.inputs  # first: pip adds to its options what it reads in requirements files
+    if given.given:
+        context.pip.given(given.requirements)
+        context.heed(context.pip.lines)
+    upgraded = set(given.upgrade_packages)
+    locked = {one.name for one in old.packages} | set(old.build_versions) if old else set()
+    for name in sorted(upgraded - locked):
+        context.say(f"-P {name}: the lock has no {name} to upgrade", "warning")
+    preferences = context.preferences
+    if preferences.dropped:
+        context.say(f"not as the lock was made: without {typed(preferences.dropped)}", "warning")
+    if old is not None and (left_out := set(old.targets_asked) - set(context.targets)):
+        names = " ".join(f"--target-environment {one}" for one in sorted(left_out))
+        context.say(f"not as the lock was made: without {names}", "warning")
+    keep = old if old is not None and not given.upgrade else None
+    making = Making(context, keep, upgraded, digest)
+    if context.targets:
+        made = multi_target.lock(making, context.targets)
+        _warn_of_unknown_names(context, made)
+        return made
+    problem = making.problem(context.pip)
+    locker = making.locker(context.pip, keep)
+    resolution = locker.lock(
+        problem.roots,
+        constraints=problem.constraints,
+        preferred=making.pins(keep),
+        folders=problem.folders,
+    )
+    made = making.lock(resolution, problem, context.target)
+    _warn_of_unknown_names(context, made)
+    return made
+
+
+def _warn_of_unknown_names(context: LockServices, lock: Lock) -> None:
+    """Warn of build settings of pyproject.toml for packages that the lock does not have."""
+    if context.project is None:
+        return
+    said = context.project.configuration
+    known = {*lock.versions, *lock.build_versions}
+    known |= {folder.name for folder in lock.folders}
+    if context.project.name is not None:
+        known.add(context.project.name)
+    matched = frozenset() if said.match_runtime == "auto" else said.match_runtime
+    settings: dict[str, Iterable[NormalizedName]] = {
+        "config-settings-package": said.config_settings_package,
+        "extra-build-dependencies": said.extra_build_dependencies,
+        "extra-build-variables": said.extra_build_variables,
+        "match-runtime": matched,
+        "no-build-isolation-package": said.no_build_isolation_package,
+    }
+    for setting, names in settings.items():
+        for name in sorted(set(names) - known):
+            nearest = get_close_matches(name, known, n=1)
+            meant = f"; did you mean {nearest[0]}?" if nearest else ""
+            context.say(f"{setting} names {name}, which the lock does not have{meant}", "warning")
+
+
+def name_of_given(context: LockServices, text: str) -> str:
+    """Ask what a path or URL is called; its extras, if there are some, are part of the answer.
+
+    Raises:
+        BuildError: its backend failed.
+        ResolveError: it is no distribution, or what it needs cannot be had.
+
+    """
+    roots, _ = context.pip.given([text])
+    locker = locker_of(context, keep=None)
+    resolution = locker.lock(lambda _: roots, constraints=[], preferred={}, folders=[])
+    (stated,) = resolution.solution.roots[PROJECT]
+    return stated

@@ -1,0 +1,110 @@
+"""What locking needs from the command that runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from pipshim._pip.requirements_file_options import Lines
+    from pipshim._pip.session import Pip
+    from pipshim.base.errors import PipshimError
+    from pipshim.builds.builder import Workshop
+    from pipshim.builds.environment import Workspace
+    from pipshim.envs.base_environment import Below
+    from pipshim.model.build_settings import Settings
+    from pipshim.model.events import Level, Relay
+    from pipshim.model.interpreter import Target
+    from pipshim.model.preferences import Preferences
+    from pipshim.model.project import Project
+    from pipshim.model.requests import LockRequest
+    from pipshim.model.settings import Configuration
+    from pipshim.model.targets import TargetName
+    from pipshim.store.fetcher import Fetcher
+
+
+class LockServices(Protocol):
+    """Values and services of one command, as far as locking uses them."""
+
+    @property
+    def request(self) -> LockRequest:
+        """What was asked."""
+
+    @property
+    def project(self) -> Project | None:
+        """The project, if there is one."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """``[tool.pipshim]``."""
+
+    @property
+    def target(self) -> Target:
+        """The interpreter that is served."""
+
+    @property
+    def targets(self) -> tuple[TargetName, ...]:
+        """The named targets; empty for the served interpreter only."""
+
+    @property
+    def below(self) -> Below | None:
+        """The environment below a layer."""
+
+    @property
+    def directory(self) -> Path:
+        """The folder of the project, or of what is locked."""
+
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock is, or will be."""
+
+    @property
+    def inputs(self) -> str:
+        """The digest of everything the lock is made from."""
+
+    @property
+    def settings(self) -> Settings:
+        """The build settings."""
+
+    @property
+    def preferences(self) -> Preferences:
+        """Which versions and files are chosen."""
+
+    @property
+    def jobs(self) -> int:
+        """How many builds, or targets, run at once."""
+
+    @property
+    def observer(self) -> Relay:
+        """Who is told of events."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """Temporary folders of the command."""
+
+    @property
+    def until_end(self) -> ExitStack:
+        """Closes what is held until the command ends."""
+
+    @property
+    def pip(self) -> Pip:
+        """The session and finder of pip, for the target."""
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """Downloads what a lock names."""
+
+    @property
+    def workshop(self) -> Workshop:
+        """Runs builds."""
+
+    def heed(self, lines: Lines) -> None:
+        """Apply the build options of requirements files."""
+
+    def say(self, text: str, level: Level = "info") -> None:
+        """Show a message."""
+
+    def explain(self, error: Exception) -> PipshimError:
+        """Turn any error into one that can be shown."""

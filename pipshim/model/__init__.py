@@ -1,0 +1,1 @@
+"""Pure values and rules: what is asked, locked, built and installed."""

@@ -1,0 +1,145 @@
+"""Which file of a locked package serves a target. Pure; the rules are PEP 751's."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from packaging.pylock import PackageArchive, PackageWheel
+from packaging.tags import Tag, create_compatible_tags_selector, parse_tag
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from pipshim.base import urls
+from pipshim.base.errors import LockError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageVcs
+
+    from pipshim.model.interpreter import TargetPython
+
+    Artifact = PackageWheel | PackageSdist | PackageArchive | PackageVcs | PackageDirectory
+
+
+def choose(package: Package, target: TargetPython) -> Artifact:
+    """Choose the best wheel, else the source.
+
+    Raises:
+        LockError: the package has neither for this target.
+
+    """
+    direct = package.vcs or package.directory or package.archive
+    if direct is not None:
+        if isinstance(direct, PackageArchive) and _is_wheel(direct):
+            _supported(package, direct, target)
+        return direct
+    if package.wheels:
+        selector = create_compatible_tags_selector(_tags(target.tags))
+        pairs = [(wheel, parse_wheel_filename(wheel.filename)[-1]) for wheel in package.wheels]
+        best = next(selector(pairs), None)
+        if best is not None:
+            return best
+    if package.sdist is not None:
+        return package.sdist
+    raise _unsuitable(package, target)
+
+
+def size(artifact: Artifact) -> int:
+    """Tell an artifact's size in bytes; 0 where the lock does not say it."""
+    return getattr(artifact, "size", None) or 0
+
+
+def is_wheel(artifact: Artifact) -> bool:
+    """Tell whether an artifact needs no building."""
+    return isinstance(artifact, PackageWheel) or (
+        isinstance(artifact, PackageArchive) and _is_wheel(artifact)
+    )
+
+
+def is_platform_specific(artifact: Artifact) -> bool:
+    """Whether an artifact is a wheel that has compiled code, by its name."""
+    if not isinstance(artifact, (PackageWheel, PackageArchive)) or not is_wheel(artifact):
+        return False
+    return not file_name(artifact).endswith("-none-any.whl")
+
+
+def identity(artifact: Artifact) -> str:
+    """Tell an artifact's content: a hash, a commit, or the folder that it is."""
+    hashes = getattr(artifact, "hashes", None)
+    if hashes:
+        name = "sha256" if "sha256" in hashes else min(hashes)
+        return f"{name}:{hashes[name]}"
+    commit = getattr(artifact, "commit_id", None)
+    return str(commit or getattr(artifact, "path", ""))
+
+
+def file_name(artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
+    """Return an artifact's file name, decoded where it comes from a URL."""
+    if isinstance(artifact, PackageArchive):
+        return _last_part(artifact.path) if artifact.path else urls.file_name(artifact.url or "")
+    return artifact.filename
+
+
+def _last_part(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def is_pure_wheel(artifact: Artifact) -> bool:
+    """Return whether an artifact is a wheel for every platform, as its file name says."""
+    if not isinstance(artifact, (PackageWheel, PackageArchive)):
+        return False
+    return file_name(artifact).endswith("-none-any.whl")
+
+
+def _is_wheel(archive: PackageArchive) -> bool:
+    return file_name(archive).endswith(".whl")
+
+
+def unsuitable_tags(filename: str, target: TargetPython) -> str | None:
+    """Say which tags of a wheel make it unsuitable for a target; None if it suits.
+
+    Raises:
+        InvalidWheelFilename: it is not the name of a wheel.
+
+    """
+    tags = parse_wheel_filename(filename)[-1]
+    if tags & set(_tags(target.tags)):
+        return None
+    return ", ".join(sorted(map(str, tags)))
+
+
+def _supported(package: Package, archive: PackageArchive, target: TargetPython) -> None:
+    try:
+        wrong = unsuitable_tags(file_name(archive), target)
+    except InvalidWheelFilename as error:
+        raise LockError(None, f"{package.name}: {error}") from error
+    if wrong is not None:
+        raise _unsuitable(package, target)
+
+
+def _unsuitable(package: Package, target: TargetPython) -> LockError:
+    files = ", ".join(wheel.filename for wheel in package.wheels or ()) or "no file"
+    python = ".".join(map(str, target.version[:2]))
+    return LockError(
+        None,
+        f"{package.name} {package.version} has no wheel for this platform "
+        f"({target.implementation} {python}, {target.markers['sys_platform']} "
+        f"{target.markers['platform_machine']}) and no sdist\n  it has {files}",
+        hint=f"lock for this platform: pipshim lock -P {package.name}",
+    )
+
+
+@lru_cache(maxsize=8)
+def _tags(texts: tuple[str, ...]) -> tuple[Tag, ...]:
+    return tuple(tag for text in texts for tag in parse_tag(text))
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file, a piece at a time."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,89 @@
+"""What a build without isolation waits for, and in which order such builds can be done. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from pipshim.base.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+
+def needs(
+    name: NormalizedName,
+    requirements: Iterable[str],
+    dependencies: Mapping[NormalizedName, Sequence[NormalizedName]],
+) -> set[NormalizedName]:
+    """Tell all that must be there when a package is built without isolation.
+
+    That is what it declares for its build and what it needs at run time, and what those need.
+
+    Args:
+        name: the package.
+        requirements: its build requirements (PEP 508), declared and extra.
+        dependencies: by name, what each package of the environment needs at run time.
+
+    """
+    waiting = [*_names(requirements), *dependencies.get(name, ())]
+    seen: set[NormalizedName] = set()
+    while waiting:
+        one = waiting.pop()
+        if one in seen or one == name or one not in dependencies:
+            continue
+        seen.add(one)
+        waiting += dependencies[one]
+    return seen
+
+
+def ordered(
+    waits_for: Mapping[NormalizedName, Iterable[NormalizedName]],
+) -> list[NormalizedName]:
+    """Put builds in an order in which each comes after what it waits for.
+
+    Args:
+        waits_for: by name, the other builds that each waits for.
+
+    Raises:
+        BuildError: some wait for each other; it names them.
+
+    """
+    done: list[NormalizedName] = []
+    path: list[NormalizedName] = []
+
+    def visit(name: NormalizedName) -> None:
+        if name in done:
+            return
+        if name in path:
+            members = [*path[path.index(name) :], name]
+            raise BuildError(
+                f"these builds wait for each other: {' -> '.join(members)}",
+                package=name,
+                mode="no-isolation",
+                step="order",
+                hint="build one of them in isolation: take it out of no-build-isolation-package",
+            )
+        path.append(name)
+        for other in sorted(set(waits_for[name]) & set(waits_for)):
+            visit(other)
+        path.pop()
+        done.append(name)
+
+    for name in sorted(waits_for):
+        visit(name)
+    return done
+
+
+def _names(requirements: Iterable[str]) -> list[NormalizedName]:
+    found = []
+    for text in requirements:
+        try:
+            found.append(canonicalize_name(Requirement(text).name))
+        except InvalidRequirement:
+            continue
+    return found

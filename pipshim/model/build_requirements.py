@@ -1,0 +1,62 @@
+"""Whether an environment has what a build declares (``--check-build-dependencies``). Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from pipshim.base.errors import BuildRequirementsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pipshim.model.build_record import Used
+
+
+def check(
+    package: str,
+    requirements: Iterable[str],
+    available: Mapping[str, Used],
+    environment: Mapping[str, str],
+) -> None:
+    """See that a build without isolation has what it declares.
+
+    Args:
+        package: name and version of what is built.
+        requirements: what it declares (PEP 508).
+        available: by name, what its environment has.
+        environment: markers are evaluated in it.
+
+    Raises:
+        BuildRequirementsError: something is missing, or there in a version that is not admitted.
+
+    """
+    lines: list[str] = []
+    missing: list[str] = []
+    conflicts: list[tuple[str, str]] = []
+    for text in requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if requirement.marker and not requirement.marker.evaluate({**environment, "extra": ""}):
+            continue
+        found = available.get(canonicalize_name(requirement.name))
+        if found is None:
+            lines.append(f"  {requirement} is not there")
+            missing.append(text)
+        elif not requirement.specifier.contains(found.version, prereleases=True):
+            lines.append(f"  {requirement}, but {requirement.name} {found.version} is there")
+            conflicts.append((f"{requirement.name}=={found.version}", text))
+    if lines:
+        error = BuildRequirementsError(
+            "\n".join([f"{package}: the environment lacks what its build declares", *lines]),
+            package=package,
+            mode="no-isolation",
+            step="build requirements",
+            hint="add it to dependencies or a dependency group of pyproject.toml",
+        )
+        error.missing, error.conflicts = tuple(missing), tuple(conflicts)
+        raise error

@@ -1,0 +1,169 @@
+"""The build settings in force: the command line, variables, pyproject.toml and pip.conf as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipshim.model.build_mode import IsolationLayer, ModeChoice, choose
+from pipshim.model.settings import Configuration, ExtraBuildRequirement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.model.requests import BuildOptions
+    from pipshim.model.settings import Rebuild, StaticMetadata
+
+
+ALL = ":all:"
+"""The value of ``--rebuild`` for all packages."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to build, for every package.
+
+    Attributes:
+        layers: what says something about isolation, the strongest first.
+        match_runtime: which distributions a build gets in the version that the lock has.
+        extra: requirements of a package's build beyond those it declares.
+        variables: environment variables of a package's build.
+        config_settings: for every backend (PEP 517).
+        config_settings_requirement: for one package's backend, as its requirement or the lock has
+            them; they add to the general ones.
+        config_settings_package: for one package's backend; they add to these.
+        build_constraints: of isolated and matched builds, as text.
+        constraint_lines: what the files of ``--build-constraint`` say besides.
+        check: see that a no-isolation build has what it declares.
+        static: metadata written by hand.
+        rebuild: ``"exact"``: every distribution counts in build records; with names, for these
+            packages; ``"auto"``: what compiled code can be built against.
+        rebuilt: packages to build whatever can be reused, or `ALL`.
+
+    """
+
+    layers: tuple[IsolationLayer, ...] = ()
+    match_runtime: Literal["auto"] | frozenset[NormalizedName] = "auto"
+    extra: Mapping[NormalizedName, tuple[ExtraBuildRequirement, ...]] = field(default_factory=dict)
+    variables: Mapping[NormalizedName, Mapping[str, str]] = field(default_factory=dict)
+    config_settings: Mapping[str, str | list[str]] = field(default_factory=dict)
+    config_settings_requirement: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
+        default_factory=dict
+    )
+    config_settings_package: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
+        default_factory=dict
+    )
+    build_constraints: tuple[str, ...] = ()
+    constraint_lines: tuple[str, ...] = ()
+    check: bool = False
+    static: tuple[StaticMetadata, ...] = ()
+    rebuild: Rebuild = "auto"
+    rebuilt: frozenset[str] = frozenset()
+
+    def choice(self, name: NormalizedName) -> ModeChoice:
+        """Choose a package's mode; whether an isolated build is matched shows later."""
+        return choose(name, self.layers)
+
+    def is_rebuilt(self, name: NormalizedName) -> bool:
+        """Return whether a package is to be built whatever can be reused."""
+        return name in self.rebuilt or ALL in self.rebuilt
+
+    def is_exact(self, name: NormalizedName) -> bool:
+        """Return whether every distribution that a package's build used counts."""
+        if isinstance(self.rebuild, str):
+            return self.rebuild == "exact"
+        return name in self.rebuild
+
+    def config_for(self, name: NormalizedName) -> dict[str, str | list[str]]:
+        """Merge the config settings for one package, its own last."""
+        return {
+            **self.config_settings,
+            **self.config_settings_requirement.get(name, {}),
+            **self.config_settings_package.get(name, {}),
+        }
+
+    def variables_for(self, name: NormalizedName) -> dict[str, str]:
+        """Tell the environment variables of one package's build."""
+        return dict(self.variables.get(name, {}))
+
+    def as_data(self) -> dict[str, Any]:
+        """Say all that could change a lock, as plain data in a fixed order."""
+        return {
+            "isolation": [
+                [layer.no_build_isolation, sorted(layer.packages)]
+                for layer in self.layers
+                if layer.no_build_isolation is not None or layer.packages
+            ],
+            "match-runtime": (
+                self.match_runtime
+                if isinstance(self.match_runtime, str)
+                else sorted(self.match_runtime)
+            ),
+            "extra": {
+                name: sorted([str(one.requirement), one.match_runtime] for one in extras)
+                for name, extras in sorted(self.extra.items())
+            },
+            "variables": {
+                name: dict(sorted(v.items())) for name, v in sorted(self.variables.items())
+            },
+            "config": dict(sorted(self.config_settings.items())),
+            "config-package": {
+                name: dict(sorted(v.items()))
+                for name, v in sorted(self.config_settings_package.items())
+            },
+            "constraints": sorted(self.build_constraints),
+            "static": sorted(repr(one) for one in self.static),
+        }
+
+
+def combine(
+    options: BuildOptions, configuration: Configuration, file: str = "pyproject.toml"
+) -> Settings:
+    """Put what was asked around what pyproject.toml (or another `file`) says.
+
+    The design has the precedence.
+    """
+    project = IsolationLayer(
+        file,
+        configuration.no_build_isolation,
+        configuration.no_build_isolation_package,
+    )
+    extra = {name: list(found) for name, found in configuration.extra_build_dependencies.items()}
+    for name, requirements in options.extra_build_dependencies.items():
+        extra.setdefault(name, []).extend(
+            ExtraBuildRequirement(requirement, match_runtime=False) for requirement in requirements
+        )
+    packages = {**configuration.config_settings_package}
+    for name, settings in options.config_settings_package.items():
+        packages[name] = {**packages.get(name, {}), **settings}
+    return Settings(
+        layers=(*options.layers_above, project, *options.layers_below),
+        match_runtime=configuration.match_runtime,
+        extra={name: tuple(found) for name, found in extra.items()},
+        variables=configuration.extra_build_variables,
+        config_settings=options.config_settings,
+        config_settings_package=packages,
+        build_constraints=tuple(str(one) for one in configuration.build_constraint_dependencies),
+        constraint_lines=tuple(_lines(options.build_constraints)),
+        check=options.check_build_dependencies,
+        static=configuration.dependency_metadata,
+        rebuild=configuration.rebuild,
+        rebuilt=options.rebuild,
+    )
+
+
+def _lines(paths: Iterable[str]) -> Iterator[str]:
+    """Tell what files say, for records; pip reads them, and says what is wrong with them."""
+    for path in paths:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            yield path
+            continue
+        for line in text.splitlines():
+            constraint = line.partition(" #")[0].strip()
+            if constraint and not constraint.startswith("#"):
+                yield constraint

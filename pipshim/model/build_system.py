@@ -1,0 +1,90 @@
+"""What a source tree says: its build system, and metadata that needs no build."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from typing import TYPE_CHECKING
+from zipfile import ZipFile
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.model.settings import StaticMetadata
+
+_STATIC_SINCE = Version("2.2")
+_RESOLVED_BY = frozenset({"name", "version", "requires-dist", "requires-python", "provides-extra"})
+
+
+@dataclass(frozen=True)
+class BuildSystem:
+    """``[build-system]`` (PEP 518), or pip's defaults where there is none.
+
+    Attributes:
+        requires: the declared build requirements.
+        backend: ``module:object`` (PEP 517).
+        backend_path: folders of the source tree that the backend is imported from.
+
+    """
+
+    requires: tuple[str, ...]
+    backend: str
+    backend_path: tuple[str, ...] = ()
+
+
+def static_metadata(
+    directory: Path,
+    name: NormalizedName | None,
+    version: Version | None,
+    written: Iterable[StaticMetadata] = (),
+) -> bytes | None:
+    """Answer a source's METADATA without running anything, or None.
+
+    Either the configuration states it, or PKG-INFO is of Metadata 2.2 or later and has none of the
+    fields that a resolver reads among its ``Dynamic`` ones (PEP 643).
+    """
+    for one in written:
+        if one.is_about(name, version):
+            lines = ["Metadata-Version: 2.2", f"Name: {name}", f"Version: {version}"]
+            if one.requires_python is not None:
+                lines.append(f"Requires-Python: {one.requires_python}")
+            lines.extend(f"Requires-Dist: {requirement}" for requirement in one.requires_dist)
+            lines.extend(f"Provides-Extra: {extra}" for extra in one.provides_extra)
+            return "\n".join([*lines, "", ""]).encode()
+    info = directory / "PKG-INFO"
+    if not info.is_file():
+        return None
+    text = info.read_bytes()
+    headers = HeaderParser().parsestr(text.decode("utf-8", "replace"))
+    try:
+        stated = Version(headers.get("Metadata-Version", "0"))
+    except InvalidVersion:
+        return None
+    dynamic = {field.strip().lower() for field in headers.get_all("Dynamic", [])}
+    if stated < _STATIC_SINCE or dynamic & _RESOLVED_BY:
+        return None
+    return text
+
+
+def required_by(wheel: Path) -> list[Requirement]:
+    """Return the valid requirements in the METADATA of a wheel file."""
+    with ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        text = archive.read(names[0]).decode("utf-8", "replace") if names else ""
+    found = []
+    for line in HeaderParser().parsestr(text).get_all("Requires-Dist", []):
+        with suppress(InvalidRequirement):
+            found.append(Requirement(line.strip()))
+    return found
+
+
+def stub_metadata(name: NormalizedName, version: Version) -> bytes:
+    """Stand in for metadata that is not known yet: name and version only."""
+    return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n".encode()

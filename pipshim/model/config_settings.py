@@ -1,0 +1,10 @@
+"""Config settings of build backends (PEP 517), in the form that pip gives them."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
+
+    ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"

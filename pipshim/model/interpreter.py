@@ -1,0 +1,77 @@
+"""Python interpreters as values: markers, tags and paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+OLDEST = (3, 10)
+"""The oldest Python that pipshim supports."""
+
+
+@dataclass(frozen=True)
+class TargetPython:
+    """What a resolver has to know of a Python, be it here or not.
+
+    Attributes:
+        version: major, minor and micro.
+        implementation: ``sys.implementation.name``: ``cpython``, ``pypy``.
+        markers: the environment that markers are evaluated in (dependency specifiers, PEP 508).
+        tags: the compatible tags of wheels, best first.
+
+    """
+
+    version: tuple[int, int, int]
+    implementation: str
+    markers: Mapping[str, str] = field(hash=False)
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Target(TargetPython):
+    """A Python of this machine, as its interpreter described it.
+
+    Attributes:
+        python: the interpreter to call, absolute, symbolic links not resolved.
+        prefix: ``sys.prefix``: of a virtual environment, its folder.
+        base_prefix: the prefix of the Python below a virtual environment; else as prefix.
+        base_python: the interpreter of that Python; else as python.
+        purelib: where pure Python packages are installed.
+        platlib: where packages with compiled modules are installed.
+        scripts: where scripts are installed.
+        data: what the ``data`` files of a wheel are relative to.
+        headers: the folder below which each distribution has its own folder of headers, chosen as
+            ``pip._internal.locations`` does.
+        is_venv: whether it is a virtual environment.
+
+    """
+
+    python: Path
+    prefix: Path
+    base_prefix: Path
+    base_python: Path
+    purelib: Path
+    platlib: Path
+    scripts: Path
+    data: Path
+    headers: Path
+    is_venv: bool
+
+    @property
+    def full_version(self) -> str:
+        """The version as PEP 440 writes it, a pre-release's suffix included."""
+        return self.markers["python_full_version"]
+
+    @property
+    def bytecode(self) -> str:
+        """Tells for which Pythons its bytecode is good: ``cpython-3.11-cp311``."""
+        version = self.full_version
+        final = ".".join(map(str, self.version))
+        minor = f"{self.version[0]}.{self.version[1]}"
+        abi = self.tags[0].split("-")[1] if self.tags else ""
+        # The form may change with every pre-release.
+        return f"{self.implementation}-{minor if version == final else version}-{abi}"

@@ -1,0 +1,388 @@
+"""What needs what in a lock, as nodes and needs: for ``pipshim tree`` and ``why``. Pure.
+
+A package of a build environment is another node than the same package for run time: what it needs
+is answered by the packages of its environment.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Literal
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from pipshim.model.pylock import PROJECT, key_of, requires_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from typing import TypeAlias
+
+    from packaging.pylock import Package
+    from packaging.utils import NormalizedName
+
+    from pipshim.model.pylock import Lock, LockedBuild
+
+Kind: TypeAlias = 'Literal["project", "package", "folder", "build", "absent"]'
+
+
+@dataclass(frozen=True, order=True)
+class Node:
+    """Something that needs, or is needed.
+
+    Attributes:
+        name: of the distribution; of a build, the one that is built.
+        version: None where the lock has none: of folders and checkouts.
+        kind: ``project`` is what was locked; ``folder`` an editable; ``build`` the building of a
+            package; ``absent`` a requirement of a build without isolation that the lock lacks.
+        within: the build environment that a package is in; None for run time.
+        mode: of a build.
+        environment: the build environment of a build; None without isolation, and where none of it
+            is known before the build.
+        deferred: of a build, whether its environment is resolved when it is built.
+        place: the path, URL or commit of what no index has.
+
+    """
+
+    name: str
+    version: str | None = None
+    kind: Kind = "package"
+    within: str | None = None
+    mode: str | None = None
+    environment: str | None = None
+    place: str | None = None
+    deferred: bool = False
+
+
+@dataclass(frozen=True)
+class Need:
+    """That one node needs another.
+
+    Attributes:
+        asks: the requirement as it is stated; None for what a package is built by.
+        origin: whose it is: ``project``, ``extra NAME``, ``group NAME`` of what was locked; of a
+            build, ``declared``, ``extra`` (``extra-build-dependencies``) or ``backend``.
+
+    """
+
+    node: Node
+    by: Node
+    asks: str | None = None
+    origin: str = ""
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The extras that are asked for."""
+        return tuple(sorted(Requirement(self.asks).extras)) if self.asks else ()
+
+    @property
+    def condition(self) -> str:
+        """The versions that are asked for, and the marker: ``>=2; python_version < "3.12"``."""
+        if not self.asks:
+            return ""
+        stated = Requirement(self.asks)
+        marker = f"; {stated.marker}" if stated.marker else ""
+        return f"{stated.specifier}{marker}".removeprefix("; ")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All of a lock, or a part of it.
+
+    Attributes:
+        root: what was locked.
+        needs: by node, what it needs.
+
+    """
+
+    root: Node
+    needs: Mapping[Node, Sequence[Need]]
+    needed: Mapping[Node, Sequence[Need]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        needed: dict[Node, list[Need]] = defaultdict(list)
+        for found in self.needs.values():
+            for need in found:
+                needed[need.node].append(need)
+        for found in needed.values():
+            found.sort(key=lambda need: _rank(need.by))
+        object.__setattr__(self, "needed", dict(needed))
+
+    def named(self, name: NormalizedName) -> list[Node]:
+        """Give what is of this name, but for builds; run time comes first."""
+        return sorted((one for one in self if one.name == name and one.kind != "build"), key=_rank)
+
+    def __iter__(self) -> Iterator[Node]:
+        """Give every node."""
+        return iter(dict.fromkeys((*self.needs, *self.needed)))
+
+    def ends(self) -> list[Node]:
+        """Give nodes from which all others are reached when needs are followed backwards."""
+        ends = sorted((one for one in self if not self.needs.get(one)), key=_rank)
+        reached = self._above(ends)
+        for node in sorted(self, key=_rank):
+            if node not in reached:  # those that need each other have no end
+                ends.append(node)
+                reached |= self._above([node])
+        return ends
+
+    def _above(self, start: Iterable[Node]) -> set[Node]:
+        reached = set(start)
+        waiting = list(reached)
+        while waiting:
+            for need in self.needed.get(waiting.pop(), ()):
+                if need.by not in reached:
+                    reached.add(need.by)
+                    waiting.append(need.by)
+        return reached
+
+    def chains(self, node: Node) -> Iterator[tuple[Need, ...]]:
+        """Give the ways from the root to a node, the shortest first; none goes in circles."""
+        distance = self._distances()
+        order = count()
+        found: list[tuple[int, int, tuple[Need, ...], Node]] = []
+        if node in distance:
+            found.append((distance[node], next(order), (), node))
+        while found:
+            _, _, chain, at = heapq.heappop(found)
+            if at == self.root:
+                yield chain
+                continue
+            passed = {need.node for need in chain}
+            for need in self.needed.get(at, ()):
+                if need.by not in passed and need.by in distance:
+                    length = len(chain) + 1 + distance[need.by]
+                    heapq.heappush(found, (length, next(order), (need, *chain), need.by))
+
+    def _distances(self) -> dict[Node, int]:
+        """Tell how many needs lead from the root to each node, at least."""
+        distance = {self.root: 0}
+        waiting = deque([self.root])
+        while waiting:
+            at = waiting.popleft()
+            for need in self.needs.get(at, ()):
+                if need.node not in distance:
+                    distance[need.node] = distance[at] + 1
+                    waiting.append(need.node)
+        return distance
+
+
+def graph_of(
+    lock: Lock,
+    root: Node,
+    *,
+    origins: Collection[str] | None = None,
+    builds: bool = False,
+    extra: Mapping[NormalizedName, Sequence[str]] | None = None,
+) -> Graph:
+    """Read a lock as a graph.
+
+    Args:
+        lock: one that says what its packages require (`Lock.roots`).
+        root: what was locked.
+        origins: begin with these requirements of the root's only; None for all.
+        builds: have what packages are built by, too.
+        extra: by package, its ``extra-build-dependencies``.
+
+    """
+    return _Reading(lock, root, builds=builds, extra=extra or {}).graph(origins)
+
+
+class _Reading:
+    def __init__(
+        self,
+        lock: Lock,
+        root: Node,
+        *,
+        builds: bool,
+        extra: Mapping[NormalizedName, Sequence[str]],
+    ) -> None:
+        self._lock = lock
+        self._root = root
+        self._builds = builds
+        self._extra = extra
+        self._origins: Collection[str] | None = None
+        self._needs: dict[Node, list[Need]] = {}
+        self._packages: dict[Node, Package] = {}
+        self._run_time: dict[str, list[Node]] = defaultdict(list)
+        self._folders = {
+            Node(one.name, kind="folder", place=one.path): one
+            for one in lock.folders
+            if one.name != root.name
+        }
+        for package in lock.packages:
+            self._run_time[package.name].append(self._node(package, None))
+        for node in self._folders:
+            self._run_time[node.name].append(node)
+
+    def graph(self, origins: Collection[str] | None) -> Graph:
+        """Follow all needs from the root's."""
+        self._origins = origins
+        roots = {
+            origin: found
+            for origin, found in self._lock.roots.items()
+            if origins is None or origin in origins
+        }
+        needs = self._needs.setdefault(self._root, [])
+        for origin in sorted(roots, key=lambda one: (one != PROJECT, one)):
+            needs += [
+                Need(node, self._root, text, origin)
+                for text, node in self._answers(roots[origin], self._run_time)
+            ]
+        if self._builds and (origins is None or PROJECT in origins):
+            for folder in self._lock.folders:
+                if folder.name == self._root.name:
+                    needs += self._build(self._root, folder.build)
+        waiting = deque(needs)
+        while waiting:
+            node = waiting.popleft().node
+            if node not in self._needs and node.kind in ("package", "folder"):
+                found = self._needs[node] = list(self._of(node))
+                waiting.extend(found)
+            elif node.kind == "build":
+                waiting.extend(need for need in self._needs[node] if need.node not in self._needs)
+        return Graph(self._root, self._needs)
+
+    def _of(self, node: Node) -> Iterator[Need]:
+        folder = self._folders.get(node)
+        if folder is not None:
+            texts: Sequence[str] = folder.requires
+            build: LockedBuild | None = folder.build
+        else:
+            package = self._packages[node]
+            texts = requires_of(package)
+            build = self._lock.builds.get(key_of(package))
+        known = self._run_time if node.within is None else self._members(node.within)
+        for text, other in self._answers(texts, known):
+            if node.within is not None or self._is_asked_for(other):
+                yield Need(other, node, text)
+        if self._builds and build is not None:
+            yield from self._build(node, build)
+
+    def _is_asked_for(self, node: Node) -> bool:
+        """Whether a package is there for what was chosen; an extra may be another group's only."""
+        of = self._lock.origins.get(canonicalize_name(node.name))
+        return self._origins is None or not of or not of.isdisjoint(self._origins)
+
+    def _build(self, of: Node, build: LockedBuild) -> list[Need]:
+        node = Node(
+            of.name,
+            of.version,
+            "build",
+            mode=str(build.mode),
+            environment=build.environment,
+            place=of.place,
+            deferred=build.deferred,
+        )
+        if node not in self._needs:
+            self._needs[node] = list(self._requirements(node, build))
+        return [Need(node, of)]
+
+    def _requirements(self, node: Node, build: LockedBuild) -> Iterator[Need]:
+        extra = self._extra.get(canonicalize_name(node.name), ())
+        stated = [(text, "declared") for text in build.requires]
+        stated += [(text, "extra") for text in extra]
+        if build.deferred and build.environment is None:
+            return
+        isolated = build.environment is not None
+        known = self._members(build.environment) if isolated else self._run_time  # type: ignore[arg-type]
+        answered: list[Node] = []
+        for text, origin in stated:
+            found = [other for _, other in self._answers([text], known)]
+            if not found and not isolated:
+                found = _absent(text)
+            answered += found
+            yield from (Need(other, node, text, origin) for other in found)
+        if isolated:
+            for other in self._unasked(known, answered):
+                yield Need(other, node, other.name, "backend")
+
+    def _unasked(
+        self, known: Mapping[str, Sequence[Node]], answered: Iterable[Node]
+    ) -> Iterator[Node]:
+        """Give those members of a build environment that nothing stated leads to."""
+        reached: set[Node] = set()
+
+        def reach(node: Node) -> None:
+            waiting = [node]
+            while waiting:
+                at = waiting.pop()
+                if at not in reached:
+                    reached.add(at)
+                    texts = requires_of(self._packages[at])
+                    waiting += [other for _, other in self._answers(texts, known)]
+
+        for node in answered:
+            reach(node)
+        rest = [one for found in known.values() for one in found if one not in reached]
+        asked = {
+            other
+            for one in rest
+            for _, other in self._answers(requires_of(self._packages[one]), known)
+        }
+        for node in sorted(rest, key=lambda one: (one in asked, one.name)):
+            if node not in reached:
+                reach(node)
+                yield node
+
+    def _members(self, environment: str) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = defaultdict(list)
+        for package in self._lock.members(environment):
+            found[package.name].append(self._node(package, environment))
+        return found
+
+    def _node(self, package: Package, within: str | None) -> Node:
+        version = str(package.version) if package.version is not None else None
+        node = Node(package.name, version, within=within, place=_place(package))
+        self._packages[node] = package
+        return node
+
+    def _answers(
+        self, texts: Iterable[str], known: Mapping[str, Sequence[Node]]
+    ) -> Iterator[tuple[str, Node]]:
+        """Tell which nodes a requirement is about: one, unless targets have several versions."""
+        for text in texts:
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement:
+                continue
+            nodes = known.get(canonicalize_name(requirement.name), ())
+            fitting = [
+                one
+                for one in nodes
+                if one.version is None or requirement.specifier.contains(one.version, True)
+            ]
+            # Parts of the project may have an entry each for one version, on several targets.
+            yield from ((text, node) for node in dict.fromkeys(fitting or nodes))
+
+
+def _absent(text: str) -> list[Node]:
+    """Stand in for what a build without isolation declares and the lock does not have."""
+    try:
+        return [Node(canonicalize_name(Requirement(text).name), kind="absent")]
+    except InvalidRequirement:
+        return []
+
+
+def _place(package: Package) -> str | None:
+    if package.vcs is not None:
+        return f"{package.vcs.url or package.vcs.path}@{package.vcs.commit_id[:12]}"
+    if package.directory is not None:
+        return package.directory.path
+    if package.archive is not None:
+        return package.archive.url or package.archive.path
+    return None
+
+
+def _rank(node: Node) -> tuple[bool, bool, bool, str, str]:
+    """Order nodes: run time before builds, the root first, then by name."""
+    return (
+        node.within is not None,
+        node.kind == "build",
+        node.kind != "project",
+        node.name,
+        node.version or "",
+    )

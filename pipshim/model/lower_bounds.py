@@ -1,0 +1,84 @@
+"""What to ask for where a version that ``--resolution lowest`` chose cannot be built. Pure."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from pipshim.base.errors import BuildError, Failures, PipshimError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import TypeAlias
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+    Chosen: TypeAlias = tuple[Mapping[NormalizedName, Version], Mapping[str, Sequence[str]]]
+    """Versions, and by origin the requirements that they were chosen for."""
+
+
+@contextmanager
+def suggested(strategy: str, chosen: Callable[[], Chosen]) -> Iterator[None]:
+    """Let the hints of builds that fail here say that a lower bound may mend them.
+
+    Args:
+        strategy: which versions are chosen.
+        chosen: gives what it has chosen.
+
+    """
+    try:
+        yield
+    except PipshimError as error:
+        if strategy != "highest":
+            for one in error.errors if isinstance(error, Failures) else (error,):
+                hint = _hint(one, strategy, *chosen())
+                if hint is not None:
+                    one.hint = f"{one.hint}\n{hint}" if one.hint else hint
+        raise
+
+
+def _hint(
+    error: PipshimError,
+    strategy: str,
+    versions: Mapping[NormalizedName, Version],
+    requirements: Mapping[str, Sequence[str]],
+) -> str | None:
+    if not isinstance(error, BuildError):
+        return None
+    name, _, version = error.package.partition(" ")
+    name = canonicalize_name(name)
+    if name not in versions or str(versions[name]) != version:
+        return None  # one of a build environment, where the highest are taken
+    asked = [one for texts in requirements.values() for one in _parsed(texts)]
+    own = [one for one in asked if canonicalize_name(one.name) == name]
+    if any(_fixes(one) for one in own) or (strategy != "lowest" and not own):
+        return None
+    later = f"{name}>{version}"
+    said = f"{name} {version} was chosen by --resolution {strategy}, and may be too old to be built"
+    if own:
+        return f"{said}: raise its lower bound, as in {json.dumps(later)}"
+    return (
+        f"{said}: raise its lower bound, in pyproject.toml:\n\n"
+        f"    [tool.pipshim]\n    constraint-dependencies = [{json.dumps(later)}]"
+    )
+
+
+def _parsed(texts: Sequence[str]) -> Iterator[Requirement]:
+    for text in texts:
+        try:
+            yield Requirement(text)
+        except InvalidRequirement:
+            continue
+
+
+def _fixes(requirement: Requirement) -> bool:
+    """Whether it admits one version only, so that no bound would help."""
+    return requirement.url is not None or any(
+        one.operator in {"==", "==="} and not one.version.endswith(".*")
+        for one in requirement.specifier
+    )

@@ -1,0 +1,148 @@
+"""Which versions and files are chosen: what is said of it, and what a lock remembers of that.
+
+Each preference has the name of its option, and plain data as its value. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipshim.model.settings import Configuration
+
+LISTS = ("no-binary", "only-binary", "all-releases", "only-final")
+"""Preferences that are lists: names of packages, or ``:all:``."""
+
+_TOGETHER = {"only-binary": "no-binary", "only-final": "all-releases"}
+"""Options that take names from each other, so that they are said together or not at all."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the command line, variables and pip.conf say.
+
+    Attributes:
+        values: what is other than by default.
+        names: the preferences that were said, by default values too (``--no-binary :none:``).
+        below: those that only pip.conf says: pyproject.toml goes before it.
+        typed: those that the command line says.
+
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
+    below: frozenset[str] = frozenset()
+    typed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What is in force.
+
+    Attributes:
+        values: by name.
+        remembered: the part that the lock has to remember, since pyproject.toml does not say it.
+        dropped: what the lock that is there was made with, and this one is not.
+
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    remembered: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def strategy(self) -> str:
+        """The strategy: ``highest``, ``lowest`` or ``lowest-direct``."""
+        return str(self.values.get("resolution", "highest"))
+
+
+def combine(
+    said: Said, configuration: Configuration, old: Mapping[str, Any], *, keeps: bool
+) -> Preferences:
+    """Put together what is said, what the lock was made with, and pyproject.toml, in this order.
+
+    Args:
+        said: what is said now.
+        configuration: ``[tool.pipshim]``.
+        old: what the lock that is there was made with.
+        keeps: whether that counts where nothing is said: a lock is made as it is told to, and
+            everything else goes by the lock.
+
+    """
+    known = {_group(name) for name in said.names - said.below}
+    dropped = {name: value for name, value in old.items() if _group(name) not in known}
+    kept = dropped if keeps else {}
+    above = {name: value for name, value in said.values.items() if name not in said.below} | kept
+    stated = {
+        "resolution": configuration.resolution,
+        "uploaded-prior-to": configuration.exclude_newer,
+    }
+    project = {
+        name: value for name, value in stated.items() if value is not None and name not in above
+    }
+    below = {
+        name: said.values[name]
+        for name in said.below & set(said.values)
+        if name not in above and name not in project
+    }
+    values = above | project | below
+    if values.get("resolution") == "highest":
+        del values["resolution"]  # to say it is as good as not to
+    return Preferences(
+        values=dict(sorted(values.items())),
+        remembered=dict(sorted((above | below).items())),
+        dropped={} if keeps else dropped,
+    )
+
+
+def not_heeded(said: Said, configuration: Configuration, old: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell what was typed and has no effect where a lock is followed as it is.
+
+    Args:
+        said: what is said now.
+        configuration: ``[tool.pipshim]``.
+        old: what the lock was made with.
+
+    """
+    made_with = {"resolution": "highest", **combine(Said(), configuration, old, keeps=True).values}
+    return {
+        name: said.values.get(name, ":none:")
+        for name in said.typed
+        if said.values.get(name) != made_with.get(name)
+    }
+
+
+def typed(preferences: Mapping[str, Any]) -> str:
+    """Say preferences as they would be typed."""
+    words = []
+    for name, value in sorted(preferences.items()):
+        words.append(f"--{name}")
+        if isinstance(value, (list, tuple)):
+            words.append(",".join(value))
+        elif not isinstance(value, bool):
+            words.append(str(value))
+    return " ".join(words)
+
+
+def checked(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Read preferences that a lock remembers.
+
+    Raises:
+        TypeError: one has not the type that it is written with.
+
+    """
+    for name, value in data.items():
+        if name in LISTS:
+            ok = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        else:
+            ok = isinstance(value, (str, bool))
+        if not ok:
+            raise TypeError(name)
+    return dict(data)
+
+
+def _group(name: str) -> str:
+    return _TOGETHER.get(name, name)

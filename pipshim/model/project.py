@@ -1,0 +1,66 @@
+"""A project, or a script with metadata (PEP 723), as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+    from packaging.utils import NormalizedName
+
+    from pipshim.model.settings import Configuration
+
+PYPROJECT = "pyproject.toml"
+
+STDIN = Path("<stdin>")
+"""Stands for the file of a script that was read from standard input."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a pyproject.toml says, or a script's metadata.
+
+    Attributes:
+        directory: the folder of pyproject.toml, or of the script.
+        name: None if there is no ``[project]``.
+        display_name: the name as written; without one, the folder's.
+        version: None if it is not said, or dynamic.
+        dependencies, optional_dependencies, dependency_groups: references of the project to its
+            own extras (``name[extra]``) and of groups to groups are replaced by what they stand
+            for; only where optional-dependencies are dynamic do references to extras stay.
+        dynamic: the keys of ``[project]`` that only the build backend knows.
+        script: the script (PEP 723); None for a project.
+        block: the script's metadata, as it is written.
+
+    """
+
+    directory: Path
+    name: NormalizedName | None
+    display_name: str
+    version: str | None
+    requires_python: SpecifierSet | None
+    dependencies: tuple[Requirement, ...]
+    optional_dependencies: Mapping[NormalizedName, tuple[Requirement, ...]]
+    dependency_groups: Mapping[str, tuple[Requirement, ...]]
+    dynamic: frozenset[str]
+    has_build_system: bool
+    configuration: Configuration
+    script: Path | None = None
+    block: bytes = b""
+
+    @property
+    def file(self) -> Path:
+        """The file that says it."""
+        return self.script or self.directory / PYPROJECT
+
+    @property
+    def default_groups(self) -> tuple[str, ...]:
+        """The groups to take when none are asked for; uv's rule: ``dev``, if there is one."""
+        if self.configuration.default_groups is not None:
+            return self.configuration.default_groups
+        return ("dev",) if "dev" in self.dependency_groups else ()

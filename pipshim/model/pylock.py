@@ -1,0 +1,560 @@
+"""The lock: PEP 751's pylock.toml, with what it has no place for under the tool table.
+
+For every reader there is ``[[packages]]``. For pipshim there is, besides, how each package that
+must be built is built (``[packages.tool.pipshim.build]``) and what every build environment
+consists of (``[tool.pipshim]``): names and versions that point to an entry with artifacts and
+hashes, in ``[[packages]]`` or in ``[[tool.pipshim.packages]]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from packaging.markers import Marker
+from packaging.pylock import (
+    Package,
+    PackageArchive,
+    PackageSdist,
+    PackageWheel,
+    Pylock,
+    PylockUnsupportedVersionError,
+    PylockValidationError,
+)
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from pipshim import __version__
+from pipshim.base import toml_files
+from pipshim.base.errors import LockError
+from pipshim.base.urls import without_credentials
+from pipshim.model.build_mode import Mode
+from pipshim.model.preferences import checked
+from pipshim.model.targets import TargetName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from packaging.specifiers import SpecifierSet
+
+    from pipshim.model.config_settings import ConfigSettings
+    from pipshim.model.interpreter import TargetPython
+
+LOCK_NAME = "pylock.toml"
+
+FORMAT = 1
+"""The version of the tool table."""
+
+PROJECT = "project"
+"""The origin of what the project itself depends on."""
+
+
+@dataclass(frozen=True)
+class LockedBuild:
+    """How a package is built.
+
+    Attributes:
+        mode: the build mode.
+        chosen_by: what chose it.
+        backend: the build backend (PEP 517).
+        requires: the declared build requirements.
+        environment: the id of its locked environment; None without isolation.
+        metadata_from: in a lock for several targets, the Python that asked its backend for the
+            metadata that counts for all of them.
+        deferred: its build environment is resolved where it is built, because its backend could not
+            be asked where it was locked; `environment` has the part that is known.
+        config_settings: of its backend; noted where requirements were locked, not a project.
+
+    """
+
+    mode: Mode
+    chosen_by: str
+    backend: str
+    requires: tuple[str, ...]
+    environment: str | None
+    metadata_from: str | None = None
+    deferred: bool = False
+    config_settings: ConfigSettings = field(default_factory=dict, hash=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say it as TOML's types."""
+        made: dict[str, Any] = {
+            "mode": str(self.mode),
+            "chosen-by": self.chosen_by,
+            "backend": self.backend,
+            "requires": [without_credentials(one) for one in self.requires],
+        }
+        if self.environment is not None:
+            made["environment"] = self.environment
+        if self.metadata_from is not None:
+            made["metadata-from"] = self.metadata_from
+        if self.deferred:
+            made["deferred"] = True
+        if self.config_settings:
+            made["config-settings"] = dict(sorted(self.config_settings.items()))
+        return made
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LockedBuild:
+        """Read what ``to_dict`` said."""
+        return cls(
+            mode=Mode(data["mode"]),
+            chosen_by=str(data["chosen-by"]),
+            backend=str(data["backend"]),
+            requires=tuple(map(str, data["requires"])),
+            environment=data.get("environment"),
+            metadata_from=data.get("metadata-from"),
+            deferred=bool(data.get("deferred", False)),
+            config_settings=data.get("config-settings", {}),
+        )
+
+
+def builds_as_dict(builds: Mapping[TargetName, LockedBuild]) -> dict[str, Any]:
+    """Say how something is built on several targets: once, where all of them build it alike."""
+    if len(set(builds.values())) > 1:
+        return {"builds": {str(name): one.to_dict() for name, one in sorted(builds.items())}}
+    alike = next(iter(builds.values()), None)
+    return {"build": alike.to_dict()} if alike is not None else {}
+
+
+def builds_from_dict(data: Mapping[str, Any]) -> dict[TargetName | None, LockedBuild]:
+    """Read what `builds_as_dict` said; by None, what counts for every target."""
+    if "build" in data:
+        return {None: LockedBuild.from_dict(data["build"])}
+    return {
+        TargetName.parse(name): LockedBuild.from_dict(one)
+        for name, one in data.get("builds", {}).items()
+    }
+
+
+@dataclass(frozen=True)
+class LockedFolder:
+    """A project that is installed from its folder: the project itself, or an editable.
+
+    Attributes:
+        path: the folder, relative to the lock's.
+        name: the distribution.
+        build: how it is built.
+        origins: what it is there for.
+        requires: what it requires; the project's own requirements are the lock's `roots`.
+        builds: how targets build it, where not all of them do it as `build` says.
+
+    """
+
+    path: str
+    name: NormalizedName
+    build: LockedBuild
+    origins: frozenset[str]
+    requires: tuple[str, ...] = ()
+    builds: Mapping[TargetName, LockedBuild] = field(default_factory=dict, hash=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say it as TOML's types."""
+        return {
+            "name": self.name,
+            "path": self.path,
+            "for": sorted(self.origins),
+            **({"requires": list(self.requires)} if self.requires else {}),
+            **(builds_as_dict(self.builds) if self.builds else {"build": self.build.to_dict()}),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LockedFolder:
+        """Read what ``to_dict`` said."""
+        builds = builds_from_dict(data)
+        if not builds:
+            raise KeyError("build")
+        return cls(
+            path=data["path"],
+            name=canonicalize_name(data["name"]),
+            build=next(iter(builds.values())),
+            origins=frozenset(data["for"]),
+            requires=tuple(map(str, data.get("requires", ()))),
+            builds={name: one for name, one in builds.items() if name is not None},
+        )
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock, read or about to be written.
+
+    Attributes:
+        packages: the entries for run time, with markers.
+        origins: by name, what each is there for: ``project``, ``extra NAME``, ``group NAME``.
+        builds: by key (`key_of`), how packages without a wheel for the target are built.
+        build_packages: the entries that only build environments have.
+        environments: by id, the keys of a build environment's packages.
+        folders: what is installed from a folder, the project itself included.
+        inputs: the digest of what the lock was made from.
+        requirements: what was given to ``pipshim lock`` instead of a project.
+        roots: by origin, the requirements that it was resolved from, of this platform.
+        by_hash: whether these say which files may be taken: entries have no others.
+        environment: the marker of the target; of several, what holds on any of them.
+        targets: those of a lock for several (`pipshim.model.universal_lock`), whose entries carry
+            their markers and tool tables.
+        targets_asked: those of them that the command line named.
+        options: which versions and files it was told to choose (`pipshim.model.preferences`).
+        strategy: which versions were taken, whoever said so.
+        requires_python: the project's.
+        extras: the project's extras.
+        groups: the project's dependency groups.
+        default_groups: those that are installed unasked.
+
+    """
+
+    packages: tuple[Package, ...]
+    origins: Mapping[NormalizedName, frozenset[str]]
+    builds: Mapping[str, LockedBuild] = field(default_factory=dict)
+    build_packages: tuple[Package, ...] = ()
+    environments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folders: tuple[LockedFolder, ...] = ()
+    inputs: str = ""
+    requirements: tuple[str, ...] = ()
+    roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_hash: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    strategy: str = "highest"
+    environment: Marker | None = None
+    targets: tuple[TargetName, ...] = ()
+    targets_asked: tuple[TargetName, ...] = ()
+    requires_python: SpecifierSet | None = None
+    extras: tuple[NormalizedName, ...] = ()
+    groups: tuple[str, ...] = ()
+    default_groups: tuple[str, ...] = ()
+
+    @property
+    def versions(self) -> dict[NormalizedName, Version]:
+        """The pins of run time."""
+        return {one.name: one.version for one in self.packages if one.version is not None}
+
+    @property
+    def build_versions(self) -> dict[NormalizedName, tuple[Version, ...]]:
+        """Every pin of each distribution that build environments have, oldest first."""
+        found: dict[NormalizedName, set[Version]] = {}
+        for members in self.environments.values():
+            for key in members:
+                package = self.by_key[key]
+                if package.version is not None:
+                    found.setdefault(package.name, set()).add(package.version)
+        return {name: tuple(sorted(versions)) for name, versions in found.items()}
+
+    @property
+    def config_settings(self) -> dict[NormalizedName, ConfigSettings]:
+        """The config settings that were noted, by package."""
+        names = {key: package.name for key, package in self.by_key.items()}
+        found = {
+            names[key]: one.config_settings for key, one in self.builds.items() if key in names
+        }
+        found |= {folder.name: folder.build.config_settings for folder in self.folders}
+        return {name: settings for name, settings in found.items() if settings}
+
+    @property
+    def by_key(self) -> dict[str, Package]:
+        """Every entry by its key."""
+        return {key_of(one): one for one in (*self.build_packages, *self.packages)}
+
+    def members(self, environment: str) -> tuple[Package, ...]:
+        """Tell the packages of a locked build environment.
+
+        Raises:
+            LockError: the lock does not have it whole.
+
+        """
+        known = self.by_key
+        try:
+            return tuple(known[key] for key in self.environments[environment])
+        except KeyError as error:
+            raise LockError(
+                None,
+                f"the lock's build environment {environment} has no entry for {error}",
+                hint="make the lock anew: pipshim lock",
+            ) from error
+
+
+def key_of(package: Package) -> str:
+    """Name an entry: version for what an index has, place and content for anything else."""
+    if package.vcs is not None:
+        return f"{package.name} @ {package.vcs.url}@{package.vcs.commit_id}"
+    if package.directory is not None:
+        return f"{package.name} @ {package.directory.path}"
+    if package.archive is not None:
+        return f"{package.name} @ {package.archive.url or package.archive.path}"
+    return f"{package.name}=={package.version}"
+
+
+def requires_of(package: Package) -> tuple[str, ...]:
+    """Tell what a package requires, as far as it is needed, in the words of its metadata."""
+    return tuple(((package.tool or {}).get("pipshim") or {}).get("requires", ()))
+
+
+def environment_id(packages: Iterable[Package]) -> str:
+    """Name a build environment by what it consists of."""
+    text = "\n".join(sorted(key_of(one) for one in packages))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def marker_of(origins: frozenset[str]) -> Marker | None:
+    """Say with a marker of PEP 751 which selections a package belongs to."""
+    if PROJECT in origins or not origins:
+        return None
+    terms = []
+    for origin in sorted(origins):
+        kind, _, name = origin.partition(" ")
+        variable = "extras" if kind == "extra" else "dependency_groups"
+        terms.append(f"'{name}' in {variable}")
+    return Marker(" or ".join(terms))
+
+
+def target_marker(target: TargetPython) -> Marker:
+    """Say with a marker which environments a lock for this target serves."""
+    fields = {
+        "implementation_name": target.markers["implementation_name"],
+        "platform_machine": target.markers["platform_machine"],
+        "python_version": target.markers["python_version"],
+        "sys_platform": target.markers["sys_platform"],
+    }
+    return Marker(" and ".join(f'{key} == "{value}"' for key, value in fields.items()))
+
+
+def write(lock: Lock, directory: Path) -> str:
+    """Say a lock as TOML: sorted, so that equal locks are equal bytes.
+
+    Args:
+        lock: what to say.
+        directory: where it will lie; paths in it become relative to that.
+
+    """
+    import tomli_w  # noqa: PLC0415 only where a lock is written
+
+    packages = []
+    for package in sorted(lock.packages, key=_order):
+        origins = lock.origins.get(package.name, frozenset())
+        entry = _entry(lock, package, directory, {"for": sorted(origins)})
+        packages.append(entry if lock.targets else replace(entry, marker=marker_of(origins)))
+    environments = [one.marker for one in lock.targets]
+    if not environments and lock.environment is not None:
+        environments.append(lock.environment)
+    pylock = Pylock(
+        lock_version=Version("1.0"),
+        environments=environments or None,
+        requires_python=lock.requires_python,
+        extras=list(lock.extras) or None,
+        dependency_groups=list(lock.groups) or None,
+        default_groups=list(lock.default_groups) or None,
+        created_by="pipshim",
+        packages=packages,
+        tool={"pipshim": _table(lock, directory)},
+    )
+    return "# Made by pipshim. Do not edit: change pyproject.toml and run pipshim lock.\n" + (
+        tomli_w.dumps(dict(pylock.to_dict()))
+    )
+
+
+def _table(lock: Lock, directory: Path) -> dict[str, Any]:
+    """Say what PEP 751 has no place for; nothing is said of what there is not."""
+    entries = [
+        _entry(lock, package, directory, {}) for package in sorted(lock.build_packages, key=_order)
+    ]
+    folders = sorted(lock.folders, key=lambda one: one.path)
+    said: dict[str, Any] = {
+        "targets": [str(one) for one in lock.targets],
+        "targets-asked": [str(one) for one in lock.targets_asked],
+        "requirements": [without_credentials(one) for one in lock.requirements],
+        "roots": {origin: list(found) for origin, found in sorted(lock.roots.items())},
+        "by-hash": lock.by_hash,
+        "strategy": lock.strategy if lock.strategy != "highest" else None,
+        "options": dict(sorted(lock.options.items())),
+        "folders": [one.to_dict() for one in folders],
+        "build-environments": {
+            name: list(members) for name, members in sorted(lock.environments.items())
+        },
+        "packages": _as_dicts(entries) if entries else [],
+    }
+    return {
+        "version": FORMAT,
+        "inputs": lock.inputs,
+        **{key: value for key, value in said.items() if value},
+    }
+
+
+def _entry(lock: Lock, package: Package, directory: Path, said: Mapping[str, Any]) -> Package:
+    """Say a package with its tool table, which it has already in a lock for several targets."""
+    placed = _placed(package, directory)
+    if lock.targets:
+        return placed
+    build = lock.builds.get(key_of(package))
+    return replace(
+        placed,
+        tool=tool_table(
+            {
+                **said,
+                "requires": list(requires_of(package)),
+                "build": build.to_dict() if build is not None else None,
+            }
+        ),
+    )
+
+
+def tool_table(said: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Make a package's tool table; nothing is said of what there is not."""
+    table = {key: value for key, value in said.items() if value}
+    return {"pipshim": table} if table else None
+
+
+def read(path: Path) -> Lock:
+    """Read a lock, any tool's.
+
+    Raises:
+        LockError: damaged, or of a newer version.
+
+    """
+    try:
+        data = toml_files.read(path)
+    except OSError as error:
+        raise LockError(path, f"cannot be read: {error.strerror}") from error
+    except toml_files.TomlError as error:
+        raise _damaged(path, error.problem, error.line) from error
+    try:
+        _decode_file_names(data)
+        pylock = Pylock.from_dict(data)
+    except PylockUnsupportedVersionError as error:
+        raise LockError(
+            path,
+            f"the lock is of a newer version ({data.get('lock-version')}) than this pipshim reads",
+            hint="upgrade pipshim, or make the lock anew: pipshim lock --upgrade",
+        ) from error
+    except PylockValidationError as error:
+        raise _damaged(path, str(error)) from error
+    except RecursionError as error:
+        raise _damaged(path, "a marker is nested too deeply") from error
+    ours = (data.get("tool") or {}).get("pipshim", {})
+    version = ours.get("version", FORMAT) if isinstance(ours, dict) else FORMAT
+    if isinstance(version, int) and version > FORMAT:
+        raise LockError(
+            path,
+            f"the lock was made by a newer pipshim than this one ({__version__})",
+            hint="upgrade pipshim, or make the lock anew: pipshim lock --upgrade",
+        )
+    if not isinstance(version, int):
+        raise _damaged(path, f"[tool.pipshim] version is {version!r}, not a number")
+    try:
+        return _lock(pylock, ours)
+    except RecursionError as error:
+        raise _damaged(path, "a marker is nested too deeply") from error
+    except KeyError as error:
+        raise _damaged(path, f"[tool.pipshim] lacks {error}") from error
+    except PylockValidationError as error:
+        raise _damaged(path, f"[tool.pipshim] {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, "[tool.pipshim] is not as pipshim writes it") from error
+
+
+def _decode_file_names(data: Mapping[str, Any]) -> None:
+    """Decode file names that another tool has copied from URLs as they are.
+
+    No valid name of a wheel or sdist contains a percent sign.
+    """
+    packages = data.get("packages")
+    for package in packages if isinstance(packages, list) else ():
+        if not isinstance(package, dict):
+            continue
+        wheels = package.get("wheels")
+        for file in (*(wheels if isinstance(wheels, list) else ()), package.get("sdist")):
+            if isinstance(file, dict) and isinstance(name := file.get("name"), str):
+                file["name"] = unquote(name)
+
+
+def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
+    origins: dict[NormalizedName, frozenset[str]] = {}
+    builds: dict[str, LockedBuild] = {}
+    for package in pylock.packages:
+        tool = (package.tool or {}).get("pipshim", {})
+        origins[package.name] = origins.get(package.name, frozenset()) | set(tool.get("for", ()))
+        for build in builds_from_dict(tool).values():
+            builds.setdefault(key_of(package), build)
+    extra = ours.get("packages", [])
+    wrapped = {"lock-version": "1.0", "created-by": "pipshim", "packages": extra}
+    build_packages = Pylock.from_dict(wrapped).packages if extra else ()
+    for package in build_packages:
+        tool = (package.tool or {}).get("pipshim", {})
+        for build in builds_from_dict(tool).values():
+            builds.setdefault(key_of(package), build)
+    return Lock(
+        packages=tuple(pylock.packages),
+        origins=origins,
+        builds=builds,
+        build_packages=tuple(build_packages),
+        environments={
+            name: tuple(members) for name, members in ours.get("build-environments", {}).items()
+        },
+        folders=tuple(LockedFolder.from_dict(one) for one in ours.get("folders", [])),
+        inputs=str(ours.get("inputs", "")),
+        requirements=tuple(ours.get("requirements", ())),
+        roots={origin: tuple(found) for origin, found in ours.get("roots", {}).items()},
+        by_hash=bool(ours.get("by-hash", False)),
+        environment=any_of(pylock.environments or ()),
+        targets=tuple(map(TargetName.parse, ours.get("targets", ()))),
+        targets_asked=tuple(map(TargetName.parse, ours.get("targets-asked", ()))),
+        options=checked(ours.get("options", {})),
+        strategy=str(ours.get("strategy", "highest")),
+        requires_python=pylock.requires_python,
+        extras=tuple(pylock.extras or ()),
+        groups=tuple(pylock.dependency_groups or ()),
+        default_groups=tuple(pylock.default_groups or ()),
+    )
+
+
+def any_of(markers: Iterable[Marker]) -> Marker | None:
+    """Say the environments of a lock as one marker."""
+    text = " or ".join(f"({one})" for one in markers)
+    return Marker(text) if text else None
+
+
+def _damaged(path: Path, why: str, line: int | None = None) -> LockError:
+    return LockError(
+        path,
+        f"the lock is damaged: {why}",
+        line=line,
+        hint="make it anew: pipshim lock --upgrade",
+    )
+
+
+def _order(package: Package) -> tuple[str, str, str]:
+    return package.name, key_of(package), str(package.marker or "")
+
+
+def _as_dicts(packages: list[Package]) -> list[dict[str, Any]]:
+    pylock = Pylock(lock_version=Version("1.0"), created_by="pipshim", packages=packages)
+    return [dict(one) for one in pylock.to_dict()["packages"]]
+
+
+def _placed(package: Package, directory: Path) -> Package:
+    """Say local files and folders relative to the lock, where that is possible."""
+    changes: dict[str, Any] = {}
+    if package.directory is not None:
+        path = Path(os.path.relpath(package.directory.path, directory)).as_posix()
+        changes["directory"] = replace(package.directory, path=path)
+    if package.archive is not None:
+        changes["archive"] = _near(package.archive, directory)
+    if package.sdist is not None:
+        changes["sdist"] = _near(package.sdist, directory)
+    if package.wheels:
+        changes["wheels"] = [_near(wheel, directory) for wheel in package.wheels]
+    return replace(package, **changes) if changes else package
+
+
+def _near(
+    artifact: PackageWheel | PackageSdist | PackageArchive, directory: Path
+) -> PackageWheel | PackageSdist | PackageArchive:
+    if artifact.url is None or not artifact.url.startswith("file:"):
+        return artifact
+    path = Path(url2pathname(urlsplit(artifact.url).path))
+    for file, folder in ((path, directory), (path.resolve(), directory.resolve())):
+        if file.is_relative_to(folder):
+            return replace(artifact, path=file.relative_to(folder).as_posix(), url=None)
+    return artifact

@@ -1,0 +1,444 @@
+"""What was asked on the command line, in variables and in pip's configuration: typed values.
+
+Nothing here depends on pip; `PipCommand` is what ``pipshim._pip`` needs of the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pipshim.base.light.late import late
+from pipshim.model.preferences import Said
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
+
+    from packaging.requirements import Requirement
+    from packaging.utils import NormalizedName
+
+    from pipshim.base.masking import Mask
+    from pipshim.model.build_mode import IsolationLayer
+    from pipshim.model.config_settings import ConfigSettings
+    from pipshim.model.project import Project
+    from pipshim.model.pylock import Lock
+    from pipshim.model.targets import TargetName
+
+LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
+
+Bounds: TypeAlias = Literal["lower", "major", "minor", "exact"]
+Progress: TypeAlias = Literal["auto", "plain", "json"]
+OutputFormat: TypeAlias = Literal["text", "json"]
+
+PROGRESS: tuple[Progress, ...] = ("auto", "plain", "json")
+OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("text", "json")
+BOUNDS: tuple[Bounds, ...] = ("lower", "major", "minor", "exact")
+LINK_MODES: tuple[LinkMode, ...] = ("reflink", "hardlink", "copy")
+
+
+@late(frozen=True)
+class CommonOptions:
+    """What every command of pipshim takes.
+
+    Attributes:
+        project: where to look for pyproject.toml (``--project``).
+        no_project: look for none.
+        python: the interpreter or environment to serve (``--python``), as it was typed.
+        verbosity: the number of ``-v`` less that of ``-q``.
+        debug: show tracebacks.
+        no_color: ``--no-color``, or NO_COLOR is set.
+        no_input: ask nothing.
+        progress_bar: ``on``, ``off`` or ``raw``; ``auto`` is decided by now.
+        progress: how work is shown.
+        output_format: how the result is told.
+        timings: where to write a page about where the time went.
+        log: pip's log file.
+        cache: pip's cache; None if it is switched off or not the user's.
+        shim_cache: pipshim's own: PIPSHIM_CACHE_DIR, else ``pipshim`` beside pip's; None if
+            pip's is off and nothing names another.
+        jobs: how many builds, or targets, at once; None is for pipshim to choose.
+        link_mode: how files get into environments; None is for pipshim to choose.
+        offline: use what the caches hold.
+        require_virtualenv: serve nothing but a virtual environment.
+
+    """
+
+    project: Path | None = None
+    no_project: bool = False
+    python: str | None = None
+    verbosity: int = 0
+    debug: bool = False
+    no_color: bool = False
+    no_input: bool = False
+    progress_bar: str = "on"
+    progress: Progress = "auto"
+    output_format: OutputFormat = "text"
+    timings: Path | None = None
+    log: Path | None = None
+    cache: Path | None = None
+    shim_cache: Path | None = None
+    jobs: int | None = None
+    link_mode: LinkMode | None = None
+    offline: bool = False
+    require_virtualenv: bool = False
+
+
+@late(frozen=True)
+class BuildOptions:
+    """How to build from source; pyproject.toml's settings go between the two layers.
+
+    Attributes:
+        layers_above: the command line's, then the variables'.
+        layers_below: pip.conf's.
+        extra_build_dependencies: added to what the package itself requires for its build.
+        config_settings: for every backend (``-C``), in pip's form (PEP 517).
+        config_settings_package: for one package's backend.
+        build_constraints: files or URLs that constrain isolated and matched builds.
+        check_build_dependencies: check that a no-isolation build has what it declares.
+        rebuild: packages to build whatever can be reused, or `pipshim.model.build_settings.ALL`.
+
+    """
+
+    layers_above: tuple[IsolationLayer, ...] = ()
+    layers_below: tuple[IsolationLayer, ...] = ()
+    extra_build_dependencies: Mapping[NormalizedName, tuple[Requirement, ...]] = field(
+        default_factory=dict
+    )
+    config_settings: ConfigSettings = field(default_factory=dict)
+    config_settings_package: Mapping[NormalizedName, ConfigSettings] = field(default_factory=dict)
+    build_constraints: tuple[str, ...] = ()
+    check_build_dependencies: bool = False
+    rebuild: frozenset[str] = frozenset()
+
+
+@late(frozen=True)
+class LockOptions:
+    """What to lock, and where to.
+
+    Attributes:
+        requirements: specifiers, paths or URLs.
+        requirement_files: ``-r``.
+        scripts: ``--requirements-from-script``.
+        editables: ``-e``.
+        constraints: ``-c``; on sync and run too, since they lock when the lock is out of date.
+        groups: ``--group``: a file, and a dependency group in it.
+        upgrade: keep no pin of the lock that is there.
+        upgrade_packages: keep no pin of these.
+        check: change nothing; fail if the lock is out of date.
+        dry_run: change nothing; show what would change.
+        target_environments: what to lock for besides (``--target-environment``).
+        output: the lock file, ``-`` for standard output; None for the project's pylock.toml.
+        said: which versions and files to choose.
+        script: lock what this script's metadata requires (PEP 723), beside the script.
+        pinned: every requirement must be a pin, and all that is needed must be required.
+
+    """
+
+    requirements: tuple[str, ...] = ()
+    requirement_files: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+    editables: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    groups: tuple[tuple[str, str], ...] = ()
+    upgrade: bool = False
+    upgrade_packages: tuple[NormalizedName, ...] = ()
+    check: bool = False
+    dry_run: bool = False
+    target_environments: tuple[TargetName, ...] = ()
+    output: str | None = None
+    said: Said = field(default_factory=Said)
+    script: Path | None = None
+    pinned: bool = False
+
+    @property
+    def given(self) -> bool:
+        """Whether requirements were given; without any the project is locked."""
+        return bool(
+            self.requirements
+            or self.requirement_files
+            or self.scripts
+            or self.editables
+            or self.groups
+        )
+
+
+@late(frozen=True)
+class SelectionOptions:
+    """Which part of the lock to install, and how. Names are normalised.
+
+    Attributes:
+        exact: remove what the lock does not have; None: as the environment's owner suggests.
+        compile: write bytecode; None: as the command does by default.
+
+    """
+
+    extras: tuple[NormalizedName, ...] = ()
+    all_extras: bool = False
+    groups: tuple[NormalizedName, ...] = ()
+    no_groups: tuple[NormalizedName, ...] = ()
+    only_groups: tuple[NormalizedName, ...] = ()
+    all_groups: bool = False
+    no_default_groups: bool = False
+    no_extras: tuple[NormalizedName, ...] = ()
+    no_dev: bool = False
+    no_editable: bool = False
+    no_install_project: bool = False
+    no_install_local: bool = False
+    no_install_packages: tuple[NormalizedName, ...] = ()
+    exact: bool | None = None
+    reinstall: bool = False
+    reinstall_packages: tuple[NormalizedName, ...] = ()
+    compile: bool | None = None
+
+
+@late(frozen=True)
+class SyncOptions:
+    """How sync treats the lock and the environment; ``locked`` and ``frozen`` exclude each other.
+
+    Attributes:
+        locked: fail if the lock is out of date.
+        frozen: do not look whether it is.
+        check: change nothing; fail if the environment differs.
+        dry_run: change nothing; show what would change.
+
+    """
+
+    locked: bool = False
+    frozen: bool = False
+    check: bool = False
+    dry_run: bool = False
+
+
+@late(frozen=True)
+class RunOptions:
+    """What to run.
+
+    Attributes:
+        no_sync: run in the environment as it is.
+        module: run as ``python -m MODULE``; None if a command was given.
+        command: the command and its arguments; with ``module`` only the arguments.
+        env_files: files of variables for the command.
+        script: the command is a script of Python's, whatever its name.
+        isolated: run in an environment other than the project's.
+        over: what lies in a layer over the environment (``--with``).
+
+    """
+
+    no_sync: bool = False
+    module: str | None = None
+    command: tuple[str, ...] = ()
+    env_files: tuple[Path, ...] = ()
+    script: bool = False
+    isolated: bool = False
+    over: LockOptions = field(default_factory=LockOptions)
+
+
+@late(frozen=True)
+class ExportOptions:
+    """What to write.
+
+    Attributes:
+        output: the file; None, or ``-``, for standard output.
+        hashes: with the hashes of every file.
+        header: with a comment that says where it comes from.
+        annotate: with comments that say what requires what.
+        build: the build environment of this package, instead of what is for run time.
+
+    """
+
+    output: str | None = None
+    hashes: bool = True
+    header: bool = True
+    annotate: bool = True
+    build: NormalizedName | None = None
+
+
+class PipCommand(Protocol):
+    """pip's part of a request, which only ``pipshim._pip`` looks into."""
+
+    @property
+    def command(self) -> Any:
+        """The command object of pip, which has the session and the temporary folders."""
+
+    @property
+    def options(self) -> Any:
+        """What pip's parser stored."""
+
+    @property
+    def mask(self) -> Mask:
+        """Hides the credentials in them."""
+
+    def giving(self, given: LockOptions) -> PipCommand:
+        """Return the same with other requirements."""
+
+
+@late(frozen=True)
+class LockRequest:
+    """``pipshim lock``."""
+
+    pip: PipCommand
+    common: CommonOptions
+    build: BuildOptions
+    lock: LockOptions
+
+
+@late(frozen=True)
+class SyncRequest(LockRequest):
+    """``pipshim sync``; its ``lock`` is how to lock if the lock is out of date."""
+
+    selection: SelectionOptions
+    sync: SyncOptions
+
+
+@late(frozen=True)
+class RunRequest(SyncRequest):
+    """``pipshim run``."""
+
+    run: RunOptions
+
+
+@late(frozen=True)
+class ExportRequest(SyncRequest):
+    """``pipshim export``."""
+
+    export: ExportOptions
+
+
+@late(frozen=True)
+class EditRequest(SyncRequest):
+    """What ``pipshim add`` and ``remove`` have in common.
+
+    Attributes:
+        group: edit this dependency group.
+        optional: edit this extra; without both, what the project depends on.
+        frozen: neither lock nor sync.
+        no_sync: do not sync.
+
+    """
+
+    group: str | None = None
+    optional: str | None = None
+    frozen: bool = False
+    no_sync: bool = False
+
+
+@late(frozen=True)
+class AddRequest(EditRequest):
+    """``pipshim add``.
+
+    Attributes:
+        requirements: specifiers, paths or URLs.
+        editables: folders (``-e``).
+        files: of requirements (``-r``).
+        extras: of what is added.
+        marker: of what is added.
+        raw: write what is given as it is, without bounds.
+        bounds: the kind of specifier to write where none is given.
+
+    """
+
+    requirements: tuple[str, ...] = ()
+    editables: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    extras: tuple[NormalizedName, ...] = ()
+    marker: str | None = None
+    raw: bool = False
+    bounds: Bounds = "lower"
+
+
+@late(frozen=True)
+class RemoveRequest(EditRequest):
+    """``pipshim remove``."""
+
+    names: tuple[NormalizedName, ...] = ()
+
+
+@late(frozen=True)
+class StoreRequest:
+    """``pipshim cache store``.
+
+    Attributes:
+        cache: pipshim's cache; None if there is none.
+        action: ``info``, ``list``, ``remove`` or ``prune``.
+        arguments: of ``list`` at most one pattern; of ``remove`` what to remove.
+        days: for how many days what is not used stays.
+        dry_run: change nothing; show what would go.
+        as_json: for programs to read.
+        verbosity: the number of ``-v`` less that of ``-q``.
+
+    """
+
+    cache: Path | None
+    action: str
+    arguments: tuple[str, ...] = ()
+    days: int = 30
+    dry_run: bool = False
+    as_json: bool = False
+    verbosity: int = 0
+
+
+@late(frozen=True)
+class ExplainRequest:
+    """What ``pipshim tree`` and ``why`` have in common.
+
+    Attributes:
+        names: the packages that it is about; all of them without any.
+        project: where to look for pyproject.toml (``--project``).
+        lock: the lock to read; None for the project's pylock.toml.
+        as_json: for programs to read.
+        no_color: never colour what is shown.
+        verbosity: the number of ``-v`` less that of ``-q``.
+        inputs_now: given the project and its lock, tells the digest of what a lock would be made
+            from now; it imports all of pip's machinery.
+
+    """
+
+    names: tuple[NormalizedName, ...]
+    project: Path | None
+    lock: Path | None
+    as_json: bool
+    no_color: bool
+    verbosity: int
+    inputs_now: Callable[[Project, Lock], str]
+
+
+@late(frozen=True)
+class TreeRequest(ExplainRequest):
+    """``pipshim tree``.
+
+    Attributes:
+        selection: which extras and groups; None for all that the lock has.
+        invert: show what needs a package, instead of what it needs.
+        builds: show what packages are built by, too.
+        depth: how many levels; None for all.
+        dedupe: show what a package needs once only.
+
+    """
+
+    selection: SelectionOptions | None = None
+    invert: bool = False
+    builds: bool = False
+    depth: int | None = None
+    dedupe: bool = True
+
+
+@late(frozen=True)
+class WhyRequest(ExplainRequest):
+    """``pipshim why``.
+
+    Attributes:
+        limit: how many chains of each package are shown.
+
+    """
+
+    limit: int = 10
+
+
+def shim_cache_directory(pip_cache: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Tell where pipshim keeps its store, records and metadata."""
+    named = environ.get("PIPSHIM_CACHE_DIR")
+    if named:
+        return Path(named).expanduser().absolute()
+    return None if pip_cache is None else pip_cache.absolute().with_name("pipshim")

@@ -1,0 +1,248 @@
+"""Which part of a lock is asked for: extras, groups, the project and its editables. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from pipshim.base.errors import LockError, UnknownNameError
+from pipshim.model.pylock import PROJECT
+from pipshim.model.targets import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+    from packaging.pylock import Package
+    from packaging.utils import NormalizedName
+
+    from pipshim.model.pylock import Lock, LockedFolder
+    from pipshim.model.requests import SelectionOptions
+    from pipshim.model.targets import TargetName
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of a lock shall be installed.
+
+    Attributes:
+        packages: by name.
+        folders: projects that are installed from their folders.
+
+    """
+
+    packages: Mapping[NormalizedName, Package]
+    folders: tuple[LockedFolder, ...]
+
+
+def select(
+    lock: Lock,
+    options: SelectionOptions,
+    environment: Mapping[str, str],
+    path: Path,
+    project: NormalizedName | None = None,
+) -> Selection:
+    """Choose by extras and groups.
+
+    Args:
+        lock: what there is.
+        options: what is asked for.
+        environment: the target's markers.
+        path: of the lock, for errors.
+        project: which of the lock's folders is the project; None: each counts as one.
+
+    Raises:
+        UnknownNameError: the lock has no such extra or group.
+        LockError: two versions of a package are chosen, or the lock or a package is for another
+            Python.
+
+    """
+    check_environment(lock, environment, path)
+    extras, groups = asked(lock, options, path)
+    origins = _origins(extras, groups, base=not options.only_groups)
+    values: dict[str, str | AbstractSet[str]] = {
+        **environment,
+        "extras": frozenset(extras),
+        "dependency_groups": frozenset(groups),
+    }
+    left_out = set(options.no_install_packages)
+    if options.no_install_local:
+        left_out.update(one.name for one in lock.folders)
+        left_out.update(one.name for one in lock.packages if _is_local(one))
+    if options.no_install_project:
+        left_out.update([project] if project else (one.name for one in lock.folders))
+    packages: dict[NormalizedName, Package] = {}
+    for package in lock.packages:
+        of = lock.origins.get(package.name)
+        if of:
+            wanted = bool(of & origins)
+        else:  # another tool's lock
+            wanted = package.marker is None or package.marker.evaluate(values, context="lock_file")
+        if not wanted or package.name in left_out:
+            continue
+        if package.name in packages:
+            raise LockError(path, f"the lock has more than one {package.name} for this environment")
+        if not lock.options.get("ignore-requires-python"):
+            _check_python(package, environment, path)
+        packages[package.name] = package
+    folders = tuple(
+        one for one in lock.folders if one.origins & origins and one.name not in left_out
+    )
+    return Selection(packages, folders)
+
+
+def origins_of(lock: Lock, options: SelectionOptions, path: Path) -> frozenset[str]:
+    """Tell whose requirements are asked for: ``project``, ``extra NAME``, ``group NAME``.
+
+    Raises:
+        UnknownNameError: the lock has no such extra or group.
+
+    """
+    extras, groups = asked(lock, options, path)
+    return frozenset(_origins(extras, groups, base=not options.only_groups))
+
+
+def _origins(
+    extras: Iterable[NormalizedName], groups: Iterable[NormalizedName], *, base: bool
+) -> set[str]:
+    origins = {f"extra {name}" for name in extras} | {f"group {name}" for name in groups}
+    return origins | {PROJECT} if base else origins
+
+
+def check_names(
+    options: SelectionOptions, *, extras: Iterable[str], groups: Iterable[str], where: str
+) -> None:
+    """See that what is asked for exists, before a lock is made for it.
+
+    Raises:
+        UnknownNameError: there is no such extra or group.
+
+    """
+    _known("extra", (*options.extras, *options.no_extras), extras, where)
+    asked = (*options.groups, *options.only_groups, *options.no_groups)
+    _known("group", asked, groups, where)
+
+
+def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) -> None:
+    """See that a lock serves an environment.
+
+    Raises:
+        LockError: it is for another Python or platform.
+
+    """
+    if lock.targets:
+        check_target(lock.targets, environment, path)
+    values = dict(environment)
+    here = (
+        f"{values['implementation_name']} {values['python_version']} on "
+        f"{values['sys_platform']} {values['platform_machine']}"
+    )
+    if lock.environment is not None and not lock.environment.evaluate(values):
+        raise LockError(
+            path,
+            f"the lock is for another Python or platform than {here}\n"
+            f"  it is for {lock.environment}",
+            hint="choose an environment that it is for with --python, or lock for this one: "
+            "pipshim lock",
+        )
+    version = values["python_full_version"]
+    if lock.requires_python is not None and not lock.requires_python.contains(
+        version, prereleases=True
+    ):
+        raise LockError(
+            path,
+            f"the lock requires Python {lock.requires_python}, this environment has {version}",
+            hint="choose another Python with --python",
+        )
+
+
+def _check_python(package: Package, environment: Mapping[str, str], path: Path) -> None:
+    """See that a package may be used with a Python, as every reader of a lock has to (PEP 751)."""
+    full = environment["python_full_version"]
+    # A pre-release of a Python counts as the release, as it does to pip.
+    if package.requires_python is not None and not package.requires_python.contains(
+        Version(full).base_version
+    ):
+        raise LockError(
+            path,
+            f"{package.name} {package.version} requires Python {package.requires_python}, this "
+            f"environment has {full}",
+            hint="choose another Python with --python, or ask for an older "
+            f"{package.name} in pyproject.toml",
+        )
+
+
+def check_target(targets: Sequence[TargetName], environment: Mapping[str, str], path: Path) -> None:
+    """See that an environment is one of the targets of a lock.
+
+    Raises:
+        LockError: it is not; it names the targets, and the line that adds this one.
+
+    """
+    name = name_of(environment)
+    if name in targets:
+        return
+    here = (
+        str(name)
+        if name is not None
+        else (
+            f"{environment['platform_python_implementation']} {environment['python_version']} on "
+            f"{environment['sys_platform']} {environment['platform_machine']}, which has no name"
+        )
+    )
+    line = f"target-environments = {json.dumps([str(one) for one in (*targets, name)])}"
+    other = "choose an environment of one of them with --python"
+    raise LockError(
+        path,
+        f"the lock is not for this environment ({here})\n"
+        f"  it is for {', '.join(map(str, targets))}",
+        hint=other
+        if name is None
+        else f"{other}; or add this one, under [tool.pipshim] in pyproject.toml:\n    {line}",
+    )
+
+
+def asked(
+    lock: Lock, options: SelectionOptions, path: Path
+) -> tuple[set[NormalizedName], set[NormalizedName]]:
+    """Tell which extras and groups are asked for, default groups included.
+
+    Raises:
+        UnknownNameError: the lock has no such extra or group.
+
+    """
+    extras = set(_known("extra", options.extras, lock.extras, path.name))
+    if options.all_extras:
+        extras |= set(lock.extras)
+    if options.only_groups:
+        groups = set(_known("group", options.only_groups, lock.groups, path.name))
+    else:
+        groups = set(_known("group", options.groups, lock.groups, path.name))
+        if options.all_groups:
+            groups |= {canonicalize_name(name) for name in lock.groups}
+        elif not options.no_default_groups:
+            groups |= {canonicalize_name(name) for name in lock.default_groups}
+    extras -= set(_known("extra", options.no_extras, lock.extras, path.name))
+    groups -= set(_known("group", options.no_groups, lock.groups, path.name))
+    return extras, groups - {canonicalize_name("dev")} if options.no_dev else groups
+
+
+def _is_local(package: Package) -> bool:
+    archive = package.archive
+    return package.directory is not None or (archive is not None and archive.path is not None)
+
+
+def _known(
+    kind: str, asked: Iterable[str], known: Iterable[str], where: str
+) -> list[NormalizedName]:
+    names = tuple(known)
+    normalized = {canonicalize_name(name) for name in names}
+    for name in asked:
+        if canonicalize_name(name) not in normalized:
+            raise UnknownNameError(kind, name, names, where)
+    return [canonicalize_name(name) for name in asked]

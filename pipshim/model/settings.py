@@ -1,0 +1,86 @@
+"""The settings of ``[tool.pipshim]`` as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from packaging.utils import NormalizedName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+    from pipshim.model.direct_sources import DirectSource
+    from pipshim.model.targets import TargetName
+
+STRATEGIES = ("highest", "lowest", "lowest-direct")
+"""Which versions are chosen; the names are uv's."""
+
+Rebuild = Literal["auto", "exact"] | frozenset[NormalizedName]
+"""Which distributions count in build records; with names, all do for these packages."""
+
+
+@dataclass(frozen=True)
+class ExtraBuildRequirement:
+    """A requirement that a package's build needs beyond those it declares.
+
+    Attributes:
+        match_runtime: it must be the version that the lock has for run time.
+
+    """
+
+    requirement: Requirement
+    match_runtime: bool
+
+
+@dataclass(frozen=True)
+class StaticMetadata:
+    """Metadata written by hand for an sdist that cannot give it.
+
+    Attributes:
+        version: None means all versions.
+        build_requires: what the build requires besides ``[build-system]``; None means unknown.
+
+    """
+
+    name: NormalizedName
+    version: Version | None
+    requires_dist: tuple[Requirement, ...]
+    requires_python: SpecifierSet | None
+    provides_extra: tuple[NormalizedName, ...]
+    build_requires: tuple[Requirement, ...] | None = None
+
+    def is_about(self, name: NormalizedName | None, version: Version | None) -> bool:
+        """Whether this is the metadata of a version."""
+        return self.name == name and version is not None and self.version in (None, version)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """``[tool.pipshim]``; ``Configuration()`` is "nothing said"."""
+
+    no_build_isolation: bool | None = None
+    no_build_isolation_package: frozenset[NormalizedName] = frozenset()
+    match_runtime: Literal["auto"] | frozenset[NormalizedName] = "auto"
+    default_groups: tuple[str, ...] | None = None
+    target_environments: tuple[TargetName, ...] = ()
+    constraint_dependencies: tuple[Requirement, ...] = ()
+    override_dependencies: tuple[Requirement, ...] = ()
+    build_constraint_dependencies: tuple[Requirement, ...] = ()
+    extra_build_dependencies: Mapping[NormalizedName, tuple[ExtraBuildRequirement, ...]] = field(
+        default_factory=dict
+    )
+    extra_build_variables: Mapping[NormalizedName, Mapping[str, str]] = field(default_factory=dict)
+    config_settings_package: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
+        default_factory=dict
+    )
+    dependency_metadata: tuple[StaticMetadata, ...] = ()
+    package: bool | None = None
+    sources: Mapping[NormalizedName, DirectSource] = field(default_factory=dict)
+    resolution: str | None = None
+    exclude_newer: str | None = None
+    rebuild: Rebuild = "auto"

@@ -1,0 +1,146 @@
+"""Words, numbers and colours that every observer shows in the same way."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TextIO, TypeAlias
+
+    from pipshim.model.events import What
+
+    # A text in parts, each with the name of a style: one of _CODES, or "".
+    Parts: TypeAlias = list[tuple[str, str]]
+
+_CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+MODE_STYLES = {"isolated": "green", "matched": "cyan", "no-isolation": "yellow"}
+_WORD_STYLES = {"built": "green", "cached": "cyan", "failed": "red"}
+_WORD_WIDTH = len("building")
+_MODE_WIDTH = len("no-isolation")
+_MINUTE, _HOUR = 60, 3600
+
+
+def duration(seconds: float, *, precise: bool = False) -> str:
+    """Say seconds for people: ``0.02 s``, ``0.4 s``, ``12 s``, ``2m 03s``, ``1h 02m``.
+
+    Args:
+        seconds: how long; what is negative counts as none.
+        precise: give tenths up to a minute.
+
+    """
+    seconds = max(seconds, 0.0)
+    if seconds < 0.095:  # noqa: PLR2004 what would be shown as 0.1
+        return f"{seconds:.2f} s"
+    if seconds < (59.95 if precise else 9.95):
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m {whole % _MINUTE:02}s"
+    return f"{whole // _HOUR}h {whole % _HOUR // _MINUTE:02}m"
+
+
+def elapsed(seconds: float) -> str:
+    """Say how long a thing has run so far, in whole seconds: ``3 s``, ``2m 03s``."""
+    whole = int(max(seconds, 0.0))
+    return f"{whole} s" if whole < _MINUTE else duration(whole)
+
+
+def plural(count: int, noun: str) -> str:
+    """Give ``1 package`` or ``2 packages``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def size(count: float) -> str:
+    """Say bytes for people, in powers of 1000: ``812 B``, ``12 kB``, ``1.4 MB``, ``2.1 GB``."""
+    for unit, digits in (("B", 0), ("kB", 0), ("MB", 1)):
+        if count < 999.5:  # noqa: PLR2004 what would be shown as 1000
+            return f"{count:.{digits}f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def use_color(
+    stream: TextIO, *, no_color: bool = False, environ: Mapping[str, str] | None = None
+) -> bool:
+    """Decide whether to colour: ``--no-color`` and NO_COLOR, then FORCE_COLOR, then the stream."""
+    environ = os.environ if environ is None else environ
+    if no_color or environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and environ.get("TERM") not in ("dumb", "unknown")
+
+
+def paint(text: str, style: str, *, color: bool) -> str:
+    """Colour a text by hand; ``style`` is one or more names with spaces between."""
+    codes = ";".join(str(_CODES[name]) for name in style.split())
+    return f"\x1b[{codes}m{text}\x1b[0m" if color and codes and text else text
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write to a stream that may lack the characters, or be closed: news must not raise."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except (OSError, ValueError):
+        return
+
+
+class Columns:
+    """Lines about builds, one below the other; the columns are as wide as was needed so far.
+
+    Attributes:
+        room: tells the width in which a line should fit, if there is one.
+
+    """
+
+    def __init__(self, room: Callable[[], int] | None = None) -> None:
+        self.room = room
+        self._package = 0
+        self._chosen_by = 0
+
+    def widen(self, package: str, chosen_by: str) -> None:
+        """Leave room for a line to come."""
+        self._package = max(self._package, len(package))
+        self._chosen_by = max(self._chosen_by, len(chosen_by))
+
+    def line(
+        self, word: str, package: str, mode: str, chosen_by: str, what: What, end: str = ""
+    ) -> Parts:
+        """Give ``built    natten 0.17.5  no-isolation  pyproject.toml  2m 03s`` in parts."""
+        self.widen(package, chosen_by)
+        made = "" if what == "wheel" else what
+        end = "  ".join(part for part in (made, end) if part)
+        width = self._chosen_by if end else 0
+        parts = [
+            (f"{word:{_WORD_WIDTH}} ", _WORD_STYLES.get(word, "dim")),
+            (f"{package:{self._package}}  ", "bold"),
+            (f"{mode:{_MODE_WIDTH}}  ", MODE_STYLES.get(mode, "")),
+            (f"{chosen_by:{width}}", "dim"),
+        ]
+        if end:
+            parts.append((f"  {end}", ""))
+        if self.room is not None and len(join(parts)) >= self.room():
+            # What chose the mode is the first to go, and the alignment with it.
+            shown = [(word, parts[0][1]), (package, "bold"), (mode, MODE_STYLES.get(mode, ""))]
+            shown += [(end, "")] if end else []
+            return [
+                (text if number == 0 else f" {text}", style)
+                for number, (text, style) in enumerate(shown)
+            ]
+        return parts
+
+
+def painted(parts: Parts) -> str:
+    """Give the text of the parts, coloured by hand."""
+    return "".join(paint(text, style, color=True) for text, style in parts).rstrip()
+
+
+def join(parts: Parts) -> str:
+    """Give the text of the parts, without styles."""
+    return "".join(text for text, _ in parts).rstrip()

@@ -1,0 +1,141 @@
+"""The rows of the live region for a width and a height. Pure: it draws nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, set_cell_size
+
+from pipshim.progress.formatting import MODE_STYLES, elapsed, plural, size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipshim.progress.formatting import Parts
+    from pipshim.progress.state import Build, Downloads, State, Wait
+
+# Rows of the terminal that stay free: the last line above the region is seen, and the cursor's.
+_FREE_ROWS = 3
+_MOST_RESOLVES = 4
+_PHASE_WIDTH = len("requirements")
+_ELAPSED_WIDTH = len("59m 59s")
+_LEAST_PACKAGE, _LEAST_OUTPUT = 16, 8
+
+
+def rows(state: State, *, width: int, height: int, now: float) -> list[Parts]:
+    """Lay out what is running.
+
+    No row is as wide as the terminal, and there are fewer than it has.
+
+    Args:
+        state: what is running.
+        width: of the terminal, in columns.
+        height: of the terminal, in rows.
+        now: the time on the state's clock.
+
+    """
+    width = max(width - 1, 10)
+    totals = [_fit(words, width) for words in _totals(state, now)]
+    builds = list(state.builds.values())
+    room = max(height - _FREE_ROWS - len(totals), 1)
+    hidden = len(builds) - (room - 1) if len(builds) > room else 0
+    shown = builds[: len(builds) - hidden]
+    found = _builds(shown, width, now, with_output=state.verbosity > 0)
+    if hidden:
+        more = f"… and {hidden} more" if shown else plural(hidden, "build")
+        found.append([(_crop(more, width), "dim")])
+    return [*found, *totals]
+
+
+def _builds(builds: Sequence[Build], width: int, now: float, *, with_output: bool) -> list[Parts]:
+    if not builds:
+        return []
+    phases = [build.phase or build.what for build in builds]
+    times = [elapsed(now - build.since) for build in builds]
+    package = min(max(len(one.package) for one in builds), max(width // 2, _LEAST_PACKAGE))
+    mode, phase = max(len(one.mode) for one in builds), max(len(one) for one in phases)
+    took = max(len(one) for one in times)
+    # The first layout does not move when a phase changes; the last leave out what they must.
+    for gap, columns in (
+        (2, (package, mode, _PHASE_WIDTH, _ELAPSED_WIDTH)),
+        (2, (package, mode, phase, took)),
+        (1, (package, mode, phase, took)),
+        (1, (package, mode, 0, took)),
+        (1, (min(package, width - took - 1), 0, 0, took)),
+    ):
+        widths = [column for column in columns if column]
+        used = sum(widths) + gap * (len(widths) - 1)
+        if used <= width:
+            break
+    else:
+        widths, used = [width], width
+    found: list[Parts] = []
+    for build, phase_name, time in zip(builds, phases, times, strict=True):
+        cells = (
+            (f"{_crop(build.package, columns[0]):{columns[0]}}", "bold"),
+            (f"{build.mode:{columns[1]}}", MODE_STYLES.get(build.mode, "")),
+            (f"{phase_name:{columns[2]}}", ""),
+            (f"{time:>{columns[3]}}", "dim"),
+        )
+        row: Parts = []
+        for (text, style), column in zip(cells, columns, strict=True):
+            if column:
+                row += [(" " * gap, ""), (text, style)] if row else [(text, style)]
+        if with_output and width - used - gap >= _LEAST_OUTPUT:
+            row += [(" " * gap, ""), (_crop(build.last_line, width - used - gap), "dim")]
+        found.append(row)
+    return found
+
+
+def _totals(state: State, now: float) -> list[list[str]]:
+    """Give the words of each row about many things at once; the last ones matter least."""
+    found = []
+    resolves = list(state.resolves.values())
+    if len(resolves) > _MOST_RESOLVES:
+        first = min(resolve.since for resolve in resolves)
+        found.append([f"resolving for {len(resolves)} targets", elapsed(now - first)])
+        resolves = []
+    for resolve in resolves:
+        words = [resolve.what, elapsed(now - resolve.since), f"round {resolve.round}"]
+        if resolve.pins:
+            words.insert(1, plural(len(resolve.pins), "package"))
+        found.append(words)
+    if state.planned is not None:
+        done, packages = len(state.prepared), state.planned.packages
+        found.append([f"{done} of {plural(packages, 'package')} ready"])
+    if state.downloads.running:
+        found.append(_downloads(state.downloads))
+    if state.waiting:
+        found.append(_waiting(list(state.waiting.values()), now))
+    return found
+
+
+def _waiting(waits: Sequence[Wait], now: float) -> list[str]:
+    text = waits[0].text
+    if len(waits) > 1:
+        text = f"{len(waits)} builds wait for other commands"
+    return [text, elapsed(now - min(wait.since for wait in waits))]
+
+
+def _downloads(downloads: Downloads) -> list[str]:
+    words = [plural(len(downloads.running), "download")]
+    came, total, speed = sum(downloads.received.values()), downloads.total, downloads.speed
+    if total is not None:
+        words.append(f"{size(came)} of {size(total)}")
+    elif came:
+        words.append(size(came))
+    if speed:
+        words.append(f"{size(speed)}/s")
+    return words
+
+
+def _fit(words: list[str], width: int) -> Parts:
+    while len(words) > 1 and cell_len("  ".join(words)) > width:
+        words = words[:-1]
+    return [(_crop("  ".join(words), width), "dim")]
+
+
+def _crop(text: str, width: int) -> str:
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(width - 1, 0)).rstrip() + "…"

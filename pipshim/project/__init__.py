@@ -1,0 +1,1 @@
+"""pyproject.toml, scripts and settings, read as values."""

@@ -1,0 +1,382 @@
+"""pyproject.toml, edited: requirements come and go, comments and layout stay.
+
+The only importer of tomlkit. Text in, text out; what comes out is read again and compared with what
+was meant, so that a slip of a library cannot damage anybody's file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import tomlkit
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from tomlkit.exceptions import TOMLKitError
+
+from pipshim.base import toml_files
+from pipshim.base.errors import ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+    from tomlkit.items import Array
+
+    from pipshim.model.requests import Bounds
+
+_SOURCES = ("tool", "pipshim", "sources")
+_WIDTH = 100
+_HEAD = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?P<specifier>[^;@]*)")
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Which of a project's lists of requirements.
+
+    Attributes:
+        kind: ``project``, ``extra`` or ``group``.
+        name: of the extra or group.
+
+    """
+
+    kind: Literal["project", "extra", "group"] = "project"
+    name: str = ""
+
+    def __str__(self) -> str:
+        return ".".join(self.path)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Where it stands in pyproject.toml."""
+        if self.kind == "project":
+            return ("project", "dependencies")
+        if self.kind == "extra":
+            return ("project", "optional-dependencies", self.name)
+        return ("dependency-groups", self.name)
+
+
+class Document:
+    """A pyproject.toml that is being edited.
+
+    Args:
+        text: what it says now, valid TOML.
+        path: of the file, for errors.
+
+    Attributes:
+        original: what it said before any edit.
+
+    """
+
+    def __init__(self, text: str, path: Path) -> None:
+        self.original = text
+        self._path = path
+        self._expected = toml_files.loads(text)
+        self._made: set[str] = set()
+        self._blank_at_end = text.endswith(("\n\n", "\n\r\n")) or not text.endswith("\n")
+        self._line_end = "\r\n" if text.count("\n") == text.count("\r\n") > 0 else "\n"
+        try:
+            self._document = tomlkit.parse(text)
+        except TOMLKitError as error:
+            raise ProjectError(path, f"cannot be edited: {error}") from error
+
+    @property
+    def text(self) -> str:
+        """What it says now.
+
+        Raises:
+            ProjectError: it would say something else than what was asked for.
+
+        """
+        text = _spaced(self._document.as_string(), self._made)
+        if not self._blank_at_end:
+            text = f"{text.rstrip()}\n"
+        if self._line_end != "\n":
+            text = re.sub("(?<!\r)\n", self._line_end, text)
+        try:
+            as_meant = toml_files.loads(text) == self._expected
+        except toml_files.TomlError:
+            as_meant = False
+        if not as_meant:
+            raise ProjectError(
+                self._path,
+                "its layout cannot be edited automatically",
+                hint="edit it by hand, then: pipshim sync",
+            )
+        return text
+
+    def add(self, place: Place, text: str, *, raw: bool = False) -> str:
+        """Add a requirement, or change the one of the same name and marker.
+
+        Extras are added to those that are there; a specifier or URL replaces the one there.
+
+        Args:
+            place: where to.
+            text: the requirement (PEP 508).
+            raw: have it replace what is there, as it is.
+
+        Returns:
+            the requirement that stands there then.
+
+        """
+        new = Requirement(text)
+        array = self._array(place)
+        for index, old in self._of(place, canonicalize_name(new.name)):
+            if _marker(Requirement(old)) == _marker(new):
+                made = written(text) if raw else _merged(old, text)
+                if made != old:
+                    self._set(place, index, made)
+                return made
+        made = written(text)
+        position = _position(self._requirements(place), made, array)
+        if position is None:
+            array.append(made)
+        elif position == 0 and "\n" not in array.as_string():
+            # tomlkit writes no space behind an item that is put first.
+            items = ", ".join(tomlkit.item(one).as_string() for one in (made, *array.unwrap()))
+            table = self._table(place)
+            table[place.path[-1]] = tomlkit.parse(f"x = [{items}]")["x"]
+            array = self._array(place)
+        else:
+            array.insert(position, made)
+        if len(array) == 1 or ("\n" not in array.as_string() and _line(place, array) > _WIDTH):
+            array.multiline(True)
+        self._note(place)
+        return made
+
+    def bound(self, place: Place, old: str, version: Version, bounds: Bounds) -> str:
+        """Give a requirement that says no version a bound."""
+        made = bounded(old, version, bounds)
+        (index,) = [at for at, text in self._requirements(place) if text == old]
+        self._set(place, index, made)
+        return made
+
+    def remove(self, place: Place, name: NormalizedName) -> list[str]:
+        """Remove all requirements of a name; what was removed is answered."""
+        found = list(self._of(place, name))
+        if found:
+            array = self._array(place)
+            for index, _ in reversed(found):
+                del array[index]
+            if not array and "#" not in array.as_string():
+                self._table(place)[place.path[-1]] = tomlkit.array()
+            self._note(place)
+        if not any(True for other in self.places() for _ in self._of(other, name)):
+            self._forget_source(name)
+        return [text for _, text in found]
+
+    def places(self) -> list[Place]:
+        """Tell the lists that there are."""
+        project = self._expected.get("project", {})
+        found = [Place()] if "dependencies" in project else []
+        found += [Place("extra", name) for name in project.get("optional-dependencies", {})]
+        return found + [
+            Place("group", name) for name in self._expected.get("dependency-groups", {})
+        ]
+
+    def place(self, kind: Literal["project", "extra", "group"], name: str = "") -> Place:
+        """Give a place as it is spelled here."""
+        for place in self.places():
+            if place.kind == kind and canonicalize_name(place.name) == canonicalize_name(name):
+                return place
+        return Place(kind, name)
+
+    def stated(self, place: Place, names: Iterable[NormalizedName]) -> list[str]:
+        """Tell what a list says of these names, in its order."""
+        return [text for name in sorted(names) for _, text in self._of(place, name)]
+
+    def has_source(self, name: NormalizedName) -> bool:
+        """Tell whether a distribution comes from somewhere else than an index."""
+        table: Any = self._expected
+        for key in _SOURCES:
+            table = table.get(key, {})
+        return any(canonicalize_name(key) == name for key in table)
+
+    def having(self, name: NormalizedName) -> list[Place]:
+        """Tell the lists that have a requirement of this name."""
+        return [place for place in self.places() if any(True for _ in self._of(place, name))]
+
+    def set_source(self, name: NormalizedName, entry: Mapping[str, object] | None) -> None:
+        """Say where a distribution comes from; None: from an index, as others."""
+        if entry is None:
+            self._forget_source(name)
+            return
+        table = self._document
+        expected = self._expected
+        for depth, key in enumerate(_SOURCES, 1):
+            if key not in table:
+                table[key] = tomlkit.table(is_super_table=key != "sources")
+                self._made.add(".".join(_SOURCES[:depth]))
+            table = cast("Any", table[key])
+            expected = expected.setdefault(key, {})
+        known = next((key for key in expected if canonicalize_name(key) == name), name)
+        pairs = ", ".join(
+            f"{key} = {tomlkit.item(value).as_string()}" for key, value in entry.items()
+        )
+        table[known] = tomlkit.parse(f"x = {{ {pairs} }}")["x"]
+        expected[known] = dict(entry)
+
+    def _forget_source(self, name: NormalizedName) -> None:
+        table: Any = self._document
+        expected: Any = self._expected
+        for key in _SOURCES:
+            if not isinstance(expected, MutableMapping) or key not in expected:
+                return
+            table, expected = table[key], expected[key]
+        for key in [one for one in expected if canonicalize_name(one) == name]:
+            del table[key]
+            del expected[key]
+        if not expected:
+            self._drop(_SOURCES)
+
+    def _drop(self, path: tuple[str, ...]) -> None:
+        """Remove a table, and those above it that have nothing else."""
+        for depth in range(len(path), 0, -1):
+            table: Any = self._document
+            expected: Any = self._expected
+            for key in path[: depth - 1]:
+                table, expected = table[key], expected[key]
+            if expected[path[depth - 1]]:
+                return
+            del table[path[depth - 1]]
+            del expected[path[depth - 1]]
+
+    def _requirements(self, place: Place) -> list[tuple[int, str]]:
+        """Give what stands in a list, with its index; a group has included groups between."""
+        table: Any = self._expected
+        for key in place.path:
+            table = table.get(key, {})
+        return [(at, one) for at, one in enumerate(table) if isinstance(one, str)]
+
+    def _of(self, place: Place, name: NormalizedName) -> Iterator[tuple[int, str]]:
+        for index, text in self._requirements(place):
+            try:
+                found = canonicalize_name(Requirement(text).name)
+            except InvalidRequirement:
+                continue
+            if found == name:
+                yield index, text
+
+    def _set(self, place: Place, index: int, text: str) -> None:
+        self._array(place)[index] = text
+        self._note(place)
+
+    def _array(self, place: Place) -> Array:
+        table, last = self._table(place), place.path[-1]
+        if last not in table:
+            table[last] = tomlkit.array()
+        return cast("Array", table[last])
+
+    def _table(self, place: Place) -> Any:
+        table: Any = self._document
+        for depth, key in enumerate(place.path[:-1], 1):
+            if key not in table:
+                table[key] = tomlkit.table()
+                self._made.add(".".join(place.path[:depth]))
+            table = table[key]
+        return table
+
+    def _note(self, place: Place) -> None:
+        table: Any = self._expected
+        *above, last = place.path
+        for key in above:
+            table = table.setdefault(key, {})
+        table[last] = self._array(place).unwrap()
+
+
+def written(text: str) -> str:
+    """Write a requirement so that it needs no escapes in TOML, otherwise as it was typed."""
+    text = text.strip()
+    return text.replace('"', "'") if "'" not in text else text
+
+
+def with_parts(text: str, *, extras: Iterable[str] = (), marker: str | None = None) -> str:
+    """Add extras and a marker to a requirement (PEP 508)."""
+    given = Requirement(text)
+    given.extras |= set(extras)
+    if marker is not None:
+        both = f"({given.marker}) and ({marker})" if given.marker is not None else marker
+        given.marker = Requirement(f"x; {both}").marker
+    return _composed(given, _specifier(text))
+
+
+def bounded(text: str, version: Version, bounds: Bounds) -> str:
+    """Give a requirement a bound made of a version; a local version's label does not count."""
+    public = Version(version.public)
+    release = [*public.release, 0, 0]
+    if bounds == "exact":
+        specifier = f"=={public}"
+    elif bounds == "lower":
+        specifier = f">={public}"
+    else:
+        # What semantic versioning takes for compatible: before 1.0 each minor is a major.
+        first = next((at for at, part in enumerate(release) if part), 0)
+        kept = first if bounds == "major" else 1
+        top = [*release[:kept], release[kept] + 1]
+        top += [0] * (len(public.release) - len(top))
+        epoch = f"{public.epoch}!" if public.epoch else ""
+        specifier = f">={public},<{epoch}{'.'.join(map(str, top))}"
+    return written(_composed(Requirement(text), specifier))
+
+
+def _spaced(text: str, tables: Iterable[str]) -> str:
+    """Put an empty line before and behind each of these tables."""
+    lines = text.splitlines(keepends=True)
+    for name in tables:
+        starts = [at for at, line in enumerate(lines) if line.strip() == f"[{name}]"]
+        for start in starts:
+            heads = (at for at in range(start + 1, len(lines)) if lines[at].startswith("["))
+            for at in (next(heads, 0), start):
+                if at and lines[at - 1].strip():
+                    lines.insert(at, "\n")
+    return "".join(lines)
+
+
+def _merged(old: str, new: str) -> str:
+    there, given = Requirement(old), Requirement(new)
+    if given.extras <= there.extras and not given.specifier and given.url is None:
+        return old
+    there.extras |= given.extras
+    if given.url is not None or given.specifier:
+        there.url = given.url
+        return written(_composed(there, _specifier(new)))
+    return written(_composed(there, _specifier(old)))
+
+
+def _composed(requirement: Requirement, specifier: str) -> str:
+    """Write a requirement with its specifier as it was typed."""
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    where = f" @ {requirement.url}" if requirement.url else specifier
+    space = " " if requirement.url and requirement.marker else ""
+    marker = f"{space}; {requirement.marker}" if requirement.marker else ""
+    return f"{requirement.name}{extras}{where}{marker}"
+
+
+def _specifier(text: str) -> str:
+    head = _HEAD.match(text)
+    return (
+        head["specifier"].strip()
+        if head is not None and "@" not in text.split(";", maxsplit=1)[0]
+        else ""
+    )
+
+
+def _marker(requirement: Requirement) -> str:
+    return str(requirement.marker or "")
+
+
+def _position(there: list[tuple[int, str]], new: str, array: Array) -> int | None:
+    """Tell where a requirement goes in a sorted list; None for the end."""
+    texts = [text.lower() for _, text in there]
+    plain = len(there) == len(array) and not re.search(r"^\s*#", array.as_string(), re.MULTILINE)
+    if not plain or texts != sorted(texts):
+        return None
+    return next((at for at, text in enumerate(texts) if text > new.lower()), None)
+
+
+def _line(place: Place, array: Array) -> int:
+    return len(place.path[-1]) + 3 + len(array.as_string())

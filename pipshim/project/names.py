@@ -1,0 +1,68 @@
+"""The names that a project's files have, for a shell to complete. Without files there are none."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from pipshim.base.errors import PipshimError
+from pipshim.model.pylock import LOCK_NAME, read
+from pipshim.project.pyproject import find_project, load_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.requirements import Requirement
+
+    from pipshim.model.project import Project
+
+
+class Names:
+    """The names in the files of the project that a command would serve.
+
+    Args:
+        start: where it looks for pyproject.toml.
+
+    """
+
+    def __init__(self, start: Path) -> None:
+        self._start = start
+
+    @cached_property
+    def _project(self) -> Project | None:
+        with suppress(PipshimError):
+            return load_project(find_project(self._start))
+        return None
+
+    @property
+    def extras(self) -> list[str]:
+        """The project's extras."""
+        return sorted(self._project.optional_dependencies) if self._project is not None else []
+
+    @property
+    def groups(self) -> list[str]:
+        """The project's dependency groups."""
+        return sorted(self._project.dependency_groups) if self._project is not None else []
+
+    @property
+    def locked(self) -> list[str]:
+        """What the lock has for run time."""
+        folder = self._project.directory if self._project is not None else Path.cwd()
+        with suppress(PipshimError):
+            return sorted({one.name for one in read(folder / LOCK_NAME).packages})
+        return []
+
+    def required(self, *, extra: str | None, group: str | None) -> list[str]:
+        """Tell what the project requires, or one of its extras or groups."""
+        if self._project is None:
+            return []
+        found: Iterable[Requirement] = self._project.dependencies
+        if group is not None:
+            found = self._project.dependency_groups.get(group, ())
+        elif extra is not None:
+            found = self._project.optional_dependencies.get(canonicalize_name(extra), ())
+        return sorted({canonicalize_name(one.name) for one in found})

@@ -1,0 +1,426 @@
+"""A project as its pyproject.toml says it (PEP 621, PEP 735), checked and expanded.
+
+A script with metadata (PEP 723) is a project too, without a name.
+
+Pure reading: no environment, no network and no build backend is asked, so what ``dynamic`` names
+is not known here.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.dependency_groups import CyclicDependencyGroup, DependencyGroupResolver
+from packaging.errors import ExceptionGroup
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+
+from pipshim.base import toml_files
+from pipshim.base.errors import ProjectError
+from pipshim.base.spelling import nearest
+from pipshim.model.project import PYPROJECT, STDIN, Project
+from pipshim.model.settings import Configuration
+from pipshim.project import script_metadata
+from pipshim.project.settings import load_configuration
+from pipshim.project.toml_lines import line_finder
+from pipshim.project.toml_reader import KeyPath, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from packaging.markers import Marker
+    from packaging.version import Version
+
+    from pipshim.model.settings import Configuration
+
+    _Given = tuple[NormalizedName, frozenset[Marker]]  # an extra, and the markers it is under
+
+_SCRIPT_KEYS = ("requires-python", "dependencies", "tool")
+
+
+def find_project(start: Path) -> Path:
+    """Return the folder of the nearest pyproject.toml: ``start``, or one of its parents.
+
+    Raises:
+        ProjectError: there is none, or ``start`` is no folder.
+
+    """
+    try:
+        # `..` after a symbolic link is not the link's parent: only the file system knows
+        start = start.resolve() if ".." in start.parts else start.absolute()
+        if not start.is_dir():
+            problem = "is not a folder" if start.exists() else "there is no such folder"
+            raise ProjectError(start, problem, hint=f"give the folder that has the {PYPROJECT}")
+        for folder in (start, *start.parents):
+            if _stands(folder / PYPROJECT):
+                return folder
+    except OSError as error:
+        raise ProjectError(start, f"cannot be read: {error.strerror}") from error
+    raise ProjectError(
+        start,
+        f"no {PYPROJECT} in this folder or any above it",
+        hint=_how_to_begin(start),
+    )
+
+
+def _how_to_begin(folder: Path) -> str:
+    """Say how to make a project of a folder, with what is in it."""
+    hint = "change to the project's folder, or name it with --project DIR"
+    for path in sorted(folder.glob("*requirements*.txt")):
+        hint += f"\nor lock {path.name}:\n\n    pipshim lock -r {shlex.quote(path.name)}\n"
+    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "my-project"
+    return (
+        f'{hint}\nor write a {PYPROJECT}:\n\n    [project]\n    name = "{name}"\n'
+        '    version = "0.1"\n    dependencies = []'
+    )
+
+
+def load_builder(named: Path | None, here: Path) -> Project | None:
+    """Read the project whose build settings hold for pip's commands, if there is one that has any.
+
+    Args:
+        named: the folder that was named (``--project``).
+        here: the folder that counts if none was.
+
+    Raises:
+        ProjectError: it says what cannot be, or the one that was named is not there.
+
+    """
+    if named is not None:
+        return load_project(find_project(named))
+    try:
+        directory = find_project(here)
+        if b"pipshim" not in (directory / PYPROJECT).read_bytes():
+            return None  # pip does not look at it, whatever is in it
+    except (OSError, ProjectError):
+        return None
+    return load_project(directory)
+
+
+def _stands(file: Path) -> bool:
+    """Whether there is anything of that name.
+
+    A dangling link or a folder counts, and is refused when it is read: going on to a parent would
+    silently serve another project.
+    """
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def load_project(directory: Path) -> Project:
+    """Read ``directory``'s pyproject.toml.
+
+    Raises:
+        ProjectError: it cannot be read, or says something that cannot be; with the line.
+
+    """
+    return read_project(directory, read_text(directory / PYPROJECT))
+
+
+def read_project(directory: Path, text: str) -> Project:
+    """Read what ``directory``'s pyproject.toml says, or is going to say.
+
+    Raises:
+        ProjectError: it says something that cannot be; with the line.
+
+    """
+    file = directory / PYPROJECT
+    try:
+        return _project(directory, _parse_toml(text, file), Reader(file, line_finder(text)))
+    except RecursionError:
+        raise ProjectError(file, "arrays, tables or includes are nested too deeply") from None
+
+
+def load_script(path: Path, source: bytes | None = None) -> Project | None:
+    """Read a script's metadata (PEP 723).
+
+    Args:
+        path: the script; `STDIN` for one without a file.
+        source: its text, if that is known.
+
+    Returns:
+        None if it has no metadata.
+
+    Raises:
+        ProjectError: it cannot be read, or says something that cannot be; with the line.
+
+    """
+    if source is None:
+        try:
+            source = path.read_bytes()
+        except OSError as error:
+            raise ProjectError(path, f"cannot be read: {error.strerror}") from error
+    try:
+        found = script_metadata.find(source)
+        if found is None:
+            return None
+        block, line = found
+        # As many empty lines before it, and every line is told as that of the script.
+        text = "\n" * (line - 1) + block.decode("utf-8")
+    except script_metadata.BlockError as error:
+        raise ProjectError(path, str(error), line=error.line) from None
+    except UnicodeDecodeError:
+        raise ProjectError(path, "has metadata that is not UTF-8") from None
+    reader = Reader(path, line_finder(text))
+    try:
+        return _script(path, _parse_toml(text, path), reader, block)
+    except RecursionError:
+        raise ProjectError(path, "has metadata that is nested too deeply") from None
+
+
+def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> Project:
+    for key in data:
+        if key not in _SCRIPT_KEYS:
+            raise ProjectError(
+                path,
+                f"unknown key {key!r} in the script's metadata;"
+                f" the nearest known one is {nearest(key, _SCRIPT_KEYS)!r}",
+                line=reader.line_of((key,)),
+            )
+    requires_python = data.get("requires-python")
+    return Project(
+        directory=Path.cwd() if path == STDIN else path.absolute().parent,
+        name=None,
+        display_name=path.name,
+        version=None,
+        requires_python=(
+            None
+            if requires_python is None
+            else reader.specifiers(requires_python, ("requires-python",))
+        ),
+        dependencies=reader.requirements(data.get("dependencies", []), ("dependencies",)),
+        optional_dependencies={},
+        dependency_groups={},
+        dynamic=frozenset(),
+        has_build_system=False,
+        configuration=_configuration(reader, data, {}),
+        script=path if path == STDIN else path.absolute(),
+        block=block,
+    )
+
+
+def read_text(file: Path) -> str:
+    """Read a pyproject.toml.
+
+    Raises:
+        ProjectError: it cannot be read, or is not UTF-8.
+
+    """
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise ProjectError(
+            file, "there is no such file", hint=f"name the folder of a {PYPROJECT} with --project"
+        ) from None
+    except OSError as error:
+        raise ProjectError(file, f"cannot be read: {error.strerror}") from error
+    try:
+        return toml_files.decode(data)
+    except toml_files.TomlError as error:
+        raise ProjectError(file, error.problem, line=error.line, hint="save it as UTF-8") from None
+
+
+def _parse_toml(text: str, file: Path) -> dict[str, Any]:
+    try:
+        return toml_files.loads(text)
+    except toml_files.TomlError as error:
+        raise ProjectError(file, error.problem, line=error.line) from None
+
+
+def _project(directory: Path, data: dict[str, Any], reader: Reader) -> Project:
+    project = reader.table(data.get("project", {}), ("project",))
+
+    def get(key: str, read: Any, default: Any = None) -> Any:
+        return read(project[key], ("project", key)) if key in project else default
+
+    if "project" in data and "name" not in project:
+        raise reader.error(("project",), "has no 'name'", hint='write one: name = "my-project"')
+    name: NormalizedName | None = get("name", reader.name)
+    version: Version | None = get("version", reader.version)
+    dynamic = frozenset(get("dynamic", reader.strings, ()))
+    for key in project:
+        if key in dynamic:
+            raise reader.error(("project", key), "is both given and listed in project.dynamic")
+
+    optional = list(get("optional-dependencies", reader.by_name, ()))
+    extras = {extra: reader.requirements(items, at) for extra, items, at in optional}
+    own = _OwnExtras(reader, name, version, extras, "optional-dependencies" in dynamic)
+    for extra, _, at in optional:
+        own.check(extras[extra], at)
+    dependencies: tuple[Requirement, ...] = get("dependencies", reader.requirements, ())
+    own.check(dependencies, ("project", "dependencies"))
+    groups = _dependency_groups(reader, data.get("dependency-groups", {}), own)
+
+    return Project(
+        directory=directory,
+        name=name,
+        display_name=project.get("name", directory.absolute().name),
+        version=project.get("version"),
+        requires_python=get("requires-python", reader.specifiers),
+        dependencies=own.expand(dependencies),
+        optional_dependencies={extra: own.expand(extras[extra], extra) for extra in extras},
+        dependency_groups=groups,
+        dynamic=dynamic,
+        has_build_system=_has_build_system(reader, data),
+        configuration=_configuration(reader, data, groups),
+    )
+
+
+def _has_build_system(reader: Reader, data: dict[str, Any]) -> bool:
+    if "build-system" not in data:
+        return False
+    table = reader.table(data["build-system"], ("build-system",))
+    if "requires" not in table:
+        raise reader.error(("build-system",), "has no 'requires' (PEP 518)")
+    reader.requirements(table["requires"], ("build-system", "requires"))
+    return True
+
+
+def _configuration(
+    reader: Reader, data: dict[str, Any], groups: Mapping[str, object]
+) -> Configuration:
+    tool = reader.table(data.get("tool", {}), ("tool",))
+    configuration = load_configuration(tool.get("pipshim", {}), reader.where, reader.line_of)
+    if configuration.default_groups:
+        for index, written in enumerate(tool["pipshim"]["default-groups"]):
+            if canonicalize_name(written) not in groups:
+                raise _unknown_group(
+                    reader, ("tool", "pipshim", "default-groups", index), written, groups
+                )
+    return configuration
+
+
+def _dependency_groups(
+    reader: Reader, value: object, own: _OwnExtras
+) -> dict[str, tuple[Requirement, ...]]:
+    path: KeyPath = ("dependency-groups",)
+    raw = reader.table(value, path)
+    entries = list(reader.by_name(raw, path))
+    groups: dict[str, KeyPath] = {name: at for name, _, at in entries}
+    includes: dict[tuple[str, str], KeyPath] = {}
+    for name, items, at in entries:
+        for item, here in reader.array(items, at):
+            if isinstance(item, dict):
+                entry = reader.known_table(item, here, ("include-group",))
+                if not entry:
+                    raise reader.error(here, "has no 'include-group'")
+                included = reader.string(entry["include-group"], here)
+                if canonicalize_name(included) not in groups:
+                    raise _unknown_group(reader, here, included, groups)
+                includes[name, canonicalize_name(included)] = here
+            elif isinstance(item, str):
+                own.check_one(reader.requirement(item, here), here)
+            else:
+                raise reader.wrong_type(here, "a requirement or {include-group}", item)
+    resolver = DependencyGroupResolver(raw)
+    try:
+        return {name: own.expand(resolver.resolve(name)) for name in groups}
+    except ExceptionGroup as group:
+        # all that the resolver can find besides was looked for above
+        cycle = group.exceptions[0]
+        if not isinstance(cycle, CyclicDependencyGroup):
+            raise
+        # packaging gives the names as they are written, or normalized since 26.4
+        inner, outer = canonicalize_name(cycle.group), canonicalize_name(cycle.include_group)
+        here = includes[inner, outer]
+        raise reader.error(
+            here,
+            f"closes a cycle of groups: {inner!r} is included by {outer!r}"
+            if inner != outer
+            else f"makes the group {inner!r} include itself",
+        ) from None
+
+
+def _unknown_group(
+    reader: Reader, path: KeyPath, name: str, groups: Mapping[str, object]
+) -> ProjectError:
+    hint = f"the groups are: {', '.join(groups)}" if groups else "there is no [dependency-groups]"
+    return reader.error(path, f"names a group that does not exist: {name!r}", hint=hint)
+
+
+@dataclass(frozen=True)
+class _OwnExtras:
+    """The project's extras, and requirements of the project on itself replaced by them."""
+
+    reader: Reader
+    name: NormalizedName | None
+    version: Version | None
+    extras: Mapping[NormalizedName, tuple[Requirement, ...]]
+    dynamic: bool
+
+    def check(self, requirements: Iterable[Requirement], path: KeyPath) -> None:
+        """Refuse references to the project that cannot be replaced; ``path`` is the array's."""
+        for index, requirement in enumerate(requirements):
+            self.check_one(requirement, (*path, index))
+
+    def check_one(self, requirement: Requirement, path: KeyPath) -> None:
+        if not self._is_own(requirement):
+            return
+        text = str(requirement)
+        if requirement.url is not None:
+            raise self.reader.error(path, f"requires the project itself from a URL: {text!r}")
+        if self.version is not None and not requirement.specifier.contains(
+            self.version, prereleases=True
+        ):
+            raise self.reader.error(
+                path, f"requires another version of the project ({self.version}): {text!r}"
+            )
+        for extra in sorted(requirement.extras):
+            if canonicalize_name(extra) not in self.extras and not self.dynamic:
+                known = ", ".join(self.extras)
+                raise self.reader.error(
+                    path,
+                    f"names an extra that the project does not have: {extra!r}",
+                    hint=f"the extras are: {known}" if known else "the project has no extras",
+                )
+
+    def expand(
+        self, requirements: Iterable[Requirement], *of: NormalizedName
+    ) -> tuple[Requirement, ...]:
+        """Replace references to extras, in order, each requirement once; ``of``: whose they are."""
+        seen: list[_Given] = [(extra, frozenset()) for extra in of]
+        return tuple(dict.fromkeys(self._expand(requirements, (), seen)))
+
+    def _expand(
+        self,
+        requirements: Iterable[Requirement],
+        markers: tuple[Marker, ...],
+        seen: list[_Given],
+    ) -> Iterator[Requirement]:
+        """Give the requirements that hold where all of ``markers`` do.
+
+        ``seen`` has the extras already given and under which markers: one that was given under some
+        of these markers has nothing to add, which is also what ends a cycle.
+        """
+        for requirement in requirements:
+            if not self._is_own(requirement) or (self.dynamic and requirement.extras):
+                yield _under(requirement, markers)
+                continue
+            inner = markers
+            if requirement.marker is not None and requirement.marker not in markers:
+                inner = (*markers, requirement.marker)
+            for extra in sorted(map(canonicalize_name, requirement.extras)):
+                if not any(extra == other and given.issubset(inner) for other, given in seen):
+                    seen.append((extra, frozenset(inner)))
+                    yield from self._expand(self.extras[extra], inner, seen)
+
+    def _is_own(self, requirement: Requirement) -> bool:
+        return canonicalize_name(requirement.name) == self.name
+
+
+def _under(requirement: Requirement, markers: tuple[Marker, ...]) -> Requirement:
+    if not markers:
+        return requirement
+    own = () if requirement.marker in (None, *markers) else (requirement.marker,)
+    narrowed = Requirement(str(requirement))
+    narrowed.marker = functools.reduce(operator.and_, (*own, *markers))
+    return narrowed

@@ -1,0 +1,313 @@
+"""Read ``[tool.pipshim]``. Unknown settings are errors."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pipshim.base.spelling import nearest
+from pipshim.model import cutoff
+from pipshim.model.settings import (
+    STRATEGIES,
+    Configuration,
+    ExtraBuildRequirement,
+    Rebuild,
+    StaticMetadata,
+)
+from pipshim.model.targets import FORM, KNOWN, TargetName
+from pipshim.project.sources import read_sources
+from pipshim.project.toml_reader import KeyPath, LineOf, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from packaging.requirements import Requirement
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+
+def load_configuration(table: object, where: Path, line_of: LineOf) -> Configuration:
+    """Read the value of ``[tool.pipshim]``.
+
+    That the names of ``default-groups`` exist is for the caller to check, who knows the groups.
+
+    Raises:
+        ProjectError: an unknown key, a value of the wrong type, or an invalid name, version,
+            specifier or requirement.
+
+    """
+    reader = Reader(where, line_of)
+    path: KeyPath = ("tool", "pipshim")
+    settings: dict[str, Any] = {}
+    for key, value in reader.known_table(table, path, tuple(SETTINGS)).items():
+        settings[key.replace("-", "_")] = SETTINGS[key].read(reader, value, (*path, key))
+    return Configuration(**settings)
+
+
+def _match_runtime(
+    reader: Reader, value: object, path: KeyPath
+) -> Literal["auto"] | frozenset[NormalizedName]:
+    if value == "auto":
+        return "auto"
+    if not isinstance(value, list):
+        hint = f'for one package: match-runtime = ["{value}"]' if isinstance(value, str) else None
+        raise reader.wrong_type(path, '"auto" or an array of names', value, hint=hint)
+    return frozenset(reader.names(value, path))
+
+
+def _rebuild(reader: Reader, value: object, path: KeyPath) -> Rebuild:
+    if isinstance(value, dict):
+        found = {
+            name: _rebuild_word(reader, word, at) for name, word, at in reader.by_name(value, path)
+        }
+        return frozenset(name for name, word in found.items() if word == "exact")
+    return _rebuild_word(reader, value, path)
+
+
+def _rebuild_word(reader: Reader, value: object, path: KeyPath) -> Literal["auto", "exact"]:
+    if value == "exact":
+        return "exact"
+    if value == "auto":
+        return "auto"
+    raise reader.wrong_type(
+        path,
+        '"auto" or "exact", or a table of these by package',
+        value,
+        hint='for one package: rebuild = { NAME = "exact" }',
+    )
+
+
+def _name_set(reader: Reader, value: object, path: KeyPath) -> frozenset[NormalizedName]:
+    return frozenset(reader.names(value, path))
+
+
+def _target_environments(reader: Reader, value: object, path: KeyPath) -> tuple[TargetName, ...]:
+    found = []
+    for text, at in reader.array(value, path):
+        try:
+            found.append(TargetName.parse(reader.string(text, at)))
+        except ValueError as error:
+            problem = f"must be a target: {error}; the nearest one is {nearest(text, KNOWN)!r}"
+            raise reader.error(at, problem, hint=FORM) from None
+    return tuple(dict.fromkeys(found))
+
+
+def _resolution(reader: Reader, value: object, path: KeyPath) -> str:
+    word = reader.string(value, path)
+    if word not in STRATEGIES:
+        raise reader.error(path, f"must be one of {', '.join(STRATEGIES)}, not {word!r}")
+    return word
+
+
+def _exclude_newer(reader: Reader, value: object, path: KeyPath) -> str:
+    """Read a moment; TOML's own dates and times are taken as well as strings."""
+    text = value.isoformat() if isinstance(value, date) else reader.string(value, path)
+    try:
+        return cutoff.normalised(text)
+    except ValueError as error:
+        raise reader.error(
+            path,
+            f"is neither a date, a time nor a duration: {text!r}: {error}",
+            hint='write "2026-11-25", "2026-11-25T12:00:00Z", or "7 days"',
+        ) from None
+
+
+def _constraints(reader: Reader, value: object, path: KeyPath) -> tuple[Requirement, ...]:
+    constraints = reader.requirements(value, path)
+    for index, constraint in enumerate(constraints):
+        if constraint.extras:
+            # pip's rule too (pip._internal.req.req_install.check_invalid_constraint_type)
+            raise reader.error((*path, index), f"is a constraint with extras: {str(constraint)!r}")
+    return constraints
+
+
+def _extra_build_dependencies(
+    reader: Reader, value: object, path: KeyPath
+) -> dict[NormalizedName, tuple[ExtraBuildRequirement, ...]]:
+    return {
+        name: tuple(_extra_build_requirement(reader, *each) for each in reader.array(items, at))
+        for name, items, at in reader.by_name(value, path)
+    }
+
+
+def _extra_build_requirement(reader: Reader, value: object, path: KeyPath) -> ExtraBuildRequirement:
+    if isinstance(value, str):
+        return ExtraBuildRequirement(reader.requirement(value, path), match_runtime=False)
+    if not isinstance(value, dict):
+        raise reader.wrong_type(path, "a requirement or {requirement, match-runtime}", value)
+    table = reader.known_table(value, path, ("requirement", "match-runtime"))
+    if "requirement" not in table:
+        raise reader.error(path, "has no 'requirement'")
+    return ExtraBuildRequirement(
+        reader.requirement(table["requirement"], (*path, "requirement")),
+        reader.boolean(table.get("match-runtime", False), (*path, "match-runtime")),
+    )
+
+
+def _extra_build_variables(
+    reader: Reader, value: object, path: KeyPath
+) -> dict[NormalizedName, dict[str, str]]:
+    variables: dict[NormalizedName, dict[str, str]] = {}
+    for name, table, at in reader.by_name(value, path):
+        variables[name] = {}
+        for variable, text in reader.table(table, at).items():
+            here = (*at, variable)
+            variables[name][variable] = reader.string(text, here)
+            # what execve could not pass on
+            if not variable or "=" in variable or "\0" in variable + text:
+                raise reader.error(here, "cannot be an environment variable")
+    return variables
+
+
+def _config_settings_package(
+    reader: Reader, value: object, path: KeyPath
+) -> dict[NormalizedName, dict[str, str | list[str]]]:
+    settings: dict[NormalizedName, dict[str, str | list[str]]] = {}
+    for name, table, at in reader.by_name(value, path):
+        settings[name] = {}
+        for key, setting in reader.table(table, at).items():
+            here = (*at, key)
+            if not isinstance(setting, (str, list)):
+                raise reader.wrong_type(here, "a string or an array of strings", setting)
+            settings[name][key] = (
+                setting if isinstance(setting, str) else list(reader.strings(setting, here))
+            )
+    return settings
+
+
+def _dependency_metadata(
+    reader: Reader, value: object, path: KeyPath
+) -> tuple[StaticMetadata, ...]:
+    entries: dict[tuple[NormalizedName, Version | None], StaticMetadata] = {}
+    for item, at in reader.array(value, path):
+        entry = _static_metadata(reader, item, at)
+        if entries.setdefault((entry.name, entry.version), entry) is not entry:
+            version = "all versions" if entry.version is None else f"version {entry.version}"
+            raise reader.error(at, f"is a second entry for {version} of {entry.name}")
+    return tuple(entries.values())
+
+
+def _static_metadata(reader: Reader, value: object, path: KeyPath) -> StaticMetadata:
+    known = (
+        "name",
+        "version",
+        "requires-dist",
+        "requires-python",
+        "provides-extra",
+        "build-requires",
+    )
+    table = reader.known_table(value, path, known)
+    if "name" not in table:
+        raise reader.error(path, "has no 'name'")
+
+    def get(key: str, read: Callable[[object, KeyPath], Any], default: object) -> Any:
+        return read(table[key], (*path, key)) if key in table else default
+
+    return StaticMetadata(
+        name=get("name", reader.name, None),
+        version=get("version", reader.version, None),
+        requires_dist=get("requires-dist", reader.requirements, ()),
+        requires_python=get("requires-python", reader.specifiers, None),
+        provides_extra=get("provides-extra", reader.names, ()),
+        build_requires=get("build-requires", reader.requirements, None),
+    )
+
+
+class Setting(NamedTuple):
+    """A key of ``[tool.pipshim]``, which is also the name of its field.
+
+    Attributes:
+        read: checks and converts the value.
+        values: describes the values that it takes, for the documentation.
+        meaning: describes what it does, for the documentation.
+
+    """
+
+    read: Callable[[Reader, object, KeyPath], object]
+    values: str
+    meaning: str
+
+
+_PACKAGES = "an array of package names"
+_REQUIREMENTS = "an array of requirements"
+
+SETTINGS = {
+    "no-build-isolation": Setting(
+        Reader.boolean, "true or false", "Build every sdist in the project's environment."
+    ),
+    "no-build-isolation-package": Setting(
+        _name_set, _PACKAGES, "Build these packages in the project's environment."
+    ),
+    "match-runtime": Setting(
+        _match_runtime,
+        f'`"auto"` or {_PACKAGES}',
+        "Which build requirements get the version that the lock has for run time.",
+    ),
+    "default-groups": Setting(
+        Reader.names,
+        "an array of group names",
+        "The dependency groups that are installed by default; without it `dev`, if it exists.",
+    ),
+    "target-environments": Setting(
+        _target_environments,
+        "an array of target names",
+        "The Pythons and platforms that the lock is for; without it the current ones.",
+    ),
+    "constraint-dependencies": Setting(
+        _constraints, _REQUIREMENTS, "Limit the versions of packages that are required anyway."
+    ),
+    "override-dependencies": Setting(
+        Reader.requirements,
+        _REQUIREMENTS,
+        "Replace every requirement of these packages, whoever requires them.",
+    ),
+    "build-constraint-dependencies": Setting(
+        _constraints, _REQUIREMENTS, "Limit the versions of packages in build environments."
+    ),
+    "extra-build-dependencies": Setting(
+        _extra_build_dependencies,
+        "for each package, an array of requirements or of `{requirement, match-runtime}`",
+        "Requirements that the build of a package needs and does not declare.",
+    ),
+    "extra-build-variables": Setting(
+        _extra_build_variables,
+        "for each package, a table of strings",
+        "Environment variables for the build of a package.",
+    ),
+    "config-settings-package": Setting(
+        _config_settings_package,
+        "for each package, a table of strings or arrays of strings",
+        "Settings for the build backend of a package.",
+    ),
+    "dependency-metadata": Setting(
+        _dependency_metadata,
+        "an array of tables",
+        "Metadata of sdists, so that their build backends are not asked for it.",
+    ),
+    "package": Setting(
+        Reader.boolean,
+        "true or false",
+        "Install the project itself; without it only if there is a `[build-system]` table.",
+    ),
+    "sources": Setting(
+        read_sources,
+        "for each package, a table with `path`, `git` or `url`",
+        "Where packages come from that are not taken from an index.",
+    ),
+    "resolution": Setting(
+        _resolution,
+        ", ".join(f'`"{strategy}"`' for strategy in STRATEGIES),
+        "Which versions are locked; without it the highest.",
+    ),
+    "exclude-newer": Setting(
+        _exclude_newer,
+        "a date, a time or a duration",
+        "Ignore files that were uploaded to the index later.",
+    ),
+    "rebuild": Setting(
+        _rebuild,
+        '`"auto"`, `"exact"`, or one of these for each package',
+        "Which changes of its build environment invalidate a built wheel.",
+    ),
+}

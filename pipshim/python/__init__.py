@@ -1,1 +1,0 @@
-"""Pythons: those that are here, those that are named, what each says of itself."""

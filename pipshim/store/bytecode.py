@@ -1,0 +1,212 @@
+"""Bytecode in the store: what a wheel's sources compile to, once for each kind of Python.
+
+It lies in the tree's folder, beside the files that it is made of, and is linked into environments
+as they are. A ``.pyc`` is valid for the time and size of its source, which are the same in every
+environment; where that is, Python puts right when it loads one.
+"""
+# Paths are strings here: one wheel may have ten thousand files.
+# ruff: noqa: PTH102, PTH104, PTH116, PTH123
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pipshim.base.cores import available_cores
+from pipshim.base.errors import InstallError
+from pipshim.base.file_systems import reason
+from pipshim.base.light import jsons
+from pipshim.envs import dist_info
+from pipshim.store.compiled_files import Compiled
+from pipshim.store.file_manifest import Bundle, TreeFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipshim.envs.layout import Layout
+    from pipshim.store.unpacked_wheel import Tree
+
+PREFIX = "pyc-"
+"""How the folders begin, in a tree's, that have bytecode."""
+
+MANIFEST = "pyc.json"
+
+# Every file that does not compile is left out, as pip leaves it out. Without ``-I`` variables of
+# the user's would say where bytecode goes.
+_SCRIPT = r"""
+import importlib.util, json, os, py_compile, sys
+for line in sys.stdin:
+    job = json.loads(line)
+    done = []
+    for scheme, path in job["files"]:
+        try:
+            made = importlib.util.cache_from_source(path)
+            py_compile.compile(
+                os.path.join(job["folder"], scheme, path),
+                os.path.join(job["into"], scheme, made),
+                path,
+                doraise=True,
+                invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP,
+            )
+        except Exception:
+            continue
+        done.append([scheme, made])
+    print(json.dumps(done), flush=True)
+"""
+
+
+def with_bytecode(tree: Tree, env: Layout) -> Tree:
+    """Return the tree with the bytecode that the store has for an environment, if it has any."""
+    folder = f"{tree.folder}/{PREFIX}{env.bytecode}"
+    found = load(folder)
+    if found is None or found.bundle.time != tree.bundle.time:
+        return tree
+    if found.bundle.touched(folder) != []:
+        discard(folder)
+        return tree
+    return tree._replace(compiled=found)
+
+
+def discard(folder: str) -> None:
+    """Remove a folder of bytecode; it is made again when it is wanted."""
+    import shutil  # noqa: PLC0415 as below
+
+    aside = _beside(folder, "old")
+    with contextlib.suppress(OSError):
+        os.rename(folder, aside)  # so that nobody finds half of it
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _beside(folder: str, kind: str) -> str:
+    """Name a folder beside the store's trees that is thrown away, by whomever."""
+    store = folder.rsplit("/", 3)[0]
+    return f"{store}/.{kind}-{os.getpid()}-{os.urandom(8).hex()}"
+
+
+def load(folder: str) -> Compiled | None:
+    """Read what is in a folder of bytecode; None if there is nothing that can be read."""
+    try:
+        with open(f"{folder}/{MANIFEST}", "rb") as file:
+            data = jsons.loads(file.read())
+        return Compiled(folder, Bundle.from_json(data["bundle"]), data["hashes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def compiled(trees: Sequence[Tree], env: Layout) -> list[Tree]:
+    """Return the trees with their bytecode, which the environment's Python makes if need be.
+
+    Raises:
+        InstallError: the store cannot be written.
+
+    """
+    from pipshim.base.tasks import each  # noqa: PLC0415 what finds its bytecode compiles none
+
+    at_once = available_cores()
+    found = each(partial(with_bytecode, env=env), trees, at_once=at_once)
+    missing = [tree for tree in found if not is_complete(tree)]
+    try:
+        each(partial(_compile, env=env), _shares(missing, at_once), at_once=at_once)
+    except OSError as error:
+        raise InstallError(
+            f"bytecode cannot be kept: {error.filename}: {reason(error)}",
+            hint="leave out --compile",
+        ) from error
+    return [with_bytecode(one, env) if one.compiled is None else one for one in found]
+
+
+def is_complete(tree: Tree) -> bool:
+    """Tell whether a tree needs no bytecode that it does not come with."""
+    return tree.compiled is not None or not _sources(tree)
+
+
+def _sources(tree: Tree) -> list[tuple[str, str]]:
+    """Tell the scheme and path of what is compiled: not scripts, which nobody imports."""
+    return [
+        (group.scheme, group.folder + name)
+        for group in tree.bundle.groups
+        if group.scheme != "scripts"
+        for name in group.names
+        if name.endswith(".py")
+    ]
+
+
+def _shares(trees: Iterable[Tree], count: int) -> list[list[Tree]]:
+    """Divide trees among so many processes, with about the same work for each."""
+    shares: list[list[Tree]] = [[] for _ in range(count)]
+    work = [0] * count
+    for size, tree in sorted(
+        ((_size(tree), tree) for tree in trees), key=lambda item: item[0], reverse=True
+    ):
+        least = work.index(min(work))
+        shares[least].append(tree)
+        work[least] += size
+    return [share for share in shares if share]
+
+
+def _size(tree: Tree) -> int:
+    return sum(
+        size
+        for group in tree.bundle.groups
+        for name, size in zip(group.names, group.sizes, strict=True)
+        if name.endswith(".py")
+    )
+
+
+def _compile(trees: Sequence[Tree], env: Layout) -> None:
+    """Compile trees in one process. What it does not come to is left for the next time."""
+    import shutil  # noqa: PLC0415 as above
+    import subprocess  # noqa: PLC0415
+
+    folders = [f"{tree.folder}/{PREFIX}{env.bytecode}" for tree in trees]
+    made = [_beside(folder, "tmp") for folder in folders]
+    jobs = [
+        json.dumps({"folder": tree.folder, "into": into, "files": _sources(tree)})
+        for tree, into in zip(trees, made, strict=True)
+    ]
+    try:
+        for into in made:
+            os.mkdir(into)
+        done = subprocess.run(
+            [str(env.python), "-I", "-S", "-B", "-W", "ignore", "-c", _SCRIPT],
+            input="\n".join([*jobs, ""]).encode("ascii"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        told = done.stdout.splitlines()
+        for tree, into, folder, line in zip(trees, made, folders, told, strict=False):
+            _publish(tree, into, folder, jsons.loads(line))
+    finally:
+        for into in made:
+            shutil.rmtree(into, ignore_errors=True)
+
+
+def _publish(tree: Tree, made: str, folder: str, paths: Iterable[tuple[str, str]]) -> None:
+    """Give what has been made its place; whoever comes second takes what the first made."""
+    time = tree.bundle.time
+    brought = {
+        (group.scheme, group.folder + name) for group in tree.bundle.groups for name in group.names
+    }
+    files = []
+    hashes = {}
+    for scheme, path in paths:
+        if (scheme, path) in brought:
+            continue
+        full = f"{made}/{scheme}/{path}"
+        os.utime(full, (time, time))
+        hashes[f"{scheme}/{path}"] = dist_info.hash_file(full)
+        files.append(TreeFile(scheme, path, os.stat(full).st_size, ""))
+    bundle = Bundle.of(files, time, tree.root)
+    text = json.dumps({"bundle": bundle.to_json(), "hashes": hashes}, separators=(",", ":"))
+    with open(f"{made}/{MANIFEST}", "w", encoding="ascii") as file:
+        file.write(text)
+    try:
+        os.rename(made, folder)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise

@@ -1,0 +1,190 @@
+"""Fetching what a lock names, by pip's session and downloader, checked against its hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.pylock import (
+    PackageArchive,
+    PackageDirectory,
+    PackageSdist,
+    PackageVcs,
+    PackageWheel,
+)
+from pip._internal.models.link import Link
+from pip._internal.operations.prepare import unpack_vcs_link
+from pip._internal.utils.misc import redact_auth_from_url
+from pip._internal.utils.unpacking import unpack_file
+from pip._internal.utils.urls import path_to_url
+
+from pipshim._pip import offline
+from pipshim._pip.errors import translated, unpacking
+from pipshim.base.errors import HashError, InstallError, LockError
+from pipshim.base.shared_results import SharedResults
+from pipshim.model.artifacts import file_name
+from pipshim.store.unpack_processes import unpackers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from packaging.pylock import Package
+
+    from pipshim._pip.session import Pip
+    from pipshim.store.store import Store
+    from pipshim.store.unpack_processes import Unpack
+    from pipshim.store.unpacked_wheel import Tree
+
+Artifact = PackageWheel | PackageSdist | PackageArchive | PackageVcs | PackageDirectory
+_HASHES = ("sha256", "sha512", "sha384")
+
+
+@dataclass
+class Fetcher:
+    """Fetches wheels into the store, and sources into folders, each once.
+
+    Attributes:
+        pip: whose session is used.
+        store: where wheels go.
+        base: the folder that the lock's relative paths start from.
+        downloaded: by URL, the files that it has downloaded; they are there until the end.
+
+    """
+
+    pip: Pip
+    store: Store
+    base: Path
+    downloaded: dict[str, Path] = field(default_factory=dict, init=False)
+    _trees: SharedResults[Tree] = field(
+        default_factory=lambda: SharedResults(keep=False), init=False
+    )
+    _unpacked: SharedResults[Path] = field(default_factory=SharedResults, init=False)
+    _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _add: Unpack = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._add = self.store.add_file
+
+    @contextmanager
+    def many(self, wheels: int) -> Iterator[None]:
+        """Unpack wheels in processes meanwhile: so many are missing in the store."""
+        with unpackers(self.store, wheels) as add:
+            self._add = add
+            try:
+                yield
+            finally:
+                self._add = self.store.add_file
+
+    def wheel(self, package: Package, artifact: PackageWheel | PackageArchive) -> Tree:
+        """Answer the tree of a wheel, fetched if the store does not have it.
+
+        Raises:
+            HashError: the file is not the one that the lock names.
+            NetworkError: it cannot be had.
+
+        """
+        sha256 = artifact.hashes.get("sha256", "").lower() or None
+
+        def fetch() -> Tree:
+            tree = self.store.tree(sha256) if sha256 else None
+            if tree is None:
+                url = getattr(artifact, "url", None)
+                if url:
+                    self.pip.spared.add(Link(url).url_without_fragment)
+                path = self._file(package, artifact)
+                try:
+                    tree = self._add(path, package.name, sha256)
+                except InstallError as error:
+                    url = redact_auth_from_url(self._url(package, artifact))
+                    raise InstallError(f"{error}\n  from {url}", hint=error.hint) from error
+            return tree
+
+        return self._trees.get(sha256 or artifact.url or artifact.path or package.name, fetch)
+
+    def source(self, package: Package, artifact: Artifact) -> Path:
+        """Answer the folder of an unpacked source: an sdist, archive, checkout or folder."""
+        if isinstance(artifact, PackageWheel):
+            raise TypeError(f"{artifact.filename} is not a source")
+        if isinstance(artifact, PackageDirectory):
+            folder = self.base / artifact.path
+            return (folder / artifact.subdirectory if artifact.subdirectory else folder).resolve()
+        key = f"{artifact.url or artifact.path} {getattr(artifact, 'commit_id', '')}"
+        return self._unpacked.get(key, lambda: self._unpack(package, artifact))
+
+    def _unpack(
+        self, package: Package, artifact: PackageSdist | PackageArchive | PackageVcs
+    ) -> Path:
+        with self._guard:
+            into = self.pip.temporary_directory("req-build")
+        if isinstance(artifact, PackageVcs):
+            link = Link(f"{artifact.type}+{self._url(package, artifact)}@{artifact.commit_id}")
+            offline.check_checkout(link, self.pip.options)
+            with translated():
+                unpack_vcs_link(link, str(into), verbosity=0)
+        else:
+            path = self._file(package, artifact)
+            with translated(), unpacking(path.name):
+                unpack_file(str(path), str(into), None)
+        subdirectory = getattr(artifact, "subdirectory", None)
+        return into / subdirectory if subdirectory else into
+
+    def _file(
+        self, package: Package, artifact: PackageWheel | PackageSdist | PackageArchive
+    ) -> Path:
+        """Fetch a file and check it: its hash always, its size where the lock has one."""
+        link = Link(self._url(package, artifact))
+        if link.is_file:
+            path = Path(link.file_path)
+            if not path.is_file():
+                raise LockError(
+                    path, f"{package.name}: the lock names this file, which is not there"
+                )
+        else:
+            path = self.pip.archived(link) or self._download(link)
+            self.downloaded[link.url] = path
+        _check(package, artifact, path)
+        return path
+
+    def _download(self, link: Link) -> Path:
+        with self._guard:
+            folder = self.pip.temporary_directory("unpack")
+            downloader = self.pip.downloader
+        with translated():
+            name, _ = downloader(link, str(folder))
+        return Path(name)
+
+    def _url(self, package: Package, artifact: Artifact) -> str:
+        path = getattr(artifact, "path", None)
+        if path is not None:
+            return path_to_url(str((self.base / path).resolve()))
+        url = getattr(artifact, "url", None)
+        if not url:
+            raise LockError(None, f"{package.name}: an entry has neither path nor url")
+        return str(url)
+
+
+def _check(
+    package: Package, artifact: PackageWheel | PackageSdist | PackageArchive, path: Path
+) -> None:
+    algorithm = next((one for one in _HASHES if one in artifact.hashes), None)
+    if algorithm is None:
+        raise LockError(
+            None,
+            f"{package.name}: no sha256, sha384 or sha512 for {file_name(artifact)}",
+            hint="make the lock anew: pipshim lock",
+        )
+    with path.open("rb") as file:
+        digest = hashlib.new(algorithm)
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    if digest.hexdigest() != artifact.hashes[algorithm].lower():
+        raise HashError(
+            package.name,
+            file_name(artifact),
+            f"{algorithm}:{artifact.hashes[algorithm]}",
+            f"{algorithm}:{digest.hexdigest()}",
+        )

@@ -1,0 +1,154 @@
+"""Many files of the store, told in the form in which placing and checking them is fast.
+
+A sync of forty wheels reads, checks and links seven thousand files: what is done for each of them
+is what it takes. So files are kept by folder, and RECORD's lines are made when a wheel is unpacked.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pipshim.base.light.named import NamedTuple
+from pipshim.envs import dist_info
+from pipshim.envs.dist_info import Row
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+
+class TreeFile(NamedTuple):
+    """A file of a wheel, as the store has it.
+
+    Attributes:
+        scheme: ``purelib``, ``platlib``, ``scripts``, ``headers`` or ``data``.
+        path: below the scheme's folder, with ``/``.
+        size: in bytes.
+        hash: as in the wheel's RECORD; empty for RECORD's signatures.
+        executable: whether everyone may execute it.
+        python: whether its first line has to name the environment's Python.
+
+    """
+
+    scheme: str
+    path: str
+    size: int
+    hash: str
+    executable: bool = False
+    python: bool = False
+
+
+class Group(NamedTuple):
+    """The files of one folder.
+
+    Attributes:
+        scheme: as `TreeFile` has it.
+        folder: below the scheme's folder, with ``/`` at its end; empty for that itself.
+        names: of the files.
+        sizes: of each, in bytes.
+
+    """
+
+    scheme: str
+    folder: str
+    names: list[str]
+    sizes: list[int]
+
+
+class Bundle(NamedTuple):
+    """Files below one folder of the store, which has a folder for each scheme.
+
+    Attributes:
+        time: when all of them were modified, in seconds since the epoch.
+        groups: the files, by folder.
+        folders: scheme and path of all folders, each after the one that it is in.
+        record: the lines of RECORD for the files of the scheme that ``.dist-info`` is in, sorted.
+        executable: ``scheme/path`` of those that everyone may execute.
+
+    """
+
+    time: int
+    groups: list[Group]
+    folders: list[tuple[str, str]]
+    record: list[str]
+    executable: list[str]
+
+    @classmethod
+    def of(cls, files: Iterable[TreeFile], time: int, root: str) -> Bundle:
+        """Put files in order.
+
+        Args:
+            files: what there is.
+            time: when all of them were modified.
+            root: the scheme that RECORD is in.
+
+        """
+        files = sorted(files)
+        groups: dict[tuple[str, str], Group] = {}
+        folders: dict[tuple[str, str], None] = {}
+        for file in files:
+            folder, _, name = file.path.rpartition("/")
+            folder = f"{folder}/" if folder else ""
+            group = groups.setdefault((file.scheme, folder), Group(file.scheme, folder, [], []))
+            group.names.append(name)
+            group.sizes.append(file.size)
+            ends = [at for at, letter in enumerate(file.path) if letter == "/"]
+            folders.update(((file.scheme, file.path[:end]), None) for end in ends)
+        rows = (file_row(file, file.path) for file in files if file.scheme == root)
+        return cls(
+            time,
+            list(groups.values()),
+            list(folders),
+            [dist_info.record_line(row) for row in rows],
+            [f"{file.scheme}/{file.path}" for file in files if file.executable],
+        )
+
+    @classmethod
+    def from_json(cls, data: Any) -> Bundle:
+        """Read what `to_json` gave; raise ValueError, KeyError or TypeError if it is damaged."""
+        return cls(
+            int(data["time"]),
+            [Group._make(group) for group in data["groups"]],
+            [(scheme, path) for scheme, path in data["folders"]],
+            data["record"],
+            data["executable"],
+        )
+
+    def to_json(self) -> Any:
+        """Return what can be written as JSON."""
+        return self._asdict()
+
+    @property
+    def schemes(self) -> set[str]:
+        """All schemes that there are files of."""
+        return {group.scheme for group in self.groups}
+
+    def touched(self, folder: str) -> list[str] | None:
+        """Return the files, as ``scheme/path``, that may have been written to.
+
+        Returns:
+            None if one certainly was, or is gone.
+
+        """
+        touched = []
+        lstat = os.lstat
+        time = self.time * 1_000_000_000
+        for scheme, below, names, sizes in self.groups:
+            start = f"{folder}/{scheme}/{below}"
+            try:
+                for name, size in zip(names, sizes, strict=True):
+                    found = lstat(start + name)
+                    if found.st_size != size or not stat.S_ISREG(found.st_mode):
+                        return None
+                    if found.st_mtime_ns != time:
+                        touched.append(f"{scheme}/{below}{name}")
+            except OSError:
+                return None
+        return touched
+
+
+def file_row(file: TreeFile, path: str) -> Row:
+    """Return RECORD's row of a file that is at ``path``, seen from RECORD."""
+    return Row(path, file.hash, str(file.size) if file.hash else "")

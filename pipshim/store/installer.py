@@ -1,0 +1,111 @@
+"""Install unpacked wheels into environments, and restore files of theirs."""
+
+from __future__ import annotations
+
+from pipshim.base.errors import InstallError
+from pipshim.base.file_systems import reason
+from pipshim.envs import dist_info
+from pipshim.store.linking import Linker
+from pipshim.store.placement import Placing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from pipshim.envs.layout import Layout
+    from pipshim.store.linking import LinkMode
+    from pipshim.store.placement import Announce
+    from pipshim.store.unpacked_wheel import Tree
+
+
+def install(  # noqa: PLR0913 what an installer is told
+    tree: Tree,
+    env: Layout,
+    python: Path | None = None,
+    *,
+    mode: LinkMode | Linker = "auto",
+    installer: str = "pipshim",
+    requested: bool = False,
+    direct_url: Mapping[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    announce: Announce | None = None,
+    compiled: bool = False,
+    skip: Collection[str] = (),
+) -> list[str]:
+    """Install an unpacked wheel into an environment, as pip would have installed it.
+
+    RECORD is written first and METADATA placed last: what a killed process leaves can be
+    told from a whole distribution, and removed by its RECORD.
+
+    Args:
+        tree: the unpacked wheel.
+        env: the environment's paths.
+        python: what scripts shall run with; without it ``env.python``.
+        mode: how files are placed. Trees that go into the same environment should share a
+            Linker: it saves work, and its ``fell_back_to`` tells what to say once.
+        installer: the contents of INSTALLER.
+        requested: whether the user asked for it by name (REQUESTED).
+        direct_url: the contents of ``direct_url.json`` (PEP 610).
+        origin: the contents of ``pipshim.json``: what it was installed from.
+        overwrite: replace what is there, one file at a time, rather than refuse. What was
+            replaced is not given back if a later file fails.
+        compiled: bring bytecode too, if the store has it already.
+        skip: absolute paths that are left to other distributions. RECORD lists them all the
+            same.
+        announce: called once, before the first file is placed, with the names of all by folder.
+
+    Returns:
+        The absolute paths of the files that this has placed.
+
+    Raises:
+        InstallError: a file is in the way, or one cannot be written. What had been placed is
+            taken away again.
+
+    """
+    linker = mode if isinstance(mode, Linker) else Linker(mode)
+    if compiled:
+        from pipshim.store.bytecode import with_bytecode  # noqa: PLC0415 it is rarely wanted
+
+        tree = with_bytecode(tree, env)
+    job = Placing(tree, env, linker, overwrite=overwrite, announce=announce, skip=skip)
+    notes = {dist_info.DIRECT_URL: direct_url, dist_info.ORIGIN: origin}
+    return _placed(
+        job,
+        lambda: job.run(str(python or env.python), installer, notes, requested=requested),
+    )
+
+
+def restore(tree: Tree, env: Layout, paths: Collection[str], linker: Linker) -> None:
+    """Place some of the files again, where there are none.
+
+    Args:
+        tree: the unpacked wheel.
+        env: an environment that has the distribution.
+        paths: absolute, of files of the distribution.
+        linker: how to place them.
+
+    Raises:
+        InstallError: a file cannot be written, and none has been.
+
+    """
+    job = Placing(tree, env, linker, overwrite=False)
+    _placed(job, lambda: job.restore(str(env.python), paths))
+
+
+def _placed(job: Placing, place: Callable[[], list[str]]) -> list[str]:
+    """Place files, and take them away again if that fails."""
+    try:
+        return place()
+    except OSError as error:
+        job.undo()
+        tree = job.tree
+        where = error.filename2 or error.filename or job.env.data
+        raise InstallError(
+            f"{tree.name} {tree.version} cannot be installed: {where}: {reason(error, where)}"
+        ) from error
+    except BaseException:
+        job.undo()
+        raise

@@ -1,0 +1,424 @@
+"""What pipshim's cache holds: counted, listed, and what of it nobody needs.
+
+Nothing here prints. What is listed is read without a lock: another command may have changed it
+by the time it is shown. Removing needs `pipshim.base.cache_folders.Alone`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import shutil
+import stat
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from pipshim.base.atomic_write import TEMPORARY_FILES
+from pipshim.base.cache_folders import (
+    BUILDS,
+    ENVIRONMENTS,
+    INTERPRETERS,
+    LOGS,
+    METADATA,
+    NOTES,
+    OUTLINES,
+    STAMPS,
+    TREES,
+    WORK,
+)
+from pipshim.base.cores import available_cores
+from pipshim.base.errors import InstallError
+from pipshim.base.light import jsons
+from pipshim.base.tasks import each
+from pipshim.envs import dist_info
+from pipshim.envs.interpreter import OF
+from pipshim.model.build_record import Record
+from pipshim.store.bytecode import PREFIX, load
+from pipshim.store.store import BUILT, MANIFEST, Store
+from pipshim.store.unpacked_wheel import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from packaging.requirements import Requirement
+
+_DAY = 86_400
+_TEMPORARY = (".tmp-", ".old-")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of what the cache holds; ``size`` is in bytes."""
+
+    name: str
+    count: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a build answered.
+
+    Attributes:
+        path: its file.
+        kind: ``wheel``, ``metadata`` or ``requires``.
+        record: what was built from what, and against what.
+        tree: of a wheel, the hash under which the store has it.
+        time: when it was kept, in seconds since the epoch.
+
+    """
+
+    path: Path
+    kind: str
+    record: Record
+    tree: str | None
+    time: float
+
+    def is_of(self, requirement: Requirement) -> bool:
+        """Tell whether a requirement names it; what has no valid version only by its name."""
+        if canonicalize_name(self.record.name) != canonicalize_name(requirement.name):
+            return False
+        if not requirement.specifier:
+            return True
+        try:
+            return requirement.specifier.contains(Version(self.record.version), prereleases=True)
+        except InvalidVersion:
+            return False
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file or folder that can go.
+
+    Attributes:
+        path: where it is.
+        kind: what it is: ``unpacked wheel``, ``build result``, ``log``…
+        why: why it can go.
+        size: in bytes.
+
+    """
+
+    path: Path
+    kind: str
+    why: str
+    size: int
+
+
+def parts(root: Path) -> list[Part]:
+    """Count what the cache holds; built wheels are among the unpacked ones."""
+    trees = list(_trees(root))
+    built = [tree for tree in trees if (tree / BUILT).exists()]
+    found = [
+        Part("unpacked wheels", len(trees), size_of(root / TREES)),
+        Part("built wheels", len(built), sum(map(size_of, built))),
+    ]
+    for name, folder, pattern in (
+        ("build results", BUILDS, "*/*/*.json"),
+        ("logs", LOGS, "*"),
+        ("interpreters", INTERPRETERS, "*.json"),
+        ("metadata files", METADATA, "*"),
+        ("outlines of sdists", OUTLINES, "*"),
+        ("stamps", STAMPS, "*"),
+        ("notes of environments", NOTES, "*"),
+    ):
+        count = sum(1 for _ in (root / folder).glob(pattern))
+        found.append(Part(name, count, size_of(root / folder)))
+    environments = list((root / ENVIRONMENTS).glob("*"))
+    own = sum(_size_of_own(folder) for folder in environments)
+    found.append(Part("environments", len(environments), own))
+    return found
+
+
+def results(root: Path) -> list[Result]:
+    """Read all results of builds, by name, version and time."""
+    found = []
+    for path in (root / BUILDS).glob("*/*/*.json"):
+        data = _read(path)
+        record = Record.from_json(data.get("record")) if isinstance(data, dict) else None
+        if record is None or not isinstance(data, dict):
+            continue
+        kind = path.name.partition("-")[0]
+        tree = str(data.get("result")) if kind == "wheel" else None
+        found.append(Result(path, kind, record, tree, _time(path)))
+    return sorted(found, key=lambda one: (one.record.name, _order(one.record.version), one.time))
+
+
+def wheels(root: Path, pattern: str | None = None) -> list[Result]:
+    """Tell the built wheels that the store still has.
+
+    Args:
+        root: pipshim's cache folder.
+        pattern: a name, or a glob of names, in any spelling.
+
+    """
+    wanted = "*" if pattern is None else re.sub(r"[-_.]+", "-", pattern).lower()
+    return [
+        one
+        for one in results(root)
+        if one.tree is not None
+        and fnmatch.fnmatchcase(canonicalize_name(one.record.name), wanted)
+        and tree_folder(root, one.tree).exists()
+    ]
+
+
+def tree_folder(root: Path, sha256: str) -> Path:
+    """Tell where the store has a wheel, or would have it."""
+    return root / TREES / sha256[:2] / sha256
+
+
+def of(root: Path, requirement: Requirement) -> list[Item]:
+    """Tell what a requirement's removal takes away: its results, and the wheels that they are."""
+    every = results(root)
+    going = [one for one in every if one.is_of(requirement)]
+    staying = {one.tree for one in every if one not in going}
+    items = [Item(one.path, "build result", "asked for", size_of(one.path)) for one in going]
+    for tree in sorted({one.tree for one in going if one.tree} - staying):
+        folder = tree_folder(root, tree)
+        if folder.exists():
+            items.append(Item(folder, "unpacked wheel", "asked for", size_of(folder)))
+    return items
+
+
+def stale(root: Path, *, days: float, now: float) -> list[Item]:
+    """Tell what nobody needs.
+
+    Args:
+        root: pipshim's cache folder, which nobody else uses meanwhile.
+        days: after how many days without use wheels, logs and environments can go. A wheel that an
+            environment shares files with (hard links) is in use.
+        now: in seconds since the epoch.
+
+    """
+    oldest = now - days * _DAY
+    found = results(root)
+    trees = list(_stale_trees(root, {one.tree for one in found}, oldest, days))
+    going = {one.path.name for one in trees}
+    return [
+        *_left_behind(root),
+        *trees,
+        *_stale_results(root, found, going),
+        *_old_files(root, oldest, days),
+        *_old_environments(root, oldest, days),
+        *_stale_interpreters(root),
+    ]
+
+
+def damaged(root: Path) -> list[Item]:
+    """Tell which unpacked wheels, and which bytecode, are not as they were written.
+
+    All files are read: an edit through a link that environments share, which has left size and
+    time as they were, shows in no other way.
+    """
+    found = each(_damage, list(_trees(root)), at_once=available_cores())
+    return [item for items in found for item in items]
+
+
+def discard(root: Path, items: Iterable[Item]) -> None:
+    """Remove these, the folders that are empty without them, and the notes that rely on them."""
+    store = Store(root)
+    trees = root / TREES
+    items = list(items)
+    if any(item.kind == "build result" for item in items):
+        # What was built is to be built again, in an environment that is made again too.
+        shutil.rmtree(root / NOTES, ignore_errors=True)
+    for item in items:
+        if item.path.parent.parent == trees:
+            store.remove(item.path)
+        elif item.path.is_dir():
+            shutil.rmtree(item.path, ignore_errors=True)
+        else:
+            item.path.unlink(missing_ok=True)
+    for folder in (root / BUILDS).glob("*/*"):
+        # A lock file is all that is left there.
+        if {path.name for path in folder.iterdir()} <= {".lock"}:
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in (*(root / BUILDS).glob("*"), *trees.glob("*")):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def tally(items: Iterable[Item]) -> Counter[str]:
+    """Count items by kind."""
+    return Counter(item.kind for item in items)
+
+
+def size_of(path: Path) -> int:
+    """Add up the sizes of all files below a folder, each once, or tell a file's; in bytes."""
+    if not path.is_dir():
+        try:
+            return path.lstat().st_size
+        except OSError:
+            return 0
+    return sum({(found.st_dev, found.st_ino): found.st_size for found in _stats(path)}.values())
+
+
+def _damage(folder: Path) -> list[Item]:
+    """Look through one tree. One that is removed meanwhile is no damage."""
+    try:
+        tree = Tree.from_json((folder / MANIFEST).read_bytes(), str(folder), folder.name)
+        files = [(f"{one.scheme}/{one.path}", one.size, one.hash) for one in tree.files]
+    except (OSError, ValueError, KeyError, TypeError, InstallError):
+        if not folder.exists():
+            return []
+        return [_item(folder, "unpacked wheel", "its list of files is damaged")]
+    what = f"{tree.name} {tree.version}"
+    executable = set(tree.bundle.executable)
+    bad = [
+        path
+        for path, size, told in files
+        if not _is_as_written(f"{folder}/{path}", size, told, path in executable)
+    ]
+    if bad and folder.exists():
+        return [_item(folder, "unpacked wheel", f"{what}: {_edited(bad)}")]
+    items = []
+    for place in folder.glob(f"{PREFIX}*"):
+        compiled = load(str(place))
+        if compiled is None:
+            items.append(_item(place, "bytecode", f"{what}: its list of files is damaged"))
+            continue
+        bad = [
+            path
+            for path, told in compiled.hashes.items()
+            if not _is_as_written(f"{place}/{path}", None, told, False)
+        ]
+        if bad:
+            items.append(_item(place, "bytecode", f"{what}: {_edited(bad)}"))
+    return items
+
+
+def _edited(paths: Sequence[str]) -> str:
+    first, more = paths[0].partition("/")[2], len(paths) - 1
+    if not more:
+        return f"{first} is not as it was written"
+    return f"{first} and {more} more are not as they were written"
+
+
+def _is_as_written(path: str, size: int | None, told: str, executable: bool) -> bool:
+    algorithm = told.partition("=")[0]
+    try:
+        found = os.lstat(path)
+        return (
+            stat.S_ISREG(found.st_mode)
+            and size in {None, found.st_size}
+            and executable == bool(found.st_mode & 0o111)
+            and (not algorithm or dist_info.hash_file(path, algorithm) == told)
+        )
+    except OSError:
+        return False
+
+
+def _left_behind(root: Path) -> Iterator[Item]:
+    """Tell what commands that were killed were at work on."""
+    unpacking = (root / TREES).glob(".*")
+    for path in (
+        *(path for path in unpacking if path.name.startswith(_TEMPORARY)),
+        *(root / WORK).glob("*"),
+    ):
+        yield _item(path, "temporary folder", "left behind")
+    for path in root.glob(f"*/{TEMPORARY_FILES}"):
+        yield _item(path, "temporary file", "left behind")
+
+
+def _stale_trees(
+    root: Path, recorded: set[str | None], oldest: float, days: float
+) -> Iterator[Item]:
+    for tree in _trees(root):
+        manifest = tree / MANIFEST
+        if not manifest.exists():
+            yield _item(tree, "unpacked wheel", "is damaged")
+        elif (tree / BUILT).exists() and tree.name not in recorded:
+            yield _item(tree, "unpacked wheel", "was built, and no record tells from what")
+        elif _time(manifest) <= oldest and all(found.st_nlink == 1 for found in _stats(tree)):
+            yield _item(tree, "unpacked wheel", f"not used for {days:g} days")
+
+
+def _stale_results(root: Path, found: Iterable[Result], going: set[str]) -> Iterator[Item]:
+    for one in found:
+        if one.tree is not None and (one.tree in going or not tree_folder(root, one.tree).exists()):
+            yield _item(one.path, "build result", "its wheel is gone")
+    for path in (root / BUILDS).glob("*/*/*.json"):
+        if _read(path) is None:
+            yield _item(path, "build result", "cannot be read")
+    for path in (root / BUILDS).glob("*/*/*.tmp"):
+        yield _item(path, "temporary file", "left behind")
+
+
+def _old_files(root: Path, oldest: float, days: float) -> Iterator[Item]:
+    for folder, kind in (
+        (LOGS, "log"),
+        (STAMPS, "stamp"),
+        (NOTES, "note"),
+        (METADATA, "metadata file"),
+        (OUTLINES, "outline of an sdist"),
+    ):
+        for path in (root / folder).glob("*"):
+            if _time(path) <= oldest:
+                yield _item(path, kind, f"older than {days:g} days")
+
+
+def _old_environments(root: Path, oldest: float, days: float) -> Iterator[Item]:
+    for path in (root / ENVIRONMENTS).glob("*"):
+        if _time(path) <= oldest:
+            size = _size_of_own(path)
+            yield Item(path, "environment", f"not used for {days:g} days", size)
+
+
+def _size_of_own(folder: Path) -> int:
+    """Add up the sizes of the files that are not shared with the store, in bytes."""
+    return sum(found.st_size for found in _stats(folder) if found.st_nlink == 1)
+
+
+def _stale_interpreters(root: Path) -> Iterator[Item]:
+    for path in (root / INTERPRETERS).glob("*.json"):
+        data = _read(path)
+        answer = data.get("answer") if isinstance(data, dict) else None
+        # What an environment answered for all of its kind holds while there is its Python.
+        key = "base_python" if path.name.startswith(OF) else "python"
+        python = answer.get(key) if isinstance(answer, dict) else None
+        if not isinstance(python, str) or not os.path.exists(python):  # noqa: PTH110
+            yield _item(path, "interpreter", "is gone")
+
+
+def _trees(root: Path) -> Iterator[Path]:
+    return (root / TREES).glob("[0-9a-f][0-9a-f]/*")
+
+
+def _stats(folder: Path) -> Iterator[os.stat_result]:
+    for directory, _, names in os.walk(folder):
+        for name in names:
+            try:
+                yield os.lstat(f"{directory}/{name}")
+            except OSError:
+                continue
+
+
+def _item(path: Path, kind: str, why: str) -> Item:
+    return Item(path, kind, why, size_of(path))
+
+
+def _read(path: Path) -> Any:
+    """Read a file of JSON; None if it is none."""
+    try:
+        return jsons.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _time(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _order(version: str) -> tuple[bool, Version, str]:
+    try:
+        return True, Version(version), version
+    except InvalidVersion:
+        return False, Version("0"), version

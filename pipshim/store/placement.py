@@ -1,0 +1,353 @@
+"""One tree on its way into one environment: what is written for it, what is linked, the undo."""
+# Paths are strings here: one wheel may have ten thousand files.
+# ruff: noqa: PTH106, PTH108, PTH123
+
+from __future__ import annotations
+
+import os
+from bisect import insort
+
+from pipshim.base.errors import InstallError
+from pipshim.base.light import jsons
+from pipshim.base.light.named import NamedTuple
+from pipshim.envs import dist_info, scripts
+from pipshim.envs.dist_info import Row
+from pipshim.store.file_manifest import file_row
+from pipshim.store.linking import Batch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from typing import Any, TypeAlias
+
+    from pipshim.envs.layout import Layout
+    from pipshim.store.file_manifest import Bundle, Group, TreeFile
+    from pipshim.store.linking import Linker
+    from pipshim.store.unpacked_wheel import Tree
+
+    Announce: TypeAlias = Callable[[dict[str, list[str]]], object]
+
+
+class _Written(NamedTuple):
+    """A file that is made for one environment, below one of its roots."""
+
+    root: str
+    path: str
+    content: bytes
+    executable: bool
+
+
+class Placing:
+    """One tree on its way into one environment."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        env: Layout,
+        linker: Linker,
+        *,
+        overwrite: bool,
+        announce: Announce | None = None,
+        skip: Collection[str] = (),
+    ) -> None:
+        self.tree = tree
+        self.env = env
+        self.linker = linker
+        self.overwrite = overwrite
+        self.announce = announce
+        self.skip = skip
+        self.roots = tree.roots(env)
+        self.lib = self.roots[tree.root]
+        self.placed: list[str] = []
+        self.folders: list[str] = []
+        self._devices: dict[str, int] = {}
+        self._executable = frozenset(tree.bundle.executable)
+
+    def run(
+        self,
+        python: str,
+        installer: str,
+        notes: Mapping[str, Mapping[str, Any] | None],
+        *,
+        requested: bool,
+    ) -> list[str]:
+        """Write and link everything, and return what is there now that was not before.
+
+        Args:
+            python: what scripts shall run with.
+            installer: the contents of INSTALLER.
+            notes: JSON files of ``.dist-info`` by name; None for those that there shall not be.
+            requested: whether there shall be REQUESTED.
+
+        """
+        tree = self.tree
+        info = f"{self.lib}/{tree.dist_info}"
+        said = {dist_info.INSTALLER: f"{installer}\n"}
+        if requested:
+            said[dist_info.REQUESTED] = ""
+        for name, note in notes.items():
+            if note is not None:
+                said[name] = jsons.dumps(note)
+        written = self._scripts(scripts.shebang(python))
+        written += [_Written(self.lib, f"{info}/{k}", v.encode(), False) for k, v in said.items()]
+        linked, more = self._linked()
+        bytecode = self._bytecode(linked)
+        linked += bytecode
+        linked = _with_last(f"{info}/", dist_info.METADATA, linked)
+        rows = [file_row(file, self._relative(path)) for path, file in more.items()]
+        rows += [
+            Row(
+                self._relative(file.path),
+                dist_info.hash_bytes(file.content),
+                str(len(file.content)),
+            )
+            for file in written
+        ]
+        rows += [
+            Row(self._relative(batch.destination + name))
+            for batch in bytecode
+            if batch.scheme != tree.root
+            for name in batch.names
+        ]
+        rows.append(Row(self._relative(f"{info}/{dist_info.RECORD}")))
+        content = self._record(rows)
+        written.insert(0, _Written(self.lib, f"{info}/{dist_info.RECORD}", content, False))
+        if self.skip:
+            written = [file for file in written if file.path not in self.skip]
+            linked = [_without(batch, self.skip) for batch in linked]
+
+        if self.announce is not None:
+            self.announce(_by_folder(written, linked))
+        self._write(written[0])
+        self._make_folders()
+        for new in written[1:]:
+            self._write(new)
+        for batch in linked:
+            self._link(batch)
+        return self.placed
+
+    def restore(self, python: str, paths: Collection[str]) -> list[str]:
+        """Write and link the files at these paths."""
+        self._make_folders()
+        for file in self._scripts(scripts.shebang(python)):
+            if file.path in paths:
+                self._write(file)
+        for batch in self._linked()[0]:
+            names = [name for name in batch.names if batch.destination + name in paths]
+            if names:
+                self._link(batch.only(names))
+        return self.placed
+
+    def _scripts(self, first_line: bytes) -> list[_Written]:
+        """Make the scripts: of entry points, and those that the wheel has."""
+        tree, folder = self.tree, self.roots["scripts"]
+        names = tree.script_names(self.env)
+        made = [
+            _Written(folder, f"{folder}/{name}", first_line + tree.bodies[of].encode(), True)
+            for name, of in names.items()
+        ]
+        for name in tree.python:
+            if name not in names:
+                content = _restarted(f"{tree.folder}/scripts/{name}", first_line)
+                executable = f"scripts/{name}" in tree.bundle.executable
+                made.append(_Written(folder, f"{folder}/{name}", content, executable))
+        return made
+
+    def _linked(self) -> tuple[list[Batch], dict[str, TreeFile]]:
+        """Tell what is linked, by folder.
+
+        Returns:
+            The files; and by path, those that `Bundle.record` does not have.
+
+        Raises:
+            InstallError: the distribution has two files for a path, or one that may not be there.
+
+        """
+        tree = self.tree
+        batches = [self._batch(group, tree.folder, tree.bundle) for group in tree.bundle.groups]
+        if tree.bundle.schemes == {tree.root}:
+            return batches, {}
+        own = {*tree.script_names(self.env), *tree.python}
+        there: dict[str, TreeFile] = {}
+        left_out: set[tuple[str, str]] = set()
+        for file in sorted(tree.files, key=lambda file: file.scheme != tree.root):
+            path = f"{self.roots[file.scheme]}/{file.path}"
+            if file.scheme == "scripts" and file.path in own:
+                left_out.add((file.scheme, file.path))
+                continue
+            self._check(file, path)
+            first = there.setdefault(path, file)
+            if first is not file:
+                left_out.add((file.scheme, file.path))
+                if first.hash != file.hash:
+                    raise InstallError(f"{tree.name} {tree.version} has two files for {path}")
+        if left_out:
+            batches = [
+                batch.only(
+                    [n for n in batch.names if (group.scheme, group.folder + n) not in left_out]
+                )
+                for group, batch in zip(tree.bundle.groups, batches, strict=True)
+            ]
+        return batches, {p: file for p, file in there.items() if file.scheme != tree.root}
+
+    def _bytecode(self, linked: Iterable[Batch]) -> list[Batch]:
+        """Tell what is linked of bytecode, by folder: that of sources that are linked."""
+        compiled = self.tree.compiled
+        if compiled is None:
+            return []
+        groups = compiled.bundle.groups
+        batches = [self._batch(group, compiled.folder, compiled.bundle) for group in groups]
+        if compiled.bundle.schemes == {self.tree.root}:
+            return batches
+        there = {batch.destination + name for batch in linked for name in batch.names}
+        found = []
+        for batch in batches:
+            names = [name for name in batch.names if batch.destination + name not in there]
+            there.update(batch.destination + name for name in names)
+            found.append(batch.only(names))
+        return found
+
+    def _batch(self, group: Group, folder: str, bundle: Bundle) -> Batch:
+        start = f"{group.scheme}/{group.folder}"
+        executable = self._executable
+        return Batch(
+            f"{folder}/{start}",
+            f"{self.roots[group.scheme]}/{group.folder}",
+            group.names,
+            group.sizes,
+            {name for name in group.names if start + name in executable} if executable else (),
+            bundle.time,
+            group.scheme,
+            bytecode=bundle is not self.tree.bundle,
+        )
+
+    def _check(self, file: TreeFile, path: str) -> None:
+        if file.scheme == "data":
+            folder, _, name = path.rpartition("/")
+            if (
+                folder == self.roots["scripts"] and scripts.is_interpreter(name)
+            ) or file.path == "pyvenv.cfg":
+                raise InstallError(f"{self.tree.name} {self.tree.version} would overwrite {path}")
+
+    def _relative(self, path: str) -> str:
+        if path.startswith(f"{self.lib}/"):
+            return path[len(self.lib) + 1 :]
+        return os.path.relpath(path, self.lib)
+
+    def _record(self, rows: Iterable[Row]) -> bytes:
+        lines = list(self.tree.bundle.record)
+        if self.tree.compiled is not None:
+            lines += self.tree.compiled.bundle.record
+            lines.sort(key=dist_info.path_of)
+        for row in rows:
+            insort(lines, dist_info.record_line(row), key=dist_info.path_of)
+        return dist_info.join_record(lines)
+
+    def _make_folders(self) -> None:
+        """Make all folders that files are linked to; scripts have made theirs."""
+        roots = self.roots
+        for scheme in sorted(self.tree.bundle.schemes):
+            created, self._devices[scheme] = self.linker.make_root(roots[scheme])
+            self.folders += created
+        for bundle in self.tree.bundles.values():
+            paths = (f"{roots[scheme]}/{path}" for scheme, path in bundle.folders)
+            self.folders.extend(self.linker.make_folders(paths, roots.values()))
+
+    def _link(self, batch: Batch) -> None:
+        batch.device = self._devices[batch.scheme]
+        names, destination = batch.names, batch.destination
+        start = 0
+        while start < len(names):
+            try:
+                self.linker.place(batch, start)
+            finally:
+                self.placed += [destination + name for name in names[start : batch.done]]
+            start = batch.done
+            if start < len(names):
+                path = destination + names[start]
+                if batch.bytecode:  # what Python has compiled since
+                    start += 1
+                elif os.path.lexists(path):
+                    self._clear(path)
+
+    def _write(self, file: _Written) -> None:
+        self.folders += self.linker.make_root(file.root)[0]
+        parent = file.path.rpartition("/")[0]
+        self.folders.extend(self.linker.make_folders([parent], self.roots.values()))
+        if os.path.lexists(file.path):
+            self._clear(file.path)
+        self.placed.append(file.path)
+        if file.executable:
+            scripts.write_executable(file.path, file.content)
+        else:
+            with open(file.path, "xb") as new:
+                new.write(file.content)
+
+    def _clear(self, path: str) -> None:
+        """Remove a file that is in the way, or raise InstallError."""
+        if not self.overwrite:
+            from pathlib import Path  # noqa: PLC0415 for an error only, as is the next
+
+            from pipshim.envs.installed import owner_of  # noqa: PLC0415
+
+            own = self.placed[0].rpartition("/")[0] if self.placed else None  # RECORD is first
+            owner = owner_of(path, map(Path, (self.env.purelib, self.env.platlib)), besides=own)
+            whose = f", which belongs to {owner}" if owner else ""
+            raise InstallError(
+                f"{self.tree.name} {self.tree.version} would overwrite {path}{whose}",
+                hint=None if owner else "move that file away if nothing needs it",
+            )
+        os.unlink(path)
+
+    def undo(self) -> None:
+        """Take away what this has placed, as far as that is possible."""
+        for path in self.placed:
+            try:
+                os.unlink(path)
+            except OSError:
+                continue
+        self.linker.forget(self.folders)
+        for path in sorted(self.folders, key=len, reverse=True):
+            try:
+                os.rmdir(path)
+            except OSError:
+                continue
+
+
+def _without(batch: Batch, skip: Collection[str]) -> Batch:
+    """Leave out the files at some paths, and bytecode of sources at these paths."""
+    if batch.bytecode:
+        folder = batch.destination.removesuffix("__pycache__/")
+        names = [one for one in batch.names if f"{folder}{one.partition('.')[0]}.py" not in skip]
+    else:
+        names = [one for one in batch.names if batch.destination + one not in skip]
+    return batch if len(names) == len(batch.names) else batch.only(names)
+
+
+def _with_last(folder: str, name: str, batches: Iterable[Batch]) -> list[Batch]:
+    """Put one file last."""
+    found, last = [], []
+    for batch in batches:
+        if batch.destination == folder and name in batch.names:
+            found.append(batch.only([other for other in batch.names if other != name]))
+            last.append(batch.only([name]))
+        else:
+            found.append(batch)
+    return [*found, *last]
+
+
+def _by_folder(written: Iterable[_Written], linked: Iterable[Batch]) -> dict[str, list[str]]:
+    """Tell all files that will be there, by folder."""
+    found: dict[str, list[str]] = {}
+    for file in written:
+        folder, _, name = file.path.rpartition("/")
+        found.setdefault(folder, []).append(name)
+    for batch in linked:
+        found.setdefault(batch.destination.rstrip("/"), []).extend(batch.names)
+    return found
+
+
+def _restarted(path: str, first_line: bytes) -> bytes:
+    with open(path, "rb") as script:
+        script.readline()
+        return first_line + script.read()

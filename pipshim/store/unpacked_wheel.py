@@ -1,0 +1,218 @@
+"""An unpacked wheel of the store, and how it becomes a distribution of an environment."""
+# Paths are strings here: one wheel may have ten thousand files.
+# ruff: noqa: PTH118, PTH123
+
+from __future__ import annotations
+
+import os
+from zlib import crc32
+
+from pipshim.base.errors import InstallError
+from pipshim.base.light import jsons
+from pipshim.base.light.named import NamedTuple
+from pipshim.envs import dist_info, scripts
+from pipshim.store.file_manifest import Bundle, TreeFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pipshim.envs.layout import Layout
+    from pipshim.store.compiled_files import Compiled
+
+FILES = "files.json"
+"""What a tree's folder has beside the files: all of them, each with its hash."""
+
+_MODULES = (".py", ".so", ".pyd")
+_TOLD = (
+    *("name", "version", "dist_info", "root", "binary"),
+    *("console", "gui", "bodies", "python", "checksum"),
+)
+
+
+class _Told(NamedTuple):
+    """What a tree knows of itself; a tree adds what follows from it."""
+
+    folder: str
+    sha256: str
+    name: str
+    version: str
+    dist_info: str
+    root: str
+    binary: bool
+    console: Mapping[str, str]
+    gui: Mapping[str, str]
+    bodies: Mapping[str, str]
+    bundle: Bundle
+    python: list[str]
+    checksum: int
+    compiled: Compiled | None = None
+
+
+class Tree(_Told):
+    """A wheel, unpacked in the store. It is never written to once it is there.
+
+    Attributes:
+        folder: the tree's own, with one folder for each scheme.
+        sha256: the wheel's.
+        name: the distribution's name, as METADATA has it.
+        version: its version, as METADATA has it.
+        dist_info: the name of its ``.dist-info`` folder.
+        root: the scheme that this is in: ``purelib`` or ``platlib``.
+        binary: whether it has compiled code.
+        console: entry points for the terminal, ``name: module:callable``.
+        gui: the same without a terminal.
+        bodies: what the script of each entry point says after its first line.
+        bundle: all files that are placed in an environment.
+        python: the scripts whose first line has to name the environment's Python.
+        checksum: of the file that lists all files one by one.
+        compiled: the bytecode that comes with it (see `pipshim.store.bytecode`).
+
+    """
+
+    _files: tuple[TreeFile, ...] | None = None
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    @property
+    def lib(self) -> str:
+        """The folder that would be on ``sys.path``."""
+        return os.path.join(self.folder, self.root)
+
+    @property
+    def files(self) -> tuple[TreeFile, ...]:
+        """All files that are placed in an environment, one by one. Placing them needs no list.
+
+        Raises:
+            InstallError: the list is damaged.
+
+        """
+        if self._files is None:
+            self._files = self._listed()
+        return self._files
+
+    def _listed(self) -> tuple[TreeFile, ...]:
+        try:
+            with open(f"{self.folder}/{FILES}", "rb") as file:
+                text = file.read()
+        except OSError as error:
+            raise self._damaged() from error
+        if crc32(text) != self.checksum:
+            raise self._damaged()
+        return tuple(TreeFile._make(row) for row in jsons.loads(text))
+
+    @property
+    def content(self) -> str:
+        """What `installed.fingerprint` tells of it once it is installed, by whomever."""
+        files = ((one.path, one.hash) for one in self.files if one.scheme in {"purelib", "platlib"})
+        return f"installed:{dist_info.content_of(files, self.dist_info)}"
+
+    def _damaged(self) -> InstallError:
+        return InstallError(
+            f"the store has a damaged list of the files of {self.name} {self.version}",
+            hint="remove what is damaged: pipshim cache store verify",
+        )
+
+    @property
+    def weight(self) -> int:
+        """How many files and folders linking makes: what it takes."""
+        return sum(
+            sum(len(group.names) for group in bundle.groups) + len(bundle.folders)
+            for bundle in self.bundles.values()
+        )
+
+    @property
+    def bundles(self) -> dict[str, Bundle]:
+        """All that is placed, by the folder that it is in."""
+        more = self.compiled
+        return {self.folder: self.bundle, **({more.folder: more.bundle} if more else {})}
+
+    @property
+    def module_files(self) -> Iterator[str]:
+        """Files that an import may load, relative to site-packages."""
+        for group in self.bundle.groups:
+            if group.scheme in {"purelib", "platlib"}:
+                for name in group.names:
+                    if name.endswith(_MODULES):
+                        yield group.folder + name
+
+    def placements(self, env: Layout) -> Iterator[tuple[str, list[str]]]:
+        """Yield where linking into ``env`` makes files: each folder, and the names in it.
+
+        Those that are written for one environment in ``.dist-info`` are not among them, nor is
+        bytecode.
+        """
+        roots = self.roots(env)
+        names = self.script_names(env)
+        for scheme, folder, group, _ in self.bundle.groups:
+            kept = group
+            if scheme == "scripts" and not folder:
+                kept = [name for name in group if name not in names]
+            yield f"{roots[scheme]}/{folder}".rstrip("/"), kept
+        if names:
+            yield roots["scripts"], list(names)
+
+    def bytecode_placements(self, env: Layout) -> Iterator[tuple[str, list[str]]]:
+        """Yield as `placements` does where linking into ``env`` makes bytecode."""
+        roots = self.roots(env)
+        for scheme, folder, names, _ in self.compiled.bundle.groups if self.compiled else ():
+            yield f"{roots[scheme]}/{folder}".rstrip("/"), names
+
+    def contents(self, env: Layout) -> dict[str, str]:
+        """Return what tells the content of each file at the paths of `placements`."""
+        roots = self.roots(env)
+        found = {f"{roots[file.scheme]}/{file.path}": file.hash for file in self.files}
+        names = self.script_names(env)
+        found |= {f"{roots['scripts']}/{name}": self.bodies[of] for name, of in names.items()}
+        return found
+
+    def destinations(self, env: Layout) -> Iterator[str]:
+        """Yield every path that `placements` tells."""
+        for folder, names in self.placements(env):
+            for name in names:
+                yield f"{folder}/{name}"
+
+    def roots(self, env: Layout) -> dict[str, str]:
+        """Return the folder that each scheme's files go to."""
+        return {
+            "purelib": str(env.purelib),
+            "platlib": str(env.platlib),
+            "scripts": str(env.scripts),
+            "data": str(env.data),
+            "headers": f"{env.headers}/{self.dist_info.partition('-')[0]}",
+        }
+
+    def where(self, env: Layout) -> dict[str, str]:
+        """Note where scripts look for their Python: they do not run in an environment moved."""
+        return {"prefix": os.path.realpath(env.prefix)} if self.bodies or self.python else {}
+
+    def script_names(self, env: Layout) -> dict[str, str]:
+        """Return the scripts of entry points, each with the one of `bodies` that it has."""
+        return scripts.versioned_names(self.bodies, env.version)
+
+    def to_json(self) -> str:
+        """Return the manifest: all but ``folder`` and ``sha256``."""
+        import json  # noqa: PLC0415 reading it does without
+
+        told = {name: getattr(self, name) for name in _TOLD}
+        return json.dumps({**told, "bundle": self.bundle.to_json()}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: bytes, folder: str, sha256: str) -> Tree:
+        """Read a manifest.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is damaged.
+
+        """
+        data = jsons.loads(text)
+        bundle = Bundle.from_json(data["bundle"])
+        return cls(folder, sha256, **{name: data[name] for name in _TOLD}, bundle=bundle)
+
+
+def list_of(files: Iterable[TreeFile]) -> bytes:
+    """Return what the file `FILES` says."""
+    import json  # noqa: PLC0415 as above
+
+    return json.dumps(list(files), separators=(",", ":")).encode()

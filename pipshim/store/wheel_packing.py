@@ -1,0 +1,68 @@
+"""A tree of the store as a wheel file again, for pip to install or to hand out.
+
+The files are those of the wheel that the tree was unpacked from, and so are their hashes; only the
+archive around them is another. Scripts that entry points replace are not in the store, and no loss:
+pip would not install them either.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from email.parser import HeaderParser
+from typing import TYPE_CHECKING
+
+from pipshim.envs import dist_info
+from pipshim.envs.dist_info import RECORD, Row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipshim.store.unpacked_wheel import Tree
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+_PLAIN, _EXECUTABLE = 0o100644, 0o100755
+
+
+def pack(tree: Tree, into: Path) -> Path:
+    """Write the wheel that a tree is of into a folder, and answer it (PEP 427).
+
+    Raises:
+        InstallError: the store's list of the tree's files is damaged.
+
+    """
+    stem = tree.dist_info.removesuffix(dist_info.SUFFIX)
+    rows: list[Row] = []
+    path = into / f"{stem}-{_tags(tree)}.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        # Metadata comes last, as the format recommends.
+        last = f"{tree.dist_info}/"
+        for file in sorted(tree.files, key=lambda one: (one.path.startswith(last), one)):
+            own = file.scheme == tree.root
+            name = file.path if own else f"{stem}.data/{file.scheme}/{file.path}"
+            with open(f"{tree.folder}/{file.scheme}/{file.path}", "rb") as content:  # noqa: PTH123
+                entry = _entry(name, executable=file.executable)
+                with archive.open(entry, "w", force_zip64=True) as member:
+                    while piece := content.read(dist_info.CHUNK):
+                        member.write(piece)
+            rows.append(Row(name, file.hash, str(file.size) if file.hash else ""))
+        rows.append(Row(f"{tree.dist_info}/{RECORD}"))
+        text = dist_info.join_record(map(dist_info.record_line, rows))
+        archive.writestr(_entry(f"{tree.dist_info}/{RECORD}", executable=False), text)
+    return path
+
+
+def _entry(name: str, *, executable: bool) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _TIME)
+    entry.external_attr = (_EXECUTABLE if executable else _PLAIN) << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
+
+
+def _tags(tree: Tree) -> str:
+    """Tell the part of the file's name that WHEEL has: build number and tags."""
+    with open(f"{tree.lib}/{tree.dist_info}/WHEEL", encoding="utf-8") as file:  # noqa: PTH123
+        headers = HeaderParser().parse(file)
+    triples = [tag.strip().split("-") for tag in headers.get_all("Tag", [])]
+    parts = [".".join(dict.fromkeys(column)) for column in zip(*triples, strict=True)]
+    build = headers.get("Build")
+    return "-".join([*([build.strip()] if build else []), *parts])

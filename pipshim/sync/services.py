@@ -1,0 +1,26 @@
+"""What a sync needs from the command that runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pipshim.lock.services import LockServices
+
+if TYPE_CHECKING:
+    from pipshim.envs.environment_choice import Choice
+    from pipshim.store.store import Store
+
+
+class SyncServices(LockServices, Protocol):
+    """Values and services of one command, as far as a sync uses them.
+
+    Those of locking are among them: a sync resolves build environments that the lock leaves open.
+    """
+
+    @property
+    def choice(self) -> Choice:
+        """Which environment is served, and why."""
+
+    @property
+    def store(self) -> Store:
+        """The unpacked wheels."""

@@ -1,0 +1,428 @@
+"""Changing an environment in one step: what leaves goes and what comes is linked, or nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pipshim.base.cores import available_cores
+from pipshim.base.errors import InstallError
+from pipshim.base.file_systems import reason
+from pipshim.base.tasks import each
+from pipshim.envs import dist_info, installed, scripts, shared_files
+from pipshim.envs.install_notes import WHEEL, site_folders
+from pipshim.envs.installed import bytecode_of, recorded_hashes
+from pipshim.store.bytecode import compiled
+from pipshim.store.installer import install, restore
+from pipshim.store.shared_paths import SharedPath, find_shared, losing_paths
+from pipshim.sync.journal import Journal
+from pipshim.sync.removed_files import leaving_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.envs.installed import Installed
+    from pipshim.model import events
+    from pipshim.model.events import Observer
+    from pipshim.model.interpreter import Target
+    from pipshim.model.sync_plan import Step
+    from pipshim.store.linking import Linker
+    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.sync.removed_files import Leaving
+
+_SHOWN = 3
+"""How many shared files a warning names."""
+
+_MOST_THREADS = 4
+"""How many distributions are linked at once: linking is the file system's work."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A distribution that can be linked into the environment.
+
+    Attributes:
+        tree: its files.
+        origin: what pipshim notes beside it: what it was installed from, its build record.
+        source: where the wheel came from: ``index``, ``built``, ``cached`` or ``editable``.
+        mode: the mode that it was built in; None for a wheel of the index.
+        direct_url: PEP 610's note, for a direct reference.
+        built: what chose that mode, and why its wheel can be taken next time; None likewise.
+
+    """
+
+    tree: Tree
+    origin: Mapping[str, Any]
+    source: events.Source
+    mode: str | None = None
+    direct_url: Mapping[str, Any] | None = None
+    built: tuple[str, str] | None = None
+
+
+@dataclass
+class Change:
+    """One change of one environment.
+
+    Attributes:
+        target: the environment.
+        present: what it has.
+        requested: what the user asked for by name (REQUESTED).
+        linker: how files are placed.
+        bytecode: whether what comes brings bytecode.
+        observer: told of what is installed and removed.
+        tree_of: answers the tree that a distribution was installed from, or None.
+
+    """
+
+    target: Target
+    present: Mapping[NormalizedName, Installed]
+    requested: Collection[NormalizedName]
+    linker: Linker
+    bytecode: bool = False
+    observer: Observer | None = None
+    tree_of: Callable[[Installed], Tree | None] = lambda _: None
+
+    def make(
+        self,
+        steps: Iterable[Step],
+        ready: Mapping[NormalizedName, Ready],
+        last: Iterable[Callable[[], tuple[NormalizedName, Ready]]] = (),
+    ) -> None:
+        """Remove and link what the steps say, one distribution after the other.
+
+        Args:
+            steps: what to do.
+            ready: what comes.
+            last: each makes, when the rest is in place, one more thing that comes: an editable
+                that builds in the environment itself.
+
+        Raises:
+            InstallError: the environment could not be changed; it is as before.
+            BuildError: one of the last failed; the environment is as before.
+
+        """
+        steps = [step for step in steps if step.action != "keep"]
+        ready = self._compiled(ready)
+        leaving = self._leaving(steps, ready)
+        staying = [one for one in self.present.values() if one.name not in leaving.files]
+        coming = self._look(ready, staying)
+        lost = self._lost(leaving, staying, coming)
+        self._warn(coming.shared)
+        # What changes what is there goes one after the other; what only comes is linked at once.
+        added = [s.name for s in steps if s.old is None and s.name not in coming.in_the_way]
+        journal = Journal(self.target)
+        taken: set[str] = set()
+        try:
+            for step in steps:
+                name = step.name
+                if name in added:
+                    continue
+                # One that comes later may have what comes now: that goes now too.
+                paths = [*leaving.files.get(name, ()), *coming.in_the_way.get(name, ())]
+                old = dict.fromkeys(paths)
+                self._take(journal, step, [path for path in old if path not in taken])
+                taken.update(old)
+                if step.action == "remove":
+                    self._removed(name, step.old or "")
+                elif name in ready:
+                    self._link(journal, name, ready[name], coming)
+                    self._installed(name, ready[name])
+            for tree, files in lost:
+                self._restore(journal, tree, files)
+            new = {name: ready[name] for name in added if name in ready}
+            each(
+                lambda name: self._link(journal, name, new[name], coming),
+                sorted(new, key=lambda name: new[name].tree.weight, reverse=True),
+                at_once=min(_MOST_THREADS, available_cores()),
+            )
+            for name, one in new.items():
+                self._installed(name, one)
+            for made in last:
+                ((name, one),) = self._compiled(dict([made()])).items()
+                scanned = installed.scan(site_folders(self.target))
+                late = self._look({name: one}, [it for it in scanned.values() if it.name != name])
+                self._warn(late.shared)
+                self._take(journal, None, late.in_the_way.get(name, ()))
+                self._link(journal, name, one, late)
+                self._installed(name, one)
+                coming.shared.extend(late.shared)
+            self._note_shared(journal, leaving, coming)
+        except BaseException:
+            journal.undo()
+            raise
+        journal.commit()
+
+    def _compiled(self, ready: Mapping[NormalizedName, Ready]) -> dict[NormalizedName, Ready]:
+        """Give what comes its bytecode, if that is wanted."""
+        if not self.bytecode:
+            return dict(ready)
+        trees = compiled([one.tree for one in ready.values()], self.target)
+        return {
+            name: replace(one, tree=tree)
+            for (name, one), tree in zip(ready.items(), trees, strict=True)
+        }
+
+    def _leaving(self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]) -> Leaving:
+        """Tell which files go with each distribution that is removed or replaced."""
+        leaving = {s.name: self.present[s.name] for s in steps if s.old is not None}
+        lost = {
+            name: ready[name].tree.destinations(self.target)
+            for name, old in leaving.items()
+            if old.damaged and name in ready
+        }
+        staying = [one for name, one in self.present.items() if name not in leaving]
+        return leaving_files(leaving, staying, self.target.prefix, lost)
+
+    def _look(
+        self, ready: Mapping[NormalizedName, Ready], staying: Collection[Installed]
+    ) -> _Coming:
+        """See what is where files will come, and which distribution's file will be there."""
+        target = self.target
+        trees = {name: one.tree for name, one in ready.items()}
+        shared = {one.path: one for one in find_shared(trees, target)}
+        coming = _Coming(skip=losing_paths(shared.values()))
+        folders = _Folders()
+        owners = _Owners(staying)
+        for name, tree in trees.items():
+            for path in folders.there(tree.placements(target)):
+                real = _real(path)
+                others = owners.of(real)
+                if others:
+                    shared[path] = self._with_others(path, name, tree, others, shared.get(path))
+                    if shared[path].owners[-1] != name:
+                        coming.skip.setdefault(name, set()).add(path)
+                if path not in coming.skip.get(name, ()):
+                    way = coming.in_the_way.setdefault(name, [])
+                    way += [real, *(installed.bytecode_of(real) if others else ())]
+            for path in folders.there(tree.bytecode_placements(target)):
+                if not owners.of(_real(path)):
+                    coming.in_the_way.setdefault(name, []).append(_real(path))
+        coming.shared += shared.values()
+        return coming
+
+    def _with_others(
+        self,
+        path: str,
+        name: NormalizedName,
+        tree: Tree,
+        others: Mapping[NormalizedName, str],
+        known: SharedPath | None,
+    ) -> SharedPath:
+        """Add the distributions that stay to the owners of a path."""
+        names = {name, *others, *(known.owners if known is not None else ())}
+        content = tree.contents(self.target)[path]
+        differs = any(content != other for other in others.values())
+        if differs and path.startswith(f"{self.target.scripts}/"):
+            # RECORD has the hash of a script as it was written for this environment.
+            first_line = scripts.shebang(str(self.target.python))
+            content = dist_info.hash_bytes(first_line + content.encode())
+            differs = any(content != other for other in others.values())
+        return SharedPath(
+            path, tuple(sorted(names)), differs or (known is not None and known.differs)
+        )
+
+    def _lost(
+        self, leaving: Leaving, staying: Iterable[Installed], coming: _Coming
+    ) -> list[tuple[Tree, list[str]]]:
+        """Find the files that distributions get back when others leave, each with its tree."""
+        due = {_real(one.path) for one in coming.shared}
+        found: dict[NormalizedName, list[str]] = {}
+        for path, hashes in leaving.left.items():
+            name = max(hashes)
+            if path.endswith(".pyc"):
+                continue  # it goes with its source
+            if path not in due and not _has_hash(path, hashes[name]):
+                found.setdefault(name, []).append(path)
+        distributions = {one.name: one for one in staying}
+        restored = []
+        for name, paths in found.items():
+            tree = self.tree_of(distributions[name])
+            if tree is not None:
+                restored.append((tree, paths))
+            else:
+                self._say(
+                    f"{_files(self.target, paths)} of {name} cannot be restored, as the store does "
+                    f"not have it: pipshim install --force-reinstall --no-deps {name}"
+                )
+        return restored
+
+    def _restore(self, journal: Journal, tree: Tree, paths: Collection[str]) -> None:
+        self._take(journal, None, [one for path in paths for one in (path, *bytecode_of(path))])
+        names: dict[str, list[str]] = {}
+        for path in paths:
+            folder, _, name = path.rpartition("/")
+            names.setdefault(folder, []).append(name)
+        journal.announce(names)
+        placed = {path for path in tree.destinations(self.target) if _real(path) in paths}
+        restore(tree, self.target, placed, self.linker)
+
+    def _warn(self, shared: Iterable[SharedPath]) -> None:
+        """Warn of distributions that install different files at the same path."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        for one in shared:
+            if one.differs:
+                found.setdefault(one.owners, []).append(one.path)
+        for owners, paths in sorted(found.items()):
+            both = "both" if len(owners) == len(("one", "other")) else "all"
+            self._say(
+                f"{', '.join(owners[:-1])} and {owners[-1]} {both} install "
+                f"{_files(self.target, paths)}: "
+                f"{'that' if len(paths) == 1 else 'those'} of {owners[-1]} "
+                f"{'is' if len(paths) == 1 else 'are'} used"
+            )
+
+    def _note_shared(self, journal: Journal, leaving: Leaving, coming: _Coming) -> None:
+        """Note in the environment which files several distributions have now."""
+        prefix = os.path.realpath(self.target.prefix)
+        path = f"{prefix}/{shared_files.NAME}"
+        files: dict[str, tuple[str, ...]] = {}
+        for name, owners in shared_files.read(prefix).items():
+            left = tuple(one for one in owners if one not in leaving.files)
+            if len(left) > 1:
+                files[name] = left
+        for one in coming.shared:
+            real = _real(one.path)
+            if real.startswith(f"{prefix}/"):
+                files[real[len(prefix) + 1 :]] = one.owners
+        if os.path.lexists(path):
+            self._take(journal, None, [path])
+        if files:
+            journal.announce({prefix: [shared_files.NAME]})
+            with open(path, "xb") as file:  # noqa: PTH123
+                file.write(shared_files.note(prefix, files))
+
+    def _take(self, journal: Journal, step: Step | None, paths: Iterable[str]) -> None:
+        try:
+            journal.take(paths)
+        except OSError as error:
+            where = error.filename or self.target.prefix
+            where = f"{where}: {reason(error, where)}"
+            if step is None or step.old is None:
+                raise InstallError(f"what is in the way cannot be removed: {where}") from error
+            raise InstallError(f"{step.name} {step.old} cannot be removed: {where}") from error
+
+    def _link(self, journal: Journal, name: NormalizedName, one: Ready, coming: _Coming) -> None:
+        install(
+            one.tree,
+            self.target,
+            mode=self.linker,
+            requested=name in self.requested,
+            direct_url=one.direct_url,
+            origin={**one.origin, WHEEL: one.tree.sha256, **one.tree.where(self.target)},
+            announce=journal.announce,
+            skip=coming.skip.get(name, ()),
+        )
+
+    def _say(self, text: str) -> None:
+        if self.observer is not None:
+            from pipshim.model import events  # noqa: PLC0415 thirty classes to make
+
+            self.observer(events.Message("warning", text))
+
+    def _installed(self, name: NormalizedName, one: Ready) -> None:
+        if self.observer is not None:
+            from pipshim.model import events  # noqa: PLC0415 thirty classes to make
+
+            self.observer(events.Installed(name, one.tree.version, one.source))
+
+    def _removed(self, name: NormalizedName, version: str) -> None:
+        if self.observer is not None:
+            from pipshim.model import events  # noqa: PLC0415 thirty classes to make
+
+            self.observer(events.Removed(name, version))
+
+
+@dataclass
+class _Coming:
+    """What distributions that come find in the environment.
+
+    Attributes:
+        skip: by distribution, the paths that it leaves to another one.
+        in_the_way: by distribution, the real paths of files that it replaces: of distributions
+            that leave, of those that stay and come before it by name, or of none at all, which
+            are replaced as pip does.
+        shared: the paths that several distributions have.
+
+    """
+
+    skip: dict[NormalizedName, set[str]] = field(default_factory=dict)
+    in_the_way: dict[NormalizedName, list[str]] = field(default_factory=dict)
+    shared: list[SharedPath] = field(default_factory=list)
+
+
+class _Owners:
+    """The files of distributions, read from their RECORDs when first asked for."""
+
+    def __init__(self, distributions: Iterable[Installed]) -> None:
+        self._distributions = distributions
+
+    @cached_property
+    def _by_path(self) -> dict[str, dict[NormalizedName, str]]:
+        found: dict[str, dict[NormalizedName, str]] = {}
+        for one in self._distributions:
+            for path, known in recorded_hashes(one.dist_info):
+                found.setdefault(path, {})[one.name] = known
+        return found
+
+    def of(self, path: str) -> Mapping[NormalizedName, str]:
+        """Return the distributions that have a path, with the hashes in their RECORDs."""
+        return self._by_path.get(path, {})
+
+
+def _real(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{os.path.realpath(folder)}/{name}"
+
+
+def _has_hash(path: str, known: str) -> bool:
+    """Tell whether a file has a hash of RECORD."""
+    algorithm = known.partition("=")[0]
+    try:
+        return dist_info.hash_file(path, algorithm) == known
+    except (OSError, ValueError):
+        return False
+
+
+def _files(target: Target, paths: Sequence[str]) -> str:
+    """Name the first of some files."""
+    folders = sorted({*map(str, (target.purelib, target.platlib, target.prefix))}, key=len)
+    shown = []
+    for path in sorted(paths)[:_SHOWN]:
+        for folder in reversed(folders):
+            if path.startswith(f"{folder}/"):
+                shown.append(path[len(folder) + 1 :])
+                break
+        else:
+            shown.append(path)
+    more = len(paths) - len(shown)
+    return ", ".join(shown) + (
+        f" and {more} more {'file' if more == 1 else 'files'}" if more else ""
+    )
+
+
+class _Folders:
+    """What is in folders before a change; each is read once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str] | None] = {}
+
+    def there(self, placements: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
+        """Yield the paths that are there already; most of the folders are not."""
+        for folder, names in placements:
+            if folder not in self._names:
+                self._names[folder] = self._read(folder)
+            here = self._names[folder]
+            if here:
+                yield from (f"{folder}/{name}" for name in names if name in here)
+
+    def _read(self, folder: str) -> frozenset[str] | None:
+        if self._names.get(folder.rpartition("/")[0], frozenset()) is None:
+            return None
+        try:
+            return frozenset(os.listdir(folder))  # noqa: PTH208 strings are faster
+        except (FileNotFoundError, NotADirectoryError):
+            return None

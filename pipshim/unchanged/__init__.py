@@ -1,1 +1,0 @@
-"""What needs no work: recognised early, and done again without pip."""
