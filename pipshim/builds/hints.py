@@ -32,6 +32,7 @@ class _Build:
     mode: str
     chosen_by: str
     typed: bool
+    requires: tuple[str, ...] = ()
     torch: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     disk: str | None = None
@@ -48,6 +49,7 @@ def hint_for(  # noqa: PLR0913 what is known of a build
     chosen_by: str = "",
     returncode: int | None = None,
     typed: bool = False,
+    requires: tuple[str, ...] = (),
     torch: str | None = None,
     variables: Mapping[str, str] | None = None,
     disk: str | None = None,
@@ -65,13 +67,14 @@ def hint_for(  # noqa: PLR0913 what is known of a build
         chosen_by: what chose the mode, as in the events.
         returncode: the exit status of the build's process, negative for a signal.
         typed: say what to type, not what to write in pyproject.toml: for pip's own commands.
+        requires: the build requirements that its build-system table declares.
         torch: the version of torch in the build's environment, if that is known.
         variables: the build's environment variables.
         disk: the file system that it was built on, in words.
 
     """
     name = canonicalize_name(package.partition(" ")[0])
-    build = _Build(name, mode, chosen_by, typed, torch, variables or {}, disk)
+    build = _Build(name, mode, chosen_by, typed, requires, torch, variables or {}, disk)
     if returncode in _KILLED:
         return _memory(build)
     output = output[-_TAIL:]
@@ -100,18 +103,38 @@ def _require(build: _Build, problem: str, requirement: str, *, other: str = "") 
     if build.typed:
         return _require_typed(build, problem, requirement, other)
     if build.mode == _NO_ISOLATION:
-        return (
+        hint = (
             f"{problem}. It is built without isolation, in the project environment, so install it "
-            f"there: add {quoted} to dependencies or a dependency group of pyproject.toml. {other}"
-        ).rstrip()
+            "there, with all that it is built with: add to pyproject.toml\n"
+        )
+        return f"{hint}{_group(build, requirement)}\n{other}".rstrip()
     hint = f"{problem}. Add {quoted} to its build environment, in pyproject.toml:\n" + _paste(
         ".extra-build-dependencies", f"{build.package} = [{quoted}]"
     )
     # On the command line, --build-isolation would overrule what the configuration says.
     if build.chosen_by != "command line":
-        hint += "\nor build it in the project environment, with what is installed there:\n"
+        hint += "\nor build it in the project environment, which needs all that it is built with:\n"
         hint += _paste("", f'no-build-isolation-package = ["{build.package}"]')
+        hint += _group(build, requirement)
     return f"{hint}\n{other}".rstrip()
+
+
+def _built_with(build: _Build, requirement: str) -> list[str]:
+    """Return what an environment needs for a build without isolation."""
+    missing = _distribution(requirement)
+    declared = [one for one in build.requires if _distribution(one) != missing]
+    return [*declared, requirement]
+
+
+def _distribution(requirement: str) -> str:
+    match = re.match(r"\s*([\w.-]+)", requirement)
+    return canonicalize_name(match[1]) if match else requirement
+
+
+def _group(build: _Build, requirement: str) -> str:
+    """Return the dependency group, installed by default, that a build without isolation needs."""
+    requirements = json.dumps(_built_with(build, requirement), ensure_ascii=False)
+    return f"\n    [dependency-groups]\n    dev = {requirements}\n"
 
 
 def _require_typed(build: _Build, problem: str, requirement: str, other: str) -> str:
@@ -119,14 +142,26 @@ def _require_typed(build: _Build, problem: str, requirement: str, other: str) ->
     if build.mode == _NO_ISOLATION:
         return (
             f"{problem}. It is built without isolation, in what is being installed, over what is "
-            f"installed already: name {quoted} in the same command. {other}"
+            f"installed already: name all that it is built with in the same command:\n"
+            f"{_type(_arguments(_built_with(build, requirement)))}\n{other}"
         ).rstrip()
     hint = f"{problem}. Add {quoted} to its build environment:\n"
     hint += _type(f"--extra-build-dependency {json.dumps(f'{build.package}={requirement}')}")
     if build.chosen_by != "command line":
-        hint += "\nor build it in what is being installed, over what is installed already:\n"
-        hint += _type(f"--no-build-isolation-package {build.package}")
+        hint += (
+            "\nor build it in what is being installed, over what is installed already, with all "
+            "that it is built with:\n"
+        )
+        needed = _arguments(_built_with(build, requirement))
+        hint += _type(f"--no-build-isolation-package {build.package} {needed}")
     return f"{hint}\n{other}".rstrip()
+
+
+def _arguments(requirements: list[str]) -> str:
+    return " ".join(
+        one if re.fullmatch(r"[\w.=-]+", one) else json.dumps(one, ensure_ascii=False)
+        for one in requirements
+    )
 
 
 def _other_version(build: _Build, problem: str, distribution: str) -> str:
@@ -321,11 +356,27 @@ def _cuda(_match: re.Match[str], build: _Build) -> str:
     problem = "The CUDA toolkit was not found: install it, and set CUDA_HOME to its folder."
     if variable := providers.WITHOUT_CUDA.get(build.package):
         problem += f" Or build {build.package} without its CUDA code"
-        return _variable(build, problem, f'{variable} = "TRUE"')
+        # Else it downloads a wheel, whose name it makes from a CUDA version.
+        from_source = providers.FROM_SOURCE[build.package]
+        return _variable(build, problem, f'{variable} = "TRUE", {from_source} = "TRUE"')
     return (
         f"{problem} If {build.package} has a variable to build without it, set that in "
         "[tool.pipshim.extra-build-variables]."
     )
+
+
+def _own_download(_match: re.Match[str], build: _Build) -> str | None:
+    """Explain the failure of a setup.py that looks for a wheel on a server of its own."""
+    if (variable := providers.FROM_SOURCE.get(build.package)) is None:
+        return None
+    variables = [variable]
+    if (without_cuda := providers.WITHOUT_CUDA[build.package]) in build.variables:
+        variables.insert(0, without_cuda)
+    problem = (
+        f"The setup.py of {build.package} tried to download a wheel, which failed. Let it build "
+        "from source instead"
+    )
+    return _variable(build, problem, ", ".join(f'{one} = "TRUE"' for one in variables))
 
 
 def _cuda_version(match: re.Match[str], _build: _Build) -> str:
@@ -422,6 +473,7 @@ _BACKEND = rf"(?:Cannot import '(?P<backend>{_NAME})'\s+Traceback[^\0]*?)?"
 _LIMITS = r"Cannot install on Python version (?P<python>[^\s;]+); only versions "
 _CUDA_FOUND = r"detected CUDA version \((?P<found>[^)\n]+)\) mismatches the version that was used "
 
+_DOWNLOAD_FAILED = r"^[ \t]*(?:urllib\.error\.|TimeoutError|OSError: )"
 _CMAKE_VARIABLE = r"Could not find compiler set in environment variable"
 
 _RULES: tuple[tuple[str, _Rule], ...] = (
@@ -463,6 +515,8 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     (r"CUDA_HOME environment variable is not set|nvcc was not found", _cuda),
     # flash-attn and its relatives compare versions of a toolkit that they have not found
     (r"NameError: name 'bare_metal_version' is not defined", _cuda),
+    (r", in get_wheel_url$", _own_download),
+    (rf"^[ \t]*Guessing wheel URL: [^\0]*?{_DOWNLOAD_FAILED}", _own_download),
     (rf"{_CUDA_FOUND}to compile\s+PyTorch \((?P<torch>[^)\n]+)\)", _cuda_version),
     (r"Killed signal terminated program|died with <Signals\.SIGKILL: 9>", _killed),
     (r"(?:^|: line \d+:\s+\d+ |^make[^\n\]]*\] )Killed\b", _killed),

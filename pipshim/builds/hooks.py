@@ -262,6 +262,7 @@ class Hooks:
                 chosen_by=self.chosen_by,
                 returncode=status,
                 typed=self.typed,
+                requires=self.system.requires,
                 torch=_torch_version(text),
                 variables=self.variables,
                 disk=self._disk(),

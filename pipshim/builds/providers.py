@@ -29,6 +29,12 @@ WITHOUT_CUDA = {
     "flash-attn": "FLASH_ATTENTION_SKIP_CUDA_BUILD",
     "mamba-ssm": "MAMBA_SKIP_CUDA_BUILD",
 }
+# Variables with which those do not look for a wheel on a server of their own.
+FROM_SOURCE = {
+    "causal-conv1d": "CAUSAL_CONV1D_FORCE_BUILD",
+    "flash-attn": "FLASH_ATTENTION_FORCE_BUILD",
+    "mamba-ssm": "MAMBA_FORCE_BUILD",
+}
 # Why it is not where one would look for it.
 MOVED = {
     "distutils": "Python 3.12 removed it, and setuptools has it",

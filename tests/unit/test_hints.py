@@ -256,27 +256,86 @@ def test_never_says_to_switch_isolation_off_when_it_is(output: str, _expected: s
 
 
 def test_missing_module_isolated() -> None:
-    assert hint_for(NATTEN, mode="isolated", package="natten") == (
+    requires = ("setuptools>=61", "wheel")
+    assert hint_for(NATTEN, mode="isolated", package="natten", requires=requires) == (
         'natten imports torch while it is built. Add "torch" to its build environment, in '
         "pyproject.toml:\n"
         "\n"
         "    [tool.pipshim.extra-build-dependencies]\n"
         '    natten = ["torch"]\n'
         "\n"
-        "or build it in the project environment, with what is installed there:\n"
+        "or build it in the project environment, which needs all that it is built with:\n"
         "\n"
         "    [tool.pipshim]\n"
-        '    no-build-isolation-package = ["natten"]'
+        '    no-build-isolation-package = ["natten"]\n'
+        "\n"
+        "    [dependency-groups]\n"
+        '    dev = ["setuptools>=61", "wheel", "torch"]'
     )
 
 
 def test_missing_module_without_isolation() -> None:
     output = "ModuleNotFoundError: No module named 'pkg_resources'"
-    assert hint_for(output, mode="no-isolation", package="natten") == (
+    requires = ("setuptools", "cython>=3")
+    assert hint_for(output, mode="no-isolation", package="natten", requires=requires) == (
         "natten imports pkg_resources while it is built (setuptools 82 removed it). It is built "
-        "without isolation, in the project environment, so install it there: add "
-        '"setuptools<82" to dependencies or a dependency group of pyproject.toml.'
+        "without isolation, in the project environment, so install it there, with all that it is "
+        "built with: add to pyproject.toml\n"
+        "\n"
+        "    [dependency-groups]\n"
+        '    dev = ["cython>=3", "setuptools<82"]'
     )
+
+
+def test_what_is_typed_names_all_that_a_build_without_isolation_needs() -> None:
+    requires = ("setuptools>=61", "wheel")
+    hint = hint_for(NATTEN, mode="isolated", package="natten", typed=True, requires=requires)
+    assert hint is not None
+    assert hint.endswith('\n    --no-build-isolation-package natten "setuptools>=61" wheel torch')
+    hint = hint_for(NATTEN, mode="no-isolation", package="natten", typed=True, requires=requires)
+    assert hint is not None
+    assert hint.endswith('in the same command:\n\n    "setuptools>=61" wheel torch')
+
+
+# flash-attn 2.8.3 with FLASH_ATTENTION_SKIP_CUDA_BUILD alone, and a torch without CUDA
+OWN_DOWNLOAD = """\
+  File "<string>", line 483, in run
+  File "<string>", line 456, in get_wheel_url
+  File "/v/site-packages/packaging/version.py", line 56, in parse
+    return Version(version)
+TypeError: expected string or bytes-like object, got 'NoneType'
+"""
+# causal-conv1d 1.7.0 without a network
+OWN_DOWNLOAD_OFFLINE = """\
+Guessing wheel URL:  https://example.org/causal_conv1d-1.7.0.whl
+Traceback (most recent call last):
+  File "<string>", line 330, in run
+  File "/v/lib/python3.11/urllib/request.py", line 1351, in do_open
+    raise URLError(err)
+urllib.error.URLError: <urlopen error [Errno -3] Temporary failure in name resolution>
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("output", "package", "prefix"),
+    [
+        (OWN_DOWNLOAD, "flash-attn", "FLASH_ATTENTION"),
+        (OWN_DOWNLOAD, "mamba-ssm", "MAMBA"),
+        (OWN_DOWNLOAD_OFFLINE, "causal-conv1d", "CAUSAL_CONV1D"),
+    ],
+)
+def test_a_package_that_looks_for_a_wheel_of_its_own(
+    output: str, package: str, prefix: str, mode: str
+) -> None:
+    skip, force = f"{prefix}_SKIP_CUDA_BUILD", f"{prefix}_FORCE_BUILD"
+    hint = hint_for(output, mode=mode, package=package, variables={skip: "TRUE"})
+    assert hint is not None
+    assert f'\n    {package} = {{ {skip} = "TRUE", {force} = "TRUE" }}' in hint
+    hint = hint_for(output, mode=mode, package=package)
+    assert hint is not None
+    assert f'\n    {package} = {{ {force} = "TRUE" }}' in hint
+    assert hint_for(output, mode=mode, package="other") is None
 
 
 def test_a_package_that_is_known_to_build_without_cuda() -> None:
@@ -286,7 +345,8 @@ def test_a_package_that_is_known_to_build_without_cuda() -> None:
         "causal-conv1d without its CUDA code, in pyproject.toml:\n"
         "\n"
         "    [tool.pipshim.extra-build-variables]\n"
-        '    causal-conv1d = { CAUSAL_CONV1D_SKIP_CUDA_BUILD = "TRUE" }'
+        '    causal-conv1d = { CAUSAL_CONV1D_SKIP_CUDA_BUILD = "TRUE", '
+        'CAUSAL_CONV1D_FORCE_BUILD = "TRUE" }'
     )
 
 
