@@ -1743,3 +1743,24 @@ def test_settings_for_packages_that_the_lock_does_not_have_are_warned_of(
     assert "match-runtime names torhc, which the lock does not have" in said
     assert "extra-build-dependencies names flash-attn, which the lock does not have" in said
     assert "names natten," not in said
+
+
+def test_typed_settings_for_packages_that_the_lock_does_not_have_are_warned_of(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path, "natten", "1.0"))
+    tree = source_tree(sdist(tmp_path, "folder", "1.0"), tmp_path)
+    make_project(
+        "[tool.pipshim]\nrebuild = { nattn = 'exact', natten = 'exact', folder = 'exact' }\n",
+        dependencies=["natten", f"folder @ {tree.as_uri()}"],
+    )
+    typed = ("--no-build-isolation-package", "natteen", "--extra-build-dependency", "naten=x")
+    said = cli.ok("lock", *typed, env={"PIPSHIM_NO_BUILD_ISOLATION_PACKAGE": "nat-ten folder"}).err
+    for setting, name in (
+        ("rebuild", "nattn"),
+        ("--no-build-isolation-package", "natteen"),
+        ("PIPSHIM_NO_BUILD_ISOLATION_PACKAGE", "nat-ten"),
+        ("extra-build-dependencies", "naten"),
+    ):
+        assert f"{setting} names {name}, which the lock does not have; did you mean natten?" in said
+    assert "names folder" not in said

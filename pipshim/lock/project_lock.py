@@ -14,11 +14,12 @@ from pipshim.model.pylock import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from packaging.utils import NormalizedName
 
     from pipshim.lock.services import LockServices
+    from pipshim.model.build_settings import Settings
 
 
 def make(context: LockServices, *, old: Lock | None) -> Lock:
@@ -68,27 +69,37 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
 
 
 def _warn_of_unknown_names(context: LockServices, lock: Lock) -> None:
-    """Warn of build settings of pyproject.toml for packages that the lock does not have."""
-    if context.project is None:
-        return
-    said = context.project.configuration
-    known = {*lock.versions, *lock.build_versions}
+    """Warn of build settings for packages that the lock does not have.
+
+    pip.conf is for other projects too, so it may name more.
+    """
+    known = {one.name for one in lock.packages} | set(lock.build_versions)
     known |= {folder.name for folder in lock.folders}
-    if context.project.name is not None:
+    if context.project is not None and context.project.name is not None:
         known.add(context.project.name)
-    matched = frozenset() if said.match_runtime == "auto" else said.match_runtime
-    settings: dict[str, Iterable[NormalizedName]] = {
-        "config-settings-package": said.config_settings_package,
-        "extra-build-dependencies": said.extra_build_dependencies,
-        "extra-build-variables": said.extra_build_variables,
-        "match-runtime": matched,
-        "no-build-isolation-package": said.no_build_isolation_package,
-    }
-    for setting, names in settings.items():
+    for setting, names in _names_in(context.settings):
         for name in sorted(set(names) - known):
             nearest = get_close_matches(name, known, n=1)
             meant = f"; did you mean {nearest[0]}?" if nearest else ""
             context.say(f"{setting} names {name}, which the lock does not have{meant}", "warning")
+
+
+def _names_in(settings: Settings) -> Iterator[tuple[str, Iterable[NormalizedName]]]:
+    """Return each setting that names packages, as it is written, and those packages."""
+    yield "config-settings-package", settings.config_settings_package
+    yield "extra-build-dependencies", settings.extra
+    yield "extra-build-variables", settings.variables
+    if settings.match_runtime != "auto":
+        yield "match-runtime", settings.match_runtime
+    if not isinstance(settings.rebuild, str):
+        yield "rebuild", settings.rebuild
+    for layer in settings.layers:
+        if layer.source == "command line":
+            yield "--no-build-isolation-package", layer.packages
+        elif layer.source.isupper():  # a variable
+            yield layer.source, layer.packages
+        elif layer.source != "pip.conf":
+            yield "no-build-isolation-package", layer.packages
 
 
 def name_of_given(context: LockServices, text: str) -> str:
