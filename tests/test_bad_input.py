@@ -968,6 +968,9 @@ def test_a_build_requirement_that_is_not_there_is_said_with_its_place(
     ("arguments", "says"),
     [
         (["sync", "--frobnicate"], "no such option: --frobnicate"),
+        (["lock", "--upgrad-package", "x"], "--upgrad-package; did you mean --upgrade-package?"),
+        (["install", "--no-dpes", "x"], "no such option: --no-dpes; did you mean --no-deps?"),
+        (["cache", "store", "list", "--fromat", "x"], "did you mean --format?"),
         (["sync", "--locked", "--frozen"], "--locked and --frozen cannot be used together"),
         (["sync", "--exact", "--inexact"], "--exact and --inexact cannot be used together"),
         (["sync", "fakelib"], "sync takes no arguments: fakelib"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from optparse import AmbiguousOptionError, BadOptionError, OptionValueError
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +17,21 @@ from pipshim.model.options import OWN_NAMES, own_layers
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from optparse import Option, OptionParser
+
+
+class UnknownOptionError(BadOptionError):
+    """An option that a command does not have, with the nearest one that it has."""
+
+    def __init__(self, option: str, parser: OptionParser) -> None:
+        super().__init__(option)
+        # An option of another command is not misspelt.
+        known = [] if option in OWN_NAMES else [one[2:] for one in sorted(parser._long_opt)]  # noqa: SLF001
+        nearest = get_close_matches(option[2:], known, n=1, cutoff=0.7)
+        self.nearest = f"--{nearest[0]}" if nearest else None
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.nearest is None else f"{text}; did you mean {self.nearest}?"
 
 
 def keep_abbreviations(parser: OptionParser, added: Collection[str]) -> None:
@@ -36,7 +52,7 @@ def keep_abbreviations(parser: OptionParser, added: Collection[str]) -> None:
         if len(found) > 1:
             raise AmbiguousOptionError(opt, sorted(found))
         if not found:
-            raise BadOptionError(opt)
+            raise UnknownOptionError(opt, parser)
         return found[0]
 
     vars(parser)["_match_long_opt"] = match
@@ -58,12 +74,17 @@ class ProjectParser(ConfigOptionParser):
         """Do not take an option of another command of pipshim's for the beginning of a longer one.
 
         Raises:
-            BadOptionError: this command has no such option.
+            UnknownOptionError: this command has no such option.
 
         """
         if opt in OWN_NAMES and opt not in self._long_opt:
-            raise BadOptionError(opt)
-        return super()._match_long_opt(opt)
+            raise UnknownOptionError(opt, self)
+        try:
+            return super()._match_long_opt(opt)
+        except AmbiguousOptionError:
+            raise
+        except BadOptionError:
+            raise UnknownOptionError(opt, self) from None
 
     def check_default(self, option: Option, key: str, val: Any) -> Any:
         """Check a value from a variable or a file.
