@@ -70,7 +70,9 @@ class Fails:
         )
         self.index.add(source)
         self.make(dependencies=["broken"])
-        return text_of(self.cli.fails("sync", env={"COLUMNS": "200", **(env or {})}).err)
+        shown = self.cli.fails("sync", env={"COLUMNS": "200", **(env or {})}).err
+        assert f"{os.sep}builds{os.sep}" not in shown, "frames of pipshim's own"
+        return text_of(shown)
 
 
 def text_of(shown: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from difflib import get_close_matches
 from optparse import AmbiguousOptionError, BadOptionError, OptionValueError
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,6 +19,9 @@ from pipshim.model.options import OWN_NAMES, own_layers
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from optparse import Option, OptionParser
+
+
+_UNWRAPPED = 100_000
 
 
 class UnknownOptionError(BadOptionError):
@@ -65,6 +70,18 @@ class ProjectParser(ConfigOptionParser):
         """Show pip's usage message, and end."""
         usage = compat.plain_markup(self.get_usage())
         self.exit(UsageError.exit_status, f"{usage}\n{msg}\n")
+
+    def print_help(self, file: Any = None) -> None:
+        """Show the help, wrapped only where it is read on a terminal, or COLUMNS is set."""
+        if sys.stdout.isatty() or "COLUMNS" in os.environ:
+            super().print_help(file)
+            return
+        self.formatter.width = _UNWRAPPED
+        os.environ["COLUMNS"] = str(_UNWRAPPED)  # for rich, which wraps what pip prints again
+        try:
+            super().print_help(file)
+        finally:
+            del os.environ["COLUMNS"]
 
     def exit(self, status: int = 0, msg: str | None = None) -> NoReturn:
         """End; a message of pip's about a broken configuration file has no end of line."""

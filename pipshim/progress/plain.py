@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pipshim.model.events import Event
 
 HEARTBEAT_SECONDS = 30.0
-_LAST_LINE_WIDTH = 100
 
 
 class Plain:
@@ -134,7 +133,7 @@ class Plain:
             phase = build.phase or build.what
             line = f"still    {build.package}  {phase}, {elapsed(now - build.since)}"
             if build.last_line:
-                line += f": {build.last_line[:_LAST_LINE_WIDTH]}"
+                line += f": {build.last_line}"
             yield build.name, (build.since, line)
         if state.downloads.running:
             downloads = state.downloads

@@ -644,6 +644,15 @@ class TestProcess:
         assert "pipshim run [options] [--] <command>" in cli.ok("help", "run").out
         assert "pipshim lock [options]" in cli.ok("lock", "--help").out
 
+    def test_help_is_wrapped_to_a_width_but_not_in_a_pipe(self, cli: Cli) -> None:
+        def longest() -> int:
+            return max(map(len, cli.ok("lock", "--help").out.splitlines()))
+
+        cli.env["COLUMNS"] = "80"
+        assert longest() <= 80
+        del cli.env["COLUMNS"]
+        assert longest() > 200
+
     @pytest.mark.parametrize(
         "args",
         [

@@ -325,7 +325,7 @@ def test_heartbeat() -> None:
     with Plain(stream, heartbeat=0.02) as observer:
         observer(STARTED)
         observer(events.BuildPhase(*NATTEN, "wheel"))
-        observer(events.BuildOutput("natten", "[1/80] g++ -c x.cpp"))
+        observer(events.BuildOutput("natten", f"[1/80] g++ -c {'x' * 200}.cpp"))
         until(lambda: stream.getvalue().count("\nstill") > 2)
         observer(FINISHED)
         count = stream.getvalue().count("still")
@@ -336,7 +336,7 @@ def test_heartbeat() -> None:
         until(lambda: "resolving, round 2," in stream.getvalue())
         until(lambda: "downloading 1 file," in stream.getvalue())
     written = stream.getvalue()
-    assert "still    natten 0.17.5  wheel, 0 s: [1/80] g++ -c x.cpp\n" in written
+    assert f"still    natten 0.17.5  wheel, 0 s: [1/80] g++ -c {'x' * 200}.cpp\n" in written
     assert "still    downloading 1 file, 0 s, 0 B of 5.0 MB\n" in written
     time.sleep(0.1)
     assert stream.getvalue() == written
