@@ -104,6 +104,7 @@ class Workshop:
         self._pool = Pool(self.processes)
         self._shelf = Shelf(cache / BUILDS, self.content)
         self._rebuilt: set[tuple[object, ...]] = set()
+        self._built_now: set[str] = set()
         self._logs = cache / LOGS
         self._guard = Lock()
         self._running_builds = 0
@@ -170,6 +171,7 @@ class Workshop:
                     self._shelf.discard("wheel", record)
                 self._rebuilt.add(_key("wheel", job))
             self._shelf.keep("wheel", built.record, built.tree.sha256)
+            self._built_now.add(built.tree.sha256)
             return built
 
     def has(self, job: Job) -> bool:
@@ -181,6 +183,8 @@ class Workshop:
         return self.settings.is_rebuilt(job.name) and _key(kind, job) not in self._rebuilt
 
     def _reused(self, job: Job, earlier: Built) -> Built:
+        if earlier.tree.sha256 in self._built_now:
+            return earlier  # this command has reported its build
         record = earlier.record
         self.observer(
             events.BuildCached(

@@ -400,9 +400,14 @@ def _torch_code(_match: re.Match[str], build: _Build) -> str | None:
     return f"{hint}, in pyproject.toml:\n" + _paste("", line).rstrip()
 
 
+_USUAL_COMPILERS = frozenset({"cc", "gcc", "clang", "c++", "g++", "clang++"})
+
+
 def _named_compiler(match: re.Match[str], build: _Build) -> str | None:
     """Say which variable names a compiler that does not exist."""
     program = match["program"].strip()
+    if program in _USUAL_COMPILERS:
+        return None  # without the variable there would be none either
     name = next((one for one in _COMPILER_VARIABLES if _names(build, one, program)), None)
     if name is None and "variable" in match.re.groupindex:
         name = match["variable"]

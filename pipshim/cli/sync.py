@@ -354,6 +354,8 @@ def lock_staged(context: Context, lock: Lock) -> Iterator[None]:
     if text is None or (path.exists() and path.read_text(encoding="utf-8") == text):
         yield
         return
+    if context.is_lock_cached:
+        path.parent.mkdir(parents=True, exist_ok=True)
     with StagedFile(path, text):
         yield
     if not context.is_lock_cached:
