@@ -418,6 +418,7 @@ def test_a_folder_that_is_no_environment_is_left_alone(
     refuses("sync", "--python", some, says=says, hint="give a virtual environment")
     refuses("sync", env={"VIRTUAL_ENV": str(some)}, says=says, hint="VIRTUAL_ENV")
     (old / ".venv" / "pyvenv.cfg").unlink()
+    (old / ".venv" / ".gitignore").unlink()  # the mark of an environment that pipshim made
     refuses("run", "true", says="is not a virtual environment", hint="move it away")
     assert [path.name for path in some.iterdir()] == ["mine"]
 
