@@ -121,7 +121,7 @@ def run_guarded(
             return say_interrupted(error, as_json=as_json)
         except BrokenPipeError as error:
             _trace(error, hide, debug=debug)
-            _give_up_stdout()
+            give_up_stdout()
             return PIPE_CLOSED
         except Exception as error:  # noqa: BLE001 the last place that can say it in words
             _trace(error, hide, debug=debug)
@@ -269,7 +269,7 @@ def _trace(error: BaseException, hide: Callable[[str], str] | None, *, debug: bo
         _write(hide("".join(traceback.format_exception(error))))
 
 
-def _give_up_stdout() -> None:
+def give_up_stdout() -> None:
     """Keep the interpreter from failing again when it flushes at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -17,7 +17,7 @@ from pipshim._pip.other_python import go_on
 from pipshim._pip.parser import keep_abbreviations
 from pipshim.base.interruption import Interruption
 from pipshim.cli.command_names import BUILDING
-from pipshim.cli.error_boundary import PIPE_CLOSED
+from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
 from pipshim.model.options import PROJECT_HELP
 
 if TYPE_CHECKING:
@@ -109,7 +109,11 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
     if command in BUILDING:
         go_on(arguments)
     with Interruption() as interruption:
-        status = pip_entry(until_exit=until_exit)(list(arguments))
+        try:
+            status = pip_entry(until_exit=until_exit)(list(arguments))
+        except BrokenPipeError:  # pip's help, which no command of it shows
+            give_up_stdout()
+            status = PIPE_CLOSED
     if status == _PIP_BROKEN_STDOUT:
         status = PIPE_CLOSED
     return interruption.status or status
