@@ -62,9 +62,11 @@ def test_everything_works_below_a_folder_that_the_locale_cannot_name(
     run_ascii(cli, project, "sync")
     assert cli.ok("run", "python", "-c", show, cwd=project).out == expected
     run_ascii(cli, project, "sync", "--reinstall", "-v")
-    run_ascii(cli, project, "run", "--with", "fakelib", "python", "-c", show)
-    for command in ("list", "tree", "export"):
-        run_ascii(cli, project, command)
+    # Python before 3.13 does not start in this locale if a .pth file of an editable is not ASCII.
+    run_ascii(cli, project, "run", "--with", "fakelib", "true")
+    cli.ok("run", "--with", "fakelib", "python", "-c", show, cwd=project)
+    for command in (["list"], ["tree"], ["export", "--no-hashes"]):
+        run_ascii(cli, project, *command)
     run_ascii(cli, project, "install", "--dry-run", library)
     run_ascii(cli, project, "install", "--target", tmp_path / "zïel", library)
     assert (tmp_path / "zïel" / "library" / "__init__.py").exists() or (
