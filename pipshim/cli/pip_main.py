@@ -12,6 +12,7 @@ from pip._internal.cli import autocompletion, base_command, main_parser
 from pip._internal.commands import CommandInfo, commands_dict, create_command
 from pip._internal.utils import deprecation, misc
 
+from pipshim._pip.broken_stdout import replace_stdout
 from pipshim._pip.compat import pip_entry, version_text, versions
 from pipshim._pip.other_python import go_on
 from pipshim._pip.parser import keep_abbreviations
@@ -108,13 +109,15 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
         complete(os.environ, _COMMANDS)
     if command in BUILDING:
         go_on(arguments)
+    stdout = replace_stdout()
     with Interruption() as interruption:
         try:
             status = pip_entry(until_exit=until_exit)(list(arguments))
         except BrokenPipeError:  # pip's help, which no command of it shows
             give_up_stdout()
             status = PIPE_CLOSED
-    if status == _PIP_BROKEN_STDOUT:
+    if status == _PIP_BROKEN_STDOUT or (stdout is not None and stdout.is_broken):
+        give_up_stdout()
         status = PIPE_CLOSED
     return interruption.status or status
 

@@ -1,0 +1,56 @@
+"""A closed standard output, for commands of pip that print without a logger, as ``freeze`` does.
+
+pip ends quietly if its log handler finds standard output closed, and shows a traceback for a print
+(``pip._internal.cli.base_command``).
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import sys
+
+from pip._internal.utils.logging import BrokenStdoutLoggingError
+
+
+class _BrokenStdoutError(BrokenStdoutLoggingError, BrokenPipeError):
+    """Both for pip's commands and for its log handler."""
+
+
+class Stdout(io.TextIOWrapper):
+    """Standard output, whose failure pip takes for that of its log handler.
+
+    Attributes:
+        is_broken: whether its reader has closed it.
+
+    """
+
+    is_broken = False
+
+    def write(self, text: str, /) -> int:
+        """Write text.
+
+        Raises:
+            BrokenPipeError: the reader has closed it.
+
+        """
+        try:
+            return super().write(text)
+        except BrokenPipeError as error:
+            self.is_broken = True
+            raise _BrokenStdoutError(errno.EPIPE, error.strerror) from None
+
+
+def replace_stdout() -> Stdout | None:
+    """Put a `Stdout` in place of standard output; return None if that is not a plain file."""
+    original = sys.stdout
+    if type(original) is not io.TextIOWrapper:
+        return None
+    settings = {
+        "encoding": original.encoding,
+        "errors": original.errors,
+        "line_buffering": original.line_buffering,
+        "write_through": original.write_through,
+    }
+    sys.stdout = stdout = Stdout(original.detach(), **settings)  # type: ignore[arg-type]
+    return stdout
