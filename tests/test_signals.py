@@ -73,6 +73,11 @@ def left_behind(cli: Cli) -> list[str]:
     return [*map(str, (*cli.temporary.iterdir(), *partial, *work))]
 
 
+def files_of(folder: Path) -> dict[str, tuple[object, ...]]:
+    """Describe the files; a folder's time changes with every temporary file in it."""
+    return {path: told for path, told in listing(folder).items() if Path(path).is_file()}
+
+
 @pytest.fixture
 def filled(index: Index, make_project: MakeProject, tmp_path: Path) -> Path:
     files = tmp_path / "files"
@@ -87,11 +92,13 @@ def test_a_signal_ends_a_command_that_waits_for_a_server(
     cli: Cli, index: Index, filled: Path, wait: str, number: signal.Signals
 ) -> None:
     command, path = WAITS[wait]
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("the tests were started so that this signal is ignored, as by nohup")
     if command[0] in ("install", "wheel", "download"):
         (filled / "pyproject.toml").unlink()
         cli.env["PIP_TARGET"] = str(filled / "target")
     index.stall.add(path)
-    before = listing(filled)
+    before = files_of(filled)
     with cli.start(*command) as process:
         until(lambda: index.stalled)
         process.send_signal(number)
@@ -101,7 +108,7 @@ def test_a_signal_ends_a_command_that_waits_for_a_server(
     assert processes(cli) == []
     assert left_behind(cli) == []
     if command[0] not in ("run", "sync"):  # those may have made the lock before they waited
-        assert listing(filled) == before
+        assert files_of(filled) == before
 
 
 @pytest.mark.parametrize("command", [["lock"], ["sync"], ["install", "stuck"]], ids=" ".join)

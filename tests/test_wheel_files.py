@@ -219,4 +219,4 @@ def test_error_about_a_wheel_of_a_lock_names_that_lock(
         f'version = "1.0"\n[packages.archive]\nurl = "{url}"\nhashes = {{ sha256 = "00" }}\n'
     )
     result = cli.fails("sync", "-r", "pylock.cpu.toml")
-    assert "pylock.cpu.toml:\n  demon: Invalid wheel filename" in result.err
+    assert "pylock.cpu.toml: demon: Invalid wheel filename" in result.err

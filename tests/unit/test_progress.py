@@ -424,7 +424,7 @@ def test_a_report_writes_json_and_nobody_else() -> None:
 def test_plain_does_not_import_rich() -> None:
     code = (
         "import sys, io\n"
-        "from pipshim.progress import summary, failure\n"
+        "from pipshim.progress import error_text, summary\n"
         "from pipshim.progress.observer import make_observer\n"
         "with make_observer(stream=io.StringIO()): pass\n"
         "assert not {m for m in sys.modules if m.split('.')[0] in ('rich', 'pip')}\n"
@@ -716,7 +716,7 @@ def test_live_bears_a_terminal_that_is_gone() -> None:
 def test_live_in_a_terminal_gives_it_back_on_interrupt() -> None:
     code = (
         "import time\n"
-        "from pipshim.progress import events\n"
+        "from pipshim.model import events\n"
         "from pipshim.progress.observer import make_observer\n"
         "with make_observer() as observer:\n"
         "    observer(events.BuildStarted('natten', '1', 'isolated', 'default', 'wheel'))\n"
