@@ -154,6 +154,8 @@ class Ahead:
                 context.run(self._fetch, wanted)
             except Exception:  # noqa: BLE001, S112 the resolver will meet it, and say it
                 continue
+            except BaseException:  # noqa: BLE001 an interrupt has shut the connections
+                return
 
     def _fetch(self, wanted: Wanted) -> None:
         finder = self.finder
