@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def reason(error: OSError, path: Path | str | None = None) -> str:
 
 def refusal(folder: Path | str) -> str:
     """Say why a folder that exists may not be written."""
-    statvfs = getattr(os, "statvfs", None)
-    is_read_only = statvfs is not None and statvfs(folder).f_flag & os.ST_RDONLY
+    is_read_only = sys.platform != "win32" and os.statvfs(folder).f_flag & os.ST_RDONLY
     code = errno.EROFS if is_read_only else errno.EACCES
     return reason(OSError(code, os.strerror(code), os.fspath(folder)))
 

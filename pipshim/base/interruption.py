@@ -164,6 +164,8 @@ class Interruption:
         import time  # noqa: PLC0415
         from select import select  # noqa: PLC0415
 
+        if sys.platform == "win32":
+            return
         first = None
         while first is None:
             came = os.read(self._reading, 64)
@@ -236,7 +238,7 @@ class _Terminal:
 
     def __init__(self) -> None:
         self._descriptor = next((one for one in (0, 2) if _is_terminal(one)), None)
-        if self._descriptor is None:
+        if self._descriptor is None or sys.platform == "win32":
             return
         try:
             import termios  # noqa: PLC0415 only on a terminal
@@ -247,7 +249,7 @@ class _Terminal:
 
     def restore(self) -> None:
         """Set it as it was, if it is not."""
-        if self._descriptor is None:
+        if self._descriptor is None or sys.platform == "win32":
             return
         import termios  # noqa: PLC0415 only on a terminal
 

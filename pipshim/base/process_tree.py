@@ -85,12 +85,15 @@ def end(
 
     """
     _end(leaders, members, signal.SIGTERM, grace)
-    _end(leaders, members, signal.SIGKILL, _KILL_SECONDS)
+    if sys.platform != "win32":
+        _end(leaders, members, signal.SIGKILL, _KILL_SECONDS)
 
 
 def _end(
     leaders: Collection[int], members: Callable[[], set[int]], number: int, seconds: float
 ) -> None:
+    if sys.platform == "win32":
+        return  # there are no process groups
     limit = time.monotonic() + seconds
     for leader in leaders:
         with suppress(ProcessLookupError, PermissionError):
@@ -108,6 +111,8 @@ def _end(
 
 
 def _has_members(group: int) -> bool:
+    if sys.platform == "win32":
+        return False
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):

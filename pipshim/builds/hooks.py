@@ -272,7 +272,7 @@ class Hooks:
 
 def _mount_point(folder: Path) -> Path:
     folder = folder.absolute()
-    while not folder.is_mount() and folder != folder.parent:
+    while not os.path.ismount(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
 

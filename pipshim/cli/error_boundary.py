@@ -84,6 +84,8 @@ class Replacement(NamedTuple):
 
 def _reap() -> None:
     """Forget processes that have ended: the next program knows nothing of them."""
+    if sys.platform == "win32":
+        return
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

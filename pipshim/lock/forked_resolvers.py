@@ -227,7 +227,8 @@ class Forks(Generic[Item, Asked, Found]):
         # An interrupt at the terminal reaches this process too; the other one ends it.
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        if sys.platform != "win32":
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
         # Observers alone write to the terminal, and one of their threads may be about it right now.
         sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 to the end
         # With these open, nobody would notice that the other process has gone.
