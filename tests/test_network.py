@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.network
 
 _IGNORED = shutil.ignore_patterns(
-    ".git", ".tox*", ".venv", ".quickstart-venv", ".*_cache", "pylock*"
+    ".git", ".tox*", ".venv", ".quickstart-venv", ".*_cache", "pylock*.toml"
 )
 
 
