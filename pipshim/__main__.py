@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     status = _flush() or status
     if argv is None:
-        _end_if_interrupted(status)
+        _end_if_interrupted()
     return status
 
 
@@ -43,20 +43,20 @@ def _forget_interrupts() -> None:
     """Let what ended an earlier call in this process count no longer."""
     interruption = sys.modules.get("pipshim.base.interruption")
     if interruption is not None:
-        interruption.Interruption.has_come = False
+        interruption.Interruption.first = None
 
 
-def _end_if_interrupted(status: int) -> None:
+def _end_if_interrupted() -> None:
     """End the process at once if a signal has ended the command: wait for no thread."""
     interruption = sys.modules.get("pipshim.base.interruption")
-    if interruption is None or not interruption.Interruption.has_come:
+    if interruption is None or interruption.Interruption.first is None:
         return
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             continue
-    os._exit(status)
+    os._exit(128 + interruption.Interruption.first)
 
 
 def _use_utf8() -> None:

@@ -146,10 +146,11 @@ class Fetched:
                 future = memo[key] = Future()
         if mine:
             try:
-                future.set_result(work())
+                result = work()
             except BaseException as error:
                 future.set_exception(error)
                 raise
+            future.set_result(result)
         return future.result()
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from typing_extensions import Self
 
 _NUMBERS = signals.ENDING
 
@@ -76,18 +75,18 @@ class Interruption:
 
     """
 
-    has_come: bool = False
-    """Whether any of them came in this process."""
+    first: int | None = None
+    """The first signal that ended a command in this process; None if none did."""
 
     number: int | None = None
     _is_reached = False
     _ending: LockType | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Interruption:  # noqa: PYI034 the outermost of several handles them
         global _active  # noqa: PLW0603 there is one main thread
         self._before: dict[int, Any] = {}
         if _active is not None:
-            return self
+            return _active
         try:
             for number in _NUMBERS:
                 if signals.getsignal(number) in (signals.SIG_DFL, signals.default_int_handler):
@@ -130,7 +129,7 @@ class Interruption:
         self._is_reached = True
         if self.number is None:
             self.number = number
-            Interruption.has_come = True
+            Interruption.first = number
             raise self.error
 
     def leave(self) -> None:

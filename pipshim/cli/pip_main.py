@@ -17,6 +17,7 @@ from pipshim._pip.compat import pip_entry, version_text, versions
 from pipshim._pip.other_python import go_on
 from pipshim._pip.parser import keep_abbreviations
 from pipshim.base.interruption import Interruption
+from pipshim.base.temporary_files import temporary_files
 from pipshim.cli.command_names import BUILDING
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
 from pipshim.model.options import PROJECT_HELP
@@ -110,7 +111,7 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
     if command in BUILDING:
         go_on(arguments)
     stdout = replace_stdout()
-    with Interruption() as interruption:
+    with Interruption() as interruption, temporary_files():
         try:
             status = pip_entry(until_exit=until_exit)(list(arguments))
         except BrokenPipeError:  # pip's help, which no command of it shows
@@ -149,7 +150,8 @@ def project_command(
     command.agent = agent
     if action is not None:
         command.action = action
-    status = command.main(list(arguments))
+    with temporary_files():
+        status = command.main(list(arguments))
     if command.replacement is not None:
         command.replacement.start()
     return status

@@ -97,13 +97,14 @@ def test_tracing_changes_nothing_that_a_program_can_see(wanted: Path) -> None:
         "import builtins, sys; print(len(sys.meta_path), len(sys.path_hooks), sys.gettrace(), "
         "sys.getprofile(), builtins.__import__, sys.argv[0], sys.path[0], __name__)"
     )
+    unmeasured = {name: text for name, text in os.environ.items() if "COVERAGE" not in name}
     script = wanted / "look.py"
     script.write_text(look, encoding="utf-8")
     (wanted / "notes").mkdir()
     traced = [sys.executable, import_trace.__file__, str(wanted / "notes"), str(script)]
     plain = [sys.executable, str(script)]
     outputs = [
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        subprocess.run(command, check=True, capture_output=True, text=True, env=unmeasured).stdout
         for command in (traced, plain)
     ]
     assert outputs[0] == outputs[1]
