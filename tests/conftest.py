@@ -30,19 +30,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+OPTIONAL = {"network": "need the package registry", "slow": "take minutes"}
+"""The marks of tests that run only if asked for, and what these tests do."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--network", action="store_true", help="run the tests that need the package registry too"
-    )
+    for mark, trait in OPTIONAL.items():
+        parser.addoption(f"--{mark}", action="store_true", help=f"run the tests that {trait} too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--network") or os.environ.get("PIPSHIM_TEST_NETWORK") == "1":
-        return
-    skip = pytest.mark.skip(reason="needs --network or PIPSHIM_TEST_NETWORK=1")
-    for item in items:
-        if item.get_closest_marker("network") is not None:
-            item.add_marker(skip)
+    for mark in OPTIONAL:
+        if config.getoption(f"--{mark}") or os.environ.get(f"PIPSHIM_TEST_{mark.upper()}") == "1":
+            continue
+        skip = pytest.mark.skip(reason=f"needs --{mark} or PIPSHIM_TEST_{mark.upper()}=1")
+        for item in items:
+            if item.get_closest_marker(mark) is not None:
+                item.add_marker(skip)
 
 
 @pytest.fixture(autouse=True)
