@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/reference: the options, and the settings of [tool.pipshim].
+"""Write the generated parts of docs/: the options, the settings of [tool.pipshim], the modules.
 
 ``python docs/make_reference.py``, with the newest supported pip. ``--check`` changes nothing, and
 fails if a page is out of date.
@@ -6,6 +6,7 @@ fails if a page is out of date.
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from optparse import SUPPRESS_HELP
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from optparse import Option
 
-REFERENCE = Path(__file__).resolve().parent / "reference"
+DOCS = Path(__file__).resolve().parent
+REFERENCE = DOCS / "reference"
+PACKAGE = DOCS.parent / "pipshim"
 COMMANDS = (
     "run",
     "lock",
@@ -52,8 +55,22 @@ The variables have the plain meaning: `1`, `true`, `yes` or `on` sets an option 
 `0`, `false`, `no` or `off` does not. Options that can be given several times take several values,
 separated by spaces. Options of pip have variables too (`PIP_*`).
 """
-START = "<!-- settings: python docs/make_reference.py -->\n"
-END = "<!-- end of settings -->"
+START = "<!-- {}: python docs/make_reference.py -->\n"
+END = "<!-- end of {} -->"
+FOLDERS = (
+    "cli",
+    "fastpath",
+    "progress",
+    "sync",
+    "lock",
+    "builds",
+    "store",
+    "_pip",
+    "envs",
+    "project",
+    "model",
+    "base",
+)
 
 
 def options_page() -> str:
@@ -112,15 +129,37 @@ def cell(text: str | None) -> str:
     return re.sub(r"\s+", " ", text or "").replace("|", "\\|")
 
 
+def module_tables() -> str:
+    """Return the tables of architecture.md: the first line of each module's docstring."""
+    return "\n\n".join(f"### {folder}\n\n{module_table(folder)}" for folder in FOLDERS) + "\n"
+
+
+def module_table(folder: str) -> str:
+    """Return one line for each module of a folder, and of the folders in it."""
+    rows = ["| module | what it is for |", "|---|---|"]
+    for path in sorted((PACKAGE / folder).rglob("*.py")):
+        if path.stem != "__init__":
+            said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            name = path.relative_to(PACKAGE).as_posix()
+            rows.append(f"| `{name}` | {cell(said.partition(chr(10))[0])} |")
+    return "\n".join(rows)
+
+
+def with_part(path: Path, name: str, part: str) -> str:
+    """Return the text of a page with its generated part."""
+    start, end = START.format(name), END.format(name)
+    before, _, rest = path.read_text(encoding="utf-8").partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}{part}{end}{after}"
+
+
 def pages() -> dict[Path, str]:
     """Return the text that each page is to have."""
-    configuration = REFERENCE / "configuration.md"
-    text = configuration.read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
+    configuration, architecture = REFERENCE / "configuration.md", DOCS / "architecture.md"
     return {
         REFERENCE / "options.md": options_page(),
-        configuration: f"{before}{START}{settings_table()}{END}{after}",
+        configuration: with_part(configuration, "settings", settings_table()),
+        architecture: with_part(architecture, "modules", module_tables()),
     }
 
 
