@@ -26,10 +26,11 @@ from pipshim._pip import pyproject
 from pipshim._pip.install_rollback import OneStep
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.prebuilt import PrebuiltBackend
-from pipshim._pip.resolver import Pin, Solution, children_of, name_of_candidate
-from pipshim._pip.sources import Source, distribution_of, name_of, named
+from pipshim._pip.resolver import children_of, name_of_candidate
+from pipshim._pip.sources import distribution_of, named
 from pipshim.base.errors import BuildError, Failures
 from pipshim.model.artifacts import sha256_of, unsuitable_tags
+from pipshim.model.solution import Pin, Solution, Source, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -41,12 +41,13 @@ from pipshim._pip.index import Order
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.locked_package import Packager
 from pipshim._pip.prefetch import Wanted, wanted_of
-from pipshim._pip.sources import Preparer, Revision, Source, Sources
+from pipshim._pip.sources import Preparer, Revision, Sources
 from pipshim.base.errors import ResolveError
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.overrides import Overrides
 from pipshim.model.requirements import merged
+from pipshim.model.solution import Pin, Solution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -60,59 +61,12 @@ if TYPE_CHECKING:
     from pip._vendor.resolvelib.structs import DirectedGraph
 
     from pipshim._pip.session import Pip, Root
+    from pipshim.model.solution import Source
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 satisfied_pins.install()
 
 _LOWER = {">=", ">", "==", "===", "~="}
-
-
-@dataclass(frozen=True)
-class Pin:
-    """One distribution that the resolver chose.
-
-    Attributes:
-        package: the lock's entry (PEP 751), without marker and tool table.
-        version: the version; a direct reference's entry does not carry one.
-        source: set when it has to be built, for the target at hand.
-        editable: asked for with ``-e``; not an entry of the lock.
-        platform_specific: chosen as a wheel that is not pure Python.
-        present: installed already, and to stay; only where pip's own commands build.
-
-    """
-
-    package: Package
-    version: Version
-    source: Source | None
-    editable: bool
-    platform_specific: bool
-    present: bool = False
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What the resolver found.
-
-    Attributes:
-        pins: by name.
-        origins: why each is there: ``project``, ``extra NAME``, ``group NAME``.
-        roots: by origin, the requirements that the resolver began with; of what is left out, those
-            that it has itself.
-        left_out: what was required, and is not locked with what it needs (``--only-deps``).
-        by_hash: whether requirements say which files of a version may be taken (``--hash``).
-
-    """
-
-    pins: Mapping[NormalizedName, Pin]
-    origins: Mapping[NormalizedName, frozenset[str]]
-    roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    left_out: frozenset[NormalizedName] = frozenset()
-    by_hash: bool = False
-
-    @property
-    def versions(self) -> dict[NormalizedName, Version]:
-        """The version of each pin."""
-        return {name: pin.version for name, pin in self.pins.items()}
 
 
 @dataclass

@@ -11,7 +11,6 @@ build mode and the environment.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
 from functools import partial
 from pathlib import Path
@@ -37,7 +36,7 @@ from pipshim.base.errors import PipshimError
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of
-from pipshim.model.events import UNKNOWN, label
+from pipshim.model.solution import Source, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,57 +49,6 @@ if TYPE_CHECKING:
     from pipshim.model.overrides import Overrides
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A source tree that pip fetches, checks and unpacks.
-
-    Attributes:
-        name: the distribution, where the requirement or the file name says it.
-        version: likewise.
-        outline: where pyproject.toml, PKG-INFO and setup.py are to be read: the tree's own folder,
-            or one that has nothing else.
-        sha256: of the archive; None for a folder or a checkout.
-        editable: asked for with ``-e``.
-        url: where it came from, without credentials; tells sources apart.
-        unpack: fetches and unpacks what is only outlined, once.
-        commit: of a checkout whose version is not known.
-
-    """
-
-    name: NormalizedName | None
-    version: Version | None
-    outline: Path
-    sha256: str | None
-    editable: bool
-    url: str
-    unpack: Callable[[], Path] | None = field(default=None, repr=False, compare=False)
-    commit: str = field(default="", compare=False)
-
-    @property
-    def directory(self) -> Path:
-        """The tree's own folder.
-
-        Raises:
-            PipshimError: it cannot be fetched or unpacked.
-
-        """
-        return self.outline if self.unpack is None else self.unpack()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Go to another process as a tree that is unpacked."""
-        return {**vars(self), "outline": self.directory, "unpack": None}
-
-    def __str__(self) -> str:
-        if self.name is None:
-            return str(self.outline)
-        return label(self.name, str(self.version or UNKNOWN), self.commit)
-
-
-def name_of(source: Source) -> NormalizedName:
-    """Tell a source's name; a folder's, where only its backend knows it."""
-    return source.name if source.name is not None else canonicalize_name(source.outline.name)
 
 
 class Revision(NamedTuple):

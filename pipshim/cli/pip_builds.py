@@ -22,8 +22,7 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim._pip.logs import BuildLog, forwarded, without_extras_of
 from pipshim._pip.prebuilt import BuildSteps, Made
-from pipshim._pip.resolver import Pin, Resolving
-from pipshim._pip.sources import name_of
+from pipshim._pip.resolver import Resolving
 from pipshim.base.errors import PipshimError
 from pipshim.base.tasks import in_order
 from pipshim.builds.environment import BuildEnvironment, workspace
@@ -38,6 +37,7 @@ from pipshim.model.build_order import ordered
 from pipshim.model.build_settings import Settings, combine
 from pipshim.model.events import masked
 from pipshim.model.settings import Configuration
+from pipshim.model.solution import Pin, name_of
 from pipshim.progress.observer import make_observer
 from pipshim.project.pyproject import load_builder
 from pipshim.store.wheel_packing import pack
@@ -48,9 +48,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from typing_extensions import Self
 
-    from pipshim._pip.resolver import Solution
     from pipshim._pip.session import Pip
-    from pipshim._pip.sources import Source
     from pipshim.builds.build_request import Job
     from pipshim.model.build_record import Used
     from pipshim.model.config_settings import ConfigSettings
@@ -58,6 +56,7 @@ if TYPE_CHECKING:
     from pipshim.model.interpreter import Target
     from pipshim.model.project import Project
     from pipshim.model.requests import LockRequest
+    from pipshim.model.solution import Solution, Source
 
 
 @dataclass

@@ -15,7 +15,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim._pip.pyproject import build_system
-from pipshim._pip.sources import name_of
 from pipshim.base.errors import BuildError, Failures, PipshimError, ResolveError
 from pipshim.base.shared_results import CycleError, SharedResults
 from pipshim.builds.build_request import Component, Job
@@ -24,6 +23,7 @@ from pipshim.model.build_mode import Mode
 from pipshim.model.build_order import needs
 from pipshim.model.pylock import environment_id
 from pipshim.model.requirement_origins import BUILD, EXTRA
+from pipshim.model.solution import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim._pip.resolver import Pin, Resolving, Solution
+    from pipshim._pip.resolver import Resolving
     from pipshim._pip.session import Pip
-    from pipshim._pip.sources import Source
     from pipshim.builds.build_request import Built
     from pipshim.builds.builder import Workshop
     from pipshim.envs.base_environment import Below
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from pipshim.model.build_settings import Settings
     from pipshim.model.events import Observer
     from pipshim.model.settings import StaticMetadata
+    from pipshim.model.solution import Pin, Solution, Source
     from pipshim.store.fetcher import Fetcher
     from pipshim.store.unpacked_wheel import Tree
 

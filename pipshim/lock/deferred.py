@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
 
-    from pipshim._pip.resolver import Solution
     from pipshim.builds.build_request import Job
     from pipshim.lock.build_planner import Staging
     from pipshim.lock.services import LockServices
     from pipshim.model.interpreter import TargetPython
     from pipshim.model.pylock import Lock
     from pipshim.model.selection import Selection
+    from pipshim.model.solution import Solution
 
 
 class DeferredBuilds:
@@ -65,7 +65,7 @@ class DeferredBuilds:
 
     def of_folder(self, name: NormalizedName, directory: Path) -> Job:
         """Say how a project in a folder is built; as `of_package` otherwise."""
-        from pipshim._pip.sources import Source  # noqa: PLC0415 as above
+        from pipshim.model.solution import Source  # noqa: PLC0415 as above
 
         self._say(name)
         source = Source(name, None, directory, None, editable=True, url=directory.as_uri())
@@ -85,7 +85,7 @@ class DeferredBuilds:
 
     @cached_property
     def _solution(self) -> Solution:
-        from pipshim._pip.resolver import Pin, Solution  # noqa: PLC0415 as above
+        from pipshim.model.solution import Pin, Solution  # noqa: PLC0415 as above
 
         pins = {}
         for name, package in self._selection.packages.items():

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from pipshim._pip.resolver import Pin, Solution
-from pipshim._pip.sources import Source
 from pipshim.lock.lock_maker import locker_of
 from pipshim.model import artifacts
 from pipshim.model.pylock import PROJECT, LockedFolder, key_of
 from pipshim.model.selection import Selection
+from pipshim.model.solution import Pin, Solution, Source
 
 if TYPE_CHECKING:
     from packaging.pylock import Package

@@ -12,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pipshim._pip.sources import Revision, Source
+from pipshim._pip.sources import Revision
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.lock import inputs_digest
 from pipshim.lock.staged_resolve import Locker
@@ -25,17 +25,18 @@ from pipshim.model.pylock import (
     requires_of,
     target_marker,
 )
+from pipshim.model.solution import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from pipshim._pip.resolver import Solution
     from pipshim._pip.session import Pip, Root
     from pipshim.lock.services import LockServices
     from pipshim.lock.staged_resolve import Resolution
     from pipshim.model.interpreter import TargetPython
     from pipshim.model.project import Project
     from pipshim.model.pylock import LockedBuild
+    from pipshim.model.solution import Solution
 
 Pinned = TypeVar("Pinned")
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim._pip.resolver import Solution
-    from pipshim._pip.sources import Source
     from pipshim.lock.lock_maker import Making, Problem
     from pipshim.lock.rounds import Host
     from pipshim.lock.services import LockServices
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.interpreter import Target, TargetPython
     from pipshim.model.pylock import Lock
+    from pipshim.model.solution import Solution, Source
     from pipshim.model.targets import TargetName
 
     Offered = Mapping[NormalizedName, tuple[Version, ...]]

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 from packaging.version import Version
 
 from pipshim._pip.logs import without_extras_of
-from pipshim._pip.sources import name_of
 from pipshim.base.errors import BuildError, PipshimError, ResolveError, together
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.tasks import each
@@ -22,16 +21,16 @@ from pipshim.lock.build_planner import BuildPins, is_of_build, is_within_a_build
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_system import static_metadata, stub_metadata
+from pipshim.model.solution import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
-    from pipshim._pip.resolver import Solution
-    from pipshim._pip.sources import Source
     from pipshim.lock.build_planner import Staging
     from pipshim.model.build_record import Used
+    from pipshim.model.solution import Solution, Source
 
 MAX_ROUNDS = 10
 """Rounds after which versions that keep changing are an error."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipshim._pip.pyproject import build_system
-from pipshim._pip.resolver import Resolving, Solution, without_lower_bound
-from pipshim._pip.sources import name_of
+from pipshim._pip.resolver import Resolving, without_lower_bound
 from pipshim.base.errors import PipshimError
 from pipshim.lock.build_planner import Staging, is_of_build, within
 from pipshim.lock.rounds import Elsewhere, Rounds
@@ -16,6 +15,7 @@ from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.lower_bounds import suggested
 from pipshim.model.pylock import LockedBuild, environment_id, key_of
+from pipshim.model.solution import Solution, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim._pip.resolver import Pin
     from pipshim._pip.session import Pip, Root
-    from pipshim._pip.sources import Revision, Source
+    from pipshim._pip.sources import Revision
     from pipshim.builds.builder import Workshop
     from pipshim.envs.base_environment import Below
     from pipshim.lock.rounds import Host
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from pipshim.model.events import Observer
     from pipshim.model.lower_bounds import Chosen
     from pipshim.model.overrides import Overrides
+    from pipshim.model.solution import Pin, Source
     from pipshim.store.fetcher import Fetcher
 
 

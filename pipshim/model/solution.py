@@ -1,0 +1,117 @@
+"""What a resolver chose: pins, and the sources among them that have to be built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+
+from pipshim.model.events import UNKNOWN, label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from packaging.pylock import Package
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source tree, fetched, checked and unpacked.
+
+    Attributes:
+        name: the distribution, where the requirement or the file name says it.
+        version: likewise.
+        outline: where pyproject.toml, PKG-INFO and setup.py are to be read: the tree's own folder,
+            or one that has nothing else.
+        sha256: of the archive; None for a folder or a checkout.
+        editable: asked for with ``-e``.
+        url: where it came from, without credentials; tells sources apart.
+        unpack: fetches and unpacks what is only outlined, once.
+        commit: of a checkout whose version is not known.
+
+    """
+
+    name: NormalizedName | None
+    version: Version | None
+    outline: Path
+    sha256: str | None
+    editable: bool
+    url: str
+    unpack: Callable[[], Path] | None = field(default=None, repr=False, compare=False)
+    commit: str = field(default="", compare=False)
+
+    @property
+    def directory(self) -> Path:
+        """The tree's own folder.
+
+        Raises:
+            PipshimError: it cannot be fetched or unpacked.
+
+        """
+        return self.outline if self.unpack is None else self.unpack()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Go to another process as a tree that is unpacked."""
+        return {**vars(self), "outline": self.directory, "unpack": None}
+
+    def __str__(self) -> str:
+        if self.name is None:
+            return str(self.outline)
+        return label(self.name, str(self.version or UNKNOWN), self.commit)
+
+
+def name_of(source: Source) -> NormalizedName:
+    """Tell a source's name; a folder's, where only its backend knows it."""
+    return source.name if source.name is not None else canonicalize_name(source.outline.name)
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One distribution that the resolver chose.
+
+    Attributes:
+        package: the lock's entry (PEP 751), without marker and tool table.
+        version: the version; a direct reference's entry does not carry one.
+        source: set when it has to be built, for the target at hand.
+        editable: asked for with ``-e``; not an entry of the lock.
+        platform_specific: chosen as a wheel that is not pure Python.
+        present: installed already, and to stay; only where pip's own commands build.
+
+    """
+
+    package: Package
+    version: Version
+    source: Source | None
+    editable: bool
+    platform_specific: bool
+    present: bool = False
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What the resolver found.
+
+    Attributes:
+        pins: by name.
+        origins: why each is there: ``project``, ``extra NAME``, ``group NAME``.
+        roots: by origin, the requirements that the resolver began with; of what is left out, those
+            that it has itself.
+        left_out: what was required, and is not locked with what it needs (``--only-deps``).
+        by_hash: whether requirements say which files of a version may be taken (``--hash``).
+
+    """
+
+    pins: Mapping[NormalizedName, Pin]
+    origins: Mapping[NormalizedName, frozenset[str]]
+    roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: frozenset[NormalizedName] = frozenset()
+    by_hash: bool = False
+
+    @property
+    def versions(self) -> dict[NormalizedName, Version]:
+        """The version of each pin."""
+        return {name: pin.version for name, pin in self.pins.items()}
