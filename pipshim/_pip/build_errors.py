@@ -13,6 +13,7 @@ from pip._internal.exceptions import (
 )
 from pyproject_hooks import BackendUnavailable, HookMissing
 
+from pipshim._pip.pip_texts import MISC
 from pipshim.base.errors import BuildError, BuildRequirementsError, Failures, ResolveError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from pipshim.base.errors import PipshimError
 
-logger = logging.getLogger("pip._internal.utils.misc")
+logger = logging.getLogger(MISC)
 
 _STEPS = {"build requirements": "getting requirements to build wheel"}
 

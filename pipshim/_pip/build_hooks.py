@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.distributions.sdist import SourceDistribution
 from pip._internal.operations import prepare
 
-from pipshim._pip.patching import replaced
+from pipshim._pip.patches import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -77,7 +77,7 @@ class Seams:
                 return self.staged.distribution(req)
             return made
 
-        with replaced(prepare, "make_distribution_for_install_requirement", distribution_for):
+        with replaced(prepare, make_distribution_for_install_requirement=distribution_for):
             pips = vars(command).get("build")
             if pips is None:  # download builds nothing
                 yield
@@ -90,7 +90,7 @@ class Seams:
                     return self.staged.build(found, partial(pips, **kwargs))
                 return pips(found, *args, **kwargs)
 
-            with replaced(command, "build", build):
+            with replaced(command, build=build):
                 yield
 
 

@@ -14,10 +14,8 @@ from typing import Any
 
 from pip._vendor.urllib3.util import connection
 
+from pipshim._pip import patches, pip_texts
 from pipshim.base import interruption
-
-_TELLING = ("pip._internal.network.download", "pip._vendor.urllib3.connectionpool")
-"""The loggers that announce another attempt."""
 
 _create_connection = connection.create_connection
 _guard = threading.Lock()
@@ -37,7 +35,7 @@ def _tracked(*args: Any, **kwargs: Any) -> socket.socket:
 
 def shut() -> None:
     """Shut all connections: whoever waits for one fails at once, and says nothing of it."""
-    for name in _TELLING:
+    for name in (pip_texts.DOWNLOAD, pip_texts.CONNECTION_POOL):  # they announce another attempt
         logging.getLogger(name).disabled = True
     with _guard:
         found = dict(_open)
@@ -55,5 +53,5 @@ def shut() -> None:
 def install() -> None:
     """Track connections from now on."""
     if connection.create_connection is not _tracked:
-        connection.create_connection = _tracked
+        patches.replace(connection, create_connection=_tracked)
         interruption.at_interrupt.append(shut)

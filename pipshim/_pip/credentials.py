@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pip._internal.network.auth import MultiDomainBasicAuth
 
+from pipshim._pip import patches
 from pipshim.base.masking import Mask
 from pipshim.base.prompts import asking
 
@@ -60,7 +61,6 @@ def known(
 def learn(session: PipSession, mask: Mask) -> None:
     """Let the mask learn what a session finds out later, and have nothing drawn when it asks."""
     auth = session.auth
-    auth.passwords = _Passwords(auth.passwords, mask)
     prompt, should_save = auth._prompt_for_password, auth._should_save_password_to_keyring  # noqa: SLF001
 
     def ask(netloc: str) -> tuple[str | None, str | None, bool]:
@@ -74,12 +74,17 @@ def learn(session: PipSession, mask: Mask) -> None:
         with asking():
             return should_save()
 
-    vars(auth).update(_prompt_for_password=ask, _should_save_password_to_keyring=ask_to_save)
+    patches.override(
+        auth,
+        passwords=_Passwords(auth.passwords, mask),
+        _prompt_for_password=ask,
+        _should_save_password_to_keyring=ask_to_save,
+    )
 
 
 def let_keyring_answer(session: PipSession) -> None:
     """Ask keyring, though the user is not asked: pip's ``--no-input`` would rule out both."""
-    session.auth.__class__ = _WithKeyring
+    patches.become(session.auth, _WithKeyring)
 
 
 class _WithKeyring(MultiDomainBasicAuth):

@@ -12,6 +12,7 @@ from pip._internal.exceptions import IncompleteDownloadError
 from pip._internal.network.cache import is_from_cache
 from pip._internal.network.download import Downloader, _get_http_response_size
 
+from pipshim._pip import patches
 from pipshim._pip.errors import unfetched
 from pipshim.model import events
 
@@ -72,7 +73,7 @@ class ObservedDownloader(Downloader):
             self._observer(events.DownloadProgress(key, download.bytes_received))
 
         if key is not None:
-            download.write_chunk = noted  # type: ignore[method-assign]
+            patches.override(download, write_chunk=noted)
         try:
             super()._process_response(download, resp)
         finally:

@@ -44,8 +44,9 @@ from pip._vendor.urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from pipshim._pip import offline
+from pipshim._pip import offline, pip_texts
 from pipshim._pip.links import name_and_version
+from pipshim._pip.pip_texts import CONNECTION_ERROR, OUTPUT_BEGINS, OUTPUT_ENDS
 from pipshim.base.errors import NetworkError, PipshimError, UsageError
 
 if TYPE_CHECKING:
@@ -66,12 +67,9 @@ _IN_WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (HTTPIncompleteRead, "the connection was closed in the middle of the answer"),
     (DecodeError, "the answer is compressed and damaged"),
 )
-_STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error|too many ([45]\d\d) error responses")
 _LINES_OF_COMMAND = 10
 _OF_VCS = re.compile(r"(git|hg|svn|bzr) ")
 _LOGIN = (401, 403, 407)
-_NO_UPLOAD_TIME = re.compile(r"(?:Index )?(.*) does not provide upload-time metadata")
-"""pip's error where ``--uploaded-prior-to`` cannot be honoured (``package_finder``)."""
 
 
 @contextmanager
@@ -129,11 +127,7 @@ class _Silence(logging.Filter):
         return record.levelno < logging.ERROR
 
 
-_SAID_BEFORE_RAISING = (
-    "pip._internal.resolution.resolvelib.factory",
-    "pip._internal.network.download",
-    "pip.subprocessor",
-)
+_SAID_BEFORE_RAISING = (pip_texts.FACTORY, pip_texts.DOWNLOAD, "pip.subprocessor")
 
 
 def network_reason(error: object) -> str | None:
@@ -153,10 +147,8 @@ def network_reason(error: object) -> str | None:
             return words
     text = _plain(error)
     # urllib3 and requests wrap what the system said several times.
-    for pattern in (r"\[Errno -?\d+\] ([^'\")]+)", r"connection error: (.*)"):
-        if match := re.search(pattern, text, re.DOTALL):
-            return match[1].strip()
-    return text
+    said = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text) or CONNECTION_ERROR.search(text)
+    return said[1].strip() if said else text
 
 
 def _causes(error: object) -> Iterator[object]:
@@ -185,8 +177,11 @@ def status_of(error: object) -> int | None:
     status = getattr(response, "status_code", None)
     if isinstance(status, int):
         return status
-    match = _STATUS.search(str(error))
-    return int(match[1] or match[2]) if match else None
+    for text in (pip_texts.CLIENT_ERROR, pip_texts.SERVER_ERROR, pip_texts.TOO_MANY_ERRORS):
+        said = text.search(str(error))
+        if said and (number := re.search(r"\b[45]\d\d$", said[1])):
+            return int(number[0])
+    return None
 
 
 def network_hint(status: int | None, why: str = "") -> str:
@@ -236,9 +231,10 @@ def translate(error: BaseException) -> PipshimError:
         return PipshimError(f"{name} is not a valid wheel of {error.name}", hint=_DAMAGED)
     if isinstance(error, CommandError):
         return UsageError(text)
-    if (match := _NO_UPLOAD_TIME.match(text)) is not None:
+    if (match := pip_texts.NO_UPLOAD_TIME.match(text)) is not None:
+        of_index = pip_texts.OF_INDEX.match(match[1])
         return PipshimError(
-            f"{match[1]} does not say when files were uploaded",
+            f"{of_index[1] if of_index else match[1]} does not say when files were uploaded",
             hint="take out exclude-newer and --uploaded-prior-to, or use an index whose answers "
             "have upload times (PEP 700)",
         )
@@ -249,8 +245,8 @@ def translate(error: BaseException) -> PipshimError:
 
 def _of_command(error: InstallationSubprocessError, name: str | None) -> PipshimError:
     """Say what a command of git, or of the like, has said that failed."""
-    _, _, output = _plain(error.context).partition("lines of output]")
-    said = [line.rstrip() for line in output.partition("[end of output]")[0].splitlines()]
+    _, _, output = _plain(error.context).partition(OUTPUT_BEGINS.text)
+    said = [line.rstrip() for line in output.partition(OUTPUT_ENDS.text)[0].splitlines()]
     lines = [f"  | {line}" for line in said if line][-_LINES_OF_COMMAND:]
     what = f"{error.command_description} failed (exit status {error.exit_code})"
     kind = NetworkError if _NETWORK.search(output) else PipshimError
@@ -265,7 +261,7 @@ def _unfetched(error: BaseException) -> NetworkError:
     """Say which file could not be fetched, and why."""
     if isinstance(error, (MissingSchema, InvalidURL)):
         return NetworkError(
-            str(error).partition(". Perhaps")[0],
+            str(error).partition(pip_texts.PERHAPS.text)[0],
             hint="a URL begins with https:// or file:///; a folder beside the project is named in "
             '[tool.pipshim.sources], as in: name = { path = "../name" }',
         )

@@ -21,14 +21,14 @@ from pip._vendor.cachecontrol import CacheControlAdapter
 from pip._vendor.requests import models
 from pip._vendor.requests.adapters import HTTPAdapter
 
+from pipshim._pip import patches
+
 if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._vendor.requests.models import PreparedRequest, Response
     from pip._vendor.urllib3 import HTTPResponse
 
-# A page of ten megabytes is read in a thousand pieces else.
-models.CONTENT_CHUNK_SIZE = 1 << 16
-
+patches.replace(models, CONTENT_CHUNK_SIZE=1 << 16)
 
 _PIECE = 1 << 23  # a multiple of any system's pages
 
@@ -97,4 +97,4 @@ def spare(session: PipSession, urls: set[str]) -> None:
         if isinstance(adapter, CacheControlAdapter) and isinstance(adapter.cache, SafeFileCache):
             own = Responses(adapter.cache.directory, urls)
             adapter.cache = adapter.controller.cache = own
-            adapter.build_response = partial(_unwrapped, adapter, urls)  # type: ignore[method-assign]
+            patches.override(adapter, build_response=partial(_unwrapped, adapter, urls))

@@ -8,7 +8,6 @@ all others, which to pip's resolver means first (``pip._internal.resolution.reso
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,10 +25,12 @@ from pip._internal.models.link import Link
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.version import Version as PipVersion
 
+from pipshim._pip import patches
 from pipshim._pip.links import name_and_version, secure_hashes
 from pipshim._pip.locked_links import Kept
 from pipshim._pip.newest_candidates import Cut, Newest
 from pipshim._pip.page_files import Listing, Suiting, listing_of
+from pipshim._pip.pip_texts import NO_FOLDER
 from pipshim._pip.unread_pages import passed_over
 from pipshim.model.artifacts import sha256_of
 
@@ -46,11 +47,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(package_finder.__name__)
 
-# pip takes a wheel's name apart each time that it looks at it.
-package_finder.Wheel = cache(package_finder.Wheel)  # type: ignore[assignment, attr-defined]
-
-_NO_FOLDER = re.compile(r"Location '(.*)' is ignored: it is neither a file nor a directory\.?")
-"""pip's warning of a location that is not there (``pip._internal.index.sources``)."""
+patches.replace(package_finder, Wheel=cache(vars(package_finder)["Wheel"]))
 
 
 @dataclass
@@ -212,16 +209,19 @@ class Finder(PackageFinder):
     ) -> CandidateEvaluator:
         """Make pip's, which all rank the target's tags in the same way."""
         made = copy(self._evaluator)
-        made._project_name = project_name  # noqa: SLF001 pip has no way to change them
-        made._specifier = specifier if specifier is not None else SpecifierSet()  # noqa: SLF001
-        made._hashes = hashes  # noqa: SLF001
+        patches.override(
+            made,
+            _project_name=project_name,
+            _specifier=specifier if specifier is not None else SpecifierSet(),
+            _hashes=hashes,
+        )
         return made
 
     @cached_property
     def _evaluator(self) -> CandidateEvaluator:
         """pip's, without its second look at every file: it has sorted them, the best last."""
         made = super().make_candidate_evaluator("")
-        made.sort_best_candidate = _last  # type: ignore[method-assign]
+        patches.override(made, sort_best_candidate=_last)
         return made
 
     # What an earlier lock has
@@ -303,7 +303,7 @@ class Finder(PackageFinder):
         # In an index that is a folder of this machine, a package that it lacks has no folder.
         pages: dict[str, str | None] = {}
         for page, why in self._unread.get(name, {}).items():
-            folder = _NO_FOLDER.fullmatch(page)
+            folder = NO_FOLDER.match(page)
             pages[folder[1] if folder else page] = None if folder else why
         return pages
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.metadata import get_environment
 from pip._internal.req.req_uninstall import UninstallPathSet
 
+from pipshim._pip import patches
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,8 +38,11 @@ class OneStep:
         self._removed: list[UninstallPathSet] = []
         self._installed: list[InstallRequirement] = []
         for req in requirements:
-            vars(req)["install"] = partial(self._install, req, req.install)
-            vars(req)["uninstall"] = partial(self._uninstall, req)
+            patches.override(
+                req,
+                install=partial(self._install, req, req.install),
+                uninstall=partial(self._uninstall, req),
+            )
 
     def _uninstall(self, req: InstallRequirement, **options: Any) -> _Kept | None:
         found = type(req).uninstall(req, **options)

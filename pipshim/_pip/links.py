@@ -19,6 +19,8 @@ from pip._internal.models import link as pip_link
 from pip._internal.models.link import Link
 from pip._internal.utils.misc import remove_auth_from_url
 
+from pipshim._pip import patches
+
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
@@ -37,7 +39,7 @@ def _ensure_quoted(url: str) -> str:
     return url if _NOTHING_TO_QUOTE.fullmatch(url) else _ensure_quoted_url(url)
 
 
-pip_link._ensure_quoted_url = _ensure_quoted  # noqa: SLF001
+patches.replace(pip_link, _ensure_quoted_url=_ensure_quoted)
 
 
 def _from_json_with_size(file_data: dict[str, Any], page_url: str) -> Link | None:
@@ -48,7 +50,7 @@ def _from_json_with_size(file_data: dict[str, Any], page_url: str) -> Link | Non
     return link
 
 
-Link.from_json = _from_json_with_size  # type: ignore[method-assign]
+patches.replace(Link, from_json=_from_json_with_size)
 
 
 def note_size(link: Link, size: int | None) -> None:

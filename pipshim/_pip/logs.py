@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 from pip._internal.utils.logging import RichPipStreamHandler
 
+from pipshim._pip import pip_texts
 from pipshim._pip.errors import network_reason
 from pipshim.model import events
 
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
     from pipshim.model.events import Event, Level, Observer
 
-_SAID_BY_EVENTS = ("pip._internal.network.download",)
-_NO_SUCH_EXTRA = "%s %s does not provide the extra '%s'"
-_RETRYING = "Retrying (%r) after connection broken by '%r': %s"
-
 
 class _Forwarding(logging.Handler):
     def __init__(self, observer: Observer, level: int) -> None:
@@ -33,7 +30,7 @@ class _Forwarding(logging.Handler):
         self._observer = observer
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name in _SAID_BY_EVENTS and record.levelno <= logging.INFO:
+        if record.name == pip_texts.DOWNLOAD and record.levelno <= logging.INFO:
             return
         level: Level = "debug"
         if record.levelno >= logging.ERROR:
@@ -81,10 +78,10 @@ def without_extras_of(stand_ins: Collection[NormalizedName]) -> Iterator[None]:
     """
 
     def is_known(record: logging.LogRecord) -> bool:
-        names = record.args if str(record.msg) == _NO_SUCH_EXTRA else None
+        names = record.args if str(record.msg) == pip_texts.NO_SUCH_EXTRA.text else None
         return not isinstance(names, tuple) or canonicalize_name(str(names[0])) not in stand_ins
 
-    logger = logging.getLogger("pip._internal.resolution.resolvelib.candidates")
+    logger = logging.getLogger(pip_texts.CANDIDATES)
     logger.addFilter(is_known)
     try:
         yield
@@ -94,7 +91,7 @@ def without_extras_of(stand_ins: Collection[NormalizedName]) -> Iterator[None]:
 
 def reworded(record: logging.LogRecord) -> str:
     """Give the text of a log record of pip's, in a person's words where it is a program's."""
-    if record.name == "pip._vendor.urllib3.connectionpool" and str(record.msg) == _RETRYING:
+    if record.name == pip_texts.CONNECTION_POOL and str(record.msg) == pip_texts.RETRYING.text:
         return _retrying(record)
     return record.getMessage()
 

@@ -17,6 +17,7 @@ from pip._vendor.cachecontrol import CacheControlAdapter
 from pip._vendor.requests.adapters import BaseAdapter
 from pip._vendor.requests.models import Response
 
+from pipshim._pip import patches
 from pipshim.base.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -35,16 +36,12 @@ HINT = "do it once without --offline: what is fetched stays in the cache"
 
 def restrict(session: PipSession) -> None:
     """Keep a session from the network; files of this machine are read as before."""
-    adapter_for = session.get_adapter
-
-    def get_adapter(url: Any) -> BaseAdapter:
-        adapter: BaseAdapter = adapter_for(url)
-        if str(url).lower().startswith("file:") or isinstance(adapter, _Cached):
-            return adapter
-        return _Cached(adapter)
-
-    # Hosts that a requirements file declares trusted are mounted later: no list of adapters holds.
-    session.get_adapter = get_adapter  # type: ignore[method-assign]
+    for prefix, adapter in [*session.adapters.items()]:
+        if not prefix.startswith("file:"):
+            session.mount(prefix, _Cached(adapter))
+    # It is mounted later for hosts that a requirements file declares trusted.
+    trusted = _Cached(session._trusted_host_adapter)  # noqa: SLF001
+    patches.override(session, _trusted_host_adapter=trusted)
 
 
 def is_not_cached(error: object) -> bool:

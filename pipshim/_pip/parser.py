@@ -60,7 +60,7 @@ def keep_abbreviations(parser: OptionParser, added: Collection[str]) -> None:
             raise UnknownOptionError(opt, parser)
         return found[0]
 
-    vars(parser)["_match_long_opt"] = match
+    vars(parser).update(_match_long_opt=match)  # a method of optparse's
 
 
 class ProjectParser(ConfigOptionParser):

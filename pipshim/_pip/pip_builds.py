@@ -22,9 +22,10 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.urls import path_to_url
 from pyproject_hooks import HookMissing
 
-from pipshim._pip import pyproject
+from pipshim._pip import patches, pyproject
 from pipshim._pip.install_rollback import OneStep
 from pipshim._pip.links import secure_hashes
+from pipshim._pip.pip_texts import WHEEL_BUILDER
 from pipshim._pip.prebuilt import PrebuiltBackend
 from pipshim._pip.resolver import children_of, name_of_candidate
 from pipshim._pip.sources import distribution_of, named
@@ -61,7 +62,7 @@ _BY_THEN = (
     "pipshim.progress.plain",
 )
 
-logger = logging.getLogger("pip._internal.wheel_builder")
+logger = logging.getLogger(WHEEL_BUILDER)
 
 
 class BuildService(Protocol):
@@ -166,7 +167,7 @@ class Staged:
         """Let requirements be built when pip installs them, after all others."""
         for req in requirements:
             self.last.add(id(req))
-            vars(req)["install"] = partial(self._install, req, pips)
+            patches.override(req, install=partial(self._install, req, pips))
         for name in _BY_THEN:  # pip lets nothing be imported once it installs
             import_module(name)
 
@@ -362,7 +363,7 @@ def _give_downloads(preparer: RequirementPreparer, building: BuildService) -> No
                 preparer._prepare_linked_requirement(req, parallel_builds)  # noqa: SLF001
         original(found, parallel_builds)
 
-    preparer.prepare_linked_requirements_more = more  # type: ignore[method-assign]
+    patches.override(preparer, prepare_linked_requirements_more=more)
 
 
 def _is_wheels(error: PipshimError) -> bool:

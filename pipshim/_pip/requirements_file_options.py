@@ -13,7 +13,7 @@ from pip._internal.exceptions import RequirementsFileParseError
 from pip._internal.req import req_file
 
 from pipshim._pip.parser import keep_abbreviations
-from pipshim._pip.patching import replaced
+from pipshim._pip.patches import replaced
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.options import (
     COMMAND_LINE,
@@ -70,11 +70,12 @@ class Lines:
             _refuse_beside(line)
             return requirement(line, options)
 
-        with (
-            replaced(req_file, "SUPPORTED_OPTIONS", known),
-            replaced(req_file, "build_parser", parser),
-            replaced(req_file, "handle_requirement_line", handle_requirement),
-            replaced(req_file, "handle_option_line", handle),
+        with replaced(
+            req_file,
+            SUPPORTED_OPTIONS=known,
+            build_parser=parser,
+            handle_requirement_line=handle_requirement,
+            handle_option_line=handle,
         ):
             yield
 

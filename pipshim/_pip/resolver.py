@@ -35,11 +35,12 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
-from pipshim._pip import metadata, satisfied_pins
+from pipshim._pip import metadata, patches, satisfied_pins
 from pipshim._pip.errors import translated
 from pipshim._pip.index import Order
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.locked_package import Packager
+from pipshim._pip.pip_texts import OTHER_WHEEL
 from pipshim._pip.prefetch import Wanted, wanted_of
 from pipshim._pip.sources import Preparer, Revision, Sources
 from pipshim.base.errors import ResolveError
@@ -179,9 +180,12 @@ class Resolving:
                 verbosity=pip.command.verbosity,
                 **cast("Any", _allow_editables()),
             )
-            preparer._download = pip.ahead_downloader  # noqa: SLF001 pip draws bars
-            preparer._fetch_metadata_using_link_data_attr = partial(  # type: ignore[method-assign]  # noqa: SLF001
-                metadata.of_requirement, fetch=pip.fetched.metadata
+            patches.override(
+                preparer,
+                _download=pip.ahead_downloader,
+                _fetch_metadata_using_link_data_attr=partial(
+                    metadata.of_requirement, fetch=pip.fetched.metadata
+                ),
             )
             direct = pip.finder.order.direct
             resolver = cast(
@@ -235,13 +239,14 @@ class Resolving:
                 raise
             except AssertionError as error:
                 # pip's resolver takes it for granted that a wheel's name is the one asked for.
-                match = re.fullmatch(r"'(\S+)' != '(\S+)' for wheel", str(error))
+                match = OTHER_WHEEL.match(str(error))
                 if match is None:
                     raise
+                asked, there = (name.strip("'") for name in match.groups())
                 raise ResolveError(
-                    f"{match[1]} is asked for from a wheel of {match[2]}",
+                    f"{asked} is asked for from a wheel of {there}",
                     hint=f"name the package that the wheel is of, or another wheel than that of "
-                    f"{match[2]}",
+                    f"{there}",
                 ) from error
             if rejected and pip.finder.look_up_all():
                 raise _Again
@@ -418,7 +423,7 @@ class _Reporter(PipReporter):
         rejected.append(candidate)
 
 
-vars(pip_resolver)["PipReporter"] = _Reporter
+patches.replace(pip_resolver, PipReporter=_Reporter)
 
 
 def _preparer_options(options: Values) -> Values:

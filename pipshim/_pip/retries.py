@@ -35,7 +35,9 @@ from pip._vendor.urllib3.exceptions import (
     ReadTimeoutError,
 )
 
+from pipshim._pip import patches
 from pipshim._pip.errors import unfetched
+from pipshim._pip.pip_texts import CONNECTION_POOL, DOWNLOAD, RETRYING
 from pipshim.base.file_systems import name_full
 
 if TYPE_CHECKING:
@@ -48,8 +50,8 @@ if TYPE_CHECKING:
 
 _PAGE_OF_JSON = "application/vnd.pypi.simple.v1+json"
 _REDIRECTS = {301, 302, 303, 307, 308}
-_download_logger = logging.getLogger(download.__name__)
-_logger = logging.getLogger("pip._vendor.urllib3.connectionpool")
+_download_logger = logging.getLogger(DOWNLOAD)
+_logger = logging.getLogger(CONNECTION_POOL)
 
 
 class CutPageError(HTTPError):
@@ -83,7 +85,7 @@ class Attempts:
             raise unfetched(self._url, error, attempts=len(self._retries.history) + 1) from error
         parts = urlsplit(self._url)
         _logger.warning(
-            "Retrying (%r) after connection broken by '%r': %s",
+            RETRYING.text,
             self._retries,
             error,
             parts.path,
@@ -95,7 +97,7 @@ class Attempts:
 def retry_broken_answers(session: PipSession) -> None:
     """Let a session ask again for answers that break off."""
     if "send" not in vars(session):
-        session.send = partial(_send, session, session.send)  # type: ignore[method-assign]
+        patches.override(session, send=partial(_send, session, session.send))
 
 
 def _resumable(
@@ -135,10 +137,9 @@ def _repeated(
     return call
 
 
-_downloader: Any = Downloader
 if not hasattr(download, "ProtocolError"):
-    _downloader._process_response = _resumable(_downloader._process_response)  # noqa: SLF001
-_downloader.__call__ = _repeated(_downloader.__call__)
+    patches.replace(Downloader, _process_response=_resumable(Downloader._process_response))  # noqa: SLF001
+patches.replace(Downloader, __call__=_repeated(Downloader.__call__))
 
 
 def _send(

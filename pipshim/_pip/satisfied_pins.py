@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pip._vendor.resolvelib.resolvers.resolution import Resolution
 
+from pipshim._pip import patches
+
 if TYPE_CHECKING:
     from pip._vendor.resolvelib.resolvers.criterion import Criterion
 
@@ -33,4 +35,4 @@ def _is_still_satisfying(self: Resolution[Any, Any, Any], name: Any, criterion: 
 
 def install() -> None:
     """Let pip's resolver ask so."""
-    Resolution._is_current_pin_satisfying = _is_still_satisfying  # type: ignore[method-assign]  # noqa: SLF001
+    patches.replace(Resolution, _is_current_pin_satisfying=_is_still_satisfying)

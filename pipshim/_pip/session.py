@@ -6,7 +6,6 @@ Everything that reaches an index goes through pip's own session: its cache, its 
 
 from __future__ import annotations
 
-import re
 import tempfile
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,11 +27,12 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip import certificates, connections, credentials, http_cache, offline
+from pipshim._pip import certificates, connections, credentials, http_cache, offline, patches
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
 from pipshim._pip.locked_links import Kept
 from pipshim._pip.metadata import MetadataFiles
+from pipshim._pip.pip_texts import IN_FILE
 from pipshim._pip.prefetch import Ahead
 from pipshim._pip.requirements_file_options import Lines
 from pipshim._pip.retries import retry_broken_answers
@@ -57,9 +57,6 @@ if TYPE_CHECKING:
 
     from pipshim.model.events import Observer
     from pipshim.model.interpreter import TargetPython
-
-_WHERE = re.compile(r"-[rc] (?P<path>.*) \(line (?P<line>\d+)\)")
-"""What pip notes of a requirement's place (``pip._internal.req.req_file``)."""
 
 
 @dataclass(frozen=True)
@@ -282,13 +279,13 @@ class Pip:
                 if one.operator in ("==", "===") and not one.version.endswith(".*")
             ]
             if not exact and requirement.match_markers():
-                where = _WHERE.fullmatch(str(requirement.comes_from))
+                where = IN_FILE.match(str(requirement.comes_from))
                 raise FileError(
-                    where["path"] if where else str(requirement.comes_from),
+                    where[2] if where else str(requirement.comes_from),
                     f"{requirement.req} is not pinned, and sync installs nothing but pins",
-                    line=int(where["line"]) if where else None,
+                    line=int(where[3]) if where else None,
                     hint="lock what it requires, then sync: pipshim lock -r "
-                    + (where["path"] if where else "FILE"),
+                    + (where[2] if where else "FILE"),
                 )
         return names
 
@@ -400,7 +397,7 @@ def _target_environment() -> vendored_markers.Environment:
     return cast("vendored_markers.Environment", dict(environment))
 
 
-vendored_markers.default_environment = _target_environment
+patches.replace(vendored_markers, default_environment=_target_environment)
 
 
 def _plain(requirement: object) -> Requirement | None:
@@ -416,6 +413,5 @@ def _plain(requirement: object) -> Requirement | None:
 def _target_python(target: TargetPython) -> PipTargetPython:
     made = PipTargetPython(py_version_info=target.version)
     tags = [tag for text in target.tags for tag in parse_tag(text)]
-    made._valid_tags = tags  # noqa: SLF001 pip computes them for its own interpreter only
-    made._valid_tags_set = set(tags)  # noqa: SLF001
+    patches.override(made, _valid_tags=tags, _valid_tags_set=set(tags))
     return made

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from pip._internal.utils.misc import remove_auth_from_url
 
+from pipshim._pip import pip_texts
 from pipshim._pip.errors import network_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_LOGGERS = ("index.collector", "index.sources", "network.session")
 _here = threading.local()
 
 
@@ -26,8 +26,8 @@ class _Pages(logging.Handler):
         if pages is None:
             return
         arguments = record.args if isinstance(record.args, tuple) else ()
-        if record.msg.startswith("Could not fetch URL") and len(arguments) >= 2:  # noqa: PLR2004
-            page, reason = arguments[:2]
+        if record.msg == pip_texts.NOT_FETCHED.text:
+            page, reason = arguments
             pages[remove_auth_from_url(str(page))] = network_reason(reason)
         elif record.levelno >= logging.WARNING:
             pages[record.getMessage()] = ""
@@ -61,9 +61,9 @@ def repeat(pages: Mapping[str, str | None]) -> None:
 
 
 def _listen() -> None:
-    for name in _LOGGERS:
-        logger = logging.getLogger(f"pip._internal.{name}")
+    for name in (pip_texts.COLLECTOR, pip_texts.SOURCES, pip_texts.SESSION):
+        logger = logging.getLogger(name)
         if _handler not in logger.handlers:
             logger.addHandler(_handler)
     # What pip shows is decided by the levels of its own handlers.
-    logging.getLogger(f"pip._internal.{_LOGGERS[0]}").setLevel(logging.DEBUG)
+    logging.getLogger(pip_texts.COLLECTOR).setLevel(logging.DEBUG)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pip._internal.cli import index_command
 from pip._internal.network import session as pip_session
 
-from pipshim._pip.patching import replaced
+from pipshim._pip.patches import override, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class Agent:
     def session(self, make: Callable[[], PipSession]) -> PipSession:
         """Make a session that goes by the name from its first request on."""
         self._reading.join()
-        with replaced(pip_session, "user_agent", str):
+        with replaced(pip_session, user_agent=str):
             session = make()
         request = session.request
 
@@ -73,7 +73,7 @@ class Agent:
             session.headers["User-Agent"] = self.name
             return request(*args, **kwargs)
 
-        session.request = by_name  # type: ignore[method-assign]
+        override(session, request=by_name)
         return session
 
 

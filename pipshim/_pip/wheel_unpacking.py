@@ -26,6 +26,8 @@ from pip._internal.utils.filesystem import adjacent_tmp_file
 from pip._vendor.distlib import DistlibException
 from pip._vendor.distlib.scripts import enquote_executable as _enquote_executable
 
+from pipshim._pip import patches
+from pipshim._pip.pip_texts import BROKEN_ENTRY_POINTS
 from pipshim.base.errors import InstallError
 from pipshim.envs.scripts import check_script_name
 
@@ -83,10 +85,9 @@ def _adjacent_file(path: str, **options: Any) -> AbstractContextManager[Any]:
     return NamedTemporaryFile(delete=False, dir=folder, prefix=name, suffix=".tmp", **options)
 
 
-for _module in (_installer, _unpacking):
-    vars(_module)["current_umask"] = _umask
+patches.replace(_unpacking, current_umask=_umask)
+patches.replace(_installer, current_umask=_umask, adjacent_tmp_file=_adjacent_file)
 _umask()
-vars(_installer)["adjacent_tmp_file"] = _adjacent_file
 
 
 def unpack(wheel: Path, name: str, into: Path) -> None:
@@ -192,7 +193,7 @@ def _errors_of(wheel: str) -> Iterator[None]:
     except InstallationError as error:
         # pip puts "For req: NAME." before what it has to say.
         cause = error.__cause__ if isinstance(error.__cause__, InstallationError) else error
-        if "Error parsing entry points" in str(cause):  # Python 3.10: others end below
+        if BROKEN_ENTRY_POINTS.search(str(cause)):  # Python 3.10: others end below
             raise InstallError(f"{wheel} is not a valid wheel: {cause}") from error
         raise InstallError(f"{wheel} cannot be installed: {cause}") from error
     except OSError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pip._internal.cli.base_command import Command
 
+from pipshim._pip import patches
 from pipshim._pip.parser import ProjectParser
 from pipshim.base.errors import UsageError
 from pipshim.cli import option_values
@@ -44,7 +45,7 @@ class PlainCommand(Command):
         super().__init__(name, summary, isolated)
         self.environ: Mapping[str, str] = {} if isolated else os.environ
         # pip makes its parser itself and has no place to name another class.
-        self.parser.__class__ = ProjectParser
+        patches.become(self.parser, ProjectParser)
         self.parser.description = cleandoc(self.__doc__ or "")
 
     def add_options(self) -> None:

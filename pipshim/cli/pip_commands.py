@@ -16,7 +16,7 @@ from pip._internal.commands import download, install, wheel
 from pip._internal.exceptions import CommandError
 from pip._internal.resolution.resolvelib.resolver import Resolver
 
-from pipshim._pip import credentials
+from pipshim._pip import credentials, patches
 from pipshim._pip.build_hooks import Seams, StagedResolver
 from pipshim._pip.logs import forwarded
 from pipshim._pip.metadata import prepared
@@ -179,8 +179,9 @@ class _Building(RequirementCommand):
         """
         kwargs["wheel_cache"] = None
         preparer = cast("RequirementPreparer", kwargs["preparer"])
-        vars(preparer)["prepare_linked_requirement"] = partial(
-            prepared, preparer.prepare_linked_requirement
+        patches.override(
+            preparer,
+            prepare_linked_requirement=partial(prepared, preparer.prepare_linked_requirement),
         )
         made = super().make_resolver(**kwargs)
         if not isinstance(made, Resolver):

@@ -12,6 +12,7 @@ from pip._internal.cli import autocompletion, base_command, main_parser
 from pip._internal.commands import CommandInfo, commands_dict, create_command
 from pip._internal.utils import deprecation, misc
 
+from pipshim._pip import patches
 from pipshim._pip.broken_stdout import replace_stdout
 from pipshim._pip.compat import pip_entry, version_text, versions
 from pipshim._pip.other_python import go_on
@@ -72,10 +73,10 @@ def register() -> None:
         )
     commands_dict.clear()
     commands_dict.update({**ours, **others})
-    main_parser.create_main_parser = create_main_parser
-    autocompletion.create_main_parser = create_main_parser  # type: ignore[attr-defined]
+    for module in (main_parser, autocompletion):
+        patches.replace(module, create_main_parser=create_main_parser)
     for module in (misc, base_command, main_parser):
-        vars(module)["get_prog"] = _program
+        patches.replace(module, get_prog=_program)
 
 
 def _program() -> str:

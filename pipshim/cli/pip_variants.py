@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pip._internal.commands import cache, completion, debug
 from pip._internal.utils.misc import get_prog
 
+from pipshim._pip import pip_texts
 from pipshim._pip.compat import version_text, versions
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 class CacheCommand(cache.CacheCommand):  # noqa: D101 it has that of pip
     __doc__ = cache.CacheCommand.__doc__ and cache.CacheCommand.__doc__.replace(
-        "all items from the cache.\n",
-        "all items from the cache.\n    - store: Inspect and clear what pipshim adds to it.\n",
+        pip_texts.PURGE_HELP.text,
+        f"{pip_texts.PURGE_HELP.text}    - store: Inspect and clear what pipshim adds to it.\n",
     )
     usage = f"{cache.CacheCommand.usage.rstrip()}\n        %prog store --help\n    "
 
@@ -49,17 +50,18 @@ def _for_program(script: str, prog: str) -> str:
     zsh's takes the options that it shall offer for its own, so that they are not offered, if they
     do not stand after ``--``.
     """
-    script = script.replace("completion start\n", f"completion start: {versions()}\n")
-    script = script.replace("compadd $(", "compadd -- $(")
+    start = pip_texts.COMPLETION_START.text
+    script = script.replace(f"{start}\n", f"{start}: {versions()}\n")
+    script = script.replace(pip_texts.COMPLETION_OF_ZSH.text, "compadd -- $(")
     if not prog.startswith("pipshim"):
         return script
     for pips, other in (
-        ("-P 'pip[0-9.]#'", prog),
-        ("-P pip[0-9.]#", prog),
-        ("# pip ", f"# {prog} "),
-        ("_pip", "_pipshim"),
+        (pip_texts.NAMES_IN_ZSH, prog),
+        (pip_texts.NAME_OF_ZSH_SCRIPT, prog),
+        (pip_texts.COMPLETED_PROGRAM, f"# {prog} "),
+        (pip_texts.COMPLETION_FUNCTION, "_pipshim"),
     ):
-        script = script.replace(pips, other)
+        script = script.replace(pips.text, other)
     return script
 
 

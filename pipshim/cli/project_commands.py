@@ -23,7 +23,7 @@ from pip._internal.cli.req_command import with_cleanup
 from pip._internal.commands import lock as pip_lock
 from pip._internal.utils.logging import RichPipStreamHandler
 
-from pipshim._pip import compat, credentials, logs
+from pipshim._pip import compat, credentials, logs, patches
 from pipshim._pip.parser import (
     ProjectParser,
     file_layers,
@@ -146,7 +146,7 @@ class ProjectCommand(pip_lock.LockCommand):
         self._environ: Mapping[str, str] = {} if isolated else os.environ
         self._add_own_options()
         # pip makes its parser itself and has no place to name another class.
-        self.parser.__class__ = ProjectParser
+        patches.become(self.parser, ProjectParser)
         self.parser.description = cleandoc(self.__doc__ or "")
         self.parser.set_defaults(
             output_file=None,

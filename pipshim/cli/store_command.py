@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pip._internal.cli.base_command import Command
 from pip._internal.utils.misc import get_prog
 
+from pipshim._pip import patches
 from pipshim._pip.parser import ProjectParser
 from pipshim.cli import cache
 from pipshim.cli.error_boundary import run_guarded
@@ -58,7 +59,7 @@ class StoreCommand(Command):
     ) -> None:
         super().__init__(name, summary, isolated)
         self._environ = {} if isolated else os.environ
-        self.parser.__class__ = ProjectParser
+        patches.become(self.parser, ProjectParser)
         self.parser.prog = f"{get_prog()} cache store"
         self.parser.description = cleandoc(self.__doc__ or "")
 

@@ -1,0 +1,382 @@
+"""Every attribute of pip, and of the libraries it brings, that pipshim replaces.
+
+`replace`, `replaced` and `override` are the only ways to replace one, and refuse what `PATCHES`
+does not name. ``tests/unit/test_patches.py`` compares each with the source of the running pip.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Patch(NamedTuple):
+    """An attribute of pip, and what pipshim relies on where it replaces it.
+
+    Attributes:
+        target: ``module:name`` or ``module:Class.name``, without the leading ``pip.``.
+        why: what pipshim needs that pip has no option or argument for.
+        parameters: those of the original, if it is a function that is defined there.
+        used_in: ``module:function``, a function of the same module, or ``module:``, that reads it
+            by its name.
+        since: the first supported pip that has it so.
+
+    """
+
+    target: str
+    why: str
+    parameters: str | None = None
+    used_in: str = ""
+    since: str = "26.1"
+
+
+class _UnlistedError(AssertionError):
+    """An attribute is replaced that `PATCHES` does not name."""
+
+
+PATCHES = (
+    # For as long as the process lives
+    Patch(
+        "_internal.index.package_finder:Wheel",
+        "cached: pip takes the name of a wheel apart each time it looks at its link",
+        used_in="LinkEvaluator.evaluate_link",
+    ),
+    Patch(
+        "_internal.models.link:_ensure_quoted_url",
+        "quicker for URLs without anything to quote: pages have thousands of links",
+        "url",
+        "Link.from_json",
+    ),
+    Patch(
+        "_internal.models.link:Link.from_json",
+        "notes the size of a file (PEP 700), which a lock states",
+        "cls file_data page_url",
+        "_internal.index.collector:parse_links",
+    ),
+    Patch(
+        "_vendor.requests.models:CONTENT_CHUNK_SIZE",
+        "larger: an index page of ten megabytes is read in a thousand pieces otherwise",
+        used_in="Response.content",
+    ),
+    Patch(
+        "_vendor.urllib3.util.connection:create_connection",
+        "notes connections, to shut them when the command is interrupted",
+        "address timeout source_address socket_options",
+        "_vendor.urllib3.connection:HTTPConnection._new_conn",
+    ),
+    Patch(
+        "_vendor.resolvelib.resolvers.resolution:Resolution._is_current_pin_satisfying",
+        "remembers answers: a fifth of the time of resolving 800 packages",
+        "self name criterion",
+        "Resolution.resolve",
+    ),
+    Patch(
+        "_internal.resolution.resolvelib.resolver:PipReporter",
+        "tells of pins and of rejected candidates; the resolver makes its reporter itself",
+        used_in="Resolver.resolve",
+    ),
+    Patch(
+        "_vendor.packaging.markers:default_environment",
+        "markers are evaluated for the target, not for the Python that runs pip",
+        "",
+        "Marker.evaluate",
+    ),
+    Patch(
+        "_internal.network.download:Downloader.__call__",
+        "asks again for a file of unknown size that broke off, and names a full disk",
+        "self link location",
+    ),
+    Patch(
+        "_internal.network.download:Downloader._process_response",
+        "resumes a file that was cut (pip 26.1 resumes only what stalled); reports progress",
+        "self download resp",
+        "Downloader.__call__",
+    ),
+    Patch(
+        "_internal.operations.install.wheel:current_umask",
+        "is read without being set, since other threads make files meanwhile",
+        used_in="_install_wheel",
+    ),
+    Patch(
+        "_internal.utils.unpacking:current_umask",
+        "is read without being set, since other threads make files meanwhile",
+        "",
+        "_get_default_mode_plus_executable",
+    ),
+    Patch(
+        "_internal.operations.install.wheel:adjacent_tmp_file",
+        "does not wait for the disk for INSTALLER and RECORD, which the store does not keep",
+        used_in="_internal.operations.install.wheel:",
+    ),
+    Patch(
+        "_internal.cli.main_parser:create_main_parser",
+        "knows --project, and pipshim's version",
+        "",
+        "parse_command",
+    ),
+    Patch(
+        "_internal.cli.autocompletion:create_main_parser",
+        "completes --project",
+        used_in="autocomplete",
+    ),
+    Patch(
+        "_internal.utils.misc:get_prog",
+        "is pipshim's name in usage, hints and completion scripts",
+        "",
+        "_internal.commands.completion:CompletionCommand.run",
+    ),
+    Patch(
+        "_internal.cli.base_command:get_prog",
+        "is pipshim's name in the usage of commands",
+        used_in="Command.__init__",
+    ),
+    Patch(
+        "_internal.cli.main_parser:get_prog",
+        "is pipshim's name in the usage",
+        used_in="create_main_parser",
+    ),
+    Patch(
+        "_internal.commands:commands_dict",
+        "has pipshim's commands too, and its variants of pip's",
+        used_in="create_command",
+    ),
+    # While one command runs
+    Patch(
+        "_internal.operations.prepare:make_distribution_for_install_requirement",
+        "pipshim supplies the metadata of sources",
+        used_in="_get_prepared_distribution",
+    ),
+    Patch(
+        "_internal.commands.install:build",
+        "pipshim builds the wheels",
+        used_in="InstallCommand.run",
+    ),
+    Patch(
+        "_internal.commands.wheel:build",
+        "pipshim builds the wheels",
+        used_in="WheelCommand.run",
+    ),
+    Patch(
+        "_internal.req.req_file:SUPPORTED_OPTIONS",
+        "has pipshim's build options",
+        used_in="build_parser",
+    ),
+    Patch(
+        "_internal.req.req_file:build_parser",
+        "abbreviations keep their meaning beside the added options",
+        "",
+        "get_line_parser",
+    ),
+    Patch(
+        "_internal.req.req_file:handle_option_line",
+        "notes build options of requirements files",
+        "opts filename lineno finder options session",
+        "handle_line",
+    ),
+    Patch(
+        "_internal.req.req_file:handle_requirement_line",
+        "refuses build options beside a requirement, which pip passes over",
+        "line options",
+        "handle_line",
+    ),
+    Patch(
+        "_internal.network.session:user_agent",
+        "is found out in a thread, and set with the first request",
+        "",
+        "PipSession.__init__",
+    ),
+    # Of one object
+    Patch(
+        "_internal.network.session:PipSession.request",
+        "sets the User-Agent, which is known by then",
+        "self method url *args **kwargs",
+    ),
+    Patch(
+        "_vendor.requests.sessions:Session.send",
+        "asks again for answers that break off, and follows redirects to their end",
+        "self request **kwargs",
+        "Session.request",
+    ),
+    Patch(
+        "_internal.network.session:PipSession._trusted_host_adapter",
+        "answers from the cache with --offline; it is mounted for hosts that are trusted later",
+        used_in="PipSession.add_trusted_host",
+    ),
+    Patch(
+        "_internal.network.auth:MultiDomainBasicAuth.passwords",
+        "is a dictionary that tells which credentials have to be masked",
+        used_in="MultiDomainBasicAuth._get_url_and_credentials",
+    ),
+    Patch(
+        "_internal.network.auth:MultiDomainBasicAuth._prompt_for_password",
+        "hides the progress display meanwhile, and asks once for several threads",
+        "self netloc",
+        "MultiDomainBasicAuth.handle_401",
+    ),
+    Patch(
+        "_internal.network.auth:MultiDomainBasicAuth._should_save_password_to_keyring",
+        "hides the progress display meanwhile",
+        "self",
+        "MultiDomainBasicAuth.handle_401",
+    ),
+    Patch(
+        "_internal.network.auth:MultiDomainBasicAuth.use_keyring",
+        "asks keyring although the user cannot be asked",
+        "self",
+        "MultiDomainBasicAuth.handle_401",
+    ),
+    Patch(
+        "_vendor.cachecontrol.adapter:CacheControlAdapter.build_response",
+        "does not write a body to a file on its way if it is not kept",
+        "self request response from_cache cacheable_methods",
+        "CacheControlAdapter.send",
+    ),
+    Patch(
+        "_vendor.truststore._api:SSLContext._ctx",
+        "reads each file of certificates once, and not for each connection",
+        used_in="SSLContext.wrap_socket",
+    ),
+    Patch(
+        "_internal.operations.prepare:RequirementPreparer._download",
+        "reports downloads, and answers what was fetched ahead",
+        used_in="RequirementPreparer._prepare_linked_requirement",
+    ),
+    Patch(
+        "_internal.operations.prepare:RequirementPreparer._fetch_metadata_using_link_data_attr",
+        "answers metadata files that were fetched ahead or kept",
+        "self req",
+        "RequirementPreparer._fetch_metadata_only",
+    ),
+    Patch(
+        "_internal.operations.prepare:RequirementPreparer.prepare_linked_requirement",
+        "names a wheel whose METADATA cannot be read",
+        "self req parallel_builds",
+        "_internal.resolution.resolvelib.candidates:LinkCandidate._prepare_distribution",
+    ),
+    Patch(
+        "_internal.operations.prepare:RequirementPreparer.prepare_linked_requirements_more",
+        "takes wheels that were downloaded for build environments",
+        "self reqs parallel_builds",
+        "_internal.commands.wheel:WheelCommand.run",
+    ),
+    Patch(
+        "_internal.req.req_install:InstallRequirement.install",
+        "is undone if a later build fails; builds first what needs the environment itself",
+        used_in="_internal.req:install_given_reqs",
+    ),
+    Patch(
+        "_internal.req.req_install:InstallRequirement.uninstall",
+        "keeps what it removes until everything is installed",
+        "self auto_confirm verbose",
+        "_internal.req:install_given_reqs",
+    ),
+    Patch(
+        "_internal.index.package_finder:CandidateEvaluator.sort_best_candidate",
+        "takes the last candidate: they are in order by then",
+        "self candidates",
+        "CandidateEvaluator.compute_best_candidate",
+    ),
+    *(
+        Patch(
+            f"_internal.index.package_finder:CandidateEvaluator.{name}",
+            "differ in copies of one evaluator, which ranks the tags of the target once",
+            used_in=f"CandidateEvaluator.{used_in}",
+        )
+        for name, used_in in (
+            ("_project_name", "get_applicable_candidates"),
+            ("_specifier", "get_applicable_candidates"),
+            ("_hashes", "_sort_key"),
+        )
+    ),
+    *(
+        Patch(
+            f"_internal.models.target_python:TargetPython.{name}",
+            "are those of the target; pip computes them from its own interpreter",
+            used_in=f"TargetPython.{used_in}",
+        )
+        for name, used_in in (
+            ("_valid_tags", "get_sorted_tags"),
+            ("_valid_tags_set", "get_unsorted_tags"),
+        )
+    ),
+    Patch(
+        "_internal.network.download:_FileDownload.write_chunk",
+        "reports progress",
+        "self data",
+        "Downloader._process_response",
+    ),
+    Patch(
+        "_internal.cli.base_command:Command.parser",
+        "is a ProjectParser, made by pip as its own class",
+        used_in="Command.parse_args",
+    ),
+    # Private methods that subclasses override
+    Patch(
+        "_internal.index.package_finder:PackageFinder._log_skipped_link",
+        "notes why files may not be used, to explain conflicts",
+        "self link result detail",
+        "PackageFinder.get_install_candidate",
+    ),
+    Patch(
+        "_internal.cli.base_command:Command._run_wrapper",
+        "shows errors of pipshim in its own way",
+        "self level_number options args",
+        "Command._main",
+    ),
+)
+"""All of them; a name that is not here cannot be replaced."""
+
+_TARGETS = frozenset(patch.target for patch in PATCHES)
+
+
+def replace(owner: ModuleType | type, **values: Any) -> None:
+    """Replace attributes of a module or class of pip's for as long as the process lives."""
+    for name, value in values.items():
+        _check(owner, name)
+        setattr(owner, name, value)
+
+
+@contextmanager
+def replaced(module: ModuleType, **values: Any) -> Iterator[None]:
+    """Replace attributes of a module of pip's for a while."""
+    before = {name: getattr(module, name) for name in values}
+    replace(module, **values)
+    try:
+        yield
+    finally:
+        replace(module, **before)
+
+
+def override(instance: object, **values: Any) -> None:
+    """Replace attributes of one object of pip's."""
+    kind: type = type(instance)
+    for name, value in values.items():
+        _check(kind, name)
+        setattr(instance, name, value)
+
+
+def become(instance: object, kind: type) -> None:
+    """Make an object of pip's, which pip makes itself, one of a subclass of its class."""
+    assert issubclass(kind, type(instance))
+    instance.__class__ = kind
+
+
+@cache
+def _check(owner: ModuleType | type, name: str) -> None:
+    """Make sure that the table has an attribute of a module, or of a class or its bases.
+
+    Raises:
+        AssertionError: it has not.
+
+    """
+    if isinstance(owner, ModuleType):
+        targets = {f"{owner.__name__}:{name}"}
+    else:
+        targets = {f"{base.__module__}:{base.__qualname__}.{name}" for base in owner.__mro__}
+    if _TARGETS.isdisjoint(target.removeprefix("pip.") for target in targets):
+        raise _UnlistedError(f"pipshim._pip.patches does not list {sorted(targets)}")
