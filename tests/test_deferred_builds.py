@@ -170,6 +170,41 @@ def test_a_build_requirement_that_cannot_be_built_here_is_built_where_it_can(
     assert "gputool" in built(site_packages(project / ".venv"), "needy")["installed"]
 
 
+@pytest.mark.parametrize("how", ["unimportable", "declared", "told by the backend"])
+def test_neither_an_import_nor_a_contradiction_of_match_runtime_fails_the_lock(
+    how: str, cli: Cli, index: Index, make_project: MakeProject, dists: Path
+) -> None:
+    index.add(*(wheel(dists, "torch", version, tag="native") for version in ("1.0", "2.0")))
+    source = {
+        "unimportable": "import cuda_toolkit\n",
+        "declared": "from engine import *\n",
+        "told by the backend": NEEDS_A_GPU.replace("extratool", "torch<2"),
+    }[how]
+    requires = ["torch<2"] if how == "declared" else ["tool"]
+    index.add(
+        sdist(
+            dists,
+            "needy",
+            "1.0",
+            backend_source=source,
+            build_requires=requires,
+            static_metadata=False,
+        )
+    )
+    table = "[tool.pipshim]\nmatch-runtime = ['torch']\n"
+    project = make_project(table + STATED, dependencies=["needy", "torch"])
+    result = cli.ok("lock", env=GPU)
+    words = "cuda_toolkit" if how == "unimportable" else "torch"
+    (warning,) = (line for line in result.err.splitlines() if "resolved where it is built" in line)
+    assert words in warning
+    assert read_lock(cli.cwd).build("needy")["deferred"] is True
+    assert words in cli.fails("sync", env=GPU).err
+    make_project(STATED, dependencies=["needy", "torch"])
+    if how != "unimportable":
+        cli.ok("sync", env=GPU)
+        assert built(site_packages(project / ".venv"), "needy")["installed"]["torch"] == "1.0"
+
+
 def test_without_dependency_metadata_a_failing_hook_fails_the_lock(
     cli: Cli, index: Index, make_project: MakeProject, dists: Path
 ) -> None:

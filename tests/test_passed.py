@@ -491,3 +491,26 @@ def test_a_hint_says_what_to_type(run: Run, index: Index, dists: Path) -> None:
     words = " ".join(failed.err.split())
     assert "name all that it is built with in the same command:" in words
     assert words.partition("same command:")[2].split()[0] == "absent"
+
+
+@pytest.mark.parametrize("command", ["install", "wheel", "download"])
+def test_options_that_name_what_nothing_requires_are_warned_of(
+    command: str, cli: Cli, env: Path, index: Index, tmp_path: Path
+) -> None:
+    index.add(
+        wheel(tmp_path, "natten", "1.0", requires=["scipy"]),
+        wheel(tmp_path, "tool", "1.0"),
+        sdist(tmp_path, "scipy", "1.0", build_requires=["tool"]),
+    )
+    typed = ("--no-build-isolation-package", "nattten", "--only-binary", "naten,tool,other")
+    more = ("--config-settings-package", "tool:a=b", "--extra-build-dependency", "torch=tool")
+    variables = {"PIPSHIM_NO_BUILD_ISOLATION_PACKAGE": "scypy scipy"}
+    done = cli.ok("--python", env, command, *typed, *more, "natten", env=variables)
+    said = [line for line in done.err.splitlines() if " names " in line]
+    end = ", which nothing here requires"
+    assert said == [
+        f"WARNING: --extra-build-dependency names torch{end}",
+        f"WARNING: --no-build-isolation-package names nattten{end}; did you mean natten?",
+        f"WARNING: PIPSHIM_NO_BUILD_ISOLATION_PACKAGE names scypy{end}; did you mean scipy?",
+        f"WARNING: --only-binary names naten{end}; did you mean natten?",
+    ]

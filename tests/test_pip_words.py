@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.dists import Backend, project, sdist, wheel
+from tests.support.facts import calls
 from tests.support.files import distributions
 from tests.support.pipshim import make_venv
 
@@ -165,16 +166,62 @@ def test_an_editable_has_what_only_its_editable_wheel_requires(
     assert distributions(other) == ["needy-0.1"]
 
 
-def test_sync_warns_of_what_only_an_editable_requires(
+def test_sync_installs_what_only_the_projects_editable_wheel_requires(
     cli: Cli, index: Index, dists: Path, tmp_path: Path
 ) -> None:
     index.add(wheel(dists, "low", "1.0"), wheel(dists, "high", "1.0"))
-    backend = Backend(editable_requires=["low", "high"])
+    log = tmp_path / "hooks"
+    backend = Backend(editable_requires=["low", "high"], log=str(log))
     folder = project(tmp_path / "src", name="needy", dependencies=["high"], backend=backend)
+    cli.ok("lock", "--project", folder)
+    hooks = [call.hook for call in calls(log) if call.event == "start"]
+    assert hooks.count("prepare_metadata_for_build_editable") == 1
+    before = log.read_text()
+    cli.ok("lock", "--check", "--project", folder)
+    assert "up to date" in cli.ok("lock", "--project", folder).err
+    cli.ok("lock", "--project", folder, "--upgrade-package", "high")
+    assert "prepare_metadata" not in log.read_text().removeprefix(before)
+    done = cli.ok("run", "--project", folder, "--", "python", "-c", "import low, high, needy")
+    assert "requires low" not in done.err
+
+
+def test_a_project_that_is_not_installed_is_not_asked_what_it_requires(
+    cli: Cli, index: Index, dists: Path, tmp_path: Path
+) -> None:
+    index.add(wheel(dists, "low", "1.0"))
+    log = tmp_path / "hooks"
+    backend = Backend(editable_requires=["low"], log=str(log))
+    table = "[tool.pipshim]\npackage = false\n"
+    folder = project(tmp_path / "src", table, name="needy", backend=backend)
+    cli.ok("lock", "--project", folder)
+    assert not log.exists()
+
+
+def test_a_lock_goes_on_if_the_projects_editable_metadata_fails(
+    cli: Cli, index: Index, dists: Path, tmp_path: Path
+) -> None:
+    index.add(wheel(dists, "low", "1.0"))
+    backend = Backend(fail_in="metadata", editable_requires=["low"])
+    folder = project(tmp_path / "src", name="needy", backend=backend)
     done = cli.ok("sync", "--project", folder)
+    assert done.err.count("what only its editable wheel requires is not known") == 1
+    assert "RuntimeError: this build fails on purpose" in done.err
     assert "needy is installed as an editable, which requires low; the lock does" in done.err
-    project(folder, name="needy", dependencies=["high"], groups={"dev": ["low"]}, backend=backend)
-    assert "requires low" not in cli.ok("sync", "--project", folder).err
+
+
+@pytest.mark.parametrize("mode", ["isolated", "no-isolation"])
+@pytest.mark.parametrize("targets", [[], ["linux-x86_64-cp312", "windows-x86_64-cp312"]])
+def test_a_lock_has_what_only_the_editable_wheel_requires_in_every_mode(
+    mode: str, targets: list[str], cli: Cli, index: Index, dists: Path, tmp_path: Path
+) -> None:
+    index.add(wheel(dists, "low", "1.0"))
+    backend = Backend(editable_requires=["low"])
+    table = f"[tool.pipshim]\ntarget-environments = {targets}\n" if targets else ""
+    folder = project(tmp_path / "src", table, name="needy", backend=backend)
+    options = ["--no-build-isolation"] if mode == "no-isolation" else []
+    done = cli.ok("lock", "--project", folder, *options)
+    assert "warning" not in done.err
+    assert 'name = "low"' in (folder / "pylock.toml").read_text()
 
 
 @pytest.mark.parametrize("how", ["folder", "editable", "sdist"])

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_name
 from pip._internal.distributions.sdist import SourceDistribution
 from pip._internal.operations import prepare
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
+    from packaging.utils import NormalizedName
     from pip._internal.exceptions import PipError
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.req.req_install import InstallRequirement
@@ -98,12 +100,26 @@ class StagedResolver:
     """pip's resolver, in rounds where it meets sources.
 
     Its candidates stay from one round to the next; only what their metadata says changes.
+
+    Args:
+        inner: pip's resolver.
+        preparer: pip's preparer.
+        seams: where sources are met.
+        resolved: told of the names of all packages that are needed, builds included.
+
     """
 
-    def __init__(self, inner: Resolver, preparer: RequirementPreparer, seams: Seams) -> None:
+    def __init__(
+        self,
+        inner: Resolver,
+        preparer: RequirementPreparer,
+        seams: Seams,
+        resolved: Callable[[set[NormalizedName]], object],
+    ) -> None:
         self._inner = inner
         self._preparer = preparer
         self._seams = seams
+        self._resolved = resolved
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -115,6 +131,7 @@ class StagedResolver:
         with _said_once() as once:
             found = self._inner.resolve(root_reqs, check_supported_wheels)
             if not self._seams.has_sources:
+                self._resolved(self._names())
                 return found
 
             def again() -> None:
@@ -125,7 +142,13 @@ class StagedResolver:
             self._seams.staged.settle(self._inner, self._preparer, again)
         for req in found.requirements.values():
             vars(req).pop("_metadata", None)  # of a round before this one
+        self._resolved(self._names() | self._seams.staged.building.build_names())
         return found
+
+    def _names(self) -> set[NormalizedName]:
+        result = self._inner._result  # noqa: SLF001 pip keeps what is installed already to itself
+        assert result is not None
+        return {canonicalize_name(identifier.partition("[")[0]) for identifier in result.mapping}
 
     def get_installation_order(self, req_set: RequirementSet) -> list[InstallRequirement]:
         """Tell pip's order; what is built in the environment itself comes last."""

@@ -92,6 +92,9 @@ class BuildService(Protocol):
     def settle(self, resolve: Callable[[int], Solution]) -> None:
         """Resolve in rounds until the metadata of all sources is settled."""
 
+    def build_names(self) -> set[NormalizedName]:
+        """Return the names of the packages that builds need, as far as they are known."""
+
     def is_last(self, source: Source) -> bool:
         """Return whether a source is built in the environment itself, after everything else."""
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.pylock import Package
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim._pip.logs import BuildLog, forwarded, without_extras_of
@@ -129,6 +131,14 @@ class Building:
         if self.also is not None:
             count = sum(not pin.present for pin in self._solution.pins.values())
             self.also(events.ResolveFinished(count, time.monotonic() - start))
+
+    def build_names(self) -> set[NormalizedName]:
+        """Return the names of the packages that builds need, as far as they are known."""
+        staging, names = self.rounds.staging, set(self._config)
+        for pin in self._solution.pins.values() if self._solution is not None else ():
+            for text in staging.requirements(pin.source) if pin.source is not None else ():
+                names.add(canonicalize_name(Requirement(text).name))
+        return names | staging.resolved_names
 
     def is_last(self, source: Source) -> bool:
         """Tell whether a source is built in the environment itself, when all else is in it.

@@ -8,9 +8,11 @@ import os
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
+from packaging.utils import canonicalize_name
 from pip._internal.cli.req_command import RequirementCommand
 from pip._internal.commands import download, install, wheel
 from pip._internal.exceptions import CommandError
@@ -28,14 +30,16 @@ from pipshim.cli import option_values
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.model import options as option_table
 from pipshim.model.build_mode import IsolationLayer
+from pipshim.model.build_settings import ALL
 from pipshim.model.events import masked
 from pipshim.model.requests import LockOptions, LockRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from optparse import Option, Values
     from types import ModuleType
 
+    from packaging.utils import NormalizedName
     from pip._internal.index.package_finder import PackageFinder
     from pip._internal.network.session import PipSession
     from pip._internal.operations.prepare import RequirementPreparer
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
     from pipshim._pip.session import Pip
     from pipshim.base.masking import Mask
     from pipshim.cli.report import Report
+
+logger = logging.getLogger(__name__)
 
 
 class _Building(RequirementCommand):
@@ -76,6 +82,7 @@ class _Building(RequirementCommand):
     def _parsed(self, args: list[str]) -> tuple[Values, list[str]]:
         values = self.parser.get_default_values()
         option_table.read_variables(self._own, values, self._environ)
+        self._before = copy.deepcopy(values.format_control)
         below = values.no_build_isolation_package
         values.build_isolation = values.no_build_isolation_package = None
         values, rest = self.parser.parse_args(args, values)
@@ -189,7 +196,37 @@ class _Building(RequirementCommand):
             self._seams.leave_out()
             return made
         self._finder = cast("PackageFinder", kwargs["finder"])
-        return StagedResolver(made, preparer, self._seams)
+        warn = partial(self._warn_of_unknown_names, kwargs["options"])
+        return StagedResolver(made, preparer, self._seams, warn)
+
+    def _warn_of_unknown_names(self, options: Values, known: set[NormalizedName]) -> None:
+        """Warn of packages that options name and nothing needs.
+
+        A name that pip's own options have may be meant for other commands too, so it has to be
+        like one that is needed.
+        """
+        build = option_values.build_of(options, *self._layers)
+        own: dict[str, Iterable[str]] = {
+            "--extra-build-dependency": build.extra_build_dependencies,
+            "--config-settings-package": build.config_settings_package,
+            "--rebuild": build.rebuild - {ALL},
+        }
+        for layer in self._layers[0]:
+            typed = layer.source == option_table.COMMAND_LINE
+            own["--no-build-isolation-package" if typed else layer.source] = layer.packages
+        control, before = options.format_control, self._before
+        pips = {
+            "--no-binary": control.no_binary - before.no_binary,
+            "--only-binary": control.only_binary - before.only_binary,
+        }
+        for setting, names in {**own, **pips}.items():
+            for name in sorted({canonicalize_name(one) for one in names} - known):
+                nearest = get_close_matches(name, known, n=1)
+                if nearest or (setting in own and known):
+                    meant = f"; did you mean {nearest[0]}?" if nearest else ""
+                    logger.warning(
+                        "%s names %s, which nothing here requires%s", setting, name, meant
+                    )
 
     def _refuse_own(self, options: Values) -> None:
         """Refuse to pass over options that only pipshim's builds heed."""

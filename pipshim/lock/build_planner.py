@@ -87,6 +87,7 @@ class Staging:
             here; None where it is.
         below: the environment that what is locked lies over: builds match what it has.
         editables_only: whether an editable is never built as a wheel; a lock serves both.
+        resolved_names: the packages of all build environments that were resolved.
 
     """
 
@@ -107,6 +108,7 @@ class Staging:
     elsewhere: Callable[[Source, tuple[str, ...]], list[str]] | None = None
     below: Below | None = None
     editables_only: bool = False
+    resolved_names: set[NormalizedName] = field(default_factory=set, init=False)
     _requires: SharedResults[list[str]] = field(default_factory=SharedResults, init=False)
     _resolved: SharedResults[Solution] = field(default_factory=SharedResults, init=False)
     _wheels: SharedResults[Tree] = field(
@@ -171,14 +173,10 @@ class Staging:
     ) -> BuildPins:
         """Resolve an isolated build's environment, as far as that is possible here.
 
-        For a source with ``dependency-metadata``: no hook of it can fail a lock.
-
-        Raises:
-            ResolveError: the settings contradict each other.
-
+        For a source with ``dependency-metadata``: neither a hook of it nor what its build requires
+        can fail a lock.
         """
         runtime = self._runtime(solution)
-        self._strict(name_of(source), requirements, runtime, solution)  # may raise
         key = (source.url, requirements)
         failed = self._failed.get(key)
         if failed is None or failed[0] is not solution:
@@ -196,13 +194,16 @@ class Staging:
 
     def warn_deferred(self, source: Source, error: PipshimError) -> None:
         """Say why a build environment is resolved where the source is built."""
-        first = error.errors[0] if isinstance(error, Failures) else error
-        reason = first.message.partition("\n")[0]
-        output = first.output if isinstance(first, BuildError) else ()
-        last = next((line.strip() for line in reversed(output) if line.strip()), None)
         self._warn(
             f"{source}: its build environment is resolved where it is built, because that failed "
-            f"here: {reason}" + (f": {last}" if last else "")
+            f"here: {_summary(error)}"
+        )
+
+    def warn_of_editable(self, source: Source, error: PipshimError) -> None:
+        """Say that the lock may lack what only the editable wheel of a source requires."""
+        self._warn(
+            f"{source}: what only its editable wheel requires is not known, because its backend "
+            f"failed here: {_summary(error)}"
         )
 
     def pins(
@@ -380,7 +381,9 @@ class Staging:
                 for_build=True,
             )
 
-        return shared(self._resolved, key, resolve)
+        found = shared(self._resolved, key, resolve)
+        self.resolved_names |= set(found.pins)
+        return found
 
     def _dynamic(
         self,
@@ -539,6 +542,14 @@ def _cycle(steps: Sequence[tuple[str, str]]) -> BuildError:
 def is_within_a_build() -> bool:
     """Tell whether what happens here is done for some build."""
     return bool(_waiting.get())
+
+
+def _summary(error: PipshimError) -> str:
+    first = error.errors[0] if isinstance(error, Failures) else error
+    reason = first.message.partition("\n")[0]
+    output = first.output if isinstance(first, BuildError) else ()
+    last = next((line.strip() for line in reversed(output) if line.strip()), None)
+    return f"{reason}: {last}" if last else reason
 
 
 def is_of_build(error: PipshimError) -> bool:

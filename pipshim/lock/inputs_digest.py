@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from pipshim.base import toml_files
+from pipshim.model.build_system import editable_may_require_more
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -105,6 +106,8 @@ def digest(
                 if one.url is not None
             ),
         }
+        if editable_requires_more(project):
+            data["editable"] = True
         if configuration.sources:
             data["sources"] = _sources(project)
         if {"dependencies", "optional-dependencies"} & project.dynamic:
@@ -122,6 +125,20 @@ def requirements_given(given: LockOptions) -> list[str]:
         *(f"--requirements-from-script {path}" for path in given.scripts),
         *(f"--group {path}:{group}" for path, group in given.groups),
     ]
+
+
+def editable_requires_more(project: Project) -> bool:
+    """Return whether the project is installed, and its editable wheel may require more."""
+    package = project.configuration.package
+    if project.name is None or not (project.has_build_system if package is None else package):
+        return False
+    system = table(project.directory / "pyproject.toml", "build-system")
+    system = system if isinstance(system, dict) else {}
+    return editable_may_require_more(
+        project.directory,
+        str(system.get("build-backend", "setuptools")),
+        in_tree="backend-path" in system,
+    )
 
 
 def _sources(project: Project) -> dict[str, Any]:

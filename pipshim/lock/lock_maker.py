@@ -28,9 +28,10 @@ from pipshim.model.pylock import (
 from pipshim.model.solution import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pipshim._pip.session import Pip, Root
+    from pipshim.lock.rounds import Rounds
     from pipshim.lock.services import LockServices
     from pipshim.lock.staged_resolve import Resolution
     from pipshim.model.interpreter import TargetPython
@@ -87,7 +88,7 @@ class Problem:
     """What is to be resolved for one target.
 
     Attributes:
-        roots: answers what is required; it may ask for the project's own metadata.
+        roots: answers what is required; it may ask the rounds for the project's own metadata.
         constraints: pip's constraint objects.
         folders: the projects that are installed from their folders, besides editables.
         extras: the project's; those that only its backend knows are added by `roots`.
@@ -95,7 +96,7 @@ class Problem:
 
     """
 
-    roots: Callable[[Callable[[Source], bytes]], Sequence[Root]]
+    roots: Callable[[Rounds], Sequence[Root]]
     constraints: Sequence[object]
     folders: Sequence[Source]
     extras: set[NormalizedName]
@@ -156,7 +157,7 @@ class Making:
             found = Problem(lambda _: roots, constraints, [], set(), pinned)
         else:
             assert self.context.project is not None
-            found = _problem(pip, self.context.project)
+            found = _problem(pip, self.context.project, self._known_of_editable())
         where = f"constraint-dependencies of {_pyproject(self.context)}"
         stated = self.context.configuration.constraint_dependencies
         below = self.context.below.pinned() if self.context.below is not None else []
@@ -166,6 +167,16 @@ class Making:
             *(pip.constraint(one, "the environment below") for one in below),
         ]
         return replace(found, constraints=constraints)
+
+    def _known_of_editable(self) -> tuple[str, ...] | None:
+        """Return what the project's editable wheel requires, as an earlier lock has it.
+
+        The lock has it among what the project requires. None: the backend has to be asked.
+        """
+        keep = self.keep
+        if keep is None or keep.targets or keep.inputs != self.digest:
+            return None
+        return keep.roots.get(PROJECT, ())
 
     def lock(self, resolution: Resolution, problem: Problem, target: TargetPython) -> Lock:
         """Say what was resolved for a target as a lock.
@@ -233,21 +244,27 @@ def project_source(project: Project) -> Source | None:
     return _source(project)
 
 
-def _problem(pip: Pip, project: Project) -> Problem:
+def _problem(pip: Pip, project: Project, of_editable: Sequence[str] | None) -> Problem:
     dynamic = bool({"dependencies", "optional-dependencies"} & project.dynamic)
     installed = project_source(project)
     source = installed or (_source(project) if dynamic else None)
     extras = set(project.optional_dependencies)
 
-    def roots(metadata_of: Callable[[Source], bytes]) -> list[Root]:
+    def roots(rounds: Rounds) -> list[Root]:
         stated: dict[str, Sequence[Requirement]] = {PROJECT: project.dependencies}
         stated.update({f"extra {name}": one for name, one in project.optional_dependencies.items()})
         stated.update({f"group {name}": one for name, one in project.dependency_groups.items()})
         if dynamic:
             assert source is not None
-            told, more = _dynamic(metadata_of(source), project, dict(pip.target.markers))
+            told, more = _dynamic(rounds.metadata(source), project, dict(pip.target.markers))
             extras.update(more)
             stated = _expanded({**stated, **told}, project, dict(pip.target.markers))
+        elif installed is not None and inputs_digest.editable_requires_more(project):
+            texts = of_editable
+            if texts is None:
+                texts = _requires_dist(rounds.editable_metadata(installed) or b"")
+            added = _not_stated(texts, project, dict(pip.target.markers))
+            stated[PROJECT] = [*project.dependencies, *added]
         return [
             pip.root(str(one), origins=(origin,), comes_from=_asks(origin))
             for origin, requirements in stated.items()
@@ -364,6 +381,26 @@ def _dynamic(
             if marker.evaluate({**environment, "extra": extra}):
                 told.setdefault(f"extra {extra}", []).append(requirement)
     return told, extras
+
+
+def _requires_dist(metadata: bytes) -> list[str]:
+    headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"))
+    return [text.strip() for text in headers.get_all("Requires-Dist", [])]
+
+
+def _not_stated(
+    texts: Iterable[str], project: Project, environment: dict[str, str]
+) -> Iterator[Requirement]:
+    """Return the requirements that pyproject.toml does not state: those of the editable wheel."""
+    for text in texts:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        marker = requirement.marker
+        applies = marker is None or marker.evaluate({**environment, "extra": ""})
+        if applies and requirement not in project.dependencies:
+            yield requirement
 
 
 def _expanded(

@@ -98,6 +98,10 @@ class _Afar(NamedTuple):
         metadata: bytes = self.origin.ask(("told", self.config_settings, source))
         return metadata
 
+    def told_of_editable(self, source: Source) -> bytes | None:
+        metadata: bytes | None = self.origin.ask(("told_of_editable", self.config_settings, source))
+        return metadata
+
     def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
         asked = ("also_required", self.config_settings, source, requirements)
         found: list[str] = self.origin.ask(asked)

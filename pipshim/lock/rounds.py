@@ -68,6 +68,7 @@ class Rounds:
     _unanswered: dict[tuple[str, tuple[str, ...]], PipshimError] = field(
         default_factory=dict, init=False
     )
+    _stated: dict[str, bool] = field(default_factory=dict, init=False)
     _asking: SharedResults[tuple[bytes, Mapping[str, Used]]] = field(
         default_factory=lambda: SharedResults(keep=False), init=False
     )
@@ -135,6 +136,10 @@ class Rounds:
         known = self._valid(source, current) if current is not None else None
         return (known or self._ask(source, current)).metadata
 
+    def told_of_editable(self, source: Source) -> bytes | None:
+        """Tell what `editable_metadata` is here, with the pins of the last round."""
+        return self._optional(source, lambda: self.told(source))
+
     def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
         """Tell what a source's backend says here that its build requires besides."""
         key = (source.url, requirements)
@@ -164,6 +169,54 @@ class Rounds:
         told = self._static(source) or self._answer(source)
         self._told[source.url] = told
         return told
+
+    def editable_metadata(self, source: Source) -> bytes | None:
+        """Ask the backend for the METADATA of an editable whose dependencies are stated.
+
+        An isolated backend is asked in round 0: the pins hardly change what it says, and nobody
+        waits for another round.
+
+        Returns:
+            None if that is not known yet, or if the backend cannot tell it here.
+
+        """
+        if self._stated.get(source.url) is False:
+            return None
+        self._asked[source.url] = source
+        told = self._optional(source, lambda: self._told_of_editable(source))
+        if told is None:
+            del self._asked[source.url]
+        else:
+            self._told[source.url] = told
+        return told
+
+    def _told_of_editable(self, source: Source) -> bytes:
+        current = self._current
+        bare = self.staging.settings.choice(name_of(source)).mode is Mode.NO_ISOLATION
+        if current is None and bare:
+            return self._stand_in(source)
+        self.stand_ins.discard(name_of(source))
+        known = self._valid(source, current) if current is not None else None
+        return (known or self._ask(source, current)).metadata
+
+    def _optional(self, source: Source, told: Callable[[], bytes]) -> bytes | None:
+        """Ask for what a lock can do without; once it failed, it is not asked for again."""
+        if self._stated.setdefault(source.url, True):
+            try:
+                return told()
+            except PipshimError as error:
+                if not self._can_do_without(source, error):
+                    raise
+        return None
+
+    def _can_do_without(self, source: Source, error: PipshimError) -> bool:
+        """Whether a lock goes on without what a backend was asked for; say so."""
+        if source.url not in self._stated or not is_of_build(error):
+            return False
+        if self._stated[source.url]:
+            self._stated[source.url] = False
+            self.staging.warn_of_editable(source, error)
+        return True
 
     def _answer(self, source: Source) -> bytes:
         within = is_within_a_build()
@@ -209,7 +262,8 @@ class Rounds:
         try:
             metadata, against = self._metadata(source, solution)
         except BuildError:
-            if not self.staging.widen(source, solution):
+            # What a lock can do without is not worth the builds of other packages.
+            if source.url in self._stated or not self.staging.widen(source, solution):
                 raise
             text = f"{source}: asking again, with what is built before it in its environment"
             self.staging.observer(events.Message("info", text))
@@ -236,7 +290,8 @@ class Rounds:
                 if self._valid(source, solution) is None:
                     self._ask(source, solution)
             except PipshimError as error:
-                failures.append(error)
+                if not self._can_do_without(source, error):
+                    failures.append(error)
 
         self._each(ask, sources)
         return failures
@@ -277,6 +332,9 @@ class Host(Protocol):
     def told(self, source: Source) -> bytes:
         """Tell what a source's backend says of it."""
 
+    def told_of_editable(self, source: Source) -> bytes | None:
+        """Tell what it says of an editable whose dependencies are stated, if it can."""
+
     def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
         """Tell what it says that its build requires besides."""
 
@@ -298,6 +356,13 @@ class Elsewhere(Rounds):
 
     def _answer(self, source: Source) -> bytes:
         return self.host().told(source)
+
+    def editable_metadata(self, source: Source) -> bytes | None:
+        """Ask the host for the METADATA of an editable whose dependencies are stated."""
+        try:
+            return self.host().told_of_editable(source)
+        except ResolveError:  # the project cannot be resolved there
+            return None
 
     def _stale(self, solution: Solution) -> list[Source]:  # noqa: ARG002
         return []  # what was told counts for all targets

@@ -126,7 +126,7 @@ class Locker:
 
     def lock(
         self,
-        roots: Callable[[Callable[[Source], bytes]], Sequence[Root]],
+        roots: Callable[[Rounds], Sequence[Root]],
         *,
         constraints: Sequence[object],
         preferred: Mapping[NormalizedName, Version],
@@ -135,7 +135,7 @@ class Locker:
         """Resolve, in rounds, and settle how everything is built.
 
         Args:
-            roots: answers what is required; it may ask for the project's own metadata.
+            roots: answers what is required; it may ask the rounds for the project's own metadata.
             constraints: pip's constraint objects.
             preferred: the pins of an earlier lock, kept where they fit.
             folders: the projects that are installed from their folders.
@@ -153,7 +153,7 @@ class Locker:
 
     def solve(
         self,
-        roots: Callable[[Callable[[Source], bytes]], Sequence[Root]],
+        roots: Callable[[Rounds], Sequence[Root]],
         *,
         constraints: Sequence[object],
         preferred: Mapping[NormalizedName, Version],
@@ -177,7 +177,7 @@ class Locker:
         def one_round(number: int) -> Solution:
             nonlocal asked
             self.observer(events.ResolveStarted(number, self.label))
-            asked = roots(metadata_of)
+            asked = roots(self.rounds)
             self._last = self.staging.resolving.resolve(
                 asked,
                 constraints=constraints,

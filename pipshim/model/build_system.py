@@ -21,6 +21,26 @@ if TYPE_CHECKING:
 
 _STATIC_SINCE = Version("2.2")
 _RESOLVED_BY = frozenset({"name", "version", "requires-dist", "requires-python", "provides-extra"})
+_EDITABLE_LIKE_WHEEL = frozenset(
+    {
+        "enscons",
+        "flit",
+        "flit_core",
+        "jupyter_packaging",
+        "maturin",
+        "mesonpy",
+        "poetry",
+        "scikit_build_core",
+        "setuptools",
+        "sipbuild",
+        "uv_build",
+        "whey",
+    }
+)
+"""Modules of backends whose editable wheels never require more than their wheels."""
+
+_EDITABLE_SETTINGS = {"hatchling": "dev-mode-exact", "pdm": "editable-backend"}
+"""By module of a backend, the setting without which that holds too."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,24 @@ class BuildSystem:
     requires: tuple[str, ...]
     backend: str
     backend_path: tuple[str, ...] = ()
+
+
+def editable_may_require_more(directory: Path, backend: str, *, in_tree: bool) -> bool:
+    """Return whether the editable wheel of a source tree may require more than its wheel does."""
+    if in_tree:
+        return True
+    module = backend.partition(":")[0].partition(".")[0]
+    setting = _EDITABLE_SETTINGS.get(module)
+    if setting is None:
+        return module not in _EDITABLE_LIKE_WHEEL
+    return any(_contains(directory / name, setting) for name in ("pyproject.toml", "hatch.toml"))
+
+
+def _contains(path: Path, text: str) -> bool:
+    try:
+        return text in path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def static_metadata(
