@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pip._internal.exceptions import IncompleteDownloadError
+from pip._internal.models.link import Link
 from pip._internal.network.cache import is_from_cache
 from pip._internal.network.download import Downloader, _get_http_response_size
 
 from pipshim._pip import patches
-from pipshim._pip.errors import unfetched
+from pipshim._pip.errors import translated, unfetched
 from pipshim.model import events
 
 if TYPE_CHECKING:
-    from pip._internal.models.link import Link
     from pip._internal.network.download import _FileDownload
     from pip._internal.network.session import PipSession
     from pip._vendor.requests.models import Response
@@ -51,6 +51,16 @@ class ObservedDownloader(Downloader):
             size = Path(found[0]).stat().st_size
             self._observer(events.DownloadFinished(self._keys.now, size))
         return found
+
+    def fetch(self, url: str, folder: Path) -> Path:
+        """Download a file into a folder.
+
+        Raises:
+            PipshimError: it cannot be had.
+
+        """
+        with translated():
+            return Path(self(Link(url), str(folder))[0])
 
     @staticmethod
     def _incomplete(link: Link, download: _FileDownload) -> NetworkError:

@@ -204,7 +204,7 @@ PATCHES = (
     ),
     Patch(
         "_internal.network.session:PipSession._trusted_host_adapter",
-        "answers from the cache with --offline; it is mounted for hosts that are trusted later",
+        "answers from the cache when offline; it is mounted for hosts that are trusted later",
         used_in="PipSession.add_trusted_host",
     ),
     Patch(

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pip._internal.cli.req_command import parse_constraint_files
 from pip._internal.index.collector import LinkCollector
+from pip._internal.models.link import Link
 from pip._internal.models.selection_prefs import SelectionPreferences
 from pip._internal.models.target_python import TargetPython as PipTargetPython
 from pip._internal.req.constructors import install_req_from_line, install_req_from_req_string
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
-    from pip._internal.models.link import Link
     from pip._internal.network.session import PipSession
     from pip._internal.req.req_install import InstallRequirement
 
@@ -204,11 +204,15 @@ class Pip:
         is_lazy = "fast-deps" in self.options.features_enabled
         return Fetched(self._plain_collector, files, self.downloader, folder, is_lazy=is_lazy)
 
-    def archived(self, link: Link) -> Path | None:
+    def archived(self, url: str) -> Path | None:
         """Return an archive that was fetched for its metadata; None if it was not."""
         beside = self._beside if self._beside is not None else self
         fetched: Fetched | None = vars(beside).get("fetched")
-        return fetched.archived(link) if fetched is not None else None
+        return fetched.archived(Link(url)) if fetched is not None else None
+
+    def spare(self, url: str) -> None:
+        """Keep a file out of pip's cache."""
+        self.spared.add(Link(url).url_without_fragment)
 
     @cached_property
     def outlines(self) -> Outlines:

@@ -13,9 +13,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pip._internal.cli.autocompletion import auto_complete_paths
-from pip._internal.commands import CommandInfo, commands_dict, create_command
-
+from pipshim._pip import commands
+from pipshim._pip.commands import Implementation, auto_complete_paths, create_command
 from pipshim.cli.cache import ACTIONS
 from pipshim.cli.command_names import STORE_ACTIONS
 from pipshim.fastpath.up_to_date import environments
@@ -55,7 +54,7 @@ def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
     if line is None:
         return
     if line.name == "cache" and line.before and line.before[0] in ("store", *STORE_ACTIONS):
-        commands_dict[_STORE] = CommandInfo("pipshim.cli.store_command", "StoreCommand", "")
+        commands.add(_STORE, Implementation("pipshim.cli.store_command", "StoreCommand"))
         before = line.before[1:] if line.before[0] == "store" else line.before
         line = line._replace(name=_STORE, before=before)
         environ["COMP_WORDS"] = " ".join(["pip", _STORE, *line.before, line.current])
@@ -94,7 +93,7 @@ class _Line(NamedTuple):
         position = int(environ["COMP_CWORD"]) - 1
         before, current = words[:position], "".join(words[position : position + 1])
         for number, word in enumerate(before):
-            if word in commands_dict:
+            if commands.has(word):
                 return cls(word, before[number + 1 :], current)
         return None
 

@@ -10,9 +10,8 @@ from functools import partial
 from inspect import cleandoc
 from typing import TYPE_CHECKING
 
-from pip._internal.cli.base_command import Command
-
 from pipshim._pip import patches
+from pipshim._pip.commands import Command
 from pipshim._pip.parser import ProjectParser
 from pipshim.base.errors import UsageError
 from pipshim.cli import option_values

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import locale
 import os
-import warnings
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pip._internal.cli import autocompletion, base_command, main_parser
-from pip._internal.commands import CommandInfo, commands_dict, create_command
-from pip._internal.utils import deprecation, misc
-
-from pipshim._pip import patches
+from pipshim._pip import commands
 from pipshim._pip.broken_stdout import replace_stdout
+from pipshim._pip.commands import Implementation, create_command
 from pipshim._pip.compat import pip_entry, version_text, versions
-from pipshim._pip.other_python import go_on
 from pipshim._pip.parser import keep_abbreviations
 from pipshim.base.interruption import Interruption
 from pipshim.base.temporary_files import temporary_files
 from pipshim.cli.command_names import BUILDING
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
+from pipshim.cli.other_python import go_on
 from pipshim.model.options import PROJECT_HELP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pip._internal.cli.parser import ConfigOptionParser
+    from optparse import OptionParser
 
     from pipshim._pip.user_agent import Agent
     from pipshim.cli.project_commands import Action
@@ -50,49 +43,28 @@ _COMMANDS = {
     "export": ("export_command", "ExportCommand", "Write what is locked as a requirements file."),
 }
 
-_VARIANTS = {"cache": "CacheCommand", "completion": "CompletionCommand", "debug": "DebugCommand"}
-
-_create_main_parser = main_parser.create_main_parser
-_get_prog = misc.get_prog
-
-_PIP_BROKEN_STDOUT = 120
+_VARIANTS = ("cache", "completion", "debug")
 
 
 def register() -> None:
     """Make pip know pipshim's commands, before its own: in its help, and to its completion."""
-    ours = {
-        name: CommandInfo(f"pipshim.cli.{module}", class_name, summary)
+    own = {
+        name: Implementation(f"pipshim.cli.{module}", class_name, summary)
         for name, (module, class_name, summary) in _COMMANDS.items()
     }
-    others = {name: info for name, info in commands_dict.items() if name not in ours}
-    for name in BUILDING:
-        others[name] = others[name]._replace(module_path="pipshim.cli.pip_commands")
-    for name, class_name in _VARIANTS.items():
-        others[name] = others[name]._replace(
-            module_path="pipshim.cli.pip_variants", class_name=class_name
-        )
-    commands_dict.clear()
-    commands_dict.update({**ours, **others})
-    for module in (main_parser, autocompletion):
-        patches.replace(module, create_main_parser=create_main_parser)
-    for module in (misc, base_command, main_parser):
-        patches.replace(module, get_prog=_program)
+    extended = {
+        **{name: Implementation("pipshim.cli.pip_commands") for name in BUILDING},
+        **{name: Implementation("pipshim.cli.pip_variants") for name in _VARIANTS},
+    }
+    commands.register(own, extended, _extend_main_parser)
 
 
-def _program() -> str:
-    """Say what was called, as pip does: the script's name, or the Python and ``-m``."""
-    said = _get_prog()
-    return f"{said}shim" if said.endswith(" -m pip") else said
-
-
-def create_main_parser() -> ConfigOptionParser:
-    """Make pip's parser of what comes before the command, which here knows ``--project`` too."""
-    parser = _create_main_parser()
+def _extend_main_parser(parser: OptionParser) -> None:
+    """Let pip's parser of what comes before the command know ``--project`` too."""
     parser.version = version_text()
     parser.epilog = f"\n{versions()}\n"
     parser.option_groups[0].add_option("--project", metavar="dir", help=PROJECT_HELP)
     keep_abbreviations(parser, ["--project"])
-    return parser
 
 
 def pass_through(arguments: Sequence[str], *, command: str | None = None, until_exit: bool) -> int:
@@ -118,7 +90,7 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
         except BrokenPipeError:  # pip's help, which no command of it shows
             give_up_stdout()
             status = PIPE_CLOSED
-    if status == _PIP_BROKEN_STDOUT or (stdout is not None and stdout.is_broken):
+    if status == commands.BROKEN_STDOUT or (stdout is not None and stdout.is_broken):
         give_up_stdout()
         status = PIPE_CLOSED
     return interruption.status or status
@@ -144,7 +116,7 @@ def project_command(
     """
     from pipshim.cli.project_commands import ProjectCommand  # noqa: PLC0415 imports all of pip's machinery
 
-    _begin()
+    commands.begin()
     register()
     command = create_command(name, isolated=isolated)
     assert isinstance(command, ProjectCommand)
@@ -167,7 +139,7 @@ def plain_command(name: str, arguments: Sequence[str], *, isolated: bool = False
         isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
 
     """
-    _begin()
+    commands.begin()
     register()
     return create_command(name, isolated=isolated).main(list(arguments))
 
@@ -180,19 +152,11 @@ def store_command(arguments: Sequence[str], *, isolated: bool = False) -> int:
         isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
 
     """
-    _begin()
+    commands.begin()
     register()
     from pipshim.cli.store_command import StoreCommand  # noqa: PLC0415 not needed for other commands
 
     return StoreCommand(isolated=isolated).main(list(arguments))
-
-
-def _begin() -> None:
-    """Do what pip's own main function does before it makes a command (pip._internal.cli.main)."""
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module=".*pkg_resources")
-    deprecation.install_warning_logger()
-    with suppress(locale.Error):
-        locale.setlocale(locale.LC_ALL, "")
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
@@ -206,7 +170,7 @@ def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
 
     """
     register()
-    _, rest = create_main_parser().parse_args(list(arguments))
+    _, rest = commands.parse_general_options(arguments)
     before = list(arguments[: len(arguments) - len(rest)])
     if before and before[-1] == "--":
         before.pop()

@@ -10,33 +10,32 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from pip._internal.commands import cache, completion, debug
-from pip._internal.utils.misc import get_prog
-
+from pipshim._pip import extended_commands as pips
 from pipshim._pip import pip_texts
+from pipshim._pip.commands import program
 from pipshim._pip.compat import version_text, versions
 
 if TYPE_CHECKING:
     from optparse import Values
 
 
-class CacheCommand(cache.CacheCommand):  # noqa: D101 it has that of pip
-    __doc__ = cache.CacheCommand.__doc__ and cache.CacheCommand.__doc__.replace(
+class CacheCommand(pips.CacheCommand):  # noqa: D101 it has that of pip
+    __doc__ = pips.CacheCommand.__doc__ and pips.CacheCommand.__doc__.replace(
         pip_texts.PURGE_HELP.text,
         f"{pip_texts.PURGE_HELP.text}    - store: Inspect and clear what pipshim adds to it.\n",
     )
-    usage = f"{cache.CacheCommand.usage.rstrip()}\n        %prog store --help\n    "
+    usage = f"{pips.CacheCommand.usage.rstrip()}\n        %prog store --help\n    "
 
 
-class CompletionCommand(completion.CompletionCommand):  # noqa: D101 it has that of pip
-    __doc__ = completion.CompletionCommand.__doc__
+class CompletionCommand(pips.CompletionCommand):  # noqa: D101 it has that of pip
+    __doc__ = pips.CompletionCommand.__doc__
 
     def run(self, options: Values, args: list[str]) -> int:
         """Print pip's script, for the name that pipshim was called by."""
         script = StringIO()
         with redirect_stdout(script):
             status = super().run(options, args)
-        text, prog = script.getvalue(), get_prog()
+        text, prog = script.getvalue(), program()
         if prog.endswith(" -m pipshim"):
             # A shell completes the command by its name, however this script was made.
             text, prog = text.replace(prog, "pipshim"), "pipshim"
@@ -55,20 +54,20 @@ def _for_program(script: str, prog: str) -> str:
     script = script.replace(pip_texts.COMPLETION_OF_ZSH.text, "compadd -- $(")
     if not prog.startswith("pipshim"):
         return script
-    for pips, other in (
+    for original, other in (
         (pip_texts.NAMES_IN_ZSH, prog),
         (pip_texts.NAME_OF_ZSH_SCRIPT, prog),
         (pip_texts.COMPLETED_PROGRAM, f"# {prog} "),
         (pip_texts.COMPLETION_FUNCTION, "_pipshim"),
     ):
-        script = script.replace(pips.text, other)
+        script = script.replace(original.text, other)
     return script
 
 
-class DebugCommand(debug.DebugCommand):  # noqa: D101 it has that of pip
-    __doc__ = debug.DebugCommand.__doc__
+class DebugCommand(pips.DebugCommand):  # noqa: D101 it has that of pip
+    __doc__ = pips.DebugCommand.__doc__
 
     def run(self, options: Values, args: list[str]) -> int:
         """Name pipshim's version too."""
-        debug.show_value("pipshim version", version_text())
+        pips.show_value("pipshim version", version_text())
         return super().run(options, args)

@@ -9,10 +9,8 @@ from optparse import SUPPRESS_HELP
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pip._internal.cli.base_command import Command
-from pip._internal.utils.misc import get_prog
-
 from pipshim._pip import patches
+from pipshim._pip.commands import Command, program
 from pipshim._pip.parser import ProjectParser
 from pipshim.cli import cache
 from pipshim.cli.error_boundary import run_guarded
@@ -60,7 +58,7 @@ class StoreCommand(Command):
         super().__init__(name, summary, isolated)
         self._environ = {} if isolated else os.environ
         patches.become(self.parser, ProjectParser)
-        self.parser.prog = f"{get_prog()} cache store"
+        self.parser.prog = f"{program()} cache store"
         self.parser.description = cleandoc(self.__doc__ or "")
 
     def add_options(self) -> None:

@@ -16,14 +16,8 @@ from packaging.pylock import (
     PackageVcs,
     PackageWheel,
 )
-from pip._internal.models.link import Link
-from pip._internal.operations.prepare import unpack_vcs_link
-from pip._internal.utils.misc import redact_auth_from_url
-from pip._internal.utils.unpacking import unpack_file
-from pip._internal.utils.urls import path_to_url
 
-from pipshim._pip import offline
-from pipshim._pip.errors import translated, unpacking
+from pipshim._pip.files import check_out, local_path, redacted, unpack
 from pipshim.base.errors import HashError, InstallError, LockError
 from pipshim.base.shared_results import SharedResults
 from pipshim.model.artifacts import file_name
@@ -94,12 +88,12 @@ class Fetcher:
             if tree is None:
                 url = getattr(artifact, "url", None)
                 if url:
-                    self.pip.spared.add(Link(url).url_without_fragment)
+                    self.pip.spare(url)
                 path = self._file(package, artifact)
                 try:
                     tree = self._add(path, package.name, sha256)
                 except InstallError as error:
-                    url = redact_auth_from_url(self._url(package, artifact))
+                    url = redacted(self._url(package, artifact))
                     raise InstallError(f"{error}\n  from {url}", hint=error.hint) from error
             return tree
 
@@ -121,14 +115,10 @@ class Fetcher:
         with self._guard:
             into = self.pip.temporary_directory("req-build")
         if isinstance(artifact, PackageVcs):
-            link = Link(f"{artifact.type}+{self._url(package, artifact)}@{artifact.commit_id}")
-            offline.check_checkout(link, self.pip.options)
-            with translated():
-                unpack_vcs_link(link, str(into), verbosity=0)
+            url = f"{artifact.type}+{self._url(package, artifact)}@{artifact.commit_id}"
+            check_out(url, into, self.pip.options)
         else:
-            path = self._file(package, artifact)
-            with translated(), unpacking(path.name):
-                unpack_file(str(path), str(into), None)
+            unpack(self._file(package, artifact), into)
         subdirectory = getattr(artifact, "subdirectory", None)
         return into / subdirectory if subdirectory else into
 
@@ -136,31 +126,25 @@ class Fetcher:
         self, package: Package, artifact: PackageWheel | PackageSdist | PackageArchive
     ) -> Path:
         """Fetch a file and check it: its hash always, its size where the lock has one."""
-        link = Link(self._url(package, artifact))
-        if link.is_file:
-            path = Path(link.file_path)
-            if not path.is_file():
-                raise LockError(
-                    path, f"{package.name}: the lock names this file, which is not there"
-                )
-        else:
-            path = self.pip.archived(link) or self._download(link)
-            self.downloaded[link.url] = path
+        url = self._url(package, artifact)
+        path = local_path(url)
+        if path is None:
+            path = self.downloaded[url] = self.pip.archived(url) or self._download(url)
+        elif not path.is_file():
+            raise LockError(path, f"{package.name}: the lock names this file, which is not there")
         _check(package, artifact, path)
         return path
 
-    def _download(self, link: Link) -> Path:
+    def _download(self, url: str) -> Path:
         with self._guard:
             folder = self.pip.temporary_directory("unpack")
             downloader = self.pip.downloader
-        with translated():
-            name, _ = downloader(link, str(folder))
-        return Path(name)
+        return downloader.fetch(url, folder)
 
     def _url(self, package: Package, artifact: Artifact) -> str:
         path = getattr(artifact, "path", None)
         if path is not None:
-            return path_to_url(str((self.base / path).resolve()))
+            return Path(self.base, path).resolve().as_uri()
         url = getattr(artifact, "url", None)
         if not url:
             raise LockError(None, f"{package.name}: an entry has neither path nor url")

@@ -9,10 +9,11 @@ from optparse import AmbiguousOptionError, BadOptionError
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pip._internal.cli import cmdoptions
+from pip._internal.cli import cmdoptions, main_parser
 from pip._internal.commands import create_command
 from pip._internal.req import req_file
 
+from pipshim._pip import commands
 from pipshim._pip.requirements_file_options import Lines
 from pipshim.cli import pip_main
 
@@ -113,8 +114,9 @@ def test_abbreviations_stand_for_what_they_stand_for_in_pip(name: str) -> None:
 
 
 def test_abbreviations_before_the_command() -> None:
-    parser = pip_main.create_main_parser()
-    for typed, full in abbreviations(pip_main._create_main_parser()):
+    pip_main.register()
+    parser = main_parser.create_main_parser()
+    for typed, full in abbreviations(commands._create_main_parser()):
         assert matched(parser, typed) == full
     assert matched(parser, "--proj") == "--project"
 

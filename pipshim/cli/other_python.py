@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pip._internal.cli import main_parser
+from pipshim import _pip
+from pipshim._pip.commands import interpreter_at, parse_general_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,11 +33,11 @@ def go_on(arguments: Sequence[str]) -> None:
     """
     if _RUNNING in os.environ:
         return
-    options, _ = main_parser.create_main_parser().parse_args(list(arguments))  # knows --project
-    interpreter = main_parser.identify_python_interpreter(options.python or "")
+    options, _ = parse_general_options(arguments)
+    interpreter = interpreter_at(options.python or "")
     if interpreter is None:
         return  # pip says what is wrong
-    runner = Path(__file__).with_name("__pipshim-runner__.py")
+    runner = Path(_pip.__path__[0], "__pipshim-runner__.py")
     modules = json.dumps(dict(_folders()))
     sys.stdout.flush()
     sys.stderr.flush()

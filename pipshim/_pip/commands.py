@@ -1,0 +1,123 @@
+"""pip's commands and what parses their command line, as far as pipshim adds to them.
+
+Importing this imports pip's parser, but not what resolves and installs.
+"""
+
+from __future__ import annotations
+
+import locale
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from pip._internal.cli import autocompletion, base_command, main_parser
+from pip._internal.cli.autocompletion import auto_complete_paths
+from pip._internal.cli.base_command import Command
+from pip._internal.commands import CommandInfo, commands_dict, create_command
+from pip._internal.utils import deprecation, misc
+
+from pipshim._pip import patches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from optparse import OptionParser, Values
+
+__all__ = ["Command", "add", "auto_complete_paths", "create_command", "has", "register"]
+
+BROKEN_STDOUT = 120
+"""The status that pip ends with where nobody reads what it writes."""
+
+_create_main_parser = main_parser.create_main_parser
+_get_prog = misc.get_prog
+
+
+class Implementation(NamedTuple):
+    """Where a command is implemented.
+
+    Attributes:
+        module: the module.
+        class_name: the class of the command; None: as pip calls its own.
+        summary: what it does; None: as pip says of its own.
+
+    """
+
+    module: str
+    class_name: str | None = None
+    summary: str | None = None
+
+
+def register(
+    own: Mapping[str, Implementation],
+    extended: Mapping[str, Implementation],
+    extend_main_parser: Callable[[OptionParser], object],
+) -> None:
+    """Make pip know the commands of pipshim: in its help, and to its completion.
+
+    Args:
+        own: those that pip does not have; they come first.
+        extended: those that take the place of pip's.
+        extend_main_parser: changes the parser of what comes before the command.
+
+    """
+    pips = {name: info for name, info in commands_dict.items() if name not in own}
+    commands_dict.clear()
+    for name, implementation in own.items():
+        add(name, implementation)
+    commands_dict.update(pips)
+    for name, implementation in extended.items():
+        add(name, implementation)
+
+    def create_main_parser() -> OptionParser:
+        parser = _create_main_parser()
+        extend_main_parser(parser)
+        return parser
+
+    for module in (main_parser, autocompletion):
+        patches.replace(module, create_main_parser=create_main_parser)
+    for module in (misc, base_command, main_parser):
+        patches.replace(module, get_prog=program)
+
+
+def add(name: str, implementation: Implementation) -> None:
+    """Add a command, or put another one in place of pip's."""
+    module, class_name, summary = implementation
+    pips = commands_dict.get(name)
+    commands_dict[name] = CommandInfo(
+        module,
+        class_name or (pips.class_name if pips else ""),
+        summary or (pips.summary if pips else ""),
+    )
+
+
+def has(name: str) -> bool:
+    """Tell whether there is a command of this name."""
+    return name in commands_dict
+
+
+def program() -> str:
+    """Say what was called, as pip does: the script's name, or the Python and ``-m``."""
+    called = _get_prog()
+    return f"{called}shim" if called.endswith(" -m pip") else called
+
+
+def parse_general_options(arguments: Sequence[str]) -> tuple[Values, list[str]]:
+    """Parse what comes before the command; return the rest with the command too.
+
+    Raises:
+        SystemExit: an option is unknown; pip has said so.
+
+    """
+    return main_parser.create_main_parser().parse_args(list(arguments))
+
+
+def interpreter_at(place: str) -> str | None:
+    """Find the interpreter that ``--python`` names."""
+    return main_parser.identify_python_interpreter(place)
+
+
+def begin() -> None:
+    """Do what pip's own main function does before it makes a command (pip._internal.cli.main)."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=".*pkg_resources")
+    deprecation.install_warning_logger()
+    with suppress(locale.Error):
+        locale.setlocale(locale.LC_ALL, "")

@@ -1,0 +1,57 @@
+"""Files, archives and checkouts that URLs lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pip._internal.models.link import Link
+from pip._internal.operations.prepare import unpack_vcs_link
+from pip._internal.utils.misc import redact_auth_from_url
+from pip._internal.utils.unpacking import unpack_file
+
+from pipshim._pip import offline
+from pipshim._pip.errors import translated, unpacking
+
+if TYPE_CHECKING:
+    from optparse import Values
+
+
+def local_path(url: str) -> Path | None:
+    """Return the path of a file: URL; None of any other."""
+    link = Link(url)
+    return Path(link.file_path) if link.is_file else None
+
+
+def redacted(url: str) -> str:
+    """Hide the password in a URL."""
+    return redact_auth_from_url(url)
+
+
+def check_out(url: str, into: Path, options: Values) -> None:
+    """Check out a repository.
+
+    Args:
+        url: as pip writes it: ``git+https://…@COMMIT``.
+        into: a new folder.
+        options: those of the command (``--offline``).
+
+    Raises:
+        PipshimError: it cannot be checked out.
+
+    """
+    link = Link(url)
+    offline.check_checkout(link, options)
+    with translated():
+        unpack_vcs_link(link, str(into), verbosity=0)
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Unpack an archive into a folder, without its first folder.
+
+    Raises:
+        PipshimError: it cannot be unpacked.
+
+    """
+    with translated(), unpacking(archive.name):
+        unpack_file(str(archive), str(into), None)
