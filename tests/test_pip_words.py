@@ -285,3 +285,27 @@ def test_a_wheel_of_a_build_environment_is_fetched_once(
     cli.ok("--python", env, "install", "needy")
     names = ["dep-1.0-py3-none-any.whl", "late-1.0-py3-none-any.whl", "needy-1.0.tar.gz"]
     assert sorted(index.downloads) == [*names, "tool-1.0-py3-none-any.whl"]
+
+
+@pytest.mark.parametrize("cache_control", ["no-store", "max-age=600"])
+@pytest.mark.parametrize("hashes", [True, False])
+@pytest.mark.parametrize("is_static", [True, False])
+def test_an_sdist_that_a_build_requires_is_fetched_once(
+    is_static: bool,
+    hashes: bool,
+    cache_control: str,
+    cli: Cli,
+    env: Path,
+    index: Index,
+    dists: Path,
+) -> None:
+    index.without_hashes = not hashes
+    index.cache_control = cache_control
+    index.add(
+        wheel(dists, "dep", "1.0"),
+        sdist(dists, "tool", "1.0", requires=["dep"], static_metadata=is_static),
+        sdist(dists, "needy", "1.0", build_requires=["tool"], static_metadata=is_static),
+    )
+    cli.ok("--python", env, "install", "needy")
+    files = [name for name in index.downloads if not name.endswith(".metadata")]
+    assert sorted(files) == ["dep-1.0-py3-none-any.whl", "needy-1.0.tar.gz", "tool-1.0.tar.gz"]
