@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Kind = Literal["requires", "metadata", "wheel"]
 
 
-class Shelf:
+class BuildCache:
     """Results of builds from sdists.
 
     Args:
@@ -38,7 +38,7 @@ class Shelf:
         self._content = content
 
     @contextmanager
-    def alone(self, sha256: str, waiting: Callable[[], object]) -> Iterator[None]:
+    def lock(self, sha256: str, waiting: Callable[[], object]) -> Iterator[None]:
         """Be the only one, among all processes, who builds from an sdist.
 
         ``waiting`` is called once if another one does.
@@ -48,7 +48,7 @@ class Shelf:
         with Held(folder / ".lock", waiting):
             yield
 
-    def find(
+    def lookup(
         self, kind: Kind, now: Record, available: Mapping[str, Used], *, whole: bool, exact: bool
     ) -> Iterator[tuple[Record, Any]]:
         """Tell the earlier results whose record still holds.
@@ -75,7 +75,7 @@ class Shelf:
             if why is None:
                 yield record, data["result"]
 
-    def keep(self, kind: Kind, record: Record, result: Any) -> None:
+    def store(self, kind: Kind, record: Record, result: Any) -> None:
         """Put a result beside its record, whole or not at all."""
         folder = self._folder(record.source)
         folder.mkdir(parents=True, exist_ok=True)

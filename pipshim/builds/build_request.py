@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pipshim.model.build_system import BuildSystem
     from pipshim.store.unpacked_wheel import Tree
 
-"""How is said whose a build requirement is: before name and version."""
-
 
 @dataclass(frozen=True)
 class Component:
@@ -51,7 +49,23 @@ class Component:
 
 
 @dataclass(frozen=True)
-class Job:
+class OuterEnvironment:
+    """What a build without isolation sees after the packages of its own environment.
+
+    Attributes:
+        folders: whose packages it can import.
+        programs: folders that come last on PATH.
+        distributions: what the folders have, by name.
+
+    """
+
+    folders: tuple[Path, ...] = ()
+    programs: tuple[Path, ...] = ()
+    distributions: Mapping[str, Used] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class BuildRequest:
     """A build to be done.
 
     Attributes:
@@ -63,10 +77,7 @@ class Job:
         open: fetches and unpacks the source, once; answers its folder and its build system.
         requirements: its build requirements, declared and extra.
         components: what its environment has.
-        behind: folders whose packages are visible after those (no-isolation builds of sync).
-        programs: folders of programs that come after its own on PATH; without any, where there is
-            something behind, those of the environment served.
-        besides: the distributions in the folders behind, by name.
+        outer: what it sees besides.
         environment: where to build, if not in an environment of its own.
         editable: whether its metadata is that of an editable, which may require more than a wheel.
         commit: of a checkout.
@@ -81,9 +92,7 @@ class Job:
     open: Callable[[], tuple[Path, BuildSystem]] = field(compare=False)
     requirements: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
-    behind: tuple[Path, ...] = ()
-    programs: tuple[Path, ...] = ()
-    besides: Mapping[str, Used] = field(default_factory=dict, compare=False)
+    outer: OuterEnvironment = OuterEnvironment()
     environment: BuildEnvironment | None = None
     editable: bool = False
     commit: str = ""
@@ -94,25 +103,27 @@ class Job:
         return label(self.name, self.version, self.commit)
 
     @property
-    def waits_for(self) -> tuple[str, ...]:
+    def waits_for(self) -> tuple[NormalizedName, ...]:
         """What is built before it can begin."""
         return tuple(one.name for one in self.components if one.is_built)
 
     @property
     def available(self) -> dict[str, Used]:
         """What its environment has, as records say it."""
-        return {**self.besides, **{one.name: one.used for one in self.components}}
+        return {
+            **self.outer.distributions,
+            **{one.name: one.used for one in self.components},
+        }
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltWheel:
     """A wheel that a build made, or that an earlier one left.
 
     Attributes:
         tree: the unpacked wheel.
         record: what it was built from and against.
-        cached: whether an earlier build made it.
-        seconds: how long its build took, now.
+        cached: whether an earlier command built it.
         wheel: the file that the backend made, until the end of the command; None if cached.
 
     """
@@ -120,5 +131,4 @@ class Built:
     tree: Tree
     record: Record
     cached: bool
-    seconds: float
     wheel: Path | None = None

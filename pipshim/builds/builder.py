@@ -1,17 +1,19 @@
 """Doing one build: its environment made, the backend's hooks called, the wheel and its record kept.
 
-What goes into the environment is decided elsewhere (``pipshim.lock.staged_resolve`` when locking,
-``pipshim.sync.synchronizer`` when syncing); here it is a value, a `Job`.
+What goes into the environment, `pipshim.builds.build_planner` decides; here it is a value, a
+`BuildRequest`.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import tempfile
 import time
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +26,10 @@ from pipshim.base.cores import available_cores
 from pipshim.base.errors import BuildError, InstallError
 from pipshim.base.tasks import each, sharing
 from pipshim.base.urls import without_credentials
-from pipshim.builds.build_cache import Shelf
-from pipshim.builds.build_request import Built, Component, Job
+from pipshim.builds.build_cache import BuildCache
+from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component
 from pipshim.builds.environment import BuildEnvironment, Workspace, make
-from pipshim.builds.environment_pool import Pool, Room
+from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
 from pipshim.builds.hooks import Hooks
 from pipshim.builds.native_wheels import is_native_tree
 from pipshim.builds.processes import Processes
@@ -41,7 +43,6 @@ from pipshim.model.build_requirements import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from packaging.utils import NormalizedName
 
@@ -57,10 +58,11 @@ _FETCHES_AT_ONCE = 8
 _LOGS_KEPT = 200
 
 
-class Workshop:
+@dataclass
+class Builder:
     """Where the builds of one command are done.
 
-    Args:
+    Attributes:
         target: the Python that is built for.
         store: where built wheels go.
         cache: pipshim's cache folder, for records and logs.
@@ -75,194 +77,189 @@ class Workshop:
 
     """
 
-    def __init__(  # noqa: PLR0913 what a command has of each
-        self,
-        *,
-        target: Target,
-        store: Store,
-        cache: Path,
-        settings: Settings,
-        observer: Observer,
-        workspace: Workspace,
-        environments: Workspace,
-        jobs: int,
-        environ: Mapping[str, str],
-        mask: Mask,
-        typed: bool = False,
-    ) -> None:
-        self.target = target
-        self.store = store
-        self.settings = settings
-        self.observer = observer
-        self.workspace = workspace
-        self._environments = environments
-        self.jobs = jobs
-        self.processes = Processes(jobs)
-        self._environ = dict(environ)
-        self._mask = mask
-        self._typed = typed
-        self._pool = Pool(self.processes)
-        self._shelf = Shelf(cache / BUILDS, self.content)
-        self._rebuilt: set[tuple[object, ...]] = set()
-        self._built_now: set[str] = set()
-        self._logs = cache / LOGS
-        self._guard = Lock()
-        self._running_builds = 0
-        self._native: dict[tuple[str, str], bool] = {}
+    target: Target
+    store: Store
+    cache: Path
+    settings: Settings
+    observer: Observer
+    workspace: Workspace
+    environments: Workspace
+    jobs: int
+    environ: Mapping[str, str]
+    mask: Mask
+    typed: bool = False
+    processes: Processes = field(init=False)
+    _pool: EnvironmentPool = field(init=False)
+    _cache: BuildCache = field(init=False)
+    _rebuilt: set[tuple[object, ...]] = field(default_factory=set, init=False)
+    _built_now: set[str] = field(default_factory=set, init=False)
+    _guard: Lock = field(default_factory=Lock, init=False)
+    _running_builds: int = field(default=0, init=False)
+    _native: dict[tuple[str, str], bool] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.processes = Processes(self.jobs)
+        self._pool = EnvironmentPool(self.processes)
+        self._cache = BuildCache(self.cache / BUILDS, self.content)
 
     def content(self, identity: str) -> str:
         """Tell a wheel of the store as what is installed from it; all else as it is."""
         tree = self.store.tree(identity.removeprefix("sha256:"))
         return identity if tree is None else tree.content
 
-    def requires(self, job: Job, kinds: tuple[str, ...] = ("wheel",)) -> list[str]:
+    def requires(self, build: BuildRequest, kinds: tuple[str, ...] = ("wheel",)) -> list[str]:
         """Ask the backend what else it needs (``get_requires_for_build_…``)."""
-        kept = self._kept(job, "requires")
+        kept = self._kept(build, "requires")
         if kept is not None:
             return list(kept[1])
-        with self._building(job, "requirements") as (hooks, config):
-            self._phase(job, "requirements")
+        with self._building(build, "requirements") as (hooks, config):
+            self._phase(build, "requirements")
             found: list[str] = []
             for kind in kinds:
                 found.extend(one for one in hooks.requires(kind, config) if one not in found)
-        self._keep(job, "requires", self._against(job, hooks), found)
+        self._keep(build, "requires", self._against(build, hooks), found)
         return found
 
-    def metadata(self, job: Job) -> tuple[bytes, Mapping[str, Used]]:
+    def metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]]:
         """Ask the backend for METADATA; answer also what it used to tell it."""
-        with self._building(job, "metadata") as (hooks, config):
-            self._phase(job, "metadata")
-            text = hooks.metadata(self.workspace.fresh("metadata"), config, editable=job.editable)
-            against = self._against(job, hooks)
-        self._keep(job, "metadata", against, text.decode("utf-8", "surrogateescape"))
+        with self._building(build, "metadata") as (hooks, config):
+            self._phase(build, "metadata")
+            text = hooks.metadata(self.workspace.fresh("metadata"), config, editable=build.editable)
+            against = self._against(build, hooks)
+        self._keep(build, "metadata", against, text.decode("utf-8", "surrogateescape"))
         return text, against
 
-    def kept_metadata(self, job: Job) -> tuple[bytes, Mapping[str, Used]] | None:
+    def kept_metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]] | None:
         """Tell the METADATA that an earlier command was told, if its record still holds."""
-        kept = self._kept(job, "metadata")
+        kept = self._kept(build, "metadata")
         if kept is None:
             return None
         return str(kept[1]).encode("utf-8", "surrogateescape"), kept[0].against
 
-    def editable(self, job: Job) -> Path:
+    def editable(self, build: BuildRequest) -> Path:
         """Build an editable wheel (PEP 660), which is kept nowhere."""
-        with self._building(job, "editable") as (hooks, config):
-            self._phase(job, "wheel")
+        with self._building(build, "editable") as (hooks, config):
+            self._phase(build, "wheel")
             return hooks.editable(self.workspace.fresh("wheel"), config)
 
-    def wheel(self, job: Job) -> Built:
+    def wheel(self, build: BuildRequest) -> BuiltWheel:
         """Build a wheel, unless an earlier one's record still holds."""
-        if job.sha256 is None:
-            return self._build(job)
-        earlier = self._earlier(job)
+        if build.sha256 is None:
+            return self._build(build)
+        earlier = self._earlier(build)
         if earlier is not None:
-            return self._reused(job, earlier)
+            return self._reused(build, earlier)
         # Builds that this one needs come first: while one is locked, no other is waited for.
-        self._trees([one for one in job.components if one.is_built])
-        text = f"waiting for another command that builds {job.label}"
-        waiting = events.Waiting(text, job.name, job.version)
-        with self._shelf.alone(job.sha256, lambda: self.observer(waiting)):
-            earlier = self._earlier(job)
+        self._trees([one for one in build.components if one.is_built])
+        text = f"waiting for another command that builds {build.label}"
+        waiting = events.Waiting(text, build.name, build.version)
+        with self._cache.lock(build.sha256, lambda: self.observer(waiting)):
+            earlier = self._earlier(build)
             if earlier is not None:
-                return self._reused(job, earlier)
-            built = self._build(job)
-            if self._is_due("wheel", job):
-                for record, _ in list(self._found(job, "wheel", exact=False)):
-                    self._shelf.discard("wheel", record)
-                self._rebuilt.add(_key("wheel", job))
-            self._shelf.keep("wheel", built.record, built.tree.sha256)
+                return self._reused(build, earlier)
+            built = self._build(build)
+            if self._is_due("wheel", build):
+                for record, _ in list(self._found(build, "wheel", exact=False)):
+                    self._cache.discard("wheel", record)
+                self._rebuilt.add(_key("wheel", build))
+            self._cache.store("wheel", built.record, built.tree.sha256)
             self._built_now.add(built.tree.sha256)
             return built
 
-    def has(self, job: Job) -> bool:
+    def has(self, build: BuildRequest) -> bool:
         """Return whether an earlier wheel can be reused."""
-        return job.sha256 is not None and self._earlier(job) is not None
+        return build.sha256 is not None and self._earlier(build) is not None
 
-    def _is_due(self, kind: Kind, job: Job) -> bool:
+    def _is_due(self, kind: Kind, build: BuildRequest) -> bool:
         """Return whether ``--rebuild`` asks for a build that this command has not done yet."""
-        return self.settings.is_rebuilt(job.name) and _key(kind, job) not in self._rebuilt
+        return self.settings.is_rebuilt(build.name) and _key(kind, build) not in self._rebuilt
 
-    def _reused(self, job: Job, earlier: Built) -> Built:
+    def _reused(self, build: BuildRequest, earlier: BuiltWheel) -> BuiltWheel:
         if earlier.tree.sha256 in self._built_now:
             return earlier  # this command has reported its build
         record = earlier.record
         self.observer(
             events.BuildCached(
-                job.name,
-                job.version,
-                str(job.mode),
-                job.chosen_by,
+                build.name,
+                build.version,
+                str(build.mode),
+                build.chosen_by,
                 record.why(),
                 record.to_json(),
             )
         )
         return earlier
 
-    def _earlier(self, job: Job) -> Built | None:
-        if self._is_due("wheel", job):
+    def _earlier(self, build: BuildRequest) -> BuiltWheel | None:
+        if self._is_due("wheel", build):
             return None
         # The wheel that was built against the very same, if there is one, goes first.
-        for exact in dict.fromkeys((True, self.settings.is_exact(job.name))):
-            for record, sha256 in self._found(job, "wheel", exact=exact):
+        for exact in dict.fromkeys((True, self.settings.is_exact(build.name))):
+            for record, sha256 in self._found(build, "wheel", exact=exact):
                 tree = self.store.tree(str(sha256))
                 if tree is None:
                     continue
                 metadata = installed.read_text(f"{tree.lib}/{tree.dist_info}/{METADATA}")
-                if exact or self._requires_the_same(job, metadata):
-                    return Built(tree, record, cached=True, seconds=0.0)
+                if exact or self._requires_the_same(build, metadata):
+                    return BuiltWheel(tree, record, cached=True)
         return None
 
-    def why_stale(self, job: Job, record: Record, metadata: str) -> str | None:
+    def why_stale(self, build: BuildRequest, record: Record, metadata: str) -> str | None:
         """Say why a wheel has to be built again; None if it can be kept.
 
         Args:
-            job: the build that would be made now.
+            build: the build that would be made now.
             record: of the wheel.
             metadata: its METADATA.
 
         """
-        now, whole = self.record(job, {}), job.mode is not Mode.NO_ISOLATION
-        changed = partial(difference, record, now, job.available, whole=whole, content=self.content)
+        now, whole = self.record(build, {}), build.mode is not Mode.NO_ISOLATION
+        changed = partial(
+            difference, record, now, build.available, whole=whole, content=self.content
+        )
         why = changed(exact=True)
-        if why is None or self.settings.is_exact(job.name):
+        if why is None or self.settings.is_exact(build.name):
             return why
-        return changed() if self._requires_the_same(job, metadata) else why
+        return changed() if self._requires_the_same(build, metadata) else why
 
-    def _requires_the_same(self, job: Job, metadata: str) -> bool:
+    def _requires_the_same(self, build: BuildRequest, metadata: str) -> bool:
         """Return whether a wheel requires what the backend says now, as far as it was asked.
 
         What a wheel requires may depend on pure Python distributions of its build environment.
         """
-        kept = self._kept(job, "metadata")
+        kept = self._kept(build, "metadata")
         return kept is None or _requires_dist(str(kept[1])) == _requires_dist(metadata)
 
-    def _found(self, job: Job, kind: Kind, *, exact: bool) -> Iterator[tuple[Record, Any]]:
-        whole = job.mode is not Mode.NO_ISOLATION
-        now = self.record(job, {})
-        return self._shelf.find(kind, now, job.available, whole=whole, exact=exact)
+    def _found(
+        self, build: BuildRequest, kind: Kind, *, exact: bool
+    ) -> Iterator[tuple[Record, Any]]:
+        whole = build.mode is not Mode.NO_ISOLATION
+        now = self.record(build, {})
+        return self._cache.lookup(kind, now, build.available, whole=whole, exact=exact)
 
-    def _kept(self, job: Job, kind: Kind) -> tuple[Record, Any] | None:
+    def _kept(self, build: BuildRequest, kind: Kind) -> tuple[Record, Any] | None:
         """Find an answer of a hook. It depends on pure Python distributions too."""
-        if job.sha256 is None or self._is_due(kind, job):
+        if build.sha256 is None or self._is_due(kind, build):
             return None
-        return next(self._found(job, kind, exact=True), None)
+        return next(self._found(build, kind, exact=True), None)
 
-    def _keep(self, job: Job, kind: Kind, against: Mapping[str, Used], result: Any) -> None:
-        if job.sha256 is not None:
-            self._shelf.keep(kind, self.record(job, against), result)
-            self._rebuilt.add(_key(kind, job))
+    def _keep(
+        self, build: BuildRequest, kind: Kind, against: Mapping[str, Used], result: Any
+    ) -> None:
+        if build.sha256 is not None:
+            self._cache.store(kind, self.record(build, against), result)
+            self._rebuilt.add(_key(kind, build))
 
-    def _build(self, job: Job) -> Built:
-        start = time.monotonic()
-        with self._building(job, "wheel") as (hooks, config):
-            self._phase(job, "wheel")
+    def _build(self, build: BuildRequest) -> BuiltWheel:
+        with self._building(build, "wheel") as (hooks, config):
+            self._phase(build, "wheel")
             wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
-            tree = self._taken(wheel, job, hooks)
-            record = self.record(job, self._against(job, hooks))
-            self.observer(events.BuildRecorded(job.name, job.version, record.to_json()))
-        return Built(tree, record, False, time.monotonic() - start, wheel)
+            tree = self._taken(wheel, build, hooks)
+            record = self.record(build, self._against(build, hooks))
+            self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
+        return BuiltWheel(tree, record, cached=False, wheel=wheel)
 
-    def _taken(self, wheel: Path, job: Job, hooks: Hooks) -> Tree:
+    def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> Tree:
         """Put what a build made into the store, if it is what it was asked for."""
         tree = None
         try:
@@ -271,74 +268,80 @@ class Workshop:
             elif (tags := unsuitable_tags(wheel.name, self.target)) is not None:
                 problem = f"the backend made a wheel for another platform or Python ({tags})"
             else:
-                tree = self.store.add_file(wheel, job.name, built=True)
-                problem = f"the backend made version {tree.version}, not {job.version}"
+                tree = self.store.add_file(wheel, build.name, built=True)
+                problem = f"the backend made version {tree.version}, not {build.version}"
         except InvalidWheelFilename as error:
             problem = "the backend made a wheel that cannot be used: "
             problem += f"{wheel.name} is not a valid wheel: {error}"
         except InstallError as error:
             problem = f"the backend made a wheel that cannot be used: {error}"
         if tree is not None and (
-            job.version in ("", "?") or Version(tree.version) == Version(job.version)
+            build.version in ("", "?") or Version(tree.version) == Version(build.version)
         ):
             return tree
         raise BuildError(
-            f"{hooks.package}: {problem}",
-            package=hooks.package,
-            mode=hooks.mode,
+            f"{build.label}: {problem}",
+            package=build.label,
+            mode=str(build.mode),
             step="wheel",
             log=hooks.log,
-            hint=f"it is a mistake in {hooks.package} or its backend: use another version",
+            hint=f"it is a mistake in {build.label} or its backend: use another version",
         )
 
     @contextmanager
-    def _building(self, job: Job, what: What) -> Iterator[tuple[Hooks, dict[str, Any]]]:
+    def _building(self, build: BuildRequest, what: What) -> Iterator[tuple[Hooks, dict[str, Any]]]:
         """Announce a build, make its environment, and report how it ended."""
-        log = self._log(job, what)
-        mode = str(job.mode)
+        log = self._log(build, what)
+        mode = str(build.mode)
         self.observer(
             events.BuildStarted(
-                job.name, job.version, mode, job.chosen_by, what, log, job.waits_for, job.commit
+                build.name,
+                build.version,
+                mode,
+                build.chosen_by,
+                what,
+                log,
+                build.waits_for,
+                build.commit,
             )
         )
         start = time.monotonic()
         try:
-            self._phase(job, "fetch")
-            source, system = job.open()
-            if self.settings.check and job.mode is Mode.NO_ISOLATION:
-                check(job.label, system.requires, job.available, self.target.markers)
-            self._phase(job, "environment")
-            with self._environment(job) as environment, self._running(what) as jobs:
+            self._phase(build, "fetch")
+            source, system = build.open()
+            if self.settings.check and build.mode is Mode.NO_ISOLATION:
+                check(build.label, system.requires, build.available, self.target.markers)
+            self._phase(build, "environment")
+            with self._environment(build) as environment, self._running(what) as jobs:
+                variables = environment.variables(self.environ, self._variables(build), jobs)
                 yield (
                     Hooks(
-                        package=job.label,
-                        mode=mode,
-                        chosen_by=job.chosen_by,
+                        build=build,
                         source=source,
                         system=system,
                         python=environment.target.python,
-                        variables=environment.variables(
-                            self._environ,
-                            self._variables(job),
-                            jobs,
-                        ),
+                        variables=variables,
                         log=log,
                         processes=self.processes,
-                        on_output=lambda line: self.observer(events.BuildOutput(job.name, line)),
-                        hide=self._mask.hide,
-                        alone=job.environment is None,
-                        typed=self._typed,
+                        on_output=lambda line: self.observer(events.BuildOutput(build.name, line)),
+                        hide=self.mask.hide,
+                        typed=self.typed,
                     ),
-                    self.settings.config_for(job.name),
+                    self.settings.config_for(build.name),
                 )
         except BaseException as error:
             step = error.step if isinstance(error, BuildError) else what
             stopped = self.processes.stopped or not isinstance(error, Exception)
-            self.observer(events.BuildFailed(job.name, job.version, mode, step, stopped))
+            self.observer(events.BuildFailed(build.name, build.version, mode, step, stopped))
             raise
         self.observer(
             events.BuildFinished(
-                job.name, job.version, mode, job.chosen_by, what, time.monotonic() - start
+                build.name,
+                build.version,
+                mode,
+                build.chosen_by,
+                what,
+                time.monotonic() - start,
             )
         )
 
@@ -356,28 +359,27 @@ class Workshop:
                 self._running_builds -= counts
 
     @contextmanager
-    def _environment(self, job: Job) -> Iterator[BuildEnvironment]:
+    def _environment(self, build: BuildRequest) -> Iterator[BuildEnvironment]:
         """Lend the environment of a build; but for an in-place one, it is alone in it."""
-        if job.environment is not None:
-            yield job.environment
+        if build.environment is not None:
+            yield build.environment
             return
-        key = (job.mode, job.components, job.behind)
-        with self._pool.room(
-            key, lambda: self._make(job), lambda room: self._check_components(job, room)
-        ) as room:
-            yield room.environment
+        key = (build.mode, build.components, build.outer.folders)
+        with self._pool.lend(
+            key, lambda: self._make(build), lambda pooled: self._check_components(build, pooled)
+        ) as pooled:
+            yield pooled.environment
 
-    def _make(self, job: Job) -> tuple[BuildEnvironment, tuple[Tree, ...]]:
-        trees = self._trees(job.components)
+    def _make(self, build: BuildRequest) -> tuple[BuildEnvironment, tuple[Tree, ...]]:
+        trees = self._trees(build.components)
         with self._guard:
-            for component, tree in zip(job.components, trees, strict=True):
+            for component, tree in zip(build.components, trees, strict=True):
                 self._native[component.name, component.identity] = is_native_tree(tree)
-        bare = job.mode is Mode.NO_ISOLATION
-        folder = self._environments.fresh("environment")
-        made = make(folder, self.target, trees, behind=job.behind, traced=bare)
+        bare = build.mode is Mode.NO_ISOLATION
+        folder = self.environments.fresh("environment")
+        made = make(folder, self.target, trees, behind=build.outer.folders, traced=bare)
         if bare:
-            scripts = job.programs or ((self.target.scripts,) if job.behind else ())
-            made = replace(made, leaks=True, scripts=scripts)
+            made = replace(made, leaks=True, scripts=build.outer.programs)
         return made, tuple(trees)
 
     def _trees(self, components: Sequence[Component]) -> list[Tree]:
@@ -389,105 +391,94 @@ class Workshop:
             interrupted=self.processes.stop,
         )
 
-    def _check_components(self, job: Job, room: Room) -> None:
+    def _check_components(self, build: BuildRequest, pooled: PooledEnvironment) -> None:
         """Drop from the store what the build has edited through a hard link (it is remade)."""
-        for component, tree in zip(job.components, room.trees, strict=True):
+        for component, tree in zip(build.components, pooled.trees, strict=True):
             if self.store.tree(tree.sha256) is None:
                 component.tree()
                 self.observer(
                     events.Message(
                         "warning",
-                        f"the build of {job.label} changed files of "
+                        f"the build of {build.label} changed files of "
                         f"{tree.name} {tree.version} in its environment; nothing else sees that",
                     )
                 )
 
-    def record(self, job: Job, against: Mapping[str, Used]) -> Record:
-        """Say what a wheel of this job is built from, and against what."""
+    def record(self, build: BuildRequest, against: Mapping[str, Used]) -> Record:
+        """Say what a wheel of this build is built from, and against what."""
         target = self.target
         return Record(
-            name=job.name,
-            version=job.version,
-            source=job.sha256 or "",
-            mode=str(job.mode),
+            name=build.name,
+            version=build.version,
+            source=build.sha256 or "",
+            mode=str(build.mode),
             python=f"{target.implementation} {target.version[0]}.{target.version[1]}",
             platform=f"{target.markers['sys_platform']} {target.markers['platform_machine']}",
-            requirements=tuple(sorted(map(without_credentials, job.requirements))),
+            requirements=tuple(sorted(map(without_credentials, build.requirements))),
             constraints=(
                 tuple(sorted({*self.settings.build_constraints, *self.settings.constraint_lines}))
-                if job.mode is not Mode.NO_ISOLATION
+                if build.mode is not Mode.NO_ISOLATION
                 else ()
             ),
-            config_settings=self.settings.config_for(job.name),
-            variables=self.settings.variables_for(job.name),
+            config_settings=self.settings.config_for(build.name),
+            variables=self.settings.variables_for(build.name),
             against=dict(sorted(against.items())),
         )
 
-    def _against(self, job: Job, hooks: Hooks) -> dict[str, Used]:
+    def _against(self, build: BuildRequest, hooks: Hooks) -> dict[str, Used]:
         """Return the distributions that a build used, and which of them count."""
         native = {
             str(one.name): self._native[one.name, one.identity]
-            for one in job.components
+            for one in build.components
             if (one.name, one.identity) in self._native
         }
         return {
             name: replace(one, counts=native.get(name, one.counts))
-            for name, one in self._used(job, hooks).items()
+            for name, one in self._used(build, hooks).items()
         }
 
-    def _used(self, job: Job, hooks: Hooks) -> dict[str, Used]:
-        available = job.available
-        if job.mode is not Mode.NO_ISOLATION:
+    def _used(self, build: BuildRequest, hooks: Hooks) -> dict[str, Used]:
+        available = build.available
+        if build.mode is not Mode.NO_ISOLATION:
             return available
-        required = {_name(text) for text in job.requirements}
+        required = {_name(text) for text in build.requirements}
         used = {name: found for name, found in available.items() if name in required}
         owners: dict[str, Component] = {}
-        for component in job.components:
+        for component in build.components:
             for path in component.tree().module_files:
                 owners[path] = component
         for file in hooks.modules:
             owner = owners.get(_inside_site(file) or "")
             if owner is not None:
                 used[owner.name] = owner.used
-        for folder in job.behind:
-            imported = _imported_from(folder, hooks.modules)
-            used.update({name: job.besides[name] for name in imported & job.besides.keys()})
+        outer = build.outer
+        for folder in outer.folders:
+            imported = _imported_from(folder, hooks.modules) & outer.distributions.keys()
+            used.update({name: outer.distributions[name] for name in imported})
         return used
 
-    def _variables(self, job: Job) -> dict[str, str]:
-        variables = self.settings.variables_for(job.name)
-        if job.mode is Mode.NO_ISOLATION:
+    def _variables(self, build: BuildRequest) -> dict[str, str]:
+        variables = self.settings.variables_for(build.name)
+        if build.mode is Mode.NO_ISOLATION:
             # What it imports from the project environment leaves no bytecode there.
             variables.setdefault("PYTHONPYCACHEPREFIX", str(self.workspace.directory / "pycache"))
         return variables
 
-    def _phase(self, job: Job, phase: events.Phase) -> None:
-        self.observer(events.BuildPhase(job.name, job.version, phase))
+    def _phase(self, build: BuildRequest, phase: events.Phase) -> None:
+        self.observer(events.BuildPhase(build.name, build.version, phase))
 
-    def _log(self, job: Job, what: What) -> Path:
-        self._logs.mkdir(parents=True, exist_ok=True)
-        self._forget_old_logs()
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        stem = re.sub(r"[^\w.+-]", "_", f"{job.name}-{job.version}-{what}-{stamp}-{os.getpid()}")
-        path = self._logs / f"{stem}.log"
-        count = 1
-        while True:
-            try:
-                path.touch(mode=0o600, exist_ok=False)  # secrets are masked at a hook's end only
-            except FileExistsError:
-                count += 1
-                path = self._logs / f"{stem}-{count}.log"
-            else:
-                return path
-
-    def _forget_old_logs(self) -> None:
-        """Keep the newest logs only."""
-        try:
-            logs = sorted(self._logs.iterdir(), key=lambda path: path.stat().st_mtime)
-            for path in logs[:-_LOGS_KEPT]:
+    def _log(self, build: BuildRequest, what: What) -> Path:
+        """Make a log file, which only its owner can read: secrets are masked at a hook's end."""
+        logs = self.cache / LOGS
+        logs.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # the newest are kept
+            for path in sorted(logs.iterdir(), key=lambda path: path.stat().st_mtime)[:-_LOGS_KEPT]:
                 path.unlink()
-        except OSError:
-            return
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        stem = re.sub(r"[^\w.+-]", "_", f"{build.name}-{build.version}-{what}-{stamp}-")
+        descriptor, name = tempfile.mkstemp(".log", stem, logs)
+        os.close(descriptor)
+        return Path(name)
 
 
 def _requires_dist(metadata: str) -> set[str]:
@@ -495,8 +486,8 @@ def _requires_dist(metadata: str) -> set[str]:
     return {line.strip() for line in headers if line.lower().startswith("requires-dist:")}
 
 
-def _key(kind: Kind, job: Job) -> tuple[object, ...]:
-    return kind, job.name, job.version, job.mode, job.components
+def _key(kind: Kind, build: BuildRequest) -> tuple[object, ...]:
+    return kind, build.name, build.version, build.mode, build.components
 
 
 def _name(requirement: str) -> str:

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Room:
+class PooledEnvironment:
     """An environment for one build at a time.
 
     Attributes:
         environment: where the build runs.
-        trees: what it has, in the order of the job's components.
+        trees: what it has, in the order of the request's components.
         as_made: what it had before the first build, by path: see `_contents`.
 
     """
@@ -48,7 +48,7 @@ class Room:
             return True
 
 
-class Pool:
+class EnvironmentPool:
     """The build environments of one command that wait for their next build.
 
     Args:
@@ -58,17 +58,17 @@ class Pool:
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
-        self._free: dict[object, list[Room]] = {}
-        self._used: list[Room] = []
+        self._free: dict[object, list[PooledEnvironment]] = {}
+        self._used: list[PooledEnvironment] = []
         self._lock = threading.Lock()
 
     @contextmanager
-    def room(
+    def lend(
         self,
         key: object,
         make: Callable[[], tuple[BuildEnvironment, tuple[Tree, ...]]],
-        spoilt: Callable[[Room], object],
-    ) -> Iterator[Room]:
+        spoilt: Callable[[PooledEnvironment], object],
+    ) -> Iterator[PooledEnvironment]:
         """Lend an environment.
 
         Args:
@@ -79,26 +79,26 @@ class Pool:
         """
         with self._lock:
             free = self._free.setdefault(key, [])
-            room = free.pop() if free else None
-        if room is None:
-            room = self._new(*make())
+            pooled = free.pop() if free else None
+        if pooled is None:
+            pooled = self._new(*make())
         try:
-            yield room
+            yield pooled
         finally:
-            if room.was_written_to():
-                spoilt(room)
+            if pooled.was_written_to():
+                spoilt(pooled)
                 with self._lock:
-                    self._used = [one for one in self._used if one is not room]
-                self._processes.forget(room.environment.target.python)
-                shutil.rmtree(room.environment.target.prefix, ignore_errors=True)
+                    self._used = [one for one in self._used if one is not pooled]
+                self._processes.forget(pooled.environment.target.python)
+                shutil.rmtree(pooled.environment.target.prefix, ignore_errors=True)
             else:
                 with self._lock:
-                    self._free[key].append(room)
-                    if room not in self._used:
-                        self._used.append(room)
+                    self._free[key].append(pooled)
+                    if pooled not in self._used:
+                        self._used.append(pooled)
 
-    def _new(self, environment: BuildEnvironment, trees: tuple[Tree, ...]) -> Room:
-        room = Room(environment, trees, _contents(str(environment.target.prefix)))
+    def _new(self, environment: BuildEnvironment, trees: tuple[Tree, ...]) -> PooledEnvironment:
+        pooled = PooledEnvironment(environment, trees, _contents(str(environment.target.prefix)))
         with self._lock:
             used = list(self._used)
         missing = set(trees)
@@ -106,7 +106,7 @@ class Pool:
             common = missing.intersection(other.trees)
             bytecode.bring(common, other.environment.target, environment.target)
             missing -= common
-        return room
+        return pooled
 
 
 def _contents(folder: str) -> dict[str, tuple[int, int, int]]:

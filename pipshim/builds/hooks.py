@@ -35,6 +35,7 @@ from pipshim.builds.processes import Backend
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from pipshim.builds.build_request import BuildRequest
     from pipshim.builds.processes import Processes
     from pipshim.model.build_system import BuildSystem
 
@@ -53,9 +54,7 @@ class Hooks:
     """The hooks of one source tree's backend, in one environment.
 
     Attributes:
-        package: name and version, for errors.
-        mode: the build mode's name.
-        chosen_by: what chose it.
+        build: what is built.
         source: the source tree.
         system: its build system.
         python: the environment's interpreter.
@@ -64,16 +63,13 @@ class Hooks:
         processes: where running builds are known.
         on_output: told every line of output, as it comes.
         hide: gives a text without secrets.
-        alone: whether nothing else runs in the environment meanwhile.
         typed: whether hints say what to type, not what to write in pyproject.toml.
         modules: files of the modules that the last hook imported, and its children where
             `pipshim.builds.environment.make` lets them note it.
 
     """
 
-    package: str
-    mode: str
-    chosen_by: str
+    build: BuildRequest
     source: Path
     system: BuildSystem
     python: Path
@@ -82,7 +78,6 @@ class Hooks:
     processes: Processes
     on_output: Callable[[str], None]
     hide: Callable[[str], str]
-    alone: bool
     typed: bool = False
     modules: tuple[str, ...] = ()
     _start: int = field(default=0, init=False)
@@ -178,7 +173,7 @@ class Hooks:
         if sys.flags.utf8_mode:  # the same file names there as here, whatever the locale
             variables["PYTHONUTF8"] = "1"
         backend = None
-        if self.alone and not self.system.backend_path:
+        if self.build.environment is None and not self.system.backend_path:
             module = self.system.backend.partition(":")[0]
             backend = Backend(module, str(Path(command[1]).parent))
         with self._followed():
@@ -245,21 +240,21 @@ class Hooks:
         return f"the file system {_mount_point(folder)}; {words} {folder}"
 
     def _failed(self, step: str, why: str, *, status: int | None = None) -> BuildError:
-        text = ""
+        build, text = self.build, ""
         if self.log.exists():
             text = self.log.read_text(encoding="utf-8", errors="replace")
         return BuildError(
-            f"{self.package}: {why}",
-            package=self.package,
-            mode=self.mode,
+            f"{build.label}: {why}",
+            package=build.label,
+            mode=str(build.mode),
             step=step,
             output=excerpt(text),
             log=self.log if self.log.exists() else None,
             hint=hint_for(
                 f"{text}\n{why}",
-                mode=self.mode,
-                package=self.package,
-                chosen_by=self.chosen_by,
+                mode=str(build.mode),
+                package=build.label,
+                chosen_by=build.chosen_by,
                 returncode=status,
                 typed=self.typed,
                 requires=self.system.requires,

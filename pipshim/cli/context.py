@@ -18,7 +18,7 @@ from pipshim.base.cache_folders import WORK, InUse
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import Failures, LockError, PipshimError, ProjectError, TargetError
 from pipshim.base.file_systems import name_full
-from pipshim.builds.builder import Workshop
+from pipshim.builds.builder import Builder
 from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
 from pipshim.envs import environment_choice
@@ -361,9 +361,9 @@ class Context:
         return Fetcher(self.pip, self.store, self.lock_path.parent)
 
     @cached_property
-    def workshop(self) -> Workshop:
+    def builder(self) -> Builder:
         """Where builds are done."""
-        workshop = Workshop(
+        builder = Builder(
             target=self.target,
             store=self.store,
             cache=self.cache,
@@ -376,8 +376,8 @@ class Context:
             mask=self.request.pip.mask,
             typed=self.hints_are_typed,
         )
-        self.until_end.callback(workshop.processes.close)
-        return workshop
+        self.until_end.callback(builder.processes.close)
+        return builder
 
     @property
     def _environments(self) -> Workspace:
@@ -410,7 +410,7 @@ class Context:
     def at(self, project: Project) -> Context:
         """Give the same parts for another state of the project: what pip knows is asked once."""
         other = replace(self, project=project)
-        for name in ("choice", "old_lock", "pip", "cache", "store", "fetcher", "workshop"):
+        for name in ("choice", "old_lock", "pip", "cache", "store", "fetcher", "builder"):
             vars(other)[name] = getattr(self, name)
         return other
 

@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,16 +26,15 @@ from pipshim._pip.logs import BuildLog, forwarded, without_extras_of
 from pipshim._pip.prebuilt import BuildSteps, Made
 from pipshim._pip.resolver import Resolving
 from pipshim.base.errors import PipshimError
-from pipshim.base.tasks import in_order
+from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment, workspace
 from pipshim.cli.context import Context
 from pipshim.envs import dist_info, installed, native
 from pipshim.envs.interpreter import query
-from pipshim.lock.build_planner import Staging
+from pipshim.lock.resolved_builds import planner_of
 from pipshim.lock.rounds import Rounds
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_order import ordered
 from pipshim.model.build_settings import Settings, combine
 from pipshim.model.events import masked
 from pipshim.model.settings import Configuration
@@ -51,8 +50,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pipshim._pip.session import Pip
-    from pipshim.builds.build_request import Job
-    from pipshim.model.build_record import Used
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.events import Event, Observer
     from pipshim.model.interpreter import Target
@@ -134,11 +131,11 @@ class Building:
 
     def build_names(self) -> set[NormalizedName]:
         """Return the names of the packages that builds need, as far as they are known."""
-        staging, names = self.rounds.staging, set(self._config)
+        builds, names = self.rounds.builds, set(self._config)
         for pin in self._solution.pins.values() if self._solution is not None else ():
-            for text in staging.requirements(pin.source) if pin.source is not None else ():
+            for text in builds.requirements(pin.source) if pin.source is not None else ():
                 names.add(canonicalize_name(Requirement(text).name))
-        return names | staging.resolved_names
+        return names | builds.resolved_names
 
     def is_last(self, source: Source) -> bool:
         """Tell whether a source is built in the environment itself, when all else is in it.
@@ -152,8 +149,7 @@ class Building:
         return any(not pin.present and pin.source != source for pin in pins)
 
     def _is_in_place(self, source: Source) -> bool:
-        mode = self.context.settings.choice(name_of(source)).mode
-        return source.editable and mode is Mode.NO_ISOLATION
+        return source.editable and self.rounds.builds.mode(source) is Mode.NO_ISOLATION
 
     def build(
         self, sources: Sequence[Source], *, at_last: bool = False
@@ -170,53 +166,38 @@ class Building:
         """
         done: dict[str, Made] = {}
         by_name = {name_of(source): source for source in sources}
-        observer = self.context.observer
+        observer, builds = self.context.observer, self.rounds.builds
 
         def made(name: NormalizedName) -> None:
-            source, job = by_name[name], jobs[name]
-            done[source.url] = wheel = self._wheel(source, job)
-            told = job.version if job.version != "?" else ""
+            source = by_name[name]
+            done[source.url] = wheel = self._wheel(source)
+            told = str(source.version or "")
             observer(events.Prepared(name, told, wheel.came_from))
 
         if at_last:
             vars(self).pop("_installed", None)
-            vars(self).pop("_besides", None)
+            vars(self).pop("_outer_environment", None)
         with self._steps_reported(), self.screen.shown(plain=at_last):
             try:
                 observer(events.Planned(len(sources), len(sources)))
-                jobs = self._jobs(by_name)
-                waits = {
-                    name: [other for other in jobs if other in job.waits_for]
-                    for name, job in jobs.items()
-                }
-                in_order(
-                    made,
-                    {name: waits[name] for name in ordered(waits)},
-                    at_once=self.context.jobs,
-                    is_work=cache(lambda name: not self.context.workshop.has(jobs[name])),
-                    interrupted=self.context.workshop.processes.stop,
-                )
+                for source in sources:
+                    builds.widen(source, self._solution)  # built after what is built with isolation
+                if self._solution is not None:
+                    self.rounds.warm(sources, self._solution)
+                builds.build(by_name, self._solution, made)
             except PipshimError as error:
                 return done, error
         return done, None
 
-    def _jobs(self, sources: Mapping[NormalizedName, Source]) -> dict[NormalizedName, Job]:
-        staging = self.rounds.staging
-        for source in sources.values():
-            staging.widen(source, self._solution)  # built after what is built with isolation
-        if self._solution is not None:
-            self.rounds.warm(list(sources.values()), self._solution)
-        return {name: staging.job(source, self._solution) for name, source in sources.items()}
-
-    def _wheel(self, source: Source, job: Job) -> Made:
-        workshop = self.context.workshop
+    def _wheel(self, source: Source) -> Made:
+        builder, builds = self.context.builder, self.rounds.builds
         if source.editable:
+            request = builds.request(source, self._solution)
             if self._is_in_place(source):
                 here = BuildEnvironment(self.context.target, leaks=True)
-                job = replace(job, components=(), environment=here)
-            return Made(workshop.editable(job), "editable")
-        built = workshop.wheel(job)
-        self.rounds.staging.made[source.url] = built
+                request = replace(request, components=(), environment=here)
+            return Made(builder.editable(request), "editable")
+        built = builds.wheel(source, self._solution)
         file = built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
         return Made(file, "cached" if built.cached else "built")
 
@@ -247,27 +228,11 @@ class Building:
     def rounds(self) -> Rounds:
         """What asks backends for metadata."""
         context = self.context
-        constraints = [
-            *context.pip.constraint_files(context.request.build.build_constraints),
-            *(
-                context.pip.constraint(text, "build-constraint-dependencies")
-                for text in context.settings.build_constraints
-            ),
-        ]
-        rounds = Rounds(
-            Staging(
-                pip=context.pip,
-                settings=context.settings,
-                workshop=context.workshop,
-                fetcher=context.fetcher,
-                observer=context.observer,
-                resolving=Resolving(context.pip),
-                constraints=constraints,
-                behind=tuple(_site_folders()),
-                besides=lambda: self._besides,
-                editables_only=True,
-            )
+        resolving = Resolving(context.pip)
+        builds = planner_of(
+            context, resolving, lambda: self._outer_environment, editables_only=True
         )
+        rounds = Rounds(builds)
         # pip's resolver asks for the first time before `settle` is called.
         self._until_end.enter_context(without_extras_of(rounds.stand_ins))
         return rounds
@@ -315,8 +280,12 @@ class Building:
         return installed.scan(_site_folders())
 
     @cached_property
-    def _besides(self) -> dict[str, Used]:
-        return {name: native.used(one) for name, one in self._installed.items()}
+    def _outer_environment(self) -> OuterEnvironment:
+        return OuterEnvironment(
+            tuple(_site_folders()),
+            (self.context.target.scripts,),
+            {name: native.used(one) for name, one in self._installed.items()},
+        )
 
 
 class PassedContext(Context):

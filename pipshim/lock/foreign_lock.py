@@ -11,17 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.version import Version
-
-from pipshim.lock.lock_maker import locker_of
-from pipshim.model import artifacts
+from pipshim.lock.lock_maker import resolver_of
+from pipshim.lock.locked_builds import pin_of, unpacked
 from pipshim.model.pylock import PROJECT, LockedFolder, key_of
 from pipshim.model.selection import Selection
-from pipshim.model.solution import Pin, Solution, Source
+from pipshim.model.solution import Solution
 
 if TYPE_CHECKING:
-    from packaging.pylock import Package
-
     from pipshim.lock.services import LockServices
     from pipshim.model.pylock import Lock
 
@@ -36,16 +32,19 @@ def completed(context: LockServices, lock: Lock, selection: Selection) -> tuple[
         NetworkError, HashError: a source cannot be had, or is not the locked one.
 
     """
-    sources = {
-        name: source_of(context, package)
+    pins = {
+        name: pin_of(package, context.target, context.fetcher)
         for name, package in selection.packages.items()
-        if not artifacts.is_wheel(artifacts.choose(package, context.target))
     }
+    pins = {
+        name: pin if pin.source is None else replace(pin, source=unpacked(pin.source))
+        for name, pin in pins.items()
+    }
+    sources = {name: pin.source for name, pin in pins.items() if pin.source is not None}
     if not sources:
         return lock, selection
-    pins = {name: _pin(context, one, sources.get(name)) for name, one in selection.packages.items()}
     solution = Solution(pins=pins, origins=dict.fromkeys(pins, frozenset({PROJECT})))
-    resolution = locker_of(context, keep=None).settled(solution)
+    resolution = resolver_of(context, keep=None).settled(solution)
     folders = tuple(
         LockedFolder(
             path=Path(os.path.relpath(source.directory, context.lock_path.parent)).as_posix(),
@@ -71,29 +70,3 @@ def completed(context: LockServices, lock: Lock, selection: Selection) -> tuple[
     moved = {folder.name for folder in folders}
     packages = {name: one for name, one in selection.packages.items() if name not in moved}
     return completed_lock, Selection(packages, folders)
-
-
-def source_of(context: LockServices, package: Package) -> Source:
-    """Fetch and unpack the source of a locked package."""
-    artifact = artifacts.choose(package, context.target)
-    directory = context.fetcher.source(package, artifact)
-    hashes = getattr(artifact, "hashes", None) or {}
-    return Source(
-        name=package.name,
-        version=package.version,
-        outline=directory,
-        sha256=hashes.get("sha256"),
-        editable=package.directory is not None and bool(package.directory.editable),
-        url=str(getattr(artifact, "url", None) or directory.as_uri()),
-    )
-
-
-def _pin(context: LockServices, package: Package, source: Source | None) -> Pin:
-    chosen = artifacts.choose(package, context.target)
-    return Pin(
-        package=package,
-        version=package.version or Version("0"),  # a folder or checkout says it when it is built
-        source=source,
-        editable=source is not None and source.editable,
-        platform_specific=artifacts.is_platform_specific(chosen),
-    )

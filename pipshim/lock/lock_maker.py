@@ -12,10 +12,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from pipshim._pip.resolver import Resolving
 from pipshim._pip.sources import Revision
 from pipshim.base.errors import FileError, ProjectError
+from pipshim.builds.build_request import OuterEnvironment
 from pipshim.lock import inputs_digest
-from pipshim.lock.staged_resolve import Locker
+from pipshim.lock.lock_resolver import LockResolver
+from pipshim.lock.resolved_builds import planner_of
 from pipshim.model.overrides import Overrides
 from pipshim.model.pylock import (
     PROJECT,
@@ -31,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pipshim._pip.session import Pip, Root
+    from pipshim.lock.lock_resolver import Resolution
     from pipshim.lock.rounds import Rounds
     from pipshim.lock.services import LockServices
-    from pipshim.lock.staged_resolve import Resolution
     from pipshim.model.interpreter import TargetPython
     from pipshim.model.project import Project
     from pipshim.model.pylock import LockedBuild
@@ -42,14 +45,16 @@ if TYPE_CHECKING:
 Pinned = TypeVar("Pinned")
 
 
-def locker_of(
+def resolver_of(
     context: LockServices,
     *,
     keep: Lock | None,
     upgraded: Collection[NormalizedName] = (),
     pip: Pip | None = None,
+    beside: LockResolver | None = None,
+    label: str = "",
     **more: Any,
-) -> Locker:
+) -> LockResolver:
     """Make what resolves locks, of a command's parts.
 
     Args:
@@ -57,28 +62,31 @@ def locker_of(
         keep: the lock whose pins of build environments, and whose commits, are kept.
         upgraded: for which of them that does not hold.
         pip: for another target than the one that is served.
-        more: what is said of a target among several.
+        beside: resolves for another target; sources are shared with it.
+        label: the name of the target, where a lock is for several.
+        more: what else is said of a target among several.
 
     """
-    pip = pip or context.pip
-    return Locker(
-        pip=pip,
-        settings=context.settings,
-        workshop=context.workshop,
-        fetcher=context.fetcher,
-        observer=context.observer,
-        build_constraints=[
-            *pip.constraint_files(context.request.build.build_constraints),
-            *(
-                pip.constraint(text, "build-constraint-dependencies")
-                for text in context.settings.build_constraints
-            ),
-        ],
-        preferred_builds=_without(keep.build_versions if keep else {}, upgraded),
-        commits=_commits(keep, upgraded) if keep else {},
+    pip, below = pip or context.pip, context.below
+    commits = _commits(keep, upgraded) if keep else {}
+    resolving = Resolving(pip, commits, beside.builds.resolving if beside else None, label)
+
+    def outer() -> OuterEnvironment:
+        if below is None:
+            return OuterEnvironment()
+        return OuterEnvironment(below.folders, below.programs, below.used(besides=()))
+
+    return LockResolver(
+        planner_of(
+            context,
+            resolving,
+            outer,
+            preferred=_without(keep.build_versions if keep else {}, upgraded),
+            below=below,
+        ),
         strategy=context.preferences.strategy,
         overrides=Overrides(context.configuration.override_dependencies, _pyproject(context)),
-        below=context.below,
+        label=label,
         **more,
     )
 
@@ -120,18 +128,18 @@ class Making:
     upgraded: Collection[NormalizedName]
     digest: str
 
-    def locker(self, pip: Pip, keep: Lock | None, **more: Any) -> Locker:
+    def resolver(self, pip: Pip, keep: Lock | None, **more: Any) -> LockResolver:
         """Make what resolves for one target.
 
         Args:
             pip: for the target.
             keep: the part of the earlier lock that is for it.
-            more: what `Locker` is told of a target among several.
+            more: what `resolver_of` is told of a target among several.
 
         """
         if keep is not None and self._has_all_files(keep):
             pip.keep((*keep.packages, *keep.build_packages))
-        return locker_of(
+        return resolver_of(
             self.context, keep=keep, upgraded=self.upgraded, pip=pip, defers=True, **more
         )
 

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim.lock.lock_maker import Making, Problem
+    from pipshim.lock.lock_resolver import LockResolver, Resolution
     from pipshim.lock.rounds import Host
     from pipshim.lock.services import LockServices
-    from pipshim.lock.staged_resolve import Locker, Resolution
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.interpreter import Target, TargetPython
     from pipshim.model.pylock import Lock
@@ -118,10 +118,10 @@ class _Work:
     forks: Forks[TargetName, Offered, _Found] = field(init=False)
     _afar: _Afar | None = field(default=None, init=False)
     _failed: dict[Source, BuildError] = field(default_factory=dict, init=False)
-    _host: Locker = field(init=False)
+    _host: LockResolver = field(init=False)
     _host_is_ready: bool = field(init=False)
     _host_error: ResolveError | None = field(default=None, init=False)
-    _lockers: dict[TargetName, Locker] = field(default_factory=dict, init=False)
+    _resolvers: dict[TargetName, LockResolver] = field(default_factory=dict, init=False)
     _problems: dict[TargetName, Problem] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -133,9 +133,9 @@ class _Work:
         self._host_is_ready = self.here in self.targets
         if self.here is not None and self._host_is_ready:
             python = _as_named(context.target, self.here)
-            self._host = self._lockers[self.here] = self._new(self.here, python)
+            self._host = self._resolvers[self.here] = self._new(self.here, python)
         else:
-            self._host = self.making.locker(context.pip, self.making.keep)
+            self._host = self.making.resolver(context.pip, self.making.keep)
         self.forks = Forks(
             work=self._in_fork,
             settle=self._settle_in_fork,
@@ -175,10 +175,10 @@ class _Work:
         locks = {}
         offered: dict[NormalizedName, tuple[Version, ...]] = {}
         for target in self.order:
-            locker, problem = self._locker(target), self._problem(target)
-            locker.staging.offered = offered
+            resolver, problem = self._resolver(target), self._problem(target)
+            resolver.builds.offered = offered
             with _for(target):
-                resolution = locker.settled(found[target], problem.folders)
+                resolution = resolver.settled(found[target], problem.folders)
             offered = _also(offered, resolution)
             locks[target] = self.making.lock(resolution, problem, target.python)
         return locks
@@ -187,7 +187,7 @@ class _Work:
         """Have what forks share, and no thread that goes on while this process forks."""
         for target in self.order:
             self._problem(target)
-        for pip in (self.making.context.pip, *(one.pip for one in self._lockers.values())):
+        for pip in (self.making.context.pip, *(one.builds.pip for one in self._resolvers.values())):
             pip.before_fork()
 
     def _settle_in_fork(self, origin: Origin) -> None:
@@ -215,10 +215,10 @@ class _Work:
 
     def _solve(self, target: TargetName, offered: Offered) -> Solution:
         problem = self._problem(target)
-        locker = self._locker(target)
+        resolver = self._resolver(target)
         kept = self.kept[target] or self.making.keep
         with _for(target):
-            return locker.solve(
+            return resolver.solve(
                 problem.roots,
                 constraints=problem.constraints,
                 preferred=self.making.pins(kept),
@@ -227,19 +227,19 @@ class _Work:
 
     def _problem(self, target: TargetName) -> Problem:
         if target not in self._problems:
-            self._problems[target] = self.making.problem(self._locker(target).pip)
+            self._problems[target] = self.making.problem(self._resolver(target).builds.pip)
         return self._problems[target]
 
-    def _locker(self, target: TargetName) -> Locker:
-        if target not in self._lockers:
-            self._lockers[target] = self._new(
+    def _resolver(self, target: TargetName) -> LockResolver:
+        if target not in self._resolvers:
+            self._resolvers[target] = self._new(
                 target, target.python, beside=self._host, host=self._asking
             )
-        return self._lockers[target]
+        return self._resolvers[target]
 
-    def _new(self, target: TargetName, python: TargetPython, **more: Any) -> Locker:
+    def _new(self, target: TargetName, python: TargetPython, **more: Any) -> LockResolver:
         context = self.making.context
-        return self.making.locker(
+        return self.making.resolver(
             context.pip.elsewhere(python),
             self.kept[target] or self.making.keep,
             label=str(target),

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from pipshim.lock import multi_target
-from pipshim.lock.lock_maker import Making, locker_of
+from pipshim.lock.lock_maker import Making, resolver_of
 from pipshim.model.preferences import typed
 from pipshim.model.pylock import (
     PROJECT,
@@ -56,8 +56,8 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
         _warn_of_unknown_names(context, made)
         return made
     problem = making.problem(context.pip)
-    locker = making.locker(context.pip, keep)
-    resolution = locker.lock(
+    resolver = making.resolver(context.pip, keep)
+    resolution = resolver.lock(
         problem.roots,
         constraints=problem.constraints,
         preferred=making.pins(keep),
@@ -111,7 +111,7 @@ def name_of_given(context: LockServices, text: str) -> str:
 
     """
     roots, _ = context.pip.given([text])
-    locker = locker_of(context, keep=None)
-    resolution = locker.lock(lambda _: roots, constraints=[], preferred={}, folders=[])
+    resolver = resolver_of(context, keep=None)
+    resolution = resolver.lock(lambda _: roots, constraints=[], preferred={}, folders=[])
     (stated,) = resolution.solution.roots[PROJECT]
     return stated

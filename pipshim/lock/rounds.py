@@ -17,7 +17,8 @@ from pipshim._pip.logs import without_extras_of
 from pipshim.base.errors import BuildError, PipshimError, ResolveError, together
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.tasks import each
-from pipshim.lock.build_planner import BuildPins, is_of_build, is_within_a_build, shared, within
+from pipshim.builds.build_planner import BuildPlan, shared, waiting_builds, within
+from pipshim.lock.resolved_builds import is_of_build
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_system import static_metadata, stub_metadata
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.lock.build_planner import Staging
+    from pipshim.lock.resolved_builds import ResolvedBuilds
     from pipshim.model.build_record import Used
     from pipshim.model.solution import Solution, Source
 
@@ -51,14 +52,14 @@ class Rounds:
     """Answers the metadata of sources, and asks backends for it between the rounds.
 
     Attributes:
-        staging: says how sources are built.
+        builds: plans how sources are built.
         defers: whether the build environment of a source with ``dependency-metadata`` may be
             resolved later, where it is built, if that is not possible here.
         stand_ins: the packages whose metadata the resolver was not told yet.
 
     """
 
-    staging: Staging
+    builds: ResolvedBuilds
     defers: bool = False
     stand_ins: set[NormalizedName] = field(default_factory=set, init=False)
     _known: dict[str, list[Known]] = field(default_factory=dict, init=False)
@@ -74,7 +75,7 @@ class Rounds:
     )
 
     def __post_init__(self) -> None:
-        self.staging.metadata_of = self.metadata
+        self.builds.metadata_of = self.metadata
 
     def settle(self, resolve: Callable[[int], Solution]) -> Solution:
         """Resolve, in rounds.
@@ -146,7 +147,7 @@ class Rounds:
         if key in self._unanswered:
             raise self._unanswered[key]
         try:
-            return self.staging.also_required(source, requirements, self._current)
+            return self.builds.also_required(source, requirements, self._current)
         except PipshimError as error:
             if is_of_build(error):
                 self._unanswered[key] = error  # the next target would be told the same
@@ -159,7 +160,7 @@ class Rounds:
         return self._static(source) is not None
 
     def _static(self, source: Source) -> bytes | None:
-        written = self.staging.settings.static
+        written = self.builds.settings.static
         return static_metadata(source.outline, source.name, source.version, written)
 
     def metadata(self, source: Source) -> bytes:
@@ -192,7 +193,7 @@ class Rounds:
 
     def _told_of_editable(self, source: Source) -> bytes:
         current = self._current
-        bare = self.staging.settings.choice(name_of(source)).mode is Mode.NO_ISOLATION
+        bare = self.builds.mode(source) is Mode.NO_ISOLATION
         if current is None and bare:
             return self._stand_in(source)
         self.stand_ins.discard(name_of(source))
@@ -215,11 +216,11 @@ class Rounds:
             return False
         if self._stated[source.url]:
             self._stated[source.url] = False
-            self.staging.warn_of_editable(source, error)
+            self.builds.warn_of_editable(source, error)
         return True
 
     def _answer(self, source: Source) -> bytes:
-        within = is_within_a_build()
+        within = bool(waiting_builds())
         stands_in = source.name is not None and source.version is not None and not within
         if self._current is None:
             if stands_in:
@@ -228,7 +229,7 @@ class Rounds:
             known = self._valid(source, self._current)
             if known is not None:
                 return known.metadata
-        bare = self.staging.settings.choice(name_of(source)).mode is Mode.NO_ISOLATION
+        bare = self.builds.mode(source) is Mode.NO_ISOLATION
         if stands_in and bare:
             return self._stand_in(source)
         try:
@@ -246,12 +247,12 @@ class Rounds:
 
     def _valid(self, source: Source, solution: Solution) -> Known | None:
         """Tell the metadata that still holds in the environment that these pins make."""
-        job = self.staging.job(source, solution)
-        available = job.available
+        request = self.builds.request(source, solution)
+        available = request.available
         for known in self._known.get(source.url, ()):
             if all(available.get(name) == used for name, used in known.against.items()):
                 return known
-        kept = self.staging.workshop.kept_metadata(job)
+        kept = self.builds.builder.kept_metadata(request)
         if kept is None:
             return None
         known = Known(kept[1], kept[0])
@@ -263,10 +264,10 @@ class Rounds:
             metadata, against = self._metadata(source, solution)
         except BuildError:
             # What a lock can do without is not worth the builds of other packages.
-            if source.url in self._stated or not self.staging.widen(source, solution):
+            if source.url in self._stated or not self.builds.widen(source, solution):
                 raise
             text = f"{source}: asking again, with what is built before it in its environment"
-            self.staging.observer(events.Message("info", text))
+            self.builds.observer(events.Message("info", text))
             metadata, against = self._metadata(source, solution)
         known = Known(against, metadata)
         self._known.setdefault(source.url, []).append(known)
@@ -275,10 +276,10 @@ class Rounds:
     def _metadata(
         self, source: Source, solution: Solution | None
     ) -> tuple[bytes, Mapping[str, Used]]:
-        job = self.staging.job(source, solution)
+        request = self.builds.request(source, solution)
         with within(source):
             return shared(
-                self._asking, (source.url, job), lambda: self.staging.workshop.metadata(job)
+                self._asking, (source.url, request), lambda: self.builds.builder.metadata(request)
             )
 
     def _prepare(self, sources: Sequence[Source], solution: Solution) -> list[PipshimError]:
@@ -297,33 +298,29 @@ class Rounds:
         return failures
 
     def _each(self, work: Callable[[Source], None], sources: Sequence[Source]) -> None:
-        workshop = self.staging.workshop
-        each(work, sources, at_once=workshop.jobs, interrupted=workshop.processes.stop)
+        builder = self.builds.builder
+        each(work, sources, at_once=builder.jobs, interrupted=builder.processes.stop)
 
     def warm(self, sources: Sequence[Source], solution: Solution) -> None:
         """Ask backends for dynamic requirements at once; what comes next only looks them up."""
 
         def ask(source: Source) -> None:
-            if self.staging.settings.choice(name_of(source)).mode is not Mode.NO_ISOLATION:
-                self.build_pins(source, solution)
+            self.build_plan(source, solution)
 
         self._each(ask, sources)
 
-    def build_pins(self, source: Source, solution: Solution) -> BuildPins:
-        """Resolve the environment of an isolated build.
+    def build_plan(self, source: Source, solution: Solution) -> BuildPlan:
+        """Plan a build.
 
         Raises:
-            ResolveError, BuildError: that failed, and it may not be done later.
+            ResolveError, BuildError: its environment cannot be resolved, and may not be later.
 
         """
-        requirements = self.staging.requirements(source)
-        if self.may_defer(source):
-            return self.staging.known_pins(source, requirements, solution)
-        return self.staging.pins(source, requirements, solution)
+        return self.builds.plan(source, solution, may_defer=self.may_defer(source))
 
     def may_defer(self, source: Source) -> bool:
         """Whether the build environment of a source may be resolved where it is built."""
-        return self.defers and self.staging.stated_metadata(source) is not None
+        return self.defers and self.builds.stated_metadata(source) is not None
 
 
 class Host(Protocol):
@@ -352,7 +349,7 @@ class Elsewhere(Rounds):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.staging.elsewhere = lambda *args: self.host().also_required(*args)
+        self.builds.elsewhere = lambda *args: self.host().also_required(*args)
 
     def _answer(self, source: Source) -> bytes:
         return self.host().told(source)

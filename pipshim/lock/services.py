@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pipshim._pip.requirements_file_options import Lines
     from pipshim._pip.session import Pip
     from pipshim.base.errors import PipshimError
-    from pipshim.builds.builder import Workshop
+    from pipshim.builds.builder import Builder
     from pipshim.builds.environment import Workspace
     from pipshim.envs.base_environment import Below
     from pipshim.model.build_settings import Settings
@@ -97,7 +97,7 @@ class LockServices(Protocol):
         """Downloads what a lock names."""
 
     @property
-    def workshop(self) -> Workshop:
+    def builder(self) -> Builder:
         """Runs builds."""
 
     def heed(self, lines: Lines) -> None:

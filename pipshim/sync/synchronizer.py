@@ -9,18 +9,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from packaging.direct_url import DirectUrl, DirInfo
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from pipshim._pip.pyproject import build_system
-from pipshim.base.errors import LockError, UsageError
-from pipshim.base.shared_results import CycleError, SharedResults
-from pipshim.base.tasks import each, in_order
-from pipshim.builds.build_request import Built, Component, Job
+from pipshim.base.errors import UsageError
+from pipshim.base.tasks import each
+from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment
 from pipshim.envs import installed, shared_files
 from pipshim.envs.dist_info import METADATA
@@ -33,28 +31,25 @@ from pipshim.envs.install_notes import (
     site_folders,
 )
 from pipshim.envs.native import used
-from pipshim.lock.deferred import DeferredBuilds, matching
+from pipshim.lock.locked_builds import LockedBuilds
 from pipshim.model import artifacts, events
-from pipshim.model.build_mode import Mode, ModeChoice
-from pipshim.model.build_order import needs, ordered
+from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Record
 from pipshim.model.build_settings import ALL
 from pipshim.model.build_system import required_by
 from pipshim.model.lower_bounds import suggested
-from pipshim.model.pylock import LockedBuild, key_of
 from pipshim.model.sync_plan import Step, Wanted, plan
 from pipshim.store import store
 from pipshim.store.linking import Linker
 from pipshim.sync.transaction import Change, Ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from packaging.pylock import Package
 
     from pipshim.envs.installed import Installed
-    from pipshim.model.build_record import Used
     from pipshim.model.interpreter import Target
     from pipshim.model.lower_bounds import Chosen
     from pipshim.model.pylock import Lock, LockedFolder
@@ -90,7 +85,6 @@ class Sync:
     _present: dict[NormalizedName, Installed] = field(default_factory=dict, init=False)
     _removes: Removes = field(default="none", init=False)
     _protected: set[NormalizedName] = field(default_factory=set, init=False)
-    _shared_builds: SharedResults[Built] = field(default_factory=SharedResults, init=False)
 
     # The plan
 
@@ -194,27 +188,13 @@ class Sync:
         record = Record.from_json(noted)
         if record is None:
             return "rebuild: its build record is that of an older pipshim"
-        job = self._locked_job(package)
-        if self._locked_build(package).deferred:
-            job = replace(job, components=(), besides=self._available(record, job))
         metadata = installed.read_text(str(present.dist_info / METADATA))
-        why = self.context.workshop.why_stale(job, record, metadata)
+        why = self._builds.why_stale(self._builds.source(name), record, metadata)
         return f"rebuild: {why}" if why is not None else None
 
-    def _available(self, record: Record, job: Job) -> Mapping[str, Used]:
-        """Return what a build with a deferred environment would use, as far as that is known.
-
-        The lock may have a part of the environment; of the rest, only what matches the run-time
-        version can have changed.
-        """
-        constraints = self.context.settings.build_constraints
-        target = self.context.target
-        matched = {
-            str(package.name): self._component(package).used
-            for package in matching(self.selection, target, (*job.requirements, *constraints))
-        }
-        known = {**matched, **job.available}
-        return {name: known.get(name, used) for name, used in record.against.items()}
+    @cached_property
+    def _builds(self) -> LockedBuilds:
+        return LockedBuilds(self.context, self.lock, self.selection, self._outer_environment)
 
     # Fetching and building
 
@@ -231,10 +211,9 @@ class Sync:
         """
         wanted = [step.name for step in steps if step.action in ("add", "replace")]
         packages = [self.selection.packages[n] for n in wanted if n in self.selection.packages]
-        target = self.context.target
-        chosen = [(package, artifacts.choose(package, target)) for package in packages]
-        wheels = [(package, one) for package, one in chosen if artifacts.is_wheel(one)]
-        sources = [package for package, one in chosen if not artifacts.is_wheel(one)]
+        chosen = [(one, artifacts.choose(one, self.context.target)) for one in packages]
+        wheels = [(one, artifact) for one, artifact in chosen if artifacts.is_wheel(artifact)]
+        sources = [one.name for one, artifact in chosen if not artifacts.is_wheel(artifact)]
         folders = [
             one
             for one in self.selection.folders
@@ -242,49 +221,30 @@ class Sync:
         ]
         if wanted:
             self.context.observer(events.Planned(len(wanted), len(sources) + len(folders)))
-        if any(one.deferred for one in self._builds(sources, folders)):
-            self._deferred.start()
-        ready: dict[NormalizedName, Ready] = {}
-        stop = self.context.workshop.processes.stop
+        self._builds.start()
+        ready = self._fetched(wheels)
+        with suggested(self.context.preferences.strategy, self._chosen):
+            ready |= self._builds.build(
+                {name: self._builds.source(name) for name in sources},
+                self._builds.solution,
+                self._built,
+            )
+        for folder in folders:
+            ready[folder.name] = self._from_folder(folder, None)
+            self._prepared(folder.name, ready[folder.name])
+        return ready
+
+    def _fetched(self, wheels: list[tuple[Package, Artifact]]) -> dict[NormalizedName, Ready]:
         # The largest first: unpacking one takes longest, and the others go on beside it.
         wheels.sort(key=lambda wheel: artifacts.size(wheel[1]), reverse=True)
         with self.context.fetcher.many(self._missing(one for _, one in wheels)):
-            fetched = each(
+            found = each(
                 lambda wheel: self._fetch(*wheel),
                 wheels,
                 at_once=_DOWNLOADS_AT_ONCE,
-                interrupted=stop,
+                interrupted=self.context.builder.processes.stop,
             )
-        ready.update(zip((package.name for package, _ in wheels), fetched, strict=True))
-
-        by_name = {one.name: one for one in sources}
-        with suggested(self.context.preferences.strategy, self._chosen):
-            built = in_order(
-                lambda name: self._built(by_name[name]),
-                self._order(by_name),
-                at_once=self.context.jobs,
-                is_work=cache(lambda name: self._is_work(by_name[name])),
-                interrupted=stop,
-            )
-        ready.update((name, self._ready(by_name[name], made)) for name, made in built.items())
-        for folder in folders:
-            ready[folder.name] = self._from_folder(folder, None)
-            self._prepared(folder.name, ready[folder.name].tree, ready[folder.name].source)
-        return ready
-
-    def _is_work(self, package: Package) -> bool:
-        """Whether a package has to be built, as far as that is known."""
-        if self._locked_build(package).deferred:
-            return True
-        return not self.context.workshop.has(self._job(package))
-
-    def _builds(
-        self, sources: Iterable[Package], folders: Iterable[LockedFolder]
-    ) -> Iterator[LockedBuild]:
-        """Return the builds that may take place: also those of build requirements."""
-        yield from map(self._locked_build, sources)
-        yield from (folder.build for folder in folders)
-        yield from self.lock.builds.values()
+        return {package.name: one for (package, _), one in zip(wheels, found, strict=True)}
 
     def _missing(self, wheels: Iterable[Artifact]) -> int:
         """Count the wheels that the store seems not to have."""
@@ -296,197 +256,36 @@ class Sync:
         versions = {name: one.version for name, one in found if one.version is not None}
         return versions, self.lock.roots
 
-    def _prepared(self, name: NormalizedName, tree: Tree, source: events.Source) -> None:
-        self.context.observer(events.Prepared(name, tree.version, source))
-
-    def _order(
-        self, sources: Mapping[NormalizedName, Package]
-    ) -> dict[NormalizedName, set[NormalizedName]]:
-        """Tell what each build waits for; those with an environment of their own come first."""
-        free = {name for name, package in sources.items() if self._is_free(package)}
-        waits: dict[NormalizedName, set[NormalizedName]] = {}
-        for name, package in sources.items():
-            if self._locked_build(package).mode is Mode.NO_ISOLATION:
-                waits[name] = self._needs(package)
-        order = ordered(waits)
-        return {
-            **{name: set() for name in sources if name not in waits},
-            **{name: waits[name] | free for name in order},
-        }
-
-    def _is_free(self, package: Package) -> bool:
-        """Whether a package needs no build, or one that no build without isolation precedes."""
-        if artifacts.is_wheel(artifacts.choose(package, self.context.target)):
-            return True
-        build = self._locked_build(package)
-        if build.mode is Mode.NO_ISOLATION:
-            return False
-        if build.environment is None:
-            return build.deferred
-        return all(self._is_free(one) for one in self.lock.members(build.environment))
+    def _prepared(self, name: NormalizedName, ready: Ready) -> None:
+        self.context.observer(events.Prepared(name, ready.tree.version, ready.source))
 
     def _fetch(self, package: Package, artifact: Artifact) -> Ready:
         tree = self.context.fetcher.wheel(package, artifact)  # type: ignore[arg-type]
-        self._prepared(package.name, tree, "index")
-        return Ready(
-            tree,
-            {"identity": artifacts.identity(artifact)},
-            "index",
-            direct_url=direct_url(package),
-        )
+        identity = {"identity": artifacts.identity(artifact)}
+        ready = Ready(tree, identity, "index", direct_url=direct_url(package))
+        self._prepared(package.name, ready)
+        return ready
 
-    def _built(self, package: Package) -> Built:
-        built = self._build(package)
-        self._prepared(package.name, built.tree, "cached" if built.cached else "built")
-        return built
-
-    def _build(self, package: Package) -> Built:
-        """Build a package once, whoever asks first; the others wait for that build.
-
-        Raises:
-            LockError: in the lock, builds need each other.
-
-        """
-
-        def build() -> Built:
-            return self.context.workshop.wheel(self._job(package))
-
-        try:
-            return self._shared_builds.get(key_of(package), build)
-        except CycleError as error:
-            raise LockError(
-                self.context.lock_path,
-                f"builds need each other: {error}",
-                hint="Run `pipshim lock --upgrade`.",
-            ) from error
-
-    def _ready(self, package: Package, built: Built) -> Ready:
-        artifact = artifacts.choose(package, self.context.target)
-        return Ready(
+    def _built(self, name: NormalizedName) -> Ready:
+        package, source = self.selection.packages[name], self._builds.source(name)
+        built = self._builds.wheel(source, self._builds.solution)
+        identity = artifacts.identity(artifacts.choose(package, self.context.target))
+        ready = Ready(
             built.tree,
-            {"identity": artifacts.identity(artifact), "record": built.record.to_json()},
+            {"identity": identity, "record": built.record.to_json()},
             "cached" if built.cached else "built",
             built.record.mode,
             direct_url(package),
-            (self._locked_build(package).chosen_by, built.record.why()),
+            (self._builds.locked(source).chosen_by, built.record.why()),
         )
+        self._prepared(name, ready)
+        return ready
 
-    def _job(self, package: Package) -> Job:
-        """Say how a package is built, after resolving what the lock leaves to this moment."""
-        if not self._locked_build(package).deferred:
-            return self._locked_job(package)
-        return self._deferred.of_package(package)
-
-    @cached_property
-    def _deferred(self) -> DeferredBuilds:
-        return DeferredBuilds(self.context, self.lock, self.selection)
-
-    def _locked_job(self, package: Package) -> Job:
-        """Say how a package is built, as far as the lock says."""
-        artifact = artifacts.choose(package, self.context.target)
-        build = self._locked_build(package)
-        hashes = getattr(artifact, "hashes", None) or {}
-
-        def opened() -> tuple[Path, Any]:
-            directory = self.context.fetcher.source(package, artifact)
-            return directory, build_system(directory, package.name)
-
-        requirements = self._with_extra(package.name, build.requires)
-        besides: dict[str, Used] = {}
-        if build.mode is Mode.NO_ISOLATION:
-            components = self._staging(package.name, requirements)
-            besides = self._besides()
-        else:
-            components = self._members(build, package.name)
-        return Job(
-            name=package.name,
-            version=str(package.version or "?"),
-            sha256=hashes.get("sha256"),
-            mode=build.mode,
-            chosen_by=build.chosen_by,
-            open=opened,
-            requirements=requirements,
-            components=components,
-            **self._behind(besides),
-            besides=besides,
-            commit=package.vcs.commit_id if package.vcs is not None else "",
-        )
-
-    def _locked_build(self, package: Package) -> LockedBuild:
-        build = self.lock.builds.get(key_of(package))
-        choice = self._choice(package.name, build)
-        if choice.mode is Mode.NO_ISOLATION:
-            requires = build.requires if build is not None else ()
-            return LockedBuild(choice.mode, choice.chosen_by, "", requires, None)
-        if build is None or (build.environment is None and not build.deferred):
-            raise LockError(
-                self.context.lock_path,
-                f"{package.name} {package.version} has to be built, and the lock has no build "
-                "environment for it",
-                hint="make the lock anew: pipshim lock",
-            )
-        return build
-
-    def _choice(self, name: NormalizedName, build: LockedBuild | None) -> ModeChoice:
-        """Choose a mode; what nobody says anything about is built as when it was locked."""
-        choice = self.context.settings.choice(name)
-        if choice.chosen_by == "default" and build is not None:
-            return ModeChoice(build.mode, build.chosen_by)
-        return choice
-
-    def _with_extra(self, name: NormalizedName, requires: tuple[str, ...]) -> tuple[str, ...]:
-        extra = self.context.settings.extra.get(name, ())
-        return (*requires, *(str(one.requirement) for one in extra))
-
-    def _members(self, build: LockedBuild, name: NormalizedName) -> tuple[Component, ...]:
-        if build.environment is None and build.deferred:
-            return ()
-        if build.environment is None:
-            raise LockError(
-                self.context.lock_path,
-                f"the lock has no build environment for {name}",
-                hint="make the lock anew: pipshim lock",
-            )
-        return tuple(self._component(one) for one in self.lock.members(build.environment))
-
-    def _staging(self, name: NormalizedName, requires: Iterable[str]) -> tuple[Component, ...]:
-        """Say what the environment will have when a no-isolation build runs in it."""
-        packages = self.selection.packages
-        needed = needs(name, requires, _dependencies(packages))
-        found = []
-        for other, package in packages.items():
-            if other == name:
-                continue
-            if other in needed or self._is_free(package):
-                found.append(self._component(package))
-        return tuple(found)
-
-    def _needs(self, package: Package) -> set[NormalizedName]:
-        requires = self._with_extra(package.name, self._locked_build(package).requires)
-        return needs(package.name, requires, _dependencies(self.selection.packages))
-
-    def _component(self, package: Package) -> Component:
-        artifact = artifacts.choose(package, self.context.target)
-
-        def tree() -> Tree:
-            if artifacts.is_wheel(artifact):
-                return self.context.fetcher.wheel(package, artifact)  # type: ignore[arg-type]
-            return self._build(package).tree
-
-        return Component(
-            package.name,
-            str(package.version or ""),
-            artifacts.identity(artifact),
-            tree,
-            is_built=not artifacts.is_wheel(artifact),
-            pure=artifacts.is_pure_wheel(artifact),
-        )
-
-    def _besides(self) -> dict[str, Used]:
-        """Tell what else a build without isolation sees: what the sync leaves, what is below."""
-        below = self.context.below
+    def _outer_environment(self) -> OuterEnvironment:
+        """Tell what else builds without isolation see: what the sync leaves, and what is below."""
+        target, below = self.context.target, self.context.below
         under = below.used(besides=self.selection.packages) if below is not None else {}
-        return under | {
+        left = {
             name: used(one)
             for name, one in self._present.items()
             if name not in self.selection.packages
@@ -496,16 +295,11 @@ class Sync:
                 or (self._removes == "own" and one.installer != "pipshim")
             )
         }
-
-    def _behind(self, besides: Mapping[str, Used]) -> dict[str, Any]:
-        """Tell where that is."""
-        if not besides:
-            return {}
-        target, below = self.context.target, self.context.below
-        return {
-            "behind": (*site_folders(target), *(below.folders if below is not None else ())),
-            "programs": (target.scripts, *(below.programs if below is not None else ())),
-        }
+        return OuterEnvironment(
+            (*site_folders(target), *(below.folders if below is not None else ())),
+            (target.scripts, *(below.programs if below is not None else ())),
+            under | left,
+        )
 
     # Projects in folders
 
@@ -514,51 +308,26 @@ class Sync:
 
         An editable without isolation may remember its environment (meson-python does).
         """
-        mode = self._choice(folder.name, folder.build).mode
-        return mode is Mode.NO_ISOLATION and not self.options.no_editable
+        source = self._builds.folder(folder, self._directory(folder))
+        return self._builds.mode(source) is Mode.NO_ISOLATION and not self.options.no_editable
 
     def _from_folder(self, folder: LockedFolder, environment: BuildEnvironment | None) -> Ready:
-        directory = self._directory(folder)
-        build, choice = folder.build, self._choice(folder.name, folder.build)
-        system = build_system(directory, folder.name)
-        requirements = self._with_extra(folder.name, system.requires)
-        besides: dict[str, Used] = {}
-        if choice.mode is Mode.NO_ISOLATION:
-            build = replace(build, mode=choice.mode, chosen_by=choice.chosen_by)
-            components = self._staging(folder.name, requirements)
-            besides = self._besides()
-        elif build.deferred:
-            staged = self._deferred.of_folder(folder.name, directory)
-            build, components = replace(build, mode=staged.mode), staged.components
-        else:
-            components = self._members(build, folder.name)
-        job = Job(
-            name=folder.name,
-            version="",
-            sha256=None,
-            mode=build.mode,
-            chosen_by=build.chosen_by,
-            open=lambda: (directory, system),
-            requirements=requirements,
-            components=components,
-            **self._behind(besides),
-            besides=besides,
-            environment=environment,
-        )
-        workshop = self.context.workshop
+        directory, builder = self._directory(folder), self.context.builder
+        source = self._builds.folder(folder, directory)
+        request = self._builds.request(source, self._builds.solution)
+        request = replace(request, version="", environment=environment)
         editable = not self.options.no_editable
-        direct = DirectUrl(
-            url=directory.as_uri(), dir_info=DirInfo(editable=True if editable else None)
-        )
+        info = DirInfo(editable=True if editable else None)
+        direct = DirectUrl(url=directory.as_uri(), dir_info=info).to_dict()
         origin: dict[str, Any] = {"identity": self._folder_identity(folder)}
-        if editable:
-            # A wheel of its own that nobody else may use: it points into this folder.
-            wheel = workshop.editable(job)
-            self._warn_of_unlocked(folder.name, wheel)
-            tree = store.Store(self.context.workspace.fresh("store")).add_file(wheel, folder.name)
-            return Ready(tree, origin, "editable", str(job.mode), direct.to_dict())
-        built = workshop.wheel(job)
-        return Ready(built.tree, origin, "built", str(job.mode), direct.to_dict())
+        mode = str(request.mode)
+        if not editable:
+            return Ready(builder.wheel(request).tree, origin, "built", mode, direct)
+        # A wheel of its own that nobody else may use: it points into this folder.
+        wheel = builder.editable(request)
+        self._warn_of_unlocked(folder.name, wheel)
+        tree = store.Store(self.context.workspace.fresh("store")).add_file(wheel, folder.name)
+        return Ready(tree, origin, "editable", mode, direct)
 
     def _warn_of_unlocked(self, name: NormalizedName, wheel: Path) -> None:
         """Warn of what only the editable wheel requires, such as ``editables``.
@@ -649,12 +418,3 @@ class Sync:
         ):
             names |= {canonicalize_name(one.name) for one in found}
         return names
-
-
-def _dependencies(
-    packages: Mapping[NormalizedName, Package],
-) -> dict[NormalizedName, list[NormalizedName]]:
-    return {
-        name: [canonicalize_name(one["name"]) for one in package.dependencies or ()]
-        for name, package in packages.items()
-    }

@@ -10,7 +10,7 @@ import pytest
 
 from pipshim.builds import bytecode
 from pipshim.builds.environment import BuildEnvironment, make
-from pipshim.builds.environment_pool import Pool, Room
+from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
 from pipshim.builds.processes import Processes
 from pipshim.envs.discovery import running
 from pipshim.store.store import Store
@@ -77,14 +77,14 @@ def test_a_source_that_differs_is_compiled_again(tmp_path: Path, tree: Tree) -> 
 
 
 def test_a_room_has_the_bytecode_of_those_before_it(tmp_path: Path, tree: Tree) -> None:
-    pool = Pool(Processes())
-    spoilt: list[Room] = []
+    pool = EnvironmentPool(Processes())
+    spoilt: list[PooledEnvironment] = []
 
     def room(name: str) -> BuildEnvironment:
         def made() -> tuple[BuildEnvironment, tuple[Tree, ...]]:
             return environment(tmp_path / name, tree), (tree,)
 
-        with pool.room(name, made, spoilt.append) as one:
+        with pool.lend(name, made, spoilt.append) as one:
             imported(one.environment)
             return one.environment
 
@@ -93,13 +93,13 @@ def test_a_room_has_the_bytecode_of_those_before_it(tmp_path: Path, tree: Tree) 
 
 
 def test_a_room_that_was_written_to_brings_nothing(tmp_path: Path, tree: Tree) -> None:
-    pool = Pool(Processes())
+    pool = EnvironmentPool(Processes())
 
     def made(name: str) -> tuple[BuildEnvironment, tuple[Tree, ...]]:
         return environment(tmp_path / name, tree), (tree,)
 
-    with pool.room(1, lambda: made("first"), lambda _: None) as room:
+    with pool.lend(1, lambda: made("first"), lambda _: None) as room:
         imported(room.environment)
         (room.environment.target.purelib / "demo" / "never.py").write_text("x = 2\n")
-    with pool.room(2, lambda: made("second"), lambda _: None) as room:
+    with pool.lend(2, lambda: made("second"), lambda _: None) as room:
         assert not compiled(room.environment)

@@ -15,7 +15,7 @@ import pytest
 
 from pipshim.base.atomic_write import TEMPORARY_FILES, replace_file, write_cache_file, write_file
 from pipshim.base.errors import FileError
-from pipshim.builds.build_cache import Shelf
+from pipshim.builds.build_cache import BuildCache
 from pipshim.fastpath.up_to_date import Stamp
 from pipshim.model.build_record import Record
 
@@ -67,14 +67,17 @@ def test_processes_with_the_same_id_write_the_same_file_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Containers that share a cache have the same process ids."""
-    shelf, record = Shelf(tmp_path), Record("a", "1", "ab" * 32, "isolated", "cpython", "linux")
+    cache, record = (
+        BuildCache(tmp_path),
+        Record("a", "1", "ab" * 32, "isolated", "cpython", "linux"),
+    )
     monkeypatch.setattr(os, "getpid", lambda: 1)
     start = threading.Barrier(8)
 
     def keep(number: int) -> None:
         start.wait(30)
         for _ in range(20):
-            shelf.keep("wheel", record, str(number) * 50_000)
+            cache.store("wheel", record, str(number) * 50_000)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(keep, range(8)))

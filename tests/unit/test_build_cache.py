@@ -5,21 +5,21 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from pipshim.builds.build_cache import Shelf
+from pipshim.builds.build_cache import BuildCache
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_who_comes_second_is_told_and_waits(tmp_path: Path) -> None:
-    first, second = Shelf(tmp_path), Shelf(tmp_path)
+    first, second = BuildCache(tmp_path), BuildCache(tmp_path)
     told, order = threading.Event(), []
 
     def wait() -> None:
-        with second.alone("ab" * 32, told.set):
+        with second.lock("ab" * 32, told.set):
             order.append("second")
 
-    with first.alone("ab" * 32, lambda: order.append("the first waits")):
+    with first.lock("ab" * 32, lambda: order.append("the first waits")):
         thread = threading.Thread(target=wait)
         thread.start()
         assert told.wait(10)

@@ -1,4 +1,4 @@
-"""How each source is built with given pins: its mode, and what its environment consists of.
+"""Plan builds in environments that are resolved here: of a lock to be, or of pip's own commands.
 
 Used between the rounds of a lock, to ask backends for metadata, and at its end, to settle the build
 environments that the lock keeps.
@@ -6,82 +6,50 @@ environments that the lock keeps.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim._pip.pyproject import build_system
 from pipshim.base.errors import BuildError, Failures, PipshimError, ResolveError
-from pipshim.base.shared_results import CycleError, SharedResults
-from pipshim.builds.build_request import Component, Job
-from pipshim.model import artifacts, events
+from pipshim.base.shared_results import SharedResults
+from pipshim.builds.build_planner import BuildPlan, BuildPlanner, shared, waiting_builds, within
+from pipshim.model import events
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_order import needs
 from pipshim.model.pylock import environment_id
 from pipshim.model.requirement_origins import BUILD, EXTRA
 from pipshim.model.solution import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
     from pipshim._pip.resolver import Resolving
     from pipshim._pip.session import Pip
-    from pipshim.builds.build_request import Built
-    from pipshim.builds.builder import Workshop
+    from pipshim.builds.build_request import OuterEnvironment
     from pipshim.envs.base_environment import Below
-    from pipshim.model.build_record import Used
-    from pipshim.model.build_settings import Settings
+    from pipshim.lock.services import LockServices
     from pipshim.model.events import Observer
     from pipshim.model.settings import StaticMetadata
     from pipshim.model.solution import Pin, Solution, Source
-    from pipshim.store.fetcher import Fetcher
-    from pipshim.store.unpacked_wheel import Tree
-
-T = TypeVar("T")
-
-
-class BuildPins(NamedTuple):
-    """What the environment of an isolated build has.
-
-    Attributes:
-        mode: isolated or matched.
-        pins: its packages, as far as they are known.
-        complete: whether they are all known.
-
-    """
-
-    mode: Mode
-    pins: tuple[Pin, ...]
-    complete: bool = True
 
 
 @dataclass
-class Staging:
-    """Says how sources are built, and resolves the environments that this needs, each once.
+class ResolvedBuilds(BuildPlanner):
+    """Plans builds, and resolves the environments that these need, each once.
 
     Attributes:
         pip: pip's machinery.
-        settings: the build settings.
-        workshop: where hooks run.
-        fetcher: where wheels come from.
         observer: told of warnings.
         resolving: the resolver.
         metadata_of: answers the metadata of a source that a build environment may need; whoever
             resolves in rounds sets it.
         constraints: pip's constraint objects for build environments.
         preferred: the pins of an earlier lock's build environments, kept where they fit.
-        behind: folders whose packages a build without isolation sees after all others.
-        besides: tells the distributions in these folders.
-        programs: folders of programs that come last on PATH then; without any, those of the target.
-        made: by URL, what has been built of sources to be installed, and serves other builds.
         offered: the pins of other targets' build environments, taken where they fit.
         elsewhere: asks what a build requires besides what it declares, where the target is not
             here; None where it is.
@@ -91,19 +59,12 @@ class Staging:
 
     """
 
-    pip: Pip
-    settings: Settings
-    workshop: Workshop
-    fetcher: Fetcher
-    observer: Observer
-    resolving: Resolving
+    pip: Pip = field(kw_only=True)
+    observer: Observer = field(kw_only=True)
+    resolving: Resolving = field(kw_only=True)
     metadata_of: Callable[[Source], bytes] = field(init=False)
     constraints: Sequence[object] = ()
     preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
-    behind: tuple[Path, ...] = ()
-    besides: Callable[[], Mapping[str, Used]] = dict
-    programs: tuple[Path, ...] = ()
-    made: dict[str, Built] = field(default_factory=dict)
     offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     elsewhere: Callable[[Source, tuple[str, ...]], list[str]] | None = None
     below: Below | None = None
@@ -111,86 +72,55 @@ class Staging:
     resolved_names: set[NormalizedName] = field(default_factory=set, init=False)
     _requires: SharedResults[list[str]] = field(default_factory=SharedResults, init=False)
     _resolved: SharedResults[Solution] = field(default_factory=SharedResults, init=False)
-    _wheels: SharedResults[Tree] = field(
-        default_factory=lambda: SharedResults(keep=False), init=False
-    )
-    _trees: dict[tuple[str, Job], Tree] = field(default_factory=dict, init=False)
     _widened: set[str] = field(default_factory=set, init=False)
     _warned: set[str] = field(default_factory=set, init=False)
-    _failed: dict[tuple[str, tuple[str, ...]], tuple[Solution | None, BuildPins]] = field(
-        default_factory=dict, init=False
-    )
+    _failed: dict[str, tuple[Solution | None, BuildPlan]] = field(default_factory=dict, init=False)
 
-    def job(self, source: Source, solution: Solution | None) -> Job:
-        """Say how a source is built with these pins: its mode, and what its environment has."""
-        name = name_of(source)
-        choice = self.settings.choice(name)
-        mode = choice.mode
-        requirements = self.requirements(source)
-        if mode is Mode.NO_ISOLATION:
-            components = self._staging(source, solution, requirements)
-        else:
-            mode, pins, _ = self.pins(source, requirements, solution)
-            components = tuple(self._component(pin, solution) for pin in pins)
-        return self._made(source, name, mode, choice.chosen_by, requirements, components)
+    def plan(
+        self, source: Source, solution: Solution | None, *, may_defer: bool = False
+    ) -> BuildPlan:
+        """Choose the mode of a build; resolve its environment if it is isolated.
 
-    def requirements(self, source: Source) -> tuple[str, ...]:
-        """Return the requirements of a build: what it declares, and what the settings add."""
-        extra = self.settings.extra.get(name_of(source), ())
-        declared = build_system(source.outline, str(source)).requires
-        return (*declared, *(str(one.requirement) for one in extra))
+        Args:
+            source: what is built.
+            solution: the pins of run time.
+            may_defer: whether the environment may be incomplete, if it cannot be resolved here.
 
-    def _made(
-        self,
-        source: Source,
-        name: NormalizedName,
-        mode: Mode,
-        chosen_by: str,
-        requirements: tuple[str, ...],
-        components: tuple[Component, ...],
-    ) -> Job:
-        if mode is Mode.MATCHED and chosen_by == "default":
-            chosen_by = "match-runtime"
-        besides = self.besides() if mode is Mode.NO_ISOLATION else {}
-        return Job(
-            name=name,
-            version=str(source.version or "?"),
-            sha256=source.sha256,
-            mode=mode,
-            chosen_by=chosen_by,
-            open=lambda: (source.directory, build_system(source.directory, str(source))),
-            requirements=requirements,
-            components=components,
-            behind=self.behind if besides else (),
-            programs=self.programs if besides else (),
-            besides=besides,
-            editable=source.editable,
-            commit=source.commit,
-        )
+        Raises:
+            ResolveError: no versions fit; it says what needs the build.
+            BuildError: a backend failed.
 
-    def known_pins(
-        self, source: Source, requirements: tuple[str, ...], solution: Solution | None
-    ) -> BuildPins:
-        """Resolve an isolated build's environment, as far as that is possible here.
-
-        For a source with ``dependency-metadata``: neither a hook of it nor what its build requires
-        can fail a lock.
         """
-        runtime = self._runtime(solution)
-        key = (source.url, requirements)
-        failed = self._failed.get(key)
+        choice = self.settings.choice(name_of(source))
+        plan = BuildPlan(choice.mode, choice.chosen_by, self.requirements(source))
+        if plan.mode is Mode.NO_ISOLATION:
+            return plan
+        if not may_defer:
+            return self._resolve(source, plan, solution, [])
+        failed = self._failed.get(source.url)
         if failed is None or failed[0] is not solution:
             known: list[Pin] = []
             try:
-                return self.pins(source, requirements, solution, known)
+                return self._resolve(source, plan, solution, known)
             except PipshimError as error:
                 if not is_of_build(error):
                     raise
                 self.warn_deferred(source, error)
-            is_matched = any(runtime.get(pin.package.name) == pin.version for pin in known)
-            mode = Mode.MATCHED if is_matched else Mode.ISOLATED
-            failed = self._failed[key] = solution, BuildPins(mode, tuple(known), complete=False)
+            found = self._planned(plan, known, self._is_matched(known, solution))
+            failed = self._failed[source.url] = solution, found._replace(complete=False)
         return failed[1]
+
+    def requirements(self, source: Source) -> tuple[str, ...]:
+        """Return the requirements of a build, declared and extra."""
+        declared = build_system(source.outline, str(source)).requires
+        return self.with_extra(name_of(source), declared)
+
+    def precedes(self, other: Source, source: Source) -> bool:
+        """Return whether a source is built with isolation, if `widen` says that this counts.
+
+        A lock had better not build.
+        """
+        return source.url in self._widened and self.mode(other) is not Mode.NO_ISOLATION
 
     def warn_deferred(self, source: Source, error: PipshimError) -> None:
         """Say why a build environment is resolved where the source is built."""
@@ -206,72 +136,76 @@ class Staging:
             f"failed here: {_summary(error)}"
         )
 
-    def pins(
-        self,
-        source: Source,
-        requirements: tuple[str, ...],
-        solution: Solution | None,
-        known: list[Pin] | None = None,
-    ) -> BuildPins:
+    def _resolve(
+        self, source: Source, plan: BuildPlan, solution: Solution | None, known: list[Pin]
+    ) -> BuildPlan:
         """Resolve an isolated build's environment: what it declares, then what its backend adds.
 
-        Args:
-            source: what is built.
-            requirements: what it declares, and what the settings add.
-            solution: the pins of run time.
-            known: gets the pins of what it declares.
-
-        Raises:
-            ResolveError: no versions fit; it says what needs the build.
-
+        ``known`` gets the pins of what it declares.
         """
         try:
-            return self._pins(source, requirements, solution, [] if known is None else known)
+            with within(source):
+                return self._resolve_within(source, plan, solution, known)
         except ResolveError as error:
             error.build_of = str(name_of(source))
-            waiting = _waiting.get()
+            waiting = waiting_builds()
             if waiting:
-                error.message += f"\n  {source} is needed for the build of {waiting[-1][1]}"
+                error.message += f"\n  {source} is needed for the build of {waiting[-1]}"
             elif solution is not None:
                 asking = " and ".join(_asking(name_of(source), solution))
                 error.message += f"\n  {source} is needed by {asking}" if asking else ""
             raise
 
-    def _pins(
+    def _resolve_within(
+        self, source: Source, plan: BuildPlan, solution: Solution | None, known: list[Pin]
+    ) -> BuildPlan:
+        name, requirements = name_of(source), plan.requirements
+        runtime = self._runtime(solution)
+        strict = self._strict(name, requirements, runtime, solution)
+        found = self._resolve_build(source, requirements, runtime, strict)
+        known += found.pins.values()
+        dynamic = self._also_required(source, plan, found, solution, runtime)
+        missing = [one for one in dynamic if not _satisfied(one, found, self.target.markers)]
+        if missing:
+            everything = (*requirements, *missing)
+            strict = self._strict(name, everything, runtime, solution)
+            try:
+                found = self._resolve_build(source, everything, runtime, strict)
+            except ResolveError as error:
+                error.conflicts = _conflicts(missing, found)
+                raise
+        matched = bool(strict)
+        if self.settings.match_runtime == "auto":
+            self._warn_unmatched(source, found, runtime)
+            matched = matched or self._is_matched(found.pins.values(), solution)
+        return self._planned(plan, found.pins.values(), matched)
+
+    def _planned(self, plan: BuildPlan, pins: Iterable[Pin], matched: bool) -> BuildPlan:
+        by_default = matched and plan.chosen_by == "default"
+        return plan._replace(
+            mode=Mode.MATCHED if matched else Mode.ISOLATED,
+            chosen_by="match-runtime" if by_default else plan.chosen_by,
+            pins=tuple(pins),
+        )
+
+    def _is_matched(self, pins: Iterable[Pin], solution: Solution | None) -> bool:
+        runtime = self._runtime(solution)
+        return any(runtime.get(pin.package.name) == pin.version for pin in pins)
+
+    def _also_required(
         self,
         source: Source,
-        requirements: tuple[str, ...],
+        plan: BuildPlan,
+        declared: Solution,
         solution: Solution | None,
-        known: list[Pin],
-    ) -> BuildPins:
-        name = name_of(source)
-        with within(source):
-            runtime = self._runtime(solution)
-            strict = self._strict(name, requirements, runtime, solution)
-            first = self._resolve_build(source, requirements, runtime, strict)
-            known += first.pins.values()
-            stated = self.stated_metadata(source)
-            if stated is not None and stated.build_requires is not None:
-                dynamic = list(map(str, stated.build_requires))
-            elif self.elsewhere is not None:
-                dynamic = self.elsewhere(source, requirements)
-            else:
-                dynamic = self._dynamic(source, requirements, first, solution, runtime)
-            missing = [one for one in dynamic if not _satisfied(one, first, self._environment())]
-            if missing:
-                everything = (*requirements, *missing)
-                strict = self._strict(name, everything, runtime, solution)
-                try:
-                    first = self._resolve_build(source, everything, runtime, strict)
-                except ResolveError as error:
-                    error.conflicts = _conflicts(missing, first)
-                    raise
-        matched = {one for one, pin in first.pins.items() if runtime.get(one) == pin.version}
-        matched &= set(strict) if self.settings.match_runtime != "auto" else matched
-        if self.settings.match_runtime == "auto":
-            self._warn_unmatched(source, first, runtime)
-        mode = Mode.MATCHED if matched or strict else Mode.ISOLATED
-        return BuildPins(mode, tuple(first.pins.values()))
+        runtime: Mapping[NormalizedName, Version],
+    ) -> list[str]:
+        stated = self.stated_metadata(source)
+        if stated is not None and stated.build_requires is not None:
+            return list(map(str, stated.build_requires))
+        if self.elsewhere is not None:
+            return self.elsewhere(source, plan.requirements)
+        return self._dynamic(source, plan.requirements, declared, solution, runtime)
 
     def _runtime(self, solution: Solution | None) -> dict[NormalizedName, Version]:
         """Return the versions of run time that a build is to match."""
@@ -318,7 +252,7 @@ class Staging:
         for text in requirements:
             requirement = Requirement(text)
             required = canonicalize_name(requirement.name)
-            if required not in wanted or not _applies(requirement, self._environment()):
+            if required not in wanted or not _applies(requirement, self.target.markers):
                 continue
             if required not in versions:
                 raise ResolveError(
@@ -397,84 +331,28 @@ class Staging:
         key = (source.url, environment_id(pin.package for pin in declared.pins.values()))
 
         def ask() -> list[str]:
-            mode = Mode.MATCHED if set(declared.pins) & set(runtime) else Mode.ISOLATED
-            components = tuple(self._component(pin, solution) for pin in declared.pins.values())
-            chosen_by = self.settings.choice(name_of(source)).chosen_by
-            job = self._made(source, name_of(source), mode, chosen_by, requirements, components)
+            choice = self.settings.choice(name_of(source))
+            plan = BuildPlan(choice.mode, choice.chosen_by, requirements)
+            is_matched = bool(set(declared.pins) & set(runtime))
+            plan = self._planned(plan, declared.pins.values(), is_matched)
             kinds = ("wheel", "editable") if source.editable else ("wheel",)
             if source.editable and self.editables_only:
                 kinds = ("editable",)
-            return self.workshop.requires(job, kinds)
+            return self.builder.requires(self.request(source, solution, plan), kinds)
 
         return shared(self._requires, key, ask)
-
-    def _staging(
-        self, source: Source, solution: Solution | None, requirements: Iterable[str]
-    ) -> tuple[Component, ...]:
-        """Say what the project environment will have when a no-isolation build runs in it.
-
-        All that needs no building, and those sources that this one needs, built before it; what is
-        built with isolation only if need be (see `widen`), since a lock had better not build.
-        """
-        if solution is None:
-            return ()
-        dependencies = {
-            name: [canonicalize_name(one["name"]) for one in pin.package.dependencies or ()]
-            for name, pin in solution.pins.items()
-        }
-        needed = needs(name_of(source), requirements, dependencies)
-        found = []
-        for name, pin in solution.pins.items():
-            itself = pin.source is not None and pin.source.url == source.url
-            if name == source.name or itself or pin.editable or pin.present:
-                continue
-            free = source.url in self._widened and self._is_isolated(name)
-            if pin.source is None or name in needed or free:
-                found.append(self._component(pin, solution))
-        return tuple(found)
 
     def widen(self, source: Source, solution: Solution | None) -> bool:
         """Give a source, from now on, an environment with what is built before it with isolation.
 
         `sync` builds without isolation after all that. Answers whether this makes a difference.
         """
-        if solution is None or source.url in self._widened or self._is_isolated(name_of(source)):
+        is_widened = source.url in self._widened
+        if solution is None or is_widened or self.mode(source) is not Mode.NO_ISOLATION:
             return False
         self._widened.add(source.url)
-        return any(
-            pin.source is not None and not pin.editable and self._is_isolated(name)
-            for name, pin in solution.pins.items()
-        )
-
-    def _is_isolated(self, name: NormalizedName) -> bool:
-        return self.settings.choice(name).mode is not Mode.NO_ISOLATION
-
-    def _component(self, pin: Pin, solution: Solution | None) -> Component:
-        package, source = pin.package, pin.source
-        chosen = artifacts.choose(package, self.pip.target)
-
-        def tree() -> Tree:
-            if source is None:
-                return self.fetcher.wheel(package, chosen)  # type: ignore[arg-type]
-            if source.url in self.made:
-                return self.made[source.url].tree
-            job = self.job(source, solution)
-            with within(source):
-                return shared(self._wheels, (source.url, job), lambda: self._wheel(source, job))
-
-        identity = artifacts.identity(chosen)
-        pure = artifacts.is_pure_wheel(chosen)
-        return Component(
-            package.name, str(pin.version), identity, tree, source is not None, pure=pure
-        )
-
-    def _wheel(self, source: Source, job: Job) -> Tree:
-        """Build a wheel for other builds; one that this command has had is reported once."""
-        key = (source.url, job)
-        built = self._trees.get(key)
-        if built is None or self.workshop.store.tree(built.sha256) is None:
-            built = self._trees[key] = self.workshop.wheel(job).tree
-        return built
+        sources = (pin.source for pin in solution.pins.values() if not pin.editable)
+        return any(one is not None and self.precedes(one, source) for one in sources)
 
     def _warn_unmatched(
         self, source: Source, build: Solution, runtime: Mapping[NormalizedName, Version]
@@ -493,55 +371,30 @@ class Staging:
             self._warned.add(text)
             self.observer(events.Message("warning", text))
 
-    def _environment(self) -> Mapping[str, str]:
-        return self.pip.target.markers
 
-
-_waiting: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("waiting", default=())
-"""The builds that wait for each other here: where each comes from, and its name."""
-
-
-@contextmanager
-def within(source: Source) -> Iterator[None]:
-    """Note that a build waits for what follows, and refuse a cycle."""
-    entry = (source.url, str(source))
-    waiting = _waiting.get()
-    if entry in waiting:
-        raise _cycle(waiting[waiting.index(entry) :])
-    token = _waiting.set((*waiting, entry))
-    try:
-        yield
-    finally:
-        _waiting.reset(token)
-
-
-def shared(results: SharedResults[T], key: Hashable, compute: Callable[[], T]) -> T:
-    """Return a result that other builds may need too.
-
-    Raises:
-        BuildError: builds need each other.
-
-    """
-    try:
-        return results.get(key, compute, path=_waiting.get())
-    except CycleError as error:
-        raise _cycle(error.path) from error  # type: ignore[arg-type]
-
-
-def _cycle(steps: Sequence[tuple[str, str]]) -> BuildError:
-    names = [name for _, name in steps]
-    return BuildError(
-        f"{names[0]}: the build requirements form a cycle: " + " -> ".join([*names, names[0]]),
-        package=names[0],
-        mode=str(Mode.ISOLATED),
-        step="build requirements",
-        hint="constrain one of them to a version that has a wheel (build-constraint-dependencies)",
+def planner_of(
+    context: LockServices,
+    resolving: Resolving,
+    outer: Callable[[], OuterEnvironment],
+    **more: Any,
+) -> ResolvedBuilds:
+    """Make what plans builds, of a command's parts."""
+    pip, texts = resolving.pip, context.settings.build_constraints
+    return ResolvedBuilds(
+        context.settings,
+        pip.target,
+        context.builder,
+        context.fetcher,
+        outer,
+        pip=pip,
+        observer=context.observer,
+        resolving=resolving,
+        constraints=[
+            *pip.constraint_files(context.request.build.build_constraints),
+            *(pip.constraint(text, "build-constraint-dependencies") for text in texts),
+        ],
+        **more,
     )
-
-
-def is_within_a_build() -> bool:
-    """Tell whether what happens here is done for some build."""
-    return bool(_waiting.get())
 
 
 def _summary(error: PipshimError) -> str:

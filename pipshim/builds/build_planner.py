@@ -1,0 +1,283 @@
+"""Plan builds: what is built, in which mode and environment, after what, and what is reused.
+
+`lock`, `sync`, `install`, `wheel` and `download` plan all their builds here. They differ in where
+the environment of an isolated build comes from: it is resolved (`pipshim.lock.resolved_builds`), or
+a lock has it (`pipshim.lock.locked_builds`).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from packaging.utils import canonicalize_name
+
+from pipshim._pip.pyproject import build_system
+from pipshim.base.errors import BuildError
+from pipshim.base.shared_results import CycleError, SharedResults
+from pipshim.base.tasks import in_order
+from pipshim.builds.build_request import BuildRequest, Component, OuterEnvironment
+from pipshim.model import artifacts
+from pipshim.model.build_mode import Mode
+from pipshim.model.build_order import needs, ordered
+from pipshim.model.events import UNKNOWN
+from pipshim.model.solution import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.builds.build_request import BuiltWheel
+    from pipshim.builds.builder import Builder
+    from pipshim.model.build_settings import Settings
+    from pipshim.model.interpreter import TargetPython
+    from pipshim.model.solution import Pin, Solution, Source
+    from pipshim.store.fetcher import Fetcher
+    from pipshim.store.unpacked_wheel import Tree
+
+T = TypeVar("T")
+
+
+class BuildPlan(NamedTuple):
+    """How a source is built.
+
+    Attributes:
+        mode: the build mode.
+        chosen_by: what chose it.
+        requirements: the build requirements, declared and extra.
+        pins: what the environment of an isolated build has, as far as that is known.
+        complete: whether all of that is known.
+
+    """
+
+    mode: Mode
+    chosen_by: str
+    requirements: tuple[str, ...]
+    pins: tuple[Pin, ...] = ()
+    complete: bool = True
+
+
+@dataclass
+class BuildPlanner:
+    """Plans the builds of one command, and does each of them once.
+
+    Attributes:
+        settings: the build settings.
+        target: the Python that is built for.
+        builder: runs builds.
+        fetcher: fetches wheels.
+        outer: returns what builds without isolation see besides their own environment.
+
+    """
+
+    settings: Settings
+    target: TargetPython
+    builder: Builder
+    fetcher: Fetcher
+    outer: Callable[[], OuterEnvironment]
+    _wheels: SharedResults[BuiltWheel] = field(
+        default_factory=lambda: SharedResults(keep=False), init=False
+    )
+    _built: dict[tuple[str, BuildRequest], BuiltWheel] = field(default_factory=dict, init=False)
+
+    def plan(self, source: Source, solution: Solution | None) -> BuildPlan:
+        """Choose the mode of a build, and the environment of an isolated one."""
+        raise NotImplementedError
+
+    def precedes(self, other: Source, source: Source) -> bool:
+        """Return whether `other` is built first, though `source`, without isolation, needs it not.
+
+        `sync` builds without isolation after all builds with isolation.
+        """
+        raise NotImplementedError
+
+    def request(
+        self, source: Source, solution: Solution | None, plan: BuildPlan | None = None
+    ) -> BuildRequest:
+        """Describe a build.
+
+        Args:
+            source: what is built.
+            solution: the pins of run time; None if there are none yet.
+            plan: how it is built, if that is known.
+
+        """
+        plan = plan or self.plan(source, solution)
+        pins: Iterable[Pin] = plan.pins
+        outer = OuterEnvironment()
+        if plan.mode is Mode.NO_ISOLATION:
+            pins = self._project_pins(source, solution, plan.requirements)
+            found = self.outer()
+            outer = found if found.distributions else outer
+        return BuildRequest(
+            name=name_of(source),
+            version=str(source.version or UNKNOWN),
+            sha256=source.sha256,
+            mode=plan.mode,
+            chosen_by=plan.chosen_by,
+            open=lambda: (source.directory, build_system(source.directory, str(source))),
+            requirements=plan.requirements,
+            components=tuple(self.component(pin, solution) for pin in pins),
+            outer=outer,
+            editable=source.editable,
+            commit=source.commit,
+        )
+
+    def with_extra(self, name: NormalizedName, declared: Iterable[str]) -> tuple[str, ...]:
+        """Add to the declared requirements of a build what the settings say."""
+        extra = self.settings.extra.get(name, ())
+        return (*declared, *(str(one.requirement) for one in extra))
+
+    def component(self, pin: Pin, solution: Solution | None) -> Component:
+        """Describe a distribution of a build environment, which is fetched or built when needed."""
+        artifact = artifacts.choose(pin.package, self.target)
+
+        def tree() -> Tree:
+            if pin.source is None:
+                return self.fetcher.wheel(pin.package, artifact)  # type: ignore[arg-type]
+            return self.wheel(pin.source, solution).tree
+
+        return Component(
+            pin.package.name,
+            str(pin.version),
+            artifacts.identity(artifact),
+            tree,
+            is_built=pin.source is not None,
+            pure=artifacts.is_pure_wheel(artifact),
+        )
+
+    def wheel(self, source: Source, solution: Solution | None) -> BuiltWheel:
+        """Build a wheel once, whoever asks first; the others wait for that build.
+
+        Raises:
+            BuildError: it failed, or builds need each other.
+
+        """
+        key = (source.url, self.request(source, solution))
+
+        def build() -> BuiltWheel:
+            built = self._built.get(key)
+            if built is None or self.builder.store.tree(built.tree.sha256) is None:
+                built = self._built[key] = self.builder.wheel(key[1])
+            return built
+
+        with within(source):
+            return shared(self._wheels, key, build)
+
+    def build(
+        self,
+        sources: Mapping[NormalizedName, Source],
+        solution: Solution | None,
+        build: Callable[[NormalizedName], T],
+    ) -> dict[NormalizedName, T]:
+        """Build several sources at once, each after what it waits for.
+
+        Isolated builds begin first, and build what they need themselves.
+
+        Args:
+            sources: what to build, by name.
+            solution: the pins of run time.
+            build: builds one of them, given its name.
+
+        """
+        waits = {
+            name: self.request(source, solution).waits_for
+            for name, source in sources.items()
+            if self.mode(source) is Mode.NO_ISOLATION
+        }
+        free: dict[NormalizedName, tuple[NormalizedName, ...]] = {
+            name: () for name in sources if name not in waits
+        }
+        return in_order(
+            build,
+            {**free, **{name: waits[name] for name in ordered(waits)}},
+            at_once=self.builder.jobs,
+            is_work=cache(lambda name: self.is_work(sources[name], solution)),
+            interrupted=self.builder.processes.stop,
+        )
+
+    def mode(self, source: Source) -> Mode:
+        """Return the chosen mode; whether an isolated build is matched, only `plan` says."""
+        return self.settings.choice(name_of(source)).mode
+
+    def is_work(self, source: Source, solution: Solution | None) -> bool:
+        """Return whether no earlier wheel can be reused, as far as that is known."""
+        return not self.builder.has(self.request(source, solution))
+
+    def _project_pins(
+        self, source: Source, solution: Solution | None, requirements: Iterable[str]
+    ) -> Iterator[Pin]:
+        """Choose what is in the project environment when a build without isolation runs.
+
+        That is what needs no building, and what is built before it.
+        """
+        pins = solution.pins if solution is not None else {}
+        needed = needs(name_of(source), requirements, _dependencies(pins))
+        for name, pin in pins.items():
+            if name == source.name or pin.editable or pin.present:
+                continue
+            if pin.source is None or (
+                pin.source.url != source.url
+                and (name in needed or self.precedes(pin.source, source))
+            ):
+                yield pin
+
+
+def _dependencies(
+    pins: Mapping[NormalizedName, Pin],
+) -> dict[NormalizedName, list[NormalizedName]]:
+    return {
+        name: [canonicalize_name(one["name"]) for one in pin.package.dependencies or ()]
+        for name, pin in pins.items()
+    }
+
+
+_waiting: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("waiting", default=())
+"""The builds that wait for each other here: where each comes from, and its name."""
+
+
+def waiting_builds() -> list[str]:
+    """Return the builds that what happens here is done for, the outermost first."""
+    return [name for _, name in _waiting.get()]
+
+
+@contextmanager
+def within(source: Source) -> Iterator[None]:
+    """Note that a build waits for what follows, and refuse a cycle."""
+    entry = (source.url, str(source))
+    waiting = _waiting.get()
+    if entry in waiting:
+        raise _cycle(waiting[waiting.index(entry) :])
+    token = _waiting.set((*waiting, entry))
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+
+
+def shared(results: SharedResults[T], key: Hashable, compute: Callable[[], T]) -> T:
+    """Return a result that other builds may need too.
+
+    Raises:
+        BuildError: builds need each other.
+
+    """
+    try:
+        return results.get(key, compute, path=_waiting.get())
+    except CycleError as error:
+        raise _cycle(error.path) from error  # type: ignore[arg-type]
+
+
+def _cycle(steps: Sequence[tuple[str, str]]) -> BuildError:
+    names = [name for _, name in steps]
+    return BuildError(
+        f"{names[0]}: the build requirements form a cycle: " + " -> ".join([*names, names[0]]),
+        package=names[0],
+        mode=str(Mode.ISOLATED),
+        step="build requirements",
+        hint="constrain one of them to a version that has a wheel (build-constraint-dependencies)",
+    )

@@ -1,0 +1,239 @@
+"""Plan builds as a lock says; what it leaves open is resolved around its pins, for this command."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from pipshim._pip.pyproject import build_system
+from pipshim.base.errors import LockError
+from pipshim.base.shared_results import SharedResults
+from pipshim.builds.build_planner import BuildPlan, BuildPlanner, shared
+from pipshim.builds.build_request import OuterEnvironment
+from pipshim.model import artifacts
+from pipshim.model.build_mode import Mode
+from pipshim.model.pylock import LockedBuild, key_of
+from pipshim.model.solution import Pin, Solution, Source, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from packaging.pylock import Package
+    from packaging.utils import NormalizedName
+
+    from pipshim.builds.build_request import BuildRequest, Component
+    from pipshim.lock.services import LockServices
+    from pipshim.model.build_record import Record
+    from pipshim.model.interpreter import TargetPython
+    from pipshim.model.pylock import Lock, LockedFolder
+    from pipshim.model.selection import Selection
+    from pipshim.store.fetcher import Fetcher
+
+_UNKNOWN = Version("0")
+"""Stands for the version of a folder or checkout, which its build tells."""
+
+
+def pin_of(package: Package, target: TargetPython, fetcher: Fetcher) -> Pin:
+    """Return a locked package as the pin that it was; a source is fetched when it is opened."""
+    artifact = artifacts.choose(package, target)
+    source = None
+    if not artifacts.is_wheel(artifact):
+        source = Source(
+            name=package.name,
+            version=package.version,
+            outline=Path(),
+            sha256=(getattr(artifact, "hashes", None) or {}).get("sha256"),
+            editable=package.directory is not None and bool(package.directory.editable),
+            url=key_of(package),
+            unpack=partial(fetcher.source, package, artifact),
+            commit=package.vcs.commit_id if package.vcs is not None else "",
+        )
+    return Pin(
+        package=package,
+        version=package.version or _UNKNOWN,
+        source=source,
+        editable=source is not None and source.editable,
+        platform_specific=artifacts.is_platform_specific(artifact),
+    )
+
+
+def unpacked(source: Source) -> Source:
+    """Fetch and unpack a source, so that its build system can be read."""
+    return replace(source, outline=source.directory, unpack=None)
+
+
+class LockedBuilds(BuildPlanner):
+    """Plans the builds of a lock.
+
+    Args:
+        context: the command's parts.
+        lock: what is followed.
+        selection: the part of it that builds match.
+        outer: as for every planner.
+
+    """
+
+    def __init__(
+        self,
+        context: LockServices,
+        lock: Lock,
+        selection: Selection,
+        outer: Callable[[], OuterEnvironment],
+    ) -> None:
+        super().__init__(context.settings, context.target, context.builder, context.fetcher, outer)
+        self._context = context
+        self._lock = lock
+        self._selection = selection
+        self._folders: dict[str, LockedBuild] = {}
+        self._deferred: SharedResults[BuildRequest] = SharedResults()
+
+    @cached_property
+    def solution(self) -> Solution:
+        """The pins of run time."""
+        packages = self._selection.packages
+        return Solution(pins={name: self._pin(one) for name, one in packages.items()}, origins={})
+
+    def source(self, name: NormalizedName) -> Source:
+        """Return a selected package as what is built.
+
+        Raises:
+            TypeError: it is a wheel.
+
+        """
+        source = self.solution.pins[name].source
+        if source is None:
+            raise TypeError(f"{name} is not a source")
+        return source
+
+    def folder(self, folder: LockedFolder, directory: Path) -> Source:
+        """Return a project that is installed from its folder as what is built."""
+        url = directory.as_uri()
+        requires = build_system(directory, folder.name).requires
+        self._folders[url] = replace(folder.build, requires=requires)
+        return Source(folder.name, None, directory, None, editable=True, url=url)
+
+    def start(self) -> None:
+        """Have what resolves, if anything may need it, before there are threads that build."""
+        builds = (*self._lock.builds.values(), *(one.build for one in self._selection.folders))
+        if any(one.deferred for one in builds):
+            self._resolved  # noqa: B018 a cached property
+
+    def plan(self, source: Source, solution: Solution | None) -> BuildPlan:  # noqa: ARG002
+        """Tell what the lock says of a build."""
+        build = self.locked(source)
+        members = self._lock.members(build.environment) if build.environment is not None else ()
+        requirements = self.with_extra(name_of(source), build.requires)
+        pins = tuple(map(self._pin, members))
+        return BuildPlan(build.mode, build.chosen_by, requirements, pins, not build.deferred)
+
+    def locked(self, source: Source) -> LockedBuild:
+        """Say how a source is built; what no setting speaks of is built as when it was locked.
+
+        Raises:
+            LockError: the lock has no environment for it.
+
+        """
+        build = self._lock.builds.get(source.url) or self._folders.get(source.url)
+        choice = self.settings.choice(name_of(source))
+        requires = build.requires if build is not None else ()
+        if choice.chosen_by == "default" and build is not None:
+            mode, chosen_by = build.mode, build.chosen_by
+        else:
+            mode, chosen_by = choice.mode, choice.chosen_by
+        if mode is Mode.NO_ISOLATION:
+            return LockedBuild(mode, chosen_by, "", requires, None)
+        if build is None or (build.environment is None and not build.deferred):
+            raise LockError(
+                self._context.lock_path,
+                f"{source} has to be built, and the lock has no build environment for it",
+                hint="make the lock anew: pipshim lock",
+            )
+        return build
+
+    def request(
+        self, source: Source, solution: Solution | None, plan: BuildPlan | None = None
+    ) -> BuildRequest:
+        """Describe a build, after resolving what the lock leaves to this moment."""
+        plan = plan or self.plan(source, solution)
+        if plan.complete:
+            return super().request(source, solution, plan)
+        return shared(self._deferred, source.url, lambda: self._resolve(source))
+
+    def component(self, pin: Pin, solution: Solution | None) -> Component:
+        """Describe a distribution of a build environment; its version may not be known."""
+        return replace(super().component(pin, solution), version=str(pin.package.version or ""))
+
+    def mode(self, source: Source) -> Mode:
+        """Return the mode, which the lock says where no setting does."""
+        return self.locked(source).mode
+
+    def is_work(self, source: Source, solution: Solution | None) -> bool:
+        """Return whether no earlier wheel can be reused, as far as that is known."""
+        return self.locked(source).deferred or super().is_work(source, solution)
+
+    def precedes(self, other: Source, source: Source) -> bool:
+        """Return whether nothing that is built without isolation has to precede `other`."""
+        build = self.locked(other)
+        if build.mode is Mode.NO_ISOLATION or build.environment is None:
+            return build.deferred
+        sources = (self._pin(one).source for one in self._lock.members(build.environment))
+        return all(one is None or self.precedes(one, source) for one in sources)
+
+    def why_stale(self, source: Source, record: Record, metadata: str) -> str | None:
+        """Say why an installed wheel has to be built again; None if it can stay.
+
+        Of an environment that the lock leaves open only what matches the run-time version can have
+        changed.
+        """
+        plan = self.plan(source, self.solution)
+        request = super().request(source, self.solution, plan)
+        if not plan.complete:
+            matched = self._matching(plan.requirements)
+            known = {str(one.package.name): self.component(one, None).used for one in matched}
+            known |= request.available
+            available = {name: known.get(name, used) for name, used in record.against.items()}
+            outer = OuterEnvironment(distributions=available)
+            request = replace(request, components=(), outer=outer)
+        return self.builder.why_stale(request, record, metadata)
+
+    def _pin(self, package: Package) -> Pin:
+        return pin_of(package, self.target, self.fetcher)
+
+    def _matching(self, requirements: tuple[str, ...]) -> Iterator[Pin]:
+        """Return the pins of run time that a build with these requirements matches."""
+        stated: dict[NormalizedName, list[Requirement]] = {}
+        for text in (*requirements, *self.settings.build_constraints):
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement:
+                continue
+            stated.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+        pins = self.solution.pins
+        for name in stated.keys() & pins.keys():
+            pin = pins[name]
+            if (
+                pin.package.version is not None
+                and pin.platform_specific
+                and all(one.specifier.contains(pin.version, True) for one in stated[name])
+            ):
+                yield pin
+
+    def _resolve(self, source: Source) -> BuildRequest:
+        self._context.say(
+            f"{source}: resolving its build environment, which the lock does not have"
+        )
+        return self._resolved.request(unpacked(source), self.solution)
+
+    @cached_property
+    def _resolved(self) -> BuildPlanner:
+        from pipshim.lock.lock_maker import resolver_of  # noqa: PLC0415 imports pip's resolver
+
+        resolver = resolver_of(self._context, keep=self._lock)
+        resolver.rounds.adopt(self.solution)
+        return resolver.builds
