@@ -96,6 +96,13 @@ def failing(kind: str, dists: Path, tmp_path: Path) -> list[str | Path]:
         ]
     if kind == "build dependencies":
         return [sdist(dists, "needy", "1.0", build_requires=["absent"])]
+    if kind == "cycle":
+        sdist(dists, "needy", "1.0", build_requires=["needy"])
+        return ["needy", "--find-links", dists]
+    if kind == "old setuptools":
+        wheel(dists, "setuptools", "1.0")
+        table = "[build-system]\nrequires = ['setuptools==1.0']\n"
+        return [project(folder, table, name="needy"), "--find-links", dists]
     if kind == "no editables":
         return ["-e", project(folder, name="needy", backend=Backend(editable=False))]
     if kind == "unavailable":
@@ -115,6 +122,11 @@ def failing(kind: str, dists: Path, tmp_path: Path) -> list[str | Path]:
     [
         ("metadata", ["metadata-generation-failed"]),
         ("build dependencies", ["Failed to build 'needy' when installing build dependencies"]),
+        ("cycle", ["needy-1.0.tar.gz is already being built: needy from file://"]),
+        (
+            "old setuptools",
+            ["PEP 517/518 supported requirements: setuptools==1.0 is incompatible with "],
+        ),
         ("no editables", ["uses a build backend that is missing the 'build_editable' hook"]),
         ("unavailable", ["No module named 'not_there'"]),
         (
@@ -143,6 +155,17 @@ def test_errors_of_builds_have_pips_words_too(
     assert "error: " in failed.err
     assert "Exception:" not in failed.err
     assert distributions(env) == ["tool-1.0"]
+
+
+def test_what_a_failed_build_printed_is_shown_once_with_verbose(
+    cli: Cli, env: Path, dists: Path
+) -> None:
+    backend = Backend(fail_in="build_wheel", message="I DIE")
+    file = sdist(dists, "needy", "1.0", backend=backend)
+    for options in ([], ["--verbose"]):
+        failed = cli("--python", env, "install", file, *options)
+        assert failed.status == 1
+        assert failed.err.count("RuntimeError: I DIE") == 1, str(failed)
 
 
 def test_a_backend_that_cannot_be_imported_has_pips_name(

@@ -87,6 +87,8 @@ def test_wheel_with_unreadable_metadata_is_named_with_its_url(
     make_project(dependencies=["demon"])
     if command == "install":
         result = cli.fails("--python", make_venv(tmp_path / "venv"), "install", "demon")
+        pips_words = "ERROR: Error decoding metadata for "
+        assert (pips_words in result.err) == (bool(metadata) and not offers_metadata)
     else:
         result = cli.fails("lock")
     assert "demon" in result.err

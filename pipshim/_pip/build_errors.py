@@ -14,7 +14,13 @@ from pip._internal.exceptions import (
 from pyproject_hooks import BackendUnavailable, HookMissing
 
 from pipshim._pip.pip_texts import MISC
-from pipshim.base.errors import BuildError, BuildRequirementsError, Failures, ResolveError
+from pipshim.base.errors import (
+    BuildCycleError,
+    BuildError,
+    BuildRequirementsError,
+    Failures,
+    ResolveError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +53,7 @@ def as_pip_error(error: PipshimError, named: Callable[[str], str]) -> PipError |
     name = error.package.partition(" ")[0]
     if isinstance(error, BuildRequirementsError):
         if error.conflicts:
-            return _conflict(named(name), error.conflicts)
+            return _conflict(named(name), error.conflicts, error.required_by)
         missing = ", ".join(map(repr, sorted(error.missing)))
         return InstallationError(
             f"Some build dependencies for {named(name)} are missing: {missing}."
@@ -64,20 +70,31 @@ def as_pip_error(error: PipshimError, named: Callable[[str], str]) -> PipError |
             logger.error("%s", unavailable, extra={"rich": True})
         elif unavailable is not None:
             return unavailable
-    if error.step == "metadata":
-        return MetadataGenerationFailed(package_details=name)
     if error.step in ("wheel", "editable"):
         return None  # pip's wheel builder reports it
+    return _not_made(error, name, named)
+
+
+def _not_made(error: BuildError, name: str, named: Callable[[str], str]) -> PipError:
+    if error.step == "metadata":
+        return MetadataGenerationFailed(package_details=name)
+    if isinstance(error, BuildCycleError):
+        requirement = named(name)
+        link = requirement.partition(" from ")[2] or requirement
+        logger.error("%s is already being built: %s", link, requirement)
     return _not_prepared(name, _STEPS.get(error.step, "installing build dependencies"))
 
 
-def _conflict(requirement: str, conflicts: tuple[tuple[str, str], ...]) -> InstallationError:
+def _conflict(
+    requirement: str,
+    conflicts: tuple[tuple[str, str], ...],
+    required_by: str = "the backend dependencies",
+) -> InstallationError:
     described = ", ".join(
         f"{present} is incompatible with {wanted}" for present, wanted in sorted(conflicts)
     )
     return InstallationError(
-        f"Some build dependencies for {requirement} conflict with the backend dependencies: "
-        f"{described}."
+        f"Some build dependencies for {requirement} conflict with {required_by}: {described}."
     )
 
 

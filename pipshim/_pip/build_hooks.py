@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 from pip._internal.distributions.sdist import SourceDistribution
+from pip._internal.exceptions import UnsupportedWheel
 from pip._internal.operations import prepare
 
 from pipshim._pip.patches import replaced
@@ -57,7 +58,9 @@ class Seams:
         return "staged" in vars(self)
 
     def as_pip_error(self, error: PipshimError) -> PipError | None:
-        """Return what pip would have raised for an error of a build; None if pip knows no such."""
+        """Return what pip would have raised for an error; None if pip knows no such."""
+        if isinstance(error.__cause__, UnsupportedWheel):
+            return error.__cause__
         if not self.has_sources:
             return None
         from pipshim._pip.build_errors import as_pip_error  # noqa: PLC0415 seldom needed

@@ -38,6 +38,7 @@ def build_system(directory: Path, name: str) -> BuildSystem:
         requires=tuple(details.requires),
         backend=details.backend,
         backend_path=tuple(details.backend_path or ()),
+        needs=tuple(details.check),
     )
 
 

@@ -169,17 +169,23 @@ class BuildError(PipshimError):
         self.log = log
 
 
+class BuildCycleError(BuildError):
+    """Builds need each other."""
+
+
 class BuildRequirementsError(BuildError):
-    """An environment lacks what a build declares (``--check-build-dependencies``).
+    """An environment lacks what a build declares, or what pip needs to call its backend.
 
     Attributes:
         missing: requirements that nothing in the environment satisfies.
         conflicts: what the environment has (``tool==1.0``) and what is required in its place.
+        required_by: who requires that, in pip's words.
 
     """
 
     missing: tuple[str, ...] = ()
     conflicts: tuple[tuple[str, str], ...] = ()
+    required_by: str = "the backend dependencies"
 
 
 class Failures(PipshimError):  # noqa: N818 it is several

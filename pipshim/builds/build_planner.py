@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from packaging.utils import canonicalize_name
 
 from pipshim._pip.pyproject import build_system
-from pipshim.base.errors import BuildError
+from pipshim.base.errors import BuildCycleError
 from pipshim.base.shared_results import CycleError, SharedResults
 from pipshim.base.tasks import in_order
 from pipshim.builds.build_request import BuildRequest, Component, OuterEnvironment
@@ -272,9 +272,9 @@ def shared(results: SharedResults[T], key: Hashable, compute: Callable[[], T]) -
         raise _cycle(error.path) from error  # type: ignore[arg-type]
 
 
-def _cycle(steps: Sequence[tuple[str, str]]) -> BuildError:
+def _cycle(steps: Sequence[tuple[str, str]]) -> BuildCycleError:
     names = [name for _, name in steps]
-    return BuildError(
+    return BuildCycleError(
         f"{names[0]}: the build requirements form a cycle: " + " -> ".join([*names, names[0]]),
         package=names[0],
         mode=str(Mode.ISOLATED),

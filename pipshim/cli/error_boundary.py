@@ -151,9 +151,14 @@ def show(
     hide: Callable[[str], str] | None = None,
     no_color: bool = False,
     as_json: bool = False,
+    with_output: bool = True,
 ) -> None:
-    """Show an error that somebody else ends with."""
+    """Show an error that somebody else ends with, and what failed builds printed."""
     sys.stdout.flush()
+    if not with_output:
+        for one in error.errors if isinstance(error, Failures) else (error,):
+            if isinstance(one, BuildError):
+                one.output = ()
     _show(error, hide, no_color=no_color, as_json=as_json)
 
 

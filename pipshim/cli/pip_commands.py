@@ -103,7 +103,14 @@ class _Building(RequirementCommand):
         """Run pip's command; its builds are pipshim's."""
         mask = _Late(lambda: credentials.known(options, args, self.parser.config, os.environ))
         as_json = options.progress == "json"
-        show_error = partial(show, no_color=bool(options.no_color), hide=mask.hide, as_json=as_json)
+        show_error = partial(
+            show,
+            no_color=bool(options.no_color),
+            hide=mask.hide,
+            as_json=as_json,
+            # With -v what builds print has been shown already, and pip says nothing twice.
+            with_output=as_json or self.verbosity < 1,
+        )
         action = partial(self._run_pips, options, args, mask, show_error)
         if as_json:  # pip would tell its errors in text
             return run_guarded(action, hide=mask.hide, as_json=True)

@@ -13,7 +13,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim._pip.pyproject import build_system
-from pipshim.base.errors import BuildError, Failures, PipshimError, ResolveError
+from pipshim.base.errors import (
+    BuildError,
+    BuildRequirementsError,
+    Failures,
+    PipshimError,
+    ResolveError,
+)
 from pipshim.base.shared_results import SharedResults
 from pipshim.builds.build_planner import BuildPlan, BuildPlanner, shared, waiting_builds, within
 from pipshim.model import events
@@ -164,6 +170,7 @@ class ResolvedBuilds(BuildPlanner):
         strict = self._strict(name, requirements, runtime, solution)
         found = self._resolve_build(source, requirements, runtime, strict)
         known += found.pins.values()
+        _check_default_backend(source, found)
         dynamic = self._also_required(source, plan, found, solution, runtime)
         missing = [one for one in dynamic if not _satisfied(one, found, self.target.markers)]
         if missing:
@@ -437,6 +444,30 @@ def _applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
     if requirement.marker is None:
         return True
     return requirement.marker.evaluate({**environment, "extra": ""})
+
+
+def _check_default_backend(source: Source, solution: Solution) -> None:
+    """Check that setuptools can be called for a source that declares no backend.
+
+    Raises:
+        BuildRequirementsError: it is too old.
+
+    """
+    conflicts = _conflicts(build_system(source.outline, str(source)).needs, solution)
+    if not conflicts:
+        return
+    (present, needed), *_ = conflicts
+    error = BuildRequirementsError(
+        f"{source}: its build environment has {present}, but without build-backend in "
+        f"pyproject.toml {needed} is called",
+        package=str(source),
+        mode=str(Mode.ISOLATED),
+        step="build requirements",
+        hint=f"let its [build-system] admit {needed}, or use another version of it",
+    )
+    error.conflicts = conflicts
+    error.required_by = "PEP 517/518 supported requirements"
+    raise error
 
 
 def _conflicts(requirements: Iterable[str], solution: Solution) -> tuple[tuple[str, str], ...]:

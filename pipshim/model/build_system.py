@@ -51,12 +51,14 @@ class BuildSystem:
         requires: the declared build requirements.
         backend: ``module:object`` (PEP 517).
         backend_path: folders of the source tree that the backend is imported from.
+        needs: what the environment has to satisfy besides, since no backend is declared.
 
     """
 
     requires: tuple[str, ...]
     backend: str
     backend_path: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def editable_may_require_more(directory: Path, backend: str, *, in_tree: bool) -> bool:
