@@ -457,10 +457,11 @@ def _check_default_backend(source: Source, solution: Solution) -> None:
     if not conflicts:
         return
     (present, needed), *_ = conflicts
+    package = str(source) if source.name is not None else name_of(source)
     error = BuildRequirementsError(
-        f"{source}: its build environment has {present}, but without build-backend in "
+        f"{package}: its build environment has {present}, but without build-backend in "
         f"pyproject.toml {needed} is called",
-        package=str(source),
+        package=package,
         mode=str(Mode.ISOLATED),
         step="build requirements",
         hint=f"let its [build-system] admit {needed}, or use another version of it",
