@@ -118,7 +118,7 @@ class Building:
 
         def one_round(number: int) -> Solution:
             if self.also is not None:
-                self.also(events.ResolveStarted(number))
+                self.also(events.ResolveStarted(number + 1))
             with self.screen.hidden():
                 self._report_steps()
                 return resolve(number)

@@ -132,7 +132,7 @@ class LockResolver:
 
         def one_round(number: int) -> Solution:
             nonlocal asked
-            self.builds.observer(events.ResolveStarted(number, self.label))
+            self.builds.observer(events.ResolveStarted(number + 1, self.label))
             asked = roots(self.rounds)
             self._last = self.builds.resolving.resolve(
                 asked,

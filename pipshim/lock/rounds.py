@@ -1,9 +1,9 @@
 """The rounds of a staged resolve: the resolver sees the metadata that a build in its result gives.
 
-Round 0 resolves with what is known without a build. A source whose metadata needs an environment
-that is not known yet stands in with its name and version. Then that environment is made of the
-round's pins, the backend tells the metadata in it, and the next round resolves with that. It ends
-when no pin that a build saw has changed.
+The first round resolves with what is known without a build. A source whose metadata needs an
+environment that is not known yet stands in with its name and version. Then that environment is made
+of the round's pins, the backend tells the metadata in it, and the next round resolves with that. It
+ends when no pin that a build saw has changed.
 """
 
 from __future__ import annotations
@@ -174,8 +174,8 @@ class Rounds:
     def editable_metadata(self, source: Source) -> bytes | None:
         """Ask the backend for the METADATA of an editable whose dependencies are stated.
 
-        An isolated backend is asked in round 0: the pins hardly change what it says, and nobody
-        waits for another round.
+        An isolated backend is asked in the first round: the pins hardly change what it says, and
+        nobody waits for another round.
 
         Returns:
             None if that is not known yet, or if the backend cannot tell it here.

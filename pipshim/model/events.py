@@ -63,7 +63,7 @@ def label(name: str, version: str, commit: str = "") -> str:
 
 @late(frozen=True)
 class ResolveStarted:
-    """Reported before each round of the resolver; ``round`` counts from 0.
+    """Reported before each round of the resolver; ``round`` counts from 1.
 
     ``target`` names what is resolved for, where a lock is for several targets: these are resolved
     several at once.

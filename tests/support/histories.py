@@ -43,7 +43,7 @@ def many(count: int) -> History:
     """Give the history of so many packages: a third of them built, four at a time."""
     clock = Clock()
     history = History(clock)
-    history(events.ResolveStarted(0))
+    history(events.ResolveStarted(1))
     clock.now = 2
     history(events.ResolveFinished(count, 2))
     history(events.Planned(count, count // 3))

@@ -103,7 +103,7 @@ def check_rounds(events: Sequence[Recorded]) -> None:
         if event["event"] == "resolve-started":
             assert not ended, where
             target = event["target"]
-            assert event["round"] == rounds.get(target, -1) + 1, where
+            assert event["round"] == rounds.get(target, 0) + 1, where
             rounds[target] = event["round"]
         elif event["event"] == "pinned":
             assert rounds, where

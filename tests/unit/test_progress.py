@@ -257,7 +257,7 @@ def test_github_is_recognised() -> None:
 
 
 EVERYTHING: tuple[Event, ...] = (
-    events.ResolveStarted(0),
+    events.ResolveStarted(1),
     events.Pinned("torch", "2.13.0"),
     events.ResolveFinished(1, 0.5),
     events.Waiting("waiting for another command"),
@@ -293,7 +293,7 @@ def test_verbosity() -> None:
     verbose = plain(*EVERYTHING, verbosity=1)
     assert set(normal) < set(verbose)
     for line in (
-        "resolving, round 0",
+        "resolving, round 1",
         "resolved 1 package in 0.5 s",
         "2 packages to install, 1 of them to build",
         "downloading torch.whl (12 kB)",
@@ -468,7 +468,7 @@ def test_region_of_one_build() -> None:
 @pytest.mark.parametrize("height", [2, 5, 24])
 def test_region_fits(count: int, width: int, height: int) -> None:
     state = busy(count, verbosity=1)
-    state.take(events.ResolveStarted(0))
+    state.take(events.ResolveStarted(1))
     state.take(events.Pinned("torch", "2.13.0"))
     state.take(events.DownloadStarted("u", "torch.whl", 812_000_000))
     state.take(events.Waiting("waiting for another command that holds the environment"))
@@ -526,25 +526,25 @@ def test_region_of_downloads() -> None:
 
 def test_region_of_resolving() -> None:
     state = State(clock=Clock())
-    state.take(events.ResolveStarted(0))
     state.take(events.ResolveStarted(1))
+    state.take(events.ResolveStarted(2))
     state.take(events.Pinned("torch", "2.13.0"))
-    assert region(state, 80, 24, now=3.5) == ["resolving  1 package  3 s  round 1"]
+    assert region(state, 80, 24, now=3.5) == ["resolving  1 package  3 s  round 2"]
 
 
 def test_region_of_targets_that_are_resolved_at_once() -> None:
     state = State(clock=Clock())
-    state.take(events.ResolveStarted(0, "linux"))
-    state.take(events.ResolveStarted(0, "macos"))
+    state.take(events.ResolveStarted(1, "linux"))
+    state.take(events.ResolveStarted(1, "macos"))
     state.take(events.Pinned("torch", "2.13.0", "macos"))
     assert region(state, 80, 24, now=3.5) == [
-        "resolving for linux  3 s  round 0",
-        "resolving for macos  1 package  3 s  round 0",
+        "resolving for linux  3 s  round 1",
+        "resolving for macos  1 package  3 s  round 1",
     ]
     state.take(events.TargetResolved("linux", 1, 3.5))
-    assert region(state, 80, 24, now=3.5) == ["resolving for macos  1 package  3 s  round 0"]
+    assert region(state, 80, 24, now=3.5) == ["resolving for macos  1 package  3 s  round 1"]
     for number in range(40):
-        state.take(events.ResolveStarted(0, f"linux {number}"))
+        state.take(events.ResolveStarted(1, f"linux {number}"))
     assert region(state, 80, 24, now=3.5) == ["resolving for 41 targets  3 s"]
     state.take(events.ResolveFinished(1, 3.5))
     assert region(state, 80, 24, now=3.5) == []
@@ -552,13 +552,13 @@ def test_region_of_targets_that_are_resolved_at_once() -> None:
 
 def test_what_is_said_of_targets() -> None:
     said = plain(
-        events.ResolveStarted(0, "linux"),
+        events.ResolveStarted(1, "linux"),
         events.Pinned("torch", "2.13.0", "linux"),
         events.TargetResolved("linux", 1, 3.5),
         verbosity=2,
     )
     assert said == [
-        "resolving for linux, round 0",
+        "resolving for linux, round 1",
         "pinned torch 2.13.0 for linux",
         "resolved for linux: 1 package in 3.5 s",
     ]
