@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from packaging.version import Version
 from tests.support.backend import Backend
 from tests.support.dists import sdist, source_tree, wheel
 from tests.support.files import listing
+from tests.support.terminal import Typist
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
     from tests.conftest import MakeProject
     from tests.support.index import Index
     from tests.support.pipshim import Cli
+
+
+def on_a_terminal(cli: Cli, *words: str, columns: int) -> list[str]:
+    """Give the lines that a command shows on a terminal of so many columns."""
+    env = {**cli.env, "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
+    with Typist([sys.executable, "-m", "pipshim", *words], env, cli.cwd) as typist:
+        status, text = typist.wait()
+    assert status == 0, text
+    return text.splitlines()
 
 
 @pytest.fixture
@@ -80,7 +91,7 @@ def test_a_tree_upside_down_chosen_limited_and_as_json(cli: Cli) -> None:
         "        └── demo 0.1 (extra viz, <1)",
     ]
     assert cli.ok("tree", "--only-group", "dev").out == "demo 0.1\n└── lib 1.5 (group dev)\n"
-    narrow = cli.ok("tree", env={"COLUMNS": "20"}).out.splitlines()
+    narrow = on_a_terminal(cli, "tree", columns=20)
     assert max(map(len, narrow)) <= 20
     assert "├── native 0.5" in narrow
     assert "`-- lib 1.5 (" in cli.ok("tree", env={"PYTHONIOENCODING": "ascii"}).out
@@ -103,7 +114,7 @@ def test_a_tree_upside_down_chosen_limited_and_as_json(cli: Cli) -> None:
 def test_why_gives_the_shortest_chain_first_and_those_of_builds_last(
     cli: Cli,
 ) -> None:
-    assert cli.ok("why", "lib", env={"COLUMNS": "200"}).out.splitlines() == [
+    assert cli.ok("why", "lib").out.splitlines() == [
         "lib 1.5",
         "  demo 0.1 → lib 1.5 (group dev)",
         "  demo 0.1 → app[fast] 1.0 → lib 1.5 (>=1)",
@@ -113,7 +124,7 @@ def test_why_gives_the_shortest_chain_first_and_those_of_builds_last(
         "lib 1.5, a build requirement of native 0.5",
         "  demo 0.1 → native 0.5 (extra viz, <1) → build (isolated) → tool 4.0 (>=3) → lib 1.5",
     ]
-    narrow = cli.ok("why", "lib", "--limit", "1", env={"COLUMNS": "40"}).out.splitlines()
+    narrow = on_a_terminal(cli, "why", "lib", "--limit", "1", columns=40)
     assert narrow[:3] == ["lib 1.5", "  demo 0.1 → lib 1.5 (group dev)", "  and more: --limit 2"]
     assert max(map(len, narrow)) <= 42
     document = json.loads(cli.ok("why", "tool", "--output-format", "json").out)

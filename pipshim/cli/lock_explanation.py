@@ -184,9 +184,8 @@ def as_json(node: Node, need: Need | None) -> dict[str, Any]:
 
 
 def width(stream: TextIO) -> int | None:
-    """Tell how long a line may be: as the terminal is wide, or COLUMNS; None elsewhere."""
-    known = stream.isatty() or "COLUMNS" in os.environ
-    return shutil.get_terminal_size().columns if known else None
+    """Return how long a line may be: as the terminal is wide; None in a pipe or a file."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def can_write(stream: TextIO, text: str) -> bool:

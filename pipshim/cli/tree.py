@@ -107,7 +107,7 @@ def grown(
 
 
 def shown(trees: Sequence[Branch], *, no_color: bool, invert: bool) -> list[str]:
-    """Draw trees, one line a branch, no longer than the terminal (or COLUMNS) is wide."""
+    """Draw trees, one line a branch, no longer than the terminal is wide."""
     color = use_color(sys.stdout, no_color=no_color)
     room = width(sys.stdout)
     lines = _LINES if can_write(sys.stdout, "".join(_LINES)) else _PLAIN_LINES
