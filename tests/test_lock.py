@@ -1755,12 +1755,16 @@ def test_typed_settings_for_packages_that_the_lock_does_not_have_are_warned_of(
         dependencies=["natten", f"folder @ {tree.as_uri()}"],
     )
     typed = ("--no-build-isolation-package", "natteen", "--extra-build-dependency", "naten=x")
-    said = cli.ok("lock", *typed, env={"PIPSHIM_NO_BUILD_ISOLATION_PACKAGE": "nat-ten folder"}).err
+    lists = ("--no-binary", "nattem,folder", "--only-binary", "natten,nanten")
+    env = {"PIPSHIM_NO_BUILD_ISOLATION_PACKAGE": "nat-ten folder"}
+    said = cli.ok("lock", *typed, *lists, env=env).err
     for setting, name in (
         ("rebuild", "nattn"),
         ("--no-build-isolation-package", "natteen"),
         ("PIPSHIM_NO_BUILD_ISOLATION_PACKAGE", "nat-ten"),
         ("extra-build-dependencies", "naten"),
+        ("--no-binary", "nattem"),
+        ("--only-binary", "nanten"),
     ):
         assert f"{setting} names {name}, which the lock does not have; did you mean natten?" in said
     assert "names folder" not in said

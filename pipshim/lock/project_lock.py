@@ -5,9 +5,11 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from pipshim.lock import multi_target
 from pipshim.lock.lock_maker import Making, resolver_of
-from pipshim.model.preferences import typed
+from pipshim.model.preferences import LISTS, typed
 from pipshim.model.pylock import (
     PROJECT,
     Lock,
@@ -77,7 +79,13 @@ def _warn_of_unknown_names(context: LockServices, lock: Lock) -> None:
     known |= {folder.name for folder in lock.folders}
     if context.project is not None and context.project.name is not None:
         known.add(context.project.name)
-    for setting, names in _names_in(context.settings):
+    said = context.request.lock.said
+    typed_names = [
+        (f"--{name}", set(map(canonicalize_name, said.values.get(name, ()))) - {":all:"})
+        for name in LISTS
+        if name in said.typed
+    ]
+    for setting, names in (*_names_in(context.settings), *typed_names):
         for name in sorted(set(names) - known):
             nearest = get_close_matches(name, known, n=1)
             meant = f"; did you mean {nearest[0]}?" if nearest else ""

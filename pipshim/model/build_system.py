@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from email.parser import HeaderParser
@@ -39,7 +40,10 @@ _EDITABLE_LIKE_WHEEL = frozenset(
 )
 """Modules of backends whose editable wheels never require more than their wheels."""
 
-_EDITABLE_SETTINGS = {"hatchling": "dev-mode-exact", "pdm": "editable-backend"}
+_EDITABLE_SETTINGS = {
+    "hatchling": re.compile(r"\bdev-mode-exact\W+true\b"),
+    "pdm": re.compile(r"\beditable-backend\W+editables\b"),
+}
 """By module of a backend, the setting without which that holds too."""
 
 
@@ -69,14 +73,14 @@ def editable_may_require_more(directory: Path, backend: str, *, in_tree: bool) -
     setting = _EDITABLE_SETTINGS.get(module)
     if setting is None:
         return module not in _EDITABLE_LIKE_WHEEL
-    return any(_contains(directory / name, setting) for name in ("pyproject.toml", "hatch.toml"))
+    return any(setting.search(_text(directory / name)) for name in ("pyproject.toml", "hatch.toml"))
 
 
-def _contains(path: Path, text: str) -> bool:
+def _text(path: Path) -> str:
     try:
-        return text in path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
+        return ""
 
 
 def static_metadata(

@@ -1,0 +1,34 @@
+"""What a source tree says of its build system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipshim.model.build_system import editable_may_require_more
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("backend", "text", "may"),
+    [
+        ("setuptools.build_meta:__legacy__", "", False),
+        ("flit_core.buildapi", "", False),
+        ("mesonpy", "", False),
+        ("hatchling.build", "[tool.hatch.build]\ndev-mode-dirs = ['src']\n", False),
+        ("hatchling.build", "[tool.hatch.build]\ndev-mode-exact = false\n", False),
+        ("hatchling.build", "[tool.hatch.build]\ndev-mode-exact = true\n", True),
+        ("pdm.backend", "[tool.pdm.build]\neditable-backend = 'path'\n", False),
+        ("pdm.backend", "[tool.pdm.build]\neditable-backend = 'editables'\n", True),
+        ("a_backend_of_ones_own", "", True),
+    ],
+)
+def test_which_editables_may_require_more_than_their_wheels(
+    backend: str, text: str, may: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert editable_may_require_more(tmp_path, backend, in_tree=False) is may
+    assert editable_may_require_more(tmp_path, backend, in_tree=True)
