@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.builds.hints import hint_for
+from pipshim.builds.hints import FailedBuild, hint_for
 from tests.support.dists import Backend, sdist, setuptools_sdist, wheel
 from tests.support.pipshim import until
 
@@ -149,7 +149,7 @@ def test_a_compiler_that_was_killed(tmp_path: Path) -> None:
         assert compiling.stderr is not None
         said = compiling.stderr.read()
     assert "Killed" in said
-    hint = hint_for(said, mode="isolated", package="broken", returncode=1)
+    hint = hint_for(said, FailedBuild(mode="isolated", package="broken", returncode=1))
     assert hint is not None
     assert "-j 1" in hint
     assert 'broken = { MAX_JOBS = "1"' in hint
@@ -173,7 +173,7 @@ def test_a_compiler_that_gets_no_memory(tmp_path: Path) -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )
     assert done.returncode != 0
-    hint = hint_for(done.stderr, mode="isolated", package="broken", returncode=1)
+    hint = hint_for(done.stderr, FailedBuild(mode="isolated", package="broken", returncode=1))
     assert hint is not None, done.stderr
     assert 'MAX_JOBS = "1"' in hint
 
@@ -228,7 +228,7 @@ def by_pip(cli: Cli, tmp_path: Path, *arguments: str | Path) -> str:
 
 def test_pips_word_for_another_python(cli: Cli, tmp_path: Path) -> None:
     file = wheel(tmp_path, "tool", "1.0", requires_python=">=3.99")
-    hint = hint_for(by_pip(cli, tmp_path, file), mode="isolated", package="broken")
+    hint = hint_for(by_pip(cli, tmp_path, file), FailedBuild(mode="isolated", package="broken"))
     assert hint is not None
     assert "It does not support Python 3." in hint
     assert "Use Python >=3.99, or another version of broken." in hint
@@ -236,7 +236,7 @@ def test_pips_word_for_another_python(cli: Cli, tmp_path: Path) -> None:
 
 def test_pips_word_for_a_requirement_that_no_index_has(cli: Cli, tmp_path: Path) -> None:
     said = by_pip(cli, tmp_path, "--no-index", "nothing-of-this-name>=3")
-    hint = hint_for(said, mode="isolated", package="broken")
+    hint = hint_for(said, FailedBuild(mode="isolated", package="broken"))
     assert hint is not None
     assert "No version of the build requirement nothing-of-this-name>=3 was found" in hint
 
@@ -245,7 +245,7 @@ def test_pips_word_for_another_file(cli: Cli, tmp_path: Path) -> None:
     file = wheel(tmp_path, "tool", "1.0")
     (tmp_path / "r.txt").write_text(f"tool @ {file.as_uri()} --hash=sha256:{'0' * 64}\n")
     said = by_pip(cli, tmp_path, "--require-hashes", "-r", tmp_path / "r.txt")
-    hint = hint_for(said, mode="isolated", package="broken")
+    hint = hint_for(said, FailedBuild(mode="isolated", package="broken"))
     assert hint is not None
     assert "pipshim lock -P broken" in hint
 
@@ -277,7 +277,7 @@ def test_cmake_without_a_package(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    hint = hint_for(done.stdout + done.stderr, mode="isolated", package="broken")
+    hint = hint_for(done.stdout + done.stderr, FailedBuild(mode="isolated", package="broken"))
     assert hint is not None
     assert 'broken = ["pybind11"]' in hint
 

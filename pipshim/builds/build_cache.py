@@ -49,7 +49,7 @@ class BuildCache:
             yield
 
     def lookup(
-        self, kind: Kind, now: Record, available: Mapping[str, Used], *, whole: bool, exact: bool
+        self, kind: Kind, now: Record, available: Mapping[str, Used], *, exact: bool
     ) -> Iterator[tuple[Record, Any]]:
         """Tell the earlier results whose record still holds.
 
@@ -57,7 +57,6 @@ class BuildCache:
             kind: what was asked of the backend.
             now: of the build that would be made; its ``against`` is not looked at.
             available: what the environment of that build has.
-            whole: whether that build uses all that its environment has.
             exact: whether every distribution counts, pure Python ones too.
 
         """
@@ -69,9 +68,7 @@ class BuildCache:
             record = Record.from_json(data.get("record")) if isinstance(data, dict) else None
             if record is None or "result" not in data:
                 continue
-            why = difference(
-                record, now, available, whole=whole, exact=exact, content=self._content
-            )
+            why = difference(record, now, available, exact=exact, content=self._content)
             if why is None:
                 yield record, data["result"]
 

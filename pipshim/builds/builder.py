@@ -213,10 +213,8 @@ class Builder:
             metadata: its METADATA.
 
         """
-        now, whole = self.record(build, {}), build.mode is not Mode.NO_ISOLATION
-        changed = partial(
-            difference, record, now, build.available, whole=whole, content=self.content
-        )
+        now = self.record(build, {})
+        changed = partial(difference, record, now, build.available, content=self.content)
         why = changed(exact=True)
         if why is None or self.settings.is_exact(build.name):
             return why
@@ -233,9 +231,8 @@ class Builder:
     def _found(
         self, build: BuildRequest, kind: Kind, *, exact: bool
     ) -> Iterator[tuple[Record, Any]]:
-        whole = build.mode is not Mode.NO_ISOLATION
         now = self.record(build, {})
-        return self._cache.lookup(kind, now, build.available, whole=whole, exact=exact)
+        return self._cache.lookup(kind, now, build.available, exact=exact)
 
     def _kept(self, build: BuildRequest, kind: Kind) -> tuple[Record, Any] | None:
         """Find an answer of a hook. It depends on pure Python distributions too."""

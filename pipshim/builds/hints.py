@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from packaging.utils import canonicalize_name
@@ -27,43 +27,12 @@ _CUDA_HEADERS = ("cuda", "cublas", "cudnn", "cusparse", "nvToolsExt")
 
 
 @dataclass(frozen=True, slots=True)
-class _Build:
-    package: str
-    mode: str
-    chosen_by: str
-    typed: bool
-    requires: tuple[str, ...] = ()
-    torch: str | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
-    disk: str | None = None
+class FailedBuild:
+    """What is known of a build that failed, besides its output.
 
-
-_Rule: TypeAlias = Callable[[re.Match[str], _Build], "str | None"]
-
-
-def hint_for(  # noqa: PLR0913 what is known of a build
-    output: str,
-    *,
-    mode: str,
-    package: str,
-    chosen_by: str = "",
-    returncode: int | None = None,
-    typed: bool = False,
-    requires: tuple[str, ...] = (),
-    torch: str | None = None,
-    variables: Mapping[str, str] | None = None,
-    disk: str | None = None,
-) -> str | None:
-    """Say what mends a failed build, or None if its output has no known message.
-
-    The hint is for `pipshim.base.errors.BuildError`: paragraphs to wrap, and indented lines to
-    paste as they are. Without isolation it never says to switch isolation off, as it is off.
-
-    Args:
-        output: all that the build printed (the end suffices); for a backend that is not there, the
-            text of ``BackendUnavailable``, since such a build prints nothing.
-        mode: the build mode's name.
+    Attributes:
         package: the name of what was built; a version after it is ignored.
+        mode: the build mode's name.
         chosen_by: what chose the mode, as in the events.
         returncode: the exit status of the build's process, negative for a signal.
         typed: say what to type, not what to write in pyproject.toml: for pip's own commands.
@@ -73,9 +42,35 @@ def hint_for(  # noqa: PLR0913 what is known of a build
         disk: the file system that it was built on, in words.
 
     """
-    name = canonicalize_name(package.partition(" ")[0])
-    build = _Build(name, mode, chosen_by, typed, requires, torch, variables or {}, disk)
-    if returncode in _KILLED:
+
+    package: str
+    mode: str
+    chosen_by: str = ""
+    returncode: int | None = None
+    typed: bool = False
+    requires: tuple[str, ...] = ()
+    torch: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    disk: str | None = None
+
+
+_Rule: TypeAlias = Callable[[re.Match[str], FailedBuild], "str | None"]
+
+
+def hint_for(output: str, build: FailedBuild) -> str | None:
+    """Say what mends a failed build, or None if its output has no known message.
+
+    The hint is for `pipshim.base.errors.BuildError`: paragraphs to wrap, and indented lines to
+    paste as they are. Without isolation it never says to switch isolation off, as it is off.
+
+    Args:
+        output: all that the build printed (the end suffices); for a backend that is not there, the
+            text of ``BackendUnavailable``, since such a build prints nothing.
+        build: what was built.
+
+    """
+    build = replace(build, package=canonicalize_name(build.package.partition(" ")[0]))
+    if build.returncode in _KILLED:
         return _memory(build)
     output = output[-_TAIL:]
     last, hint = -1, None
@@ -97,7 +92,7 @@ def _type(*options: str) -> str:
     return "".join(f"\n    {option}\n" for option in options)
 
 
-def _require(build: _Build, problem: str, requirement: str, *, other: str = "") -> str:
+def _require(build: FailedBuild, problem: str, requirement: str, *, other: str = "") -> str:
     """``other`` is one more way out, a sentence."""
     quoted = json.dumps(requirement)
     if build.typed:
@@ -119,7 +114,7 @@ def _require(build: _Build, problem: str, requirement: str, *, other: str = "") 
     return f"{hint}\n{other}".rstrip()
 
 
-def _built_with(build: _Build, requirement: str) -> list[str]:
+def _built_with(build: FailedBuild, requirement: str) -> list[str]:
     """Return what an environment needs for a build without isolation."""
     missing = _distribution(requirement)
     declared = [one for one in build.requires if _distribution(one) != missing]
@@ -131,13 +126,13 @@ def _distribution(requirement: str) -> str:
     return canonicalize_name(match[1]) if match else requirement
 
 
-def _group(build: _Build, requirement: str) -> str:
+def _group(build: FailedBuild, requirement: str) -> str:
     """Return the dependency group, installed by default, that a build without isolation needs."""
     requirements = json.dumps(_built_with(build, requirement), ensure_ascii=False)
     return f"\n    [dependency-groups]\n    dev = {requirements}\n"
 
 
-def _require_typed(build: _Build, problem: str, requirement: str, other: str) -> str:
+def _require_typed(build: FailedBuild, problem: str, requirement: str, other: str) -> str:
     quoted = json.dumps(requirement)
     if build.mode == _NO_ISOLATION:
         return (
@@ -164,7 +159,7 @@ def _arguments(requirements: list[str]) -> str:
     )
 
 
-def _other_version(build: _Build, problem: str, distribution: str) -> str:
+def _other_version(build: FailedBuild, problem: str, distribution: str) -> str:
     start = f"{problem}: {build.package} was written for another version of {distribution}"
     if build.typed:
         limit = "-c FILE" if build.mode == _NO_ISOLATION else "--build-constraint FILE"
@@ -179,13 +174,13 @@ def _other_version(build: _Build, problem: str, distribution: str) -> str:
     return hint + _paste(".extra-build-dependencies", line).rstrip()
 
 
-def _variable(build: _Build, problem: str, variables: str) -> str:
+def _variable(build: FailedBuild, problem: str, variables: str) -> str:
     hint = f"{problem}, in pyproject.toml:\n"
     line = f"{build.package} = {{ {variables} }}"
     return hint + _paste(".extra-build-variables", line).rstrip()
 
 
-def _python(build: _Build, problem: str, wanted: str) -> str:
+def _python(build: FailedBuild, problem: str, wanted: str) -> str:
     return f"{problem}. Use {wanted}, or another version of {build.package}."
 
 
@@ -196,7 +191,7 @@ def _system(problem: str, package: str) -> str:
 # Python modules.
 
 
-def _missing_module(match: re.Match[str], build: _Build) -> str | None:
+def _missing_module(match: re.Match[str], build: FailedBuild) -> str | None:
     module, backend = match["module"], match.groupdict().get("backend")
     # The import of poetry.core.masonry.api fails with "No module named 'poetry'".
     if backend and f"{backend}.".startswith(f"{module}."):
@@ -224,7 +219,7 @@ def _missing_module(match: re.Match[str], build: _Build) -> str | None:
     return _require(build, problem, distribution)
 
 
-def _standard_library(module: str, build: _Build) -> str:
+def _standard_library(module: str, build: FailedBuild) -> str:
     if gone := providers.REMOVED.get(module):
         return _python(build, f"Python {gone} removed the module {module}", f"Python below {gone}")
     if module == "tomllib":
@@ -235,14 +230,14 @@ def _standard_library(module: str, build: _Build) -> str:
     )
 
 
-def _missing_backend(match: re.Match[str], build: _Build) -> str:
+def _missing_backend(match: re.Match[str], build: FailedBuild) -> str:
     backend = match["backend"]
     distribution = providers.distribution_of(backend)
     problem = f"The build backend of {build.package}, {backend}, is in {distribution}, not there"
     return _require(build, problem, distribution)
 
 
-def _missing_name(match: re.Match[str], build: _Build) -> str | None:
+def _missing_name(match: re.Match[str], build: FailedBuild) -> str | None:
     name, module = match["name"], match["module"]
     top = module.partition(".")[0]
     if canonicalize_name(top) == build.package:
@@ -252,14 +247,14 @@ def _missing_name(match: re.Match[str], build: _Build) -> str | None:
     return _other_version(build, f"{module} has no {name}", providers.distribution_of(module))
 
 
-def _hatch_plugin(match: re.Match[str], build: _Build) -> str:
+def _hatch_plugin(match: re.Match[str], build: FailedBuild) -> str:
     plugin = match["plugin"]
     distribution = providers.HATCH_PLUGINS.get(plugin, f"hatch-{canonicalize_name(plugin)}")
     problem = f"{build.package} is built with hatchling and its plugin {plugin}"
     return _require(build, problem, distribution)
 
 
-def _no_wheel(_match: re.Match[str], build: _Build) -> str:
+def _no_wheel(_match: re.Match[str], build: FailedBuild) -> str:
     problem = (
         f"{build.package} is built with a setuptools older than 70.1, whose bdist_wheel is in wheel"
     )
@@ -269,7 +264,7 @@ def _no_wheel(_match: re.Match[str], build: _Build) -> str:
 # C headers, libraries, programs.
 
 
-def _header(match: re.Match[str], build: _Build) -> str | None:
+def _header(match: re.Match[str], build: FailedBuild) -> str | None:
     header = match["header"]
     folder, _, inner = header.partition("/")
     if header.endswith(_SOURCES):
@@ -289,7 +284,7 @@ def _header(match: re.Match[str], build: _Build) -> str | None:
     return f"{hint}, or what `apt-file search {header}` names." if guessed else hint
 
 
-def _library(match: re.Match[str], build: _Build) -> str:
+def _library(match: re.Match[str], build: FailedBuild) -> str:
     library = match["library"]
     if distribution := providers.CMAKE_DISTRIBUTIONS.get(library):
         return _require(build, f"{build.package} needs {library} to build", distribution)
@@ -299,7 +294,7 @@ def _library(match: re.Match[str], build: _Build) -> str:
     return f"{hint}, or what `apt-file search {search}` names." if guessed else hint
 
 
-def _program(match: re.Match[str], build: _Build) -> str:
+def _program(match: re.Match[str], build: FailedBuild) -> str:
     if (hint := _named_compiler(match, build)) is not None:
         return hint
     name = _program_name(match["program"])
@@ -319,7 +314,7 @@ def _program(match: re.Match[str], build: _Build) -> str:
     return _system(problem, package) if package else f"{problem}: install it, or add it to PATH."
 
 
-def _program_or_file(match: re.Match[str], build: _Build) -> str | None:
+def _program_or_file(match: re.Match[str], build: FailedBuild) -> str | None:
     if (hint := _named_compiler(match, build)) is not None:
         return hint
     name = _program_name(match["program"])
@@ -335,24 +330,24 @@ def _program_name(path: str) -> str:
     return words.get(name, "make" if name == "Unix Makefiles" else name.lower())
 
 
-def _visual_c(_match: re.Match[str], _build: _Build) -> str:
+def _visual_c(_match: re.Match[str], _build: FailedBuild) -> str:
     return (
         "There is no C++ compiler here: install the Build Tools for Visual Studio, with "
         '"Desktop development with C++".'
     )
 
 
-def _cmake_too_old(match: re.Match[str], build: _Build) -> str:
+def _cmake_too_old(match: re.Match[str], build: FailedBuild) -> str:
     requirement = f"cmake>={match['version']}"
     return _require(build, f"{build.package} needs a newer CMake", requirement)
 
 
-def _cmake_too_new(match: re.Match[str], build: _Build) -> str:
+def _cmake_too_new(match: re.Match[str], build: FailedBuild) -> str:
     problem = f"{build.package} is written for CMake before version 4; tell CMake so"
     return _variable(build, problem, f'CMAKE_POLICY_VERSION_MINIMUM = "{match["version"]}"')
 
 
-def _cuda(_match: re.Match[str], build: _Build) -> str:
+def _cuda(_match: re.Match[str], build: FailedBuild) -> str:
     problem = "The CUDA toolkit was not found: install it, and set CUDA_HOME to its folder."
     if variable := providers.WITHOUT_CUDA.get(build.package):
         problem += f" Or build {build.package} without its CUDA code"
@@ -365,7 +360,7 @@ def _cuda(_match: re.Match[str], build: _Build) -> str:
     )
 
 
-def _own_download(_match: re.Match[str], build: _Build) -> str | None:
+def _own_download(_match: re.Match[str], build: FailedBuild) -> str | None:
     """Explain the failure of a setup.py that looks for a wheel on a server of its own."""
     if (variable := providers.FROM_SOURCE.get(build.package)) is None:
         return None
@@ -379,14 +374,14 @@ def _own_download(_match: re.Match[str], build: _Build) -> str | None:
     return _variable(build, problem, ", ".join(f'{one} = "TRUE"' for one in variables))
 
 
-def _cuda_version(match: re.Match[str], _build: _Build) -> str:
+def _cuda_version(match: re.Match[str], _build: FailedBuild) -> str:
     return (
         f"torch was made for CUDA {match['torch']}, but the CUDA toolkit here is {match['found']}: "
         f"set CUDA_HOME to a toolkit {match['torch']}, or use a torch made for {match['found']}."
     )
 
 
-def _torch_code(_match: re.Match[str], build: _Build) -> str | None:
+def _torch_code(_match: re.Match[str], build: FailedBuild) -> str | None:
     if build.package == "torch":
         return None
     version = f"torch {build.torch}" if build.torch else "this torch"
@@ -403,7 +398,7 @@ def _torch_code(_match: re.Match[str], build: _Build) -> str | None:
 _USUAL_COMPILERS = frozenset({"cc", "gcc", "clang", "c++", "g++", "clang++"})
 
 
-def _named_compiler(match: re.Match[str], build: _Build) -> str | None:
+def _named_compiler(match: re.Match[str], build: FailedBuild) -> str | None:
     """Say which variable names a compiler that does not exist."""
     program = match["program"].strip()
     if program in _USUAL_COMPILERS:
@@ -416,12 +411,12 @@ def _named_compiler(match: re.Match[str], build: _Build) -> str | None:
     return f"{name} names {program}, which does not exist: unset {name}, or let it name a compiler."
 
 
-def _names(build: _Build, variable: str, program: str) -> bool:
+def _names(build: FailedBuild, variable: str, program: str) -> bool:
     words = build.variables.get(variable, "").split()
     return program in (" ".join(words), *words[:1])
 
 
-def _full_disk(_match: re.Match[str], build: _Build) -> str:
+def _full_disk(_match: re.Match[str], build: FailedBuild) -> str:
     where = f" ({build.disk})" if build.disk else ""
     return (
         f"The disk is full that {build.package} was built on{where}: make room there, or build on "
@@ -432,11 +427,11 @@ def _full_disk(_match: re.Match[str], build: _Build) -> str:
 # Memory, versions, files.
 
 
-def _killed(_match: re.Match[str], build: _Build) -> str:
+def _killed(_match: re.Match[str], build: FailedBuild) -> str:
     return _memory(build)
 
 
-def _memory(build: _Build) -> str:
+def _memory(build: FailedBuild) -> str:
     problem = (
         "A program of the build was killed or got no more memory: build fewer packages at once "
         "(-j 1), and let this one run fewer compilers"
@@ -444,17 +439,17 @@ def _memory(build: _Build) -> str:
     return _variable(build, problem, 'MAX_JOBS = "1", CMAKE_BUILD_PARALLEL_LEVEL = "1"')
 
 
-def _python_limits(match: re.Match[str], build: _Build) -> str:
+def _python_limits(match: re.Match[str], build: FailedBuild) -> str:
     problem = f"It does not support Python {match['python']}"
     return _python(build, problem, f"Python {match['wanted']}")
 
 
-def _old_setuptools(_match: re.Match[str], build: _Build) -> str:
+def _old_setuptools(_match: re.Match[str], build: FailedBuild) -> str:
     problem = "The setuptools that it is built with is too old for Python 3.12"
     return _python(build, problem, "Python below 3.12")
 
 
-def _no_requirement(match: re.Match[str], build: _Build) -> str:
+def _no_requirement(match: re.Match[str], build: FailedBuild) -> str:
     return (
         f"No version of the build requirement {match['requirement']} was found. It stands in the "
         f"build-system.requires of {build.package}, or in extra-build-dependencies: check its name "
@@ -462,7 +457,7 @@ def _no_requirement(match: re.Match[str], build: _Build) -> str:
     )
 
 
-def _hashes(_match: re.Match[str], build: _Build) -> str:
+def _hashes(_match: re.Match[str], build: FailedBuild) -> str:
     return (
         "A file that the build needs is not the one that was locked. If the new one is right, "
         f"lock it: pipshim lock -P {build.package}"

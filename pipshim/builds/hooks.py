@@ -29,7 +29,7 @@ from pipshim.base.errors import BuildError
 from pipshim.base.file_systems import name_full, reason
 from pipshim.builds import import_trace
 from pipshim.builds.error_excerpt import excerpt
-from pipshim.builds.hints import hint_for
+from pipshim.builds.hints import FailedBuild, hint_for
 from pipshim.builds.processes import Backend
 
 if TYPE_CHECKING:
@@ -243,6 +243,17 @@ class Hooks:
         build, text = self.build, ""
         if self.log.exists():
             text = self.log.read_text(encoding="utf-8", errors="replace")
+        failed = FailedBuild(
+            build.label,
+            str(build.mode),
+            build.chosen_by,
+            returncode=status,
+            typed=self.typed,
+            requires=self.system.requires,
+            torch=_torch_version(text),
+            variables=self.variables,
+            disk=self._disk(),
+        )
         return BuildError(
             f"{build.label}: {why}",
             package=build.label,
@@ -250,18 +261,7 @@ class Hooks:
             step=step,
             output=excerpt(text),
             log=self.log if self.log.exists() else None,
-            hint=hint_for(
-                f"{text}\n{why}",
-                mode=str(build.mode),
-                package=build.label,
-                chosen_by=build.chosen_by,
-                returncode=status,
-                typed=self.typed,
-                requires=self.system.requires,
-                torch=_torch_version(text),
-                variables=self.variables,
-                disk=self._disk(),
-            ),
+            hint=hint_for(f"{text}\n{why}", failed),
         )
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,9 +34,6 @@ class Process(Protocol):
     @property
     def pid(self) -> int:
         """Its number, and its group's."""
-
-    def poll(self) -> int | None:
-        """Take note of its end."""
 
     def wait(self) -> int:
         """Wait for its end; answer its exit status, that of a signal negative."""
@@ -120,7 +115,7 @@ class ForkServer:
 
     def close(self) -> None:
         """End the server, whatever it is at."""
-        _signal(self._process, signals.SIGKILL)
+        self._process.kill()
         with contextlib.suppress(OSError), self._process:
             self._process.wait()
 
@@ -135,9 +130,6 @@ class _Forked:
     def __init__(self, pid: int, server: ForkServer) -> None:
         self.pid = pid
         self._server = server
-
-    def poll(self) -> int | None:
-        return None
 
     def wait(self) -> int:
         return self._server.status()
@@ -305,17 +297,3 @@ def _end(processes: Iterable[Process]) -> None:
         return known
 
     process_tree.end(leaders, members)
-
-
-def _signal(process: Process | subprocess.Popen[bytes], number: int) -> None:
-    try:
-        _kill(process.pid, number)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def _kill(group: int, number: int) -> None:
-    if sys.platform == "win32":  # without process groups
-        os.kill(group, number)
-    else:
-        os.killpg(group, number)

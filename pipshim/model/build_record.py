@@ -13,6 +13,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipshim.model.build_mode import Mode
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -79,7 +81,7 @@ class Record:
         """Read what ``to_json`` returned; None for anything that cannot tell enough."""
         if not isinstance(data, dict) or data.get("schema") not in {_OLDER_SCHEMA, SCHEMA}:
             return None
-        if data["schema"] == _OLDER_SCHEMA and data.get("mode") == "no-isolation":
+        if data["schema"] == _OLDER_SCHEMA and data.get("mode") == Mode.NO_ISOLATION:
             return None
         try:
             fields = {key: value for key, value in data.items() if key != "schema"}
@@ -109,7 +111,6 @@ def difference(
     now: Record,
     available: Mapping[str, Used],
     *,
-    whole: bool = False,
     exact: bool = False,
     content: Callable[[str], str] = str,
 ) -> str | None:
@@ -119,7 +120,6 @@ def difference(
         record: of the wheel that is there.
         now: of the build that would be made; its ``against`` is not looked at.
         available: what the environment of that build has.
-        whole: whether that build uses all that its environment has (isolated, matched).
         exact: whether every distribution counts, pure Python ones too.
         content: tells of two different identities whether they are of the same content: a wheel,
             and what was installed from it.
@@ -138,7 +138,7 @@ def difference(
         return changed
     if record.requirements != now.requirements:
         return "other build requirements"
-    if whole:
+    if now.mode != Mode.NO_ISOLATION:  # it uses all that its environment has
         if record.constraints != now.constraints:
             return "other build constraints"
         new = sorted(

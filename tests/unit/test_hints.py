@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.builds.hints import hint_for
+from pipshim.builds.hints import FailedBuild, hint_for
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -242,14 +242,14 @@ KNOWN = [
 
 @pytest.mark.parametrize(("output", "expected"), KNOWN)
 def test_isolated_hint(output: str, expected: str) -> None:
-    hint = hint_for(output, mode="isolated", package="natten 0.17.5")
+    hint = hint_for(output, FailedBuild(mode="isolated", package="natten 0.17.5"))
     assert hint is not None
     assert expected in hint
 
 
 @pytest.mark.parametrize(("output", "_expected"), KNOWN)
 def test_never_says_to_switch_isolation_off_when_it_is(output: str, _expected: str) -> None:
-    hint = hint_for(output, mode="no-isolation", package="natten")
+    hint = hint_for(output, FailedBuild(mode="no-isolation", package="natten"))
     assert hint is not None
     assert "no-build-isolation" not in hint
     assert "extra-build-dependencies\n" not in hint
@@ -257,7 +257,7 @@ def test_never_says_to_switch_isolation_off_when_it_is(output: str, _expected: s
 
 def test_missing_module_isolated() -> None:
     requires = ("setuptools>=61", "wheel")
-    assert hint_for(NATTEN, mode="isolated", package="natten", requires=requires) == (
+    assert hint_for(NATTEN, FailedBuild(mode="isolated", package="natten", requires=requires)) == (
         'natten imports torch while it is built. Add "torch" to its build environment, in '
         "pyproject.toml:\n"
         "\n"
@@ -277,7 +277,9 @@ def test_missing_module_isolated() -> None:
 def test_missing_module_without_isolation() -> None:
     output = "ModuleNotFoundError: No module named 'pkg_resources'"
     requires = ("setuptools", "cython>=3")
-    assert hint_for(output, mode="no-isolation", package="natten", requires=requires) == (
+    assert hint_for(
+        output, FailedBuild(mode="no-isolation", package="natten", requires=requires)
+    ) == (
         "natten imports pkg_resources while it is built (setuptools 82 removed it). It is built "
         "without isolation, in the project environment, so install it there, with all that it is "
         "built with: add to pyproject.toml\n"
@@ -289,10 +291,14 @@ def test_missing_module_without_isolation() -> None:
 
 def test_what_is_typed_names_all_that_a_build_without_isolation_needs() -> None:
     requires = ("setuptools>=61", "wheel")
-    hint = hint_for(NATTEN, mode="isolated", package="natten", typed=True, requires=requires)
+    hint = hint_for(
+        NATTEN, FailedBuild(mode="isolated", package="natten", typed=True, requires=requires)
+    )
     assert hint is not None
     assert hint.endswith('\n    --no-build-isolation-package natten "setuptools>=61" wheel torch')
-    hint = hint_for(NATTEN, mode="no-isolation", package="natten", typed=True, requires=requires)
+    hint = hint_for(
+        NATTEN, FailedBuild(mode="no-isolation", package="natten", typed=True, requires=requires)
+    )
     assert hint is not None
     assert hint.endswith('in the same command:\n\n    "setuptools>=61" wheel torch')
 
@@ -329,18 +335,18 @@ def test_a_package_that_looks_for_a_wheel_of_its_own(
     output: str, package: str, prefix: str, mode: str
 ) -> None:
     skip, force = f"{prefix}_SKIP_CUDA_BUILD", f"{prefix}_FORCE_BUILD"
-    hint = hint_for(output, mode=mode, package=package, variables={skip: "TRUE"})
+    hint = hint_for(output, FailedBuild(mode=mode, package=package, variables={skip: "TRUE"}))
     assert hint is not None
     assert f'\n    {package} = {{ {skip} = "TRUE", {force} = "TRUE" }}' in hint
-    hint = hint_for(output, mode=mode, package=package)
+    hint = hint_for(output, FailedBuild(mode=mode, package=package))
     assert hint is not None
     assert f'\n    {package} = {{ {force} = "TRUE" }}' in hint
-    assert hint_for(output, mode=mode, package="other") is None
+    assert hint_for(output, FailedBuild(mode=mode, package="other")) is None
 
 
 def test_a_package_that_is_known_to_build_without_cuda() -> None:
     output = "NameError: name 'bare_metal_version' is not defined"
-    assert hint_for(output, mode="no-isolation", package="causal-conv1d 1.4.0") == (
+    assert hint_for(output, FailedBuild(mode="no-isolation", package="causal-conv1d 1.4.0")) == (
         "The CUDA toolkit was not found: install it, and set CUDA_HOME to its folder. Or build "
         "causal-conv1d without its CUDA code, in pyproject.toml:\n"
         "\n"
@@ -351,7 +357,9 @@ def test_a_package_that_is_known_to_build_without_cuda() -> None:
 
 
 def test_the_command_line_would_overrule_the_configuration() -> None:
-    hint = hint_for(NATTEN, mode="isolated", package="natten", chosen_by="command line")
+    hint = hint_for(
+        NATTEN, FailedBuild(mode="isolated", package="natten", chosen_by="command line")
+    )
     assert hint is not None
     assert hint.endswith('natten = ["torch"]')
 
@@ -359,7 +367,7 @@ def test_the_command_line_would_overrule_the_configuration() -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("output", "_expected"), KNOWN)
 def test_what_is_to_be_pasted_is_toml(output: str, _expected: str, mode: str) -> None:
-    hint = hint_for(output, mode=mode, package="Na.Tten") or ""
+    hint = hint_for(output, FailedBuild(mode=mode, package="Na.Tten")) or ""
     pasted = "\n".join(line for line in hint.splitlines() if line.startswith("    "))
     table = tomllib.loads(pasted).get("tool", {})
     assert set(table) <= {"pipshim"}
@@ -378,25 +386,25 @@ def test_what_is_to_be_pasted_is_toml(output: str, _expected: str, mode: str) ->
     ],
 )
 def test_unknown_output_has_no_hint(output: str) -> None:
-    assert hint_for(output, mode="isolated", package="natten") is None
+    assert hint_for(output, FailedBuild(mode="isolated", package="natten")) is None
 
 
 def test_the_last_message_decides() -> None:
     output = NATTEN + "a.c:1:10: fatal error: Python.h: No such file or directory\n"
-    hint = hint_for(output, mode="isolated", package="natten")
+    hint = hint_for(output, FailedBuild(mode="isolated", package="natten"))
     assert hint is not None
     assert "python3-dev" in hint
 
 
 def test_a_killed_build_needs_no_output() -> None:
-    hint = hint_for("compiling", mode="isolated", package="natten", returncode=-9)
+    hint = hint_for("compiling", FailedBuild(mode="isolated", package="natten", returncode=-9))
     assert hint is not None
     assert 'natten = { MAX_JOBS = "1"' in hint
 
 
 def test_a_long_log_takes_no_time() -> None:
     output = "make " * 100_000 + "sh: " * 100_000 + "\n" + NATTEN
-    hint = hint_for(output, mode="isolated", package="natten")
+    hint = hint_for(output, FailedBuild(mode="isolated", package="natten"))
     assert hint is not None
     assert '"torch"' in hint
 
@@ -409,7 +417,7 @@ def run(*command: str) -> str:
 
 def test_this_python() -> None:
     output = run(sys.executable, "-c", "import Crypto_is_not_there.x")
-    hint = hint_for(output, mode="matched", package="x")
+    hint = hint_for(output, FailedBuild(mode="matched", package="x"))
     assert hint is not None
     assert 'x = ["crypto-is-not-there"]' in hint
 
@@ -418,14 +426,13 @@ def test_this_python() -> None:
 def test_this_compiler(tmp_path: Path) -> None:
     source = tmp_path / "a.c"
     source.write_text("#include <nowhere/to_be.h>\nint main(void) { return 0; }\n")
-    hint = hint_for(run("gcc", "-c", str(source)), mode="isolated", package="x")
+    hint = hint_for(run("gcc", "-c", str(source)), FailedBuild(mode="isolated", package="x"))
     assert hint is not None
     assert "apt-file search nowhere/to_be.h" in hint
     source.write_text("int main(void) { return 0; }\n")
     hint = hint_for(
         run("gcc", str(source), "-lnowhere", "-o", str(tmp_path / "a")),
-        mode="isolated",
-        package="x",
+        FailedBuild(mode="isolated", package="x"),
     )
     assert hint is not None
     assert "install libnowhere-dev" in hint
@@ -433,7 +440,9 @@ def test_this_compiler(tmp_path: Path) -> None:
 
 def test_a_variable_that_names_no_compiler_is_named() -> None:
     output = "error: command '/nowhere/gcc' failed: No such file or directory"
-    hint = hint_for(output, mode="isolated", package="x 1.0", variables={"CC": "/nowhere/gcc -O2"})
+    hint = hint_for(
+        output, FailedBuild(mode="isolated", package="x 1.0", variables={"CC": "/nowhere/gcc -O2"})
+    )
     assert hint is not None
     assert "CC names /nowhere/gcc, which does not exist" in hint
     assert "apt-get" not in hint
@@ -444,14 +453,16 @@ def test_cmake_tells_which_variable_names_no_compiler() -> None:
         "CMake Error at CMakeDetermineCCompiler.cmake:49 (message):\n"
         "  Could not find compiler set in environment variable CXX:\n\n  /nowhere.\n"
     )
-    hint = hint_for(output, mode="isolated", package="x 1.0")
+    hint = hint_for(output, FailedBuild(mode="isolated", package="x 1.0"))
     assert hint is not None
     assert "CXX names /nowhere, which does not exist" in hint
 
 
 def test_a_full_disk_is_named() -> None:
     output = "fatal error: error writing to /tmp/cc1.s: No space left on device"
-    hint = hint_for(output, mode="isolated", package="x 1.0", disk="the file system /tmp")
+    hint = hint_for(
+        output, FailedBuild(mode="isolated", package="x 1.0", disk="the file system /tmp")
+    )
     assert hint is not None
     assert "the file system /tmp" in hint
     assert "TMPDIR=" in hint
@@ -463,7 +474,9 @@ def test_code_that_does_not_compile_against_torch_needs_other_versions() -> None
         " no type named 'type' in 'struct std::enable_if<false, int>'\n"
         "RuntimeError: Error compiling objects for extension"
     )
-    hint = hint_for(output, mode="no-isolation", package="natten 0.14.6", torch="2.13.0+cpu")
+    hint = hint_for(
+        output, FailedBuild(mode="no-isolation", package="natten 0.14.6", torch="2.13.0+cpu")
+    )
     assert hint is not None
     assert "does not compile against torch 2.13.0+cpu, which the lock has" in hint
     assert "newer version of natten" in hint

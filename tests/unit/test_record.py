@@ -21,10 +21,11 @@ RECORD = Record(
     constraints=("filelock<3",),
     against={"filelock": FILELOCK, "torch": TORCH},
 )
+NO_ISOLATION = replace(RECORD, mode="no-isolation")
 SAME = {"filelock": FILELOCK, "torch": TORCH}
 
 
-@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("now", [RECORD, NO_ISOLATION])
 @pytest.mark.parametrize(
     ("available", "why"),
     [
@@ -40,9 +41,9 @@ SAME = {"filelock": FILELOCK, "torch": TORCH}
     ],
 )
 def test_what_compiled_code_can_be_built_against_counts(
-    available: dict[str, Used], why: str | None, whole: bool
+    available: dict[str, Used], why: str | None, now: Record
 ) -> None:
-    assert difference(RECORD, RECORD, available, whole=whole) == why
+    assert difference(RECORD, now, available) == why
 
 
 def test_with_exact_everything_counts() -> None:
@@ -50,23 +51,23 @@ def test_with_exact_everything_counts() -> None:
     why = difference(RECORD, RECORD, available, exact=True)
     assert why == "built against filelock 1.0, the lock has 2.0"
     more = {**SAME, "six": Used("1.0", "sha256:six", counts=False)}
-    assert difference(RECORD, RECORD, more, whole=True, exact=True) == "built without six"
+    assert difference(RECORD, RECORD, more, exact=True) == "built without six"
 
 
 def test_a_distribution_that_is_new_in_the_environment_counts_if_it_is_platform_specific() -> None:
     numpy = {**SAME, "numpy": Used("1.0", "sha256:numpy")}
-    assert difference(RECORD, RECORD, numpy, whole=True) == "built without numpy"
-    assert difference(RECORD, RECORD, numpy, whole=False) is None
+    assert difference(RECORD, RECORD, numpy) == "built without numpy"
+    assert difference(RECORD, NO_ISOLATION, numpy) is None
     six = {**SAME, "six": Used("1.0", "sha256:six", counts=False)}
-    assert difference(RECORD, RECORD, six, whole=True) is None
+    assert difference(RECORD, RECORD, six) is None
 
 
 def test_changed_texts_of_requirements_and_constraints_count() -> None:
     other = replace(RECORD, requirements=("torch>=2",))
     assert difference(RECORD, other, SAME) == "other build requirements"
     constrained = replace(RECORD, constraints=())
-    assert difference(RECORD, constrained, SAME, whole=True) == "other build constraints"
-    assert difference(RECORD, constrained, SAME, whole=False) is None
+    assert difference(RECORD, constrained, SAME) == "other build constraints"
+    assert difference(RECORD, replace(NO_ISOLATION, constraints=()), SAME) is None
 
 
 def test_a_record_says_of_each_distribution_whether_it_counts() -> None:
@@ -88,7 +89,7 @@ def test_an_older_record_is_read_as_if_everything_counted() -> None:
         del used["counts"]
     old = Record.from_json(data)
     assert old is not None
-    assert difference(old, RECORD, SAME, whole=True) is None
+    assert difference(old, RECORD, SAME) is None
     newer = {**SAME, "filelock": Used("2.0", "sha256:other", counts=False)}
     assert difference(old, RECORD, newer) == "built against filelock 1.0, the lock has 2.0"
 
