@@ -31,6 +31,7 @@ from pipshim._pip.locked_links import Kept
 from pipshim._pip.newest_candidates import Cut, Newest
 from pipshim._pip.page_files import Listing, Suiting, listing_of
 from pipshim._pip.pip_texts import NO_FOLDER
+from pipshim._pip.routed_search import RoutedScope, scope_of
 from pipshim._pip.unread_pages import passed_over
 from pipshim.model.artifacts import sha256_of
 
@@ -41,9 +42,11 @@ if TYPE_CHECKING:
     from packaging.version import Version
     from pip._internal.index.package_finder import CandidateEvaluator, LinkEvaluator
     from pip._internal.models.candidate import InstallationCandidate
+    from pip._internal.models.search_scope import SearchScope
     from pip._internal.utils.hashes import Hashes
 
     from pipshim._pip.prefetch import Ahead
+    from pipshim.model.indexes import IndexRoutes
 
 _logger = logging.getLogger(package_finder.__name__)
 
@@ -118,6 +121,7 @@ class Finder(PackageFinder):
         self._skipped: dict[str, LinkType] = {}
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
         self._alone = threading.RLock()
+        self._routes: IndexRoutes | None = None
         self.ahead: Ahead | None = None
         self.kept = Kept()
 
@@ -125,6 +129,22 @@ class Finder(PackageFinder):
     def order(self) -> Order:
         """The order of this thread's resolve."""
         return _order.get() or Order()
+
+    def follow(self, routes: IndexRoutes) -> None:
+        """Look packages up where their routes say."""
+        self._routes = routes
+        self.search_scope = self.search_scope
+
+    @property
+    def search_scope(self) -> SearchScope:
+        """Where files are looked for; requirements files add to it."""
+        return self._link_collector.search_scope
+
+    @search_scope.setter
+    def search_scope(self, scope: SearchScope) -> None:
+        if self._routes is not None:
+            scope = RoutedScope.over(scope, self._routes)
+        self._link_collector.search_scope = scope
 
     @contextmanager
     def ordered(self, order: Order) -> Iterator[None]:
@@ -146,7 +166,7 @@ class Finder(PackageFinder):
         if self.ahead is not None and not self.kept.has(name) and not any(unread.values()):
             self._asked.update(
                 index
-                for index, page in zip(self.index_urls, self._pages(name), strict=True)
+                for index, page in self._pages(name).items()
                 if page.startswith(("http://", "https://")) and self.ahead.was_asked_for(page)
             )
             self.ahead.begin()  # not where an index fails: its error, or its question, comes once
@@ -162,7 +182,7 @@ class Finder(PackageFinder):
             whether there is such an index.
 
         """
-        for index, page in zip(self.index_urls, self._pages(name), strict=True):
+        for index, page in self._pages(name).items():
             if index in self._asked and not self.kept.has(name):
                 self._link_collector.fetch_response(Link(page), name)
         return bool(self._asked)
@@ -172,14 +192,15 @@ class Finder(PackageFinder):
         if self.ahead is None or self.kept.has(name):
             return  # offline, nothing is kept in memory
         with passed_over():  # whoever reads them will say it
-            for index, page in zip(self.index_urls, self._pages(name), strict=True):
+            for index, page in self._pages(name).items():
                 # pip does not ask what is neither encrypted nor trusted.
                 if page.startswith("https://") or index in self._asked:
                     self._link_collector.fetch_response(Link(page), name)
 
-    def _pages(self, name: NormalizedName) -> list[str]:
-        """Tell where each index would have the page of a package."""
-        return self.search_scope.get_index_urls_locations(name)
+    def _pages(self, name: NormalizedName) -> dict[str, str]:
+        """Return the page of a package on each index that it may come from."""
+        scope = scope_of(self.search_scope, name)
+        return dict(zip(scope.index_urls, scope.get_index_urls_locations(name), strict=True))
 
     def process_project_url(
         self, project_url: Link, link_evaluator: LinkEvaluator
@@ -188,10 +209,10 @@ class Finder(PackageFinder):
         name = canonicalize_name(link_evaluator.project_name)
         if self.kept.has(name):
             url = project_url.url
-            if url in self._pages(name):
+            if url in self._pages(name).values():
                 return self.evaluate_links(link_evaluator, self.kept.links(name, url))
         # At that level pip says of each file why it passes over it.
-        if project_url.url not in self._pages(name) or _logger.isEnabledFor(logging.DEBUG):
+        if project_url.url not in self._pages(name).values() or _logger.isEnabledFor(logging.DEBUG):
             return super().process_project_url(project_url, link_evaluator)
         page = self._link_collector.fetch_response(project_url, link_evaluator.project_name)
         if page is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -44,9 +44,10 @@ from pipshim.base.cache_folders import METADATA
 from pipshim.base.errors import FileError
 from pipshim.base.masking import Mask
 from pipshim.model import events
+from pipshim.model.indexes import IndexRoutes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from optparse import Values
 
     from packaging.pylock import Package
@@ -86,6 +87,7 @@ class Pip:
         observer: told of downloads.
         beside: the same for another target; session, index pages and metadata files are shared.
         cache: pipshim's; None if nothing is to be kept.
+        routes_for: the indexes that packages come from on a target, by its markers.
 
     Attributes:
         cache: likewise.
@@ -104,6 +106,7 @@ class Pip:
         observer: Observer = events.ignore,
         beside: Pip | None = None,
         cache: Path | None = None,
+        routes_for: Callable[[Mapping[str, str]], IndexRoutes] = lambda _: IndexRoutes(),
     ) -> None:
         self.command = command
         self.options = options
@@ -117,12 +120,22 @@ class Pip:
         self._finder: Finder | None = None
         self._session: PipSession | None = None
         self._beside = beside
+        self._routes_for = routes_for
         # The cache that spares them is the session's.
         self.spared: set[str] = beside.spared if beside is not None else set()
 
     def elsewhere(self, target: TargetPython) -> Pip:
         """Make the same for another target."""
-        made = Pip(self.command, self.options, target, self._mask, self._observer, self, self.cache)
+        made = Pip(
+            self.command,
+            self.options,
+            target,
+            self._mask,
+            self._observer,
+            self,
+            self.cache,
+            self._routes_for,
+        )
         made.lines.config_settings = self.lines.config_settings
         return made
 
@@ -183,10 +196,22 @@ class Pip:
                     uploaded_prior_to=options.uploaded_prior_to,
                 ),
             )
+            self._follow(self._routes_for(self.target.markers), self._finder)
             if not getattr(options, "offline", False):
                 collector.fetched, self._finder.ahead = self.fetched, self.ahead
                 self.ahead.finder = self._finder
         return self._finder
+
+    def _follow(self, routes: IndexRoutes, finder: Finder) -> None:
+        """Have packages looked up where their routes say; the session knows these indexes too."""
+        if not routes.indexes:
+            return
+        urls = [index.url for index in routes.indexes if index.format == "simple"]
+        for url in urls:
+            self._mask.add_urls(url)
+        known = self.session.auth.index_urls or []
+        self.session.auth.index_urls = list(dict.fromkeys((*known, *urls)))
+        finder.follow(replace(routes, no_index=bool(self.options.no_index)))
 
     @cached_property
     def ahead(self) -> Ahead:

@@ -20,6 +20,7 @@ from pip._vendor.requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.metadata import contained
+from pipshim._pip.routed_search import RoutedCollector
 from pipshim._pip.unread_pages import passed_over, repeat
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class AheadDownloader(ObservedDownloader):
         return super().__call__(link, location)
 
 
-class Collector(LinkCollector):
+class Collector(RoutedCollector):
     """pip's collector of links, which answers pages that were fetched ahead."""
 
     fetched: Fetched | None = None

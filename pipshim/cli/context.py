@@ -30,6 +30,7 @@ from pipshim.lock import inputs_digest
 from pipshim.model import events
 from pipshim.model.build_settings import Settings, combine
 from pipshim.model.events import masked
+from pipshim.model.indexes import IndexRoutes, routes_of
 from pipshim.model.preferences import Preferences
 from pipshim.model.preferences import combine as combine_preferences
 from pipshim.model.project import PYPROJECT, STDIN, Project
@@ -337,6 +338,15 @@ class Context:
             command.mask,
             observer=self.observer,
             cache=self.request.common.shim_cache,
+            routes_for=self._routes,
+        )
+
+    def _routes(self, markers: Mapping[str, str]) -> IndexRoutes:
+        if self.project is None:
+            return IndexRoutes()
+        configuration = self.configuration
+        return routes_of(
+            configuration.index, configuration.sources, self.project.file, markers, os.environ
         )
 
     @cached_property

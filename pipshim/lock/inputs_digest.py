@@ -110,6 +110,8 @@ def digest(
             data["editable"] = True
         if configuration.sources:
             data["sources"] = _sources(project)
+        if configuration.index:
+            data["index"] = [vars(index) for index in configuration.index]
         if {"dependencies", "optional-dependencies"} & project.dynamic:
             data["dynamic"] = _folder(project.directory)
     text = json.dumps(data, sort_keys=True)
@@ -144,12 +146,17 @@ def editable_requires_more(project: Project) -> bool:
 def _sources(project: Project) -> dict[str, Any]:
     return {
         name: [
-            one.path,
-            one.url,
-            one.editable,
-            _folder(one.place(project.directory)) if one.path is not None else None,
+            [
+                entry.path,
+                entry.url,
+                entry.editable,
+                _folder(entry.place(project.directory)) if entry.path is not None else None,
+                entry.index,
+                str(entry.marker),
+            ]
+            for entry in entries
         ]
-        for name, one in sorted(project.configuration.sources.items())
+        for name, entries in sorted(project.configuration.sources.items())
     }
 
 

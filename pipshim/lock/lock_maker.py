@@ -20,6 +20,7 @@ from pipshim.lock import inputs_digest
 from pipshim.lock.lock_resolver import LockResolver
 from pipshim.lock.resolved_builds import planner_of
 from pipshim.model.overrides import Overrides
+from pipshim.model.package_sources import sources_for
 from pipshim.model.pylock import (
     PROJECT,
     Lock,
@@ -292,7 +293,10 @@ def _direct(pip: Pip, project: Project) -> Iterator[object]:
 
     """
     pyproject = project.directory / "pyproject.toml"
-    for name, source in project.configuration.sources.items():
+    markers = dict(pip.target.markers)
+    for name, source in sources_for(project.configuration.sources, markers, pyproject).items():
+        if source.index is not None:
+            continue
         if source.path is not None and not source.place(project.directory).exists():
             raise ProjectError(
                 pyproject,

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
-    from pipshim.model.direct_sources import DirectSource
+    from pipshim.model.indexes import Index
+    from pipshim.model.package_sources import PackageSource
     from pipshim.model.targets import TargetName
 
 STRATEGIES = ("highest", "lowest", "lowest-direct")
@@ -80,7 +81,8 @@ class Configuration:
     )
     dependency_metadata: tuple[StaticMetadata, ...] = ()
     package: bool | None = None
-    sources: Mapping[NormalizedName, DirectSource] = field(default_factory=dict)
+    index: tuple[Index, ...] = ()
+    sources: Mapping[NormalizedName, tuple[PackageSource, ...]] = field(default_factory=dict)
     resolution: str | None = None
     exclude_newer: str | None = None
     rebuild: Rebuild = "auto"

@@ -15,7 +15,7 @@ from pipshim.model.settings import (
     StaticMetadata,
 )
 from pipshim.model.targets import FORM, KNOWN, TargetName
-from pipshim.project.sources import read_sources
+from pipshim.project.sources import check_index_names, read_indexes, read_sources
 from pipshim.project.toml_reader import KeyPath, LineOf, Reader
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def load_configuration(table: object, where: Path, line_of: LineOf) -> Configura
     settings: dict[str, Any] = {}
     for key, value in reader.known_table(table, path, tuple(SETTINGS)).items():
         settings[key.replace("-", "_")] = SETTINGS[key].read(reader, value, (*path, key))
-    return Configuration(**settings)
+    configuration = Configuration(**settings)
+    check_index_names(reader, configuration.index, configuration.sources, (*path, "sources"))
+    return configuration
 
 
 def _match_runtime(
@@ -290,10 +292,15 @@ SETTINGS = {
         "true or false",
         "Install the project itself; without it only if there is a `[build-system]` table.",
     ),
+    "index": Setting(
+        read_indexes,
+        "an array of tables",
+        "Named indexes beside those of pip's options.",
+    ),
     "sources": Setting(
         read_sources,
-        "for each package, a table with `path`, `git` or `url`",
-        "Where packages come from that are not taken from an index.",
+        "for each package, a table with `path`, `git`, `url` or `index`, or an array of these",
+        "Where packages come from instead of pip's indexes.",
     ),
     "resolution": Setting(
         _resolution,

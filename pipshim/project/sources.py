@@ -1,58 +1,143 @@
-"""Read ``[tool.pipshim.sources]``."""
+"""Read ``[[tool.pipshim.index]]`` and ``[tool.pipshim.sources]``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from pipshim.model.direct_sources import DirectSource
+from pipshim.base.spelling import nearest
+from pipshim.model.indexes import Index
+from pipshim.model.package_sources import PackageSource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from packaging.utils import NormalizedName
 
+    from pipshim.model.package_sources import PackageSources
     from pipshim.project.toml_reader import KeyPath, Reader
 
-_KINDS = ("path", "url", "git")
 _REVISIONS = ("rev", "tag", "branch")
-_KNOWN = (*_KINDS, "editable", "subdirectory", *_REVISIONS)
+_KINDS = {
+    "path": ("editable",),
+    "url": ("subdirectory",),
+    "git": ("subdirectory", *_REVISIONS),
+    "index": (),
+}
+"""The keys that say where a package comes from, and the keys that go with each."""
+
+_KNOWN = tuple(
+    dict.fromkeys([*_KINDS, *(key for keys in _KINDS.values() for key in keys), "marker"])
+)
 
 
-def read_sources(
-    reader: Reader, value: object, path: KeyPath
-) -> dict[NormalizedName, DirectSource]:
-    """Read the table.
+def read_indexes(reader: Reader, value: object, path: KeyPath) -> tuple[Index, ...]:
+    """Read the indexes.
 
     Raises:
-        ProjectError: an entry is neither path, URL nor git, or has a key that does not belong.
+        ProjectError: an index lacks its name or URL, a name or the default is there twice, or a key
+            or value is unknown.
 
     """
-    return {name: _source(reader, item, at) for name, item, at in reader.by_name(value, path)}
+    indexes: dict[str, Index] = {}
+    for item, at in reader.array(value, path):
+        index = _index(reader, item, at)
+        if index.name in indexes:
+            raise reader.error((*at, "name"), f"is the name of two indexes: {index.name!r}")
+        if index.default and any(other.default for other in indexes.values()):
+            raise reader.error((*at, "default"), "is true for two indexes")
+        indexes[index.name] = index
+    return tuple(indexes.values())
 
 
-def _source(reader: Reader, value: object, path: KeyPath) -> DirectSource:
+def _index(reader: Reader, value: object, path: KeyPath) -> Index:
+    table = reader.known_table(value, path, ("name", "url", "explicit", "default", "format"))
+    for key in ("name", "url"):
+        if key not in table:
+            raise reader.error(
+                path, f"has no {key!r}", hint='for example: name = "company", url = "https://…"'
+            )
+    form = reader.string(table.get("format", "simple"), (*path, "format"))
+    if form not in ("simple", "flat"):
+        raise reader.error((*path, "format"), f'must be "simple" or "flat", not {form!r}')
+    return Index(
+        name=reader.string(table["name"], (*path, "name")),
+        url=reader.string(table["url"], (*path, "url")),
+        explicit=reader.boolean(table.get("explicit", False), (*path, "explicit")),
+        default=reader.boolean(table.get("default", False), (*path, "default")),
+        format="flat" if form == "flat" else "simple",
+    )
+
+
+def read_sources(reader: Reader, value: object, path: KeyPath) -> PackageSources:
+    """Read the sources: a table, or an array of tables, for each package.
+
+    Raises:
+        ProjectError: an entry is neither path, URL, git nor index, or has a key that does not
+            belong.
+
+    """
+    return {
+        name: (
+            tuple(_source(reader, entry, here) for entry, here in reader.array(item, at))
+            if isinstance(item, list)
+            else (_source(reader, item, at),)
+        )
+        for name, item, at in reader.by_name(value, path)
+    }
+
+
+def check_index_names(
+    reader: Reader,
+    indexes: tuple[Index, ...],
+    sources: Mapping[NormalizedName, tuple[PackageSource, ...]],
+    path: KeyPath,
+) -> None:
+    """See that the indexes that sources name exist.
+
+    Raises:
+        ProjectError: one does not.
+
+    """
+    names = [index.name for index in indexes]
+    for package, entries in sources.items():
+        for entry in entries:
+            if entry.index is not None and entry.index not in names:
+                known = f"; the nearest one is {nearest(entry.index, names)!r}" if names else ""
+                raise reader.error(
+                    (*path, package),
+                    f"names the index {entry.index!r}, which [[tool.pipshim.index]] does not have"
+                    + known,
+                )
+
+
+def _source(reader: Reader, value: object, path: KeyPath) -> PackageSource:
     table = reader.known_table(value, path, _KNOWN)
     given = [kind for kind in _KINDS if kind in table]
     if len(given) != 1:
         raise reader.error(
             path,
-            "must have one of 'path', 'url' and 'git'",
+            "must have one of 'path', 'url', 'git' and 'index'",
             hint='for example: { path = "../lib", editable = true }',
         )
     (kind,) = given
-    allowed = {
-        "path": ("path", "editable"),
-        "url": ("url", "subdirectory"),
-        "git": ("git", "subdirectory", *_REVISIONS),
-    }[kind]
     for key in table:
-        if key not in allowed:
+        if key not in (kind, "marker", *_KINDS[kind]):
             raise reader.error((*path, key), f"does not go with '{kind}'")
+    marker = reader.marker(table["marker"], (*path, "marker")) if "marker" in table else None
     text = reader.string(table[kind], (*path, kind))
+    if kind == "index":
+        return PackageSource(index=text, marker=marker)
     if kind == "path":
         editable = reader.boolean(table.get("editable", False), (*path, "editable"))
-        return DirectSource(path=text, editable=editable)
+        return PackageSource(path=text, editable=editable, marker=marker)
     if not urlsplit(text).scheme or "://" not in text:
         raise reader.error((*path, kind), f"is not a URL: {text!r}")
+    return PackageSource(url=_url(reader, kind, table, path), marker=marker)
+
+
+def _url(reader: Reader, kind: str, table: Mapping[str, object], path: KeyPath) -> str:
+    text = reader.string(table[kind], (*path, kind))
     revisions = [key for key in _REVISIONS if key in table]
     if len(revisions) > 1:
         raise reader.error(path, f"has more than one of {', '.join(_REVISIONS)}")
@@ -63,4 +148,4 @@ def _source(reader: Reader, value: object, path: KeyPath) -> DirectSource:
     if "subdirectory" in table:
         folder = reader.string(table["subdirectory"], (*path, "subdirectory"))
         text += f"#subdirectory={quote(folder)}"
-    return DirectSource(url=text)
+    return text

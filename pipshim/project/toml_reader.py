@@ -7,7 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+from packaging.markers import (
+    InvalidMarker,
+    Marker,
+    UndefinedComparison,
+    UndefinedEnvironmentName,
+)
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
@@ -195,6 +200,16 @@ class Reader:
                 " which has a value in lock files only",
             ) from None
         return requirement
+
+    def marker(self, value: object, path: KeyPath) -> Marker:
+        """Return an environment marker (PEP 508) that can be evaluated."""
+        text = self.string(value, path)
+        try:
+            marker = Marker(text)
+            marker.evaluate(_ANY_ENVIRONMENT)
+        except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName) as error:
+            raise self.error(path, f"is not a valid marker: {text!r}: {error}") from None
+        return marker
 
     def requirements(self, value: object, path: KeyPath) -> tuple[Requirement, ...]:
         """Return an array of requirements."""

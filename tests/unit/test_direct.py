@@ -15,7 +15,7 @@ from pipshim.project.settings import load_configuration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipshim.model.direct_sources import DirectSource
+    from pipshim.model.package_sources import PackageSource
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,11 +23,12 @@ else:
     import tomli as tomllib
 
 
-def load(entry: str) -> DirectSource:
+def load(entry: str) -> PackageSource:
     sources: Mapping[str, object] = tomllib.loads(f"My_Lib = {entry}")
     table = {"sources": sources}
     made = load_configuration(table, Path("pyproject.toml"), lambda _: 1).sources
-    return made[canonicalize_name("my-lib")]
+    (source,) = made[canonicalize_name("my-lib")]
+    return source
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_the_link_that_pip_gets(entry: str, link: str, *, editable: bool) -> Non
     ("entry", "problem"),
     [
         ('"../lib"', "must be a table"),
-        ("{ editable = true }", "must have one of 'path', 'url' and 'git'"),
+        ("{ editable = true }", "must have one of 'path', 'url', 'git' and 'index'"),
         ('{ path = "a", url = "https://host/a" }', "must have one of"),
         ("{ workspace = true }", "unknown key 'workspace'"),
         ('{ url = "https://host/a", editable = true }', "does not go with 'url'"),

@@ -1,0 +1,71 @@
+"""pip's search scope and link collector, which look up each package where its route says."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+from pip._internal.index.collector import LinkCollector
+from pip._internal.models.search_scope import SearchScope
+
+from pipshim.model.indexes import IndexRoutes, Locations
+
+if TYPE_CHECKING:
+    from pip._internal.index.collector import CollectedSources
+    from pip._internal.index.sources import CandidatesFromPage
+
+
+class RoutedScope(SearchScope):
+    """A search scope for packages that come from anywhere; `of` gives that of one package.
+
+    Attributes:
+        given: what pip's own options say.
+        routes: where each package is looked up.
+
+    """
+
+    given: SearchScope
+    routes: IndexRoutes
+
+    @classmethod
+    def over(cls, given: SearchScope, routes: IndexRoutes) -> RoutedScope:
+        """Return a scope that follows routes, and `given` for all else."""
+        shared = routes.shared(_locations(given))
+        made = cls(list(shared.find_links), list(shared.index_urls), given.no_index)
+        object.__setattr__(made, "given", given)  # pip's class is frozen
+        object.__setattr__(made, "routes", routes)
+        return made
+
+    def of(self, project_name: str) -> SearchScope:
+        """Return the scope of one package."""
+        name = canonicalize_name(project_name)
+        found = self.routes.locations(name, _locations(self.given))
+        return SearchScope(list(found.find_links), list(found.index_urls), self.given.no_index)
+
+    def get_index_urls_locations(self, project_name: str) -> list[str]:
+        """Return the pages of a package."""
+        return self.of(project_name).get_index_urls_locations(project_name)
+
+
+class RoutedCollector(LinkCollector):
+    """A link collector whose search scope may be routed."""
+
+    def collect_sources(
+        self, project_name: str, candidates_from_page: CandidatesFromPage
+    ) -> CollectedSources:
+        """Collect where a package is looked up."""
+        if not isinstance(self.search_scope, RoutedScope):
+            return super().collect_sources(project_name, candidates_from_page)
+        narrowed = copy(self)
+        narrowed.search_scope = self.search_scope.of(project_name)
+        return narrowed.collect_sources(project_name, candidates_from_page)
+
+
+def scope_of(scope: SearchScope, project_name: str) -> SearchScope:
+    """Return where a package is looked up."""
+    return scope.of(project_name) if isinstance(scope, RoutedScope) else scope
+
+
+def _locations(scope: SearchScope) -> Locations:
+    return Locations(tuple(scope.index_urls), tuple(scope.find_links))

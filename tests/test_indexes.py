@@ -1,0 +1,178 @@
+"""``[[tool.pipshim.index]]``: packages come from the index that they are sent to, and no other."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.dists import Backend, sdist, wheel
+from tests.support.files import distributions
+from tests.support.index import Index
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import MakeProject
+    from tests.support.pipshim import Cli
+
+TORCH_INDEX = """
+[[tool.pipshim.index]]
+name = "torch-cpu"
+url = "{url}"
+explicit = true
+
+[tool.pipshim.sources]
+torch = {{ index = "torch-cpu" }}
+"""
+
+
+@pytest.fixture
+def other() -> Iterator[Index]:
+    """Give a second index, as PyTorch has one."""
+    with Index() as running:
+        yield running
+
+
+@pytest.fixture
+def decoys(index: Index, other: Index, tmp_path: Path) -> None:
+    """Fill both indexes with what each is to serve, and with what it is not to serve."""
+    index.add(
+        wheel(tmp_path / "main", "torch", "9.0"),  # newer than the one that is wanted
+        wheel(tmp_path / "main", "model", "1.0", requires=["torch", "helper"]),
+        wheel(tmp_path / "main", "helper", "1.0"),
+        sdist(tmp_path / "main", "attention", "1.0", build_requires=["torch"], backend=Backend()),
+    )
+    other.add(
+        wheel(tmp_path / "other", "torch", "2.9.0+cpu"),
+        wheel(tmp_path / "other", "helper", "9.0"),
+    )
+
+
+def locked(project: Path) -> dict[str, str]:
+    lock = tomllib.loads((project / "pylock.toml").read_text(encoding="utf-8"))
+    return {one["name"]: one["version"] for one in lock["packages"] if "version" in one}
+
+
+@pytest.mark.usefixtures("decoys")
+def test_a_package_comes_from_its_index_whoever_requires_it(
+    cli: Cli, other: Index, make_project: MakeProject
+) -> None:
+    project = make_project(TORCH_INDEX.format(url=other.url), dependencies=["model", "attention"])
+    cli.ok("sync")
+    assert locked(project) == {
+        "attention": "1.0",
+        "helper": "1.0",
+        "model": "1.0",
+        "torch": "2.9.0+cpu",
+    }
+    assert "torch-2.9.0+cpu" in distributions(project / ".venv")
+    lock = tomllib.loads((project / "pylock.toml").read_text(encoding="utf-8"))
+    (torch,) = (one for one in lock["packages"] if one["name"] == "torch")
+    assert torch["index"].rstrip("/") == other.url.rstrip("/")
+
+
+@pytest.mark.usefixtures("decoys")
+def test_an_index_is_not_asked_for_what_it_is_not_to_serve(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject
+) -> None:
+    make_project(TORCH_INDEX.format(url=other.url), dependencies=["model", "attention"])
+    cli.ok("sync")
+    assert "GET /simple/torch/" not in index.requests
+    assert {line for line in other.requests if "/simple/" in line} == {"GET /simple/torch/"}
+
+
+@pytest.mark.usefixtures("decoys")
+def test_build_environments_follow_the_indexes_too(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    backend = Backend(log=str(log), imports=["torch"])
+    index.add(sdist(tmp_path / "more", "dynamic", "1.0", build_requires=["torch"], backend=backend))
+    make_project(TORCH_INDEX.format(url=other.url), dependencies=["dynamic"])
+    cli.ok("sync")
+    assert "GET /simple/torch/" not in index.requests
+    assert "GET /files/torch-9.0-py3-none-any.whl" not in index.requests
+
+
+@pytest.mark.usefixtures("decoys")
+def test_several_targets_have_indexes_of_their_own(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject
+) -> None:
+    text = TORCH_INDEX.replace(
+        'torch = {{ index = "torch-cpu" }}',
+        'torch = {{ index = "torch-cpu", marker = "sys_platform == \'linux\'" }}',
+    )
+    project = make_project(
+        text.format(url=other.url)
+        + '[tool.pipshim]\ntarget-environments = ["linux-x86_64-cp311", "macos-arm64-cp311"]\n',
+        dependencies=["model"],
+    )
+    cli.ok("lock")
+    lock = tomllib.loads((project / "pylock.toml").read_text(encoding="utf-8"))
+    torches = {one["version"]: one["index"] for one in lock["packages"] if one["name"] == "torch"}
+    assert set(torches) == {"2.9.0+cpu", "9.0"}
+    assert torches["9.0"].rstrip("/") == index.url.rstrip("/")
+
+
+@pytest.mark.usefixtures("decoys")
+def test_a_flat_index_is_a_folder_beside_pyproject(
+    cli: Cli, index: Index, make_project: MakeProject
+) -> None:
+    project = make_project(
+        TORCH_INDEX.format(url="wheels").replace("explicit", 'format = "flat"\nexplicit'),
+        dependencies=["model"],
+    )
+    wheel(project / "wheels", "torch", "2.8")
+    wheel(project / "wheels", "helper", "5.0")
+    cli.ok("lock")
+    assert locked(project) == {"helper": "1.0", "model": "1.0", "torch": "2.8"}
+    assert "GET /simple/torch/" not in index.requests
+
+
+@pytest.mark.usefixtures("decoys")
+def test_credentials_of_an_index_are_used_and_written_nowhere(
+    cli: Cli, other: Index, make_project: MakeProject
+) -> None:
+    other.credentials = ("me", "secret-word")
+    project = make_project(TORCH_INDEX.format(url=other.url), dependencies=["torch"])
+    variables = {
+        "PIPSHIM_INDEX_TORCH_CPU_USERNAME": "me",
+        "PIPSHIM_INDEX_TORCH_CPU_PASSWORD": "secret-word",
+    }
+    done = cli("sync", "-v", env=variables)
+    assert done.status == 0, done
+    assert "secret-word" not in done.out + done.err
+    assert "secret-word" not in (project / "pylock.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("decoys")
+def test_an_index_that_lacks_its_package_is_named(
+    cli: Cli, other: Index, make_project: MakeProject
+) -> None:
+    make_project(
+        TORCH_INDEX.format(url=other.url).replace("torch =", "model ="), dependencies=["model"]
+    )
+    done = cli("lock")
+    assert done.status == 1
+    assert f"{other.url}model/" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.usefixtures("decoys")
+def test_another_index_makes_the_lock_out_of_date(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject
+) -> None:
+    project = make_project(TORCH_INDEX.format(url=other.url), dependencies=["torch"])
+    cli.ok("lock")
+    make_project(TORCH_INDEX.format(url=index.url), dependencies=["torch"])
+    assert cli("lock", "--check").status == 1
+    cli.ok("lock")
+    assert locked(project) == {"torch": "9.0"}
