@@ -34,6 +34,7 @@ from pipshim._pip.pip_texts import NO_FOLDER
 from pipshim._pip.routed_search import RoutedScope, scope_of
 from pipshim._pip.unread_pages import passed_over
 from pipshim.model.artifacts import sha256_of
+from pipshim.model.conflict import Refusal, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -81,22 +82,13 @@ class Order:
 _order: ContextVar[Order | None] = ContextVar("order", default=None)
 
 
-@dataclass(frozen=True)
-class Refused:
-    """A file that pip found and may not use for the target.
-
-    Attributes:
-        filename: the file.
-        version: its version.
-        why: pip's word for the reason.
-        requires_python: what the index says of it.
-
-    """
-
-    filename: str
-    version: Version
-    why: LinkType
-    requires_python: str | None
+_REFUSALS = {
+    LinkType.requires_python_mismatch: Refusal.PYTHON,
+    LinkType.platform_mismatch: Refusal.PLATFORM,
+    LinkType.format_unsupported: Refusal.FORMAT,
+    LinkType.upload_too_late: Refusal.UPLOADED_LATER,
+    LinkType.yanked: Refusal.YANKED,
+}
 
 
 class Finder(PackageFinder):
@@ -145,6 +137,12 @@ class Finder(PackageFinder):
         if self._routes is not None:
             scope = RoutedScope.over(scope, self._routes)
         self._link_collector.search_scope = scope
+
+    @property
+    def cutoff(self) -> str | None:
+        """The moment before which a file has to be uploaded (``--uploaded-prior-to``)."""
+        moment = self.uploaded_prior_to
+        return moment.isoformat() if moment is not None else None
 
     @contextmanager
     def ordered(self, order: Order) -> Iterator[None]:
@@ -345,7 +343,8 @@ class Finder(PackageFinder):
             parsed = name_and_version(link.filename)
             # pip looks at the page itself as if it might be a file, and skips it.
             if why is not None and parsed is not None and parsed[0] == name:
-                found.append(Refused(link.filename, parsed[1], why, link.requires_python))
+                refusal = _REFUSALS.get(why, Refusal.OTHER)
+                found.append(Refused(link.filename, parsed[1], refusal, link.requires_python))
         return found
 
     def yanked(self, name: NormalizedName) -> dict[str, str]:

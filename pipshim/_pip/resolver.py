@@ -42,6 +42,7 @@ from pipshim._pip.links import secure_hashes
 from pipshim._pip.locked_package import Packager
 from pipshim._pip.pip_texts import OTHER_WHEEL
 from pipshim._pip.prefetch import Wanted, wanted_of
+from pipshim._pip.resolver_snapshot import conflict_of
 from pipshim._pip.sources import Preparer, Revision, Sources
 from pipshim.base.errors import ResolveError
 from pipshim.base.urls import without_credentials
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from pip._vendor.resolvelib.structs import DirectedGraph
 
     from pipshim._pip.session import Pip, Root
+    from pipshim.base.errors import PipshimError
+    from pipshim.model.conflict import Conflict
     from pipshim.model.solution import Source
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
@@ -76,6 +79,7 @@ class Resolving:
 
     Attributes:
         pip: pip's machinery.
+        explain: says why no versions fit.
         commits: of an earlier lock, to be kept.
         beside: the same for another target; sources are fetched once for both.
         target: the target's name, where a lock is for several.
@@ -83,6 +87,7 @@ class Resolving:
     """
 
     pip: Pip
+    explain: Callable[[Conflict], PipshimError]
     commits: Mapping[Revision, str] = field(default_factory=dict)
     beside: Resolving | None = None
     target: str = ""
@@ -224,9 +229,7 @@ class Resolving:
                 if (impossible and self.sources.let_go()) or pip.finder.look_up_all():
                     raise _Again from error
                 if isinstance(cause, ResolutionImpossible):
-                    from pipshim._pip.conflict_search import explain  # noqa: PLC0415 seldom needed
-
-                    raise explain(
+                    conflict = conflict_of(
                         cause,
                         resolver.factory,
                         pip.finder,
@@ -235,7 +238,8 @@ class Resolving:
                         overrides,
                         ".".join(map(str, pip.target.version)),
                         self.target,
-                    ) from error
+                    )
+                    raise self.explain(conflict) from error
                 raise
             except AssertionError as error:
                 # pip's resolver takes it for granted that a wheel's name is the one asked for.

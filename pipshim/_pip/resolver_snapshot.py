@@ -1,19 +1,20 @@
-"""What pip's resolver has seen when it gave up, as values (`pipshim._pip.minimal_conflict`)."""
+"""What pip's resolver has read when it gives up, as values."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pip._vendor.packaging.specifiers import SpecifierSet as PipSpecifierSet
 
-from pipshim._pip.minimal_conflict import Asked, Key, Known, Limit, Need
+from pipshim.model.conflict import PYTHON, Asked, Conflict, Key, Known, Limit, Need
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from packaging.utils import NormalizedName
     from pip._internal.metadata import BaseDistribution
     from pip._internal.models.link import Link
     from pip._internal.req.req_install import InstallRequirement
@@ -22,14 +23,61 @@ if TYPE_CHECKING:
     )
     from pip._internal.resolution.resolvelib.factory import Factory
     from pip._vendor.packaging.requirements import Requirement
+    from pip._vendor.resolvelib import ResolutionImpossible
 
     from pipshim._pip.index import Finder
-
-PYTHON = Key(NormalizedName("<python>"))
-"""The Python that is served, as a package that others require."""
+    from pipshim.model.overrides import Overrides
 
 
-class Seen:
+def conflict_of(
+    impossible: ResolutionImpossible[Any, Any],
+    factory: Factory,
+    finder: Finder,
+    roots: Iterable[InstallRequirement],
+    constraints: Iterable[InstallRequirement],
+    overrides: Overrides,
+    python: str,
+    target: str,
+) -> Conflict:
+    """Read all that explains why the resolver gave up.
+
+    Args:
+        impossible: what it raised.
+        factory: of the resolver, with all that it has read.
+        finder: knows what the indexes have.
+        roots: what was required.
+        constraints: those that were in force.
+        overrides: likewise.
+        python: the version that was resolved for.
+        target: its name, where a lock is for several targets.
+
+    """
+    failures = factory._build_failures.items()  # noqa: SLF001
+    return Conflict(
+        known=_Snapshot(factory, finder, python).known(roots, constraints),
+        causes=[(_required(one), _parent(parent)) for one, parent in impossible.causes],
+        passed_over=[(link.filename, str(error)) for link, error in failures],
+        index=finder,
+        overrides=overrides,
+        python=python,
+        target=target,
+    )
+
+
+def _required(requirement: Any) -> NormalizedName:
+    if requirement.name.startswith("<"):
+        return PYTHON.name
+    return canonicalize_name(str(requirement.project_name))
+
+
+def _parent(candidate: Any) -> Key | None:
+    if candidate is None:
+        return None
+    name, _, extras = candidate.name.partition("[")
+    return Key(canonicalize_name(name), canonicalize_name(extras.rstrip("]")))
+
+
+class _Snapshot:
     """Reads pip's resolver and finder; nothing is looked up that was not by then.
 
     Args:

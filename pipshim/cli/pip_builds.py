@@ -31,6 +31,7 @@ from pipshim.builds.environment import BuildEnvironment, workspace
 from pipshim.cli.context import Context
 from pipshim.envs import dist_info, installed, native
 from pipshim.envs.interpreter import query
+from pipshim.lock.conflict_search import explain
 from pipshim.lock.resolved_builds import planner_of
 from pipshim.lock.rounds import Rounds
 from pipshim.model import events
@@ -228,7 +229,7 @@ class Building:
     def rounds(self) -> Rounds:
         """What asks backends for metadata."""
         context = self.context
-        resolving = Resolving(context.pip)
+        resolving = Resolving(context.pip, explain)
         builds = planner_of(
             context, resolving, lambda: self._outer_environment, editables_only=True
         )

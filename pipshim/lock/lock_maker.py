@@ -17,6 +17,7 @@ from pipshim._pip.sources import Revision
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.lock import inputs_digest
+from pipshim.lock.conflict_search import explain
 from pipshim.lock.lock_resolver import LockResolver
 from pipshim.lock.resolved_builds import planner_of
 from pipshim.model.overrides import Overrides
@@ -70,7 +71,8 @@ def resolver_of(
     """
     pip, below = pip or context.pip, context.below
     commits = _commits(keep, upgraded) if keep else {}
-    resolving = Resolving(pip, commits, beside.builds.resolving if beside else None, label)
+    near = beside.builds.resolving if beside else None
+    resolving = Resolving(pip, explain, commits, near, label)
 
     def outer() -> OuterEnvironment:
         if below is None:

@@ -10,8 +10,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pipshim._pip.conflict_report import Story, ranges
-from pipshim._pip.minimal_conflict import Asked, Key, Known, Limit, Need, contradiction
+from pipshim.lock.conflict_report import Story, ranges
+from pipshim.lock.minimal_conflict import contradiction
+from pipshim.model.conflict import Asked, Key, Known, Limit, Need
 from pipshim.model.overrides import Overrides
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def test_what_would_suit_everybody_is_known() -> None:
 
 
 def test_hundreds_of_versions_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipshim._pip.minimal_conflict.SECONDS", 600.0)  # on a busy machine too
+    monkeypatch.setattr("pipshim.lock.minimal_conflict.SECONDS", 600.0)  # on a busy machine too
     index: dict[str, list[str]] = {f"app 1.{minor}": ["lib>=2"] for minor in range(400)}
     index |= {f"lib 1.{minor}": [] for minor in range(200)} | {"lib 2.0": []}
     index |= {f"more{number} 1.0": ["app"] for number in range(30)}

@@ -10,24 +10,27 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from packaging.specifiers import SpecifierSet
-from pip._vendor.resolvelib import (
+
+from pipshim._pip.resolvelib import (
     AbstractProvider,
     BaseReporter,
     ResolutionImpossible,
     ResolutionTooDeep,
     Resolver,
 )
+from pipshim.model.conflict import Asked, Key, Limit, Link, Need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
+
+    from pipshim.model.conflict import Fact, Known
 
     _Provider: TypeAlias = AbstractProvider["Need", "_Pinned", "Key"]
 else:
@@ -38,100 +41,6 @@ SECONDS = 4.0
 
 _MAX_ROUNDS = 3000
 _ANY = SpecifierSet()
-
-
-class Key(NamedTuple):
-    """What is chosen a version of: a package, or an extra of one."""
-
-    name: NormalizedName
-    extra: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name}[{self.extra}]" if self.extra else self.name
-
-
-@dataclass(frozen=True)
-class Need:
-    """A requirement on one package.
-
-    Attributes:
-        key: the package.
-        specifier: the versions that it admits.
-        text: as it is written.
-
-    """
-
-    key: Key
-    specifier: SpecifierSet
-    text: str
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A requirement that the resolution began with: whose it is, and what it comes to."""
-
-    by: str
-    needs: tuple[Need, ...]
-
-    @property
-    def text(self) -> str:
-        """As it is written."""
-        return self.needs[0].text
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A constraint: whose it is, and what it admits."""
-
-    by: str
-    need: Need
-
-
-@dataclass(frozen=True)
-class Link:
-    """That versions of a package require another one, whichever they admit."""
-
-    parent: Key
-    child: NormalizedName
-
-
-Fact: TypeAlias = "Asked | Limit | Link"
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a failed resolution has seen.
-
-    Attributes:
-        asked: what it began with.
-        limits: the constraints.
-        needs: by package (or extra) and version, what that requires; without those of the package
-            itself for an extra.
-        versions: tells the versions of a package that specifiers admit, the best first.
-        direct: what is there as a direct reference only.
-
-    """
-
-    asked: Sequence[Asked]
-    limits: Sequence[Limit]
-    needs: Mapping[tuple[Key, Version], tuple[Need, ...]]
-    versions: Callable[[NormalizedName, SpecifierSet], Sequence[Version]]
-    direct: Mapping[NormalizedName, Sequence[Version]] = field(default_factory=dict)
-
-    @cached_property
-    def links(self) -> list[Link]:
-        """Every pair of packages of which one requires the other."""
-        found = {
-            Link(key, need.key.name): None
-            for (key, _), needs in self.needs.items()
-            for need in needs
-        }
-        return list(found)
-
-    def at(self, key: Key, version: Version, child: NormalizedName) -> list[Need]:
-        """Tell what a version requires of another package."""
-        found = self.needs.get((key, version), ())
-        return [need for need in found if need.key.name == child]
 
 
 def contradiction(known: Known, suspects: Iterable[NormalizedName]) -> list[Fact] | None:

@@ -6,16 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
 from packaging.version import Version
-from pip._internal.index.package_finder import LinkType
 
 from pipshim._pip import offline
-from pipshim._pip.conflict_report import Story
 from pipshim._pip.errors import network_hint, status_of
-from pipshim._pip.minimal_conflict import Key, Link, contradiction
-from pipshim._pip.resolver_snapshot import PYTHON, Seen
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
+from pipshim.lock.conflict_report import Story
+from pipshim.lock.minimal_conflict import contradiction
+from pipshim.model.conflict import PYTHON, Link, Refusal
 from pipshim.model.cutoff import normalised
 from pipshim.model.requirement_origins import BUILD, EXTRA
 
@@ -23,64 +21,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from packaging.utils import NormalizedName
-    from pip._internal.req.req_install import InstallRequirement
-    from pip._internal.resolution.resolvelib.base import Candidate, Requirement
-    from pip._internal.resolution.resolvelib.factory import Factory
-    from pip._vendor.resolvelib import ResolutionImpossible
 
-    from pipshim._pip.index import Finder, Refused
-    from pipshim._pip.minimal_conflict import Fact, Known
-    from pipshim.model.overrides import Overrides
+    from pipshim.model.conflict import Conflict, Fact, Index, Refused
 
 _SHOWN = 8
 _OF_BUILD = re.compile(rf"(?:{BUILD}|({EXTRA}))((\S+).*)")
 _MENDS = {
-    LinkType.requires_python_mismatch: "{another}, or loosen the requirements",
-    LinkType.platform_mismatch: "{suiting}",
-    LinkType.upload_too_late: "choose a later moment: exclude-newer in pyproject.toml, "
+    Refusal.PYTHON: "{another}, or loosen the requirements",
+    Refusal.PLATFORM: "{suiting}",
+    Refusal.UPLOADED_LATER: "choose a later moment: exclude-newer in pyproject.toml, "
     "--uploaded-prior-to",
-    LinkType.format_unsupported: "loosen --only-binary or --no-binary, which leave out what fits",
+    Refusal.FORMAT: "loosen --only-binary or --no-binary, which leave out what fits",
 }
 
 
-def explain(
-    impossible: ResolutionImpossible[Requirement, Candidate],
-    factory: Factory,
-    finder: Finder,
-    roots: Sequence[InstallRequirement],
-    constraints: Sequence[InstallRequirement],
-    overrides: Overrides,
-    python: str,
-    target: str = "",
-) -> PipshimError:
-    """Say why the resolver gave up.
-
-    Args:
-        impossible: what it raised.
-        factory: of the resolver, with all that it has read.
-        finder: knows what the indexes have.
-        roots: what was required.
-        constraints: those that were in force.
-        overrides: likewise.
-        python: the version that was resolved for.
-        target: its name, where a lock is for several targets.
-
-    """
-    names = {
-        canonicalize_name(str(one.project_name))
-        for one, _ in impossible.causes
-        if not one.name.startswith("<")
-    }
-    known = Seen(factory, finder, python).known(roots, constraints)
-    facts = contradiction(known, names)
+def explain(conflict: Conflict) -> PipshimError:
+    """Say why the resolver gave up."""
+    known = conflict.known
+    suspects = {name for name, _ in conflict.causes if name != PYTHON.name}
+    facts = contradiction(known, suspects)
     if facts is None:
-        facts = _last_conflict(impossible, known)
-    story = Story(known, facts, overrides)
+        facts = _last_conflict(conflict)
+    story = Story(known, facts, conflict.overrides)
     told = story.lines()
-    # Files whose metadata is not what their name says: pip speaks of them in its log only.
-    for link, error in factory._build_failures.items():  # noqa: SLF001
-        told.append(f"  {link.filename} is passed over: {error}")
-    search = _Search(finder, told, python, target)
+    # pip speaks of these in its log only.
+    told += [f"  {name} is passed over: {why}" for name, why in conflict.passed_over]
+    search = _Search(conflict.index, told, conflict.python, conflict.target)
     if story.ends == [PYTHON.name]:
         return ResolveError(
             "\n".join([f"what is required does not support {search.place}", *told]),
@@ -93,26 +59,22 @@ def explain(
     return search.conflict(story, known.direct)
 
 
-def _last_conflict(
-    impossible: ResolutionImpossible[Requirement, Candidate], known: Known
-) -> list[Fact]:
-    """Make facts of what pip says itself; its reason is beyond what requirements say."""
+def _last_conflict(conflict: Conflict) -> list[Fact]:
+    """Make facts of what the resolver met last; its reason is beyond what requirements say."""
     found: list[Fact] = []
-    for requirement, parent in impossible.causes:
-        child = canonicalize_name(str(requirement.project_name))
+    for required, parent in conflict.causes:
+        child = required
         if parent is not None:
-            name, _, extras = parent.name.partition("[")
-            key = Key(canonicalize_name(name), canonicalize_name(extras.rstrip("]")))
-            found.append(Link(key, child))
-            child = key.name
-        found += [one for one in known.asked if one.needs[0].key.name == child]
-        found += [one for one in known.limits if one.need.key.name == child]
+            found.append(Link(parent, child))
+            child = parent.name
+        found += [one for one in conflict.known.asked if one.needs[0].key.name == child]
+        found += [one for one in conflict.known.limits if one.need.key.name == child]
     return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
 class _Search:
-    finder: Finder
+    index: Index
     asked: list[str]
     python: str
     target: str
@@ -136,11 +98,11 @@ class _Search:
 
     def without_files(self, name: NormalizedName) -> PipshimError | None:
         """Say why there is no file of a package at all that would do, if so."""
-        if self.finder.find_all_candidates(name):
+        if self.index.find_all_candidates(name):
             return None
-        unread = self.finder.unread(name)
+        unread = self.index.unread(name)
         trouble = {page: why for page, why in unread.items() if why is not None}
-        refused = self.finder.refused(name)
+        refused = self.index.refused(name)
         if trouble and not refused:
             return self._unreachable(name, trouble)
         if refused:
@@ -168,13 +130,13 @@ class _Search:
         lines = list(dict.fromkeys(f"  {_why_refused(one)}" for one in _newest(refused)))
         more = len({_why_refused(one) for one in refused}) - len(lines)
         lines += [f"  and {more} more"] if more > 0 else []
-        if reasons == {LinkType.requires_python_mismatch}:
+        if reasons == {Refusal.PYTHON}:
             first = f"no version of {name} supports {self.place}"
             hint = f"{self.another}, and see to requires-python in pyproject.toml"
-        elif reasons == {LinkType.upload_too_late}:
+        elif reasons == {Refusal.UPLOADED_LATER}:
             first = f"no version of {name} was uploaded before {self._cutoff()}"
             hint = "choose a later moment: exclude-newer in pyproject.toml, --uploaded-prior-to"
-        elif LinkType.format_unsupported in reasons:
+        elif Refusal.FORMAT in reasons:
             first = f"no file of {name} may be used"
             hint = "loosen --only-binary or --no-binary, which leave none of its files"
         else:
@@ -185,8 +147,8 @@ class _Search:
         return ResolveError("\n".join([first, *self.asked, *lines]), hint=hint)
 
     def _cutoff(self) -> str:
-        moment = self.finder.uploaded_prior_to
-        return normalised(moment.isoformat()) if moment is not None else "now"
+        moment = self.index.cutoff
+        return normalised(moment) if moment is not None else "now"
 
     def conflict(
         self, story: Story, direct: Mapping[NormalizedName, Sequence[Version]]
@@ -201,8 +163,8 @@ class _Search:
                 there = " and ".join(map(str, dict.fromkeys(direct[name])))
                 lines.append(f"  what is there of {name} is version {there}")
                 continue
-            withdrawn = self.finder.yanked(name)
-            versions = list(reversed(self.finder.versions(name)))
+            withdrawn = self.index.yanked(name)
+            versions = list(reversed(self.index.versions(name)))
             shown = [f"{one} (yanked)" if one in withdrawn else one for one in versions[:_SHOWN]]
             more = ", …" if len(versions) > _SHOWN else ""
             lines.append(f"  {name} has {', '.join(shown)}{more}")
@@ -215,7 +177,7 @@ class _Search:
         lines += [f"  {_why_refused(one)}" for one in (*at_ends, *before) if one is not None]
         why = {one.why for one in at_ends if one is not None}
         hint = self._hint(story, ends, why)
-        if any(one and one.why is LinkType.requires_python_mismatch for one in before):
+        if any(one and one.why is Refusal.PYTHON for one in before):
             hint += f"; or {self.another}"
         return ResolveError("\n".join(lines), hint=hint)
 
@@ -223,24 +185,24 @@ class _Search:
         """Tell the newest file that would do if the target, or an option, admitted it."""
         if name == PYTHON.name:
             return None
-        there = set(self.finder.versions(name))
+        there = set(self.index.versions(name))
         found = [
             one
-            for one in self.finder.refused(name)
+            for one in self.index.refused(name)
             if one.why in _MENDS
             and str(one.version) not in there
             and story.suits(name, one.version)
         ]
         return next(iter(_newest(found)), None)
 
-    def _hint(self, story: Story, ends: list[NormalizedName], why: set[LinkType]) -> str:
+    def _hint(self, story: Story, ends: list[NormalizedName], why: set[Refusal]) -> str:
         suiting = [
             (name, one)
             for name in ends
-            for one in self.finder.versions(name)
+            for one in self.index.versions(name)
             if story.suits(name, Version(one))
         ]
-        if any(one in self.finder.yanked(name) for name, one in suiting):
+        if any(one in self.index.yanked(name) for name, one in suiting):
             return "a yanked version is taken only if it is asked for with == and its number"
         if any(Version(one).is_prerelease for _, one in suiting):
             name, version = suiting[-1]
@@ -291,14 +253,14 @@ def _newest(refused: list[Refused]) -> list[Refused]:
 
 
 def _why_refused(one: Refused) -> str:
-    if one.why is LinkType.requires_python_mismatch:
+    if one.why is Refusal.PYTHON:
         stem = one.filename.partition("-")[0]
         return f"{stem} {one.version} requires Python {one.requires_python}"
     words = {
-        LinkType.platform_mismatch: "is for another Python or platform",
-        LinkType.format_unsupported: "is excluded by the format options",
-        LinkType.upload_too_late: "was uploaded later",
-        LinkType.yanked: "was yanked",
+        Refusal.PLATFORM: "is for another Python or platform",
+        Refusal.FORMAT: "is excluded by the format options",
+        Refusal.UPLOADED_LATER: "was uploaded later",
+        Refusal.YANKED: "was yanked",
     }
     return f"{one.filename} {words.get(one.why, 'has no valid name')}"
 

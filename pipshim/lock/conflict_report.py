@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipshim._pip.minimal_conflict import Asked, Limit, Link
+from pipshim.model.conflict import Asked, Limit, Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim._pip.minimal_conflict import Fact, Key, Known
+    from pipshim.model.conflict import Fact, Key, Known
     from pipshim.model.overrides import Overrides
 
 _RANGES = 3
