@@ -6,56 +6,20 @@ them; all others are known from the start.
 
 from __future__ import annotations
 
-import netrc
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pip._internal.network.auth import MultiDomainBasicAuth
 
 from pipshim._pip import patches
-from pipshim.base.masking import Mask
 from pipshim.base.prompts import asking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from optparse import Values
+    from collections.abc import Mapping
 
-    from pip._internal.configuration import Configuration
     from pip._internal.network.session import PipSession
     from pip._internal.vcs.versioncontrol import AuthInfo
 
-_NETRC_FILES = (".netrc", "_netrc")
-
-
-def known(
-    options: Values,
-    arguments: Iterable[str],
-    configuration: Configuration,
-    environ: Mapping[str, str],
-) -> Mask:
-    """Gather what is known when the command line has been read.
-
-    Args:
-        options: what pip's parser stored.
-        arguments: what the command line has beside options.
-        configuration: pip's variables and files, loaded; what is overridden there counts too, as a
-            build may read the file itself.
-        environ: for the proxies' variables, those of other tools' indexes, and NETRC.
-
-    """
-    mask = Mask()
-    for text in (*_texts(vars(options)), *arguments, *_texts(dict(configuration.items()))):
-        mask.add_urls(text)
-    proxies = [value for name, value in environ.items() if name.upper().endswith("_PROXY")]
-    for proxy in (options.proxy or "", *proxies):
-        mask.add_urls(proxy if "://" in proxy else f"://{proxy}")
-    for name, value in environ.items():
-        if name.startswith(("PIP_", "UV_")):
-            mask.add_urls(value)
-    for user, password in _of_netrc(environ):
-        mask.add_credentials(user, password)
-    return mask
+    from pipshim.base.masking import Mask
 
 
 def learn(session: PipSession, mask: Mask) -> None:
@@ -103,28 +67,3 @@ class _Passwords(dict[str, "AuthInfo"]):
     def __setitem__(self, host: str, found: AuthInfo) -> None:
         self._mask.add_credentials(*found)
         super().__setitem__(host, found)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Give the texts with URLs in them, however deep in lists and tables."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for one in value.values():
-            yield from _texts(one)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for one in value:
-            yield from _texts(one)
-
-
-def _of_netrc(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Read the file that requests would read; one that it could not read has no secrets for it."""
-    named = environ.get("NETRC")
-    files = [Path(named)] if named else [Path.home() / name for name in _NETRC_FILES]
-    for file in files:
-        try:
-            hosts = netrc.netrc(os.path.expanduser(file)).hosts  # noqa: PTH111 as requests does
-        except (OSError, UnicodeError, netrc.NetrcParseError):
-            continue
-        for login, _, password in hosts.values():
-            yield login, password or ""

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
-import lzma
 import re
-import tarfile
-import zipfile
-import zlib
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import IncompleteRead as HTTPIncompleteRead
 from http.client import RemoteDisconnected
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from pip._internal.exceptions import (
     BadCommand,
@@ -45,9 +39,10 @@ from pip._vendor.urllib3.exceptions import (
 )
 
 from pipshim._pip import offline, pip_texts
-from pipshim._pip.links import name_and_version
 from pipshim._pip.pip_texts import CONNECTION_ERROR, OUTPUT_BEGINS, OUTPUT_ENDS
 from pipshim.base.errors import NetworkError, PipshimError, UsageError
+from pipshim.model import fetch_errors
+from pipshim.model.fetch_errors import DAMAGED, file_at, network_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +64,6 @@ _IN_WORDS: tuple[tuple[type[BaseException], str], ...] = (
 )
 _LINES_OF_COMMAND = 10
 _OF_VCS = re.compile(r"(git|hg|svn|bzr) ")
-_LOGIN = (401, 403, 407)
 
 
 @contextmanager
@@ -91,33 +85,6 @@ def translated() -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeFilter(silence)
-
-
-_UNPACKING = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    lzma.LZMAError,
-    zlib.error,
-    EOFError,
-)
-_DAMAGED = "the file is damaged: ask for another version, or tell its publisher"
-
-
-@contextmanager
-def unpacking(filename: str) -> Iterator[None]:
-    """Say of an archive that cannot be read which one it is; pip lets the library's error pass.
-
-    Raises:
-        PipshimError: it is no archive, or is damaged.
-
-    """
-    try:
-        yield
-    except _UNPACKING as error:
-        raise PipshimError(
-            f"{filename} cannot be unpacked, it is no valid archive: {error}", hint=_DAMAGED
-        ) from error
 
 
 class _Silence(logging.Filter):
@@ -184,20 +151,6 @@ def status_of(error: object) -> int | None:
     return None
 
 
-def network_hint(status: int | None, why: str = "") -> str:
-    """Say what to do about a page or file that could not be fetched."""
-    if "certificate" in why.lower():
-        return (
-            "name the file with the certificates to trust (--cert FILE), and with your own if the "
-            "server wants one (--client-cert FILE)"
-        )
-    if status in _LOGIN:
-        return "give the index's user and password: in its URL, in ~/.netrc, or with keyring"
-    if status is not None and status >= 500:  # noqa: PLR2004 the server's own fault
-        return "the fault is the server's: try again later, or use another index (--index-url)"
-    return "check the network, the index URL (--index-url) and the proxy (--proxy)"
-
-
 def translate_if_pips(error: BaseException) -> PipshimError | None:
     """Translate an error of pip or of its libraries; return None for any other."""
     if isinstance(error, (PipError, RequestException, HTTPError)):
@@ -228,7 +181,7 @@ def translate(error: BaseException) -> PipshimError:
         return _unfetched(error.__context__)  # pip's preparer says no more than its text
     if isinstance(error, InvalidWheel):
         name = error.location.rpartition("/")[2]
-        return PipshimError(f"{name} is not a valid wheel of {error.name}", hint=_DAMAGED)
+        return PipshimError(f"{name} is not a valid wheel of {error.name}", hint=DAMAGED)
     if isinstance(error, CommandError):
         return UsageError(text)
     if (match := pip_texts.NO_UPLOAD_TIME.match(text)) is not None:
@@ -281,7 +234,7 @@ def _unfetched(error: BaseException) -> NetworkError:
         url, redirected_to = history[0].url, url
     if offline.is_not_cached(error):
         return NetworkError(
-            f"{_named(url)} is {offline.NOT_CACHED}\n  from {redact_auth_from_url(url)}",
+            f"{file_at(url)} is {offline.NOT_CACHED}\n  from {redact_auth_from_url(url)}",
             hint=offline.HINT,
         )
     return unfetched(url, why, redirected_to=redirected_to, hint=hint)
@@ -295,35 +248,14 @@ def unfetched(
     redirected_to: str | None = None,
     hint: str | None = None,
 ) -> NetworkError:
-    """Make the error for a page or file that could not be fetched.
-
-    Args:
-        url: what was asked for.
-        why: what happened: an error, or words.
-        attempts: how often it was tried.
-        redirected_to: the URL that failed, if it is another one.
-        hint: what to do about it.
-
-    """
-    reason = why if isinstance(why, str) else network_reason(why)
-    times = f", {attempts} times" if attempts > 1 else ""
-    lines = [
-        f"{_named(url)} cannot be fetched: {reason}{times}",
-        f"  from {redact_auth_from_url(url)}",
-    ]
-    if redirected_to is not None:
-        lines.append(f"  redirected to {redact_auth_from_url(redirected_to)}")
-    return NetworkError("\n".join(lines), hint=hint or network_hint(None, reason or ""))
-
-
-def _named(url: str) -> str:
-    """Name what a URL is of: an index page, or a file and its package."""
-    path = unquote(urlsplit(url).path)
-    name = path.rstrip("/").rpartition("/")[2]
-    if path.endswith("/"):
-        return f"the index page of {name}" if name else url
-    package = name_and_version(name.removesuffix(".metadata"))
-    return f"{package[0]} {package[1]}: {name}" if package is not None else name
+    """Make the error for a page or file that could not be fetched: ``why`` is one, or words."""
+    return fetch_errors.unfetched(
+        redact_auth_from_url(url),
+        why if isinstance(why, str) else network_reason(why) or "None",
+        attempts=attempts,
+        redirected_to=redirected_to and redact_auth_from_url(redirected_to),
+        hint=hint,
+    )
 
 
 def _hashes(errors: list[HashError]) -> PipshimError:

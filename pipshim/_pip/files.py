@@ -11,7 +11,8 @@ from pip._internal.utils.misc import redact_auth_from_url
 from pip._internal.utils.unpacking import unpack_file
 
 from pipshim._pip import offline
-from pipshim._pip.errors import translated, unpacking
+from pipshim._pip.errors import translated
+from pipshim.model.fetch_errors import unpacking
 
 if TYPE_CHECKING:
     from optparse import Values

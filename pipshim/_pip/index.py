@@ -26,14 +26,14 @@ from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.version import Version as PipVersion
 
 from pipshim._pip import patches
-from pipshim._pip.links import name_and_version, secure_hashes
+from pipshim._pip.links import secure_hashes
 from pipshim._pip.locked_links import Kept
 from pipshim._pip.newest_candidates import Cut, Newest
 from pipshim._pip.page_files import Listing, Suiting, listing_of
 from pipshim._pip.pip_texts import NO_FOLDER
 from pipshim._pip.routed_search import RoutedScope, scope_of
 from pipshim._pip.unread_pages import passed_over
-from pipshim.model.artifacts import sha256_of
+from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import Refusal, Refused
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Order:
 _order: ContextVar[Order | None] = ContextVar("order", default=None)
 
 
-_REFUSALS = {
+REFUSALS = {
     LinkType.requires_python_mismatch: Refusal.PYTHON,
     LinkType.platform_mismatch: Refusal.PLATFORM,
     LinkType.format_unsupported: Refusal.FORMAT,
@@ -343,7 +343,7 @@ class Finder(PackageFinder):
             parsed = name_and_version(link.filename)
             # pip looks at the page itself as if it might be a file, and skips it.
             if why is not None and parsed is not None and parsed[0] == name:
-                refusal = _REFUSALS.get(why, Refusal.OTHER)
+                refusal = REFUSALS.get(why, Refusal.OTHER)
                 found.append(Refused(link.filename, parsed[1], refusal, link.requires_python))
         return found
 

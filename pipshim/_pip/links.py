@@ -1,28 +1,14 @@
-"""What a link of pip's tells: hashes, size, index, and which version of what it is."""
+"""What a link of pip's tells of its file: hashes and size."""
 
 from __future__ import annotations
 
 import re
-from functools import cache
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
-from packaging.version import InvalidVersion, Version
 from pip._internal.models import link as pip_link
 from pip._internal.models.link import Link
-from pip._internal.utils.misc import remove_auth_from_url
 
 from pipshim._pip import patches
-
-if TYPE_CHECKING:
-    from packaging.utils import NormalizedName
 
 SECURE_HASHES = ("sha256", "sha384", "sha512")
 """What a lock may vouch for a file with (PEP 751 asks for a secure algorithm)."""
@@ -68,27 +54,3 @@ def secure_hashes(link: Link) -> dict[str, str]:
     """Pick the hashes of a link that a lock may vouch with."""
     values = link._hashes  # noqa: SLF001 the public accessors give one of them only
     return {name: values[name] for name in SECURE_HASHES if name in values}
-
-
-def index_of(page: str | None, name: NormalizedName) -> str | None:
-    """Tell the index (PEP 503 root) that a package's page belongs to, without credentials."""
-    if not page or not page.startswith(("http://", "https://", "file://")):
-        return None
-    parts = urlsplit(page)
-    root, _, last = unquote(parts.path).rstrip("/").rpartition("/")
-    if last == "index.html":
-        root, _, last = root.rpartition("/")
-    if canonicalize_name(last) != name:
-        return None
-    return remove_auth_from_url(parts._replace(path=root + "/", query="", fragment="").geturl())
-
-
-@cache
-def name_and_version(filename: str) -> tuple[NormalizedName, Version] | None:
-    """Tell what a file is of, by its name; None if that is no wheel's and no sdist's."""
-    try:
-        if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[:2]
-        return parse_sdist_filename(filename)
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
-        return None

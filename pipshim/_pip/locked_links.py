@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from pip._internal.models.link import Link
 
-from pipshim._pip.links import index_of, note_size
+from pipshim._pip.links import note_size
+from pipshim.model.artifacts import index_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

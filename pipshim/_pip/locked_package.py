@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from packaging.pylock import Package, PackageSdist, PackageWheel
 from pip._internal.utils.misc import remove_auth_from_url
 
-from pipshim._pip.links import index_of, secure_hashes, size_of
-from pipshim.model.artifacts import sha256_of
+from pipshim._pip.links import secure_hashes, size_of
+from pipshim.model.artifacts import index_of, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from pip._internal.models.link import Link
 
-    from pipshim._pip.sdist_static_files import Outlines
     from pipshim._pip.shared_fetches import Fetched
+    from pipshim.project.sdist_static_files import Outlines
 
 _LITTLE = 1 << 24
 """Up to which size, in bytes, a wheel is fetched ahead for its METADATA: 16 MB."""

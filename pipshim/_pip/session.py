@@ -37,7 +37,6 @@ from pipshim._pip.pip_texts import IN_FILE
 from pipshim._pip.prefetch import Ahead
 from pipshim._pip.requirements_file_options import Lines
 from pipshim._pip.retries import retry_broken_answers
-from pipshim._pip.sdist_static_files import Outlines
 from pipshim._pip.shared_fetches import AheadDownloader, Collector, Fetched, keep_connections
 from pipshim._pip.user_agent import Agent
 from pipshim.base.cache_folders import METADATA
@@ -45,6 +44,7 @@ from pipshim.base.errors import FileError
 from pipshim.base.masking import Mask
 from pipshim.model import events
 from pipshim.model.indexes import IndexRoutes
+from pipshim.project.sdist_static_files import Outlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

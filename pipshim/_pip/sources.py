@@ -28,7 +28,7 @@ from pip._internal.utils.packaging import get_requirement
 from pip._internal.vcs.versioncontrol import vcs
 
 from pipshim._pip import offline
-from pipshim._pip.errors import translated, unpacking
+from pipshim._pip.errors import translated
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.metadata import prepared
 from pipshim._pip.pyproject import stated
@@ -36,6 +36,7 @@ from pipshim.base.errors import PipshimError
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of
+from pipshim.model.fetch_errors import unpacking
 from pipshim.model.solution import Source, name_of
 
 if TYPE_CHECKING:

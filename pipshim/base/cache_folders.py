@@ -28,7 +28,7 @@ METADATA = "metadata-v2"
 """METADATA files of wheels (`pipshim._pip.metadata`)."""
 
 OUTLINES = "outlines-v1"
-"""What sdists show without being built, by their SHA-256 (`pipshim._pip.sdist_static_files`)."""
+"""What sdists show without being built, by their SHA-256 (`pipshim.project.sdist_static_files`)."""
 
 INTERPRETERS = "interpreters"
 """What Pythons said of themselves (`pipshim.envs.interpreter`)."""

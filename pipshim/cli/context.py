@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipshim._pip import version_options
-from pipshim._pip.logs import BuildLog, forwarded
+from pipshim._pip.logs import forwarded
 from pipshim._pip.session import Pip
 from pipshim.base.cache_folders import WORK, InUse
 from pipshim.base.cores import available_cores
@@ -37,6 +37,7 @@ from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.pylock import LOCK_NAME, read
 from pipshim.model.settings import Configuration
 from pipshim.model.targets import FORM, TargetName, name_of_python
+from pipshim.progress.build_log import BuildLog
 from pipshim.progress.observer import make_observer
 from pipshim.project.pyproject import find_project, load_project, load_script
 from pipshim.store.fetcher import Fetcher

@@ -22,12 +22,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pipshim._pip.logs import BuildLog, forwarded, without_extras_of
-from pipshim._pip.prebuilt import BuildSteps, Made
+from pipshim._pip.logs import forwarded, without_extras_of
+from pipshim._pip.prebuilt import Made
 from pipshim._pip.resolver import Resolving
 from pipshim.base.errors import PipshimError
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment, workspace
+from pipshim.cli.build_steps import BuildSteps
 from pipshim.cli.context import Context
 from pipshim.envs import dist_info, installed, native
 from pipshim.envs.interpreter import query
@@ -40,6 +41,7 @@ from pipshim.model.build_settings import Settings, combine
 from pipshim.model.events import masked
 from pipshim.model.settings import Configuration
 from pipshim.model.solution import Pin, name_of
+from pipshim.progress.build_log import BuildLog
 from pipshim.progress.observer import make_observer
 from pipshim.project.pyproject import load_builder
 from pipshim.store.wheel_packing import pack

@@ -18,7 +18,7 @@ from pip._internal.commands import download, install, wheel
 from pip._internal.exceptions import CommandError
 from pip._internal.resolution.resolvelib.resolver import Resolver
 
-from pipshim._pip import credentials, patches
+from pipshim._pip import patches
 from pipshim._pip.build_hooks import Seams, StagedResolver
 from pipshim._pip.logs import forwarded
 from pipshim._pip.metadata import prepared
@@ -28,6 +28,7 @@ from pipshim._pip.retries import retry_broken_answers
 from pipshim.base.errors import PipshimError, UsageError
 from pipshim.cli import option_values
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
+from pipshim.cli.known_credentials import known_credentials
 from pipshim.model import options as option_table
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.build_settings import ALL
@@ -101,7 +102,9 @@ class _Building(RequirementCommand):
 
     def run(self, options: Values, args: list[str]) -> int:
         """Run pip's command; its builds are pipshim's."""
-        mask = _Late(lambda: credentials.known(options, args, self.parser.config, os.environ))
+        mask = _Late(
+            lambda: known_credentials(options, args, self.parser.config.items(), os.environ)
+        )
         as_json = options.progress == "json"
         show_error = partial(
             show,

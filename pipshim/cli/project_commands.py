@@ -23,7 +23,7 @@ from pip._internal.cli.req_command import with_cleanup
 from pip._internal.commands import lock as pip_lock
 from pip._internal.utils.logging import RichPipStreamHandler
 
-from pipshim._pip import compat, credentials, logs, patches
+from pipshim._pip import compat, logs, patches
 from pipshim._pip.parser import (
     ProjectParser,
     file_layers,
@@ -31,11 +31,12 @@ from pipshim._pip.parser import (
     keep_abbreviations,
     variable_layers,
 )
-from pipshim._pip.version_options import Noted
 from pipshim.base.errors import UsageError
 from pipshim.base.masking import Mask
 from pipshim.cli import option_values
 from pipshim.cli.error_boundary import Replacement, run_guarded
+from pipshim.cli.known_credentials import known_credentials
+from pipshim.cli.noted_options import Noted
 from pipshim.envs.interpreter import end_asking
 from pipshim.lock import inputs_digest
 from pipshim.model import options as option_table
@@ -239,7 +240,7 @@ class ProjectCommand(pip_lock.LockCommand):
     def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
         """Run the action; pip's own would print what it raises in pip's way."""
         _quieten(self.verbosity, log=options.log is not None)
-        self._mask = credentials.known(options, args, self.parser.config, os.environ)
+        self._mask = known_credentials(options, args, self.parser.config.items(), os.environ)
         logs.mask(self._mask.hide)
         return run_guarded(
             partial(self.run, options, args),

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from pipshim._pip import offline
-from pipshim._pip.errors import network_hint, status_of
+from pipshim._pip.errors import status_of
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
 from pipshim.lock.conflict_report import Story
 from pipshim.lock.minimal_conflict import contradiction
 from pipshim.model.conflict import PYTHON, Link, Refusal
 from pipshim.model.cutoff import normalised
+from pipshim.model.fetch_errors import network_hint
 from pipshim.model.requirement_origins import BUILD, EXTRA
 
 if TYPE_CHECKING:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import PackageArchive, PackageWheel
 from packaging.tags import Tag, create_compatible_tags_selector, parse_tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
 
 from pipshim.base import urls
 from pipshim.base.errors import LockError
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageVcs
+    from packaging.utils import NormalizedName
 
     from pipshim.model.interpreter import TargetPython
 
@@ -143,3 +152,27 @@ def sha256_of(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def index_of(page: str | None, name: NormalizedName) -> str | None:
+    """Tell the index (PEP 503 root) that a package's page belongs to, without credentials."""
+    if not page or not page.startswith(("http://", "https://", "file://")):
+        return None
+    parts = urlsplit(page)
+    root, _, last = unquote(parts.path).rstrip("/").rpartition("/")
+    if last == "index.html":
+        root, _, last = root.rpartition("/")
+    if canonicalize_name(last) != name:
+        return None
+    return urls.without_credentials(parts._replace(path=root + "/", query="", fragment="").geturl())
+
+
+@cache
+def name_and_version(filename: str) -> tuple[NormalizedName, Version] | None:
+    """Tell what a file is of, by its name; None if that is no wheel's and no sdist's."""
+    try:
+        if filename.endswith(".whl"):
+            return parse_wheel_filename(filename)[:2]
+        return parse_sdist_filename(filename)
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None

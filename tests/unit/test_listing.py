@@ -19,8 +19,9 @@ from pip._internal.network.session import PipSession
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip.index import Finder, Order
+from pipshim._pip.index import REFUSALS, Finder, Order
 from pipshim._pip.page_files import Listing
+from pipshim.model.conflict import Refusal
 
 if TYPE_CHECKING:
     from pip._internal.index.package_finder import BestCandidateResult
@@ -196,7 +197,8 @@ def test_what_is_refused_and_why_is_pips_word(seed: int) -> None:
     for one in pages.values():
         listing = Listing(one, NAME)
         for link in listing.links(listing.all()):
-            reasons.add((link.filename, evaluator.evaluate_link(link)[0]))
+            word = evaluator.evaluate_link(link)[0]
+            reasons.add((link.filename, REFUSALS.get(word, Refusal.OTHER)))
     refused = {(one.filename, one.why) for one in ours.refused(NAME)}
     assert refused
     assert refused <= reasons

@@ -1,0 +1,110 @@
+"""pip's options that choose among versions and files, as they were said.
+
+pip's parser keeps of some options only what they come to: ``--no-binary :none:`` leaves no trace,
+and ``--uploaded-prior-to P7D`` is another moment in every command. So what is said is noted.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pipshim._pip.parser import says
+from pipshim._pip.version_options import SWITCHES
+from pipshim.model import cutoff
+from pipshim.model.preferences import LISTS, Said
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from optparse import Option, Values
+
+    from pipshim._pip.parser import ProjectParser
+
+_TYPED = {
+    "all-releases": "pre",
+    "prefer-binary": "prefer_binary",
+    "ignore-requires-python": "ignore_requires_python",
+    "index-url": "index_url",
+    "extra-index-url": "extra_index_urls",
+    "no-index": "no_index",
+    "find-links": "find_links",
+}
+"""Options that nothing but what the parser has stored tells of."""
+
+_NOTED = (*LISTS, "uploaded-prior-to")
+_UNDER_PROJECT = ("uploaded-prior-to", "resolution")
+"""Those that pyproject.toml has too."""
+
+
+class Noted:
+    """What was said, with the words that were used.
+
+    Args:
+        parser: whose options they are.
+
+    Attributes:
+        typed: the names of what was typed.
+
+    """
+
+    def __init__(self, parser: ProjectParser) -> None:
+        self._parser = parser
+        self._words: dict[str, str] = {}
+        self.typed: set[str] = set()
+        self._is_typing = False
+        for name in _NOTED:
+            option = parser.get_option(f"--{name}")
+            if option is not None and option.callback is not None:
+                option.callback = partial(self._note, name, option.callback)
+
+    def _note(
+        self, name: str, inner: Callable[..., object], option: Option, opt: str, *rest: Any
+    ) -> None:
+        inner(option, opt, *rest)
+        self._words[name] = str(rest[0])
+        if self._is_typing:
+            self.typed.add(name)
+
+    @contextmanager
+    def typing(self, values: Values) -> Iterator[None]:
+        """Note what is parsed meanwhile as typed; ``values`` is what the parser stores it in."""
+        before = {name: copy(getattr(values, dest, None)) for name, dest in _TYPED.items()}
+        self._is_typing = True
+        yield
+        self._is_typing = False
+        changed = {n for n, dest in _TYPED.items() if getattr(values, dest, None) != before[n]}
+        self.typed |= changed
+
+    def said(self, values: Values, environ: Mapping[str, str]) -> Said:
+        """Tell what is said.
+
+        Args:
+            values: what the parser stored; of ``--pre`` pip has made ``--all-releases :all:``.
+            environ: the environment variables.
+
+        """
+        words = dict(self._words)
+        above = set(self.typed)
+        if environ.get("PIPSHIM_RESOLUTION"):
+            above.add("resolution")
+        above |= {one for one in _UNDER_PROJECT if says(self._parser, one, environment=True)}
+        found: dict[str, Any] = {}
+        control = values.format_control
+        releases = values.release_control
+        lists = (control.no_binary, control.only_binary, releases.all_releases, releases.only_final)
+        found |= {name: sorted(value) for name, value in zip(LISTS, lists, strict=True) if value}
+        found |= {name: True for name, dest in SWITCHES.items() if getattr(values, dest, None)}
+        if "uploaded-prior-to" in words:
+            found["uploaded-prior-to"] = _moment(words["uploaded-prior-to"], values)
+        if getattr(values, "resolution", None):
+            found["resolution"] = values.resolution
+        below = {name for name in _UNDER_PROJECT if name in found} - above
+        return Said(found, frozenset({*found, *words}), frozenset(below), frozenset(self.typed))
+
+
+def _moment(word: str, values: Values) -> str:
+    """Say the moment as pip understands it: a date without a time is that day's beginning, here."""
+    is_length = word.startswith("P")
+    return cutoff.normalised(word if is_length else values.uploaded_prior_to.isoformat())

@@ -1,0 +1,94 @@
+"""Errors of files that cannot be fetched or unpacked, in words."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import tarfile
+import zipfile
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from pipshim.base.errors import NetworkError, PipshimError
+from pipshim.model.artifacts import name_and_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LOGIN = (401, 403, 407)
+_UNPACKING = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+)
+DAMAGED = "the file is damaged: ask for another version, or tell its publisher"
+
+
+@contextmanager
+def unpacking(filename: str) -> Iterator[None]:
+    """Say of an archive that cannot be read which one it is; pip lets the library's error pass.
+
+    Raises:
+        PipshimError: it is no archive, or is damaged.
+
+    """
+    try:
+        yield
+    except _UNPACKING as error:
+        raise PipshimError(
+            f"{filename} cannot be unpacked, it is no valid archive: {error}", hint=DAMAGED
+        ) from error
+
+
+def unfetched(
+    url: str,
+    reason: str,
+    *,
+    attempts: int = 1,
+    redirected_to: str | None = None,
+    hint: str | None = None,
+) -> NetworkError:
+    """Make the error for a page or file that could not be fetched.
+
+    Args:
+        url: what was asked for, without its password.
+        reason: what happened.
+        attempts: how often it was tried.
+        redirected_to: the URL that failed, if it is another one.
+        hint: what to do about it.
+
+    """
+    times = f", {attempts} times" if attempts > 1 else ""
+    lines = [f"{file_at(url)} cannot be fetched: {reason}{times}", f"  from {url}"]
+    if redirected_to is not None:
+        lines.append(f"  redirected to {redirected_to}")
+    return NetworkError("\n".join(lines), hint=hint or network_hint(None, reason))
+
+
+def network_hint(status: int | None, why: str = "") -> str:
+    """Say what to do about a page or file that could not be fetched."""
+    if "certificate" in why.lower():
+        return (
+            "name the file with the certificates to trust (--cert FILE), and with your own if the "
+            "server wants one (--client-cert FILE)"
+        )
+    if status in _LOGIN:
+        return "give the index's user and password: in its URL, in ~/.netrc, or with keyring"
+    if status is not None and status >= 500:  # noqa: PLR2004 the server's own fault
+        return "the fault is the server's: try again later, or use another index (--index-url)"
+    return "check the network, the index URL (--index-url) and the proxy (--proxy)"
+
+
+def file_at(url: str) -> str:
+    """Name what a URL is of: an index page, or a file and its package."""
+    path = unquote(urlsplit(url).path)
+    name = path.rstrip("/").rpartition("/")[2]
+    if path.endswith("/"):
+        return f"the index page of {name}" if name else url
+    package = name_and_version(name.removesuffix(".metadata"))
+    return f"{package[0]} {package[1]}: {name}" if package is not None else name
