@@ -7,6 +7,7 @@ all others, which to pip's resolver means first (``pip._internal.resolution.reso
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from contextlib import contextmanager
@@ -20,34 +21,36 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 from pip._internal.index import package_finder
+from pip._internal.index.collector import CacheablePageContent, parse_links
 from pip._internal.index.package_finder import BestCandidateResult, LinkType, PackageFinder
 from pip._internal.models.link import Link
 from pip._vendor.packaging.specifiers import SpecifierSet
+from pip._vendor.packaging.version import InvalidVersion
 from pip._vendor.packaging.version import Version as PipVersion
 
 from pipshim._pip import patches
-from pipshim._pip.links import secure_hashes
-from pipshim._pip.locked_links import Kept
-from pipshim._pip.newest_candidates import Cut, Newest
-from pipshim._pip.page_files import Listing, Suiting, listing_of
+from pipshim._pip.links import note_size, secure_hashes
 from pipshim._pip.pip_texts import NO_FOLDER
 from pipshim._pip.routed_search import RoutedScope, scope_of
 from pipshim._pip.unread_pages import passed_over
 from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import Refusal, Refused
+from pipshim.model.index_page import Cut, Listing, Newest, Suiting
+from pipshim.model.locked_files import LockedFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
+    from pip._internal.index.collector import IndexContent
     from pip._internal.index.package_finder import CandidateEvaluator, LinkEvaluator
     from pip._internal.models.candidate import InstallationCandidate
     from pip._internal.models.search_scope import SearchScope
     from pip._internal.utils.hashes import Hashes
 
-    from pipshim._pip.prefetch import Ahead
     from pipshim.model.indexes import IndexRoutes
+    from pipshim.model.prefetching import Prefetching
 
 _logger = logging.getLogger(package_finder.__name__)
 
@@ -97,13 +100,14 @@ class Finder(PackageFinder):
     Attributes:
         ahead: what fetches ahead of the resolver, from the first look at the index on.
         kept: files of an earlier lock, which stand for their pages while one of them is best.
+        knows_metadata: tells whether a wheel's metadata is at hand.
 
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._links: dict[NormalizedName, dict[str, Link]] = {}
-        self._listings: dict[NormalizedName, dict[str, Listing]] = {}
+        self._listings: dict[NormalizedName, dict[str, Listing[Link]]] = {}
         self._seen_newest: dict[
             tuple[NormalizedName, SpecifierSet | None, frozenset[PipVersion]],
             list[InstallationCandidate] | None,
@@ -114,8 +118,9 @@ class Finder(PackageFinder):
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
         self._alone = threading.RLock()
         self._routes: IndexRoutes | None = None
-        self.ahead: Ahead | None = None
-        self.kept = Kept()
+        self.ahead: Prefetching | None = None
+        self.kept = LockedFiles()
+        self.knows_metadata: Callable[[Link], bool] = lambda _: False
 
     @property
     def order(self) -> Order:
@@ -208,7 +213,7 @@ class Finder(PackageFinder):
         if self.kept.has(name):
             url = project_url.url
             if url in self._pages(name).values():
-                return self.evaluate_links(link_evaluator, self.kept.links(name, url))
+                return self.evaluate_links(link_evaluator, self._links_of_lock(name, url))
         # At that level pip says of each file why it passes over it.
         if project_url.url not in self._pages(name).values() or _logger.isEnabledFor(logging.DEBUG):
             return super().process_project_url(project_url, link_evaluator)
@@ -218,6 +223,18 @@ class Finder(PackageFinder):
         listing = self._listings.setdefault(name, {}).setdefault(page.url, listing_of(page, name))
         numbers = self._cut.numbers(listing) if self._cut is not None else listing.all()
         return super().evaluate_links(link_evaluator, self._suiting.among(listing, numbers))
+
+    def _links_of_lock(self, name: NormalizedName, page: str) -> Iterator[Link]:
+        for file in self.kept.files(name, page):
+            link = Link(
+                file.url,
+                comes_from=page,
+                requires_python=file.requires_python,
+                hashes=dict(file.hashes),
+                upload_time=file.upload_time,
+            )
+            note_size(link, file.size)
+            yield link
 
     @cached_property
     def _suiting(self) -> Suiting:
@@ -267,7 +284,7 @@ class Finder(PackageFinder):
             best is not None
             and str(best.version) in set(map(str, wanted))
             and wanted <= set(self.kept.versions(name))
-            and self.kept.knows_metadata(best.link)
+            and (not best.link.is_wheel or self.knows_metadata(best.link))
         )
         return result if holds else None
 
@@ -297,7 +314,7 @@ class Finder(PackageFinder):
             asked = [name for name in self._unread if self.kept.has(name)]
             for name in asked:
                 self._look_up(name)
-            self.kept = Kept()
+            self.kept = LockedFiles()
         if asked and self.ahead is not None:
             self.ahead.again()
         return bool(asked)
@@ -420,8 +437,10 @@ class Finder(PackageFinder):
             ]
             if any(not one.version.is_prerelease for one in found):
                 first = self._in_order(name, BestCandidateResult(newest, found, found[-1]), None)
-                full = partial(self._best_of_all, project_name, specifier)
-                candidates = Newest(first.applicable_candidates, full)
+                candidates = Newest(
+                    first.applicable_candidates,
+                    lambda: self._best_of_all(project_name, specifier).applicable_candidates,
+                )
                 return BestCandidateResult(newest, candidates, first.best_candidate)
         return None
 
@@ -506,6 +525,30 @@ class Finder(PackageFinder):
                 if same.is_file and not link.is_file and _same_content(same, link):
                     found[link.filename] = link  # a mirror on this machine; others have the index
         return list(found.values())
+
+
+def listing_of(page: IndexContent, name: NormalizedName) -> Listing[Link]:
+    """Tell the files of a package's page, which is read once for all targets."""
+    return _listing(CacheablePageContent(page), name)
+
+
+@cache
+def _listing(cacheable: CacheablePageContent, name: NormalizedName) -> Listing[Link]:
+    page = cacheable.page
+    files: list[Any]
+    if page.content_type.lower().startswith("application/vnd.pypi.simple.v1+json"):
+        files = json.loads(page.content).get("files", [])  # whole: see `_pip.retries`
+    else:
+        files = list(parse_links(page))
+    return Listing(files, name, partial(Link.from_json, page_url=page.url), _version)
+
+
+@cache
+def _version(text: str) -> PipVersion | None:
+    try:
+        return PipVersion(text)
+    except InvalidVersion:
+        return None
 
 
 def _last(candidates: Sequence[InstallationCandidate]) -> InstallationCandidate | None:

@@ -41,13 +41,13 @@ from pipshim._pip.index import Order
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.locked_package import Packager
 from pipshim._pip.pip_texts import OTHER_WHEEL
-from pipshim._pip.prefetch import Wanted, wanted_of
 from pipshim._pip.resolver_snapshot import conflict_of
 from pipshim._pip.sources import Preparer, Revision, Sources
 from pipshim.base.errors import ResolveError
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.overrides import Overrides
+from pipshim.model.prefetching import PackageLookup
 from pipshim.model.requirements import merged
 from pipshim.model.solution import Pin, Solution
 
@@ -495,12 +495,14 @@ def without_lower_bound(
     return _names(roots) - bounded
 
 
-def _wanted(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Iterator[Wanted]:
+def _wanted(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Iterator[PackageLookup]:
     for root in roots:
         requirement = cast("InstallRequirement", root.requirement)
         if requirement.req is not None and requirement.link is None and requirement.match_markers():
-            yield wanted_of(requirement.req)
-    yield from map(Wanted, preferred)
+            req = requirement.req
+            extras = frozenset(req.extras)
+            yield PackageLookup(canonicalize_name(req.name), str(req.specifier), extras)
+    yield from map(PackageLookup, preferred)
 
 
 def children_of(

@@ -31,10 +31,8 @@ from pip._vendor.packaging.tags import parse_tag
 from pipshim._pip import certificates, connections, credentials, http_cache, offline, patches
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
-from pipshim._pip.locked_links import Kept
 from pipshim._pip.metadata import MetadataFiles
 from pipshim._pip.pip_texts import IN_FILE
-from pipshim._pip.prefetch import Ahead
 from pipshim._pip.requirements_file_options import Lines
 from pipshim._pip.retries import retry_broken_answers
 from pipshim._pip.shared_fetches import AheadDownloader, Collector, Fetched, keep_connections
@@ -44,6 +42,7 @@ from pipshim.base.errors import FileError
 from pipshim.base.masking import Mask
 from pipshim.model import events
 from pipshim.model.indexes import IndexRoutes
+from pipshim.model.locked_files import LockedFiles
 from pipshim.project.sdist_static_files import Outlines
 
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
 
     from pipshim.model.events import Observer
     from pipshim.model.interpreter import TargetPython
+    from pipshim.model.prefetching import MakePrefetching, Prefetching
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class Pip:
         command: the pip command object that parsed the command line.
         options: what it parsed (index, selection and general options of pip's).
         target: the Python to resolve and download for.
+        prefetching: makes what fetches ahead of the resolver.
         mask: learns the credentials that pip uses.
         observer: told of downloads.
         beside: the same for another target; session, index pages and metadata files are shared.
@@ -97,12 +98,14 @@ class Pip:
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 all that pip needs of a command
         self,
         command: RequirementCommand,
         options: Values,
         target: TargetPython,
+        prefetching: MakePrefetching,
         mask: Mask | None = None,
+        *,
         observer: Observer = events.ignore,
         beside: Pip | None = None,
         cache: Path | None = None,
@@ -111,6 +114,7 @@ class Pip:
         self.command = command
         self.options = options
         self.target = target
+        self._prefetching = prefetching
         self._mask = mask or Mask()
         self._observer = observer
         self.editable_folders: set[Path] = set()
@@ -130,11 +134,12 @@ class Pip:
             self.command,
             self.options,
             target,
+            self._prefetching,
             self._mask,
-            self._observer,
-            self,
-            self.cache,
-            self._routes_for,
+            observer=self._observer,
+            beside=self,
+            cache=self.cache,
+            routes_for=self._routes_for,
         )
         made.lines.config_settings = self.lines.config_settings
         return made
@@ -214,9 +219,9 @@ class Pip:
         finder.follow(replace(routes, no_index=bool(self.options.no_index)))
 
     @cached_property
-    def ahead(self) -> Ahead:
+    def ahead(self) -> Prefetching:
         """What fetches ahead of the resolver."""
-        return Ahead(self.fetched, self.outlines, self.target.markers)
+        return self._prefetching(self.fetched, self.target.markers)
 
     @cached_property
     def fetched(self) -> Fetched:
@@ -227,7 +232,8 @@ class Pip:
         files = MetadataFiles(self.session, kept, self.spared)
         folder = self.temporary_directory("archive")
         is_lazy = "fast-deps" in self.options.features_enabled
-        return Fetched(self._plain_collector, files, self.downloader, folder, is_lazy=is_lazy)
+        collector, downloader = self._plain_collector, self.downloader
+        return Fetched(collector, files, downloader, folder, self.outlines, is_lazy=is_lazy)
 
     def archived(self, url: str) -> Path | None:
         """Return an archive that was fetched for its metadata; None if it was not."""
@@ -250,7 +256,8 @@ class Pip:
 
     def keep(self, packages: Iterable[Package]) -> None:
         """Take files of an earlier lock's packages for those that their pages have."""
-        self.finder.kept = Kept(packages, self.fetched.files)
+        self.finder.kept = LockedFiles(packages)
+        self.finder.knows_metadata = self.fetched.files.knows
 
     def root(self, requirement: str, *, origins: Iterable[str], comes_from: str) -> Root:
         """Make a root of a requirement (PEP 508) that the project states."""

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from zipfile import BadZipFile
 
 from pip._internal.exceptions import HashError, UnsupportedWheel
@@ -19,6 +19,7 @@ from pip._internal.index.collector import LinkCollector
 from pip._vendor.requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 
 from pipshim._pip.downloads import ObservedDownloader
+from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.metadata import contained
 from pipshim._pip.routed_search import RoutedCollector
 from pipshim._pip.unread_pages import passed_over, repeat
@@ -31,11 +32,15 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
 
     from pipshim._pip.metadata import MetadataFiles
+    from pipshim.project.sdist_static_files import Outlines
 
 T = TypeVar("T")
 
 AT_ONCE = 16
 """How many things are fetched at once."""
+
+_LITTLE = 1 << 24
+"""Up to which size, in bytes, a wheel is fetched ahead for its METADATA: 16 MB."""
 
 _NAMES = int("package_name" in inspect.signature(LinkCollector.fetch_response).parameters)
 """How many names pip wants to know: from 26.2 on, a page may come from its cache by package."""
@@ -63,6 +68,7 @@ class Fetched:
         files: fetches metadata files.
         downloader: fetches sdists and wheels.
         folder: where it puts them.
+        outlines: which sdists need not be fetched in advance.
         is_lazy: parts of wheels are enough for pip to read their METADATA (``fast-deps``).
 
     Attributes:
@@ -76,6 +82,7 @@ class Fetched:
         files: MetadataFiles,
         downloader: ObservedDownloader,
         folder: Path,
+        outlines: Outlines,
         *,
         is_lazy: bool = False,
     ) -> None:
@@ -83,6 +90,7 @@ class Fetched:
         self.folder = folder
         self._collector = collector
         self._downloader = downloader
+        self._outlines = outlines
         self._is_lazy = is_lazy
         self._numbers = count()
         self._pages: dict[Hashable, Future[Page]] = {}
@@ -115,6 +123,24 @@ class Fetched:
     def has_page(self, url: str) -> bool:
         """Tell whether a page was asked for."""
         return url in self._pages
+
+    def in_advance(self, file: object) -> bytes | None:
+        """Fetch what the resolver asks of a file, if that costs little; return its METADATA."""
+        link = cast("Link", file)
+        if not link.url.startswith(("http://", "https://")):
+            return None
+        if link.is_wheel:
+            return self.metadata(link) if self._costs_little(link) else None
+        if not self._outlines.has(secure_hashes(link).get("sha256")):
+            self.archive(link)
+        return None
+
+    def _costs_little(self, wheel: Link) -> bool:
+        """Tell whether little is lost if a wheel's METADATA is fetched, and then not asked for."""
+        if wheel.metadata_link() is not None or self.files.knows(wheel):
+            return True
+        size = size_of(wheel)
+        return size is not None and size <= _LITTLE
 
     def _metadata_of(self, wheel: Link) -> bytes | None:
         contents = self.files.fetch(wheel)

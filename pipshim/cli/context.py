@@ -27,6 +27,7 @@ from pipshim.envs.interpreter import base_of
 from pipshim.envs.layers import connect
 from pipshim.fastpath.up_to_date import cache_folder
 from pipshim.lock import inputs_digest
+from pipshim.lock.prefetch import Prefetch
 from pipshim.model import events
 from pipshim.model.build_settings import Settings, combine
 from pipshim.model.events import masked
@@ -336,6 +337,7 @@ class Context:
             command.command,
             command.options,
             self.target,
+            Prefetch,
             command.mask,
             observer=self.observer,
             cache=self.request.common.shim_cache,

@@ -19,8 +19,7 @@ from pip._internal.network.session import PipSession
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip.index import REFUSALS, Finder, Order
-from pipshim._pip.page_files import Listing
+from pipshim._pip.index import REFUSALS, Finder, Order, listing_of
 from pipshim.model.conflict import Refusal
 
 if TYPE_CHECKING:
@@ -195,7 +194,7 @@ def test_what_is_refused_and_why_is_pips_word(seed: int) -> None:
     reasons = set()
     evaluator = ours.make_link_evaluator("some-pkg")
     for one in pages.values():
-        listing = Listing(one, NAME)
+        listing = listing_of(one, NAME)
         for link in listing.links(listing.all()):
             word = evaluator.evaluate_link(link)[0]
             reasons.add((link.filename, REFUSALS.get(word, Refusal.OTHER)))

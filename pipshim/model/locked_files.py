@@ -9,37 +9,39 @@ the package is upgraded (``-P``).
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from pip._internal.models.link import Link
-
-from pipshim._pip.links import note_size
 from pipshim.model.artifacts import index_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim._pip.metadata import MetadataFiles
+
+class LockedFile(NamedTuple):
+    """A file as a page of an index would list it."""
+
+    url: str
+    requires_python: str | None
+    hashes: Mapping[str, str]
+    upload_time: datetime | None
+    size: int | None
 
 
-class Kept:
+class LockedFiles:
     """The files of a lock's packages.
 
     Args:
         packages: its entries. What has files on this machine, or of unknown origin, is looked up.
             So are prereleases: whether they are admitted depends on what else there is.
-        files: tells what is known of a wheel's metadata.
 
     """
 
-    def __init__(
-        self, packages: Iterable[Package] = (), files: MetadataFiles | None = None
-    ) -> None:
-        self._files = files
+    def __init__(self, packages: Iterable[Package] = ()) -> None:
         found: dict[NormalizedName, dict[Version, Package]] = defaultdict(dict)
         for package in packages:
             if package.version is not None:
@@ -60,7 +62,7 @@ class Kept:
         """Let a package be looked up from now on."""
         self._packages.pop(name, None)
 
-    def links(self, name: NormalizedName, page: str) -> Iterator[Link]:
+    def files(self, name: NormalizedName, page: str) -> Iterator[LockedFile]:
         """Tell the files that came from a page of an index, as the page told them.
 
         Args:
@@ -73,19 +75,8 @@ class Kept:
                 continue
             for file in (*(package.wheels or ()), *((package.sdist,) if package.sdist else ())):
                 assert file.url is not None
-                link = Link(
-                    file.url,
-                    comes_from=page,
-                    requires_python=str(package.requires_python or "") or None,
-                    hashes=dict(file.hashes),
-                    upload_time=file.upload_time,
-                )
-                note_size(link, file.size)
-                yield link
-
-    def knows_metadata(self, link: Link) -> bool:
-        """Tell whether a file's metadata is at hand; an sdist's is found out in other ways."""
-        return not link.is_wheel or (self._files is not None and self._files.knows(link))
+                python = str(package.requires_python or "") or None
+                yield LockedFile(file.url, python, file.hashes, file.upload_time, file.size)
 
 
 def _is_kept(package: Package) -> bool:

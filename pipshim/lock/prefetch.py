@@ -11,60 +11,27 @@ from __future__ import annotations
 import threading
 from contextvars import Context, copy_context
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
-from packaging.utils import NormalizedName, canonicalize_name
-from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
-from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.shared_fetches import AT_ONCE
+from pipshim.model.prefetching import PackageLookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pip._internal.models.link import Link
+    from packaging.utils import NormalizedName
 
-    from pipshim._pip.shared_fetches import Fetched
-    from pipshim.project.sdist_static_files import Outlines
-
-_LITTLE = 1 << 24
-"""Up to which size, in bytes, a wheel is fetched ahead for its METADATA: 16 MB."""
+    from pipshim.model.prefetching import AdvanceFetcher, CandidateLookup
 
 
-class Wanted(NamedTuple):
-    """A package that the resolver is going to look at.
-
-    Attributes:
-        name: the package.
-        specifier: the versions that one requirement admits (PEP 440).
-        extras: of the package.
-
-    """
-
-    name: NormalizedName
-    specifier: str = ""
-    extras: frozenset[str] = frozenset()
-
-
-class CandidateLookup(Protocol):
-    """Looks up candidates: `pipshim._pip.index.Finder`."""
-
-    def needs_page(self, name: NormalizedName, specifier: str) -> bool:
-        """Return whether the index page of a package has to be read."""
-
-    def fetch_pages(self, name: NormalizedName) -> bool:
-        """Fetch the index pages of a package; return whether that worked."""
-
-    def best_of(self, name: NormalizedName, specifier: str) -> Link | None:
-        """Return the file that the resolver is likely to choose first."""
-
-
-class Ahead:
+class Prefetch:
     """Fetches ahead of the resolver.
 
     Args:
-        fetched: what is there already; where more comes from.
-        outlines: which sdists need not be fetched.
+        fetcher: fetches files.
         environment: the target's markers.
 
     Attributes:
@@ -73,22 +40,19 @@ class Ahead:
 
     """
 
-    def __init__(
-        self, fetched: Fetched, outlines: Outlines, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, fetcher: AdvanceFetcher, environment: Mapping[str, str]) -> None:
         self.finder: CandidateLookup | None = None
         self.left_out: set[NormalizedName] = set()
-        self._fetched = fetched
-        self._outlines = outlines
+        self._fetcher = fetcher
         self._environment = dict(environment)
-        self._seen: set[Wanted] = set()
-        self._waiting: list[tuple[Wanted, Context]] = []
-        self._queue: SimpleQueue[tuple[Wanted, Context] | None] = SimpleQueue()
+        self._seen: set[PackageLookup] = set()
+        self._waiting: list[tuple[PackageLookup, Context]] = []
+        self._queue: SimpleQueue[tuple[PackageLookup, Context] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._begun = False
         self._guard = threading.Lock()
 
-    def want(self, packages: Iterable[Wanted]) -> None:
+    def want(self, packages: Iterable[PackageLookup]) -> None:
         """Take note of what will be looked at; it is fetched once `begin` was called.
 
         Versions are looked up in the order of the resolve that wants them (context variables).
@@ -104,7 +68,7 @@ class Ahead:
                 return
         self._start(tasks)
 
-    def _start(self, tasks: list[tuple[Wanted, Context]]) -> None:
+    def _start(self, tasks: list[tuple[PackageLookup, Context]]) -> None:
         for one in tasks:
             self._queue.put(one)
         with self._guard:
@@ -136,7 +100,7 @@ class Ahead:
 
     def was_asked_for(self, page: str) -> bool:
         """Tell whether pip has asked for a page."""
-        return self._fetched.has_page(page)
+        return self._fetcher.has_page(page)
 
     def again(self) -> None:
         """Begin anew with what will be looked at."""
@@ -157,30 +121,18 @@ class Ahead:
             except BaseException:  # noqa: BLE001 an interrupt has shut the connections
                 return
 
-    def _fetch(self, wanted: Wanted) -> None:
+    def _fetch(self, wanted: PackageLookup) -> None:
         finder = self.finder
         if finder is None or not finder.needs_page(wanted.name, wanted.specifier):
             return
         if not finder.fetch_pages(wanted.name):
             return
         best = finder.best_of(wanted.name, wanted.specifier)
-        if best is None or not best.url.startswith(("http://", "https://")):
-            return
-        if best.is_wheel:
-            contents = self._fetched.metadata(best) if self._costs_little(best) else None
-            if contents is not None:
-                self.want(self._required(contents, wanted.extras))
-        elif not self._outlines.has(secure_hashes(best).get("sha256")):
-            self._fetched.archive(best)
+        contents = self._fetcher.in_advance(best) if best is not None else None
+        if contents is not None:
+            self.want(self._required(contents, wanted.extras))
 
-    def _costs_little(self, wheel: Link) -> bool:
-        """Tell whether little is lost if a wheel's METADATA is fetched, and then not asked for."""
-        if wheel.metadata_link() is not None or self._fetched.files.knows(wheel):
-            return True
-        size = size_of(wheel)
-        return size is not None and size <= _LITTLE
-
-    def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[Wanted]:
+    def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[PackageLookup]:
         """Tell what a METADATA file requires in the target environment."""
         head = contents.partition(b"\n\n")[0]
         for line in head.decode("utf-8", "replace").splitlines():
@@ -196,13 +148,8 @@ class Ahead:
                 marker is None
                 or any(marker.evaluate({**self._environment, "extra": e}) for e in ("", *extras))
             ):
-                yield wanted_of(requirement)
-
-
-def wanted_of(requirement: Requirement) -> Wanted:
-    """Tell what a requirement makes the resolver look at."""
-    return Wanted(
-        canonicalize_name(requirement.name),
-        str(requirement.specifier),
-        frozenset(requirement.extras),
-    )
+                yield PackageLookup(
+                    canonicalize_name(requirement.name),
+                    str(requirement.specifier),
+                    frozenset(requirement.extras),
+                )
