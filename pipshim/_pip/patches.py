@@ -304,6 +304,14 @@ PATCHES = (
             ("_valid_tags_set", "get_unsorted_tags"),
         )
     ),
+    *(
+        Patch(
+            f"_internal.resolution.resolvelib.candidates:_InstallRequirementBackedCandidate.{name}",
+            "is asked of the metadata again, which only the backend knows at last",
+            used_in=f"_InstallRequirementBackedCandidate.{used_in}",
+        )
+        for name, used_in in (("_name", "project_name"), ("_version", "version"))
+    ),
     Patch(
         "_internal.network.download:_FileDownload.write_chunk",
         "reports progress",

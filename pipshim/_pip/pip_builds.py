@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -27,11 +26,12 @@ from pipshim._pip.install_rollback import OneStep
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.pip_texts import WHEEL_BUILDER
 from pipshim._pip.prebuilt import PrebuiltBackend
-from pipshim._pip.resolver import children_of, name_of_candidate
-from pipshim._pip.sources import distribution_of, named
+from pipshim._pip.resolver import children_of, chosen, name_of_candidate, needs_of, result_of
+from pipshim._pip.sources import distribution_of
 from pipshim.base.errors import BuildError, Failures
 from pipshim.model.artifacts import sha256_of, unsuitable_tags
 from pipshim.model.solution import Pin, Solution, Source, name_of
+from pipshim.project.static_metadata import name_and_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -146,7 +146,7 @@ class Staged:
         if known is not None:
             return known
         directory = Path(req.unpacked_source_directory).resolve()
-        name, version = named(req, directory)
+        name, version = name_and_version(directory, req.name)
         if version is None and not req.is_direct:
             version = _version_in(link.filename)
         made = Source(
@@ -223,21 +223,13 @@ class Staged:
         for candidate in (one for cache in caches for one in cache.values()):
             metadata: object = candidate.dist
             if isinstance(metadata, _Metadata):
-                vars(candidate).update(metadata.renew())
+                patches.override(candidate, **metadata.renew())
 
     def _solution(self, resolver: Resolver, preparer: RequirementPreparer) -> Solution:
         """Say what the resolver has found, and what stays of the environment."""
-        result = resolver._result  # noqa: SLF001 pip keeps the graph to itself
-        assert result is not None
-        mapping = {
-            identifier: candidate
-            for identifier, candidate in result.mapping.items()
-            if not identifier.startswith("<")
-        }
-        needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
-        for parent, found in children_of(result.graph, mapping).items():
-            name = name_of_candidate(mapping[parent])
-            needs[name] |= {name_of_candidate(mapping[child]) for child in found} - {name}
+        result = result_of(resolver)
+        mapping = chosen(result)
+        needs = needs_of(children_of(result.graph, mapping), mapping)
         pins = self.building.present()
         for identifier, candidate in mapping.items():
             if identifier == candidate.project_name and not candidate.is_installed:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 from pip._internal.exceptions import PipError
 from pip._internal.pyproject import load_pyproject_toml
 
@@ -16,7 +14,6 @@ from pipshim.base.errors import ProjectError
 from pipshim.model.build_system import BuildSystem
 
 if TYPE_CHECKING:
-    from packaging.utils import NormalizedName
     from pip._internal.req import InstallRequirement
 
 
@@ -64,15 +61,3 @@ def _problem(pyproject: Path) -> str:
     except toml_files.TomlError as error:
         return error.problem if error.line is None else f"{error.problem} (line {error.line})"
     return "cannot be read"
-
-
-def stated(directory: Path) -> tuple[NormalizedName | None, Version | None]:
-    """Tell name and version of a project, where ``[project]`` states them (PEP 621)."""
-    try:
-        data = toml_files.read(directory / "pyproject.toml")
-        table = data["project"]
-        name = canonicalize_name(table["name"])
-        version = None if "version" in table.get("dynamic", ()) else Version(table["version"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidVersion):
-        return None, None
-    return name, version

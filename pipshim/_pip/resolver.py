@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.resolution.resolvelib.base import Candidate
     from pip._internal.resolution.resolvelib.resolver import Resolver
+    from pip._vendor.resolvelib.resolvers.abstract import Result
     from pip._vendor.resolvelib.resolvers.criterion import Criterion
     from pip._vendor.resolvelib.structs import DirectedGraph
 
@@ -262,14 +263,8 @@ class Resolving:
     def _solution(
         self, resolver: Resolver, roots: list[tuple[Root, InstallRequirement]]
     ) -> Solution:
-        result = resolver._result  # noqa: SLF001 pip keeps the graph to itself
-        assert result is not None
-        # Requires-Python is a candidate too (``<Python from Requires-Python>``), with no files.
-        mapping = {
-            identifier: candidate
-            for identifier, candidate in result.mapping.items()
-            if not identifier.startswith("<")
-        }
+        result = result_of(resolver)
+        mapping = chosen(result)
         children = children_of(result.graph, mapping)
         origins: dict[str, set[str]] = defaultdict(set)
         asked: dict[str, list[Requirement]] = defaultdict(list)
@@ -287,11 +282,7 @@ class Resolving:
                 for origin in root.origins:
                     asked[origin] += stated
 
-        needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
-        for parent, found in children.items():
-            name = name_of_candidate(mapping[parent])
-            needs[name] |= {name_of_candidate(mapping[child]) for child in found} - {name}
-
+        needs = needs_of(children, mapping)
         pins: dict[NormalizedName, Pin] = {}
         for identifier, candidate in mapping.items():
             name = name_of_candidate(candidate)
@@ -503,6 +494,29 @@ def _wanted(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Itera
             extras = frozenset(req.extras)
             yield PackageLookup(canonicalize_name(req.name), str(req.specifier), extras)
     yield from map(PackageLookup, preferred)
+
+
+def result_of(resolver: Resolver) -> Result[Any, Any, Any]:
+    """Tell what pip's resolver has found."""
+    result = resolver._result  # noqa: SLF001 pip keeps the graph to itself
+    assert result is not None
+    return result
+
+
+def chosen(result: Result[Any, Any, Any]) -> dict[str, Candidate]:
+    """Tell the candidates by identifier, without that for Requires-Python, which has no files."""
+    return {one: found for one, found in result.mapping.items() if not one.startswith("<")}
+
+
+def needs_of(
+    children: Mapping[str, set[str]], mapping: Mapping[str, Candidate]
+) -> dict[NormalizedName, set[NormalizedName]]:
+    """Tell which others each distribution needs."""
+    needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
+    for parent, found in children.items():
+        name = name_of_candidate(mapping[parent])
+        needs[name] |= {name_of_candidate(mapping[child]) for child in found} - {name}
+    return needs
 
 
 def children_of(

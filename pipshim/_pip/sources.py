@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import Version
 from pip._internal.exceptions import HashError, InstallationError
 from pip._internal.metadata import get_metadata_distribution
 from pip._internal.models.link import Link
@@ -31,13 +30,13 @@ from pipshim._pip import offline
 from pipshim._pip.errors import translated
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.metadata import prepared
-from pipshim._pip.pyproject import stated
 from pipshim.base.errors import PipshimError
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.fetch_errors import unpacking
 from pipshim.model.solution import Source, name_of
+from pipshim.project.static_metadata import name_and_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,7 +119,7 @@ class Sources:
             outline, sha256 = self._unpacked(preparer, req, at)
             if given is not None:
                 self._pip.outlines.keep(given, outline)
-        name, version = named(req, outline)
+        name, version = name_and_version(outline, req.name)
         source = Source(
             name=name,
             version=version,
@@ -303,27 +302,3 @@ def distribution_of(text: bytes, link: Link, source: Source) -> BaseDistribution
     # On Python 3.10 pip's distribution has the name that it is given here, not the metadata's.
     name = BytesHeaderParser().parsebytes(text)["Name"] or source.name or source.outline
     return get_metadata_distribution(text, link.filename, str(name))
-
-
-def named(req: InstallRequirement, directory: Path) -> tuple[NormalizedName | None, Version | None]:
-    """Read name and version off the requirement, PKG-INFO (an sdist has one) or pyproject.toml."""
-    name = canonicalize_name(req.name) if req.name else None
-    version: Version | None = None
-    info = directory / "PKG-INFO"
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if not line.strip():
-                break
-            if key == "Name" and name is None:
-                name = canonicalize_name(value.strip())
-            elif key == "Version":
-                try:
-                    version = Version(value.strip())
-                except ValueError:
-                    version = None
-    if name is None or version is None:
-        known, stated_version = stated(directory)
-        if name in (None, known):
-            return known, version or stated_version
-    return name, version
