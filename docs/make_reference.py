@@ -18,7 +18,7 @@ from pip._internal.commands import create_command
 
 from pipshim.cli.pip_main import register
 from pipshim.cli.store_command import StoreCommand
-from pipshim.model.options import OwnOption, variable
+from pipshim.model.options import ParserOption
 from pipshim.model.settings import Configuration
 from pipshim.project.settings import SETTINGS
 
@@ -94,11 +94,11 @@ def options(command: str) -> Iterator[Option]:
 
 def option_lines(shown: Iterable[Option]) -> Iterator[str]:
     """Yield the table of pipshim's options, and a paragraph that names pip's."""
-    own = [option for option in shown if isinstance(option, OwnOption)]
+    own = [option for option in shown if isinstance(option, ParserOption)]
     yield "| option | variable | meaning |"
     yield "|---|---|---|"
     for option in own:
-        name = variable(option)
+        name = option.declared.variable
         yield f"| {signature(option)} | {f'`{name}`' if name else ''} | {cell(option.help)} |"
     names = ", ".join(f"`{option.get_opt_string()}`" for option in shown if option not in own)
     yield ""

@@ -19,7 +19,7 @@ ROOT = Path(pipshim.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
 ALLOWED = {
-    "pip": ("_pip/", "cli/pip_commands.py", "cli/project_commands.py"),
+    "pip": ("_pip/",),
     "rich": ("progress/",),
     "tomlkit": ("project/editing.py",),
     "tox": ("tox_plugin.py",),

@@ -14,7 +14,8 @@ from pip._internal.configuration import Configuration
 from pipshim._pip import compat
 from pipshim.base.errors import UsageError
 from pipshim.model.build_mode import IsolationLayer
-from pipshim.model.options import OWN_NAMES, own_layers
+from pipshim.model.option_table import ALL_FLAGS
+from pipshim.model.options import own_layers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -30,7 +31,7 @@ class UnknownOptionError(BadOptionError):
     def __init__(self, option: str, parser: OptionParser) -> None:
         super().__init__(option)
         # An option of another command is not misspelt.
-        known = [] if option in OWN_NAMES else [one[2:] for one in sorted(parser._long_opt)]  # noqa: SLF001
+        known = [] if option in ALL_FLAGS else [one[2:] for one in sorted(parser._long_opt)]  # noqa: SLF001
         nearest = get_close_matches(option[2:], known, n=1, cutoff=0.7)
         self.nearest = f"--{nearest[0]}" if nearest else None
 
@@ -94,7 +95,7 @@ class ProjectParser(ConfigOptionParser):
             UnknownOptionError: this command has no such option.
 
         """
-        if opt in OWN_NAMES and opt not in self._long_opt:
+        if opt in ALL_FLAGS and opt not in self._long_opt:
             raise UnknownOptionError(opt, self)
         try:
             return super()._match_long_opt(opt)

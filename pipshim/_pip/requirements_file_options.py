@@ -15,9 +15,10 @@ from pip._internal.req import req_file
 from pipshim._pip.parser import keep_abbreviations
 from pipshim._pip.patches import replaced
 from pipshim.model.build_mode import IsolationLayer
+from pipshim.model.option_table import BUILD
 from pipshim.model.options import (
     COMMAND_LINE,
-    build_options,
+    ParserOption,
     extras_by_package,
     long_names,
     settings_by_package,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.config_settings import ConfigSettings
+    from pipshim.model.options import Option as DeclaredOption
     from pipshim.model.requests import BuildOptions
 
 
@@ -59,7 +61,7 @@ class Lines:
 
         def parser() -> OptionParser:
             built = build_parser()
-            keep_abbreviations(built, long_names(factory() for factory in _factories()))
+            keep_abbreviations(built, {*long_names(BUILD), "--no-build-isolation"})
             return built
 
         def handle(opts: Values, filename: str, *args: Any, **kwargs: Any) -> None:
@@ -127,12 +129,11 @@ def _refuse_beside(line: req_file.ParsedLine) -> None:
 
 
 def _factories() -> list[Callable[[], Option]]:
-    names = [option.get_opt_string() for option in build_options()]
-    return [partial(_option, name) for name in names] + [_no_build_isolation]
+    return [*(partial(_option, declared) for declared in BUILD), _no_build_isolation]
 
 
-def _option(name: str) -> Option:
-    found = next(one for one in build_options() if one.get_opt_string() == name)
+def _option(declared: DeclaredOption) -> Option:
+    found = ParserOption(declared)
     found.default = None  # a list would be the same one for all lines
     return found
 

@@ -18,24 +18,17 @@ from pipshim._pip.commands import Implementation, auto_complete_paths, create_co
 from pipshim.cli.cache import ACTIONS
 from pipshim.cli.command_names import STORE_ACTIONS
 from pipshim.fastpath.up_to_date import environments
+from pipshim.model.options import GROUPS, ParserOption
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
-    from optparse import Option, OptionParser, Values
+    from optparse import OptionParser, Values
 
     from pipshim.project.names import Names
 
 _STORE = "cache-store"
-_EXTRAS = {"extra", "no_extra", "edit_optional"}
-_GROUPS = {"group", "no_group", "only_group", "edit_group", "dependency_groups"}
-_LOCKED = {
-    "upgrade_package",
-    "rebuild",
-    "reinstall_package",
-    "no_install_package",
-    "no_build_isolation_package",
-}
-"""What options store whose values are names of these kinds."""
+_PIPS = {"--group": GROUPS}
+"""pip's options whose values are names that the project has."""
 
 
 def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
@@ -120,17 +113,12 @@ def _answer(line: _Line, environ: Mapping[str, str]) -> Iterable[str] | None:
         return [f"{kept}{one}" for one in found.choices if one.startswith(typed)]
     if found.metavar in ("file", "dir", "path"):
         return [f"{kept}{path}" for path in auto_complete_paths(typed, found.metavar)]
-    names = _values(line, found, _parsed(parser, line.before))
-    return [f"{kept}{one}" for one in names if one.startswith(typed)]
-
-
-def _values(line: _Line, option: Option, said: Values | None) -> list[str]:
-    """Name all that an option's value may be."""
-    if option.dest in _EXTRAS and line.name != "add":  # there it is an extra of what is added
-        return _names(said).extras
-    if option.dest in _GROUPS:
-        return _names(said).groups
-    return _names(said).locked if option.dest in _LOCKED else []
+    if isinstance(found, ParserOption):
+        names = found.declared.names
+    else:
+        names = _PIPS.get(found.get_opt_string())
+    values = names(_names(_parsed(parser, line.before))) if names is not None else []
+    return [f"{kept}{one}" for one in values if one.startswith(typed)]
 
 
 def _subjects(line: _Line, said: Values | None) -> list[str]:
@@ -139,7 +127,7 @@ def _subjects(line: _Line, said: Values | None) -> list[str]:
     if line.name != "remove":
         found = names.locked
     else:
-        extra, group = (getattr(said, one, None) for one in ("edit_optional", "edit_group"))
+        extra, group = (getattr(said, one, None) for one in ("optional", "group"))
         found = names.required(extra=extra, group=group)
     return [one for one in found if one not in line.before]
 
@@ -177,7 +165,7 @@ def _program(parser: OptionParser, before: Sequence[str]) -> list[str] | None:
     with suppress(SystemExit), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         values, rest = parser.parse_args(joined)
         if values.module is not None:
-            return [values.module, *values.module_arguments]
+            return list(values.module)
         return rest or [""] * (joined[-1:] == ["--"])
     return None
 

@@ -47,7 +47,9 @@ from pipshim.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pipshim._pip.commands import PipCommand
     from pipshim._pip.requirements_file_options import Lines
+    from pipshim.base.masking import Mask
     from pipshim.envs.base_environment import Below
     from pipshim.envs.cached_environments import Place
     from pipshim.envs.environment_choice import Choice
@@ -64,6 +66,7 @@ class Context:
 
     Attributes:
         request: what was asked.
+        command: pip's part of that.
         project: what pyproject.toml says; None where requirements are given and there is none.
         directory: the folder that the lock lies in.
         observer: told of all that happens; in a fork it is told to another process.
@@ -77,6 +80,7 @@ class Context:
     """
 
     request: LockRequest
+    command: PipCommand
     project: Project | None
     directory: Path
     observer: Relay
@@ -89,6 +93,11 @@ class Context:
 
     hints_are_typed: ClassVar[bool] = False
     """Whether what mends a build is said as options, and not as lines of pyproject.toml."""
+
+    @property
+    def mask(self) -> Mask:
+        """Hides the credentials that were given."""
+        return self.command.mask
 
     @cached_property
     def settings(self) -> Settings:
@@ -162,7 +171,7 @@ class Context:
 
     def _script_lock(self, script: Path) -> Path:
         beside = lock_beside(script)
-        if type(self.request).__name__ == "LockRequest" or (script != STDIN and beside.exists()):
+        if self.request.asks_for_lock or (script != STDIN and beside.exists()):
             return beside
         assert self.place is not None  # every script has one
         return self.place.lock
@@ -249,7 +258,7 @@ class Context:
     @cached_property
     def choice(self) -> Choice:
         """The environment that is served, or will be."""
-        lock_only = type(self.request).__name__ in ("LockRequest", "ExportRequest")
+        lock_only = not self.request.asks_for_environment
         return environment_choice.choose(**self._served, lock_only=lock_only)
 
     def environment(self) -> Environment:
@@ -283,8 +292,7 @@ class Context:
             TargetError: it came on top of the served Python, which has no name.
 
         """
-        is_lock = type(self.request).__name__ == "LockRequest"
-        if self.is_lock_cached or (self.request.lock.given and not is_lock):
+        if self.is_lock_cached or (self.request.lock.given and not self.request.asks_for_lock):
             return ()  # what is resolved is for here alone
         configured = self.configuration.target_environments
         asked = self.request.lock.target_environments
@@ -304,7 +312,7 @@ class Context:
     @property
     def _keeps(self) -> bool:
         """Whether what is not said is as it was when the lock was made."""
-        return self.request.lock.check or type(self.request).__name__ != "LockRequest"
+        return self.request.lock.check or not self.request.asks_for_lock
 
     @cached_property
     def preferences(self) -> Preferences:
@@ -325,20 +333,19 @@ class Context:
             old.options if old is not None else {},
             keeps=self._keeps,
         )
-        version_options.apply(found.values, self.request.pip.options)
+        version_options.apply(found.values, self.command.options)
         return found
 
     @cached_property
     def pip(self) -> Pip:
         """Pip's machinery, for the target."""
         assert self.preferences is not None  # sets pip's options
-        command = self.request.pip
         return Pip(
-            command.command,
-            command.options,
+            self.command.command,
+            self.command.options,
             self.target,
             Prefetch,
-            command.mask,
+            self.mask,
             observer=self.observer,
             cache=self.request.common.shim_cache,
             routes_for=self._routes,
@@ -386,7 +393,7 @@ class Context:
             environments=self._environments,
             jobs=self.jobs,
             environ=os.environ,
-            mask=self.request.pip.mask,
+            mask=self.mask,
             typed=self.hints_are_typed,
         )
         self.until_end.callback(builder.processes.close)
@@ -429,10 +436,14 @@ class Context:
 
     def over(self, below: Below, given: LockOptions) -> Context:
         """Give the parts of making a layer over an environment, of these requirements."""
-        request = replace(
-            self.request, pip=self.request.pip.giving(given), lock=replace(given, output=None)
+        return replace(
+            self,
+            request=replace(self.request, lock=replace(given, output=None)),
+            command=self.command.giving(given),
+            directory=Path.cwd(),
+            isolated=False,
+            below=below,
         )
-        return replace(self, request=request, directory=Path.cwd(), isolated=False, below=below)
 
     def has_below(self) -> bool:
         """Tell whether what is below has all that is required."""
@@ -458,6 +469,7 @@ class Context:
 @contextmanager
 def opened(
     request: LockRequest,
+    command: PipCommand,
     also: Observer | None = None,
     script: Project | None = None,
     *,
@@ -468,6 +480,7 @@ def opened(
 
     Args:
         request: what was asked.
+        command: pip's part of that.
         also: told of all that happens, besides the observer that shows it.
         script: what is served instead of a project.
         optional: whether it can be done without a project, if there is none.
@@ -493,14 +506,14 @@ def opened(
             observer := events.Relay(
                 masked(
                     events.once(events.tee(shown, BuildLog(), *([also] if also else []))),
-                    request.pip.mask,
+                    command.mask,
                 )
             )
         ),
         workspace() as space,
         ExitStack() as until_end,
     ):
-        made = Context(request, project, directory, observer, space, until_end, started)
+        made = Context(request, command, project, directory, observer, space, until_end, started)
         made.isolated = isolated
         made.bare = project is None and (common.no_project or not _does_without(request))
         try:
@@ -545,7 +558,7 @@ def _project(request: LockRequest, *, optional: bool) -> Project | None:
         missing = not (error.path == start.absolute() and error.line is None)
         needed = not (optional or _does_without(request))
         if missing or needed or request.common.project is not None:
-            if request.pip.command.name == "run" and not missing and error.hint:
+            if request.project_is_optional and not missing and error.hint:
                 error.hint += "; --no-project runs without one"
             raise
         return None
@@ -555,5 +568,6 @@ def _does_without(request: LockRequest) -> bool:
     """Whether a request can be served where there is no pyproject.toml."""
     if request.lock.given:
         return True
-    is_lock = type(request).__name__ == "LockRequest"
-    return not is_lock and (request.lock.output is not None or Path(LOCK_NAME).is_file())
+    return not request.asks_for_lock and (
+        request.lock.output is not None or Path(LOCK_NAME).is_file()
+    )

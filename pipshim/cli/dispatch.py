@@ -86,9 +86,9 @@ def _with_any_pip(arguments: list[str], program: str) -> int:
     if _store_words(line) is not None:
         raise compat.unsupported("pipshim cache store")
     if line.command in BUILDING:
-        from pipshim.model.options import passed_option  # noqa: PLC0415 not needed by others
+        from pipshim.model.option_table import typed_for_builds  # noqa: PLC0415 not needed by others
 
-        option = passed_option([*line.before, *line.after])
+        option = typed_for_builds([*line.before, *line.after])
         if option is not None:
             raise compat.unsupported(f"{line.command} {option}")
     implied = active_environment.options(line.command, line.before, os.environ, program)

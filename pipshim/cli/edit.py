@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
+    from pipshim._pip.commands import PipCommand
     from pipshim.cli.report import Report
     from pipshim.model.project import Project
     from pipshim.model.requests import AddRequest, EditRequest, RemoveRequest
@@ -35,14 +36,17 @@ if TYPE_CHECKING:
 _CHANGED = "was changed by another program meanwhile"
 
 
-def add(request: AddRequest) -> int:
+def add(request: AddRequest, pip: PipCommand) -> int:
     """Add requirements to pyproject.toml, lock and sync.
 
     Raises:
         PipshimError: they cannot be added; files and environment are as before.
 
     """
-    with reporting(request, "add") as report, opened(request, report.observer) as context:
+    with (
+        reporting(request, pip.mask, "add") as report,
+        opened(request, pip, report.observer) as context,
+    ):
         editing = _Editing(context, request, report)
         addition = _Addition(request, read_arguments(request, context))
         if not request.frozen:
@@ -51,14 +55,17 @@ def add(request: AddRequest) -> int:
     return 0
 
 
-def remove(request: RemoveRequest) -> int:
+def remove(request: RemoveRequest, pip: PipCommand) -> int:
     """Remove requirements from pyproject.toml, lock and sync.
 
     Raises:
         PipshimError: a name is not there; files and environment are as before.
 
     """
-    with reporting(request, "remove") as report, opened(request, report.observer) as context:
+    with (
+        reporting(request, pip.mask, "remove") as report,
+        opened(request, pip, report.observer) as context,
+    ):
         editing = _Editing(context, request, report)
         document = editing.document()
         place = editing.place_in(document)

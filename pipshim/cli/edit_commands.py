@@ -2,67 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from pipshim._pip import compat
 from pipshim.base.errors import UsageError
-from pipshim.cli import option_values
 from pipshim.cli.project_commands import ProjectCommand
-from pipshim.model import options as option_table
-from pipshim.model.requests import AddRequest, LockOptions, RemoveRequest, SyncOptions
+from pipshim.model import option_table
+from pipshim.model.options import name
+from pipshim.model.requests import (
+    AddRequest,
+    LockOptions,
+    RemoveRequest,
+    SelectionOptions,
+    SyncOptions,
+)
 
 if TYPE_CHECKING:
     from optparse import Values
+
+    from pipshim.cli.project_commands import Action
 
 
 class EditCommand(ProjectCommand):
     """What add and remove have in common."""
 
-    _VERB: ClassVar[str] = ""
-
-    def _add_own_options(self) -> None:
-        for name in (*compat.LOCK_ONLY, "--group"):
-            if self.parser.has_option(name):
-                self.parser.remove_option(name)
-        super()._add_own_options()
-        self._add(self.cmd_opts, option_table.edit_options(verb=self._VERB))
-        self._add_last_options()
-        self._add(self.cmd_opts, option_table.install_options())
-        self._add(self.cmd_opts, option_table.compile_options())
-        self._add(self.cmd_opts, option_table.output_options())
-        unused = ("all_extras", "all_groups", "no_default_groups", "no_dev", "exact", "inexact")
-        lists = ("no_extra", "group", "no_group", "only_group")
-        self.parser.set_defaults(**dict.fromkeys(unused, False), **{name: [] for name in lists})
-
-    def _add_last_options(self) -> None:
-        self.parser.set_defaults(extra=[])
-
-    def _editing(self, options: Values) -> dict[str, Any]:
-        if options.edit_group is not None and options.edit_optional is not None:
+    def editing(self, options: Values) -> dict[str, Any]:
+        """Return the parts that their requests have in common."""
+        fields = self.declared.fields
+        edit = fields("edit", options)
+        group, extra = edit["group"], edit["optional"]
+        if group is not None and extra is not None:
             raise UsageError(
                 "--group (or --dev) and --optional cannot be used together",
                 hint="leave one of them out",
             )
-        group, extra = options.edit_group, options.edit_optional
         return {
-            **self._common(options),
+            **self.common(options),
             "lock": LockOptions(
+                **fields("lock", options),
                 constraints=tuple(options.constraints),
-                upgrade=bool(options.upgrade),
-                upgrade_packages=tuple(options.upgrade_package),
-                said=self._said(options),
+                said=self.said(options),
             ),
-            "selection": replace(
-                option_values.selection_of(options),
+            "selection": SelectionOptions(
+                **fields("selection", options),
                 extras=() if extra is None else (extra,),
                 groups=() if group is None else (group,),
             ),
             "sync": SyncOptions(),
-            "group": group,
-            "optional": extra,
-            "frozen": bool(options.frozen),
-            "no_sync": bool(options.no_sync),
+            **edit,
         }
 
 
@@ -88,10 +74,13 @@ class AddCommand(EditCommand):
       %prog [options] <archive url/path> ...
       %prog [options] -r <requirements file> ..."""
 
-    _VERB = "Add to"
+    declared = option_table.ADD
 
-    def _add_last_options(self) -> None:
-        self._add(self.cmd_opts, option_table.add_options())
+    def load_action(self) -> Action:
+        """Import what does the work."""
+        from pipshim.cli.edit import add  # noqa: PLC0415 not needed for help and completion
+
+        return add
 
     def request(self, options: Values, args: list[str]) -> AddRequest:
         """Say what was asked.
@@ -100,19 +89,10 @@ class AddCommand(EditCommand):
             UsageError: there is nothing to add, or no such place.
 
         """
-        extras, options.extra = tuple(options.extra), []
-        if not (args or options.add_editables or options.add_files):
+        added = self.declared.fields("add", options)
+        if not (args or added["editables"] or added["files"]):
             raise UsageError("add: nothing to add is given", hint="pipshim add NAME…")
-        return AddRequest(
-            **self._editing(options),
-            requirements=tuple(args),
-            editables=tuple(options.add_editables),
-            files=tuple(options.add_files),
-            extras=extras,
-            marker=options.marker,
-            raw=bool(options.raw),
-            bounds=options.bounds,
-        )
+        return AddRequest(**self.editing(options), **added, requirements=tuple(args))
 
 
 class RemoveCommand(EditCommand):
@@ -130,7 +110,13 @@ class RemoveCommand(EditCommand):
     usage = """
       %prog [options] <package> ..."""
 
-    _VERB = "Remove from"
+    declared = option_table.REMOVE
+
+    def load_action(self) -> Action:
+        """Import what does the work."""
+        from pipshim.cli.edit import remove  # noqa: PLC0415 not needed for help and completion
+
+        return remove
 
     def request(self, options: Values, args: list[str]) -> RemoveRequest:
         """Say what was asked.
@@ -141,5 +127,5 @@ class RemoveCommand(EditCommand):
         """
         if not args:
             raise UsageError("remove: nothing to remove is given", hint="pipshim remove NAME…")
-        names = tuple(map(option_table.name, args))
-        return RemoveRequest(**self._editing(options), names=names)
+        names = tuple(map(name, args))
+        return RemoveRequest(**self.editing(options), names=names)

@@ -1,77 +1,23 @@
-"""Commands that need neither index nor environment: pip's general options and configuration only.
-
-They import a part of pip's machinery: what parses, not what resolves and installs.
-"""
+"""``pipshim tree`` and ``why`` as commands of pip."""
 
 from __future__ import annotations
 
-import os
 from functools import partial
-from inspect import cleandoc
 from typing import TYPE_CHECKING
 
-from pipshim._pip import patches
-from pipshim._pip.commands import Command
-from pipshim._pip.parser import ProjectParser
 from pipshim.base.errors import UsageError
-from pipshim.cli import option_values
-from pipshim.cli.error_boundary import run_guarded
-from pipshim.model import options as option_table
+from pipshim.cli.command_base import PlainCommand
+from pipshim.model import option_table
+from pipshim.model.options import name
 from pipshim.model.requests import SelectionOptions, TreeRequest, WhyRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from optparse import Option, Values
+    from collections.abc import Sequence
+    from optparse import Values
     from typing import Any
 
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
-
-
-class PlainCommand(Command):
-    """What these commands have in common.
-
-    Attributes:
-        own: pipshim's options, which PIPSHIM_* variables set too.
-
-    """
-
-    ignore_require_venv = True
-    parser: ProjectParser
-    own: Sequence[Option] = ()
-
-    def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
-        super().__init__(name, summary, isolated)
-        self.environ: Mapping[str, str] = {} if isolated else os.environ
-        # pip makes its parser itself and has no place to name another class.
-        patches.become(self.parser, ProjectParser)
-        self.parser.description = cleandoc(self.__doc__ or "")
-
-    def add_options(self) -> None:
-        """Add pipshim's options, before pip's general ones."""
-        for option in self.own:
-            self.cmd_opts.add_option(option)
-        self.parser.insert_option_group(0, self.cmd_opts)
-
-    def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
-        """Parse; variables of pipshim's are between pip's and the command line.
-
-        Raises:
-            UsageError: a variable says nothing sensible.
-
-        """
-        values = self.parser.get_default_values()
-        option_table.read_variables(self.own, values, self.environ)
-        values, rest = self.parser.parse_args(args, values)
-        values.python = None  # no environment is served
-        return values, rest
-
-    def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
-        return run_guarded(
-            partial(self.run, options, args),
-            debug=options.debug_mode,
-            no_color=bool(options.no_color),
-        )
 
 
 class TreeCommand(PlainCommand):
@@ -93,9 +39,7 @@ class TreeCommand(PlainCommand):
       %prog [options] <package> ...
       %prog [options] --invert <package> ..."""
 
-    def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
-        self.own = (*option_table.tree_options(), *option_table.explain_options())
-        super().__init__(name, summary, isolated)
+    declared = option_table.TREE
 
     def run(self, options: Values, args: list[str]) -> int:
         """Show the tree.
@@ -106,15 +50,12 @@ class TreeCommand(PlainCommand):
         """
         from pipshim.cli import tree  # noqa: PLC0415 not needed for help and completion
 
-        chosen = option_values.choice_of(options)
+        selection = SelectionOptions(**self.declared.fields("selection", options))
         return tree.main(
             TreeRequest(
                 **_explaining(self, options, args),
-                selection=chosen if chosen != SelectionOptions() else None,
-                invert=bool(options.invert),
-                builds=bool(options.builds),
-                depth=options.depth,
-                dedupe=not options.no_dedupe,
+                **self.declared.fields("tree", options),
+                selection=selection if selection != SelectionOptions() else None,
             )
         )
 
@@ -134,9 +75,7 @@ class WhyCommand(PlainCommand):
     usage = """
       %prog [options] <package> ..."""
 
-    def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
-        self.own = (*option_table.why_options(), *option_table.explain_options())
-        super().__init__(name, summary, isolated)
+    declared = option_table.WHY
 
     def run(self, options: Values, args: list[str]) -> int:
         """Say why.
@@ -150,15 +89,18 @@ class WhyCommand(PlainCommand):
 
         if not args:
             raise UsageError("why: no package is named", hint="pipshim why NAME")
-        return why.main(WhyRequest(**_explaining(self, options, args), limit=options.limit))
+        return why.main(
+            WhyRequest(**_explaining(self, options, args), **self.declared.fields("why", options))
+        )
 
 
 def _explaining(command: PlainCommand, options: Values, args: Sequence[str]) -> dict[str, Any]:
+    common = command.declared.fields("common", options)
     return {
-        "names": tuple(map(option_table.name, args)),
-        "project": options.project,
-        "lock": options.lock,
-        "as_json": options.output_format == "json",
+        **command.declared.fields("explain", options),
+        "names": tuple(map(name, args)),
+        "project": common["project"],
+        "as_json": common["output_format"] == "json",
         "no_color": bool(options.no_color),
         "verbosity": command.verbosity,
         "inputs_now": partial(_inputs_now, isolated=options.isolated_mode),

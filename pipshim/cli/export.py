@@ -15,10 +15,11 @@ from pipshim.model.universal_lock import serving
 from pipshim.progress.formatting import plural
 
 if TYPE_CHECKING:
+    from pipshim._pip.commands import PipCommand
     from pipshim.model.requests import ExportRequest
 
 
-def main(request: ExportRequest) -> int:
+def main(request: ExportRequest, pip: PipCommand) -> int:
     """Lock if need be, and write what is locked as requirements.
 
     Raises:
@@ -27,7 +28,10 @@ def main(request: ExportRequest) -> int:
     """
     asked = request.export
     output = None if asked.output in (None, "-") else Path(str(asked.output))
-    with reporting(request, "export") as report, opened(request, report.observer) as context:
+    with (
+        reporting(request, pip.mask, "export") as report,
+        opened(request, pip, report.observer) as context,
+    ):
         lock = lock_of(context, request)
         style = Style(hashes=asked.hashes, header=asked.header, annotate=asked.annotate)
         where = Where(context.lock_path, Path.cwd())

@@ -21,21 +21,22 @@ from pipshim.progress.summary import summarize_lock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipshim._pip.commands import PipCommand
     from pipshim.cli.report import Report
     from pipshim.model.change import Change
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import LockRequest
 
 
-def main(request: LockRequest) -> int:
+def main(request: LockRequest, pip: PipCommand) -> int:
     """Lock; 1 if ``--check`` finds the lock out of date.
 
     Raises:
         PipshimError: it cannot be locked; the lock that is there is as before.
 
     """
-    with reporting(request, "lock") as report:
-        with opened(request, report.observer) as context:
+    with reporting(request, pip.mask, "lock") as report:
+        with opened(request, pip, report.observer) as context:
             report.details["lock"] = str(context.lock_path)
             if request.lock.output != "-" and not is_valid_pylock_path(context.lock_path):
                 said = f"{context.lock_path.name} is no name that a lock is known by"

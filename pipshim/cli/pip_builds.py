@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from typing_extensions import Self
 
+    from pipshim._pip.commands import PipCommand
     from pipshim._pip.session import Pip
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.events import Event, Observer
@@ -67,6 +68,7 @@ class Building:
 
     Attributes:
         request: what was asked.
+        pip_command: pip's part of that.
         stays: whether what is resolved joins what the environment of this Python has.
         adopt: lets pip's machinery for build environments have the indexes of the command's own.
         also: told of all that happens, besides what shows it.
@@ -74,6 +76,7 @@ class Building:
     """
 
     request: LockRequest
+    pip_command: PipCommand
     stays: bool
     adopt: Callable[[Pip], object]
     also: Observer | None = None
@@ -251,9 +254,10 @@ class Building:
         shown = events.tee(self.screen, self._steps, BuildLog(), *also)
         context = PassedContext(
             request,
+            self.pip_command,
             self._project,
             Path.cwd(),
-            events.Relay(masked(shown, request.pip.mask)),
+            events.Relay(masked(shown, self.pip_command.mask)),
             space,
             parts,
             started,

@@ -15,7 +15,7 @@ from pipshim.base.temporary_files import temporary_files
 from pipshim.cli.command_names import BUILDING
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
 from pipshim.cli.other_python import go_on
-from pipshim.model.options import PROJECT_HELP
+from pipshim.model.option_table import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def _extend_main_parser(parser: OptionParser) -> None:
     """Let pip's parser of what comes before the command know ``--project`` too."""
     parser.version = version_text()
     parser.epilog = f"\n{versions()}\n"
-    parser.option_groups[0].add_option("--project", metavar="dir", help=PROJECT_HELP)
+    parser.option_groups[0].add_option("--project", metavar=PROJECT.metavar, help=PROJECT.help)
     keep_abbreviations(parser, ["--project"])
 
 

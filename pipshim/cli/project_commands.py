@@ -7,23 +7,15 @@ between these and the command line come the PIPSHIM_* variables.
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import sys
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from importlib import import_module
-from inspect import cleandoc
 from optparse import OptionGroup
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from pip._internal.cli import cmdoptions
-from pip._internal.cli.req_command import with_cleanup
-from pip._internal.commands import lock as pip_lock
-from pip._internal.utils.logging import RichPipStreamHandler
-
-from pipshim._pip import compat, logs, patches
+from pipshim._pip import compat, lock_command, logs
+from pipshim._pip.commands import PipCommand
 from pipshim._pip.parser import (
     ProjectParser,
     file_layers,
@@ -34,36 +26,40 @@ from pipshim._pip.parser import (
 from pipshim.base.errors import UsageError
 from pipshim.base.masking import Mask
 from pipshim.cli import option_values
+from pipshim.cli.command_base import DeclaredCommand, typed_isolation, use_project_parser
 from pipshim.cli.error_boundary import Replacement, run_guarded
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.cli.noted_options import Noted
 from pipshim.envs.interpreter import end_asking
 from pipshim.lock import inputs_digest
-from pipshim.model import options as option_table
-from pipshim.model import preferences
-from pipshim.model.build_mode import IsolationLayer
+from pipshim.model import option_table, preferences
 from pipshim.model.build_settings import combine
-from pipshim.model.requests import LockRequest, RunRequest, SyncRequest
+from pipshim.model.options import decide_between, long_names
+from pipshim.model.requests import (
+    LockOptions,
+    LockRequest,
+    RunRequest,
+    SelectionOptions,
+    SyncOptions,
+    SyncRequest,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from optparse import Option, Values
+    from collections.abc import Callable
+    from optparse import Values
     from typing import TypeAlias
 
-    from pip._internal.cli.req_command import RequirementCommand
-
     from pipshim._pip.user_agent import Agent
+    from pipshim.model.build_mode import IsolationLayer
     from pipshim.model.preferences import Said
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
-    from pipshim.model.requests import LockOptions
 
-    Action: TypeAlias = "Callable[[Any], int | Replacement]"
+    Action: TypeAlias = "Callable[[Any, PipCommand], int | Replacement]"
 
-
-_ACTIONS = {"add": ("edit", "add"), "remove": ("edit", "remove")}
 _NEW_OBJECTS = 20_000
 """How many there are to be before garbage is looked for: most of what resolving makes is kept."""
+
 
 _OTHER_HELP = {
     "--debug": "Show tracebacks.",
@@ -74,47 +70,27 @@ _OTHER_HELP = {
 }
 
 
-@dataclass(frozen=True)
-class PipCommand:
-    """pip's part of a request, for ``pipshim._pip`` alone to look into.
+class _Typed(NamedTuple):
+    """What `parse_args` keeps apart from what pip's parser stores.
 
     Attributes:
-        command: the command, which has the session and the temporary folders.
-        options: what pip's parser stored; ``build_isolation`` is what variables, files and the
-            command line amount to, without pyproject.toml.
-        mask: knows the credentials in them.
+        python: the interpreter or environment to serve.
+        above: what the command line and variables say about build isolation.
+        below: what pip.conf says about it.
 
     """
-
-    command: RequirementCommand
-    options: Values
-    mask: Mask
-
-    def giving(self, given: LockOptions) -> PipCommand:
-        """Give the same with other requirements."""
-        options = copy(self.options)
-        options.requirements = list(given.requirement_files)
-        options.requirements_from_scripts = list(given.scripts)
-        options.editables = list(given.editables)
-        options.dependency_groups = []
-        return replace(self, options=options)
-
-
-@dataclass(frozen=True)
-class _Typed:
-    """What `parse_args` keeps apart from what pip's parser stores."""
 
     python: str | None = None
     above: tuple[IsolationLayer, ...] = ()
     below: tuple[IsolationLayer, ...] = ()
 
 
-class ProjectCommand(pip_lock.LockCommand):
-    """What pipshim's commands have in common.
+class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
+    """What the commands that lock, or follow a lock, have in common.
 
     Attributes:
-        action: does the work, given the request; what it raises is shown by
-            ``pipshim.cli.error_boundary``.
+        action: does the work, given the request and pip's part of it; what it raises is shown by
+            ``pipshim.cli.error_boundary``. None for the command's own.
         replacement: the process to become after ``main``, if the action gave one.
         agent: what pip calls itself, asked for early, where an index is asked more often than not.
 
@@ -123,41 +99,29 @@ class ProjectCommand(pip_lock.LockCommand):
     # Whose environment is served is for pipshim to check, not where pipshim itself runs.
     ignore_require_venv = True
 
-    _IS_PIPS: ClassVar[bool] = False
+    is_pips: ClassVar[bool] = False
     """Whether pip has a command of this name, whose options keep their meaning."""
 
-    _EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = ()
-    _TYPED: ClassVar[tuple[str, ...]] = (
+    kept_apart: ClassVar[tuple[str, ...]] = (
         "build_isolation",
         "no_build_isolation_package",
         "build_constraints",
         "resolution",
     )
+    """What the parser stores for which it matters whether it was typed."""
 
     parser: ProjectParser
 
     def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
-        self._own: list[Option] = []
         self._typed = _Typed()
         self._mask = Mask()
+        self.action: Action | None = None
         self.replacement: Replacement | None = None
         self.agent: Agent | None = None
-        self.action: Action = partial(_default_action, name)
         super().__init__(name, summary, isolated)
-        self._environ: Mapping[str, str] = {} if isolated else os.environ
-        self._add_own_options()
-        # pip makes its parser itself and has no place to name another class.
-        patches.become(self.parser, ProjectParser)
-        self.parser.description = cleandoc(self.__doc__ or "")
-        self.parser.set_defaults(
-            output_file=None,
-            output_format="text",
-            script=None,
-            compile=None,
-            module=None,
-            module_arguments=(),
-            isolated_mode=isolated,
-        )
+        self._change_options()
+        use_project_parser(self)
+        self.parser.set_defaults(output_file=None, compile=None, isolated_mode=isolated)
         # Some of pip's lists are made once for all parsers, and its parser appends to them.
         lists = {
             dest: [*value]
@@ -166,26 +130,28 @@ class ProjectCommand(pip_lock.LockCommand):
         }
         self.parser.set_defaults(**lists)
         self._noted = Noted(self.parser)
-        if self._IS_PIPS:
-            keep_abbreviations(self.parser, option_table.long_names(self._own))
-        elif self.parser.has_option("--version"):  # pip 26.1 and 26.2, where it does nothing
-            self.parser.remove_option("--version")
-        for long_name, text in _OTHER_HELP.items():
-            option = self.parser.get_option(long_name)
-            if option is not None:
+
+    def _change_options(self) -> None:
+        """Add pipshim's options to those of pip's ``lock``, and remove what is for that alone."""
+        parser, declared = self.parser, self.declared
+        if self.is_pips:
+            keep_abbreviations(parser, long_names(declared.all))
+        else:
+            # --version (pip 26.1 and 26.2) does nothing there.
+            unused = {*compat.LOCK_ONLY, *long_names(declared.all), "--version"}
+            for flag in unused - set(declared.pips):
+                if parser.has_option(flag):
+                    parser.remove_option(flag)
+        if any(option.ends_options for option in declared.options):
+            parser.disable_interspersed_args()
+        group = OptionGroup(parser, "Build Options")
+        group.add_options(self.own_build)
+        parser.insert_option_group(1, group)
+        self.cmd_opts.add_options(self.own)
+        for flag, text in {**_OTHER_HELP, **declared.pips}.items():
+            option = parser.get_option(flag)
+            if option is not None and text:
                 option.help = text
-
-    def _add_own_options(self) -> None:
-        group = OptionGroup(self.parser, "Build Options")
-        self._add(group, option_table.build_options())
-        self.parser.insert_option_group(1, group)
-        self._add(self.cmd_opts, option_table.resolution_options())
-        self._add(self.cmd_opts, option_table.common_options())
-
-    def _add(self, group: OptionGroup, options: Iterable[Option]) -> None:
-        for option in options:
-            group.add_option(option)
-            self._own.append(option)
 
     def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
         """Parse; keep apart what was typed, what variables say, and what pip.conf says.
@@ -195,29 +161,26 @@ class ProjectCommand(pip_lock.LockCommand):
             SystemExit: the parser has shown what is wrong, or the help.
 
         """
-        values = self.parser.get_default_values()
-        option_table.read_variables(self._own, values, self._environ)
-        apart = [*self._TYPED, *(name for pair in self._EXCLUSIVE for name in pair)]
+        values = self.default_values()
+        exclusive = self.declared.exclusive
+        apart = [*self.kept_apart, *(one.destination for pair in exclusive for one in pair)]
         below = {name: getattr(values, name) for name in apart}
         for name in apart:
             setattr(values, name, None)
         with self._noted.typing(values):
             values, rest = self.parser.parse_args(args, values)
 
-        for one, other in self._EXCLUSIVE:
-            decided = option_table.decide_between(
-                f"--{one}",
-                f"--{other}",
-                typed=(bool(getattr(values, one)), bool(getattr(values, other))),
-                below=(bool(below[one]), bool(below[other])),
+        for one, other in exclusive:
+            names = one.destination, other.destination
+            decided = decide_between(
+                one.name,
+                other.name,
+                typed=(bool(getattr(values, names[0])), bool(getattr(values, names[1]))),
+                below=(bool(below[names[0]]), bool(below[names[1]])),
             )
-            setattr(values, one, decided[0])
-            setattr(values, other, decided[1])
-        typed = IsolationLayer(
-            option_table.COMMAND_LINE,
-            None if values.build_isolation is None else not values.build_isolation,
-            frozenset(values.no_build_isolation_package or ()),
-        )
+            for name, value in zip(names, decided, strict=True):
+                setattr(values, name, value)
+        typed = typed_isolation(values)
         if values.build_constraints and typed.no_build_isolation:
             raise UsageError(
                 "--build-constraint cannot be used with --no-build-isolation",
@@ -225,21 +188,29 @@ class ProjectCommand(pip_lock.LockCommand):
                 "--no-build-isolation-package NAME",
             )
         values.build_constraints = [*below["build_constraints"], *(values.build_constraints or ())]
-        said = [typed] if typed != IsolationLayer(option_table.COMMAND_LINE) else []
         if values.resolution is None:
             values.resolution = below["resolution"]
         else:
             self._noted.typed.add("resolution")
-        above = (*said, *variable_layers(self.parser, self._environ))
+        said = [typed] if typed.packages or typed.no_build_isolation is not None else []
+        above = (*said, *variable_layers(self.parser, self.environ))
         self._typed = _Typed(values.python, above, file_layers(self.parser))
         values.python = None  # pip would refuse it here: it runs itself in the other Python
         values.build_isolation = isolates((*above, *self._typed.below))
         values.no_build_isolation_package = below["no_build_isolation_package"]
         return values, rest
 
+    def load_action(self) -> Action:
+        """Import what does the work."""
+        raise NotImplementedError
+
+    def request(self, options: Values, args: list[str]) -> LockRequest:
+        """Return what was asked, in pipshim's own terms."""
+        raise NotImplementedError
+
     def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
         """Run the action; pip's own would print what it raises in pip's way."""
-        _quieten(self.verbosity, log=options.log is not None)
+        lock_command.quieten(self.verbosity, log=options.log is not None)
         self._mask = known_credentials(options, args, self.parser.config.items(), os.environ)
         logs.mask(self._mask.hide)
         return run_guarded(
@@ -250,21 +221,24 @@ class ProjectCommand(pip_lock.LockCommand):
             as_json=options.progress == "json",
         )
 
-    @with_cleanup
-    def run(self, options: Values, args: list[str]) -> int:
-        """Do the work.
+    def work(self, options: Values, args: list[str]) -> int:
+        """Do what was asked.
 
         Raises:
             PipshimError: as the action does.
 
         """
-        cmdoptions.check_release_control_exclusive(options)
-        compat.check_lock_options(options)
         if not options.no_input and (sys.stdin is None or not sys.stdin.isatty()):
             # What can be read there is not an answer to pip's questions: it may be run's input.
             options.no_input = options.keyring_may_answer = True
         request = self.request(options, args)
-        done = self.action(request)
+        action = self.action
+        if action is None:
+            action = self.load_action()
+            gc.freeze()
+            gc.set_threshold(_NEW_OBJECTS)
+            gc.enable()
+        done = action(request, PipCommand(self, options, self._mask))
         if isinstance(done, Replacement):
             if self.agent is not None:
                 self.agent.end()
@@ -273,23 +247,22 @@ class ProjectCommand(pip_lock.LockCommand):
             return 0
         return done
 
-    def request(self, options: Values, args: list[str]) -> LockRequest:
-        """Say what was asked, in pipshim's own terms."""
-        return LockRequest(
-            **self._common(options), lock=option_values.lock_of(options, args, self._said(options))
-        )
+    def said(self, options: Values) -> Said:
+        """Return which versions and files were chosen."""
+        return self._noted.said(options, self.environ)
 
-    def _said(self, options: Values) -> Said:
-        return self._noted.said(options, self._environ)
-
-    def _common(self, options: Values) -> dict[str, Any]:
-        typed = self._typed
+    def common(self, options: Values) -> dict[str, Any]:
+        """Return the parts that every request has."""
+        declared, typed = self.declared, self._typed
         return {
-            "pip": PipCommand(self, options, self._mask),
             "common": option_values.common_of(
-                options, python=typed.python, verbosity=self.verbosity, environ=self._environ
+                declared,
+                options,
+                python=typed.python,
+                verbosity=self.verbosity,
+                environ=self.environ,
             ),
-            "build": option_values.build_of(options, typed.above, typed.below),
+            "build": option_values.build_of(declared, options, typed.above, typed.below),
         }
 
 
@@ -315,15 +288,17 @@ class LockCommand(ProjectCommand):
       %prog [options] [-e] <local project path> ...
       %prog [options] <archive url/path> ..."""
 
-    _IS_PIPS = True
+    declared = option_table.LOCK
+    is_pips = True
 
-    def _add_own_options(self) -> None:
-        super()._add_own_options()
-        self._add(self.cmd_opts, option_table.lock_options())
-        self._add(self.cmd_opts, option_table.output_options())
+    def load_action(self) -> Action:
+        """Import what does the work."""
+        from pipshim.cli.lock import main  # noqa: PLC0415 not needed for help and completion
+
+        return main
 
     def request(self, options: Values, args: list[str]) -> LockRequest:
-        """Say what was asked.
+        """Return what was asked.
 
         Raises:
             UsageError: the lock and the result are both to go to standard output; a script and
@@ -335,13 +310,23 @@ class LockCommand(ProjectCommand):
                 "-o - and --output-format json both write to standard output",
                 hint="leave one of them out",
             )
-        request = super().request(options, args)
-        if request.lock.script is not None and request.lock.given:
+        lock = LockOptions(
+            **self.declared.fields("lock", options),
+            requirements=tuple(args),
+            requirement_files=tuple(options.requirements),
+            scripts=tuple(options.requirements_from_scripts),
+            editables=tuple(options.editables),
+            constraints=tuple(options.constraints),
+            groups=tuple(options.dependency_groups),
+            output=options.output_file,
+            said=self.said(options),
+        )
+        if lock.script is not None and lock.given:
             raise UsageError(
                 "--script locks what the script requires, and nothing besides",
                 hint="leave out the requirements, or --script",
             )
-        return request
+        return LockRequest(**self.common(options), lock=lock)
 
 
 class SyncCommand(ProjectCommand):
@@ -369,36 +354,17 @@ class SyncCommand(ProjectCommand):
       %prog [options] -r <lock file>
       %prog [options] -r <requirements file> ..."""
 
-    _EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (("locked", "frozen"), ("exact", "inexact"))
-    _KEPT: ClassVar[tuple[str, ...]] = ("--requirement", "--no-deps", "--require-hashes")
-    _TYPED = (*ProjectCommand._TYPED, "ignore_dependencies")  # noqa: SLF001 a class of this one's
+    declared = option_table.SYNC
+    kept_apart = (*ProjectCommand.kept_apart, "ignore_dependencies")
 
-    def _add_own_options(self) -> None:
-        for name in (*compat.LOCK_ONLY, "--group"):
-            if self.parser.has_option(name) and name not in self._KEPT:
-                self.parser.remove_option(name)
-        self._say_what_is_given()
-        super()._add_own_options()
-        self._add(self.cmd_opts, option_table.selection_options())
-        self._add(self.cmd_opts, option_table.compile_options())
-        self._add_last_options()
+    def load_action(self) -> Action:
+        """Import what does the work."""
+        from pipshim.cli.sync import main  # noqa: PLC0415 not needed for help and completion
 
-    def _say_what_is_given(self) -> None:
-        for name, text in {
-            "--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml), or install what "
-            "this requirements file pins. Requirements files can be given several times.",
-            "--no-deps": "With a requirements file: do not ask what the pins themselves need.",
-        }.items():
-            option = self.parser.get_option(name)
-            if option is not None:
-                option.help = text
-
-    def _add_last_options(self) -> None:
-        self._add(self.cmd_opts, option_table.sync_options())
-        self._add(self.cmd_opts, option_table.output_options())
+        return main
 
     def request(self, options: Values, args: list[str]) -> SyncRequest:
-        """Say what was asked.
+        """Return what was asked.
 
         Raises:
             UsageError: arguments were given; so were both a script and a file to follow.
@@ -414,20 +380,22 @@ class SyncCommand(ProjectCommand):
                 "--script makes the environment of a script, and -r follows a file",
                 hint="leave one of them out",
             )
-        request = SyncRequest(**self._installing(options))
-        return replace(request, lock=replace(request.lock, script=options.script))
+        request = SyncRequest(**self.installing(options))
+        exact = None if options.exact == options.inexact else bool(options.exact)
+        return replace(request, selection=replace(request.selection, exact=exact))
 
-    def _installing(self, options: Values) -> dict[str, Any]:
-        given = option_values.given_of(options)
+    def installing(self, options: Values) -> dict[str, Any]:
+        """Return the parts that sync, run and export have in common."""
+        given = option_values.given_of(self.declared, options)
         if not given.given:
             if options.ignore_dependencies:
                 raise UsageError("--no-deps is for a requirements file", hint="-r FILE --no-deps")
             options.require_hashes = False  # a lock has them anyway; a project cannot state any
         return {
-            **self._common(options),
-            "lock": replace(given, said=self._said(options)),
-            "selection": option_values.selection_of(options),
-            "sync": option_values.sync_of(options),
+            **self.common(options),
+            "lock": replace(given, said=self.said(options)),
+            "selection": SelectionOptions(**self.declared.fields("selection", options)),
+            "sync": SyncOptions(**self.declared.fields("sync", options)),
         }
 
 
@@ -451,23 +419,22 @@ class RunCommand(SyncCommand):
       %prog [options] -m <module> ...
       %prog [options] - < <script>"""
 
-    _EXCLUSIVE = (("locked", "frozen"),)
-    _KEPT = ()
+    declared = option_table.RUN
 
-    def _add_last_options(self) -> None:
-        self.parser.remove_option("--isolated")
-        self._add(self.cmd_opts, option_table.run_options())
-        self.parser.set_defaults(exact=False, inexact=False, check=False, dry_run=False)
-        self.parser.disable_interspersed_args()
+    def load_action(self) -> Action:
+        """Import what does the work."""
+        from pipshim.cli.run import main  # noqa: PLC0415 not needed for help and completion
+
+        return main
 
     def request(self, options: Values, args: list[str]) -> RunRequest:
-        """Say what was asked.
+        """Return what was asked.
 
         Raises:
             UsageError: there is nothing to run.
 
         """
-        return RunRequest(**self._installing(options), run=option_values.run_of(options, args))
+        return RunRequest(**self.installing(options), run=option_values.run_of(options, args))
 
 
 def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
@@ -491,27 +458,3 @@ def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
         preferences.combine(request.lock.said, configuration, lock.options, keeps=True).values,
         {*configuration.target_environments, *lock.targets_asked},
     )
-
-
-def _default_action(name: str, request: LockRequest) -> int | Replacement:
-    place, function = _ACTIONS.get(name, (name, "main"))
-    module = import_module(f"pipshim.cli.{place}")
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)
-    gc.enable()
-    done: int | Replacement = getattr(module, function)(request)
-    return done
-
-
-def _quieten(verbosity: int, *, log: bool) -> None:
-    """Keep standard output for the command's own, and pip's progress for ``-v``."""
-    root = logging.getLogger()
-    ours = [handler for handler in root.handlers if isinstance(handler, RichPipStreamHandler)]
-    stderr = next((one.console for one in ours if one.console.file is sys.stderr), None)
-    for handler in ours:
-        if stderr is not None:
-            handler.console = stderr
-        if verbosity == 0:
-            handler.setLevel(max(handler.level, logging.WARNING))
-    if verbosity == 0 and not log:
-        root.setLevel(logging.WARNING)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pipshim.base.masking import Mask
     from pipshim.model.change import Change
     from pipshim.model.events import Observer
     from pipshim.model.requests import LockRequest
@@ -32,6 +33,7 @@ class Report:
 
     Attributes:
         request: what was asked.
+        mask: hides the credentials that were given.
         command: its name.
         history: what has happened; told by the command's observer.
         planned: nothing was changed, only said.
@@ -43,6 +45,7 @@ class Report:
     """
 
     request: LockRequest
+    mask: Mask
     command: str
     history: History = field(default_factory=History)
     planned: bool = False
@@ -73,14 +76,14 @@ class Report:
 
 
 @contextmanager
-def reporting(request: LockRequest, command: str) -> Iterator[Report]:
+def reporting(request: LockRequest, mask: Mask, command: str) -> Iterator[Report]:
     """Tell at the end, a bad one too, what was done.
 
     Raises:
         FileError: the timings page cannot be written.
 
     """
-    report = Report(request, command)
+    report = Report(request, mask, command)
     if request.common.progress == "json":
         from pipshim.progress.json_lines import Lines  # noqa: PLC0415 seldom asked for
 
@@ -117,7 +120,7 @@ def _ending(error: BaseException) -> tuple[str, int, Mapping[str, Any]]:
 def _end(report: Report, status: str, exit_status: int, details: Mapping[str, Any]) -> None:
     common = report.request.common
     if report.observer is not None:
-        hide = report.request.pip.mask.hide_in
+        hide = report.mask.hide_in
         made = hide(
             document(
                 report.command,
@@ -157,7 +160,7 @@ def _timings(page: Path, history: History) -> Timings:
 
 def _write(timings: Timings, page: Path, report: Report, *, failed: bool) -> None:
     text = timings.page(report.command, failed=failed)
-    write_file(page, report.request.pip.mask.hide(text))
+    write_file(page, report.mask.hide(text))
     common = report.request.common
     if common.verbosity >= 0 and common.progress != "json":
         sys.stderr.write(f"timings: {page}\n")

@@ -25,6 +25,7 @@ from pipshim.project.pyproject import load_script
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipshim._pip.commands import PipCommand
     from pipshim.model.interpreter import Target
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
@@ -49,7 +50,7 @@ class _Served:
         return os.pathsep.join(map(str, self.programs))
 
 
-def main(request: RunRequest) -> Replacement:
+def main(request: RunRequest, pip: PipCommand) -> Replacement:
     """Make the environment ready, and say what to become.
 
     Raises:
@@ -63,9 +64,9 @@ def main(request: RunRequest) -> Replacement:
     word = asked.command[0] if asked.module is None else ""
     optional = asked.over.given or asked.script or word == "-" or up_to_date.is_script(word)
     with (
-        reporting(request, "run") as report,
+        reporting(request, pip.mask, "run") as report,
         opened(
-            request, report.observer, script, optional=optional, isolated=asked.isolated
+            request, pip, report.observer, script, optional=optional, isolated=asked.isolated
         ) as context,
     ):
         options = _typed(request, script)
@@ -104,7 +105,6 @@ def _over(
     if not layer.has_below():
         made = replace(
             request,
-            pip=layer.request.pip,
             lock=layer.request.lock,
             selection=SelectionOptions(compile=request.selection.compile),
             sync=SyncOptions(),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from pipshim._pip.commands import PipCommand
     from pipshim.cli.report import Report
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock
@@ -67,7 +68,7 @@ class Outcome:
         return [step for step in self.steps if step.action != "keep"]
 
 
-def main(request: SyncRequest) -> int:
+def main(request: SyncRequest, pip: PipCommand) -> int:
     """Sync; 1 if ``--check`` finds that the environment differs.
 
     Raises:
@@ -75,8 +76,8 @@ def main(request: SyncRequest) -> int:
 
     """
     asked = request.sync
-    with reporting(request, "sync") as report:
-        with opened(request, report.observer) as context:
+    with reporting(request, pip.mask, "sync") as report:
+        with opened(request, pip, report.observer) as context:
             outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
             if context.place is not None and outcome.exists:
                 context.say(_where(outcome))

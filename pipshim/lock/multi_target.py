@@ -193,7 +193,7 @@ class _Work:
     def _settle_in_fork(self, origin: Origin) -> None:
         context = self.making.context
         self._afar = _Afar(origin, self._config_settings)
-        context.observer.to = masked(origin.observe, context.request.pip.mask)
+        context.observer.to = masked(origin.observe, context.mask)
         context.pip.in_fork(context.workspace.fresh("fork"))
 
     def _in_fork(self, target: TargetName, offered: Offered) -> _Found:

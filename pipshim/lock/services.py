@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pipshim._pip.requirements_file_options import Lines
     from pipshim._pip.session import Pip
     from pipshim.base.errors import PipshimError
+    from pipshim.base.masking import Mask
     from pipshim.builds.builder import Builder
     from pipshim.builds.environment import Workspace
     from pipshim.envs.base_environment import Below
@@ -31,6 +32,10 @@ class LockServices(Protocol):
     @property
     def request(self) -> LockRequest:
         """What was asked."""
+
+    @property
+    def mask(self) -> Mask:
+        """Hides the credentials that were given."""
 
     @property
     def project(self) -> Project | None:

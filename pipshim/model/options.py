@@ -1,13 +1,16 @@
-"""pipshim's own options: how they are typed, and the PIPSHIM_* variables that mean the same.
+"""How pipshim's options are parsed: on the command line, and in the PIPSHIM_* variables.
 
-They are ``optparse`` options because pip's parser, which they are added to, is one.
+`pipshim.model.option_table` declares them. They become ``optparse`` options, because pip's parser,
+which they are added to, is one.
 """
 
 from __future__ import annotations
 
-from optparse import Option, OptionValueError
+import optparse
+from operator import attrgetter
+from optparse import NO_DEFAULT, OptionValueError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
@@ -16,572 +19,210 @@ from pipshim.base.errors import UsageError
 from pipshim.base.spelling import nearest
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.build_settings import ALL
-from pipshim.model.requests import BOUNDS, LINK_MODES, OUTPUT_FORMATS, PROGRESS
-from pipshim.model.settings import STRATEGIES
 from pipshim.model.targets import KNOWN, TargetName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from optparse import OptionParser, Values
+    from collections.abc import Callable, Iterable, Mapping
 
     from pipshim.model.config_settings import ConfigSettings
 
 COMMAND_LINE = "command line"
 
-PROJECT_HELP = "Where to look for pyproject.toml (default: the working directory and above)."
-
-_NO_VARIABLES = frozenset({"PIPSHIM_SCRIPT", "PIPSHIM_REBUILD"})
-"""What to lock or run, and what to build now, is no setting."""
+EXTRAS = attrgetter("extras")
+GROUPS = attrgetter("groups")
+LOCKED = attrgetter("locked")
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 
 
-class OwnOption(Option):
-    """An option with the types that pipshim's settings have."""
+class Option(NamedTuple):
+    """The declaration of an option: parser, variable, help, completion and value follow from it.
 
-    TYPES = (
-        *Option.TYPES,
-        "package",
-        "package_or_all",
-        "count_of",
-        "days",
-        "folder",
-        "extra_build",
-        "package_setting",
-        "target",
-    )
-    TYPE_CHECKER = {  # noqa: RUF012 as optparse has it
-        **Option.TYPE_CHECKER,
-        "package": lambda _option, opt, value: _name(opt, value),
-        "package_or_all": lambda _option, opt, value: value if value == ALL else _name(opt, value),
-        "count_of": lambda _option, opt, value: _positive(opt, value),
-        "days": lambda _option, opt, value: _days(opt, value),
-        "folder": lambda _option, _opt, value: Path(value).expanduser(),
-        "extra_build": lambda _option, opt, value: _extra_build(opt, value),
-        "package_setting": lambda _option, opt, value: _package_setting(opt, value),
-        "target": lambda _option, opt, value: _target(opt, value),
-    }
+    Attributes:
+        flags: as they are typed, separated by spaces; the variable is named after the first long
+            one.
+        field: the part of the request and the field in it that the value fills
+            (``selection.extras``); empty if the command reads the value itself.
+        help: ``{verb}`` in it stands for what the command does with extras and groups.
+        metavar: what help calls the value; empty for an option without one.
+        read: given the option as it is named in errors, and the text, returns the value.
+        choices: the values that it takes.
+        default: None is no value, an empty list, or False.
+        is_list: it can be given several times.
+        const: what an option without a value stores.
+        dest: what the parser stores it as; None for the first long flag. Options of the same
+            ``dest`` fill the same field.
+        convert: turns what the parser stored into the field's value.
+        names: given the names in a project's files, returns those that complete the value.
+        has_variable: whether a PIPSHIM_* variable sets it.
+        ends_options: what follows its value are the arguments of that.
+        excludes: the option that it cannot be used together with.
+        abbreviates: an option of pip's that this one's flag abbreviates, whose values it takes too.
+
+    """
+
+    flags: str
+    field: str
+    help: str
+    metavar: str = ""
+    read: Callable[[str, str], object] | None = None
+    choices: tuple[str, ...] = ()
+    default: object = None
+    is_list: bool = False
+    const: object = True
+    dest: str | None = None
+    convert: Callable[[Any], object] | None = None
+    names: Callable[[Any], list[str]] | None = None
+    has_variable: bool = True
+    ends_options: bool = False
+    excludes: str = ""
+    abbreviates: str = ""
+
+    @property
+    def name(self) -> str:
+        """The first long flag."""
+        return next(flag for flag in self.flags.split() if flag.startswith("--"))
+
+    @property
+    def destination(self) -> str:
+        """What the parser stores it as."""
+        return self.dest or self.name[2:].replace("-", "_")
+
+    @property
+    def variable(self) -> str | None:
+        """The PIPSHIM_* variable that means the same."""
+        if not self.has_variable:
+            return None
+        return "PIPSHIM_" + self.name[2:].upper().replace("-", "_")
+
+    def value(self, stored: Any) -> object:
+        """Return the value of the field, given what the parser stored."""
+        if self.convert is not None:
+            return self.convert(stored)
+        if self.is_list:
+            return tuple(stored)
+        return stored if self.metavar else bool(stored)
 
 
-class _ProgressOption(OwnOption):
-    """``--progress``; in pip it abbreviates ``--progress-bar``, whose values it takes too."""
+class CommandOptions(NamedTuple):
+    """The options of a command, in the order of its help.
 
-    def process(self, opt: str, value: Any, values: Values, parser: OptionParser) -> int:
-        """Store the value for the options that have such a value."""
-        bar = parser.get_option("--progress-bar")
-        if bar is not None and value in (bar.choices or ()):
-            bar.process(opt, value, values, parser)
+    Attributes:
+        options: those that its help lists with the command's own options.
+        build: those that its help lists as build options.
+        pips: options of pip's lock that this command has and others do not, with their help.
+        verb: what it does with extras and groups.
+
+    """
+
+    options: tuple[Option, ...]
+    build: tuple[Option, ...] = ()
+    pips: Mapping[str, str] = {}
+    verb: str = "Install"
+
+    @property
+    def all(self) -> tuple[Option, ...]:
+        """All of them."""
+        return (*self.build, *self.options)
+
+    @property
+    def exclusive(self) -> list[tuple[Option, Option]]:
+        """The pairs of options that cannot be used together."""
+        by_name = {option.name: option for option in self.all}
+        return [(option, by_name[option.excludes]) for option in self.all if option.excludes]
+
+    def fields(self, part: str, values: optparse.Values) -> dict[str, Any]:
+        """Return the fields of a part of the request, given what the parser stored."""
+        return {
+            option.field.removeprefix(f"{part}."): option.value(getattr(values, option.destination))
+            for option in self.all
+            if option.field.startswith(f"{part}.")
+        }
+
+
+class ParserOption(optparse.Option):
+    """An option of pipshim as a parser has it."""
+
+    def __init__(self, declared: Option, verb: str = "") -> None:
+        self.declared = declared
+        names = declared.flags.split()
+        more: dict[str, Any] = {"dest": declared.destination}
+        more["help"] = declared.help.replace("{verb}", verb)
+        if declared.dest is None:
+            more["default"] = declared.default
+        if declared.metavar:
+            more |= {"metavar": declared.metavar, "type": "choice" if declared.choices else "str"}
+            more["action"] = "append" if declared.is_list else "store"
+            if declared.choices:
+                more["choices"] = declared.choices
+            if declared.is_list:
+                more["default"] = []
+            if declared.ends_options:
+                more |= {"action": "callback", "callback": _take_rest}
+        elif isinstance(declared.const, bool):
+            more["action"] = "store_true" if declared.const else "store_false"
+            if declared.dest is None:
+                more["default"] = False
+        else:
+            more |= {"action": "append_const" if declared.is_list else "store_const"}
+            more["const"] = declared.const
+        super().__init__(*names, **more)
+
+    def check_value(self, opt: str, value: str) -> Any:
+        """Return the value that a text means."""
+        checked = super().check_value(opt, value)
+        return checked if self.declared.read is None else self.declared.read(opt, value)
+
+    def process(
+        self, opt: str, value: Any, values: optparse.Values, parser: optparse.OptionParser
+    ) -> int:
+        """Store the value, for the option that this one's flag abbreviates too."""
+        other = parser.get_option(self.declared.abbreviates) if self.declared.abbreviates else None
+        if other is not None and value in (other.choices or ()):
+            other.process(opt, value, values, parser)
             if value not in (self.choices or ()):
                 return 1
         return super().process(opt, value, values, parser)
 
-
-def _flag(*names: str, help: str) -> Option:  # noqa: A002 optparse's word
-    return OwnOption(*names, action="store_true", default=False, help=help)
-
-
-def _each(*names: str, kind: str, metavar: str, help: str) -> Option:  # noqa: A002
-    return OwnOption(*names, action="append", type=kind, default=[], metavar=metavar, help=help)
-
-
-def _project_option() -> Option:
-    return OwnOption(
-        "--project",
-        type="folder",
-        metavar="dir",
-        help=PROJECT_HELP,
-    )
+    def read_variable(self, name: str, text: str) -> object:
+        """Return what a variable stores; `NO_DEFAULT` if it is nothing."""
+        if self.takes_value():
+            if self.declared.is_list:
+                return [self.check_value(name, part) for part in text.split()]
+            return self.check_value(name, text)
+        said, const = read_switch(name, text), self.declared.const
+        if isinstance(const, bool):
+            return said is const
+        if not said:
+            return NO_DEFAULT
+        return [const] if self.declared.is_list else const
 
 
-def _script_option(text: str) -> Option:
-    return OwnOption("--script", type="folder", metavar="file", help=text)
-
-
-def common_options() -> list[Option]:
-    """Options of every command."""
-    return [
-        _project_option(),
-        OwnOption(
-            "-j",
-            "--jobs",
-            type="count_of",
-            metavar="n",
-            help="How many builds run, or targets are resolved, at once.",
-        ),
-        OwnOption(
-            "--link-mode",
-            type="choice",
-            choices=LINK_MODES,
-            metavar="mode",
-            help=f"How files get into environments: {', '.join(LINK_MODES)}.",
-        ),
-        _flag("--offline", help="Use only what the caches hold."),
-        _ProgressOption(
-            "--progress",
-            type="choice",
-            choices=PROGRESS,
-            default="auto",
-            metavar="how",
-            help="How work is shown, on standard error: auto (default; live on a terminal), "
-            "plain, or json (a line an event).",
-        ),
-        OwnOption(
-            "--timings",
-            type="folder",
-            metavar="file",
-            help="Write an HTML page that shows where the time went.",
-        ),
-    ]
-
-
-def output_options() -> list[Option]:
-    """Options of the commands whose result goes to standard output."""
-    return [
-        OwnOption(
-            "--output-format",
-            type="choice",
-            choices=OUTPUT_FORMATS,
-            default="text",
-            metavar="format",
-            help="How the result is told: text (default), or json on standard output.",
-        )
-    ]
-
-
-def build_options() -> list[Option]:
-    """Options of building from source, beside pip's own."""
-    return [
-        OwnOption(
-            "--build-isolation",
-            dest="build_isolation",
-            action="store_true",
-            help="Build in isolation, whatever variables and configuration say.",
-        ),
-        _each(
-            "--no-build-isolation-package",
-            kind="package",
-            metavar="name",
-            help="Build this package without isolation. Can be given several times.",
-        ),
-        _each(
-            "--extra-build-dependency",
-            kind="extra_build",
-            metavar="package=requirement",
-            help="A requirement that the build of a package needs and does not declare. "
-            "Can be given several times.",
-        ),
-        _each(
-            "--config-settings-package",
-            kind="package_setting",
-            metavar="package:key=value",
-            help="A setting for the build backend of one package. Can be given several times.",
-        ),
-        _each(
-            "--rebuild",
-            kind="package_or_all",
-            metavar="name",
-            help=f"Build this package now, although an earlier build can be reused; {ALL} for all "
-            "packages that are built. Can be given several times.",
-        ),
-    ]
-
-
-def resolution_options() -> list[Option]:
-    """Options of every command that locks, beside pip's package index options."""
-    return [
-        OwnOption(
-            "--resolution",
-            type="choice",
-            choices=STRATEGIES,
-            metavar="strategy",
-            help="Which versions are locked: highest (default), lowest, or lowest-direct (lowest "
-            "of what is required directly, highest of all else).",
-        )
-    ]
-
-
-def passed_options() -> list[Option]:
-    """Options of the commands of pip's that build: install, wheel, download."""
-    wanted = {"--project", "--jobs", "--progress", "--timings"}
-    return [
-        *build_options(),
-        *(option for option in common_options() if option.get_opt_string() in wanted),
-    ]
-
-
-def passed_option(words: Iterable[str]) -> str | None:
-    """Give the first of `passed_options` among the words of a command line, without a parser."""
-    names = long_names(passed_options()) - {"--progress"}  # pip's too: an abbreviation
-    for word in words:
-        if word == "--":
-            return None
-        if word.partition("=")[0] in names or word.startswith("-j"):
-            return word
-    return None
-
-
-def upgrade_options() -> list[Option]:
-    """Options of the commands that lock: which pins of the lock that is there are not kept."""
-    return [
-        _flag("-U", "--upgrade", help="Take the newest versions, not those that are locked."),
-        _each(
-            "-P",
-            "--upgrade-package",
-            kind="package",
-            metavar="name",
-            help="Take the newest version of this package. Can be given several times.",
-        ),
-    ]
-
-
-def lock_options() -> list[Option]:
-    """Options of lock, beside those that pip's lock has."""
-    return [
-        *upgrade_options(),
-        _flag("--check", help="Change nothing; fail if the lock is out of date."),
-        _flag("--dry-run", help="Change nothing; show what would change."),
-        _script_option("Lock what the metadata of this script requires (PEP 723), beside it."),
-        _each(
-            "--target-environment",
-            kind="target",
-            metavar="name",
-            help="Lock for this Python and platform as well (linux-x86_64-cp312, "
-            "macos-arm64-cp313, windows-x86_64-cp310 and the like), with the same versions where "
-            "that can be. Can be given several times.",
-        ),
-    ]
-
-
-def choice_options(verb: str) -> list[Option]:
-    """Options that choose extras and groups; `verb` says what for."""
-    return [
-        _each("--extra", kind="package", metavar="name", help=f"{verb} this extra."),
-        _flag("--all-extras", help=f"{verb} every extra."),
-        _each("--no-extra", kind="package", metavar="name", help="Leave out this extra."),
-        _each("--group", kind="package", metavar="name", help=f"{verb} this dependency group."),
-        _each("--no-group", kind="package", metavar="name", help="Leave out this group."),
-        _each(
-            "--only-group",
-            kind="package",
-            metavar="name",
-            help=f"{verb} this group, and neither the project nor what it depends on.",
-        ),
-        _flag("--all-groups", help=f"{verb} every dependency group."),
-        _flag("--no-default-groups", help="Leave out the default groups."),
-        _flag("--no-dev", help="Leave out the group dev."),
-        OwnOption(
-            "--only-dev",
-            dest="only_group",
-            action="append_const",
-            const="dev",
-            help="The same as --only-group dev.",
-        ),
-    ]
-
-
-def selection_options() -> list[Option]:
-    """Options of sync and run that choose what is installed."""
-    return [
-        *choice_options("Install"),
-        *install_options(),
-        *upgrade_options(),
-        _flag("--locked", help="Fail if the lock is out of date."),
-        _flag("--frozen", help="Do not look whether the lock is out of date."),
-    ]
-
-
-def install_options() -> list[Option]:
-    """Options of sync, run, add and remove that say what is installed how."""
-    return [
-        _flag("--no-editable", help="Install the project, and what is editable, as wheels."),
-        _flag("--no-install-project", help="Leave out the project itself."),
-        _flag("--no-install-local", help="Leave out all that is a folder or file here."),
-        _each("--no-install-package", kind="package", metavar="name", help="Leave this out."),
-        _flag("--reinstall", help="Install everything anew."),
-        _each(
-            "--reinstall-package",
-            kind="package",
-            metavar="name",
-            help="Install this anew; a built package from its cached wheel (see --rebuild).",
-        ),
-    ]
-
-
-def edit_options(*, verb: str) -> list[Option]:
-    """Options of add and remove."""
-    return [
-        OwnOption(
-            "--group",
-            dest="edit_group",
-            type="package",
-            metavar="name",
-            help=f"{verb} this dependency group.",
-        ),
-        OwnOption(
-            "--optional",
-            dest="edit_optional",
-            type="package",
-            metavar="extra",
-            help=f"{verb} this extra (optional-dependencies).",
-        ),
-        OwnOption(
-            "--dev",
-            dest="edit_group",
-            action="store_const",
-            const="dev",
-            help=f"{verb} the dependency group dev.",
-        ),
-        _flag("--no-sync", help="Lock, but leave the environment as it is."),
-        _flag("--frozen", help="Edit pyproject.toml only: neither lock nor sync."),
-        *upgrade_options(),
-    ]
-
-
-def add_options() -> list[Option]:
-    """Options of add alone."""
-    return [
-        OwnOption(
-            "-r",
-            "--requirement",
-            dest="add_files",
-            action="append",
-            default=[],
-            metavar="file",
-            help="Add what this requirements file lists. Can be given several times.",
-        ),
-        OwnOption(
-            "-e",
-            "--editable",
-            dest="add_editables",
-            action="append",
-            default=[],
-            metavar="path",
-            help="Add the project in this folder, as an editable. Can be given several times.",
-        ),
-        _each("--extra", kind="package", metavar="name", help="Add it with this extra of its own."),
-        OwnOption(
-            "-m", "--marker", metavar="marker", help="Add it for these environments (PEP 508)."
-        ),
-        OwnOption(
-            "--bounds",
-            type="choice",
-            choices=BOUNDS,
-            default="lower",
-            metavar="kind",
-            help="The specifier to write where none is given, by the version that is locked: "
-            f"{', '.join(BOUNDS)} (default: lower, as in >=1.2.3).",
-        ),
-        _flag("--raw", help="Write what is given as it is, without bounds."),
-    ]
-
-
-def compile_options() -> list[Option]:
-    """Options about bytecode, by pip's names; their default is the command's to choose."""
-    return [
-        OwnOption(
-            "--compile",
-            dest="compile",
-            action="store_true",
-            help="Compile Python source files to bytecode.",
-        ),
-        OwnOption(
-            "--no-compile",
-            dest="compile",
-            action="store_false",
-            help="Do not compile Python source files to bytecode.",
-        ),
-    ]
-
-
-def sync_options() -> list[Option]:
-    """Options of sync alone."""
-    return [
-        _flag("--exact", help="Remove what the lock does not have."),
-        _flag("--inexact", help="Remove nothing."),
-        _flag("--check", help="Change nothing; fail if the environment differs."),
-        _flag("--dry-run", help="Change nothing; show what would change."),
-        _script_option("Make the environment of this script (PEP 723), not that of the project."),
-    ]
-
-
-def explain_options() -> list[Option]:
-    """Options of tree and why."""
-    return [
-        _project_option(),
-        OwnOption(
-            "--lock",
-            type="folder",
-            metavar="file",
-            help="The lock to read (default: the project's pylock.toml).",
-        ),
-        *output_options(),
-    ]
-
-
-def tree_options() -> list[Option]:
-    """Options of tree alone."""
-    return [
-        _flag("--invert", help="Show what needs a package, instead of what it needs."),
-        _flag("--builds", help="Show build requirements too: which build has what."),
-        OwnOption(
-            "-d", "--depth", type="count_of", metavar="n", help="Show so many levels at most."
-        ),
-        _flag("--no-dedupe", help="Show what a package needs wherever it is needed."),
-        *choice_options("Show"),
-    ]
-
-
-def why_options() -> list[Option]:
-    """Options of why alone."""
-    return [
-        OwnOption(
-            "--limit",
-            type="count_of",
-            default=10,
-            metavar="n",
-            help="Show so many chains of each package at most (default: 10).",
-        )
-    ]
-
-
-def export_options() -> list[Option]:
-    """Options of export alone."""
-    return [
-        OwnOption(
-            "-o",
-            "--output",
-            "--output-file",
-            dest="output_file",
-            metavar="path",
-            help="The requirements file (default: standard output).",
-        ),
-        OwnOption(
-            "--build",
-            type="package",
-            metavar="name",
-            help="Write the locked build environment of this package, or of the project, instead.",
-        ),
-        _flag("--no-hashes", help="Leave out the hashes of the files."),
-        _flag("--no-header", help="Leave out the comment that says where it comes from."),
-        _flag("--no-annotate", help="Leave out the comments that say what requires what."),
-    ]
-
-
-def store_options() -> list[Option]:
-    """Options of ``cache store``."""
-    return [
-        OwnOption(
-            "--format",
-            dest="output_format",
-            type="choice",
-            choices=("text", "json"),
-            default="text",
-            metavar="format",
-            help="How info and list answer: text (default) or json.",
-        ),
-        OwnOption(
-            "--days",
-            type="days",
-            default=30,
-            metavar="n",
-            help="With prune: what was not used for so many days can go (default: 30).",
-        ),
-        _flag("--dry-run", help="With remove and prune: change nothing; show what would go."),
-    ]
-
-
-def _take_module(option: Option, _opt: str, value: str, parser: OptionParser) -> None:
-    """End the options: what follows belongs to the module."""
+def _take_rest(
+    option: optparse.Option, _opt: str, value: str, parser: optparse.OptionParser
+) -> None:
+    """End the options: what follows are arguments of the value."""
     if parser.rargs is None or parser.values is None or option.dest is None:
         return  # from a variable or file: what to run is no setting
-    setattr(parser.values, option.dest, value)
-    parser.values.module_arguments = tuple(parser.rargs)
+    setattr(parser.values, option.dest, (value, *parser.rargs))
     parser.rargs[:] = []
 
 
-def run_options() -> list[Option]:
-    """Options of run alone."""
-    return [
-        _flag("--no-sync", help="Run in the environment as it is."),
-        _each(
-            "--with",
-            kind="str",
-            metavar="requirement",
-            help="Run with this too, in a layer over the environment, which stays as it is. "
-            "Can be given several times.",
-        ),
-        _each(
-            "--with-editable",
-            kind="str",
-            metavar="folder",
-            help="The same for a project in a folder, as an editable.",
-        ),
-        _each(
-            "--with-requirements",
-            kind="str",
-            metavar="file",
-            help="The same for the requirements of a file, or of a script's metadata.",
-        ),
-        _flag(
-            "--isolated",
-            help="Run in an environment of the project's lock alone, which is not the project's.",
-        ),
-        _flag("--no-project", help="Look for no project."),
-        _flag(
-            "-s",
-            "--script",
-            help="The command is a Python script, whatever its name (PEP 723).",
-        ),
-        _each(
-            "--env-file",
-            kind="folder",
-            metavar="file",
-            help="Give the command the variables of this file (NAME=VALUE, a line each) that are "
-            "not set. Can be given several times; a later file wins.",
-        ),
-        OwnOption(
-            "-m",
-            "--module",
-            dest="module",
-            action="callback",
-            callback=_take_module,
-            type="str",
-            metavar="module",
-            help="Run this module; all that follows are its arguments.",
-        ),
-    ]
-
-
-OWN_NAMES = frozenset(
-    option.get_opt_string()
-    for made in (
-        common_options(),
-        build_options(),
-        resolution_options(),
-        lock_options(),
-        output_options(),
-        selection_options(),
-        sync_options(),
-        run_options(),
-        edit_options(verb=""),
-        add_options(),
-        explain_options(),
-        tree_options(),
-        why_options(),
-        export_options(),
-    )
-    for option in made
-)
-"""The long names of all of them."""
+def parser_options(options: Iterable[Option], verb: str = "") -> list[ParserOption]:
+    """Return options as a parser has them."""
+    return [ParserOption(option, verb) for option in options]
 
 
 def long_names(options: Iterable[Option]) -> frozenset[str]:
-    """Give all long names of these options, aliases too."""
-    return frozenset(name for option in options for name in vars(option)["_long_opts"])
+    """Return all long flags of these options."""
+    flags = (flag for option in options for flag in option.flags.split())
+    return frozenset(flag for flag in flags if flag.startswith("--"))
 
 
-def read_variables(options: Iterable[Option], values: Values, environ: Mapping[str, str]) -> None:
+def read_variables(
+    options: Iterable[ParserOption], values: optparse.Values, environ: Mapping[str, str]
+) -> None:
     """Put the PIPSHIM_* variables of these options into `values`, in their plain meaning.
 
     Raises:
@@ -589,25 +230,16 @@ def read_variables(options: Iterable[Option], values: Values, environ: Mapping[s
 
     """
     for option in options:
-        name = variable(option)
+        name = option.declared.variable
         text = environ.get(name) if name is not None else None
-        if not name or not text or option.dest is None:
+        if name is None or not text:
             continue
-        if option.action in ("store_true", "store_false"):
-            value: object = read_switch(name, text) is (option.action == "store_true")
-        elif option.action in ("store_const", "append_const"):
-            if not read_switch(name, text):
-                continue
-            value = option.const if option.action == "store_const" else [option.const]
-        else:
-            try:
-                if option.action == "append":
-                    value = [option.check_value(name, part) for part in text.split()]
-                else:
-                    value = option.check_value(name, text)
-            except OptionValueError as error:
-                raise UsageError(str(error)) from None
-        setattr(values, option.dest, value)
+        try:
+            value = option.read_variable(name, text)
+        except OptionValueError as error:
+            raise UsageError(str(error)) from None
+        if value is not NO_DEFAULT:
+            setattr(values, option.declared.destination, value)
 
 
 def read_switch(name: str, text: str) -> bool:
@@ -623,14 +255,6 @@ def read_switch(name: str, text: str) -> bool:
     raise UsageError(f"{name}: {text!r} is neither yes nor no", hint=f"{name}=1, or {name}=0")
 
 
-def variable(option: Option) -> str | None:
-    """Return the name of the PIPSHIM_* variable that means the same, if there is one."""
-    name = "PIPSHIM_" + option.get_opt_string().removeprefix("--").upper().replace("-", "_")
-    if name in _NO_VARIABLES or option.dest is None or option.action == "callback":
-        return None
-    return name
-
-
 def own_layers(environ: Mapping[str, str]) -> tuple[IsolationLayer, ...]:
     """Tell what the PIPSHIM_* variables say about build isolation.
 
@@ -641,7 +265,7 @@ def own_layers(environ: Mapping[str, str]) -> tuple[IsolationLayer, ...]:
     layers = []
     name = "PIPSHIM_NO_BUILD_ISOLATION_PACKAGE"
     try:
-        packages = frozenset(_name(name, part) for part in environ.get(name, "").split())
+        packages = frozenset(read_name(name, part) for part in environ.get(name, "").split())
     except OptionValueError as error:
         raise UsageError(str(error)) from None
     if packages:
@@ -707,20 +331,33 @@ def name(text: str) -> NormalizedName:
         raise UsageError(f"{text!r} is not a valid name") from None
 
 
-def _name(opt: str, value: str) -> NormalizedName:
+def read_name(opt: str, value: str) -> NormalizedName:
+    """Read the name of a package, an extra or a dependency group."""
     try:
         return canonicalize_name(value, validate=True)
     except InvalidName:
         raise OptionValueError(f"{opt}: {value!r} is not a valid name") from None
 
 
-def _positive(opt: str, value: str) -> int:
+def read_name_or_all(opt: str, value: str) -> str:
+    """Read the name of a package, or the word for all of them."""
+    return value if value == ALL else read_name(opt, value)
+
+
+def read_path(_opt: str, value: str) -> Path:
+    """Read a path; ``~`` is the user's folder."""
+    return Path(value).expanduser()
+
+
+def read_positive(opt: str, value: str) -> int:
+    """Read a whole number above 0."""
     if not (value.isascii() and value.isdecimal() and int(value)):
         raise OptionValueError(f"{opt}: {value!r} is not a whole number above 0")
     return int(value)
 
 
-def _target(opt: str, value: str) -> TargetName:
+def read_target(opt: str, value: str) -> TargetName:
+    """Read the name of a Python and platform."""
     try:
         return TargetName.parse(value)
     except ValueError as error:
@@ -729,26 +366,29 @@ def _target(opt: str, value: str) -> TargetName:
         ) from None
 
 
-def _days(opt: str, value: str) -> int:
+def read_days(opt: str, value: str) -> int:
+    """Read a number of days."""
     if not (value.isascii() and value.isdecimal()):
         raise OptionValueError(f"{opt}: {value!r} is not a number of days")
     return int(value)
 
 
-def _extra_build(opt: str, value: str) -> tuple[NormalizedName, Requirement]:
+def read_extra_build(opt: str, value: str) -> tuple[NormalizedName, Requirement]:
+    """Read PACKAGE=REQUIREMENT."""
     package, separator, text = value.partition("=")
     if not separator or not text:
         raise OptionValueError(f"{opt}: {value!r} is not of the form PACKAGE=REQUIREMENT")
     try:
-        return _name(opt, package.strip()), Requirement(text)
+        return read_name(opt, package.strip()), Requirement(text)
     except InvalidRequirement as error:
         reason = str(error).partition("\n")[0]
         raise OptionValueError(f"{opt}: {text!r} is not a requirement: {reason}") from None
 
 
-def _package_setting(opt: str, value: str) -> tuple[NormalizedName, str, str]:
+def read_package_setting(opt: str, value: str) -> tuple[NormalizedName, str, str]:
+    """Read PACKAGE:KEY=VALUE."""
     package, colon, setting = value.partition(":")
     key, equals, text = setting.partition("=")
     if not (colon and equals and key):
         raise OptionValueError(f"{opt}: {value!r} is not of the form PACKAGE:KEY=VALUE")
-    return _name(opt, package.strip()), key, text
+    return read_name(opt, package.strip()), key, text

@@ -1,13 +1,10 @@
-"""What was asked on the command line, in variables and in pip's configuration: typed values.
-
-Nothing here depends on pip; `PipCommand` is what ``pipshim._pip`` needs of the command line.
-"""
+"""What was asked on the command line, in variables and in pip's configuration: typed values."""
 
 from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pipshim.base.light.late import late
 from pipshim.model.preferences import Said
@@ -19,7 +16,6 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
 
-    from pipshim.base.masking import Mask
     from pipshim.model.build_mode import IsolationLayer
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.project import Project
@@ -255,30 +251,21 @@ class ExportOptions:
     build: NormalizedName | None = None
 
 
-class PipCommand(Protocol):
-    """pip's part of a request, which only ``pipshim._pip`` looks into."""
-
-    @property
-    def command(self) -> Any:
-        """The command object of pip, which has the session and the temporary folders."""
-
-    @property
-    def options(self) -> Any:
-        """What pip's parser stored."""
-
-    @property
-    def mask(self) -> Mask:
-        """Hides the credentials in them."""
-
-    def giving(self, given: LockOptions) -> PipCommand:
-        """Return the same with other requirements."""
-
-
 @late(frozen=True)
 class LockRequest:
-    """``pipshim lock``."""
+    """``pipshim lock``, and the base of the requests that may lock.
 
-    pip: PipCommand
+    Attributes:
+        asks_for_lock: whether it is the lock that is asked for.
+        asks_for_environment: whether an environment is to be served.
+        project_is_optional: whether ``--no-project`` may be given.
+
+    """
+
+    asks_for_lock: ClassVar[bool] = True
+    asks_for_environment: ClassVar[bool] = False
+    project_is_optional: ClassVar[bool] = False
+
     common: CommonOptions
     build: BuildOptions
     lock: LockOptions
@@ -288,6 +275,9 @@ class LockRequest:
 class SyncRequest(LockRequest):
     """``pipshim sync``; its ``lock`` is how to lock if the lock is out of date."""
 
+    asks_for_lock = False
+    asks_for_environment = True
+
     selection: SelectionOptions
     sync: SyncOptions
 
@@ -296,12 +286,16 @@ class SyncRequest(LockRequest):
 class RunRequest(SyncRequest):
     """``pipshim run``."""
 
+    project_is_optional = True
+
     run: RunOptions
 
 
 @late(frozen=True)
 class ExportRequest(SyncRequest):
     """``pipshim export``."""
+
+    asks_for_environment = False
 
     export: ExportOptions
 

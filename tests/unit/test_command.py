@@ -27,9 +27,11 @@ from tests.support.pipshim import Cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from optparse import Values
 
     from packaging.utils import NormalizedName
 
+    from pipshim._pip.commands import PipCommand
     from pipshim.base.errors import PipshimError
 
 
@@ -53,17 +55,28 @@ def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(command: str, *args: str, isolated: bool = False, status: int = 0) -> Any:
     """Run with an action that keeps the request; None if it was not reached."""
-    kept: list[LockRequest] = []
+    return asked_of_pip(command, *args, isolated=isolated, status=status)[0]
 
-    def keep(request: LockRequest) -> int:
-        kept.append(request)
+
+def asked_of_pip(command: str, *args: str, isolated: bool = False, status: int = 0) -> Any:
+    """Return the request, and pip's part of it."""
+    kept: list[tuple[LockRequest, PipCommand]] = []
+
+    def keep(request: LockRequest, pip: PipCommand) -> int:
+        kept.append((request, pip))
         return 0
 
     def action() -> int:
         return project_command(command, args, isolated=isolated, action=keep)
 
     assert error_boundary.run_guarded(action) == status
-    return kept[0] if kept else None
+    return kept[0] if kept else (None, None)
+
+
+def pips(command: str, *args: str) -> Values:
+    """Return what pip's parser stored."""
+    pip: PipCommand = asked_of_pip(command, *args)[1]
+    return pip.options
 
 
 def lock(*args: str, **more: Any) -> LockRequest:
@@ -114,8 +127,8 @@ class TestLock:
         )
 
     def test_takes_all_that_pips_lock_takes(self) -> None:
-        request = lock("--no-deps", "--ignore-requires-python", "--src", "s", "--require-hashes")
-        options = request.pip.options
+        given = ("--no-deps", "--ignore-requires-python", "--src", "s", "--require-hashes")
+        options = pips("lock", *given)
         assert options.ignore_dependencies
         assert options.ignore_requires_python
         assert options.require_hashes
@@ -135,7 +148,7 @@ class TestLock:
     def test_index_options_are_pips(self, monkeypatch: pytest.MonkeyPatch) -> None:
         configure(monkeypatch, "[global]\nindex-url = https://a.example\n[lock]\nretries = 1\n")
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://b.example https://c.example")
-        options = lock("--pre", "--no-binary", "six").pip.options
+        options = pips("lock", "--pre", "--no-binary", "six")
         assert options.index_url == "https://a.example"
         assert options.extra_index_urls == ["https://b.example", "https://c.example"]
         assert options.retries == 1
@@ -194,7 +207,7 @@ class TestIsolation:
         assert request.build.layers_below == (
             IsolationLayer("pip.conf", no_build_isolation=True, packages=named("a")),
         )
-        assert request.pip.options.build_isolation is False
+        assert pips(command, *rest).build_isolation is False
 
     @pytest.mark.parametrize(
         ("text", "no_build_isolation"),
@@ -221,7 +234,7 @@ class TestIsolation:
             else (IsolationLayer("PIP_NO_BUILD_ISOLATION", no_build_isolation),)
         )
         assert request.build.layers_above == expected
-        assert bool(request.pip.options.build_isolation) is not bool(no_build_isolation)
+        assert bool(pips("lock").build_isolation) is not bool(no_build_isolation)
 
     def test_pips_variable_says_neither(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -283,8 +296,8 @@ class TestSync:
         request = sync()
         assert request.selection.exact is None
         assert request.selection.compile is None
-        assert request.pip.options.requirements == []
-        assert request.pip.options.dependency_groups == []
+        assert pips("sync").requirements == []
+        assert pips("sync").dependency_groups == []
 
     def test_constraints_are_for_the_lock(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PIP_CONSTRAINT", "c.txt")
@@ -324,18 +337,19 @@ class TestSync:
 class TestGiven:
     def test_a_lock_is_told_by_its_name(self) -> None:
         assert sync("-r", "a/pylock.dev.toml").lock == LockOptions(output="a/pylock.dev.toml")
-        given = sync("-r", "a.txt", "-r", "pylock.a.b.toml", "-c", "c.txt", "--no-deps")
+        words = ("-r", "a.txt", "-r", "pylock.a.b.toml", "-c", "c.txt", "--no-deps")
+        given = sync(*words)
         files = ("a.txt", "pylock.a.b.toml")
         assert (given.lock.requirement_files, given.lock.constraints) == (files, ("c.txt",))
         assert given.lock.pinned
-        assert given.pip.options.ignore_dependencies
+        assert pips("sync", *words).ignore_dependencies
 
     def test_what_variables_say_of_requirements_is_not_said_of_a_lock(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PIP_NO_DEPS", "1")
         monkeypatch.setenv("PIP_REQUIRE_HASHES", "1")
-        options = sync().pip.options
+        options = pips("sync")
         assert not options.ignore_dependencies
         assert not options.require_hashes
 
@@ -411,10 +425,10 @@ class TestRun:
         monkeypatch.setattr(signals, "signal", lambda *_: None)
         temporary: list[Path] = []
 
-        def action(request: RunRequest) -> error_boundary.Replacement:
+        def action(_: RunRequest, command: PipCommand) -> error_boundary.Replacement:
             from pipshim._pip.session import Pip  # noqa: PLC0415 imports much
 
-            pip = Pip(request.pip.command, request.pip.options, cast("Any", None), Prefetch)
+            pip = Pip(command.command, command.options, cast("Any", None), Prefetch)
             temporary.append(pip.temporary_directory("test"))
             assert temporary[0].is_dir()
             return error_boundary.Replacement(Path("/bin/x"), ("x", "y"), {"A": "b"})
@@ -453,7 +467,7 @@ class TestCommon:
         monkeypatch.setenv("PIP_PYTHON", "3.12")
         request = sync()
         assert request.common.python == "3.12"
-        assert request.pip.options.python is None
+        assert pips("sync").python is None
 
     def test_no_cache(self) -> None:
         common = sync("--no-cache-dir").common
@@ -480,7 +494,7 @@ class TestCommon:
     def test_pips_log(
         self, options: list[str], shown: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
-        def action(_: object) -> int:
+        def action(*_: object) -> int:
             logger = logging.getLogger("pip._internal.somewhere")
             logger.info("a note")
             logger.warning("a warning")
@@ -492,8 +506,8 @@ class TestCommon:
         assert [word for word in ("note", "warning") if word in captured.err] == shown
 
 
-def _raises(error: BaseException) -> Callable[[object], int]:
-    def action(_: object) -> int:
+def _raises(error: BaseException) -> Callable[[object, object], int]:
+    def action(*_: object) -> int:
         raise error
 
     return action
@@ -684,7 +698,7 @@ class TestProcess:
             "from pathlib import Path\n"
             "from pipshim.cli.pip_main import project_command\n"
             "from pipshim.cli.error_boundary import Replacement\n"
-            "def action(request):\n"
+            "def action(request, pip):\n"
             "    command = ('sh', '-c', *request.run.command)\n"
             "    return Replacement(Path('/bin/sh'), command, os.environ)\n"
             "project_command('run', sys.argv[1:], action=action)\n"

@@ -56,7 +56,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
 """Where a text names an option that not all of these have: the commands that show the text."""
 
 NOT_SHOWN = (
-    *("model/options.py", "cli/dispatch.py"),  # tables of options, and what help says of them
+    *("model/option_table.py", "cli/dispatch.py"),  # tables of options, and what help says of them
     *("cli/store_command.py", "cli/pip_variants.py"),  # usage
     *("lock/inputs_digest.py", "lock/requirements_export.py:--hash"),  # what files have
     "tox_plugin.py",  # what it runs

@@ -13,13 +13,21 @@ from packaging.requirements import Requirement
 
 from pipshim.base.errors import UsageError
 from pipshim.cli import option_values
-from pipshim.model import options as option_table
+from pipshim.model import option_table
 from pipshim.model.build_mode import IsolationLayer
+from pipshim.model.options import (
+    Option,
+    decide_between,
+    own_layers,
+    parser_options,
+    read_switch,
+    read_variables,
+)
 from pipshim.model.requests import LockOptions, shim_cache_directory
 from tests.support.pipshim import ROOT
 
 if TYPE_CHECKING:
-    from optparse import Option
+    from collections.abc import Iterable
 
 
 class Parser(OptionParser):
@@ -27,16 +35,15 @@ class Parser(OptionParser):
         raise ValueError(msg)
 
 
-def parse(options: list[Option], *args: str) -> tuple[Values, list[str]]:
+def parse(options: Iterable[Option], *args: str) -> tuple[Values, list[str]]:
     parser = Parser(add_help_option=False)
-    parser.add_options(options)
-    parser.set_defaults(module=None, module_arguments=())
+    parser.add_options(parser_options(options))
     return parser.parse_args(list(args))
 
 
-def read(options: list[Option], **environ: str) -> Values:
+def read(options: Iterable[Option], **environ: str) -> Values:
     values, _ = parse(options)
-    option_table.read_variables(options, values, environ)
+    read_variables(parser_options(options), values, environ)
     return values
 
 
@@ -57,27 +64,23 @@ def test_pip_is_not_imported() -> None:
 
 @pytest.mark.parametrize("text", ["1", "true", "YES", "on"])
 def test_yes(text: str) -> None:
-    assert option_table.read_switch("PIPSHIM_LOCKED", text) is True
+    assert read_switch("PIPSHIM_LOCKED", text) is True
 
 
 @pytest.mark.parametrize("text", ["0", "False", "no", "off"])
 def test_no(text: str) -> None:
-    assert option_table.read_switch("PIPSHIM_LOCKED", text) is False
+    assert read_switch("PIPSHIM_LOCKED", text) is False
 
 
 @pytest.mark.parametrize("text", ["2", "maybe", "y"])
 def test_neither(text: str) -> None:
     with pytest.raises(UsageError, match="PIPSHIM_LOCKED"):
-        option_table.read_switch("PIPSHIM_LOCKED", text)
+        read_switch("PIPSHIM_LOCKED", text)
 
 
 def test_variables_of_every_kind() -> None:
     values = read(
-        [
-            *option_table.common_options(),
-            *option_table.selection_options(),
-            *option_table.compile_options(),
-        ],
+        option_table.SYNC.options,
         PIPSHIM_JOBS="3",
         PIPSHIM_LINK_MODE="copy",
         PIPSHIM_PROJECT="some/where",
@@ -108,11 +111,11 @@ def test_variables_of_every_kind() -> None:
 )
 def test_bad_variable_is_named(name: str, text: str) -> None:
     with pytest.raises(UsageError, match=name):
-        read(option_table.common_options(), **{name: text})
+        read(option_table.COMMON, **{name: text})
 
 
 def test_what_to_run_is_no_setting() -> None:
-    values = read(option_table.run_options(), PIPSHIM_MODULE="pytest")
+    values = read(option_table.RUN.options, PIPSHIM_MODULE="pytest")
     assert values.module is None
 
 
@@ -126,11 +129,11 @@ def test_what_to_run_is_no_setting() -> None:
 )
 def test_bad_common_option(args: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse(option_table.common_options(), *args)
+        parse(option_table.COMMON, *args)
 
 
 def build_values(*args: str) -> Values:
-    values, _ = parse(option_table.build_options(), *args)
+    values, _ = parse(option_table.BUILD, *args)
     values.config_settings = None
     values.build_constraints = []
     values.check_build_deps = False
@@ -145,7 +148,7 @@ def test_extra_build_dependencies_are_gathered() -> None:
         "--extra-build-dependency",
         "natten=cmake",
     )
-    build = option_values.build_of(values, (), ())
+    build = option_values.build_of(option_table.LOCK, values, (), ())
     assert build.extra_build_dependencies == {
         "flash-attn": (Requirement("torch==2.1; python_version > '3'"), Requirement("ninja")),
         "natten": (Requirement("cmake"),),
@@ -159,7 +162,7 @@ def test_settings_given_twice_make_a_list() -> None:
         "--config-settings-package=a:setup-args=-Dz=3",
         "--config-settings-package=b:empty=",
     )
-    build = option_values.build_of(values, (), ())
+    build = option_values.build_of(option_table.LOCK, values, (), ())
     assert build.config_settings_package == {
         "a": {"setup-args": ["-Dx=1", "-Dy=2", "-Dz=3"]},
         "b": {"empty": ""},
@@ -181,13 +184,13 @@ def test_settings_given_twice_make_a_list() -> None:
 )
 def test_bad_build_option(arg: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse(option_table.build_options(), arg)
+        parse(option_table.BUILD, arg)
 
 
 def test_a_flag_that_stands_for_a_value_has_a_variable_too() -> None:
-    assert read(option_table.choice_options("Install"), PIPSHIM_ONLY_DEV="1").only_group == ["dev"]
-    assert read(option_table.choice_options("Install"), PIPSHIM_ONLY_DEV="0").only_group == []
-    assert read(option_table.edit_options(verb="Add to"), PIPSHIM_DEV="yes").edit_group == "dev"
+    assert read(option_table.SELECTION, PIPSHIM_ONLY_DEV="1").only_group == ["dev"]
+    assert read(option_table.SELECTION, PIPSHIM_ONLY_DEV="0").only_group == []
+    assert read(option_table.ADD.options, PIPSHIM_DEV="yes").group == "dev"
 
 
 def test_own_layers() -> None:
@@ -196,7 +199,7 @@ def test_own_layers() -> None:
         "PIPSHIM_NO_BUILD_ISOLATION": "0",
         "PIPSHIM_BUILD_ISOLATION": "no",
     }
-    assert option_table.own_layers(environ) == (
+    assert own_layers(environ) == (
         IsolationLayer(
             "PIPSHIM_NO_BUILD_ISOLATION_PACKAGE",
             packages=frozenset(("natten", "flash-attn")),  # type: ignore[arg-type]
@@ -209,12 +212,12 @@ def test_own_layers() -> None:
 @pytest.mark.parametrize("name", ["PIPSHIM_NO_BUILD_ISOLATION", "PIPSHIM_BUILD_ISOLATION"])
 def test_own_layers_say_what_is_wrong(name: str) -> None:
     with pytest.raises(UsageError, match=f"{name}: 'natten'"):
-        option_table.own_layers({name: "natten"})
+        own_layers({name: "natten"})
 
 
 def test_a_list_with_commas_is_no_name() -> None:
     with pytest.raises(UsageError, match="a,b"):
-        option_table.own_layers({"PIPSHIM_NO_BUILD_ISOLATION_PACKAGE": "a,b"})
+        own_layers({"PIPSHIM_NO_BUILD_ISOLATION_PACKAGE": "a,b"})
 
 
 @pytest.mark.parametrize(
@@ -229,16 +232,14 @@ def test_a_list_with_commas_is_no_name() -> None:
 def test_what_is_typed_wins(
     typed: tuple[bool, bool], below: tuple[bool, bool], expected: tuple[bool, bool]
 ) -> None:
-    assert option_table.decide_between("--a", "--b", typed=typed, below=below) == expected
+    assert decide_between("--a", "--b", typed=typed, below=below) == expected
 
 
 @pytest.mark.parametrize("below", [True, False])
 def test_both_from_one_source(below: bool) -> None:
     both, none = (True, True), (False, False)
     with pytest.raises(UsageError, match="--a and --b"):
-        option_table.decide_between(
-            "--a", "--b", typed=none if below else both, below=both if below else none
-        )
+        decide_between("--a", "--b", typed=none if below else both, below=both if below else none)
 
 
 @pytest.mark.parametrize(
@@ -258,13 +259,13 @@ def test_given(lock: LockOptions, given: bool) -> None:
 
 
 def test_module_takes_all_that_follows() -> None:
-    values, rest = parse(option_table.run_options(), "--no-sync", "-m", "pytest", "-q", "--", "-x")
+    values, rest = parse(option_table.RUN.options, "--no-sync", "-m", "pytest", "-q", "--", "-x")
     run = option_values.run_of(values, rest)
     assert (run.no_sync, run.module, run.command) == (True, "pytest", ("-q", "--", "-x"))
 
 
 def test_nothing_to_run() -> None:
-    values, rest = parse(option_table.run_options())
+    values, rest = parse(option_table.RUN.options)
     with pytest.raises(UsageError, match="no command"):
         option_values.run_of(values, rest)
 

@@ -1,0 +1,129 @@
+"""pip's ``install``, ``wheel`` and ``download``, to be given the builds of pipshim."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from pip._internal.cli.req_command import RequirementCommand
+from pip._internal.commands import download, install, wheel
+from pip._internal.exceptions import CommandError
+from pip._internal.resolution.resolvelib.resolver import Resolver
+
+from pipshim._pip import patches
+from pipshim._pip.build_hooks import Seams, StagedResolver
+from pipshim._pip.metadata import prepared
+from pipshim._pip.retries import retry_broken_answers
+from pipshim.base.errors import PipshimError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from optparse import Values
+    from types import ModuleType
+
+    from packaging.utils import NormalizedName
+    from pip._internal.index.package_finder import PackageFinder
+    from pip._internal.network.session import PipSession
+    from pip._internal.operations.prepare import RequirementPreparer
+
+    from pipshim._pip.pip_builds import Staged
+    from pipshim._pip.session import Pip
+
+
+class BuildingCommand(RequirementCommand):
+    """A command of pip's whose builds are not pip's."""
+
+    module: ModuleType
+
+    def run_with(
+        self,
+        staged: Callable[[], Staged],
+        options: Values,
+        args: list[str],
+        show_error: Callable[[PipshimError], object] | None,
+    ) -> int:
+        """Run pip's command.
+
+        Args:
+            staged: makes what builds.
+            options: what was parsed.
+            args: the arguments.
+            show_error: shows an error, of which pip then tells only that there was one; None if
+                pip is not to tell of errors.
+
+        Raises:
+            PipshimError: it failed, and pip does not tell of errors.
+
+        """
+        self._seams = Seams(staged)
+        with self._seams.put_in(self.module):
+            try:
+                return super().run(options, args)
+            except PipshimError as error:
+                pips = self._seams.as_pip_error(error) if show_error is not None else None
+                if pips is None or show_error is None:
+                    raise
+                show_error(error)
+                raise pips from error
+            except CommandError as error:
+                if show_error is not None:
+                    raise
+                raise PipshimError(str(error)) from error  # whose status is what pip's is
+
+    def get_default_session(self, options: Values) -> PipSession:
+        """Make pip's session, which asks again for answers that break off."""
+        session = super().get_default_session(options)
+        retry_broken_answers(session)
+        return session
+
+    def make_resolver(self, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Make pip's resolver, to be asked in rounds, which takes nothing from pip's wheel cache.
+
+        What that has was built against nobody knows what.
+        """
+        kwargs["wheel_cache"] = None
+        preparer = cast("RequirementPreparer", kwargs["preparer"])
+        patches.override(
+            preparer,
+            prepare_linked_requirement=partial(prepared, preparer.prepare_linked_requirement),
+        )
+        made = super().make_resolver(**kwargs)
+        if not isinstance(made, Resolver):
+            self.check_legacy(kwargs["options"])
+            self._seams.leave_out()
+            return made
+        self._finder = cast("PackageFinder", kwargs["finder"])
+        resolved = partial(self.resolved, kwargs["options"])
+        return StagedResolver(made, preparer, self._seams, resolved)
+
+    def check_legacy(self, options: Values) -> None:
+        """Check the options where pip's old resolver is used, which builds by itself."""
+
+    def resolved(self, options: Values, names: set[NormalizedName]) -> None:
+        """Hear the names of all packages that are needed, builds included."""
+
+    def adopt(self, pip: Pip) -> None:
+        """Let build environments come from where the command's own distributions do."""
+        pip.finder.search_scope = self._finder.search_scope
+        pip.finder._candidate_prefs.prefer_binary = self._finder.prefer_binary  # noqa: SLF001
+        control = self._finder.release_control
+        if control is not None:
+            pip.finder.set_release_control(control)
+
+
+class InstallCommand(BuildingCommand, install.InstallCommand):
+    __doc__ = install.InstallCommand.__doc__
+    usage = install.InstallCommand.usage
+    module = install
+
+
+class WheelCommand(BuildingCommand, wheel.WheelCommand):
+    __doc__ = wheel.WheelCommand.__doc__
+    usage = wheel.WheelCommand.usage
+    module = wheel
+
+
+class DownloadCommand(BuildingCommand, download.DownloadCommand):
+    __doc__ = download.DownloadCommand.__doc__
+    usage = download.DownloadCommand.usage
+    module = download

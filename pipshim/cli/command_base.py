@@ -1,0 +1,100 @@
+"""The base of pipshim's commands: declared options, their variables, and errors.
+
+Importing this imports what parses of pip, but not what resolves and installs.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from inspect import cleandoc
+from typing import TYPE_CHECKING, ClassVar
+
+from pipshim._pip import patches
+from pipshim._pip.commands import Command
+from pipshim._pip.parser import ProjectParser
+from pipshim.cli.error_boundary import run_guarded
+from pipshim.model.build_mode import IsolationLayer
+from pipshim.model.options import COMMAND_LINE, parser_options, read_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from optparse import Values
+
+    from pipshim.model.options import CommandOptions
+
+
+class DeclaredCommand(Command):
+    """A command that has options of pipshim.
+
+    Attributes:
+        declared: its options.
+        environ: the environment variables that it heeds.
+
+    """
+
+    declared: ClassVar[CommandOptions]
+
+    def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
+        self.own = parser_options(self.declared.options, self.declared.verb)
+        self.own_build = parser_options(self.declared.build, self.declared.verb)
+        self.environ: Mapping[str, str] = {} if isolated else os.environ
+        super().__init__(name, summary, isolated)
+
+    def default_values(self) -> Values:
+        """Return what holds where nothing is typed: pip's variables, then pipshim's.
+
+        Raises:
+            UsageError: a variable has a value that its option does not take.
+
+        """
+        values = self.parser.get_default_values()
+        read_variables([*self.own_build, *self.own], values, self.environ)
+        return values
+
+
+class PlainCommand(DeclaredCommand):
+    """A command that needs neither index nor environment."""
+
+    ignore_require_venv = True
+    parser: ProjectParser
+
+    def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
+        super().__init__(name, summary, isolated)
+        use_project_parser(self)
+
+    def add_options(self) -> None:
+        """Add pipshim's options, before pip's general ones."""
+        self.cmd_opts.add_options(self.own)
+        self.parser.insert_option_group(0, self.cmd_opts)
+
+    def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
+        """Parse; no environment is served."""
+        values, rest = self.parser.parse_args(args, self.default_values())
+        values.python = None
+        return values, rest
+
+    def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
+        """Run the command; pip's own would print what it raises in pip's way."""
+        return run_guarded(
+            partial(self.run, options, args),
+            debug=options.debug_mode,
+            no_color=bool(options.no_color),
+        )
+
+
+def use_project_parser(command: Command) -> None:
+    """Let a command parse as pipshim's do, and describe itself by its docstring."""
+    # pip makes its parser itself and has no place to name another class.
+    patches.become(command.parser, ProjectParser)
+    command.parser.description = cleandoc(command.__doc__ or "")
+
+
+def typed_isolation(values: Values) -> IsolationLayer:
+    """Return what was typed about build isolation."""
+    isolation = values.build_isolation
+    return IsolationLayer(
+        COMMAND_LINE,
+        None if isolation is None else not isolation,
+        frozenset(values.no_build_isolation_package or ()),
+    )

@@ -1,0 +1,543 @@
+"""pipshim's options, each declared once, and the commands that have them.
+
+Parsers, PIPSHIM_* variables, the values of requests, help, completion and docs/reference/options.md
+follow from this table.
+"""
+
+from __future__ import annotations
+
+from operator import not_
+from typing import TYPE_CHECKING, Any
+
+from pipshim.model.build_settings import ALL
+from pipshim.model.options import (
+    EXTRAS,
+    GROUPS,
+    LOCKED,
+    CommandOptions,
+    Option,
+    extras_by_package,
+    long_names,
+    read_days,
+    read_extra_build,
+    read_name,
+    read_name_or_all,
+    read_package_setting,
+    read_path,
+    read_positive,
+    read_target,
+    settings_by_package,
+)
+from pipshim.model.requests import BOUNDS, LINK_MODES, OUTPUT_FORMATS, PROGRESS
+from pipshim.model.requirements import separated
+from pipshim.model.settings import STRATEGIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def _names(flags: str, field: str, text: str, names: Any = None) -> Option:
+    """Declare an option that takes a name, and can be given several times."""
+    return Option(flags, field, text, "name", read_name, is_list=True, names=names)
+
+
+def _all_separated(values: list[str]) -> tuple[str, ...]:
+    return tuple(part for value in values for part in separated(value))
+
+
+BUILD = (
+    Option(
+        "--build-isolation",
+        "",
+        "Build in isolation, whatever variables and configuration say.",
+        dest="build_isolation",
+    ),
+    _names(
+        "--no-build-isolation-package",
+        "",
+        "Build this package without isolation. Can be given several times.",
+        LOCKED,
+    ),
+    Option(
+        "--extra-build-dependency",
+        "build.extra_build_dependencies",
+        "A requirement that the build of a package needs and does not declare. "
+        "Can be given several times.",
+        "package=requirement",
+        read_extra_build,
+        is_list=True,
+        convert=extras_by_package,
+    ),
+    Option(
+        "--config-settings-package",
+        "build.config_settings_package",
+        "A setting for the build backend of one package. Can be given several times.",
+        "package:key=value",
+        read_package_setting,
+        is_list=True,
+        convert=settings_by_package,
+    ),
+    Option(
+        "--rebuild",
+        "build.rebuild",
+        f"Build this package now, although an earlier build can be reused; {ALL} for all "
+        "packages that are built. Can be given several times.",
+        "name",
+        read_name_or_all,
+        is_list=True,
+        convert=frozenset,
+        names=LOCKED,
+        has_variable=False,  # what to build now is no setting
+    ),
+)
+"""Options of building from source, beside pip's own."""
+
+RESOLUTION = Option(
+    "--resolution",
+    "",
+    "Which versions are locked: highest (default), lowest, or lowest-direct (lowest "
+    "of what is required directly, highest of all else).",
+    "strategy",
+    choices=STRATEGIES,
+)
+PROJECT = Option(
+    "--project",
+    "common.project",
+    "Where to look for pyproject.toml (default: the working directory and above).",
+    "dir",
+    read_path,
+)
+JOBS = Option(
+    "-j --jobs",
+    "common.jobs",
+    "How many builds run, or targets are resolved, at once.",
+    "n",
+    read_positive,
+)
+PROGRESS_VIEW = Option(
+    "--progress",
+    "common.progress",
+    "How work is shown, on standard error: auto (default; live on a terminal), "
+    "plain, or json (a line an event).",
+    "how",
+    choices=PROGRESS,
+    default="auto",
+    abbreviates="--progress-bar",
+)
+TIMINGS = Option(
+    "--timings",
+    "common.timings",
+    "Write an HTML page that shows where the time went.",
+    "file",
+    read_path,
+)
+COMMON = (
+    RESOLUTION,
+    PROJECT,
+    JOBS,
+    Option(
+        "--link-mode",
+        "common.link_mode",
+        f"How files get into environments: {', '.join(LINK_MODES)}.",
+        "mode",
+        choices=LINK_MODES,
+    ),
+    Option("--offline", "common.offline", "Use only what the caches hold."),
+    PROGRESS_VIEW,
+    TIMINGS,
+)
+"""Options of the commands that may lock."""
+
+OUTPUT = Option(
+    "--output-format",
+    "common.output_format",
+    "How the result is told: text (default), or json on standard output.",
+    "format",
+    choices=OUTPUT_FORMATS,
+    default="text",
+)
+
+UPGRADE = (
+    Option("-U --upgrade", "lock.upgrade", "Take the newest versions, not those that are locked."),
+    _names(
+        "-P --upgrade-package",
+        "lock.upgrade_packages",
+        "Take the newest version of this package. Can be given several times.",
+        LOCKED,
+    ),
+)
+
+SELECTION = (
+    _names("--extra", "selection.extras", "{verb} this extra.", EXTRAS),
+    Option("--all-extras", "selection.all_extras", "{verb} every extra."),
+    _names("--no-extra", "selection.no_extras", "Leave out this extra.", EXTRAS),
+    _names("--group", "selection.groups", "{verb} this dependency group.", GROUPS),
+    _names("--no-group", "selection.no_groups", "Leave out this group.", GROUPS),
+    _names(
+        "--only-group",
+        "selection.only_groups",
+        "{verb} this group, and neither the project nor what it depends on.",
+        GROUPS,
+    ),
+    Option("--all-groups", "selection.all_groups", "{verb} every dependency group."),
+    Option("--no-default-groups", "selection.no_default_groups", "Leave out the default groups."),
+    Option("--no-dev", "selection.no_dev", "Leave out the group dev."),
+    Option(
+        "--only-dev",
+        "",
+        "The same as --only-group dev.",
+        is_list=True,
+        const="dev",
+        dest="only_group",
+    ),
+)
+"""Options that choose extras and groups."""
+
+PROJECT_FORM = (
+    Option(
+        "--no-editable",
+        "selection.no_editable",
+        "Install the project, and what is editable, as wheels.",
+    ),
+    Option("--no-install-project", "selection.no_install_project", "Leave out the project itself."),
+)
+LEFT_OUT = (
+    Option(
+        "--no-install-local",
+        "selection.no_install_local",
+        "Leave out all that is a folder or file here.",
+    ),
+    _names("--no-install-package", "selection.no_install_packages", "Leave this out.", LOCKED),
+)
+REINSTALL = (
+    Option("--reinstall", "selection.reinstall", "Install everything anew."),
+    _names(
+        "--reinstall-package",
+        "selection.reinstall_packages",
+        "Install this anew; a built package from its cached wheel (see --rebuild).",
+        LOCKED,
+    ),
+)
+INSTALL = (*PROJECT_FORM, *LEFT_OUT, *REINSTALL)
+"""Options that say what is installed how."""
+
+UP_TO_DATE = (
+    Option("--locked", "sync.locked", "Fail if the lock is out of date.", excludes="--frozen"),
+    Option("--frozen", "sync.frozen", "Do not look whether the lock is out of date."),
+)
+
+COMPILE = (
+    Option(
+        "--compile",
+        "selection.compile",
+        "Compile Python source files to bytecode.",
+        dest="compile",
+        convert=lambda stored: None if stored is None else bool(stored),
+    ),
+    Option(
+        "--no-compile",
+        "",
+        "Do not compile Python source files to bytecode.",
+        const=False,
+        dest="compile",
+    ),
+)
+"""pip's options about bytecode; their default is the command's to choose."""
+
+
+def _script(text: str) -> Option:
+    return Option("--script", "lock.script", text, "file", read_path, has_variable=False)
+
+
+LOCK = CommandOptions(
+    build=BUILD,
+    options=(
+        *COMMON,
+        *UPGRADE,
+        Option("--check", "lock.check", "Change nothing; fail if the lock is out of date."),
+        Option("--dry-run", "lock.dry_run", "Change nothing; show what would change."),
+        _script("Lock what the metadata of this script requires (PEP 723), beside it."),
+        Option(
+            "--target-environment",
+            "lock.target_environments",
+            "Lock for this Python and platform as well (linux-x86_64-cp312, "
+            "macos-arm64-cp313, windows-x86_64-cp310 and the like), with the same versions where "
+            "that can be. Can be given several times.",
+            "name",
+            read_target,
+            is_list=True,
+            convert=lambda given: tuple(dict.fromkeys(given)),
+        ),
+        OUTPUT,
+    ),
+)
+
+_INSTALLING = (*COMMON, *SELECTION, *INSTALL, *UPGRADE, *UP_TO_DATE, *COMPILE)
+
+SYNC = CommandOptions(
+    build=BUILD,
+    pips={
+        "--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml), or install what "
+        "this requirements file pins. Requirements files can be given several times.",
+        "--no-deps": "With a requirements file: do not ask what the pins themselves need.",
+        "--require-hashes": "",
+    },
+    options=(
+        *_INSTALLING,
+        Option("--exact", "", "Remove what the lock does not have.", excludes="--inexact"),
+        Option("--inexact", "", "Remove nothing."),
+        Option("--check", "sync.check", "Change nothing; fail if the environment differs."),
+        Option("--dry-run", "sync.dry_run", "Change nothing; show what would change."),
+        _script("Make the environment of this script (PEP 723), not that of the project."),
+        OUTPUT,
+    ),
+)
+
+RUN = CommandOptions(
+    build=BUILD,
+    options=(
+        *_INSTALLING,
+        Option("--no-sync", "run.no_sync", "Run in the environment as it is."),
+        Option(
+            "--with",
+            "over.requirements",
+            "Run with this too, in a layer over the environment, which stays as it is. "
+            "Can be given several times.",
+            "requirement",
+            is_list=True,
+            convert=_all_separated,
+        ),
+        Option(
+            "--with-editable",
+            "over.editables",
+            "The same for a project in a folder, as an editable.",
+            "folder",
+            is_list=True,
+            convert=_all_separated,
+        ),
+        Option(
+            "--with-requirements",
+            "",
+            "The same for the requirements of a file, or of a script's metadata.",
+            "file",
+            is_list=True,
+        ),
+        Option(
+            "--isolated",
+            "run.isolated",
+            "Run in an environment of the project's lock alone, which is not the project's.",
+        ),
+        Option("--no-project", "common.no_project", "Look for no project."),
+        Option(
+            "-s --script",
+            "run.script",
+            "The command is a Python script, whatever its name (PEP 723).",
+            has_variable=False,
+        ),
+        Option(
+            "--env-file",
+            "run.env_files",
+            "Give the command the variables of this file (NAME=VALUE, a line each) that are "
+            "not set. Can be given several times; a later file wins.",
+            "file",
+            read_path,
+            is_list=True,
+        ),
+        Option(
+            "-m --module",
+            "",
+            "Run this module; all that follows are its arguments.",
+            "module",
+            has_variable=False,
+            ends_options=True,
+        ),
+    ),
+)
+
+EXPORT = CommandOptions(
+    build=BUILD,
+    pips={"--requirement": "Export this lock (pylock.toml, pylock.NAME.toml), as it is."},
+    options=(
+        *COMMON,
+        *SELECTION,
+        *LEFT_OUT,
+        *UPGRADE,
+        *UP_TO_DATE,
+        Option(
+            "-o --output --output-file",
+            "export.output",
+            "The requirements file (default: standard output).",
+            "path",
+        ),
+        Option(
+            "--build",
+            "export.build",
+            "Write the locked build environment of this package, or of the project, instead.",
+            "name",
+            read_name,
+        ),
+        Option("--no-hashes", "export.hashes", "Leave out the hashes of the files.", convert=not_),
+        Option(
+            "--no-header",
+            "export.header",
+            "Leave out the comment that says where it comes from.",
+            convert=not_,
+        ),
+        Option(
+            "--no-annotate",
+            "export.annotate",
+            "Leave out the comments that say what requires what.",
+            convert=not_,
+        ),
+    ),
+)
+
+_EDIT = (
+    *COMMON,
+    Option(
+        "--group", "edit.group", "{verb} this dependency group.", "name", read_name, names=GROUPS
+    ),
+    Option(
+        "--optional",
+        "edit.optional",
+        "{verb} this extra (optional-dependencies).",
+        "extra",
+        read_name,
+        names=EXTRAS,
+    ),
+    Option("--dev", "", "{verb} the dependency group dev.", const="dev", dest="group"),
+    Option("--no-sync", "edit.no_sync", "Lock, but leave the environment as it is."),
+    Option("--frozen", "edit.frozen", "Edit pyproject.toml only: neither lock nor sync."),
+    *UPGRADE,
+)
+
+ADD = CommandOptions(
+    build=BUILD,
+    verb="Add to",
+    options=(
+        *_EDIT,
+        Option(
+            "-r --requirement",
+            "add.files",
+            "Add what this requirements file lists. Can be given several times.",
+            "file",
+            is_list=True,
+        ),
+        Option(
+            "-e --editable",
+            "add.editables",
+            "Add the project in this folder, as an editable. Can be given several times.",
+            "path",
+            is_list=True,
+        ),
+        _names("--extra", "add.extras", "Add it with this extra of its own."),
+        Option("-m --marker", "add.marker", "Add it for these environments (PEP 508).", "marker"),
+        Option(
+            "--bounds",
+            "add.bounds",
+            "The specifier to write where none is given, by the version that is locked: "
+            f"{', '.join(BOUNDS)} (default: lower, as in >=1.2.3).",
+            "kind",
+            choices=BOUNDS,
+            default="lower",
+        ),
+        Option("--raw", "add.raw", "Write what is given as it is, without bounds."),
+        *INSTALL,
+        *COMPILE,
+        OUTPUT,
+    ),
+)
+
+REMOVE = CommandOptions(
+    build=BUILD, verb="Remove from", options=(*_EDIT, *INSTALL, *COMPILE, OUTPUT)
+)
+
+_EXPLAIN = (
+    PROJECT,
+    Option(
+        "--lock",
+        "explain.lock",
+        "The lock to read (default: the project's pylock.toml).",
+        "file",
+        read_path,
+    ),
+    OUTPUT,
+)
+
+TREE = CommandOptions(
+    verb="Show",
+    options=(
+        Option("--invert", "tree.invert", "Show what needs a package, instead of what it needs."),
+        Option("--builds", "tree.builds", "Show build requirements too: which build has what."),
+        Option("-d --depth", "tree.depth", "Show so many levels at most.", "n", read_positive),
+        Option(
+            "--no-dedupe",
+            "tree.dedupe",
+            "Show what a package needs wherever it is needed.",
+            convert=not_,
+        ),
+        *SELECTION,
+        *_EXPLAIN,
+    ),
+)
+
+WHY = CommandOptions(
+    options=(
+        Option(
+            "--limit",
+            "why.limit",
+            "Show so many chains of each package at most (default: 10).",
+            "n",
+            read_positive,
+            default=10,
+        ),
+        *_EXPLAIN,
+    )
+)
+
+STORE = CommandOptions(
+    options=(
+        Option(
+            "--format",
+            "common.output_format",
+            "How info and list answer: text (default) or json.",
+            "format",
+            choices=OUTPUT_FORMATS,
+            default="text",
+        ),
+        Option(
+            "--days",
+            "store.days",
+            "With prune: what was not used for so many days can go (default: 30).",
+            "n",
+            read_days,
+            default=30,
+        ),
+        Option(
+            "--dry-run",
+            "store.dry_run",
+            "With remove and prune: change nothing; show what would go.",
+        ),
+    )
+)
+
+BUILDING = CommandOptions(options=(*BUILD, PROJECT, JOBS, PROGRESS_VIEW, TIMINGS))
+"""Options of pip's commands that build: install, wheel, download."""
+
+ALL_FLAGS = long_names(
+    option
+    for command in (LOCK, SYNC, RUN, EXPORT, ADD, REMOVE, TREE, WHY, STORE, BUILDING)
+    for option in command.all
+)
+"""The long flags of all commands."""
+
+
+def typed_for_builds(words: Iterable[str]) -> str | None:
+    """Return the first word that is one of `BUILDING`, without a parser."""
+    flags = long_names(BUILDING.options) - {PROGRESS_VIEW.name}  # pip's too: an abbreviation
+    for word in words:
+        if word == "--":
+            return None
+        if word.partition("=")[0] in flags or word.startswith("-j"):
+            return word
+    return None
