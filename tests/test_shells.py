@@ -33,6 +33,7 @@ COMPLETED = {
     "pipshim why num": "pipshim why numerics",
     "pipshim remove need": "pipshim remove needed",
     "pipshim remove --group docs wri": "pipshim remove --group docs writer",
+    "pipshim add --optional spe": "pipshim add --optional speedups",
 }
 """What a line becomes when the key is pressed at its end."""
 
