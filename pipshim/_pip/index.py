@@ -13,7 +13,6 @@ import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
-from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -33,13 +32,15 @@ from pipshim._pip.links import note_size, secure_hashes
 from pipshim._pip.pip_texts import NO_FOLDER
 from pipshim._pip.routed_search import RoutedScope, scope_of
 from pipshim._pip.unread_pages import passed_over
+from pipshim.model import index_page
 from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import Refusal, Refused
 from pipshim.model.index_page import Cut, Listing, Newest, Suiting
 from pipshim.model.locked_files import LockedFiles
+from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -55,31 +56,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(package_finder.__name__)
 
 patches.replace(package_finder, Wheel=cache(vars(package_finder)["Wheel"]))
-
-
-@dataclass
-class Order:
-    """In which order the versions of packages are offered to the resolver.
-
-    Attributes:
-        preferred: versions that are offered first, the last one before all, where admitted.
-        strategy: ``highest``, ``lowest`` or ``lowest-direct``.
-        direct: what is required directly.
-        offered: versions of other targets, which go before all others, but not where they would
-            have to be built and another version would not.
-
-    """
-
-    preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
-    strategy: str = "highest"
-    direct: set[NormalizedName] = field(default_factory=set)
-    offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
-
-    def is_lowest_first(self, name: NormalizedName) -> bool:
-        """Whether a package's lowest version is wanted."""
-        return self.strategy == "lowest" or (
-            self.strategy == "lowest-direct" and name in self.direct
-        )
 
 
 _order: ContextVar[Order | None] = ContextVar("order", default=None)
@@ -536,7 +512,7 @@ def listing_of(page: IndexContent, name: NormalizedName) -> Listing[Link]:
 def _listing(cacheable: CacheablePageContent, name: NormalizedName) -> Listing[Link]:
     page = cacheable.page
     files: list[Any]
-    if page.content_type.lower().startswith("application/vnd.pypi.simple.v1+json"):
+    if page.content_type.lower().startswith(index_page.JSON):
         files = json.loads(page.content).get("files", [])  # whole: see `_pip.retries`
     else:
         files = list(parse_links(page))

@@ -37,9 +37,7 @@ from pip._vendor.resolvelib import ResolutionImpossible
 
 from pipshim._pip import metadata, patches, satisfied_pins
 from pipshim._pip.errors import translated
-from pipshim._pip.index import Order
-from pipshim._pip.links import secure_hashes
-from pipshim._pip.locked_package import Packager
+from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.pip_texts import OTHER_WHEEL
 from pipshim._pip.resolver_snapshot import conflict_of
 from pipshim._pip.sources import Preparer, Revision, Sources
@@ -47,9 +45,11 @@ from pipshim.base.errors import ResolveError
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.overrides import Overrides
+from pipshim.model.package_entry import IndexFile, package_entry
 from pipshim.model.prefetching import PackageLookup
 from pipshim.model.requirements import merged
 from pipshim.model.solution import Pin, Solution
+from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -93,12 +93,10 @@ class Resolving:
     beside: Resolving | None = None
     target: str = ""
     sources: Sources = field(init=False)
-    _packager: Packager = field(init=False)
 
     def __post_init__(self) -> None:
         beside = self.beside.sources if self.beside is not None else None
         self.sources = Sources(self.pip, self.commits, beside)
-        self._packager = Packager(self.pip.finder, self._download)
 
     def resolve(  # noqa: PLR0913 what there is to say of a resolve
         self,
@@ -312,10 +310,12 @@ class Resolving:
         if requirement.is_direct:
             package = self._direct(requirement, candidate, needs)
         else:
-            package = self._packager.package(
+            package = package_entry(
                 name,
                 version,
-                link,
+                self._files(name, version, link),
+                chosen=link.filename,
+                page=link.comes_from,
                 dependencies=needs,
                 requires_python=SpecifierSet(requires_python) if requires_python else None,
                 allowed=requirement.hash_options,
@@ -327,6 +327,20 @@ class Resolving:
             editable=requirement.editable or (source is not None and source.editable),
             platform_specific=link.is_wheel and not link.filename.endswith("-none-any.whl"),
         )
+
+    def _files(self, name: NormalizedName, version: Version, chosen: Link) -> Iterator[IndexFile]:
+        """Tell the files of a version that a lock may name, since their hashes are known."""
+        for link in self.pip.finder.files(name, version, chosen):
+            hashes, size = secure_hashes(link), size_of(link)
+            if not hashes:
+                if link.filename != chosen.filename and not link.is_file:
+                    continue
+                path = self._download(link)
+                hashes, size = {"sha256": sha256_of(path)}, path.stat().st_size
+            elif link.is_file and size is None:
+                size = Path(link.file_path).stat().st_size
+            url = remove_auth_from_url(link.url_without_fragment)
+            yield IndexFile(link.filename, url, hashes, size, link.upload_time)
 
     def _direct(
         self, req: InstallRequirement, candidate: Candidate, needs: Iterable[NormalizedName]

@@ -8,7 +8,6 @@ pip's downloader resumes those, and `pipshim._pip.downloads` asks for the others
 
 from __future__ import annotations
 
-import json
 import logging
 from functools import partial
 from http import HTTPStatus
@@ -39,6 +38,7 @@ from pipshim._pip import patches
 from pipshim._pip.errors import unfetched
 from pipshim._pip.pip_texts import CONNECTION_POOL, DOWNLOAD, RETRYING
 from pipshim.base.file_systems import name_full
+from pipshim.model import index_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._vendor.requests.models import PreparedRequest, Response
 
-_PAGE_OF_JSON = "application/vnd.pypi.simple.v1+json"
 _REDIRECTS = {301, 302, 303, 307, 308}
 _download_logger = logging.getLogger(DOWNLOAD)
 _logger = logging.getLogger(CONNECTION_POOL)
@@ -205,24 +204,8 @@ def _check_whole(session: PipSession, response: Response) -> None:
 
 def _is_cut(response: Response) -> bool:
     """Whether an index page is not whole, as far as that can be told."""
-    if response.status_code != HTTPStatus.OK:
-        return False
     kind = response.headers.get("Content-Type", "").lower()
-    body = response.content
-    if kind.startswith(_PAGE_OF_JSON):
-        # Braces first: pages have up to ten megabytes, and are read later.
-        return body.count(b"{") != body.count(b"}") and not _is_json(body)
-    if kind.startswith(("text/html", "application/vnd.pypi.simple.v1+html")):
-        return body.rfind(b"<") > body.rfind(b">")
-    return False
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        json.loads(body)
-    except ValueError:
-        return False
-    return True
+    return response.status_code == HTTPStatus.OK and index_page.is_cut(kind, response.content)
 
 
 def _url_of(error: Exception) -> str | None:

@@ -13,6 +13,7 @@ had been.
 
 from __future__ import annotations
 
+import json
 import posixpath
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from packaging.utils import NormalizedName
+
+JSON = "application/vnd.pypi.simple.v1+json"
+"""How the type of a page begins that is read as JSON (PEP 691)."""
 
 PipVersion: TypeAlias = Any
 PipSpecifierSet: TypeAlias = Any
@@ -244,3 +248,27 @@ def _without_suffix(filename: str) -> str:
     """Return a file's name without its suffix, as pip's ``splitext``: ``.tar.gz`` is one."""
     stem = posixpath.splitext(filename)[0]
     return stem[: -len(".tar")] if stem.lower().endswith(".tar") else stem
+
+
+def is_cut(kind: str, body: bytes) -> bool:
+    """Tell whether a page is not whole, as far as that can be told.
+
+    Args:
+        kind: its type (``Content-Type``), in lower case.
+        body: the page.
+
+    """
+    if kind.startswith(JSON):
+        # Braces first: pages have up to ten megabytes, and are read later.
+        return body.count(b"{") != body.count(b"}") and not _is_json(body)
+    if kind.startswith(("text/html", "application/vnd.pypi.simple.v1+html")):
+        return body.rfind(b"<") > body.rfind(b">")
+    return False
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True

@@ -19,8 +19,9 @@ from pip._internal.network.session import PipSession
 from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip.index import REFUSALS, Finder, Order, listing_of
+from pipshim._pip.index import REFUSALS, Finder, listing_of
 from pipshim.model.conflict import Refusal
+from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:
     from pip._internal.index.package_finder import BestCandidateResult

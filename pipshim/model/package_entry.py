@@ -1,0 +1,89 @@
+"""A version's entry in a lock, made of the files that an index has of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from packaging.pylock import Package, PackageSdist, PackageWheel
+
+from pipshim.model.artifacts import index_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+
+class IndexFile(NamedTuple):
+    """A file of a version, as a lock has it.
+
+    Attributes:
+        name: of the file.
+        url: where it is, without credentials.
+        hashes: the secure ones.
+        size: in bytes, if it is known.
+        upload_time: when it was uploaded, if the index says it.
+
+    """
+
+    name: str
+    url: str
+    hashes: Mapping[str, str]
+    size: int | None
+    upload_time: datetime | None
+
+
+def package_entry(
+    name: NormalizedName,
+    version: Version,
+    files: Iterable[IndexFile],
+    *,
+    chosen: str,
+    page: str | None,
+    dependencies: Iterable[NormalizedName],
+    requires_python: Any,
+    allowed: Mapping[str, Sequence[str]] | None = None,
+) -> Package:
+    """Make the entry of a version from an index: every wheel, and the sdist.
+
+    Args:
+        name: the package.
+        version: the version.
+        files: the files that a lock may name.
+        chosen: the name of the file that the resolver chose.
+        page: the page that the chosen file was listed on.
+        dependencies: what it needs.
+        requires_python: what it says of Pythons.
+        allowed: hashes that its requirement gives (``--hash``): only files that have one of them
+            are taken; the chosen one has, since pip has looked.
+
+    """
+    wheels: list[PackageWheel] = []
+    sdists: list[PackageSdist] = []
+    for file in files:
+        if allowed and file.name != chosen and not _is_allowed(file, allowed):
+            continue
+        fields: dict[str, Any] = file._asdict()
+        if file.name.endswith(".whl"):
+            wheels.append(PackageWheel(**fields))
+        else:
+            sdists.append(PackageSdist(**fields))
+    if chosen.endswith(".whl"):
+        sdists.sort(key=lambda one: not one.filename.endswith(".tar.gz"))
+    else:
+        sdists = sdists[:1]
+    return Package(
+        name=name,
+        version=version,
+        requires_python=requires_python,
+        dependencies=[{"name": one} for one in sorted(dependencies)] or None,
+        index=index_of(page, name),
+        wheels=sorted(wheels, key=lambda one: one.filename) or None,
+        sdist=sdists[0] if sdists else None,
+    )
+
+
+def _is_allowed(file: IndexFile, allowed: Mapping[str, Sequence[str]]) -> bool:
+    return any(value in allowed.get(name, ()) for name, value in file.hashes.items())

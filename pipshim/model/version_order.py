@@ -1,0 +1,37 @@
+"""In which order the versions of a package are offered to a resolver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+
+@dataclass
+class Order:
+    """In which order the versions of packages are offered to the resolver.
+
+    Attributes:
+        preferred: versions that are offered first, the last one before all, where admitted.
+        strategy: ``highest``, ``lowest`` or ``lowest-direct``.
+        direct: what is required directly.
+        offered: versions of other targets, which go before all others, but not where they would
+            have to be built and another version would not.
+
+    """
+
+    preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
+    strategy: str = "highest"
+    direct: set[NormalizedName] = field(default_factory=set)
+    offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
+
+    def is_lowest_first(self, name: NormalizedName) -> bool:
+        """Whether a package's lowest version is wanted."""
+        return self.strategy == "lowest" or (
+            self.strategy == "lowest-direct" and name in self.direct
+        )
