@@ -19,7 +19,6 @@ ROOT = Path(pipshim.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
 ALLOWED = {
-    "pip": ("_pip/",),
     "rich": ("progress/",),
     "tomlkit": ("project/editing.py",),
     "tox": ("tox_plugin.py",),
