@@ -2,16 +2,74 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 STORE_ACTIONS = ("prune", "verify")
 """Actions of ``cache store`` that pip's ``cache`` does not have; ``store`` may be left out."""
 
-OWN_COMMANDS = ("lock", "sync", "run", "add", "remove", "export", "tree", "why")
+
+class OwnCommand(NamedTuple):
+    """A command that pip does not have.
+
+    Attributes:
+        module: where it is, in ``pipshim.cli``.
+        class_name: the class there.
+        summary: what it does.
+        asks_index: whether it asks an index, more often than not.
+        is_plain: whether it needs neither index nor environment.
+        has_isolated: whether ``--isolated`` after its name is an option of its own.
+
+    """
+
+    module: str
+    class_name: str
+    summary: str
+    asks_index: bool = False
+    is_plain: bool = False
+    has_isolated: bool = False
+
+
+OWN_COMMANDS = {
+    "lock": OwnCommand(
+        "project_commands", "LockCommand", "Lock the project, or requirements.", asks_index=True
+    ),
+    "sync": OwnCommand(
+        "project_commands",
+        "SyncCommand",
+        "Make the environment what the lock says.",
+        asks_index=True,
+    ),
+    "run": OwnCommand(
+        "project_commands",
+        "RunCommand",
+        "Run a command in the project's environment, made up to date.",
+        asks_index=True,
+        has_isolated=True,
+    ),
+    "add": OwnCommand(
+        "edit_commands",
+        "AddCommand",
+        "Add requirements to the project, lock and sync.",
+        asks_index=True,
+    ),
+    "remove": OwnCommand(
+        "edit_commands",
+        "RemoveCommand",
+        "Remove requirements from the project, lock and sync.",
+        asks_index=True,
+    ),
+    "tree": OwnCommand(
+        "explain_commands", "TreeCommand", "Show what needs what in the lock.", is_plain=True
+    ),
+    "why": OwnCommand(
+        "explain_commands", "WhyCommand", "Say why a package is in the lock.", is_plain=True
+    ),
+    "export": OwnCommand(
+        "export_command", "ExportCommand", "Write what is locked as a requirements file."
+    ),
+}
 BUILDING = ("install", "wheel", "download")
 """Commands of pip that may build, which have options of pipshim."""
-
-PLAIN_COMMANDS = ("tree", "why")
-INDEX_COMMANDS = ("lock", "sync", "run", "add", "remove")
-"""Those that ask an index, more often than not."""
 
 # pip's general options, which may stand before the command; a test compares them with pip's.
 SWITCHES = frozenset(

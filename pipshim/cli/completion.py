@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipshim._pip import commands
 from pipshim._pip.commands import Implementation, auto_complete_paths, create_command
 from pipshim.cli.cache import ACTIONS
+from pipshim.cli.command_base import DeclaredCommand
 from pipshim.cli.command_names import STORE_ACTIONS
 from pipshim.fastpath.up_to_date import environments
 from pipshim.model.options import GROUPS, ParserOption
@@ -93,8 +94,10 @@ class _Line(NamedTuple):
 
 def _answer(line: _Line, environ: Mapping[str, str]) -> Iterable[str] | None:
     """Tell all that the current word may become; None if pip knows."""
-    parser = create_command(line.name).parser
-    if line.name == "run":
+    command = create_command(line.name)
+    assert isinstance(command, DeclaredCommand)
+    declared, parser = command.declared, command.parser
+    if declared.runs_program:
         program = _program(parser, line.before)
         if program or (program is not None and not line.current.startswith("-")):
             paths = auto_complete_paths(line.current, "path")
@@ -102,9 +105,10 @@ def _answer(line: _Line, environ: Mapping[str, str]) -> Iterable[str] | None:
     option, typed, kept = _value(line)
     found = parser.get_option(option) if option.startswith("-") else None
     if found is None or not found.takes_value():
-        if line.name in ("why", "tree", "remove") and not line.current.startswith("-"):
-            subjects = _subjects(line, _parsed(parser, line.before))
-            return [one for one in subjects if one.startswith(line.current)]
+        if declared.arguments is not None and not line.current.startswith("-"):
+            values = _parsed(parser, line.before)
+            words = declared.arguments(_names(values), values)
+            return [w for w in words if w.startswith(line.current) and w not in line.before]
         if line.name != _STORE or line.current.startswith("-"):
             return None
         said = not set(ACTIONS).isdisjoint(line.before)
@@ -117,25 +121,14 @@ def _answer(line: _Line, environ: Mapping[str, str]) -> Iterable[str] | None:
         names = found.declared.names
     else:
         names = _PIPS.get(found.get_opt_string())
-    values = names(_names(_parsed(parser, line.before))) if names is not None else []
-    return [f"{kept}{one}" for one in values if one.startswith(typed)]
+    words = names(_names(_parsed(parser, line.before))) if names is not None else []
+    return [f"{kept}{word}" for word in words if word.startswith(typed)]
 
 
-def _subjects(line: _Line, said: Values | None) -> list[str]:
-    """Name all that a command's next argument may be."""
-    names = _names(said)
-    if line.name != "remove":
-        found = names.locked
-    else:
-        extra, group = (getattr(said, one, None) for one in ("optional", "group"))
-        found = names.required(extra=extra, group=group)
-    return [one for one in found if one not in line.before]
-
-
-def _names(said: Values | None) -> Names:
+def _names(values: Values) -> Names:
     from pipshim.project.names import Names  # noqa: PLC0415 not needed for options
 
-    return Names(getattr(said, "project", None) or Path.cwd())
+    return Names(values.project or Path.cwd())
 
 
 def _value(line: _Line) -> tuple[str, str, str]:
@@ -170,11 +163,11 @@ def _program(parser: OptionParser, before: Sequence[str]) -> list[str] | None:
     return None
 
 
-def _parsed(parser: OptionParser, before: Sequence[str]) -> Values | None:
-    """Read the words before the current one; None if they cannot be read without it."""
+def _parsed(parser: OptionParser, before: Sequence[str]) -> Values:
+    """Parse the words before the current one, unless they cannot be parsed without it."""
     with suppress(SystemExit), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         return parser.parse_args(_joined(before))[0]
-    return None
+    return parser.get_default_values()
 
 
 def _joined(words: Sequence[str]) -> list[str]:

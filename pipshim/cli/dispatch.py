@@ -13,9 +13,7 @@ from pipshim.base.errors import PipshimError
 from pipshim.cli import active_environment
 from pipshim.cli.command_names import (
     BUILDING,
-    INDEX_COMMANDS,
     OWN_COMMANDS,
-    PLAIN_COMMANDS,
     SETTINGS,
     SHORT_SWITCHES,
     STORE_ACTIONS,
@@ -145,20 +143,21 @@ def _own(line: Line) -> int:
 
 def _started(line: Line) -> int:
     assert line.command is not None  # as the caller made sure
+    command = OWN_COMMANDS[line.command]
     before, after = line.before, line.after
     agent: Agent | None = None
-    if line.command in INDEX_COMMANDS and {"-h", "--help"}.isdisjoint(after):
+    if command.asks_index and {"-h", "--help"}.isdisjoint(after):
         agent = _begin_to_ask()
     from pipshim.cli.pip_main import plain_command, project_command  # noqa: PLC0415 imports pip
 
     isolated = "--isolated" in before
-    if line.command == "run":
-        # After the command's name it is run's own word, and further on the other program's.
+    if command.has_isolated:
+        # After the command's name it is the command's own word, and further on the other program's.
         before = [argument for argument in before if argument != "--isolated"]
     else:
         isolated = isolated or "--isolated" in after
     words = [*before, *after]
-    if line.command in PLAIN_COMMANDS:
+    if command.is_plain:
         return plain_command(line.command, words, isolated=isolated)
     return project_command(line.command, words, isolated=isolated, agent=agent)
 

@@ -12,7 +12,7 @@ from pipshim._pip.compat import pip_entry, version_text, versions
 from pipshim._pip.parser import keep_abbreviations
 from pipshim.base.interruption import Interruption
 from pipshim.base.temporary_files import temporary_files
-from pipshim.cli.command_names import BUILDING
+from pipshim.cli.command_names import BUILDING, OWN_COMMANDS
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
 from pipshim.cli.other_python import go_on
 from pipshim.model.option_table import PROJECT
@@ -24,39 +24,20 @@ if TYPE_CHECKING:
     from pipshim._pip.user_agent import Agent
     from pipshim.cli.project_commands import Action
 
-_COMMANDS = {
-    "lock": ("project_commands", "LockCommand", "Lock the project, or requirements."),
-    "sync": ("project_commands", "SyncCommand", "Make the environment what the lock says."),
-    "run": (
-        "project_commands",
-        "RunCommand",
-        "Run a command in the project's environment, made up to date.",
-    ),
-    "add": ("edit_commands", "AddCommand", "Add requirements to the project, lock and sync."),
-    "remove": (
-        "edit_commands",
-        "RemoveCommand",
-        "Remove requirements from the project, lock and sync.",
-    ),
-    "tree": ("explain_commands", "TreeCommand", "Show what needs what in the lock."),
-    "why": ("explain_commands", "WhyCommand", "Say why a package is in the lock."),
-    "export": ("export_command", "ExportCommand", "Write what is locked as a requirements file."),
-}
-
 _VARIANTS = ("cache", "completion", "debug")
 
 
 def register() -> None:
     """Make pip know pipshim's commands, before its own: in its help, and to its completion."""
-    own = {
-        name: Implementation(f"pipshim.cli.{module}", class_name, summary)
-        for name, (module, class_name, summary) in _COMMANDS.items()
+    added = {
+        name: Implementation(f"pipshim.cli.{own.module}", own.class_name, own.summary)
+        for name, own in OWN_COMMANDS.items()
     }
     extended = {
         **{name: Implementation("pipshim.cli.pip_commands") for name in BUILDING},
         **{name: Implementation("pipshim.cli.pip_variants") for name in _VARIANTS},
     }
-    commands.register(own, extended, _extend_main_parser)
+    commands.register(added, extended, _extend_main_parser)
 
 
 def _extend_main_parser(parser: OptionParser) -> None:
@@ -80,7 +61,7 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
     if "PIP_AUTO_COMPLETE" in os.environ:
         from pipshim.cli.completion import complete  # noqa: PLC0415 not needed for anything else
 
-        complete(os.environ, _COMMANDS)
+        complete(os.environ, OWN_COMMANDS)
     if command in BUILDING:
         go_on(arguments)
     stdout = replace_stdout()

@@ -142,7 +142,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
             for flag in unused - set(declared.pips):
                 if parser.has_option(flag):
                     parser.remove_option(flag)
-        if any(option.ends_options for option in declared.options):
+        if declared.runs_program:
             parser.disable_interspersed_args()
         group = OptionGroup(parser, "Build Options")
         group.add_options(self.own_build)

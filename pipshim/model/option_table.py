@@ -70,7 +70,7 @@ BUILD = (
     ),
     Option(
         "--config-settings-package",
-        "build.config_settings_package",
+        "build",
         "A setting for the build backend of one package. Can be given several times.",
         "package:key=value",
         read_package_setting,
@@ -79,7 +79,7 @@ BUILD = (
     ),
     Option(
         "--rebuild",
-        "build.rebuild",
+        "build",
         f"Build this package now, although an earlier build can be reused; {ALL} for all "
         "packages that are built. Can be given several times.",
         "name",
@@ -102,21 +102,21 @@ RESOLUTION = Option(
 )
 PROJECT = Option(
     "--project",
-    "common.project",
+    "common",
     "Where to look for pyproject.toml (default: the working directory and above).",
     "dir",
     read_path,
 )
 JOBS = Option(
     "-j --jobs",
-    "common.jobs",
+    "common",
     "How many builds run, or targets are resolved, at once.",
     "n",
     read_positive,
 )
 PROGRESS_VIEW = Option(
     "--progress",
-    "common.progress",
+    "common",
     "How work is shown, on standard error: auto (default; live on a terminal), "
     "plain, or json (a line an event).",
     "how",
@@ -125,11 +125,7 @@ PROGRESS_VIEW = Option(
     abbreviates="--progress-bar",
 )
 TIMINGS = Option(
-    "--timings",
-    "common.timings",
-    "Write an HTML page that shows where the time went.",
-    "file",
-    read_path,
+    "--timings", "common", "Write an HTML page that shows where the time went.", "file", read_path
 )
 COMMON = (
     RESOLUTION,
@@ -137,12 +133,12 @@ COMMON = (
     JOBS,
     Option(
         "--link-mode",
-        "common.link_mode",
+        "common",
         f"How files get into environments: {', '.join(LINK_MODES)}.",
         "mode",
         choices=LINK_MODES,
     ),
-    Option("--offline", "common.offline", "Use only what the caches hold."),
+    Option("--offline", "common", "Use only what the caches hold."),
     PROGRESS_VIEW,
     TIMINGS,
 )
@@ -150,7 +146,7 @@ COMMON = (
 
 OUTPUT = Option(
     "--output-format",
-    "common.output_format",
+    "common",
     "How the result is told: text (default), or json on standard output.",
     "format",
     choices=OUTPUT_FORMATS,
@@ -158,7 +154,7 @@ OUTPUT = Option(
 )
 
 UPGRADE = (
-    Option("-U --upgrade", "lock.upgrade", "Take the newest versions, not those that are locked."),
+    Option("-U --upgrade", "lock", "Take the newest versions, not those that are locked."),
     _names(
         "-P --upgrade-package",
         "lock.upgrade_packages",
@@ -169,7 +165,7 @@ UPGRADE = (
 
 SELECTION = (
     _names("--extra", "selection.extras", "{verb} this extra.", EXTRAS),
-    Option("--all-extras", "selection.all_extras", "{verb} every extra."),
+    Option("--all-extras", "selection", "{verb} every extra."),
     _names("--no-extra", "selection.no_extras", "Leave out this extra.", EXTRAS),
     _names("--group", "selection.groups", "{verb} this dependency group.", GROUPS),
     _names("--no-group", "selection.no_groups", "Leave out this group.", GROUPS),
@@ -179,9 +175,9 @@ SELECTION = (
         "{verb} this group, and neither the project nor what it depends on.",
         GROUPS,
     ),
-    Option("--all-groups", "selection.all_groups", "{verb} every dependency group."),
-    Option("--no-default-groups", "selection.no_default_groups", "Leave out the default groups."),
-    Option("--no-dev", "selection.no_dev", "Leave out the group dev."),
+    Option("--all-groups", "selection", "{verb} every dependency group."),
+    Option("--no-default-groups", "selection", "Leave out the default groups."),
+    Option("--no-dev", "selection", "Leave out the group dev."),
     Option(
         "--only-dev",
         "",
@@ -194,23 +190,15 @@ SELECTION = (
 """Options that choose extras and groups."""
 
 PROJECT_FORM = (
-    Option(
-        "--no-editable",
-        "selection.no_editable",
-        "Install the project, and what is editable, as wheels.",
-    ),
-    Option("--no-install-project", "selection.no_install_project", "Leave out the project itself."),
+    Option("--no-editable", "selection", "Install the project, and what is editable, as wheels."),
+    Option("--no-install-project", "selection", "Leave out the project itself."),
 )
 LEFT_OUT = (
-    Option(
-        "--no-install-local",
-        "selection.no_install_local",
-        "Leave out all that is a folder or file here.",
-    ),
+    Option("--no-install-local", "selection", "Leave out all that is a folder or file here."),
     _names("--no-install-package", "selection.no_install_packages", "Leave this out.", LOCKED),
 )
 REINSTALL = (
-    Option("--reinstall", "selection.reinstall", "Install everything anew."),
+    Option("--reinstall", "selection", "Install everything anew."),
     _names(
         "--reinstall-package",
         "selection.reinstall_packages",
@@ -222,14 +210,14 @@ INSTALL = (*PROJECT_FORM, *LEFT_OUT, *REINSTALL)
 """Options that say what is installed how."""
 
 UP_TO_DATE = (
-    Option("--locked", "sync.locked", "Fail if the lock is out of date.", excludes="--frozen"),
-    Option("--frozen", "sync.frozen", "Do not look whether the lock is out of date."),
+    Option("--locked", "sync", "Fail if the lock is out of date.", excludes="--frozen"),
+    Option("--frozen", "sync", "Do not look whether the lock is out of date."),
 )
 
 COMPILE = (
     Option(
         "--compile",
-        "selection.compile",
+        "selection",
         "Compile Python source files to bytecode.",
         dest="compile",
         convert=lambda stored: None if stored is None else bool(stored),
@@ -246,7 +234,7 @@ COMPILE = (
 
 
 def _script(text: str) -> Option:
-    return Option("--script", "lock.script", text, "file", read_path, has_variable=False)
+    return Option("--script", "lock", text, "file", read_path, has_variable=False)
 
 
 LOCK = CommandOptions(
@@ -254,8 +242,8 @@ LOCK = CommandOptions(
     options=(
         *COMMON,
         *UPGRADE,
-        Option("--check", "lock.check", "Change nothing; fail if the lock is out of date."),
-        Option("--dry-run", "lock.dry_run", "Change nothing; show what would change."),
+        Option("--check", "lock", "Change nothing; fail if the lock is out of date."),
+        Option("--dry-run", "lock", "Change nothing; show what would change."),
         _script("Lock what the metadata of this script requires (PEP 723), beside it."),
         Option(
             "--target-environment",
@@ -286,8 +274,8 @@ SYNC = CommandOptions(
         *_INSTALLING,
         Option("--exact", "", "Remove what the lock does not have.", excludes="--inexact"),
         Option("--inexact", "", "Remove nothing."),
-        Option("--check", "sync.check", "Change nothing; fail if the environment differs."),
-        Option("--dry-run", "sync.dry_run", "Change nothing; show what would change."),
+        Option("--check", "sync", "Change nothing; fail if the environment differs."),
+        Option("--dry-run", "sync", "Change nothing; show what would change."),
         _script("Make the environment of this script (PEP 723), not that of the project."),
         OUTPUT,
     ),
@@ -297,7 +285,7 @@ RUN = CommandOptions(
     build=BUILD,
     options=(
         *_INSTALLING,
-        Option("--no-sync", "run.no_sync", "Run in the environment as it is."),
+        Option("--no-sync", "run", "Run in the environment as it is."),
         Option(
             "--with",
             "over.requirements",
@@ -324,13 +312,13 @@ RUN = CommandOptions(
         ),
         Option(
             "--isolated",
-            "run.isolated",
+            "run",
             "Run in an environment of the project's lock alone, which is not the project's.",
         ),
-        Option("--no-project", "common.no_project", "Look for no project."),
+        Option("--no-project", "common", "Look for no project."),
         Option(
             "-s --script",
-            "run.script",
+            "run",
             "The command is a Python script, whatever its name (PEP 723).",
             has_variable=False,
         ),
@@ -365,13 +353,13 @@ EXPORT = CommandOptions(
         *UP_TO_DATE,
         Option(
             "-o --output --output-file",
-            "export.output",
+            "export",
             "The requirements file (default: standard output).",
             "path",
         ),
         Option(
             "--build",
-            "export.build",
+            "export",
             "Write the locked build environment of this package, or of the project, instead.",
             "name",
             read_name,
@@ -394,20 +382,18 @@ EXPORT = CommandOptions(
 
 _EDIT = (
     *COMMON,
-    Option(
-        "--group", "edit.group", "{verb} this dependency group.", "name", read_name, names=GROUPS
-    ),
+    Option("--group", "edit", "{verb} this dependency group.", "name", read_name, names=GROUPS),
     Option(
         "--optional",
-        "edit.optional",
+        "edit",
         "{verb} this extra (optional-dependencies).",
         "extra",
         read_name,
         names=EXTRAS,
     ),
     Option("--dev", "", "{verb} the dependency group dev.", const="dev", dest="group"),
-    Option("--no-sync", "edit.no_sync", "Lock, but leave the environment as it is."),
-    Option("--frozen", "edit.frozen", "Edit pyproject.toml only: neither lock nor sync."),
+    Option("--no-sync", "edit", "Lock, but leave the environment as it is."),
+    Option("--frozen", "edit", "Edit pyproject.toml only: neither lock nor sync."),
     *UPGRADE,
 )
 
@@ -431,17 +417,17 @@ ADD = CommandOptions(
             is_list=True,
         ),
         _names("--extra", "add.extras", "Add it with this extra of its own."),
-        Option("-m --marker", "add.marker", "Add it for these environments (PEP 508).", "marker"),
+        Option("-m --marker", "add", "Add it for these environments (PEP 508).", "marker"),
         Option(
             "--bounds",
-            "add.bounds",
+            "add",
             "The specifier to write where none is given, by the version that is locked: "
             f"{', '.join(BOUNDS)} (default: lower, as in >=1.2.3).",
             "kind",
             choices=BOUNDS,
             default="lower",
         ),
-        Option("--raw", "add.raw", "Write what is given as it is, without bounds."),
+        Option("--raw", "add", "Write what is given as it is, without bounds."),
         *INSTALL,
         *COMPILE,
         OUTPUT,
@@ -449,14 +435,17 @@ ADD = CommandOptions(
 )
 
 REMOVE = CommandOptions(
-    build=BUILD, verb="Remove from", options=(*_EDIT, *INSTALL, *COMPILE, OUTPUT)
+    build=BUILD,
+    verb="Remove from",
+    options=(*_EDIT, *INSTALL, *COMPILE, OUTPUT),
+    arguments=lambda names, values: names.required(extra=values.optional, group=values.group),
 )
 
 _EXPLAIN = (
     PROJECT,
     Option(
         "--lock",
-        "explain.lock",
+        "explain",
         "The lock to read (default: the project's pylock.toml).",
         "file",
         read_path,
@@ -466,10 +455,11 @@ _EXPLAIN = (
 
 TREE = CommandOptions(
     verb="Show",
+    arguments=lambda names, _: LOCKED(names),
     options=(
-        Option("--invert", "tree.invert", "Show what needs a package, instead of what it needs."),
-        Option("--builds", "tree.builds", "Show build requirements too: which build has what."),
-        Option("-d --depth", "tree.depth", "Show so many levels at most.", "n", read_positive),
+        Option("--invert", "tree", "Show what needs a package, instead of what it needs."),
+        Option("--builds", "tree", "Show build requirements too: which build has what."),
+        Option("-d --depth", "tree", "Show so many levels at most.", "n", read_positive),
         Option(
             "--no-dedupe",
             "tree.dedupe",
@@ -482,17 +472,18 @@ TREE = CommandOptions(
 )
 
 WHY = CommandOptions(
+    arguments=lambda names, _: LOCKED(names),
     options=(
         Option(
             "--limit",
-            "why.limit",
+            "why",
             "Show so many chains of each package at most (default: 10).",
             "n",
             read_positive,
             default=10,
         ),
         *_EXPLAIN,
-    )
+    ),
 )
 
 STORE = CommandOptions(
@@ -507,17 +498,13 @@ STORE = CommandOptions(
         ),
         Option(
             "--days",
-            "store.days",
+            "store",
             "With prune: what was not used for so many days can go (default: 30).",
             "n",
             read_days,
             default=30,
         ),
-        Option(
-            "--dry-run",
-            "store.dry_run",
-            "With remove and prune: change nothing; show what would go.",
-        ),
+        Option("--dry-run", "store", "With remove and prune: change nothing; show what would go."),
     )
 )
 

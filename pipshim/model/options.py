@@ -42,8 +42,9 @@ class Option(NamedTuple):
     Attributes:
         flags: as they are typed, separated by spaces; the variable is named after the first long
             one.
-        field: the part of the request and the field in it that the value fills
-            (``selection.extras``); empty if the command reads the value itself.
+        field: the part of the request, and the field in it, that the value fills
+            (``selection.extras``); only the part, if the field is called like the option; empty
+            if the command reads the value itself.
         help: ``{verb}`` in it stands for what the command does with extras and groups.
         metavar: what help calls the value; empty for an option without one.
         read: given the option as it is named in errors, and the text, returns the value.
@@ -113,6 +114,8 @@ class CommandOptions(NamedTuple):
         build: those that its help lists as build options.
         pips: options of pip's lock that this command has and others do not, with their help.
         verb: what it does with extras and groups.
+        arguments: given the names in a project's files, and what was parsed so far, returns those
+            that complete an argument.
 
     """
 
@@ -120,11 +123,17 @@ class CommandOptions(NamedTuple):
     build: tuple[Option, ...] = ()
     pips: Mapping[str, str] = {}
     verb: str = "Install"
+    arguments: Callable[[Any, optparse.Values], list[str]] | None = None
 
     @property
     def all(self) -> tuple[Option, ...]:
         """All of them."""
         return (*self.build, *self.options)
+
+    @property
+    def runs_program(self) -> bool:
+        """Whether options end where the words of another program begin."""
+        return any(option.ends_options for option in self.options)
 
     @property
     def exclusive(self) -> list[tuple[Option, Option]]:
@@ -134,10 +143,11 @@ class CommandOptions(NamedTuple):
 
     def fields(self, part: str, values: optparse.Values) -> dict[str, Any]:
         """Return the fields of a part of the request, given what the parser stored."""
+        split = ((option, *option.field.partition(".")) for option in self.all)
         return {
-            option.field.removeprefix(f"{part}."): option.value(getattr(values, option.destination))
-            for option in self.all
-            if option.field.startswith(f"{part}.")
+            field or option.destination: option.value(getattr(values, option.destination))
+            for option, its_part, _, field in split
+            if its_part == part
         }
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pip._internal.commands import create_command
 
-from pipshim.cli.pip_main import _COMMANDS, pass_through
+from pipshim.cli.command_names import OWN_COMMANDS
+from pipshim.cli.pip_main import pass_through
 from pipshim.cli.store_command import StoreCommand
 
 if TYPE_CHECKING:
@@ -58,14 +59,14 @@ def listed(parser: OptionParser) -> set[str]:
 
 def test_every_command_is_named(completed: Callable[[str], list[str]]) -> None:
     names = completed("pipshim ")
-    assert names[: len(_COMMANDS)] == [*_COMMANDS]
+    assert names[: len(OWN_COMMANDS)] == [*OWN_COMMANDS]
     assert {"install", "cache", "help"} < {*names}
     assert completed("pipshim loc") == ["lock"]
     assert completed("pipshim --proj") == ["--project"]
     assert {*completed("pipshim --project ")} == {".venv/", "src/"}
 
 
-@pytest.mark.parametrize("command", [*_COMMANDS])
+@pytest.mark.parametrize("command", [*OWN_COMMANDS])
 def test_every_option_of_every_command_is_there(
     command: str, completed: Callable[[str], list[str]]
 ) -> None:
