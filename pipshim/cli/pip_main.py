@@ -65,7 +65,7 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
     if command in BUILDING:
         go_on(arguments)
     stdout = replace_stdout()
-    with Interruption() as interruption, temporary_files():
+    with Interruption() as interruption:
         try:
             status = pip_entry(until_exit=until_exit)(list(arguments))
         except BrokenPipeError:  # pip's help, which no command of it shows
