@@ -152,7 +152,7 @@ DEAF = """
 import os, signal, subprocess, sys, time
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
-child = "import time; time.sleep(600)"
+child = "import time; time.sleep(600)  # MARK"
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:  # in a session of its own, and without a parent
@@ -181,33 +181,32 @@ def test_a_backend_that_ignores_signals_is_killed_with_all_that_it_has_started(
             "deaf",
             "1",
             backend=backend,
-            backend_source=DEAF,
+            backend_source=DEAF.replace("MARK", str(tmp_path)),
             static_metadata=False,
         )
     )
     make_project(dependencies=["deaf"])
     cli.env["PIP_TARGET"] = str(tmp_path / "target")
-    before = sleepers()
     with cli.start(*command) as process:
         until(lambda: log.exists() and step.removeprefix("build_") in log.read_text())
-        until(lambda: sleepers() - before)
+        until(lambda: sleepers(tmp_path))
         for number in signals:
             process.send_signal(number)
         _, said = process.communicate(timeout=BOUND)
     assert process.returncode == 128 + signals[0], said
     assert processes(cli) == []
-    assert sleepers() <= before
+    assert sleepers(tmp_path) == []
     if len(signals) == 1:
         assert left_behind(cli) == []
 
 
-def sleepers() -> set[str]:
-    """Tell the processes whose environment is empty, and that sleep."""
-    found = set()
+def sleepers(mark: Path) -> list[str]:
+    """Return the processes of a test's backend that sleep; their environment is empty."""
+    found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and b"time.sleep(600)" in (entry / "cmdline").read_bytes():
-                found.add(entry.name)
+            if entry.name.isdigit() and f"# {mark}".encode() in (entry / "cmdline").read_bytes():
+                found.append(entry.name)
         except OSError:
             continue
     return found
