@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,9 @@ WAITS = {
     "download, wheel": (["download", "plain"], WHEEL),
 }
 
+OFTEN = ("lock, metadata", "sync, wheel", "install, sdist")
+"""Those that are ended by the other signals too."""
+
 
 def processes(cli: Cli) -> list[str]:
     """Tell what runs with the temporary folder of the test's commands."""
@@ -86,8 +90,13 @@ def filled(index: Index, make_project: MakeProject, tmp_path: Path) -> Path:
     return make_project(dependencies=["other", "plain", "sourced"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.parametrize(
+    ("wait", "number"),
+    [
+        *((wait, signal.SIGINT) for wait in WAITS),
+        *((wait, number) for wait in OFTEN for number in (signal.SIGTERM, signal.SIGHUP)),
+    ],
+)
 def test_a_signal_ends_a_command_that_waits_for_a_server(
     cli: Cli, index: Index, filled: Path, wait: str, number: signal.Signals
 ) -> None:
@@ -117,7 +126,7 @@ def test_a_signal_ends_a_checkout_that_waits_for_its_server(
 ) -> None:
     url = f"git+{index.root}/simple/stuck"
     path = "/simple/stuck/info/refs"
-    index.stall.add(path)
+    index.meetings[path] = never = threading.Event()
     make_project(dependencies=[f"stuck @ {url}"])
     if command[0] == "install":
         command = ["install", "--target", "target", url]
@@ -125,6 +134,7 @@ def test_a_signal_ends_a_checkout_that_waits_for_its_server(
         until(lambda: any(path in one for one in index.requests))
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=BOUND)
+    never.set()
     assert process.returncode == 143, said
     assert processes(cli) == []
     assert left_behind(cli) == []
