@@ -10,6 +10,7 @@ import pytest
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.files import distributions
 from tests.support.index import Index
+from tests.support.pipshim import make_venv
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -176,3 +177,39 @@ def test_another_index_makes_the_lock_out_of_date(
     assert cli("lock", "--check").status == 1
     cli.ok("lock")
     assert locked(project) == {"torch": "9.0"}
+
+
+@pytest.mark.usefixtures("decoys")
+def test_pips_commands_in_a_project_follow_its_indexes(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    project = make_project(TORCH_INDEX.format(url=other.url))
+    make_venv(tmp_path / "env")
+    backend = Backend(imports=["torch"])
+    index.add(sdist(tmp_path / "more", "dynamic", "1.0", build_requires=["torch"], backend=backend))
+
+    assert cli("--python", tmp_path / "env", "install", "model", "dynamic").status == 0
+    assert {"torch-2.9.0+cpu", "helper-1.0"} <= {*distributions(tmp_path / "env")}
+    for command, folder in (("wheel", "-w"), ("download", "-d")):
+        assert cli(command, folder, project / command, "model").status == 0
+        assert {file.name.partition("-py3")[0] for file in (project / command).iterdir()} == {
+            "model-1.0",
+            "helper-1.0",
+            "torch-2.9.0+cpu",
+        }
+    assert "GET /simple/torch/" not in index.requests
+    assert {line for line in other.requests if "/simple/" in line} == {"GET /simple/torch/"}
+
+    elsewhere = cli("download", "-d", project / "elsewhere", "torch", cwd=tmp_path)
+    assert elsewhere.status == 0
+    assert (project / "elsewhere" / "torch-9.0-py3-none-any.whl").is_file()
+
+
+@pytest.mark.usefixtures("decoys")
+def test_pips_old_resolver_is_refused_where_it_would_not_follow_the_indexes(
+    cli: Cli, other: Index, make_project: MakeProject
+) -> None:
+    make_project(TORCH_INDEX.format(url=other.url))
+    done = cli("download", "torch", "--use-deprecated=legacy-resolver")
+    assert done.status == 2
+    assert "legacy-resolver cannot be used" in done.err

@@ -14,7 +14,9 @@ from pipshim._pip import patches
 from pipshim._pip.build_hooks import Seams, StagedResolver
 from pipshim._pip.metadata import prepared
 from pipshim._pip.retries import retry_broken_answers
+from pipshim._pip.routed_search import follow
 from pipshim.base.errors import PipshimError
+from pipshim.model.indexes import IndexRoutes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +30,19 @@ if TYPE_CHECKING:
 
     from pipshim._pip.pip_builds import Staged
     from pipshim._pip.session import Pip
+    from pipshim.base.masking import Mask
 
 
 class BuildingCommand(RequirementCommand):
-    """A command of pip's whose builds are not pip's."""
+    """A command of pip's whose builds are not pip's.
+
+    Attributes:
+        mask: learns the credentials of indexes.
+
+    """
 
     module: ModuleType
+    mask: Mask
 
     def run_with(
         self,
@@ -69,6 +78,17 @@ class BuildingCommand(RequirementCommand):
                 if show_error is not None:
                     raise
                 raise PipshimError(str(error)) from error  # whose status is what pip's is
+
+    def routes(self, options: Values) -> IndexRoutes:  # noqa: ARG002 for subclasses
+        """Return where the project here has packages looked up."""
+        return IndexRoutes()
+
+    def _build_package_finder(
+        self, options: Values, session: PipSession, *args: Any, **kwargs: Any
+    ) -> PackageFinder:
+        finder = super()._build_package_finder(options, session, *args, **kwargs)
+        follow(finder._link_collector, self.routes(options), self.mask)  # noqa: SLF001
+        return finder
 
     def get_default_session(self, options: Values) -> PipSession:
         """Make pip's session, which asks again for answers that break off."""

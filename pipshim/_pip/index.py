@@ -30,7 +30,7 @@ from pip._vendor.packaging.version import Version as PipVersion
 from pipshim._pip import patches
 from pipshim._pip.links import note_size, secure_hashes
 from pipshim._pip.pip_texts import NO_FOLDER
-from pipshim._pip.routed_search import RoutedScope, scope_of
+from pipshim._pip.routed_search import scope_of
 from pipshim._pip.unread_pages import passed_over
 from pipshim.model import index_page
 from pipshim.model.artifacts import name_and_version, sha256_of
@@ -47,10 +47,8 @@ if TYPE_CHECKING:
     from pip._internal.index.collector import IndexContent
     from pip._internal.index.package_finder import CandidateEvaluator, LinkEvaluator
     from pip._internal.models.candidate import InstallationCandidate
-    from pip._internal.models.search_scope import SearchScope
     from pip._internal.utils.hashes import Hashes
 
-    from pipshim.model.indexes import IndexRoutes
     from pipshim.model.prefetching import Prefetching
 
 _logger = logging.getLogger(package_finder.__name__)
@@ -93,7 +91,6 @@ class Finder(PackageFinder):
         self._skipped: dict[str, LinkType] = {}
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
         self._alone = threading.RLock()
-        self._routes: IndexRoutes | None = None
         self.ahead: Prefetching | None = None
         self.kept = LockedFiles()
         self.knows_metadata: Callable[[Link], bool] = lambda _: False
@@ -102,22 +99,6 @@ class Finder(PackageFinder):
     def order(self) -> Order:
         """The order of this thread's resolve."""
         return _order.get() or Order()
-
-    def follow(self, routes: IndexRoutes) -> None:
-        """Look packages up where their routes say."""
-        self._routes = routes
-        self.search_scope = self.search_scope
-
-    @property
-    def search_scope(self) -> SearchScope:
-        """Where files are looked for; requirements files add to it."""
-        return self._link_collector.search_scope
-
-    @search_scope.setter
-    def search_scope(self, scope: SearchScope) -> None:
-        if self._routes is not None:
-            scope = RoutedScope.over(scope, self._routes)
-        self._link_collector.search_scope = scope
 
     @property
     def cutoff(self) -> str | None:

@@ -331,6 +331,12 @@ PATCHES = (
         "PackageFinder.get_install_candidate",
     ),
     Patch(
+        "_internal.cli.req_command:RequirementCommand._build_package_finder",
+        "looks packages up in the indexes that a project names for them",
+        "self options session target_python ignore_requires_python",
+        "_internal.commands.install:InstallCommand.run",
+    ),
+    Patch(
         "_internal.cli.base_command:Command._run_wrapper",
         "shows errors of pipshim in its own way",
         "self level_number options args",

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 from pip._internal.index.collector import LinkCollector
 from pip._internal.models.search_scope import SearchScope
 
+from pipshim._pip import patches
 from pipshim.model.indexes import IndexRoutes, Locations
 
 if TYPE_CHECKING:
     from pip._internal.index.collector import CollectedSources
     from pip._internal.index.sources import CandidatesFromPage
+
+    from pipshim.base.masking import Mask
 
 
 class RoutedScope(SearchScope):
@@ -49,17 +53,53 @@ class RoutedScope(SearchScope):
 
 
 class RoutedCollector(LinkCollector):
-    """A link collector whose search scope may be routed."""
+    """A link collector that looks each package up where its route says.
+
+    Attributes:
+        routes: where that is; None for pip's options alone.
+
+    """
+
+    routes: IndexRoutes | None = None
+    _scope: SearchScope
+
+    @property
+    def search_scope(self) -> SearchScope:
+        """Where files are looked for; requirements files add to it."""
+        return self._scope
+
+    @search_scope.setter
+    def search_scope(self, scope: SearchScope) -> None:
+        given = scope.given if isinstance(scope, RoutedScope) else scope
+        self._scope = given if self.routes is None else RoutedScope.over(given, self.routes)
 
     def collect_sources(
         self, project_name: str, candidates_from_page: CandidatesFromPage
     ) -> CollectedSources:
         """Collect where a package is looked up."""
-        if not isinstance(self.search_scope, RoutedScope):
+        if self.routes is None:
             return super().collect_sources(project_name, candidates_from_page)
         narrowed = copy(self)
-        narrowed.search_scope = self.search_scope.of(project_name)
+        narrowed.routes = None
+        narrowed.search_scope = scope_of(self.search_scope, project_name)
         return narrowed.collect_sources(project_name, candidates_from_page)
+
+
+def follow(collector: LinkCollector, routes: IndexRoutes, mask: Mask) -> None:
+    """Have packages looked up where their routes say; the session knows these indexes too."""
+    if not routes.indexes:
+        return
+    given = collector.search_scope
+    urls = [index.url for index in routes.indexes if index.format == "simple"]
+    for url in urls:
+        mask.add_urls(url)
+    auth = collector.session.auth
+    auth.index_urls = list(dict.fromkeys((*(auth.index_urls or ()), *urls)))
+    if not isinstance(collector, RoutedCollector):
+        patches.become(collector, RoutedCollector)
+    assert isinstance(collector, RoutedCollector)
+    collector.routes = replace(routes, no_index=given.no_index)
+    collector.search_scope = given
 
 
 def scope_of(scope: SearchScope, project_name: str) -> SearchScope:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -35,6 +35,7 @@ from pipshim._pip.metadata import MetadataFiles
 from pipshim._pip.pip_texts import IN_FILE
 from pipshim._pip.requirements_file_options import Lines
 from pipshim._pip.retries import retry_broken_answers
+from pipshim._pip.routed_search import follow
 from pipshim._pip.shared_fetches import AheadDownloader, Collector, Fetched, keep_connections
 from pipshim._pip.user_agent import Agent
 from pipshim.base.cache_folders import METADATA
@@ -201,22 +202,11 @@ class Pip:
                     uploaded_prior_to=options.uploaded_prior_to,
                 ),
             )
-            self._follow(self._routes_for(self.target.markers), self._finder)
+            follow(collector, self._routes_for(self.target.markers), self._mask)
             if not getattr(options, "offline", False):
                 collector.fetched, self._finder.ahead = self.fetched, self.ahead
                 self.ahead.finder = self._finder
         return self._finder
-
-    def _follow(self, routes: IndexRoutes, finder: Finder) -> None:
-        """Have packages looked up where their routes say; the session knows these indexes too."""
-        if not routes.indexes:
-            return
-        urls = [index.url for index in routes.indexes if index.format == "simple"]
-        for url in urls:
-            self._mask.add_urls(url)
-        known = self.session.auth.index_urls or []
-        self.session.auth.index_urls = list(dict.fromkeys((*known, *urls)))
-        finder.follow(replace(routes, no_index=bool(self.options.no_index)))
 
     @cached_property
     def ahead(self) -> Prefetching:

@@ -10,8 +10,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
 from pipshim._pip import building_commands
@@ -26,9 +28,11 @@ from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.model.build_settings import ALL
 from pipshim.model.events import masked
+from pipshim.model.indexes import IndexRoutes, routes_of
 from pipshim.model.option_table import BUILD, BUILDING
 from pipshim.model.options import COMMAND_LINE, long_names
 from pipshim.model.requests import LockOptions, LockRequest
+from pipshim.project.pyproject import load_builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,7 +85,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
 
     def run(self, options: Values, args: list[str]) -> int:
         """Run pip's command; its builds are pipshim's."""
-        mask = _Late(
+        self._late = mask = _Late(
             lambda: known_credentials(options, args, self.parser.config.items(), os.environ)
         )
         as_json = options.progress == "json"
@@ -138,6 +142,33 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
             if report is not None:
                 report.status = status
             return status
+
+    @property
+    def mask(self) -> Mask:  # type: ignore[override]
+        """Hides the credentials that are known."""
+        return self._late.known
+
+    def routes(self, options: Values) -> IndexRoutes:
+        """Return where the project here has packages looked up.
+
+        Raises:
+            ProjectError: it says what cannot be.
+
+        """
+        project = load_builder(options.project, Path.cwd())
+        if project is None or not project.configuration.index:
+            return IndexRoutes()
+        if "legacy-resolver" in options.deprecated_features_enabled:
+            raise UsageError(
+                "--use-deprecated=legacy-resolver cannot be used in a project with "
+                "[[tool.pipshim.index]]: its builds would not follow them",
+                hint="leave it out, or run the command in another folder",
+            )
+        markers = {key: str(value) for key, value in default_environment().items()}
+        configuration = project.configuration
+        return routes_of(
+            configuration.index, configuration.sources, project.file, markers, os.environ
+        )
 
     def _request(self, options: Values) -> LockRequest:
         return LockRequest(

@@ -258,7 +258,7 @@ def test_nothing_is_replaced_past_the_table(path: Path) -> None:
 def overrides() -> set[str]:
     """Tell the private attributes of pip's classes that classes of pipshim have too."""
     for path in ROOT.rglob("*.py"):
-        if imports_pip(path) and "runner" not in path.stem:
+        if (imports_pip(path) or path.parent.name == "cli") and "runner" not in path.stem:
             import_module(".".join(path.relative_to(ROOT.parent).with_suffix("").parts))
     found = set()
     waiting: list[type] = [object]
