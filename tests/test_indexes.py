@@ -213,3 +213,89 @@ def test_pips_old_resolver_is_refused_where_it_would_not_follow_the_indexes(
     done = cli("download", "torch", "--use-deprecated=legacy-resolver")
     assert done.status == 2
     assert "legacy-resolver cannot be used" in done.err
+
+
+def fake_program(folder: Path, name: str, text: str) -> None:
+    folder.mkdir(exist_ok=True)
+    program = folder / name
+    program.write_text(f"#!/bin/sh\necho '{text}'\n")
+    program.chmod(0o755)
+
+
+@pytest.mark.usefixtures("decoys")
+def test_add_writes_an_index_and_a_source(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject
+) -> None:
+    project = make_project("", dependencies=["helper"])
+    done = cli("add", "torch", "--index", f"torch-cpu={other.url}")
+    assert done.status == 0, done
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    assert '"torch>=2.9.0"' in text
+    assert text.endswith(
+        f'[[tool.pipshim.index]]\nname = "torch-cpu"\nurl = "{other.url}"\nexplicit = true\n\n'
+        '[tool.pipshim.sources]\ntorch = { index = "torch-cpu" }'
+    )
+    assert 'torch = { index = "torch-cpu" } to tool.pipshim.sources' in done.err
+    assert locked(project) == {"helper": "1.0", "torch": "2.9.0+cpu"}
+    assert "GET /simple/torch/" not in index.requests
+
+    cli.ok("add", "model", "--index", "torch-cpu", "-m", "sys_platform == 'win32'")
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    entry = """model = { index = "torch-cpu", marker = "sys_platform == 'win32'" }"""
+    assert text.endswith(entry)
+
+    before = text
+    for words, problem in (
+        (("six", "--index", "torch-cpx"), "the nearest one is 'torch-cpu'"),
+        (("six", "--index", "x=https://me:word@host/simple"), "PIPSHIM_INDEX_X_USERNAME"),
+        (("six", "--index", "x=nowhere"), "neither a URL nor a folder"),
+        (("six", "--index", "https://host/simple"), "neither the name of an index nor NAME=URL"),
+        (("x @ https://host/x.whl", "--index", "torch-cpu"), "comes from a path or URL"),
+        (("six", "--index", "torch-cpu", "--torch-backend", "cpu"), "cannot be used together"),
+        (("torch", "--torch-backend", "cu12"), "PyTorch has no index 'cu12'; the nearest one"),
+    ):
+        done = cli("add", *words)
+        assert done.status == 2, done
+        assert problem in done.err
+    assert (project / "pyproject.toml").read_text(encoding="utf-8") == before
+
+
+def test_add_takes_torch_from_the_index_of_a_backend(
+    cli: Cli, make_project: MakeProject, tmp_path: Path
+) -> None:
+    project = make_project("")
+    cli.ok("add", "torch", "--torch-backend", "cu126", "--frozen")
+    added = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    url = "https://download.pytorch.org/whl/"
+    assert added["pipshim"]["index"] == [
+        {"name": "pytorch-cu126", "url": f"{url}cu126", "explicit": True}
+    ]
+    assert added["pipshim"]["sources"]["torch"] == {
+        "index": "pytorch-cu126",
+        "marker": "sys_platform == 'linux' or sys_platform == 'win32'",
+    }
+
+    fake_program(tmp_path / "bin", "nvidia-smi", "570.86.10, 9.0")
+    path = {"PATH": f"{tmp_path / 'bin'}:{cli.env['PATH']}"}
+    done = cli("add", "torch", "--torch-backend", "auto", "--frozen", env=path)
+    assert "NVIDIA driver 570.86.10, compute capability 9.0: using PyTorch for cu128" in done.err
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    sources = tomllib.loads(text)["tool"]["pipshim"]["sources"]
+    assert {source["index"] for source in sources.values()} == {"pytorch-cu128"}
+    cli.ok("add", "torch", "--torch-backend", "auto", "--frozen", env=path)
+    assert (project / "pyproject.toml").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.usefixtures("decoys")
+def test_a_default_index_on_the_command_line_replaces_the_one_that_is_configured(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject
+) -> None:
+    config = f'[[tool.pipshim.index]]\nname = "main"\nurl = "{other.url}"\ndefault = true\n'
+    project = make_project(config, dependencies=["helper"])
+    cli.ok("lock")
+    assert locked(project) == {"helper": "9.0"}
+    assert not index.requests
+    for option in ("--default-index", "--index-url"):
+        (project / "pylock.toml").unlink()
+        cli.ok("lock", option, index.url)
+        assert locked(project) == {"helper": "1.0"}

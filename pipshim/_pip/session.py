@@ -131,6 +131,15 @@ class Pip:
 
     def elsewhere(self, target: TargetPython) -> Pip:
         """Make the same for another target."""
+        return self._with(target, self._routes_for)
+
+    def routed(self, routes_for: Callable[[Mapping[str, str]], IndexRoutes]) -> Pip:
+        """Make the same, with packages from other indexes."""
+        return self._with(self.target, routes_for)
+
+    def _with(
+        self, target: TargetPython, routes_for: Callable[[Mapping[str, str]], IndexRoutes]
+    ) -> Pip:
         made = Pip(
             self.command,
             self.options,
@@ -140,7 +149,7 @@ class Pip:
             observer=self._observer,
             beside=self,
             cache=self.cache,
-            routes_for=self._routes_for,
+            routes_for=routes_for,
         )
         made.lines.config_settings = self.lines.config_settings
         return made

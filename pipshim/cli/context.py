@@ -355,9 +355,10 @@ class Context:
         if self.project is None:
             return IndexRoutes()
         configuration = self.configuration
-        return routes_of(
+        routes = routes_of(
             configuration.index, configuration.sources, self.project.file, markers, os.environ
         )
+        return replace(routes, without_default="index-url" in self.request.lock.said.typed)
 
     @cached_property
     def cache(self) -> Path:
@@ -430,8 +431,11 @@ class Context:
     def at(self, project: Project) -> Context:
         """Give the same parts for another state of the project: what pip knows is asked once."""
         other = replace(self, project=project)
-        for name in ("choice", "old_lock", "pip", "cache", "store", "fetcher", "builder"):
+        for name in ("choice", "old_lock", "cache", "store", "fetcher", "builder"):
             vars(other)[name] = getattr(self, name)
+        markers = self.target.markers
+        same = other._routes(markers) == self._routes(markers)  # noqa: SLF001
+        vars(other)["pip"] = self.pip if same else self.pip.routed(other._routes)  # noqa: SLF001
         return other
 
     def over(self, below: Below, given: LockOptions) -> Context:

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import FileError, LockError, PipshimError, ProjectError
+from pipshim.cli.added_indexes import AddedIndex, added_index
 from pipshim.cli.added_requirements import New, read_arguments
 from pipshim.cli.context import Context, opened
 from pipshim.cli.report import reporting
@@ -48,7 +49,8 @@ def add(request: AddRequest, pip: PipCommand) -> int:
         opened(request, pip, report.observer) as context,
     ):
         editing = _Editing(context, request, report)
-        addition = _Addition(request, read_arguments(request, context))
+        requirements = read_arguments(request, context)
+        addition = _Addition(request, requirements, added_index(request, requirements, context))
         if not request.frozen:
             addition.versions = _versions_without_bound(editing, addition)
         editing.finish(addition, exact=False)
@@ -95,8 +97,11 @@ class _Addition:
 
     """
 
-    def __init__(self, request: AddRequest, requirements: Iterable[New]) -> None:
+    def __init__(
+        self, request: AddRequest, requirements: Iterable[New], index: AddedIndex | None
+    ) -> None:
         self._request = request
+        self._index = index
         self._requirements = list(requirements)
         self.versions: Mapping[str, Version] = {}
 
@@ -112,6 +117,8 @@ class _Addition:
     def add(self, document: Document, place: Place) -> list[str]:
         """Add the requirements; return those that need a bound."""
         raw, unbound = self._request.raw, []
+        if self._index is not None:
+            self._index(document)
         for one in self._requirements:
             text = document.add(place, one.text, raw=raw)
             requirement = Requirement(text)
@@ -153,11 +160,17 @@ class _Removal:
 
 
 class _Edited(NamedTuple):
-    """What a file said, what an edit makes of it, and the differences to show."""
+    """What a file said, what an edit makes of it, and the differences to show.
+
+    Attributes:
+        configured: indexes and sources.
+
+    """
 
     before: str
     text: str
     changes: list[tuple[str, str, str]]
+    configured: list[tuple[str, str, str]]
     place: Place
 
 
@@ -256,7 +269,9 @@ class _Editing:
             {"action": "add" if sign == "+" else "remove", "requirement": one, "place": place}
             for sign, one, place in edited.changes
         ]
-        report.text = summarize_edits(edited.changes, no_color=request.common.no_color)
+        report.text = summarize_edits(
+            [*edited.configured, *edited.changes], no_color=request.common.no_color
+        )
         with self._written(edited, edit):
             if request.frozen:
                 return
@@ -280,7 +295,8 @@ class _Editing:
         new = document.stated(place, edit.names)
         changes = [("-", text, str(place)) for text in old if text not in new]
         changes += [("+", text, str(place)) for text in new if text not in old]
-        return _Edited(before, document.text, changes, place)
+        configured = [("+", text, where) for text, where in document.configured]
+        return _Edited(before, document.text, changes, configured, place)
 
     @contextmanager
     def _written(self, edited: _Edited, edit: _Edit) -> Iterator[None]:

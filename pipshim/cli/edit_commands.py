@@ -66,6 +66,8 @@ class AddCommand(EditCommand):
       pipshim add -e ../library             a folder, as an editable
       pipshim add "tool @ git+https://example.org/tool@v2"
       pipshim add -r requirements.txt
+      pipshim add torch --torch-backend cu128
+      pipshim add inhouse --index company=https://example.org/simple
     """
 
     usage = """
@@ -92,6 +94,11 @@ class AddCommand(EditCommand):
         added = self.declared.fields("add", options)
         if not (args or added["editables"] or added["files"]):
             raise UsageError("add: nothing to add is given", hint="pipshim add NAME…")
+        if added["index"] and added["torch_backend"]:
+            raise UsageError(
+                "--index and --torch-backend cannot be used together",
+                hint="leave one of them out",
+            )
         return AddRequest(**self.editing(options), **added, requirements=tuple(args))
 
 

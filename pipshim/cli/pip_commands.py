@@ -61,6 +61,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         keep_abbreviations(self.parser, long_names(BUILDING.options))
         # Before pip's general options, which are the last but for this.
         self.parser.option_groups.insert(1, self.parser.option_groups.pop())
+        self._index_is_typed = False
         self._layers: tuple[tuple[IsolationLayer, ...], tuple[IsolationLayer, ...]] = ((), ())
 
     def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
@@ -76,10 +77,13 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         self._before = copy.deepcopy(values.format_control)
         below = values.no_build_isolation_package
         values.build_isolation = values.no_build_isolation_package = None
+        index_url, values.index_url = values.index_url, None
         values, rest = self.parser.parse_args(args, values)
         above = (typed_isolation(values), *variable_layers(self.parser, self.environ))
         self._layers = (above, file_layers(self.parser))
         values.build_isolation = isolates((*above, *self._layers[1]))
+        self._index_is_typed = values.index_url is not None
+        values.index_url = values.index_url or index_url
         values.no_build_isolation_package = [*below, *(values.no_build_isolation_package or ())]
         return values, rest
 
@@ -166,9 +170,10 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
             )
         markers = {key: str(value) for key, value in default_environment().items()}
         configuration = project.configuration
-        return routes_of(
+        routes = routes_of(
             configuration.index, configuration.sources, project.file, markers, os.environ
         )
+        return replace(routes, without_default=self._index_is_typed)
 
     def _request(self, options: Values) -> LockRequest:
         return LockRequest(

@@ -106,6 +106,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         "build_isolation",
         "no_build_isolation_package",
         "build_constraints",
+        "index_url",
         "resolution",
     )
     """What the parser stores for which it matters whether it was typed."""
@@ -180,6 +181,11 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
             )
             for name, value in zip(names, decided, strict=True):
                 setattr(values, name, value)
+        if values.default_index:
+            values.index_url = values.default_index
+            self._noted.typed.add("index-url")
+        elif values.index_url is None:
+            values.index_url = below["index_url"]
         typed = typed_isolation(values)
         if values.build_constraints and typed.no_build_isolation:
             raise UsageError(

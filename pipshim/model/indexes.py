@@ -54,9 +54,7 @@ class Index:
 
     def with_credentials(self, environ: Mapping[str, str]) -> Index:
         """Return the index with the credentials that ``PIPSHIM_INDEX_NAME_USERNAME`` … give."""
-        variable = "PIPSHIM_INDEX_" + "".join(
-            letter if letter.isalnum() else "_" for letter in self.name.upper()
-        )
+        variable = credentials_variable(self.name)
         user = environ.get(f"{variable}_USERNAME", "")
         password = environ.get(f"{variable}_PASSWORD", "")
         parts = urlsplit(self.url)
@@ -65,6 +63,13 @@ class Index:
         host = parts.netloc.rpartition("@")[2]
         login = f"{quote(user, safe='')}:{quote(password, safe='')}@"
         return replace(self, url=urlunsplit(parts._replace(netloc=login + host)))
+
+
+def credentials_variable(name: str) -> str:
+    """Return how the variables with an index's credentials begin."""
+    return "PIPSHIM_INDEX_" + "".join(
+        letter if letter.isalnum() else "_" for letter in name.upper()
+    )
 
 
 @dataclass(frozen=True)
@@ -89,12 +94,14 @@ class IndexRoutes:
         indexes: all named indexes.
         packages: the packages that come from one index alone.
         no_index: only pages and folders of links are looked at (``--no-index``).
+        without_default: pip's ``--index-url`` counts although an index is the default one.
 
     """
 
     indexes: tuple[Index, ...] = ()
     packages: Mapping[NormalizedName, Index] = field(default_factory=dict)
     no_index: bool = False
+    without_default: bool = False
 
     def locations(self, name: NormalizedName, given: Locations) -> Locations:
         """Return where a package is looked up.
@@ -110,7 +117,7 @@ class IndexRoutes:
     def shared(self, given: Locations) -> Locations:
         """Return where packages that have no index of their own are looked up."""
         open_to_all = [index for index in self.indexes if not index.explicit]
-        default = [index for index in open_to_all if index.default]
+        default = [index for index in open_to_all if index.default and not self.without_default]
         others = self._of(index for index in open_to_all if not index.default)
         first = self._of(default).index_urls if default else given.index_urls[:1]
         return Locations(

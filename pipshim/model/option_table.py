@@ -6,7 +6,7 @@ follow from this table.
 
 from __future__ import annotations
 
-from operator import not_
+from operator import attrgetter, not_
 from typing import TYPE_CHECKING, Any
 
 from pipshim.model.build_settings import ALL
@@ -20,17 +20,20 @@ from pipshim.model.options import (
     long_names,
     read_days,
     read_extra_build,
+    read_index,
     read_name,
     read_name_or_all,
     read_package_setting,
     read_path,
     read_positive,
     read_target,
+    read_torch_backend,
     settings_by_package,
 )
 from pipshim.model.requests import BOUNDS, LINK_MODES, OUTPUT_FORMATS, PROGRESS
 from pipshim.model.requirements import separated
 from pipshim.model.settings import STRATEGIES
+from pipshim.model.torch_backends import TORCH_BACKENDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,6 +142,12 @@ COMMON = (
         choices=LINK_MODES,
     ),
     Option("--offline", "common", "Use only what the caches hold."),
+    Option(
+        "--default-index",
+        "",
+        "The index to use in place of pip's --index-url, and of an index that is the default.",
+        "url",
+    ),
     PROGRESS_VIEW,
     TIMINGS,
 )
@@ -417,6 +426,26 @@ ADD = CommandOptions(
             is_list=True,
         ),
         _names("--extra", "add.extras", "Add it with this extra of its own."),
+        Option(
+            "--index",
+            "add",
+            "The named index that it comes from, and nowhere else; NAME=URL adds that index to "
+            "pyproject.toml.",
+            "name",
+            read_index,
+            names=attrgetter("indexes"),
+            has_variable=False,
+        ),
+        Option(
+            "--torch-backend",
+            "add",
+            "Take torch and what belongs to it from PyTorch's index for cpu, cu128, rocm6.4, xpu "
+            "and so on; auto asks the driver of the GPU.",
+            "backend",
+            read_torch_backend,
+            names=lambda _: list(TORCH_BACKENDS),
+            has_variable=False,
+        ),
         Option("-m --marker", "add", "Add it for these environments (PEP 508).", "marker"),
         Option(
             "--bounds",

@@ -7,6 +7,7 @@ which they are added to, is one.
 from __future__ import annotations
 
 import optparse
+import re
 from operator import attrgetter
 from optparse import NO_DEFAULT, OptionValueError
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipshim.base.spelling import nearest
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.build_settings import ALL
 from pipshim.model.targets import KNOWN, TargetName
+from pipshim.model.torch_backends import TORCH_BACKENDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -374,6 +376,26 @@ def read_target(opt: str, value: str) -> TargetName:
         raise OptionValueError(
             f"{opt}: {error}; the nearest one is {nearest(value, KNOWN)!r}"
         ) from None
+
+
+def read_index(option: str, text: str) -> tuple[str, str | None]:
+    """Read ``NAME``, or ``NAME=URL``; the name and the URL are returned."""
+    name, equals, url = text.partition("=")
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None or (equals and not url):
+        raise OptionValueError(
+            f"option {option}: {text!r} is neither the name of an index nor NAME=URL"
+        )
+    return name, url or None
+
+
+def read_torch_backend(option: str, text: str) -> str:
+    """Read the name of a PyTorch backend, or ``auto``."""
+    if text not in TORCH_BACKENDS:
+        raise OptionValueError(
+            f"option {option}: PyTorch has no index {text!r};"
+            f" the nearest one is {nearest(text, TORCH_BACKENDS)!r}"
+        )
+    return text
 
 
 def read_days(opt: str, value: str) -> int:

@@ -330,6 +330,8 @@ class AddRequest(EditRequest):
         marker: of what is added.
         raw: write what is given as it is, without bounds.
         bounds: the kind of specifier to write where none is given.
+        index: the name of the index that it comes from, and the URL if that is to be added.
+        torch_backend: the PyTorch backend that torch comes from; ``auto`` for the GPU's.
 
     """
 
@@ -340,6 +342,8 @@ class AddRequest(EditRequest):
     marker: str | None = None
     raw: bool = False
     bounds: Bounds = "lower"
+    index: tuple[str, str | None] | None = None
+    torch_backend: str | None = None
 
 
 @late(frozen=True)

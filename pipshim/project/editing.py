@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import tomlkit
+import tomlkit.items
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from pipshim.model.requests import Bounds
 
 _SOURCES = ("tool", "pipshim", "sources")
+_INDEX = ("tool", "pipshim", "index")
+_CONDITIONS = ("marker", "extra", "group")
+"""Keys of a source that say where it applies."""
 _WIDTH = 100
 _HEAD = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?P<specifier>[^;@]*)")
 
@@ -69,6 +73,7 @@ class Document:
 
     Attributes:
         original: what it said before any edit.
+        configured: the indexes and sources that were written, and where.
 
     """
 
@@ -77,6 +82,7 @@ class Document:
         self._path = path
         self._expected = toml_files.loads(text)
         self._made: set[str] = set()
+        self.configured: list[tuple[str, str]] = []
         self._blank_at_end = text.endswith(("\n\n", "\n\r\n")) or not text.endswith("\n")
         self._line_end = "\r\n" if text.count("\n") == text.count("\r\n") > 0 else "\n"
         try:
@@ -191,10 +197,17 @@ class Document:
 
     def has_source(self, name: NormalizedName) -> bool:
         """Tell whether a distribution comes from somewhere else than an index."""
+        return any("index" not in entry for entry in self._entries(name))
+
+    def _entries(self, name: NormalizedName) -> list[dict[str, object]]:
         table: Any = self._expected
         for key in _SOURCES:
             table = table.get(key, {})
-        return any(canonicalize_name(key) == name for key in table)
+        found: list[dict[str, object]] = []
+        for key, value in table.items():
+            if canonicalize_name(key) == name:
+                found += value if isinstance(value, list) else [value]
+        return found
 
     def having(self, name: NormalizedName) -> list[Place]:
         """Tell the lists that have a requirement of this name."""
@@ -204,7 +217,24 @@ class Document:
         """Say where a distribution comes from; None: from an index, as others."""
         if entry is None:
             self._forget_source(name)
-            return
+        else:
+            self._set_entries(name, [dict(entry)])
+
+    def add_source(self, name: NormalizedName, entry: Mapping[str, object]) -> None:
+        """Say where a distribution comes from under the entry's conditions.
+
+        Entries with other conditions stay; one without any replaces all.
+        """
+        conditions = _conditions(entry)
+        before = self._entries(name)
+        others = [one for one in before if conditions and _conditions(one) != conditions]
+        entries = [*others, dict(entry)]
+        if dict(entry) not in before or len(entries) < len(before):
+            self._set_entries(name, entries)
+            value = ", ".join(f"{key} = {_toml(value)}" for key, value in entry.items())
+            self.configured.append((f"{name} = {{ {value} }}", ".".join(_SOURCES)))
+
+    def _set_entries(self, name: NormalizedName, entries: list[dict[str, object]]) -> None:
         table = self._document
         expected = self._expected
         for depth, key in enumerate(_SOURCES, 1):
@@ -214,11 +244,54 @@ class Document:
             table = cast("Any", table[key])
             expected = expected.setdefault(key, {})
         known = next((key for key in expected if canonicalize_name(key) == name), name)
-        pairs = ", ".join(
-            f"{key} = {tomlkit.item(value).as_string()}" for key, value in entry.items()
-        )
-        table[known] = tomlkit.parse(f"x = {{ {pairs} }}")["x"]
-        expected[known] = dict(entry)
+        texts = [
+            f"{{ {', '.join(f'{key} = {_toml(value)}' for key, value in entry.items())} }}"
+            for entry in entries
+        ]
+        several = "[\n" + "".join(f"    {text},\n" for text in texts) + "]"
+        value = texts[0] if len(texts) == 1 else several
+        table[known] = tomlkit.parse(f"x = {value}")["x"]
+        expected[known] = entries[0] if len(entries) == 1 else entries
+
+    def index_urls(self) -> dict[str, str]:
+        """Return the URL of each named index."""
+        table: Any = self._expected
+        for key in _INDEX:
+            table = table.get(key, {})
+        return {index["name"]: index["url"] for index in table}
+
+    def set_index(self, name: str, url: str, **more: object) -> None:
+        """Add a named index; of one that is there, only the URL is set.
+
+        Args:
+            name: its name.
+            url: its URL, or a path relative to the file.
+            more: its other keys.
+
+        """
+        known = self.index_urls()
+        if known.get(name) == url:
+            return
+        self.configured.append((f"{name} = {url}", ".".join(_INDEX)))
+        tables: Any = self._document
+        expected: Any = self._expected
+        for key in _INDEX[:-1]:
+            if key not in tables:
+                tables[key] = tomlkit.table(is_super_table=True)
+            tables, expected = tables[key], expected.setdefault(key, {})
+        if name in known:
+            position = list(known).index(name)
+            tables["index"][position]["url"] = expected["index"][position]["url"] = url
+            return
+        entry = {"name": name, "url": url, **more}
+        if "index" not in tables:
+            tables["index"] = tomlkit.aot()
+        is_array = isinstance(tables["index"], tomlkit.items.Array)
+        made = tomlkit.inline_table() if is_array else tomlkit.table()
+        made.update(entry)
+        tables["index"].append(made)
+        expected.setdefault("index", []).append(entry)
+        self._made.add(f"[{'.'.join(_INDEX)}]")
 
     def _forget_source(self, name: NormalizedName) -> None:
         table: Any = self._document
@@ -288,6 +361,14 @@ class Document:
         table[last] = self._array(place).unwrap()
 
 
+def _conditions(entry: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in entry.items() if key in _CONDITIONS}
+
+
+def _toml(value: object) -> str:
+    return str(tomlkit.item(value).as_string())
+
+
 def written(text: str) -> str:
     """Write a requirement so that it needs no escapes in TOML, otherwise as it was typed."""
     text = text.strip()
@@ -328,7 +409,7 @@ def _spaced(text: str, tables: Iterable[str]) -> str:
     lines = text.splitlines(keepends=True)
     for name in tables:
         starts = [at for at, line in enumerate(lines) if line.strip() == f"[{name}]"]
-        for start in starts:
+        for start in reversed(starts):
             heads = (at for at in range(start + 1, len(lines)) if lines[at].startswith("["))
             for at in (next(heads, 0), start):
                 if at and lines[at - 1].strip():

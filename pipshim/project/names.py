@@ -49,6 +49,12 @@ class Names:
         return sorted(self._project.dependency_groups) if self._project is not None else []
 
     @property
+    def indexes(self) -> list[str]:
+        """The project's named indexes."""
+        project = self._project
+        return [one.name for one in project.configuration.index] if project is not None else []
+
+    @property
     def locked(self) -> list[str]:
         """What the lock has for run time."""
         folder = self._project.directory if self._project is not None else Path.cwd()

@@ -189,3 +189,48 @@ def test_parts_are_added_to_what_was_typed() -> None:
     assert with_parts("a @ https://host/a", marker="os_name == 'nt'") == (
         'a @ https://host/a ; os_name == "nt"'
     )
+
+
+TORCH = canonicalize_name("torch")
+
+
+def test_an_index_and_sources_are_added_once() -> None:
+    made = document(of('["torch"]'))
+    for _ in range(2):
+        made.set_index("cpu", "https://torch/cpu", explicit=True)
+        made.add_source(TORCH, {"index": "cpu"})
+    assert made.text == of('["torch"]') + (
+        '\n[[tool.pipshim.index]]\nname = "cpu"\nurl = "https://torch/cpu"\nexplicit = true\n'
+        '\n[tool.pipshim.sources]\ntorch = { index = "cpu" }\n'
+    )
+    assert len(made.configured) == 2
+    assert not made.has_source(TORCH)  # it still comes from an index
+    made.set_index("other", "wheels", explicit=True, format="flat")
+    made.set_index("cpu", "https://torch/other")
+    assert made.index_urls() == {"cpu": "https://torch/other", "other": "wheels"}
+    assert '\n\n[[tool.pipshim.index]]\nname = "other"' in made.text
+
+
+def test_a_source_replaces_those_with_the_same_conditions() -> None:
+    made = document(of('["torch"]'))
+    linux, mac = "sys_platform == 'linux'", "sys_platform == 'darwin'"
+    made.add_source(TORCH, {"index": "a", "marker": linux})
+    made.add_source(TORCH, {"index": "b", "marker": mac})
+    assert made.text.endswith(
+        f'torch = [\n    {{ index = "a", marker = "{linux}" }},\n'
+        f'    {{ index = "b", marker = "{mac}" }},\n]\n'
+    )
+    made.add_source(TORCH, {"index": "c", "marker": linux})
+    assert '"a"' not in made.text
+    assert '"b"' in made.text
+    made.add_source(TORCH, {"index": "d"})
+    assert made.text.endswith('torch = { index = "d" }\n')
+
+
+def test_an_index_in_an_array_of_one_line_is_edited_too() -> None:
+    text = of("[]") + '\n[tool.pipshim]\nindex = [{ name = "a", url = "https://a" }]\n'
+    made = document(text)
+    made.set_index("b", "https://b")
+    made.set_index("a", "https://c")
+    assert made.index_urls() == {"a": "https://c", "b": "https://b"}
+    assert '"https://c"' in made.text
