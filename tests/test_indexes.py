@@ -299,3 +299,109 @@ def test_a_default_index_on_the_command_line_replaces_the_one_that_is_configured
         (project / "pylock.toml").unlink()
         cli.ok("lock", option, index.url)
         assert locked(project) == {"helper": "1.0"}
+
+
+def test_an_index_or_a_package_may_have_files_that_are_newer(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    for name in ("aa", "bb"):
+        index.add(wheel(tmp_path, name, "1"), upload_time="2024-01-01T00:00:00Z")
+        index.add(wheel(tmp_path, name, "2"), upload_time="2025-01-01T00:00:00Z")
+        index.add(wheel(tmp_path, name, "3"), upload_time="2026-01-01T00:00:00Z")
+    other.html_only = True  # it tells no upload times
+    other.add(wheel(tmp_path, "torch", "2.9.0+cpu"))
+    config = TORCH_INDEX.format(url=other.url) + '[tool.pipshim]\nexclude-newer = "2024-06-01"\n'
+    dependencies = ["aa", "bb", "torch"]
+
+    make_project(config, dependencies=dependencies)
+    failed = cli.fails("lock")
+    assert "torch/ does not say when files were uploaded" in failed.err
+    assert "exclude-newer = false in its [[tool.pipshim.index]]" in failed.err
+
+    of_index = config.replace("explicit = true", "explicit = true\nexclude-newer = false")
+    project = make_project(of_index, dependencies=dependencies)
+    cli.ok("lock")
+    assert locked(project) == {"aa": "1", "bb": "1", "torch": "2.9.0+cpu"}
+
+    packages = "exclude-newer-package = { torch = false, aa = false, bb = 2025-06-01 }\n"
+    project = make_project(config + packages, dependencies=dependencies)
+    assert cli("lock", "--check").status == 1
+    cli.ok("lock", "-U")
+    assert locked(project) == {"aa": "3", "bb": "2", "torch": "2.9.0+cpu"}
+    cli.ok("lock", "--check")
+
+    never = packages.replace("2025-06-01", "2020-06-01")
+    make_project(config + never, dependencies=dependencies)
+    assert "no version of bb was uploaded before 2020-06-02" in cli.fails("lock", "-U").err
+
+    make_project(config.replace("explicit", "exclude-newer = true\nexplicit"))
+    assert "must be a date, a time, a duration or false" in cli.fails("lock").err
+
+
+def test_local_versions_stand_beside_those_without(
+    cli: Cli, other: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    linux, macos = "cp311-cp311-manylinux_2_28_x86_64", "cp311-none-macosx_11_0_arm64"
+    other.add(
+        wheel(tmp_path, "torch", "2.8.0", tag=macos),
+        wheel(tmp_path, "torch", "2.8.0+cpu", tag=linux),
+        wheel(tmp_path, "torch", "2.9.0", tag=macos),
+        wheel(tmp_path, "torch", "2.9.0+cpu", tag=linux),
+        wheel(tmp_path, "torch", "2.9.0", tag="cp311-cp311-manylinux_2_28_aarch64"),
+        wheel(tmp_path, "vision", "0.1+cpu", tag=linux, requires=["torch==2.8.0"]),
+        wheel(tmp_path, "vision", "0.1", tag=macos, requires=["torch==2.8.0"]),
+    )
+    targets = '["linux-x86_64-cp311", "macos-arm64-cp311"]'
+    config = TORCH_INDEX.format(url=other.url) + 'vision = { index = "torch-cpu" }\n'
+    config += f"[tool.pipshim]\ntarget-environments = {targets}\n"
+    for dependencies, torch in ((["torch>=2.9.0"], "2.9.0"), (["torch", "vision"], "2.8.0")):
+        project = make_project(config, dependencies=dependencies)
+        cli.ok("lock")
+        lock = tomllib.loads((project / "pylock.toml").read_text(encoding="utf-8"))
+        found = {
+            one["version"]: one["marker"] for one in lock["packages"] if one["name"] == "torch"
+        }
+        assert set(found) == {torch, f"{torch}+cpu"}
+        assert "linux" in found[f"{torch}+cpu"]
+        assert "darwin" in found[torch]
+        cli.ok("lock", "--check")
+    cli.ok("lock", "-P", "torch")
+
+
+def test_each_platform_may_have_an_index_of_its_own(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    linux, macos = "cp311-cp311-manylinux_2_28_x86_64", "cp311-none-macosx_11_0_arm64"
+    index.add(wheel(tmp_path / "decoy", "torch", "9.0"))
+    other.add(wheel(tmp_path / "linux", "torch", "2.9.0+cu128", tag=linux))
+    folder = tmp_path / "mac"
+    wheel(folder, "torch", "2.9.0", tag=macos)
+    config = f"""
+        [[tool.pipshim.index]]
+        name = "linux"
+        url = "{other.url}"
+        explicit = true
+        [[tool.pipshim.index]]
+        name = "mac"
+        url = "{folder}"
+        format = "flat"
+        explicit = true
+        [tool.pipshim.sources]
+        torch = [
+            {{ index = "linux", marker = "sys_platform == 'linux'" }},
+            {{ index = "mac", marker = "sys_platform == 'darwin'" }},
+        ]
+        [tool.pipshim]
+        target-environments = ["linux-x86_64-cp311", "macos-arm64-cp311"]
+        """
+    project = make_project(config, dependencies=["torch"])
+    cli.ok("lock")
+    lock = tomllib.loads((project / "pylock.toml").read_text(encoding="utf-8"))
+    files = {one["version"]: one["wheels"][0] for one in lock["packages"]}
+    assert set(files) == {"2.9.0", "2.9.0+cu128"}
+    assert files["2.9.0+cu128"]["url"].startswith(other.url.rpartition("/simple")[0])
+    assert "GET /simple/torch/" not in index.requests
+
+    make_project(config.replace("'darwin'", "'linux'"), dependencies=["torch"])
+    failed = cli.fails("lock")
+    assert "sources.torch: two entries apply to linux x86_64 with Python 3.11" in failed.err

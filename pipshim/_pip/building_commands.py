@@ -16,7 +16,7 @@ from pipshim._pip.metadata import prepared
 from pipshim._pip.retries import retry_broken_answers
 from pipshim._pip.routed_search import follow
 from pipshim.base.errors import PipshimError
-from pipshim.model.indexes import IndexRoutes
+from pipshim.model.index_routes import IndexRoutes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

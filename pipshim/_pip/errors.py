@@ -188,8 +188,9 @@ def translate(error: BaseException) -> PipshimError:
         of_index = pip_texts.OF_INDEX.match(match[1])
         return PipshimError(
             f"{of_index[1] if of_index else match[1]} does not say when files were uploaded",
-            hint="take out exclude-newer and --uploaded-prior-to, or use an index whose answers "
-            "have upload times (PEP 700)",
+            hint="take out exclude-newer and --uploaded-prior-to, or except this index or package: "
+            "exclude-newer = false in its [[tool.pipshim.index]], or "
+            "exclude-newer-package = { NAME = false }",
         )
     if isinstance(error, (InstallationError, BadCommand)) and _NETWORK.search(text):
         return NetworkError(text)

@@ -13,6 +13,7 @@ import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
+from datetime import datetime, timezone
 from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -30,9 +31,9 @@ from pip._vendor.packaging.version import Version as PipVersion
 from pipshim._pip import patches
 from pipshim._pip.links import note_size, secure_hashes
 from pipshim._pip.pip_texts import NO_FOLDER
-from pipshim._pip.routed_search import scope_of
+from pipshim._pip.routed_search import RoutedCollector, scope_of
 from pipshim._pip.unread_pages import passed_over
-from pipshim.model import index_page
+from pipshim.model import cutoff, index_page
 from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import Refusal, Refused
 from pipshim.model.index_page import Cut, Listing, Newest, Suiting
@@ -91,6 +92,7 @@ class Finder(PackageFinder):
         self._skipped: dict[str, LinkType] = {}
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
         self._alone = threading.RLock()
+        self._started = datetime.now(timezone.utc)
         self.ahead: Prefetching | None = None
         self.kept = LockedFiles()
         self.knows_metadata: Callable[[Link], bool] = lambda _: False
@@ -100,11 +102,38 @@ class Finder(PackageFinder):
         """The order of this thread's resolve."""
         return _order.get() or Order()
 
-    @property
-    def cutoff(self) -> str | None:
-        """The moment before which a file has to be uploaded (``--uploaded-prior-to``)."""
-        moment = self.uploaded_prior_to
+    def cutoff(self, name: NormalizedName) -> str | None:
+        """Return the moment before which a file of a package has to be uploaded."""
+        urls = [*self._pages(name), *scope_of(self.search_scope, name).find_links]
+        moments = [self._upload_limit(name, url) for url in urls]
+        moment = next((one for one in moments if one is not None), None)
         return moment.isoformat() if moment is not None else None
+
+    def _upload_limit(self, name: NormalizedName, url: str) -> datetime | None:
+        """Return the moment before which a package's files on an index have to be uploaded."""
+        collector = self._link_collector
+        routes = collector.routes if isinstance(collector, RoutedCollector) else None
+        limit = routes.limit(name, url) if routes is not None else None
+        if limit is None:
+            return self.uploaded_prior_to
+        return cutoff.moment(limit, now=self._started) if limit is not False else None
+
+    def _limited(self, evaluator: LinkEvaluator, page: str) -> LinkEvaluator:
+        """Return what evaluates the links of a page: its index or package may have its own limit.
+
+        Args:
+            evaluator: pip's.
+            page: the URL of a package's page, or of a page of links.
+
+        """
+        name = canonicalize_name(evaluator.project_name)
+        url = next((index for index, its in self._pages(name).items() if its == page), page)
+        moment = self._upload_limit(name, url)
+        if moment == self.uploaded_prior_to:
+            return evaluator
+        limited = copy(evaluator)
+        patches.override(limited, _uploaded_prior_to=moment)
+        return limited
 
     @contextmanager
     def ordered(self, order: Order) -> Iterator[None]:
@@ -166,6 +195,7 @@ class Finder(PackageFinder):
         self, project_url: Link, link_evaluator: LinkEvaluator
     ) -> list[InstallationCandidate]:
         """Read the links of a page, or what the earlier lock has of them."""
+        link_evaluator = self._limited(link_evaluator, project_url.url)
         name = canonicalize_name(link_evaluator.project_name)
         if self.kept.has(name):
             url = project_url.url
@@ -177,7 +207,8 @@ class Finder(PackageFinder):
         page = self._link_collector.fetch_response(project_url, link_evaluator.project_name)
         if page is None:
             return []
-        listing = self._listings.setdefault(name, {}).setdefault(page.url, listing_of(page, name))
+        url = project_url.url
+        listing = self._listings.setdefault(name, {}).setdefault(url, listing_of(page, name))
         numbers = self._cut.numbers(listing) if self._cut is not None else listing.all()
         return super().evaluate_links(link_evaluator, self._suiting.among(listing, numbers))
 
@@ -304,13 +335,13 @@ class Finder(PackageFinder):
         """Tell the files of a package that the target, or an option, does not admit."""
         self._look_up(name)
         self.find_all_candidates(name)
-        links = [
-            one
-            for listing in self._listings.get(name, {}).values()
-            for one in listing.links(listing.all())
-        ]
-        # Of most of these pip has not been asked yet.
-        super().evaluate_links(self.make_link_evaluator(name), links)
+        links: list[Link] = []
+        for page, listing in self._listings.get(name, {}).items():
+            of_page = listing.links(listing.all())
+            # Of most of these pip has not been asked yet.
+            evaluator = self._limited(self.make_link_evaluator(name), page)
+            super().evaluate_links(evaluator, of_page)
+            links += of_page
         found = []
         for link in (*links, *self._links.get(name, {}).values()):
             why = self._skipped.get(link.url)

@@ -276,6 +276,11 @@ PATCHES = (
         "_internal.req:install_given_reqs",
     ),
     Patch(
+        "_internal.index.package_finder:LinkEvaluator._uploaded_prior_to",
+        "differs by index and package",
+        used_in="LinkEvaluator.evaluate_link",
+    ),
+    Patch(
         "_internal.index.package_finder:CandidateEvaluator.sort_best_candidate",
         "takes the last candidate: they are in order by then",
         "self candidates",

@@ -11,7 +11,7 @@ from pip._internal.index.collector import LinkCollector
 from pip._internal.models.search_scope import SearchScope
 
 from pipshim._pip import patches
-from pipshim.model.indexes import IndexRoutes, Locations
+from pipshim.model.index_routes import IndexRoutes, Locations
 
 if TYPE_CHECKING:
     from pip._internal.index.collector import CollectedSources
@@ -87,7 +87,7 @@ class RoutedCollector(LinkCollector):
 
 def follow(collector: LinkCollector, routes: IndexRoutes, mask: Mask) -> None:
     """Have packages looked up where their routes say; the session knows these indexes too."""
-    if not routes.indexes:
+    if not (routes.indexes or routes.limits):
         return
     given = collector.search_scope
     urls = [index.url for index in routes.indexes if index.format == "simple"]

@@ -42,7 +42,7 @@ from pipshim.base.cache_folders import METADATA
 from pipshim.base.errors import FileError
 from pipshim.base.masking import Mask
 from pipshim.model import events
-from pipshim.model.indexes import IndexRoutes
+from pipshim.model.index_routes import IndexRoutes
 from pipshim.model.locked_files import LockedFiles
 from pipshim.project.sdist_static_files import Outlines
 

@@ -31,7 +31,7 @@ from pipshim.lock.prefetch import Prefetch
 from pipshim.model import events
 from pipshim.model.build_settings import Settings, combine
 from pipshim.model.events import masked
-from pipshim.model.indexes import IndexRoutes, routes_of
+from pipshim.model.index_routes import IndexRoutes, routes_of
 from pipshim.model.preferences import Preferences
 from pipshim.model.preferences import combine as combine_preferences
 from pipshim.model.project import PYPROJECT, STDIN, Project
@@ -355,9 +355,7 @@ class Context:
         if self.project is None:
             return IndexRoutes()
         configuration = self.configuration
-        routes = routes_of(
-            configuration.index, configuration.sources, self.project.file, markers, os.environ
-        )
+        routes = routes_of(configuration, self.project.file, markers, os.environ)
         return replace(routes, without_default="index-url" in self.request.lock.said.typed)
 
     @cached_property

@@ -28,7 +28,7 @@ from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.model.build_settings import ALL
 from pipshim.model.events import masked
-from pipshim.model.indexes import IndexRoutes, routes_of
+from pipshim.model.index_routes import IndexRoutes, routes_of
 from pipshim.model.option_table import BUILD, BUILDING
 from pipshim.model.options import COMMAND_LINE, long_names
 from pipshim.model.requests import LockOptions, LockRequest
@@ -170,9 +170,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
             )
         markers = {key: str(value) for key, value in default_environment().items()}
         configuration = project.configuration
-        routes = routes_of(
-            configuration.index, configuration.sources, project.file, markers, os.environ
-        )
+        routes = routes_of(configuration, project.file, markers, os.environ)
         return replace(routes, without_default=self._index_is_typed)
 
     def _request(self, options: Values) -> LockRequest:

@@ -135,7 +135,7 @@ class _Search:
             first = f"no version of {name} supports {self.place}"
             hint = f"{self.another}, and see to requires-python in pyproject.toml"
         elif reasons == {Refusal.UPLOADED_LATER}:
-            first = f"no version of {name} was uploaded before {self._cutoff()}"
+            first = f"no version of {name} was uploaded before {self._cutoff(name)}"
             hint = "choose a later moment: exclude-newer in pyproject.toml, --uploaded-prior-to"
         elif Refusal.FORMAT in reasons:
             first = f"no file of {name} may be used"
@@ -147,8 +147,8 @@ class _Search:
             hint = f"{self.suiting}, or do without {name}"
         return ResolveError("\n".join([first, *self.asked, *lines]), hint=hint)
 
-    def _cutoff(self) -> str:
-        moment = self.index.cutoff
+    def _cutoff(self, name: NormalizedName) -> str:
+        moment = self.index.cutoff(name)
         return normalised(moment) if moment is not None else "now"
 
     def conflict(

@@ -112,6 +112,8 @@ def digest(
             data["sources"] = _sources(project)
         if configuration.index:
             data["index"] = [vars(index) for index in configuration.index]
+        if configuration.exclude_newer_package:
+            data["exclude-newer-package"] = dict(configuration.exclude_newer_package)
         if {"dependencies", "optional-dependencies"} & project.dynamic:
             data["dynamic"] = _folder(project.directory)
     text = json.dumps(data, sort_keys=True)

@@ -148,9 +148,8 @@ class Refused:
 class Index(Protocol):
     """Tells what the indexes have of a package: `pipshim._pip.index.Finder`."""
 
-    @property
-    def cutoff(self) -> str | None:
-        """The moment before which a file has to be uploaded (``--uploaded-prior-to``)."""
+    def cutoff(self, name: NormalizedName) -> str | None:
+        """Return the moment before which a file of a package has to be uploaded."""
 
     def find_all_candidates(self, project_name: str) -> Sequence[object]:
         """Return the files that may be used."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
-    from pipshim.model.indexes import Index
+    from pipshim.model.indexes import Index, Limit
     from pipshim.model.package_sources import PackageSource
     from pipshim.model.targets import TargetName
 
@@ -85,4 +85,5 @@ class Configuration:
     sources: Mapping[NormalizedName, tuple[PackageSource, ...]] = field(default_factory=dict)
     resolution: str | None = None
     exclude_newer: str | None = None
+    exclude_newer_package: Mapping[NormalizedName, Limit] = field(default_factory=dict)
     rebuild: Rebuild = "auto"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pipshim.base.spelling import nearest
-from pipshim.model import cutoff
 from pipshim.model.settings import (
     STRATEGIES,
     Configuration,
@@ -15,7 +13,13 @@ from pipshim.model.settings import (
     StaticMetadata,
 )
 from pipshim.model.targets import FORM, KNOWN, TargetName
-from pipshim.project.sources import check_index_names, read_indexes, read_sources
+from pipshim.project.sources import (
+    check_index_names,
+    read_indexes,
+    read_limit,
+    read_moment,
+    read_sources,
+)
 from pipshim.project.toml_reader import KeyPath, LineOf, Reader
 
 if TYPE_CHECKING:
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
     from packaging.version import Version
+
+    from pipshim.model.indexes import Limit
 
 
 def load_configuration(table: object, where: Path, line_of: LineOf) -> Configuration:
@@ -102,17 +108,10 @@ def _resolution(reader: Reader, value: object, path: KeyPath) -> str:
     return word
 
 
-def _exclude_newer(reader: Reader, value: object, path: KeyPath) -> str:
-    """Read a moment; TOML's own dates and times are taken as well as strings."""
-    text = value.isoformat() if isinstance(value, date) else reader.string(value, path)
-    try:
-        return cutoff.normalised(text)
-    except ValueError as error:
-        raise reader.error(
-            path,
-            f"is neither a date, a time nor a duration: {text!r}: {error}",
-            hint='write "2026-11-25", "2026-11-25T12:00:00Z", or "7 days"',
-        ) from None
+def _exclude_newer_package(
+    reader: Reader, value: object, path: KeyPath
+) -> dict[NormalizedName, Limit]:
+    return {name: read_limit(reader, limit, at) for name, limit, at in reader.by_name(value, path)}
 
 
 def _constraints(reader: Reader, value: object, path: KeyPath) -> tuple[Requirement, ...]:
@@ -308,9 +307,14 @@ SETTINGS = {
         "Which versions are locked; without it the highest.",
     ),
     "exclude-newer": Setting(
-        _exclude_newer,
+        read_moment,
         "a date, a time or a duration",
         "Ignore files that were uploaded to the index later.",
+    ),
+    "exclude-newer-package": Setting(
+        _exclude_newer_package,
+        "for each package, a date, a time, a duration or `false`",
+        "The same for single packages; `false` ignores no file.",
     ),
     "rebuild": Setting(
         _rebuild,

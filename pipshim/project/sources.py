@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from pipshim.base.spelling import nearest
-from pipshim.model.indexes import Index
+from pipshim.model import cutoff
+from pipshim.model.indexes import Index, Limit
 from pipshim.model.package_sources import PackageSource
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ def read_indexes(reader: Reader, value: object, path: KeyPath) -> tuple[Index, .
 
 
 def _index(reader: Reader, value: object, path: KeyPath) -> Index:
-    table = reader.known_table(value, path, ("name", "url", "explicit", "default", "format"))
+    known = ("name", "url", "explicit", "default", "format", "exclude-newer")
+    table = reader.known_table(value, path, known)
     for key in ("name", "url"):
         if key not in table:
             raise reader.error(
@@ -66,7 +69,44 @@ def _index(reader: Reader, value: object, path: KeyPath) -> Index:
         explicit=reader.boolean(table.get("explicit", False), (*path, "explicit")),
         default=reader.boolean(table.get("default", False), (*path, "default")),
         format="flat" if form == "flat" else "simple",
+        exclude_newer=(
+            read_limit(reader, table["exclude-newer"], (*path, "exclude-newer"))
+            if "exclude-newer" in table
+            else None
+        ),
     )
+
+
+def read_moment(reader: Reader, value: object, path: KeyPath) -> str:
+    """Read a moment; TOML's own dates and times are taken as well as strings.
+
+    Raises:
+        ProjectError: it is none.
+
+    """
+    text = value.isoformat() if isinstance(value, date) else reader.string(value, path)
+    try:
+        return cutoff.normalised(text)
+    except ValueError as error:
+        raise reader.error(
+            path,
+            f"is neither a date, a time nor a duration: {text!r}: {error}",
+            hint='write "2026-11-25", "2026-11-25T12:00:00Z", or "7 days"',
+        ) from None
+
+
+def read_limit(reader: Reader, value: object, path: KeyPath) -> Limit:
+    """Read a moment of an index or package; ``false`` is for none.
+
+    Raises:
+        ProjectError: it is neither.
+
+    """
+    if value is False:
+        return False
+    if value is True:
+        raise reader.wrong_type(path, "a date, a time, a duration or false", value)
+    return read_moment(reader, value, path)
 
 
 def read_sources(reader: Reader, value: object, path: KeyPath) -> PackageSources:

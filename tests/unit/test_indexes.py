@@ -10,7 +10,8 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import ProjectError
-from pipshim.model.indexes import Index, IndexRoutes, Locations, routes_of
+from pipshim.model.index_routes import IndexRoutes, Locations, routes_of
+from pipshim.model.indexes import Index
 from pipshim.project.settings import load_configuration
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def routes(
     text: str, markers: dict[str, str], environ: dict[str, str] | None = None
 ) -> IndexRoutes:
     settings = load(text)
-    return routes_of(settings.index, settings.sources, PYPROJECT, markers, environ or {})
+    return routes_of(settings, PYPROJECT, markers, environ or {})
 
 
 def test_a_package_with_an_index_is_looked_up_there_alone() -> None:

@@ -1,0 +1,131 @@
+"""Which package is looked up in which index.
+
+A package that ``sources`` sends to an index is looked up there and nowhere else, whoever requires
+it. An explicit index serves no other package. All other indexes are equals, as those of pip's
+options are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipshim.model.package_sources import sources_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.model.indexes import Index, Limit
+    from pipshim.model.settings import Configuration
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where files are looked for, in pip's terms.
+
+    Attributes:
+        index_urls: indexes.
+        find_links: pages and folders of links.
+
+    """
+
+    index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class IndexRoutes:
+    """Which package is looked up where.
+
+    Attributes:
+        indexes: all named indexes.
+        packages: the packages that come from one index alone.
+        no_index: only pages and folders of links are looked at (``--no-index``).
+        limits: packages that have a moment of their own before which they have to be uploaded.
+        without_default: pip's ``--index-url`` counts although an index is the default one.
+
+    """
+
+    indexes: tuple[Index, ...] = ()
+    packages: Mapping[NormalizedName, Index] = field(default_factory=dict)
+    no_index: bool = False
+    limits: Mapping[NormalizedName, Limit] = field(default_factory=dict)
+    without_default: bool = False
+
+    def locations(self, name: NormalizedName, given: Locations) -> Locations:
+        """Return where a package is looked up.
+
+        Args:
+            name: the package.
+            given: what pip's own options say.
+
+        """
+        index = self.packages.get(name)
+        return self._of([index]) if index is not None else self.shared(given)
+
+    def limit(self, name: NormalizedName, url: str) -> Limit | None:
+        """Return the moment that counts for a package's files on an index, if it is special.
+
+        Args:
+            name: the package.
+            url: the index's.
+
+        """
+        if name in self.limits:
+            return self.limits[name]
+        return next((index.exclude_newer for index in self.indexes if index.url == url), None)
+
+    def shared(self, given: Locations) -> Locations:
+        """Return where packages that have no index of their own are looked up."""
+        open_to_all = [index for index in self.indexes if not index.explicit]
+        default = [index for index in open_to_all if index.default and not self.without_default]
+        others = self._of(index for index in open_to_all if not index.default)
+        first = self._of(default).index_urls if default else given.index_urls[:1]
+        return Locations(
+            tuple(dict.fromkeys((*others.index_urls, *first, *given.index_urls[1:]))),
+            tuple(
+                dict.fromkeys(
+                    (*others.find_links, *self._of(default).find_links, *given.find_links)
+                )
+            ),
+        )
+
+    def _of(self, indexes: Iterable[Index]) -> Locations:
+        known = list(indexes)
+        return Locations(
+            tuple(index.url for index in known if index.format == "simple" and not self.no_index),
+            tuple(index.url for index in known if index.format == "flat"),
+        )
+
+
+def routes_of(
+    configuration: Configuration,
+    pyproject: Path,
+    markers: Mapping[str, str],
+    environ: Mapping[str, str],
+) -> IndexRoutes:
+    """Return where a project's packages are looked up for a target.
+
+    Args:
+        configuration: the project's.
+        pyproject: the file that it is from.
+        markers: the target's.
+        environ: may have the indexes' credentials.
+
+    Raises:
+        ProjectError: two sources of a package apply to the target.
+
+    """
+    named = {
+        index.name: index.located(pyproject.parent).with_credentials(environ)
+        for index in configuration.index
+    }
+    chosen = sources_for(configuration.sources, markers, pyproject)
+    return IndexRoutes(
+        tuple(named.values()),
+        {name: named[source.index] for name, source in chosen.items() if source.index},
+        limits=configuration.exclude_newer_package,
+    )
