@@ -21,10 +21,8 @@ Events of different builds and downloads come in any order between each other, a
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
-
-from pipshim.base.light.late import late
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +59,7 @@ def label(name: str, version: str, commit: str = "") -> str:
     return f"{name} {shown_version(version, commit)}".rstrip()
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class ResolveStarted:
     """Reported before each round of the resolver; ``round`` counts from 1.
 
@@ -73,7 +71,7 @@ class ResolveStarted:
     target: str = ""
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class Pinned:
     """Reported when the resolver pins a version; it may pin another one later."""
 
@@ -82,7 +80,7 @@ class Pinned:
     target: str = ""
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class TargetResolved:
     """Reported when one of several targets is resolved.
 
@@ -94,7 +92,7 @@ class TargetResolved:
     seconds: float
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class ResolveFinished:
     """Reported once, after the last round, when the set of versions is known.
 
@@ -105,7 +103,7 @@ class ResolveFinished:
     seconds: float
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class Planned:
     """Reported when it is known what is to come into the environment, before any of it.
 
@@ -119,7 +117,7 @@ class Planned:
     builds: int
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class Prepared:
     """Reported when one of the planned distributions is ready to be installed."""
 
@@ -128,7 +126,7 @@ class Prepared:
     source: Source
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class DownloadStarted:
     """Reported when the first answer to a request for an artifact has come.
 
@@ -141,7 +139,7 @@ class DownloadStarted:
     size: int | None = None
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class DownloadProgress:
     """Reported as bytes come in, with ``received`` counted from the start of the file.
 
@@ -152,7 +150,7 @@ class DownloadProgress:
     received: int
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class DownloadFinished:
     """Reported when the whole file is there, its hash still to be checked; ``size`` is in bytes."""
 
@@ -160,7 +158,7 @@ class DownloadFinished:
     size: int
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class BuildStarted:
     """Reported when a build begins: its mode is chosen, nothing was made or fetched for it yet.
 
@@ -181,7 +179,7 @@ class BuildStarted:
     commit: str = ""
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class BuildPhase:
     """Reported when a build enters a phase; the phase before it has ended then.
 
@@ -194,7 +192,7 @@ class BuildPhase:
     phase: Phase
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class BuildOutput:
     """Reported for each line that a build prints, without its line end, secrets masked."""
 
@@ -202,7 +200,7 @@ class BuildOutput:
     line: str
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class BuildRecorded:
     """Reported when a wheel is made: ``record`` says, as plain data, from what and against what."""
 
@@ -211,7 +209,7 @@ class BuildRecorded:
     record: Mapping[str, Any]
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class BuildCached:
     """Reported in place of a build, when an earlier wheel's record still holds; ``why`` says so."""
 
@@ -223,7 +221,7 @@ class BuildCached:
     record: Mapping[str, Any] | None = None
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class BuildFinished:
     """Reported when what a build is for is there; ``seconds`` counts from its BuildStarted."""
 
@@ -235,7 +233,7 @@ class BuildFinished:
     seconds: float
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class BuildFailed:
     """Reported when a build has ended without result, an interrupted one included.
 
@@ -251,7 +249,7 @@ class BuildFailed:
     stopped: bool = False
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class Installed:
     """Reported when a distribution has been put in the environment.
 
@@ -263,7 +261,7 @@ class Installed:
     source: Source
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class Removed:
     """Reported when a distribution has been taken out of the environment."""
 
@@ -271,7 +269,7 @@ class Removed:
     version: str
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class Message:
     """Reported at any time: a line of pip's log or a notice of pipshim's, without markup."""
 
@@ -279,7 +277,7 @@ class Message:
     text: str
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class Waiting:
     """Reported when nothing can be done until something outside the command happens.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pipshim.base.light.late import late
 from pipshim.model.preferences import Said
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ BOUNDS: tuple[Bounds, ...] = ("lower", "major", "minor", "exact")
 LINK_MODES: tuple[LinkMode, ...] = ("reflink", "hardlink", "copy")
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class CommonOptions:
     """What every command of pipshim takes.
 
@@ -81,7 +80,7 @@ class CommonOptions:
     require_virtualenv: bool = False
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class BuildOptions:
     """How to build from source; pyproject.toml's settings go between the two layers.
 
@@ -109,7 +108,7 @@ class BuildOptions:
     rebuild: frozenset[str] = frozenset()
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class LockOptions:
     """What to lock, and where to.
 
@@ -160,7 +159,7 @@ class LockOptions:
         )
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class SelectionOptions:
     """Which part of the lock to install, and how. Names are normalised.
 
@@ -189,7 +188,7 @@ class SelectionOptions:
     compile: bool | None = None
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class SyncOptions:
     """How sync treats the lock and the environment; ``locked`` and ``frozen`` exclude each other.
 
@@ -207,7 +206,7 @@ class SyncOptions:
     dry_run: bool = False
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class RunOptions:
     """What to run.
 
@@ -231,7 +230,7 @@ class RunOptions:
     over: LockOptions = field(default_factory=LockOptions)
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class ExportOptions:
     """What to write.
 
@@ -251,7 +250,7 @@ class ExportOptions:
     build: NormalizedName | None = None
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class LockRequest:
     """``pipshim lock``, and the base of the requests that may lock.
 
@@ -271,7 +270,7 @@ class LockRequest:
     lock: LockOptions
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class SyncRequest(LockRequest):
     """``pipshim sync``; its ``lock`` is how to lock if the lock is out of date."""
 
@@ -282,7 +281,7 @@ class SyncRequest(LockRequest):
     sync: SyncOptions
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class RunRequest(SyncRequest):
     """``pipshim run``."""
 
@@ -291,7 +290,7 @@ class RunRequest(SyncRequest):
     run: RunOptions
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class ExportRequest(SyncRequest):
     """``pipshim export``."""
 
@@ -300,7 +299,7 @@ class ExportRequest(SyncRequest):
     export: ExportOptions
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class EditRequest(SyncRequest):
     """What ``pipshim add`` and ``remove`` have in common.
 
@@ -318,7 +317,7 @@ class EditRequest(SyncRequest):
     no_sync: bool = False
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class AddRequest(EditRequest):
     """``pipshim add``.
 
@@ -346,14 +345,14 @@ class AddRequest(EditRequest):
     torch_backend: str | None = None
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class RemoveRequest(EditRequest):
     """``pipshim remove``."""
 
     names: tuple[NormalizedName, ...] = ()
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class StoreRequest:
     """``pipshim cache store``.
 
@@ -377,7 +376,7 @@ class StoreRequest:
     verbosity: int = 0
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class ExplainRequest:
     """What ``pipshim tree`` and ``why`` have in common.
 
@@ -402,7 +401,7 @@ class ExplainRequest:
     inputs_now: Callable[[Project, Lock], str]
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class TreeRequest(ExplainRequest):
     """``pipshim tree``.
 
@@ -422,7 +421,7 @@ class TreeRequest(ExplainRequest):
     dedupe: bool = True
 
 
-@late(frozen=True)
+@dataclass(frozen=True)
 class WhyRequest(ExplainRequest):
     """``pipshim why``.
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import hashlib
 import json
 import pickle
 import signal
 import subprocess
 import sys
-import threading
 import typing
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from pipshim.base.light import digests, jsons, named, signals
-from pipshim.base.light.late import late
 from tests.support.pipshim import ROOT
 
 
@@ -208,70 +203,3 @@ def test_a_python_without_the_parts_in_c_has_the_others() -> None:
         "assert digests.hex_of(b'').startswith('e3b0c442')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@late(frozen=True)
-class Base:
-    one: int
-    many: list[int] = field(default_factory=list)
-
-
-@late(frozen=True)
-class Derived(Base):
-    two: str = "x"
-
-    def __post_init__(self) -> None:
-        assert self.one
-
-
-def test_a_late_dataclass_is_one_when_the_first_is_made() -> None:
-    assert "__init__" not in vars(Derived)
-    first = Derived(1, two="y")
-    assert first == Derived(1, [], "y") != Derived(2, [], "y")
-    assert repr(first) == "Derived(one=1, many=[], two='y')"
-    assert dataclasses.replace(first, many=[3]).many == [3]
-    assert [one.name for one in dataclasses.fields(Base(2))] == ["one", "many"]
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        first.one = 2  # type: ignore[misc]
-    with pytest.raises(TypeError):
-        Derived()  # type: ignore[call-arg]
-    assert copy.deepcopy(first) == pickle.loads(pickle.dumps(first)) == first  # noqa: S301
-
-
-def test_late_dataclasses_are_made_by_threads_at_once() -> None:
-    for _ in range(20):
-
-        @late(frozen=True)
-        class Value:
-            one: int
-
-        kind: type[Value] = Value
-        barrier = threading.Barrier(8)
-
-        def make(
-            number: int, kind: type[Value] = kind, barrier: threading.Barrier = barrier
-        ) -> int:
-            barrier.wait()
-            return kind(number).one
-
-        with ThreadPoolExecutor(8) as pool:
-            assert list(pool.map(make, range(8))) == list(range(8))
-
-
-def test_a_late_dataclass_is_one_for_whoever_asks() -> None:
-    @late(frozen=True)
-    class Below:
-        one: int = 1
-
-    @dataclass(frozen=True)
-    class Above(Below):
-        two: int = 2
-
-    assert Above(3, 4) == Above(one=3, two=4)
-
-    @late()
-    class Other:
-        one: int = 1
-
-    assert [one.name for one in dataclasses.fields(Other)] == ["one"]
-    assert Other() == Other(1)
