@@ -95,8 +95,9 @@ class Building:
     def met(self, source: Source, config_settings: ConfigSettings | None) -> None:
         """Note the config settings that pip has for a source: those of its requirement."""
         name = name_of(source)
-        own = self._configured.config_settings_package.get(name, {})
-        self._config[name] = {**(config_settings or {}), **own}
+        settings = self._configured
+        own = settings.config_settings_package.get(name, {})
+        self._config[name] = {**settings.config_settings, **(config_settings or {}), **own}
         if source.editable:
             self._editable.add(name)
 

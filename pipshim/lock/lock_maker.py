@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -123,6 +123,7 @@ class Making:
         keep: the lock whose pins are kept where they fit.
         upgraded: the packages whose pins are not.
         digest: of the inputs.
+        hints: versions that are taken where they fit, if there is no earlier lock.
 
     """
 
@@ -130,6 +131,7 @@ class Making:
     keep: Lock | None
     upgraded: Collection[NormalizedName]
     digest: str
+    hints: dict[NormalizedName, Version] = field(default_factory=dict)
 
     def resolver(self, pip: Pip, keep: Lock | None, **more: Any) -> LockResolver:
         """Make what resolves for one target.
@@ -157,8 +159,10 @@ class Making:
     def pins(self, keep: Lock | None) -> dict[NormalizedName, Version]:
         """Tell the versions of an earlier lock that are kept where they fit."""
         # Pins of another strategy are not what is wanted, though they would fit.
-        as_before = keep is not None and keep.strategy == self.context.preferences.strategy
-        return _without(keep.versions if keep is not None and as_before else {}, self.upgraded)
+        if keep is None:
+            return _without(self.hints, self.upgraded)
+        as_before = keep.strategy == self.context.preferences.strategy
+        return _without(keep.versions if as_before else {}, self.upgraded)
 
     def problem(self, pip: Pip) -> Problem:
         """Say what is to be resolved, for the target of this pip."""

@@ -14,11 +14,13 @@ from pipshim.model.pylock import (
     PROJECT,
     Lock,
 )
+from pipshim.project.uv_lock import UV_LOCK, read_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from packaging.utils import NormalizedName
+    from packaging.version import Version
 
     from pipshim.lock.services import LockServices
     from pipshim.model.build_settings import Settings
@@ -45,6 +47,7 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
     locked = {one.name for one in old.packages} | set(old.build_versions) if old else set()
     for name in sorted(upgraded - locked):
         context.say(f"-P {name}: the lock has no {name} to upgrade", "warning")
+    _warn_of_ignored_settings(context)
     preferences = context.preferences
     if preferences.dropped:
         context.say(f"not as the lock was made: without {typed(preferences.dropped)}", "warning")
@@ -52,7 +55,8 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
         names = " ".join(f"--target-environment {one}" for one in sorted(left_out))
         context.say(f"not as the lock was made: without {names}", "warning")
     keep = old if old is not None and not given.upgrade else None
-    making = Making(context, keep, upgraded, digest)
+    hints = _versions_of_uv(context) if old is None else {}
+    making = Making(context, keep, upgraded, digest, hints)
     if context.targets:
         made = multi_target.lock(making, context.targets)
         _warn_of_unknown_names(context, made)
@@ -68,6 +72,31 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
     made = making.lock(resolution, problem, context.target)
     _warn_of_unknown_names(context, made)
     return made
+
+
+def _versions_of_uv(context: LockServices) -> dict[NormalizedName, Version]:
+    """Read the versions of the project's uv.lock, to begin with."""
+    project, given = context.project, context.request.lock
+    if project is None or project.script is not None or given.given or given.upgrade:
+        return {}
+    if context.preferences.strategy != "highest":
+        return {}
+    versions = read_versions(project.directory)
+    if versions:
+        context.say(f"there is no lock yet: preferring the versions of {UV_LOCK}")
+    return versions
+
+
+def _warn_of_ignored_settings(context: LockServices) -> None:
+    """Tell which settings of ``[tool.uv]`` do nothing here."""
+    project = context.project
+    if project is None or not project.ignored_settings or context.request.lock.given:
+        return
+    context.say(
+        f"these settings of [tool.uv] in {project.file.name} are not used: "
+        f"{', '.join(project.ignored_settings)}",
+        "warning",
+    )
 
 
 def _warn_of_unknown_names(context: LockServices, lock: Lock) -> None:

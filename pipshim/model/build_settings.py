@@ -144,7 +144,7 @@ def combine(
         match_runtime=configuration.match_runtime,
         extra={name: tuple(found) for name, found in extra.items()},
         variables=configuration.extra_build_variables,
-        config_settings=options.config_settings,
+        config_settings={**configuration.config_settings, **options.config_settings},
         config_settings_package=packages,
         build_constraints=tuple(str(one) for one in configuration.build_constraint_dependencies),
         constraint_lines=tuple(_lines(options.build_constraints)),

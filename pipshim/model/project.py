@@ -34,6 +34,8 @@ class Project:
             own extras (``name[extra]``) and of groups to groups are replaced by what they stand
             for; only where optional-dependencies are dynamic do references to extras stay.
         dynamic: the keys of ``[project]`` that only the build backend knows.
+        ignored_settings: what ``[tool.uv]`` says and pipshim has no equivalent for, where that
+            table stands for ``[tool.pipshim]``.
         script: the script (PEP 723); None for a project.
         block: the script's metadata, as it is written.
 
@@ -50,6 +52,7 @@ class Project:
     dynamic: frozenset[str]
     has_build_system: bool
     configuration: Configuration
+    ignored_settings: tuple[str, ...] = ()
     script: Path | None = None
     block: bytes = b""
 

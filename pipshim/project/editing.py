@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from pipshim.model.requests import Bounds
 
-_SOURCES = ("tool", "pipshim", "sources")
-_INDEX = ("tool", "pipshim", "index")
 _CONDITIONS = ("marker", "extra", "group")
 """Keys of a source that say where it applies."""
 _WIDTH = 100
@@ -81,6 +79,10 @@ class Document:
         self.original = text
         self._path = path
         self._expected = toml_files.loads(text)
+        tool = self._expected.get("tool", {})
+        settings = "uv" if "uv" in tool and "pipshim" not in tool else "pipshim"
+        self._sources = ("tool", settings, "sources")
+        self._index = ("tool", settings, "index")
         self._made: set[str] = set()
         self.configured: list[tuple[str, str]] = []
         self._blank_at_end = text.endswith(("\n\n", "\n\r\n")) or not text.endswith("\n")
@@ -201,7 +203,7 @@ class Document:
 
     def _entries(self, name: NormalizedName) -> list[dict[str, object]]:
         table: Any = self._expected
-        for key in _SOURCES:
+        for key in self._sources:
             table = table.get(key, {})
         found: list[dict[str, object]] = []
         for key, value in table.items():
@@ -232,15 +234,15 @@ class Document:
         if dict(entry) not in before or len(entries) < len(before):
             self._set_entries(name, entries)
             value = ", ".join(f"{key} = {_toml(value)}" for key, value in entry.items())
-            self.configured.append((f"{name} = {{ {value} }}", ".".join(_SOURCES)))
+            self.configured.append((f"{name} = {{ {value} }}", ".".join(self._sources)))
 
     def _set_entries(self, name: NormalizedName, entries: list[dict[str, object]]) -> None:
         table = self._document
         expected = self._expected
-        for depth, key in enumerate(_SOURCES, 1):
+        for depth, key in enumerate(self._sources, 1):
             if key not in table:
                 table[key] = tomlkit.table(is_super_table=key != "sources")
-                self._made.add(".".join(_SOURCES[:depth]))
+                self._made.add(".".join(self._sources[:depth]))
             table = cast("Any", table[key])
             expected = expected.setdefault(key, {})
         known = next((key for key in expected if canonicalize_name(key) == name), name)
@@ -256,7 +258,7 @@ class Document:
     def index_urls(self) -> dict[str, str]:
         """Return the URL of each named index."""
         table: Any = self._expected
-        for key in _INDEX:
+        for key in self._index:
             table = table.get(key, {})
         return {index["name"]: index["url"] for index in table}
 
@@ -272,10 +274,10 @@ class Document:
         known = self.index_urls()
         if known.get(name) == url:
             return
-        self.configured.append((f"{name} = {url}", ".".join(_INDEX)))
+        self.configured.append((f"{name} = {url}", ".".join(self._index)))
         tables: Any = self._document
         expected: Any = self._expected
-        for key in _INDEX[:-1]:
+        for key in self._index[:-1]:
             if key not in tables:
                 tables[key] = tomlkit.table(is_super_table=True)
             tables, expected = tables[key], expected.setdefault(key, {})
@@ -291,12 +293,12 @@ class Document:
         made.update(entry)
         tables["index"].append(made)
         expected.setdefault("index", []).append(entry)
-        self._made.add(f"[{'.'.join(_INDEX)}]")
+        self._made.add(f"[{'.'.join(self._index)}]")
 
     def _forget_source(self, name: NormalizedName) -> None:
         table: Any = self._document
         expected: Any = self._expected
-        for key in _SOURCES:
+        for key in self._sources:
             if not isinstance(expected, MutableMapping) or key not in expected:
                 return
             table, expected = table[key], expected[key]
@@ -304,7 +306,7 @@ class Document:
             del table[key]
             del expected[key]
         if not expected:
-            self._drop(_SOURCES)
+            self._drop(self._sources)
 
     def _drop(self, path: tuple[str, ...]) -> None:
         """Remove a table, and those above it that have nothing else."""

@@ -26,8 +26,8 @@ from pipshim.base.errors import ProjectError
 from pipshim.base.spelling import nearest
 from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.settings import Configuration
-from pipshim.project import script_metadata
-from pipshim.project.settings import load_configuration
+from pipshim.project import script_metadata, uv_settings
+from pipshim.project.settings import SETTINGS, load_configuration
 from pipshim.project.toml_lines import line_finder
 from pipshim.project.toml_reader import KeyPath, Reader
 
@@ -96,7 +96,8 @@ def load_builder(named: Path | None, here: Path) -> Project | None:
         return load_project(find_project(named))
     try:
         directory = find_project(here)
-        if b"pipshim" not in (directory / PYPROJECT).read_bytes():
+        text = (directory / PYPROJECT).read_bytes()
+        if b"pipshim" not in text and b"uv" not in text:
             return None  # pip does not look at it, whatever is in it
     except (OSError, ProjectError):
         return None
@@ -187,6 +188,7 @@ def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> P
                 line=reader.line_of((key,)),
             )
     requires_python = data.get("requires-python")
+    configuration, ignored = _configuration(reader, data, {})
     return Project(
         directory=Path.cwd() if path == STDIN else path.absolute().parent,
         name=None,
@@ -202,7 +204,8 @@ def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> P
         dependency_groups={},
         dynamic=frozenset(),
         has_build_system=False,
-        configuration=_configuration(reader, data, {}),
+        configuration=configuration,
+        ignored_settings=ignored,
         script=path if path == STDIN else path.absolute(),
         block=block,
     )
@@ -258,7 +261,11 @@ def _project(directory: Path, data: dict[str, Any], reader: Reader) -> Project:
         own.check(extras[extra], at)
     dependencies: tuple[Requirement, ...] = get("dependencies", reader.requirements, ())
     own.check(dependencies, ("project", "dependencies"))
-    groups = _dependency_groups(reader, data.get("dependency-groups", {}), own)
+    written = data.get("dependency-groups", {})
+    if _is_of_uv(data) and isinstance(written, dict):
+        written = uv_settings.with_dev_dependencies(written, data["tool"]["uv"])
+    groups = _dependency_groups(reader, written, own)
+    configuration, ignored = _configuration(reader, data, groups)
 
     return Project(
         directory=directory,
@@ -271,7 +278,8 @@ def _project(directory: Path, data: dict[str, Any], reader: Reader) -> Project:
         dependency_groups=groups,
         dynamic=dynamic,
         has_build_system=_has_build_system(reader, data),
-        configuration=_configuration(reader, data, groups),
+        configuration=configuration,
+        ignored_settings=ignored,
     )
 
 
@@ -287,16 +295,28 @@ def _has_build_system(reader: Reader, data: dict[str, Any]) -> bool:
 
 def _configuration(
     reader: Reader, data: dict[str, Any], groups: Mapping[str, object]
-) -> Configuration:
+) -> tuple[Configuration, tuple[str, ...]]:
+    """Read the settings; return the names of those of another tool that are ignored too."""
     tool = reader.table(data.get("tool", {}), ("tool",))
-    configuration = load_configuration(tool.get("pipshim", {}), reader.where, reader.line_of)
+    table, name = tool.get("pipshim", {}), "pipshim"
+    ignored: tuple[str, ...] = ()
+    if _is_of_uv(data):
+        uv = reader.table(tool["uv"], ("tool", "uv"))
+        (table, ignored), name = uv_settings.translate(uv, SETTINGS, groups), "uv"
+    configuration = load_configuration(table, reader.where, reader.line_of, name)
     if configuration.default_groups:
-        for index, written in enumerate(tool["pipshim"]["default-groups"]):
+        for index, written in enumerate(table["default-groups"]):
             if canonicalize_name(written) not in groups:
                 raise _unknown_group(
-                    reader, ("tool", "pipshim", "default-groups", index), written, groups
+                    reader, ("tool", name, "default-groups", index), written, groups
                 )
-    return configuration
+    return configuration, ignored
+
+
+def _is_of_uv(data: dict[str, Any]) -> bool:
+    """Tell whether a project is set up for uv alone."""
+    tool = data.get("tool", {})
+    return isinstance(tool, dict) and "uv" in tool and "pipshim" not in tool
 
 
 def _dependency_groups(

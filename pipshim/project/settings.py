@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from pipshim.model.indexes import Limit
 
 
-def load_configuration(table: object, where: Path, line_of: LineOf) -> Configuration:
-    """Read the value of ``[tool.pipshim]``.
+def load_configuration(
+    table: object, where: Path, line_of: LineOf, tool: str = "pipshim"
+) -> Configuration:
+    """Read the value of ``[tool.pipshim]``, or what `uv_settings` made of another tool's.
 
     That the names of ``default-groups`` exist is for the caller to check, who knows the groups.
 
@@ -44,7 +46,7 @@ def load_configuration(table: object, where: Path, line_of: LineOf) -> Configura
 
     """
     reader = Reader(where, line_of)
-    path: KeyPath = ("tool", "pipshim")
+    path: KeyPath = ("tool", tool)
     settings: dict[str, Any] = {}
     for key, value in reader.known_table(table, path, tuple(SETTINGS)).items():
         settings[key.replace("-", "_")] = SETTINGS[key].read(reader, value, (*path, key))
@@ -161,20 +163,22 @@ def _extra_build_variables(
     return variables
 
 
+def _config_settings(reader: Reader, value: object, path: KeyPath) -> dict[str, str | list[str]]:
+    settings: dict[str, str | list[str]] = {}
+    for key, setting in reader.table(value, path).items():
+        here = (*path, key)
+        if not isinstance(setting, (str, list)):
+            raise reader.wrong_type(here, "a string or an array of strings", setting)
+        settings[key] = setting if isinstance(setting, str) else list(reader.strings(setting, here))
+    return settings
+
+
 def _config_settings_package(
     reader: Reader, value: object, path: KeyPath
 ) -> dict[NormalizedName, dict[str, str | list[str]]]:
-    settings: dict[NormalizedName, dict[str, str | list[str]]] = {}
-    for name, table, at in reader.by_name(value, path):
-        settings[name] = {}
-        for key, setting in reader.table(table, at).items():
-            here = (*at, key)
-            if not isinstance(setting, (str, list)):
-                raise reader.wrong_type(here, "a string or an array of strings", setting)
-            settings[name][key] = (
-                setting if isinstance(setting, str) else list(reader.strings(setting, here))
-            )
-    return settings
+    return {
+        name: _config_settings(reader, table, at) for name, table, at in reader.by_name(value, path)
+    }
 
 
 def _dependency_metadata(
@@ -275,6 +279,11 @@ SETTINGS = {
         _extra_build_variables,
         "for each package, a table of strings",
         "Environment variables for the build of a package.",
+    ),
+    "config-settings": Setting(
+        _config_settings,
+        "a table of strings or arrays of strings",
+        "Settings for all build backends.",
     ),
     "config-settings-package": Setting(
         _config_settings_package,

@@ -28,9 +28,10 @@ _KINDS = {
 }
 """The keys that say where a package comes from, and the keys that go with each."""
 
-_KNOWN = tuple(
+SOURCE_KEYS = tuple(
     dict.fromkeys([*_KINDS, *(key for keys in _KINDS.values() for key in keys), "marker"])
 )
+INDEX_KEYS = ("name", "url", "explicit", "default", "format", "exclude-newer")
 
 
 def read_indexes(reader: Reader, value: object, path: KeyPath) -> tuple[Index, ...]:
@@ -53,8 +54,7 @@ def read_indexes(reader: Reader, value: object, path: KeyPath) -> tuple[Index, .
 
 
 def _index(reader: Reader, value: object, path: KeyPath) -> Index:
-    known = ("name", "url", "explicit", "default", "format", "exclude-newer")
-    table = reader.known_table(value, path, known)
+    table = reader.known_table(value, path, INDEX_KEYS)
     for key in ("name", "url"):
         if key not in table:
             raise reader.error(
@@ -146,13 +146,13 @@ def check_index_names(
                 known = f"; the nearest one is {nearest(entry.index, names)!r}" if names else ""
                 raise reader.error(
                     (*path, package),
-                    f"names the index {entry.index!r}, which [[tool.pipshim.index]] does not have"
+                    f"names the index {entry.index!r}, which [[tool.{path[1]}.index]] does not have"
                     + known,
                 )
 
 
 def _source(reader: Reader, value: object, path: KeyPath) -> PackageSource:
-    table = reader.known_table(value, path, _KNOWN)
+    table = reader.known_table(value, path, SOURCE_KEYS)
     given = [kind for kind in _KINDS if kind in table]
     if len(given) != 1:
         raise reader.error(

@@ -1,0 +1,145 @@
+"""``[tool.uv]``, read as ``[tool.pipshim]`` where a project has only the former.
+
+Settings with the same meaning are used. Of all others only the names are kept, for one warning.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipshim.project.sources import INDEX_KEYS, SOURCE_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+_NOT_FOR_RESOLVING = frozenset({"build-backend"})
+"""What is for another program than uv's resolver and installer: uv_build reads it itself."""
+
+_AS_HERE: Mapping[str, object] = {"managed": True, "prerelease": "if-necessary"}
+"""Values that say what pipshim does anyway."""
+
+_METADATA_KEYS = ("name", "version", "requires-dist", "requires-python", "provides-extra")
+_INDEX_OPTIONS = ("index-url", "extra-index-url", "find-links")
+_NEVER = "sys_platform == 'none'"
+
+
+class UvSettings(NamedTuple):
+    """The settings of a ``[tool.uv]``.
+
+    Attributes:
+        table: what ``[tool.pipshim]`` would be.
+        ignored: the names of the other settings.
+
+    """
+
+    table: dict[str, Any]
+    ignored: tuple[str, ...]
+
+
+def translate(
+    uv: Mapping[str, Any], known: Collection[str], groups: Iterable[str] = ()
+) -> UvSettings:
+    """Return the settings that pipshim has too. Values that are wrong are left for its reader.
+
+    Args:
+        uv: the table.
+        known: the settings of ``[tool.pipshim]``.
+        groups: the names of all dependency groups.
+
+    """
+    ignored: list[str] = []
+    table: dict[str, Any] = {}
+    for key, value in uv.items():
+        if key in _TRANSLATED:
+            table[key] = _TRANSLATED[key](value, ignored)
+        elif key in known:
+            table[key] = value
+        elif key not in _READ_ELSEWHERE and _AS_HERE.get(key) != value:
+            ignored.append(key)
+    indexes = [*table.get("index", ()), *_of_options(uv)]
+    if indexes:
+        table["index"] = indexes
+    excluded = uv.get("exclude-dependencies")
+    if isinstance(excluded, list):
+        excluded = [f"{name}; {_NEVER}" for name in excluded]
+        table["override-dependencies"] = [*table.get("override-dependencies", ()), *excluded]
+    if table.get("default-groups") == "all":
+        table["default-groups"] = list(groups)
+    return UvSettings(table, tuple(ignored))
+
+
+def with_dev_dependencies(groups: Mapping[str, Any], uv: object) -> Mapping[str, Any]:
+    """Return the dependency groups, with uv's older ``dev-dependencies`` in the group ``dev``."""
+    dev = uv.get("dev-dependencies") if isinstance(uv, dict) else None
+    if not isinstance(dev, list) or not isinstance(groups.get("dev", []), list):
+        return groups
+    return {**groups, "dev": [*groups.get("dev", []), *dev]}
+
+
+def _sources(value: object, ignored: list[str]) -> object:
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: (
+            [_only(SOURCE_KEYS, entry, f"sources.{name}", ignored) for entry in entries]
+            if isinstance(entries, list)
+            else _only(SOURCE_KEYS, entries, f"sources.{name}", ignored)
+        )
+        for name, entries in value.items()
+    }
+
+
+def _indexes(value: object, ignored: list[str]) -> object:
+    if not isinstance(value, list):
+        return value
+    return [
+        {"name": f"index-{number}", **_only(INDEX_KEYS, entry, "index", ignored)}
+        if isinstance(entry, dict)
+        else entry
+        for number, entry in enumerate(value, 1)
+    ]
+
+
+def _metadata(value: object, ignored: list[str]) -> object:
+    if not isinstance(value, list):
+        return value
+    return [_only(_METADATA_KEYS, entry, "dependency-metadata", ignored) for entry in value]
+
+
+def _requirements(value: object, ignored: list[str]) -> object:
+    """Leave out what is more than a requirement: uv takes tables too."""
+    if not isinstance(value, list):
+        return value
+    if any(isinstance(one, dict) for one in value):
+        ignored.append("override-dependencies (tables)")
+    return [one for one in value if not isinstance(one, dict)]
+
+
+_TRANSLATED: Mapping[str, Callable[[object, list[str]], object]] = {
+    "sources": _sources,
+    "index": _indexes,
+    "dependency-metadata": _metadata,
+    "override-dependencies": _requirements,
+}
+_READ_ELSEWHERE = {*_NOT_FOR_RESOLVING, *_INDEX_OPTIONS, "exclude-dependencies", "dev-dependencies"}
+
+
+def _only(known: Collection[str], entry: Any, path: str, ignored: list[str]) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    for key in entry:
+        if key not in known and f"{path}.{key}" not in ignored:
+            ignored.append(f"{path}.{key}")
+    return {key: value for key, value in entry.items() if key in known}
+
+
+def _of_options(uv: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the indexes of uv's settings that are named like pip's options."""
+    found: list[dict[str, Any]] = []
+    if "index-url" in uv:
+        found.append({"name": "index-url", "url": uv["index-url"], "default": True})
+    for key, form in (("extra-index-url", "simple"), ("find-links", "flat")):
+        value = uv.get(key, [])
+        for number, url in enumerate(value if isinstance(value, list) else [value], 1):
+            found.append({"name": f"{key}-{number}", "url": url, "format": form})
+    return found
