@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pip._internal.models.link import Link
 from pip._internal.operations.prepare import unpack_vcs_link
+from pip._internal.utils import unpacking as _unpacking
 from pip._internal.utils.misc import redact_auth_from_url
-from pip._internal.utils.unpacking import unpack_file
 
-from pipshim._pip import offline
+from pipshim._pip import offline, patches
 from pipshim._pip.errors import translated
 from pipshim.model.fetch_errors import unpacking
 
@@ -55,4 +58,20 @@ def unpack(archive: Path, into: Path) -> None:
 
     """
     with translated(), unpacking(archive.name):
-        unpack_file(str(archive), str(into), None)
+        _unpacking.unpack_file(str(archive), str(into), None)
+
+
+@functools.cache
+def _umask() -> int:
+    """Return the umask without setting it, as pip does: other threads write files meanwhile."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_bytes().splitlines():
+            if line.startswith(b"Umask:"):
+                return int(line.split()[1], 8)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "file")
+        path.touch(0o777)
+        return 0o777 & ~path.stat().st_mode
+
+
+patches.replace(_unpacking, current_umask=_umask)

@@ -98,20 +98,10 @@ PATCHES = (
         "Downloader.__call__",
     ),
     Patch(
-        "_internal.operations.install.wheel:current_umask",
-        "is read without being set, since other threads make files meanwhile",
-        used_in="_install_wheel",
-    ),
-    Patch(
         "_internal.utils.unpacking:current_umask",
         "is read without being set, since other threads make files meanwhile",
         "",
         "_get_default_mode_plus_executable",
-    ),
-    Patch(
-        "_internal.operations.install.wheel:adjacent_tmp_file",
-        "does not wait for the disk for INSTALLER and RECORD, which the store does not keep",
-        used_in="_internal.operations.install.wheel:",
     ),
     Patch(
         "_internal.cli.main_parser:create_main_parser",

@@ -61,9 +61,6 @@ PERHAPS = Text("_vendor.requests.models", ". Perhaps you meant ")
 OUTPUT_BEGINS = Text("_internal.exceptions", " lines of output]")
 OUTPUT_ENDS = Text("_internal.exceptions", "[end of output]")
 IN_FILE = Text("_internal.req.req_file", "{} {} (line {})")
-BROKEN_ENTRY_POINTS = Text(
-    "_internal.metadata.importlib._dists", "Error parsing entry points for {}: {}", since="26.3"
-)
 PURGE_HELP = Text("_internal.commands.cache", "all items from the cache.\n")
 COMPLETION_START = Text("_internal.commands.completion", "completion start")
 COMPLETION_OF_ZSH = Text("_internal.commands.completion", "compadd $(")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,16 +20,12 @@ from pipshim._pip.files import check_out, local_path, redacted, unpack
 from pipshim.base.errors import HashError, InstallError, LockError
 from pipshim.base.shared_results import SharedResults
 from pipshim.model.artifacts import file_name
-from pipshim.store.unpack_processes import unpackers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from packaging.pylock import Package
 
     from pipshim._pip.session import Pip
     from pipshim.store.store import Store
-    from pipshim.store.unpack_processes import Unpack
     from pipshim.store.unpacked_wheel import Tree
 
 Artifact = PackageWheel | PackageSdist | PackageArchive | PackageVcs | PackageDirectory
@@ -58,20 +53,6 @@ class Fetcher:
     )
     _unpacked: SharedResults[Path] = field(default_factory=SharedResults, init=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _add: Unpack = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._add = self.store.add_file
-
-    @contextmanager
-    def many(self, wheels: int) -> Iterator[None]:
-        """Unpack wheels in processes meanwhile: so many are missing in the store."""
-        with unpackers(self.store, wheels) as add:
-            self._add = add
-            try:
-                yield
-            finally:
-                self._add = self.store.add_file
 
     def wheel(self, package: Package, artifact: PackageWheel | PackageArchive) -> Tree:
         """Answer the tree of a wheel, fetched if the store does not have it.
@@ -91,7 +72,7 @@ class Fetcher:
                     self.pip.spare(url)
                 path = self._file(package, artifact)
                 try:
-                    tree = self._add(path, package.name, sha256)
+                    tree = self.store.add_file(path, package.name, sha256)
                 except InstallError as error:
                     url = redacted(self._url(package, artifact))
                     raise InstallError(f"{error}\n  from {url}", hint=error.hint) from error

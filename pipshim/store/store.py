@@ -1,4 +1,4 @@
-"""The store: each wheel once, unpacked by pip's installer, verified, and keyed by its hash.
+"""The store: each wheel once, unpacked, verified, and keyed by its hash.
 
 A tree is complete from the moment it has its place: it is made in a folder beside the others and
 renamed. Whoever comes second with the same wheel takes the tree of the first.
@@ -66,10 +66,6 @@ class Store:
             return None
         _note_use(f"{folder}/{MANIFEST}")
         return tree
-
-    def may_have(self, sha256: str) -> bool:
-        """Tell whether there is a tree, which may be damaged."""
-        return os.path.exists(f"{self._folder(sha256)}/{MANIFEST}")
 
     def add(self, wheel: Path, sha256: str, name: str, *, built: bool = False) -> Tree:
         """Unpack a wheel, unless the store has it, and return its tree.

@@ -1,10 +1,10 @@
 """A wheel file, unpacked and verified: what the store keeps of it.
 
-pip installs it. This module adds what pip leaves out: a file must match its hash in the wheel's
-RECORD (PEP 427). A file without one is accepted, as pip and uv accept it, and hashed here.
+Every file is read once: inflated, hashed and written. It must match its hash in the wheel's RECORD
+(PEP 427). A file without one is accepted, as pip and uv accept it, and hashed here.
 """
 # Paths are strings here: one wheel may have ten thousand files.
-# ruff: noqa: PTH108, PTH123
+# ruff: noqa: PTH123
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ import logging
 import os
 import posixpath
 import re
-import shutil
 import stat
+import sys
 import time
 import zipfile
 import zlib
-from pathlib import Path
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import Distribution
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.utils import canonicalize_name
 
+from pipshim.base import interruption
 from pipshim.base.errors import InstallError
 from pipshim.envs import dist_info, scripts
 from pipshim.envs.dist_info import METADATA, PER_ENVIRONMENT, RECORD, SIGNATURES, STRONG_HASHES
@@ -30,16 +33,35 @@ from pipshim.store.file_manifest import Bundle, TreeFile
 from pipshim.store.unpacked_wheel import FILES, Tree, list_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from pipshim.envs.dist_info import Row
 
 logger = logging.getLogger(__name__)
 
+SCHEMES = ("data", "headers", "platlib", "purelib", "scripts")
+"""The kinds of place that a wheel's files go to, and the folders of an unpacked wheel."""
+
 _BINARY = re.compile(r"\.(so|pyd|dylib|dll)(\.[0-9.]+)?$")
-_PLACEHOLDER = Path("/bin/sh")
-"""Stands in the first line of scripts whose other lines are kept; one that needs no quoting."""
+_CALLABLE = re.compile(r"(?P<module>[\w.]+)\s*(:\s*(?P<name>[\w.]+))?\s*(\[.*\])?")
+_SCRIPT = """\
+import sys
+from {module} import {first}
+if __name__ == '__main__':
+    sys.argv[0] = sys.argv[0].removesuffix('.exe')
+    sys.exit({name}())
+"""
+"""The script of an entry point, after its first line, as pip 26 writes it."""
+
+_WRAPPERS = (".exe", "-script.py", ".pya")
+"""How the names of scripts end that setuptools made for an entry point."""
+
+_VERSION = (1, 0)
+"""The version of the wheel format that is known."""
+
 _NAMES_SHOWN = 3
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> Tree:
@@ -51,237 +73,315 @@ def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> Tree:
         OSError: the folder cannot be written.
 
     """
-    from pipshim._pip.wheel_unpacking import unpack  # noqa: PLC0415 pip is slow to import
-
-    with _opened(wheel) as archive:
-        members = _members(wheel, archive)
-        unpack(wheel, name, folder)
-        return _Unpacking(wheel, archive, folder, members).tree(sha256, name)
+    with _errors_of(wheel.name), zipfile.ZipFile(wheel) as archive:
+        return _Wheel(wheel.name, archive, name).unpack(sha256, str(folder))
 
 
-def _opened(wheel: Path) -> zipfile.ZipFile:
+@contextmanager
+def _errors_of(wheel: str) -> Iterator[None]:
+    """Turn what libraries raise for a bad wheel into InstallError."""
     try:
-        return zipfile.ZipFile(wheel)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeError) as error:
-        raise InstallError(f"{wheel.name} is not a valid wheel: {error}") from error
-
-
-def _members(wheel: Path, archive: zipfile.ZipFile) -> list[str]:
-    """List the files of a wheel; raise InstallError for names that no wheel may have."""
-    names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    for name in names:
-        if name.startswith("/") or ".." in name.split("/"):
-            raise InstallError(f"{wheel.name}: {name!r} leads out of the folder to install into")
-    if len(set(names)) != len(names):
-        double = next(name for name in names if names.count(name) > 1)
-        raise InstallError(f"{wheel.name} has two files named {double!r}")
-    return names
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise  # of the folder, not of the wheel
+        raise InstallError(f"{wheel} is not a valid wheel: {error}") from error
+    except (
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise InstallError(f"{wheel} is not a valid wheel: {error}") from error
 
 
 class _Member(NamedTuple):
-    """A file of the wheel, and where pip installs it."""
+    """A file of the wheel, and where it goes: a scheme, and a path below that."""
 
-    name: str
+    info: zipfile.ZipInfo
     scheme: str
     path: str
 
-    def at(self, folder: Path) -> str:
-        return f"{folder}/{self.scheme}/{self.path}"
+
+class _EntryPoints(Distribution):
+    """What `importlib.metadata` reads an ``entry_points.txt`` of."""
+
+    def __init__(self, text: str | None) -> None:
+        self._text = text
+
+    def read_text(self, filename: str) -> str | None:
+        return self._text if filename == "entry_points.txt" else None
+
+    def locate_file(self, path: object) -> Path:
+        raise NotImplementedError
 
 
-class _Unpacking:
-    """A wheel that pip has installed into a folder, on its way to a tree."""
+class _Wheel:
+    """A wheel that is unpacked.
 
-    def __init__(
-        self, wheel: Path, archive: zipfile.ZipFile, folder: Path, names: list[str]
-    ) -> None:
+    Args:
+        wheel: the name of its file, for errors.
+        archive: its contents.
+        name: the distribution that it has to be of.
+
+    """
+
+    def __init__(self, wheel: str, archive: zipfile.ZipFile, name: str) -> None:
         self.wheel = wheel
         self.archive = archive
-        self.folder = folder
-        # pip has seen to it that there is one, at the top.
-        self.dist_info = next(
-            top for top, _, _ in (n.partition("/") for n in names) if top.endswith(".dist-info")
-        )
-        self.root = "purelib" if (folder / "purelib" / self.dist_info).is_dir() else "platlib"
-        self.info = folder / self.root / self.dist_info
+        self.name = name
         self.now = int(time.time())
-        self.members = [self._member(name) for name in names]
+        self.infos = [info for info in archive.infolist() if not info.is_dir()]
+        self._check_names()
+        self.dist_info = self._dist_info()
+        self.root = self._root()
+        self.headers = self._headers()
+        self.record = self._record()
+        self.console, self.gui = self._entry_points()
+        self.folders: set[str] = set()
 
-    def tree(self, sha256: str, name: str) -> Tree:
-        headers = self._headers(name)
-        console, gui, bodies = self._scripts()
-        left_out = self._left_out({*console, *gui})
-        kept = [member for member in self.members if member.name not in left_out]
-        self._remove_generated({m.at(self.folder) for m in kept if m.scheme == "scripts"})
-        record = self._wheel_record()
-        files = [file for member in kept if (file := self._file(member, record)) is not None]
-        self._warn_of_record(record)
-        self._set_times(files)
+    def unpack(self, sha256: str, folder: str) -> Tree:
+        """Write the files below a folder, and what the store notes of them."""
+        bodies = {name: self._body(name, of) for name, of in {**self.console, **self.gui}.items()}
+        members = [one for info in self.infos if not self._replaced(one := self._member(info))]
+        files = [self._write(one, folder) for one in members if not self._is_written_anew(one)]
+        self._warn_of_record()
         listed = list_of(sorted(files))
-        (self.folder / FILES).write_bytes(listed)
+        with open(f"{folder}/{FILES}", "xb") as file:
+            file.write(listed)
         return Tree(
-            folder=str(self.folder),
+            folder=folder,
             sha256=sha256,
-            name=headers["name"],
-            version=headers["version"],
+            name=self.headers["name"],
+            version=self.headers["version"],
             dist_info=self.dist_info,
             root=self.root,
-            binary=any(self._is_binary(file) for file in files),
-            console=console,
-            gui=gui,
+            binary=any(self._is_binary(file, folder) for file in files),
+            console=self.console,
+            gui=self.gui,
             bodies=bodies,
             bundle=Bundle.of(files, self.now, self.root),
             python=sorted(file.path for file in files if file.python),
             checksum=zlib.crc32(listed),
         )
 
-    def _scripts(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-        """Tell the entry points, and what each one's script says after its first line."""
-        from pipshim._pip.wheel_unpacking import entry_points, write_scripts  # noqa: PLC0415 as above
+    # What the wheel says of itself
 
-        console, gui = entry_points(self.info, wheel=self.wheel.name)
-        bodies: dict[str, str] = {}
-        if console or gui:
-            folder = self.folder / "bodies"
-            for path in write_scripts(console, gui, folder, _PLACEHOLDER, wheel=self.wheel.name):
-                bodies[path.name] = path.read_text(encoding="utf-8").partition("\n")[2]
-            shutil.rmtree(folder)
-        return console, gui, bodies
+    def _check_names(self) -> None:
+        seen: set[str] = set()
+        for info in self.infos:
+            name = info.filename
+            if name.startswith("/") or ".." in name.split("/"):
+                raise self._invalid(f"{name!r} leads out of the folder to install into")
+            if name in seen:
+                raise self._invalid(f"it has two files named {name!r}")
+            seen.add(name)
 
-    def _set_times(self, files: Iterable[TreeFile]) -> None:
-        """Give all files one time: one number tells whether any of them was written to."""
-        for file in files:
-            os.utime(f"{self.folder}/{file.scheme}/{file.path}", (self.now, self.now))
+    def _dist_info(self) -> str:
+        tops = {info.filename.partition("/")[0] for info in self.infos}
+        found = sorted(top for top in tops if top.endswith(dist_info.SUFFIX))
+        if not found:
+            raise self._invalid(".dist-info directory not found")
+        if len(found) > 1:
+            raise self._invalid(f"multiple .dist-info directories found: {', '.join(found)}")
+        if not canonicalize_name(found[0]).startswith(canonicalize_name(self.name)):
+            raise self._invalid(f"its {found[0]!r} does not start with {self.name!r}")
+        return found[0]
 
-    def _member(self, name: str) -> _Member:
-        # As pip._internal.operations.install.wheel sorts them.
-        top, _, rest = name.partition("/")
-        if not top.endswith(".data"):
-            return _Member(name, self.root, posixpath.normpath(name))
-        _, scheme, path = posixpath.normpath(f"{top}/{rest}").split("/", 2)
-        return _Member(name, scheme, path)
+    def _root(self) -> str:
+        """Return the scheme of what is not below ``.data``, as WHEEL says (PEP 427)."""
+        headers = dist_info.read_headers(self.archive.read(f"{self.dist_info}/WHEEL").decode())
+        text = headers.get("wheel-version")
+        if text is None:
+            raise self._invalid("WHEEL is missing Wheel-Version")
+        version = tuple(map(int, text.split(".")))
+        if version[0] > _VERSION[0]:
+            raise self._invalid(f"its Wheel-Version {text} is not compatible with this version")
+        if version > _VERSION:
+            logger.warning("%s has a newer Wheel-Version (%s)", self.wheel, text)
+        is_pure = headers.get("root-is-purelib", "").lower() == "true"
+        return "purelib" if is_pure else "platlib"
 
-    def _headers(self, name: str) -> dict[str, str]:
+    def _headers(self) -> dict[str, str]:
         try:
-            text = (self.info / METADATA).read_text(encoding="utf-8")
-        except OSError as error:
-            raise self._unreadable(name, f"cannot be read: {error.strerror}") from error
+            text = self.archive.read(f"{self.dist_info}/{METADATA}").decode()
+        except KeyError:
+            raise self._unreadable("is missing") from None
         except UnicodeError as error:
-            raise self._unreadable(name, f"is not UTF-8: {error}") from error
+            raise self._unreadable(f"is not UTF-8: {error}") from error
         if not text.strip():
-            raise self._unreadable(name, "is empty")
+            raise self._unreadable("is empty")
         headers = dist_info.read_headers(text)
         if not headers.get("version") or not headers.get("name"):
-            raise self._unreadable(name, "has no Name or no Version")
-        if canonicalize_name(headers["name"]) != canonicalize_name(name):
-            raise InstallError(f"{self.wheel.name} is a wheel of {headers['name']}, not of {name}")
+            raise self._unreadable("has no Name or no Version")
+        if canonicalize_name(headers["name"]) != canonicalize_name(self.name):
+            raise InstallError(f"{self.wheel} is a wheel of {headers['name']}, not of {self.name}")
         return headers
 
-    def _unreadable(self, name: str, problem: str) -> InstallError:
-        return InstallError(f"{name}: the METADATA of {self.wheel.name} {problem}")
-
-    def _rows(self, text: str) -> list[Row]:
+    def _record(self) -> dict[str, Row]:
         try:
-            return dist_info.parse_record(text)
+            listed = dist_info.parse_record(self.archive.read(self._own(RECORD)).decode())
+        except (KeyError, UnicodeError) as error:
+            raise self._invalid("it has no RECORD that can be read") from error
         except ValueError as error:
-            raise InstallError(f"{self.wheel.name}: its RECORD is invalid: {error}") from error
-
-    def _left_out(self, entry_points: Collection[str]) -> set[str]:
-        """Name the files that pip did not install: scripts that the entry points replace."""
-        from pipshim._pip.wheel_unpacking import replaces_script  # noqa: PLC0415 as above
-
-        scripts = (member for member in self.members if member.scheme == "scripts")
-        return {one.name for one in scripts if replaces_script(entry_points, one.path)}
-
-    def _remove_generated(self, kept: set[str]) -> None:
-        for directory, _, names in os.walk(self.folder / "scripts"):
-            for name in names:
-                path = f"{directory}/{name}"
-                if path not in kept:
-                    os.unlink(path)
-        for name in PER_ENVIRONMENT:
-            (self.info / name).unlink(missing_ok=True)
-
-    def _wheel_record(self) -> dict[str, Row]:
-        try:
-            text = self.archive.read(f"{self.dist_info}/{RECORD}").decode("utf-8")
-        except (KeyError, UnicodeError, zipfile.BadZipFile, zlib.error) as error:
-            raise InstallError(f"{self.wheel.name} has no RECORD that can be read") from error
+            raise self._invalid(f"its RECORD is invalid: {error}") from error
         rows: dict[str, Row] = {}
-        for row in self._rows(text):
+        for row in listed:
             first = rows.setdefault(row.path, row)
             if first.hash and row.hash and first.hash != row.hash:
-                raise InstallError(f"{self.wheel.name}: its RECORD has two hashes for {row.path!r}")
+                raise self._invalid(f"its RECORD has two hashes for {row.path!r}")
             if not first.hash:
                 rows[row.path] = row
-        unhashed = {f"{self.dist_info}/{name}" for name in PER_ENVIRONMENT | SIGNATURES}
-        return {p: row for p, row in rows.items() if p not in unhashed and not p.endswith("/")}
+        return {p: row for p, row in rows.items() if p not in self._unlisted and p[-1] != "/"}
 
-    def _warn_of_record(self, record: Mapping[str, Row]) -> None:
+    @cached_property
+    def _unlisted(self) -> set[str]:
+        """The files that RECORD has no hashes of."""
+        return {self._own(name) for name in PER_ENVIRONMENT | SIGNATURES}
+
+    def _own(self, name: str) -> str:
+        return f"{self.dist_info}/{name}"
+
+    def _warn_of_record(self) -> None:
         """Warn of differences between RECORD and the archive that pip accepts."""
-        unlisted = {f"{self.dist_info}/{name}" for name in PER_ENVIRONMENT | SIGNATURES}
-        names = {member.name for member in self.members} - unlisted
+        names = {info.filename for info in self.infos} - self._unlisted
         for found, problem in (
-            (names - record.keys(), "does not list"),
-            (record.keys() - names, "lists files that the wheel does not contain:"),
+            (names - self.record.keys(), "does not list"),
+            (self.record.keys() - names, "lists files that the wheel does not contain:"),
         ):
             if found:
                 shown = ", ".join(sorted(found)[:_NAMES_SHOWN])
                 more = len(found) - _NAMES_SHOWN
-                logger.warning(
-                    "%s: its RECORD %s %s%s",
-                    self.wheel.name,
-                    problem,
-                    shown,
-                    f" and {more} more" if more > 0 else "",
-                )
+                and_more = f" and {more} more" if more > 0 else ""
+                logger.warning("%s: its RECORD %s %s%s", self.wheel, problem, shown, and_more)
 
-    def _file(self, member: _Member, record: Mapping[str, Row]) -> TreeFile | None:
-        info, _, name = member.path.rpartition("/")
-        own = member.scheme == self.root and info == self.dist_info
-        if own and name in PER_ENVIRONMENT:
-            return None
-        path = member.at(self.folder)
-        python = False
-        if member.scheme == "scripts":
-            if scripts.is_interpreter(member.path):
-                scripts.check_script_name(member.path, self.wheel.name)
-            python = self._restore(member, path)
-        found = os.lstat(path)
-        told = ""
-        if not (own and name in SIGNATURES):
-            told = self._check(member, path, record.get(member.name))
-        executable = bool(stat.S_IMODE(found.st_mode) & 0o111)
-        return TreeFile(member.scheme, member.path, found.st_size, told, executable, python)
+    # Entry points
 
-    def _restore(self, member: _Member, path: str) -> bool:
-        """Undo pip's change of a script's first line; tell whether pip changes it."""
-        with self.archive.open(member.name) as file:
-            python = file.read(len(b"#!python")) == b"#!python"
-        if python:
-            with open(path, "wb") as script:
-                script.write(self.archive.read(member.name))
-        return python
+    def _entry_points(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the scripts that run in a terminal, and the others, ``name: module:callable``."""
+        path = self._own("entry_points.txt")
+        text = self.archive.read(path).decode() if path in self.archive.NameToInfo else None
+        found = list(_EntryPoints(text).entry_points)
+        console, gui = (
+            {one.name: one.value for one in found if one.group == f"{kind}_scripts"}
+            for kind in ("console", "gui")
+        )
+        return console, gui
 
-    def _check(self, member: _Member, path: str, row: Row | None) -> str:
-        """Compare a file with its hash in RECORD, if it has one, and return its hash."""
+    def _body(self, name: str, value: str) -> str:
+        scripts.check_script_name(name, self.wheel)
+        found = _CALLABLE.fullmatch(value)
+        if found is None:
+            raise self._invalid(f"its entry point {name} = {value} is invalid")
+        if found["name"] is None:
+            raise self._invalid(
+                f"its script {name} = {value} is invalid: A callable suffix is required"
+            )
+        first = found["name"].partition(".")[0]
+        return _SCRIPT.format(module=found["module"], first=first, name=found["name"])
+
+    # Files
+
+    def _member(self, info: zipfile.ZipInfo) -> _Member:
+        top, _, rest = info.filename.partition("/")
+        if not top.endswith(".data"):
+            return _Member(info, self.root, posixpath.normpath(info.filename))
+        scheme, _, path = posixpath.normpath(rest).partition("/")
+        if not path:
+            raise self._invalid(
+                f"Unexpected file {info.filename!r}: those of .data are <scheme key>/<path>"
+            )
+        if scheme not in SCHEMES:
+            raise self._invalid(
+                f"Unknown scheme key {scheme} of {info.filename!r}: not in {', '.join(SCHEMES)}"
+            )
+        if scheme == "scripts" and scripts.is_interpreter(path):
+            scripts.check_script_name(path, self.wheel)
+        return _Member(info, scheme, path)
+
+    def _replaced(self, member: _Member) -> bool:
+        """Whether an entry point's script comes in its place, as pip decides it."""
+        name = member.path.rpartition("/")[2]
+        suffix = next((one for one in _WRAPPERS if name.lower().endswith(one)), "")
+        name = name[: -len(suffix)] if suffix else name
+        return member.scheme == "scripts" and (name in self.console or name in self.gui)
+
+    def _is_written_anew(self, member: _Member) -> bool:
+        folder, _, name = member.path.rpartition("/")
+        is_own = member.scheme == self.root and folder == self.dist_info
+        return is_own and name in PER_ENVIRONMENT
+
+    def _write(self, member: _Member, folder: str) -> TreeFile:
+        """Write a file, and check it."""
+        info, scheme, path = member
+        mode = info.external_attr >> 16
+        executable = stat.S_ISREG(mode) and bool(mode & 0o111)
+        target = f"{folder}/{scheme}/{path}"
+        parent = target.rpartition("/")[0]
+        if parent not in self.folders:
+            os.makedirs(parent, exist_ok=True)  # noqa: PTH103
+            self.folders.add(parent)
+        try:
+            descriptor = os.open(target, _NEW, 0o777 if executable else 0o666)
+        except FileExistsError:
+            raise self._invalid(f"it has two files for {path!r}") from None
+        told, algorithms = self._told(info.filename)
+        hashers = [hashlib.new(one) for one in algorithms]
+        start = b""
+        with open(descriptor, "wb") as file:
+            if executable and sys.platform != "win32":
+                os.fchmod(descriptor, os.fstat(descriptor).st_mode | 0o111)
+            with self.archive.open(info) as source:
+                while piece := source.read(dist_info.CHUNK):
+                    if interruption.is_ending():
+                        raise KeyboardInterrupt
+                    start = start or piece[:8]
+                    for hasher in hashers:
+                        hasher.update(piece)
+                    file.write(piece)
+        # One time for all: one number tells whether any of them was written to.
+        os.utime(target, (self.now, self.now))
+        found = [
+            dist_info.encode_hash(one, hasher.digest())
+            for one, hasher in zip(algorithms, hashers, strict=True)
+        ]
+        if told and found[0] != told:
+            raise InstallError(
+                f"{self.wheel}: {info.filename!r} does not match its hash in RECORD\n"
+                f"  RECORD {told}\n"
+                f"  file   {found[0]}",
+                hint="the wheel is damaged or has been tampered with: fetch or build it again",
+            )
+        is_signature = info.filename in map(self._own, SIGNATURES)
+        python = scheme == "scripts" and start == b"#!python"
+        return TreeFile(
+            scheme, path, info.file_size, "" if is_signature else found[-1], executable, python
+        )
+
+    def _told(self, name: str) -> tuple[str, list[str]]:
+        """Return the hash that RECORD has of a file, and the algorithms to hash it with.
+
+        RECORD's is the first of them; the last one is strong.
+        """
+        row = self.record.get(name)
         algorithm, _, digest = row.hash.partition("=") if row is not None else ("", "", "")
         algorithm = algorithm.lower()
         if algorithm not in hashlib.algorithms_guaranteed or algorithm.startswith("shake"):
-            return dist_info.hash_file(path)
-        told = f"{algorithm}={digest.rstrip('=')}"
-        actual = dist_info.hash_file(path, algorithm)
-        if actual != told:
-            raise InstallError(
-                f"{self.wheel.name}: {member.name!r} does not match its hash in RECORD\n"
-                f"  RECORD {told}\n"
-                f"  file   {actual}",
-                hint="the wheel is damaged or has been tampered with: fetch or build it again",
-            )
-        return told if algorithm in STRONG_HASHES else dist_info.hash_file(path)
+            return "", [dist_info.HASH]
+        more = [] if algorithm in STRONG_HASHES else [dist_info.HASH]
+        return f"{algorithm}={digest.rstrip('=')}", [algorithm, *more]
 
-    def _is_binary(self, file: TreeFile) -> bool:
+    def _is_binary(self, file: TreeFile, folder: str) -> bool:
         if file.scheme != "scripts":
             return _BINARY.search(file.path) is not None
-        with open(f"{self.folder}/scripts/{file.path}", "rb") as script:
+        with open(f"{folder}/scripts/{file.path}", "rb") as script:
             return script.read(2) != b"#!"
+
+    def _invalid(self, problem: str) -> InstallError:
+        return InstallError(f"{self.wheel} is not a valid wheel: {problem}")
+
+    def _unreadable(self, problem: str) -> InstallError:
+        return InstallError(f"{self.name}: the METADATA of {self.wheel} {problem}")

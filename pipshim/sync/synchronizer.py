@@ -237,19 +237,13 @@ class Sync:
     def _fetched(self, wheels: list[tuple[Package, Artifact]]) -> dict[NormalizedName, Ready]:
         # The largest first: unpacking one takes longest, and the others go on beside it.
         wheels.sort(key=lambda wheel: artifacts.size(wheel[1]), reverse=True)
-        with self.context.fetcher.many(self._missing(one for _, one in wheels)):
-            found = each(
-                lambda wheel: self._fetch(*wheel),
-                wheels,
-                at_once=_DOWNLOADS_AT_ONCE,
-                interrupted=self.context.builder.processes.stop,
-            )
+        found = each(
+            lambda wheel: self._fetch(*wheel),
+            wheels,
+            at_once=_DOWNLOADS_AT_ONCE,
+            interrupted=self.context.builder.processes.stop,
+        )
         return {package.name: one for (package, _), one in zip(wheels, found, strict=True)}
-
-    def _missing(self, wheels: Iterable[Artifact]) -> int:
-        """Count the wheels that the store seems not to have."""
-        hashes = ((getattr(one, "hashes", None) or {}).get("sha256") for one in wheels)
-        return sum(not (known and self.context.store.may_have(known)) for known in hashes)
 
     def _chosen(self) -> Chosen:
         found = self.selection.packages.items()
