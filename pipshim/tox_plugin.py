@@ -27,7 +27,7 @@ from pipshim.base.errors import PipshimError
 from pipshim.model.build_settings import combine
 from pipshim.model.requests import BuildOptions
 from pipshim.model.settings import Configuration
-from pipshim.project.pyproject import load_builder, load_project
+from pipshim.project.workspaces import load_builder, load_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -112,8 +112,7 @@ def _location(
     if not folder.is_dir():
         raise UsageError(f"the index {name} is neither a URL nor a folder: {url}")
     flat = any(file.name.endswith(_FILES) for file in folder.iterdir())
-    assert context.project is not None
-    relative = os.path.relpath(folder.resolve(), context.project.directory.resolve())
+    relative = os.path.relpath(folder.resolve(), context.edited.directory.resolve())
     keys: dict[str, object] = {"explicit": True, **({"format": "flat"} if flat else {})}
     return Path(relative).as_posix(), keys
 

@@ -97,12 +97,11 @@ def _is_path(text: str, path: Path) -> bool:
 
 
 def _path(path: Path, behind: str, context: Context, *, editable: bool) -> New:
-    assert context.project is not None
     if not path.exists():
         raise UsageError(f"there is no file or folder {path}")
     if path.is_file() and editable:
         raise UsageError(f"{path} is no folder: what is editable is installed from one")
-    directory = context.project.directory.resolve()
+    directory = context.edited.directory.resolve()
     place = path.resolve()
     if place == directory:
         raise UsageError(f"{path} is the project itself")

@@ -36,11 +36,14 @@ from pipshim.model.preferences import Preferences
 from pipshim.model.preferences import combine as combine_preferences
 from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.pylock import LOCK_NAME, read
+from pipshim.model.requests import SyncRequest
 from pipshim.model.settings import Configuration
 from pipshim.model.targets import FORM, TargetName, name_of_python
+from pipshim.model.workspace import member_to_edit
 from pipshim.progress.build_log import BuildLog
 from pipshim.progress.observer import make_observer
-from pipshim.project.pyproject import find_project, load_project, load_script
+from pipshim.project.pyproject import find_project, load_script
+from pipshim.project.workspaces import load_project
 from pipshim.store.fetcher import Fetcher
 from pipshim.store.store import Store
 
@@ -116,6 +119,19 @@ class Context:
     def configuration(self) -> Configuration:
         """``[tool.pipshim]``."""
         return self.project.configuration if self.project is not None else Configuration()
+
+    @property
+    def edited(self) -> Project:
+        """The project that ``add`` and ``remove`` edit: of a workspace, one of its members.
+
+        Raises:
+            UsageError: several are named, or one that there is not.
+
+        """
+        project, request = self.project, self.request
+        assert project is not None  # they need one
+        packages = request.selection.packages if isinstance(request, SyncRequest) else ()
+        return member_to_edit(project, packages)
 
     @property
     def home(self) -> Path:

@@ -21,10 +21,11 @@ from pipshim.lock.project_lock import make
 from pipshim.model.project import PYPROJECT, Project
 from pipshim.progress.summary import summarize, summarize_edits
 from pipshim.project.editing import Document, Place
-from pipshim.project.pyproject import read_project, read_text
+from pipshim.project.pyproject import read_text
+from pipshim.project.workspaces import load_project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -50,7 +51,10 @@ def add(request: AddRequest, pip: PipCommand) -> int:
     ):
         editing = _Editing(context, request, report)
         requirements = read_arguments(request, context)
-        addition = _Addition(request, requirements, added_index(request, requirements, context))
+        index = added_index(request, requirements, context)
+        workspace = context.project.workspace if context.project is not None else None
+        members = workspace.members if workspace is not None else {}
+        addition = _Addition(request, requirements, index, members)
         if not request.frozen:
             addition.versions = _versions_without_bound(editing, addition)
         editing.finish(addition, exact=False)
@@ -98,10 +102,15 @@ class _Addition:
     """
 
     def __init__(
-        self, request: AddRequest, requirements: Iterable[New], index: AddedIndex | None
+        self,
+        request: AddRequest,
+        requirements: Iterable[New],
+        index: AddedIndex | None,
+        members: Container[str],
     ) -> None:
         self._request = request
         self._index = index
+        self._members = members
         self._requirements = list(requirements)
         self.versions: Mapping[str, Version] = {}
 
@@ -125,6 +134,8 @@ class _Addition:
             name = canonicalize_name(requirement.name)
             if one.source is not None or requirement.url is not None:
                 document.set_source(name, one.source)
+            elif name in self._members and not document.has_source(name):
+                document.add_source(name, {"workspace": True})
             elif not (raw or requirement.specifier or document.has_source(name)):
                 unbound.append(text)
         return unbound
@@ -186,7 +197,8 @@ class _Editing:
         self._project = context.project
         self._request = request
         self._report = report
-        self._path = context.project.directory / PYPROJECT
+        self._edited_project = context.edited
+        self._path = self._edited_project.directory / PYPROJECT
         self._check_place()
         if not request.frozen and context.old_lock is not None and context.old_lock.requirements:
             raise LockError(
@@ -202,7 +214,7 @@ class _Editing:
             ProjectError: it cannot.
 
         """
-        request, project = self._request, self._project
+        request, project = self._request, self._edited_project
         if request.group is not None:
             return
         key = "optional-dependencies" if request.optional else "dependencies"
@@ -240,7 +252,7 @@ class _Editing:
 
     def project(self, text: str) -> Project:
         """Read what the file would mean with this text."""
-        return read_project(self._project.directory, text)
+        return load_project(self._project.here.directory, {self._path.parent: text})
 
     def _check_unchanged(self, text: str) -> None:
         """See that nothing but requirements has changed since the command began.
@@ -345,7 +357,17 @@ class _Editing:
 
 
 def _without_requirements(project: Project) -> Project:
-    return replace(project, dependencies=(), optional_dependencies={}, dependency_groups={})
+    workspace = project.workspace
+    if workspace is not None:
+        members = {name: _without_requirements(one) for name, one in workspace.members.items()}
+        workspace = replace(workspace, members=members)
+    return replace(
+        project,
+        dependencies=(),
+        optional_dependencies={},
+        dependency_groups={},
+        workspace=workspace,
+    )
 
 
 def _not_there(document: Document, place: Place, name: NormalizedName) -> PipshimError:

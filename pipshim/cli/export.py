@@ -12,6 +12,7 @@ from pipshim.cli.report import reporting
 from pipshim.cli.sync import lock_of, write_lock
 from pipshim.lock.requirements_export import Style, Where, write, write_build
 from pipshim.model.universal_lock import serving
+from pipshim.model.workspace import selected
 from pipshim.progress.formatting import plural
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def main(request: ExportRequest, pip: PipCommand) -> int:
             text = write_build(serving(lock, context.target.markers), asked.build, style, where)
         else:
             project = context.project.name if context.project is not None else None
-            text = write(lock, request.selection, style, where, project)
+            selection = selected(request.selection, context.project)
+            text = write(lock, selection, style, where, project)
         write_lock(context, lock)
         if output is None:
             sys.stdout.write(text)

@@ -15,7 +15,8 @@ from pipshim.fastpath import up_to_date
 from pipshim.model.lock_graph import Graph, Node, graph_of
 from pipshim.model.pylock import LOCK_NAME, Lock, read
 from pipshim.progress.formatting import paint, use_color
-from pipshim.project.pyproject import find_project, load_project
+from pipshim.project.pyproject import find_project
+from pipshim.project.workspaces import load_project
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -106,7 +107,7 @@ def explained(request: ExplainRequest) -> Explained:
     if path is None or request.project is not None:
         directory = _directory(request)
         project = load_project(directory) if directory is not None else None
-        path = path or (directory or Path.cwd()) / LOCK_NAME
+        path = path or (project.directory if project is not None else Path.cwd()) / LOCK_NAME
     elif (path.absolute().parent / "pyproject.toml").is_file() and path.name == LOCK_NAME:
         project = load_project(path.absolute().parent)
     if not path.exists():

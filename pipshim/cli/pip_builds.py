@@ -43,7 +43,7 @@ from pipshim.model.settings import Configuration
 from pipshim.model.solution import Pin, name_of
 from pipshim.progress.build_log import BuildLog
 from pipshim.progress.observer import make_observer
-from pipshim.project.pyproject import load_builder
+from pipshim.project.workspaces import load_builder
 from pipshim.store.wheel_packing import pack
 
 if TYPE_CHECKING:

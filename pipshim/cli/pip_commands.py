@@ -32,7 +32,7 @@ from pipshim.model.index_routes import IndexRoutes, routes_of
 from pipshim.model.option_table import BUILD, BUILDING
 from pipshim.model.options import COMMAND_LINE, long_names
 from pipshim.model.requests import LockOptions, LockRequest
-from pipshim.project.pyproject import load_builder
+from pipshim.project.workspaces import load_builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

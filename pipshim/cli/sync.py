@@ -19,6 +19,7 @@ from pipshim.model.preferences import typed as typed_of
 from pipshim.model.pylock import write
 from pipshim.model.selection import check_environment, check_names, check_target, select
 from pipshim.model.universal_lock import serving
+from pipshim.model.workspace import selected
 from pipshim.progress.formatting import plural
 from pipshim.progress.summary import summarize
 from pipshim.sync import journal
@@ -231,7 +232,8 @@ def _part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, 
     if part.config_settings and not context.is_given:
         context.heed(Lines(config_settings=part.config_settings))
     own = context.project.name if context.project is not None and not lock.requirements else None
-    selection = select(part, request.selection, markers, path, own)
+    asked = selected(request.selection, None if context.is_lock_given else context.project)
+    selection = select(part, asked, markers, path, own)
     if part.inputs:
         return part, selection
     from pipshim.lock.foreign_lock import completed  # noqa: PLC0415 imports pip's resolver
@@ -303,7 +305,7 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
     if context.below is None:
         assert context.project is not None  # else the lock is given
         check_names(
-            request.selection,
+            selected(request.selection, context.project),
             extras=context.project.optional_dependencies,
             groups=context.project.dependency_groups,
             where=context.project.file.name,

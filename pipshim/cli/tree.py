@@ -17,6 +17,7 @@ from pipshim.cli.lock_explanation import (
     with_extras,
 )
 from pipshim.model.selection import origins_of
+from pipshim.model.workspace import selected
 from pipshim.progress.formatting import paint, use_color
 from pipshim.progress.json_lines import SCHEMA
 
@@ -60,7 +61,8 @@ def main(request: TreeRequest) -> int:
     found = explained(request)
     origins = None
     if request.selection is not None:
-        origins = origins_of(found.lock, request.selection, found.path)
+        selection = selected(request.selection, found.project)
+        origins = origins_of(found.lock, selection, found.path)
     graph = found.graph(origins=origins, builds=request.builds)
     if request.names:
         roots = [node for name in request.names for node in found.find(graph, name)]

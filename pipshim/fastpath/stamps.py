@@ -375,6 +375,10 @@ def _read(context: CommandState, lock: Lock) -> Iterator[str]:
     if context.script is not None:
         # Its metadata is looked at apart; but it may get a lock of its own.
         yield str(lock_beside(context.script))
+    workspace = context.project.workspace if context.project is not None else None
+    if workspace is not None:
+        yield from map(str, workspace.watched)
+        directories += [member.directory for member in workspace.members.values()]
     directories += [context.lock_path.parent / folder.path for folder in lock.folders]
     for directory in directories:
         for name in _FOLDER_FILES:

@@ -262,7 +262,8 @@ def environments(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
         if _is_project(word):
             _, equals, value = word.partition("=")
             folders += [value] if equals else words[position + 1 : position + 2]
-    return [f"{_project(folder)}/.venv" for folder in dict.fromkeys(folders)]
+    projects = dict.fromkeys(one for folder in folders for one in _projects(folder))
+    return [f"{project}/.venv" for project in projects]
 
 
 def _is_project(word: str) -> bool:
@@ -271,18 +272,23 @@ def _is_project(word: str) -> bool:
     return name.startswith("--proj") and "--project".startswith(name)
 
 
-def _project(start: str) -> str:
-    """Return the nearest folder with a pyproject.toml: `start` or one of its parents."""
+def _projects(start: str) -> list[str]:
+    """Return the folders with a pyproject.toml, the nearest first: `start`, and its parents.
+
+    The environment of a workspace is that of its root.
+    """
     start = os.path.expanduser(start)
     # As `pipshim.project.pyproject.find_project` does.
     is_plain = os.pardir not in start.split(os.sep)
     folder = here = os.path.abspath(start) if is_plain else os.path.realpath(start)
-    while not os.path.lexists(f"{folder}/pyproject.toml"):
+    found = []
+    while True:
+        if os.path.lexists(f"{folder}/pyproject.toml"):
+            found.append(folder)
         parent = os.path.dirname(folder)
         if parent == folder:
-            return here  # as for requirements, or a lock, without a project
+            return found or [here]  # as for requirements, or a lock, without a project
         folder = parent
-    return folder
 
 
 def _stamps(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:

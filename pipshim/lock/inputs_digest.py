@@ -133,8 +133,7 @@ def requirements_given(given: LockOptions) -> list[str]:
 
 def editable_requires_more(project: Project) -> bool:
     """Return whether the project is installed, and its editable wheel may require more."""
-    package = project.configuration.package
-    if project.name is None or not (project.has_build_system if package is None else package):
+    if not project.is_package:
         return False
     system = table(project.directory / "pyproject.toml", "build-system")
     system = system if isinstance(system, dict) else {}

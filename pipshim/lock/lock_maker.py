@@ -253,8 +253,7 @@ class Making:
 
 def project_source(project: Project) -> Source | None:
     """Tell the source tree that the project itself is installed from; None if it is not."""
-    package = project.configuration.package
-    if project.name is None or not (project.has_build_system if package is None else package):
+    if not project.is_package:
         return None
     return _source(project)
 

@@ -88,9 +88,13 @@ def _versions_of_uv(context: LockServices) -> dict[NormalizedName, Version]:
 
 
 def _warn_of_ignored_settings(context: LockServices) -> None:
-    """Tell which settings of ``[tool.uv]`` do nothing here."""
+    """Tell which settings do nothing."""
     project = context.project
-    if project is None or not project.ignored_settings or context.request.lock.given:
+    if project is None or context.request.lock.given:
+        return
+    for note in project.notes:
+        context.say(note, "warning")
+    if not project.ignored_settings:
         return
     context.say(
         f"these settings of [tool.uv] in {project.file.name} are not used: "

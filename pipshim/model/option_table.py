@@ -172,7 +172,15 @@ UPGRADE = (
     ),
 )
 
+MEMBER = _names(
+    "--package",
+    "selection.packages",
+    "{verb} this member of the workspace. Can be given several times.",
+    attrgetter("members"),
+)
 SELECTION = (
+    MEMBER,
+    Option("--all-packages", "selection", "{verb} all members of the workspace."),
     _names("--extra", "selection.extras", "{verb} this extra.", EXTRAS),
     Option("--all-extras", "selection", "{verb} every extra."),
     _names("--no-extra", "selection.no_extras", "Leave out this extra.", EXTRAS),
@@ -391,6 +399,7 @@ EXPORT = CommandOptions(
 
 _EDIT = (
     *COMMON,
+    MEMBER._replace(help="{verb} this member of the workspace."),
     Option("--group", "edit", "{verb} this dependency group.", "name", read_name, names=GROUPS),
     Option(
         "--optional",

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PackageSource:
-    """Where one distribution comes from; one of `path`, `url` and `index` is set.
+    """Where one distribution comes from; one of `path`, `url`, `index` and `workspace` is set.
 
     Attributes:
         path: a folder or file, relative to pyproject.toml's.
         url: what pip takes behind ``@`` (``git+https://…@main``).
         index: the name of the index that it comes from.
+        workspace: it is a member of the workspace.
         editable: installed as a link to its folder.
         marker: where the entry applies; None means everywhere.
 
@@ -35,6 +36,7 @@ class PackageSource:
     path: str | None = None
     url: str | None = None
     index: str | None = None
+    workspace: bool = False
     editable: bool = False
     marker: Marker | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ class Project:
         dynamic: the keys of ``[project]`` that only the build backend knows.
         ignored_settings: what ``[tool.uv]`` says and pipshim has no equivalent for, where that
             table stands for ``[tool.pipshim]``.
+        notes: warnings about what members of a workspace say.
+        workspace: of the root of a workspace, its members; dependency_groups has groups for them.
         script: the script (PEP 723); None for a project.
         block: the script's metadata, as it is written.
 
@@ -53,6 +55,8 @@ class Project:
     has_build_system: bool
     configuration: Configuration
     ignored_settings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    workspace: Workspace | None = None
     script: Path | None = None
     block: bytes = b""
 
@@ -62,8 +66,38 @@ class Project:
         return self.script or self.directory / PYPROJECT
 
     @property
+    def here(self) -> Project:
+        """The project in whose folder a command runs: a member of the workspace, or this one."""
+        workspace = self.workspace
+        if workspace is None or workspace.here is None:
+            return self
+        return workspace.members[workspace.here]
+
+    @property
+    def is_package(self) -> bool:
+        """Whether it is installed itself, and not only what it depends on."""
+        package = self.configuration.package
+        return self.name is not None and (self.has_build_system if package is None else package)
+
+    @property
     def default_groups(self) -> tuple[str, ...]:
         """The groups to take when none are asked for; uv's rule: ``dev``, if there is one."""
         if self.configuration.default_groups is not None:
             return self.configuration.default_groups
         return ("dev",) if "dev" in self.dependency_groups else ()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The members of a workspace, besides its root.
+
+    Attributes:
+        members: by name, as their files say.
+        here: the member whose folder a command runs in; None for the root.
+        watched: the folders where another member may be added.
+
+    """
+
+    members: Mapping[NormalizedName, Project] = field(default_factory=dict)
+    here: NormalizedName | None = None
+    watched: tuple[Path, ...] = ()

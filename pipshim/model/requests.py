@@ -164,11 +164,15 @@ class SelectionOptions:
     """Which part of the lock to install, and how. Names are normalised.
 
     Attributes:
+        packages: of a workspace, the members whose part it is.
+        all_packages: the parts of all.
         exact: remove what the lock does not have; None: as the environment's owner suggests.
         compile: write bytecode; None: as the command does by default.
 
     """
 
+    packages: tuple[NormalizedName, ...] = ()
+    all_packages: bool = False
     extras: tuple[NormalizedName, ...] = ()
     all_extras: bool = False
     groups: tuple[NormalizedName, ...] = ()

@@ -61,6 +61,14 @@ class StaticMetadata:
 
 
 @dataclass(frozen=True)
+class WorkspaceTable:
+    """Which folders have the members of a workspace: patterns, relative to the root."""
+
+    members: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Configuration:
     """``[tool.pipshim]``; ``Configuration()`` is "nothing said"."""
 
@@ -88,3 +96,4 @@ class Configuration:
     exclude_newer: str | None = None
     exclude_newer_package: Mapping[NormalizedName, Limit] = field(default_factory=dict)
     rebuild: Rebuild = "auto"
+    workspace: WorkspaceTable | None = None

@@ -11,7 +11,9 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import PipshimError
 from pipshim.model.pylock import LOCK_NAME, read
-from pipshim.project.pyproject import find_project, load_project
+from pipshim.model.workspace import groups_of
+from pipshim.project.pyproject import find_project
+from pipshim.project.workspaces import load_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,18 +43,25 @@ class Names:
     @property
     def extras(self) -> list[str]:
         """The project's extras."""
-        return sorted(self._project.optional_dependencies) if self._project is not None else []
+        return sorted(self._project.here.optional_dependencies) if self._project else []
 
     @property
     def groups(self) -> list[str]:
         """The project's dependency groups."""
-        return sorted(self._project.dependency_groups) if self._project is not None else []
+        project = self._project
+        return sorted({*project.here.dependency_groups} - groups_of(project)) if project else []
 
     @property
     def indexes(self) -> list[str]:
         """The project's named indexes."""
         project = self._project
         return [one.name for one in project.configuration.index] if project is not None else []
+
+    @property
+    def members(self) -> list[str]:
+        """The members of the workspace."""
+        workspace = self._project.workspace if self._project is not None else None
+        return sorted(workspace.members) if workspace is not None else []
 
     @property
     def locked(self) -> list[str]:
@@ -66,9 +75,10 @@ class Names:
         """Tell what the project requires, or one of its extras or groups."""
         if self._project is None:
             return []
-        found: Iterable[Requirement] = self._project.dependencies
+        project = self._project.here
+        found: Iterable[Requirement] = project.dependencies
         if group is not None:
-            found = self._project.dependency_groups.get(group, ())
+            found = project.dependency_groups.get(group, ())
         elif extra is not None:
-            found = self._project.optional_dependencies.get(canonicalize_name(extra), ())
+            found = project.optional_dependencies.get(canonicalize_name(extra), ())
         return sorted({canonicalize_name(one.name) for one in found})

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from packaging.markers import Marker
     from packaging.version import Version
 
+    from pipshim.model.indexes import Index
     from pipshim.model.settings import Configuration
 
     _Given = tuple[NormalizedName, frozenset[Marker]]  # an extra, and the markers it is under
@@ -81,29 +82,6 @@ def _how_to_begin(folder: Path) -> str:
     )
 
 
-def load_builder(named: Path | None, here: Path) -> Project | None:
-    """Read the project whose build settings hold for pip's commands, if there is one that has any.
-
-    Args:
-        named: the folder that was named (``--project``).
-        here: the folder that counts if none was.
-
-    Raises:
-        ProjectError: it says what cannot be, or the one that was named is not there.
-
-    """
-    if named is not None:
-        return load_project(find_project(named))
-    try:
-        directory = find_project(here)
-        text = (directory / PYPROJECT).read_bytes()
-        if b"pipshim" not in text and b"uv" not in text:
-            return None  # pip does not look at it, whatever is in it
-    except (OSError, ProjectError):
-        return None
-    return load_project(directory)
-
-
 def _stands(file: Path) -> bool:
     """Whether there is anything of that name.
 
@@ -117,18 +95,13 @@ def _stands(file: Path) -> bool:
     return True
 
 
-def load_project(directory: Path) -> Project:
-    """Read ``directory``'s pyproject.toml.
+def read_project(directory: Path, text: str, more_indexes: Iterable[Index] = ()) -> Project:
+    """Read what a pyproject.toml says, or is going to say, without regard to a workspace.
 
-    Raises:
-        ProjectError: it cannot be read, or says something that cannot be; with the line.
-
-    """
-    return read_project(directory, read_text(directory / PYPROJECT))
-
-
-def read_project(directory: Path, text: str) -> Project:
-    """Read what ``directory``'s pyproject.toml says, or is going to say.
+    Args:
+        directory: its folder.
+        text: what it says.
+        more_indexes: the indexes of the workspace that it is a member of.
 
     Raises:
         ProjectError: it says something that cannot be; with the line.
@@ -136,7 +109,8 @@ def read_project(directory: Path, text: str) -> Project:
     """
     file = directory / PYPROJECT
     try:
-        return _project(directory, _parse_toml(text, file), Reader(file, line_finder(text)))
+        reader = Reader(file, line_finder(text))
+        return _project(directory, _parse_toml(text, file), reader, more_indexes)
     except RecursionError:
         raise ProjectError(file, "arrays, tables or includes are nested too deeply") from None
 
@@ -239,7 +213,9 @@ def _parse_toml(text: str, file: Path) -> dict[str, Any]:
         raise ProjectError(file, error.problem, line=error.line) from None
 
 
-def _project(directory: Path, data: dict[str, Any], reader: Reader) -> Project:
+def _project(
+    directory: Path, data: dict[str, Any], reader: Reader, more_indexes: Iterable[Index]
+) -> Project:
     project = reader.table(data.get("project", {}), ("project",))
 
     def get(key: str, read: Any, default: Any = None) -> Any:
@@ -265,7 +241,7 @@ def _project(directory: Path, data: dict[str, Any], reader: Reader) -> Project:
     if _is_of_uv(data) and isinstance(written, dict):
         written = uv_settings.with_dev_dependencies(written, data["tool"]["uv"])
     groups = _dependency_groups(reader, written, own)
-    configuration, ignored = _configuration(reader, data, groups)
+    configuration, ignored = _configuration(reader, data, groups, more_indexes)
 
     return Project(
         directory=directory,
@@ -294,7 +270,10 @@ def _has_build_system(reader: Reader, data: dict[str, Any]) -> bool:
 
 
 def _configuration(
-    reader: Reader, data: dict[str, Any], groups: Mapping[str, object]
+    reader: Reader,
+    data: dict[str, Any],
+    groups: Mapping[str, object],
+    more_indexes: Iterable[Index] = (),
 ) -> tuple[Configuration, tuple[str, ...]]:
     """Read the settings; return the names of those of another tool that are ignored too."""
     tool = reader.table(data.get("tool", {}), ("tool",))
@@ -303,7 +282,7 @@ def _configuration(
     if _is_of_uv(data):
         uv = reader.table(tool["uv"], ("tool", "uv"))
         (table, ignored), name = uv_settings.translate(uv, SETTINGS, groups), "uv"
-    configuration = load_configuration(table, reader.where, reader.line_of, name)
+    configuration = load_configuration(table, reader.where, reader.line_of, name, more_indexes)
     if configuration.default_groups:
         for index, written in enumerate(table["default-groups"]):
             if canonicalize_name(written) not in groups:

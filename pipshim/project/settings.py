@@ -11,6 +11,7 @@ from pipshim.model.settings import (
     ExtraBuildRequirement,
     Rebuild,
     StaticMetadata,
+    WorkspaceTable,
 )
 from pipshim.model.targets import FORM, KNOWN, TargetName
 from pipshim.project.sources import (
@@ -23,22 +24,27 @@ from pipshim.project.sources import (
 from pipshim.project.toml_reader import KeyPath, LineOf, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim.model.indexes import Limit
+    from pipshim.model.indexes import Index, Limit
 
 
 def load_configuration(
-    table: object, where: Path, line_of: LineOf, tool: str = "pipshim"
+    table: object,
+    where: Path,
+    line_of: LineOf,
+    tool: str = "pipshim",
+    more_indexes: Iterable[Index] = (),
 ) -> Configuration:
     """Read the value of ``[tool.pipshim]``, or what `uv_settings` made of another tool's.
 
-    That the names of ``default-groups`` exist is for the caller to check, who knows the groups.
+    The sources may name ``more_indexes`` too, those of the workspace. That the names of
+    ``default-groups`` exist is for the caller to check, who knows the groups.
 
     Raises:
         ProjectError: an unknown key, a value of the wrong type, or an invalid name, version,
@@ -51,7 +57,8 @@ def load_configuration(
     for key, value in reader.known_table(table, path, tuple(SETTINGS)).items():
         settings[key.replace("-", "_")] = SETTINGS[key].read(reader, value, (*path, key))
     configuration = Configuration(**settings)
-    check_index_names(reader, configuration.index, configuration.sources, (*path, "sources"))
+    indexes = (*configuration.index, *more_indexes)
+    check_index_names(reader, indexes, configuration.sources, (*path, "sources"))
     return configuration
 
 
@@ -219,6 +226,13 @@ def _static_metadata(reader: Reader, value: object, path: KeyPath) -> StaticMeta
     )
 
 
+def _workspace(reader: Reader, value: object, path: KeyPath) -> WorkspaceTable:
+    table = reader.known_table(value, path, ("members", "exclude"))
+    return WorkspaceTable(
+        *(reader.strings(table.get(key, []), (*path, key)) for key in ("members", "exclude"))
+    )
+
+
 class Setting(NamedTuple):
     """A key of ``[tool.pipshim]``, which is also the name of its field.
 
@@ -307,8 +321,14 @@ SETTINGS = {
     ),
     "sources": Setting(
         read_sources,
-        "for each package, a table with `path`, `git`, `url` or `index`, or an array of these",
+        "for each package, a table with `path`, `git`, `url`, `index` or `workspace`, "
+        "or an array of these",
         "Where packages come from instead of pip's indexes.",
+    ),
+    "workspace": Setting(
+        _workspace,
+        "a table with the arrays of patterns `members` and `exclude`",
+        "The folders of projects that share this project's lock and environment.",
     ),
     "resolution": Setting(
         _resolution,

@@ -25,6 +25,7 @@ _KINDS = {
     "url": ("subdirectory",),
     "git": ("subdirectory", *_REVISIONS),
     "index": (),
+    "workspace": ("editable",),
 }
 """The keys that say where a package comes from, and the keys that go with each."""
 
@@ -157,7 +158,7 @@ def _source(reader: Reader, value: object, path: KeyPath) -> PackageSource:
     if len(given) != 1:
         raise reader.error(
             path,
-            "must have one of 'path', 'url', 'git' and 'index'",
+            "must have one of 'path', 'url', 'git', 'index' and 'workspace'",
             hint='for example: { path = "../lib", editable = true }',
         )
     (kind,) = given
@@ -165,6 +166,11 @@ def _source(reader: Reader, value: object, path: KeyPath) -> PackageSource:
         if key not in (kind, "marker", *_KINDS[kind]):
             raise reader.error((*path, key), f"does not go with '{kind}'")
     marker = reader.marker(table["marker"], (*path, "marker")) if "marker" in table else None
+    if kind == "workspace":
+        if not reader.boolean(table[kind], (*path, kind)):
+            raise reader.error((*path, kind), "must be true, or left out")
+        editable = reader.boolean(table.get("editable", True), (*path, "editable"))
+        return PackageSource(workspace=True, editable=editable, marker=marker)
     text = reader.string(table[kind], (*path, kind))
     if kind == "index":
         return PackageSource(index=text, marker=marker)

@@ -1,0 +1,206 @@
+"""What a command selects in a workspace, as extras and groups of its root.
+
+The lock is one of the root alone, which has a dependency group for each member, and one for each
+extra and group of a member.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from pipshim.base.errors import UnknownNameError, UsageError
+from pipshim.base.spelling import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipshim.model.project import Project
+    from pipshim.model.requests import SelectionOptions
+
+
+def group_of_member(name: str) -> NormalizedName:
+    """Return the root's group for a member."""
+    return canonicalize_name(f"member-{name}")
+
+
+def group_of_extra(name: str, extra: str) -> NormalizedName:
+    """Return the root's group for a member's extra."""
+    return canonicalize_name(f"member-{name}-extra-{extra}")
+
+
+def group_of_group(name: str, group: str) -> NormalizedName:
+    """Return the root's group for a member's group."""
+    return canonicalize_name(f"member-{name}-group-{group}")
+
+
+def selected(options: SelectionOptions, project: Project | None) -> SelectionOptions:
+    """Return what is asked for, in terms of the workspace's root.
+
+    Without ``--package`` and ``--all-packages`` it is the member, or the root, in whose folder the
+    command runs. A root that is no project stands for all members.
+
+    Args:
+        options: what was asked.
+        project: the root, or a project without a workspace.
+
+    Raises:
+        UsageError: there is no such package.
+        UnknownNameError: no package that is asked for has such an extra or group.
+
+    """
+    if project is None or project.workspace is None:
+        others = [name for name in options.packages if project is None or name != project.name]
+        if others and project is not None:
+            _named(others, project)
+        return options
+    targets = _targets(options, project)
+    _check_names(options, targets, project)
+    members = [one for one in targets if one is not project]
+    groups = [group for one in members for group in _groups_of_member(options, one)]
+    left_out = [one.name for one in members if one.name] if options.no_install_project else []
+    found = replace(
+        options,
+        packages=(),
+        all_packages=False,
+        no_install_packages=(*options.no_install_packages, *left_out),
+        no_groups=(),
+        no_extras=(),
+        no_dev=False,
+        all_groups=False,
+        all_extras=False,
+        no_default_groups=True,
+    )
+    if project not in targets:
+        return replace(found, extras=(), groups=(), only_groups=tuple(groups))
+    own = _chosen_groups(options, project)
+    if options.only_groups:
+        return replace(found, extras=(), groups=(), only_groups=(*own, *groups))
+    extras = tuple(_chosen_extras(options, project))
+    return replace(found, extras=extras, groups=(*own, *groups))
+
+
+def member_to_edit(project: Project, packages: Sequence[NormalizedName]) -> Project:
+    """Return the project whose pyproject.toml is edited.
+
+    Args:
+        project: the root, or a project without a workspace.
+        packages: the members that are asked for; without any it is the one of the folder.
+
+    Raises:
+        UsageError: several are asked for, or one that there is not.
+
+    """
+    if not packages:
+        return project.here
+    if len(packages) > 1:
+        raise UsageError(
+            f"--package names several members: {' '.join(packages)}", hint="edit one at a time"
+        )
+    if project.workspace is None and packages[0] == project.name:
+        return project
+    return _named(packages, project)[0]
+
+
+def _targets(options: SelectionOptions, project: Project) -> list[Project]:
+    workspace = project.workspace
+    assert workspace is not None
+    everything = [*([project] if project.name is not None else []), *workspace.members.values()]
+    if options.all_packages:
+        return everything
+    if options.packages:
+        return _named(options.packages, project)
+    if workspace.here is not None:
+        return [project.here]
+    return [project] if project.name is not None else everything
+
+
+def _named(names: Sequence[NormalizedName], project: Project) -> list[Project]:
+    """Return the root and the members that have these names."""
+    workspace = project.workspace
+    if workspace is None:
+        raise UsageError(
+            f"--package {names[0]}: there is no workspace",
+            hint="a workspace is a table [tool.pipshim.workspace] in pyproject.toml",
+        )
+    by_name = dict(workspace.members)
+    if project.name is not None:
+        by_name = {project.name: project, **by_name}
+    for name in names:
+        if name not in by_name:
+            known = f"; the nearest one is {nearest(name, by_name)!r}" if by_name else ""
+            raise UsageError(
+                f"--package {name}: the workspace has no such member{known}",
+                hint=f"the members are: {', '.join(by_name)}",
+            )
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def _check_names(options: SelectionOptions, targets: Sequence[Project], project: Project) -> None:
+    extras = {name: None for one in targets for name in one.optional_dependencies}
+    groups = {name: None for one in targets for name in _own_groups(one, project)}
+    if any("optional-dependencies" in one.dynamic for one in targets):
+        extras |= dict.fromkeys((*options.extras, *options.no_extras))
+    where = ", ".join(one.display_name for one in targets)
+    _check_known("extra", (*options.extras, *options.no_extras), tuple(extras), where)
+    asked = (*options.groups, *options.only_groups, *options.no_groups)
+    _check_known("group", asked, tuple(groups), where)
+
+
+def _check_known(kind: str, asked: Iterable[str], known: tuple[str, ...], where: str) -> None:
+    for name in asked:
+        if canonicalize_name(name) not in map(canonicalize_name, known):
+            raise UnknownNameError(kind, name, known, where)
+
+
+def _own_groups(one: Project, project: Project) -> list[str]:
+    """Return a project's groups, without those that the root has for members."""
+    if one is not project:
+        return list(one.dependency_groups)
+    assert project.workspace is not None
+    return [name for name in one.dependency_groups if name not in groups_of(project)]
+
+
+def groups_of(project: Project) -> set[str]:
+    """Return the groups that the root of a workspace has for its members."""
+    members = project.workspace.members.items() if project.workspace is not None else ()
+    found: set[str] = set()
+    for name, member in members:
+        found.add(group_of_member(name))
+        found.update(group_of_extra(name, extra) for extra in member.optional_dependencies)
+        found.update(group_of_group(name, group) for group in member.dependency_groups)
+    return found
+
+
+def _groups_of_member(options: SelectionOptions, member: Project) -> Iterable[NormalizedName]:
+    assert member.name is not None  # every member has one
+    if not options.only_groups:
+        yield group_of_member(member.name)
+        for extra in _chosen_extras(options, member):
+            yield group_of_extra(member.name, extra)
+    for group in _chosen_groups(options, member):
+        yield group_of_group(member.name, group)
+
+
+def _chosen_extras(options: SelectionOptions, one: Project) -> list[NormalizedName]:
+    there = set(one.optional_dependencies)
+    if "optional-dependencies" in one.dynamic:  # only its backend knows them
+        there |= set(options.extras)
+    asked = there if options.all_extras else set(options.extras)
+    return sorted((asked & there) - set(options.no_extras))
+
+
+def _chosen_groups(options: SelectionOptions, one: Project) -> list[NormalizedName]:
+    there = {canonicalize_name(name) for name in one.dependency_groups} - groups_of(one)
+    if options.only_groups:
+        asked = set(options.only_groups)
+    else:
+        asked = set(options.groups)
+        if options.all_groups:
+            asked |= there
+        elif not options.no_default_groups:
+            asked |= {canonicalize_name(name) for name in one.default_groups}
+    left_out = {*options.no_groups, *(["dev"] if options.no_dev else [])}
+    return sorted((asked & there) - left_out)

@@ -1,0 +1,363 @@
+"""Projects with their workspace: members and root as one project, whose folder is the root's."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from pipshim.base.errors import ProjectError
+from pipshim.base.spelling import nearest
+from pipshim.model.package_sources import PackageSource
+from pipshim.model.project import PYPROJECT, Project, Workspace
+from pipshim.model.settings import Configuration
+from pipshim.model.workspace import group_of_extra, group_of_group, group_of_member
+from pipshim.project.pyproject import find_project, read_project, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from pipshim.model.indexes import Index
+    from pipshim.model.package_sources import PackageSources
+    from pipshim.model.settings import WorkspaceTable
+
+_OF_ROOT = (
+    "constraint_dependencies",
+    "override_dependencies",
+    "build_constraint_dependencies",
+    "target_environments",
+    "resolution",
+    "exclude_newer",
+    "exclude_newer_package",
+    "dependency_metadata",
+    "match_runtime",
+    "rebuild",
+    "config_settings",
+)
+"""Settings that count in the root only."""
+
+_BY_PACKAGE = ("extra_build_dependencies", "extra_build_variables", "config_settings_package")
+"""Settings of which a member's own entry counts."""
+
+
+def load_project(directory: Path, texts: Mapping[Path, str] | None = None) -> Project:
+    """Read the project of a folder, with its workspace if it is part of one.
+
+    Args:
+        directory: the folder of its pyproject.toml.
+        texts: what files are going to say, by folder.
+
+    Raises:
+        ProjectError: there is no file, or one says something that cannot be; with the line.
+
+    """
+    reader = _Files(texts or {})
+    own = reader.text(directory)
+    if "workspace" in own:
+        project = read_project(directory, own)
+        if project.configuration.workspace is not None:
+            return _joined(project, reader, None)
+    for root in directory.absolute().parents:
+        if not (root / PYPROJECT).is_file() or "workspace" not in (text := reader.text(root)):
+            continue
+        project = read_project(root, text)
+        table = project.configuration.workspace
+        if table is None:
+            continue
+        if directory.resolve() in _folders(root, table):
+            return _joined(project, reader, directory)
+        break
+    project = read_project(directory, own)
+    _check_no_members(project)
+    return project
+
+
+def load_builder(named: Path | None, here: Path) -> Project | None:
+    """Read the project whose build settings hold for pip's commands, if there is one that has any.
+
+    Args:
+        named: the folder that was named (``--project``).
+        here: the folder that counts if none was.
+
+    Raises:
+        ProjectError: it says what cannot be, or the one that was named is not there.
+
+    """
+    if named is not None:
+        return load_project(find_project(named))
+    try:
+        directory = find_project(here)
+        text = (directory / PYPROJECT).read_bytes()
+        if b"pipshim" not in text and b"uv" not in text:
+            return None  # pip does not look at it, whatever is in it
+    except (OSError, ProjectError):
+        return None
+    return load_project(directory)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The pyproject.toml files, some as they are going to be."""
+
+    texts: Mapping[Path, str]
+
+    def text(self, directory: Path) -> str:
+        if directory in self.texts:
+            return self.texts[directory]
+        return read_text(directory / PYPROJECT)
+
+
+def _folders(root: Path, table: WorkspaceTable) -> dict[Path, str]:
+    """Return the members' folders, each with its pattern, in the order of their paths.
+
+    Raises:
+        ProjectError: a folder is outside of the root, or lacks its pyproject.toml.
+
+    """
+    found: dict[Path, str] = {}
+    top = root.resolve()
+    for pattern in table.members:
+        is_plain = not any(sign in pattern for sign in "*?[")
+        try:
+            matching = [root / pattern] if is_plain else sorted(root.glob(pattern))
+        except (ValueError, NotImplementedError) as error:
+            raise _of_table(root, f"members: {pattern!r} is not a pattern: {error}") from None
+        for folder in matching:
+            path = folder.resolve()
+            if path == top or _is_excluded(path, top, table):
+                continue
+            if top not in path.parents:
+                raise _of_table(root, f"members: {pattern!r} is outside of the workspace's root")
+            if (path / PYPROJECT).is_file():
+                found.setdefault(path, pattern)
+            elif is_plain:
+                raise _of_table(root, f"members: {pattern!r} has no {PYPROJECT}")
+    return dict(sorted(found.items()))
+
+
+def _is_excluded(folder: Path, root: Path, table: WorkspaceTable) -> bool:
+    if root not in folder.parents:
+        return False
+    relative = folder.relative_to(root).as_posix()
+    return any(fnmatch(relative, pattern.rstrip("/")) for pattern in table.exclude)
+
+
+def _of_table(root: Path, problem: str) -> ProjectError:
+    return ProjectError(root / PYPROJECT, f"workspace.{problem}")
+
+
+def _watched(root: Path, table: WorkspaceTable) -> Iterator[Path]:
+    """Return the folders in which another member may appear."""
+    for pattern in table.members:
+        *above, _ = pattern.rstrip("/").split("/")
+        for folder in root.glob("/".join(above)) if above else [root]:
+            if folder.is_dir():
+                yield folder
+
+
+def _joined(root: Project, reader: _Files, here: Path | None) -> Project:
+    """Return the root with what its members add to it."""
+    table = root.configuration.workspace
+    assert table is not None
+    members: dict[NormalizedName, Project] = {}
+    for folder in _folders(root.directory, table):
+        text = reader.text(folder)
+        member = read_project(folder, text, more_indexes=root.configuration.index)
+        _check_member(member, members, root)
+        assert member.name is not None
+        members[member.name] = member
+    at = next((m.name for m in members.values() if here and m.directory == here.resolve()), None)
+    everybody = [root, *members.values()]
+    python = [str(one.requires_python) for one in everybody if one.requires_python is not None]
+    groups = dict(root.dependency_groups)
+    for name, member in members.items():
+        groups.update(_groups(name, member, groups))
+    return replace(
+        root,
+        requires_python=SpecifierSet(",".join(python)) if python else None,
+        dependency_groups=groups,
+        configuration=_configuration(root, members),
+        ignored_settings=tuple(dict.fromkeys(x for one in everybody for x in one.ignored_settings)),
+        notes=tuple(note for member in members.values() for note in _notes(member)),
+        workspace=Workspace(members, at, tuple(_watched(root.directory, table))),
+    )
+
+
+def _check_member(
+    member: Project, members: Mapping[NormalizedName, Project], root: Project
+) -> None:
+    """See that a member can be one.
+
+    Raises:
+        ProjectError: it cannot.
+
+    """
+    if member.name is None:
+        raise ProjectError(
+            member.file,
+            "is a member of the workspace and has no [project] with a name",
+            hint=f"give it one, or exclude its folder in {root.file}",
+        )
+    if member.configuration.workspace is not None:
+        raise ProjectError(
+            member.file,
+            f"is a member of the workspace of {root.file} and has a workspace itself",
+            hint="exclude its folder, or take out its workspace",
+        )
+    if member.name in members or member.name == root.name:
+        other = root if member.name == root.name else members[member.name]
+        raise ProjectError(
+            member.file, f"has the name {member.name}, as {other.file} has, in one workspace"
+        )
+
+
+def _groups(
+    name: NormalizedName, member: Project, there: Mapping[str, object]
+) -> dict[str, tuple[Requirement, ...]]:
+    """Return the root's groups for a member: itself, its extras and its groups."""
+    own = member.dependencies
+    if member.is_package:
+        own = (Requirement(name),)
+    found: dict[str, tuple[Requirement, ...]] = {group_of_member(name): own}
+    for extra, requirements in member.optional_dependencies.items():
+        wanted = (Requirement(f"{name}[{extra}]"),) if member.is_package else requirements
+        found[group_of_extra(name, extra)] = wanted
+    for group, requirements in member.dependency_groups.items():
+        found[group_of_group(name, group)] = requirements
+    taken = next((group for group in found if group in there), None)
+    if taken is not None:
+        raise ProjectError(
+            member.file, f"needs the group {taken} in the workspace's root, which has one already"
+        )
+    return found
+
+
+def _configuration(root: Project, members: Mapping[NormalizedName, Project]) -> Configuration:
+    settings = root.configuration
+    indexes = {index.name: index for index in settings.index}
+    isolated = set(settings.no_build_isolation_package)
+    by_package: dict[str, Any] = {key: dict(vars(settings)[key]) for key in _BY_PACKAGE}
+    for name, member in members.items():
+        own = member.configuration
+        for index in own.index:
+            _add_index(indexes, index.located(member.directory), member, root)
+        if own.no_build_isolation or name in own.no_build_isolation_package:
+            isolated.add(name)
+        for key in _BY_PACKAGE:
+            if name in vars(own)[key]:
+                by_package[key][name] = vars(own)[key][name]
+    return replace(
+        settings,
+        index=tuple(indexes.values()),
+        sources=_sources(root, members),
+        no_build_isolation_package=frozenset(isolated),
+        **by_package,
+    )
+
+
+def _add_index(indexes: dict[str, Index], index: Index, member: Project, root: Project) -> None:
+    known = indexes.setdefault(index.name, index)
+    if known.located(root.directory) != index:
+        raise ProjectError(
+            member.file,
+            f"has another index {index.name!r} than the rest of the workspace",
+            hint=f"leave it to {root.file}",
+        )
+
+
+def _sources(root: Project, members: Mapping[NormalizedName, Project]) -> PackageSources:
+    """Return the sources of all, and the members' own folders.
+
+    Raises:
+        ProjectError: two members do not agree on a package.
+
+    """
+    found: PackageSources = {}
+    stated: dict[NormalizedName, Project] = {}
+    for one in (root, *members.values()):
+        for name, entries in one.configuration.sources.items():
+            placed = tuple(_placed(entry, name, one, members, root) for entry in entries)
+            if found.setdefault(name, placed) != placed:
+                raise ProjectError(
+                    one.file,
+                    f"sources.{name}: is another source than that in {stated[name].file}",
+                    hint="a workspace has one lock: state the source in one place",
+                )
+            stated.setdefault(name, one)
+    for name, member in members.items():
+        if member.is_package:
+            found.setdefault(name, (_folder(member, root),))
+    return found
+
+
+def _placed(
+    entry: PackageSource,
+    name: NormalizedName,
+    project: Project,
+    members: Mapping[NormalizedName, Project],
+    root: Project,
+) -> PackageSource:
+    """Return an entry as it would be in the root."""
+    if entry.workspace:
+        if name == root.name:
+            return _folder(root, root, entry)
+        if name not in members:
+            raise _no_member(project, name, members)
+        return _folder(members[name], root, entry)
+    if entry.path is None or project is root:
+        return entry
+    path = os.path.relpath(entry.place(project.directory), root.directory.resolve())
+    return replace(entry, path=Path(path).as_posix())
+
+
+def _folder(member: Project, root: Project, entry: PackageSource | None = None) -> PackageSource:
+    path = member.directory.resolve().relative_to(root.directory.resolve()).as_posix()
+    if entry is None:
+        return PackageSource(path=path, editable=True)
+    return replace(entry, workspace=False, path=path)
+
+
+def _check_no_members(project: Project) -> None:
+    """See that no source is a member of a workspace, where there is none.
+
+    Raises:
+        ProjectError: one is.
+
+    """
+    for name, entries in project.configuration.sources.items():
+        if any(entry.workspace for entry in entries):
+            raise ProjectError(
+                project.file,
+                f"sources.{name} is a member of the workspace, and there is no workspace",
+                hint="add [tool.pipshim.workspace] with its folder in members, here or in a "
+                "folder above",
+            )
+
+
+def _no_member(
+    project: Project, name: NormalizedName, members: Mapping[NormalizedName, Project]
+) -> ProjectError:
+    known = f"; the nearest member is {nearest(name, members)!r}" if members else ""
+    return ProjectError(
+        project.file,
+        f"sources.{name}: the workspace has no member {name}{known}",
+    )
+
+
+def _notes(project: Project) -> Iterator[str]:
+    """Warn of a member's settings that do nothing."""
+    settings, default = vars(project.configuration), vars(Configuration())
+    ignored = [key for key in _OF_ROOT if settings[key] != default[key]]
+    ignored += [key for key in _BY_PACKAGE if set(settings[key]) - {project.name}]
+    if project.configuration.no_build_isolation_package - {project.name}:
+        ignored.append("no_build_isolation_package")
+    if ignored:
+        names = ", ".join(key.replace("_", "-") for key in ignored)
+        yield f"{project.file}: {names} count in the workspace's root, and do nothing here"

@@ -1,0 +1,282 @@
+"""``[tool.pipshim.workspace]``: several projects with one lock and one environment."""
+
+from __future__ import annotations
+
+import sys
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.dists import wheel
+from tests.support.files import distributions
+from tests.support.locks import read_lock
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.index import Index
+    from tests.support.pipshim import Cli
+
+ROOT = """
+[project]
+name = "app"
+version = "1"
+dependencies = ["library"]
+[project.optional-dependencies]
+more = ["speed"]
+[dependency-groups]
+dev = ["linter"]
+[tool.pipshim.workspace]
+members = ["packages/*", "tools/cli"]
+exclude = ["packages/seeds"]
+[tool.pipshim.sources]
+library = { workspace = true }
+"""
+BACKEND = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+LIBRARY = """
+[project]
+name = "library"
+version = "1"
+dependencies = ["helper"]
+[project.optional-dependencies]
+fast = ["speed"]
+[dependency-groups]
+dev = ["tester"]
+"""
+CLI = """
+[project]
+name = "cli"
+version = "1"
+dependencies = ["library[fast]", "shell"]
+[tool.pipshim.sources]
+library = { workspace = true }
+"""
+
+
+@pytest.fixture
+def root(project_dir: Path, index: Index, tmp_path: Path) -> Path:
+    """Give the root of a workspace: a project that needs a member, and a member that does too."""
+    for name in ("helper", "speed", "tester", "shell", "linter"):
+        index.add(wheel(tmp_path / "dists", name, "1"))
+    write(project_dir, ROOT)
+    write(project_dir / "packages" / "library", LIBRARY + BACKEND)
+    (project_dir / "packages" / "library" / "backend.py").write_text(EDITABLE)
+    write(project_dir / "packages" / "seeds", "[project]\nname = 'seeds'\n")
+    write(project_dir / "tools" / "cli", CLI)
+    return project_dir
+
+
+EDITABLE = '''
+import os, zipfile
+
+NAME = "library-1.dist-info"
+WHEEL = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any"
+METADATA = """Metadata-Version: 2.1
+Name: library
+Version: 1
+Requires-Dist: helper
+Provides-Extra: fast
+Requires-Dist: speed; extra == "fast"
+"""
+
+
+def get_requires_for_build_editable(config_settings=None):
+    return []
+
+
+def prepare_metadata_for_build_editable(folder, config_settings=None):
+    os.mkdir(os.path.join(folder, NAME))
+    with open(os.path.join(folder, NAME, "METADATA"), "w") as file:
+        file.write(METADATA)
+    return NAME
+
+
+prepare_metadata_for_build_wheel = prepare_metadata_for_build_editable
+get_requires_for_build_wheel = get_requires_for_build_editable
+
+
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    name = "library-1-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("library.pth", os.getcwd())
+        wheel.writestr(f"{NAME}/METADATA", METADATA)
+        wheel.writestr(f"{NAME}/WHEEL", WHEEL)
+        wheel.writestr(f"{NAME}/RECORD", "")
+    return name
+
+
+build_wheel = build_editable
+'''
+
+
+def write(folder: Path, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pyproject.toml").write_text(dedent(text))
+
+
+def installed(root: Path) -> set[str]:
+    return {name.partition("-")[0] for name in distributions(root / ".venv")}
+
+
+def test_members_share_one_lock_and_one_environment(cli: Cli, root: Path) -> None:
+    cli.ok("sync")
+    assert installed(root) == {"library", "helper", "linter"}
+    assert set(read_lock(root).packages) == {"helper", "speed", "tester", "shell", "linter"}
+    member, tool = root / "packages" / "library", root / "tools" / "cli"
+
+    cli.ok("sync", cwd=member)
+    assert installed(root) == {"library", "helper", "tester"}
+    cli.ok("sync", "--extra", "fast", "--no-dev", cwd=member)
+    assert installed(root) == {"library", "helper", "speed"}
+    cli.ok("sync", "--package", "cli", "--group", "dev", "--package", "library")
+    assert installed(root) == {"library", "helper", "speed", "shell", "tester"}
+    cli.ok("sync", "--all-packages", "--no-default-groups", cwd=tool)
+    assert installed(root) == {"library", "helper", "speed", "shell"}
+    cli.ok("sync", "--only-group", "dev", cwd=member)
+    assert installed(root) == {"tester"}
+    cli.ok("sync", "--all-groups", "--all-extras")
+    assert installed(root) == {"library", "helper", "linter", "speed"}
+
+    code = "import shell, sys; print(sys.prefix)"
+    for _ in range(2):  # the second time nothing is looked at but a stamp
+        assert cli.ok("run", "python", "-c", code, cwd=tool).out.strip() == str(root / ".venv")
+    for folder in (member, tool):
+        assert not (folder / "pylock.toml").exists()
+        assert not (folder / ".venv").exists()
+        cli.ok("lock", "--check", cwd=folder)
+
+    assert "shell==1" in cli.ok("export", "--no-hashes", "--package", "cli").out
+    assert "shell" not in cli.ok("export", "--no-hashes").out
+    assert "shell" in cli.ok("tree", "--package", "cli").out
+    assert "tester" not in cli.ok("tree", "--package", "cli").out
+
+
+def test_a_change_or_a_new_member_makes_the_lock_out_of_date(cli: Cli, root: Path) -> None:
+    cli.ok("lock")
+    cli.ok("lock", "--check")
+    write(root / "packages" / "seeds", "[project]\nname = 'seeds'\ndependencies = ['none']\n")
+    cli.ok("lock", "--check")
+    write(root / "packages" / "third", "[project]\nname = 'third'\nversion = '1'\n")
+    assert cli("lock", "--check").status == 1
+    cli.ok("lock")
+    write(root / "packages" / "third", "[project]\nname = 'third'\ndependencies = ['shell']\n")
+    assert cli("lock", "--check", cwd=root / "tools" / "cli").status == 1
+
+
+def test_members_are_edited(cli: Cli, root: Path) -> None:
+    tool, member = root / "tools" / "cli", root / "packages" / "library"
+    cli.ok("add", "helper", cwd=tool)
+    text = (tool / "pyproject.toml").read_text()
+    assert '"helper>=1"' in text
+    assert {"helper", "shell"} <= installed(root)
+    cli.ok("remove", "--package", "cli", "helper", cwd=member)
+    assert "helper" not in (tool / "pyproject.toml").read_text()
+    cli.ok("add", "--package", "library", "--dev", "shell", "--no-sync")
+    assert '"shell>=1"' in (member / "pyproject.toml").read_text()
+
+    write(root / "packages" / "third", "[project]\nname = 'third'\nversion = '1'\n")
+    third = root / "packages" / "third"
+    done = cli.ok("add", "library", cwd=third)
+    added = tomllib.loads((third / "pyproject.toml").read_text())
+    assert added["tool"]["pipshim"]["sources"] == {"library": {"workspace": True}}
+    assert "library = { workspace = true } to tool.pipshim.sources" in done.err
+    before = (tool / "pyproject.toml").read_text()
+    cli.fails("add", "nowhere", cwd=tool)
+    assert (tool / "pyproject.toml").read_text() == before
+    failed = cli.fails("add", "helper", "--package", "cli", "--package", "library", status=2)
+    assert "edit one at a time" in failed.err
+
+
+def test_a_root_that_is_no_project_stands_for_all_members(
+    cli: Cli, index: Index, project_dir: Path, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path / "dists", "helper", "1"), wheel(tmp_path / "dists", "shell", "1"))
+    write(project_dir, "[tool.uv.workspace]\nmembers = ['a', 'b']\n")
+    write(project_dir / "a", "[project]\nname = 'a'\ndependencies = ['helper']\n")
+    write(project_dir / "b", "[project]\nname = 'b'\ndependencies = ['shell']\n")
+    cli.ok("sync")
+    assert installed(project_dir) == {"helper", "shell"}
+    cli.ok("sync", cwd=project_dir / "b")
+    assert installed(project_dir) == {"shell"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "text", "problem"),
+    [
+        ("tools/cli", "[project]\nversion = '1'\n", "project has no 'name'"),
+        ("tools/cli", "[dependency-groups]\n", "is a member of the workspace and has no [project]"),
+        ("tools/cli", "[project]\nname = 'Library'\n", "has the name library, as "),
+        ("tools/cli", "[project]\nname = 'app'\n", "has the name app, as "),
+        (".", "[tool.pipshim]\nworkspace.members = ['../x']", "is outside of the workspace's root"),
+        (".", "[tool.pipshim]\nworkspace.members = ['packages']", "has no pyproject.toml"),
+        (".", "[tool.pipshim]\nworkspace.member = []", "unknown key 'member'"),
+        (
+            "tools/cli",
+            CLI.replace("library = {", "libary = {"),
+            "the workspace has no member libary; the nearest member is 'library'",
+        ),
+        (
+            "tools/cli",
+            CLI.replace("{ workspace = true }", "{ path = '../../packages/seeds' }"),
+            "is another source than that in",
+        ),
+        (
+            "tools/cli",
+            f"{CLI}[tool.pipshim.workspace]\nmembers = []\n",
+            "has a workspace itself",
+        ),
+    ],
+)
+def test_wrong_workspaces_are_errors(
+    cli: Cli, root: Path, folder: str, text: str, problem: str
+) -> None:
+    write(root / folder, text)
+    write(root.parent / "x", "[project]\nname = 'x'\n")
+    assert problem in cli.fails("lock").err
+
+
+@pytest.mark.usefixtures("root")
+def test_wrong_packages_are_errors(cli: Cli, tmp_path: Path) -> None:
+    for words, problem in (
+        (("--package", "libary"), "no such member; the nearest one is 'library'"),
+        (("--package", "cli", "--extra", "fast"), "no extra 'fast' in cli"),
+        (("--package", "library", "--extra", "more"), "no extra 'more' in library"),
+        (("--group", "member-cli"), "no group 'member-cli' in app"),
+    ):
+        assert problem in cli.fails("sync", *words, status=2).err
+    write(tmp_path / "alone", "[project]\nname = 'alone'\n")
+    failed = cli.fails("sync", "--package", "other", cwd=tmp_path / "alone", status=2)
+    assert "--package other: there is no workspace" in failed.err
+    write(tmp_path / "alone", CLI)
+    failed = cli.fails("lock", cwd=tmp_path / "alone")
+    assert "there is no workspace" in failed.err
+
+
+def test_settings_of_a_member_count_for_its_own_build(cli: Cli, root: Path) -> None:
+    write(
+        root / "packages" / "library",
+        LIBRARY
+        + BACKEND
+        + """
+        [tool.pipshim]
+        constraint-dependencies = ["helper<2"]
+        [tool.pipshim.extra-build-dependencies]
+        library = ["speed"]
+        other = ["speed"]
+        """.replace("        ", ""),
+    )
+    done = cli.ok("lock")
+    note = "constraint-dependencies, extra-build-dependencies count in the workspace's root"
+    assert note in done.err
+    assert "speed" in cli.ok("export", "--build", "library").out
