@@ -279,7 +279,7 @@ def test_nox(cli: Cli, project: Path, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("shop")
 def test_pre_commit(cli: Cli, project: Path, tmp_path: Path) -> None:
     env = surroundings(cli, tmp_path)
-    lock, export, _ = snippets("yaml")
+    lock, export, *_ = snippets("yaml")
     (project / ".pre-commit-config.yaml").write_text(lock + export)
     cli.ok("lock")
     cli.ok("export", "--no-default-groups", "-o", "requirements.txt")
