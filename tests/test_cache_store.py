@@ -459,7 +459,7 @@ def test_verify_finds_other_modes_lists_and_bytecode(cli: Cli, synced: Path) -> 
         for tree in trees(cli)
         if json.loads((tree / "tree.json").read_text())["name"] == "Built_One"
     )
-    (damaged / "files.json").write_text("[]")
+    (damaged / "tree.json").write_text("[]")
     out = cli("cache", "store", "verify").out
     assert "unpacked wheel: its list of files is damaged" in out
     assert "unpacked wheel: other 2.0: other/__init__.py is not as it was written" in out

@@ -32,7 +32,6 @@ from pipshim.base.cache_folders import (
     WORK,
 )
 from pipshim.base.cores import available_cores
-from pipshim.base.errors import InstallError
 from pipshim.base.light import jsons
 from pipshim.base.tasks import each
 from pipshim.envs import dist_info
@@ -263,7 +262,7 @@ def _damage(folder: Path) -> list[Item]:
     try:
         tree = Tree.from_json((folder / MANIFEST).read_bytes(), str(folder), folder.name)
         files = [(f"{one.scheme}/{one.path}", one.size, one.hash) for one in tree.files]
-    except (OSError, ValueError, KeyError, TypeError, InstallError):
+    except (OSError, ValueError, KeyError, TypeError):
         if not folder.exists():
             return []
         return [_item(folder, "unpacked wheel", "its list of files is damaged")]

@@ -183,7 +183,7 @@ def _restored(tree: Tree, touched: Collection[str]) -> bool:
             full = f"{tree.folder}/{path}"
             if algorithm and dist_info.hash_file(full, algorithm) != hashes[path]:
                 return False
-    except (OSError, KeyError, InstallError):
+    except (OSError, KeyError, ValueError):
         return False
     for path in touched:
         try:

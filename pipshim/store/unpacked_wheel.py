@@ -1,13 +1,11 @@
 """An unpacked wheel of the store, and how it becomes a distribution of an environment."""
 # Paths are strings here: one wheel may have ten thousand files.
-# ruff: noqa: PTH118, PTH123
+# ruff: noqa: PTH118
 
 from __future__ import annotations
 
 import os
-from zlib import crc32
 
-from pipshim.base.errors import InstallError
 from pipshim.base.light import jsons
 from pipshim.base.light.named import NamedTuple
 from pipshim.envs import dist_info, scripts
@@ -15,18 +13,15 @@ from pipshim.store.file_manifest import Bundle, TreeFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from pipshim.envs.layout import Layout
     from pipshim.store.compiled_files import Compiled
 
-FILES = "files.json"
-"""What a tree's folder has beside the files: all of them, each with its hash."""
-
 _MODULES = (".py", ".so", ".pyd")
 _TOLD = (
     *("name", "version", "dist_info", "root", "binary"),
-    *("console", "gui", "bodies", "python", "checksum"),
+    *("console", "gui", "bodies", "python", "hashes"),
 )
 
 
@@ -45,7 +40,7 @@ class _Told(NamedTuple):
     bodies: Mapping[str, str]
     bundle: Bundle
     python: list[str]
-    checksum: int
+    hashes: Mapping[str, str]
     compiled: Compiled | None = None
 
 
@@ -65,12 +60,10 @@ class Tree(_Told):
         bodies: what the script of each entry point says after its first line.
         bundle: all files that are placed in an environment.
         python: the scripts whose first line has to name the environment's Python.
-        checksum: of the file that lists all files one by one.
+        hashes: by ``scheme/path``, those of files that `Bundle.record` does not have.
         compiled: the bytecode that comes with it (see `pipshim.store.bytecode`).
 
     """
-
-    _files: tuple[TreeFile, ...] | None = None
 
     def __hash__(self) -> int:
         return hash(self.sha256)
@@ -81,38 +74,23 @@ class Tree(_Told):
         return os.path.join(self.folder, self.root)
 
     @property
-    def files(self) -> tuple[TreeFile, ...]:
-        """All files that are placed in an environment, one by one. Placing them needs no list.
-
-        Raises:
-            InstallError: the list is damaged.
-
-        """
-        if self._files is None:
-            self._files = self._listed()
-        return self._files
-
-    def _listed(self) -> tuple[TreeFile, ...]:
-        try:
-            with open(f"{self.folder}/{FILES}", "rb") as file:
-                text = file.read()
-        except OSError as error:
-            raise self._damaged() from error
-        if crc32(text) != self.checksum:
-            raise self._damaged()
-        return tuple(TreeFile._make(row) for row in jsons.loads(text))
+    def files(self) -> Iterator[TreeFile]:
+        """All files that are placed in an environment, one by one. Placing them needs no list."""
+        rows = dist_info.parse_record("\n".join(self.bundle.record))
+        hashes = {**self.hashes, **{f"{self.root}/{row.path}": row.hash for row in rows}}
+        executable, python = set(self.bundle.executable), set(self.python)
+        for scheme, folder, names, sizes in self.bundle.groups:
+            for name, size in zip(names, sizes, strict=True):
+                path = f"{folder}{name}"
+                full = f"{scheme}/{path}"
+                is_script = scheme == "scripts" and path in python
+                yield TreeFile(scheme, path, size, hashes[full], full in executable, is_script)
 
     @property
     def content(self) -> str:
         """What `installed.fingerprint` tells of it once it is installed, by whomever."""
         files = ((one.path, one.hash) for one in self.files if one.scheme in {"purelib", "platlib"})
         return f"installed:{dist_info.content_of(files, self.dist_info)}"
-
-    def _damaged(self) -> InstallError:
-        return InstallError(
-            f"the store has a damaged list of the files of {self.name} {self.version}",
-            hint="remove what is damaged: pipshim cache store verify",
-        )
 
     @property
     def weight(self) -> int:
@@ -209,10 +187,3 @@ class Tree(_Told):
         data = jsons.loads(text)
         bundle = Bundle.from_json(data["bundle"])
         return cls(folder, sha256, **{name: data[name] for name in _TOLD}, bundle=bundle)
-
-
-def list_of(files: Iterable[TreeFile]) -> bytes:
-    """Return what the file `FILES` says."""
-    import json  # noqa: PLC0415 as above
-
-    return json.dumps(list(files), separators=(",", ":")).encode()

@@ -30,7 +30,7 @@ from pipshim.base.errors import InstallError
 from pipshim.envs import dist_info, scripts
 from pipshim.envs.dist_info import METADATA, PER_ENVIRONMENT, RECORD, SIGNATURES, STRONG_HASHES
 from pipshim.store.file_manifest import Bundle, TreeFile
-from pipshim.store.unpacked_wheel import FILES, Tree, list_of
+from pipshim.store.unpacked_wheel import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,9 +149,6 @@ class _Wheel:
         members = [one for info in self.infos if not self._replaced(one := self._member(info))]
         files = [self._write(one, folder) for one in members if not self._is_written_anew(one)]
         self._warn_of_record()
-        listed = list_of(sorted(files))
-        with open(f"{folder}/{FILES}", "xb") as file:
-            file.write(listed)
         return Tree(
             folder=folder,
             sha256=sha256,
@@ -165,7 +162,7 @@ class _Wheel:
             bodies=bodies,
             bundle=Bundle.of(files, self.now, self.root),
             python=sorted(file.path for file in files if file.python),
-            checksum=zlib.crc32(listed),
+            hashes={f"{o.scheme}/{o.path}": o.hash for o in files if o.scheme != self.root},
         )
 
     # What the wheel says of itself

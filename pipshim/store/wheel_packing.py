@@ -24,12 +24,7 @@ _PLAIN, _EXECUTABLE = 0o100644, 0o100755
 
 
 def pack(tree: Tree, into: Path) -> Path:
-    """Write the wheel that a tree is of into a folder, and answer it (PEP 427).
-
-    Raises:
-        InstallError: the store's list of the tree's files is damaged.
-
-    """
+    """Write the wheel that a tree is of into a folder, and answer it (PEP 427)."""
     stem = tree.dist_info.removesuffix(dist_info.SUFFIX)
     rows: list[Row] = []
     path = into / f"{stem}-{_tags(tree)}.whl"
