@@ -129,9 +129,13 @@ class Pip:
         # The cache that spares them is the session's.
         self.spared: set[str] = beside.spared if beside is not None else set()
 
-    def elsewhere(self, target: TargetPython) -> Pip:
-        """Make the same for another target."""
-        return self._with(target, self._routes_for)
+    def elsewhere(
+        self,
+        target: TargetPython,
+        routes_for: Callable[[Mapping[str, str]], IndexRoutes] | None = None,
+    ) -> Pip:
+        """Make the same for another target, and with packages from other indexes."""
+        return self._with(target, routes_for or self._routes_for)
 
     def routed(self, routes_for: Callable[[Mapping[str, str]], IndexRoutes]) -> Pip:
         """Make the same, with packages from other indexes."""

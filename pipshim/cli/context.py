@@ -30,6 +30,7 @@ from pipshim.lock import inputs_digest
 from pipshim.lock.prefetch import Prefetch
 from pipshim.model import events
 from pipshim.model.build_settings import Settings, combine
+from pipshim.model.combinations import BASE, Combination
 from pipshim.model.events import masked
 from pipshim.model.index_routes import IndexRoutes, routes_of
 from pipshim.model.preferences import Preferences
@@ -79,6 +80,7 @@ class Context:
         isolated: serve an environment of pipshim's cache instead of the project's.
         bare: there is neither a project nor a lock, nor any environment but the active one.
         below: the environment that this one is to lie over; it is in the cache too.
+        combination: which conflicting extras and groups are served, once a lock is followed.
 
     """
 
@@ -93,6 +95,7 @@ class Context:
     isolated: bool = False
     bare: bool = False
     below: Below | None = None
+    combination: Combination = BASE
 
     hints_are_typed: ClassVar[bool] = False
     """Whether what mends a build is said as options, and not as lines of pyproject.toml."""
@@ -368,10 +371,16 @@ class Context:
         )
 
     def _routes(self, markers: Mapping[str, str]) -> IndexRoutes:
+        return self.routes(markers, self.combination)
+
+    def routes(self, markers: Mapping[str, str], combination: Combination) -> IndexRoutes:
+        """Return the indexes that packages come from on a target."""
         if self.project is None:
             return IndexRoutes()
         configuration = self.configuration
-        routes = routes_of(configuration, self.project.file, markers, os.environ)
+        routes = routes_of(
+            configuration, self.project.file, markers, os.environ, combination.chosen
+        )
         return replace(routes, without_default="index-url" in self.request.lock.said.typed)
 
     @cached_property

@@ -18,6 +18,7 @@ from pipshim.cli.context import Context, opened
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import sync, tell, write_lock
 from pipshim.lock.project_lock import make
+from pipshim.model.combinations import Conflicts
 from pipshim.model.project import PYPROJECT, Project
 from pipshim.progress.summary import summarize, summarize_edits
 from pipshim.project.editing import Document, Place
@@ -367,6 +368,7 @@ def _without_requirements(project: Project) -> Project:
         optional_dependencies={},
         dependency_groups={},
         workspace=workspace,
+        conflicts=Conflicts(),
     )
 
 

@@ -11,6 +11,7 @@ from pipshim.cli.context import opened
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import lock_of, write_lock
 from pipshim.lock.requirements_export import Style, Where, write, write_build
+from pipshim.model.selection import combination_of
 from pipshim.model.universal_lock import serving
 from pipshim.model.workspace import selected
 from pipshim.progress.formatting import plural
@@ -37,7 +38,10 @@ def main(request: ExportRequest, pip: PipCommand) -> int:
         style = Style(hashes=asked.hashes, header=asked.header, annotate=asked.annotate)
         where = Where(context.lock_path, Path.cwd())
         if asked.build is not None:
-            text = write_build(serving(lock, context.target.markers), asked.build, style, where)
+            wanted = selected(request.selection, context.project)
+            combination = combination_of(lock, wanted, context.lock_path)
+            part = serving(lock, context.target.markers, combination)
+            text = write_build(part, asked.build, style, where)
         else:
             project = context.project.name if context.project is not None else None
             selection = selected(request.selection, context.project)

@@ -77,10 +77,13 @@ def _tell(
     count = _count(lock)
     report.details |= {"changed": changed, "packages": count}
     report.details |= {"targets": [str(one) for one in lock.targets]} if lock.targets else {}
+    combinations = lock.conflicts.combinations() if lock.conflicts else ()
+    report.details |= {"combinations": list(map(str, combinations))} if combinations else {}
     report.text = summarize_lock(
         found,
         packages=count,
         targets=len(lock.targets),
+        combinations=len(combinations),
         written=changed,
         dry_run=request.lock.dry_run,
         path=context.lock_path.name,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from pipshim.model.combinations import Combination
     from pipshim.model.lock_graph import Need
     from pipshim.model.project import Project
     from pipshim.model.requests import ExplainRequest
@@ -45,7 +46,13 @@ class Explained:
     lock: Lock
     project: Project | None
 
-    def graph(self, *, origins: Collection[str] | None = None, builds: bool) -> Graph:
+    def graph(
+        self,
+        *,
+        origins: Collection[str] | None = None,
+        combination: Combination | None = None,
+        builds: bool,
+    ) -> Graph:
         """Give what needs what."""
         extra: dict[NormalizedName, list[str]] = {}
         if self.project is None:
@@ -55,7 +62,9 @@ class Explained:
             extra = {name: [str(one.requirement) for one in of] for name, of in settings.items()}
             name = self.project.name or self.project.display_name
             root = Node(name, self.project.version, "project")
-        return graph_of(self.lock, root, origins=origins, builds=builds, extra=extra)
+        return graph_of(
+            self.lock, root, origins=origins, combination=combination, builds=builds, extra=extra
+        )
 
     def find(self, graph: Graph, name: NormalizedName) -> list[Node]:
         """Give the nodes of a name.

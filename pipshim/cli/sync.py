@@ -17,7 +17,14 @@ from pipshim.model.change import Change
 from pipshim.model.preferences import not_heeded
 from pipshim.model.preferences import typed as typed_of
 from pipshim.model.pylock import write
-from pipshim.model.selection import check_environment, check_names, check_target, select
+from pipshim.model.selection import (
+    check_conflicts,
+    check_environment,
+    check_names,
+    check_target,
+    combination_of,
+    select,
+)
 from pipshim.model.universal_lock import serving
 from pipshim.model.workspace import selected
 from pipshim.progress.formatting import plural
@@ -177,7 +184,7 @@ def sync(
     change = change and not request.sync.dry_run
     lock = lock_of(context, request)
     part, selection = _part_of(context, request, lock)
-    if not lock.targets:
+    if not lock.is_merged:
         lock = part
     if context.below is not None:
         selection = context.below.without(selection)
@@ -228,11 +235,12 @@ def _part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, 
     """
     markers, path = context.target.markers, context.followed_path
     check_environment(lock, markers, path)
-    part = serving(lock, markers)
+    asked = selected(request.selection, None if context.is_lock_given else context.project)
+    context.combination = combination_of(lock, asked, path)
+    part = serving(lock, markers, context.combination)
     if part.config_settings and not context.is_given:
         context.heed(Lines(config_settings=part.config_settings))
     own = context.project.name if context.project is not None and not lock.requirements else None
-    asked = selected(request.selection, None if context.is_lock_given else context.project)
     selection = select(part, asked, markers, path, own)
     if part.inputs:
         return part, selection
@@ -310,6 +318,7 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
             groups=context.project.dependency_groups,
             where=context.project.file.name,
         )
+        check_conflicts(selected(request.selection, context.project), context.project)
     return _make(context, old)
 
 

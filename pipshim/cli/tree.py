@@ -16,7 +16,7 @@ from pipshim.cli.lock_explanation import (
     width,
     with_extras,
 )
-from pipshim.model.selection import origins_of
+from pipshim.model.selection import combination_of, origins_of
 from pipshim.model.workspace import selected
 from pipshim.progress.formatting import paint, use_color
 from pipshim.progress.json_lines import SCHEMA
@@ -59,11 +59,12 @@ def main(request: TreeRequest) -> int:
 
     """
     found = explained(request)
-    origins = None
+    origins = combination = None
     if request.selection is not None:
         selection = selected(request.selection, found.project)
         origins = origins_of(found.lock, selection, found.path)
-    graph = found.graph(origins=origins, builds=request.builds)
+        combination = combination_of(found.lock, selection, found.path)
+    graph = found.graph(origins=origins, combination=combination, builds=request.builds)
     if request.names:
         roots = [node for name in request.names for node in found.find(graph, name)]
     else:

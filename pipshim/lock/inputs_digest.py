@@ -108,6 +108,8 @@ def digest(
         }
         if editable_requires_more(project):
             data["editable"] = True
+        if configuration.conflicts:
+            data["conflicts"] = [sorted(members) for members in configuration.conflicts]
         if configuration.sources:
             data["sources"] = _sources(project)
         if configuration.index:
@@ -154,6 +156,7 @@ def _sources(project: Project) -> dict[str, Any]:
                 _folder(entry.place(project.directory)) if entry.path is not None else None,
                 entry.index,
                 str(entry.marker),
+                *([entry.origin] if entry.origin is not None else []),
             ]
             for entry in entries
         ]

@@ -20,6 +20,7 @@ from pipshim.lock import inputs_digest
 from pipshim.lock.conflict_search import explain
 from pipshim.lock.lock_resolver import LockResolver
 from pipshim.lock.resolved_builds import planner_of
+from pipshim.model.combinations import BASE, Combination, Conflicts
 from pipshim.model.overrides import Overrides
 from pipshim.model.package_sources import sources_for
 from pipshim.model.pylock import (
@@ -164,15 +165,22 @@ class Making:
         as_before = keep.strategy == self.context.preferences.strategy
         return _without(keep.versions if as_before else {}, self.upgraded)
 
-    def problem(self, pip: Pip) -> Problem:
-        """Say what is to be resolved, for the target of this pip."""
+    @property
+    def conflicts(self) -> Conflicts:
+        """Which extras and groups exclude each other; those of given requirements do not."""
+        project = self.context.project
+        given = self.context.request.lock.given
+        return project.conflicts if project is not None and not given else Conflicts()
+
+    def problem(self, pip: Pip, combination: Combination = BASE) -> Problem:
+        """Say what is to be resolved, for the target of this pip and a combination."""
         if self.context.request.lock.given:
             roots, constraints = pip.given(self.context.request.lock.requirements)
             pinned = pip.pinned(roots) if self.context.request.lock.pinned else None
             found = Problem(lambda _: roots, constraints, [], set(), pinned)
         else:
             assert self.context.project is not None
-            found = _problem(pip, self.context.project, self._known_of_editable())
+            found = _problem(pip, self.context.project, self._known_of_editable(), combination)
         where = f"constraint-dependencies of {_pyproject(self.context)}"
         stated = self.context.configuration.constraint_dependencies
         below = self.context.below.pinned() if self.context.below is not None else []
@@ -189,7 +197,7 @@ class Making:
         The lock has it among what the project requires. None: the backend has to be asked.
         """
         keep = self.keep
-        if keep is None or keep.targets or keep.inputs != self.digest:
+        if keep is None or keep.is_merged or keep.inputs != self.digest:
             return None
         return keep.roots.get(PROJECT, ())
 
@@ -258,11 +266,14 @@ def project_source(project: Project) -> Source | None:
     return _source(project)
 
 
-def _problem(pip: Pip, project: Project, of_editable: Sequence[str] | None) -> Problem:
+def _problem(
+    pip: Pip, project: Project, of_editable: Sequence[str] | None, combination: Combination
+) -> Problem:
     dynamic = bool({"dependencies", "optional-dependencies"} & project.dynamic)
     installed = project_source(project)
     source = installed or (_source(project) if dynamic else None)
     extras = set(project.optional_dependencies)
+    left_out = project.conflicts.left_out(combination)
 
     def roots(rounds: Rounds) -> list[Root]:
         stated: dict[str, Sequence[Requirement]] = {PROJECT: project.dependencies}
@@ -282,15 +293,16 @@ def _problem(pip: Pip, project: Project, of_editable: Sequence[str] | None) -> P
         return [
             pip.root(str(one), origins=(origin,), comes_from=_asks(origin))
             for origin, requirements in stated.items()
+            if origin not in left_out
             for one in requirements
         ]
 
     folders = [installed] if installed is not None else []
-    constraints = [*pip.constraint_files(), *_direct(pip, project)]
+    constraints = [*pip.constraint_files(), *_direct(pip, project, combination)]
     return Problem(roots, constraints, folders, extras)
 
 
-def _direct(pip: Pip, project: Project) -> Iterator[object]:
+def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[object]:
     """Make constraints of what comes from somewhere else than an index.
 
     Raises:
@@ -299,7 +311,8 @@ def _direct(pip: Pip, project: Project) -> Iterator[object]:
     """
     pyproject = project.directory / "pyproject.toml"
     markers = dict(pip.target.markers)
-    for name, source in sources_for(project.configuration.sources, markers, pyproject).items():
+    sources = project.configuration.sources
+    for name, source in sources_for(sources, markers, pyproject, combination.chosen).items():
         if source.index is not None:
             continue
         if source.path is not None and not source.place(project.directory).exists():

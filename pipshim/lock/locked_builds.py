@@ -234,6 +234,11 @@ class LockedBuilds(BuildPlanner):
     def _resolved(self) -> BuildPlanner:
         from pipshim.lock.lock_maker import resolver_of  # noqa: PLC0415 imports pip's resolver
 
-        resolver = resolver_of(self._context, keep=self._lock)
+        context = self._context
+        # The extras and groups that exclude each other decide which indexes it follows.
+        pip = context.pip.elsewhere(
+            context.target, lambda markers: context.routes(markers, context.combination)
+        )
+        resolver = resolver_of(context, keep=self._lock, pip=pip)
         resolver.rounds.adopt(self.solution)
         return resolver.builds

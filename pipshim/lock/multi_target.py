@@ -1,12 +1,16 @@
-"""Locking for several targets: each is resolved, they agree on versions, one lock says them all.
+"""Locking for several cases: each is resolved, they agree on versions, one lock says them all.
+
+A case is a target, and a combination of extras and groups that exclude each other.
 
 The Python that is served, the host, is the only one that can ask the backends of sources. What it
 is told counts for all targets; the lock says so. If the host is no target itself, it resolves the
-project too, as soon as a backend has to be asked.
+project too, as soon as a backend has to be asked. Each combination has backends asked with its own
+versions.
 
-The first target is resolved in this process, the others in forks of it, several at once: these have
+The first case is resolved in this process, the others in forks of it, several at once: these have
 the index pages and files that the first one has read. They ask backends by way of this process, so
-each is asked once. The lock is the same as if all had been done one after the other.
+each is asked once. Where a combination on the host has to ask a backend, it is resolved in this
+process after all. The lock is the same as if all had been done one after the other.
 """
 
 from __future__ import annotations
@@ -19,8 +23,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipshim.base.errors import BuildError, PipshimError, ProjectError, ResolveError
 from pipshim.lock import forked_resolvers
 from pipshim.lock.forked_resolvers import Forks, Origin
+from pipshim.lock.rounds import BackendNeededError
 from pipshim.model import events
+from pipshim.model.combinations import Case, Combination
 from pipshim.model.events import masked
+from pipshim.model.package_sources import sources_for
 from pipshim.model.targets import name_of_python
 from pipshim.model.universal_lock import merged, serving
 from pipshim.model.version_agreement import agree
@@ -31,12 +38,14 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
+    from pipshim._pip.session import Pip
     from pipshim.lock.lock_maker import Making, Problem
     from pipshim.lock.lock_resolver import LockResolver, Resolution
     from pipshim.lock.rounds import Host
     from pipshim.lock.services import LockServices
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.interpreter import Target, TargetPython
+    from pipshim.model.package_sources import PackageSource
     from pipshim.model.pylock import Lock
     from pipshim.model.solution import Solution, Source
     from pipshim.model.targets import TargetName
@@ -45,11 +54,15 @@ if TYPE_CHECKING:
 
 
 def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
-    """Lock for several targets.
+    """Lock for several targets and combinations.
+
+    Args:
+        making: what is made.
+        targets: none for the Python that is served.
 
     Raises:
         ProjectError: requires-python does not admit one of them.
-        ResolveError: no versions fit on one of them; it says which.
+        ResolveError: no versions fit in one of the cases; it says in which.
         BuildError: a backend failed.
 
     """
@@ -58,26 +71,26 @@ def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
     _check(context, targets)
     work = _Work(making, targets)
     context.until_end.callback(work.forks.close)
-    found = agree(work.order, work.solve, work.before)
+    found = agree(work.order, work.solve, work.before, work.source_of)
     locks = work.settle(found)
     packages = {name for solution in found.values() for name in solution.pins}
     context.observer(events.ResolveFinished(len(packages), time.monotonic() - start))
     configured = context.configuration.target_environments
     asked = tuple(sorted(one for one in targets if one not in configured))
-    return replace(merged(locks), targets_asked=asked)
+    return replace(merged(locks, making.conflicts), targets_asked=asked)
 
 
 class _Found(NamedTuple):
     """What a fork found, and has learned on the way.
 
     Attributes:
-        solution: for one target.
+        solution: for one case; None if a backend has to be asked for it here.
         extras: of the project, those that only its backend knows included.
         config_settings: of requirements that have their own.
 
     """
 
-    solution: Solution
+    solution: Solution | None
     extras: set[NormalizedName]
     config_settings: Mapping[NormalizedName, ConfigSettings]
 
@@ -87,25 +100,96 @@ class _Afar(NamedTuple):
 
     Attributes:
         origin: that process.
+        combination: whose versions the backends are asked with.
         config_settings: which it may not know yet, of requirements that the fork has read first.
 
     """
 
     origin: Origin
+    combination: Combination
     config_settings: Mapping[NormalizedName, ConfigSettings]
 
     def told(self, source: Source) -> bytes:
-        metadata: bytes = self.origin.ask(("told", self.config_settings, source))
+        metadata: bytes = self._ask("told", source)
         return metadata
 
     def told_of_editable(self, source: Source) -> bytes | None:
-        metadata: bytes | None = self.origin.ask(("told_of_editable", self.config_settings, source))
+        metadata: bytes | None = self._ask("told_of_editable", source)
         return metadata
 
     def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
-        asked = ("also_required", self.config_settings, source, requirements)
-        found: list[str] = self.origin.ask(asked)
+        found: list[str] = self._ask("also_required", source, requirements)
         return found
+
+    def _ask(self, what: str, *arguments: object) -> Any:
+        return self.origin.ask((what, self.combination, self.config_settings, *arguments))
+
+
+@dataclass
+class _Hosts:
+    """What the host resolves the project to, by combination: backends are asked with that.
+
+    Attributes:
+        making: what is made.
+        resolvers: those that have resolved it, or will.
+
+    """
+
+    making: Making
+    resolvers: dict[Combination, LockResolver] = field(default_factory=dict)
+    _errors: dict[Combination, ResolveError] = field(default_factory=dict, init=False)
+    _extra: set[Combination] = field(default_factory=set, init=False)
+
+    def resolver(self, combination: Combination) -> LockResolver:
+        """Return what resolves on the host."""
+        if combination not in self.resolvers:
+            making, pip = self.making, self._pip(combination)
+            first = next(iter(self.resolvers.values()), None)
+            self.resolvers[combination] = making.resolver(pip, making.keep, beside=first)
+            self._extra.add(combination)
+        return self.resolvers[combination]
+
+    def asking(self, combination: Combination) -> Host:
+        """Give what asks backends, with what the project resolves to on the host.
+
+        Raises:
+            ResolveError: it cannot be resolved there.
+
+        """
+        if combination in self._errors:
+            raise self._errors[combination]
+        resolver = self.resolver(combination)
+        if combination in self._extra:
+            self._extra.remove(combination)
+            try:
+                self._solve(resolver, combination)
+            except PipshimError as error:
+                self._errors[combination] = self._error(error)
+                raise self._errors[combination] from error
+        return resolver.rounds
+
+    def _solve(self, resolver: LockResolver, combination: Combination) -> None:
+        problem = self.making.problem(resolver.builds.pip, combination)
+        resolver.solve(
+            problem.roots,
+            constraints=problem.constraints,
+            preferred=self.making.pins(self.making.keep),
+        )
+
+    def _error(self, error: PipshimError) -> ResolveError:
+        return ResolveError(
+            "a backend has to be asked for the metadata of a source, here, on "
+            f"{_label(self.making.context.target)}, where the project cannot be resolved:\n"
+            f"{error.message}",
+            hint="lock with a Python that the project supports (--python), or state the "
+            "metadata ([[tool.pipshim.dependency-metadata]])",
+        )
+
+    def _pip(self, combination: Combination) -> Pip:
+        context = self.making.context
+        if combination == Combination():
+            return context.pip
+        return _pip_for(context, context.target, combination)
 
 
 @dataclass
@@ -113,29 +197,33 @@ class _Work:
     making: Making
     targets: Sequence[TargetName]
     here: TargetName | None = field(init=False)
-    order: list[TargetName] = field(init=False)
-    kept: dict[TargetName, Lock | None] = field(init=False)
-    forks: Forks[TargetName, Offered, _Found] = field(init=False)
-    _afar: _Afar | None = field(default=None, init=False)
-    _failed: dict[Source, BuildError] = field(default_factory=dict, init=False)
-    _host: LockResolver = field(init=False)
-    _host_is_ready: bool = field(init=False)
-    _host_error: ResolveError | None = field(default=None, init=False)
-    _resolvers: dict[TargetName, LockResolver] = field(default_factory=dict, init=False)
-    _problems: dict[TargetName, Problem] = field(default_factory=dict, init=False)
+    order: list[Case] = field(init=False)
+    kept: dict[Case, Lock | None] = field(init=False)
+    forks: Forks[Case, Offered, _Found] = field(init=False)
+    _origin: Origin | None = field(default=None, init=False)
+    _failed: dict[tuple[Combination, Source], BuildError] = field(default_factory=dict, init=False)
+    _hosts: _Hosts = field(init=False)
+    _resolvers: dict[Case, LockResolver] = field(default_factory=dict, init=False)
+    _problems: dict[Case, Problem] = field(default_factory=dict, init=False)
+    _sources: dict[Case, Mapping[NormalizedName, PackageSource]] = field(
+        default_factory=dict, init=False
+    )
 
     def __post_init__(self) -> None:
         context = self.making.context
         self.here = name_of_python(context.target)
+        self._hosts = _Hosts(self.making)
+        cases = [
+            Case(target, combination)
+            for target in self.targets or (None,)
+            for combination in self.making.conflicts.combinations()
+        ]
         # The host goes first: what its backends say is not known before.
-        self.order = sorted(self.targets, key=lambda one: one != self.here)
-        self.kept = {one: _kept(self.making.keep, one) for one in self.order}
-        self._host_is_ready = self.here in self.targets
-        if self.here is not None and self._host_is_ready:
-            python = _as_named(context.target, self.here)
-            self._host = self._resolvers[self.here] = self._new(self.here, python)
-        else:
-            self._host = self.making.resolver(context.pip, self.making.keep)
+        self.order = sorted(cases, key=lambda case: not self._is_here(case))
+        here = context.target.markers
+        self.kept = {case: _kept(self.making.keep, case, here) for case in self.order}
+        for case in filter(self._is_here, self.order):
+            self._resolver(case)
         self.forks = Forks(
             work=self._in_fork,
             settle=self._settle_in_fork,
@@ -147,77 +235,106 @@ class _Work:
         )
 
     @property
-    def before(self) -> dict[TargetName, Mapping[NormalizedName, Version]]:
-        """What an earlier lock has for each target."""
-        return {one: kept.versions for one, kept in self.kept.items() if kept is not None}
+    def before(self) -> dict[Case, Mapping[NormalizedName, Version]]:
+        """What an earlier lock has in each case."""
+        return {case: kept.versions for case, kept in self.kept.items() if kept is not None}
 
-    def solve(self, asked: Mapping[TargetName, Offered]) -> dict[TargetName, Solution]:
-        """Resolve targets, each with versions that are taken where they fit."""
+    def source_of(self, case: Case, name: NormalizedName) -> object:
+        """Return where a package comes from in a case, other than pip's indexes."""
+        project = self.making.context.project
+        if project is None or not project.configuration.sources:
+            return None
+        if case not in self._sources:
+            markers = self._resolver(case).builds.target.markers
+            chosen = case.combination.chosen
+            sources = project.configuration.sources
+            self._sources[case] = sources_for(sources, markers, project.file, chosen)
+        source = self._sources[case].get(name)
+        return None if source is None else (source.index, source.path, source.url)
+
+    def solve(self, asked: Mapping[Case, Offered]) -> dict[Case, Solution]:
+        """Resolve cases, each with versions that are taken where they fit."""
         first, *others = self.order
         # What is alone would only wait in another process.
         forking = forked_resolvers.AVAILABLE and self.making.context.jobs > 1 and len(others) > 1
-        here = [one for one in (self.order if not forking else [first]) if one in asked]
-        found = {target: self._solve(target, asked[target]) for target in here}
-        there = {one: asked[one] for one in self.order if one in asked and one not in here}
+        here = [case for case in (self.order if not forking else [first]) if case in asked]
+        if forking and self._has_asked():
+            here += [case for case in others if case in asked and self._is_here(case)]
+        found = {case: self._solve(case, asked[case]) for case in here}
+        there = {case: asked[case] for case in self.order if case in asked and case not in here}
         self._failed.clear()
-        for target, (solution, extras, config_settings) in self.forks.each(there).items():
-            self._problem(target).extras.update(extras)
+        for case, (solution, extras, config_settings) in self.forks.each(there).items():
+            self._problem(case).extras.update(extras)
             self._config_settings.update(config_settings)
-            found[target] = solution
+            found[case] = solution or self._solve(case, asked[case])
         return found
+
+    def settle(self, found: Mapping[Case, Solution]) -> dict[Case, Lock]:
+        """Settle how everything is built in each case, in environments as equal as can be."""
+        locks = {}
+        offered: dict[NormalizedName, tuple[Version, ...]] = {}
+        for case in self.order:
+            resolver, problem = self._resolver(case), self._problem(case)
+            resolver.builds.offered = offered
+            with _for(case):
+                resolution = resolver.settled(found[case], problem.folders)
+            offered = _also(offered, resolution)
+            python = case.target.python if case.target is not None else resolver.builds.target
+            locks[case] = self.making.lock(resolution, problem, python)
+        return locks
 
     @property
     def _config_settings(self) -> dict[NormalizedName, ConfigSettings]:
         return self.making.context.pip.lines.config_settings
 
-    def settle(self, found: Mapping[TargetName, Solution]) -> dict[TargetName, Lock]:
-        """Settle how everything is built on each target, in environments as equal as can be."""
-        locks = {}
-        offered: dict[NormalizedName, tuple[Version, ...]] = {}
-        for target in self.order:
-            resolver, problem = self._resolver(target), self._problem(target)
-            resolver.builds.offered = offered
-            with _for(target):
-                resolution = resolver.settled(found[target], problem.folders)
-            offered = _also(offered, resolution)
-            locks[target] = self.making.lock(resolution, problem, target.python)
-        return locks
+    def _is_here(self, case: Case) -> bool:
+        """Whether a case is one of the Python that is served, which can ask backends."""
+        return case.target is None or case.target == self.here
+
+    def _has_asked(self) -> bool:
+        """Whether the metadata of a source was not known without its backend."""
+        return any(one.rounds.has_asked for one in self._resolvers.values())
 
     def _before_fork(self) -> None:
         """Have what forks share, and no thread that goes on while this process forks."""
-        for target in self.order:
-            self._problem(target)
+        for case in self.order:
+            self._problem(case)
         for pip in (self.making.context.pip, *(one.builds.pip for one in self._resolvers.values())):
             pip.before_fork()
 
     def _settle_in_fork(self, origin: Origin) -> None:
         context = self.making.context
-        self._afar = _Afar(origin, self._config_settings)
+        self._origin = origin
         context.observer.to = masked(origin.observe, context.mask)
         context.pip.in_fork(context.workspace.fresh("fork"))
 
-    def _in_fork(self, target: TargetName, offered: Offered) -> _Found:
-        solution = self._solve(target, offered)
-        return _Found(solution, self._problem(target).extras, self._config_settings)
+    def _in_fork(self, case: Case, offered: Offered) -> _Found:
+        if self._is_here(case):
+            self._resolver(case).rounds.may_ask = False
+        try:
+            solution = self._solve(case, offered)
+        except BackendNeededError:
+            solution = None
+        return _Found(solution, self._problem(case).extras, self._config_settings)
 
     def _answer(self, question: tuple[Any, ...]) -> object:
         """Ask the host for a fork; what failed once is not built again for the next one."""
-        what, config_settings, *arguments = question
+        what, combination, config_settings, *arguments = question
         source = arguments[0]
         self._config_settings.update(config_settings)
-        if source in self._failed:
-            raise self._failed[source]
+        if (combination, source) in self._failed:
+            raise self._failed[combination, source]
         try:
-            return getattr(self._asking(), what)(*arguments)
+            return getattr(self._asking(combination), what)(*arguments)
         except BuildError as error:
-            self._failed[source] = error
+            self._failed[combination, source] = error
             raise
 
-    def _solve(self, target: TargetName, offered: Offered) -> Solution:
-        problem = self._problem(target)
-        resolver = self._resolver(target)
-        kept = self.kept[target] or self.making.keep
-        with _for(target):
+    def _solve(self, case: Case, offered: Offered) -> Solution:
+        problem = self._problem(case)
+        resolver = self._resolver(case)
+        kept = self.kept[case] or self.making.keep
+        with _for(case):
             return resolver.solve(
                 problem.roots,
                 constraints=problem.constraints,
@@ -225,63 +342,60 @@ class _Work:
                 offered=offered,
             )
 
-    def _problem(self, target: TargetName) -> Problem:
-        if target not in self._problems:
-            self._problems[target] = self.making.problem(self._resolver(target).builds.pip)
-        return self._problems[target]
+    def _problem(self, case: Case) -> Problem:
+        if case not in self._problems:
+            pip = self._resolver(case).builds.pip
+            self._problems[case] = self.making.problem(pip, case.combination)
+        return self._problems[case]
 
-    def _resolver(self, target: TargetName) -> LockResolver:
-        if target not in self._resolvers:
-            self._resolvers[target] = self._new(
-                target, target.python, beside=self._host, host=self._asking
-            )
-        return self._resolvers[target]
+    def _resolver(self, case: Case) -> LockResolver:
+        if case not in self._resolvers:
+            self._resolvers[case] = self._new(case)
+        return self._resolvers[case]
 
-    def _new(self, target: TargetName, python: TargetPython, **more: Any) -> LockResolver:
-        context = self.making.context
-        return self.making.resolver(
-            context.pip.elsewhere(python),
-            self.kept[target] or self.making.keep,
-            label=str(target),
-            asked_on=_label(context.target),
+    def _new(self, case: Case) -> LockResolver:
+        context, combination = self.making.context, case.combination
+        more: dict[str, Any] = {}
+        if case.target is None:
+            python: TargetPython = context.target
+        else:
+            here = self._is_here(case)
+            python = _as_named(context.target, case.target) if here else case.target.python
+            more["asked_on"] = _label(context.target)
+        if self._is_here(case):
+            more["beside"] = next(iter(self._hosts.resolvers.values()), None)
+        else:
+            more["beside"] = self._hosts.resolver(combination)
+            more["host"] = lambda: self._asking(combination)
+        made = self.making.resolver(
+            _pip_for(context, python, combination),
+            self.kept[case] or self.making.keep,
+            label=str(case),
             **more,
         )
+        if self._is_here(case):
+            self._hosts.resolvers[combination] = made
+        return made
 
-    def _asking(self) -> Host:
-        """Give what asks backends, with what the project resolves to on the host."""
-        if self._afar is not None:
-            return self._afar
-        if self._host_error is not None:
-            raise self._host_error
-        if not self._host_is_ready:
-            context = self.making.context
-            problem = self.making.problem(context.pip)
-            try:
-                self._host.solve(
-                    problem.roots,
-                    constraints=problem.constraints,
-                    preferred=self.making.pins(self.making.keep),
-                )
-            except PipshimError as error:
-                self._host_error = ResolveError(
-                    "a backend has to be asked for the metadata of a source, here, on "
-                    f"{_label(context.target)}, where the project cannot be resolved:\n"
-                    f"{error.message}",
-                    hint="lock with a Python that the project supports (--python), or state the "
-                    "metadata ([[tool.pipshim.dependency-metadata]])",
-                )
-                raise self._host_error from error
-            self._host_is_ready = True
-        return self._host.rounds
+    def _asking(self, combination: Combination) -> Host:
+        """Give what asks backends, with what a combination resolves to on the host."""
+        if self._origin is not None:
+            return _Afar(self._origin, combination, self._config_settings)
+        return self._hosts.asking(combination)
+
+
+def _pip_for(context: LockServices, python: TargetPython, combination: Combination) -> Pip:
+    """Return pip's machinery for a Python, with the indexes of a combination."""
+    return context.pip.elsewhere(python, lambda markers: context.routes(markers, combination))
 
 
 @contextmanager
-def _for(target: TargetName) -> Iterator[None]:
-    """Say of an error which target it is about."""
+def _for(case: Case) -> Iterator[None]:
+    """Say of an error which case it is about."""
     try:
         yield
     except ResolveError as error:
-        raise ResolveError(f"{target}: {error.message}", hint=error.hint) from error
+        raise ResolveError(f"{case}: {error.message}", hint=error.hint) from error
 
 
 def _check(context: LockServices, targets: Sequence[TargetName]) -> None:
@@ -298,14 +412,20 @@ def _check(context: LockServices, targets: Sequence[TargetName]) -> None:
             )
 
 
-def _kept(lock: Lock | None, target: TargetName) -> Lock | None:
-    """Tell the part of an earlier lock that is for a target; None if it has none."""
-    if lock is None or target in lock.targets:
-        return lock if lock is None else serving(lock, target.python.markers)
+def _kept(lock: Lock | None, case: Case, here: Mapping[str, str]) -> Lock | None:
+    """Tell the part of an earlier lock that is for a case; None if it has none."""
+    if lock is None:
+        return None
+    combination = lock.conflicts.nearest(case.combination)
+    if case.target is None:
+        return None if lock.targets else serving(lock, here, combination)
+    markers = case.target.python.markers
+    if case.target in lock.targets:
+        return serving(lock, markers, combination)
     is_for_it = not lock.targets and (
-        lock.environment is None or lock.environment.evaluate(dict(target.python.markers))
+        lock.environment is None or lock.environment.evaluate(dict(markers))
     )
-    return lock if is_for_it else None
+    return serving(lock, markers, combination) if is_for_it else None
 
 
 def _as_named(target: Target, name: TargetName) -> TargetPython:

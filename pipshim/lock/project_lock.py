@@ -57,7 +57,7 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
     keep = old if old is not None and not given.upgrade else None
     hints = _versions_of_uv(context) if old is None else {}
     making = Making(context, keep, upgraded, digest, hints)
-    if context.targets:
+    if context.targets or making.conflicts:
         made = multi_target.lock(making, context.targets)
         _warn_of_unknown_names(context, made)
         return made

@@ -12,7 +12,7 @@ from pipshim.base.errors import LockError
 from pipshim.base.urls import without_credentials
 from pipshim.model.markers import reduced
 from pipshim.model.pylock import key_of
-from pipshim.model.selection import asked, origins_of
+from pipshim.model.selection import asked, combination_of, origins_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -147,6 +147,7 @@ def write_build(lock: Lock, name: NormalizedName, style: Style, where: Where) ->
 def _selected(
     lock: Lock, options: SelectionOptions, path: Path
 ) -> list[tuple[Package, Marker | None]]:
+    combination_of(lock, options, path)  # refuses what excludes each other
     origins = origins_of(lock, options, path)
     extras, groups = asked(lock, options, path)
     selected: list[tuple[Package, Marker | None]] = []

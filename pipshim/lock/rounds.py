@@ -39,6 +39,10 @@ MAX_ROUNDS = 10
 _SOME_VERSION = Version("0")
 
 
+class BackendNeededError(PipshimError):
+    """A backend has to be asked, and this process is not to ask any."""
+
+
 @dataclass(frozen=True)
 class Known:
     """Metadata that a backend told, and what it used to tell it."""
@@ -55,12 +59,16 @@ class Rounds:
         builds: plans how sources are built.
         defers: whether the build environment of a source with ``dependency-metadata`` may be
             resolved later, where it is built, if that is not possible here.
+        may_ask: whether backends are asked; False in a process that could not keep what they say.
+        has_asked: whether the metadata of some source was not known without its backend.
         stand_ins: the packages whose metadata the resolver was not told yet.
 
     """
 
     builds: ResolvedBuilds
     defers: bool = False
+    may_ask: bool = field(default=True, init=False)
+    has_asked: bool = field(default=False, init=False)
     stand_ins: set[NormalizedName] = field(default_factory=set, init=False)
     _known: dict[str, list[Known]] = field(default_factory=dict, init=False)
     _current: Solution | None = field(default=None, init=False)
@@ -167,7 +175,10 @@ class Rounds:
         """Answer the resolver: what is known, a stand-in, or the backend's word."""
         self._asked[source.url] = source
         self.stand_ins.discard(name_of(source))
-        told = self._static(source) or self._answer(source)
+        told = self._static(source)
+        if told is None:
+            self._need_backend(source)
+            told = self._answer(source)
         self._told[source.url] = told
         return told
 
@@ -183,6 +194,7 @@ class Rounds:
         """
         if self._stated.get(source.url) is False:
             return None
+        self._need_backend(source)
         self._asked[source.url] = source
         told = self._optional(source, lambda: self._told_of_editable(source))
         if told is None:
@@ -190,6 +202,17 @@ class Rounds:
         else:
             self._told[source.url] = told
         return told
+
+    def _need_backend(self, source: Source) -> None:
+        """Note that a backend has to be asked.
+
+        Raises:
+            BackendNeededError: it is not to be asked here.
+
+        """
+        self.has_asked = True
+        if not self.may_ask:
+            raise BackendNeededError(f"the backend of {source} has to be asked")
 
     def _told_of_editable(self, source: Source) -> bytes:
         current = self._current

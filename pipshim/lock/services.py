@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from pipshim.builds.environment import Workspace
     from pipshim.envs.base_environment import Below
     from pipshim.model.build_settings import Settings
+    from pipshim.model.combinations import Combination
     from pipshim.model.events import Level, Relay
+    from pipshim.model.index_routes import IndexRoutes
     from pipshim.model.interpreter import Target
     from pipshim.model.preferences import Preferences
     from pipshim.model.project import Project
@@ -52,6 +55,10 @@ class LockServices(Protocol):
     @property
     def targets(self) -> tuple[TargetName, ...]:
         """The named targets; empty for the served interpreter only."""
+
+    @property
+    def combination(self) -> Combination:
+        """Which conflicting extras and groups are served, once a lock is followed."""
 
     @property
     def below(self) -> Below | None:
@@ -104,6 +111,9 @@ class LockServices(Protocol):
     @property
     def builder(self) -> Builder:
         """Runs builds."""
+
+    def routes(self, markers: Mapping[str, str], combination: Combination) -> IndexRoutes:
+        """Return the indexes that packages come from on a target."""
 
     def heed(self, lines: Lines) -> None:
         """Apply the build options of requirements files."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipshim.model.package_sources import sources_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from packaging.utils import NormalizedName
@@ -106,6 +106,7 @@ def routes_of(
     pyproject: Path,
     markers: Mapping[str, str],
     environ: Mapping[str, str],
+    chosen: Collection[str] = (),
 ) -> IndexRoutes:
     """Return where a project's packages are looked up for a target.
 
@@ -114,6 +115,7 @@ def routes_of(
         pyproject: the file that it is from.
         markers: the target's.
         environ: may have the indexes' credentials.
+        chosen: which of the extras and groups that sources name are on.
 
     Raises:
         ProjectError: two sources of a package apply to the target.
@@ -123,9 +125,9 @@ def routes_of(
         index.name: index.located(pyproject.parent).with_credentials(environ)
         for index in configuration.index
     }
-    chosen = sources_for(configuration.sources, markers, pyproject)
+    found = sources_for(configuration.sources, markers, pyproject, chosen)
     return IndexRoutes(
         tuple(named.values()),
-        {name: named[source.index] for name, source in chosen.items() if source.index},
+        {name: named[source.index] for name, source in found.items() if source.index},
         limits=configuration.exclude_newer_package,
     )

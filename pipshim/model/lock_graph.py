@@ -16,6 +16,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim.model.pylock import PROJECT, key_of, requires_of
+from pipshim.model.universal_lock import combinations, for_combination
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
 
+    from pipshim.model.combinations import Combination
     from pipshim.model.pylock import Lock, LockedBuild
 
 Kind: TypeAlias = 'Literal["project", "package", "folder", "build", "absent"]'
@@ -175,6 +177,7 @@ def graph_of(
     root: Node,
     *,
     origins: Collection[str] | None = None,
+    combination: Combination | None = None,
     builds: bool = False,
     extra: Mapping[NormalizedName, Sequence[str]] | None = None,
 ) -> Graph:
@@ -184,10 +187,14 @@ def graph_of(
         lock: one that says what its packages require (`Lock.roots`).
         root: what was locked.
         origins: begin with these requirements of the root's only; None for all.
+        combination: have what is for this combination of conflicting extras and groups; None for
+            all of them.
         builds: have what packages are built by, too.
         extra: by package, its ``extra-build-dependencies``.
 
     """
+    if combination is not None:
+        lock = for_combination(lock, combination)
     return _Reading(lock, root, builds=builds, extra=extra or {}).graph(origins)
 
 
@@ -208,13 +215,18 @@ class _Reading:
         self._needs: dict[Node, list[Need]] = {}
         self._packages: dict[Node, Package] = {}
         self._run_time: dict[str, list[Node]] = defaultdict(list)
+        self._combinations: dict[Node, frozenset[Combination]] = {}
         self._folders = {
             Node(one.name, kind="folder", place=one.path): one
             for one in lock.folders
             if one.name != root.name
         }
         for package in lock.packages:
-            self._run_time[package.name].append(self._node(package, None))
+            node = self._node(package, None)
+            self._run_time[package.name].append(node)
+            if lock.conflicts:
+                known = self._combinations.get(node, frozenset())
+                self._combinations[node] = known | combinations(lock, package)
         for node in self._folders:
             self._run_time[node.name].append(node)
 
@@ -231,6 +243,7 @@ class _Reading:
             needs += [
                 Need(node, self._root, text, origin)
                 for text, node in self._answers(roots[origin], self._run_time)
+                if self._meets(node, self._with(origin))
             ]
         if self._builds and (origins is None or PROJECT in origins):
             for folder in self._lock.folders:
@@ -257,10 +270,23 @@ class _Reading:
             build = self._lock.builds.get(key_of(package))
         known = self._run_time if node.within is None else self._members(node.within)
         for text, other in self._answers(texts, known):
-            if node.within is not None or self._is_asked_for(other):
+            if node.within is not None or (
+                self._is_asked_for(other) and self._meets(other, self._combinations.get(node))
+            ):
                 yield Need(other, node, text)
         if self._builds and build is not None:
             yield from self._build(node, build)
+
+    def _with(self, origin: str) -> frozenset[Combination]:
+        """Return the combinations that an extra or group can be asked for in."""
+        conflicts = self._lock.conflicts
+        every = conflicts.combinations()
+        return frozenset(one for one in every if origin not in conflicts.left_out(one))
+
+    def _meets(self, node: Node, others: frozenset[Combination] | None) -> bool:
+        """Whether a package is there in some of these combinations; None for all."""
+        own = self._combinations.get(node)
+        return own is None or others is None or not own.isdisjoint(others)
 
     def _is_asked_for(self, node: Node) -> bool:
         """Whether a package is there for what was chosen; an extra may be another group's only."""

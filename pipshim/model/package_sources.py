@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base.errors import ProjectError
+from pipshim.model.combinations import named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from packaging.markers import Marker
     from packaging.utils import NormalizedName
@@ -30,6 +31,7 @@ class PackageSource:
         workspace: it is a member of the workspace.
         editable: installed as a link to its folder.
         marker: where the entry applies; None means everywhere.
+        origin: the extra or group that it applies with (``extra cpu``); None means always.
 
     """
 
@@ -39,10 +41,20 @@ class PackageSource:
     workspace: bool = False
     editable: bool = False
     marker: Marker | None = None
+    origin: str | None = None
 
-    def applies_to(self, markers: Mapping[str, str]) -> bool:
-        """Whether the entry applies to a target."""
+    def applies_to(self, markers: Mapping[str, str], chosen: Collection[str] = ()) -> bool:
+        """Whether the entry applies to a target, with these extras and groups."""
+        if self.origin is not None and self.origin not in chosen:
+            return False
         return self.marker is None or self.marker.evaluate(dict(markers))
+
+    @property
+    def condition(self) -> str:
+        """Say where the entry applies."""
+        parts = [named(self.origin)] if self.origin is not None else []
+        parts += [f'marker "{self.marker}"'] if self.marker is not None else []
+        return " and ".join(parts) or "no marker"
 
     def link(self, directory: Path) -> str:
         """Give the URL of a path or URL.
@@ -68,28 +80,50 @@ def sources_for(
     sources: Mapping[NormalizedName, tuple[PackageSource, ...]],
     markers: Mapping[str, str],
     pyproject: Path,
+    chosen: Collection[str] = (),
 ) -> dict[NormalizedName, PackageSource]:
-    """Return the entry of each package that applies to a target.
+    """Return the entry of each package that applies to a target, with these extras and groups.
 
     Raises:
         ProjectError: two entries of a package apply.
 
     """
-    chosen = {}
+    found = {}
     for name, entries in sources.items():
-        applying = [entry for entry in entries if entry.applies_to(markers)]
+        applying = [entry for entry in entries if entry.applies_to(markers, chosen)]
         if len(applying) > 1:
-            first, second = (
-                "no marker" if entry.marker is None else f'marker "{entry.marker}"'
-                for entry in applying[:2]
-            )
-            raise ProjectError(
-                pyproject,
-                f"tool.pipshim.sources.{name}: two entries apply to "
-                f"{markers['sys_platform']} {markers['platform_machine']} "
-                f"with Python {markers['python_version']}: {first}, and {second}",
-                hint="give the entries markers that exclude each other",
-            )
+            raise _ambiguous(name, applying, markers, pyproject)
         if applying:
-            chosen[name] = applying[0]
-    return chosen
+            found[name] = applying[0]
+    return found
+
+
+def _ambiguous(
+    name: NormalizedName,
+    entries: Sequence[PackageSource],
+    markers: Mapping[str, str],
+    pyproject: Path,
+) -> ProjectError:
+    first, second = entries[:2]
+    origins = [one.origin for one in (first, second) if one.origin is not None]
+    hint = "give the entries markers that exclude each other"
+    both = ""
+    if len(set(origins)) > 1:
+        both = f", {' and '.join(map(named, origins))}"
+        items = ", ".join("{ %s = %s }" % _key(origin) for origin in origins)  # noqa: UP031
+        hint = (
+            f"if they are never installed together, say so under [tool.pipshim]:\n"
+            f"    conflicts = [[{items}]]"
+        )
+    return ProjectError(
+        pyproject,
+        f"tool.pipshim.sources.{name}: two entries apply to "
+        f"{markers['sys_platform']} {markers['platform_machine']} "
+        f"with Python {markers['python_version']}{both}: {first.condition}, and {second.condition}",
+        hint=hint,
+    )
+
+
+def _key(origin: str) -> tuple[str, str]:
+    kind, _, name = origin.partition(" ")
+    return kind, f'"{name}"'

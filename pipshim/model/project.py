@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipshim.model.combinations import Conflicts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,6 +42,7 @@ class Project:
         workspace: of the root of a workspace, its members; dependency_groups has groups for them.
         script: the script (PEP 723); None for a project.
         block: the script's metadata, as it is written.
+        conflicts: which extras and groups exclude each other.
 
     """
 
@@ -59,6 +62,7 @@ class Project:
     workspace: Workspace | None = None
     script: Path | None = None
     block: bytes = b""
+    conflicts: Conflicts = field(default_factory=Conflicts)
 
     @property
     def file(self) -> Path:

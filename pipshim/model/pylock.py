@@ -34,6 +34,7 @@ from pipshim.base import toml_files
 from pipshim.base.errors import LockError
 from pipshim.base.urls import without_credentials
 from pipshim.model.build_mode import Mode
+from pipshim.model.combinations import Conflicts, membership
 from pipshim.model.preferences import checked
 from pipshim.model.targets import TargetName
 
@@ -114,22 +115,19 @@ class LockedBuild:
         )
 
 
-def builds_as_dict(builds: Mapping[TargetName, LockedBuild]) -> dict[str, Any]:
-    """Say how something is built on several targets: once, where all of them build it alike."""
+def builds_as_dict(builds: Mapping[str, LockedBuild]) -> dict[str, Any]:
+    """Say how something is built in several cases: once, where it is built alike in all of them."""
     if len(set(builds.values())) > 1:
-        return {"builds": {str(name): one.to_dict() for name, one in sorted(builds.items())}}
+        return {"builds": {case: one.to_dict() for case, one in sorted(builds.items())}}
     alike = next(iter(builds.values()), None)
     return {"build": alike.to_dict()} if alike is not None else {}
 
 
-def builds_from_dict(data: Mapping[str, Any]) -> dict[TargetName | None, LockedBuild]:
-    """Read what `builds_as_dict` said; by None, what counts for every target."""
+def builds_from_dict(data: Mapping[str, Any]) -> dict[str | None, LockedBuild]:
+    """Read what `builds_as_dict` said; by None, what counts in every case."""
     if "build" in data:
         return {None: LockedBuild.from_dict(data["build"])}
-    return {
-        TargetName.parse(name): LockedBuild.from_dict(one)
-        for name, one in data.get("builds", {}).items()
-    }
+    return {case: LockedBuild.from_dict(one) for case, one in data.get("builds", {}).items()}
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,8 @@ class LockedFolder:
         build: how it is built.
         origins: what it is there for.
         requires: what it requires; the project's own requirements are the lock's `roots`.
-        builds: how targets build it, where not all of them do it as `build` says.
+        builds: by case, how it is built, where not all of them do it as `build` says.
+        cases: those that it is for; None for all.
 
     """
 
@@ -151,7 +150,8 @@ class LockedFolder:
     build: LockedBuild
     origins: frozenset[str]
     requires: tuple[str, ...] = ()
-    builds: Mapping[TargetName, LockedBuild] = field(default_factory=dict, hash=False)
+    builds: Mapping[str, LockedBuild] = field(default_factory=dict, hash=False)
+    cases: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Say it as TOML's types."""
@@ -159,6 +159,7 @@ class LockedFolder:
             "name": self.name,
             "path": self.path,
             "for": sorted(self.origins),
+            **({"cases": list(self.cases)} if self.cases is not None else {}),
             **({"requires": list(self.requires)} if self.requires else {}),
             **(builds_as_dict(self.builds) if self.builds else {"build": self.build.to_dict()}),
         }
@@ -176,6 +177,7 @@ class LockedFolder:
             origins=frozenset(data["for"]),
             requires=tuple(map(str, data.get("requires", ()))),
             builds={name: one for name, one in builds.items() if name is not None},
+            cases=tuple(map(str, data["cases"])) if "cases" in data else None,
         )
 
 
@@ -197,6 +199,8 @@ class Lock:
         environment: the marker of the target; of several, what holds on any of them.
         targets: those of a lock for several (`pipshim.model.universal_lock`), whose entries carry
             their markers and tool tables.
+        conflicts: the extras and groups that exclude each other; in a lock with some, entries carry
+            their markers and tool tables too.
         targets_asked: those of them that the command line named.
         options: which versions and files it was told to choose (`pipshim.model.preferences`).
         strategy: which versions were taken, whoever said so.
@@ -222,10 +226,16 @@ class Lock:
     environment: Marker | None = None
     targets: tuple[TargetName, ...] = ()
     targets_asked: tuple[TargetName, ...] = ()
+    conflicts: Conflicts = field(default_factory=Conflicts)
     requires_python: SpecifierSet | None = None
     extras: tuple[NormalizedName, ...] = ()
     groups: tuple[str, ...] = ()
     default_groups: tuple[str, ...] = ()
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether it is for several targets or combinations."""
+        return bool(self.targets or self.conflicts)
 
     @property
     def versions(self) -> dict[NormalizedName, Version]:
@@ -302,12 +312,7 @@ def marker_of(origins: frozenset[str]) -> Marker | None:
     """Say with a marker of PEP 751 which selections a package belongs to."""
     if PROJECT in origins or not origins:
         return None
-    terms = []
-    for origin in sorted(origins):
-        kind, _, name = origin.partition(" ")
-        variable = "extras" if kind == "extra" else "dependency_groups"
-        terms.append(f"'{name}' in {variable}")
-    return Marker(" or ".join(terms))
+    return Marker(" or ".join(map(membership, sorted(origins))))
 
 
 def target_marker(target: TargetPython) -> Marker:
@@ -335,7 +340,7 @@ def write(lock: Lock, directory: Path) -> str:
     for package in sorted(lock.packages, key=_order):
         origins = lock.origins.get(package.name, frozenset())
         entry = _entry(lock, package, directory, {"for": sorted(origins)})
-        packages.append(entry if lock.targets else replace(entry, marker=marker_of(origins)))
+        packages.append(entry if lock.is_merged else replace(entry, marker=marker_of(origins)))
     environments = [one.marker for one in lock.targets]
     if not environments and lock.environment is not None:
         environments.append(lock.environment)
@@ -364,6 +369,10 @@ def _table(lock: Lock, directory: Path) -> dict[str, Any]:
     said: dict[str, Any] = {
         "targets": [str(one) for one in lock.targets],
         "targets-asked": [str(one) for one in lock.targets_asked],
+        "conflicts": [list(members) for members in lock.conflicts.sets],
+        "included-by": {
+            member: list(by) for member, by in sorted(lock.conflicts.included_by.items())
+        },
         "requirements": [without_credentials(one) for one in lock.requirements],
         "roots": {origin: list(found) for origin, found in sorted(lock.roots.items())},
         "by-hash": lock.by_hash,
@@ -383,9 +392,9 @@ def _table(lock: Lock, directory: Path) -> dict[str, Any]:
 
 
 def _entry(lock: Lock, package: Package, directory: Path, said: Mapping[str, Any]) -> Package:
-    """Say a package with its tool table, which it has already in a lock for several targets."""
+    """Say a package with its tool table, which it has already in a lock for several cases."""
     placed = _placed(package, directory)
-    if lock.targets:
+    if lock.is_merged:
         return placed
     build = lock.builds.get(key_of(package))
     return replace(
@@ -500,6 +509,10 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
         environment=any_of(pylock.environments or ()),
         targets=tuple(map(TargetName.parse, ours.get("targets", ()))),
         targets_asked=tuple(map(TargetName.parse, ours.get("targets-asked", ()))),
+        conflicts=Conflicts(
+            tuple(tuple(map(str, members)) for members in ours.get("conflicts", ())),
+            {member: tuple(by) for member, by in ours.get("included-by", {}).items()},
+        ),
         options=checked(ours.get("options", {})),
         strategy=str(ours.get("strategy", "highest")),
         requires_python=pylock.requires_python,

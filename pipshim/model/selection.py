@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.base.errors import LockError, UnknownNameError
+from pipshim.model.combinations import Combination
 from pipshim.model.pylock import PROJECT
 from pipshim.model.targets import name_of
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
 
+    from pipshim.model.project import Project
     from pipshim.model.pylock import Lock, LockedFolder
     from pipshim.model.requests import SelectionOptions
     from pipshim.model.targets import TargetName
@@ -128,6 +130,38 @@ def check_names(
     _known("group", asked, groups, where)
 
 
+def check_conflicts(options: SelectionOptions, project: Project) -> None:
+    """See that what is asked for can be installed together, before a lock is made for it.
+
+    Raises:
+        UnknownNameError: there is no such extra or group.
+        UsageError: two extras or groups exclude each other.
+
+    """
+    if project.conflicts:
+        extras, groups = _asked(
+            project.optional_dependencies,
+            project.dependency_groups,
+            project.default_groups,
+            options,
+            project.file.name,
+        )
+        project.conflicts.chosen_by(_origins(extras, groups, base=not options.only_groups))
+
+
+def combination_of(lock: Lock, options: SelectionOptions, path: Path) -> Combination:
+    """Tell which conflicting extras and groups are asked for.
+
+    Raises:
+        UnknownNameError: the lock has no such extra or group.
+        UsageError: two extras or groups exclude each other.
+
+    """
+    if not lock.conflicts:
+        return Combination()
+    return lock.conflicts.chosen_by(origins_of(lock, options, path))
+
+
 def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) -> None:
     """See that a lock serves an environment.
 
@@ -216,19 +250,29 @@ def asked(
         UnknownNameError: the lock has no such extra or group.
 
     """
-    extras = set(_known("extra", options.extras, lock.extras, path.name))
+    return _asked(lock.extras, lock.groups, lock.default_groups, options, path.name)
+
+
+def _asked(
+    known_extras: Iterable[str],
+    known_groups: Iterable[str],
+    default_groups: Iterable[str],
+    options: SelectionOptions,
+    where: str,
+) -> tuple[set[NormalizedName], set[NormalizedName]]:
+    extras = set(_known("extra", options.extras, known_extras, where))
     if options.all_extras:
-        extras |= set(lock.extras)
+        extras |= set(map(canonicalize_name, known_extras))
     if options.only_groups:
-        groups = set(_known("group", options.only_groups, lock.groups, path.name))
+        groups = set(_known("group", options.only_groups, known_groups, where))
     else:
-        groups = set(_known("group", options.groups, lock.groups, path.name))
+        groups = set(_known("group", options.groups, known_groups, where))
         if options.all_groups:
-            groups |= {canonicalize_name(name) for name in lock.groups}
+            groups |= set(map(canonicalize_name, known_groups))
         elif not options.no_default_groups:
-            groups |= {canonicalize_name(name) for name in lock.default_groups}
-    extras -= set(_known("extra", options.no_extras, lock.extras, path.name))
-    groups -= set(_known("group", options.no_groups, lock.groups, path.name))
+            groups |= set(map(canonicalize_name, default_groups))
+    extras -= set(_known("extra", options.no_extras, known_extras, where))
+    groups -= set(_known("group", options.no_groups, known_groups, where))
     return extras, groups - {canonicalize_name("dev")} if options.no_dev else groups
 
 

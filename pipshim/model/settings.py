@@ -76,6 +76,7 @@ class Configuration:
     no_build_isolation_package: frozenset[NormalizedName] = frozenset()
     match_runtime: Literal["auto"] | frozenset[NormalizedName] = "auto"
     default_groups: tuple[str, ...] | None = None
+    conflicts: tuple[tuple[str, ...], ...] = ()
     target_environments: tuple[TargetName, ...] = ()
     constraint_dependencies: tuple[Requirement, ...] = ()
     override_dependencies: tuple[Requirement, ...] = ()

@@ -1,8 +1,9 @@
-"""One lock for several targets: made of a lock for each, and read for one of them. Pure.
+"""One lock for several cases: made of a lock for each, and read for one of them. Pure.
 
-An entry of ``[[packages]]`` is what some of the targets have in common: the same version, for the
-same part of the project. Its marker holds on those and on no other target of the lock (PEP 751
-forbids that two entries of a name suit one environment), its tool table names them.
+A case is a target and a combination of conflicting extras and groups. An entry of ``[[packages]]``
+is what some of the cases have in common: the same version from the same index, for the same part of
+the project. Its marker holds in those and in no other case of the lock (PEP 751 forbids that two
+entries of a name suit one environment).
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from packaging.markers import Marker
-
+from pipshim.model.combinations import BASE, Case, Combination, Conflicts, all_of, any_of, selected
 from pipshim.model.pylock import (
+    PROJECT,
     Lock,
     LockedBuild,
     LockedFolder,
-    any_of,
     builds_as_dict,
     builds_from_dict,
     key_of,
@@ -24,87 +24,126 @@ from pipshim.model.pylock import (
     requires_of,
     tool_table,
 )
-from pipshim.model.targets import TargetName, marker_for, name_of
+from pipshim.model.pylock import any_of as any_environment
+from pipshim.model.targets import marker_for, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
+    from packaging.markers import Marker
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
 
+    from pipshim.model.targets import TargetName
 
-def merged(locks: Mapping[TargetName, Lock]) -> Lock:
-    """Make one lock of those of several targets."""
-    targets = sorted(locks)
-    together: dict[tuple[str, frozenset[str]], dict[TargetName, Package]] = {}
+    Found = dict[Case, tuple[Package, frozenset[str]]]
+
+
+def merged(locks: Mapping[Case, Lock], conflicts: Conflicts) -> Lock:
+    """Make one lock of those of several cases."""
+    cases = sorted(locks)
+    members = set(conflicts.members)
+    together: dict[tuple[object, frozenset[str]], Found] = {}
     origins: dict[NormalizedName, frozenset[str]] = {}
-    for target in targets:
-        lock = locks[target]
+    for case in cases:
+        lock = locks[case]
         for package in lock.packages:
             of = lock.origins.get(package.name, frozenset())
             origins[package.name] = origins.get(package.name, frozenset()) | of
-            together.setdefault((key_of(package), of), {})[target] = package
+            # What is required by what is on in a combination anyway does not tell entries apart.
+            together.setdefault((_file_key(package), of - members), {})[case] = package, of
+    targets = sorted({case.target for case in cases if case.target is not None})
     packages = tuple(
-        _entry(found, of, targets, _builds(key, locks)) for (key, of), found in together.items()
+        _entry(found, targets, conflicts, _builds(found, locks)) for found in together.values()
     )
-    runtime = {key_of(one) for one in packages}
-    for_builds: dict[str, dict[TargetName, Package]] = {}
-    for target in targets:
-        for package in locks[target].build_packages:
-            if key_of(package) not in runtime:
-                for_builds.setdefault(key_of(package), {})[target] = package
-    # What some targets have for run time may be built for a build environment of another one.
+    first = locks[cases[0]]
     return replace(
-        locks[targets[0]],
+        first,
         packages=packages,
         origins=origins,
-        builds={key: one for target in targets for key, one in locks[target].builds.items()},
-        build_packages=tuple(
-            _united(found, {}, _builds(key, locks)) for key, found in for_builds.items()
-        ),
+        builds={key: one for case in cases for key, one in locks[case].builds.items()},
+        build_packages=tuple(_for_builds(locks, {_file_key(one) for one in packages}, conflicts)),
         environments={
-            name: members
-            for target in targets
-            for name, members in locks[target].environments.items()
+            name: keys for case in cases for name, keys in locks[case].environments.items()
         },
         folders=_folders(locks),
         roots=_roots(locks.values()),
-        environment=any_of(one.marker for one in targets),
+        environment=any_environment(one.marker for one in targets) or first.environment,
         targets=tuple(targets),
+        conflicts=conflicts,
         extras=tuple(sorted({extra for lock in locks.values() for extra in lock.extras})),
     )
 
 
-def serving(lock: Lock, markers: Mapping[str, str]) -> Lock:
+def serving(lock: Lock, markers: Mapping[str, str], combination: Combination = BASE) -> Lock:
     """Tell the part of a lock that is for one environment, as if it had been locked alone.
 
     Args:
         lock: for this environment too.
         markers: of the environment.
+        combination: of conflicting extras and groups.
 
     """
     name = name_of(markers)
-    return lock if name not in lock.targets else _part(lock, name)
+    if name not in lock.targets and not lock.conflicts:
+        return lock
+    case = Case(name if name in lock.targets else None, combination)
+    return _part(lock, case, markers if case.target is None else case.target.python.markers)
 
 
-def _part(lock: Lock, target: TargetName) -> Lock:
-    packages = []
+def for_combination(lock: Lock, combination: Combination) -> Lock:
+    """Tell the part of a lock that is for one combination, on any target."""
+    if not lock.conflicts:
+        return lock
+    return replace(
+        lock,
+        packages=tuple(one for one in lock.packages if combination in combinations(lock, one)),
+    )
+
+
+def combinations(lock: Lock, package: Package) -> frozenset[Combination]:
+    """Tell the combinations that an entry for run time is for, on any target."""
+    every = lock.conflicts.combinations()
+    if package.marker is None or not lock.conflicts:
+        return frozenset(every)
+    environments = [one.python.markers for one in lock.targets] or [{}]
+    return frozenset(
+        one for one in every if any(_suits(lock, package, one, markers) for markers in environments)
+    )
+
+
+def _part(lock: Lock, case: Case, markers: Mapping[str, str]) -> Lock:
+    off = lock.conflicts.left_out(case.combination)
+    packages: list[Package] = []
+    others: list[Package] = []
     origins: dict[NormalizedName, frozenset[str]] = {}
-    builds: dict[str, LockedBuild] = {}
-    others = []
-    for package in (*lock.build_packages, *lock.packages):
-        table = _table(package)
-        for of, build in builds_from_dict(table).items():
-            if of in (None, target):
-                builds[key_of(package)] = build
-        # Only entries for run time say what they are for.
-        if "for" in table and str(target) in table.get("targets", (str(target),)):
+    for package in lock.packages:
+        of = frozenset(_table(package).get("for", ())) - off
+        if of and _suits(lock, package, case.combination, markers):
             packages.append(package)
-            origins[package.name] = frozenset(table["for"])
+            origins[package.name] = of
         else:
             others.append(package)
+    # Of what has the same name and version, that of this case counts; `by_key` takes the last one.
+    own = [one for one in lock.build_packages if _suits(lock, one, case.combination, markers)]
+    rest = [one for one in lock.build_packages if one not in own]
+    builds = {
+        key_of(package): build
+        for package in (*others, *rest, *own, *packages)
+        for of, build in builds_from_dict(_table(package)).items()
+        if of in (None, str(case))
+    }
     folders = tuple(
-        replace(one, build=one.builds.get(target, one.build), builds={}) for one in lock.folders
+        replace(
+            one,
+            build=one.builds.get(str(case), one.build),
+            builds={},
+            cases=None,
+            origins=one.origins - off,
+        )
+        for one in lock.folders
+        if one.cases is None or str(case) in one.cases
     )
     used = _reached(
         [
@@ -114,47 +153,149 @@ def _part(lock: Lock, target: TargetName) -> Lock:
         builds,
         lock.environments,
     )
+    needed = {key for name in used for key in lock.environments[name]} - set(map(key_of, packages))
+    by_key = {key_of(one): one for one in (*others, *rest, *own)}
     return replace(
         lock,
         packages=tuple(packages),
         origins=origins,
         builds=builds,
-        build_packages=tuple(others),
+        build_packages=tuple(one for key, one in by_key.items() if key in needed),
         environments={name: lock.environments[name] for name in used},
         folders=folders,
-        environment=target.marker,
+        roots={origin: of for origin, of in lock.roots.items() if origin not in off},
+        environment=case.target.marker if case.target is not None else lock.environment,
         targets=(),
         targets_asked=(),
+        conflicts=Conflicts(),
     )
 
 
+def _suits(
+    lock: Lock, package: Package, combination: Combination, markers: Mapping[str, str]
+) -> bool:
+    """Whether an entry is for a combination, whatever else is selected."""
+    if package.marker is None:
+        return True
+    off = lock.conflicts.left_out(combination)
+    every = [f"extra {one}" for one in lock.extras] + [f"group {one}" for one in lock.groups]
+    values: dict[str, str | AbstractSet[str]] = {**markers}
+    values.update(selected(one for one in every if one not in off))
+    return package.marker.evaluate(values, context="lock_file")
+
+
 def _entry(
-    found: Mapping[TargetName, Package],
-    origins: frozenset[str],
-    targets: Sequence[TargetName],
-    builds: Mapping[TargetName, LockedBuild],
+    found: Found,
+    targets: Collection[TargetName],
+    conflicts: Conflicts,
+    builds: Mapping[str, LockedBuild],
 ) -> Package:
+    origins = frozenset().union(*(of for _, of in found.values()))
     said: dict[str, Any] = {"for": sorted(origins)}
-    if len(found) < len(targets):
-        said["targets"] = [str(one) for one in sorted(found)]
-    marker = _both(marker_for(found, targets), marker_of(origins))
-    return replace(_united(found, said, builds), marker=marker)
+    own = sorted({case.target for case in found if case.target is not None})
+    if len(own) < len(targets):
+        said["targets"] = [str(one) for one in own]
+    packages = {case: package for case, (package, _) in found.items()}
+    marker = _marker({case: of for case, (_, of) in found.items()}, targets, conflicts)
+    return replace(_united(packages, said, builds), marker=marker)
 
 
-def _builds(key: str, locks: Mapping[TargetName, Lock]) -> dict[TargetName, LockedBuild]:
-    return {name: lock.builds[key] for name, lock in locks.items() if key in lock.builds}
+def _marker(
+    found: Mapping[Case, frozenset[str]], targets: Collection[TargetName], conflicts: Conflicts
+) -> Marker | None:
+    """Say in which of all cases something is, and for which extras and groups.
+
+    Args:
+        found: by case, what it is there for; what does not exclude anything is the same in all.
+        targets: those of the lock.
+        conflicts: likewise.
+
+    """
+    on_targets: dict[tuple[frozenset[Combination], frozenset[Combination]], list[Any]] = {}
+    for target in sorted({case.target for case in found}, key=str):
+        here = {case.combination: of for case, of in found.items() if case.target == target}
+        always = {one for one, of in here.items() if PROJECT in of or not of.isdisjoint(one.chosen)}
+        on_targets.setdefault((frozenset(here), frozenset(always)), []).append(target)
+    members = set(conflicts.members)
+    asking = marker_of(frozenset().union(*found.values()) - members)
+    parts = []
+    for (own, unasked), some in on_targets.items():
+        where = marker_for(some, targets) if targets else None
+        asked = all_of(conflicts.condition(own), str(asking) if asking is not None else None)
+        if own == unasked:
+            which = conflicts.condition(own)
+        elif not unasked:
+            which = asked
+        else:
+            which = str(any_of([conflicts.condition(unasked), asked]))
+        parts.append(all_of(str(where) if where is not None else None, which))
+    return any_of(parts)
+
+
+def _file_key(package: Package) -> tuple[str, str | None]:
+    """Tell what is the same file wherever it is locked: two indexes may have one version."""
+    return key_of(package), package.index
+
+
+def _for_builds(
+    locks: Mapping[Case, Lock], runtime: Collection[object], conflicts: Conflicts
+) -> Iterable[Package]:
+    """Give the entries that only build environments have."""
+    cases = sorted(locks)
+    targets = sorted({case.target for case in cases if case.target is not None})
+    found: dict[tuple[str, str | None], dict[Case, Package]] = {}
+    for case in cases:
+        for package in locks[case].build_packages:
+            found.setdefault(_file_key(package), {})[case] = package
+    indexes: dict[str, set[str | None]] = {}
+    for lock in locks.values():
+        for package in (*lock.packages, *lock.build_packages):
+            indexes.setdefault(key_of(package), set()).add(package.index)
+    for key, packages in found.items():
+        is_ambiguous = len(indexes[key[0]]) > 1
+        # What some cases have for run time may be built for a build environment of another one.
+        if key in runtime and not is_ambiguous:
+            continue
+        united = _united(packages, {}, _builds_of(key[0], packages, locks))
+        if is_ambiguous:
+            of = frozenset({PROJECT})
+            united = replace(
+                united, marker=_marker(dict.fromkeys(packages, of), targets, conflicts)
+            )
+        yield united
+
+
+def _builds(found: Found, locks: Mapping[Case, Lock]) -> dict[str, LockedBuild]:
+    key = key_of(next(iter(found.values()))[0])
+    index = next(iter(found.values()))[0].index
+    return _builds_of(
+        key,
+        [
+            case
+            for case, lock in locks.items()
+            if case in found
+            or any(key_of(one) == key and one.index == index for one in lock.build_packages)
+        ],
+        locks,
+    )
+
+
+def _builds_of(
+    key: str, cases: Iterable[Case], locks: Mapping[Case, Lock]
+) -> dict[str, LockedBuild]:
+    return {str(case): locks[case].builds[key] for case in cases if key in locks[case].builds}
 
 
 def _united(
-    found: Mapping[TargetName, Package],
+    found: Mapping[Case, Package],
     said: Mapping[str, Any],
-    builds: Mapping[TargetName, LockedBuild],
+    builds: Mapping[str, LockedBuild],
 ) -> Package:
-    """Say as one what targets found of a version: what it needs differs, by markers.
+    """Say as one what cases found of a version: what it needs differs, by markers.
 
     Who builds it says which sdist is meant; the others may have found one of another format.
     """
-    chosen = next((package for name, package in found.items() if name in builds), None)
+    chosen = next((package for case, package in found.items() if str(case) in builds), None)
     needed = {one["name"]: one for package in found.values() for one in package.dependencies or ()}
     requires = sorted({text for package in found.values() for text in requires_of(package)})
     return replace(
@@ -164,20 +305,21 @@ def _united(
     )
 
 
-def _folders(locks: Mapping[TargetName, Lock]) -> tuple[LockedFolder, ...]:
-    by_path: dict[str, dict[TargetName, LockedFolder]] = {}
-    for target, lock in locks.items():
+def _folders(locks: Mapping[Case, Lock]) -> tuple[LockedFolder, ...]:
+    by_path: dict[str, dict[Case, LockedFolder]] = {}
+    for case, lock in locks.items():
         for folder in lock.folders:
-            by_path.setdefault(folder.path, {})[target] = folder
+            by_path.setdefault(folder.path, {})[case] = folder
     made = []
     for found in by_path.values():
-        builds = {target: one.build for target, one in found.items()}
+        builds = {str(case): one.build for case, one in found.items()}
         made.append(
             replace(
                 next(iter(found.values())),
                 origins=frozenset().union(*(one.origins for one in found.values())),
                 requires=tuple(sorted({text for one in found.values() for text in one.requires})),
                 builds=builds if len(set(builds.values())) > 1 else {},
+                cases=tuple(map(str, sorted(found))) if len(found) < len(locks) else None,
             )
         )
     return tuple(made)
@@ -206,12 +348,6 @@ def _reached(
         found.append(name)
         waiting += [by_key[key] for key in environments[name] if key in by_key]
     return found
-
-
-def _both(one: Marker | None, other: Marker | None) -> Marker | None:
-    if one is None or other is None:
-        return one or other
-    return Marker(f"({one}) and ({other})")
 
 
 def _table(package: Package) -> dict[str, Any]:

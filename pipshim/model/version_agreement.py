@@ -1,8 +1,9 @@
-"""The same version on every target where it can be. Pure: who resolves a target is given.
+"""The same version in every case where it can be. Pure: who resolves a case is given.
 
-The first target is resolved alone, the others take its versions where they are admitted. Where a
-target had to take another version of something, that version is offered to the others in turn, and
-stays if this leaves fewer versions in the lock. A bound on the attempts ends what has no end.
+A case is a target, or a combination of extras and groups on one. The first one is resolved alone,
+the others take its versions where they are admitted. Where a case had to take another version of
+something, that version is offered to the others in turn, and stays if this leaves fewer versions in
+the lock. A bound on the attempts ends what has no end.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from pipshim.base.errors import BuildError, ResolveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
-
-    from pipshim.model.targets import TargetName
 
 MAX_ATTEMPTS = 6
 """How often versions that differ are offered to the other targets."""
@@ -33,85 +32,101 @@ class Solved(Protocol):
 
 
 S = TypeVar("S", bound=Solved)
+K = TypeVar("K", bound="Hashable")
 
 if TYPE_CHECKING:
     Offered = Mapping[NormalizedName, tuple[Version, ...]]
-    Solve = Callable[[Mapping[TargetName, Offered]], Mapping[TargetName, S]]
+    Solve = Callable[[Mapping[K, Offered]], Mapping[K, S]]
+    _What = tuple[NormalizedName, object]
+    SourceOf = Callable[[K, NormalizedName], object]
 
 
 def agree(
-    targets: Sequence[TargetName],
-    solve: Solve[S],
-    before: Mapping[TargetName, Mapping[NormalizedName, Version]],
-) -> Mapping[TargetName, S]:
-    """Resolve targets to as few versions of each package as can be found.
+    cases: Sequence[K],
+    solve: Solve[K, S],
+    before: Mapping[K, Mapping[NormalizedName, Version]],
+    source_of: SourceOf[K] = lambda _case, _name: None,
+) -> Mapping[K, S]:
+    """Resolve cases to as few versions of each package as can be found.
 
     Args:
-        targets: the first one is resolved first.
-        solve: resolves targets, each with versions to take where it admits them, the best last.
+        cases: the first one is resolved first.
+        solve: resolves cases, each with versions to take where it admits them, the best last.
         before: an earlier lock's versions; where nothing differs from them, they agree already.
+        source_of: where a package comes from in a case, if that differs between them: what comes
+            from different places need not agree.
 
     """
-    first, *others = targets
+    first, *others = cases
     found = dict(solve({first: {}}))
     if others:
         offered = {name: (version,) for name, version in found[first].versions.items()}
         found |= solve(dict.fromkeys(others, offered))
     if {name: dict(one.versions) for name, one in found.items()} == before:
         return found
-    tried: set[tuple[NormalizedName, Version]] = set()
+    tried: set[tuple[NormalizedName, object, Version]] = set()
     for _ in range(MAX_ATTEMPTS):
-        wishes = {}
-        for name, versions in _by_name(found).items():
+        wishes: dict[_What, Version] = {}
+        for (name, source), versions in _by_name(found, source_of).items():
             # What is forced on a target is mostly the older one: a new release drops what is old.
-            untried = sorted(one for one in versions if (name, one) not in tried)
+            untried = sorted(one for one in versions if (name, source, one) not in tried)
             if len(versions) > 1 and untried:
-                wishes[name] = untried[0]
+                wishes[name, source] = untried[0]
         if not wishes:
             break
-        tried |= set(wishes.items())
+        tried |= {(*what, version) for what, version in wishes.items()}
         try:
-            attempt = _attempt(found, wishes, solve)
-            now, then = _by_name(attempt), _by_name(found)
+            attempt = _attempt(found, wishes, solve, source_of)
+            now, then = _by_name(attempt, source_of), _by_name(found, source_of)
             good = {
-                name: version
-                for name, version in wishes.items()
-                if len(now.get(name, ())) < len(then[name])
+                what: version
+                for what, version in wishes.items()
+                if len(now.get(what, ())) < len(then[what])
             }
             if good and good != wishes:
-                attempt = _attempt(found, good, solve)
+                attempt = _attempt(found, good, solve, source_of)
         except (BuildError, ResolveError):
             continue  # of a version that nobody has to take
-        if good and _too_many(attempt) < _too_many(found):
+        if good and _too_many(attempt, source_of) < _too_many(found, source_of):
             found = attempt
     return found
 
 
 def _attempt(
-    found: Mapping[TargetName, S],
-    wishes: Mapping[NormalizedName, Version],
-    solve: Solve[S],
-) -> dict[TargetName, S]:
+    found: Mapping[K, S],
+    wishes: Mapping[_What, Version],
+    solve: Solve[K, S],
+    source_of: SourceOf[K],
+) -> dict[K, S]:
     """Resolve anew what has another version than is wished for, and else as it was."""
-    known = {name: tuple(sorted(versions)) for name, versions in _by_name(found).items()}
+    known = _by_name(found, source_of)
     asked = {}
-    for target, solved in found.items():
+    for case, solved in found.items():
         own = solved.versions
-        if any(own.get(name, version) != version for name, version in wishes.items()):
-            offered = {**known}
+        wanted = {
+            name: version
+            for (name, source), version in wishes.items()
+            if source_of(case, name) == source
+        }
+        if any(own.get(name, version) != version for name, version in wanted.items()):
+            offered = {
+                name: tuple(sorted(versions))
+                for (name, source), versions in known.items()
+                if source_of(case, name) == source
+            }
             offered.update((name, (version,)) for name, version in own.items())
-            offered.update((name, (version,)) for name, version in wishes.items())
-            asked[target] = offered
+            offered.update((name, (version,)) for name, version in wanted.items())
+            asked[case] = offered
     return {**found, **solve(asked)}
 
 
-def _by_name(found: Mapping[TargetName, Solved]) -> dict[NormalizedName, set[Version]]:
-    versions: dict[NormalizedName, set[Version]] = defaultdict(set)
-    for solved in found.values():
+def _by_name(found: Mapping[K, Solved], source_of: SourceOf[K]) -> dict[_What, set[Version]]:
+    versions: dict[_What, set[Version]] = defaultdict(set)
+    for case, solved in found.items():
         for name, version in solved.versions.items():
-            versions[name].add(version)
+            versions[name, source_of(case, name)].add(version)
     return versions
 
 
-def _too_many(found: Mapping[TargetName, Solved]) -> int:
-    return sum(len(versions) - 1 for versions in _by_name(found).values())
+def _too_many(found: Mapping[K, Solved], source_of: SourceOf[K]) -> int:
+    return sum(len(versions) - 1 for versions in _by_name(found, source_of).values())

@@ -79,6 +79,7 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
     path: str,
     seconds: float,
     targets: int = 0,
+    combinations: int = 0,
     dry_run: bool = False,
     no_color: bool = False,
     environ: Mapping[str, str] | None = None,
@@ -93,6 +94,7 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
         path: the lock file, as it is shown.
         seconds: how long the whole command took.
         targets: how many the lock is for, if it says.
+        combinations: of conflicting extras and groups, how many it is for.
         dry_run: nothing was written.
         no_color: never colour.
         environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
@@ -101,8 +103,10 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
     """
     took = duration(seconds, precise=True)
     locked = plural(packages, "package")
-    if targets:
-        locked += f" for {plural(targets, 'target')}"
+    cases = [plural(targets, "target")] if targets else []
+    cases += [plural(combinations, "combination")] if combinations else []
+    if cases:
+        locked += f" for {' and '.join(cases)}"
     if not written:
         return f"{path} is up to date ({locked}, {took})\n"
     color = use_color(stream or sys.stderr, no_color=no_color, environ=environ)

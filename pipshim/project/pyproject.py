@@ -12,7 +12,7 @@ import functools
 import operator
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from pipshim.base.spelling import nearest
 from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.settings import Configuration
 from pipshim.project import script_metadata, uv_settings
+from pipshim.project.conflicts import PROJECT, read_conflicts
 from pipshim.project.settings import SETTINGS, load_configuration
 from pipshim.project.toml_lines import line_finder
 from pipshim.project.toml_reader import KeyPath, Reader
@@ -163,6 +164,8 @@ def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> P
             )
     requires_python = data.get("requires-python")
     configuration, ignored = _configuration(reader, data, {})
+    # A script has neither extras nor groups.
+    read_conflicts(reader, _settings(data), configuration, (), {}, (), dynamic=False)
     return Project(
         directory=Path.cwd() if path == STDIN else path.absolute().parent,
         name=None,
@@ -243,7 +246,7 @@ def _project(
     groups = _dependency_groups(reader, written, own)
     configuration, ignored = _configuration(reader, data, groups, more_indexes)
 
-    return Project(
+    made = Project(
         directory=directory,
         name=name,
         display_name=project.get("name", directory.absolute().name),
@@ -257,6 +260,39 @@ def _project(
         configuration=configuration,
         ignored_settings=ignored,
     )
+    return replace(
+        made,
+        conflicts=read_conflicts(
+            reader,
+            _settings(data),
+            made.configuration,
+            [*(f"extra {extra}" for extra in extras), *(f"group {group}" for group in groups)],
+            {
+                PROJECT: own.named_in(dependencies),
+                **{f"extra {extra}": own.named_in(of) for extra, of in extras.items()},
+                **_included_by_groups(written, own),
+            },
+            made.default_groups,
+            dynamic="optional-dependencies" in dynamic,
+        ),
+    )
+
+
+def _included_by_groups(
+    raw: Mapping[str, Iterable[str | Mapping[str, str]]], own: _OwnExtras
+) -> dict[str, set[str]]:
+    """Return the groups and extras that each group names."""
+    return {
+        f"group {canonicalize_name(name)}": {
+            *own.named_in(Requirement(item) for item in items if isinstance(item, str)),
+            *(
+                f"group {canonicalize_name(item['include-group'])}"
+                for item in items
+                if not isinstance(item, str)
+            ),
+        }
+        for name, items in raw.items()
+    }
 
 
 def _has_build_system(reader: Reader, data: dict[str, Any]) -> bool:
@@ -290,6 +326,11 @@ def _configuration(
                     reader, ("tool", name, "default-groups", index), written, groups
                 )
     return configuration, ignored
+
+
+def _settings(data: dict[str, Any]) -> KeyPath:
+    """Return the table that the settings are read from."""
+    return ("tool", "uv" if _is_of_uv(data) else "pipshim")
 
 
 def _is_of_uv(data: dict[str, Any]) -> bool:
@@ -381,6 +422,15 @@ class _OwnExtras:
                     f"names an extra that the project does not have: {extra!r}",
                     hint=f"the extras are: {known}" if known else "the project has no extras",
                 )
+
+    def named_in(self, requirements: Iterable[Requirement]) -> set[str]:
+        """Return the extras that requirements of the project on itself name, as origins."""
+        return {
+            f"extra {canonicalize_name(extra)}"
+            for requirement in requirements
+            if self._is_own(requirement)
+            for extra in requirement.extras
+        }
 
     def expand(
         self, requirements: Iterable[Requirement], *of: NormalizedName

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pipshim.base.spelling import nearest
+from pipshim.model.combinations import named
 from pipshim.model.settings import (
     STRATEGIES,
     Configuration,
@@ -16,6 +17,7 @@ from pipshim.model.settings import (
 from pipshim.model.targets import FORM, KNOWN, TargetName
 from pipshim.project.sources import (
     check_index_names,
+    origin_of,
     read_indexes,
     read_limit,
     read_moment,
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim.model.indexes import Index, Limit
+
+
+_LEAST = 2
+"""How many extras and groups can exclude each other, at least."""
 
 
 def load_configuration(
@@ -130,6 +136,29 @@ def _constraints(reader: Reader, value: object, path: KeyPath) -> tuple[Requirem
             # pip's rule too (pip._internal.req.req_install.check_invalid_constraint_type)
             raise reader.error((*path, index), f"is a constraint with extras: {str(constraint)!r}")
     return constraints
+
+
+def _conflicts(reader: Reader, value: object, path: KeyPath) -> tuple[tuple[str, ...], ...]:
+    """Read sets of extras and groups, as origins: ``extra cpu``."""
+    return tuple(_conflict(reader, items, at) for items, at in reader.array(value, path))
+
+
+def _conflict(reader: Reader, value: object, path: KeyPath) -> tuple[str, ...]:
+    members: dict[str, None] = {}
+    for item, at in reader.array(value, path):
+        table = reader.known_table(item, at, ("extra", "group"))
+        if len(table) != 1:
+            raise reader.error(
+                at, "must have one of 'extra' and 'group'", hint='for example: { extra = "cpu" }'
+            )
+        ((kind, name),) = table.items()
+        origin = origin_of(reader, kind, name, at)
+        if origin in members:
+            raise reader.error(at, f"is there twice: {named(origin)}")
+        members[origin] = None
+    if len(members) < _LEAST:
+        raise reader.error(path, "must have two extras or groups, or more")
+    return tuple(members)
 
 
 def _extra_build_dependencies(
@@ -267,6 +296,11 @@ SETTINGS = {
         Reader.names,
         "an array of group names",
         "The dependency groups that are installed by default; without it `dev`, if it exists.",
+    ),
+    "conflicts": Setting(
+        _conflicts,
+        "an array of arrays of `{ extra = NAME }` or `{ group = NAME }`",
+        "Extras and groups that are never installed together; each is locked without the others.",
     ),
     "target-environments": Setting(
         _target_environments,

@@ -29,8 +29,11 @@ _KINDS = {
 }
 """The keys that say where a package comes from, and the keys that go with each."""
 
+_CONDITIONS = ("marker", "extra", "group")
+"""The keys that say where an entry applies."""
+
 SOURCE_KEYS = tuple(
-    dict.fromkeys([*_KINDS, *(key for keys in _KINDS.values() for key in keys), "marker"])
+    dict.fromkeys([*_KINDS, *(key for keys in _KINDS.values() for key in keys), *_CONDITIONS])
 )
 INDEX_KEYS = ("name", "url", "explicit", "default", "format", "exclude-newer")
 
@@ -163,23 +166,37 @@ def _source(reader: Reader, value: object, path: KeyPath) -> PackageSource:
         )
     (kind,) = given
     for key in table:
-        if key not in (kind, "marker", *_KINDS[kind]):
+        if key not in (kind, *_CONDITIONS, *_KINDS[kind]):
             raise reader.error((*path, key), f"does not go with '{kind}'")
     marker = reader.marker(table["marker"], (*path, "marker")) if "marker" in table else None
+    origin = _origin(reader, table, path)
     if kind == "workspace":
         if not reader.boolean(table[kind], (*path, kind)):
             raise reader.error((*path, kind), "must be true, or left out")
         editable = reader.boolean(table.get("editable", True), (*path, "editable"))
-        return PackageSource(workspace=True, editable=editable, marker=marker)
+        return PackageSource(workspace=True, editable=editable, marker=marker, origin=origin)
     text = reader.string(table[kind], (*path, kind))
     if kind == "index":
-        return PackageSource(index=text, marker=marker)
+        return PackageSource(index=text, marker=marker, origin=origin)
     if kind == "path":
         editable = reader.boolean(table.get("editable", False), (*path, "editable"))
-        return PackageSource(path=text, editable=editable, marker=marker)
+        return PackageSource(path=text, editable=editable, marker=marker, origin=origin)
     if not urlsplit(text).scheme or "://" not in text:
         raise reader.error((*path, kind), f"is not a URL: {text!r}")
-    return PackageSource(url=_url(reader, kind, table, path), marker=marker)
+    return PackageSource(url=_url(reader, kind, table, path), marker=marker, origin=origin)
+
+
+def _origin(reader: Reader, table: Mapping[str, object], path: KeyPath) -> str | None:
+    """Return the extra or group that an entry applies with."""
+    given = [kind for kind in ("extra", "group") if kind in table]
+    if len(given) > 1:
+        raise reader.error(path, "has both 'extra' and 'group'", hint="write an entry for each")
+    return origin_of(reader, given[0], table[given[0]], path) if given else None
+
+
+def origin_of(reader: Reader, kind: str, value: object, path: KeyPath) -> str:
+    """Read the name of an extra or group."""
+    return f"{kind} {reader.name(value, (*path, kind))}"
 
 
 def _url(reader: Reader, kind: str, table: Mapping[str, object], path: KeyPath) -> str:

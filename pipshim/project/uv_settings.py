@@ -106,6 +106,21 @@ def _metadata(value: object, ignored: list[str]) -> object:
     return [_only(_METADATA_KEYS, entry, "dependency-metadata", ignored) for entry in value]
 
 
+def _conflicts(value: object, ignored: list[str]) -> object:
+    """Leave out conflicts with extras and groups of other packages of a workspace."""
+    if not isinstance(value, list):
+        return value
+    own = [
+        one
+        for one in value
+        if not isinstance(one, list)
+        or all(set(each) in ({"extra"}, {"group"}) for each in one if isinstance(each, dict))
+    ]
+    if len(own) < len(value):
+        ignored.append("conflicts (with package)")
+    return own
+
+
 def _requirements(value: object, ignored: list[str]) -> object:
     """Leave out what is more than a requirement: uv takes tables too."""
     if not isinstance(value, list):
@@ -117,6 +132,7 @@ def _requirements(value: object, ignored: list[str]) -> object:
 
 _TRANSLATED: Mapping[str, Callable[[object, list[str]], object]] = {
     "sources": _sources,
+    "conflicts": _conflicts,
     "index": _indexes,
     "dependency-metadata": _metadata,
     "override-dependencies": _requirements,

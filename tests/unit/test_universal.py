@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.model.build_mode import Mode
+from pipshim.model.combinations import Case, Conflicts
 from pipshim.model.pylock import Lock, LockedBuild, LockedFolder, key_of, read, write
 from pipshim.model.targets import TargetName
 from pipshim.model.universal_lock import merged, serving
@@ -24,7 +25,7 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 LINUX = TargetName.parse("linux-x86_64-cp312")
@@ -62,6 +63,10 @@ def lock(*packages: Package, **more: Any) -> Lock:
     return Lock(**{**parts, **more})
 
 
+def merged_of(locks: Mapping[TargetName, Lock]) -> Lock:
+    return merged({Case(target): one for target, one in locks.items()}, Conflicts())
+
+
 def chosen(text: str, target: TargetName) -> dict[str, str]:
     """Select as PEP 751 says, with packaging's own reader."""
     python = target.python
@@ -87,7 +92,7 @@ def test_each_target_gets_what_was_locked_for_it(tmp_path: Path) -> None:
         OLD: lock(package("aa", "1.0"), package("bb", needs=["old"]), package("old")),
         MAC: lock(package("aa", "2.0"), package("bb")),
     }
-    made = again(merged(locks), tmp_path)
+    made = again(merged_of(locks), tmp_path)
     assert made.targets == (OLD, LINUX, MAC)
     assert [(key_of(one), str(one.marker or "")) for one in made.packages] == [
         ("aa==1.0", 'python_version == "3.10"'),
@@ -110,7 +115,7 @@ def test_a_package_that_is_there_for_different_parts_of_the_project_has_an_entry
 ) -> None:
     aa = package("aa")
     locks = {LINUX: lock(aa), OLD: lock(aa, origins={aa.name: DEV}), MAC: lock(aa)}
-    made = again(merged(locks), tmp_path)
+    made = again(merged_of(locks), tmp_path)
     assert [str(one.marker) for one in made.packages] == [
         'python_version == "3.10" and "dev" in dependency_groups',
         'python_version == "3.12"',
@@ -123,7 +128,7 @@ def test_a_package_that_is_there_for_different_parts_of_the_project_has_an_entry
 def test_builds_are_said_once_where_targets_build_alike_and_else_for_each(tmp_path: Path) -> None:
     one = LockedBuild(Mode.ISOLATED, "default", "b", ("tool",), "e1")
     other = replace(one, mode=Mode.MATCHED, environment="e2")
-    aa, bb, tool, newer = package("aa"), package("bb"), package("tool"), package("tool", "2.0")
+    aa, bb, tool = package("aa"), package("bb"), package("tool")
     folder = LockedFolder(".", canonicalize_name("demo"), one, PROJECT)
     here = lock(
         aa,
@@ -142,7 +147,7 @@ def test_builds_are_said_once_where_targets_build_alike_and_else_for_each(tmp_pa
         environments={"e1": ("tool==1.0",), "e2": ("tool==2.0",)},
         folders=(replace(folder, build=other),),
     )
-    made = again(merged({LINUX: here, MAC: there}), tmp_path)
+    made = again(merged_of({LINUX: here, MAC: there}), tmp_path)
     tables = [(one.tool or {})["pipshim"] for one in made.packages]
     assert tables[0]["build"] == one.to_dict()
     assert tables[1]["builds"] == {str(LINUX): one.to_dict(), str(MAC): other.to_dict()}
@@ -154,8 +159,9 @@ def test_builds_are_said_once_where_targets_build_alike_and_else_for_each(tmp_pa
         assert part.folders == wanted.folders
         for name in wanted.environments:
             assert list(map(key_of, part.members(name))) == list(wanted.environments[name])
-    # what one target has for run time another may have in a build environment only
-    assert key_of(newer) in map(key_of, serving(made, LINUX.python.markers).build_packages)
+    # a part has what its own build environments need, and nothing of other targets
+    build_packages = serving(made, LINUX.python.markers).build_packages
+    assert [key_of(one) for one in build_packages] == ["tool==1.0"]
 
 
 def test_a_lock_for_one_target_is_served_as_it_is() -> None:

@@ -1,0 +1,218 @@
+"""Extras and groups that exclude each other, and the combinations of them that a lock is for. Pure.
+
+An extra or group is named as the origins of a lock are: ``extra cpu``, ``group dev``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING
+
+from packaging.markers import Marker
+
+from pipshim.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from pipshim.model.targets import TargetName
+
+    Literal = tuple[str, bool]
+
+
+@dataclass(frozen=True, order=True)
+class Combination:
+    """A choice of extras and groups that exclude others; all the rest of these are off.
+
+    Attributes:
+        chosen: those that are on, sorted.
+
+    """
+
+    chosen: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ", ".join(self.chosen) or "base"
+
+
+BASE = Combination()
+"""None of them is on."""
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One of what a lock is resolved for.
+
+    Attributes:
+        target: None for the Python that is served, where the lock is for no named targets.
+        combination: of conflicting extras and groups.
+
+    """
+
+    target: TargetName | None = None
+    combination: Combination = BASE
+
+    def __str__(self) -> str:
+        if self.target is None:
+            return str(self.combination)
+        return " ".join([str(self.target), *self.combination.chosen])
+
+
+@dataclass(frozen=True)
+class Conflicts:
+    """Which extras and groups are never on together.
+
+    Attributes:
+        sets: of each, at most one is on. A set of one is an extra or group that is resolved both
+            with and without, because a source depends on it.
+        included_by: by extra or group of a set, the extras and groups that include it.
+
+    """
+
+    sets: tuple[tuple[str, ...], ...] = ()
+    included_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.sets)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The extras and groups of all sets."""
+        return tuple(sorted({member for each in self.sets for member in each}))
+
+    def combinations(self) -> tuple[Combination, ...]:
+        """Return all combinations; the base, in which none of them is on, comes first."""
+        choices = product(*(("", *each) for each in self.sets))
+        found = {Combination(tuple(sorted({*choice} - {""}))) for choice in choices}
+        return tuple(sorted(one for one in found if self._clash(one.chosen) is None))
+
+    def left_out(self, combination: Combination) -> frozenset[str]:
+        """Return the extras and groups that are off: the others, and those that include them."""
+        off = [member for member in self.members if member not in combination.chosen]
+        return frozenset((*off, *(one for member in off for one in self._including(member))))
+
+    def chosen_by(self, origins: Collection[str]) -> Combination:
+        """Return the combination that selected extras and groups are of.
+
+        Raises:
+            UsageError: they exclude each other.
+
+        """
+        chosen = tuple(
+            member
+            for member in self.members
+            if not {member, *self._including(member)}.isdisjoint(origins)
+        )
+        clash = self._clash(chosen)
+        if clash is None:
+            return Combination(chosen)
+        first, second = (self._told(member, origins) for member in clash)
+        raise UsageError(
+            f"{first} and {second} conflict: pyproject.toml says that they are never installed "
+            "together",
+            hint="leave one of them out: " + " or ".join(f"--no-{member}" for member in clash),
+        )
+
+    def nearest(self, combination: Combination) -> Combination:
+        """Return what of a combination of other conflicts is one of these too."""
+        chosen = tuple(one for one in combination.chosen if one in self.members)
+        return Combination(chosen) if self._clash(chosen) is None else Combination()
+
+    def condition(self, some: Collection[Combination]) -> str | None:
+        """Say as a marker which of all combinations are meant, as short as can be.
+
+        What holds where conflicting ones are selected does not matter, but for this: where that
+        selects two versions of a package, readers of a lock refuse it.
+
+        Returns:
+            None if all are.
+
+        """
+        every = self.combinations()
+        others = [one for one in every if one not in some]
+        if not others:
+            return None
+        terms = [self._term(one, others) for one in every if one in some]
+        terms = sorted(dict.fromkeys(terms), key=lambda term: (-len(term), term))
+        for term in list(terms):
+            rest = [one for one in terms if one != term]
+            if all(any(_holds(one, case) for one in rest) for case in some):
+                terms = rest
+        return " or ".join(self._say(term, alone=len(terms) == 1) for term in sorted(terms))
+
+    def _term(self, one: Combination, others: Iterable[Combination]) -> tuple[Literal, ...]:
+        """Return the fewest conditions that hold for one combination and for none of others."""
+        term = [(member, member in one.chosen) for member in self.members]
+        for literal in sorted(term, key=lambda each: each[1]):
+            shorter = [each for each in term if each != literal]
+            if not any(_holds(shorter, other) for other in others):
+                term = shorter
+        return tuple(term)
+
+    def _say(self, term: Iterable[Literal], *, alone: bool) -> str:
+        texts = []
+        for member, is_on in term:
+            names = [member, *self._including(member)]
+            if is_on:
+                text = " or ".join(map(membership, names))
+                texts.append(f"({text})" if len(names) > 1 else text)
+            else:
+                texts += [membership(name).replace(" in ", " not in ", 1) for name in names]
+        text = " and ".join(texts)
+        return text if alone or len(texts) == 1 else f"({text})"
+
+    def _including(self, member: str) -> tuple[str, ...]:
+        return self.included_by.get(member, ())
+
+    def _clash(self, chosen: Collection[str]) -> tuple[str, str] | None:
+        for each in self.sets:
+            both = [member for member in each if member in chosen]
+            if len(both) > 1:
+                return both[0], both[1]
+        return None
+
+    def _told(self, member: str, origins: Collection[str]) -> str:
+        if member in origins:
+            return named(member)
+        by = next(one for one in self._including(member) if one in origins)
+        return f"{named(member)} (included by {named(by)})"
+
+
+def named(origin: str) -> str:
+    """Say an extra or group for messages: ``extra 'cpu'``."""
+    kind, _, name = origin.partition(" ")
+    return f"{kind} {name!r}"
+
+
+def membership(origin: str) -> str:
+    """Say as a marker that an extra or group is selected (PEP 751)."""
+    kind, _, name = origin.partition(" ")
+    return f"'{name}' in {'extras' if kind == 'extra' else 'dependency_groups'}"
+
+
+def selected(origins: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the values of PEP 751's marker variables for selected extras and groups."""
+    parts = [origin.partition(" ") for origin in origins]
+    return {
+        "extras": frozenset(name for kind, _, name in parts if kind == "extra"),
+        "dependency_groups": frozenset(name for kind, _, name in parts if kind == "group"),
+    }
+
+
+def any_of(conditions: Iterable[str | None]) -> Marker | None:
+    """Say that one of some conditions holds; None stands for what always does."""
+    texts = list(dict.fromkeys(conditions))
+    if None in texts or not texts:
+        return None
+    return Marker(" or ".join(f"({one})" if len(texts) > 1 else str(one) for one in texts))
+
+
+def all_of(*conditions: str | None) -> str | None:
+    """Say that all of some conditions hold; None stands for what always does."""
+    texts = [one for one in conditions if one is not None]
+    return " and ".join(f"({one})" for one in texts) if len(texts) > 1 else next(iter(texts), None)
+
+
+def _holds(term: Iterable[Literal], one: Combination) -> bool:
+    return all((member in one.chosen) is is_on for member, is_on in term)

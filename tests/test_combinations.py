@@ -1,0 +1,129 @@
+"""Extras and groups that exclude each other: each combination is locked alone, in one lock."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.markers import default_environment
+from packaging.pylock import Pylock
+from packaging.tags import parse_tag
+
+from pipshim.model.targets import TargetName
+from tests.support.dists import wheel
+from tests.support.files import distributions
+from tests.support.index import Index
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tests.conftest import MakeProject
+    from tests.support.pipshim import Cli
+
+EXTRAS = {"cpu": ["torch"], "cu128": ["torch"]}
+CONFLICT = 'conflicts = [[{ extra = "cpu" }, { extra = "cu128" }]]\n'
+
+
+@pytest.fixture
+def cpu() -> Iterator[Index]:
+    """Give PyTorch's index for processors."""
+    with Index() as running:
+        yield running
+
+
+@pytest.fixture
+def cu128() -> Iterator[Index]:
+    """Give PyTorch's index for CUDA."""
+    with Index() as running:
+        yield running
+
+
+@pytest.fixture
+def torches(index: Index, cpu: Index, cu128: Index, tmp_path: Path) -> str:
+    """Fill three indexes, each with decoys; return the settings that tell them apart."""
+    index.add(
+        wheel(tmp_path / "main", "torch", "9.0"),
+        wheel(tmp_path / "main", "model", "1.0", requires=["torch"]),
+        wheel(tmp_path / "main", "filelock", "3.0"),
+        wheel(tmp_path / "main", "cublas", "12.0"),
+    )
+    cpu.add(
+        wheel(tmp_path / "cpu", "torch", "2.9.1+cpu", requires=["filelock"]),
+        wheel(tmp_path / "cpu", "filelock", "99"),
+        wheel(tmp_path / "cpu", "model", "99"),
+    )
+    cu128.add(
+        wheel(tmp_path / "cu128", "torch", "2.9.0+cu128", requires=["filelock", "cublas"]),
+        wheel(tmp_path / "cu128", "filelock", "99"),
+    )
+    return (
+        f'[[tool.pipshim.index]]\nname = "pytorch-cpu"\nurl = "{cpu.url}"\nexplicit = true\n'
+        f'[[tool.pipshim.index]]\nname = "pytorch-cu128"\nurl = "{cu128.url}"\nexplicit = true\n'
+        "[tool.pipshim.sources]\ntorch = [\n"
+        '    { index = "pytorch-cpu", extra = "cpu" },\n'
+        '    { index = "pytorch-cu128", extra = "cu128" },\n]\n'
+        f"[tool.pipshim]\n{CONFLICT}"
+    )
+
+
+def chosen(project: Path, *extras: str, target: str | None = None) -> dict[str, str]:
+    """Select from the lock as PEP 751 says, with packaging's own reader."""
+    lock = Pylock.from_dict(tomllib.loads((project / "pylock.toml").read_text(encoding="utf-8")))
+    environment: Mapping[str, str] = {k: str(v) for k, v in default_environment().items()}
+    tags = None
+    if target is not None:
+        python = TargetName.parse(target).python
+        environment = python.markers
+        tags = [tag for text in python.tags for tag in parse_tag(text)]
+    found = lock.select(environment=environment, tags=tags, extras=extras)  # type: ignore[arg-type]
+    return {package.name: str(package.version) for package, _ in found}
+
+
+def installed(project: Path) -> set[str]:
+    return {one for one in distributions(project / ".venv") if not one.startswith("pip-")}
+
+
+def test_each_combination_is_locked_alone_and_chosen_by_its_extra(
+    cli: Cli, index: Index, cu128: Index, make_project: MakeProject, torches: str
+) -> None:
+    project = make_project(torches, dependencies=["model"], extras=EXTRAS)
+    done = cli("lock")
+    assert done.status == 0, done
+    assert "for 3 combinations" in done.err, done
+    base = {"model": "1.0", "torch": "9.0"}
+    cuda = {"cublas": "12.0", "filelock": "3.0", "model": "1.0", "torch": "2.9.0+cu128"}
+    assert chosen(project) == base
+    assert chosen(project, "cpu") == {"filelock": "3.0", "model": "1.0", "torch": "2.9.1+cpu"}
+    assert chosen(project, "cu128") == cuda
+    lock = tomllib.loads((project / "pylock.toml").read_text(encoding="utf-8"))
+    indexes = {one["version"]: one["index"].rstrip("/") for one in lock["packages"]}
+    assert indexes["2.9.0+cu128"] == cu128.url.rstrip("/")
+    assert indexes["9.0"] == index.url.rstrip("/")
+    assert [one["version"] for one in lock["packages"] if one["name"] == "filelock"] == ["3.0"]
+
+    before = (project / "pylock.toml").read_bytes()
+    assert cli("lock", "--check").status == 0
+    cli.ok("lock", "-P", "torch")
+    assert (project / "pylock.toml").read_bytes() == before
+
+    cli.ok("sync", "--extra", "cu128")
+    assert installed(project) == {"cublas-12.0", "filelock-3.0", "model-1.0", "torch-2.9.0+cu128"}
+    cli.ok("run", "--extra", "cpu", "python", "-c", "import torch")
+    assert installed(project) == {"cublas-12.0", "filelock-3.0", "model-1.0", "torch-2.9.1+cpu"}
+    cli.ok("sync")
+    assert installed(project) == {"model-1.0", "torch-9.0"}
+    assert (project / "pylock.toml").read_bytes() == before
+
+    for command in (["sync"], ["run"], ["export"], ["sync", "--frozen"], ["tree"]):
+        ending = ["python", "-c", ""] if command == ["run"] else []
+        done = cli(*command, "--extra", "cpu", "--extra", "cu128", *ending)
+        assert done.status == 2, done
+        assert "extra 'cpu' and extra 'cu128' conflict" in done.err
+    assert installed(project) == {"model-1.0", "torch-9.0"}
