@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,12 @@ def test_the_engine_does_not_import_rich() -> None:
         for name in loaded("import pipshim.model.sync_plan, pipshim.model.pylock")
     }
     assert not names & {"pip", "rich"}
+
+
+def test_the_modules_that_the_architecture_names_exist() -> None:
+    text = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = {*re.findall(r"`(\w+/\w+\.py)`", text)}
+    assert len(named) > 100
+    assert [
+        one for one in sorted(named) if not any((ROOT / p / one).exists() for p in ("", ".."))
+    ] == []

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]
+_PROGRAMS = Path(__file__).with_name("programs")
 
 _DROPPED = ("PIP_", "PIPSHIM_", "UV_", "XDG_", "TOX_", "PYTEST_", "CONDA_", "CLICOLOR")
 _DROPPED_NAMES = {
@@ -262,13 +263,14 @@ def until(condition: Callable[[], object], *, seconds: float = 30) -> None:
 def _outer(*, keep_pip: bool) -> dict[str, str]:
     if keep_pip:
         return {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    path = os.pathsep.join([str(_PROGRAMS), os.environ["PATH"]])
     return {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_DROPPED)
         and name not in _DROPPED_NAMES
         and not name.lower().endswith("_proxy")
-    }
+    } | {"PATH": path}
 
 
 @lru_cache
