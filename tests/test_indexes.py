@@ -215,6 +215,14 @@ def test_pips_old_resolver_is_refused_where_it_would_not_follow_the_indexes(
     assert "legacy-resolver cannot be used" in done.err
 
 
+@pytest.mark.usefixtures("decoys")
+def test_pips_commands_stop_at_a_project_whose_indexes_cannot_be_read(
+    cli: Cli, other: Index, make_project: MakeProject
+) -> None:
+    make_project(TORCH_INDEX.format(url=other.url) + "damaged\n")
+    assert "pyproject.toml:" in cli.fails("download", "torch").err
+
+
 def fake_program(folder: Path, name: str, text: str) -> None:
     folder.mkdir(exist_ok=True)
     program = folder / name

@@ -21,7 +21,7 @@ from pipshim._pip.commands import PipCommand
 from pipshim._pip.logs import forwarded
 from pipshim._pip.parser import file_layers, isolates, keep_abbreviations, variable_layers
 from pipshim._pip.requirements_file_options import Lines
-from pipshim.base.errors import UsageError
+from pipshim.base.errors import ProjectError, UsageError
 from pipshim.cli import option_values
 from pipshim.cli.command_base import DeclaredCommand, typed_isolation
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
@@ -155,11 +155,18 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
     def routes(self, options: Values) -> IndexRoutes:
         """Return where the project here has packages looked up.
 
+        As with pip, a pyproject.toml that is wrong is nothing to what does not need it.
+
         Raises:
-            ProjectError: it says what cannot be.
+            ProjectError: it is wrong, and may have named indexes.
 
         """
-        project = load_builder(options.project, Path.cwd())
+        try:
+            project = load_builder(options.project, Path.cwd())
+        except ProjectError as error:
+            if _may_name_indexes(error.path):
+                raise
+            return IndexRoutes()
         if project is None or not project.configuration.index:
             return IndexRoutes()
         if "legacy-resolver" in options.deprecated_features_enabled:
@@ -247,6 +254,13 @@ class _Late:
 
     def hide(self, text: str) -> str:
         return self.known.hide(text)
+
+
+def _may_name_indexes(pyproject: Path | str) -> bool:
+    try:
+        return b"index" in Path(pyproject).read_bytes()
+    except OSError:
+        return False
 
 
 def _goes_elsewhere(options: Values) -> bool:
