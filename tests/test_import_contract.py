@@ -101,8 +101,8 @@ def test_the_engine_does_not_import_rich() -> None:
 
 def test_the_modules_that_the_architecture_names_exist() -> None:
     text = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
-    named = {*re.findall(r"`(\w+/\w+\.py)`", text)}
+    lines = [line for line in text.splitlines() if ": removed" not in line]
+    named = {*re.findall(r"`(\w+/\w+\.py)`", "\n".join(lines))}
     assert len(named) > 100
-    assert [
-        one for one in sorted(named) if not any((ROOT / p / one).exists() for p in ("", ".."))
-    ] == []
+    places = (ROOT, ROOT.parent)
+    assert not [one for one in sorted(named) if not any((top / one).exists() for top in places)]
