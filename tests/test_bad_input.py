@@ -18,7 +18,7 @@ import pytest
 from tests.support.dists import Backend, project, sdist, source_tree, wheel
 from tests.support.files import distributions, listing
 from tests.support.pipshim import make_venv
-from tests.test_lock import git_repository
+from tests.support.repositories import git_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -22,6 +22,7 @@ from tests.support.facts import built, calls
 from tests.support.files import distributions
 from tests.support.locks import Locked, read_lock
 from tests.support.pipshim import ROOT, another_python, make_venv, site_packages
+from tests.support.repositories import git_repository, needs_git
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -773,6 +774,66 @@ def test_nothing_is_kept_of_what_is_built_from_a_folder(
         shutil.rmtree(cli.cwd / ".venv")
     assert builds(log) == ["needy"] * 2
     assert cli.ok("cache", "store", "list", "--format=json").out == "[]\n"
+
+
+@needs_git
+def test_what_was_built_of_a_commit_is_kept(
+    cli: Cli, make_project: MakeProject, dists: Path, log: Path, site: Path
+) -> None:
+    tree = source_tree(sdist(dists, "needy", "1.0", backend=Backend(log=str(log))), dists)
+    url = f"git+{tree.as_uri()}"
+    first = git_repository(tree)
+    make_project(dependencies=[f"needy @ {url}@main"])
+    cli.ok("sync")
+    shutil.rmtree(cli.cwd / ".venv")
+    (cli.cwd / "pylock.toml").unlink()
+    cli.ok("sync")
+    assert builds(log) == ["needy"]
+    (tree / "needy" / "__init__.py").write_text("text = 'two'\n")
+    git_repository(tree)
+    cli.ok("sync", "-U")
+    assert (site / "needy" / "__init__.py").read_text() == "text = 'two'\n"
+    assert builds(log) == ["needy"] * 2
+    make_project(dependencies=[f"needy @ {url}@{first}"])
+    cli.ok("sync", "--reinstall")
+    assert "two" not in (site / "needy" / "__init__.py").read_text()
+    assert builds(log) == ["needy"] * 2
+
+
+@needs_git
+def test_install_keeps_what_it_built_of_a_commit_but_not_of_a_branch(
+    cli: Cli, dists: Path, log: Path, tmp_path: Path
+) -> None:
+    tree = source_tree(sdist(dists, "needy", "1.0", backend=Backend(log=str(log))), dists)
+    commit = git_repository(tree)
+    env = make_venv(tmp_path / "env")
+    install = ("--python", env, "install", "--force-reinstall", f"git+{tree.as_uri()}@")
+    before = 0
+    for revision, count in ((commit, 1), (commit, 1), ("main", 2), ("main", 3)):
+        done = cli.ok(*install[:-1], f"{install[-1]}{revision}")
+        assert len(builds(log)) == count
+        assert ("Successfully built needy" in done.out) is (count > before)
+        before = count
+
+
+@needs_git
+def test_folders_of_one_commit_or_archive_are_told_apart(
+    cli: Cli, make_project: MakeProject, dists: Path, log: Path, site: Path
+) -> None:
+    names = ("one", "two", "three", "four")
+    for name in names:
+        tree = sdist(dists, name, "1.0", backend=Backend(log=str(log)))
+        source_tree(tree, dists / "both").rename(dists / "both" / name)
+    archive = shutil.make_archive(str(dists / "archive"), "zip", dists, "both")
+    commit = git_repository(dists / "both")
+    places = (f"git+{(dists / 'both').as_uri()}@{commit}", f"file://{archive}")
+    urls = (*places[:1] * 2, *places[1:] * 2)
+    found = zip(names, urls, strict=True)
+    make_project(dependencies=[f"{name} @ {url}#subdirectory={name}" for name, url in found])
+    cli.ok("sync")
+    assert sorted(builds(log)) == sorted(names)
+    assert distributions(cli.cwd / ".venv") == sorted(f"{name}-1.0" for name in names)
+    assert all((site / name).is_dir() for name in names)
 
 
 def test_a_wheel_for_any_python_that_another_one_built_is_not_reused(

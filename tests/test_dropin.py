@@ -16,9 +16,9 @@ from pip._internal.commands import commands_dict
 
 from tests.support import dists
 from tests.support.index import Index
+from tests.support.repositories import git_repository
 from tests.support.sides import Call, Outcome, Side
 from tests.support.transcript import Scenario, read
-from tests.test_lock import git_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,7 +16,7 @@ from tests.support.facts import calls
 from tests.support.files import distributions, listing
 from tests.support.locks import read_lock
 from tests.support.pipshim import until
-from tests.test_lock import git_repository
+from tests.support.repositories import git_repository
 
 if TYPE_CHECKING:
     from pathlib import Path

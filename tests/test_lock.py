@@ -20,6 +20,7 @@ from tests.support.facts import calls
 from tests.support.index import Index
 from tests.support.locks import Locked, parse_lock, read_lock
 from tests.support.pipshim import make_venv, site_packages
+from tests.support.repositories import git_repository, needs_git
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,24 +56,6 @@ def lock(cli: Cli, *args: str | Path, env: Mapping[str, str] | None = None) -> L
     return read_lock(cli.cwd)
 
 
-def git_repository(tree: Path) -> str:
-    """Make a folder a git repository with one commit, and tell that commit."""
-    if not (tree / ".git").exists():
-        git(tree, "init", "--quiet", "--initial-branch=main")
-    git(tree, "add", "--all")
-    git(tree, "commit", "--quiet", "--message=x")
-    return git(tree, "rev-parse", "HEAD").strip()
-
-
-def git(tree: Path, *args: str) -> str:
-    who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
-    clean = {"PATH": os.environ["PATH"], "HOME": str(tree), "GIT_CONFIG_NOSYSTEM": "1"}
-    return subprocess.run(
-        ["git", *who, *args], cwd=tree, check=True, env=clean, stdout=subprocess.PIPE, text=True
-    ).stdout
-
-
-needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 needs_uv = pytest.mark.skipif(UV is None, reason="needs uv")
 
 

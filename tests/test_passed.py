@@ -512,5 +512,4 @@ def test_options_that_name_what_nothing_requires_are_warned_of(
         f"WARNING: --extra-build-dependency names torch{end}",
         f"WARNING: --no-build-isolation-package names nattten{end}; did you mean natten?",
         f"WARNING: PIPSHIM_NO_BUILD_ISOLATION_PACKAGE names scypy{end}; did you mean scipy?",
-        f"WARNING: --only-binary names naten{end}; did you mean natten?",
     ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.support.pipshim import Cli, Result
 
 _PIPS = re.compile(
-    r"^\s*(?:Installing build dependencies|Getting requirements to build"
+    r"^\s*(?:Installing build dependencies|Checking if build|Getting requirements to build"
     r"|Preparing (?:editable )?metadata|Building (?:wheel|editable)s? for|Created wheel for"
     r"|Stored in directory|Successfully built|Failed to build|Using cached \S+\.whl)"
 )

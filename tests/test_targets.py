@@ -24,8 +24,8 @@ from tests.support.dists import sdist, source_tree, wheel
 from tests.support.facts import built, calls
 from tests.support.index import Index
 from tests.support.pipshim import ROOT, pythons, site_packages, until
+from tests.support.repositories import git_repository, needs_git
 from tests.support.terminal import Typist
-from tests.test_lock import git_repository, needs_git
 
 if sys.version_info >= (3, 11):
     import tomllib

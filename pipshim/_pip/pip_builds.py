@@ -19,6 +19,7 @@ from pip._internal.exceptions import InstallWheelBuildError, MetadataInconsisten
 from pip._internal.models.link import Link
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.urls import path_to_url
+from pip._internal.vcs.versioncontrol import vcs
 from pyproject_hooks import HookMissing
 
 from pipshim._pip import patches, pyproject
@@ -29,7 +30,7 @@ from pipshim._pip.prebuilt import PrebuiltBackend
 from pipshim._pip.resolver import children_of, chosen, name_of_candidate, needs_of, result_of
 from pipshim._pip.sources import distribution_of
 from pipshim.base.errors import BuildError, Failures
-from pipshim.model.artifacts import sha256_of, unsuitable_tags
+from pipshim.model.artifacts import sha256_of, source_digest, unsuitable_tags
 from pipshim.model.solution import Pin, Solution, Source, name_of
 from pipshim.project.static_metadata import name_and_version
 
@@ -153,7 +154,7 @@ class Staged:
             name=name,
             version=version,
             outline=directory,
-            sha256=_sha256(req, link),
+            digest=_digest(req, link),
             editable=req.editable and self._editables,
             url=remove_auth_from_url(link.url),
         )
@@ -478,15 +479,30 @@ def _version_in(filename: str) -> Version | None:
         return None
 
 
-def _sha256(req: InstallRequirement, link: Link) -> str | None:
-    """Tell the hash of an archive; None for what nothing may be kept of."""
-    if req.editable or link.is_vcs or link.is_existing_dir() or link.subdirectory_fragment:
+def _digest(req: InstallRequirement, link: Link) -> str | None:
+    """Identify a source by its archive, or by the commit that is asked for.
+
+    A branch or tag is built each time, as by pip.
+    """
+    if req.editable or link.is_existing_dir():
         return None
+    if link.is_vcs:
+        return source_digest(None, _requested_commit(req, link), link.subdirectory_fragment)
     info = req.download_info.archive_info if req.download_info is not None else None
     found = (info.hashes or {}).get("sha256") if info is not None else None
     if found is None and req.local_file_path is not None:
         found = sha256_of(Path(req.local_file_path))
-    return found
+    return source_digest(found, "", link.subdirectory_fragment)
+
+
+def _requested_commit(req: InstallRequirement, link: Link) -> str:
+    """Return the commit that a git URL names; nothing if it names a branch or tag."""
+    backend = vcs.get_backend_for_scheme(link.scheme)
+    assert backend is not None
+    folder = str(req.source_dir)
+    if backend.name != "git" or not backend.is_immutable_rev_checkout(link.url, folder):
+        return ""
+    return backend.get_revision(folder)
 
 
 def _source_entry(req: InstallRequirement, link: Link, source: Source) -> dict[str, Any]:
@@ -494,7 +510,7 @@ def _source_entry(req: InstallRequirement, link: Link, source: Source) -> dict[s
     if info is not None and info.vcs_info is not None:
         commit = info.vcs_info.commit_id
         return {"vcs": PackageVcs(type=info.vcs_info.vcs, url=source.url, commit_id=commit)}
-    if source.sha256 is None:
+    if source.digest is None:
         return {"directory": PackageDirectory(path=str(source.directory))}
-    hashes = {"sha256": source.sha256}
+    hashes = {"sha256": source.digest}
     return {"sdist": PackageSdist(name=link.filename, url=source.url, hashes=hashes)}

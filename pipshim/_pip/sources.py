@@ -33,7 +33,7 @@ from pipshim._pip.metadata import prepared
 from pipshim.base.errors import PipshimError
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
-from pipshim.model.artifacts import sha256_of
+from pipshim.model.artifacts import sha256_of, source_digest
 from pipshim.model.fetch_errors import unpacking
 from pipshim.model.solution import Source, name_of
 from pipshim.project.static_metadata import name_and_version
@@ -106,7 +106,7 @@ class Sources:
         link = req.link
         assert link is not None
         offline.check_checkout(link, self._pip.options)
-        given = sha256 = _may_be_outlined(req)
+        given = digest = _may_be_outlined(req)
         outline = self._pip.outlines.find(given) if given is not None else None
         unpack: Callable[[], Path] | None = None
         if outline is not None:
@@ -117,6 +117,7 @@ class Sources:
             )
         else:
             outline, sha256 = self._unpacked(preparer, req, at)
+            digest = _digest(req, at, outline, sha256)
             if given is not None:
                 self._pip.outlines.keep(given, outline)
         name, version = name_and_version(outline, req.name)
@@ -124,7 +125,7 @@ class Sources:
             name=name,
             version=version,
             outline=outline,
-            sha256=sha256,
+            digest=digest,
             editable=req.editable or outline in self._pip.editable_folders,
             url=remove_auth_from_url(at.url),
             unpack=unpack,
@@ -283,6 +284,15 @@ def _commit_of(link: Link, directory: Path) -> str:
     """Return the commit that was checked out from a link; nothing of what is no checkout."""
     backend = vcs.get_backend_for_scheme(link.scheme)
     return backend.get_revision(str(directory)) if backend is not None else ""
+
+
+def _digest(req: InstallRequirement, at: Link, directory: Path, sha256: str | None) -> str | None:
+    """Identify a source by its archive or its commit; an editable's files may change."""
+    if req.editable:
+        return None
+    commit = _commit_of(at, directory) if at.scheme.startswith("git+") else ""
+    assert req.link is not None
+    return source_digest(sha256, commit, req.link.subdirectory_fragment)
 
 
 def _may_be_outlined(req: InstallRequirement) -> str | None:

@@ -1,7 +1,7 @@
 """What earlier builds answered, each beside its record; it is used again while the record holds.
 
-One file a result: ``ROOT/<sdist's sha256>/<kind>-<record's key>.json``. Kinds are ``requires``,
-``metadata`` and ``wheel`` (which names a tree of the store).
+One file a result: ``ROOT/<digest of the source>/<kind>-<record's key>.json``. Kinds are
+``requires``, ``metadata`` and ``wheel`` (which names a tree of the store).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Kind = Literal["requires", "metadata", "wheel"]
 
 
 class BuildCache:
-    """Results of builds from sdists.
+    """Results of builds from sdists and commits.
 
     Args:
         root: a folder of pipshim's cache.
@@ -38,12 +38,12 @@ class BuildCache:
         self._content = content
 
     @contextmanager
-    def lock(self, sha256: str, waiting: Callable[[], object]) -> Iterator[None]:
-        """Be the only one, among all processes, who builds from an sdist.
+    def lock(self, digest: str, waiting: Callable[[], object]) -> Iterator[None]:
+        """Be the only one, among all processes, who builds from a source.
 
         ``waiting`` is called once if another one does.
         """
-        folder = self._folder(sha256)
+        folder = self._folder(digest)
         folder.mkdir(parents=True, exist_ok=True)
         with Held(folder / ".lock", waiting):
             yield
@@ -84,5 +84,5 @@ class BuildCache:
         path = self._folder(record.source) / f"{kind}-{record.key()}.json"
         path.unlink(missing_ok=True)
 
-    def _folder(self, sha256: str) -> Path:
-        return self._root / sha256[:2] / sha256
+    def _folder(self, digest: str) -> Path:
+        return self._root / digest[:2] / digest

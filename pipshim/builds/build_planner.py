@@ -116,7 +116,7 @@ class BuildPlanner:
         return BuildRequest(
             name=name_of(source),
             version=str(source.version or UNKNOWN),
-            sha256=source.sha256,
+            digest=source.digest,
             mode=plan.mode,
             chosen_by=plan.chosen_by,
             open=lambda: (source.directory, build_system(source.directory, str(source))),

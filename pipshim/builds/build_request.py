@@ -71,7 +71,7 @@ class BuildRequest:
     Attributes:
         name: the distribution.
         version: its version; ``?`` where only a build can tell.
-        sha256: of the sdist; None for a folder or checkout: nothing that is built of it is kept.
+        digest: of the source; None for a folder: nothing that is built of it is kept.
         mode: the build mode.
         chosen_by: who chose the mode.
         open: fetches and unpacks the source, once; answers its folder and its build system.
@@ -86,7 +86,7 @@ class BuildRequest:
 
     name: NormalizedName
     version: str
-    sha256: str | None
+    digest: str | None
     mode: Mode
     chosen_by: str
     open: Callable[[], tuple[Path, BuildSystem]] = field(compare=False)

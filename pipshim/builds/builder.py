@@ -114,6 +114,8 @@ class Builder:
             return list(kept[1])
         with self._building(build, "requirements") as (hooks, config):
             self._phase(build, "requirements")
+            if kinds == ("editable",):
+                hooks.check_editable()
             found: list[str] = []
             for kind in kinds:
                 found.extend(one for one in hooks.requires(kind, config) if one not in found)
@@ -144,7 +146,7 @@ class Builder:
 
     def wheel(self, build: BuildRequest) -> BuiltWheel:
         """Build a wheel, unless an earlier one's record still holds."""
-        if build.sha256 is None:
+        if build.digest is None:
             return self._build(build)
         earlier = self._earlier(build)
         if earlier is not None:
@@ -153,7 +155,7 @@ class Builder:
         self._trees([one for one in build.components if one.is_built])
         text = f"waiting for another command that builds {build.label}"
         waiting = events.Waiting(text, build.name, build.version)
-        with self._cache.lock(build.sha256, lambda: self.observer(waiting)):
+        with self._cache.lock(build.digest, lambda: self.observer(waiting)):
             earlier = self._earlier(build)
             if earlier is not None:
                 return self._reused(build, earlier)
@@ -168,7 +170,7 @@ class Builder:
 
     def has(self, build: BuildRequest) -> bool:
         """Return whether an earlier wheel can be reused."""
-        return build.sha256 is not None and self._earlier(build) is not None
+        return build.digest is not None and self._earlier(build) is not None
 
     def _is_due(self, kind: Kind, build: BuildRequest) -> bool:
         """Return whether ``--rebuild`` asks for a build that this command has not done yet."""
@@ -236,14 +238,14 @@ class Builder:
 
     def _kept(self, build: BuildRequest, kind: Kind) -> tuple[Record, Any] | None:
         """Find an answer of a hook. It depends on pure Python distributions too."""
-        if build.sha256 is None or self._is_due(kind, build):
+        if build.digest is None or self._is_due(kind, build):
             return None
         return next(self._found(build, kind, exact=True), None)
 
     def _keep(
         self, build: BuildRequest, kind: Kind, against: Mapping[str, Used], result: Any
     ) -> None:
-        if build.sha256 is not None:
+        if build.digest is not None:
             self._cache.store(kind, self.record(build, against), result)
             self._rebuilt.add(_key(kind, build))
 
@@ -407,7 +409,7 @@ class Builder:
         return Record(
             name=build.name,
             version=build.version,
-            source=build.sha256 or "",
+            source=build.digest or "",
             mode=str(build.mode),
             python=f"{target.implementation} {target.version[0]}.{target.version[1]}",
             platform=f"{target.markers['sys_platform']} {target.markers['platform_machine']}",

@@ -94,6 +94,15 @@ class Hooks:
 
         return self._call("build requirements", call)
 
+    def check_editable(self) -> None:
+        """Check that the backend builds editables, as pip does before all else."""
+
+        def call(caller: BuildBackendHookCaller) -> None:
+            if "build_editable" not in caller._supported_features():  # noqa: SLF001 as pip asks
+                raise HookMissing("build_editable")
+
+        self._call("editable", call)
+
     def metadata(self, into: Path, config: Mapping[str, Any], *, editable: bool = False) -> bytes:
         """Call ``prepare_metadata_for_build_wheel`` or ``…_editable``; return METADATA.
 

@@ -56,7 +56,11 @@ class BuildSteps:
         if phase == "environment":
             self._end_environment(event.name, key, failed=failed)
         elif started is not None and phase == started.what and phase in _STEPS:
-            self._steps.append((canonicalize_name(event.name), _STEPS[phase], failed))
+            name = canonicalize_name(event.name)
+            if phase == "requirements":
+                self._steps.append((name, _CHECK, False))
+            if not (isinstance(event, events.BuildFailed) and event.step == "editable"):
+                self._steps.append((name, _STEPS[phase], failed))
         self._running.pop(key, None)
 
     def _end_environment(self, name: str, key: tuple[str, str], *, failed: bool) -> None:
@@ -79,7 +83,7 @@ class BuildSteps:
         with self._lock:
             steps, self._steps = self._steps, []
         for name, message, failed in steps:
-            if name not in names:
+            if name not in names or (message == _CHECK and name not in editable):
                 continue
             text = message.format(*_EDITABLE if name in editable else _WHEEL)
             report_step(text, failed=failed)
@@ -89,4 +93,5 @@ _STEPS = {
     "requirements": "Getting requirements to build {0}",
     "metadata": "Preparing {1}metadata (pyproject.toml)",
 }
+_CHECK = "Checking if build backend supports build_editable"
 _WHEEL, _EDITABLE = ("wheel", ""), ("editable", "editable ")

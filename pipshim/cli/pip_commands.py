@@ -74,7 +74,6 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
 
     def _parsed(self, args: list[str]) -> tuple[Values, list[str]]:
         values = self.default_values()
-        self._before = copy.deepcopy(values.format_control)
         below = values.no_build_isolation_package
         values.build_isolation = values.no_build_isolation_package = None
         index_url, values.index_url = values.index_url, None
@@ -190,11 +189,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         )
 
     def resolved(self, options: Values, names: set[NormalizedName]) -> None:
-        """Warn of packages that options name and nothing needs.
-
-        A name that pip's own options have may be meant for other commands too, so it has to be
-        like one that is needed.
-        """
+        """Warn of packages that options of pipshim name and nothing needs; pip warns of none."""
         build = option_values.build_of(self.declared, options, *self._layers)
         own: dict[str, Iterable[str]] = {
             "--extra-build-dependency": build.extra_build_dependencies,
@@ -204,15 +199,10 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         for layer in self._layers[0]:
             typed = layer.source == COMMAND_LINE
             own["--no-build-isolation-package" if typed else layer.source] = layer.packages
-        control, before = options.format_control, self._before
-        pips = {
-            "--no-binary": control.no_binary - before.no_binary,
-            "--only-binary": control.only_binary - before.only_binary,
-        }
-        for setting, given in {**own, **pips}.items():
+        for setting, given in own.items():
             for name in sorted({canonicalize_name(one) for one in given} - names):
                 nearest = get_close_matches(name, names, n=1)
-                if nearest or (setting in own and names):
+                if names:
                     meant = f"; did you mean {nearest[0]}?" if nearest else ""
                     logger.warning(
                         "%s names %s, which nothing here requires%s", setting, name, meant

@@ -383,7 +383,7 @@ def _source(project: Project) -> Source:
         name=project.name,
         version=version,
         outline=project.directory,
-        sha256=None,
+        digest=None,
         editable=True,
         url=project.directory.as_uri(),
     )

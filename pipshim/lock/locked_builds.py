@@ -48,7 +48,7 @@ def pin_of(package: Package, target: TargetPython, fetcher: Fetcher) -> Pin:
             name=package.name,
             version=package.version,
             outline=Path(),
-            sha256=(getattr(artifact, "hashes", None) or {}).get("sha256"),
+            digest=artifacts.digest_of_source(artifact),
             editable=package.directory is not None and bool(package.directory.editable),
             url=key_of(package),
             unpack=partial(fetcher.source, package, artifact),

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from packaging.pylock import PackageArchive, PackageWheel
+from packaging.pylock import PackageArchive, PackageDirectory, PackageVcs, PackageWheel
 from packaging.tags import Tag, create_compatible_tags_selector, parse_tag
 from packaging.utils import (
     InvalidSdistFilename,
@@ -24,7 +24,7 @@ from pipshim.base.errors import LockError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageVcs
+    from packaging.pylock import Package, PackageSdist
     from packaging.utils import NormalizedName
 
     from pipshim.model.interpreter import TargetPython
@@ -82,6 +82,34 @@ def identity(artifact: Artifact) -> str:
         return f"{name}:{hashes[name]}"
     commit = getattr(artifact, "commit_id", None)
     return str(commit or getattr(artifact, "path", ""))
+
+
+def source_digest(sha256: str | None, commit: str, subdirectory: str | None) -> str | None:
+    """Identify what a build starts from; None if nothing but its files can.
+
+    Args:
+        sha256: of an archive.
+        commit: of a git checkout.
+        subdirectory: the folder of either that is built.
+
+    """
+    if sha256 is not None and not subdirectory:
+        return sha256
+    content = sha256 or (f"git:{commit}" if commit else None)
+    if content is None:
+        return None
+    return hashlib.sha256(f"{content}#{subdirectory or ''}".encode()).hexdigest()
+
+
+def digest_of_source(artifact: Artifact) -> str | None:
+    """Return the `source_digest` of what a lock has."""
+    if isinstance(artifact, PackageDirectory):
+        return None
+    if isinstance(artifact, PackageVcs):
+        commit = artifact.commit_id if artifact.type == "git" else ""
+        return source_digest(None, commit, artifact.subdirectory)
+    sha256 = (artifact.hashes or {}).get("sha256")
+    return source_digest(sha256, "", getattr(artifact, "subdirectory", None))
 
 
 def file_name(artifact: PackageWheel | PackageSdist | PackageArchive) -> str:

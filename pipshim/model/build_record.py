@@ -48,7 +48,7 @@ class Record:
     Attributes:
         name: the distribution.
         version: its version.
-        source: sha256 of the sdist.
+        source: digest of the sdist or commit (`pipshim.model.artifacts.source_digest`).
         mode: the build mode.
         python: implementation and minor version, ``cpython 3.11``.
         platform: system and machine, ``linux x86_64``.

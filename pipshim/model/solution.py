@@ -27,7 +27,8 @@ class Source:
         version: likewise.
         outline: where pyproject.toml, PKG-INFO and setup.py are to be read: the tree's own folder,
             or one that has nothing else.
-        sha256: of the archive; None for a folder or a checkout.
+        digest: tells its content (`pipshim.model.artifacts.source_digest`); None if only its files
+            do: a folder, an editable.
         editable: asked for with ``-e``.
         url: where it came from, without credentials; tells sources apart.
         unpack: fetches and unpacks what is only outlined, once.
@@ -38,7 +39,7 @@ class Source:
     name: NormalizedName | None
     version: Version | None
     outline: Path
-    sha256: str | None
+    digest: str | None
     editable: bool
     url: str
     unpack: Callable[[], Path] | None = field(default=None, repr=False, compare=False)

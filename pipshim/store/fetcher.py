@@ -88,7 +88,8 @@ class Fetcher:
             folder = self.base / artifact.path
             return (folder / artifact.subdirectory if artifact.subdirectory else folder).resolve()
         key = f"{artifact.url or artifact.path} {getattr(artifact, 'commit_id', '')}"
-        return self._unpacked.get(key, lambda: self._unpack(package, artifact))
+        tree = self._unpacked.get(key, lambda: self._unpack(package, artifact))
+        return tree / (getattr(artifact, "subdirectory", None) or "")
 
     def _unpack(
         self, package: Package, artifact: PackageSdist | PackageArchive | PackageVcs
@@ -100,8 +101,7 @@ class Fetcher:
             check_out(url, into, self.pip.options)
         else:
             unpack(self._file(package, artifact), into)
-        subdirectory = getattr(artifact, "subdirectory", None)
-        return into / subdirectory if subdirectory else into
+        return into
 
     def _file(
         self, package: Package, artifact: PackageWheel | PackageSdist | PackageArchive
