@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -202,12 +203,14 @@ def test_a_backend_that_ignores_signals_is_killed_with_all_that_it_has_started(
         until(lambda: sleepers(tmp_path))
         for number in signals:
             process.send_signal(number)
+            time.sleep(0.15)  # signals that come at once count as one
         _, said = process.communicate(timeout=BOUND)
     assert process.returncode == 128 + signals[0], said
-    assert processes(cli) == []
     assert sleepers(tmp_path) == []
-    if len(signals) == 1:
-        assert left_behind(cli) == []
+    if len(signals) > 1:  # another process removes the temporary files
+        until(lambda: left_behind(cli) == processes(cli) == [])
+    assert processes(cli) == []
+    assert left_behind(cli) == []
 
 
 def sleepers(mark: Path) -> list[str]:
@@ -252,7 +255,7 @@ def test_the_terminal_is_as_it_was(cli: Cli, index: Index, filled: Path, keys: s
         assert status == 130
         assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")
         assert typist.attributes() == before
-    assert processes(cli) == []
+    until(lambda: processes(cli) == left_behind(cli) == [])  # after a second signal, a moment later
 
 
 def test_a_question_is_ended_by_the_first_signal(cli: Cli, index: Index, filled: Path) -> None:

@@ -59,7 +59,7 @@ at_abandon: list[Callable[[], object]] = []
 """Called before the process is ended without cleaning up: gives the terminal back."""
 
 temporary: set[str] = set()
-"""Folders that are removed if the main thread cannot be reached."""
+"""Folders that are removed if the process ends without cleaning up."""
 
 
 def is_ending() -> bool:
@@ -80,6 +80,7 @@ class Interruption:
 
     number: int | None = None
     _is_reached = False
+    _is_left = False
     _ending: LockType | None = None
 
     def __enter__(self) -> Interruption:  # noqa: PYI034 the outermost of several handles them
@@ -96,6 +97,7 @@ class Interruption:
         if self._before:
             _active = self
             self._children = _children()
+            self._looking = allocate_lock()
             self._terminal = _Terminal()
             self._watch()
         return self
@@ -195,12 +197,16 @@ class Interruption:
                 break
         self._end_children(grace=0)
         _call(at_abandon)
-        if not is_second:
-            self._remove_folders()
-        self._terminal.restore()
         try:
+            if not is_second:
+                self._remove_folders()
+            self._terminal.restore()
             os.write(2, f"pipshim: {NAMES[first]}\n".encode())
         finally:
+            if is_second:
+                with self._looking:
+                    self._is_left = True
+                _call([_remove_later])
             os._exit(128 + first)
 
     @staticmethod
@@ -223,13 +229,35 @@ class Interruption:
         from pipshim.base import process_tree  # noqa: PLC0415 only now
 
         def members() -> set[int]:
-            return process_tree.started_by(os.getpid(), but_for=self._children)
+            with self._looking:
+                if self._is_left:
+                    return set()  # what there is now removes temporary files
+                return process_tree.started_by(os.getpid(), but_for=self._children)
 
         seconds = process_tree.GRACE_SECONDS if grace is None else grace
         process_tree.end((), members, grace=seconds)
 
 
 _active: Interruption | None = None
+
+_REMOVE = """
+import shutil, sys
+sys.stdin.read()
+for folder in sys.argv[1:]:
+    shutil.rmtree(folder, ignore_errors=True)
+"""
+
+
+def _remove_later() -> None:
+    """Have another process remove the folders once this one, which may still write there, ends."""
+    if not temporary:
+        return
+    import subprocess  # noqa: PLC0415 only now
+
+    reading, _ = os.pipe()  # the other end is closed when this process ends
+    command = [sys.executable, "-I", "-S", "-c", _REMOVE, *temporary]
+    null = subprocess.DEVNULL
+    subprocess.Popen(command, stdin=reading, stdout=null, stderr=null, start_new_session=True)
 
 
 class _Terminal:

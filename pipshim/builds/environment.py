@@ -125,7 +125,8 @@ def workspace(parent: Path | None = None) -> Iterator[Workspace]:
         yield Workspace(Path(directory))
     finally:
         _remove(directory)
-        temporary.discard(directory)
+        if not os.path.lexists(directory):
+            temporary.discard(directory)
 
 
 def _remove(directory: str) -> None:
