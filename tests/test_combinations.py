@@ -11,7 +11,7 @@ from packaging.pylock import Pylock
 from packaging.tags import parse_tag
 
 from pipshim.model.targets import TargetName
-from tests.support.dists import wheel
+from tests.support.dists import Backend, sdist, wheel
 from tests.support.files import distributions
 from tests.support.index import Index
 
@@ -63,6 +63,11 @@ def torches(index: Index, cpu: Index, cu128: Index, tmp_path: Path) -> str:
         wheel(tmp_path / "cu128", "torch", "2.9.0+cu128", requires=["filelock", "cublas"]),
         wheel(tmp_path / "cu128", "filelock", "99"),
     )
+    return settings(cpu, cu128)
+
+
+def settings(cpu: Index, cu128: Index) -> str:
+    """Say which index torch comes from with each extra, and that they exclude each other."""
     return (
         f'[[tool.pipshim.index]]\nname = "pytorch-cpu"\nurl = "{cpu.url}"\nexplicit = true\n'
         f'[[tool.pipshim.index]]\nname = "pytorch-cu128"\nurl = "{cu128.url}"\nexplicit = true\n'
@@ -127,3 +132,45 @@ def test_each_combination_is_locked_alone_and_chosen_by_its_extra(
         assert done.status == 2, done
         assert "extra 'cpu' and extra 'cu128' conflict" in done.err
     assert installed(project) == {"model-1.0", "torch-9.0"}
+
+
+def test_a_source_is_built_against_the_torch_of_each_combination_and_both_wheels_are_kept(
+    cli: Cli, index: Index, cpu: Index, cu128: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    """The two torches have one version, so only the index, and the file, tells them apart."""
+    for name, other in (("cpu", cpu), ("cu128", cu128)):
+        files = {"torch.py": f"__version__ = '2.9.0'\nKIND = '{name}'\n"}
+        other.add(wheel(tmp_path / name, "torch", "2.9.0", files=files, tag="native"))
+    index.add(wheel(tmp_path / "main", "torch", "9.0", tag="native"))
+    backend = Backend(imports=["torch"], tag="native")
+    index.add(
+        sdist(tmp_path / "main", "attention", "1.0", build_requires=["torch"], backend=backend)
+    )
+    project = make_project(
+        settings(cpu, cu128),
+        extras={"cpu": ["torch", "attention"], "cu128": ["torch", "attention"]},
+    )
+    cli.ok("lock")
+    lock = tomllib.loads((project / "pylock.toml").read_text(encoding="utf-8"))
+    torches = {
+        one["index"].rstrip("/"): one["marker"]
+        for one in lock["packages"]
+        if one["name"] == "torch"
+    }
+    assert torches == {
+        cpu.url.rstrip("/"): '"cpu" in extras',
+        cu128.url.rstrip("/"): '"cu128" in extras',
+    }
+    kinds = "import torch, attention; print(torch.KIND)"
+    for name in ("cpu", "cu128"):
+        page = tmp_path / f"{name}.html"
+        done = cli("sync", "--extra", name, "--timings", page)
+        assert done.status == 0, done
+        assert f"attention 1.0 (extra {name})  matched" in done.err
+        assert f"1.0 (extra {name})" in page.read_text(encoding="utf-8")
+        assert cli.ok("run", "--extra", name, "python", "-c", kinds).out.strip() == name
+    again = cli.ok("sync", "--extra", "cpu")
+    assert "cached   attention 1.0 (extra cpu)" in again.err
+    assert "building" not in again.err
+    assert cli.ok("run", "--extra", "cpu", "python", "-c", kinds).out.strip() == "cpu"
+    assert [line for line in index.requests if "/torch-" in line] == []

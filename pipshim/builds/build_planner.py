@@ -23,6 +23,7 @@ from pipshim.builds.build_request import BuildRequest, Component, OuterEnvironme
 from pipshim.model import artifacts
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_order import needs, ordered
+from pipshim.model.combinations import BASE, Combination
 from pipshim.model.events import UNKNOWN
 from pipshim.model.solution import name_of
 
@@ -71,6 +72,7 @@ class BuildPlanner:
         builder: runs builds.
         fetcher: fetches wheels.
         outer: returns what builds without isolation see besides their own environment.
+        combination: which conflicting extras and groups are built for.
 
     """
 
@@ -79,6 +81,7 @@ class BuildPlanner:
     builder: Builder
     fetcher: Fetcher
     outer: Callable[[], OuterEnvironment]
+    combination: Combination = BASE
     _wheels: SharedResults[BuiltWheel] = field(
         default_factory=lambda: SharedResults(keep=False), init=False
     )
@@ -125,7 +128,13 @@ class BuildPlanner:
             outer=outer,
             editable=source.editable,
             commit=source.commit,
+            combination=self._shown_combination(plan.mode),
         )
+
+    def _shown_combination(self, mode: Mode) -> str:
+        """Return the combination that a build is for, if run-time versions count in it."""
+        is_chosen = bool(self.combination.chosen) and mode is not Mode.ISOLATED
+        return str(self.combination) if is_chosen else ""
 
     def with_extra(self, name: NormalizedName, declared: Iterable[str]) -> tuple[str, ...]:
         """Add to the declared requirements of a build what the settings say."""

@@ -81,6 +81,7 @@ class BuildRequest:
         environment: where to build, if not in an environment of its own.
         editable: whether its metadata is that of an editable, which may require more than a wheel.
         commit: of a checkout.
+        combination: of conflicting extras and groups, if its environment depends on it.
 
     """
 
@@ -96,6 +97,7 @@ class BuildRequest:
     environment: BuildEnvironment | None = None
     editable: bool = False
     commit: str = ""
+    combination: str = field(default="", compare=False)
 
     @property
     def label(self) -> str:

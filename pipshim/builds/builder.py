@@ -188,6 +188,7 @@ class Builder:
                 build.chosen_by,
                 record.why(),
                 record.to_json(),
+                build.combination,
             )
         )
         return earlier
@@ -302,6 +303,7 @@ class Builder:
                 log,
                 build.waits_for,
                 build.commit,
+                build.combination,
             )
         )
         start = time.monotonic()

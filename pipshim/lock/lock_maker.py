@@ -56,6 +56,7 @@ def resolver_of(
     pip: Pip | None = None,
     beside: LockResolver | None = None,
     label: str = "",
+    combination: Combination = BASE,
     **more: Any,
 ) -> LockResolver:
     """Make what resolves locks, of a command's parts.
@@ -67,6 +68,7 @@ def resolver_of(
         pip: for another target than the one that is served.
         beside: resolves for another target; sources are shared with it.
         label: the name of the target, where a lock is for several.
+        combination: which conflicting extras and groups it is for.
         more: what else is said of a target among several.
 
     """
@@ -87,6 +89,7 @@ def resolver_of(
             outer,
             preferred=_without(keep.build_versions if keep else {}, upgraded),
             below=below,
+            combination=combination,
         ),
         strategy=context.preferences.strategy,
         overrides=Overrides(context.configuration.override_dependencies, _pyproject(context)),

@@ -86,7 +86,14 @@ class LockedBuilds(BuildPlanner):
         selection: Selection,
         outer: Callable[[], OuterEnvironment],
     ) -> None:
-        super().__init__(context.settings, context.target, context.builder, context.fetcher, outer)
+        super().__init__(
+            context.settings,
+            context.target,
+            context.builder,
+            context.fetcher,
+            outer,
+            context.combination,
+        )
         self._context = context
         self._lock = lock
         self._selection = selection

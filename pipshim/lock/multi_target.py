@@ -145,7 +145,9 @@ class _Hosts:
         if combination not in self.resolvers:
             making, pip = self.making, self._pip(combination)
             first = next(iter(self.resolvers.values()), None)
-            self.resolvers[combination] = making.resolver(pip, making.keep, beside=first)
+            self.resolvers[combination] = making.resolver(
+                pip, making.keep, beside=first, combination=combination
+            )
             self._extra.add(combination)
         return self.resolvers[combination]
 
@@ -371,6 +373,7 @@ class _Work:
             _pip_for(context, python, combination),
             self.kept[case] or self.making.keep,
             label=str(case),
+            combination=combination,
             **more,
         )
         if self._is_here(case):

@@ -167,6 +167,7 @@ class BuildStarted:
     from (``pyproject.toml``, ``command line``, ``default``). ``log`` is where all output goes, if
     that is known already. ``waits_for`` names what its environment has that is built itself: none
     of its hooks runs before those builds have ended. ``commit`` is that of a checkout.
+    ``combination`` names the conflicting extras and groups (``extra cpu``) whose versions it sees.
     """
 
     name: str
@@ -177,6 +178,7 @@ class BuildStarted:
     log: Path | None = None
     waits_for: tuple[str, ...] = ()
     commit: str = ""
+    combination: str = ""
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,7 @@ class BuildCached:
     chosen_by: str
     why: str
     record: Mapping[str, Any] | None = None
+    combination: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class BuildSpan:
         why: why an earlier wheel was taken.
         record: what the wheel was built from and against.
         commit: of a checkout.
+        combination: the conflicting extras and groups whose versions it saw.
 
     """
 
@@ -47,6 +48,7 @@ class BuildSpan:
     why: str | None = None
     record: Mapping[str, Any] | None = None
     commit: str = ""
+    combination: str = ""
 
     def lasting(self, now: float) -> list[tuple[str, float, float]]:
         """Give each phase with its start and its end."""
@@ -132,6 +134,7 @@ class History:
                     waits_for=event.waits_for,
                     log=event.log,
                     commit=event.commit,
+                    combination=event.combination,
                 )
                 self._running[event.name, event.version] = span
                 self.builds.append(span)
@@ -149,6 +152,7 @@ class History:
                         "cached",
                         why=event.why,
                         record=event.record,
+                        combination=event.combination,
                     )
                 )
             case events.BuildPhase() | events.BuildRecorded():

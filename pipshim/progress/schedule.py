@@ -95,16 +95,18 @@ class Bar:
 
 def bars(history: History) -> list[Bar]:
     """Give a bar for each package, in the order in which they began; downloads last."""
-    found: dict[tuple[str, str], Bar] = {}
+    found: dict[tuple[str, str, str], Bar] = {}
     for build in history.builds:
-        key = (build.name, build.version)
-        bar = found.setdefault(
-            key, Bar(build.name, shown_version(build.version, build.commit), build.mode)
-        )
+        key = (build.name, build.version, build.combination)
+        version = shown_version(build.version, build.commit)
+        if build.combination:
+            version = f"{version} ({build.combination})"
+        bar = found.setdefault(key, Bar(build.name, version, build.mode))
         _add(bar, build, history.now)
     for download in history.downloads.values():
         name, version = split(download.filename)
-        bar = found.setdefault((name, version), Bar(name, version, "index", ending="downloaded"))
+        key = next((key for key in found if key[:2] == (name, version)), (name, version, ""))
+        bar = found.setdefault(key, Bar(name, version, "index", ending="downloaded"))
         end = history.now if download.ended is None else download.ended
         bar.parts.append(Part("download", download.started, end))
     for bar in found.values():

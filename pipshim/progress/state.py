@@ -36,13 +36,15 @@ class Build:
     since: float
     log: Path | None = None
     commit: str = ""
+    combination: str = ""
     phase: str = ""
     last_line: str = ""
 
     @property
     def package(self) -> str:
-        """Name and version, or the commit of a checkout."""
-        return events.label(self.name, self.version, self.commit)
+        """Name and version, or the commit of a checkout; and the combination that it is for."""
+        label = events.label(self.name, self.version, self.commit)
+        return f"{label} ({self.combination})" if self.combination else label
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,7 @@ class State:
                 self.clock(),
                 event.log,
                 event.commit,
+                event.combination,
             )
             self.builds[key] = build
             package = build.package
@@ -263,7 +266,8 @@ class State:
         if isinstance(event, events.BuildCached):
             self.waiting.pop(key, None)
             build = Build(*key, event.mode, event.chosen_by, "wheel", 0.0)
-            return self._line("cached", package, build, f"({event.why})")
+            build.combination = event.combination
+            return self._line("cached", build.package, build, f"({event.why})")
         if isinstance(event, events.BuildFinished):
             build = Build(*key, event.mode, event.chosen_by, event.what, 0.0)
             return self._line("built", package, build, duration(event.seconds))
