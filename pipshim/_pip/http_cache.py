@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pip._internal.network.cache import SafeFileCache
 from pip._vendor.cachecontrol import CacheControlAdapter
-from pip._vendor.requests import models
 from pip._vendor.requests.adapters import HTTPAdapter
 
 from pipshim._pip import patches
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._vendor.requests.models import PreparedRequest, Response
     from pip._vendor.urllib3 import HTTPResponse
-
-patches.replace(models, CONTENT_CHUNK_SIZE=1 << 16)
 
 _PIECE = 1 << 23  # a multiple of any system's pages
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from pip._internal.models import link as pip_link
 from pip._internal.models.link import Link
 
 from pipshim._pip import patches
@@ -15,17 +13,6 @@ SECURE_HASHES = ("sha256", "sha384", "sha512")
 
 _sizes: dict[str, int] = {}
 _link_from_json = Link.from_json
-_ensure_quoted_url = pip_link._ensure_quoted_url  # noqa: SLF001 see below
-
-_NOTHING_TO_QUOTE = re.compile(r"https?://[\w.:\[\]-]+(?:/[\w.~-]+)+(?:#\w+=\w+)?", re.ASCII)
-
-
-def _ensure_quoted(url: str) -> str:
-    """Do as pip does with a URL, which takes apart and quotes even what has nothing to quote."""
-    return url if _NOTHING_TO_QUOTE.fullmatch(url) else _ensure_quoted_url(url)
-
-
-patches.replace(pip_link, _ensure_quoted_url=_ensure_quoted)
 
 
 def _from_json_with_size(file_data: dict[str, Any], page_url: str) -> Link | None:

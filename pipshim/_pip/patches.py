@@ -42,26 +42,10 @@ class _UnlistedError(AssertionError):
 PATCHES = (
     # For as long as the process lives
     Patch(
-        "_internal.index.package_finder:Wheel",
-        "cached: pip takes the name of a wheel apart each time it looks at its link",
-        used_in="LinkEvaluator.evaluate_link",
-    ),
-    Patch(
-        "_internal.models.link:_ensure_quoted_url",
-        "quicker for URLs without anything to quote: pages have thousands of links",
-        "url",
-        "Link.from_json",
-    ),
-    Patch(
         "_internal.models.link:Link.from_json",
         "notes the size of a file (PEP 700), which a lock states",
         "cls file_data page_url",
         "_internal.index.collector:parse_links",
-    ),
-    Patch(
-        "_vendor.requests.models:CONTENT_CHUNK_SIZE",
-        "larger: an index page of ten megabytes is read in a thousand pieces otherwise",
-        used_in="Response.content",
     ),
     Patch(
         "_vendor.urllib3.util.connection:create_connection",
@@ -269,24 +253,6 @@ PATCHES = (
         "_internal.index.package_finder:LinkEvaluator._uploaded_prior_to",
         "differs by index and package",
         used_in="LinkEvaluator.evaluate_link",
-    ),
-    Patch(
-        "_internal.index.package_finder:CandidateEvaluator.sort_best_candidate",
-        "takes the last candidate: they are in order by then",
-        "self candidates",
-        "CandidateEvaluator.compute_best_candidate",
-    ),
-    *(
-        Patch(
-            f"_internal.index.package_finder:CandidateEvaluator.{name}",
-            "differ in copies of one evaluator, which ranks the tags of the target once",
-            used_in=f"CandidateEvaluator.{used_in}",
-        )
-        for name, used_in in (
-            ("_project_name", "get_applicable_candidates"),
-            ("_specifier", "get_applicable_candidates"),
-            ("_hashes", "_sort_key"),
-        )
     ),
     *(
         Patch(
