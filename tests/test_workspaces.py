@@ -67,7 +67,7 @@ library = { workspace = true }
 @pytest.fixture
 def root(project_dir: Path, index: Index, tmp_path: Path) -> Path:
     """Give the root of a workspace: a project that needs a member, and a member that does too."""
-    for name in ("helper", "speed", "tester", "shell", "linter"):
+    for name in ("fresh", "helper", "speed", "tester", "shell", "linter"):
         index.add(wheel(tmp_path / "dists", name, "1"))
     write(project_dir, ROOT)
     write(project_dir / "packages" / "library", LIBRARY + BACKEND)
@@ -176,12 +176,13 @@ def test_a_change_or_a_new_member_makes_the_lock_out_of_date(cli: Cli, root: Pat
 
 def test_members_are_edited(cli: Cli, root: Path) -> None:
     tool, member = root / "tools" / "cli", root / "packages" / "library"
-    cli.ok("add", "helper", cwd=tool)
-    text = (tool / "pyproject.toml").read_text()
-    assert '"helper>=1"' in text
-    assert {"helper", "shell"} <= installed(root)
-    cli.ok("remove", "--package", "cli", "helper", cwd=member)
-    assert "helper" not in (tool / "pyproject.toml").read_text()
+    cli.ok("add", "fresh", cwd=tool)
+    assert '"fresh>=1"' in (tool / "pyproject.toml").read_text()
+    assert {"fresh", "shell"} <= installed(root)
+    cli.ok("remove", "--package", "cli", "fresh", cwd=member)
+    assert "fresh" not in (tool / "pyproject.toml").read_text()
+    cli.ok("add", "--package", "library", "fresh", "--no-sync")  # it has a backend
+    assert '"fresh>=1"' in (member / "pyproject.toml").read_text()
     cli.ok("add", "--package", "library", "--dev", "shell", "--no-sync")
     assert '"shell>=1"' in (member / "pyproject.toml").read_text()
 

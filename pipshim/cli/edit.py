@@ -20,6 +20,7 @@ from pipshim.cli.sync import sync, tell, write_lock
 from pipshim.lock.project_lock import make
 from pipshim.model.combinations import Conflicts
 from pipshim.model.project import PYPROJECT, Project
+from pipshim.model.workspace import asking_too
 from pipshim.progress.summary import summarize, summarize_edits
 from pipshim.project.editing import Document, Place
 from pipshim.project.pyproject import read_text
@@ -149,7 +150,10 @@ def _versions_without_bound(editing: _Editing, addition: _Addition) -> dict[str,
     if not unbound:
         return {}
     context = editing.context
-    lock = make(context.at(editing.project(document.text)), old=context.old_lock)
+    project = editing.project(document.text)
+    if editing.member is not None:  # whose metadata is read off its file
+        project = asking_too(project, editing.member, map(Requirement, unbound))
+    lock = make(context.at(project), old=context.old_lock)
     found = {}
     for text in unbound:
         name = canonicalize_name(Requirement(text).name)
@@ -231,6 +235,12 @@ class _Editing:
                 f"{key} is dynamic: what it is only the build backend knows",
                 hint="edit what the backend reads, then: pipshim sync",
             )
+
+    @property
+    def member(self) -> Project | None:
+        """The member of a workspace that is edited; None for a project, or the root of one."""
+        edited = self._edited_project
+        return edited if edited.name != self._project.name else None
 
     def place_in(self, document: Document) -> Place:
         """Return the list to edit."""

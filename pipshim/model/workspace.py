@@ -17,6 +17,8 @@ from pipshim.base.spelling import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from packaging.requirements import Requirement
+
     from pipshim.model.project import Project
     from pipshim.model.requests import SelectionOptions
 
@@ -80,6 +82,14 @@ def selected(options: SelectionOptions, project: Project | None) -> SelectionOpt
         return replace(found, extras=(), groups=(), only_groups=(*own, *groups))
     extras = tuple(_chosen_extras(options, project))
     return replace(found, extras=extras, groups=(*own, *groups))
+
+
+def asking_too(project: Project, member: Project, requirements: Iterable[Requirement]) -> Project:
+    """Return the root with more requirements of a member, whose own file does not have them yet."""
+    assert member.name is not None
+    group = group_of_member(member.name)
+    asked = (*project.dependency_groups[group], *requirements)
+    return replace(project, dependency_groups={**project.dependency_groups, group: asked})
 
 
 def member_to_edit(project: Project, packages: Sequence[NormalizedName]) -> Project:
