@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.dists import wheel
+from tests.support.dists import Backend, project, wheel
+from tests.support.files import distributions
 from tests.support.index import Index
 from tests.support.locks import read_lock
 
@@ -121,3 +122,17 @@ def test_a_script_for_uv_runs(cli: Cli, other: Index, project_dir: Path) -> None
     done = cli.ok("run", "script.py")
     assert done.out == "2.9.0+cpu\n"
     assert "[tool.uv] in script.py are not used: required-version" in done.err
+
+
+def test_what_requires_the_project_gets_the_project(
+    cli: Cli, index: Index, project_dir: Path, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path, "demo", "9"), wheel(tmp_path, "plugin", "1", requires=["demo>=1"]))
+    project(project_dir, version="1.5", groups={"dev": ["plugin"]}, backend=Backend())
+    cli.ok("sync")
+    assert distributions(project_dir / ".venv") == ["demo-1.5", "plugin-1"]
+    assert set(read_lock(project_dir).packages) == {"plugin"}
+    assert "GET /simple/demo/" not in index.requests
+    assert "up to date" in cli.ok("sync", "--locked").err
+    cli.ok("sync", "--only-group", "dev")
+    assert distributions(project_dir / ".venv") == ["demo-1.5", "plugin-1"]

@@ -224,7 +224,7 @@ def test_a_root_that_is_no_project_stands_for_all_members(
         (".", "[tool.pipshim]\nworkspace.member = []", "unknown key 'member'"),
         (
             "tools/cli",
-            CLI.replace("library = {", "libary = {"),
+            CLI.replace("library", "libary"),
             "the workspace has no member libary; the nearest member is 'library'",
         ),
         (
@@ -262,6 +262,14 @@ def test_wrong_packages_are_errors(cli: Cli, tmp_path: Path) -> None:
     write(tmp_path / "alone", CLI)
     failed = cli.fails("lock", cwd=tmp_path / "alone")
     assert "there is no workspace" in failed.err
+    write(tmp_path / "alone", CLI.replace('"library[fast]", ', ""))
+    cli.ok("lock", cwd=tmp_path / "alone")  # nothing needs it
+    script = tmp_path / "script.py"
+    script.write_text(
+        "# /// script\n# dependencies = ['library']\n"
+        "# tool.pipshim.sources.library = { workspace = true }\n# ///\n"
+    )
+    assert "a script has no workspace" in cli.fails("run", script).err
 
 
 def test_settings_of_a_member_count_for_its_own_build(cli: Cli, root: Path) -> None:

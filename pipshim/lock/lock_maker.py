@@ -314,10 +314,18 @@ def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[ob
     """
     pyproject = project.directory / "pyproject.toml"
     markers = dict(pip.target.markers)
+    if project.is_package and project.name is not None:
+        # What requires the project means this one.
+        pip.editable_folders.add(project.directory.resolve())
+        yield pip.pinned_to(project.name, project.directory.resolve().as_uri(), "the project")
     sources = project.configuration.sources
     for name, source in sources_for(sources, markers, pyproject, combination.chosen).items():
-        if source.index is not None:
+        if source.index is not None or (project.is_package and name == project.name):
             continue
+        if source.workspace:  # a script's: projects have a folder by now
+            raise ProjectError(
+                project.file, f"sources.{name}: a script has no workspace", hint="name a path"
+            )
         if source.path is not None and not source.place(project.directory).exists():
             raise ProjectError(
                 pyproject,
@@ -332,11 +340,13 @@ def _folders(
     solution: Solution, problem: Problem
 ) -> Iterator[tuple[str, NormalizedName, frozenset[str]]]:
     """Tell what is installed from a folder: where it is, its name, and what it is there for."""
+    own = {source.name for source in problem.folders}
     for source in problem.folders:
         assert source.name is not None
-        yield str(source.outline), source.name, frozenset({PROJECT})
+        others = solution.origins.get(source.name, frozenset())
+        yield str(source.outline), source.name, frozenset({PROJECT}) | others
     for name, pin in solution.pins.items():
-        if pin.editable and pin.source is not None:
+        if pin.editable and pin.source is not None and name not in own:
             yield str(pin.source.outline), name, solution.origins[name]
 
 

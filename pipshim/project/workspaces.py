@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import ProjectError
 from pipshim.base.spelling import nearest
@@ -74,9 +75,7 @@ def load_project(directory: Path, texts: Mapping[Path, str] | None = None) -> Pr
         if directory.resolve() in _folders(root, table):
             return _joined(project, reader, directory)
         break
-    project = read_project(directory, own)
-    _check_no_members(project)
-    return project
+    return _without_members(read_project(directory, own))
 
 
 def load_builder(named: Path | None, here: Path) -> Project | None:
@@ -137,7 +136,7 @@ def _folders(root: Path, table: WorkspaceTable) -> dict[Path, str]:
                 raise _of_table(root, f"members: {pattern!r} is outside of the workspace's root")
             if (path / PYPROJECT).is_file():
                 found.setdefault(path, pattern)
-            elif is_plain:
+            elif is_plain and path.is_dir():  # uv passes over what is not there
                 raise _of_table(root, f"members: {pattern!r} has no {PYPROJECT}")
     return dict(sorted(found.items()))
 
@@ -282,7 +281,12 @@ def _sources(root: Project, members: Mapping[NormalizedName, Project]) -> Packag
     found: PackageSources = {}
     stated: dict[NormalizedName, Project] = {}
     for one in (root, *members.values()):
+        required = _required(one)
         for name, entries in one.configuration.sources.items():
+            if name not in {*members, root.name} and any(entry.workspace for entry in entries):
+                if name in required:
+                    raise _no_member(one, name, members)
+                continue  # nothing needs it
             placed = tuple(_placed(entry, name, one, members, root) for entry in entries)
             if found.setdefault(name, placed) != placed:
                 raise ProjectError(
@@ -297,6 +301,16 @@ def _sources(root: Project, members: Mapping[NormalizedName, Project]) -> Packag
     return found
 
 
+def _required(project: Project) -> set[NormalizedName]:
+    """Return the names of what a project requires, its extras and groups included."""
+    lists = (
+        project.dependencies,
+        *project.optional_dependencies.values(),
+        *project.dependency_groups.values(),
+    )
+    return {canonicalize_name(one.name) for requirements in lists for one in requirements}
+
+
 def _placed(
     entry: PackageSource,
     name: NormalizedName,
@@ -308,8 +322,6 @@ def _placed(
     if entry.workspace:
         if name == root.name:
             return _folder(root, root, entry)
-        if name not in members:
-            raise _no_member(project, name, members)
         return _folder(members[name], root, entry)
     if entry.path is None or project is root:
         return entry
@@ -324,21 +336,27 @@ def _folder(member: Project, root: Project, entry: PackageSource | None = None) 
     return replace(entry, workspace=False, path=path)
 
 
-def _check_no_members(project: Project) -> None:
-    """See that no source is a member of a workspace, where there is none.
+def _without_members(project: Project) -> Project:
+    """Return a project that is in no workspace without sources that are members of one.
 
     Raises:
-        ProjectError: one is.
+        ProjectError: such a member is required.
 
     """
+    required, sources = _required(project), {}
     for name, entries in project.configuration.sources.items():
-        if any(entry.workspace for entry in entries):
+        if not any(entry.workspace for entry in entries):
+            sources[name] = entries
+        elif name in required:
             raise ProjectError(
                 project.file,
                 f"sources.{name} is a member of the workspace, and there is no workspace",
                 hint="add [tool.pipshim.workspace] with its folder in members, here or in a "
                 "folder above",
             )
+    if len(sources) == len(project.configuration.sources):
+        return project
+    return replace(project, configuration=replace(project.configuration, sources=sources))
 
 
 def _no_member(
