@@ -169,94 +169,83 @@ class Resolving:
 
         """
         pip = self.pip
-        options = _options_for_build(pip.options) if for_build else pip.options
         # pip remembers for the whole process what satisfies what, by link; but behind the link of a
         # branch there may be another commit by now.
         PipProvider.is_satisfied_by.cache_clear()
         with translated(), pip.markers():
-            preparer = RequirementCommand.make_requirement_preparer(
-                temp_build_dir=TempDirectory(kind="install", globally_managed=True),
-                options=_preparer_options(options),
-                build_tracker=BuildTracker(os.devnull),  # nothing is built by this preparer
-                session=pip.session,
-                finder=pip.finder,
-                use_user_site=False,
-                verbosity=pip.command.verbosity,
-                **cast("Any", _allow_editables()),
-            )
-            patches.override(
-                preparer,
-                _download=pip.ahead_downloader,
-                _fetch_metadata_using_link_data_attr=partial(
-                    metadata.of_requirement, fetch=pip.fetched.metadata
-                ),
-            )
-            direct = pip.finder.order.direct
-            resolver = cast(
-                "Resolver",
-                RequirementCommand.make_resolver(
-                    preparer=cast(
-                        "RequirementPreparer",
-                        Preparer(
-                            preparer,
-                            self.sources,
-                            metadata_of,
-                            direct,
-                            overrides,
-                        ),
-                    ),
-                    finder=pip.finder,
-                    options=options,
-                    wheel_cache=None,
-                    use_user_site=False,
-                    ignore_installed=True,
-                    ignore_requires_python=bool(
-                        getattr(pip.options, "ignore_requires_python", None)
-                    ),
-                    upgrade_strategy="to-satisfy-only",
-                    py_version_info=pip.target.version,
-                ),
-            )
+            resolver = self._resolver(metadata_of, overrides, for_build=for_build)
             requirements = [_fresh(root.requirement) for root in roots]
             given = [cast("InstallRequirement", one) for one in constraints]
             try:
                 with _told(pinned) as rejected:
                     resolver.resolve([*given, *requirements], check_supported_wheels=False)
             except InstallationError as error:
-                cause = error.__cause__
-                impossible = isinstance(cause, ResolutionImpossible)
+                impossible = error.__cause__
+                if not isinstance(impossible, ResolutionImpossible):
+                    impossible = None
                 if (impossible and self.sources.let_go()) or pip.finder.look_up_all():
                     raise _Again from error
-                if isinstance(cause, ResolutionImpossible):
-                    conflict = conflict_of(
-                        cause,
-                        resolver.factory,
-                        pip.finder,
-                        requirements,
-                        given,
-                        overrides,
-                        ".".join(map(str, pip.target.version)),
-                        self.target,
-                    )
-                    raise self.explain(conflict) from error
-                raise
-            except AssertionError as error:
-                # pip's resolver takes it for granted that a wheel's name is the one asked for.
-                match = OTHER_WHEEL.match(str(error))
-                if match is None:
+                if impossible is None:
                     raise
-                asked, there = (name.strip("'") for name in match.groups())
-                raise ResolveError(
-                    f"{asked} is asked for from a wheel of {there}",
-                    hint=f"name the package that the wheel is of, or another wheel than that of "
-                    f"{there}",
-                ) from error
+                conflict = conflict_of(
+                    impossible,
+                    resolver.factory,
+                    pip.finder,
+                    requirements,
+                    given,
+                    overrides,
+                    ".".join(map(str, pip.target.version)),
+                    self.target,
+                )
+                raise self.explain(conflict) from error
+            except AssertionError as error:
+                wrong = _of_other_wheel(error)
+                if wrong is None:
+                    raise
+                raise wrong from error
             if rejected and pip.finder.look_up_all():
                 raise _Again
             solution = self._solution(resolver, list(zip(roots, requirements, strict=True)))
             return replace(
                 solution, by_hash=any(one.hash_options for one in (*requirements, *given))
             )
+
+    def _resolver(
+        self, metadata_of: Callable[[Source], bytes], overrides: Overrides, *, for_build: bool
+    ) -> Resolver:
+        """Make a resolver of pip's, whose preparer asks `metadata_of` for that of sources."""
+        pip = self.pip
+        options = _options_for_build(pip.options) if for_build else pip.options
+        preparer = RequirementCommand.make_requirement_preparer(
+            temp_build_dir=TempDirectory(kind="install", globally_managed=True),
+            options=_preparer_options(options),
+            build_tracker=BuildTracker(os.devnull),  # nothing is built by this preparer
+            session=pip.session,
+            finder=pip.finder,
+            use_user_site=False,
+            verbosity=pip.command.verbosity,
+            **cast("Any", _allow_editables()),
+        )
+        patches.override(
+            preparer,
+            _download=pip.ahead_downloader,
+            _fetch_metadata_using_link_data_attr=partial(
+                metadata.of_requirement, fetch=pip.fetched.metadata
+            ),
+        )
+        ours = Preparer(preparer, self.sources, metadata_of, pip.finder.order.direct, overrides)
+        resolver = RequirementCommand.make_resolver(
+            preparer=cast("RequirementPreparer", ours),
+            finder=pip.finder,
+            options=options,
+            wheel_cache=None,
+            use_user_site=False,
+            ignore_installed=True,
+            ignore_requires_python=bool(getattr(pip.options, "ignore_requires_python", None)),
+            upgrade_strategy="to-satisfy-only",
+            py_version_info=pip.target.version,
+        )
+        return cast("Resolver", resolver)
 
     def _solution(
         self, resolver: Resolver, roots: list[tuple[Root, InstallRequirement]]
@@ -459,6 +448,18 @@ def _allow_editables() -> dict[str, bool]:
 def name_of_candidate(candidate: Candidate) -> NormalizedName:
     """Tell a candidate's name as the packaging that pipshim uses types it (pip has its own)."""
     return canonicalize_name(str(candidate.project_name))
+
+
+def _of_other_wheel(error: AssertionError) -> ResolveError | None:
+    """Say what pip's resolver takes for granted, if it is that: a wheel has the name asked for."""
+    match = OTHER_WHEEL.match(str(error))
+    if match is None:
+        return None
+    asked, there = (name.strip("'") for name in match.groups())
+    return ResolveError(
+        f"{asked} is asked for from a wheel of {there}",
+        hint=f"name the package that the wheel is of, or another wheel than that of {there}",
+    )
 
 
 def _fresh(requirement: object) -> InstallRequirement:

@@ -77,49 +77,52 @@ def digest(
         data["scripts"] = [_content(path) for path in given.scripts]
         data["groups"] = [table(Path(path), "dependency-groups") for path, _ in given.groups]
     elif project is not None:
-        configuration = project.configuration
-        data["project"] = {
-            "name": project.name,
-            "requires-python": str(project.requires_python or ""),
-            "dependencies": _texts(project.dependencies),
-            "extras": {
-                name: _texts(found) for name, found in sorted(project.optional_dependencies.items())
-            },
-            "groups": {
-                name: _texts(found) for name, found in sorted(project.dependency_groups.items())
-            },
-            "default-groups": list(project.default_groups),
-            "package": configuration.package,
-            "build-system": (
-                table(project.directory / "pyproject.toml", "build-system")
-                if project.has_build_system
-                else None
-            ),
-            "folders": _folders(
-                one.url
-                for found in (
-                    project.dependencies,
-                    *project.optional_dependencies.values(),
-                    *project.dependency_groups.values(),
-                )
-                for one in found
-                if one.url is not None
-            ),
-        }
-        if editable_requires_more(project):
-            data["editable"] = True
-        if configuration.conflicts:
-            data["conflicts"] = [sorted(members) for members in configuration.conflicts]
-        if configuration.sources:
-            data["sources"] = _sources(project)
-        if configuration.index:
-            data["index"] = [vars(index) for index in configuration.index]
-        if configuration.exclude_newer_package:
-            data["exclude-newer-package"] = dict(configuration.exclude_newer_package)
-        if {"dependencies", "optional-dependencies"} & project.dynamic:
-            data["dynamic"] = _folder(project.directory)
+        data |= _of_project(project)
     text = json.dumps(data, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _of_project(project: Project) -> dict[str, Any]:
+    """Say what a lock is made of that comes from a project's own lists and tables."""
+    configuration = project.configuration
+    lists = (
+        project.dependencies,
+        *project.optional_dependencies.values(),
+        *project.dependency_groups.values(),
+    )
+    about = {
+        "name": project.name,
+        "requires-python": str(project.requires_python or ""),
+        "dependencies": _texts(project.dependencies),
+        "extras": {
+            name: _texts(found) for name, found in sorted(project.optional_dependencies.items())
+        },
+        "groups": {
+            name: _texts(found) for name, found in sorted(project.dependency_groups.items())
+        },
+        "default-groups": list(project.default_groups),
+        "package": configuration.package,
+        "build-system": (
+            table(project.directory / "pyproject.toml", "build-system")
+            if project.has_build_system
+            else None
+        ),
+        "folders": _folders(one.url for found in lists for one in found if one.url is not None),
+    }
+    data: dict[str, Any] = {"project": about}
+    if editable_requires_more(project):
+        data["editable"] = True
+    if configuration.conflicts:
+        data["conflicts"] = [sorted(members) for members in configuration.conflicts]
+    if configuration.sources:
+        data["sources"] = _sources(project)
+    if configuration.index:
+        data["index"] = [vars(index) for index in configuration.index]
+    if configuration.exclude_newer_package:
+        data["exclude-newer-package"] = dict(configuration.exclude_newer_package)
+    if {"dependencies", "optional-dependencies"} & project.dynamic:
+        data["dynamic"] = _folder(project.directory)
+    return data
 
 
 def requirements_given(given: LockOptions) -> list[str]:
