@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from pip._internal.models.candidate import InstallationCandidate
     from pip._internal.utils.hashes import Hashes
 
-    from pipshim.model.prefetching import Prefetching
+    from pipshim.base.prefetch import Prefetch
 
 _logger = logging.getLogger(package_finder.__name__)
 
@@ -91,7 +91,7 @@ class Finder(PackageFinder):
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
         self._alone = threading.RLock()
         self._started = datetime.now(timezone.utc)
-        self.ahead: Prefetching | None = None
+        self.ahead: Prefetch | None = None
         self.kept = LockedFiles()
         self.knows_metadata: Callable[[Link], bool] = lambda _: False
 

@@ -42,11 +42,11 @@ from pipshim._pip.pip_texts import OTHER_WHEEL
 from pipshim._pip.resolver_snapshot import conflict_of
 from pipshim._pip.sources import Preparer, Revision, Sources
 from pipshim.base.errors import ResolveError
+from pipshim.base.prefetch import PackageLookup
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.overrides import Overrides
 from pipshim.model.package_entry import IndexFile, package_entry
-from pipshim.model.prefetching import PackageLookup
 from pipshim.model.requirements import merged
 from pipshim.model.solution import Pin, Solution
 from pipshim.model.version_order import Order
@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from pipshim.model.conflict import Conflict
     from pipshim.model.solution import Source
 
-SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 satisfied_pins.install()
 
 _LOWER = {">=", ">", "==", "===", "~="}

@@ -41,6 +41,7 @@ from pipshim._pip.user_agent import Agent
 from pipshim.base.cache_folders import METADATA
 from pipshim.base.errors import FileError
 from pipshim.base.masking import Mask
+from pipshim.base.prefetch import Prefetch
 from pipshim.model import events
 from pipshim.model.index_routes import IndexRoutes
 from pipshim.model.locked_files import LockedFiles
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 
     from pipshim.model.events import Observer
     from pipshim.model.interpreter import TargetPython
-    from pipshim.model.prefetching import MakePrefetching, Prefetching
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,6 @@ class Pip:
         command: the pip command object that parsed the command line.
         options: what it parsed (index, selection and general options of pip's).
         target: the Python to resolve and download for.
-        prefetching: makes what fetches ahead of the resolver.
         mask: learns the credentials that pip uses.
         observer: told of downloads.
         beside: the same for another target; session, index pages and metadata files are shared.
@@ -99,12 +98,11 @@ class Pip:
 
     """
 
-    def __init__(  # noqa: PLR0913 all that pip needs of a command
+    def __init__(
         self,
         command: RequirementCommand,
         options: Values,
         target: TargetPython,
-        prefetching: MakePrefetching,
         mask: Mask | None = None,
         *,
         observer: Observer = events.ignore,
@@ -115,7 +113,6 @@ class Pip:
         self.command = command
         self.options = options
         self.target = target
-        self._prefetching = prefetching
         self._mask = mask or Mask()
         self._observer = observer
         self.editable_folders: set[Path] = set()
@@ -148,7 +145,6 @@ class Pip:
             self.command,
             self.options,
             target,
-            self._prefetching,
             self._mask,
             observer=self._observer,
             beside=self,
@@ -222,9 +218,9 @@ class Pip:
         return self._finder
 
     @cached_property
-    def ahead(self) -> Prefetching:
+    def ahead(self) -> Prefetch:
         """What fetches ahead of the resolver."""
-        return self._prefetching(self.fetched, self.target.markers)
+        return Prefetch(self.fetched, self.target.markers)
 
     @cached_property
     def fetched(self) -> Fetched:

@@ -23,6 +23,7 @@ from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.metadata import contained
 from pipshim._pip.routed_search import RoutedCollector
 from pipshim._pip.unread_pages import passed_over, repeat
+from pipshim.base.prefetch import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from pipshim.project.sdist_static_files import Outlines
 
 T = TypeVar("T")
-
-AT_ONCE = 16
-"""How many things are fetched at once."""
 
 _LITTLE = 1 << 24
 """Up to which size, in bytes, a wheel is fetched ahead for its METADATA: 16 MB."""

@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from pipshim._pip.session import Pip
     from pipshim.model.overrides import Overrides
 
-SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
-
 
 class Revision(NamedTuple):
     """What is asked of a repository.

@@ -27,7 +27,6 @@ from pipshim.envs.interpreter import base_of
 from pipshim.envs.layers import connect
 from pipshim.fastpath.up_to_date import cache_folder
 from pipshim.lock import inputs_digest
-from pipshim.lock.prefetch import Prefetch
 from pipshim.model import events
 from pipshim.model.build_settings import Settings, combine
 from pipshim.model.combinations import BASE, Combination
@@ -363,7 +362,6 @@ class Context:
             self.command.command,
             self.command.options,
             self.target,
-            Prefetch,
             self.mask,
             observer=self.observer,
             cache=self.request.common.shim_cache,

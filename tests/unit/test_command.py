@@ -20,7 +20,6 @@ from pipshim.base.light import signals
 from pipshim.cli import command_names, error_boundary
 from pipshim.cli import dispatch as entry
 from pipshim.cli.pip_main import project_command, register, split
-from pipshim.lock.prefetch import Prefetch
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.requests import ExportOptions, LockOptions, LockRequest, RunRequest, SyncRequest
 from tests.support.pipshim import Cli
@@ -428,7 +427,7 @@ class TestRun:
         def action(_: RunRequest, command: PipCommand) -> error_boundary.Replacement:
             from pipshim._pip.session import Pip  # noqa: PLC0415 imports much
 
-            pip = Pip(command.command, command.options, cast("Any", None), Prefetch)
+            pip = Pip(command.command, command.options, cast("Any", None))
             temporary.append(pip.temporary_directory("test"))
             assert temporary[0].is_dir()
             return error_boundary.Replacement(Path("/bin/x"), ("x", "y"), {"A": "b"})

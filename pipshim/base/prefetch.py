@@ -11,20 +11,56 @@ from __future__ import annotations
 import threading
 from contextvars import Context, copy_context
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
-
-from pipshim._pip.shared_fetches import AT_ONCE
-from pipshim.model.prefetching import PackageLookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
-    from pipshim.model.prefetching import AdvanceFetcher, CandidateLookup
+AT_ONCE = 16
+"""How many things are fetched at once."""
+
+
+class PackageLookup(NamedTuple):
+    """A package that the resolver is going to look at.
+
+    Attributes:
+        name: the package.
+        specifier: the versions that one requirement admits (PEP 440).
+        extras: of the package.
+
+    """
+
+    name: NormalizedName
+    specifier: str = ""
+    extras: frozenset[str] = frozenset()
+
+
+class CandidateLookup(Protocol):
+    """Looks up candidates: `pipshim._pip.index.Finder`."""
+
+    def needs_page(self, name: NormalizedName, specifier: str) -> bool:
+        """Return whether the index page of a package has to be read."""
+
+    def fetch_pages(self, name: NormalizedName) -> bool:
+        """Fetch the index pages of a package; return whether that worked."""
+
+    def best_of(self, name: NormalizedName, specifier: str) -> object | None:
+        """Return the file that the resolver is likely to choose first."""
+
+
+class AdvanceFetcher(Protocol):
+    """Fetches files in advance: `pipshim._pip.shared_fetches.Fetched`."""
+
+    def in_advance(self, file: object) -> bytes | None:
+        """Fetch what the resolver asks of a file, if that costs little; return its METADATA."""
+
+    def has_page(self, url: str) -> bool:
+        """Return whether a page was asked for."""
 
 
 class Prefetch:
