@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +13,7 @@ from packaging.markers import default_environment
 from packaging.pylock import Pylock
 from packaging.tags import parse_tag
 
-from pipshim.model.targets import TargetName
+from pipshim.model.targets import TargetName, name_of
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.files import distributions
 from tests.support.index import Index
@@ -22,11 +25,11 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from tests.conftest import MakeProject
     from tests.support.pipshim import Cli
 
+ROOT = Path(__file__).parents[1]
 EXTRAS = {"cpu": ["torch"], "cu128": ["torch"]}
 CONFLICT = 'conflicts = [[{ extra = "cpu" }, { extra = "cu128" }]]\n'
 
@@ -174,3 +177,51 @@ def test_a_source_is_built_against_the_torch_of_each_combination_and_both_wheels
     assert "building" not in again.err
     assert cli.ok("run", "--extra", "cpu", "python", "-c", kinds).out.strip() == "cpu"
     assert [line for line in index.requests if "/torch-" in line] == []
+
+
+def test_the_example_is_locked_for_three_targets_and_built_for_both_extras(
+    cli: Cli, index: Index, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "examples" / "torch", cli.cwd, dirs_exist_ok=True)
+    subprocess.run([sys.executable, "make_indexes.py"], cwd=cli.cwd, check=True)
+    # Decoys: a newer torch on pip's index, and other packages on PyTorch's.
+    index.add(wheel(tmp_path, "torch", "99.0"), wheel(tmp_path, "flash-attn", "1.0"))
+    decoy = wheel(cli.cwd / "indexes" / "cpu" / "filelock", "filelock", "99.0")
+    (decoy.parent / "index.html").write_text(f'<a href="{decoy.name}">{decoy.name}</a>')
+
+    here = str(name_of({key: str(value) for key, value in default_environment().items()}))
+    also = ["--target-environment", here]
+    done = cli.ok("lock", *also)
+    assert "targets and 3 combinations" in done.err
+    linux, macos, windows = (
+        f"{one}-cp312" for one in ("linux-x86_64", "macos-arm64", "windows-x86_64")
+    )
+    torches = {
+        (target, extra): chosen(cli.cwd, extra, target=target)["torch"]
+        for target in (linux, macos, windows)
+        for extra in ("cpu", "cu128")
+    }
+    assert torches == {
+        (linux, "cpu"): "2.9.0+cpu",
+        (linux, "cu128"): "2.9.0+cu128",
+        (macos, "cpu"): "2.9.0",
+        (macos, "cu128"): "2.9.0",
+        (windows, "cpu"): "2.9.0+cpu",
+        (windows, "cu128"): "2.9.0+cu128",
+    }
+    assert set(chosen(cli.cwd, "cu128", target=linux)) == {
+        *("einops", "filelock", "flash-attn", "nvidia-cublas-cu12", "torch", "triton"),
+        "typing-extensions",
+    }
+    assert chosen(cli.cwd, "cpu", target=windows)["filelock"] == "3.20.0"
+    assert chosen(cli.cwd, target=macos) == {}
+    assert "99.0" not in (cli.cwd / "pylock.toml").read_text(encoding="utf-8")
+
+    for extra in ("cpu", "cu128", "cpu"):
+        printed = cli.ok("run", "--locked", "--extra", extra, "python", "main.py").out
+        torch = f"2.9.0+{extra}"
+        assert printed == f"torch {torch}, flash-attn built against {torch}\n"
+    assert "GET /simple/torch/" not in index.requests
+    shutil.rmtree(cli.cwd / ".venv")
+    again = cli.ok("sync", "--offline", "--extra", "cu128")
+    assert "building" not in again.err
