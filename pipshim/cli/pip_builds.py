@@ -239,7 +239,7 @@ class Building:
         builds = planner_of(
             context, resolving, lambda: self._outer_environment, editables_only=True
         )
-        rounds = Rounds(builds)
+        rounds = Rounds(builds, trusts_projects=False)
         # pip's resolver asks for the first time before `settle` is called.
         self._until_end.enter_context(without_extras_of(rounds.stand_ins))
         return rounds

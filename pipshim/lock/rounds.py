@@ -23,6 +23,7 @@ from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_system import static_metadata, stub_metadata
 from pipshim.model.solution import name_of
+from pipshim.project.static_metadata import stated_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,7 @@ class Rounds:
         builds: plans how sources are built.
         defers: whether the build environment of a source with ``dependency-metadata`` may be
             resolved later, where it is built, if that is not possible here.
+        trusts_projects: whether a folder's ``[project]`` is taken at its word, as pip does not.
         may_ask: whether backends are asked; False in a process that could not keep what they say.
         has_asked: whether the metadata of some source was not known without its backend.
         stand_ins: the packages whose metadata the resolver was not told yet.
@@ -67,6 +69,7 @@ class Rounds:
 
     builds: ResolvedBuilds
     defers: bool = False
+    trusts_projects: bool = True
     may_ask: bool = field(default=True, init=False)
     has_asked: bool = field(default=False, init=False)
     stand_ins: set[NormalizedName] = field(default_factory=set, init=False)
@@ -169,7 +172,10 @@ class Rounds:
 
     def _static(self, source: Source) -> bytes | None:
         written = self.builds.settings.static
-        return static_metadata(source.outline, source.name, source.version, written)
+        told = static_metadata(source.outline, source.name, source.version, written)
+        if told is None and source.digest is None and self.trusts_projects:
+            told = stated_metadata(source.outline)
+        return told
 
     def metadata(self, source: Source) -> bytes:
         """Answer the resolver: what is known, a stand-in, or the backend's word."""

@@ -1,18 +1,26 @@
-"""Name and version of a source tree, as far as they are known without building it."""
+"""What a source tree says of itself without being built: name, version and metadata."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packaging.markers import Marker
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim.base import toml_files
+from pipshim.base.errors import PipshimError
+from pipshim.model.build_system import editable_may_require_more
+from pipshim.model.project import PYPROJECT
+from pipshim.project.pyproject import read_project, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from packaging.utils import NormalizedName
+
+_READ_BY_RESOLVER = {"dependencies", "optional-dependencies", "requires-python"}
 
 
 def name_and_version(
@@ -57,3 +65,36 @@ def stated(directory: Path) -> tuple[NormalizedName | None, Version | None]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidVersion):
         return None, None
     return name, version
+
+
+def stated_metadata(directory: Path) -> bytes | None:
+    """Return the METADATA of a folder whose ``[project]`` states all that a resolver reads.
+
+    Backends may not say anything else (PEP 621). None also where they may add requirements to an
+    editable wheel, or lie in the folder themselves.
+    """
+    try:
+        project = read_project(directory, read_text(directory / PYPROJECT))
+        system = toml_files.read(directory / PYPROJECT).get("build-system", {})
+        backend, in_tree = system.get("build-backend", "setuptools"), "backend-path" in system
+        if editable_may_require_more(directory, backend, in_tree=in_tree):
+            return None
+    except (PipshimError, OSError, ValueError, AttributeError):
+        return None  # its backend will say what is wrong
+    if project.name is None or project.version is None or project.dynamic & _READ_BY_RESOLVER:
+        return None
+    lines = ["Metadata-Version: 2.2", f"Name: {project.name}", f"Version: {project.version}"]
+    if project.requires_python is not None:
+        lines.append(f"Requires-Python: {project.requires_python}")
+    lines += [f"Requires-Dist: {one}" for one in project.dependencies]
+    for extra, requirements in project.optional_dependencies.items():
+        lines.append(f"Provides-Extra: {extra}")
+        lines += [f"Requires-Dist: {_of_extra(one, extra)}" for one in requirements]
+    return "\n".join([*lines, "", ""]).encode()
+
+
+def _of_extra(requirement: Requirement, extra: str) -> Requirement:
+    own = Marker(f'extra == "{extra}"')
+    narrowed = Requirement(str(requirement))
+    narrowed.marker = own if requirement.marker is None else requirement.marker & own
+    return narrowed
