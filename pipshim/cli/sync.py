@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from pipshim._pip.commands import PipCommand
     from pipshim.cli.report import Report
+    from pipshim.envs.venv import Environment
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import SyncRequest
@@ -189,40 +190,59 @@ def sync(
     if context.below is not None:
         selection = context.below.without(selection)
     job = Sync(context, part, selection, request.selection, exact)
-    count = len(selection.packages) + len(selection.folders)
     job.check_rebuilt()
-    target = context.target if context.choice.exists else None
+    count = len(selection.packages) + len(selection.folders)
     if not change:
-        if target is None and context.choice.directory is not None:
-            context.say(f"would make the environment {context.choice.directory}")
-        open_change = target is not None and journal.is_open(target)
-        if open_change:
-            context.say("an interrupted change of the environment would be completed")
-        exists = target is not None and not open_change
-        return Outcome(context.target, job.plan(target), {}, lock, count, exists)
-    if target is not None:
-        found = context.environment()
-        with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
-            _recover(context, target)
-            steps = job.plan(target)
-            ready = _apply(job, steps, target, context, lock)
-        write_lock(context, lock)
-        return Outcome(target, steps, ready, lock, count)
-    # There is no environment yet: it is made when all that is to be in it is there.
-    steps = job.plan(None)
-    ready = job.prepare(steps)
-    with lock_staged(context, lock):
-        found = context.environment()
-        with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
-            # Another command may have made it meanwhile, and filled it.
-            _recover(context, found.target)
-            steps = job.plan(found.target)
-            due = {step.name for step in steps if step.action != "keep"}
-            ready = {name: one for name, one in ready.items() if name in due}
-            ready |= job.prepare([step for step in steps if step.name not in ready])
-            job.apply(steps, ready, found.target)
+        return _planned(context, job, lock, count)
+    if context.choice.exists:
+        return _changed(context, job, lock, count)
+    return _filled(context, job, lock, count)
+
+
+def _planned(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
+    """Tell what would be done."""
+    target = context.target if context.choice.exists else None
+    if target is None and context.choice.directory is not None:
+        context.say(f"would make the environment {context.choice.directory}")
+    open_change = target is not None and journal.is_open(target)
+    if open_change:
+        context.say("an interrupted change of the environment would be completed")
+    exists = target is not None and not open_change
+    return Outcome(context.target, job.plan(target), {}, lock, count, exists)
+
+
+def _changed(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
+    """Change the environment that is there."""
+    target = context.target
+    with _locked(context):
+        _recover(context, target)
+        steps = job.plan(target)
+        ready = _apply(job, steps, target, context, lock)
+    write_lock(context, lock)
+    return Outcome(target, steps, ready, lock, count)
+
+
+def _filled(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
+    """Make the environment, when all that is to be in it is there, and fill it."""
+    ready = job.prepare(job.plan(None))
+    with lock_staged(context, lock), _locked(context) as found:
+        # Another command may have made it meanwhile, and filled it.
+        _recover(context, found.target)
+        steps = job.plan(found.target)
+        due = {step.name for step in steps if step.action != "keep"}
+        ready = {name: one for name, one in ready.items() if name in due}
+        ready |= job.prepare([step for step in steps if step.name not in ready])
+        job.apply(steps, ready, found.target)
     requested = job.requested() if found.created_now and len(ready) == count else None
     return Outcome(found.target, steps, ready, lock, count, requested=requested)
+
+
+@contextmanager
+def _locked(context: Context) -> Iterator[Environment]:
+    """Keep other commands out of the environment, which is made if it is not there."""
+    found = context.environment()
+    with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
+        yield found
 
 
 def _part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, Selection]:

@@ -115,46 +115,64 @@ class Change:
         # What changes what is there goes one after the other; what only comes is linked at once.
         added = [s.name for s in steps if s.old is None and s.name not in coming.in_the_way]
         journal = Journal(self.target)
-        taken: set[str] = set()
         try:
-            for step in steps:
-                name = step.name
-                if name in added:
-                    continue
-                # One that comes later may have what comes now: that goes now too.
-                paths = [*leaving.files.get(name, ()), *coming.in_the_way.get(name, ())]
-                old = dict.fromkeys(paths)
-                self._take(journal, step, [path for path in old if path not in taken])
-                taken.update(old)
-                if step.action == "remove":
-                    self._removed(name, step.old or "")
-                elif name in ready:
-                    self._link(journal, name, ready[name], coming)
-                    self._installed(name, ready[name])
+            changing = [step for step in steps if step.name not in added]
+            self._change(journal, changing, ready, leaving, coming)
             for tree, files in lost:
                 self._restore(journal, tree, files)
-            new = {name: ready[name] for name in added if name in ready}
-            each(
-                lambda name: self._link(journal, name, new[name], coming),
-                sorted(new, key=lambda name: new[name].tree.weight, reverse=True),
-                at_once=min(_MOST_THREADS, available_cores()),
-            )
-            for name, one in new.items():
-                self._installed(name, one)
+            self._add(journal, {name: ready[name] for name in added if name in ready}, coming)
             for made in last:
-                ((name, one),) = self._compiled(dict([made()])).items()
-                scanned = installed.scan(site_folders(self.target))
-                late = self._look({name: one}, [it for it in scanned.values() if it.name != name])
-                self._warn(late.shared)
-                self._take(journal, None, late.in_the_way.get(name, ()))
-                self._link(journal, name, one, late)
-                self._installed(name, one)
-                coming.shared.extend(late.shared)
+                self._add_last(journal, *made(), coming)
             self._note_shared(journal, leaving, coming)
         except BaseException:
             journal.undo()
             raise
         journal.commit()
+
+    def _change(
+        self,
+        journal: Journal,
+        steps: Iterable[Step],
+        ready: Mapping[NormalizedName, Ready],
+        leaving: Leaving,
+        coming: _Coming,
+    ) -> None:
+        """Take what leaves or is in the way, and link what comes instead."""
+        taken: set[str] = set()
+        for step in steps:
+            name = step.name
+            # One that comes later may have what comes now: that goes now too.
+            old = dict.fromkeys([*leaving.files.get(name, ()), *coming.in_the_way.get(name, ())])
+            self._take(journal, step, [path for path in old if path not in taken])
+            taken.update(old)
+            if step.action == "remove":
+                self._removed(name, step.old or "")
+            elif name in ready:
+                self._link(journal, name, ready[name], coming)
+                self._installed(name, ready[name])
+
+    def _add(self, journal: Journal, new: Mapping[NormalizedName, Ready], coming: _Coming) -> None:
+        """Link what only comes, the largest first."""
+        each(
+            lambda name: self._link(journal, name, new[name], coming),
+            sorted(new, key=lambda name: new[name].tree.weight, reverse=True),
+            at_once=min(_MOST_THREADS, available_cores()),
+        )
+        for name, one in new.items():
+            self._installed(name, one)
+
+    def _add_last(
+        self, journal: Journal, name: NormalizedName, ready: Ready, coming: _Coming
+    ) -> None:
+        """Link what could be built only when the rest was in place."""
+        one = self._compiled({name: ready})[name]
+        scanned = installed.scan(site_folders(self.target))
+        late = self._look({name: one}, [it for it in scanned.values() if it.name != name])
+        self._warn(late.shared)
+        self._take(journal, None, late.in_the_way.get(name, ()))
+        self._link(journal, name, one, late)
+        self._installed(name, one)
+        coming.shared.extend(late.shared)
 
     def _compiled(self, ready: Mapping[NormalizedName, Ready]) -> dict[NormalizedName, Ready]:
         """Give what comes its bytecode, if that is wanted."""
