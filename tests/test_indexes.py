@@ -413,3 +413,21 @@ def test_each_platform_may_have_an_index_of_its_own(
     make_project(config.replace("'darwin'", "'linux'"), dependencies=["torch"])
     failed = cli.fails("lock")
     assert "sources.torch: two entries apply to linux x86_64 with Python 3.11" in failed.err
+
+
+@pytest.mark.usefixtures("decoys")
+def test_add_makes_extras_with_an_index_each_exclude_each_other(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    project = make_project("", dependencies=["helper"])
+    folder = tmp_path / "gpu"
+    wheel(folder, "torch", "2.9.0+cu128")
+    cli.ok("add", "--optional", "cpu", "torch", "--index", f"torch-cpu={other.url}")
+    done = cli.ok("add", "--optional", "gpu", "torch", "--index", f"torch-gpu={folder}")
+    assert 'conflicts: [{ extra = "cpu" }, { extra = "gpu" }] to tool.pipshim' in done.err
+    for extra, version in (("cpu", "2.9.0+cpu"), ("gpu", "2.9.0+cu128")):
+        cli.ok("sync", "--locked", "--extra", extra)
+        assert f"torch-{version}" in distributions(project / ".venv")
+    failed = cli.fails("sync", "--extra", "cpu", "--extra", "gpu", status=2)
+    assert "extra 'cpu' and extra 'gpu' conflict" in failed.err
+    assert "GET /simple/torch/" not in index.requests

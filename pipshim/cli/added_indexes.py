@@ -51,8 +51,10 @@ class AddedIndex:
         if self.url is not None:
             document.set_index(self.name, self.url, **self.keys)
         for package in self.packages:
-            entry = {"index": self.name, **self.conditions}
-            document.add_source(canonicalize_name(package), entry)
+            name, entry = canonicalize_name(package), {"index": self.name, **self.conditions}
+            document.add_source(name, entry)
+            if "extra" in entry:
+                document.conflict(str(entry["extra"]), name)
 
 
 def added_index(
@@ -66,7 +68,7 @@ def added_index(
     """
     if request.torch_backend is not None:
         names = [canonicalize_name(Requirement(one.text).name) for one in requirements]
-        return _torch(request.torch_backend, names, context)
+        return _torch(request, names, context)
     if request.index is None:
         return None
     for one in requirements:
@@ -82,7 +84,7 @@ def added_index(
         name,
         *_location(name, url, context),
         packages=[Requirement(one.text).name for one in requirements],
-        conditions={"marker": request.marker} if request.marker else {},
+        conditions=_conditions(request, request.marker),
     )
 
 
@@ -117,16 +119,22 @@ def _location(
     return Path(relative).as_posix(), keys
 
 
-def _torch(backend: str, names: Iterable[str], context: Context) -> AddedIndex:
+def _conditions(request: AddRequest, marker: str | None) -> dict[str, object]:
+    """Return where the sources apply: with the extra that is edited, for these environments."""
+    extra = {"extra": request.optional} if request.optional else {}
+    return {**extra, **({"marker": marker} if marker else {})}
+
+
+def _torch(request: AddRequest, names: Iterable[str], context: Context) -> AddedIndex:
+    backend = str(request.torch_backend)
     if backend == "auto":
         choice = torch_backends.choose(find_gpus())
         backend = choice.backend
         context.say(f"{choice.reason}: using PyTorch for {backend}")
-    marker = torch_backends.marker(backend)
     return AddedIndex(
         torch_backends.index_name(backend),
         torch_backends.index_url(backend),
         {"explicit": True},
         torch_backends.packages(backend, names),
-        {"marker": marker} if marker else {},
+        _conditions(request, torch_backends.marker(backend)),
     )

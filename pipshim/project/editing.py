@@ -255,6 +255,42 @@ class Document:
         table[known] = tomlkit.parse(f"x = {value}")["x"]
         expected[known] = entries[0] if len(entries) == 1 else entries
 
+    def conflict(self, extra: str, name: NormalizedName) -> None:
+        """Say that an extra excludes the other extras that have a source of the same package."""
+        others = [one["extra"] for one in self._entries(name) if one.get("extra", extra) != extra]
+        if not others:
+            return
+        expected: Any = self._expected
+        table: Any = self._document
+        for key in self._sources[:-1]:
+            table, expected = table[key], expected[key]
+        sets: list[Any] = expected.get("conflicts", [])
+        names = [str(one) for one in dict.fromkeys((*others, extra))]
+        found = next((one for one in sets if any({"extra": name} in one for name in names)), None)
+        if found is not None and all({"extra": name} in found for name in names):
+            return
+        members = [*(found or ()), *({"extra": name} for name in names)]
+        unique = [one for at, one in enumerate(members) if one not in members[:at]]
+        made = [unique if one is found else one for one in sets]
+        expected["conflicts"] = made if found is not None else [*sets, unique]
+        place, value = ".".join(self._sources[:-1]), _inline(expected["conflicts"])
+        self.configured.append((f"conflicts: {_inline(unique)}", place))
+        text = self._document.as_string()
+        head = re.search(rf"^\[{re.escape(place)}\][^\n]*\n", text, re.MULTILINE)
+        below = re.search(rf"^\[+{re.escape(place)}\.", text, re.MULTILINE)
+        if "conflicts" in table or (head is None and below is None):
+            table["conflicts"] = tomlkit.parse(f"x = {value}")["x"]
+            return
+        # tomlkit would put a new key behind the tables in this one.
+        line = f"conflicts = {value}\n"
+        if head is not None:
+            made_text = f"{text[: head.end()]}{line}{text[head.end() :]}"
+        else:
+            assert below is not None
+            at = below.start()
+            made_text = f"{text[:at]}[{place}]\n{line}\n{text[at:]}"
+        self._document = tomlkit.parse(made_text)
+
     def index_urls(self) -> dict[str, str]:
         """Return the URL of each named index."""
         table: Any = self._expected
@@ -365,6 +401,15 @@ class Document:
 
 def _conditions(entry: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in entry.items() if key in _CONDITIONS}
+
+
+def _inline(value: object) -> str:
+    """Write arrays and tables on one line."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(one)}' for key, one in value.items())} }}"
+    return _toml(value)
 
 
 def _toml(value: object) -> str:

@@ -234,3 +234,18 @@ def test_an_index_in_an_array_of_one_line_is_edited_too() -> None:
     made.set_index("a", "https://c")
     assert made.index_urls() == {"a": "https://c", "b": "https://b"}
     assert '"https://c"' in made.text
+
+
+@pytest.mark.parametrize("head", ["", "\n[tool.pipshim]\npackage = false\n"])
+def test_extras_with_sources_of_one_package_exclude_each_other(head: str) -> None:
+    made = document(of("[]") + head)
+    for extra in ("cpu", "cu128", "rocm"):
+        made.set_index(extra, f"https://torch/{extra}", explicit=True)
+        for _ in range(2):
+            made.add_source(TORCH, {"index": extra, "extra": extra})
+            made.conflict(extra, TORCH)
+    made.add_source(canonicalize_name("other"), {"index": "cpu", "extra": "more"})
+    made.conflict("more", canonicalize_name("other"))
+    line = 'conflicts = [[{ extra = "cpu" }, { extra = "cu128" }, { extra = "rocm" }]]\n'
+    assert line in made.text
+    assert made.text.count("[tool.pipshim]") == 1
