@@ -11,7 +11,7 @@ from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import LockError
 from pipshim.cli.context import Context, opened
 from pipshim.cli.report import reporting
-from pipshim.fastpath.stamps import stamp_lock, typed
+from pipshim.cli.stamps import stamp_lock, typed
 from pipshim.lock.up_to_date import is_up_to_date, may_be_kept, out_of_date
 from pipshim.model.lock_diff import changes
 from pipshim.model.pylock import key_of, write

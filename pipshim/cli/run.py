@@ -12,11 +12,11 @@ from pipshim.base.errors import TargetError, UsageError
 from pipshim.cli.context import Context, opened
 from pipshim.cli.error_boundary import Replacement
 from pipshim.cli.report import reporting
+from pipshim.cli.stamps import stamp_layer, typed
 from pipshim.cli.sync import remember, sync, tell
 from pipshim.envs.base_environment import Below
 from pipshim.envs.layers import programs
 from pipshim.fastpath import up_to_date
-from pipshim.fastpath.stamps import stamp_layer, typed
 from pipshim.model.project import STDIN
 from pipshim.model.requests import SelectionOptions, SyncOptions
 from pipshim.project import env_files

@@ -11,7 +11,7 @@ from pipshim.base.atomic_write import StagedFile
 from pipshim.base.errors import LockError, TargetError, UsageError
 from pipshim.cli.context import Context, opened
 from pipshim.cli.report import reporting
-from pipshim.fastpath.stamps import note, stamp, typed
+from pipshim.cli.stamps import note, stamp, typed
 from pipshim.lock.up_to_date import out_of_date
 from pipshim.model.change import Change
 from pipshim.model.preferences import not_heeded

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.fastpath.services import CommandState
+    from pipshim.cli.context import Context
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import LockRequest, SyncRequest
@@ -32,7 +32,7 @@ _FOLDER_FILES = (PYPROJECT, "setup.py", "setup.cfg")
 
 
 def stamp(
-    context: CommandState,
+    context: Context,
     request: SyncRequest,
     lock: Lock,
     target: Target,
@@ -88,7 +88,7 @@ def stamp(
     ).write(str(folder))
 
 
-def _folder(context: CommandState, request: SyncRequest, target: Target) -> Path | None:
+def _folder(context: Context, request: SyncRequest, target: Target) -> Path | None:
     """Tell where the stamp goes; None if the next command would not look there."""
     if context.place is not None:
         cache = _known_cache(request)
@@ -102,10 +102,10 @@ def _folder(context: CommandState, request: SyncRequest, target: Target) -> Path
 
 
 def stamp_layer(
-    context: CommandState,
+    context: Context,
     request: RunRequest,
     lock: Lock | None,
-    layer: CommandState,
+    layer: Context,
     target: Target,
     *,
     options: tuple[str, ...] | None,
@@ -183,7 +183,7 @@ def _is_plain(file: str) -> bool:
 
 
 def note(
-    context: CommandState,
+    context: Context,
     request: SyncRequest,
     lock: Lock,
     target: Target,
@@ -267,7 +267,7 @@ def _known_cache(request: LockRequest) -> Path | None:
 
 
 def stamp_lock(
-    context: CommandState,
+    context: Context,
     lock: Lock,
     *,
     options: tuple[str, ...] | None,
@@ -314,19 +314,19 @@ def stamp_lock(
     ).write(str(cache / up_to_date.CACHE_FOLDER))
 
 
-def _is_recognisable(context: CommandState, lock: Lock) -> bool:
+def _is_recognisable(context: Context, lock: Lock) -> bool:
     folders = any(package.directory is not None for package in lock.packages)
     return _is_quiet(context) and not folders and not _is_given_anew(context, lock)
 
 
-def _is_quiet(context: CommandState) -> bool:
+def _is_quiet(context: Context) -> bool:
     """Whether the Python is looked for where the next command finds it, and no more is told."""
     common = context.request.common
     says_more = common.timings or "json" in (common.progress, common.output_format)
     return not (common.python or says_more)
 
 
-def _is_given_anew(context: CommandState, lock: Lock) -> bool:
+def _is_given_anew(context: Context, lock: Lock) -> bool:
     """Whether requirements were given whose files cannot be told, or are archives on this disk."""
     given = context.request.lock
     if not given.given:
@@ -337,7 +337,7 @@ def _is_given_anew(context: CommandState, lock: Lock) -> bool:
     return inputs_digest.requirement_files(given.requirement_files) is None
 
 
-def _is_new(path: str, context: CommandState) -> bool:
+def _is_new(path: str, context: Context) -> bool:
     """Whether a file was written after the command began, which may have read it before that."""
     time = up_to_date.state(path).split(" ")[0]
     return time != "-" and int(time) >= context.started
@@ -367,7 +367,7 @@ def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[s
     return tuple(rest)
 
 
-def _read(context: CommandState, lock: Lock) -> Iterator[str]:
+def _read(context: Context, lock: Lock) -> Iterator[str]:
     """Tell the files whose change could change what is to be done."""
     yield from _always(context.request)
     yield from _nearer(context)
@@ -385,7 +385,7 @@ def _read(context: CommandState, lock: Lock) -> Iterator[str]:
             yield str(directory / name)
 
 
-def _nearer(context: CommandState) -> Iterator[str]:
+def _nearer(context: Context) -> Iterator[str]:
     """Return the pyproject.toml files that, if someone adds one, are found before the project's."""
     start = context.request.common.project or Path()
     start = start.resolve() if ".." in start.parts else start.absolute()
