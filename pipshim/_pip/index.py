@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
     from pip._internal.index.collector import IndexContent
-    from pip._internal.index.package_finder import LinkEvaluator
+    from pip._internal.index.package_finder import CandidateEvaluator, LinkEvaluator
     from pip._internal.models.candidate import InstallationCandidate
     from pip._internal.utils.hashes import Hashes
 
@@ -225,6 +225,26 @@ class Finder(PackageFinder):
     @cached_property
     def _suiting(self) -> Suiting:
         return Suiting(self.target_python.get_unsorted_tags())
+
+    def make_candidate_evaluator(
+        self, project_name: str, specifier: Any = None, hashes: Hashes | None = None
+    ) -> CandidateEvaluator:
+        """Make pip's, which all rank the target's tags in the same way."""
+        made = copy(self._evaluator)
+        patches.override(
+            made,
+            _project_name=project_name,
+            _specifier=specifier if specifier is not None else SpecifierSet(),
+            _hashes=hashes,
+        )
+        return made
+
+    @cached_property
+    def _evaluator(self) -> CandidateEvaluator:
+        """pip's, without its second look at every file: it has sorted them, the best last."""
+        made = super().make_candidate_evaluator("")
+        patches.override(made, sort_best_candidate=_last)
+        return made
 
     # What an earlier lock has
 
@@ -436,8 +456,7 @@ class Finder(PackageFinder):
         found = result.applicable_candidates
         wanted, offered = self.order.preferred.get(name, ()), self.order.offered.get(name, ())
         if not (wanted or offered or self.order.is_lowest_first(name)):
-            # Of files that are as good as each other, pip's resolver takes the last.
-            return BestCandidateResult(result.all_candidates, found, _last(found))
+            return result
         # Sorts are stable: pip's order stays among files of one version.
         if self.order.is_lowest_first(name):
             found = sorted(found, key=lambda one: one.version, reverse=True)
