@@ -13,12 +13,10 @@ from pip._internal.configuration import Configuration
 
 from pipshim._pip import compat
 from pipshim.base.errors import UsageError
-from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.option_table import ALL_FLAGS
-from pipshim.model.options import own_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
     from optparse import Option, OptionParser
 
 
@@ -118,44 +116,6 @@ class ProjectParser(ConfigOptionParser):
                 f"pip's configuration: {error}",
                 hint=f"look for {key} in: pip config debug",
             ) from None
-
-
-def variable_layers(
-    parser: ConfigOptionParser, environ: Mapping[str, str]
-) -> tuple[IsolationLayer, ...]:
-    """Tell what variables say of isolation; a package's own setting goes before the global."""
-    layers = [*own_layers(environ)]
-    packages = says(parser, "no-build-isolation-package", environment=True)
-    if packages:
-        layers.append(
-            IsolationLayer("PIP_NO_BUILD_ISOLATION_PACKAGE", packages=frozenset(packages))
-        )
-    for key in ("no-build-isolation", "build-isolation"):
-        isolation = says(parser, key, environment=True)
-        if isolation is not None:
-            name = "PIP_" + key.upper().replace("-", "_")
-            layers.append(IsolationLayer(name, no_build_isolation=not isolation))
-    return tuple(sorted(layers, key=lambda layer: not layer.packages))
-
-
-def file_layers(parser: ConfigOptionParser) -> tuple[IsolationLayer, ...]:
-    """Tell what pip's configuration files say of isolation."""
-    packages = says(parser, "no-build-isolation-package", environment=False)
-    isolation = says(parser, "no-build-isolation", environment=False)
-    if isolation is None:
-        isolation = says(parser, "build-isolation", environment=False)
-    layer = IsolationLayer(
-        "pip.conf", None if isolation is None else not isolation, frozenset(packages or ())
-    )
-    return () if layer == IsolationLayer("pip.conf") else (layer,)
-
-
-def isolates(layers: Iterable[IsolationLayer]) -> bool:
-    """Tell what is said about all packages, as a bool for pip's own code."""
-    for layer in layers:
-        if layer.no_build_isolation is not None:
-            return not layer.no_build_isolation
-    return True
 
 
 def says(parser: ConfigOptionParser, key: str, *, environment: bool) -> Any:

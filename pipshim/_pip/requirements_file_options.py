@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,100 +15,58 @@ from pipshim._pip.parser import keep_abbreviations
 from pipshim._pip.patches import replaced
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.option_table import BUILD
-from pipshim.model.options import (
-    COMMAND_LINE,
-    ParserOption,
-    extras_by_package,
-    long_names,
-    settings_by_package,
-)
+from pipshim.model.options import ParserOption, long_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from optparse import Option, OptionParser, Values
 
-    from packaging.utils import NormalizedName
-
-    from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.options import Option as DeclaredOption
-    from pipshim.model.requests import BuildOptions
+    from pipshim.model.requirements_lines import Lines
 
 
-@dataclass
-class Lines:
-    """What the requirements files of a command say about builds.
+@contextmanager
+def heard(lines: Lines) -> Iterator[None]:
+    """Let pip's parser of requirements files know these options, and note what it reads."""
+    original = req_file.handle_option_line
+    requirement = req_file.handle_requirement_line
+    build_parser = req_file.build_parser
+    known = [*req_file.SUPPORTED_OPTIONS, *_factories()]
 
-    Attributes:
-        layers: about isolation, by file.
-        extra_build_dependency, config_settings_package: as the options of these names have it.
-        config_settings: of requirements that have their own (pip's ``name --config-settings …``).
+    def parser() -> OptionParser:
+        built = build_parser()
+        keep_abbreviations(built, {*long_names(BUILD), "--no-build-isolation"})
+        return built
 
-    """
+    def handle(opts: Values, filename: str, *args: Any, **kwargs: Any) -> None:
+        _take(lines, opts, filename)
+        original(opts, filename, *args, **kwargs)
 
-    layers: list[IsolationLayer] = field(default_factory=list)
-    extra_build_dependency: list[Any] = field(default_factory=list)
-    config_settings_package: list[Any] = field(default_factory=list)
-    config_settings: dict[NormalizedName, ConfigSettings] = field(default_factory=dict)
+    def handle_requirement(line: req_file.ParsedLine, options: Values | None = None) -> Any:
+        _refuse_beside(line)
+        return requirement(line, options)
 
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Let pip's parser of requirements files know these options, and note what it reads."""
-        original = req_file.handle_option_line
-        requirement = req_file.handle_requirement_line
-        build_parser = req_file.build_parser
-        known = [*req_file.SUPPORTED_OPTIONS, *_factories()]
+    with replaced(
+        req_file,
+        SUPPORTED_OPTIONS=known,
+        build_parser=parser,
+        handle_requirement_line=handle_requirement,
+        handle_option_line=handle,
+    ):
+        yield
 
-        def parser() -> OptionParser:
-            built = build_parser()
-            keep_abbreviations(built, {*long_names(BUILD), "--no-build-isolation"})
-            return built
 
-        def handle(opts: Values, filename: str, *args: Any, **kwargs: Any) -> None:
-            self._take(opts, filename)
-            original(opts, filename, *args, **kwargs)
-
-        def handle_requirement(line: req_file.ParsedLine, options: Values | None = None) -> Any:
-            _refuse_beside(line)
-            return requirement(line, options)
-
-        with replaced(
-            req_file,
-            SUPPORTED_OPTIONS=known,
-            build_parser=parser,
-            handle_requirement_line=handle_requirement,
-            handle_option_line=handle,
-        ):
-            yield
-
-    def beside(self, build: BuildOptions) -> BuildOptions:
-        """Add what the files say to what was asked; what was typed goes before it."""
-        typed = [one for one in build.layers_above if one.source == COMMAND_LINE]
-        variables = [one for one in build.layers_above if one.source != COMMAND_LINE]
-        extra = extras_by_package(self.extra_build_dependency)
-        for name, requirements in build.extra_build_dependencies.items():
-            extra[name] = (*extra.get(name, ()), *requirements)
-        settings = settings_by_package(self.config_settings_package)
-        for name, given in build.config_settings_package.items():
-            settings[name] = {**settings.get(name, {}), **given}
-        return replace(
-            build,
-            layers_above=(*typed, *self.layers, *variables),
-            extra_build_dependencies=extra,
-            config_settings_package=settings,
-        )
-
-    def _take(self, opts: Values, filename: str) -> None:
-        isolated = opts.build_isolation
-        layer = IsolationLayer(
+def _take(lines: Lines, opts: Values, filename: str) -> None:
+    isolated = opts.build_isolation
+    lines.add_layer(
+        IsolationLayer(
             Path(filename).name,
             None if isolated is None else not isolated,
             frozenset(opts.no_build_isolation_package or ()),
         )
-        if layer.no_build_isolation is not None or layer.packages:
-            # What names a package goes before what is said of all, wherever it stands.
-            self.layers = sorted([*self.layers, layer], key=lambda one: not one.packages)
-        self.extra_build_dependency += opts.extra_build_dependency or ()
-        self.config_settings_package += opts.config_settings_package or ()
+    )
+    lines.extra_build_dependency += opts.extra_build_dependency or ()
+    lines.config_settings_package += opts.config_settings_package or ()
 
 
 def _refuse_beside(line: req_file.ParsedLine) -> None:

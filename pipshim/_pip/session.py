@@ -33,7 +33,7 @@ from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
 from pipshim._pip.metadata import MetadataFiles
 from pipshim._pip.pip_texts import IN_FILE
-from pipshim._pip.requirements_file_options import Lines
+from pipshim._pip.requirements_file_options import heard
 from pipshim._pip.retries import retry_broken_answers
 from pipshim._pip.routed_search import follow
 from pipshim._pip.shared_fetches import AheadDownloader, Collector, Fetched, keep_connections
@@ -45,6 +45,7 @@ from pipshim.base.prefetch import Prefetch
 from pipshim.model import events
 from pipshim.model.index_routes import IndexRoutes
 from pipshim.model.locked_files import LockedFiles
+from pipshim.model.requirements_lines import Lines
 from pipshim.project.sdist_static_files import Outlines
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ class Pip:
         known = self._given.get(tuple(arguments))
         if known is not None:
             return known
-        with self.lines.heard():
+        with heard(self.lines):
             requirements = self.command.get_requirements(
                 list(arguments), self.options, self.finder, self.session
             )

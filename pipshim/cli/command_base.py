@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pipshim._pip import patches
 from pipshim._pip.commands import Command
-from pipshim._pip.parser import ProjectParser
+from pipshim._pip.parser import ProjectParser, says
 from pipshim.cli.error_boundary import run_guarded
 from pipshim.model.build_mode import IsolationLayer
-from pipshim.model.options import COMMAND_LINE, parser_options, read_variables
+from pipshim.model.options import COMMAND_LINE, own_layers, parser_options, read_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from optparse import Values
 
     from pipshim.model.options import CommandOptions
@@ -51,6 +51,32 @@ class DeclaredCommand(Command):
         values = self.parser.get_default_values()
         read_variables([*self.own_build, *self.own], values, self.environ)
         return values
+
+    def variable_layers(self) -> tuple[IsolationLayer, ...]:
+        """Tell what variables say of isolation; a package's own setting goes before the global."""
+        layers = [*own_layers(self.environ)]
+        packages = says(self.parser, "no-build-isolation-package", environment=True)
+        if packages:
+            layers.append(
+                IsolationLayer("PIP_NO_BUILD_ISOLATION_PACKAGE", packages=frozenset(packages))
+            )
+        for key in ("no-build-isolation", "build-isolation"):
+            isolation = says(self.parser, key, environment=True)
+            if isolation is not None:
+                name = "PIP_" + key.upper().replace("-", "_")
+                layers.append(IsolationLayer(name, no_build_isolation=not isolation))
+        return tuple(sorted(layers, key=lambda layer: not layer.packages))
+
+    def file_layers(self) -> tuple[IsolationLayer, ...]:
+        """Tell what pip's configuration files say of isolation."""
+        packages = says(self.parser, "no-build-isolation-package", environment=False)
+        isolation = says(self.parser, "no-build-isolation", environment=False)
+        if isolation is None:
+            isolation = says(self.parser, "build-isolation", environment=False)
+        layer = IsolationLayer(
+            "pip.conf", None if isolation is None else not isolation, frozenset(packages or ())
+        )
+        return () if layer == IsolationLayer("pip.conf") else (layer,)
 
 
 class PlainCommand(DeclaredCommand):
@@ -98,3 +124,11 @@ def typed_isolation(values: Values) -> IsolationLayer:
         None if isolation is None else not isolation,
         frozenset(values.no_build_isolation_package or ()),
     )
+
+
+def isolates(layers: Iterable[IsolationLayer]) -> bool:
+    """Tell what is said about all packages, as a bool for pip's own code."""
+    for layer in layers:
+        if layer.no_build_isolation is not None:
+            return not layer.no_build_isolation
+    return True

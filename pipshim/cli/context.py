@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipshim._pip.commands import PipCommand
-    from pipshim._pip.requirements_file_options import Lines
     from pipshim.base.masking import Mask
     from pipshim.envs.base_environment import Below
     from pipshim.envs.cached_environments import Place
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import LockOptions, LockRequest
+    from pipshim.model.requirements_lines import Lines
 
 
 @dataclass

@@ -19,11 +19,15 @@ from packaging.utils import canonicalize_name
 from pipshim._pip import building_commands
 from pipshim._pip.commands import PipCommand
 from pipshim._pip.logs import forwarded
-from pipshim._pip.parser import file_layers, isolates, keep_abbreviations, variable_layers
-from pipshim._pip.requirements_file_options import Lines
+from pipshim._pip.parser import keep_abbreviations
+from pipshim._pip.requirements_file_options import heard
 from pipshim.base.errors import ProjectError, UsageError
 from pipshim.cli import option_values
-from pipshim.cli.command_base import DeclaredCommand, typed_isolation
+from pipshim.cli.command_base import (
+    DeclaredCommand,
+    isolates,
+    typed_isolation,
+)
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.model.build_settings import ALL
@@ -32,6 +36,7 @@ from pipshim.model.index_routes import IndexRoutes, routes_of
 from pipshim.model.option_table import BUILD, BUILDING
 from pipshim.model.options import COMMAND_LINE, long_names
 from pipshim.model.requests import LockOptions, LockRequest
+from pipshim.model.requirements_lines import Lines
 from pipshim.project.workspaces import load_builder
 
 if TYPE_CHECKING:
@@ -78,8 +83,8 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         values.build_isolation = values.no_build_isolation_package = None
         index_url, values.index_url = values.index_url, None
         values, rest = self.parser.parse_args(args, values)
-        above = (typed_isolation(values), *variable_layers(self.parser, self.environ))
-        self._layers = (above, file_layers(self.parser))
+        above = (typed_isolation(values), *self.variable_layers())
+        self._layers = (above, self.file_layers())
         values.build_isolation = isolates((*above, *self._layers[1]))
         self._index_is_typed = values.index_url is not None
         values.index_url = values.index_url or index_url
@@ -140,7 +145,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                 stack.enter_context(building)
                 return Staged(building, editables=self._editables, show=show_error)
 
-            stack.enter_context(lines.heard())
+            stack.enter_context(heard(lines))
             status = self.run_with(staged, options, args, None if as_json else show_error)
             if report is not None:
                 report.status = status

@@ -18,15 +18,17 @@ from pipshim._pip import compat, lock_command, logs
 from pipshim._pip.commands import PipCommand
 from pipshim._pip.parser import (
     ProjectParser,
-    file_layers,
-    isolates,
     keep_abbreviations,
-    variable_layers,
 )
 from pipshim.base.errors import UsageError
 from pipshim.base.masking import Mask
 from pipshim.cli import option_values
-from pipshim.cli.command_base import DeclaredCommand, typed_isolation, use_project_parser
+from pipshim.cli.command_base import (
+    DeclaredCommand,
+    isolates,
+    typed_isolation,
+    use_project_parser,
+)
 from pipshim.cli.error_boundary import Replacement, run_guarded
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.cli.noted_options import Noted
@@ -199,8 +201,8 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         else:
             self._noted.typed.add("resolution")
         said = [typed] if typed.packages or typed.no_build_isolation is not None else []
-        above = (*said, *variable_layers(self.parser, self.environ))
-        self._typed = _Typed(values.python, above, file_layers(self.parser))
+        above = (*said, *self.variable_layers())
+        self._typed = _Typed(values.python, above, self.file_layers())
         values.python = None  # pip would refuse it here: it runs itself in the other Python
         values.build_isolation = isolates((*above, *self._typed.below))
         values.no_build_isolation_package = below["no_build_isolation_package"]

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipshim._pip.requirements_file_options import Lines
 from pipshim.base.atomic_write import StagedFile
 from pipshim.base.errors import LockError, TargetError, UsageError
 from pipshim.cli.context import Context, opened
@@ -17,6 +16,7 @@ from pipshim.model.change import Change
 from pipshim.model.preferences import not_heeded
 from pipshim.model.preferences import typed as typed_of
 from pipshim.model.pylock import write
+from pipshim.model.requirements_lines import Lines
 from pipshim.model.selection import (
     check_conflicts,
     check_environment,

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from pipshim._pip.requirements_file_options import Lines
     from pipshim._pip.session import Pip
     from pipshim.base.errors import PipshimError
     from pipshim.base.masking import Mask
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pipshim.model.preferences import Preferences
     from pipshim.model.project import Project
     from pipshim.model.requests import LockRequest
+    from pipshim.model.requirements_lines import Lines
     from pipshim.model.settings import Configuration
     from pipshim.model.targets import TargetName
     from pipshim.store.fetcher import Fetcher

@@ -14,8 +14,9 @@ from pip._internal.commands import create_command
 from pip._internal.req import req_file
 
 from pipshim._pip import commands
-from pipshim._pip.requirements_file_options import Lines
+from pipshim._pip.requirements_file_options import heard
 from pipshim.cli import pip_main
+from pipshim.model.requirements_lines import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +124,7 @@ def test_abbreviations_before_the_command() -> None:
 
 def test_abbreviations_in_requirements_files() -> None:
     theirs = [*abbreviations(req_file.build_parser())]
-    with Lines().heard():
+    with heard(Lines()):
         parser = req_file.build_parser()
     for typed, full in theirs:
         assert matched(parser, typed) == full
