@@ -225,3 +225,78 @@ def test_the_example_is_locked_for_three_targets_and_built_for_both_extras(
     shutil.rmtree(cli.cwd / ".venv")
     again = cli.ok("sync", "--offline", "--extra", "cu128")
     assert "building" not in again.err
+
+
+@pytest.mark.usefixtures("torches")
+def test_tree_why_and_export_keep_combinations_apart_and_edits_lock_all_of_them(
+    cli: Cli, cpu: Index, cu128: Index, make_project: MakeProject
+) -> None:
+    requires = {"cpu": ["model", "torch"], "cu128": ["model", "torch"]}
+    project = make_project(settings(cpu, cu128), extras=requires)
+    cli.ok("lock")
+    assert cli.ok("why", "torch").out.splitlines() == [
+        "torch 2.9.0+cu128",
+        "  demo 0.1 → torch 2.9.0+cu128 (extra cu128)",
+        "  demo 0.1 → model 1.0 (extra cu128) → torch 2.9.0+cu128",
+        "",
+        "torch 2.9.1+cpu",
+        "  demo 0.1 → torch 2.9.1+cpu (extra cpu)",
+        "  demo 0.1 → model 1.0 (extra cpu) → torch 2.9.1+cpu",
+    ]
+    tree = cli.ok("tree").out
+    assert tree.count("torch 2.9.1+cpu") == tree.count("torch 2.9.0+cu128") == 2
+    assert "2.9.0+cu128" not in cli.ok("tree", "--extra", "cpu").out
+    exported = cli.ok("export", "--extra", "cu128", "--no-hashes", "--no-header").out
+    assert [line for line in exported.splitlines() if "#" not in line] == [
+        *("cublas==12.0", "filelock==3.0", "model==1.0", "torch==2.9.0+cu128")
+    ]
+
+    cli.ok("add", "filelock")
+    assert chosen(project) == {"filelock": "3.0"}
+    assert chosen(project, "cpu")["torch"] == "2.9.1+cpu"
+    cli.ok("remove", "--optional", "cpu", "torch", "model")
+    assert chosen(project, "cpu") == {"filelock": "3.0"}
+    assert chosen(project, "cu128")["torch"] == "2.9.0+cu128"
+    assert cli("lock", "--check").status == 0
+
+
+@pytest.mark.usefixtures("torches")
+def test_what_cannot_be_combined_is_refused_with_the_line_that_mends_it(
+    cli: Cli, cpu: Index, cu128: Index, make_project: MakeProject
+) -> None:
+    text = settings(cpu, cu128)
+    groups = {"old": ["filelock<3"], "new": ["filelock"]}
+    cases = {
+        text.replace(CONFLICT, ""): (
+            "sources.torch: two entries apply to linux",
+            'conflicts = [[{ extra = "cpu" }, { extra = "cu128" }]]',
+        ),
+        text.replace('extra = "cu128" }]]', 'extra = "cu129" }]]'): (
+            "conflicts[0][1] names the extra 'cu129'",
+            "the nearest one is 'cu128'",
+        ),
+        text.replace('extra = "cpu" },\n', 'group = "nwe" },\n'): (
+            "sources.torch names the group 'nwe'",
+            "the nearest one is 'new'",
+        ),
+        text.replace(CONFLICT, 'conflicts = [[{ extra = "cpu" }]]\n'): (
+            "conflicts[0] must have two extras or groups, or more",
+            "",
+        ),
+        text.replace('{ extra = "cu128" }]]', '{ extra = "cpu", group = "old" }]]'): (
+            "conflicts[0][1] must have one of 'extra' and 'group'",
+            'for example: { extra = "cpu" }',
+        ),
+    }
+    two = CONFLICT.replace("]]\n", '], [{ group = "old" }, { group = "new" }]]\n')
+    defaults = text.replace(CONFLICT, two)
+    cases[defaults + 'default-groups = ["old"]\n'] = (
+        "conflicts[1] names group 'old': it is a default group",
+        "default-groups = []",
+    )
+    for pyproject, (problem, mending) in cases.items():
+        make_project(pyproject, extras=EXTRAS, groups=groups)
+        done = cli("lock")
+        assert (done.status, "Traceback" in done.err) == (1, False), done
+        assert problem in done.err
+        assert mending in done.err

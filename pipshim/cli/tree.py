@@ -16,6 +16,7 @@ from pipshim.cli.lock_explanation import (
     width,
     with_extras,
 )
+from pipshim.model.lock_graph import in_both
 from pipshim.model.selection import combination_of, origins_of
 from pipshim.model.workspace import selected
 from pipshim.progress.formatting import paint, use_color
@@ -24,6 +25,7 @@ from pipshim.progress.json_lines import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pipshim.model.combinations import Combination
     from pipshim.model.lock_graph import Graph, Need, Node
     from pipshim.model.requests import TreeRequest
 
@@ -91,22 +93,36 @@ def grown(
     graph: Graph, roots: Sequence[Node], *, invert: bool, depth: int | None, dedupe: bool = True
 ) -> list[Branch]:
     """Walk the graph from `roots`, down or (`invert`) up, at most `depth` levels below them."""
-    seen: set[Node] = set()
+    seen: set[object] = set()
 
-    def branch(node: Node, need: Need | None, above: tuple[Node, ...]) -> Branch:
-        needs = (graph.needed if invert else graph.needs).get(node, ())
+    def branch(
+        node: Node,
+        need: Need | None,
+        above: tuple[Node, ...],
+        combinations: frozenset[Combination] | None,
+    ) -> Branch:
+        if need is not None:
+            combinations = in_both(combinations, need.combinations)
+        needs = [
+            one
+            for one in (graph.needed if invert else graph.needs).get(node, ())
+            if in_both(combinations, one.combinations) != frozenset()
+        ]
+        key = (node, combinations)
         if node in above:
             return Branch(node, need, _CYCLE, ())
         if depth is not None and len(above) >= depth:
             return Branch(node, need, "", ())
-        if dedupe and node in seen and needs:
+        if dedupe and key in seen and needs:
             return Branch(node, need, _REPEATED, ())
-        seen.add(node)
+        seen.add(key)
         path = (*above, node)
-        below = tuple(branch(one.by if invert else one.node, one, path) for one in needs)
+        below = tuple(
+            branch(one.by if invert else one.node, one, path, combinations) for one in needs
+        )
         return Branch(node, need, "", below)
 
-    return [branch(node, None, ()) for node in roots]
+    return [branch(node, None, (), graph.combinations) for node in roots]
 
 
 def shown(trees: Sequence[Branch], *, no_color: bool, invert: bool) -> list[str]:

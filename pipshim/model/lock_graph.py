@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim.model.pylock import PROJECT, key_of, requires_of
-from pipshim.model.universal_lock import combinations, for_combination
+from pipshim.model.combinations import Case
+from pipshim.model.pylock import PROJECT, builds_from_dict, key_of, requires_of
+from pipshim.model.universal_lock import combinations
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.combinations import Combination
-    from pipshim.model.pylock import Lock, LockedBuild
+    from pipshim.model.pylock import Lock, LockedBuild, LockedFolder
+
+    _Combinations: TypeAlias = "frozenset[Combination] | None"
 
 Kind: TypeAlias = 'Literal["project", "package", "folder", "build", "absent"]'
 
@@ -67,6 +70,7 @@ class Need:
         asks: the requirement as it is stated; None for what a package is built by.
         origin: whose it is: ``project``, ``extra NAME``, ``group NAME`` of what was locked; of a
             build, ``declared``, ``extra`` (``extra-build-dependencies``) or ``backend``.
+        combinations: those of conflicting extras and groups that it is so in; None for all.
 
     """
 
@@ -74,6 +78,7 @@ class Need:
     by: Node
     asks: str | None = None
     origin: str = ""
+    combinations: frozenset[Combination] | None = None
 
     @property
     def extras(self) -> tuple[str, ...]:
@@ -97,11 +102,13 @@ class Graph:
     Attributes:
         root: what was locked.
         needs: by node, what it needs.
+        combinations: those that are shown; None for all.
 
     """
 
     root: Node
     needs: Mapping[Node, Sequence[Need]]
+    combinations: frozenset[Combination] | None = None
     needed: Mapping[Node, Sequence[Need]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,19 +152,20 @@ class Graph:
         """Give the ways from the root to a node, the shortest first; none goes in circles."""
         distance = self._distances()
         order = count()
-        found: list[tuple[int, int, tuple[Need, ...], Node]] = []
+        found: list[tuple[int, int, tuple[Need, ...], Node, _Combinations]] = []
         if node in distance:
-            found.append((distance[node], next(order), (), node))
+            found.append((distance[node], next(order), (), node, self.combinations))
         while found:
-            _, _, chain, at = heapq.heappop(found)
+            _, _, chain, at, combinations = heapq.heappop(found)
             if at == self.root:
                 yield chain
                 continue
             passed = {need.node for need in chain}
             for need in self.needed.get(at, ()):
-                if need.by not in passed and need.by in distance:
+                rest = in_both(combinations, need.combinations)
+                if need.by not in passed and need.by in distance and rest != frozenset():
                     length = len(chain) + 1 + distance[need.by]
-                    heapq.heappush(found, (length, next(order), (need, *chain), need.by))
+                    heapq.heappush(found, (length, next(order), (need, *chain), need.by, rest))
 
     def _distances(self) -> dict[Node, int]:
         """Tell how many needs lead from the root to each node, at least."""
@@ -170,6 +178,13 @@ class Graph:
                     distance[need.node] = distance[at] + 1
                     waiting.append(need.node)
         return distance
+
+
+def in_both(one: _Combinations, other: _Combinations) -> _Combinations:
+    """Return the combinations of both; None stands for all."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
 
 
 def graph_of(
@@ -193,9 +208,8 @@ def graph_of(
         extra: by package, its ``extra-build-dependencies``.
 
     """
-    if combination is not None:
-        lock = for_combination(lock, combination)
-    return _Reading(lock, root, builds=builds, extra=extra or {}).graph(origins)
+    only = frozenset([combination]) if combination is not None and lock.conflicts else None
+    return _Reading(lock, root, builds=builds, extra=extra or {}, only=only).graph(origins)
 
 
 class _Reading:
@@ -206,11 +220,13 @@ class _Reading:
         *,
         builds: bool,
         extra: Mapping[NormalizedName, Sequence[str]],
+        only: _Combinations,
     ) -> None:
         self._lock = lock
         self._root = root
         self._builds = builds
         self._extra = extra
+        self._only = only
         self._origins: Collection[str] | None = None
         self._needs: dict[Node, list[Need]] = {}
         self._packages: dict[Node, Package] = {}
@@ -241,14 +257,14 @@ class _Reading:
         needs = self._needs.setdefault(self._root, [])
         for origin in sorted(roots, key=lambda one: (one != PROJECT, one)):
             needs += [
-                Need(node, self._root, text, origin)
+                Need(node, self._root, text, origin, rest)
                 for text, node in self._answers(roots[origin], self._run_time)
-                if self._meets(node, self._with(origin))
+                if (rest := in_both(self._with(origin), self._of_node(node))) != frozenset()
             ]
         if self._builds and (origins is None or PROJECT in origins):
             for folder in self._lock.folders:
                 if folder.name == self._root.name:
-                    needs += self._build(self._root, folder.build)
+                    needs += self._builds_of_folder(self._root, folder)
         waiting = deque(needs)
         while waiting:
             node = waiting.popleft().node
@@ -257,43 +273,72 @@ class _Reading:
                 waiting.extend(found)
             elif node.kind == "build":
                 waiting.extend(need for need in self._needs[node] if need.node not in self._needs)
-        return Graph(self._root, self._needs)
+        return Graph(self._root, self._needs, self._only)
 
     def _of(self, node: Node) -> Iterator[Need]:
         folder = self._folders.get(node)
         if folder is not None:
             texts: Sequence[str] = folder.requires
-            build: LockedBuild | None = folder.build
         else:
-            package = self._packages[node]
-            texts = requires_of(package)
-            build = self._lock.builds.get(key_of(package))
+            texts = requires_of(self._packages[node])
         known = self._run_time if node.within is None else self._members(node.within)
         for text, other in self._answers(texts, known):
-            if node.within is not None or (
-                self._is_asked_for(other) and self._meets(other, self._combinations.get(node))
-            ):
+            rest = in_both(self._of_node(node), self._of_node(other))
+            if node.within is not None:
                 yield Need(other, node, text)
-        if self._builds and build is not None:
-            yield from self._build(node, build)
+            elif self._is_asked_for(other) and rest != frozenset():
+                yield Need(other, node, text, "", rest)
+        if self._builds and folder is not None:
+            yield from self._builds_of_folder(node, folder)
+        elif self._builds:
+            yield from self._builds_of_package(node, self._packages[node])
 
-    def _with(self, origin: str) -> frozenset[Combination]:
+    def _with(self, origin: str) -> _Combinations:
         """Return the combinations that an extra or group can be asked for in."""
         conflicts = self._lock.conflicts
+        if not conflicts:
+            return None
         every = conflicts.combinations()
-        return frozenset(one for one in every if origin not in conflicts.left_out(one))
+        return in_both(
+            self._only, frozenset(one for one in every if origin not in conflicts.left_out(one))
+        )
 
-    def _meets(self, node: Node, others: frozenset[Combination] | None) -> bool:
-        """Whether a package is there in some of these combinations; None for all."""
-        own = self._combinations.get(node)
-        return own is None or others is None or not own.isdisjoint(others)
+    def _of_node(self, node: Node) -> _Combinations:
+        return in_both(self._only, self._combinations.get(node))
+
+    def _builds_of_folder(self, node: Node, folder: LockedFolder) -> Iterator[Need]:
+        builds: dict[str | None, LockedBuild] = dict(folder.builds.items())
+        yield from self._builds_by_case(node, builds or {None: folder.build})
+
+    def _builds_of_package(self, node: Node, package: Package) -> Iterator[Need]:
+        table = (package.tool or {}).get("pipshim") or {}
+        builds = builds_from_dict(table)
+        if not builds and (build := self._lock.builds.get(key_of(package))) is not None:
+            builds = {None: build}
+        yield from self._builds_by_case(node, builds)
+
+    def _builds_by_case(
+        self, node: Node, builds: Mapping[str | None, LockedBuild]
+    ) -> Iterator[Need]:
+        """Give each way of building something, with the combinations that it is for."""
+        cases = {
+            str(Case(target, combination)): combination
+            for target in self._lock.targets or (None,)
+            for combination in self._lock.conflicts.combinations()
+        }
+        is_alike = not self._lock.conflicts or None in builds
+        for build in dict.fromkeys(builds.values()):
+            own = {cases[case] for case, one in builds.items() if one == build and case in cases}
+            rest = in_both(self._only, None if is_alike else frozenset(own))
+            if rest != frozenset():
+                yield from self._build(node, build, rest)
 
     def _is_asked_for(self, node: Node) -> bool:
         """Whether a package is there for what was chosen; an extra may be another group's only."""
         of = self._lock.origins.get(canonicalize_name(node.name))
         return self._origins is None or not of or not of.isdisjoint(self._origins)
 
-    def _build(self, of: Node, build: LockedBuild) -> list[Need]:
+    def _build(self, of: Node, build: LockedBuild, combinations: _Combinations) -> list[Need]:
         node = Node(
             of.name,
             of.version,
@@ -305,7 +350,7 @@ class _Reading:
         )
         if node not in self._needs:
             self._needs[node] = list(self._requirements(node, build))
-        return [Need(node, of)]
+        return [Need(node, of, combinations=combinations)]
 
     def _requirements(self, node: Node, build: LockedBuild) -> Iterator[Need]:
         extra = self._extra.get(canonicalize_name(node.name), ())

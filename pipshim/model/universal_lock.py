@@ -92,16 +92,6 @@ def serving(lock: Lock, markers: Mapping[str, str], combination: Combination = B
     return _part(lock, case, markers if case.target is None else case.target.python.markers)
 
 
-def for_combination(lock: Lock, combination: Combination) -> Lock:
-    """Tell the part of a lock that is for one combination, on any target."""
-    if not lock.conflicts:
-        return lock
-    return replace(
-        lock,
-        packages=tuple(one for one in lock.packages if combination in combinations(lock, one)),
-    )
-
-
 def combinations(lock: Lock, package: Package) -> frozenset[Combination]:
     """Tell the combinations that an entry for run time is for, on any target."""
     every = lock.conflicts.combinations()
