@@ -289,3 +289,61 @@ def test_settings_of_a_member_count_for_its_own_build(cli: Cli, root: Path) -> N
     note = "constraint-dependencies, extra-build-dependencies count in the workspace's root"
     assert note in done.err
     assert "speed" in cli.ok("export", "--build", "library").out
+
+
+def test_extras_of_members_may_exclude_each_other(
+    cli: Cli, root: Path, index: Index, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path / "dists", "speed", "2"))
+    slow = CLI.replace('"library[fast]"', '"library"') + (
+        "[project.optional-dependencies]\nold = ['speed<2']\nnew = ['library[fast]', 'speed>=2']\n"
+    )
+    write(root / "tools" / "cli", slow)
+    conflict = """
+        [tool.pipshim]
+        conflicts = [[{ package = "cli", extra = "old" }, { package = "cli", extra = "new" }]]
+        """
+    assert "speed" in cli.fails("lock").err
+    write(root, ROOT + dedent(conflict))
+    cli.ok("lock")
+    for extra, version in (("old", "1"), ("new", "2")):
+        cli.ok("sync", "--locked", "--package", "cli", "--extra", extra)
+        assert f"speed-{version}" in distributions(root / ".venv")
+    both = ("--package", "cli", "--extra", "old", "--extra", "new")
+    failed = cli.fails("sync", *both, status=2)
+    assert "extra 'old' of cli and extra 'new' of cli conflict" in failed.err
+    assert "--no-extra old or --no-extra new" in failed.err
+
+    for text, problem in (
+        (conflict.replace('"new"', '"none"'), "the workspace has no extra 'none' of cli"),
+        (conflict.replace('"cli", extra = "new"', '"app", extra = "no"'), "no extra 'no' of app"),
+    ):
+        write(root, ROOT + dedent(text))
+        assert problem in cli.fails("lock").err
+    write(root, ROOT.partition("[tool")[0].replace('"library"', "") + dedent(conflict))
+    assert "names extra 'old' of cli, and there is no workspace" in cli.fails("lock").err
+
+
+def test_a_source_of_a_member_may_depend_on_its_extra(
+    cli: Cli, root: Path, index: Index, tmp_path: Path
+) -> None:
+    wheel(root / "wheels", "torch", "2.9.0+cpu")
+    index.add(wheel(tmp_path / "dists", "torch", "2.9.0"))
+    config = """
+        [project.optional-dependencies]
+        cpu = ["torch"]
+        gpu = ["torch"]
+        [[tool.pipshim.index]]
+        name = "cpu"
+        url = "../../wheels"
+        format = "flat"
+        explicit = true
+        [tool.pipshim.sources.torch]
+        index = "cpu"
+        extra = "cpu"
+        """
+    write(root / "tools" / "cli", CLI + dedent(config))
+    cli.ok("lock")
+    for extra, version in (("cpu", "2.9.0+cpu"), ("gpu", "2.9.0")):
+        cli.ok("sync", "--locked", "--extra", extra, cwd=root / "tools" / "cli")
+        assert f"torch-{version}" in distributions(root / ".venv")

@@ -5,6 +5,7 @@ An extra or group is named as the origins of a lock are: ``extra cpu``, ``group 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from pipshim.model.targets import TargetName
 
     Literal = tuple[str, bool]
+
+
+_OF_MEMBER = re.compile(r"group member-(?P<member>.+)-(?P<kind>extra|group)-(?P<name>.+)")
+"""The extra or group of a member of a workspace (`pipshim.model.workspace`)."""
 
 
 @dataclass(frozen=True, order=True)
@@ -111,7 +116,7 @@ class Conflicts:
         raise UsageError(
             f"{first} and {second} conflict: pyproject.toml says that they are never installed "
             "together",
-            hint="leave one of them out: " + " or ".join(f"--no-{member}" for member in clash),
+            hint="leave one of them out: " + " or ".join(map(_without, clash)),
         )
 
     def nearest(self, combination: Combination) -> Combination:
@@ -181,8 +186,16 @@ class Conflicts:
 
 def named(origin: str) -> str:
     """Say an extra or group for messages: ``extra 'cpu'``."""
+    of_member = _OF_MEMBER.fullmatch(origin)
+    if of_member is not None:
+        return f"{of_member['kind']} {of_member['name']!r} of {of_member['member']}"
     kind, _, name = origin.partition(" ")
     return f"{kind} {name!r}"
+
+
+def _without(origin: str) -> str:
+    """Return the option that leaves an extra or group out."""
+    return "--no-" + _OF_MEMBER.sub(r"\g<kind> \g<name>", origin)
 
 
 def membership(origin: str) -> str:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pipshim.model.requests import SelectionOptions
 
 
+PREFIX = "group member-"
+"""How origins of members begin."""
+
+
 def group_of_member(name: str) -> NormalizedName:
     """Return the root's group for a member."""
     return canonicalize_name(f"member-{name}")
@@ -36,6 +40,14 @@ def group_of_extra(name: str, extra: str) -> NormalizedName:
 def group_of_group(name: str, group: str) -> NormalizedName:
     """Return the root's group for a member's group."""
     return canonicalize_name(f"member-{name}-group-{group}")
+
+
+def origin_of_member(name: str, origin: str) -> str:
+    """Return a member's extra or group (``extra cpu``) as the root's: ``group member-…``."""
+    kind, _, own = origin.partition(" ")
+    if kind == "project":
+        return f"group {group_of_member(name)}"
+    return f"group {group_of_extra(name, own) if kind == 'extra' else group_of_group(name, own)}"
 
 
 def selected(options: SelectionOptions, project: Project | None) -> SelectionOptions:

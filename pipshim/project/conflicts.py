@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipshim.base.spelling import nearest
 from pipshim.model.combinations import Conflicts, named
+from pipshim.model.workspace import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -47,6 +48,10 @@ def read_conflicts(
     ):
         return Conflicts()
     for origin, path in _mentioned(settings, configuration):
+        if origin.startswith(PREFIX):
+            if configuration.workspace is not None:
+                continue  # a member's, which is looked at with the members
+            raise reader.error(path, f"names {named(origin)}, and there is no workspace")
         if origin not in origins and not (dynamic and origin.startswith("extra ")):
             raise _unknown(reader, path, origin, origins)
     declared = {member for each in configuration.conflicts for member in each}

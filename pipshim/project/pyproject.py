@@ -26,6 +26,7 @@ from pipshim.base.errors import ProjectError
 from pipshim.base.spelling import nearest
 from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.settings import Configuration
+from pipshim.model.workspace import origin_of_member
 from pipshim.project import script_metadata, uv_settings
 from pipshim.project.conflicts import PROJECT, read_conflicts
 from pipshim.project.settings import SETTINGS, load_configuration
@@ -245,6 +246,11 @@ def _project(
         written = uv_settings.with_dev_dependencies(written, data["tool"]["uv"])
     groups = _dependency_groups(reader, written, own)
     configuration, ignored = _configuration(reader, data, groups, more_indexes)
+    origins = [*(f"extra {extra}" for extra in extras), *(f"group {group}" for group in groups)]
+    if name is not None:  # conflicts may name the project as their package
+        plain = {origin_of_member(name, origin): origin for origin in origins}
+        sets = (tuple(plain.get(one, one) for one in each) for each in configuration.conflicts)
+        configuration = replace(configuration, conflicts=tuple(sets))
 
     made = Project(
         directory=directory,
@@ -266,7 +272,7 @@ def _project(
             reader,
             _settings(data),
             made.configuration,
-            [*(f"extra {extra}" for extra in extras), *(f"group {group}" for group in groups)],
+            origins,
             {
                 PROJECT: own.named_in(dependencies),
                 **{f"extra {extra}": own.named_in(of) for extra, of in extras.items()},

@@ -15,6 +15,7 @@ from pipshim.model.settings import (
     WorkspaceTable,
 )
 from pipshim.model.targets import FORM, KNOWN, TargetName
+from pipshim.model.workspace import origin_of_member
 from pipshim.project.sources import (
     check_index_names,
     origin_of,
@@ -146,13 +147,16 @@ def _conflicts(reader: Reader, value: object, path: KeyPath) -> tuple[tuple[str,
 def _conflict(reader: Reader, value: object, path: KeyPath) -> tuple[str, ...]:
     members: dict[str, None] = {}
     for item, at in reader.array(value, path):
-        table = reader.known_table(item, at, ("extra", "group"))
+        table = dict(reader.known_table(item, at, ("extra", "group", "package")))
+        package = table.pop("package", None)
         if len(table) != 1:
             raise reader.error(
                 at, "must have one of 'extra' and 'group'", hint='for example: { extra = "cpu" }'
             )
         ((kind, name),) = table.items()
         origin = origin_of(reader, kind, name, at)
+        if package is not None:
+            origin = origin_of_member(reader.name(package, (*at, "package")), origin)
         if origin in members:
             raise reader.error(at, f"is there twice: {named(origin)}")
         members[origin] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,17 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import ProjectError
 from pipshim.base.spelling import nearest
+from pipshim.model.combinations import Conflicts, named
 from pipshim.model.package_sources import PackageSource
 from pipshim.model.project import PYPROJECT, Project, Workspace
 from pipshim.model.settings import Configuration
-from pipshim.model.workspace import group_of_extra, group_of_group, group_of_member
+from pipshim.model.workspace import (
+    PREFIX,
+    group_of_extra,
+    group_of_group,
+    group_of_member,
+    origin_of_member,
+)
 from pipshim.project.pyproject import find_project, read_project, read_text
 
 if TYPE_CHECKING:
@@ -178,11 +186,14 @@ def _joined(root: Project, reader: _Files, here: Path | None) -> Project:
     groups = dict(root.dependency_groups)
     for name, member in members.items():
         groups.update(_groups(name, member, groups))
+    configuration = _configuration(root, members)
+    conflicts = _conflicts(root, members, groups)
     return replace(
         root,
         requires_python=SpecifierSet(",".join(python)) if python else None,
         dependency_groups=groups,
-        configuration=_configuration(root, members),
+        configuration=replace(configuration, conflicts=conflicts.sets),
+        conflicts=conflicts,
         ignored_settings=tuple(dict.fromkeys(x for one in everybody for x in one.ignored_settings)),
         notes=tuple(note for member in members.values() for note in _notes(member)),
         workspace=Workspace(members, at, tuple(_watched(root.directory, table))),
@@ -261,6 +272,62 @@ def _configuration(root: Project, members: Mapping[NormalizedName, Project]) -> 
     )
 
 
+def _conflicts(
+    root: Project, members: Mapping[NormalizedName, Project], groups: Mapping[str, object]
+) -> Conflicts:
+    """Return which extras and groups exclude each other, those of members as groups of the root.
+
+    Raises:
+        ProjectError: there is no such extra or group, or one is always on.
+
+    """
+    sets = [*root.conflicts.sets]
+    included_by = {one: set(by) for one, by in root.conflicts.included_by.items()}
+    for name, member in members.items():
+        of_root = partial(origin_of_member, name)
+        sets += [tuple(map(of_root, each)) for each in member.conflicts.sets]
+        for origin, by in member.conflicts.included_by.items():
+            included_by.setdefault(of_root(origin), set()).update(map(of_root, by))
+    declared = {origin for each in sets if len(each) > 1 for origin in each}
+    kept = [each for each in sets if len(each) > 1 or each[0] not in declared]
+    for origin in {origin for each in kept for origin in each}:
+        if origin.startswith(PREFIX) and origin.partition(" ")[2] not in groups:
+            raise ProjectError(
+                root.file, f"conflicts: the workspace has no {named(origin)}", hint=_hint(members)
+            )
+        for project in (root, *members.values()):
+            requiring = _requiring(origin, project, is_root=project is root)
+            if "project" in requiring:
+                raise ProjectError(
+                    project.file,
+                    f"requires {named(origin)}, which is in a conflict: it is always on",
+                    hint="require it in an extra",
+                )
+            included_by.setdefault(origin, set()).update(requiring)
+    named_by = {one: tuple(sorted(by)) for one, by in included_by.items() if by}
+    return Conflicts(tuple(dict.fromkeys(kept)), named_by)
+
+
+def _hint(members: Mapping[NormalizedName, Project]) -> str:
+    return f"the members are: {', '.join(members)}" if members else "the workspace has no members"
+
+
+def _requiring(origin: str, project: Project, *, is_root: bool) -> set[str]:
+    """Return the lists of requirements, as origins of the root, that name a member's extra."""
+    lists: dict[str, tuple[Requirement, ...]] = {"project": project.dependencies}
+    lists |= {f"extra {name}": one for name, one in project.optional_dependencies.items()}
+    if not is_root or project.workspace is None:
+        lists |= {f"group {name}": one for name, one in project.dependency_groups.items()}
+    found = set()
+    for at, requirements in lists.items():
+        for one in requirements:
+            extras = (group_of_extra(one.name, extra) for extra in one.extras)
+            if any(origin == f"group {extra}" for extra in extras):
+                assert project.name is not None or is_root
+                found.add(at if is_root else origin_of_member(str(project.name), at))
+    return found
+
+
 def _add_index(indexes: dict[str, Index], index: Index, member: Project, root: Project) -> None:
     known = indexes.setdefault(index.name, index)
     if known.located(root.directory) != index:
@@ -323,6 +390,8 @@ def _placed(
         if name == root.name:
             return _folder(root, root, entry)
         return _folder(members[name], root, entry)
+    if entry.origin is not None and project is not root and project.name is not None:
+        entry = replace(entry, origin=origin_of_member(project.name, entry.origin))
     if entry.path is None or project is root:
         return entry
     path = os.path.relpath(entry.place(project.directory), root.directory.resolve())
