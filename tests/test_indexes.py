@@ -163,8 +163,17 @@ def test_an_index_that_lacks_its_package_is_named(
     )
     done = cli("lock")
     assert done.status == 1
+    assert "the index torch-cpu, which sources send model to, has no model" in done.err
     assert f"{other.url}model/" in done.err
-    assert "Traceback" not in done.err
+    config = TORCH_INDEX.format(url="wheels").replace("explicit", 'format = "flat"\nexplicit')
+    project = make_project(config, dependencies=["torch>=99"])
+    wheel(project / "wheels", "other", "1")
+    failed = cli.fails("lock")
+    assert "the index torch-cpu, which sources send torch to, has no torch" in failed.err
+    assert "torch-cpu has other" in failed.err
+    wheel(project / "wheels", "torch", "2.8")
+    failed = cli.fails("lock")
+    assert "torch has 2.8 in the index torch-cpu, which sources send it to" in failed.err
 
 
 @pytest.mark.usefixtures("decoys")

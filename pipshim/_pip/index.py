@@ -35,7 +35,7 @@ from pipshim._pip.routed_search import RoutedCollector, scope_of
 from pipshim._pip.unread_pages import passed_over
 from pipshim.model import cutoff, index_page
 from pipshim.model.artifacts import name_and_version, sha256_of
-from pipshim.model.conflict import Refusal, Refused
+from pipshim.model.conflict import OnlyIndex, Refusal, Refused
 from pipshim.model.index_page import Cut, Listing, Newest, Suiting
 from pipshim.model.locked_files import LockedFiles
 from pipshim.model.version_order import Order
@@ -99,6 +99,24 @@ class Finder(PackageFinder):
     def order(self) -> Order:
         """The order of this thread's resolve."""
         return _order.get() or Order()
+
+    def only_index(self, name: NormalizedName) -> OnlyIndex | None:
+        """Return the named index that a package comes from, and no other, if it has one."""
+        collector = self._link_collector
+        routes = collector.routes if isinstance(collector, RoutedCollector) else None
+        index = routes.packages.get(name) if routes is not None else None
+        if index is None:
+            return None
+        if index.format == "simple":
+            return OnlyIndex(index.name)  # a list of all its packages may be very long
+        link = Link(index.url)
+        if link.is_existing_dir():
+            files = [path.name for path in Path(link.file_path).iterdir()]
+        else:
+            page = collector.fetch_response(link)
+            files = [one.filename for one in parse_links(page)] if page is not None else []
+        names = {parsed[0] for parsed in map(name_and_version, files) if parsed is not None}
+        return OnlyIndex(index.name, tuple(sorted(names)))
 
     def cutoff(self, name: NormalizedName) -> str | None:
         """Return the moment before which a file of a package has to be uploaded."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.model.conflict import Conflict, Fact, Index, Refused
+    from pipshim.model.conflict import Conflict, Fact, Index, OnlyIndex, Refused
 
 _SHOWN = 8
 _OF_BUILD = re.compile(rf"(?:{BUILD}|({EXTRA}))((\S+).*)")
@@ -109,6 +109,9 @@ class _Search:
         if refused:
             return self._refused(name, refused)
         pages = [f"  {page} is not there" for page, why in unread.items() if why is None]
+        only = self.index.only_index(name)
+        if only is not None:
+            return _not_in(only, name, [*self.asked, *pages])
         return ResolveError(
             "\n".join([f"there is no package {name}", *self.asked, *pages]),
             hint=f"check the name{self._where()}, and the index (--index-url, --extra-index-url)",
@@ -168,7 +171,9 @@ class _Search:
             versions = list(reversed(self.index.versions(name)))
             shown = [f"{one} (yanked)" if one in withdrawn else one for one in versions[:_SHOWN]]
             more = ", …" if len(versions) > _SHOWN else ""
-            lines.append(f"  {name} has {', '.join(shown)}{more}")
+            only = self.index.only_index(name)
+            where = f" in the index {only.name}, which sources send it to" if only else ""
+            lines.append(f"  {name} has {', '.join(shown)}{more}{where}")
             suiting = [one for one in withdrawn if story.suits(name, Version(one))]
             if suiting and withdrawn[suiting[-1]]:
                 lines.append(f"  {name} {suiting[-1]} was yanked: {withdrawn[suiting[-1]]}")
@@ -251,6 +256,18 @@ class _Search:
 
 def _newest(refused: list[Refused]) -> list[Refused]:
     return sorted(refused, key=lambda one: (one.version, one.filename), reverse=True)[:_SHOWN]
+
+
+def _not_in(only: OnlyIndex, name: NormalizedName, lines: list[str]) -> PipshimError:
+    """Say that the only index of a package does not have it."""
+    if only.packages is not None:
+        shown = ", ".join(only.packages[:_SHOWN]) or "nothing"
+        more = f" and {len(only.packages) - _SHOWN} more" if len(only.packages) > _SHOWN else ""
+        lines = [*lines, f"  {only.name} has {shown}{more}"]
+    return ResolveError(
+        "\n".join([f"the index {only.name}, which sources send {name} to, has no {name}", *lines]),
+        hint=f"check the URL of the index {only.name}, or take {name} out of sources",
+    )
 
 
 def _why_refused(one: Refused) -> str:

@@ -145,8 +145,25 @@ class Refused:
     requires_python: str | None
 
 
+@dataclass(frozen=True)
+class OnlyIndex:
+    """The index that `sources` sends a package to.
+
+    Attributes:
+        name: its name.
+        packages: what it has; None if that cannot be told.
+
+    """
+
+    name: str
+    packages: tuple[str, ...] | None = None
+
+
 class Index(Protocol):
     """Tells what the indexes have of a package: `pipshim._pip.index.Finder`."""
+
+    def only_index(self, name: NormalizedName) -> OnlyIndex | None:
+        """Return the named index that a package comes from, and no other, if it has one."""
 
     def cutoff(self, name: NormalizedName) -> str | None:
         """Return the moment before which a file of a package has to be uploaded."""
