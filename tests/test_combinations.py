@@ -300,3 +300,59 @@ def test_what_cannot_be_combined_is_refused_with_the_line_that_mends_it(
         assert (done.status, "Traceback" in done.err) == (1, False), done
         assert problem in done.err
         assert mending in done.err
+
+
+@pytest.mark.usefixtures("torches")
+def test_conflicts_of_a_workspace_are_those_of_all_members_and_reach_across_them(
+    cli: Cli, index: Index, cpu: Index, cu128: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path / "main", "filelock", "2.0"))
+    across = '[{ extra = "old" }, { package = "kernels", extra = "cu128" }]'
+    project = make_project(
+        f'[tool.pipshim]\nconflicts = [{across}]\nworkspace = {{ members = ["kernels"] }}\n',
+        extras={"old": ["filelock<3"]},
+    )
+    extras = {"cpu": ["torch"], "cu128": ["torch", "filelock>=3"], "gpu": ["kernels[cu128]"]}
+    member = settings(cpu, cu128)
+    make_project(member, folder="project/kernels", name="kernels", extras=extras)
+    assert "for 5 combinations" in cli.ok("lock").err
+    lock = ["export", "--no-hashes", "--no-header", "--no-annotate", "--all-packages"]
+    for asked, wanted in {
+        ("--extra", "old", "--extra", "cpu"): ["filelock==2.0", "torch==2.9.1+cpu"],
+        ("--extra", "gpu"): ["cublas==12.0", "filelock==3.0", "torch==2.9.0+cu128"],
+        (): [],
+    }.items():
+        assert cli.ok(*lock, *asked).out.splitlines() == wanted
+    for asked in (("--extra", "cpu", "--extra", "gpu"), ("--extra", "old", "--extra", "cu128")):
+        done = cli("sync", "--all-packages", *asked)
+        assert done.status == 2, done
+        assert "conflict" in done.err
+    wrong = member.replace('extra = "cpu" }, {', 'extra = "cpv" }, {')
+    make_project(wrong, folder="project/kernels", name="kernels", extras=extras)
+    assert "the nearest one is 'cpu'" in cli.fails("lock").err
+    make_project(member, folder="project/kernels", name="kernels", extras=extras)
+    pyproject = project / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace("cu128", "cuda"))
+    assert "the workspace has no extra 'cuda' of kernels" in cli.fails("lock").err
+
+
+@pytest.mark.usefixtures("torches")
+def test_an_extra_that_only_a_source_names_is_locked_with_it_and_without_and_includers_count(
+    cli: Cli, cpu: Index, cu128: Index, make_project: MakeProject
+) -> None:
+    text = settings(cpu, cu128).replace(CONFLICT, "")
+    text = text.replace('    { index = "pytorch-cu128", extra = "cu128" },\n', "")
+    extras = {"cpu": ["torch"], "small": ["demo[cpu]"], "other": ["filelock"]}
+    project = make_project(text, dependencies=["model"], extras=extras)
+    assert "for 2 combinations" in cli.ok("lock").err
+    with_cpu = {"filelock": "3.0", "model": "1.0", "torch": "2.9.1+cpu"}
+    assert chosen(project) == {"model": "1.0", "torch": "9.0"}
+    assert chosen(project, "other") == {"filelock": "3.0", "model": "1.0", "torch": "9.0"}
+    assert chosen(project, "cpu") == chosen(project, "small") == with_cpu
+    cli.ok("sync", "--extra", "small")
+    assert installed(project) == {"filelock-3.0", "model-1.0", "torch-2.9.1+cpu"}
+    # What an extra includes decides which combination it is of, though it requires the same.
+    make_project(text, dependencies=["model"], extras={**extras, "small": ["torch"]})
+    assert cli("lock", "--check").status == 1
+    cli.ok("lock")
+    assert chosen(project, "small") == {"model": "1.0", "torch": "9.0"}

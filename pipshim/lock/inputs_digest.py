@@ -112,8 +112,9 @@ def _of_project(project: Project) -> dict[str, Any]:
     data: dict[str, Any] = {"project": about}
     if editable_requires_more(project):
         data["editable"] = True
-    if configuration.conflicts:
-        data["conflicts"] = [sorted(members) for members in configuration.conflicts]
+    if project.conflicts:
+        data["conflicts"] = [sorted(members) for members in project.conflicts.sets]
+        data["included-by"] = sorted(project.conflicts.included_by.items())
     if configuration.sources:
         data["sources"] = _sources(project)
     if configuration.index:
