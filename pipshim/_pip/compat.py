@@ -6,12 +6,8 @@ Nothing here imports ``pip._internal`` until it is called.
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from typing import TYPE_CHECKING
-
-from pipshim import __version__
-from pipshim.base.errors import PipshimError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,40 +17,20 @@ SUPPORTED = ("26.1", "26.2", "26.3")
 """The minor releases of pip that pipshim is tested on, the oldest first."""
 
 
-def is_supported() -> bool:
-    """Tell whether pip is one of those supported; this costs next to nothing.
-
-    Raises:
-        PipshimError: there is no pip.
-
-    """
+def installed_version() -> str | None:
+    """Return the version of pip; None if there is none. This costs next to nothing."""
     try:
-        from pip import __version__ as found  # noqa: PLC0415 only here is its absence an answer
+        from pip import __version__  # noqa: PLC0415 only here is its absence an answer
     except ImportError:
-        raise PipshimError(
-            f"pip cannot be imported by {sys.executable}, which pipshim runs on",
-            hint=f"install it:\n\n    {_python()} -m ensurepip\n    {_install_supported()}",
-        ) from None
-    return ".".join(found.split(".")[:2]) in SUPPORTED
+        return None
+    return __version__
 
 
-def unsupported(what: str) -> PipshimError:
-    """Say that `what`, a command or an option, does not work with the pip that is installed."""
-    from pip import __version__ as found  # noqa: PLC0415
+def folder() -> str:
+    """Return where pip is, as it says it."""
+    import pip  # noqa: PLC0415
 
-    return PipshimError(
-        f"{what}: pip {found} is not supported; supported are {', '.join(SUPPORTED)}",
-        hint=f"install one of them:\n\n    {_install_supported()}",
-    )
-
-
-def _install_supported() -> str:
-    major, minor = SUPPORTED[-1].split(".")
-    return f"{_python()} -m pip install 'pip>={SUPPORTED[0]},<{major}.{int(minor) + 1}'"
-
-
-def _python() -> str:
-    return shlex.quote(sys.executable)
+    return os.path.dirname(os.path.abspath(pip.__file__))  # noqa: PTH100, PTH120 as pip does
 
 
 def run_any_pip(arguments: Sequence[str]) -> int:
@@ -73,22 +49,6 @@ def run_any_pip(arguments: Sequence[str]) -> int:
     finally:
         sys.argv = before
     return 0
-
-
-def version_text() -> str:
-    """Tell both versions, in pip's form."""
-    import pip  # noqa: PLC0415
-
-    where = os.path.dirname(os.path.abspath(pip.__file__))  # noqa: PTH100, PTH120 as pip does
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return f"pipshim {__version__} (pip {pip.__version__} from {where}, python {python})"
-
-
-def versions() -> str:
-    """Tell both versions, without where they are."""
-    import pip  # noqa: PLC0415
-
-    return f"pipshim {__version__}, pip {pip.__version__}"
 
 
 def pip_entry(*, until_exit: bool) -> Callable[[list[str] | None], int]:

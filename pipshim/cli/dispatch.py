@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim._pip import compat
 from pipshim.base.errors import PipshimError
-from pipshim.cli import active_environment
+from pipshim.cli import active_environment, supported_pip
 from pipshim.cli.command_names import (
     BUILDING,
     OWN_COMMANDS,
@@ -46,7 +46,7 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     try:
-        if not compat.is_supported():
+        if not supported_pip.is_supported():
             return _with_any_pip(arguments, sys.argv[0])
     except PipshimError as error:
         show(error)
@@ -77,18 +77,18 @@ def _with_any_pip(arguments: list[str], program: str) -> int:
         command = next((word for word in arguments if word in OWN_COMMANDS), None)
         line = Line(arguments, command, [])
     if any(argument in ("-V", "--version") for argument in line.before):
-        sys.stdout.write(f"{compat.version_text()}\n")
+        sys.stdout.write(f"{supported_pip.version_text()}\n")
         return 0
     if line.command in OWN_COMMANDS:
-        raise compat.unsupported(f"pipshim {line.command}")
+        raise supported_pip.unsupported(f"pipshim {line.command}")
     if _store_words(line) is not None:
-        raise compat.unsupported("pipshim cache store")
+        raise supported_pip.unsupported("pipshim cache store")
     if line.command in BUILDING:
         from pipshim.model.option_table import typed_for_builds  # noqa: PLC0415 not needed by others
 
         option = typed_for_builds([*line.before, *line.after])
         if option is not None:
-            raise compat.unsupported(f"{line.command} {option}")
+            raise supported_pip.unsupported(f"{line.command} {option}")
     implied = active_environment.options(line.command, line.before, os.environ, program)
     return compat.run_any_pip([*implied, *arguments])
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from pipshim._pip import commands
 from pipshim._pip.broken_stdout import replace_stdout
 from pipshim._pip.commands import Implementation, create_command
-from pipshim._pip.compat import pip_entry, version_text, versions
+from pipshim._pip.compat import pip_entry
 from pipshim._pip.parser import keep_abbreviations
 from pipshim.base.interruption import Interruption
 from pipshim.base.temporary_files import temporary_files
 from pipshim.cli.command_names import BUILDING, OWN_COMMANDS
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
 from pipshim.cli.other_python import go_on
+from pipshim.cli.supported_pip import version_text, versions
 from pipshim.model.option_table import PROJECT
 
 if TYPE_CHECKING:

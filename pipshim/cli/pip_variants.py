@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipshim._pip import extended_commands as pips
 from pipshim._pip import pip_texts
 from pipshim._pip.commands import program
-from pipshim._pip.compat import version_text, versions
+from pipshim.cli.supported_pip import version_text, versions
 
 if TYPE_CHECKING:
     from optparse import Values

@@ -15,9 +15,8 @@ from packaging.requirements import Requirement
 from pip._internal.cli.main_parser import create_main_parser
 from pip._internal.commands import create_command
 
-from pipshim._pip import compat
 from pipshim.base.light import signals
-from pipshim.cli import command_names, error_boundary
+from pipshim.cli import command_names, error_boundary, supported_pip
 from pipshim.cli import dispatch as entry
 from pipshim.cli.pip_main import project_command, register, split
 from pipshim.model.build_mode import IsolationLayer
@@ -551,7 +550,7 @@ class TestVersions:
     @pytest.mark.parametrize("version", ["26.1", "26.1.2", "26.2.1", "26.3", "26.3.dev0"])
     def test_supported(self, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("pip.__version__", version)
-        assert compat.is_supported()
+        assert supported_pip.is_supported()
 
     @pytest.mark.parametrize("version", ["25.3", "26.0.1", "26.4", "27.1", "26.10"])
     def test_others(
@@ -642,10 +641,10 @@ class TestProcess:
         assert cli.ok("-qV", "lock").out == out
 
     def test_both_versions_are_named(self, cli: Cli) -> None:
-        assert f"pipshim version: {compat.version_text()}" in cli.ok("debug").out
+        assert f"pipshim version: {supported_pip.version_text()}" in cli.ok("debug").out
         for shell in ("bash", "zsh", "fish", "powershell"):
             script = cli.ok("completion", f"--{shell}").out
-            assert f"# pipshim {shell} completion start: {compat.versions()}\n" in script
+            assert f"# pipshim {shell} completion start: {supported_pip.versions()}\n" in script
             assert "pip[0-9.]" not in script
 
     def test_help(self, cli: Cli) -> None:
@@ -653,7 +652,7 @@ class TestProcess:
         assert "pipshim <command> [options]" in text
         for line in ("  lock  ", "  sync  ", "  run  ", "  install  "):
             assert line in text
-        assert text.endswith(f"\n{compat.versions()}\n")
+        assert text.endswith(f"\n{supported_pip.versions()}\n")
         assert cli.ok("help").out == cli.ok().out == text
         assert "pipshim run [options] [--] <command>" in cli.ok("help", "run").out
         assert "pipshim lock [options]" in cli.ok("lock", "--help").out
