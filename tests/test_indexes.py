@@ -155,6 +155,47 @@ def test_credentials_of_an_index_are_used_and_written_nowhere(
 
 
 @pytest.mark.usefixtures("decoys")
+def test_without_variables_pip_looks_for_credentials_where_it_does(
+    cli: Cli, other: Index, make_project: MakeProject
+) -> None:
+    other.credentials = ("me", "secret-word")
+    project = make_project(TORCH_INDEX.format(url=other.url), dependencies=["torch"])
+    assert "401" in cli.fails("lock", "--no-input").err
+    netrc = cli.home / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret-word\n")
+    netrc.chmod(0o600)
+    cli.ok("lock")
+    assert locked(project) == {"torch": "2.9.0+cpu"}
+    netrc.unlink()
+    (project / "pylock.toml").unlink()
+    make_project(TORCH_INDEX.format(url=other.url_with_credentials), dependencies=["torch"])
+    done = cli.ok("lock")
+    assert "secret-word" not in done.err
+    assert "secret-word" not in (project / "pylock.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("decoys")
+def test_a_flat_index_may_be_a_page_of_links(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    other.html_only = True
+    index.cache_control = other.cache_control = "max-age=0"
+    cli.env["PIP_TRUSTED_HOST"] = "127.0.0.1"  # pip caches nothing of others without TLS
+    other.add(wheel(tmp_path / "page", "torch", "2.8.0+cpu"))
+    config = TORCH_INDEX.format(url=f"{other.url}torch/")
+    config = config.replace("explicit", 'format = "flat"\nexplicit')
+    project = make_project(config, dependencies=["model"])
+    cli.ok("sync")
+    assert locked(project)["torch"] == "2.9.0+cpu"
+    assert "GET /simple/torch/" not in index.requests
+    (project / "pylock.toml").unlink()
+    cli.ok("lock", "--offline")
+    assert locked(project)["torch"] == "2.9.0+cpu"
+    make_project(config.replace("torch =", "model ="), dependencies=["model"])
+    assert "torch-cpu has torch" in cli.fails("lock").err
+
+
+@pytest.mark.usefixtures("decoys")
 def test_an_index_that_lacks_its_package_is_named(
     cli: Cli, other: Index, make_project: MakeProject
 ) -> None:
