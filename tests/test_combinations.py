@@ -356,3 +356,33 @@ def test_an_extra_that_only_a_source_names_is_locked_with_it_and_without_and_inc
     assert cli("lock", "--check").status == 1
     cli.ok("lock")
     assert chosen(project, "small") == {"model": "1.0", "torch": "9.0"}
+
+
+INI = """
+[testenv]
+runner = pipshim-lock
+package = editable
+commands = python -c "import torch; print('has', torch.__version__)"
+[testenv:{cpu,cu128}]
+extras = {env_name}
+[testenv:both]
+extras = cpu, cu128
+"""
+
+
+@pytest.mark.usefixtures("torches")
+def test_tox_environments_have_a_combination_each(
+    cli: Cli, cpu: Index, cu128: Index, make_project: MakeProject
+) -> None:
+    root = make_project(settings(cpu, cu128), extras=EXTRAS, backend=Backend())
+    toxfile = "from pipshim.tox_plugin import tox_register_tox_env\n"
+    (root / "toxfile.py").write_text(toxfile, encoding="utf-8")
+    (root / "tox.ini").write_text(INI, encoding="utf-8")
+    cli.ok("lock")
+    done = cli("run", "-e", "cpu,cu128", module="tox")
+    assert done.status == 0, done
+    assert "has 2.9.1+cpu" in done.out
+    assert "has 2.9.0+cu128" in done.out
+    done = cli("run", "-e", "both", module="tox")
+    assert done.status != 0
+    assert "extra 'cpu' and extra 'cu128' conflict" in done.out + done.err
