@@ -30,27 +30,11 @@ if TYPE_CHECKING:
 _PIECE = 1 << 23  # a multiple of any system's pages
 
 
-class Responses(SafeFileCache):
-    """Keeps responses as pip does, but for those of some URLs.
-
-    Attributes:
-        spared: the URLs, without fragments.
-
-    """
-
-    def __init__(self, directory: str, spared: set[str]) -> None:
-        super().__init__(directory)
-        self.spared = spared
-
-    def set(self, key: str, *rest: Any, **named: Any) -> None:
-        """Keep a response's headers."""
-        if key not in self.spared:
-            super().set(key, *rest, **named)
+class LargeBodies(SafeFileCache):
+    """Keeps responses as pip does; large bodies do not stay in memory."""
 
     def set_body(self, key: str, body: Any) -> None:
-        """Keep its body."""
-        if key in self.spared:
-            return
+        """Keep a body."""
         if isinstance(body, memoryview) and isinstance(body.obj, mmap.mmap):
             self.set_body_from_io(key, cast("BinaryIO", _Mapped(body.obj)))
         else:
@@ -81,7 +65,7 @@ def _unwrapped(
     *args: Any,
     **kwargs: Any,
 ) -> Response:
-    """Build a response; what is not kept is not written to a file on its way either."""
+    """Build a response; what is spared is neither kept nor written to a file on its way."""
     is_new = response.status == HTTPStatus.OK and not (args or kwargs)
     if is_new and adapter.controller.cache_url(request.url or "") in urls:
         return HTTPAdapter.build_response(adapter, request, response)
@@ -92,6 +76,6 @@ def spare(session: PipSession, urls: set[str]) -> None:
     """Let a session keep no responses of ``urls``, which may become more."""
     for adapter in (*session.adapters.values(), session._trusted_host_adapter):  # noqa: SLF001
         if isinstance(adapter, CacheControlAdapter) and isinstance(adapter.cache, SafeFileCache):
-            own = Responses(adapter.cache.directory, urls)
+            own = LargeBodies(adapter.cache.directory)
             adapter.cache = adapter.controller.cache = own
             patches.override(adapter, build_response=partial(_unwrapped, adapter, urls))

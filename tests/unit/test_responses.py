@@ -12,7 +12,7 @@ import pytest
 from pip._internal.network.session import PipSession
 from pip._vendor.cachecontrol.filewrapper import CallbackFileWrapper
 
-from pipshim._pip.http_cache import Responses, spare
+from pipshim._pip.http_cache import LargeBodies, spare
 from tests.support.dists import wheel
 
 if TYPE_CHECKING:
@@ -31,26 +31,13 @@ def resident(path: Path) -> int:
     return int(found[1]) * 1024
 
 
-def test_what_is_spared_is_not_kept(tmp_path: Path) -> None:
-    cache = Responses(str(tmp_path), {f"{URL}.metadata"})
-    for url in (URL, f"{URL}.metadata"):
-        cache.set(url, b"headers")
-        cache.set_body(url, b"body")
-    assert cache.get(URL) == b"headers"
-    body = cache.get_body(URL)
-    assert body is not None
-    with body:
-        assert body.read() == b"body"
-    assert cache.get(f"{URL}.metadata") is None
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what is resident")
 @pytest.mark.parametrize("size", [1, mmap.PAGESIZE, SIZE - 1, SIZE])
 def test_a_mapped_body_is_kept_and_leaves_memory(tmp_path: Path, size: int) -> None:
     path = tmp_path / "buffer"
     contents = b"0123456789abcdef" * (SIZE // 16)
     path.write_bytes(contents[:size])
-    cache = Responses(str(tmp_path / "cache"), set())
+    cache = LargeBodies(str(tmp_path / "cache"))
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         with memoryview(mapped) as view:
             cache.set(URL, b"headers")
@@ -62,7 +49,9 @@ def test_a_mapped_body_is_kept_and_leaves_memory(tmp_path: Path, size: int) -> N
         assert body.read() == contents[:size]
 
 
-def test_what_is_spared_is_not_written_down_on_its_way(tmp_path: Path, index: Index) -> None:
+def test_what_is_spared_is_neither_kept_nor_written_down_on_its_way(
+    tmp_path: Path, index: Index
+) -> None:
     index.cache_control = "max-age=600"
     index.add(wheel(tmp_path, "lib", "1.0"), wheel(tmp_path, "lib", "2.0"))
     kept, spared = (index.file_url(f"lib-{one}.0-py3-none-any.whl") for one in (1, 2))
