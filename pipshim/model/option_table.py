@@ -145,7 +145,7 @@ COMMON = (
     Option(
         "--default-index",
         "",
-        "The index to use in place of pip's --index-url, and of an index that is the default.",
+        "The default index, in place of pip's and of the project's.",
         "url",
     ),
     PROGRESS_VIEW,
