@@ -65,6 +65,11 @@ def translate(
         table["override-dependencies"] = [*table.get("override-dependencies", ()), *excluded]
     if table.get("default-groups") == "all":
         table["default-groups"] = list(groups)
+    if isinstance(table.get("conflicts"), list):
+        sets = [one if isinstance(one, list) else [one] for one in table["conflicts"]]
+        defaults = table.get("default-groups", ["dev"])
+        kept = _without_defaults(sets, defaults, ignored)
+        table["conflicts"] = table["conflicts"] if len(kept) == len(sets) else kept
     return UvSettings(table, tuple(ignored))
 
 
@@ -107,17 +112,27 @@ def _metadata(value: object, ignored: list[str]) -> object:
 
 
 def _conflicts(value: object, ignored: list[str]) -> object:
-    """Leave out conflicts with extras and groups of other packages of a workspace."""
+    """Leave out conflicts of whole packages."""
     if not isinstance(value, list):
         return value
     own = [
         one
         for one in value
         if not isinstance(one, list)
-        or all(set(each) in ({"extra"}, {"group"}) for each in one if isinstance(each, dict))
+        or all({"extra", "group"} & set(each) for each in one if isinstance(each, dict))
     ]
     if len(own) < len(value):
-        ignored.append("conflicts (with package)")
+        ignored.append("conflicts (of packages)")
+    return own
+
+
+def _without_defaults(conflicts: list[Any], defaults: object, ignored: list[str]) -> list[Any]:
+    """Leave out conflicts with a default group: uv resolves them, and pipshim refuses them."""
+    names = defaults if isinstance(defaults, list) else []
+    groups = [{"group": name} for name in names]
+    own = [one for one in conflicts if not any(group in one for group in groups)]
+    if len(own) < len(conflicts):
+        ignored.append("conflicts (with a default group)")
     return own
 
 

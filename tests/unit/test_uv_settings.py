@@ -116,6 +116,24 @@ def test_other_settings_are_listed() -> None:
     assert ignored('prerelease = "if-necessary"') == ()
 
 
+def test_conflicts_are_read_but_for_those_that_pipshim_refuses() -> None:
+    uv = tomllib.loads(
+        """
+        conflicts = [
+            [{ extra = "cpu" }, { extra = "gpu" }],
+            [{ package = "b", extra = "old" }, { group = "new" }],
+            [{ package = "b", extra = "old" }, { group = "dev" }],
+            [{ package = "b" }, { package = "c" }],
+        ]
+        """
+    )
+    found = translate(uv, SETTINGS)
+    assert found.table["conflicts"] == uv["conflicts"][:2]
+    assert found.ignored == ("conflicts (of packages)", "conflicts (with a default group)")
+    assert translate({"conflicts": 3}, SETTINGS).table == {"conflicts": 3}
+    assert translate({"conflicts": [3]}, SETTINGS).table == {"conflicts": [3]}
+
+
 def test_a_table_of_pipshim_counts_alone() -> None:
     found = project(
         """
