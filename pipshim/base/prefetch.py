@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import threading
 from contextvars import Context, copy_context
-from queue import SimpleQueue
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+
+from pipshim.base.tasks import TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -83,9 +85,7 @@ class Prefetch:
         self._environment = dict(environment)
         self._seen: set[PackageLookup] = set()
         self._waiting: list[tuple[PackageLookup, Context]] = []
-        self._queue: SimpleQueue[tuple[PackageLookup, Context] | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._begun = False
+        self._group: TaskGroup | None = None
         self._guard = threading.Lock()
 
     def want(self, packages: Iterable[PackageLookup]) -> None:
@@ -98,41 +98,30 @@ class Prefetch:
             distinct = dict.fromkeys(packages)
             new = [one for one in distinct if one not in known and one.name not in self.left_out]
             self._seen.update(new)
-            tasks = [(one, copy_context()) for one in new]
-            if not self._begun:
-                self._waiting += tasks
-                return
-        self._start(tasks)
-
-    def _start(self, tasks: list[tuple[PackageLookup, Context]]) -> None:
-        for one in tasks:
-            self._queue.put(one)
-        with self._guard:
-            for _ in range(min(len(tasks), AT_ONCE - len(self._threads))):
-                # Daemons: at the end of the command nobody waits for what nobody asked for.
-                thread = threading.Thread(target=self._work, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            self._waiting += [(one, copy_context()) for one in new]
+            self._start()
 
     def begin(self) -> None:
         """Begin: pip has asked each index once, so credentials that they want are known."""
-        if not self._begun:
-            self._begun = True
-            with self._guard:
-                waiting, self._waiting = self._waiting, []
-            self._start(waiting)
+        with self._guard:
+            if self._group is None:
+                self._group = TaskGroup(AT_ONCE)
+                self._start()
+
+    def _start(self) -> None:
+        """Have what waits fetched; at the end of the command nobody waits for that."""
+        if self._group is not None:
+            waiting, self._waiting = self._waiting, []
+            for wanted, context in waiting:
+                context.run(self._group.start, partial(self._fetch, wanted))
 
     def rest(self) -> None:
         """Let the threads end; what they have not begun is forgotten. `begin` begins again."""
         with self._guard:
-            self._begun = False
-        while not self._queue.empty():
-            self._queue.get()
-        self._queue.put(None)
-        while self._threads:
-            self._threads.pop().join()
-        while not self._queue.empty():
-            self._queue.get()
+            group, self._group = self._group, None
+        if group is not None:
+            with group:
+                group.drop()
 
     def was_asked_for(self, page: str) -> bool:
         """Tell whether pip has asked for a page."""
@@ -143,21 +132,8 @@ class Prefetch:
         with self._guard:
             self._seen.clear()
 
-    def _work(self) -> None:
-        while True:
-            task = self._queue.get()
-            if task is None:
-                self._queue.put(None)  # for the others
-                return
-            wanted, context = task
-            try:
-                context.run(self._fetch, wanted)
-            except Exception:  # noqa: BLE001, S112 the resolver will meet it, and say it
-                continue
-            except BaseException:  # noqa: BLE001 an interrupt has shut the connections
-                return
-
     def _fetch(self, wanted: PackageLookup) -> None:
+        """Fetch what is looked at; the resolver will meet what fails, and say it."""
         finder = self.finder
         if finder is None or not finder.needs_page(wanted.name, wanted.specifier):
             return

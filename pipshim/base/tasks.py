@@ -52,14 +52,11 @@ class TaskGroup:
 
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         is_interrupt = kind is not None and not issubclass(kind, Exception)
+        if kind is not None:
+            self.drop()
         with self._change:
             self._closed = True
-            dropped = [*self._tasks] if kind is not None else []
-            if kind is not None:
-                self._tasks.clear()
             self._change.notify_all()
-        for future, _ in dropped:
-            future.cancel()
         if not is_interrupt:
             for thread in self._threads:
                 thread.join()
@@ -84,6 +81,14 @@ class TaskGroup:
                 self._threads.append(thread)
                 thread.start()
         return future
+
+    def drop(self) -> None:
+        """Forget the tasks that have not begun."""
+        with self._change:
+            dropped = [*self._tasks]
+            self._tasks.clear()
+        for future, _ in dropped:
+            future.cancel()
 
     def _has_news(self) -> bool:
         return bool(self._tasks) or self._closed
