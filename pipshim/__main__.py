@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # before a command has begun, which says so itself
         sys.stderr.write("pipshim: interrupted\n")
         status = 130
+    except BrokenPipeError:  # of what is said without pip, such as "up to date"
+        status = _PIPE_CLOSED
     except SystemExit:
         if _flush() == _PIPE_CLOSED:
             sys.exit(_PIPE_CLOSED)

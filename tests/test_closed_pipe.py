@@ -38,6 +38,20 @@ def test_the_status_is_141_when_output_was_lost(cli: Cli, make_project: MakeProj
         assert process.wait(60) == 141
 
 
+@pytest.mark.parametrize("command", ["sync", "lock", "lock --check", "lock -U"])
+def test_nobody_reads_what_an_unchanged_command_says(
+    cli: Cli, make_project: MakeProject, command: str
+) -> None:
+    make_project()
+    cli.ok("sync")
+    with cli.start(*command.split()) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stderr.close()
+        assert process.wait(60) in {0, 141}
+
+
 @pytest.mark.parametrize("command", ["list", "help", "lock"])
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_not_matter(
