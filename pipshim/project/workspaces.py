@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import partial
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from pipshim.model.indexes import Index
     from pipshim.model.package_sources import PackageSources
     from pipshim.model.settings import WorkspaceTable
+
+_MAY_HAVE_SETTINGS = re.compile(rb"pipshim|\btool\b.{0,3}\buv\b", re.DOTALL)
 
 _OF_ROOT = (
     "constraint_dependencies",
@@ -101,8 +104,7 @@ def load_builder(named: Path | None, here: Path) -> Project | None:
         return load_project(find_project(named))
     try:
         directory = find_project(here)
-        text = (directory / PYPROJECT).read_bytes()
-        if b"pipshim" not in text and b"uv" not in text:
+        if _MAY_HAVE_SETTINGS.search((directory / PYPROJECT).read_bytes()) is None:
             return None  # pip does not look at it, whatever is in it
     except (OSError, ProjectError):
         return None
