@@ -407,6 +407,18 @@ def test_nothing_is_left_of_what_a_signal_ends(
     assert [*cli.temporary.iterdir()] == []
 
 
+def test_config_settings_are_for_what_is_named_on_the_command_line(
+    run: Run, env: Path, index: Index, dists: Path
+) -> None:
+    index.add(sdist(dists, "low", "1.0"), sdist(dists, "third", "1.0"))
+    index.add(sdist(dists, "top", "1.0", requires=["low"]))
+    (dists / "requirements.txt").write_text("third\n")
+    run("install", "-C", "a=b", "-r", dists / "requirements.txt", "top")
+    settings = {name: built(site_packages(env), name)["config_settings"] for name in ("top", "low")}
+    assert settings == {"top": {"a": "b"}, "low": {}}
+    assert built(site_packages(env), "third")["config_settings"] == {}
+
+
 def test_hashes_folders_and_editables(
     run: Run, env: Path, index: Index, dists: Path, tmp_path: Path
 ) -> None:

@@ -93,11 +93,16 @@ class Building:
         self._until_end.close()
 
     def met(self, source: Source, config_settings: ConfigSettings | None) -> None:
-        """Note the config settings that pip has for a source: those of its requirement."""
+        """Note the config settings that pip has for a source: those of its requirement.
+
+        Those of the project are for all sources; those of the command line, as with pip, for what
+        is named there.
+        """
         name = name_of(source)
-        settings = self._configured
-        own = settings.config_settings_package.get(name, {})
-        self._config[name] = {**settings.config_settings, **(config_settings or {}), **own}
+        project = self._project
+        for_all = project.configuration.config_settings if project is not None else {}
+        own = self._configured.config_settings_package.get(name, {})
+        self._config[name] = {**for_all, **(config_settings or {}), **own}
         if source.editable:
             self._editable.add(name)
 
