@@ -158,7 +158,8 @@ def test_members_share_one_lock_and_one_environment(cli: Cli, root: Path) -> Non
 
     assert "shell==1" in cli.ok("export", "--no-hashes", "--package", "cli").out
     assert "shell" not in cli.ok("export", "--no-hashes").out
-    assert "shell" in cli.ok("tree", "--package", "cli").out
+    assert "shell 1 (member cli)" in cli.ok("tree", "--package", "cli").out
+    assert "tester 1 (group dev of library)" in cli.ok("tree").out
     assert "tester" not in cli.ok("tree", "--package", "cli").out
 
 
@@ -193,7 +194,7 @@ def test_members_are_edited(cli: Cli, root: Path) -> None:
     assert added["tool"]["pipshim"]["sources"] == {"library": {"workspace": True}}
     assert "library = { workspace = true } to tool.pipshim.sources" in done.err
     before = (tool / "pyproject.toml").read_text()
-    cli.fails("add", "nowhere", cwd=tool)
+    assert "member 'cli' requires nowhere" in cli.fails("add", "nowhere", cwd=tool).err
     assert (tool / "pyproject.toml").read_text() == before
     failed = cli.fails("add", "helper", "--package", "cli", "--package", "library", status=2)
     assert "edit one at a time" in failed.err

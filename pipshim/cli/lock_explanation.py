@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pipshim.base.errors import LockError, PipshimError
 from pipshim.base.spelling import nearest
 from pipshim.fastpath import up_to_date
+from pipshim.model.combinations import named
 from pipshim.model.lock_graph import Graph, Node, graph_of
 from pipshim.model.pylock import LOCK_NAME, Lock, read
+from pipshim.model.workspace import PREFIX
 from pipshim.progress.formatting import paint, use_color
 from pipshim.project.pyproject import find_project
 from pipshim.project.workspaces import load_project
@@ -172,7 +174,8 @@ def condition(need: Need) -> str:
         "backend": "asked for by the backend",
     }.get(need.origin, "")
     if need.origin.startswith(("extra ", "group ")):
-        whose = need.origin
+        is_members = need.origin.startswith(PREFIX)
+        whose = named(need.origin).replace("'", "") if is_members else need.origin
     return ", ".join(part for part in (whose, need.condition) if part)
 
 

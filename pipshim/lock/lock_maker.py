@@ -20,7 +20,7 @@ from pipshim.lock import inputs_digest
 from pipshim.lock.conflict_search import explain
 from pipshim.lock.lock_resolver import LockResolver
 from pipshim.lock.resolved_builds import planner_of
-from pipshim.model.combinations import BASE, Combination, Conflicts
+from pipshim.model.combinations import BASE, Combination, Conflicts, named
 from pipshim.model.overrides import Overrides
 from pipshim.model.package_sources import sources_for
 from pipshim.model.pylock import (
@@ -32,6 +32,7 @@ from pipshim.model.pylock import (
     target_marker,
 )
 from pipshim.model.solution import Source
+from pipshim.model.workspace import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -466,8 +467,9 @@ def _expanded(
 
 def _asks(origin: str) -> str:
     """Say whose requirement it is, in the words of an explanation."""
-    kind, _, name = origin.partition(" ")
-    return "the project" if kind == PROJECT else f"{kind} {name!r} of the project"
+    if origin == PROJECT:
+        return "the project"
+    return named(origin) if origin.startswith(PREFIX) else f"{named(origin)} of the project"
 
 
 def _without(

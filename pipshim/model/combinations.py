@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _OF_MEMBER = re.compile(r"group member-(?P<member>.+)-(?P<kind>extra|group)-(?P<name>.+)")
 """The extra or group of a member of a workspace (`pipshim.model.workspace`)."""
 
+_MEMBER = re.compile(r"group member-(?P<member>.+)")
+"""A member itself."""
+
 
 @dataclass(frozen=True, order=True)
 class Combination:
@@ -189,6 +192,9 @@ def named(origin: str) -> str:
     of_member = _OF_MEMBER.fullmatch(origin)
     if of_member is not None:
         return f"{of_member['kind']} {of_member['name']!r} of {of_member['member']}"
+    member = _MEMBER.fullmatch(origin)
+    if member is not None:
+        return f"member {member['member']!r}"
     kind, _, name = origin.partition(" ")
     return f"{kind} {name!r}"
 
