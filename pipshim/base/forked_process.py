@@ -47,14 +47,14 @@ class Forked:
         os.close(theirs)
         os.close(said)
 
-    def end(self, number: int = signals.SIGKILL) -> None:
-        """End it with a signal, if it still runs."""
+    def end(self) -> None:
+        """End it, if it still runs."""
         if self._pid is None:
             return
         pid, self._pid = self._pid, None
         os.close(self.words)
         os.close(self.answers)
-        os.kill(pid, number)
+        os.kill(pid, signals.SIGKILL)
         os.waitpid(pid, 0)
 
 

@@ -21,8 +21,7 @@ from pipshim.base.errors import InstallError
 from pipshim.base.file_systems import reason
 from pipshim.base.light import jsons
 from pipshim.envs import dist_info
-from pipshim.store.compiled_files import Compiled
-from pipshim.store.file_manifest import Bundle, TreeFile
+from pipshim.store.file_manifest import Bundle, Compiled, TreeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -149,6 +149,21 @@ class Bundle(NamedTuple):
         return touched
 
 
+class Compiled(NamedTuple):
+    """What one wheel's sources compile to, for one kind of Python.
+
+    Attributes:
+        folder: where it is, with one folder for each scheme.
+        bundle: the files.
+        hashes: of the files, as RECORD spells them, by ``scheme/path``; RECORD has none.
+
+    """
+
+    folder: str
+    bundle: Bundle
+    hashes: dict[str, str]
+
+
 def file_row(file: TreeFile, path: str) -> Row:
     """Return RECORD's row of a file that is at ``path``, seen from RECORD."""
     return Row(path, file.hash, str(file.size) if file.hash else "")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipshim.envs.layout import Layout
-    from pipshim.store.compiled_files import Compiled
+    from pipshim.store.file_manifest import Compiled
 
 _MODULES = (".py", ".so", ".pyd")
 _TOLD = (
