@@ -56,9 +56,10 @@ def test_the_link_that_pip_gets(entry: str, link: str, *, editable: bool) -> Non
     ("entry", "problem"),
     [
         ('"../lib"', "must be a table"),
-        ("{ editable = true }", "must have one of 'path', 'url', 'git' and 'index'"),
+        ("{ editable = true }", "must have one of 'path', 'url', 'git', 'index' and 'workspace'"),
         ('{ path = "a", url = "https://host/a" }', "must have one of"),
-        ("{ workspace = true }", "unknown key 'workspace'"),
+        ("{ workspace = false }", "must be true, or left out"),
+        ("{ workspace = true, path = 'a' }", "must have one of"),
         ('{ url = "https://host/a", editable = true }', "does not go with 'url'"),
         ('{ path = "a", rev = "b" }', "does not go with 'path'"),
         ('{ git = "git@host:a" }', "is not a URL: 'git@host:a'"),
