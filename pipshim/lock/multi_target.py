@@ -7,8 +7,8 @@ is told counts for all targets; the lock says so. If the host is no target itsel
 project too, as soon as a backend has to be asked. Each combination has backends asked with its own
 versions.
 
-The first case is resolved in this process, the others in forks of it, several at once: these have
-the index pages and files that the first one has read. They ask backends by way of this process, so
+The first case is resolved in this process, the others in forks of it, several at once, unless they
+take less time than forks do: these have the index pages and files that the first one has read. They ask backends by way of this process, so
 each is asked once. Where a combination on the host has to ask a backend, it is resolved in this
 process after all. The lock is the same as if all had been done one after the other.
 """
@@ -51,6 +51,10 @@ if TYPE_CHECKING:
     from pipshim.model.targets import TargetName
 
     Offered = Mapping[NormalizedName, tuple[Version, ...]]
+
+
+WORTH_FORKING = 1.0
+"""Seconds of one processor that other combinations must be expected to take for processes."""
 
 
 def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
@@ -203,6 +207,7 @@ class _Work:
     kept: dict[Case, Lock | None] = field(init=False)
     forks: Forks[Case, Offered, _Found] = field(init=False)
     _origin: Origin | None = field(default=None, init=False)
+    _first_took: float = field(default=0.0, init=False)
     _failed: dict[tuple[Combination, Source], BuildError] = field(default_factory=dict, init=False)
     _hosts: _Hosts = field(init=False)
     _resolvers: dict[Case, LockResolver] = field(default_factory=dict, init=False)
@@ -257,12 +262,14 @@ class _Work:
     def solve(self, asked: Mapping[Case, Offered]) -> dict[Case, Solution]:
         """Resolve cases, each with versions that are taken where they fit."""
         first, *others = self.order
-        # What is alone would only wait in another process.
-        forking = forked_resolvers.AVAILABLE and self.making.context.jobs > 1 and len(others) > 1
+        forking = self._is_forking()
         here = [case for case in (self.order if not forking else [first]) if case in asked]
         if forking and self._has_asked():
             here += [case for case in others if case in asked and self._is_here(case)]
+        begun = time.process_time()
         found = {case: self._solve(case, asked[case]) for case in here}
+        if here == [first]:
+            self._first_took = time.process_time() - begun
         there = {case: asked[case] for case in self.order if case in asked and case not in here}
         self._failed.clear()
         for case, (solution, extras, config_settings) in self.forks.each(there).items():
@@ -270,6 +277,16 @@ class _Work:
             self._config_settings.update(config_settings)
             found[case] = solution or self._solve(case, asked[case])
         return found
+
+    def _is_forking(self) -> bool:
+        """Whether all cases but the first are resolved in other processes."""
+        others = len(self.order) - 1
+        # What is alone would only wait in another process.
+        if not forked_resolvers.AVAILABLE or self.making.context.jobs == 1 or others <= 1:
+            return False
+        # The other combinations of a target need no page that its first one has not read: they take
+        # less time than that one, and a process each takes time too.
+        return bool(self.targets) or self._first_took * others > WORTH_FORKING
 
     def settle(self, found: Mapping[Case, Solution]) -> dict[Case, Lock]:
         """Settle how everything is built in each case, in environments as equal as can be."""
