@@ -13,6 +13,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from contextlib import suppress
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from pipshim.model.events import Event, Observer
 
 AVAILABLE = can_fork()
+
+_PATIENCE_SECONDS = 0.5
+"""How long a fork waits for threads that may be another library's."""
 
 Item = TypeVar("Item")
 Asked = TypeVar("Asked")
@@ -184,6 +188,7 @@ class Forks(Generic[Item, Asked, Found]):
         context: Any = multiprocessing.get_context("fork")
         here, there = context.Pipe()
         process = context.Process(target=self._serve, args=(there, here), daemon=True)
+        wait_for_ended_threads()
         with warnings.catch_warnings():
             # Python 3.12 warns of threads. Those that are left are observers': they hold nothing
             # that a fork uses.
@@ -247,6 +252,20 @@ class Forks(Generic[Item, Asked, Found]):
         finally:
             # Nothing of what the other process would do at its end is done here.
             os._exit(1)
+
+
+def wait_for_ended_threads() -> None:
+    """Wait until threads that Python has joined have ended for the system too.
+
+    What a thread has of OpenSSL is freed after Python has let go of the thread, while a lock of all
+    threads is held: a fork made at that moment could never open a connection with TLS.
+    """
+    tasks = Path("/proc/self/task")
+    latest = time.monotonic() + _PATIENCE_SECONDS
+    while tasks.is_dir() and len(list(tasks.iterdir())) > threading.active_count():
+        if time.monotonic() > latest:
+            return
+        time.sleep(0.001)
 
 
 class _There(Exception):  # noqa: N818 it is the cause of an error, never raised itself

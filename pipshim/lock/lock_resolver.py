@@ -114,6 +114,7 @@ class LockResolver:
         constraints: Sequence[object],
         preferred: Mapping[NormalizedName, Version],
         offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
+        shared: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
     ) -> Solution:
         """Resolve, in rounds.
 
@@ -122,6 +123,8 @@ class LockResolver:
             constraints: pip's constraint objects.
             preferred: the pins of an earlier lock.
             offered: the pins of other targets, taken before these.
+            shared: the pins of other combinations on the same target, likewise: what suits one of
+                them suits the other.
 
         Raises:
             ResolveError, BuildError: as `lock` does.
@@ -129,6 +132,9 @@ class LockResolver:
         """
         metadata_of, below = self.rounds.metadata, self.builds.below
         asked: Sequence[Root] = ()
+        better = {name: (version,) for name, version in preferred.items()}
+        for name, versions in (shared or {}).items():
+            better[name] = (*better.get(name, ()), *versions)
 
         def one_round(number: int) -> Solution:
             nonlocal asked
@@ -137,7 +143,7 @@ class LockResolver:
             self._last = self.builds.resolving.resolve(
                 asked,
                 constraints=constraints,
-                preferred={name: (version,) for name, version in preferred.items()},
+                preferred=better,
                 offered=offered,
                 below=below.versions if below is not None else None,
                 metadata_of=metadata_of,

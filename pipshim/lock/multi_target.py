@@ -8,9 +8,10 @@ project too, as soon as a backend has to be asked. Each combination has backends
 versions.
 
 The first case is resolved in this process, the others in forks of it, several at once, unless they
-take less time than forks do: these have the index pages and files that the first one has read. They ask backends by way of this process, so
-each is asked once. Where a combination on the host has to ask a backend, it is resolved in this
-process after all. The lock is the same as if all had been done one after the other.
+take less time than forks do. Forks have the index pages and files that the first one has read. They
+ask backends by way of this process, so each is asked once. Where a combination on the host has to
+ask a backend, it is resolved in this process after all. The lock is the same as if all had been
+done one after the other.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import BuildError, PipshimError, ProjectError, ResolveError
 from pipshim.lock import forked_resolvers
@@ -75,7 +79,7 @@ def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
     _check(context, targets)
     work = _Work(making, targets)
     context.until_end.callback(work.forks.close)
-    found = agree(work.order, work.solve, work.before, work.source_of)
+    found = agree(work.order, work.solve, work.before, work.source_of, _admits)
     locks = work.settle(found)
     packages = {name for solution in found.values() for name in solution.pins}
     context.observer(events.ResolveFinished(len(packages), time.monotonic() - start))
@@ -358,7 +362,7 @@ class _Work:
                 problem.roots,
                 constraints=problem.constraints,
                 preferred=self.making.pins(kept),
-                offered=offered,
+                **{"offered" if self.targets else "shared": offered},
             )
 
     def _problem(self, case: Case) -> Problem:
@@ -416,6 +420,16 @@ def _for(case: Case) -> Iterator[None]:
         yield
     except ResolveError as error:
         raise ResolveError(f"{case}: {error.message}", hint=error.hint) from error
+
+
+def _admits(solution: Solution, name: NormalizedName, version: Version) -> bool:
+    """Whether what the project requires leaves room for a version."""
+    stated = (Requirement(text) for texts in solution.roots.values() for text in texts)
+    return all(
+        one.specifier.contains(version, prereleases=True)
+        for one in stated
+        if canonicalize_name(one.name) == name
+    )
 
 
 def _check(context: LockServices, targets: Sequence[TargetName]) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Solve = Callable[[Mapping[K, Offered]], Mapping[K, S]]
     _What = tuple[NormalizedName, object]
     SourceOf = Callable[[K, NormalizedName], object]
+    Admits = Callable[[S, NormalizedName, Version], bool]
 
 
 def agree(
@@ -46,6 +47,7 @@ def agree(
     solve: Solve[K, S],
     before: Mapping[K, Mapping[NormalizedName, Version]],
     source_of: SourceOf[K] = lambda _case, _name: None,
+    admits: Admits[S] = lambda _solved, _name, _version: True,
 ) -> Mapping[K, S]:
     """Resolve cases to as few versions of each package as can be found.
 
@@ -55,6 +57,8 @@ def agree(
         before: an earlier lock's versions; where nothing differs from them, they agree already.
         source_of: where a package comes from in a case, if that differs between them: what comes
             from different places need not agree.
+        admits: whether a version may be offered to a case, given what it was resolved to; False
+            saves an attempt that cannot succeed.
 
     """
     first, *others = cases
@@ -76,7 +80,7 @@ def agree(
             break
         tried |= {(*what, version) for what, version in wishes.items()}
         try:
-            attempt = _attempt(found, wishes, solve, source_of)
+            attempt = _attempt(found, wishes, solve, source_of, admits)
             now, then = _by_name(attempt, source_of), _by_name(found, source_of)
             good = {
                 what: version
@@ -84,7 +88,7 @@ def agree(
                 if len(now.get(what, ())) < len(then[what])
             }
             if good and good != wishes:
-                attempt = _attempt(found, good, solve, source_of)
+                attempt = _attempt(found, good, solve, source_of, admits)
         except (BuildError, ResolveError):
             continue  # of a version that nobody has to take
         if good and _too_many(attempt, source_of) < _too_many(found, source_of):
@@ -97,6 +101,7 @@ def _attempt(
     wishes: Mapping[_What, Version],
     solve: Solve[K, S],
     source_of: SourceOf[K],
+    admits: Admits[S],
 ) -> dict[K, S]:
     """Resolve anew what has another version than is wished for, and else as it was."""
     known = _by_name(found, source_of)
@@ -106,7 +111,7 @@ def _attempt(
         wanted = {
             name: version
             for (name, source), version in wishes.items()
-            if source_of(case, name) == source
+            if source_of(case, name) == source and admits(solved, name, version)
         }
         if any(own.get(name, version) != version for name, version in wanted.items()):
             offered = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from pipshim.base.errors import (
     UnknownNameError,
 )
 from pipshim.cli.error_boundary import explain
-from pipshim.lock.forked_resolvers import AVAILABLE, Forks, Origin
+from pipshim.lock.forked_resolvers import AVAILABLE, Forks, Origin, wait_for_ended_threads
 from pipshim.model import events
 
 if TYPE_CHECKING:
@@ -232,3 +233,13 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_no_thread_is_about_to_end_when_a_fork_is_made() -> None:
+    threads = [threading.Thread(target=time.sleep, args=(0.01,)) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_for_ended_threads()
+    assert len(list(Path("/proc/self/task").iterdir())) == threading.active_count()
