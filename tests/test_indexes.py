@@ -192,7 +192,7 @@ def test_a_flat_index_may_be_a_page_of_links(
     cli.ok("lock", "--offline")
     assert locked(project)["torch"] == "2.9.0+cpu"
     make_project(config.replace("torch =", "model ="), dependencies=["model"])
-    assert "torch-cpu has torch" in cli.fails("lock").err
+    assert "torch-cpu has helper, torch" in cli.fails("lock").err
 
 
 @pytest.mark.usefixtures("decoys")
@@ -206,6 +206,9 @@ def test_an_index_that_lacks_its_package_is_named(
     assert done.status == 1
     assert "the index torch-cpu, which sources send model to, has no model" in done.err
     assert f"{other.url}model/" in done.err
+    assert "torch-cpu has helper, torch" in done.err
+    other.html_only = True
+    assert "torch-cpu has helper, torch" in cli.fails("lock").err
     config = TORCH_INDEX.format(url="wheels").replace("explicit", 'format = "flat"\nexplicit')
     project = make_project(config, dependencies=["torch>=99"])
     wheel(project / "wheels", "other", "1")

@@ -29,6 +29,7 @@ from pip._vendor.packaging.version import InvalidVersion
 from pip._vendor.packaging.version import Version as PipVersion
 
 from pipshim._pip import patches
+from pipshim._pip.index_names import names_in
 from pipshim._pip.links import note_size, secure_hashes
 from pipshim._pip.pip_texts import NO_FOLDER
 from pipshim._pip.routed_search import RoutedCollector, scope_of
@@ -105,18 +106,7 @@ class Finder(PackageFinder):
         collector = self._link_collector
         routes = collector.routes if isinstance(collector, RoutedCollector) else None
         index = routes.packages.get(name) if routes is not None else None
-        if index is None:
-            return None
-        if index.format == "simple":
-            return OnlyIndex(index.name)  # a list of all its packages may be very long
-        link = Link(index.url)
-        if link.is_existing_dir():
-            files = [path.name for path in Path(link.file_path).iterdir()]
-        else:
-            page = collector.fetch_response(link)
-            files = [one.filename for one in parse_links(page)] if page is not None else []
-        names = {parsed[0] for parsed in map(name_and_version, files) if parsed is not None}
-        return OnlyIndex(index.name, tuple(sorted(names)))
+        return None if index is None else OnlyIndex(index.name, partial(names_in, collector, index))
 
     def cutoff(self, name: NormalizedName) -> str | None:
         """Return the moment before which a file of a package has to be uploaded."""

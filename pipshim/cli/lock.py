@@ -15,6 +15,7 @@ from pipshim.cli.stamps import stamp_lock, typed
 from pipshim.lock.up_to_date import is_up_to_date, may_be_kept, out_of_date
 from pipshim.model.lock_diff import changes
 from pipshim.model.pylock import key_of, write
+from pipshim.model.workspace import check_members
 from pipshim.progress.formatting import plural
 from pipshim.progress.summary import summarize_lock
 
@@ -37,6 +38,7 @@ def main(request: LockRequest, pip: PipCommand) -> int:
     """
     with reporting(request, pip.mask, "lock") as report:
         with opened(request, pip, report.observer) as context:
+            check_members(request.lock.packages, context.project)
             report.details["lock"] = str(context.lock_path)
             if request.lock.output != "-" and not is_valid_pylock_path(context.lock_path):
                 said = f"{context.lock_path.name} is no name that a lock is known by"

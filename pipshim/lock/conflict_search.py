@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -260,10 +261,11 @@ def _newest(refused: list[Refused]) -> list[Refused]:
 
 def _not_in(only: OnlyIndex, name: NormalizedName, lines: list[str]) -> PipshimError:
     """Say that the only index of a package does not have it."""
-    if only.packages is not None:
-        shown = ", ".join(only.packages[:_SHOWN]) or "nothing"
-        more = f" and {len(only.packages) - _SHOWN} more" if len(only.packages) > _SHOWN else ""
-        lines = [*lines, f"  {only.name} has {shown}{more}"]
+    packages = only.packages()
+    if packages is not None:
+        near = get_close_matches(name, packages, _SHOWN, cutoff=0) if packages else ["nothing"]
+        more = f" and {len(packages) - _SHOWN} more" if len(packages) > _SHOWN else ""
+        lines = [*lines, f"  {only.name} has {', '.join(near)}{more}"]
     return ResolveError(
         "\n".join([f"the index {only.name}, which sources send {name} to, has no {name}", *lines]),
         hint=f"check the URL of the index {only.name}, or take {name} out of sources",

@@ -151,12 +151,12 @@ class OnlyIndex:
 
     Attributes:
         name: its name.
-        packages: what it has; None if that cannot be told.
+        packages: returns the names of what it has, sorted; None if that cannot be told.
 
     """
 
     name: str
-    packages: tuple[str, ...] | None = None
+    packages: Callable[[], tuple[str, ...] | None] = field(compare=False)
 
 
 class Index(Protocol):

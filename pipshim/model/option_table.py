@@ -262,6 +262,13 @@ LOCK = CommandOptions(
         Option("--check", "lock", "Change nothing; fail if the lock is out of date."),
         Option("--dry-run", "lock", "Change nothing; show what would change."),
         _script("Lock what the metadata of this script requires (PEP 723), beside it."),
+        _names(
+            "--package",
+            "lock.packages",
+            "Lock the workspace of this member: all of it, as always. Can be given several times.",
+            attrgetter("members"),
+        ),
+        Option("--all-packages", "lock", "Lock the whole workspace, as always."),
         Option(
             "--target-environment",
             "lock.target_environments",

@@ -128,6 +128,8 @@ class LockOptions:
         said: which versions and files to choose.
         script: lock what this script's metadata requires (PEP 723), beside the script.
         pinned: every requirement must be a pin, and all that is needed must be required.
+        packages: members of the workspace that must be there; the lock is of all in any case.
+        all_packages: the same for all.
 
     """
 
@@ -146,6 +148,8 @@ class LockOptions:
     said: Said = field(default_factory=Said)
     script: Path | None = None
     pinned: bool = False
+    packages: tuple[NormalizedName, ...] = ()
+    all_packages: bool = False
 
     @property
     def given(self) -> bool:

@@ -66,9 +66,7 @@ def selected(options: SelectionOptions, project: Project | None) -> SelectionOpt
 
     """
     if project is None or project.workspace is None:
-        others = [name for name in options.packages if project is None or name != project.name]
-        if others and project is not None:
-            _named(others, project)
+        check_members(options.packages, project)
         return options
     targets = _targets(options, project)
     _check_names(options, targets, project)
@@ -124,6 +122,18 @@ def member_to_edit(project: Project, packages: Sequence[NormalizedName]) -> Proj
     if project.workspace is None and packages[0] == project.name:
         return project
     return _named(packages, project)[0]
+
+
+def check_members(packages: Sequence[NormalizedName], project: Project | None) -> None:
+    """See that these are the root or members of its workspace, or the project itself.
+
+    Raises:
+        UsageError: one is not.
+
+    """
+    others = [name for name in packages if project is None or name != project.name]
+    if others and project is not None:
+        _named(others, project)
 
 
 def _targets(options: SelectionOptions, project: Project) -> list[Project]:

@@ -1,0 +1,73 @@
+"""The names of all packages that a named index has, for an error that says what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from packaging.utils import canonicalize_name
+from pip._internal.exceptions import NetworkConnectionError
+from pip._internal.index.collector import parse_links
+from pip._internal.models.link import Link
+from pip._vendor.requests.exceptions import RequestException
+
+from pipshim.base.light import jsons
+from pipshim.model.artifacts import name_and_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.utils import NormalizedName
+    from pip._internal.index.collector import LinkCollector
+
+    from pipshim.model.indexes import Index
+
+_MOST_BYTES = 2_000_000
+_JSON = "application/vnd.pypi.simple.v1+json"
+_HREF = re.compile(r"""<a\s[^>]*href\s*=\s*["']?([^"'>\s]+)""", re.IGNORECASE)
+
+
+def names_in(collector: LinkCollector, index: Index) -> tuple[NormalizedName, ...] | None:
+    """Return the names, sorted; None if they cannot be had, or are megabytes."""
+    link = Link(index.url)
+    if index.format == "simple":
+        folders = (
+            [one.name for one in _entries(link)] if link.is_file else _of_root(collector, link)
+        )
+        return None if folders is None else tuple(sorted(map(canonicalize_name, folders)))
+    if link.is_existing_dir():
+        files = [one.name for one in _entries(link)]
+    else:
+        page = collector.fetch_response(link)
+        files = [one.filename for one in parse_links(page)] if page is not None else []
+    names = {parsed[0] for parsed in map(name_and_version, files) if parsed is not None}
+    return tuple(sorted(names))
+
+
+def _entries(link: Link) -> Iterable[Path]:
+    folder = Path(link.file_path)
+    return folder.iterdir() if folder.is_dir() else ()
+
+
+def _of_root(collector: LinkCollector, link: Link) -> list[str] | None:
+    """Read the list of all projects (PEP 503, PEP 691)."""
+    url = f"{link.url_without_fragment.rstrip('/')}/"
+    try:
+        response = collector.session.get(
+            url, headers={"Accept": f"{_JSON}, text/html"}, stream=True
+        )
+        with response:
+            if not response.ok:
+                return None
+            body = response.raw.read(_MOST_BYTES, decode_content=True)
+            text = body.decode("utf-8", "replace")
+            if len(body) == _MOST_BYTES:
+                return None
+            if response.headers.get("Content-Type", "").startswith(_JSON):
+                return [str(one["name"]) for one in jsons.loads(text)["projects"]]
+    except (RequestException, NetworkConnectionError, OSError, ValueError, KeyError, TypeError):
+        return None
+    paths = [unquote(href).partition("#")[0].rstrip("/") for href in _HREF.findall(text)]
+    return [path.rpartition("/")[2] for path in paths if path]
