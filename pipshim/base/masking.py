@@ -47,9 +47,9 @@ class Mask:
         self._pattern = re.compile("|".join(map(_expression, ordered)))
 
     def add_credentials(self, user: str | None, password: str | None) -> None:
-        """Hide a password; the user too where it takes the password's place (a token)."""
+        """Hide a password; a long name of a user too where it may be a token, without a password."""
         if password in _NO_PASSWORDS or password is None:
-            self.add(*([user] if user else []))
+            self.add(*([user] if user and len(user) >= _LONG else []))
         else:
             self.add(password)
         pair = f"{unquote(user or '')}:{unquote(password or '')}"

@@ -146,3 +146,10 @@ def test_a_file_without_secrets_is_not_touched(tmp_path: Path) -> None:
     hide_in_file(path, Mask(["s3cret-word"]).hide)
     hide_in_file(tmp_path / "none", Mask().hide)
     assert path.stat().st_ino == before.st_ino
+
+
+def test_a_short_name_without_a_password_is_hidden_in_urls_only() -> None:
+    mask = Mask()
+    mask.add_urls("https://user@example.org/simple https://t0ken-of-some-service@example.org")
+    told = mask.hide("user: https://user@example.org/simple, t0ken-of-some-service")
+    assert told == "user: https://****@example.org/simple, ****"
