@@ -249,6 +249,15 @@ def test_wrong_workspaces_are_errors(
 
 
 @pytest.mark.usefixtures("root")
+def test_a_conflict_with_a_member_is_told_with_what_the_member_requires(
+    cli: Cli, root: Path
+) -> None:
+    write(root, f"{ROOT}[tool.pipshim]\nconstraint-dependencies = ['helper<1']\n")
+    said = cli.fails("lock").err
+    assert "library 1 requires helper" in said
+    assert "constraint-dependencies of pyproject.toml admits only helper<1" in said
+
+
 def test_wrong_packages_are_errors(cli: Cli, tmp_path: Path) -> None:
     for words, problem in (
         (("--package", "libary"), "no such member; the nearest one is 'library'"),

@@ -102,8 +102,9 @@ class _Snapshot:
         self, roots: Iterable[InstallRequirement], constraints: Iterable[InstallRequirement]
     ) -> Known:
         """Collect it."""
-        asked = [one for root in roots for one in self._asked(root)]
+        # First, since they tell what is there as a direct reference.
         limits = [one for constraint in constraints for one in self._limit(constraint)]
+        asked = [one for root in roots for one in self._asked(root)]
         needs = dict(self._needs())
         return Known(asked, limits, needs, self.versions, self._direct)
 
