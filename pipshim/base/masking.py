@@ -47,7 +47,7 @@ class Mask:
         self._pattern = re.compile("|".join(map(_expression, ordered)))
 
     def add_credentials(self, user: str | None, password: str | None) -> None:
-        """Hide a password; a long name of a user too where it may be a token, without a password."""
+        """Hide a password; without one a long user name too, which may be a token."""
         if password in _NO_PASSWORDS or password is None:
             self.add(*([user] if user and len(user) >= _LONG else []))
         else:
