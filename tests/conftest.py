@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -47,6 +48,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker(mark) is not None:
                 item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """Leave the level of logs as it was: pip's main sets it, and long pages are read by it."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)
