@@ -248,7 +248,6 @@ def test_wrong_workspaces_are_errors(
     assert problem in cli.fails("lock").err
 
 
-@pytest.mark.usefixtures("root")
 def test_a_conflict_with_a_member_is_told_with_what_the_member_requires(
     cli: Cli, root: Path
 ) -> None:
@@ -258,6 +257,7 @@ def test_a_conflict_with_a_member_is_told_with_what_the_member_requires(
     assert "constraint-dependencies of pyproject.toml admits only helper<1" in said
 
 
+@pytest.mark.usefixtures("root")
 def test_wrong_packages_are_errors(cli: Cli, tmp_path: Path) -> None:
     for words, problem in (
         (("--package", "libary"), "no such member; the nearest one is 'library'"),
