@@ -64,8 +64,10 @@ def write(folder: Path, requires: list[str], torches: dict[str, Index], *, confl
 def lock(folder: Path, cache: Path, index: Index) -> tuple[float, float]:
     """Lock a project anew; return the seconds it took, and those of the processor."""
     (folder / "pylock.toml").unlink(missing_ok=True)
-    variables = {**os.environ, "PIP_CACHE_DIR": str(cache), "PIP_INDEX_URL": index.url}
-    variables |= {"PIP_CONFIG_FILE": os.devnull}  # nothing but these indexes counts
+    # Nothing but these indexes counts.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    variables |= {"PIP_CACHE_DIR": str(cache), "PIP_INDEX_URL": index.url}
+    variables |= {"PIP_CONFIG_FILE": os.devnull}
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
     start, before = time.monotonic(), _processor_seconds()
     command = [sys.executable, "-m", "pipshim", "lock", "-q", "--project", str(folder)]
