@@ -70,7 +70,7 @@ def test_a_clone_works_as_it_is(cli: Cli, index: Index, other: Index, project_di
             [[package]]
             name = "helper"
             version = "1.0"
-            source = { registry = "https://pypi.org/simple" }
+            source = { registry = "https://index.example.org/simple" }
             """
         )
     )

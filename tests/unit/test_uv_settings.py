@@ -185,11 +185,11 @@ def test_a_lock_of_uv_gives_the_versions_that_are_the_only_ones(tmp_path: Path) 
             [[package]]
             name = "numpy"
             version = "1.26.0"
-            source = { registry = "https://pypi.org/simple" }
+            source = { registry = "https://index.example.org/simple" }
             [[package]]
             name = "numpy"
             version = "2.3.0"
-            source = { registry = "https://pypi.org/simple" }
+            source = { registry = "https://index.example.org/simple" }
             """
         )
     )
