@@ -1,4 +1,4 @@
-"""The names of all packages that a named index has, for an error that says what is there."""
+"""List the packages of a named index, for the error that one is missing."""
 
 from __future__ import annotations
 

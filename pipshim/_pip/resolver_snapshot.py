@@ -102,7 +102,7 @@ class _Snapshot:
         self, roots: Iterable[InstallRequirement], constraints: Iterable[InstallRequirement]
     ) -> Known:
         """Collect it."""
-        # First, since they tell what is there as a direct reference.
+        # Before the requirements: a URL that is a constraint decides which version is there.
         limits = [one for constraint in constraints for one in self._limit(constraint)]
         asked = [one for root in roots for one in self._asked(root)]
         needs = dict(self._needs())

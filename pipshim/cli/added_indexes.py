@@ -1,4 +1,4 @@
-"""Where ``pipshim add`` is told that packages come from: ``--index``, ``--torch-backend``."""
+"""The index that ``pipshim add`` writes for a package: ``--index``, ``--torch-backend``."""
 
 from __future__ import annotations
 
