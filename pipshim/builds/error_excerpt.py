@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ _ERROR = re.compile(
 )
 # What belongs to the error before it: gcc's and rustc's excerpts, CMake's indented text.
 _BELONGS = re.compile(r"\s*\d*\s+\||\s+-->|\s{2}\S")
+_SOURCE = re.compile(r"\s*\d*\s+\|")
 
 
 def excerpt(text: str) -> tuple[str, ...]:
@@ -47,7 +49,7 @@ def excerpt(text: str) -> tuple[str, ...]:
     errors = [line for error in _first_errors(text) for line in error]
     if not errors or all(line in end for line in errors):
         return tuple(end)
-    return (*errors, OMITTED, *end[len(errors) + 1 :])
+    return (*errors, OMITTED, *itertools.dropwhile(_SOURCE.match, end[len(errors) + 1 :]))
 
 
 def shortened(output: Sequence[str], count: int) -> Sequence[str]:

@@ -391,8 +391,10 @@ def _torch_code(_match: re.Match[str], build: FailedBuild) -> str | None:
     bound = build.torch.partition("+")[0] if build.torch else "VERSION"
     if build.typed:
         return f"{hint}:\n" + _type(f'"torch<{bound}"').rstrip()
-    line = f'constraint-dependencies = ["torch<{bound}"]'
-    return f"{hint}, in pyproject.toml:\n" + _paste("", line).rstrip()
+    hint += (
+        f". If pyproject.toml requires a version of torch, change it to torch<{bound}; if not, add"
+    )
+    return f"{hint}\n" + _paste("", f'constraint-dependencies = ["torch<{bound}"]').rstrip()
 
 
 _USUAL_COMPILERS = frozenset({"cc", "gcc", "clang", "c++", "g++", "clang++"})

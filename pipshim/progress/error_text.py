@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ _WIDEST, _NARROWEST = 100, 20
 _VERBATIM = "    "
 # Of what each of several builds printed.
 _LINES_OF_ALL, _FEWEST_LINES = 24, 6
+# Where a compiler found a header of an installed package: the folders before it say nothing.
+_SITE_PACKAGES = re.compile(r"^\S*/site-packages/(?=\S+:\d)")
 
 
 def render(
@@ -85,6 +88,8 @@ def _build(
         shown = clean(line)
         if is_broken and shown and not shown.strip(" |^~"):
             continue  # points at a place in a line that is in pieces now
+        if width is not None:
+            shown = _SITE_PACKAGES.sub("", shown)
         indent = " " * min(len(shown) - len(shown.lstrip()), 8)
         # What a program printed is broken anywhere, so that the bar stays whole.
         broken = (

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from pipshim.base.errors import BuildError
 from pipshim.builds.error_excerpt import OMITTED, excerpt, shortened
+from pipshim.builds.hints import FailedBuild, hint_for
+from pipshim.progress.error_text import render
 
 TRACEBACK = """\
 Traceback (most recent call last):
@@ -62,3 +67,23 @@ def test_of_several_builds_the_first_error_of_each_is_kept() -> None:
     assert shown[:2] == [GCC, OMITTED]
     assert len(shown) == 6
     assert shown[-1] == "RuntimeError: Error compiling objects for extension"
+
+
+# natten 0.14.6 built against torch 2.13.0+cpu with gcc 12: 155 of the 15,180 lines that it printed,
+# in their order, and the longest of them cut.
+NATTEN = Path(__file__).with_name("natten_build.txt").read_text(encoding="utf-8")
+PANEL = Path(__file__).with_name("natten_panel.txt").read_text(encoding="utf-8")
+
+
+def test_what_a_real_build_printed_is_shown_by_its_first_errors_its_end_and_a_hint() -> None:
+    build = FailedBuild("natten 0.14.6", "matched", torch="2.13.0+cpu")
+    error = BuildError(
+        "the backend failed",
+        package="natten 0.14.6",
+        mode="matched",
+        step="wheel",
+        output=excerpt(NATTEN),
+        hint=hint_for(NATTEN, build),
+    )
+    text = render(error, width=100, color=False)
+    assert text == PANEL
