@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pip import __version__ as pip_version
-from pip._internal.commands import create_command
 
-from pipshim.cli.pip_main import register
-from pipshim.cli.store_command import StoreCommand
+from pipshim.cli.pip_main import create
 from pipshim.model.options import ParserOption
 from pipshim.model.settings import Configuration
 from pipshim.project.settings import SETTINGS
@@ -25,7 +23,6 @@ from pipshim.project.settings import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from optparse import Option
-
 DOCS = Path(__file__).resolve().parent
 REFERENCE = DOCS / "reference"
 PACKAGE = DOCS.parent / "pipshim"
@@ -39,6 +36,7 @@ COMMANDS = (
     "tree",
     "why",
     "cache store",
+    "builds show",
     "install",
     "wheel",
     "download",
@@ -75,7 +73,6 @@ FOLDERS = (
 
 def options_page() -> str:
     """Return the text of options.md."""
-    register()
     sections = (
         f"## {command}\n\n" + "\n".join(option_lines(list(options(command))))
         for command in COMMANDS
@@ -85,7 +82,7 @@ def options_page() -> str:
 
 def options(command: str) -> Iterator[Option]:
     """Yield the options of a command that its help shows."""
-    made = StoreCommand() if command == "cache store" else create_command(command)
+    made = create(command)
     for container in (*made.parser.option_groups, made.parser):
         for option in container.option_list:
             if option.help != SUPPRESS_HELP:

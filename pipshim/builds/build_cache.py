@@ -72,11 +72,12 @@ class BuildCache:
             if why is None:
                 yield record, data["result"]
 
-    def store(self, kind: Kind, record: Record, result: Any) -> None:
-        """Put a result beside its record, whole or not at all."""
+    def store(self, kind: Kind, record: Record, result: Any, log: str | None = None) -> None:
+        """Put a result beside its record, and the name of the log; whole or not at all."""
         folder = self._folder(record.source)
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"record": record.to_json(), "result": result}, sort_keys=True)
+        data = {"record": record.to_json(), "result": result, "log": log}
+        text = json.dumps(data, sort_keys=True)
         replace_file(folder / f"{kind}-{record.key()}.json", text.encode("ascii"))
 
     def discard(self, kind: Kind, record: Record) -> None:

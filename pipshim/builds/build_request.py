@@ -127,6 +127,7 @@ class BuiltWheel:
         record: what it was built from and against.
         cached: whether an earlier command built it.
         wheel: the file that the backend made, until the end of the command; None if cached.
+        log: what the build printed; None if cached.
 
     """
 
@@ -134,3 +135,4 @@ class BuiltWheel:
     record: Record
     cached: bool
     wheel: Path | None = None
+    log: Path | None = None

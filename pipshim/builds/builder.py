@@ -164,7 +164,8 @@ class Builder:
                 for record, _ in list(self._found(build, "wheel", exact=False)):
                     self._cache.discard("wheel", record)
                 self._rebuilt.add(_key("wheel", build))
-            self._cache.store("wheel", built.record, built.tree.sha256)
+            assert built.log is not None  # as of every build
+            self._cache.store("wheel", built.record, built.tree.sha256, built.log.name)
             self._built_now.add(built.tree.sha256)
             return built
 
@@ -257,7 +258,7 @@ class Builder:
             tree = self._taken(wheel, build, hooks)
             record = self.record(build, self._against(build, hooks))
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
-        return BuiltWheel(tree, record, cached=False, wheel=wheel)
+        return BuiltWheel(tree, record, cached=False, wheel=wheel, log=hooks.log)
 
     def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> Tree:
         """Put what a build made into the store, if it is what it was asked for."""

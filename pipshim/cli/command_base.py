@@ -10,9 +10,10 @@ from functools import partial
 from inspect import cleandoc
 from typing import TYPE_CHECKING, ClassVar
 
-from pipshim._pip import patches
-from pipshim._pip.commands import Command
+from pipshim._pip import commands, patches
+from pipshim._pip.commands import Command, Implementation
 from pipshim._pip.parser import ProjectParser, says
+from pipshim.cli.command_names import SUBCOMMANDS
 from pipshim.cli.error_boundary import run_guarded
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.options import COMMAND_LINE, own_layers, parser_options, read_variables
@@ -107,6 +108,15 @@ class PlainCommand(DeclaredCommand):
             debug=options.debug_mode,
             no_color=bool(options.no_color),
         )
+
+
+def register_subcommand(name: str) -> str:
+    """Make pip know a subcommand (``builds show``); return its name there and in pip.conf."""
+    group, _, word = name.partition(" ")
+    own = SUBCOMMANDS[group][word]
+    key = f"{group}-{word}"
+    commands.add(key, Implementation(f"pipshim.cli.{own.module}", own.class_name, own.summary))
+    return key
 
 
 def use_project_parser(command: Command) -> None:

@@ -67,7 +67,21 @@ OWN_COMMANDS = {
     "export": OwnCommand(
         "export_command", "ExportCommand", "Write what is locked as a requirements file."
     ),
+    "builds": OwnCommand(
+        "builds_command", "BuildsCommand", "Show what was built, and from what.", is_plain=True
+    ),
 }
+SUBCOMMANDS = {
+    "builds": {
+        "show": OwnCommand(
+            "builds_show_command",
+            "BuildsShowCommand",
+            "Show what a wheel was built from, and whether it would be reused.",
+        ),
+    },
+}
+"""By command, those that its first argument names."""
+
 BUILDING = ("install", "wheel", "download")
 """Commands of pip that may build, which have options of pipshim."""
 

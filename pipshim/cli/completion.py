@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipshim._pip import commands
 from pipshim._pip.commands import Implementation, auto_complete_paths, create_command
 from pipshim.cli.cache import ACTIONS
-from pipshim.cli.command_base import DeclaredCommand
-from pipshim.cli.command_names import STORE_ACTIONS
+from pipshim.cli.command_base import DeclaredCommand, register_subcommand
+from pipshim.cli.command_names import STORE_ACTIONS, SUBCOMMANDS
 from pipshim.fastpath.up_to_date import environments
 from pipshim.model.options import GROUPS, ParserOption
 
@@ -53,6 +53,11 @@ def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
         line = line._replace(name=_STORE, before=before)
         environ["COMP_WORDS"] = " ".join(["pip", _STORE, *line.before, line.current])
         environ["COMP_CWORD"] = str(len(line.before) + 2)
+    elif line.before and line.before[0] in SUBCOMMANDS.get(line.name, ()):
+        words = ["pip", register_subcommand(f"{line.name} {line.before[0]}"), *line.before[1:]]
+        environ["COMP_WORDS"] = " ".join([*words, line.current])
+        environ["COMP_CWORD"] = str(len(words))
+        line = line._replace(name=words[1], before=line.before[1:])
     elif line.name not in own:
         if line.name == "cache" and not line.before:
             also = [one for one in ("store", *STORE_ACTIONS) if one.startswith(line.current)]

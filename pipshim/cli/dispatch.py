@@ -17,6 +17,7 @@ from pipshim.cli.command_names import (
     SETTINGS,
     SHORT_SWITCHES,
     STORE_ACTIONS,
+    SUBCOMMANDS,
     SWITCHES,
 )
 from pipshim.cli.error_boundary import run_guarded, show
@@ -143,8 +144,13 @@ def _own(line: Line) -> int:
 
 def _started(line: Line) -> int:
     assert line.command is not None  # as the caller made sure
-    command = OWN_COMMANDS[line.command]
+    name, command = line.command, OWN_COMMANDS[line.command]
     before, after = line.before, line.after
+    inner = split(after) if name in SUBCOMMANDS else None
+    if inner is not None and inner.command in SUBCOMMANDS[name]:
+        command = SUBCOMMANDS[name][inner.command]
+        name = f"{name} {inner.command}"
+        before, after = [*before, *inner.before], inner.after
     agent: Agent | None = None
     if command.asks_index and {"-h", "--help"}.isdisjoint(after):
         agent = _begin_to_ask()
@@ -158,8 +164,8 @@ def _started(line: Line) -> int:
         isolated = isolated or "--isolated" in after
     words = [*before, *after]
     if command.is_plain:
-        return plain_command(line.command, words, isolated=isolated)
-    return project_command(line.command, words, isolated=isolated, agent=agent)
+        return plain_command(name, words, isolated=isolated)
+    return project_command(name, words, isolated=isolated, agent=agent)
 
 
 def _begin_to_ask() -> Agent:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from pipshim._pip import commands
 from pipshim._pip.broken_stdout import replace_stdout
-from pipshim._pip.commands import Implementation, create_command
+from pipshim._pip.commands import Command, Implementation, create_command, program
 from pipshim._pip.compat import pip_entry
 from pipshim._pip.parser import keep_abbreviations
 from pipshim.base.interruption import Interruption
 from pipshim.base.temporary_files import temporary_files
+from pipshim.cli.command_base import register_subcommand
 from pipshim.cli.command_names import BUILDING, OWN_COMMANDS
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
 from pipshim.cli.other_python import go_on
@@ -39,6 +40,21 @@ def register() -> None:
         **{name: Implementation("pipshim.cli.pip_variants") for name in _VARIANTS},
     }
     commands.register(added, extended, _extend_main_parser)
+
+
+def create(name: str, *, isolated: bool = False) -> Command:
+    """Create a command, or a subcommand (``cache store``, ``builds show``)."""
+    commands.begin()
+    register()
+    if name == "cache store":
+        from pipshim.cli.store_command import StoreCommand  # noqa: PLC0415 not needed for others
+
+        return StoreCommand(isolated=isolated)
+    if " " not in name:
+        return create_command(name, isolated=isolated)
+    command = create_command(register_subcommand(name), isolated=isolated)
+    command.parser.prog = f"{program()} {name}"
+    return command
 
 
 def _extend_main_parser(parser: OptionParser) -> None:
@@ -98,9 +114,7 @@ def project_command(
     """
     from pipshim.cli.project_commands import ProjectCommand  # noqa: PLC0415 imports all of pip's machinery
 
-    commands.begin()
-    register()
-    command = create_command(name, isolated=isolated)
+    command = create(name, isolated=isolated)
     assert isinstance(command, ProjectCommand)
     command.agent = agent
     if action is not None:
@@ -116,14 +130,12 @@ def plain_command(name: str, arguments: Sequence[str], *, isolated: bool = False
     """Run one of pipshim's commands that need neither index nor environment.
 
     Args:
-        name: ``tree`` or ``why``.
+        name: one of them.
         arguments: what was typed but for the name.
         isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
 
     """
-    commands.begin()
-    register()
-    return create_command(name, isolated=isolated).main(list(arguments))
+    return create(name, isolated=isolated).main(list(arguments))
 
 
 def store_command(arguments: Sequence[str], *, isolated: bool = False) -> int:
@@ -134,11 +146,7 @@ def store_command(arguments: Sequence[str], *, isolated: bool = False) -> int:
         isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
 
     """
-    commands.begin()
-    register()
-    from pipshim.cli.store_command import StoreCommand  # noqa: PLC0415 not needed for other commands
-
-    return StoreCommand(isolated=isolated).main(list(arguments))
+    return create("cache store", isolated=isolated).main(list(arguments))
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:

@@ -184,7 +184,7 @@ def sync(
         check_names(request.selection, extras=(), groups=(), where=context.script.name)
     change = change and not request.sync.dry_run
     lock = lock_of(context, request)
-    part, selection = _part_of(context, request, lock)
+    part, selection = part_of(context, request, lock)
     if not lock.is_merged:
         lock = part
     if context.below is not None:
@@ -245,7 +245,7 @@ def _locked(context: Context) -> Iterator[Environment]:
         yield found
 
 
-def _part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, Selection]:
+def part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, Selection]:
     """Tell which part of a lock serves the environment, and what is selected of it.
 
     Raises:

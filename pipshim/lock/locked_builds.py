@@ -118,6 +118,13 @@ class LockedBuilds(BuildPlanner):
             raise TypeError(f"{name} is not a source")
         return source
 
+    def named(self, name: NormalizedName) -> list[Source]:
+        """Return what is built of a name: at run time, and for builds."""
+        pins = self.solution.pins
+        found = [pins[name].source] if name in pins else []
+        found += [self._pin(one).source for one in self._lock.build_packages if one.name == name]
+        return list({one.url: one for one in found if one is not None}.values())
+
     def folder(self, folder: LockedFolder, directory: Path) -> Source:
         """Return a project that is installed from its folder as what is built."""
         url = directory.as_uri()

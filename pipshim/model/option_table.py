@@ -553,12 +553,45 @@ STORE = CommandOptions(
     )
 )
 
+BUILDS = CommandOptions(options=(PROJECT,))
+
+BUILDS_SHOW = CommandOptions(
+    build=BUILD,
+    verb="Count",
+    pips={"--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml)."},
+    arguments=lambda names, _: LOCKED(names),
+    options=(
+        *COMMON,
+        *SELECTION,
+        Option(
+            "--all",
+            "show",
+            "Show the builds of other versions and sources too.",
+            has_variable=False,
+        ),
+        OUTPUT,
+    ),
+)
+
 BUILDING = CommandOptions(options=(*BUILD, PROJECT, JOBS, PROGRESS_VIEW, TIMINGS))
 """Options of pip's commands that build: install, wheel, download."""
 
 ALL_FLAGS = long_names(
     option
-    for command in (LOCK, SYNC, RUN, EXPORT, ADD, REMOVE, TREE, WHY, STORE, BUILDING)
+    for command in (
+        LOCK,
+        SYNC,
+        RUN,
+        EXPORT,
+        ADD,
+        REMOVE,
+        TREE,
+        WHY,
+        STORE,
+        BUILDS,
+        BUILDS_SHOW,
+        BUILDING,
+    )
     for option in command.all
 )
 """The long flags of all commands."""

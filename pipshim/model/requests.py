@@ -308,6 +308,20 @@ class ExportRequest(SyncRequest):
 
 
 @dataclass(frozen=True)
+class BuildsShowRequest(SyncRequest):
+    """``pipshim builds show``.
+
+    Attributes:
+        names: the packages.
+        all: show the builds of other sources too.
+
+    """
+
+    names: tuple[NormalizedName, ...] = ()
+    all: bool = False
+
+
+@dataclass(frozen=True)
 class EditRequest(SyncRequest):
     """What ``pipshim add`` and ``remove`` have in common.
 

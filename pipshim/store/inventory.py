@@ -70,6 +70,7 @@ class Result:
         record: what was built from what, and against what.
         tree: of a wheel, the hash under which the store has it.
         time: when it was kept, in seconds since the epoch.
+        log: what the build printed, if that is still there.
 
     """
 
@@ -78,6 +79,7 @@ class Result:
     record: Record
     tree: str | None
     time: float
+    log: Path | None = None
 
     def is_of(self, requirement: Requirement) -> bool:
         """Tell whether a requirement names it; what has no valid version only by its name."""
@@ -144,7 +146,8 @@ def results(root: Path) -> list[Result]:
             continue
         kind = path.name.partition("-")[0]
         tree = str(data.get("result")) if kind == "wheel" else None
-        found.append(Result(path, kind, record, tree, _time(path)))
+        log = root / LOGS / str(data.get("log"))
+        found.append(Result(path, kind, record, tree, _time(path), log if log.is_file() else None))
     return sorted(found, key=lambda one: (one.record.name, _order(one.record.version), one.time))
 
 

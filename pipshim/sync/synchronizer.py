@@ -189,11 +189,12 @@ class Sync:
         if record is None:
             return "rebuild: its build record is that of an older pipshim"
         metadata = installed.read_text(str(present.dist_info / METADATA))
-        why = self._builds.why_stale(self._builds.source(name), record, metadata)
+        why = self.builds.why_stale(self.builds.source(name), record, metadata)
         return f"rebuild: {why}" if why is not None else None
 
     @cached_property
-    def _builds(self) -> LockedBuilds:
+    def builds(self) -> LockedBuilds:
+        """Plans what is built."""
         return LockedBuilds(self.context, self.lock, self.selection, self._outer_environment)
 
     # Fetching and building
@@ -221,12 +222,12 @@ class Sync:
         ]
         if wanted:
             self.context.observer(events.Planned(len(wanted), len(sources) + len(folders)))
-        self._builds.start()
+        self.builds.start()
         ready = self._fetched(wheels)
         with suggested(self.context.preferences.strategy, self._chosen):
-            ready |= self._builds.build(
-                {name: self._builds.source(name) for name in sources},
-                self._builds.solution,
+            ready |= self.builds.build(
+                {name: self.builds.source(name) for name in sources},
+                self.builds.solution,
                 self._built,
             )
         for folder in folders:
@@ -261,8 +262,8 @@ class Sync:
         return ready
 
     def _built(self, name: NormalizedName) -> Ready:
-        package, source = self.selection.packages[name], self._builds.source(name)
-        built = self._builds.wheel(source, self._builds.solution)
+        package, source = self.selection.packages[name], self.builds.source(name)
+        built = self.builds.wheel(source, self.builds.solution)
         identity = artifacts.identity(artifacts.choose(package, self.context.target))
         ready = Ready(
             built.tree,
@@ -270,7 +271,7 @@ class Sync:
             "cached" if built.cached else "built",
             built.record.mode,
             direct_url(package),
-            (self._builds.locked(source).chosen_by, built.record.why()),
+            (self.builds.locked(source).chosen_by, built.record.why()),
         )
         self._prepared(name, ready)
         return ready
@@ -302,13 +303,13 @@ class Sync:
 
         An editable without isolation may remember its environment (meson-python does).
         """
-        source = self._builds.folder(folder, self._directory(folder))
-        return self._builds.mode(source) is Mode.NO_ISOLATION and not self.options.no_editable
+        source = self.builds.folder(folder, self._directory(folder))
+        return self.builds.mode(source) is Mode.NO_ISOLATION and not self.options.no_editable
 
     def _from_folder(self, folder: LockedFolder, environment: BuildEnvironment | None) -> Ready:
         directory, builder = self._directory(folder), self.context.builder
-        source = self._builds.folder(folder, directory)
-        request = self._builds.request(source, self._builds.solution)
+        source = self.builds.folder(folder, directory)
+        request = self.builds.request(source, self.builds.solution)
         request = replace(request, version="", environment=environment)
         editable = not self.options.no_editable
         info = DirInfo(editable=True if editable else None)

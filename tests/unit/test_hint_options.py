@@ -8,10 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from pip._internal.commands import create_command
 
-from pipshim.cli.pip_main import register
-from pipshim.cli.store_command import StoreCommand
+from pipshim.cli.pip_main import create
 from tests.support.pipshim import ROOT
 
 if TYPE_CHECKING:
@@ -45,6 +43,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("cli/run.py", "--with"): ("run",),
     ("cli/sync.py", "--frozen"): ("sync", "run", "export"),
     ("cli/why.py", "--limit"): ("why",),
+    ("cli/builds_show.py", "--all"): ("builds show",),
     ("project/env_files.py", "--env-file"): ("run",),
     ("cli/context.py", "--no-project"): ("run",),
     ("cli/context.py", "--target-environment"): ("lock",),
@@ -84,9 +83,7 @@ class Named(NamedTuple):
 
 @cache
 def options(command: str) -> frozenset[str]:
-    register()
-    made = StoreCommand() if command == "cache store" else create_command(command)
-    return frozenset(vars(made.parser)["_long_opt"])
+    return frozenset(vars(create(command).parser)["_long_opt"])
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:

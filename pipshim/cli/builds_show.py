@@ -1,0 +1,236 @@
+"""``pipshim builds show``: what wheels were built from, and whether they would be reused."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipshim.base.errors import PipshimError
+from pipshim.cli.context import opened
+from pipshim.cli.sync import part_of
+from pipshim.envs import installed
+from pipshim.envs.dist_info import METADATA
+from pipshim.envs.install_notes import origin_of, site_folders
+from pipshim.model.build_record import Record
+from pipshim.progress.formatting import paint, plural, use_color
+from pipshim.progress.json_lines import SCHEMA
+from pipshim.store import inventory
+from pipshim.sync.synchronizer import Sync
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from packaging.utils import NormalizedName
+
+    from pipshim._pip.commands import PipCommand
+    from pipshim.cli.context import Context
+    from pipshim.model.build_record import Used
+    from pipshim.model.requests import BuildsShowRequest
+    from pipshim.model.solution import Source
+
+_WORDS = {True: ("reused", "green"), False: ("built again", "yellow"), None: ("unknown", "dim")}
+
+
+@dataclass(frozen=True)
+class ShownBuild:
+    """A build whose wheel can be shown.
+
+    Attributes:
+        result: what the cache has of it.
+        reused: whether sync would reuse its wheel; None if that cannot be told.
+        why: the reason.
+        installed: whether the environment has it.
+
+    """
+
+    result: inventory.Result
+    reused: bool | None
+    why: str
+    installed: bool
+
+
+@dataclass(frozen=True)
+class ShownPackage:
+    """What is shown of a package.
+
+    Attributes:
+        name: its name.
+        builds: those that are shown.
+        others: how many builds of other versions and sources there are besides.
+        note: what is to be said besides.
+
+    """
+
+    name: NormalizedName
+    builds: tuple[ShownBuild, ...]
+    others: int
+    note: str | None
+
+
+def main(request: BuildsShowRequest, pip: PipCommand) -> int:
+    """Show the builds of packages.
+
+    Raises:
+        PipshimError: a package is unknown, the lock is damaged or for another environment.
+
+    """
+    with opened(request, pip, optional=True) as context:
+        lookup = _Lookup.of(context, request)
+        packages = [lookup.package(name, every=request.all) for name in request.names]
+    if request.common.output_format == "json":
+        document = {"schema": SCHEMA, "packages": list(map(_package_as_json, packages))}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return 0
+    color = use_color(sys.stdout, no_color=request.common.no_color)
+    for number, package in enumerate(packages):
+        sys.stdout.write("\n" * bool(number))
+        for line in _lines(package, color=color):
+            sys.stdout.write(f"{line}\n")
+    return 0
+
+
+@dataclass(frozen=True)
+class _Lookup:
+    """Where builds are looked for.
+
+    Attributes:
+        context: the command's parts.
+        sync: the sync that would be; None if there is no lock.
+
+    """
+
+    context: Context
+    sync: Sync | None
+
+    @classmethod
+    def of(cls, context: Context, request: BuildsShowRequest) -> _Lookup:
+        """Read the lock, if there is one."""
+        lock = context.old_lock
+        if lock is None:
+            return cls(context, None)
+        part, selection = part_of(context, request, lock)
+        return cls(context, Sync(context, part, selection, request.selection, exact=None))
+
+    def package(self, name: NormalizedName, *, every: bool) -> ShownPackage:
+        """Find the builds of a package.
+
+        Raises:
+            PipshimError: neither the lock nor the cache has it.
+
+        """
+        results = inventory.wheels(self.context.cache, name)
+        sources = self.sync.builds.named(name) if self.sync is not None else []
+        note = self._note(name, sources)
+        if note is None and not results and not sources:
+            where = f"{self.context.lock_path.name} does not have {name}, nor does the cache"
+            raise PipshimError(where, hint="pipshim cache store list")
+        digests = {source.digest for source in sources}
+        is_known = bool(sources) and not every
+        own = [one for one in results if one.record.source in digests or not is_known]
+        shown = [self._shown(one, sources) for one in own]
+        shown.sort(key=lambda one: (one.reused is not True, not one.installed, -one.result.time))
+        return ShownPackage(name, tuple(shown), len(results) - len(own), note)
+
+    def _note(self, name: NormalizedName, sources: list[Source]) -> str | None:
+        if self.sync is None:
+            return f"there is no {self.context.lock_path.name} to compare with"
+        if sources:
+            return None
+        if any(one.name == name for one in self.sync.selection.folders):
+            return "built from its folder each time; nothing is kept"
+        package = self.sync.selection.packages.get(name)
+        if package is not None:
+            return f"{package.version} is installed from a wheel: nothing is built"
+        return None
+
+    def _shown(self, result: inventory.Result, sources: list[Source]) -> ShownBuild:
+        is_installed = result.record == self._installed(result.record.name)
+        source = next((one for one in sources if one.digest == result.record.source), None)
+        if self.sync is None or not sources:
+            where = self.context.lock_path.name
+            why = f"there is no {where}" if self.sync is None else f"{where} does not build it"
+            return ShownBuild(result, None, why, is_installed)
+        tree = self.context.store.tree(str(result.tree))
+        assert tree is not None  # wheels that are gone are not listed
+        metadata = installed.read_text(f"{tree.lib}/{tree.dist_info}/{METADATA}")
+        why_not = self.sync.builds.why_stale(source or sources[0], result.record, metadata)
+        return ShownBuild(result, why_not is None, why_not or result.record.why(), is_installed)
+
+    def _installed(self, name: str) -> Record | None:
+        """Return the record of what the environment has."""
+        if not self.context.choice.exists:
+            return None
+        found = installed.scan(site_folders(self.context.target)).get(name)  # type: ignore[call-overload]
+        return None if found is None else Record.from_json(origin_of(found).get("record"))
+
+
+def _lines(package: ShownPackage, *, color: bool) -> Iterator[str]:
+    if not package.builds:
+        yield f"{package.name}: {package.note or 'not built yet'}"
+    elif package.note is not None:
+        yield f"{package.name}: {package.note}"
+    for build in package.builds:
+        yield from _build_lines(build, color=color)
+    if package.others:
+        yield f"{plural(package.others, 'build')} of other versions or sources: --all shows them"
+
+
+def _build_lines(build: ShownBuild, *, color: bool) -> Iterator[str]:
+    result, record = build.result, build.result.record
+    built = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(result.time))
+    yield f"{paint(f'{record.name} {record.version}', 'bold', color=color)}, built {built}"
+    style, word = {
+        True: ("green", "reused"),
+        False: ("yellow", "built again"),
+        None: ("", "unknown"),
+    }[build.reused]
+    rows = {
+        "now": f"{paint(word, style, color=color)}: {build.why}",
+        "installed": "in the environment" if build.installed else "",
+        "mode": record.mode,
+        "python": f"{record.python}, {record.platform}",
+        "source": record.source,
+        "requires": ", ".join(record.requirements),
+        "constraints": ", ".join(record.constraints),
+        "config settings": ", ".join(f"{k}={v}" for k, v in record.config_settings.items()),
+        "built against": _versions(record, counts=True),
+        "also used": _versions(record, counts=False),
+        "wheel": result.tree or "",
+        "log": str(result.log or ""),
+    }
+    width = max(map(len, rows))
+    for title, text in rows.items():
+        if text:
+            yield f"  {title:{width}}  {text}"
+
+
+def _versions(record: Record, *, counts: bool) -> str:
+    used: Iterable[tuple[str, Used]] = sorted(record.against.items())
+    return ", ".join(f"{name} {one.version}" for name, one in used if one.counts is counts)
+
+
+def _package_as_json(package: ShownPackage) -> dict[str, Any]:
+    return {
+        "name": package.name,
+        "note": package.note,
+        "builds": list(map(_build_as_json, package.builds)),
+        "other_builds": package.others,
+    }
+
+
+def _build_as_json(build: ShownBuild) -> dict[str, Any]:
+    result = build.result
+    return {
+        "name": result.record.name,
+        "version": result.record.version,
+        "reused": build.reused,
+        "reason": build.why,
+        "installed": build.installed,
+        "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(result.time)),
+        "wheel": result.tree,
+        "log": str(result.log) if result.log is not None else None,
+        "record": result.record.to_json(),
+    }
