@@ -1,4 +1,4 @@
-"""Which file of a locked package serves a target. Pure; the rules are PEP 751's."""
+"""Choose the file of a locked package that suits a target (PEP 751). Pure."""
 
 from __future__ import annotations
 
@@ -56,26 +56,25 @@ def choose(package: Package, target: TargetPython) -> Artifact:
 
 
 def size(artifact: Artifact) -> int:
-    """Tell an artifact's size in bytes; 0 where the lock does not say it."""
+    """Return an artifact's size in bytes; 0 where the lock does not say it."""
     return getattr(artifact, "size", None) or 0
 
 
 def is_wheel(artifact: Artifact) -> bool:
-    """Tell whether an artifact needs no building."""
     return isinstance(artifact, PackageWheel) or (
         isinstance(artifact, PackageArchive) and _is_wheel(artifact)
     )
 
 
 def is_platform_specific(artifact: Artifact) -> bool:
-    """Whether an artifact is a wheel that has compiled code, by its name."""
+    """Return whether an artifact is a wheel with compiled code, by its name."""
     if not isinstance(artifact, (PackageWheel, PackageArchive)) or not is_wheel(artifact):
         return False
     return not file_name(artifact).endswith("-none-any.whl")
 
 
 def identity(artifact: Artifact) -> str:
-    """Tell an artifact's content: a hash, a commit, or the folder that it is."""
+    """Identify an artifact's content: by a hash, a commit, or its folder."""
     hashes = getattr(artifact, "hashes", None)
     if hashes:
         name = "sha256" if "sha256" in hashes else min(hashes)
@@ -85,14 +84,7 @@ def identity(artifact: Artifact) -> str:
 
 
 def source_digest(sha256: str | None, commit: str, subdirectory: str | None) -> str | None:
-    """Identify what a build starts from; None if nothing but its files can.
-
-    Args:
-        sha256: of an archive.
-        commit: of a git checkout.
-        subdirectory: the folder of either that is built.
-
-    """
+    """Identify the archive (SHA-256) or git commit that is built; None if neither is known."""
     if sha256 is not None and not subdirectory:
         return sha256
     content = sha256 or (f"git:{commit}" if commit else None)
@@ -102,7 +94,7 @@ def source_digest(sha256: str | None, commit: str, subdirectory: str | None) -> 
 
 
 def digest_of_source(artifact: Artifact) -> str | None:
-    """Return the `source_digest` of what a lock has."""
+    """Return the `source_digest` of a locked source."""
     if isinstance(artifact, PackageDirectory):
         return None
     if isinstance(artifact, PackageVcs):
@@ -113,7 +105,7 @@ def digest_of_source(artifact: Artifact) -> str | None:
 
 
 def file_name(artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
-    """Return an artifact's file name, decoded where it comes from a URL."""
+    """Return an artifact's file name, percent-decoded."""
     if isinstance(artifact, PackageArchive):
         return _last_part(artifact.path) if artifact.path else urls.file_name(artifact.url or "")
     return artifact.filename
@@ -124,7 +116,6 @@ def _last_part(path: str) -> str:
 
 
 def is_pure_wheel(artifact: Artifact) -> bool:
-    """Return whether an artifact is a wheel for every platform, as its file name says."""
     if not isinstance(artifact, (PackageWheel, PackageArchive)):
         return False
     return file_name(artifact).endswith("-none-any.whl")
@@ -135,7 +126,7 @@ def _is_wheel(archive: PackageArchive) -> bool:
 
 
 def unsuitable_tags(filename: str, target: TargetPython) -> str | None:
-    """Say which tags of a wheel make it unsuitable for a target; None if it suits.
+    """Return the tags that make a wheel unsuitable for a target; None if it suits.
 
     Raises:
         InvalidWheelFilename: it is not the name of a wheel.
@@ -174,7 +165,6 @@ def _tags(texts: tuple[str, ...]) -> tuple[Tag, ...]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash a file, a piece at a time."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while piece := file.read(1 << 20):
@@ -183,7 +173,7 @@ def sha256_of(path: Path) -> str:
 
 
 def index_of(page: str | None, name: NormalizedName) -> str | None:
-    """Tell the index (PEP 503 root) that a package's page belongs to, without credentials."""
+    """Return the index (PEP 503 root) of a package's page, without credentials."""
     if not page or not page.startswith(("http://", "https://", "file://")):
         return None
     parts = urlsplit(page)
@@ -197,7 +187,7 @@ def index_of(page: str | None, name: NormalizedName) -> str | None:
 
 @cache
 def name_and_version(filename: str) -> tuple[NormalizedName, Version] | None:
-    """Tell what a file is of, by its name; None if that is no wheel's and no sdist's."""
+    """Parse the name of a wheel or sdist; None if it is neither."""
     try:
         if filename.endswith(".whl"):
             return parse_wheel_filename(filename)[:2]

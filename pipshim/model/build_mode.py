@@ -1,4 +1,4 @@
-"""Which mode a source distribution is built in, and who said so."""
+"""The build mode of a source distribution, and which setting chose it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Mode(str, Enum):
-    """A build mode; its value is the word for it in all output."""
+    """A build mode; its value is the word shown for it."""
 
     ISOLATED = "isolated"
     MATCHED = "matched"
@@ -28,10 +28,9 @@ class IsolationLayer:
     """What one source of settings says about build isolation.
 
     Attributes:
-        source: its name, as it is shown: ``command line``, ``PIP_NO_BUILD_ISOLATION``,
-            ``pyproject.toml``, ``pip.conf``.
-        no_build_isolation: for every package; None if it does not say.
-        packages: those that it names to be built without isolation.
+        source: its name in output: ``command line``, ``PIP_NO_BUILD_ISOLATION``, ``pip.conf`` …
+        no_build_isolation: for every package; None if it is not set.
+        packages: those to be built without isolation.
 
     """
 
@@ -49,15 +48,10 @@ class ModeChoice:
 
 
 def choose(name: NormalizedName, layers: Iterable[IsolationLayer]) -> ModeChoice:
-    """Choose for one package: the first layer that says something about it decides.
+    """Choose a package's mode: the first layer that mentions it decides.
 
-    Within a layer the package's own setting wins over the one for every package. ``matched`` is
-    never the answer here: which isolated builds are matched depends on the lock.
-
-    Args:
-        name: the package that is built.
-        layers: the strongest first.
-
+    Within a layer, the package's own setting wins over the one for every package. The result is
+    never ``matched``: which isolated builds are matched depends on the lock.
     """
     for layer in layers:
         if name in layer.packages:

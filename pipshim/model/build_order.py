@@ -1,4 +1,4 @@
-"""What a build without isolation waits for, and in which order such builds can be done. Pure."""
+"""Order builds without isolation by what each waits for. Pure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def needs(
     requirements: Iterable[str],
     dependencies: Mapping[NormalizedName, Sequence[NormalizedName]],
 ) -> set[NormalizedName]:
-    """Tell all that must be there when a package is built without isolation.
+    """Return everything that a package built without isolation needs in its environment.
 
-    That is what it declares for its build and what it needs at run time, and what those need.
+    These are its build and runtime requirements, and theirs in turn.
 
     Args:
         name: the package.
@@ -44,10 +44,7 @@ def needs(
 def ordered(
     waits_for: Mapping[NormalizedName, Iterable[NormalizedName]],
 ) -> list[NormalizedName]:
-    """Put builds in an order in which each comes after what it waits for.
-
-    Args:
-        waits_for: by name, the other builds that each waits for.
+    """Order builds so that each comes after those it waits for.
 
     Raises:
         BuildError: some wait for each other; it names them.

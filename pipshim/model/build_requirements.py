@@ -1,4 +1,4 @@
-"""Whether an environment has what a build declares (``--check-build-dependencies``). Pure."""
+"""Check an environment for declared build requirements (``--check-build-dependencies``)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def check(
     available: Mapping[str, Used],
     environment: Mapping[str, str],
 ) -> None:
-    """See that a build without isolation has what it declares.
+    """Check that a build without isolation has what it declares.
 
     Args:
         package: name and version of what is built.
         requirements: what it declares (PEP 508).
-        available: by name, what its environment has.
-        environment: markers are evaluated in it.
+        available: the versions in its environment, by name.
+        environment: the values of markers.
 
     Raises:
-        BuildRequirementsError: something is missing, or there in a version that is not admitted.
+        BuildRequirementsError: a requirement is missing, or its version does not fit.
 
     """
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""The build settings in force: the command line, variables, pyproject.toml and pip.conf as one."""
+"""Combine the build settings of the command line, variables, pyproject.toml and pip.conf."""
 
 from __future__ import annotations
 
@@ -27,21 +27,20 @@ class Settings:
     """How to build, for every package.
 
     Attributes:
-        layers: what says something about isolation, the strongest first.
-        match_runtime: which distributions a build gets in the version that the lock has.
-        extra: requirements of a package's build beyond those it declares.
-        variables: environment variables of a package's build.
+        layers: the isolation settings, the strongest first.
+        match_runtime: the distributions that builds get in the locked version.
+        extra: a package's build requirements beyond those it declares.
         config_settings: for every backend (PEP 517).
-        config_settings_requirement: for one package's backend, as its requirement or the lock has
-            them; they add to the general ones.
-        config_settings_package: for one package's backend; they add to these.
+        config_settings_requirement: from a requirement or the lock, for one package's backend; they
+            add to the general ones.
+        config_settings_package: for one package's backend; they add to both.
         build_constraints: of isolated and matched builds, as text.
-        constraint_lines: what the files of ``--build-constraint`` say besides.
-        check: see that a no-isolation build has what it declares.
+        constraint_lines: the lines of the files of ``--build-constraint``.
+        check: check that a no-isolation build has what it declares.
         static: metadata written by hand.
         rebuild: ``"exact"``: every distribution counts in build records; with names, for these
             packages; ``"auto"``: what compiled code can be built against.
-        rebuilt: packages to build whatever can be reused, or `ALL`.
+        rebuilt: packages to build even if a wheel could be reused, or `ALL`.
 
     """
 
@@ -64,11 +63,11 @@ class Settings:
     rebuilt: frozenset[str] = frozenset()
 
     def choice(self, name: NormalizedName) -> ModeChoice:
-        """Choose a package's mode; whether an isolated build is matched shows later."""
+        """Choose a package's mode; whether an isolated build is matched is decided later."""
         return choose(name, self.layers)
 
     def is_rebuilt(self, name: NormalizedName) -> bool:
-        """Return whether a package is to be built whatever can be reused."""
+        """Return whether a package is built even if a wheel could be reused."""
         return name in self.rebuilt or ALL in self.rebuilt
 
     def is_exact(self, name: NormalizedName) -> bool:
@@ -86,11 +85,10 @@ class Settings:
         }
 
     def variables_for(self, name: NormalizedName) -> dict[str, str]:
-        """Tell the environment variables of one package's build."""
         return dict(self.variables.get(name, {}))
 
     def as_data(self) -> dict[str, Any]:
-        """Say all that could change a lock, as plain data in a fixed order."""
+        """Return everything that could change a lock, as plain data in a fixed order."""
         return {
             "isolation": [
                 [layer.no_build_isolation, sorted(layer.packages)]
@@ -122,10 +120,7 @@ class Settings:
 def combine(
     options: BuildOptions, configuration: Configuration, file: str = "pyproject.toml"
 ) -> Settings:
-    """Put what was asked around what pyproject.toml (or another `file`) says.
-
-    The design has the precedence.
-    """
+    """Combine a request with pyproject.toml (or another `file`)."""
     project = IsolationLayer(
         file,
         configuration.no_build_isolation,
@@ -156,7 +151,7 @@ def combine(
 
 
 def _lines(paths: Iterable[str]) -> Iterator[str]:
-    """Tell what files say, for records; pip reads them, and says what is wrong with them."""
+    """Return the lines of files for records; pip reads them too, and reports errors."""
     for path in paths:
         try:
             text = Path(path).read_text(encoding="utf-8")

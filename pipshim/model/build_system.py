@@ -1,4 +1,4 @@
-"""What a source tree says: its build system, and metadata that needs no build."""
+"""Read a source tree: its build system, and metadata that needs no build."""
 
 from __future__ import annotations
 
@@ -52,10 +52,9 @@ class BuildSystem:
     """``[build-system]`` (PEP 518), or pip's defaults where there is none.
 
     Attributes:
-        requires: the declared build requirements.
         backend: ``module:object`` (PEP 517).
         backend_path: folders of the source tree that the backend is imported from.
-        needs: what the environment has to satisfy besides, since no backend is declared.
+        needs: additional requirements where no backend is declared.
 
     """
 
@@ -66,7 +65,7 @@ class BuildSystem:
 
 
 def editable_may_require_more(directory: Path, backend: str, *, in_tree: bool) -> bool:
-    """Return whether the editable wheel of a source tree may require more than its wheel does."""
+    """Return whether the editable wheel of a source tree may require more than its wheel."""
     if in_tree:
         return True
     module = backend.partition(":")[0].partition(".")[0]
@@ -89,10 +88,10 @@ def static_metadata(
     version: Version | None,
     written: Iterable[StaticMetadata] = (),
 ) -> bytes | None:
-    """Answer a source's METADATA without running anything, or None.
+    """Return a source's METADATA without running anything, or None.
 
-    Either the configuration states it, or PKG-INFO is of Metadata 2.2 or later and has none of the
-    fields that a resolver reads among its ``Dynamic`` ones (PEP 643).
+    It comes from the configuration, or from PKG-INFO of Metadata 2.2 or later if no field that a
+    resolver reads is ``Dynamic`` (PEP 643).
     """
     for one in written:
         if one.is_about(name, version):
@@ -130,5 +129,5 @@ def required_by(wheel: Path) -> list[Requirement]:
 
 
 def stub_metadata(name: NormalizedName, version: Version) -> bytes:
-    """Stand in for metadata that is not known yet: name and version only."""
+    """Return metadata with only name and version, until the real one is known."""
     return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n".encode()

@@ -1,4 +1,4 @@
-"""One distribution that changed, or would change."""
+"""A distribution that changed, or would change."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ FOR_BUILDS = "for builds"
 
 
 class Change(NamedTuple):
-    """One distribution that is, or would be, other than before.
+    """A distribution that changed, or would change.
 
     Attributes:
-        kind: added, removed, or there before as well.
-        name: its name.
-        old: the version that was there; None for ``+``.
-        new: the version that is there; None for ``-``, and where only a build can tell.
-        reason: what the versions alone do not say: why the same version was installed anew.
+        old: the version before; None for ``+``.
+        new: the version after; None for ``-``, and where only a build can tell.
+        reason: why the same version was reinstalled, or None.
         source: where it came from.
-        mode: the mode of the build that it was made by in this command.
+        mode: the mode of its build in this command.
 
     """
 

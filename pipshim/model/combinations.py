@@ -1,4 +1,4 @@
-"""Extras and groups that exclude each other, and the combinations of them that a lock is for. Pure.
+"""Combinations of extras and groups that exclude each other. Pure.
 
 An extra or group is named as the origins of a lock are: ``extra cpu``, ``group dev``.
 """
@@ -31,12 +31,7 @@ _MEMBER = re.compile(r"group member-(?P<member>.+)")
 
 @dataclass(frozen=True, order=True)
 class Combination:
-    """A choice of extras and groups that exclude others; all the rest of these are off.
-
-    Attributes:
-        chosen: those that are on, sorted.
-
-    """
+    """A choice of conflicting extras and groups (sorted); all others of these are off."""
 
     chosen: tuple[str, ...] = ()
 
@@ -50,11 +45,10 @@ BASE = Combination()
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """One of what a lock is resolved for.
+    """A target and a combination that a lock is resolved for.
 
     Attributes:
-        target: None for the Python that is served, where the lock is for no named targets.
-        combination: of conflicting extras and groups.
+        target: None for the running Python, if the lock is for no named targets.
 
     """
 
@@ -69,7 +63,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Conflicts:
-    """Which extras and groups are never on together.
+    """Which extras and groups exclude each other.
 
     Attributes:
         sets: of each, at most one is on. A set of one is an extra or group that is resolved both
@@ -90,7 +84,7 @@ class Conflicts:
         return tuple(sorted({member for each in self.sets for member in each}))
 
     def combinations(self) -> tuple[Combination, ...]:
-        """Return all combinations; the base, in which none of them is on, comes first."""
+        """Return all combinations, first the one in which none is on."""
         choices = product(*(("", *each) for each in self.sets))
         found = {Combination(tuple(sorted({*choice} - {""}))) for choice in choices}
         return tuple(sorted(one for one in found if self._clash(one.chosen) is None))
@@ -101,7 +95,7 @@ class Conflicts:
         return frozenset((*off, *(one for member in off for one in self._including(member))))
 
     def chosen_by(self, origins: Collection[str]) -> Combination:
-        """Return the combination that selected extras and groups are of.
+        """Return the combination of the selected extras and groups.
 
         Raises:
             UsageError: they exclude each other.
@@ -123,19 +117,15 @@ class Conflicts:
         )
 
     def nearest(self, combination: Combination) -> Combination:
-        """Return what of a combination of other conflicts is one of these too."""
+        """Return the part of a combination of other conflicts that exists here too."""
         chosen = tuple(one for one in combination.chosen if one in self.members)
         return Combination(chosen) if self._clash(chosen) is None else Combination()
 
     def condition(self, some: Collection[Combination]) -> str | None:
-        """Say as a marker which of all combinations are meant, as short as can be.
+        """Return the shortest marker for some of all combinations; None for all.
 
-        What holds where conflicting ones are selected does not matter, but for this: where that
-        selects two versions of a package, readers of a lock refuse it.
-
-        Returns:
-            None if all are.
-
+        Selections that conflict may match or not, except that they never select two versions of a
+        package: readers of a lock refuse that.
         """
         every = self.combinations()
         others = [one for one in every if one not in some]
@@ -188,7 +178,7 @@ class Conflicts:
 
 
 def named(origin: str) -> str:
-    """Say an extra or group for messages: ``extra 'cpu'``."""
+    """Name an extra or group in a message: ``extra 'cpu'``."""
     of_member = _OF_MEMBER.fullmatch(origin)
     if of_member is not None:
         return f"{of_member['kind']} {of_member['name']!r} of {of_member['member']}"
@@ -205,7 +195,7 @@ def _without(origin: str) -> str:
 
 
 def membership(origin: str) -> str:
-    """Say as a marker that an extra or group is selected (PEP 751)."""
+    """Return the marker for a selected extra or group (PEP 751)."""
     kind, _, name = origin.partition(" ")
     return f"'{name}' in {'extras' if kind == 'extra' else 'dependency_groups'}"
 
@@ -220,7 +210,7 @@ def selected(origins: Iterable[str]) -> dict[str, frozenset[str]]:
 
 
 def any_of(conditions: Iterable[str | None]) -> Marker | None:
-    """Say that one of some conditions holds; None stands for what always does."""
+    """Join conditions by "or"; None always holds."""
     texts = list(dict.fromkeys(conditions))
     if None in texts or not texts:
         return None
@@ -228,7 +218,7 @@ def any_of(conditions: Iterable[str | None]) -> Marker | None:
 
 
 def all_of(*conditions: str | None) -> str | None:
-    """Say that all of some conditions hold; None stands for what always does."""
+    """Join conditions by "and"; None always holds."""
     texts = [one for one in conditions if one is not None]
     return " and ".join(f"({one})" for one in texts) if len(texts) > 1 else next(iter(texts), None)
 

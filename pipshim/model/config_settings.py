@@ -1,4 +1,4 @@
-"""Config settings of build backends (PEP 517), in the form that pip gives them."""
+"""The type of config settings of build backends (PEP 517), as pip has them."""
 
 from __future__ import annotations
 

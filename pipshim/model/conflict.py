@@ -1,4 +1,4 @@
-"""What a failed resolution has read: requirements, versions and files, as values."""
+"""What a failed resolution has read: requirements, versions and files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Key(NamedTuple):
-    """What is chosen a version of: a package, or an extra of one."""
+    """A package, or an extra of one."""
 
     name: NormalizedName
     extra: str = ""
@@ -30,14 +30,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Need:
-    """A requirement on one package.
-
-    Attributes:
-        key: the package.
-        specifier: the versions that it admits.
-        text: as it is written.
-
-    """
+    """A requirement on one package; `text` is how it is written."""
 
     key: Key
     specifier: SpecifierSet
@@ -46,20 +39,19 @@ class Need:
 
 @dataclass(frozen=True)
 class Asked:
-    """A requirement that the resolution began with: whose it is, and what it comes to."""
+    """A root requirement: who states it, and what it requires."""
 
     by: str
     needs: tuple[Need, ...]
 
     @property
     def text(self) -> str:
-        """As it is written."""
         return self.needs[0].text
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A constraint: whose it is, and what it admits."""
+    """A constraint: who states it, and which versions it admits."""
 
     by: str
     need: Need
@@ -67,7 +59,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Link:
-    """That versions of a package require another one, whichever they admit."""
+    """States that versions of a package require another one, in any version."""
 
     parent: Key
     child: NormalizedName
@@ -78,15 +70,16 @@ Fact: TypeAlias = "Asked | Limit | Link"
 
 @dataclass(frozen=True)
 class Known:
-    """What a failed resolution has seen.
+    """What a failed resolution has read.
 
     Attributes:
-        asked: what it began with.
+        asked: the root requirements.
         limits: the constraints.
-        needs: by package (or extra) and version, what that requires; without those of the package
-            itself for an extra.
-        versions: tells the versions of a package that specifiers admit, the best first.
-        direct: what is there as a direct reference only.
+        needs: the requirements by package (or extra) and version; for an extra, without those of
+            the
+            package itself.
+        versions: returns the versions of a package that specifiers admit, the best first.
+        direct: packages that are only known as direct references.
 
     """
 
@@ -98,7 +91,7 @@ class Known:
 
     @cached_property
     def links(self) -> list[Link]:
-        """Every pair of packages of which one requires the other."""
+        """Return every pair of packages of which one requires the other."""
         found = {
             Link(key, need.key.name): None
             for (key, _), needs in self.needs.items()
@@ -107,7 +100,7 @@ class Known:
         return list(found)
 
     def at(self, key: Key, version: Version, child: NormalizedName) -> list[Need]:
-        """Tell what a version requires of another package."""
+        """Return what a version requires of another package."""
         found = self.needs.get((key, version), ())
         return [need for need in found if need.key.name == child]
 
@@ -129,15 +122,7 @@ class Refusal(Enum):
 
 @dataclass(frozen=True)
 class Refused:
-    """A file that an index has and that may not be used for the target.
-
-    Attributes:
-        filename: the file.
-        version: its version.
-        why: the reason.
-        requires_python: what the index says of it.
-
-    """
+    """A file of an index that may not be used for the target."""
 
     filename: str
     version: Version
@@ -151,7 +136,7 @@ class OnlyIndex:
 
     Attributes:
         name: its name.
-        packages: returns the names of what it has, sorted; None if that cannot be told.
+        packages: returns the sorted names of its packages; None if they cannot be listed.
 
     """
 
@@ -160,13 +145,13 @@ class OnlyIndex:
 
 
 class Index(Protocol):
-    """Tells what the indexes have of a package: `pipshim._pip.index.Finder`."""
+    """Knows the files of indexes: `pipshim._pip.index.Finder`."""
 
     def only_index(self, name: NormalizedName) -> OnlyIndex | None:
-        """Return the named index that a package comes from, and no other, if it has one."""
+        """Return the named index that alone serves a package, if there is one."""
 
     def cutoff(self, name: NormalizedName) -> str | None:
-        """Return the moment before which a file of a package has to be uploaded."""
+        """Return the moment before which a package's files must have been uploaded."""
 
     def find_all_candidates(self, project_name: str) -> Sequence[object]:
         """Return the files that may be used."""
@@ -175,27 +160,27 @@ class Index(Protocol):
         """Return the versions that may be used, the oldest first."""
 
     def yanked(self, name: NormalizedName) -> dict[str, str]:
-        """Return the versions that were withdrawn, and why."""
+        """Return the yanked versions, with the reasons."""
 
     def refused(self, name: NormalizedName) -> list[Refused]:
         """Return the files that may not be used."""
 
     def unread(self, name: NormalizedName) -> dict[str, str | None]:
-        """Return the pages that could not be read, and why; None: there is no such package."""
+        """Return the unreadable pages with the reasons; None: the index lacks the package."""
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """A resolution that has failed.
+    """A failed resolution.
 
     Attributes:
         known: what it has read.
         causes: the packages that the resolver met last, each with what requires it.
-        passed_over: files whose metadata is not what their name says, and the reason.
-        index: tells what there is besides.
-        overrides: what replaced requirements.
+        passed_over: files whose metadata contradicts their name, and the reason.
+        index: knows which other files there are.
+        overrides: the requirements that replaced others.
         python: the version of Python that was resolved for.
-        target: its name, where a lock is for several targets.
+        target: its name, in a lock for several targets.
 
     """
 

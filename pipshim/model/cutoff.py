@@ -1,6 +1,6 @@
-"""A moment that files must have been uploaded before: ``exclude-newer``, ``--uploaded-prior-to``.
+"""Parse upload limits: ``exclude-newer``, ``--uploaded-prior-to``. Pure.
 
-It is said as a date and time (RFC 3339), as a date, or as a duration that ends now. Pure.
+They are a date and time (RFC 3339), a date, or a duration before now.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _LONGEST = timedelta(days=365 * 200)
 
 
 def normalised(text: str) -> str:
-    """Say a moment in one way: in UTC, or as an ISO 8601 duration (``P7D``, ``PT36H``).
+    """Normalise a limit: to UTC, or to an ISO 8601 duration (``P7D``, ``PT36H``).
 
-    A date means all of that day, as for uv; without an offset, UTC: pyproject.toml and the lock
-    mean the same everywhere.
+    A date includes that day, as in uv; without an offset it is UTC, so that it means the same
+    everywhere.
 
     Raises:
         ValueError: it is none of these.
@@ -45,7 +45,7 @@ def normalised(text: str) -> str:
 
 
 def moment(text: str, *, now: datetime) -> datetime:
-    """Tell the moment that a normalised text means.
+    """Return the moment of a normalised limit.
 
     Raises:
         ValueError: it is not normalised.
@@ -58,7 +58,7 @@ def moment(text: str, *, now: datetime) -> datetime:
 
 
 def _duration(text: str) -> timedelta | None:
-    """Read ``P7D``, ``PT36H`` (ISO 8601), ``7 days`` or ``1 week 12 hours``."""
+    """Parse ``P7D``, ``PT36H`` (ISO 8601), ``7 days`` or ``1 week 12 hours``."""
     match = _ISO.fullmatch(text)
     if match and any(match.groups()) and not text.upper().endswith("T"):
         found = {unit: int(value) for unit, value in match.groupdict().items() if value}

@@ -1,22 +1,18 @@
-"""What the engine says while it works; observers turn it into something to look at.
+"""Events that the engine reports while it works, for observers to show.
 
-Events are the only way that the engine speaks: nothing under ``pipshim`` but an observer writes
-to the terminal while work is going on. The docstring of each event says *when* it is reported.
-
-The order promised for one build, known by its ``name`` and ``version``, is one of::
+While work is going on, only observers write to the terminal. The docstring of each event says
+*when* it is reported. The events of one build, known by ``name`` and ``version``, are one of::
 
     BuildStarted (BuildPhase | BuildOutput)* [BuildRecorded] (BuildFinished | BuildFailed)
     BuildCached
 
-and for one download, known by its ``key``::
+and those of one download, known by its ``key``::
 
     DownloadStarted DownloadProgress* DownloadFinished
 
-A download that fails has no end of its own: the command fails with it. ``Planned`` comes before
-the builds and downloads that it counts, and ``Prepared`` of a distribution before it is
-``Installed``.
-
-Events of different builds and downloads come in any order between each other, and from any thread.
+A failed download has no last event: the command fails with it. ``Planned`` comes before the builds
+and downloads that it counts, and ``Prepared`` of a distribution before it is ``Installed``. Events
+of different builds and downloads come in any order, and from any thread.
 """
 
 from __future__ import annotations
@@ -45,17 +41,17 @@ _COMMIT_LENGTH = 10
 
 
 def short(commit: str) -> str:
-    """Return the beginning of a commit, which is enough for people."""
+    """Abbreviate a commit."""
     return commit[:_COMMIT_LENGTH]
 
 
 def shown_version(version: str, commit: str = "") -> str:
-    """Return what people are shown as the version: the commit where the version is unknown."""
+    """Return the version to show: the commit if the version is unknown."""
     return short(commit) if version in ("", UNKNOWN) else version
 
 
 def label(name: str, version: str, commit: str = "") -> str:
-    """Return what people are shown as name and version."""
+    """Return the name and version to show."""
     return f"{name} {shown_version(version, commit)}".rstrip()
 
 
@@ -63,8 +59,7 @@ def label(name: str, version: str, commit: str = "") -> str:
 class ResolveStarted:
     """Reported before each round of the resolver; ``round`` counts from 1.
 
-    ``target`` names what is resolved for, where a lock is for several targets: these are resolved
-    several at once.
+    ``target`` is set in a lock for several targets, some of which are resolved at the same time.
     """
 
     round: int
@@ -82,9 +77,9 @@ class Pinned:
 
 @dataclass(frozen=True)
 class TargetResolved:
-    """Reported when one of several targets is resolved.
+    """Reported when one of several targets is resolved; ``seconds`` counts its rounds.
 
-    It may be resolved again, to take versions that others have. ``seconds`` counts its rounds.
+    It may be resolved again, to use versions of other targets.
     """
 
     target: str
@@ -94,10 +89,7 @@ class TargetResolved:
 
 @dataclass(frozen=True)
 class ResolveFinished:
-    """Reported once, after the last round, when the set of versions is known.
-
-    Not reported when resolving fails. ``seconds`` counts all rounds.
-    """
+    """Reported once, after the last successful round; ``seconds`` counts all rounds."""
 
     packages: int
     seconds: float
@@ -105,12 +97,10 @@ class ResolveFinished:
 
 @dataclass(frozen=True)
 class Planned:
-    """Reported when it is known what is to come into the environment, before any of it.
+    """Reported when it is known what to install, before any of it is.
 
-    Reported again if another command has changed the environment meanwhile.
-
-    ``packages`` counts distributions, ``builds`` those of them that come from a source; the builds
-    that build environments need are not counted.
+    Reported again if another command has changed the environment meanwhile. ``builds`` counts the
+    ``packages`` that come from a source, without the builds that build environments need.
     """
 
     packages: int
@@ -128,10 +118,9 @@ class Prepared:
 
 @dataclass(frozen=True)
 class DownloadStarted:
-    """Reported when the first answer to a request for an artifact has come.
+    """Reported with the first response to a download; pip's HTTP cache counts as none.
 
-    ``size`` is in bytes, None if the server does not say it. ``key`` is unique among the downloads
-    of a command. What pip's HTTP cache answers is no download.
+    ``size`` is in bytes, None if unknown. ``key`` is unique among the downloads of a command.
     """
 
     key: str
@@ -141,10 +130,7 @@ class DownloadStarted:
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """Reported as bytes come in, with ``received`` counted from the start of the file.
-
-    It only grows, unless the server makes pip start the file again.
-    """
+    """Reported as bytes come in; ``received`` grows, unless pip starts the file again."""
 
     key: str
     received: int
@@ -152,7 +138,7 @@ class DownloadProgress:
 
 @dataclass(frozen=True)
 class DownloadFinished:
-    """Reported when the whole file is there, its hash still to be checked; ``size`` is in bytes."""
+    """Reported when the whole file is there, before its hash is checked; ``size`` is in bytes."""
 
     key: str
     size: int
@@ -160,14 +146,13 @@ class DownloadFinished:
 
 @dataclass(frozen=True)
 class BuildStarted:
-    """Reported when a build begins: its mode is chosen, nothing was made or fetched for it yet.
+    """Reported when a build begins: its mode is chosen, nothing is fetched or made yet.
 
-    Reported for each thing that a backend is asked for, so with another ``what`` for what it
-    requires (``requirements``), its metadata and its wheel. ``chosen_by`` says where the mode comes
-    from (``pyproject.toml``, ``command line``, ``default``). ``log`` is where all output goes, if
-    that is known already. ``waits_for`` names what its environment has that is built itself: none
-    of its hooks runs before those builds have ended. ``commit`` is that of a checkout.
-    ``combination`` names the conflicting extras and groups (``extra cpu``) whose versions it sees.
+    Reported for each question to a backend, with another ``what``: its build requirements
+    (``requirements``), metadata or wheel. ``chosen_by`` is the setting that chose the mode
+    (``pyproject.toml``, ``command line``, ``default``). ``log`` is the file of all output, if
+    known. ``waits_for`` names builds that must end before its hooks run. ``commit`` is that of a
+    checkout. ``combination`` names the conflicting extras and groups whose versions it sees.
     """
 
     name: str
@@ -183,10 +168,10 @@ class BuildStarted:
 
 @dataclass(frozen=True)
 class BuildPhase:
-    """Reported when a build enters a phase; the phase before it has ended then.
+    """Reported when a build enters a phase, which ends the phase before.
 
-    ``fetch`` gets and unpacks the sdist, ``environment`` makes the build environment with all that
-    is in it, ``requirements``, ``metadata`` and ``wheel`` run the backend's hooks.
+    ``fetch`` gets and unpacks the sdist, ``environment`` makes the build environment,
+    ``requirements``, ``metadata`` and ``wheel`` run the backend's hooks.
     """
 
     name: str
@@ -204,7 +189,7 @@ class BuildOutput:
 
 @dataclass(frozen=True)
 class BuildRecorded:
-    """Reported when a wheel is made: ``record`` says, as plain data, from what and against what."""
+    """Reported when a wheel is made; ``record`` is its build record as plain data."""
 
     name: str
     version: str
@@ -213,7 +198,7 @@ class BuildRecorded:
 
 @dataclass(frozen=True)
 class BuildCached:
-    """Reported in place of a build, when an earlier wheel's record still holds; ``why`` says so."""
+    """Reported instead of a build if an earlier wheel is reused; ``why`` says why."""
 
     name: str
     version: str
@@ -226,7 +211,7 @@ class BuildCached:
 
 @dataclass(frozen=True)
 class BuildFinished:
-    """Reported when what a build is for is there; ``seconds`` counts from its BuildStarted."""
+    """Reported when a build has succeeded; ``seconds`` counts from its BuildStarted."""
 
     name: str
     version: str
@@ -238,11 +223,10 @@ class BuildFinished:
 
 @dataclass(frozen=True)
 class BuildFailed:
-    """Reported when a build has ended without result, an interrupted one included.
+    """Reported when a build has failed or was interrupted.
 
-    The error that says why is raised by the engine and rendered at the end: observers of this
-    event only note that the build runs no longer. ``step`` is that of BuildError; ``stopped`` is
-    True of a build that was ended because the command was.
+    The engine raises the error, which is shown at the end: observers only note that the build has
+    ended. ``step`` is that of BuildError; ``stopped`` is True if the command ended the build.
     """
 
     name: str
@@ -254,10 +238,7 @@ class BuildFailed:
 
 @dataclass(frozen=True)
 class Installed:
-    """Reported when a distribution has been put in the environment.
-
-    ``editable`` is the source of what points to its folder; it need not be the project itself.
-    """
+    """Reported when a distribution was installed; ``editable`` is set for editables."""
 
     name: str
     version: str
@@ -266,7 +247,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Removed:
-    """Reported when a distribution has been taken out of the environment."""
+    """Reported when a distribution was uninstalled."""
 
     name: str
     version: str
@@ -282,10 +263,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Reported when nothing can be done until something outside the command happens.
+    """Reported while something outside the command is waited for, such as another command's lock.
 
-    Such as another command that holds the environment's lock. Any other event ends the waiting;
-    that of a build, which has a ``name`` and a ``version``, its BuildStarted or BuildCached.
+    Any other event ends the waiting; that of a build, which has a ``name`` and a ``version``, its
+    BuildStarted or BuildCached.
     """
 
     text: str
@@ -318,13 +299,10 @@ Event: TypeAlias = (
 
 
 class Observer(Protocol):
-    """Whom the engine tells. Called from several threads: an implementation locks, and is quick.
-
-    It must not raise: an event is a piece of news, not a question.
-    """
+    """Receives events from several threads: implementations lock, are quick, and never raise."""
 
     def __call__(self, event: Event, /) -> None:
-        """Take note of one event."""
+        pass
 
 
 def ignore(event: Event, /) -> None:
@@ -332,7 +310,7 @@ def ignore(event: Event, /) -> None:
 
 
 def once(observer: Observer) -> Observer:
-    """Let an observer hear each warning once, whoever gives it again."""
+    """Let an observer hear each warning once."""
     said: set[str] = set()
 
     def observe(event: Event, /) -> None:
@@ -346,23 +324,17 @@ def once(observer: Observer) -> Observer:
 
 
 class Relay:
-    """Tells another observer, which may be replaced at any time.
-
-    Attributes:
-        to: whom it tells.
-
-    """
+    """Passes events on to another observer (`to`), which may be replaced."""
 
     def __init__(self, to: Observer) -> None:
         self.to = to
 
     def __call__(self, event: Event, /) -> None:
-        """Hand an event on."""
         self.to(event)
 
 
 def tee(*observers: Observer) -> Observer:
-    """Give one observer that tells several, in this order."""
+    """Return an observer that informs several, in this order."""
 
     def observe(event: Event, /) -> None:
         for observer in observers:
@@ -372,7 +344,7 @@ def tee(*observers: Observer) -> Observer:
 
 
 def masked(observer: Observer, mask: Mask) -> Observer:
-    """Let an observer see events without secrets."""
+    """Mask secrets in the events of an observer."""
 
     def observe(event: Event, /) -> None:
         changed: dict[str, Any] = {}

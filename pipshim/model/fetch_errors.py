@@ -1,4 +1,4 @@
-"""Errors of files that cannot be fetched or unpacked, in words."""
+"""Errors of files that cannot be fetched or unpacked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DAMAGED = "the file is damaged: ask for another version, or tell its publisher"
 
 @contextmanager
 def unpacking(filename: str) -> Iterator[None]:
-    """Say of an archive that cannot be read which one it is; pip lets the library's error pass.
+    """Name the archive in errors of unpacking it; pip passes the library's error on.
 
     Raises:
         PipshimError: it is no archive, or is damaged.
@@ -56,7 +56,7 @@ def unfetched(
     """Make the error for a page or file that could not be fetched.
 
     Args:
-        url: what was asked for, without its password.
+        url: what was requested, without its password.
         reason: what happened.
         attempts: how often it was tried.
         redirected_to: the URL that failed, if it is another one.
@@ -71,7 +71,7 @@ def unfetched(
 
 
 def network_hint(status: int | None, why: str = "") -> str:
-    """Say what to do about a page or file that could not be fetched."""
+    """Return the hint for a page or file that could not be fetched."""
     if "certificate" in why.lower():
         return (
             "name the file with the certificates to trust (--cert FILE), and with your own if the "
@@ -85,7 +85,7 @@ def network_hint(status: int | None, why: str = "") -> str:
 
 
 def file_at(url: str) -> str:
-    """Name what a URL is of: an index page, or a file and its package."""
+    """Describe a URL: an index page, or a file and its package."""
     path = unquote(urlsplit(url).path)
     name = path.rstrip("/").rpartition("/")[2]
     if path.endswith("/"):

@@ -1,14 +1,9 @@
-"""The files that a page of an index lists, and which of them are looked at.
+"""The files that an index page lists, read only as far as they are needed.
 
-A page lists all files that there ever were: that of pydantic-core 15,000, most of them wheels for
-other platforms and Pythons. pip makes a link of each, takes its name apart, and then looks whether
-it is of use. Here files are told apart by the version that is written in their names, and wheels by
-their tags, as text: few versions are ever looked at, few combinations of tags occur, and what one
-of them means is found out once.
-
-A resolver seldom goes further than to the first version that fits, so the newest versions are
-looked at first, the others if need be. Which candidates there are, and their order, is as if all
-had been.
+A page may list 15,000 files, most of them wheels for other platforms and Pythons; pip makes and
+checks a link for each. Here files are grouped by the version and the tags in their names. The
+newest versions come first, the others only if they are asked for. Candidates and their order are
+the same as pip's.
 """
 
 from __future__ import annotations
@@ -39,23 +34,23 @@ class Link(Protocol):
 
     @property
     def filename(self) -> str:
-        """The name of the file."""
+        pass
 
 
 L = TypeVar("L", bound=Link)
 
 
 class Listing(Generic[L]):
-    """The files of a package that a page lists; of JSON (PEP 691), links are made when asked for.
+    """The files of a package that a page lists; links are made when asked for.
 
     Args:
-        files: what the page says of each: an object of JSON, or a link.
+        files: the page's objects of JSON (PEP 691), or links.
         name: the package.
         link: makes the link of an object of JSON.
         version: reads a version.
 
     Attributes:
-        versions: what is written in their names, the newest last.
+        versions: as written in file names, the newest last.
 
     """
 
@@ -88,24 +83,24 @@ class Listing(Generic[L]):
         return found
 
     def all(self) -> Iterable[int]:
-        """Tell the numbers of all files."""
+        """Return the numbers of all files."""
         return range(len(self._files))
 
     def of(self, versions: Iterable[PipVersion]) -> list[int]:
-        """Tell those of files of some versions, and of files whose names do not say it plainly."""
+        """Return the files of some versions, and those whose version is unclear, by number."""
         # In the order of the page: of files that are as good as each other pip takes the last.
         return sorted(
             number for version in (*versions, None) for number in self._by_version.get(version, ())
         )
 
     def admitted(self, specifier: PipSpecifierSet | None) -> list[PipVersion]:
-        """Tell the versions that a specifier may admit, the newest last."""
+        """Return the versions that a specifier may admit, the newest last."""
         if specifier is None:
             return self.versions
         return [one for one in self.versions if specifier.contains(one, prereleases=True)]
 
     def filename(self, number: int) -> str:
-        """Tell what a file is called, without making its link; nothing where that is not plain."""
+        """Return a file's name without making its link; empty if that is not possible."""
         file = self._files[number]
         if not isinstance(file, dict):
             return file.filename if file is not None else ""
@@ -113,31 +108,25 @@ class Listing(Generic[L]):
         return "" if "?" in url or "%" in url else url.rpartition("/")[2].partition("#")[0]
 
     def link(self, number: int) -> L | None:
-        """Make a file's link, once; None of what is none."""
+        """Make a file's link, once; None if it is not valid."""
         file = self._files[number]
         if isinstance(file, dict):
             file = self._files[number] = self._link(file)
         return cast("L | None", file)
 
     def links(self, numbers: Iterable[int]) -> list[L]:
-        """Make the links of files."""
         return [one for number in numbers if (one := self.link(number)) is not None]
 
 
 class Suiting:
-    """Tells which files one target Python may use.
-
-    Args:
-        tags: what it is compatible with.
-
-    """
+    """Selects the files that one target Python may use, by its `tags`."""
 
     def __init__(self, tags: Iterable[object]) -> None:
         self._supported = frozenset(map(str, tags))
         self._known: dict[str, bool] = {}
 
     def among(self, listing: Listing[L], numbers: Iterable[int]) -> list[L]:
-        """Give the links of all but wheels that do not suit."""
+        """Return the links, without wheels that do not suit."""
         return listing.links(one for one in numbers if self._suits(listing.filename(one)))
 
     def _suits(self, filename: str) -> bool:
@@ -150,7 +139,7 @@ class Suiting:
         return known
 
     def _compatible(self, tags: str) -> bool:
-        """Do as ``pip._internal.models.wheel.Wheel.supported``."""
+        """Work like ``pip._internal.models.wheel.Wheel.supported``."""
         try:
             return not self._supported.isdisjoint(map(str, parse_tag(tags)))
         except ValueError:
@@ -162,11 +151,11 @@ class Candidate(Protocol):
 
     @property
     def version(self) -> PipVersion:
-        """Its version."""
+        pass
 
     @property
     def link(self) -> Any:
-        """Its file."""
+        pass
 
 
 C = TypeVar("C", bound=Candidate)
@@ -176,11 +165,11 @@ AT_FIRST = 10
 
 
 class Cut:
-    """What is looked at of long pages at first.
+    """Selects what is read first of long pages.
 
     Args:
-        specifier: of the versions that fit it, the newest; None: of all.
-        besides: versions that are looked at in any case.
+        specifier: read the newest of the versions that fit it; None: of all.
+        besides: versions that are read in any case.
 
     Attributes:
         is_cut: whether anything was passed over.
@@ -194,7 +183,7 @@ class Cut:
         self.is_cut = False
 
     def numbers(self, listing: Listing[Any]) -> Iterable[int]:
-        """Tell what is looked at of a page."""
+        """Return the files of a page to read."""
         admitted = listing.admitted(self._specifier)
         newest = admitted[-AT_FIRST:]
         if len(newest) == len(listing.versions):
@@ -205,7 +194,7 @@ class Cut:
         return listing.of({*newest, *self._besides})
 
     def within(self, candidates: Iterable[C]) -> list[C]:
-        """Leave out what is older than what was passed over on another page."""
+        """Leave out candidates older than those passed over on another page."""
         return [
             one
             for one in candidates
@@ -214,10 +203,9 @@ class Cut:
 
 
 class Newest(list[C], Generic[C]):
-    """Candidates, the best last, as far as they are looked at mostly.
+    """Candidates, the best last, of which the first few are usually enough.
 
-    What comes behind them is found out when somebody has gone through them (`reversed`), which is
-    how pip's factory goes through candidates.
+    The others are found when pip's factory iterates over all of them (`reversed`).
 
     Args:
         first: those that come first.
@@ -251,7 +239,7 @@ def _without_suffix(filename: str) -> str:
 
 
 def is_cut(kind: str, body: bytes) -> bool:
-    """Tell whether a page is not whole, as far as that can be told.
+    """Return whether a page is incomplete, as far as that can be seen.
 
     Args:
         kind: its type (``Content-Type``), in lower case.

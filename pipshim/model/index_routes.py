@@ -1,8 +1,7 @@
-"""Which package is looked up in which index.
+"""Decide in which index each package is looked up.
 
-A package that ``sources`` sends to an index is looked up there and nowhere else, whoever requires
-it. An explicit index serves no other package. All other indexes are equals, as those of pip's
-options are.
+A package that ``sources`` sends to an index is looked up only there. An explicit index serves no
+other package. All other indexes are equal, like those of pip's options.
 """
 
 from __future__ import annotations
@@ -24,13 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Locations:
-    """Where files are looked for, in pip's terms.
-
-    Attributes:
-        index_urls: indexes.
-        find_links: pages and folders of links.
-
-    """
+    """Where files are looked for, in pip's terms: indexes, and pages or folders of links."""
 
     index_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
@@ -43,9 +36,9 @@ class IndexRoutes:
     Attributes:
         indexes: all named indexes.
         packages: the packages that come from one index alone.
-        no_index: only pages and folders of links are looked at (``--no-index``).
-        limits: packages that have a moment of their own before which they have to be uploaded.
-        without_default: pip's ``--index-url`` counts although an index is the default one.
+        no_index: use only pages and folders of links (``--no-index``).
+        limits: packages with an upload limit of their own.
+        without_default: pip's ``--index-url`` overrides the default index.
 
     """
 
@@ -67,19 +60,13 @@ class IndexRoutes:
         return self._of([index]) if index is not None else self.shared(given)
 
     def limit(self, name: NormalizedName, url: str) -> Limit | None:
-        """Return the moment that counts for a package's files on an index, if it is special.
-
-        Args:
-            name: the package.
-            url: the index's.
-
-        """
+        """Return the upload limit for a package on an index, if it is not the general one."""
         if name in self.limits:
             return self.limits[name]
         return next((index.exclude_newer for index in self.indexes if index.url == url), None)
 
     def shared(self, given: Locations) -> Locations:
-        """Return where packages that have no index of their own are looked up."""
+        """Return where packages without an index of their own are looked up."""
         open_to_all = [index for index in self.indexes if not index.explicit]
         default = [index for index in open_to_all if index.default and not self.without_default]
         others = self._of(index for index in open_to_all if not index.default)
@@ -112,10 +99,10 @@ def routes_of(
 
     Args:
         configuration: the project's.
-        pyproject: the file that it is from.
+        pyproject: its file.
         markers: the target's.
         environ: may have the indexes' credentials.
-        chosen: which of the extras and groups that sources name are on.
+        chosen: the selected extras and groups of sources.
 
     Raises:
         ProjectError: two sources of a package apply to the target.

@@ -1,4 +1,4 @@
-"""``[[tool.pipshim.index]]``: named indexes. The keys are those of uv's table of this name."""
+"""``[[tool.pipshim.index]]``: named indexes, with the keys of uv's table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Index:
         default: it takes the place of pip's ``--index-url``.
         format: ``simple`` (PEP 503, PEP 691), or ``flat``: one page or folder of links, as
             ``--find-links`` takes.
-        exclude_newer: its own moment before which files have to be uploaded; False for none.
+        exclude_newer: its own upload limit; False for none.
 
     """
 
@@ -36,18 +36,13 @@ class Index:
     exclude_newer: Limit | None = None
 
     def located(self, directory: Path) -> Index:
-        """Return the index with an absolute URL.
-
-        Args:
-            directory: pyproject.toml's, which a path is relative to.
-
-        """
+        """Return the index with an absolute URL; paths are relative to pyproject.toml's folder."""
         if "://" in self.url or self.url.startswith("file:"):
             return self
         return replace(self, url=(directory / Path(self.url).expanduser()).resolve().as_uri())
 
     def with_credentials(self, environ: Mapping[str, str]) -> Index:
-        """Return the index with the credentials that ``PIPSHIM_INDEX_NAME_USERNAME`` … give."""
+        """Return the index with the credentials that the environment has for it."""
         variable = credentials_variable(self.name)
         user = environ.get(f"{variable}_USERNAME", "")
         password = environ.get(f"{variable}_PASSWORD", "")
@@ -60,7 +55,7 @@ class Index:
 
 
 def credentials_variable(name: str) -> str:
-    """Return how the variables with an index's credentials begin."""
+    """Return the prefix of the variables with an index's credentials."""
     return "PIPSHIM_INDEX_" + "".join(
         letter if letter.isalnum() else "_" for letter in name.upper()
     )

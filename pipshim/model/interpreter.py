@@ -15,12 +15,11 @@ OLDEST = (3, 10)
 
 @dataclass(frozen=True)
 class TargetPython:
-    """What a resolver has to know of a Python, be it here or not.
+    """What a resolver has to know of a Python, on this machine or not.
 
     Attributes:
-        version: major, minor and micro.
         implementation: ``sys.implementation.name``: ``cpython``, ``pypy``.
-        markers: the environment that markers are evaluated in (dependency specifiers, PEP 508).
+        markers: the values of markers (dependency specifiers, PEP 508).
         tags: the compatible tags of wheels, best first.
 
     """
@@ -33,20 +32,16 @@ class TargetPython:
 
 @dataclass(frozen=True)
 class Target(TargetPython):
-    """A Python of this machine, as its interpreter described it.
+    """A Python on this machine, as its interpreter describes it.
 
     Attributes:
         python: the interpreter to call, absolute, symbolic links not resolved.
         prefix: ``sys.prefix``: of a virtual environment, its folder.
         base_prefix: the prefix of the Python below a virtual environment; else as prefix.
         base_python: the interpreter of that Python; else as python.
-        purelib: where pure Python packages are installed.
-        platlib: where packages with compiled modules are installed.
-        scripts: where scripts are installed.
         data: what the ``data`` files of a wheel are relative to.
-        headers: the folder below which each distribution has its own folder of headers, chosen as
-            ``pip._internal.locations`` does.
-        is_venv: whether it is a virtual environment.
+        headers: the folder with a folder of headers for each distribution, as
+            ``pip._internal.locations`` chooses it.
 
     """
 
@@ -63,12 +58,12 @@ class Target(TargetPython):
 
     @property
     def full_version(self) -> str:
-        """The version as PEP 440 writes it, a pre-release's suffix included."""
+        """The version as PEP 440 writes it, with a pre-release's suffix."""
         return self.markers["python_full_version"]
 
     @property
     def bytecode(self) -> str:
-        """Tells for which Pythons its bytecode is good: ``cpython-3.11-cp311``."""
+        """Identifies the Pythons that its bytecode is valid for: ``cpython-3.11-cp311``."""
         version = self.full_version
         final = ".".join(map(str, self.version))
         minor = f"{self.version[0]}.{self.version[1]}"

@@ -1,4 +1,4 @@
-"""Two locks compared: what a person wants to know of the new one. Pure."""
+"""Compare two locks, for people. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Pins: TypeAlias = "dict[NormalizedName, dict[str, list[Package]]]"
 
 
 def changes(old: Lock | None, new: Lock) -> list[Change]:
-    """Tell how the pins differ: those of run time, then those that only builds have."""
+    """Return the changed pins: those of run time, then those that only builds have."""
     before = _pins(old.packages) if old is not None else {}
     after = _pins(new.packages)
     builds_before = _build_pins(old) if old is not None else {}
@@ -48,7 +48,7 @@ def _changed(before: _Pins, after: _Pins, reason: str | None) -> Iterator[Change
 
 
 def _pins(packages: Iterable[Package]) -> _Pins:
-    """Sort packages by name and by what tells two pins of a name apart."""
+    """Sort packages by name and by what distinguishes two pins of a name."""
     found: _Pins = {}
     for package in sorted(packages, key=lambda one: (one.name, str(one.version or ""))):
         found.setdefault(package.name, {}).setdefault(_label(package), []).append(package)
@@ -56,7 +56,7 @@ def _pins(packages: Iterable[Package]) -> _Pins:
 
 
 def _build_pins(lock: Lock) -> _Pins:
-    """Tell the pins of build environments that are not those of run time."""
+    """Return the pins of build environments that are not also runtime pins."""
     runtime = {key_of(one) for one in lock.packages}
     known = lock.by_key
     keys = {key for members in lock.environments.values() for key in members} - runtime
@@ -74,7 +74,7 @@ def _label(package: Package) -> str:
 
 
 def _reason(old: Lock | None, new: Lock, before: list[Package], after: list[Package]) -> str | None:
-    """Say in what a pin differs whose version is the same."""
+    """Return how two pins of the same version differ."""
     assert old is not None
     modes = [
         {str(lock.builds[key].mode) if (key := key_of(one)) in lock.builds else "" for one in found}

@@ -1,7 +1,7 @@
-"""What needs what in a lock, as nodes and needs: for ``pipshim tree`` and ``why``. Pure.
+"""The dependency graph of a lock, for ``pipshim tree`` and ``why``. Pure.
 
-A package of a build environment is another node than the same package for run time: what it needs
-is answered by the packages of its environment.
+A package in a build environment and the same package at run time are different nodes: the packages
+of its environment satisfy its requirements.
 """
 
 from __future__ import annotations
@@ -40,14 +40,13 @@ class Node:
 
     Attributes:
         name: of the distribution; of a build, the one that is built.
-        version: None where the lock has none: of folders and checkouts.
+        version: None for folders and checkouts without one.
         kind: ``project`` is what was locked; ``folder`` an editable; ``build`` the building of a
             package; ``absent`` a requirement of a build without isolation that the lock lacks.
         within: the build environment that a package is in; None for run time.
         mode: of a build.
-        environment: the build environment of a build; None without isolation, and where none of it
-            is known before the build.
-        deferred: of a build, whether its environment is resolved when it is built.
+        environment: the build environment of a build; None without isolation, or if unknown.
+        deferred: whether a build's environment is resolved when it is built.
         place: the path, URL or commit of what no index has.
 
     """
@@ -67,10 +66,10 @@ class Need:
     """That one node needs another.
 
     Attributes:
-        asks: the requirement as it is stated; None for what a package is built by.
-        origin: whose it is: ``project``, ``extra NAME``, ``group NAME`` of what was locked; of a
+        asks: the requirement as it is stated; None for a build.
+        origin: who states it: ``project``, ``extra NAME``, ``group NAME`` of what was locked; of a
             build, ``declared``, ``extra`` (``extra-build-dependencies``) or ``backend``.
-        combinations: those of conflicting extras and groups that it is so in; None for all.
+        combinations: the combinations it is valid for; None for all.
 
     """
 
@@ -121,15 +120,14 @@ class Graph:
         object.__setattr__(self, "needed", dict(needed))
 
     def named(self, name: NormalizedName) -> list[Node]:
-        """Give what is of this name, but for builds; run time comes first."""
+        """Return the nodes of this name without builds, those of run time first."""
         return sorted((one for one in self if one.name == name and one.kind != "build"), key=_rank)
 
     def __iter__(self) -> Iterator[Node]:
-        """Give every node."""
         return iter(dict.fromkeys((*self.needs, *self.needed)))
 
     def ends(self) -> list[Node]:
-        """Give nodes from which all others are reached when needs are followed backwards."""
+        """Return nodes from which all others are reached when needs are followed backwards."""
         ends = sorted((one for one in self if not self.needs.get(one)), key=_rank)
         reached = self._above(ends)
         for node in sorted(self, key=_rank):
@@ -149,7 +147,7 @@ class Graph:
         return reached
 
     def chains(self, node: Node) -> Iterator[tuple[Need, ...]]:
-        """Give the ways from the root to a node, the shortest first; none goes in circles."""
+        """Return the paths from the root to a node, the shortest first, without cycles."""
         distance = self._distances()
         order = count()
         found: list[tuple[int, int, tuple[Need, ...], Node, _Combinations]] = []
@@ -168,7 +166,7 @@ class Graph:
                     heapq.heappush(found, (length, next(order), (need, *chain), need.by, rest))
 
     def _distances(self) -> dict[Node, int]:
-        """Tell how many needs lead from the root to each node, at least."""
+        """Return each node's distance from the root."""
         distance = {self.root: 0}
         waiting = deque([self.root])
         while waiting:
@@ -201,10 +199,9 @@ def graph_of(
     Args:
         lock: one that says what its packages require (`Lock.roots`).
         root: what was locked.
-        origins: begin with these requirements of the root's only; None for all.
-        combination: have what is for this combination of conflicting extras and groups; None for
-            all of them.
-        builds: have what packages are built by, too.
+        origins: begin with these requirements of the root only; None for all.
+        combination: show this combination of conflicting extras and groups; None for all.
+        builds: include build requirements.
         extra: by package, its ``extra-build-dependencies``.
 
     """
@@ -247,7 +244,6 @@ class _Reading:
             self._run_time[node.name].append(node)
 
     def graph(self, origins: Collection[str] | None) -> Graph:
-        """Follow all needs from the root's."""
         self._origins = origins
         roots = {
             origin: found
@@ -294,7 +290,7 @@ class _Reading:
             yield from self._builds_of_package(node, self._packages[node])
 
     def _with(self, origin: str) -> _Combinations:
-        """Return the combinations that an extra or group can be asked for in."""
+        """Return the combinations in which an extra or group can be selected."""
         conflicts = self._lock.conflicts
         if not conflicts:
             return None
@@ -320,7 +316,7 @@ class _Reading:
     def _builds_by_case(
         self, node: Node, builds: Mapping[str | None, LockedBuild]
     ) -> Iterator[Need]:
-        """Give each way of building something, with the combinations that it is for."""
+        """Return each way of building something, with its combinations."""
         cases = {
             str(Case(target, combination)): combination
             for target in self._lock.targets or (None,)
@@ -334,7 +330,7 @@ class _Reading:
                 yield from self._build(node, build, rest)
 
     def _is_asked_for(self, node: Node) -> bool:
-        """Whether a package is there for what was chosen; an extra may be another group's only."""
+        """Return whether the selection includes a package; an extra may belong to another group."""
         of = self._lock.origins.get(canonicalize_name(node.name))
         return self._origins is None or not of or not of.isdisjoint(self._origins)
 
@@ -374,7 +370,7 @@ class _Reading:
     def _unasked(
         self, known: Mapping[str, Sequence[Node]], answered: Iterable[Node]
     ) -> Iterator[Node]:
-        """Give those members of a build environment that nothing stated leads to."""
+        """Return the packages of a build environment that no stated requirement leads to."""
         reached: set[Node] = set()
 
         def reach(node: Node) -> None:
@@ -414,7 +410,7 @@ class _Reading:
     def _answers(
         self, texts: Iterable[str], known: Mapping[str, Sequence[Node]]
     ) -> Iterator[tuple[str, Node]]:
-        """Tell which nodes a requirement is about: one, unless targets have several versions."""
+        """Return the nodes that satisfy a requirement; only targets may have several versions."""
         for text in texts:
             try:
                 requirement = Requirement(text)
@@ -431,7 +427,7 @@ class _Reading:
 
 
 def _absent(text: str) -> list[Node]:
-    """Stand in for what a build without isolation declares and the lock does not have."""
+    """Return a node for a declared build requirement that the lock lacks."""
     try:
         return [Node(canonicalize_name(Requirement(text).name), kind="absent")]
     except InvalidRequirement:
@@ -449,7 +445,7 @@ def _place(package: Package) -> str | None:
 
 
 def _rank(node: Node) -> tuple[bool, bool, bool, str, str]:
-    """Order nodes: run time before builds, the root first, then by name."""
+    """Sort runtime before builds, the root first, then by name."""
     return (
         node.within is not None,
         node.kind == "build",

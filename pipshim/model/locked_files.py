@@ -1,9 +1,8 @@
-"""What an earlier lock has of an index: files that are looked up without their page.
+"""The files that an earlier lock has of an index, used instead of its pages.
 
-A version that a lock has is kept where it fits. Which files it has, with their hashes, the lock
-says; what a wheel requires is in the cache. So the page of its package is asked for only where
-another version may be chosen. What has been uploaded or withdrawn since then goes unnoticed until
-the package is upgraded (``-P``).
+A locked version is kept where it fits. The lock has its files and hashes, the cache its metadata,
+so a package's page is requested only if another version may be chosen. Files uploaded or yanked
+since then are noticed when the package is upgraded (``-P``).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LockedFile(NamedTuple):
-    """A file as a page of an index would list it."""
+    """A file as an index page would list it."""
 
     url: str
     requires_python: str | None
@@ -36,8 +35,8 @@ class LockedFiles:
     """The files of a lock's packages.
 
     Args:
-        packages: its entries. What has files on this machine, or of unknown origin, is looked up.
-            So are prereleases: whether they are admitted depends on what else there is.
+        packages: its entries. Local files, files of unknown origin and prereleases are left out:
+            whether prereleases are admitted depends on the other files.
 
     """
 
@@ -51,25 +50,17 @@ class LockedFiles:
         }
 
     def has(self, name: NormalizedName) -> bool:
-        """Tell whether files of a package are known."""
         return name in self._packages
 
     def versions(self, name: NormalizedName) -> Iterable[Version]:
-        """Tell which versions they are of."""
         return self._packages[name]
 
     def forget(self, name: NormalizedName) -> None:
-        """Let a package be looked up from now on."""
+        """Request the package's page from now on."""
         self._packages.pop(name, None)
 
     def files(self, name: NormalizedName, page: str) -> Iterator[LockedFile]:
-        """Tell the files that came from a page of an index, as the page told them.
-
-        Args:
-            name: the package.
-            page: the page's URL.
-
-        """
+        """Return the files that came from an index page (by URL)."""
         for package in self._packages[name].values():
             if package.index != index_of(page, name):
                 continue

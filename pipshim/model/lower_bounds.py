@@ -1,4 +1,4 @@
-"""What to ask for where a version that ``--resolution lowest`` chose cannot be built. Pure."""
+"""Suggest a lower bound if ``--resolution lowest`` chose a version that cannot be built."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def suggested(strategy: str, chosen: Callable[[], Chosen]) -> Iterator[None]:
-    """Let the hints of builds that fail here say that a lower bound may mend them.
+    """Add to the hints of failed builds that a lower bound may help.
 
     Args:
         strategy: which versions are chosen.
-        chosen: gives what it has chosen.
+        chosen: returns the chosen version.
 
     """
     try:
@@ -77,7 +77,7 @@ def _parsed(texts: Sequence[str]) -> Iterator[Requirement]:
 
 
 def _fixes(requirement: Requirement) -> bool:
-    """Whether it admits one version only, so that no bound would help."""
+    """Return whether a requirement admits one version only, so that no bound would help."""
     return requirement.url is not None or any(
         one.operator in {"==", "==="} and not one.version.endswith(".*")
         for one in requirement.specifier

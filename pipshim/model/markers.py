@@ -1,4 +1,4 @@
-"""Markers of a lock (PEP 751), with what was selected put in for extras and groups. Pure."""
+"""Evaluate the extras and groups in the markers of a lock (PEP 751). Pure."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ _SELECTED = ("extras", "dependency_groups")
 def reduced(
     marker: Marker | None, *, extras: Collection[str], groups: Collection[str]
 ) -> Marker | bool:
-    """Decide what a marker says of extras and groups; what it says of the environment stays.
+    """Evaluate extras and groups in a marker; conditions on the environment stay.
 
     Args:
-        marker: of a package; None is for always.
-        extras: those that are selected, normalised.
+        marker: of a package; None always holds.
+        extras: the selected ones, normalised.
         groups: likewise.
 
     Returns:
-        whether it holds, where that is all it says; else the rest of it, which any reader of
-        requirements (PEP 508) understands.
+        whether it holds, if nothing else is left; else the rest, a valid PEP 508 marker.
 
     """
     if marker is None:

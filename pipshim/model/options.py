@@ -1,7 +1,6 @@
-"""How pipshim's options are parsed: on the command line, and in the PIPSHIM_* variables.
+"""Parse pipshim's options, on the command line and in PIPSHIM_* variables.
 
-`pipshim.model.option_table` declares them. They become ``optparse`` options, because pip's parser,
-which they are added to, is one.
+`pipshim.model.option_table` declares them. They are ``optparse`` options, as pip's parser is one.
 """
 
 from __future__ import annotations
@@ -42,14 +41,13 @@ class Option(NamedTuple):
     """The declaration of an option: parser, variable, help, completion and value follow from it.
 
     Attributes:
-        flags: as they are typed, separated by spaces; the variable is named after the first long
-            one.
+        flags: separated by spaces; the variable is named after the first long one.
         field: the part of the request, and the field in it, that the value fills
-            (``selection.extras``); only the part, if the field is called like the option; empty
+            (``selection.extras``); only the part, if the field is named like the option; empty
             if the command reads the value itself.
         help: ``{verb}`` in it stands for what the command does with extras and groups.
         metavar: what help calls the value; empty for an option without one.
-        read: given the option as it is named in errors, and the text, returns the value.
+        read: returns the value of a text, given the option's name for errors.
         choices: the values that it takes.
         default: None is no value, an empty list, or False.
         is_list: it can be given several times.
@@ -57,7 +55,7 @@ class Option(NamedTuple):
         dest: what the parser stores it as; None for the first long flag. Options of the same
             ``dest`` fill the same field.
         convert: turns what the parser stored into the field's value.
-        names: given the names in a project's files, returns those that complete the value.
+        names: returns the completions of the value, given the names in a project's files.
         has_variable: whether a PIPSHIM_* variable sets it.
         ends_options: what follows its value are the arguments of that.
         excludes: the option that it cannot be used together with.
@@ -112,12 +110,12 @@ class CommandOptions(NamedTuple):
     """The options of a command, in the order of its help.
 
     Attributes:
-        options: those that its help lists with the command's own options.
-        build: those that its help lists as build options.
-        pips: options of pip's lock that this command has and others do not, with their help.
+        options: those listed with the command's own options.
+        build: those listed as build options.
+        pips: options of pip's lock that only this command has, with their help.
         verb: what it does with extras and groups.
-        arguments: given the names in a project's files, and what was parsed so far, returns those
-            that complete an argument.
+        arguments: returns the completions of an argument, given the names in a project's files and
+            what was parsed so far.
 
     """
 
@@ -129,7 +127,6 @@ class CommandOptions(NamedTuple):
 
     @property
     def all(self) -> tuple[Option, ...]:
-        """All of them."""
         return (*self.build, *self.options)
 
     @property
@@ -182,7 +179,6 @@ class ParserOption(optparse.Option):
         super().__init__(*names, **more)
 
     def check_value(self, opt: str, value: str) -> Any:
-        """Return the value that a text means."""
         checked = super().check_value(opt, value)
         return checked if self.declared.read is None else self.declared.read(opt, value)
 
@@ -198,7 +194,7 @@ class ParserOption(optparse.Option):
         return super().process(opt, value, values, parser)
 
     def read_variable(self, name: str, text: str) -> object:
-        """Return what a variable stores; `NO_DEFAULT` if it is nothing."""
+        """Return the value of a variable; `NO_DEFAULT` if it is empty."""
         if self.takes_value():
             if self.declared.is_list:
                 return [self.check_value(name, part) for part in text.split()]
@@ -222,7 +218,6 @@ def _take_rest(
 
 
 def parser_options(options: Iterable[Option], verb: str = "") -> list[ParserOption]:
-    """Return options as a parser has them."""
     return [ParserOption(option, verb) for option in options]
 
 
@@ -235,7 +230,7 @@ def long_names(options: Iterable[Option]) -> frozenset[str]:
 def read_variables(
     options: Iterable[ParserOption], values: optparse.Values, environ: Mapping[str, str]
 ) -> None:
-    """Put the PIPSHIM_* variables of these options into `values`, in their plain meaning.
+    """Store the PIPSHIM_* variables of these options in `values`.
 
     Raises:
         UsageError: a value that the option would not take either.
@@ -268,7 +263,7 @@ def read_switch(name: str, text: str) -> bool:
 
 
 def own_layers(environ: Mapping[str, str]) -> tuple[IsolationLayer, ...]:
-    """Tell what the PIPSHIM_* variables say about build isolation.
+    """Return what the PIPSHIM_* variables say about build isolation.
 
     Raises:
         UsageError: a value is neither yes nor no, or no package's name.
@@ -293,7 +288,7 @@ def own_layers(environ: Mapping[str, str]) -> tuple[IsolationLayer, ...]:
 def decide_between(
     one: str, other: str, *, typed: tuple[bool, bool], below: tuple[bool, bool]
 ) -> tuple[bool, bool]:
-    """Decide between two flags that exclude each other; what was typed wins over variables.
+    """Decide between two exclusive flags; the command line wins over variables.
 
     Raises:
         UsageError: one source asks for both.
@@ -308,7 +303,6 @@ def decide_between(
 def extras_by_package(
     given: Iterable[tuple[NormalizedName, Requirement]],
 ) -> dict[NormalizedName, tuple[Requirement, ...]]:
-    """Gather extra build dependencies by package."""
     gathered: dict[NormalizedName, tuple[Requirement, ...]] = {}
     for name, requirement in given:
         gathered[name] = (*gathered.get(name, ()), requirement)
@@ -318,7 +312,7 @@ def extras_by_package(
 def settings_by_package(
     given: Iterable[tuple[NormalizedName, str, str]],
 ) -> dict[NormalizedName, ConfigSettings]:
-    """Gather settings by package; a key given twice makes a list, as with pip's ``-C``."""
+    """Group settings by package; a key given twice makes a list, as with pip's ``-C``."""
     gathered: dict[NormalizedName, dict[str, str | list[str]]] = {}
     for name, key, value in given:
         settings = gathered.setdefault(name, {})
@@ -369,7 +363,6 @@ def read_positive(opt: str, value: str) -> int:
 
 
 def read_target(opt: str, value: str) -> TargetName:
-    """Read the name of a Python and platform."""
     try:
         return TargetName.parse(value)
     except ValueError as error:
@@ -379,7 +372,7 @@ def read_target(opt: str, value: str) -> TargetName:
 
 
 def read_index(option: str, text: str) -> tuple[str, str | None]:
-    """Read ``NAME``, or ``NAME=URL``; the name and the URL are returned."""
+    """Read ``NAME`` or ``NAME=URL``; return the name and the URL."""
     name, equals, url = text.partition("=")
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None or (equals and not url):
         raise OptionValueError(
@@ -399,7 +392,6 @@ def read_torch_backend(option: str, text: str) -> str:
 
 
 def read_days(opt: str, value: str) -> int:
-    """Read a number of days."""
     if not (value.isascii() and value.isdecimal()):
         raise OptionValueError(f"{opt}: {value!r} is not a number of days")
     return int(value)

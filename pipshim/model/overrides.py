@@ -1,8 +1,8 @@
-"""``override-dependencies``: what replaces all that anybody requires of a name. Pure.
+"""``override-dependencies``: replace every requirement of a name, as uv does. Pure.
 
-The meaning is uv's. An override replaces version, extras, URL and marker of a requirement; only
-that it belongs to an extra of the package that requires it stays. Several overrides of one name all
-replace each requirement, so that their markers can tell platforms apart.
+An override replaces the version, extras, URL and marker of a requirement, except for the condition
+that it belongs to an extra of the package. Several overrides of a name all replace each
+requirement, so that their markers can distinguish platforms.
 """
 
 from __future__ import annotations
@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 
 
 class Overrides:
-    """The overrides of a resolution.
-
-    Args:
-        requirements: as they are stated.
-        stated_in: the file.
-
-    """
+    """The overrides of a resolution, and the file that states them."""
 
     def __init__(self, requirements: Iterable[Requirement] = (), stated_in: str = "") -> None:
         self.stated_in = stated_in
@@ -39,14 +33,13 @@ class Overrides:
         return bool(self._by_name)
 
     def of(self, name: str) -> list[Requirement]:
-        """Tell the overrides of a name."""
         return self._by_name.get(canonicalize_name(name), [])
 
     def urls(self) -> Iterator[Requirement]:
-        """Give the overrides that are direct references, without extras.
+        """Return the overrides that are direct references, without extras.
 
-        In requirements they are a bare name (`replacing`), and these are to constrain it: pip does
-        not let a package of PyPI require a URL, whoever says so.
+        `replacing` turns them into bare names, and these constrain the names: pip does not let a
+        package from PyPI require a URL.
         """
         for found in self._by_name.values():
             for one in found:
@@ -56,13 +49,7 @@ class Overrides:
                     yield bare
 
     def replacing(self, name: str, marker: Marker | None = None) -> list[Requirement]:
-        """Tell what a requirement becomes.
-
-        Args:
-            name: what is required, which has overrides.
-            marker: of the requirement.
-
-        """
+        """Return what replaces a requirement on `name`, which had `marker`."""
         extra = _of_extra(marker._markers) if marker is not None else None  # noqa: SLF001 packaging has no other way in
         made = []
         for one in self.of(name):
@@ -75,7 +62,7 @@ class Overrides:
         return made
 
     def applied(self, requires: Iterable[str]) -> list[str]:
-        """Apply them to the values of Requires-Dist; what is no requirement stays as it is."""
+        """Apply them to the values of Requires-Dist; invalid requirements stay as they are."""
         made: list[str] = []
         for text in requires:
             try:
@@ -91,7 +78,7 @@ class Overrides:
 
 
 def _of_extra(parsed: list[Any]) -> str | None:
-    """Say the part of a parsed marker that is about extras; None if it holds without any.
+    """Return the part of a parsed marker about extras; None if it holds without any.
 
     All other comparisons count as true.
     """

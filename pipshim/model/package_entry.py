@@ -1,4 +1,4 @@
-"""A version's entry in a lock, made of the files that an index has of it."""
+"""Make a version's entry in a lock, from its files in an index."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ class IndexFile(NamedTuple):
     """A file of a version, as a lock has it.
 
     Attributes:
-        name: of the file.
-        url: where it is, without credentials.
+        url: without credentials.
         hashes: the secure ones.
         size: in bytes, if it is known.
-        upload_time: when it was uploaded, if the index says it.
+        upload_time: if the index says it.
 
     """
 
@@ -53,11 +52,11 @@ def package_entry(
         version: the version.
         files: the files that a lock may name.
         chosen: the name of the file that the resolver chose.
-        page: the page that the chosen file was listed on.
+        page: the page that lists it.
         dependencies: what it needs.
-        requires_python: what it says of Pythons.
-        allowed: hashes that its requirement gives (``--hash``): only files that have one of them
-            are taken; the chosen one has, since pip has looked.
+        requires_python: of the version.
+        allowed: the hashes of its requirement (``--hash``): other files are left out; pip has
+            checked the chosen one.
 
     """
     wheels: list[PackageWheel] = []

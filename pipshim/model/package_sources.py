@@ -1,7 +1,7 @@
 """``[tool.pipshim.sources]``: where distributions come from instead of pip's indexes.
 
-The keys are those of uv's table of this name. A source counts for what the project requires by that
-name, and for whoever else requires it; other versions than those that are asked for stay an error.
+The keys are those of uv's table. A source applies to the name wherever it is required; a version
+that does not fit a requirement is still an error.
 """
 
 from __future__ import annotations
@@ -44,31 +44,26 @@ class PackageSource:
     origin: str | None = None
 
     def applies_to(self, markers: Mapping[str, str], chosen: Collection[str] = ()) -> bool:
-        """Whether the entry applies to a target, with these extras and groups."""
+        """Return whether the entry applies to a target, with these extras and groups."""
         if self.origin is not None and self.origin not in chosen:
             return False
         return self.marker is None or self.marker.evaluate(dict(markers))
 
     @property
     def condition(self) -> str:
-        """Say where the entry applies."""
+        """Describe where the entry applies."""
         parts = [named(self.origin)] if self.origin is not None else []
         parts += [f'marker "{self.marker}"'] if self.marker is not None else []
         return " and ".join(parts) or "no marker"
 
     def link(self, directory: Path) -> str:
-        """Give the URL of a path or URL.
-
-        Args:
-            directory: pyproject.toml's.
-
-        """
+        """Return the URL of a path (relative to `directory`) or URL."""
         if self.url is not None:
             return self.url
         return self.place(directory).as_uri()
 
     def place(self, directory: Path) -> Path:
-        """Give a path as an absolute one."""
+        """Return the absolute path."""
         return (directory / Path(self.path or ".").expanduser()).resolve()
 
 

@@ -1,6 +1,6 @@
-"""Which versions and files are chosen: what is said of it, and what a lock remembers of that.
+"""Options that choose versions and files, and what a lock remembers of them. Pure.
 
-Each preference has the name of its option, and plain data as its value. Pure.
+Each preference is named after its option, and its value is plain data.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Said:
     """What the command line, variables and pip.conf say.
 
     Attributes:
-        values: what is other than by default.
-        names: the preferences that were said, by default values too (``--no-binary :none:``).
-        below: those that only pip.conf says: pyproject.toml goes before it.
-        typed: those that the command line says.
+        values: those that differ from the default.
+        names: those that are set, default values included (``--no-binary :none:``).
+        below: those set by pip.conf only: pyproject.toml overrides them.
+        typed: those on the command line.
 
     """
 
@@ -40,12 +40,12 @@ class Said:
 
 @dataclass(frozen=True)
 class Preferences:
-    """What is in force.
+    """The preferences in force.
 
     Attributes:
         values: by name.
         remembered: the part that the lock has to remember, since pyproject.toml does not say it.
-        dropped: what the lock that is there was made with, and this one is not.
+        dropped: those of the existing lock that no longer hold.
 
     """
 
@@ -62,14 +62,13 @@ class Preferences:
 def combine(
     said: Said, configuration: Configuration, old: Mapping[str, Any], *, keeps: bool
 ) -> Preferences:
-    """Put together what is said, what the lock was made with, and pyproject.toml, in this order.
+    """Combine what is said now, what the lock was made with, and pyproject.toml, in this order.
 
     Args:
         said: what is said now.
         configuration: ``[tool.pipshim]``.
-        old: what the lock that is there was made with.
-        keeps: whether that counts where nothing is said: a lock is made as it is told to, and
-            everything else goes by the lock.
+        old: what the existing lock was made with.
+        keeps: whether that counts where nothing is said: True for all commands but ``lock``.
 
     """
     known = {_group(name) for name in said.names - said.below}
@@ -99,7 +98,7 @@ def combine(
 
 
 def not_heeded(said: Said, configuration: Configuration, old: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell what was typed and has no effect where a lock is followed as it is.
+    """Return what was typed but has no effect because a lock is followed as it is.
 
     Args:
         said: what is said now.
@@ -116,7 +115,7 @@ def not_heeded(said: Said, configuration: Configuration, old: Mapping[str, Any])
 
 
 def typed(preferences: Mapping[str, Any]) -> str:
-    """Say preferences as they would be typed."""
+    """Return preferences as they would be typed."""
     words = []
     for name, value in sorted(preferences.items()):
         words.append(f"--{name}")
@@ -128,10 +127,10 @@ def typed(preferences: Mapping[str, Any]) -> str:
 
 
 def checked(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Read preferences that a lock remembers.
+    """Read the preferences that a lock remembers.
 
     Raises:
-        TypeError: one has not the type that it is written with.
+        TypeError: one has the wrong type.
 
     """
     for name, value in data.items():

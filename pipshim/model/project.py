@@ -31,14 +31,14 @@ class Project:
         directory: the folder of pyproject.toml, or of the script.
         name: None if there is no ``[project]``.
         display_name: the name as written; without one, the folder's.
-        version: None if it is not said, or dynamic.
-        dependencies, optional_dependencies, dependency_groups: references of the project to its
-            own extras (``name[extra]``) and of groups to groups are replaced by what they stand
-            for; only where optional-dependencies are dynamic do references to extras stay.
+        version: None if it is missing or dynamic.
+        dependencies, optional_dependencies, dependency_groups: references to the project's own
+            extras
+            and to groups are expanded; only with dynamic optional-dependencies do references to
+            extras stay.
         dynamic: the keys of ``[project]`` that only the build backend knows.
-        ignored_settings: what ``[tool.uv]`` says and pipshim has no equivalent for, where that
-            table stands for ``[tool.pipshim]``.
-        notes: warnings about what members of a workspace say.
+        ignored_settings: keys of ``[tool.uv]`` that pipshim ignores, if it reads that table.
+        notes: warnings about members of a workspace.
         workspace: of the root of a workspace, its members; dependency_groups has groups for them.
         script: the script (PEP 723); None for a project.
         block: the script's metadata, as it is written.
@@ -66,7 +66,6 @@ class Project:
 
     @property
     def file(self) -> Path:
-        """The file that says it."""
         return self.script or self.directory / PYPROJECT
 
     @property
@@ -79,7 +78,7 @@ class Project:
 
     @property
     def is_package(self) -> bool:
-        """Whether it is installed itself, and not only what it depends on."""
+        """Whether it is installed itself, and not only its dependencies."""
         package = self.configuration.package
         return self.name is not None and (self.has_build_system if package is None else package)
 
@@ -96,7 +95,7 @@ class Workspace:
     """The members of a workspace, besides its root.
 
     Attributes:
-        members: by name, as their files say.
+        members: by name.
         here: the member whose folder a command runs in; None for the root.
         watched: the folders where another member may be added.
 

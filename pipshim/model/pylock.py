@@ -1,9 +1,8 @@
-"""The lock: PEP 751's pylock.toml, with what it has no place for under the tool table.
+"""The lock: PEP 751's pylock.toml, with pipshim's additions in tool tables.
 
-For every reader there is ``[[packages]]``. For pipshim there is, besides, how each package that
-must be built is built (``[packages.tool.pipshim.build]``) and what every build environment
-consists of (``[tool.pipshim]``): names and versions that point to an entry with artifacts and
-hashes, in ``[[packages]]`` or in ``[[tool.pipshim.packages]]``.
+``[packages.tool.pipshim.build]`` says how a package is built. ``[tool.pipshim]`` lists the packages
+of every build environment; each points to an entry with artifacts and hashes in ``[[packages]]`` or
+in ``[[tool.pipshim.packages]]``.
 """
 
 from __future__ import annotations
@@ -61,15 +60,14 @@ class LockedBuild:
 
     Attributes:
         mode: the build mode.
-        chosen_by: what chose it.
+        chosen_by: the setting that chose it.
         backend: the build backend (PEP 517).
         requires: the declared build requirements.
         environment: the id of its locked environment; None without isolation.
-        metadata_from: in a lock for several targets, the Python that asked its backend for the
-            metadata that counts for all of them.
+        metadata_from: in a lock for several targets, the Python whose metadata counts for all.
         deferred: its build environment is resolved where it is built, because its backend could not
-            be asked where it was locked; `environment` has the part that is known.
-        config_settings: of its backend; noted where requirements were locked, not a project.
+            run where it was locked; `environment` has the known part.
+        config_settings: of its backend, if requirements were locked instead of a project.
 
     """
 
@@ -83,7 +81,6 @@ class LockedBuild:
     config_settings: ConfigSettings = field(default_factory=dict, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Say it as TOML's types."""
         made: dict[str, Any] = {
             "mode": str(self.mode),
             "chosen-by": self.chosen_by,
@@ -102,7 +99,6 @@ class LockedBuild:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LockedBuild:
-        """Read what ``to_dict`` said."""
         return cls(
             mode=Mode(data["mode"]),
             chosen_by=str(data["chosen-by"]),
@@ -116,7 +112,7 @@ class LockedBuild:
 
 
 def builds_as_dict(builds: Mapping[str, LockedBuild]) -> dict[str, Any]:
-    """Say how something is built in several cases: once, where it is built alike in all of them."""
+    """Write how something is built in several cases: once, if all are alike."""
     if len(set(builds.values())) > 1:
         return {"builds": {case: one.to_dict() for case, one in sorted(builds.items())}}
     alike = next(iter(builds.values()), None)
@@ -124,7 +120,7 @@ def builds_as_dict(builds: Mapping[str, LockedBuild]) -> dict[str, Any]:
 
 
 def builds_from_dict(data: Mapping[str, Any]) -> dict[str | None, LockedBuild]:
-    """Read what `builds_as_dict` said; by None, what counts in every case."""
+    """Read the output of `builds_as_dict`; the key None is valid in every case."""
     if "build" in data:
         return {None: LockedBuild.from_dict(data["build"])}
     return {case: LockedBuild.from_dict(one) for case, one in data.get("builds", {}).items()}
@@ -138,9 +134,9 @@ class LockedFolder:
         path: the folder, relative to the lock's.
         name: the distribution.
         build: how it is built.
-        origins: what it is there for.
-        requires: what it requires; the project's own requirements are the lock's `roots`.
-        builds: by case, how it is built, where not all of them do it as `build` says.
+        origins: what requires it.
+        requires: what it requires; for the project itself, see the lock's `roots`.
+        builds: how it is built in cases where `build` does not apply.
         cases: those that it is for; None for all.
 
     """
@@ -154,7 +150,6 @@ class LockedFolder:
     cases: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Say it as TOML's types."""
         return {
             "name": self.name,
             "path": self.path,
@@ -166,7 +161,6 @@ class LockedFolder:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LockedFolder:
-        """Read what ``to_dict`` said."""
         builds = builds_from_dict(data)
         if not builds:
             raise KeyError("build")
@@ -187,27 +181,24 @@ class Lock:
 
     Attributes:
         packages: the entries for run time, with markers.
-        origins: by name, what each is there for: ``project``, ``extra NAME``, ``group NAME``.
+        origins: what requires each, by name: ``project``, ``extra NAME``, ``group NAME``.
         builds: by key (`key_of`), how packages without a wheel for the target are built.
         build_packages: the entries that only build environments have.
         environments: by id, the keys of a build environment's packages.
         folders: what is installed from a folder, the project itself included.
         inputs: the digest of what the lock was made from.
-        requirements: what was given to ``pipshim lock`` instead of a project.
+        requirements: those given to ``pipshim lock`` instead of a project.
         roots: by origin, the requirements that it was resolved from, of this platform.
-        by_hash: whether these say which files may be taken: entries have no others.
-        environment: the marker of the target; of several, what holds on any of them.
+        by_hash: whether these restrict the files by hash: entries have no others.
+        environment: the marker of the target; of several, a marker for any of them.
         targets: those of a lock for several (`pipshim.model.universal_lock`), whose entries carry
             their markers and tool tables.
         conflicts: the extras and groups that exclude each other; in a lock with some, entries carry
             their markers and tool tables too.
-        targets_asked: those of them that the command line named.
-        options: which versions and files it was told to choose (`pipshim.model.preferences`).
-        strategy: which versions were taken, whoever said so.
-        requires_python: the project's.
-        extras: the project's extras.
-        groups: the project's dependency groups.
-        default_groups: those that are installed unasked.
+        targets_asked: the targets named on the command line.
+        options: the preferences it was made with (`pipshim.model.preferences`).
+        strategy: which versions were chosen.
+        default_groups: those that are installed by default.
 
     """
 
@@ -239,12 +230,12 @@ class Lock:
 
     @property
     def versions(self) -> dict[NormalizedName, Version]:
-        """The pins of run time."""
+        """The runtime pins."""
         return {one.name: one.version for one in self.packages if one.version is not None}
 
     @property
     def build_versions(self) -> dict[NormalizedName, tuple[Version, ...]]:
-        """Every pin of each distribution that build environments have, oldest first."""
+        """Every pin of each distribution in build environments, oldest first."""
         found: dict[NormalizedName, set[Version]] = {}
         for members in self.environments.values():
             for key in members:
@@ -255,7 +246,7 @@ class Lock:
 
     @property
     def config_settings(self) -> dict[NormalizedName, ConfigSettings]:
-        """The config settings that were noted, by package."""
+        """The recorded config settings, by package."""
         names = {key: package.name for key, package in self.by_key.items()}
         found = {
             names[key]: one.config_settings for key, one in self.builds.items() if key in names
@@ -265,11 +256,10 @@ class Lock:
 
     @property
     def by_key(self) -> dict[str, Package]:
-        """Every entry by its key."""
         return {key_of(one): one for one in (*self.build_packages, *self.packages)}
 
     def members(self, environment: str) -> tuple[Package, ...]:
-        """Tell the packages of a locked build environment.
+        """Return the packages of a locked build environment.
 
         Raises:
             LockError: the lock does not have it whole.
@@ -287,7 +277,7 @@ class Lock:
 
 
 def key_of(package: Package) -> str:
-    """Name an entry: version for what an index has, place and content for anything else."""
+    """Name an entry: by version if it is from an index, else by place and content."""
     if package.vcs is not None:
         return f"{package.name} @ {package.vcs.url}@{package.vcs.commit_id}"
     if package.directory is not None:
@@ -298,25 +288,25 @@ def key_of(package: Package) -> str:
 
 
 def requires_of(package: Package) -> tuple[str, ...]:
-    """Tell what a package requires, as far as it is needed, in the words of its metadata."""
+    """Return the requirements of a package, as its metadata writes them."""
     return tuple(((package.tool or {}).get("pipshim") or {}).get("requires", ()))
 
 
 def environment_id(packages: Iterable[Package]) -> str:
-    """Name a build environment by what it consists of."""
+    """Name a build environment after its packages."""
     text = "\n".join(sorted(key_of(one) for one in packages))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def marker_of(origins: frozenset[str]) -> Marker | None:
-    """Say with a marker of PEP 751 which selections a package belongs to."""
+    """Return the PEP 751 marker for the selections that include a package."""
     if PROJECT in origins or not origins:
         return None
     return Marker(" or ".join(map(membership, sorted(origins))))
 
 
 def target_marker(target: TargetPython) -> Marker:
-    """Say with a marker which environments a lock for this target serves."""
+    """Return the marker for the environments that a lock for this target serves."""
     fields = {
         "implementation_name": target.markers["implementation_name"],
         "platform_machine": target.markers["platform_machine"],
@@ -327,11 +317,11 @@ def target_marker(target: TargetPython) -> Marker:
 
 
 def write(lock: Lock, directory: Path) -> str:
-    """Say a lock as TOML: sorted, so that equal locks are equal bytes.
+    """Write a lock as TOML, sorted, so that equal locks are equal bytes.
 
     Args:
-        lock: what to say.
-        directory: where it will lie; paths in it become relative to that.
+        lock: what to write.
+        directory: its folder; paths in the lock become relative to it.
 
     """
     import tomli_w  # noqa: PLC0415 only where a lock is written
@@ -361,7 +351,7 @@ def write(lock: Lock, directory: Path) -> str:
 
 
 def _table(lock: Lock, directory: Path) -> dict[str, Any]:
-    """Say what PEP 751 has no place for; nothing is said of what there is not."""
+    """Return pipshim's table, without empty values."""
     entries = [
         _entry(lock, package, directory, {}) for package in sorted(lock.build_packages, key=_order)
     ]
@@ -392,7 +382,7 @@ def _table(lock: Lock, directory: Path) -> dict[str, Any]:
 
 
 def _entry(lock: Lock, package: Package, directory: Path, said: Mapping[str, Any]) -> Package:
-    """Say a package with its tool table, which it has already in a lock for several cases."""
+    """Return a package with its tool table; a lock for several cases has it already."""
     placed = _placed(package, directory)
     if lock.is_merged:
         return placed
@@ -410,13 +400,13 @@ def _entry(lock: Lock, package: Package, directory: Path, said: Mapping[str, Any
 
 
 def tool_table(said: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Make a package's tool table; nothing is said of what there is not."""
+    """Return a package's tool table, without empty values."""
     table = {key: value for key, value in said.items() if value}
     return {"pipshim": table} if table else None
 
 
 def read(path: Path) -> Lock:
-    """Read a lock, any tool's.
+    """Read a lock of any tool.
 
     Raises:
         LockError: damaged, or of a newer version.
@@ -464,7 +454,7 @@ def read(path: Path) -> Lock:
 
 
 def _decode_file_names(data: Mapping[str, Any]) -> None:
-    """Decode file names that another tool has copied from URLs as they are.
+    """Decode file names that another tool has copied from URLs.
 
     No valid name of a wheel or sdist contains a percent sign.
     """
@@ -523,7 +513,7 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
 
 
 def any_of(markers: Iterable[Marker]) -> Marker | None:
-    """Say the environments of a lock as one marker."""
+    """Join the environments of a lock into one marker."""
     text = " or ".join(f"({one})" for one in markers)
     return Marker(text) if text else None
 
@@ -547,7 +537,7 @@ def _as_dicts(packages: list[Package]) -> list[dict[str, Any]]:
 
 
 def _placed(package: Package, directory: Path) -> Package:
-    """Say local files and folders relative to the lock, where that is possible."""
+    """Make local files and folders relative to the lock where possible."""
     changes: dict[str, Any] = {}
     if package.directory is not None:
         path = Path(os.path.relpath(package.directory.path, directory)).as_posix()

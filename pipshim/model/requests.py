@@ -1,4 +1,4 @@
-"""What was asked on the command line, in variables and in pip's configuration: typed values."""
+"""The requests of commands: options of the command line, variables and pip.conf as typed values."""
 
 from __future__ import annotations
 
@@ -45,17 +45,15 @@ class CommonOptions:
         debug: show tracebacks.
         no_color: ``--no-color``, or NO_COLOR is set.
         no_input: ask nothing.
-        progress_bar: ``on``, ``off`` or ``raw``; ``auto`` is decided by now.
-        progress: how work is shown.
-        output_format: how the result is told.
-        timings: where to write a page about where the time went.
+        progress_bar: ``on``, ``off`` or ``raw``; ``auto`` is resolved already.
+        timings: where to write the timings page.
         log: pip's log file.
-        cache: pip's cache; None if it is switched off or not the user's.
-        shim_cache: pipshim's own: PIPSHIM_CACHE_DIR, else ``pipshim`` beside pip's; None if
-            pip's is off and nothing names another.
-        jobs: how many builds, or targets, at once; None is for pipshim to choose.
-        link_mode: how files get into environments; None is for pipshim to choose.
-        offline: use what the caches hold.
+        cache: pip's cache; None if it is off or another user's.
+        shim_cache: pipshim's cache: PIPSHIM_CACHE_DIR, else ``pipshim`` beside pip's, if that is
+            on.
+        jobs: how many builds, or targets, at once; None: pipshim chooses.
+        link_mode: how files get into environments; None: pipshim chooses.
+        offline: use only caches.
         require_virtualenv: serve nothing but a virtual environment.
 
     """
@@ -87,12 +85,13 @@ class BuildOptions:
     Attributes:
         layers_above: the command line's, then the variables'.
         layers_below: pip.conf's.
-        extra_build_dependencies: added to what the package itself requires for its build.
+        extra_build_dependencies: added to the package's own build requirements.
         config_settings: for every backend (``-C``), in pip's form (PEP 517).
         config_settings_package: for one package's backend.
         build_constraints: files or URLs that constrain isolated and matched builds.
         check_build_dependencies: check that a no-isolation build has what it declares.
-        rebuild: packages to build whatever can be reused, or `pipshim.model.build_settings.ALL`.
+        rebuild: packages to build even if a wheel could be reused, or
+            `pipshim.model.build_settings.ALL`.
 
     """
 
@@ -117,18 +116,18 @@ class LockOptions:
         requirement_files: ``-r``.
         scripts: ``--requirements-from-script``.
         editables: ``-e``.
-        constraints: ``-c``; on sync and run too, since they lock when the lock is out of date.
+        constraints: ``-c``; on sync and run too, since they may lock.
         groups: ``--group``: a file, and a dependency group in it.
-        upgrade: keep no pin of the lock that is there.
+        upgrade: keep no pin of the existing lock.
         upgrade_packages: keep no pin of these.
         check: change nothing; fail if the lock is out of date.
         dry_run: change nothing; show what would change.
-        target_environments: what to lock for besides (``--target-environment``).
+        target_environments: additional targets (``--target-environment``).
         output: the lock file, ``-`` for standard output; None for the project's pylock.toml.
         said: which versions and files to choose.
         script: lock what this script's metadata requires (PEP 723), beside the script.
-        pinned: every requirement must be a pin, and all that is needed must be required.
-        packages: members of the workspace that must be there; the lock is of all in any case.
+        pinned: every requirement must be a pin, and nothing else may be needed.
+        packages: members of the workspace that must exist; the lock always includes all.
         all_packages: the same for all.
 
     """
@@ -168,10 +167,10 @@ class SelectionOptions:
     """Which part of the lock to install, and how. Names are normalised.
 
     Attributes:
-        packages: of a workspace, the members whose part it is.
-        all_packages: the parts of all.
-        exact: remove what the lock does not have; None: as the environment's owner suggests.
-        compile: write bytecode; None: as the command does by default.
+        packages: members of the workspace to select from.
+        all_packages: select from all members.
+        exact: remove what the lock does not have; None: depends on who made the environment.
+        compile: write bytecode; None: the command's default.
 
     """
 
@@ -202,7 +201,7 @@ class SyncOptions:
 
     Attributes:
         locked: fail if the lock is out of date.
-        frozen: do not look whether it is.
+        frozen: do not check whether it is.
         check: change nothing; fail if the environment differs.
         dry_run: change nothing; show what would change.
 
@@ -223,9 +222,9 @@ class RunOptions:
         module: run as ``python -m MODULE``; None if a command was given.
         command: the command and its arguments; with ``module`` only the arguments.
         env_files: files of variables for the command.
-        script: the command is a script of Python's, whatever its name.
+        script: the command is a Python script, whatever its name.
         isolated: run in an environment other than the project's.
-        over: what lies in a layer over the environment (``--with``).
+        over: the requirements of a layer over the environment (``--with``).
 
     """
 
@@ -244,10 +243,9 @@ class ExportOptions:
 
     Attributes:
         output: the file; None, or ``-``, for standard output.
-        hashes: with the hashes of every file.
-        header: with a comment that says where it comes from.
+        header: with a comment that names the lock.
         annotate: with comments that say what requires what.
-        build: the build environment of this package, instead of what is for run time.
+        build: write the build environment of this package instead of the runtime packages.
 
     """
 
@@ -263,8 +261,8 @@ class LockRequest:
     """``pipshim lock``, and the base of the requests that may lock.
 
     Attributes:
-        asks_for_lock: whether it is the lock that is asked for.
-        asks_for_environment: whether an environment is to be served.
+        asks_for_lock: whether the command is about the lock.
+        asks_for_environment: whether the command needs an environment.
         project_is_optional: whether ``--no-project`` may be given.
 
     """
@@ -280,7 +278,7 @@ class LockRequest:
 
 @dataclass(frozen=True)
 class SyncRequest(LockRequest):
-    """``pipshim sync``; its ``lock`` is how to lock if the lock is out of date."""
+    """``pipshim sync``; ``lock`` is used if the lock is out of date."""
 
     asks_for_lock = False
     asks_for_environment = True
@@ -327,7 +325,7 @@ class EditRequest(SyncRequest):
 
     Attributes:
         group: edit this dependency group.
-        optional: edit this extra; without both, what the project depends on.
+        optional: edit this extra; without both, the project's dependencies.
         frozen: neither lock nor sync.
         no_sync: do not sync.
 
@@ -347,9 +345,9 @@ class AddRequest(EditRequest):
         requirements: specifiers, paths or URLs.
         editables: folders (``-e``).
         files: of requirements (``-r``).
-        extras: of what is added.
-        marker: of what is added.
-        raw: write what is given as it is, without bounds.
+        extras: of the new requirements.
+        marker: of the new requirements.
+        raw: write requirements as given, without bounds.
         bounds: the kind of specifier to write where none is given.
         index: the name of the index that it comes from, and the URL if that is to be added.
         torch_backend: the PyTorch backend that torch comes from; ``auto`` for the GPU's.
@@ -380,10 +378,10 @@ class StoreRequest:
 
     Attributes:
         cache: pipshim's cache; None if there is none.
-        action: ``info``, ``list``, ``remove`` or ``prune``.
+        action: ``info``, ``list``, ``remove``, ``prune`` or ``verify``.
         arguments: of ``list`` at most one pattern; of ``remove`` what to remove.
-        days: for how many days what is not used stays.
-        dry_run: change nothing; show what would go.
+        days: remove what was unused for so long.
+        dry_run: change nothing; show what would be removed.
         as_json: for programs to read.
         verbosity: the number of ``-v`` less that of ``-q``.
 
@@ -403,14 +401,15 @@ class ExplainRequest:
     """What ``pipshim tree`` and ``why`` have in common.
 
     Attributes:
-        names: the packages that it is about; all of them without any.
+        names: the packages to show; all without any.
         project: where to look for pyproject.toml (``--project``).
         lock: the lock to read; None for the project's pylock.toml.
         as_json: for programs to read.
-        no_color: never colour what is shown.
+        no_color: use no colours.
         verbosity: the number of ``-v`` less that of ``-q``.
-        inputs_now: given the project and its lock, tells the digest of what a lock would be made
-            from now; it imports all of pip's machinery.
+        inputs_now: returns the digest of a lock's current inputs, given the project and its lock;
+            it
+            imports all of pip's machinery.
 
     """
 
@@ -430,7 +429,7 @@ class TreeRequest(ExplainRequest):
     Attributes:
         selection: which extras and groups; None for all that the lock has.
         invert: show what needs a package, instead of what it needs.
-        builds: show what packages are built by, too.
+        builds: show build requirements too.
         depth: how many levels; None for all.
         dedupe: show what a package needs once only.
 
@@ -445,18 +444,13 @@ class TreeRequest(ExplainRequest):
 
 @dataclass(frozen=True)
 class WhyRequest(ExplainRequest):
-    """``pipshim why``.
-
-    Attributes:
-        limit: how many chains of each package are shown.
-
-    """
+    """``pipshim why``; `limit` is the number of chains shown for each package."""
 
     limit: int = 10
 
 
 def shim_cache_directory(pip_cache: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """Tell where pipshim keeps its store, records and metadata."""
+    """Return where pipshim keeps its store, records and metadata."""
     named = environ.get("PIPSHIM_CACHE_DIR")
     if named:
         return Path(named).expanduser().absolute()

@@ -1,4 +1,4 @@
-"""Prefixes that name what a requirement of a build environment comes from."""
+"""Prefixes that name the origin of a requirement of a build environment."""
 
 from __future__ import annotations
 

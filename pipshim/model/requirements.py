@@ -1,4 +1,4 @@
-"""Requirements (PEP 508) as the lock and the commands that explain it say them. Pure."""
+"""Requirements (PEP 508) as the lock, ``tree`` and ``why`` show them. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _ONLY_EXTRA = re.compile(_EXTRA)
 
 
 def merged(requirements: Iterable[Requirement]) -> tuple[str, ...]:
-    """Say each requirement once, sorted: its extras together, and not whose extra asks for it.
+    """Return each requirement once, sorted, with its extras joined and without ``extra ==``.
 
-    pip's resolver has ``foo[bar]>=1`` as ``foo>=1`` besides.
+    pip's resolver has ``foo[bar]>=1`` as ``foo>=1`` too.
     """
     found: dict[tuple[str, str, str], set[str]] = {}
     for one in requirements:
@@ -38,7 +38,7 @@ def merged(requirements: Iterable[Requirement]) -> tuple[str, ...]:
 
 
 def separated(text: str) -> list[str]:
-    """Split requirements at commas, as uv's ``--with`` does: not those in extras and specifiers.
+    """Split requirements at commas, as uv's ``--with`` does: not within extras and specifiers.
 
     uv splits in quotes too, and so no marker may have a comma.
     """
@@ -57,7 +57,7 @@ def separated(text: str) -> list[str]:
 
 
 def without_extra(marker: Marker | None) -> Marker | None:
-    """Drop the condition by which metadata says that a requirement is an extra's."""
+    """Remove the condition that a requirement belongs to an extra."""
     if marker is None or _ONLY_EXTRA.fullmatch(str(marker)):
         return None
     try:

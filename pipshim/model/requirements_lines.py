@@ -1,4 +1,4 @@
-"""What requirements files say about builds, in lines of pipshim's options."""
+"""Build options in the lines of requirements files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Lines:
     config_settings: dict[NormalizedName, ConfigSettings] = field(default_factory=dict)
 
     def beside(self, build: BuildOptions) -> BuildOptions:
-        """Add what the files say to what was asked; what was typed goes before it."""
+        """Add what the files say to a request; the command line wins."""
         typed = [one for one in build.layers_above if one.source == COMMAND_LINE]
         variables = [one for one in build.layers_above if one.source != COMMAND_LINE]
         extra = extras_by_package(self.extra_build_dependency)
@@ -49,7 +49,7 @@ class Lines:
         )
 
     def add_layer(self, layer: IsolationLayer) -> None:
-        """Add what a line says about isolation, if it says anything."""
+        """Add what a line says about isolation, if anything."""
         if layer.no_build_isolation is not None or layer.packages:
             # What names a package goes before what is said of all, wherever it stands.
             self.layers = sorted([*self.layers, layer], key=lambda one: not one.packages)

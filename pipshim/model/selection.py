@@ -1,4 +1,4 @@
-"""Which part of a lock is asked for: extras, groups, the project and its editables. Pure."""
+"""Select the part of a lock to install: extras, groups, the project and its editables. Pure."""
 
 from __future__ import annotations
 
@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a lock shall be installed.
-
-    Attributes:
-        packages: by name.
-        folders: projects that are installed from their folders.
-
-    """
+    """The part of a lock to install: packages by name, and projects installed from folders."""
 
     packages: Mapping[NormalizedName, Package]
     folders: tuple[LockedFolder, ...]
@@ -52,8 +46,8 @@ def select(
     """Choose by extras and groups.
 
     Args:
-        lock: what there is.
-        options: what is asked for.
+        lock: the whole lock.
+        options: the selection.
         environment: the target's markers.
         path: of the lock, for errors.
         project: which of the lock's folders is the project; None: each counts as one.
@@ -99,7 +93,7 @@ def select(
 
 
 def origins_of(lock: Lock, options: SelectionOptions, path: Path) -> frozenset[str]:
-    """Tell whose requirements are asked for: ``project``, ``extra NAME``, ``group NAME``.
+    """Return whose requirements are selected: ``project``, ``extra NAME``, ``group NAME``.
 
     Raises:
         UnknownNameError: the lock has no such extra or group.
@@ -119,7 +113,7 @@ def _origins(
 def check_names(
     options: SelectionOptions, *, extras: Iterable[str], groups: Iterable[str], where: str
 ) -> None:
-    """See that what is asked for exists, before a lock is made for it.
+    """Check that selected names exist, before a lock is made for them.
 
     Raises:
         UnknownNameError: there is no such extra or group.
@@ -131,7 +125,7 @@ def check_names(
 
 
 def check_conflicts(options: SelectionOptions, project: Project) -> None:
-    """See that what is asked for can be installed together, before a lock is made for it.
+    """Check that a selection can be installed, before a lock is made for it.
 
     Raises:
         UnknownNameError: there is no such extra or group.
@@ -150,7 +144,7 @@ def check_conflicts(options: SelectionOptions, project: Project) -> None:
 
 
 def combination_of(lock: Lock, options: SelectionOptions, path: Path) -> Combination:
-    """Tell which conflicting extras and groups are asked for.
+    """Return the selected combination of conflicting extras and groups.
 
     Raises:
         UnknownNameError: the lock has no such extra or group.
@@ -163,7 +157,7 @@ def combination_of(lock: Lock, options: SelectionOptions, path: Path) -> Combina
 
 
 def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) -> None:
-    """See that a lock serves an environment.
+    """Check that a lock serves an environment.
 
     Raises:
         LockError: it is for another Python or platform.
@@ -196,7 +190,7 @@ def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) ->
 
 
 def _check_python(package: Package, environment: Mapping[str, str], path: Path) -> None:
-    """See that a package may be used with a Python, as every reader of a lock has to (PEP 751)."""
+    """Check a package's Requires-Python, as every reader of a lock has to (PEP 751)."""
     full = environment["python_full_version"]
     # A pre-release of a Python counts as the release, as it does to pip.
     if package.requires_python is not None and not package.requires_python.contains(
@@ -212,7 +206,7 @@ def _check_python(package: Package, environment: Mapping[str, str], path: Path) 
 
 
 def check_target(targets: Sequence[TargetName], environment: Mapping[str, str], path: Path) -> None:
-    """See that an environment is one of the targets of a lock.
+    """Check that an environment is one of the targets of a lock.
 
     Raises:
         LockError: it is not; it names the targets, and the line that adds this one.
@@ -244,7 +238,7 @@ def check_target(targets: Sequence[TargetName], environment: Mapping[str, str], 
 def asked(
     lock: Lock, options: SelectionOptions, path: Path
 ) -> tuple[set[NormalizedName], set[NormalizedName]]:
-    """Tell which extras and groups are asked for, default groups included.
+    """Return the selected extras and groups, default groups included.
 
     Raises:
         UnknownNameError: the lock has no such extra or group.

@@ -27,10 +27,10 @@ Rebuild = Literal["auto", "exact"] | frozenset[NormalizedName]
 
 @dataclass(frozen=True)
 class ExtraBuildRequirement:
-    """A requirement that a package's build needs beyond those it declares.
+    """An additional build requirement of a package.
 
     Attributes:
-        match_runtime: it must be the version that the lock has for run time.
+        match_runtime: it must have the version that is locked for run time.
 
     """
 
@@ -44,7 +44,7 @@ class StaticMetadata:
 
     Attributes:
         version: None means all versions.
-        build_requires: what the build requires besides ``[build-system]``; None means unknown.
+        build_requires: additional build requirements; None means unknown.
 
     """
 
@@ -56,13 +56,13 @@ class StaticMetadata:
     build_requires: tuple[Requirement, ...] | None = None
 
     def is_about(self, name: NormalizedName | None, version: Version | None) -> bool:
-        """Whether this is the metadata of a version."""
+        """Return whether this is the metadata of a version."""
         return self.name == name and version is not None and self.version in (None, version)
 
 
 @dataclass(frozen=True)
 class WorkspaceTable:
-    """Which folders have the members of a workspace: patterns, relative to the root."""
+    """The folders of a workspace's members: patterns, relative to the root."""
 
     members: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class WorkspaceTable:
 
 @dataclass(frozen=True)
 class Configuration:
-    """``[tool.pipshim]``; ``Configuration()`` is "nothing said"."""
+    """``[tool.pipshim]``; ``Configuration()`` has only defaults."""
 
     no_build_isolation: bool | None = None
     no_build_isolation_package: frozenset[NormalizedName] = frozenset()

@@ -23,15 +23,16 @@ class Source:
     """A source tree, fetched, checked and unpacked.
 
     Attributes:
-        name: the distribution, where the requirement or the file name says it.
+        name: the distribution, if the requirement or the file name says it.
         version: likewise.
-        outline: where pyproject.toml, PKG-INFO and setup.py are to be read: the tree's own folder,
-            or one that has nothing else.
-        digest: tells its content (`pipshim.model.artifacts.source_digest`); None if only its files
-            do: a folder, an editable.
+        outline: the folder with pyproject.toml, PKG-INFO and setup.py: the tree's own, or one that
+            has
+            nothing else.
+        digest: identifies its content (`pipshim.model.artifacts.source_digest`); None for folders
+            and editables.
         editable: asked for with ``-e``.
-        url: where it came from, without credentials; tells sources apart.
-        unpack: fetches and unpacks what is only outlined, once.
+        url: where it came from, without credentials; distinguishes sources.
+        unpack: fetches and unpacks the tree of an outline, once.
         commit: of a checkout whose version is not known.
 
     """
@@ -56,7 +57,7 @@ class Source:
         return self.outline if self.unpack is None else self.unpack()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Go to another process as a tree that is unpacked."""
+        """Unpack the tree before it is sent to another process."""
         return {**vars(self), "outline": self.directory, "unpack": None}
 
     def __str__(self) -> str:
@@ -66,13 +67,13 @@ class Source:
 
 
 def name_of(source: Source) -> NormalizedName:
-    """Tell a source's name; a folder's, where only its backend knows it."""
+    """Return a source's name, or its folder's if only its backend knows the name."""
     return source.name if source.name is not None else canonicalize_name(source.outline.name)
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One distribution that the resolver chose.
+    """A distribution that the resolver chose.
 
     Attributes:
         package: the lock's entry (PEP 751), without marker and tool table.
@@ -97,12 +98,10 @@ class Solution:
     """What the resolver found.
 
     Attributes:
-        pins: by name.
-        origins: why each is there: ``project``, ``extra NAME``, ``group NAME``.
-        roots: by origin, the requirements that the resolver began with; of what is left out, those
-            that it has itself.
-        left_out: what was required, and is not locked with what it needs (``--only-deps``).
-        by_hash: whether requirements say which files of a version may be taken (``--hash``).
+        origins: why each pin is there: ``project``, ``extra NAME``, ``group NAME``.
+        roots: by origin, the root requirements; of packages left out, those that they have.
+        left_out: required packages of which only the dependencies are locked (``--only-deps``).
+        by_hash: whether requirements restrict the files of a version (``--hash``).
 
     """
 
@@ -114,5 +113,4 @@ class Solution:
 
     @property
     def versions(self) -> dict[NormalizedName, Version]:
-        """The version of each pin."""
         return {name: pin.version for name, pin in self.pins.items()}

@@ -1,4 +1,4 @@
-"""What has to change in an environment, each with its reason. Pure."""
+"""Plan the changes to an environment, each with its reason. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ Removes = Literal["all", "own", "none"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """A distribution that the environment shall have.
+    """A distribution that the environment should have.
 
     Attributes:
-        name: its name.
-        version: its version; None where only its build can tell.
-        identity: tells the file or source that it is installed from.
-        direct: whether that is a direct reference (it then counts where an installed one is from).
-        always: why it is installed anew every time; None if it is not.
+        version: None if only its build can tell.
+        identity: identifies the file or source that it is installed from.
+        direct: whether that is a direct reference: then an installed one must come from the same.
+        always: why it is always reinstalled; None if it is not.
 
     """
 
@@ -39,9 +38,7 @@ class Present:
     """A distribution that the environment has.
 
     Attributes:
-        name: its name.
-        version: its version.
-        installer: who installed it (INSTALLER).
+        installer: the tool that installed it (INSTALLER).
         identity: what pipshim installed it from; None if another tool did.
         direct: whether it was installed from a direct reference (``direct_url.json``).
         damaged: what is wrong with it; None if nothing is.
@@ -58,13 +55,13 @@ class Present:
 
 @dataclass(frozen=True)
 class Step:
-    """What is to be done about one distribution.
+    """A change to one distribution.
 
     Attributes:
         action: ``keep``, ``add``, ``replace`` or ``remove``.
         name: which.
-        old: the version that is there.
-        new: the version that will be there.
+        old: the version before.
+        new: the version after.
         reason: why, in a few words.
 
     """
@@ -85,15 +82,15 @@ def plan(
     reinstall: Callable[[NormalizedName], bool] = lambda _: False,
     stale: Callable[[NormalizedName], str | None] = lambda _: None,
 ) -> list[Step]:
-    """Compare what is wanted with what is there.
+    """Compare wanted and present distributions.
 
     Args:
         wanted: by name.
         present: by name.
-        removes: what else is there is removed: all of it, what pipshim installed, or nothing.
+        removes: which others to remove: all, those that pipshim installed, or none.
         protected: never removed.
-        reinstall: whether a distribution is to be installed anew whatever is there.
-        stale: why an installed wheel may not stay, its build record no longer holding.
+        reinstall: returns whether a distribution is reinstalled in any case.
+        stale: returns why an installed wheel's build record no longer holds.
 
     Returns:
         A step for each distribution, removals first, then by name.

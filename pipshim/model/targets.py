@@ -1,7 +1,7 @@
-"""Targets by name: ``linux-x86_64-cp312`` is a Python that a lock can be made for from afar. Pure.
+"""Targets by name: ``linux-x86_64-cp312`` is a Python that any machine can lock for. Pure.
 
-A name stands for the same Python wherever the lock is made: the newest patch release, on the
-oldest system that `GLIBC` and `MACOS` say. What the machine at hand has besides plays no part.
+A name means the same Python everywhere: the newest patch release, on the oldest system that `GLIBC`
+and `MACOS` say. It does not depend on the machine at hand.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class TargetName:
 
     @property
     def fields(self) -> dict[str, str]:
-        """The markers that tell targets apart (dependency specifiers, PEP 508)."""
+        """The markers that distinguish targets (dependency specifiers, PEP 508)."""
         return {
             "implementation_name": "cpython",
             "platform_machine": MACHINES[self.platform][self.machine],
@@ -103,12 +103,11 @@ class TargetName:
 
     @property
     def marker(self) -> Marker:
-        """What holds on this target, and on no other."""
+        """Return the marker for this target alone."""
         return Marker(" and ".join(f'{key} == "{value}"' for key, value in self.fields.items()))
 
     @property
     def python(self) -> TargetPython:
-        """What a resolver has to know of it."""
         full = f"3.{self.minor}.{NEWEST_PATCH}"
         os_name, system, _ = _SYSTEMS[self.platform]
         interpreter = f"cp3{self.minor}"
@@ -151,10 +150,9 @@ FORM = f"PLATFORM-MACHINE-cpVERSION: {', '.join(MACHINES)}; x86_64, arm64; cp310
 
 
 def name_of(markers: Mapping[str, str]) -> TargetName | None:
-    """Tell the name that markers stand for; None if there is none.
+    """Return the target that markers describe; None for other implementations and systems.
 
-    They are another implementation's or system's then. Of musl and of free-threaded Pythons markers
-    say nothing: see `name_of_python`.
+    Markers do not show musl and free-threaded Pythons: see `name_of_python`.
     """
     for text in KNOWN:
         name = TargetName.parse(text)
@@ -164,7 +162,7 @@ def name_of(markers: Mapping[str, str]) -> TargetName | None:
 
 
 def name_of_python(python: TargetPython) -> TargetName | None:
-    """Tell the name of a Python: it takes the wheels of compiled modules that are for the name.
+    """Return the target whose wheels of compiled modules a Python takes.
 
     None: another implementation or system, musl, or a free-threaded Python.
     """
@@ -177,10 +175,9 @@ def name_of_python(python: TargetPython) -> TargetName | None:
 
 
 def marker_for(some: Collection[TargetName], of: Collection[TargetName]) -> Marker | None:
-    """Say what holds on some of the targets of a lock and not on the others, as short as can be.
+    """Return the shortest marker for some of the targets of a lock; None for all of them.
 
-    None: on all of them. What holds on no target of the lock does not matter: a lock is refused
-    there for its ``environments`` (PEP 751).
+    Other targets may match or not: a lock is refused there for its ``environments`` (PEP 751).
     """
     chosen = set(some)
     if chosen == set(of):
@@ -209,7 +206,7 @@ def _by_version(values: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
 
 
 def _platforms(platform: str, machine: str) -> Iterator[str]:
-    """Tell the platform tags of wheels that suit a system, best first, as `packaging.tags` does."""
+    """Return the platform tags that suit a system, best first, as `packaging.tags` does."""
     if platform == "macos":
         yield from mac_platforms(MACOS, machine)
     elif platform == "windows":

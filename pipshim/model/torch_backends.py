@@ -65,12 +65,7 @@ class Gpus:
 
 @dataclass(frozen=True)
 class Choice:
-    """A backend, and why it is the one.
-
-    Attributes:
-        reason: what was found.
-
-    """
+    """A backend, and the reason for choosing it."""
 
     backend: str
     reason: str
@@ -113,12 +108,10 @@ def _rocm(architectures: Iterable[str]) -> Choice:
 
 
 def index_name(backend: str) -> str:
-    """Return the name that a backend's index gets."""
     return f"pytorch-{backend}"
 
 
 def index_url(backend: str) -> str:
-    """Return the URL of a backend's index."""
     return f"https://download.pytorch.org/whl/{backend}"
 
 
@@ -132,12 +125,6 @@ def marker(backend: str) -> str | None:
 
 
 def packages(backend: str, added: Iterable[str]) -> list[str]:
-    """Return the packages that come from a backend's index.
-
-    Args:
-        backend: its name.
-        added: the normalized names of what is added.
-
-    """
+    """Return the packages that come from a backend's index, if `added` packages are added."""
     kind = "rocm" if backend.startswith("rocm") else backend
     return sorted({*_PACKAGES, *_TRITON.get(kind, ()), *_MORE_PACKAGES.intersection(added)})

@@ -1,9 +1,8 @@
-"""One lock for several cases: made of a lock for each, and read for one of them. Pure.
+"""Merge the locks of several cases into one, and read it for one of them. Pure.
 
 A case is a target and a combination of conflicting extras and groups. An entry of ``[[packages]]``
-is what some of the cases have in common: the same version from the same index, for the same part of
-the project. Its marker holds in those and in no other case of the lock (PEP 751 forbids that two
-entries of a name suit one environment).
+is for all cases with the same version from the same index, for the same part of the project. Its
+marker holds in those cases only: two entries of a name must not suit one environment (PEP 751).
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def merged(locks: Mapping[Case, Lock], conflicts: Conflicts) -> Lock:
-    """Make one lock of those of several cases."""
+    """Merge the locks of several cases."""
     cases = sorted(locks)
     members = set(conflicts.members)
     together: dict[tuple[object, frozenset[str]], Found] = {}
@@ -77,7 +76,7 @@ def merged(locks: Mapping[Case, Lock], conflicts: Conflicts) -> Lock:
 
 
 def serving(lock: Lock, markers: Mapping[str, str], combination: Combination = BASE) -> Lock:
-    """Tell the part of a lock that is for one environment, as if it had been locked alone.
+    """Return the part of a lock for one environment, as if it had been locked alone.
 
     Args:
         lock: for this environment too.
@@ -93,7 +92,7 @@ def serving(lock: Lock, markers: Mapping[str, str], combination: Combination = B
 
 
 def combinations(lock: Lock, package: Package) -> frozenset[Combination]:
-    """Tell the combinations that an entry for run time is for, on any target."""
+    """Return the combinations of a runtime entry, on any target."""
     every = lock.conflicts.combinations()
     if package.marker is None or not lock.conflicts:
         return frozenset(every)
@@ -164,7 +163,7 @@ def _part(lock: Lock, case: Case, markers: Mapping[str, str]) -> Lock:
 def _suits(
     lock: Lock, package: Package, combination: Combination, markers: Mapping[str, str]
 ) -> bool:
-    """Whether an entry is for a combination, whatever else is selected."""
+    """Return whether an entry is for a combination, with any other selection."""
     if package.marker is None:
         return True
     off = lock.conflicts.left_out(combination)
@@ -193,10 +192,10 @@ def _entry(
 def _marker(
     found: Mapping[Case, frozenset[str]], targets: Collection[TargetName], conflicts: Conflicts
 ) -> Marker | None:
-    """Say in which of all cases something is, and for which extras and groups.
+    """Return the marker for the cases, extras and groups that something is locked for.
 
     Args:
-        found: by case, what it is there for; what does not exclude anything is the same in all.
+        found: by case, what requires it; outside of conflicts, the same in all.
         targets: those of the lock.
         conflicts: likewise.
 
@@ -223,14 +222,14 @@ def _marker(
 
 
 def _file_key(package: Package) -> tuple[str, str | None]:
-    """Tell what is the same file wherever it is locked: two indexes may have one version."""
+    """Return what identifies a file wherever it is locked: two indexes may have one version."""
     return key_of(package), package.index
 
 
 def _for_builds(
     locks: Mapping[Case, Lock], runtime: Collection[object], conflicts: Conflicts
 ) -> Iterable[Package]:
-    """Give the entries that only build environments have."""
+    """Return the entries that only build environments have."""
     cases = sorted(locks)
     targets = sorted({case.target for case in cases if case.target is not None})
     found: dict[tuple[str, str | None], dict[Case, Package]] = {}
@@ -281,9 +280,9 @@ def _united(
     said: Mapping[str, Any],
     builds: Mapping[str, LockedBuild],
 ) -> Package:
-    """Say as one what cases found of a version: what it needs differs, by markers.
+    """Merge the entries of a version; its dependencies may differ, by markers.
 
-    Who builds it says which sdist is meant; the others may have found one of another format.
+    Those who build it decide the sdist; the others may have found one of another format.
     """
     chosen = next((package for case, package in found.items() if str(case) in builds), None)
     needed = {one["name"]: one for package in found.values() for one in package.dependencies or ()}
@@ -328,7 +327,7 @@ def _reached(
     by_key: Mapping[str, LockedBuild],
     environments: Mapping[str, tuple[str, ...]],
 ) -> list[str]:
-    """Tell the build environments that builds use, and those that what is in them was built in."""
+    """Return the build environments that builds use, directly or indirectly."""
     found: list[str] = []
     waiting = list(builds)
     while waiting:

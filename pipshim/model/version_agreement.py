@@ -1,9 +1,9 @@
-"""The same version in every case where it can be. Pure: who resolves a case is given.
+"""Choose the same version in every case where possible, given a function that resolves. Pure.
 
-A case is a target, or a combination of extras and groups on one. The first one is resolved alone,
-the others take its versions where they are admitted. Where a case had to take another version of
-something, that version is offered to the others in turn, and stays if this leaves fewer versions in
-the lock. A bound on the attempts ends what has no end.
+A case is a target, or a combination of extras and groups on one. The first one is resolved alone;
+the others take its versions where these are admitted. If a case needs another version, that version
+is offered to the others, and stays if the lock then has fewer versions. The number of attempts is
+bounded.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MAX_ATTEMPTS = 6
 
 
 class Solved(Protocol):
-    """What a target was resolved to."""
+    """The solution of a case."""
 
     @property
     def versions(self) -> Mapping[NormalizedName, Version]:
-        """The version of each package."""
+        pass
 
 
 S = TypeVar("S", bound=Solved)
@@ -49,16 +49,17 @@ def agree(
     source_of: SourceOf[K] = lambda _case, _name: None,
     admits: Admits[S] = lambda _solved, _name, _version: True,
 ) -> Mapping[K, S]:
-    """Resolve cases to as few versions of each package as can be found.
+    """Resolve cases to as few versions of each package as possible.
 
     Args:
         cases: the first one is resolved first.
         solve: resolves cases, each with versions to take where it admits them, the best last.
-        before: an earlier lock's versions; where nothing differs from them, they agree already.
-        source_of: where a package comes from in a case, if that differs between them: what comes
-            from different places need not agree.
-        admits: whether a version may be offered to a case, given what it was resolved to; False
-            saves an attempt that cannot succeed.
+        before: an earlier lock's versions; if nothing differs from them, they agree already.
+        source_of: where a package comes from in a case, if that differs between them: different
+            sources need not agree.
+        admits: whether a version may be offered to a case, given its solution; False saves an
+            attempt
+            that cannot succeed.
 
     """
     first, *others = cases
@@ -103,7 +104,7 @@ def _attempt(
     source_of: SourceOf[K],
     admits: Admits[S],
 ) -> dict[K, S]:
-    """Resolve anew what has another version than is wished for, and else as it was."""
+    """Resolve the cases again whose versions differ from the wishes."""
     known = _by_name(found, source_of)
     asked = {}
     for case, solved in found.items():

@@ -1,4 +1,4 @@
-"""In which order the versions of a package are offered to a resolver."""
+"""The order in which a package's versions are offered to a resolver."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Order:
-    """In which order the versions of packages are offered to the resolver.
+    """The order in which the versions of packages are offered to the resolver.
 
     Attributes:
         preferred: versions that are offered first, the last one before all, where admitted.
@@ -31,7 +31,7 @@ class Order:
     offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
 
     def is_lowest_first(self, name: NormalizedName) -> bool:
-        """Whether a package's lowest version is wanted."""
+        """Return whether a package's lowest version is wanted."""
         return self.strategy == "lowest" or (
             self.strategy == "lowest-direct" and name in self.direct
         )

@@ -1,7 +1,7 @@
-"""What a command selects in a workspace, as extras and groups of its root.
+"""Translate a selection in a workspace into extras and groups of its root.
 
-The lock is one of the root alone, which has a dependency group for each member, and one for each
-extra and group of a member.
+The lock is the root's alone, which has a dependency group for each member, and one for each extra
+and group of a member.
 """
 
 from __future__ import annotations
@@ -28,17 +28,14 @@ PREFIX = "group member-"
 
 
 def group_of_member(name: str) -> NormalizedName:
-    """Return the root's group for a member."""
     return canonicalize_name(f"member-{name}")
 
 
 def group_of_extra(name: str, extra: str) -> NormalizedName:
-    """Return the root's group for a member's extra."""
     return canonicalize_name(f"member-{name}-extra-{extra}")
 
 
 def group_of_group(name: str, group: str) -> NormalizedName:
-    """Return the root's group for a member's group."""
     return canonicalize_name(f"member-{name}-group-{group}")
 
 
@@ -51,18 +48,18 @@ def origin_of_member(name: str, origin: str) -> str:
 
 
 def selected(options: SelectionOptions, project: Project | None) -> SelectionOptions:
-    """Return what is asked for, in terms of the workspace's root.
+    """Return a selection in terms of the workspace's root.
 
     Without ``--package`` and ``--all-packages`` it is the member, or the root, in whose folder the
     command runs. A root that is no project stands for all members.
 
     Args:
-        options: what was asked.
+        options: the selection.
         project: the root, or a project without a workspace.
 
     Raises:
         UsageError: there is no such package.
-        UnknownNameError: no package that is asked for has such an extra or group.
+        UnknownNameError: no selected package has such an extra or group.
 
     """
     if project is None or project.workspace is None:
@@ -95,7 +92,7 @@ def selected(options: SelectionOptions, project: Project | None) -> SelectionOpt
 
 
 def asking_too(project: Project, member: Project, requirements: Iterable[Requirement]) -> Project:
-    """Return the root with more requirements of a member, whose own file does not have them yet."""
+    """Return the root with additional requirements of a member that its file does not have yet."""
     assert member.name is not None
     group = group_of_member(member.name)
     asked = (*project.dependency_groups[group], *requirements)
@@ -107,10 +104,10 @@ def member_to_edit(project: Project, packages: Sequence[NormalizedName]) -> Proj
 
     Args:
         project: the root, or a project without a workspace.
-        packages: the members that are asked for; without any it is the one of the folder.
+        packages: the selected members; without any, that of the current folder.
 
     Raises:
-        UsageError: several are asked for, or one that there is not.
+        UsageError: there are several, or it does not exist.
 
     """
     if not packages:
@@ -125,7 +122,7 @@ def member_to_edit(project: Project, packages: Sequence[NormalizedName]) -> Proj
 
 
 def check_members(packages: Sequence[NormalizedName], project: Project | None) -> None:
-    """See that these are the root or members of its workspace, or the project itself.
+    """Check that these are the root or members of its workspace, or the project itself.
 
     Raises:
         UsageError: one is not.
@@ -150,7 +147,6 @@ def _targets(options: SelectionOptions, project: Project) -> list[Project]:
 
 
 def _named(names: Sequence[NormalizedName], project: Project) -> list[Project]:
-    """Return the root and the members that have these names."""
     workspace = project.workspace
     if workspace is None:
         raise UsageError(
