@@ -1,1 +1,1 @@
-"""The only importer of pip's internals: pip's types stay in here, pipshim's own go out."""
+"""Adapters for pip: the only package that imports pip's internals."""

@@ -1,7 +1,7 @@
-"""Run this copy of pipshim, and of pip, by another Python: as pip's ``__pip-runner__.py``.
+"""Run this copy of pipshim and pip with another Python, like pip's ``__pip-runner__.py``.
 
-It is named as it is so that nobody can import it. Of all that is installed beside pipshim, the
-other Python sees the modules that pipshim needs, and no more.
+Its name keeps it from being imported. The other Python sees only those installed modules that
+pipshim needs.
 """
 # ruff: noqa: N999, UP031, UP036
 
@@ -24,11 +24,10 @@ FOLDERS = json.loads(os.environ.pop("_PIPSHIM_MODULES"))
 
 
 class Redirecting:
-    """Finds the modules of the copy that started this."""
+    """Finds the modules that pipshim needs in the copy that started this process."""
 
     @classmethod
     def find_spec(cls, fullname, _path=None, target=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN206
-        """Find a top-level module of that copy; leave all others to the rest."""
         folder = FOLDERS.get(fullname)
         return PathFinder.find_spec(fullname, [folder], target) if folder else None
 

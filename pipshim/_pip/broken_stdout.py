@@ -1,7 +1,7 @@
-"""A closed standard output, for commands of pip that print without a logger, as ``freeze`` does.
+"""Handle a closed standard output in commands of pip that print, such as ``freeze``.
 
-pip ends quietly if its log handler finds standard output closed, and shows a traceback for a print
-(``pip._internal.cli.base_command``).
+pip ends quietly if its log handler finds standard output closed, but shows a traceback if ``print``
+does (``pip._internal.cli.base_command``).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pip._internal.utils.logging import BrokenStdoutLoggingError
 
 
 class _BrokenStdoutError(BrokenStdoutLoggingError, BrokenPipeError):
-    """Both for pip's commands and for its log handler."""
+    """Handled by pip's commands and by its log handler."""
 
 
 class Stdout(io.TextIOWrapper):
-    """Standard output, whose failure pip takes for that of its log handler.
+    """Standard output whose errors pip handles like those of its log handler.
 
     Attributes:
         is_broken: whether its reader has closed it.
@@ -42,7 +42,7 @@ class Stdout(io.TextIOWrapper):
 
 
 def replace_stdout() -> Stdout | None:
-    """Put a `Stdout` in place of standard output; return None if that is not a plain file."""
+    """Replace standard output by a `Stdout`; return None if it is not a plain file."""
     original = sys.stdout
     if type(original) is not io.TextIOWrapper:
         return None

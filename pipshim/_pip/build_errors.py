@@ -1,4 +1,4 @@
-"""Errors of pipshim's builds as pip's errors, for pip's commands to report in pip's words too."""
+"""Translate errors of pipshim's builds into pip's."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _STEPS = {"build requirements": "getting requirements to build wheel"}
 
 
 def as_pip_error(error: PipshimError, named: Callable[[str], str]) -> PipError | None:
-    """Return the error that pip would have raised; None for one that pip does not know.
+    """Return the error that pip would have raised; None if pip has no such error.
 
     Args:
         error: what went wrong before pip builds its wheels.
-        named: gives a requirement as pip writes it, from the package's name.
+        named: returns a package's requirement as pip writes it.
 
     """
     if isinstance(error, Failures):
@@ -103,7 +103,7 @@ def _not_prepared(name: str, step: str) -> InstallationError:
 
 
 def _unavailable(cause: BackendUnavailable, step: str) -> PipError | None:
-    """Return pip's error of a backend that cannot be imported; pip has one since 26.3."""
+    """Return pip's error for a backend that cannot be imported (since 26.3)."""
     kind = vars(exceptions).get("BackendUnavailableError")
     if kind is None:
         return None

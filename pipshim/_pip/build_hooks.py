@@ -1,9 +1,8 @@
-"""Where pip's own commands ask for metadata, resolve and build: the places, and nothing heavy.
+"""Hook into pip's own commands where they ask for metadata, resolve and build. Light to import.
 
-pip parses, finds, downloads, checks, unpacks, resolves and installs. Three things of it are
-replaced for the time of a command: who prepares the metadata of a source
+Three things are replaced during a command: what prepares the metadata of a source
 (``make_distribution_for_install_requirement``), the resolver (which resolves again once such
-metadata is known), and ``wheel_builder.build``. A command that meets no source runs as pip has it.
+metadata is known), and ``wheel_builder.build``. Without a source, the command runs as in pip.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ if TYPE_CHECKING:
 
 
 class Seams:
-    """The places where one command of pip's asks pipshim.
+    """The hooks of one command of pip's.
 
     Args:
-        make: makes what answers; called when the first source is met.
+        make: makes the object that answers them, when the first source is met.
 
     """
 
@@ -49,7 +48,7 @@ class Seams:
 
     @cached_property
     def staged(self) -> Staged:
-        """What answers."""
+        """The object that answers the hooks."""
         return self._make()
 
     @property
@@ -58,7 +57,7 @@ class Seams:
         return "staged" in vars(self)
 
     def as_pip_error(self, error: PipshimError) -> PipError | None:
-        """Return what pip would have raised for an error; None if pip knows no such."""
+        """Return what pip would have raised for an error; None if pip has no such error."""
         if isinstance(error.__cause__, UnsupportedWheel):
             return error.__cause__
         if not self.has_sources:
@@ -73,7 +72,7 @@ class Seams:
 
     @contextmanager
     def put_in(self, command: ModuleType) -> Iterator[None]:
-        """Take the place of pip's own, in its operations and in the module of a command."""
+        """Replace pip's functions in its operations and in the module of a command."""
         original = vars(prepare)["make_distribution_for_install_requirement"]
 
         def distribution_for(req: InstallRequirement) -> Any:
@@ -100,15 +99,13 @@ class Seams:
 
 
 class StagedResolver:
-    """pip's resolver, in rounds where it meets sources.
-
-    Its candidates stay from one round to the next; only what their metadata says changes.
+    """pip's resolver, run in rounds if it meets sources; candidates are kept between rounds.
 
     Args:
         inner: pip's resolver.
         preparer: pip's preparer.
-        seams: where sources are met.
-        resolved: told of the names of all packages that are needed, builds included.
+        seams: the hooks.
+        resolved: called with the names of all packages that are needed, builds included.
 
     """
 
@@ -130,7 +127,7 @@ class StagedResolver:
     def resolve(
         self, root_reqs: list[InstallRequirement], check_supported_wheels: bool
     ) -> RequirementSet:
-        """Resolve as pip does; again, if there are sources whose metadata is not settled."""
+        """Resolve as pip does; again while the metadata of sources is not settled."""
         with _said_once() as once:
             found = self._inner.resolve(root_reqs, check_supported_wheels)
             if not self._seams.has_sources:
@@ -154,7 +151,7 @@ class StagedResolver:
         return {canonicalize_name(identifier.partition("[")[0]) for identifier in result.mapping}
 
     def get_installation_order(self, req_set: RequirementSet) -> list[InstallRequirement]:
-        """Tell pip's order; what is built in the environment itself comes last."""
+        """Return pip's order; what is built in the environment itself comes last."""
         order = self._inner.get_installation_order(req_set)
         if not self._seams.has_sources:
             return order
@@ -162,7 +159,7 @@ class StagedResolver:
 
 
 class _Once(logging.Filter):
-    """Drops what pip says again in a later round."""
+    """Drops messages that pip repeats in a later round."""
 
     def __init__(self) -> None:
         super().__init__()

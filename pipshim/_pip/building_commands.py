@@ -1,4 +1,4 @@
-"""pip's ``install``, ``wheel`` and ``download``, to be given the builds of pipshim."""
+"""pip's ``install``, ``wheel`` and ``download``, with hooks for pipshim's builds."""
 
 from __future__ import annotations
 
@@ -34,12 +34,7 @@ if TYPE_CHECKING:
 
 
 class BuildingCommand(RequirementCommand):
-    """A command of pip's whose builds are not pip's.
-
-    Attributes:
-        mask: learns the credentials of indexes.
-
-    """
+    """A command of pip's whose builds are pipshim's; `mask` learns the credentials of indexes."""
 
     module: ModuleType
     mask: Mask
@@ -55,13 +50,13 @@ class BuildingCommand(RequirementCommand):
 
         Args:
             staged: makes what builds.
-            options: what was parsed.
+            options: the parsed options.
             args: the arguments.
-            show_error: shows an error, of which pip then tells only that there was one; None if
-                pip is not to tell of errors.
+            show_error: shows an error, which pip then does not show again; None if errors are
+                raised.
 
         Raises:
-            PipshimError: it failed, and pip does not tell of errors.
+            PipshimError: it failed, and errors are raised.
 
         """
         self._seams = Seams(staged)
@@ -91,15 +86,15 @@ class BuildingCommand(RequirementCommand):
         return finder
 
     def get_default_session(self, options: Values) -> PipSession:
-        """Make pip's session, which asks again for answers that break off."""
+        """Make pip's session, with retries for incomplete responses."""
         session = super().get_default_session(options)
         retry_broken_answers(session)
         return session
 
     def make_resolver(self, **kwargs: Any) -> Any:  # type: ignore[override]
-        """Make pip's resolver, to be asked in rounds, which takes nothing from pip's wheel cache.
+        """Make pip's resolver with rounds, and without pip's wheel cache.
 
-        What that has was built against nobody knows what.
+        It is unknown what the wheels in that cache were built against.
         """
         kwargs["wheel_cache"] = None
         preparer = cast("RequirementPreparer", kwargs["preparer"])
@@ -117,13 +112,13 @@ class BuildingCommand(RequirementCommand):
         return StagedResolver(made, preparer, self._seams, resolved)
 
     def check_legacy(self, options: Values) -> None:
-        """Check the options where pip's old resolver is used, which builds by itself."""
+        """Check the options for pip's old resolver, which builds by itself."""
 
     def resolved(self, options: Values, names: set[NormalizedName]) -> None:
-        """Hear the names of all packages that are needed, builds included."""
+        """Receive the names of all packages that are needed, builds included."""
 
     def adopt(self, pip: Pip) -> None:
-        """Let build environments come from where the command's own distributions do."""
+        """Let build environments use the same indexes as the command."""
         pip.finder.search_scope = self._finder.search_scope
         pip.finder._candidate_prefs.prefer_binary = self._finder.prefer_binary  # noqa: SLF001
         control = self._finder.release_control

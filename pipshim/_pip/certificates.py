@@ -1,8 +1,7 @@
-"""Certificates that are read once, and not for each connection.
+"""Read certificate files once, not for each connection.
 
-All connections of pip's session share one context (``pip._vendor.truststore``), and yet each of
-them has it read the files of certificates again, its own and urllib3's: on two cores that took a
-third of the time of locking 46 packages from an index with TLS.
+All connections of pip's session share one context (``pip._vendor.truststore``), but each reads the
+certificate files again: a third of the time of locking 46 packages over TLS on two cores.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _READING = ("load_verify_locations", "set_default_verify_paths")
 
 
 def read_once(session: PipSession) -> None:
-    """Let a session's contexts read each file of certificates once."""
+    """Let a session's contexts read each certificate file once."""
     contexts = [getattr(one, "_ssl_context", None) for one in session.adapters.values()]
     for context in {id(one): one for one in contexts}.values():
         inner = getattr(context, "_ctx", None)  # what truststore has read into

@@ -1,4 +1,4 @@
-"""pip's commands and what parses their command line, as far as pipshim adds to them.
+"""Register pipshim's commands with pip, and start pip's commands and parsers.
 
 Importing this imports pip's parser, but not what resolves and installs.
 """
@@ -39,14 +39,7 @@ _get_prog = misc.get_prog
 
 
 class Implementation(NamedTuple):
-    """Where a command is implemented.
-
-    Attributes:
-        module: the module.
-        class_name: the class of the command; None: as pip calls its own.
-        summary: what it does; None: as pip says of its own.
-
-    """
+    """Where a command is implemented; None: the class name and summary are pip's own."""
 
     module: str
     class_name: str | None = None
@@ -55,12 +48,12 @@ class Implementation(NamedTuple):
 
 @dataclass(frozen=True)
 class PipCommand:
-    """pip's part of what was asked.
+    """pip's part of a request.
 
     Attributes:
         command: the command, which has the session and the temporary folders.
-        options: what pip's parser stored; ``build_isolation`` is what variables, files and the
-            command line amount to, without pyproject.toml.
+        options: what pip's parser stored; ``build_isolation`` combines variables, files and the
+            command line, without pyproject.toml.
         mask: knows the credentials in them.
 
     """
@@ -84,12 +77,12 @@ def register(
     extended: Mapping[str, Implementation],
     extend_main_parser: Callable[[OptionParser], object],
 ) -> None:
-    """Make pip know the commands of pipshim: in its help, and to its completion.
+    """Add pipshim's commands to pip's help and completion.
 
     Args:
-        own: those that pip does not have; they come first.
-        extended: those that take the place of pip's.
-        extend_main_parser: changes the parser of what comes before the command.
+        own: commands that pip does not have; they come first.
+        extended: commands that replace pip's.
+        extend_main_parser: changes the parser of general options.
 
     """
     pips = {name: info for name, info in commands_dict.items() if name not in own}
@@ -112,7 +105,7 @@ def register(
 
 
 def add(name: str, implementation: Implementation) -> None:
-    """Add a command, or put another one in place of pip's."""
+    """Add a command, or replace one of pip's."""
     module, class_name, summary = implementation
     pips = commands_dict.get(name)
     commands_dict[name] = CommandInfo(
@@ -123,21 +116,20 @@ def add(name: str, implementation: Implementation) -> None:
 
 
 def has(name: str) -> bool:
-    """Tell whether there is a command of this name."""
     return name in commands_dict
 
 
 def program() -> str:
-    """Say what was called, as pip does: the script's name, or the Python and ``-m``."""
+    """Return how pipshim was called, as pip does: the script's name, or the Python and ``-m``."""
     called = _get_prog()
     return f"{called}shim" if called.endswith(" -m pip") else called
 
 
 def parse_general_options(arguments: Sequence[str]) -> tuple[Values, list[str]]:
-    """Parse what comes before the command; return the rest with the command too.
+    """Parse the options before the command; return the rest with the command too.
 
     Raises:
-        SystemExit: an option is unknown; pip has said so.
+        SystemExit: an option is unknown; pip has reported it.
 
     """
     return main_parser.create_main_parser().parse_args(list(arguments))
@@ -149,7 +141,7 @@ def interpreter_at(place: str) -> str | None:
 
 
 def begin() -> None:
-    """Do what pip's own main function does before it makes a command (pip._internal.cli.main)."""
+    """Prepare like pip's main function before it makes a command (pip._internal.cli.main)."""
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=".*pkg_resources")
     deprecation.install_warning_logger()
     with suppress(locale.Error):

@@ -1,4 +1,4 @@
-"""Which versions of pip are supported, and every difference between them that matters here.
+"""The supported versions of pip, and the differences between them.
 
 Nothing here imports ``pip._internal`` until it is called.
 """
@@ -18,7 +18,7 @@ SUPPORTED = ("26.1", "26.2", "26.3")
 
 
 def installed_version() -> str | None:
-    """Return the version of pip; None if there is none. This costs next to nothing."""
+    """Return the version of pip, without importing it; None if there is none."""
     try:
         from pip import __version__  # noqa: PLC0415 only here is its absence an answer
     except ImportError:
@@ -27,14 +27,14 @@ def installed_version() -> str | None:
 
 
 def folder() -> str:
-    """Return where pip is, as it says it."""
+    """Return pip's folder, as pip shows it."""
     import pip  # noqa: PLC0415
 
     return os.path.dirname(os.path.abspath(pip.__file__))  # noqa: PTH100, PTH120 as pip does
 
 
 def run_any_pip(arguments: Sequence[str]) -> int:
-    """Do what ``python -m pip`` does, which is all that is the same in every pip."""
+    """Run ``python -m pip``, which works with every version of pip."""
     import runpy  # noqa: PLC0415 seldom needed
 
     before = sys.argv
@@ -52,11 +52,11 @@ def run_any_pip(arguments: Sequence[str]) -> int:
 
 
 def pip_entry(*, until_exit: bool) -> Callable[[list[str] | None], int]:
-    """Give pip's own main function.
+    """Return pip's main function.
 
     Args:
-        until_exit: the process ends with it. pip 26.3 then blocks imports from the moment that it
-            has installed something; before that there was one function for both.
+        until_exit: the process ends with it. pip 26.3 then blocks imports after it has installed
+            something; before that there was one function for both.
 
     """
     from pip._internal.cli import main  # noqa: PLC0415
@@ -68,7 +68,7 @@ def pip_entry(*, until_exit: bool) -> Callable[[list[str] | None], int]:
 
 
 def check_lock_options(values: Values) -> None:
-    """Let pip check the options that exclude each other (``--only-deps`` is new in 26.2)."""
+    """Let pip check options that exclude each other (``--only-deps`` is new in 26.2)."""
     from pip._internal.cli import cmdoptions  # noqa: PLC0415
 
     check = getattr(cmdoptions, "check_only_deps_option_does_not_conflict", None)
@@ -77,7 +77,7 @@ def check_lock_options(values: Values) -> None:
 
 
 def plain_markup(text: str) -> str:
-    """Drop rich's markup from a usage line, which pip 26.1 printed as it is."""
+    """Remove rich's markup from a usage line, which pip 26.1 printed as it is."""
     from pip._vendor.rich.text import Text  # noqa: PLC0415
 
     return Text.from_markup(text).plain

@@ -1,4 +1,4 @@
-"""Where pip's configuration is read from (``pip._internal.configuration``)."""
+"""The files of pip's configuration (``pip._internal.configuration``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pip._internal.configuration import get_configuration_files
 
 
 def configuration_files() -> list[str]:
-    """Tell all files that pip would read, whether they are there or not."""
+    """Return all files that pip would read, existing or not."""
     found = [path for paths in get_configuration_files().values() for path in paths]
     named = os.environ.get("PIP_CONFIG_FILE")
     if named and named != os.devnull:

@@ -1,6 +1,6 @@
-"""The connections of pip's sessions, which are shut when the command is interrupted.
+"""Shut the connections of pip's sessions when the command is interrupted.
 
-A thread that waits for a server cannot be reached by a signal; its connection can.
+A signal cannot reach a thread that waits for a server; shutting its connection does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _open: dict[int, int] = {}
 
 
 def _tracked(*args: Any, **kwargs: Any) -> socket.socket:
-    """Connect as urllib3 does; do not try again what has failed because the command ends."""
+    """Connect as urllib3 does; once the command is ending, do not retry."""
     if interruption.is_ending():
         raise KeyboardInterrupt
     made = _create_connection(*args, **kwargs)
@@ -34,7 +34,7 @@ def _tracked(*args: Any, **kwargs: Any) -> socket.socket:
 
 
 def shut() -> None:
-    """Shut all connections: whoever waits for one fails at once, and says nothing of it."""
+    """Shut all connections: threads that wait for one fail at once, silently."""
     for name in (pip_texts.DOWNLOAD, pip_texts.CONNECTION_POOL):  # they announce another attempt
         logging.getLogger(name).disabled = True
     with _guard:

@@ -1,7 +1,7 @@
-"""The credentials that pip would use, so that they can be masked (``pip._internal.network.auth``).
+"""Find the credentials that pip uses, to mask them (``pip._internal.network.auth``).
 
-Those of keyring, and of URLs that stand in requirements files or on index pages, show when pip uses
-them; all others are known from the start.
+Those of keyring, and of URLs in requirements files or on index pages, are found when pip uses them;
+all others are known from the start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def learn(session: PipSession, mask: Mask) -> None:
-    """Let the mask learn what a session finds out later, and have nothing drawn when it asks."""
+    """Let the mask learn a session's new credentials, and draw nothing while it asks for them."""
     auth = session.auth
     prompt, should_save = auth._prompt_for_password, auth._should_save_password_to_keyring  # noqa: SLF001
 
@@ -47,7 +47,7 @@ def learn(session: PipSession, mask: Mask) -> None:
 
 
 def let_keyring_answer(session: PipSession) -> None:
-    """Ask keyring, though the user is not asked: pip's ``--no-input`` would rule out both."""
+    """Use keyring without asking the user: pip's ``--no-input`` would rule out both."""
     patches.become(session.auth, _WithKeyring)
 
 

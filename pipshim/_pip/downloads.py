@@ -1,4 +1,4 @@
-"""pip's downloader, which reports what it does as events and draws nothing itself."""
+"""pip's downloader, which reports downloads as events and draws nothing."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _numbers = count(1)
 
 
 class ObservedDownloader(Downloader):
-    """Reports downloads; answers from pip's HTTP cache are none.
+    """Reports downloads, but not answers from pip's HTTP cache.
 
-    pip's methods for one response (``_process_response``) and one chunk are wrapped, so its resumes
-    and its checks stay as they are.
+    pip's methods for one response (``_process_response``) and one chunk are wrapped, so that its
+    resumes and checks stay as they are.
     """
 
     def __init__(self, session: PipSession, observer: Observer) -> None:
@@ -56,7 +56,7 @@ class ObservedDownloader(Downloader):
         """Download a file into a folder.
 
         Raises:
-            PipshimError: it cannot be had.
+            PipshimError: it cannot be downloaded.
 
         """
         with translated():

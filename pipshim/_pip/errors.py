@@ -1,4 +1,4 @@
-"""pip's errors, said as pipshim's: values that carry data, without pip's markup."""
+"""Translate pip's errors into pipshim's, which carry data and no markup."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _OF_VCS = re.compile(r"(git|hg|svn|bzr) ")
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn pip's errors, and those of the libraries it brings, into pipshim's.
+    """Turn pip's errors, and those of its libraries, into pipshim's.
 
     Raises:
         PipshimError: for every error of pip's that is meant for a user.
@@ -88,7 +88,7 @@ def translated() -> Iterator[None]:
 
 
 class _Silence(logging.Filter):
-    """Drops what pip logs as an error just before it raises: it is said once, by the boundary."""
+    """Drops what pip logs as an error just before it raises: the error boundary shows it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno < logging.ERROR
@@ -98,7 +98,7 @@ _SAID_BEFORE_RAISING = (pip_texts.FACTORY, pip_texts.DOWNLOAD, "pip.subprocessor
 
 
 def network_reason(error: object) -> str | None:
-    """Say in words why something could not be fetched; None: it is not there (404)."""
+    """Describe why something could not be fetched; None: it does not exist (404)."""
     if offline.is_not_cached(error):
         return f"it is {offline.NOT_CACHED}"
     if isinstance(error, TooManyRedirects):
@@ -119,7 +119,7 @@ def network_reason(error: object) -> str | None:
 
 
 def _causes(error: object) -> Iterator[object]:
-    """Yield an error and those that it was made of, each before its own causes."""
+    """Yield an error and its causes, recursively."""
     waiting, known = [error], set[int]()
     while waiting:
         one = waiting.pop(0)
@@ -131,7 +131,7 @@ def _causes(error: object) -> Iterator[object]:
 
 
 def _in_words(error: object) -> str | None:
-    """Say an error of the network libraries, whose own texts are for programmers."""
+    """Describe an error of the network libraries, whose texts are for programmers."""
     if isinstance(error, IncompleteRead) and isinstance(error.partial, int):
         had, missing = error.partial, error.expected or 0
         return f"the connection was closed after {had:,} of {had + missing:,} bytes"
@@ -139,7 +139,7 @@ def _in_words(error: object) -> str | None:
 
 
 def status_of(error: object) -> int | None:
-    """Tell the HTTP status that an error is about, if it is about one."""
+    """Return the HTTP status of an error, if it has one."""
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     if isinstance(status, int):
@@ -152,14 +152,14 @@ def status_of(error: object) -> int | None:
 
 
 def translate_if_pips(error: BaseException) -> PipshimError | None:
-    """Translate an error of pip or of its libraries; return None for any other."""
+    """Translate an error of pip or its libraries; return None for any other."""
     if isinstance(error, (PipError, RequestException, HTTPError)):
         return translate(error)
     return None
 
 
 def translate(error: BaseException) -> PipshimError:
-    """Say an error of pip's, or of the libraries it brings, as one of pipshim's."""
+    """Translate an error of pip or its libraries."""
     for one in (error, error.__context__):
         if isinstance(one, InstallationSubprocessError) and _OF_VCS.match(one.command_description):
             return _of_command(one, getattr(error, "package_name", None))
@@ -198,7 +198,7 @@ def translate(error: BaseException) -> PipshimError:
 
 
 def _of_command(error: InstallationSubprocessError, name: str | None) -> PipshimError:
-    """Say what a command of git, or of the like, has said that failed."""
+    """Describe a failed command of git or the like, by its output."""
     _, _, output = _plain(error.context).partition(OUTPUT_BEGINS.text)
     said = [line.rstrip() for line in output.partition(OUTPUT_ENDS.text)[0].splitlines()]
     lines = [f"  | {line}" for line in said if line][-_LINES_OF_COMMAND:]
@@ -212,7 +212,7 @@ def _of_command(error: InstallationSubprocessError, name: str | None) -> Pipshim
 
 
 def _unfetched(error: BaseException) -> NetworkError:
-    """Say which file could not be fetched, and why."""
+    """Describe which file could not be fetched, and why."""
     if isinstance(error, (MissingSchema, InvalidURL)):
         return NetworkError(
             str(error).partition(pip_texts.PERHAPS.text)[0],
@@ -249,7 +249,7 @@ def unfetched(
     redirected_to: str | None = None,
     hint: str | None = None,
 ) -> NetworkError:
-    """Make the error for a page or file that could not be fetched: ``why`` is one, or words."""
+    """Make the error for a page or file that could not be fetched; ``why`` is an error or text."""
     return fetch_errors.unfetched(
         redact_auth_from_url(url),
         why if isinstance(why, str) else network_reason(why) or "None",
@@ -260,7 +260,7 @@ def unfetched(
 
 
 def _hashes(errors: list[HashError]) -> PipshimError:
-    """Say which files are not those that their index, or a requirements file, vouches for."""
+    """Name the files whose hash differs from that of the index or a requirements file."""
     lines = []
     for error in errors:
         link = error.req.link if error.req is not None else None
@@ -282,5 +282,5 @@ def _hashes(errors: list[HashError]) -> PipshimError:
 
 
 def _plain(text: object) -> str:
-    """Drop rich's markup and pip's line decoration."""
+    """Remove rich's markup and pip's line decoration."""
     return _MARKUP.sub("", str(text)).strip()

@@ -1,4 +1,4 @@
-"""Files, archives and checkouts that URLs lead to."""
+"""Files, archives and checkouts at URLs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ def local_path(url: str) -> Path | None:
 
 
 def redacted(url: str) -> str:
-    """Hide the password in a URL."""
     return redact_auth_from_url(url)
 
 
@@ -63,7 +62,7 @@ def unpack(archive: Path, into: Path) -> None:
 
 @functools.cache
 def _umask() -> int:
-    """Return the umask without setting it, as pip does: other threads write files meanwhile."""
+    """Return the umask without setting it, unlike pip: other threads write files meanwhile."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_bytes().splitlines():
             if line.startswith(b"Umask:"):

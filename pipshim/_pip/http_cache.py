@@ -1,11 +1,8 @@
-"""pip's cache of responses, spared what pipshim keeps by itself, and large bodies in pieces.
+"""Keep metadata files and wheels out of pip's HTTP cache, and write large bodies in pieces.
 
-A metadata file whose hash is known has its place by that (`pipshim._pip.metadata`), and a wheel its
-own in the store (`pipshim.store.fetcher`). In pip's cache they would lie again, in two files each
-five folders deep, and writing those takes as long as fetching.
-
-A body comes as a file mapped into memory (``pip._vendor.cachecontrol.filewrapper``), all of which
-would be resident while it is written: of a wheel of torch, nearly a gigabyte.
+pipshim keeps metadata files (`pipshim._pip.metadata`) and wheels (`pipshim.store.fetcher`) itself.
+A second copy in pip's cache would take as long to write as to fetch, and a body is mapped into
+memory while it is written (``pip._vendor.cachecontrol.filewrapper``): a gigabyte for torch.
 """
 
 from __future__ import annotations
@@ -31,10 +28,9 @@ _PIECE = 1 << 23  # a multiple of any system's pages
 
 
 class LargeBodies(SafeFileCache):
-    """Keeps responses as pip does; large bodies do not stay in memory."""
+    """pip's cache, which does not keep large bodies in memory."""
 
     def set_body(self, key: str, body: Any) -> None:
-        """Keep a body."""
         if isinstance(body, memoryview) and isinstance(body.obj, mmap.mmap):
             self.set_body_from_io(key, cast("BinaryIO", _Mapped(body.obj)))
         else:
@@ -42,7 +38,7 @@ class LargeBodies(SafeFileCache):
 
 
 class _Mapped:
-    """A mapped file, read in pieces each of which leaves memory with the next one."""
+    """A mapped file, read in pieces, each of which leaves memory with the next one."""
 
     def __init__(self, file: mmap.mmap) -> None:
         self._file = file
@@ -65,7 +61,7 @@ def _unwrapped(
     *args: Any,
     **kwargs: Any,
 ) -> Response:
-    """Build a response; what is spared is neither kept nor written to a file on its way."""
+    """Build a response; files that pipshim keeps are not written by CacheControl."""
     is_new = response.status == HTTPStatus.OK and not (args or kwargs)
     if is_new and adapter.controller.cache_url(request.url or "") in urls:
         return HTTPAdapter.build_response(adapter, request, response)
@@ -73,7 +69,7 @@ def _unwrapped(
 
 
 def spare(session: PipSession, urls: set[str]) -> None:
-    """Let a session keep no responses of ``urls``, which may become more."""
+    """Let a session not cache responses of ``urls``, to which more may be added."""
     for adapter in (*session.adapters.values(), session._trusted_host_adapter):  # noqa: SLF001
         if isinstance(adapter, CacheControlAdapter) and isinstance(adapter.cache, SafeFileCache):
             own = LargeBodies(adapter.cache.directory)

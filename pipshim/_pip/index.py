@@ -1,8 +1,8 @@
-"""What an index has: every file of a version, and the order in which versions are offered.
+"""pip's finder, which remembers all files of a version and orders versions by preference.
 
-pip's finder answers which files suit the target. A lock lists them all, so the finder here keeps
-what pip saw on its way. The version that is wanted (an earlier lock's, or the lowest) goes behind
-all others, which to pip's resolver means first (``pip._internal.resolution.resolvelib.factory``).
+pip's finder returns the files that suit the target; a lock lists all, so this one keeps what pip
+has read. The preferred version (an earlier lock's, or the lowest) is put last, which pip's resolver
+takes first (``pip._internal.resolution.resolvelib.factory``).
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ class Finder(PackageFinder):
     """pip's finder, which remembers what it read, and offers versions in a given order.
 
     Attributes:
-        ahead: what fetches ahead of the resolver, from the first look at the index on.
-        kept: files of an earlier lock, which stand for their pages while one of them is best.
-        knows_metadata: tells whether a wheel's metadata is at hand.
+        ahead: prefetches from the first look at the index on.
+        kept: files of an earlier lock, used instead of index pages while one of them is best.
+        knows_metadata: returns whether a wheel's metadata is cached.
 
     """
 
@@ -102,14 +102,12 @@ class Finder(PackageFinder):
         return _order.get() or Order()
 
     def only_index(self, name: NormalizedName) -> OnlyIndex | None:
-        """Return the named index that a package comes from, and no other, if it has one."""
         collector = self._link_collector
         routes = collector.routes if isinstance(collector, RoutedCollector) else None
         index = routes.packages.get(name) if routes is not None else None
         return None if index is None else OnlyIndex(index.name, partial(names_in, collector, index))
 
     def cutoff(self, name: NormalizedName) -> str | None:
-        """Return the moment before which a file of a package has to be uploaded."""
         urls = [*self._pages(name), *scope_of(self.search_scope, name).find_links]
         moments = [self._upload_limit(name, url) for url in urls]
         moment = next((one for one in moments if one is not None), None)
@@ -125,7 +123,7 @@ class Finder(PackageFinder):
         return cutoff.moment(limit, now=self._started) if limit is not False else None
 
     def _limited(self, evaluator: LinkEvaluator, page: str) -> LinkEvaluator:
-        """Return what evaluates the links of a page: its index or package may have its own limit.
+        """Return an evaluator with the upload limit of an index or package.
 
         Args:
             evaluator: pip's.
@@ -151,7 +149,7 @@ class Finder(PackageFinder):
             _order.reset(token)
 
     def find_all_candidates(self, project_name: str) -> list[InstallationCandidate]:
-        """Note which pages could not be read: pip passes over them."""
+        """Find candidates as pip does, and note the unreadable pages that pip passes over."""
         name = canonicalize_name(project_name)
         self._fetch_all_pages(name)
         with self._alone, passed_over() as pages:
@@ -168,10 +166,9 @@ class Finder(PackageFinder):
         return found
 
     def fetch_pages(self, name: NormalizedName) -> bool:
-        """Fetch a package's pages, while others may look at what is there already.
+        """Fetch a package's pages without holding the lock.
 
-        That is done only of indexes on a network that pip has asked before, so that it is known
-        that they may be asked, and what they want to be told.
+        Only indexes on a network that pip has asked before are asked: their credentials are known.
 
         Returns:
             whether there is such an index.
@@ -183,7 +180,7 @@ class Finder(PackageFinder):
         return bool(self._asked)
 
     def _fetch_all_pages(self, name: NormalizedName) -> None:
-        """Fetch a package's pages before they are read, so that nobody waits for a lock so long."""
+        """Fetch a package's pages before they are read under the lock."""
         if self.ahead is None or self.kept.has(name):
             return  # offline, nothing is kept in memory
         with passed_over():  # whoever reads them will say it
@@ -193,14 +190,14 @@ class Finder(PackageFinder):
                     self._link_collector.fetch_response(Link(page), name)
 
     def _pages(self, name: NormalizedName) -> dict[str, str]:
-        """Return the page of a package on each index that it may come from."""
+        """Return the page of a package on each of its indexes."""
         scope = scope_of(self.search_scope, name)
         return dict(zip(scope.index_urls, scope.get_index_urls_locations(name), strict=True))
 
     def process_project_url(
         self, project_url: Link, link_evaluator: LinkEvaluator
     ) -> list[InstallationCandidate]:
-        """Read the links of a page, or what the earlier lock has of them."""
+        """Read the links of a page, or the earlier lock's."""
         link_evaluator = self._limited(link_evaluator, project_url.url)
         name = canonicalize_name(link_evaluator.project_name)
         if self.kept.has(name):
@@ -237,7 +234,7 @@ class Finder(PackageFinder):
     def make_candidate_evaluator(
         self, project_name: str, specifier: Any = None, hashes: Hashes | None = None
     ) -> CandidateEvaluator:
-        """Make pip's, which all rank the target's tags in the same way."""
+        """Copy pip's evaluator, so that the target's tags are ranked once."""
         made = copy(self._evaluator)
         patches.override(
             made,
@@ -249,7 +246,7 @@ class Finder(PackageFinder):
 
     @cached_property
     def _evaluator(self) -> CandidateEvaluator:
-        """pip's, without its second look at every file: it has sorted them, the best last."""
+        """An evaluator of pip's without its second sort of all files."""
         made = super().make_candidate_evaluator("")
         patches.override(made, sort_best_candidate=_last)
         return made
@@ -257,17 +254,17 @@ class Finder(PackageFinder):
     # What an earlier lock has
 
     def needs_page(self, name: NormalizedName, specifier: str) -> bool:
-        """Tell whether one requirement alone makes a package's page be asked for."""
+        """Return whether a requirement alone needs a package's page."""
         with self._alone:
             return self._from_lock(name, SpecifierSet(specifier), None) is None
 
     def _from_lock(
         self, name: NormalizedName, specifier: Any, hashes: Hashes | None
     ) -> BestCandidateResult | None:
-        """Answer with the files of the earlier lock, if the page would lead to the same choice.
+        """Return the best file of the earlier lock, if the page would lead to the same choice.
 
-        That is: if the version that goes before all others is among them, as the versions are that
-        might go before it. What is to have given hashes is looked up.
+        That is so if the preferred version is in the lock, as are those preferred before it.
+        Requirements with hashes need the page.
         """
         if hashes or not self.kept.has(name):
             return None
@@ -283,7 +280,7 @@ class Finder(PackageFinder):
         return result if holds else None
 
     def _look_up(self, name: NormalizedName) -> None:
-        """Ask for a package's page from now on."""
+        """Use a package's page from now on."""
         with self._alone:
             if not self.kept.has(name):
                 return
@@ -298,9 +295,9 @@ class Finder(PackageFinder):
                 del self._best_candidates[key]
 
     def look_up_all(self) -> bool:
-        """Ask for all pages from now on; tell whether that may lead to something else.
+        """Use all pages from now on; return whether that may change the result.
 
-        It does not where an index cannot be read.
+        It does not if an index cannot be read.
         """
         with self._alone:
             if any(any(pages.values()) for pages in self._unread.values()):
@@ -314,7 +311,7 @@ class Finder(PackageFinder):
         return bool(asked)
 
     def best_of(self, name: NormalizedName, specifier: str) -> Link | None:
-        """Tell the file that would be chosen for one requirement alone."""
+        """Return the file that would be chosen for one requirement alone."""
         best = self.find_best_candidate(name, SpecifierSet(specifier)).best_candidate
         return best.link if best is not None else None
 
@@ -323,11 +320,10 @@ class Finder(PackageFinder):
         super()._log_skipped_link(link, result, detail)
 
     def was_asked_for(self, name: NormalizedName) -> bool:
-        """Whether the files of a package were looked up."""
+        """Return whether the files of a package were looked up."""
         return name in self._unread
 
     def unread(self, name: NormalizedName) -> dict[str, str | None]:
-        """Tell the pages that could not be read, and why; None: the index has no such package."""
         self._look_up(name)
         self.find_all_candidates(name)
         # In an index that is a folder of this machine, a package that it lacks has no folder.
@@ -338,7 +334,7 @@ class Finder(PackageFinder):
         return pages
 
     def refused(self, name: NormalizedName) -> list[Refused]:
-        """Tell the files of a package that the target, or an option, does not admit."""
+        """Return the files of a package that the target, or an option, excludes."""
         self._look_up(name)
         self.find_all_candidates(name)
         links: list[Link] = []
@@ -359,7 +355,6 @@ class Finder(PackageFinder):
         return found
 
     def yanked(self, name: NormalizedName) -> dict[str, str]:
-        """Tell the versions that were withdrawn, and why."""
         self._look_up(name)
         return {
             str(candidate.version): candidate.link.yanked_reason or ""
@@ -370,7 +365,7 @@ class Finder(PackageFinder):
     def evaluate_links(
         self, link_evaluator: LinkEvaluator, links: Iterable[Link]
     ) -> list[InstallationCandidate]:
-        """Note what pip is about to sieve."""
+        """Note the links that pip is about to evaluate."""
         seen = list(links)
         name = canonicalize_name(link_evaluator.project_name)
         self._links.setdefault(name, {}).update((one.url, one) for one in seen)
@@ -382,7 +377,7 @@ class Finder(PackageFinder):
         specifier: Any = None,
         hashes: Hashes | None = None,
     ) -> BestCandidateResult:
-        """Answer as pip does, with the best file last in the order that is wanted."""
+        """Find candidates as pip does, the preferred version last."""
         name = canonicalize_name(project_name)
         with self._alone:
             known = self._from_lock(name, specifier, hashes)
@@ -407,9 +402,9 @@ class Finder(PackageFinder):
     # The newest versions
 
     def _best_of_newest(self, project_name: str, specifier: Any) -> BestCandidateResult | None:
-        """Answer with the newest versions first, if that is the order; None: all have to be seen.
+        """Return the newest versions first, if that is the order; None: all are needed.
 
-        Yanked files come behind all others, and prereleases count only where nothing else does
+        Yanked files come behind all others, and prereleases count only if there is nothing else
         (``pip._internal.index.package_finder.CandidateEvaluator``), so one of the newest has to be
         neither.
         """
@@ -441,7 +436,7 @@ class Finder(PackageFinder):
     def _newest(
         self, project_name: str, specifier: SpecifierSet | None
     ) -> list[InstallationCandidate] | None:
-        """Look at the newest versions that fit, and at those that are wanted; None: at all."""
+        """Read the newest versions that fit, and the preferred ones; None: all are needed."""
         name = canonicalize_name(project_name)
         besides = frozenset(PipVersion(str(one)) for one in self.order.preferred.get(name, ()))
         key = (name, specifier, besides)
@@ -482,7 +477,7 @@ class Finder(PackageFinder):
         return BestCandidateResult(result.all_candidates, found, _last(found))
 
     def _outranking(self, link: Link, hashes: Hashes | None) -> tuple[bool, bool, bool]:
-        """Tell what of a file counts more than its version (``CandidateEvaluator._sort_key``)."""
+        """Return what counts more than a file's version (``CandidateEvaluator._sort_key``)."""
         return (
             link.is_hash_allowed(hashes),
             not link.is_yanked,
@@ -490,16 +485,17 @@ class Finder(PackageFinder):
         )
 
     def versions(self, name: NormalizedName) -> list[str]:
-        """Tell which versions pip found for the target, oldest first."""
+        """Return the versions that pip found for the target, oldest first."""
         self._look_up(name)
         found = {candidate.version for candidate in self.find_all_candidates(name)}
         return [str(version) for version in sorted(found)]
 
     def files(self, name: NormalizedName, version: Version, chosen: Link) -> list[Link]:
-        """Tell all files of a version, for any target, the chosen one first.
+        """Return all files of a version, for any target, the chosen one first.
 
-        A file that the format options forbid (``--no-binary``, ``--only-binary``) is left out, so
-        that every reader of the lock takes what was locked; a yanked one too, unless it is chosen.
+        Files that the format options forbid (``--no-binary``, ``--only-binary``) are left out, so
+        that
+        every reader of the lock takes what was locked; so are yanked ones, unless chosen.
         """
         if name not in self._listings and name not in self._links:
             self.find_all_candidates(name)
@@ -522,7 +518,7 @@ class Finder(PackageFinder):
 
 
 def listing_of(page: IndexContent, name: NormalizedName) -> Listing[Link]:
-    """Tell the files of a package's page, which is read once for all targets."""
+    """Return the files of a package's page, which is read once for all targets."""
     return _listing(CacheablePageContent(page), name)
 
 

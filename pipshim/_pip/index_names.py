@@ -30,7 +30,7 @@ _HREF = re.compile(r"""<a\s[^>]*href\s*=\s*["']?([^"'>\s]+)""", re.IGNORECASE)
 
 
 def names_in(collector: LinkCollector, index: Index) -> tuple[NormalizedName, ...] | None:
-    """Return the names, sorted; None if they cannot be had, or are megabytes."""
+    """Return the names, sorted; None if they cannot be read, or are megabytes."""
     link = Link(index.url)
     if index.format == "simple":
         folders = (

@@ -1,8 +1,7 @@
-"""Installing as one step: what pip has installed is taken back if what comes later fails.
+"""Roll back what pip has installed if a later build fails.
 
-pip builds all before it installs, so a build that fails has changed nothing. An editable that is
-built in the environment itself comes after all else is installed there; so if that fails, or the
-user interrupts it, pip's own means of uninstalling and of rolling back are used on the others.
+pip builds everything before it installs. An editable that is built in the environment itself comes
+after all else; if that fails or is interrupted, the others are rolled back by pip's own means.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ logger = logging.getLogger(__name__)
 
 
 class OneStep:
-    """Lets requirements be installed all, or none.
+    """Installs all requirements or none.
 
     Args:
-        requirements: in pip's order of installing; each is told to ask here.
+        requirements: in pip's order of installing.
 
     """
 
@@ -77,12 +76,12 @@ class OneStep:
 
 
 class _Kept:
-    """What pip holds instead of files that it has moved away: they are kept until the end."""
+    """Takes the place of pip's moved-away files, which are kept until the end."""
 
     can_rollback = True
 
     def commit(self) -> None:
-        """Leave them for now."""
+        """Keep them for now."""
 
     def rollback(self) -> None:
-        """They are back already."""
+        """Do nothing: they are back already."""

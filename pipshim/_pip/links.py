@@ -1,4 +1,4 @@
-"""What a link of pip's tells of its file: hashes and size."""
+"""The hashes and sizes of pip's links."""
 
 from __future__ import annotations
 
@@ -27,17 +27,16 @@ patches.replace(Link, from_json=_from_json_with_size)
 
 
 def note_size(link: Link, size: int | None) -> None:
-    """Note the size of a link's file (PEP 700), in bytes: pip reads past it."""
+    """Note the size in bytes of a link's file (PEP 700), which pip ignores."""
     if size is not None:
         _sizes[link.url] = size
 
 
 def size_of(link: Link) -> int | None:
-    """Tell the size that was noted."""
     return _sizes.get(link.url)
 
 
 def secure_hashes(link: Link) -> dict[str, str]:
-    """Pick the hashes of a link that a lock may vouch with."""
+    """Return the hashes of a link that are secure enough for a lock."""
     values = link._hashes  # noqa: SLF001 the public accessors give one of them only
     return {name: values[name] for name in SECURE_HASHES if name in values}

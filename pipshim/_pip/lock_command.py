@@ -1,4 +1,4 @@
-"""pip's ``lock``, whose options, session and folders the commands of projects have."""
+"""pip's ``lock``, on whose options, session and folders pipshim's commands are based."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ class LockCommand(lock.LockCommand):
 
     @with_cleanup
     def run(self, options: Values, args: list[str]) -> int:
-        """Let pip check its options, and do the work."""
+        """Let pip check its options, then do the work."""
         cmdoptions.check_release_control_exclusive(options)
         compat.check_lock_options(options)
         return self.work(options, args)
 
     def work(self, options: Values, args: list[str]) -> int:
-        """Do the work."""
         raise NotImplementedError
 
 

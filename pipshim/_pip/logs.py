@@ -1,4 +1,4 @@
-"""pip's log lines as events, so that one thing alone writes to the terminal."""
+"""Turn pip's log lines into events, so that only observers write to the terminal."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def without_extras_of(stand_ins: Collection[NormalizedName]) -> Iterator[None]:
 
 
 def reworded(record: logging.LogRecord) -> str:
-    """Give the text of a log record of pip's, in a person's words where it is a program's."""
+    """Return the text of a log record of pip's, reworded for people."""
     if record.name == pip_texts.CONNECTION_POOL and str(record.msg) == pip_texts.RETRYING.text:
         return _retrying(record)
     return record.getMessage()
 
 
 def _retrying(record: logging.LogRecord) -> str:
-    """Say that the network failed, and how often it is still tried."""
+    """Describe a network failure that is retried."""
     assert isinstance(record.args, tuple)
     retries, error, url = record.args
     path = urlsplit(str(url)).path.rstrip("/")
@@ -107,7 +107,7 @@ class _Masking(logging.Formatter):
 
 
 def mask(hide: Callable[[str], str]) -> None:
-    """Keep secrets out of what pip's handlers write: to the terminal, and to its log file."""
+    """Hide secrets in what pip's handlers write, to the terminal and to its log file."""
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_Masking(handler.formatter, hide))
 
@@ -116,10 +116,10 @@ def mask(hide: Callable[[str], str]) -> None:
 def forwarded(
     observer: Observer, least: int = logging.NOTSET, *, stdout: bool = True
 ) -> Iterator[None]:
-    """Give the observer what pip's handlers would have written to the terminal.
+    """Pass on to the observer what pip's handlers would have written to the terminal.
 
-    pip sets its handlers up by verbosity (``pip._internal.utils.logging``); theirs is kept, but
-    for what is below ``least``. Without ``stdout``, what goes to standard output stays there.
+    pip's handlers and their verbosity (``pip._internal.utils.logging``) stay; records below
+    ``least`` are not passed on. Without ``stdout``, what goes to standard output stays there.
     """
     root = logging.getLogger()
     theirs = [

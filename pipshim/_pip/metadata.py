@@ -1,9 +1,8 @@
-"""METADATA files of wheels: fetched once where an index offers them apart (PEP 658), and kept.
+"""Fetch METADATA files of wheels (PEP 658) once, and cache them.
 
-pip's own way writes each of them to the disk three times and parses it five times. Here it is
-read into pip's in-memory distribution. pip's rules hold: the hash that the index gives is checked,
-and so is the name (``pip._internal.operations.prepare``). Where an index does not offer them, the
-wheel is fetched, once, and its METADATA is kept too.
+pip writes each of them three times and parses it five times; here they are read into pip's
+in-memory distribution. pip's checks of hash and name stay (``pip._internal.operations.prepare``).
+If an index does not offer METADATA, the wheel is fetched once, and its METADATA is cached too.
 """
 
 from __future__ import annotations
@@ -37,14 +36,12 @@ if TYPE_CHECKING:
 
 
 class MetadataFiles:
-    """Fetches metadata files; what has a hash (SHA-256) is kept in the cache, and not asked again.
-
-    It is called there for the wheel (URL and hash), and for its own hash.
+    """Fetches METADATA files; those with a hash (SHA-256) are cached by wheel and hash.
 
     Args:
         session: pip's.
-        cache: the folder of those that are kept; None to keep none.
-        spared: gets the URLs of those, which need not be kept in pip's cache too.
+        cache: the cache folder; None to cache nothing.
+        spared: gets the URLs of those, which pip's cache need not keep too.
 
     """
 
@@ -55,7 +52,7 @@ class MetadataFiles:
 
     @cached_property
     def _kept(self) -> dict[str, str]:
-        """What is kept, by wheel."""
+        """The cached files, by wheel."""
         try:
             names = os.listdir(self._cache) if self._cache is not None else []  # noqa: PTH208 names
         except OSError:
@@ -63,14 +60,13 @@ class MetadataFiles:
         return {wheel: sha256 for wheel, _, sha256 in (name.partition("-") for name in names)}
 
     def knows(self, wheel: Link) -> bool:
-        """Whether a wheel's metadata is kept."""
         return _called(wheel) in self._kept
 
     def fetch(self, wheel: Link) -> bytes | None:
-        """Answer a wheel's METADATA; None where it is not kept, and not offered apart.
+        """Return a wheel's METADATA; None if it is neither cached nor offered by the index.
 
         Raises:
-            HashMismatch: it is not what the index says.
+            HashMismatch: its hash differs from the index's.
 
         """
         link = wheel.metadata_link()
@@ -91,7 +87,7 @@ class MetadataFiles:
         return contents
 
     def keep(self, wheel: Link, contents: bytes) -> None:
-        """Keep the METADATA of a wheel that was fetched and checked."""
+        """Cache the METADATA of a wheel that was fetched and checked."""
         if wheel.hash_name == "sha256":
             self._keep(wheel, hashlib.sha256(contents).hexdigest(), contents)
 
@@ -101,7 +97,7 @@ class MetadataFiles:
         return response.content
 
     def _read(self, wheel: Link, sha256: str | None) -> bytes | None:
-        """Read what is kept; None if it is not there, or damaged: it is fetched then."""
+        """Read a cached file; None if it is missing or damaged."""
         if self._cache is None or sha256 is None:
             return None
         try:
@@ -111,7 +107,7 @@ class MetadataFiles:
         return contents if hashlib.sha256(contents).hexdigest() == sha256 else None
 
     def _keep(self, wheel: Link, sha256: str, contents: bytes) -> None:
-        """Keep it, if it can be kept: asking again is slower and nothing else."""
+        """Cache a file, if the cache can be written."""
         if self._cache is None:
             return
         if write_cache_file(self._cache / f"{_called(wheel)}-{sha256}", contents):
@@ -147,7 +143,7 @@ class _Parsed(WheelDistribution):
 def of_requirement(
     req: InstallRequirement, fetch: Callable[[Link], bytes | None]
 ) -> BaseDistribution | None:
-    """Answer the distribution of a wheel whose metadata can be had without it; else None.
+    """Return a wheel's distribution from its METADATA file; None if there is none.
 
     Raises:
         MetadataInconsistent: it is another distribution's.
@@ -198,7 +194,7 @@ def prepared(
 
 
 def _problem(metadata: Any) -> str | None:
-    """Say what is missing in the headers of METADATA."""
+    """Describe what is missing in the headers of METADATA."""
     if not metadata.keys():
         return "is empty"
     missing = [name for name in ("Name", "Version") if not metadata.get(name)]

@@ -1,9 +1,8 @@
-"""``--offline``: pip's session answers from its HTTP cache alone, however old the answers are.
+"""``--offline``: answer from pip's HTTP cache alone, however old the answers are.
 
-pip's CacheControl asks the server whether an answer that is no longer fresh still holds, and drops
-one that cannot be asked about (``pip._vendor.cachecontrol.controller``). Here neither happens.
-What the cache does not have is answered 504, as HTTP has it for ``only-if-cached`` (RFC 9111,
-5.2.1.7): pip passes over index pages that a server refuses, and stops at files.
+CacheControl would revalidate stale answers, and drop those that it cannot revalidate
+(``pip._vendor.cachecontrol.controller``). A request that the cache cannot answer gets 504, as for
+``only-if-cached`` (RFC 9111, 5.2.1.7): pip passes over such index pages, and stops at files.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ HINT = "do it once without --offline: what is fetched stays in the cache"
 
 
 def restrict(session: PipSession) -> None:
-    """Keep a session from the network; files of this machine are read as before."""
+    """Keep a session from the network; local files are read as before."""
     for prefix, adapter in [*session.adapters.items()]:
         if not prefix.startswith("file:"):
             session.mount(prefix, _Cached(adapter))
@@ -45,15 +44,15 @@ def restrict(session: PipSession) -> None:
 
 
 def is_not_cached(error: object) -> bool:
-    """Tell whether an error is about what is not in the cache."""
+    """Return whether an error is about something that is not in the cache."""
     return getattr(getattr(error, "response", None), "reason", None) == NOT_CACHED
 
 
 def check_checkout(link: Link, options: Values) -> None:
-    """Make sure that a checkout may be made: version control systems have no cache.
+    """Check that a checkout may be made: version control systems have no cache.
 
     Raises:
-        NetworkError: it is elsewhere, and ``--offline`` is given.
+        NetworkError: it is remote, and ``--offline`` is given.
 
     """
     if getattr(options, "offline", False) and link.is_vcs and not link.scheme.endswith("+file"):
@@ -64,7 +63,7 @@ def check_checkout(link: Link, options: Values) -> None:
 
 
 class _Cached(BaseAdapter):
-    """Answers for an adapter of pip's with what its cache has."""
+    """Answers for an adapter of pip's from its cache."""
 
     def __init__(self, adapter: BaseAdapter) -> None:
         super().__init__()
@@ -89,7 +88,7 @@ class _Cached(BaseAdapter):
 
 
 def _find(adapter: CacheControlAdapter, request: PreparedRequest) -> HTTPResponse | None:
-    """Look an answer up as CacheControl does, without asking how old it is."""
+    """Look an answer up as CacheControl does, however old it is."""
     if request.method != "GET" or "Range" in request.headers or request.url is None:
         return None
     controller = adapter.controller

@@ -1,4 +1,4 @@
-"""pip's parser for pipshim's commands: the same sources, errors of pipshim's, and who said what."""
+"""pip's option parser for pipshim's commands, with pipshim's errors."""
 
 from __future__ import annotations
 
@@ -43,8 +43,7 @@ def keep_abbreviations(parser: OptionParser, added: Collection[str]) -> None:
 
     Args:
         parser: a parser of pip's, with options added by pipshim.
-        added: the long names of these. An abbreviation means one of them only if it means
-            nothing in pip.
+        added: their long names. An abbreviation means one of them only if it means nothing in pip.
 
     """
 
@@ -66,12 +65,11 @@ class ProjectParser(ConfigOptionParser):
     """pip's parser, whose errors are usage errors of pipshim's, with status 2."""
 
     def error(self, msg: str) -> NoReturn:
-        """Show pip's usage message, and end."""
         usage = compat.plain_markup(self.get_usage())
         self.exit(UsageError.exit_status, f"{usage}\n{msg}\n")
 
     def print_help(self, file: Any = None) -> None:
-        """Show the help, wrapped only where it is read on a terminal, or COLUMNS is set."""
+        """Show the help, wrapped only on a terminal, or if COLUMNS is set."""
         if sys.stdout.isatty() or "COLUMNS" in os.environ:
             super().print_help(file)
             return
@@ -83,11 +81,11 @@ class ProjectParser(ConfigOptionParser):
             del os.environ["COLUMNS"]
 
     def exit(self, status: int = 0, msg: str | None = None) -> NoReturn:
-        """End; a message of pip's about a broken configuration file has no end of line."""
+        """End; pip's message about a broken configuration file lacks an end of line."""
         super().exit(status, msg and f"{msg.rstrip()}\n")
 
     def _match_long_opt(self, opt: str) -> str:
-        """Do not take an option of another command of pipshim's for the beginning of a longer one.
+        """Expand an abbreviation, unless it is an option of another command of pipshim's.
 
         Raises:
             UnknownOptionError: this command has no such option.
@@ -119,12 +117,7 @@ class ProjectParser(ConfigOptionParser):
 
 
 def says(parser: ConfigOptionParser, key: str, *, environment: bool) -> Any:
-    """Tell what pip reads from one setting of its variables, or of its files.
-
-    Returns:
-        the value that pip would store; None if the setting is not there or is empty.
-
-    """
+    """Return a setting of pip's variables or files, as pip would store it; None if it is empty."""
     whole = parser.config
     parser.config = _Part(whole, key, environment=environment)
     try:

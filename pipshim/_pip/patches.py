@@ -1,4 +1,4 @@
-"""Every attribute of pip, and of the libraries it brings, that pipshim replaces.
+"""Every attribute of pip, and of its libraries, that pipshim replaces.
 
 `replace`, `replaced` and `override` are the only ways to replace one, and refuse what `PATCHES`
 does not name. ``tests/unit/test_patches.py`` compares each with the source of the running pip.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Patch(NamedTuple):
-    """An attribute of pip, and what pipshim relies on where it replaces it.
+    """An attribute of pip, and what pipshim relies on when it replaces it.
 
     Attributes:
         target: ``module:name`` or ``module:Class.name``, without the leading ``pip.``.
@@ -36,7 +36,7 @@ class Patch(NamedTuple):
 
 
 class _UnlistedError(AssertionError):
-    """An attribute is replaced that `PATCHES` does not name."""
+    """The attribute is not in `PATCHES`."""
 
 
 PATCHES = (
@@ -328,7 +328,7 @@ _TARGETS = frozenset(patch.target for patch in PATCHES)
 
 
 def replace(owner: ModuleType | type, **values: Any) -> None:
-    """Replace attributes of a module or class of pip's for as long as the process lives."""
+    """Replace attributes of a module or class of pip's for the life of the process."""
     for name, value in values.items():
         _check(owner, name)
         setattr(owner, name, value)
@@ -354,14 +354,14 @@ def override(instance: object, **values: Any) -> None:
 
 
 def become(instance: object, kind: type) -> None:
-    """Make an object of pip's, which pip makes itself, one of a subclass of its class."""
+    """Change the class of an object of pip's to a subclass."""
     assert issubclass(kind, type(instance))
     instance.__class__ = kind
 
 
 @cache
 def _check(owner: ModuleType | type, name: str) -> None:
-    """Make sure that the table has an attribute of a module, or of a class or its bases.
+    """Check that the table has an attribute of a module, or of a class or its bases.
 
     Raises:
         AssertionError: it has not.

@@ -1,4 +1,4 @@
-"""What pip's own commands are answered, where they ask for metadata, resolve and build."""
+"""Answer the hooks of pip's own commands: metadata, rounds and builds."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ logger = logging.getLogger(WHEEL_BUILDER)
 
 
 class BuildService(Protocol):
-    """Builds sources for one of pip's commands: `pipshim.cli.pip_builds` does it."""
+    """Builds sources for one of pip's commands: `pipshim.cli.pip_builds`."""
 
     @property
     def pip(self) -> Pip:
-        """The session and finder of pip, as the command's own."""
+        """The session and finder of the command."""
 
     @property
     def target(self) -> Target:
@@ -88,7 +88,7 @@ class BuildService(Protocol):
         """Note the config settings that pip has for a source."""
 
     def metadata(self, source: Source) -> bytes:
-        """Return the METADATA of a source, or what stands in for it in this round."""
+        """Return a source's METADATA, or its stand-in in this round."""
 
     def settle(self, resolve: Callable[[int], Solution]) -> None:
         """Resolve in rounds until the metadata of all sources is settled."""
@@ -102,19 +102,19 @@ class BuildService(Protocol):
     def build(
         self, sources: Sequence[Source], *, at_last: bool = False
     ) -> tuple[dict[str, Made], PipshimError | None]:
-        """Build wheels; return them by the URL of the source, and what failed."""
+        """Build wheels; return them by the URL of the source, and the error, if any."""
 
     def present(self) -> dict[NormalizedName, Pin]:
-        """Return what is installed, where what is resolved comes beside it."""
+        """Return the installed distributions that stay."""
 
 
 class Staged:
     """The builds of one command of pip's, in pip's terms.
 
     Args:
-        building: does them.
-        editables: whether what is asked for with ``-e`` is built so.
-        show: shows an error of a build that pip is to report in its own way, too.
+        building: does the builds.
+        editables: whether editable requirements are built as editables.
+        show: shows an error of a build before pip reports it in its own way.
 
     """
 
@@ -134,13 +134,13 @@ class Staged:
         return self._as_given.get(package, package)
 
     def distribution(self, req: InstallRequirement) -> SourceDistribution:
-        """Give what prepares a source's metadata."""
+        """Return an object that prepares a source's metadata."""
         return _Unbuilt(req, self)
 
     # Metadata
 
     def source(self, req: InstallRequirement) -> Source:
-        """Say a requirement that pip has fetched and unpacked as a source."""
+        """Return an unpacked requirement of pip's as a source."""
         link = req.link
         assert link is not None
         known = self._sources.get(link.url)
@@ -164,11 +164,11 @@ class Staged:
         return made
 
     def find(self, link: Link | None) -> Source | None:
-        """Tell the source of a link, if it was met."""
+        """Return the source of a link, if it was met."""
         return self._sources.get(link.url) if link is not None else None
 
     def _put_off(self, requirements: Iterable[InstallRequirement], pips: PipsBuild) -> None:
-        """Let requirements be built when pip installs them, after all others."""
+        """Build requirements when pip installs them, after all others."""
         for req in requirements:
             self.last.add(id(req))
             patches.override(req, install=partial(self._install, req, pips))
@@ -176,7 +176,7 @@ class Staged:
             import_module(name)
 
     def ordered(self, order: list[InstallRequirement]) -> list[InstallRequirement]:
-        """Put what is built in the environment itself last, where it may take all else back."""
+        """Put what is built in the environment itself last, so that it can roll back the rest."""
         if not self.last:
             return order
         found = sorted(order, key=lambda req: id(req) in self.last)
@@ -199,11 +199,11 @@ class Staged:
     def settle(
         self, resolver: Resolver, preparer: RequirementPreparer, again: Callable[[], object]
     ) -> None:
-        """Go on with the rounds, after the first one.
+        """Continue with the rounds, after the first one.
 
         Args:
             resolver: has done it.
-            preparer: is given the wheels that builds were made with, when it asks for them.
+            preparer: gets the wheels that were downloaded for builds.
             again: resolves again, by the same resolver.
 
         """
@@ -219,7 +219,7 @@ class Staged:
         self.building.settle(one_round)
 
     def _renew(self, factory: Factory) -> None:
-        """Let candidates have the names and versions that only their backends know, now they do."""
+        """Update the candidates whose names and versions only their backends know."""
         caches = (factory._link_candidate_cache, factory._editable_candidate_cache)  # noqa: SLF001
         for candidate in (one for cache in caches for one in cache.values()):
             metadata: object = candidate.dist
@@ -227,7 +227,7 @@ class Staged:
                 patches.override(candidate, **metadata.renew())
 
     def _solution(self, resolver: Resolver, preparer: RequirementPreparer) -> Solution:
-        """Say what the resolver has found, and what stays of the environment."""
+        """Return what the resolver chose, and what stays of the environment."""
         result = result_of(resolver)
         mapping = chosen(result)
         needs = needs_of(children_of(result.graph, mapping), mapping)
@@ -280,7 +280,7 @@ class Staged:
     # Wheels
 
     def _named(self, req: InstallRequirement) -> Source:
-        """Tell a source under the name that its metadata has, where nothing else said it."""
+        """Return a source with the name in its metadata, if it has no other."""
         source = self.source(req)
         if source.name is not None:
             return source
@@ -329,7 +329,7 @@ class Staged:
     def _by_pip(
         self, requirements: list[InstallRequirement], done: Mapping[str, Made], pips: PipsBuild
     ) -> tuple[list[InstallRequirement], list[InstallRequirement]]:
-        """Let pip store and report what was built for these requirements, or has failed."""
+        """Let pip store and report the builds of these requirements, failed ones too."""
         for req in requirements:
             made = done.get(self.source(req).url)
             backend = PrebuiltBackend(req.name or "", made.wheel if made is not None else None)
@@ -341,7 +341,7 @@ class Staged:
 
 
 def _give_downloads(preparer: RequirementPreparer, building: BuildService) -> None:
-    """Let pip have the wheels that are downloaded for a build's environment."""
+    """Let pip reuse the wheels that were downloaded for build environments."""
     original = preparer.prepare_linked_requirements_more
 
     def more(reqs: Iterable[InstallRequirement], parallel_builds: bool = False) -> None:
@@ -363,7 +363,7 @@ def _give_downloads(preparer: RequirementPreparer, building: BuildService) -> No
 
 
 def _is_wheels(error: PipshimError) -> bool:
-    """Tell whether building a wheel failed, not what comes before it."""
+    """Return whether building a wheel failed, not a step before it."""
     if isinstance(error, Failures):
         return any(map(_is_wheels, error.errors))
     late = isinstance(error, BuildError) and error.step in ("wheel", "editable")
@@ -387,7 +387,7 @@ def _is_built(req: InstallRequirement, wheel: Path) -> None:
 
 
 class _Unbuilt(SourceDistribution):
-    """A source whose metadata is asked of pipshim."""
+    """A source whose metadata pipshim provides."""
 
     def __init__(self, req: InstallRequirement, staged: Staged) -> None:
         super().__init__(req)
@@ -409,7 +409,7 @@ class _Unbuilt(SourceDistribution):
 
 
 class _Metadata:
-    """A distribution whose metadata is asked for anew in each round that looks at it.
+    """A distribution whose metadata is looked up again in each round.
 
     Attributes:
         is_named: whether its requirement says its name.
@@ -443,7 +443,7 @@ class _Metadata:
         return self._told
 
     def renew(self) -> dict[str, None]:
-        """Ask anew for what has stood in without a version; tell which of its names are others."""
+        """Replace a stand-in without a version; return the attributes that have changed."""
         before = self._told
         if self._source.version is not None or before is None:
             return {}
@@ -480,10 +480,7 @@ def _version_in(filename: str) -> Version | None:
 
 
 def _digest(req: InstallRequirement, link: Link) -> str | None:
-    """Identify a source by its archive, or by the commit that is asked for.
-
-    A branch or tag is built each time, as by pip.
-    """
+    """Identify a source by its archive or requested commit; branches and tags are always built."""
     if req.editable or link.is_existing_dir():
         return None
     if link.is_vcs:
@@ -496,7 +493,7 @@ def _digest(req: InstallRequirement, link: Link) -> str | None:
 
 
 def _requested_commit(req: InstallRequirement, link: Link) -> str:
-    """Return the commit that a git URL names; nothing if it names a branch or tag."""
+    """Return the commit that a git URL names; empty if it names a branch or tag."""
     backend = vcs.get_backend_for_scheme(link.scheme)
     assert backend is not None
     folder = str(req.source_dir)

@@ -1,4 +1,4 @@
-"""Texts of pip, and of the libraries it brings, that pipshim recognises or changes.
+"""Texts of pip, and of its libraries, that pipshim recognises or changes.
 
 ``tests/unit/test_patches.py`` looks for each in the source of the running pip.
 """
@@ -12,7 +12,7 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Text:
-    """A text with placeholders (``%s``, ``{}``), for what differs.
+    """A text with placeholders (``%s``, ``{}``).
 
     Attributes:
         module: where it stands, without the leading ``pip.``.
@@ -31,7 +31,7 @@ class Text:
         return re.compile("(.*)".join(map(re.escape, parts)), re.DOTALL)
 
     def match(self, said: str) -> re.Match[str] | None:
-        """Recognise it; the groups are what stands at the placeholders."""
+        """Recognise it; the groups are the values of the placeholders."""
         return self._pattern.fullmatch(said)
 
     def search(self, said: str) -> re.Match[str] | None:

@@ -1,7 +1,4 @@
-"""What pipshim has built, handed to pip where pip would call a backend's hooks.
-
-pip's own wheel builder then stores the wheels and reports them, in its own words.
-"""
+"""Let pip's wheel builder store and report wheels that pipshim has built."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ class Made(NamedTuple):
 
 
 class PrebuiltBackend:
-    """Stands in for pip's caller of a backend's hooks, after the build.
+    """Replaces pip's caller of a backend's hooks, after the build.
 
     Args:
         name: the project, as pip writes it.
@@ -43,7 +40,7 @@ class PrebuiltBackend:
 
     @contextmanager
     def subprocess_runner(self, _runner: object) -> Iterator[None]:
-        """Ignore what would start the hook's process."""
+        """Ignore the runner of hooks."""
         yield
 
     def build_wheel(self, wheel_directory: str, **_: Any) -> str:
@@ -92,4 +89,4 @@ def report_step(message: str, *, failed: bool) -> None:
 
 
 class _FailedError(Exception):
-    """Lets pip's spinner end as that of a step that failed."""
+    """Lets pip's spinner end like that of a failed step."""

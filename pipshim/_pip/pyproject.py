@@ -1,4 +1,4 @@
-"""A source tree's build system, as pip reads it (``pip._internal.pyproject``)."""
+"""Read a source tree's build system, as pip does (``pip._internal.pyproject``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build options of pipshim in requirements files, as lines of their own."""
+"""Read pipshim's build options from lines of requirements files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def heard(lines: Lines) -> Iterator[None]:
-    """Let pip's parser of requirements files know these options, and note what it reads."""
+    """Let pip's parser of requirements files accept these options, and note them."""
     original = req_file.handle_option_line
     requirement = req_file.handle_requirement_line
     build_parser = req_file.build_parser
@@ -70,7 +70,7 @@ def _take(lines: Lines, opts: Values, filename: str) -> None:
 
 
 def _refuse_beside(line: req_file.ParsedLine) -> None:
-    """Refuse a build option beside a requirement, where pip passes over options of a line.
+    """Refuse a build option on a requirement's line, where pip would ignore it.
 
     Raises:
         RequirementsFileParseError: there is one.

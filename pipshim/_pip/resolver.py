@@ -1,8 +1,8 @@
-"""One run of pip's resolver, with the metadata of sources supplied by pipshim.
+"""Run pip's resolver, with the metadata of sources supplied by pipshim.
 
-pip would build the metadata of a source the moment it meets it, in an environment of its own
-choosing. Here the one method of pip's preparer that does so is answered by the caller, who knows
-the build mode and the environment; finding, downloading, checking and unpacking stay pip's.
+pip would build the metadata of a source when it meets it, in an environment of its own. Here the
+caller supplies it, who knows the build mode and environment; pip still finds, downloads, checks and
+unpacks.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ _LOWER = {">=", ">", "==", "===", "~="}
 
 @dataclass
 class Resolving:
-    """The resolver of one command: its finder, sources and the entries made so far are shared.
+    """Runs the resolver, with the same finder and sources each time.
 
     Attributes:
         pip: pip's machinery.
-        explain: says why no versions fit.
-        commits: of an earlier lock, to be kept.
+        explain: turns a conflict into an error.
+        commits: those of an earlier lock, to be kept.
         beside: the same for another target; sources are fetched once for both.
-        target: the target's name, where a lock is for several.
+        target: the target's name, in a lock for several.
 
     """
 
@@ -111,21 +111,21 @@ class Resolving:
         for_build: bool = False,
         pinned: Callable[[str, str], object] | None = None,
     ) -> Solution:
-        """Choose versions for the roots and all that they need.
+        """Choose versions for the roots and their dependencies.
 
         Args:
-            roots: what is required.
+            roots: the root requirements.
             constraints: pip's constraint objects (``Pip.constraint``).
             preferred: versions to take wherever they are admitted, the best one last.
-            offered: those of other targets, to take before these, where none has to be built for it
-                that another version has a wheel of.
-            below: better ones, of packages most of which nothing will ask for.
-            metadata_of: answers a source's METADATA file.
-            strategy: which versions to take of all others: ``highest``, ``lowest``,
-                ``lowest-direct``.
+            offered: those of other targets, to take before these, except sdists where another
+                version has
+                a wheel.
+            below: better ones, of packages most of which will not be needed.
+            metadata_of: returns a source's METADATA file.
+            strategy: how to choose other versions: ``highest``, ``lowest``, ``lowest-direct``.
             overrides: what replaces requirements.
-            for_build: these are a build environment's; ``--no-deps`` and hashes are not for them.
-            pinned: told name and version of each pin, as the resolver tries it.
+            for_build: the roots are a build environment's: ignore ``--no-deps`` and hashes.
+            pinned: called with name and version of each pin that the resolver tries.
 
         Raises:
             ResolveError: no set of versions fits, or a package does not exist.
@@ -161,10 +161,10 @@ class Resolving:
         for_build: bool,
         pinned: Callable[[str, str], object] | None,
     ) -> Solution:
-        """Resolve.
+        """Resolve once.
 
         Raises:
-            _Again: something was taken for granted that is not any more.
+            _Again: an assumption, such as a locked commit, does not hold any more.
 
         """
         pip = self.pip
@@ -212,7 +212,7 @@ class Resolving:
     def _resolver(
         self, metadata_of: Callable[[Source], bytes], overrides: Overrides, *, for_build: bool
     ) -> Resolver:
-        """Make a resolver of pip's, whose preparer asks `metadata_of` for that of sources."""
+        """Make pip's resolver, whose preparer asks `metadata_of` for that of sources."""
         pip = self.pip
         options = _options_for_build(pip.options) if for_build else pip.options
         preparer = RequirementCommand.make_requirement_preparer(
@@ -317,7 +317,7 @@ class Resolving:
         )
 
     def _files(self, name: NormalizedName, version: Version, chosen: Link) -> Iterator[IndexFile]:
-        """Tell the files of a version that a lock may name, since their hashes are known."""
+        """Return the files of a version for the lock, with known hashes."""
         for link in self.pip.finder.files(name, version, chosen):
             hashes, size = secure_hashes(link), size_of(link)
             if not hashes:
@@ -379,20 +379,12 @@ class Resolving:
 
 
 class _Again(Exception):  # noqa: N818 no error
-    """The resolver is to be run again."""
+    """The resolver has to run again."""
 
 
 @contextmanager
 def _told(pinned: Callable[[str, str], object] | None) -> Iterator[list[Candidate]]:
-    """Let pip's reporter tell of pins and of what is rejected, in this thread.
-
-    Args:
-        pinned: told of pins.
-
-    Yields:
-        what was rejected, by and by.
-
-    """
+    """Report this thread's pins to `pinned`; yield a growing list of rejected candidates."""
     rejected: list[Candidate] = []
     token = _listening.set((pinned, rejected))
     try:
@@ -407,7 +399,7 @@ _listening: ContextVar[tuple[Callable[[str, str], object] | None, list[Candidate
 
 
 class _Reporter(PipReporter):
-    """pip's reporter, which its resolver makes itself."""
+    """pip's reporter, which its resolver creates."""
 
     def pinning(self, candidate: Candidate) -> None:
         pinned, _ = _listening.get() or (None, [])
@@ -424,7 +416,7 @@ patches.replace(pip_resolver, PipReporter=_Reporter)
 
 
 def _preparer_options(options: Values) -> Values:
-    """Leave out what pip's preparer would refuse: environments are pipshim's business."""
+    """Remove options that pip's preparer refuses: pipshim handles environments."""
     made = copy.copy(options)
     made.build_isolation = True
     made.build_constraints = []
@@ -432,25 +424,25 @@ def _preparer_options(options: Values) -> Values:
 
 
 def _options_for_build(options: Values) -> Values:
-    """Leave out what is said of the requirements that are locked, not of those of their builds."""
+    """Remove options that are about the locked requirements, not about those of builds."""
     made = copy.copy(options)
     made.ignore_dependencies = made.only_dependencies = made.require_hashes = False
     return made
 
 
 def _allow_editables() -> dict[str, bool]:
-    """Answer the argument that pip has from 26.2 on."""
+    """Return the argument that pip has since 26.2."""
     parameters = inspect.signature(RequirementCommand.make_requirement_preparer).parameters
     return {"allow_editables": True} if "allow_editables" in parameters else {}
 
 
 def name_of_candidate(candidate: Candidate) -> NormalizedName:
-    """Tell a candidate's name as the packaging that pipshim uses types it (pip has its own)."""
+    """Return a candidate's name, with the type of pipshim's packaging, not of pip's copy."""
     return canonicalize_name(str(candidate.project_name))
 
 
 def _of_other_wheel(error: AssertionError) -> ResolveError | None:
-    """Say what pip's resolver takes for granted, if it is that: a wheel has the name asked for."""
+    """Translate the failed assertion that a wheel has the requested name; None for other errors."""
     match = OTHER_WHEEL.match(str(error))
     if match is None:
         return None
@@ -468,7 +460,7 @@ def _fresh(requirement: object) -> InstallRequirement:
 
 
 def _overridden(pip: Pip, root: Root, overrides: Overrides) -> Iterator[Root]:
-    """Tell what a root becomes, if its name is known before its metadata is."""
+    """Apply overrides to a root whose name is known before its metadata."""
     requirement = cast("InstallRequirement", root.requirement)
     if requirement.name is None or not overrides.of(requirement.name):
         yield root
@@ -479,7 +471,7 @@ def _overridden(pip: Pip, root: Root, overrides: Overrides) -> Iterator[Root]:
 
 
 def _names(roots: Iterable[Root]) -> set[NormalizedName]:
-    """Tell what roots require, where that shows before their metadata is known."""
+    """Return the names that roots require, as far as they are known without metadata."""
     requirements = (cast("InstallRequirement", root.requirement) for root in roots)
     return {canonicalize_name(one.name) for one in requirements if one.name and one.match_markers()}
 
@@ -487,7 +479,7 @@ def _names(roots: Iterable[Root]) -> set[NormalizedName]:
 def without_lower_bound(
     roots: Iterable[Root], constraints: Iterable[object]
 ) -> set[NormalizedName]:
-    """Tell what is required directly and bounded from below by no requirement or constraint."""
+    """Return the direct requirements without a lower bound, in constraints neither."""
     asked = [cast("InstallRequirement", root.requirement) for root in roots]
     given = [cast("InstallRequirement", one) for one in constraints]
     bounded = {
@@ -511,21 +503,20 @@ def _wanted(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Itera
 
 
 def result_of(resolver: Resolver) -> Result[Any, Any, Any]:
-    """Tell what pip's resolver has found."""
     result = resolver._result  # noqa: SLF001 pip keeps the graph to itself
     assert result is not None
     return result
 
 
 def chosen(result: Result[Any, Any, Any]) -> dict[str, Candidate]:
-    """Tell the candidates by identifier, without that for Requires-Python, which has no files."""
+    """Return the candidates by identifier, without that for Requires-Python, which has no files."""
     return {one: found for one, found in result.mapping.items() if not one.startswith("<")}
 
 
 def needs_of(
     children: Mapping[str, set[str]], mapping: Mapping[str, Candidate]
 ) -> dict[NormalizedName, set[NormalizedName]]:
-    """Tell which others each distribution needs."""
+    """Return the names that each distribution needs."""
     needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
     for parent, found in children.items():
         name = name_of_candidate(mapping[parent])
@@ -536,7 +527,7 @@ def needs_of(
 def children_of(
     graph: DirectedGraph[str | None], mapping: Mapping[str, Candidate]
 ) -> dict[str, set[str]]:
-    """Tell what each identifier needs; an extra's needs its base too (``foo[bar]``, ``foo``)."""
+    """Return what each identifier needs; an extra needs its base too (``foo[bar]``, ``foo``)."""
     children: dict[str, set[str]] = {}
     for parent, candidate in mapping.items():
         found = {child for child in graph.iter_children(parent) if child in mapping}
@@ -550,7 +541,7 @@ def children_of(
 def _requires(
     criteria: Mapping[str, Criterion[Any, Any]], mapping: Mapping[str, Candidate]
 ) -> dict[NormalizedName, list[Requirement]]:
-    """Tell what each chosen distribution asks of the others, as its metadata states it."""
+    """Return the requirements of each chosen distribution, as its metadata states them."""
     chosen = {id(candidate) for candidate in mapping.values()}
     found: dict[NormalizedName, list[Requirement]] = defaultdict(list)
     for identifier, criterion in criteria.items():
@@ -566,7 +557,7 @@ def _requires(
 
 
 def _stated(requirement: InstallRequirement | None, candidate: Candidate) -> Requirement:
-    """Say a requirement; one by path or URL by its name only, for the entry has the rest."""
+    """Return a requirement; only the name of one by path or URL, as its entry has the rest."""
     if requirement is not None and requirement.req is not None and requirement.link is None:
         return Requirement(str(requirement.req))
     extras = requirement.extras if requirement is not None else ()
@@ -575,7 +566,7 @@ def _stated(requirement: InstallRequirement | None, candidate: Candidate) -> Req
 
 
 def _identifiers(req: InstallRequirement, mapping: Mapping[str, Candidate]) -> Iterator[str]:
-    """Tell the resolver's names for a root (``foo``, ``foo[bar]``)."""
+    """Return the resolver's names for a root (``foo``, ``foo[bar]``)."""
     if not req.match_markers():
         return
     name = canonicalize_name(req.name) if req.name else None

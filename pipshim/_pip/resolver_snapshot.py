@@ -1,4 +1,4 @@
-"""What pip's resolver has read when it gives up, as values."""
+"""Collect what pip's resolver has read when it gives up."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def conflict_of(
     python: str,
     target: str,
 ) -> Conflict:
-    """Read all that explains why the resolver gave up.
+    """Collect everything that explains why the resolver gave up.
 
     Args:
         impossible: what it raised.
         factory: of the resolver, with all that it has read.
         finder: knows what the indexes have.
-        roots: what was required.
-        constraints: those that were in force.
+        roots: the root requirements.
+        constraints: those in force.
         overrides: likewise.
         python: the version that was resolved for.
-        target: its name, where a lock is for several targets.
+        target: its name, in a lock for several targets.
 
     """
     failures = factory._build_failures.items()  # noqa: SLF001
@@ -78,7 +78,7 @@ def _parent(candidate: Any) -> Key | None:
 
 
 class _Snapshot:
-    """Reads pip's resolver and finder; nothing is looked up that was not by then.
+    """Reads pip's resolver and finder; it looks nothing up.
 
     Args:
         factory: of the resolver, with the candidates that it has read.
@@ -101,7 +101,6 @@ class _Snapshot:
     def known(
         self, roots: Iterable[InstallRequirement], constraints: Iterable[InstallRequirement]
     ) -> Known:
-        """Collect it."""
         # Before the requirements: a URL that is a constraint decides which version is there.
         limits = [one for constraint in constraints for one in self._limit(constraint)]
         asked = [one for root in roots for one in self._asked(root)]
@@ -109,7 +108,7 @@ class _Snapshot:
         return Known(asked, limits, needs, self.versions, self._direct)
 
     def versions(self, name: NormalizedName, specifier: SpecifierSet) -> Sequence[Version]:
-        """Tell the versions that pip would take, the best first."""
+        """Return the versions that pip would take, the best first."""
         key = (name, str(specifier))
         if key not in self._admitted:
             self._admitted[key] = list(dict.fromkeys(self._versions(name, specifier)))
@@ -199,7 +198,7 @@ class _Snapshot:
         yield Limit(by, Need(Key(name), specifier, _text(constraint.req)))
 
     def _of_url(self, name: NormalizedName, url: str) -> SpecifierSet:
-        """Say what a direct reference admits, by the version that is there."""
+        """Return the specifier for a direct reference, by its version."""
         for candidate in self._candidates:
             link = candidate.source_link
             if link is not None and link.url == url:

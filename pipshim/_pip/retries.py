@@ -1,9 +1,9 @@
-"""Answers that break off on their way, asked for again.
+"""Retry responses that break off.
 
-pip's retries (``--retries``) end when the head of an answer is there. Here a request whose body is
-cut, reset or stalled is sent again too, by the same rules and with the same back-off. That is also
-done for an index page that is cut although its length is that of its header. Files are streamed:
-pip's downloader resumes those, and `pipshim._pip.downloads` asks for the others again.
+pip's retries (``--retries``) end with the head of a response. Here a request whose body is cut,
+reset or stalled is sent again by the same rules, and so is an index page that is cut although its
+length is right. Files are streamed: pip's downloader resumes them, or `pipshim._pip.downloads`
+requests them again.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _logger = logging.getLogger(CONNECTION_POOL)
 
 
 class CutPageError(HTTPError):
-    """An index page that is not whole."""
+    """An incomplete index page."""
 
     def __str__(self) -> str:
         return "the page ends in the middle"
@@ -64,7 +64,7 @@ _BROKEN = (ProtocolError, ReadTimeoutError, DecodeError, CutPageError)
 
 
 class Attempts:
-    """The attempts to fetch one URL that are left, by the session's rules."""
+    """The remaining attempts to fetch one URL, by the session's rules."""
 
     def __init__(self, session: PipSession, url: str) -> None:
         retries = getattr(session.get_adapter(url), "max_retries", None)
@@ -94,7 +94,7 @@ class Attempts:
 
 
 def retry_broken_answers(session: PipSession) -> None:
-    """Let a session ask again for answers that break off."""
+    """Let a session retry responses that break off."""
     if "send" not in vars(session):
         patches.override(session, send=partial(_send, session, session.send))
 
@@ -102,7 +102,7 @@ def retry_broken_answers(session: PipSession) -> None:
 def _resumable(
     process: Callable[[Downloader, _FileDownload, Response], None],
 ) -> Callable[[Downloader, _FileDownload, Response], None]:
-    """Let the downloader of pip 26.1 resume what was cut, as it resumes what was stalled."""
+    """Let the downloader of pip 26.1 resume cut responses, as it resumes stalled ones."""
 
     def process_response(self: Downloader, download: _FileDownload, response: Response) -> None:
         try:
@@ -118,7 +118,7 @@ def _resumable(
 def _repeated(
     fetch: Callable[[Downloader, Link, str], tuple[str, str]],
 ) -> Callable[[Downloader, Link, str], tuple[str, str]]:
-    """Let pip's downloader ask again for what it cannot resume: a file of unknown size."""
+    """Let pip's downloader repeat what it cannot resume: a file of unknown size."""
 
     def call(self: Downloader, link: Link, location: str) -> tuple[str, str]:
         url = link.url_without_fragment
@@ -176,7 +176,7 @@ def _send(
 
 
 def _check_redirect(url: str, response: Response) -> None:
-    """See that a redirect was followed.
+    """Check that a redirect was followed.
 
     Raises:
         NetworkError: it leads nowhere.
@@ -189,7 +189,7 @@ def _check_redirect(url: str, response: Response) -> None:
 
 
 def _check_whole(session: PipSession, response: Response) -> None:
-    """See that an index page is whole, and that pip's cache does not keep one that is not.
+    """Check that an index page is complete; if not, remove it from pip's cache.
 
     Raises:
         ChunkedEncodingError: it is cut.
@@ -203,7 +203,6 @@ def _check_whole(session: PipSession, response: Response) -> None:
 
 
 def _is_cut(response: Response) -> bool:
-    """Whether an index page is not whole, as far as that can be told."""
     kind = response.headers.get("Content-Type", "").lower()
     return response.status_code == HTTPStatus.OK and index_page.is_cut(kind, response.content)
 

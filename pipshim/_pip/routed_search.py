@@ -1,4 +1,4 @@
-"""pip's search scope and link collector, which look up each package where its route says."""
+"""pip's search scope and link collector, which use the index of each package."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class RoutedScope(SearchScope):
-    """A search scope for packages that come from anywhere; `of` gives that of one package.
+    """A search scope for all packages; `of` returns that of one.
 
     Attributes:
-        given: what pip's own options say.
+        given: pip's own options.
         routes: where each package is looked up.
 
     """
@@ -42,21 +42,19 @@ class RoutedScope(SearchScope):
         return made
 
     def of(self, project_name: str) -> SearchScope:
-        """Return the scope of one package."""
         name = canonicalize_name(project_name)
         found = self.routes.locations(name, _locations(self.given))
         return SearchScope(list(found.find_links), list(found.index_urls), self.given.no_index)
 
     def get_index_urls_locations(self, project_name: str) -> list[str]:
-        """Return the pages of a package."""
         return self.of(project_name).get_index_urls_locations(project_name)
 
 
 class RoutedCollector(LinkCollector):
-    """A link collector that looks each package up where its route says.
+    """A link collector that uses the index of each package.
 
     Attributes:
-        routes: where that is; None for pip's options alone.
+        routes: where packages are looked up; None for pip's options alone.
 
     """
 
@@ -86,7 +84,7 @@ class RoutedCollector(LinkCollector):
 
 
 def follow(collector: LinkCollector, routes: IndexRoutes, mask: Mask) -> None:
-    """Have packages looked up where their routes say; the session knows these indexes too."""
+    """Let a collector and its session follow routes."""
     if not (routes.indexes or routes.limits):
         return
     given = collector.search_scope
@@ -103,7 +101,6 @@ def follow(collector: LinkCollector, routes: IndexRoutes, mask: Mask) -> None:
 
 
 def scope_of(scope: SearchScope, project_name: str) -> SearchScope:
-    """Return where a package is looked up."""
     return scope.of(project_name) if isinstance(scope, RoutedScope) else scope
 
 

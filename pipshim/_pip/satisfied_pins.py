@@ -1,8 +1,7 @@
-"""Which pins satisfy what is asked of them, found out once.
+"""Remember which pins satisfy their requirements.
 
-In each round, pip's resolver asks of every package that it has met whether its pin satisfies all
-requirements, of which most are as in the round before: of 800 packages, a fifth of all that there
-is to do.
+In each round, pip's resolver checks the pin of every package against all its requirements, most of
+which are as before: a fifth of the time for 800 packages.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _is_satisfying = Resolution._is_current_pin_satisfying  # noqa: SLF001 it has no
 
 
 def _is_still_satisfying(self: Resolution[Any, Any, Any], name: Any, criterion: Any) -> bool:
-    """Answer as before of the same pin and the same requirements: both are never changed."""
+    """Return the earlier answer for the same pin and requirements, which never change."""
     pin = self.state.mapping.get(name)
     known: dict[Any, tuple[Any, Criterion[Any, Any]]] = vars(self).setdefault("_satisfied", {})
     if pin is not None and name in known:
@@ -34,5 +33,5 @@ def _is_still_satisfying(self: Resolution[Any, Any, Any], name: Any, criterion: 
 
 
 def install() -> None:
-    """Let pip's resolver ask so."""
+    """Replace pip's check."""
     patches.replace(Resolution, _is_current_pin_satisfying=_is_still_satisfying)

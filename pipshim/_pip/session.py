@@ -67,9 +67,9 @@ class Root:
     """A requirement that a lock starts from.
 
     Attributes:
-        origins: whose it is: ``project``, ``extra NAME`` or ``group NAME``.
+        origins: who states it: ``project``, ``extra NAME`` or ``group NAME``.
         requirement: pip's object for it; opaque outside of ``_pip``.
-        left_out: only what it needs is locked (``--only-deps``).
+        left_out: only its dependencies are locked (``--only-deps``).
 
     """
 
@@ -86,16 +86,16 @@ class Pip:
         options: what it parsed (index, selection and general options of pip's).
         target: the Python to resolve and download for.
         mask: learns the credentials that pip uses.
-        observer: told of downloads.
+        observer: receives the events of downloads.
         beside: the same for another target; session, index pages and metadata files are shared.
-        cache: pipshim's; None if nothing is to be kept.
-        routes_for: the indexes that packages come from on a target, by its markers.
+        cache: pipshim's; None to cache nothing.
+        routes_for: returns the indexes for a target's markers.
 
     Attributes:
         cache: likewise.
-        editable_folders: what is installed as a link to its folder, whoever requires it.
-        lines: what requirements files say about builds, once they were read.
-        spared: the URLs whose answers pip's cache does not keep, since pipshim does.
+        editable_folders: folders installed as editables, whoever requires them.
+        lines: build options of the requirements files read so far.
+        spared: the URLs that pip's cache does not keep, since pipshim does.
 
     """
 
@@ -132,11 +132,11 @@ class Pip:
         target: TargetPython,
         routes_for: Callable[[Mapping[str, str]], IndexRoutes] | None = None,
     ) -> Pip:
-        """Make the same for another target, and with packages from other indexes."""
+        """Return the same for another target, and with packages from other indexes."""
         return self._with(target, routes_for or self._routes_for)
 
     def routed(self, routes_for: Callable[[Mapping[str, str]], IndexRoutes]) -> Pip:
-        """Make the same, with packages from other indexes."""
+        """Return the same, with packages from other indexes."""
         return self._with(self.target, routes_for)
 
     def _with(
@@ -178,19 +178,19 @@ class Pip:
 
     @property
     def downloader(self) -> ObservedDownloader:
-        """Make a downloader, for any number of files."""
+        """A new downloader, for any number of files."""
         return ObservedDownloader(self.session, self._observer)
 
     @property
     def ahead_downloader(self) -> AheadDownloader:
-        """Make a downloader that answers what was fetched ahead."""
+        """A new downloader that uses prefetched files."""
         made = AheadDownloader(self.session, self._observer)
         made.fetched = self.fetched
         return made
 
     @property
     def finder(self) -> Finder:
-        """The one finder of this command, which looks for files that suit the target."""
+        """The one finder of this command, for files that suit the target."""
         if self._finder is None:
             options = self.options
             plain = self._plain_collector
@@ -220,7 +220,7 @@ class Pip:
 
     @cached_property
     def ahead(self) -> Prefetch:
-        """What fetches ahead of the resolver."""
+        """Fetches ahead of the resolver."""
         return Prefetch(self.fetched, self.target.markers)
 
     @cached_property
@@ -255,7 +255,7 @@ class Pip:
         return LinkCollector.create(self.session, options=self.options)
 
     def keep(self, packages: Iterable[Package]) -> None:
-        """Take files of an earlier lock's packages for those that their pages have."""
+        """Use the files of an earlier lock's packages instead of index pages."""
         self.finder.kept = LockedFiles(packages)
         self.finder.knows_metadata = self.fetched.files.knows
 
@@ -268,7 +268,7 @@ class Pip:
         return Root(frozenset(origins), made)
 
     def given(self, arguments: Sequence[str]) -> tuple[list[Root], list[object]]:
-        """Read, once, what the command line gives: specifiers, ``-r``, ``-e``, ``-c``.
+        """Read the command line's requirements, once: specifiers, ``-r``, ``-e``, ``-c``.
 
         Returns:
             the roots, and the constraints among them.
@@ -292,10 +292,7 @@ class Pip:
         return roots, constraints
 
     def pinned(self, roots: Iterable[Root]) -> set[NormalizedName]:
-        """See that requirements say which file is meant: a version, or a place.
-
-        Returns:
-            their names, where they have one.
+        """Check that requirements name one file: a version, or a place; return their names.
 
         Raises:
             FileError: one of them does not.
@@ -326,7 +323,7 @@ class Pip:
         return names
 
     def plain(self, arguments: Sequence[str]) -> tuple[list[Requirement], list[Requirement]] | None:
-        """Read what the command line gives as `given` does, as plain requirements.
+        """Read the command line's requirements as plain requirements.
 
         Returns:
             the requirements and the constraints; None if some are not plain.
@@ -351,7 +348,7 @@ class Pip:
         )
 
     def requirement_lines(self, files: Iterable[str]) -> Iterator[tuple[str, bool]]:
-        """Read requirements files as pip does; constraints in them are passed over.
+        """Read requirements files as pip does, without constraints.
 
         Yields:
             each requirement as it is written, and whether it is an editable.
@@ -375,12 +372,12 @@ class Pip:
         )
 
     def pinned_to(self, name: NormalizedName, url: str, comes_from: str) -> object:
-        """Make a constraint by which a distribution comes from a URL; no index is asked for it."""
+        """Constrain a distribution to a URL, without asking an index for it."""
         self.ahead.left_out.add(name)
         return self.constraint(f"{name} @ {url}", comes_from)
 
     def editables(self, roots: Iterable[Root]) -> list[tuple[Path, frozenset[str]]]:
-        """Tell the folders of the editable requirements among the roots, with their extras."""
+        """Return the folders of the editable requirements among the roots, with their extras."""
         found = []
         for root in roots:
             requirement = cast("InstallRequirement", root.requirement)
@@ -393,11 +390,11 @@ class Pip:
         return Path(TempDirectory(kind=kind, globally_managed=True).path).resolve()
 
     def before_fork(self) -> None:
-        """Let no thread of this one's run on: in a fork there is only the thread that forks."""
+        """End the threads of prefetching: a fork has only the thread that forks."""
         self.ahead.rest()
 
     def in_fork(self, temporary: Path) -> None:
-        """Go on in a fork of the process, for all targets: with connections and files of its own.
+        """Continue in a fork, with its own connections and temporary files.
 
         Args:
             temporary: the folder for temporary files, which the other process removes.
@@ -426,7 +423,7 @@ _host_environment = vendored_markers.default_environment
 
 
 def _target_environment() -> vendored_markers.Environment:
-    """Return what markers are evaluated for in this thread."""
+    """Return the values of markers in this thread."""
     environment = _environment.get()
     if environment is None:
         return _host_environment()

@@ -1,7 +1,4 @@
-"""Index pages, metadata files and archives: fetched once each, for whoever asks.
-
-Whoever fetches ahead, the resolver and other targets get what is there, or wait for it.
-"""
+"""Fetch index pages, metadata files and archives once, for all who need them."""
 
 from __future__ import annotations
 
@@ -45,14 +42,14 @@ _NAMES = int("package_name" in inspect.signature(LinkCollector.fetch_response).p
 
 
 def keep_connections(session: PipSession) -> None:
-    """Let a new session keep a connection for all that is fetched at once; requests keeps ten."""
+    """Let a new session keep a connection for each concurrent request; requests keeps ten."""
     for adapter in session.adapters.values():
         if isinstance(adapter, HTTPAdapter):
             adapter.init_poolmanager(DEFAULT_POOLSIZE, AT_ONCE + 1)  # pip asks, too
 
 
 class Page(NamedTuple):
-    """An index page; or none, and what pip's log says of why."""
+    """An index page; or None, and the reason in pip's log."""
 
     content: IndexContent | None
     passed_over: Mapping[str, str | None]
@@ -66,8 +63,8 @@ class Fetched:
         files: fetches metadata files.
         downloader: fetches sdists and wheels.
         folder: where it puts them.
-        outlines: which sdists need not be fetched in advance.
-        is_lazy: parts of wheels are enough for pip to read their METADATA (``fast-deps``).
+        outlines: knows the sdists that need not be fetched in advance.
+        is_lazy: pip reads METADATA from parts of wheels (``fast-deps``).
 
     Attributes:
         files, folder: likewise.
@@ -97,21 +94,21 @@ class Fetched:
         self._guard = threading.Lock()
 
     def page(self, location: Link, *package: str) -> IndexContent | None:
-        """Answer a page, an index's of a package that is named; None where it cannot be read."""
+        """Return a page, of a named package on an index; None if it cannot be read."""
         page = self._once(self._pages, location.url, lambda: self._page(location, *package))
         repeat(page.passed_over)
         return page.content
 
     def metadata(self, wheel: Link) -> bytes | None:
-        """Answer a wheel's METADATA; None where it is left to pip how to get it."""
+        """Return a wheel's METADATA; None if pip has to get it."""
         return self._once(self._metadata, wheel.url, lambda: self._metadata_of(wheel))
 
     def archive(self, link: Link) -> tuple[str, str]:
-        """Answer the path and the type of an sdist or wheel, which nobody has checked yet."""
+        """Return the path and type of an sdist or wheel, before its hash is checked."""
         return self._once(self._archives, link.url_without_fragment, lambda: self._archive(link))
 
     def archived(self, link: Link) -> Path | None:
-        """Return an archive that somebody has fetched, or is fetching; None if nobody has."""
+        """Return an archive that was fetched, or is being fetched; None if it is not."""
         with self._guard:
             future = self._archives.get(link.url_without_fragment)
         if future is None or future.exception() is not None:
@@ -119,11 +116,11 @@ class Fetched:
         return Path(future.result()[0])
 
     def has_page(self, url: str) -> bool:
-        """Tell whether a page was asked for."""
+        """Return whether a page was asked for."""
         return url in self._pages
 
     def in_advance(self, file: object) -> bytes | None:
-        """Fetch what the resolver asks of a file, if that costs little; return its METADATA."""
+        """Fetch what the resolver will ask of a file, if that is cheap; return its METADATA."""
         link = cast("Link", file)
         if not link.url.startswith(("http://", "https://")):
             return None
@@ -134,7 +131,7 @@ class Fetched:
         return None
 
     def _costs_little(self, wheel: Link) -> bool:
-        """Tell whether little is lost if a wheel's METADATA is fetched, and then not asked for."""
+        """Return whether fetching a wheel's METADATA in vain would be cheap."""
         if wheel.metadata_link() is not None or self.files.knows(wheel):
             return True
         size = size_of(wheel)
@@ -180,24 +177,22 @@ class Fetched:
 
 
 class AheadDownloader(ObservedDownloader):
-    """A downloader that answers archives that were fetched ahead."""
+    """A downloader that uses prefetched archives."""
 
     fetched: Fetched | None = None
 
     def __call__(self, link: Link, location: str) -> tuple[str, str]:
-        """Download a file, unless that has been done."""
         if self.fetched is not None:
             return self.fetched.archive(link)
         return super().__call__(link, location)
 
 
 class Collector(RoutedCollector):
-    """pip's collector of links, which answers pages that were fetched ahead."""
+    """pip's collector of links, which uses prefetched pages."""
 
     fetched: Fetched | None = None
 
     def fetch_response(self, location: Link, *package: Any, **name: Any) -> IndexContent | None:
-        """Fetch a page, unless that has been done."""
         if self.fetched is None:
             page = super().fetch_response(location, *package[:_NAMES], **name)
         else:

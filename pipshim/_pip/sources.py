@@ -1,11 +1,7 @@
-"""Source trees, fetched, checked and unpacked by pip; their metadata is answered from outside.
+"""Source trees that pip fetches, checks and unpacks, with metadata supplied by pipshim.
 
-An sdist that has been unpacked before is fetched and unpacked only if somebody wants to see more of
-it than its outline.
-
-pip would build the metadata of a source the moment it meets it, in an environment of its own
-choosing. Here the two methods of pip's preparer that do so ask the caller instead, who knows the
-build mode and the environment.
+An sdist that was unpacked before is fetched again only if more than its outline is needed. Two
+methods of pip's preparer ask the caller for metadata, who knows the build mode and environment.
 """
 
 from __future__ import annotations
@@ -50,13 +46,7 @@ if TYPE_CHECKING:
 
 
 class Revision(NamedTuple):
-    """What is asked of a repository.
-
-    Attributes:
-        url: the repository's, without credentials.
-        requested: a branch, a tag or a commit; None for its default branch.
-
-    """
+    """A repository (URL without credentials), and a requested branch, tag or commit, if any."""
 
     url: str
     requested: str | None
@@ -67,9 +57,8 @@ class Sources:
 
     Args:
         pip: pip's machinery.
-        commits: of an earlier lock, to be kept: by repository and requested revision.
-        beside: those of another target; each is fetched once for both, but commits are kept, or
-            not, for each target by itself.
+        commits: those of an earlier lock, to be kept: by repository and requested revision.
+        beside: those of another target; both share what is fetched, but not `commits`.
 
     """
 
@@ -84,7 +73,7 @@ class Sources:
         self._unpacked_once: SharedResults[Path] = SharedResults()
 
     def get(self, preparer: RequirementPreparer, req: InstallRequirement) -> Source:
-        """Fetch, check and unpack what a requirement links to, as pip's preparer does."""
+        """Fetch, check and unpack a requirement's link, as pip's preparer does."""
         link = req.link
         assert link is not None
         at = link if req.editable else self._at_its_commit(link)
@@ -137,7 +126,7 @@ class Sources:
     def _unpacked(
         self, preparer: RequirementPreparer, req: InstallRequirement, at: Link
     ) -> tuple[Path, str | None]:
-        """Answer where pyproject.toml or setup.py is, and the hash of the archive."""
+        """Return the folder with pyproject.toml or setup.py, and the hash of the archive."""
         link = req.link
         assert link is not None
         sha256: str | None = None
@@ -183,14 +172,14 @@ class Sources:
                 raise
 
     def let_go(self) -> bool:
-        """Keep no commit of the earlier lock any more, since no versions fit; False if none was."""
+        """Keep no locked commits any more, since no versions fit; return whether any was kept."""
         self._commits = {}
         found = any(url != place for url, place in self._places.items())
         self._places.clear()
         return found
 
     def _at_its_commit(self, link: Link) -> Link:
-        """Tell the link of the commit that an earlier lock has for this branch or tag."""
+        """Return the link with the locked commit for its branch or tag."""
         backend = vcs.get_backend_for_scheme(link.scheme)
         if backend is None:
             return link
@@ -199,18 +188,18 @@ class Sources:
         return Link(f"{backend.name}+{url}@{commit}") if commit is not None else link
 
     def find(self, link: Link) -> Source | None:
-        """Tell the source that was fetched from a link, if it was."""
+        """Return the source that was fetched from a link, if it was."""
         return self._fetched.get(self._places.get(link.url, link.url))
 
 
 class Preparer:
-    """pip's preparer, except that the metadata of sources is asked of the caller.
+    """pip's preparer, which asks the caller for the metadata of sources.
 
     Args:
         inner: pip's preparer.
         sources: fetches and unpacks them.
-        metadata_of: answers their metadata.
-        direct: what is required directly; what a folder requires that the user has named is added.
+        metadata_of: returns their metadata.
+        direct: the names of direct requirements; those of folders that the user named are added.
         overrides: what replaces requirements.
 
     """
@@ -268,7 +257,7 @@ class Preparer:
         return distribution
 
     def _overridden(self, distribution: BaseDistribution) -> BaseDistribution:
-        """Replace requirements where pip reads them: in its parsed METADATA."""
+        """Replace requirements in the METADATA that pip has parsed."""
         metadata = distribution.metadata
         requires = metadata.get_all("Requires-Dist", []) if self._overrides else []
         if requires:
@@ -279,13 +268,13 @@ class Preparer:
 
 
 def _commit_of(link: Link, directory: Path) -> str:
-    """Return the commit that was checked out from a link; nothing of what is no checkout."""
+    """Return the commit that was checked out from a link; empty if it is no checkout."""
     backend = vcs.get_backend_for_scheme(link.scheme)
     return backend.get_revision(str(directory)) if backend is not None else ""
 
 
 def _digest(req: InstallRequirement, at: Link, directory: Path, sha256: str | None) -> str | None:
-    """Identify a source by its archive or its commit; an editable's files may change."""
+    """Identify a source by its archive or its commit; None for an editable."""
     if req.editable:
         return None
     commit = _commit_of(at, directory) if at.scheme.startswith("git+") else ""
@@ -294,10 +283,7 @@ def _digest(req: InstallRequirement, at: Link, directory: Path, sha256: str | No
 
 
 def _may_be_outlined(req: InstallRequirement) -> str | None:
-    """Tell the hash of an sdist that an index gives; None where it is not all that counts.
-
-    What is to have given hashes is fetched, and they are checked.
-    """
+    """Return the hash that an index gives for an sdist; None if other checks are needed."""
     link = req.link
     assert link is not None
     if req.editable or req.hash_options or req.is_direct or link.is_vcs or link.is_file:
@@ -306,7 +292,7 @@ def _may_be_outlined(req: InstallRequirement) -> str | None:
 
 
 def distribution_of(text: bytes, link: Link, source: Source) -> BaseDistribution:
-    """Make pip's object of a source's METADATA."""
+    """Make pip's object for a source's METADATA."""
     # On Python 3.10 pip's distribution has the name that it is given here, not the metadata's.
     name = BytesHeaderParser().parsebytes(text)["Name"] or source.name or source.outline
     return get_metadata_distribution(text, link.filename, str(name))

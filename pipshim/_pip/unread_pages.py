@@ -1,4 +1,4 @@
-"""What pip's collector says only in its log: which index pages it could not read, and why."""
+"""Collect from pip's log which index pages it could not read, and why."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _here = threading.local()
 
 
 class _Pages(logging.Handler):
-    """Keeps what is said of pages that are passed over, for the thread that listens."""
+    """Keeps the messages about pages that are passed over, for the thread that listens."""
 
     def emit(self, record: logging.LogRecord) -> None:
         pages: dict[str, str | None] | None = getattr(_here, "pages", None)
@@ -40,7 +40,7 @@ _handler = _Pages(logging.DEBUG)
 def passed_over() -> Iterator[dict[str, str | None]]:
     """Collect the pages that this thread's pip passes over, each with the reason.
 
-    The reason is None where the index has no such package. Within another one, both are told.
+    The reason is None if the index has no such package. An outer collector gets them too.
     """
     outer = getattr(_here, "pages", None)
     _listen()
@@ -54,7 +54,7 @@ def passed_over() -> Iterator[dict[str, str | None]]:
 
 
 def repeat(pages: Mapping[str, str | None]) -> None:
-    """Tell whoever collects in this thread what was passed over elsewhere."""
+    """Report pages that were passed over in another thread to this thread's collectors."""
     collected = getattr(_here, "pages", None)
     if collected is not None:
         collected.update(pages)

@@ -1,12 +1,10 @@
-"""What pip's session begins with, found out while other things go on.
+"""Find out in threads what pip's session begins with: its User-Agent, and the certificates.
 
-That is what pip calls itself towards an index, which it asks ``lsb_release`` and ``rustc`` for, in
-processes, before it makes a session; a command that finds all it needs in caches and in the lock
-does not wait for them. And it is the certificates that pip trusts: reading them leaves the
-interpreter to others.
-
-pip imports on its way to both. A process that was forked amid an import would wait for its end for
-ever, so a fork waits for them.
+For the User-Agent, pip starts ``lsb_release`` and ``rustc`` before it makes a session; a command
+that
+finds everything in caches and the lock does not wait for them. Both import modules of pip; a fork
+in
+the middle of an import would wait for ever, so a fork waits for both.
 """
 
 from __future__ import annotations
@@ -30,10 +28,7 @@ if TYPE_CHECKING:
 
 
 class Agent:
-    """The name in the header ``User-Agent`` (``pip._internal.network.session.user_agent``).
-
-    Certificates are read meanwhile, since whoever asks for the name is going to make a session.
-    """
+    """Finds ``pip._internal.network.session.user_agent``, and reads certificates."""
 
     def __init__(self) -> None:
         self._found: Future[str] = Future()
@@ -58,12 +53,12 @@ class Agent:
         return self._found.result()
 
     def end(self) -> None:
-        """Wait until neither a thread nor a process of its is left."""
+        """Wait until no thread and no process is left."""
         self._naming.join()
         self._reading.join()
 
     def session(self, make: Callable[[], PipSession]) -> PipSession:
-        """Make a session that goes by the name from its first request on."""
+        """Make a session that has the name from its first request on."""
         self._reading.join()
         with replaced(pip_session, user_agent=str):
             session = make()
@@ -78,6 +73,6 @@ class Agent:
 
 
 def _read_certificates() -> None:
-    """Have pip make the context of its session's connections, which it remembers."""
+    """Let pip create the SSL context of its session, which it caches."""
     with suppress(Exception):  # it will fail again, and say so, where it is wanted
         index_command._create_truststore_ssl_context()  # noqa: SLF001 pip has no other name for it

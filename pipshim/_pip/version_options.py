@@ -1,4 +1,4 @@
-"""pip's options that choose among versions and files, set to the preferences in force."""
+"""Set pip's options that choose versions and files to the preferences in force."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SWITCHES = {
 
 
 def apply(values: Mapping[str, Any], options: Values) -> None:
-    """Make pip's options what the preferences in force come to."""
+    """Set pip's options to preferences."""
     lists = {name: set(values.get(name, ())) for name in LISTS}
     options.format_control = FormatControl(lists["no-binary"], lists["only-binary"])
     options.release_control = ReleaseControl(lists["all-releases"], lists["only-final"])
