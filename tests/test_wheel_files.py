@@ -64,8 +64,9 @@ def test_built_wheel_without_hashes_in_record_is_installed_with_hashes(
     record = site_packages(project / ".venv") / "handmade-1.0.dist-info" / "RECORD"
     rows = [row.split(",") for row in record.read_text().splitlines()]
     assert "extra.txt" in {path for path, _, _ in rows}
-    if command == "sync":  # `install` is pip's, which copies the rows of the wheel
-        assert [path for path, sha256, _ in rows if not sha256] == ["handmade-1.0.dist-info/RECORD"]
+    assert [path for path, sha256, _ in rows if not sha256] == ["handmade-1.0.dist-info/RECORD"]
+    sizes = {path: size for path, _, size in rows}
+    assert sizes["extra.txt"] == str(len(b"not in RECORD"))
 
 
 @pytest.mark.parametrize("metadata", [b"", b"Name: demon\nSummary: \xff\xfe\n"])

@@ -12,6 +12,7 @@ from pip._internal.resolution.resolvelib.resolver import Resolver
 
 from pipshim._pip import patches
 from pipshim._pip.build_hooks import Seams, StagedResolver
+from pipshim._pip.installed_record import hashed
 from pipshim._pip.metadata import prepared
 from pipshim._pip.retries import retry_broken_answers
 from pipshim._pip.routed_search import follow
@@ -130,6 +131,11 @@ class InstallCommand(BuildingCommand, install.InstallCommand):
     __doc__ = install.InstallCommand.__doc__
     usage = install.InstallCommand.usage
     module = install
+
+    def run_with(self, *args: Any, **kwargs: Any) -> int:
+        """Run pip's command, which writes hashes of all files to RECORD."""
+        with hashed():
+            return super().run_with(*args, **kwargs)
 
 
 class WheelCommand(BuildingCommand, wheel.WheelCommand):

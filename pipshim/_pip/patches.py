@@ -136,6 +136,12 @@ PATCHES = (
         used_in="WheelCommand.run",
     ),
     Patch(
+        "_internal.operations.install.wheel:get_csv_rows_for_installed",
+        "hashes files that the wheel's RECORD has no hash of",
+        "old_csv_rows installed changed generated lib_dir",
+        "_install_wheel",
+    ),
+    Patch(
         "_internal.req.req_file:SUPPORTED_OPTIONS",
         "has pipshim's build options",
         used_in="build_parser",
