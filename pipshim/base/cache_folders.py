@@ -24,6 +24,9 @@ BUILDS = "builds-v1"
 LOGS = "logs"
 """The output of builds."""
 
+HISTORY = "build-history-v1.jsonl"
+"""What builds took, one a line (`pipshim.builds.build_history`)."""
+
 METADATA = "metadata-v2"
 """METADATA files of wheels (`pipshim._pip.metadata`)."""
 

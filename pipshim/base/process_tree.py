@@ -42,12 +42,17 @@ def adopt_orphans(*, yes: bool) -> None:
         return  # orphans in sessions of their own are not found then
 
 
-def tree(roots: Collection[int]) -> set[int]:
+def tree(roots: Collection[int], processes: Collection[Process] | None = None) -> set[int]:
     """Return what runs of these processes, their groups and sessions, and all their descendants.
 
     Nothing where that cannot be known.
+
+    Args:
+        roots: numbers of processes.
+        processes: all that run, if that was asked before.
+
     """
-    processes = running()
+    processes = running() if processes is None else processes
     return _closed(
         {one.pid for one in processes if not {one.pid, one.group, one.session}.isdisjoint(roots)},
         processes,

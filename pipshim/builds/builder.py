@@ -27,6 +27,8 @@ from pipshim.base.errors import BuildError, InstallError
 from pipshim.base.tasks import each, sharing
 from pipshim.base.urls import without_credentials
 from pipshim.builds.build_cache import BuildCache
+from pipshim.builds.build_history import BuildHistory
+from pipshim.builds.build_monitor import BuildMonitor
 from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component
 from pipshim.builds.environment import BuildEnvironment, Workspace, make
 from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
@@ -91,6 +93,7 @@ class Builder:
     processes: Processes = field(init=False)
     _pool: EnvironmentPool = field(init=False)
     _cache: BuildCache = field(init=False)
+    history: BuildHistory = field(init=False)
     _rebuilt: set[tuple[object, ...]] = field(default_factory=set, init=False)
     _built_now: set[str] = field(default_factory=set, init=False)
     _guard: Lock = field(default_factory=Lock, init=False)
@@ -101,6 +104,7 @@ class Builder:
         self.processes = Processes(self.jobs)
         self._pool = EnvironmentPool(self.processes)
         self._cache = BuildCache(self.cache / BUILDS, self.content)
+        self.history = BuildHistory(self.cache)
 
     def content(self, identity: str) -> str:
         """Tell a wheel of the store as what is installed from it; all else as it is."""
@@ -308,6 +312,7 @@ class Builder:
             )
         )
         start = time.monotonic()
+        monitor = BuildMonitor(build, what, self._python, log, self.observer, self.history)
         try:
             self._phase(build, "fetch")
             source, system = build.open()
@@ -316,6 +321,7 @@ class Builder:
             self._phase(build, "environment")
             with self._environment(build) as environment, self._running(what) as jobs:
                 variables = environment.variables(self.environ, self._variables(build), jobs)
+                monitor.begin()
                 yield (
                     Hooks(
                         build=build,
@@ -325,7 +331,8 @@ class Builder:
                         variables=variables,
                         log=log,
                         processes=self.processes,
-                        on_output=lambda line: self.observer(events.BuildOutput(build.name, line)),
+                        on_output=monitor.output,
+                        usage=monitor.usage,
                         hide=self.mask.hide,
                         typed=self.typed,
                     ),
@@ -334,8 +341,15 @@ class Builder:
         except BaseException as error:
             step = error.step if isinstance(error, BuildError) else what
             stopped = self.processes.stopped or not isinstance(error, Exception)
-            self.observer(events.BuildFailed(build.name, build.version, mode, step, stopped))
+            monitor.end("stopped" if stopped else "failed")
+            usage = monitor.usage
+            self.observer(
+                events.BuildFailed(
+                    build.name, build.version, mode, step, stopped, usage.cpu, usage.peak or None
+                )
+            )
             raise
+        monitor.end("built")
         self.observer(
             events.BuildFinished(
                 build.name,
@@ -344,6 +358,9 @@ class Builder:
                 build.chosen_by,
                 what,
                 time.monotonic() - start,
+                monitor.usage.cpu,
+                monitor.usage.peak or None,
+                monitor.expected_seconds,
             )
         )
 
@@ -414,7 +431,7 @@ class Builder:
             version=build.version,
             source=build.digest or "",
             mode=str(build.mode),
-            python=f"{target.implementation} {target.version[0]}.{target.version[1]}",
+            python=self._python,
             platform=f"{target.markers['sys_platform']} {target.markers['platform_machine']}",
             requirements=tuple(sorted(map(without_credentials, build.requirements))),
             constraints=(
@@ -426,6 +443,11 @@ class Builder:
             variables=self.settings.variables_for(build.name),
             against=dict(sorted(against.items())),
         )
+
+    @property
+    def _python(self) -> str:
+        target = self.target
+        return f"{target.implementation} {target.version[0]}.{target.version[1]}"
 
     def _against(self, build: BuildRequest, hooks: Hooks) -> dict[str, Used]:
         """Return the distributions that a build used, and which of them count."""

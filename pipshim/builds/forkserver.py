@@ -4,7 +4,8 @@ Usage: ``python forkserver.py BACKEND FOLDER`` in the build environment, where F
 hook script. It is started by the environment's own interpreter, so it needs nothing but the
 standard library of any Python 3. `pipshim.builds.processes.ForkServer` speaks to it: one JSON
 object per line comes in (``arguments``, ``directory``, ``variables``, ``log``), and for each, two
-numbers go out, one per line: the process that was forked, and its exit status.
+lines go out: the process that was forked; and its exit status, the processor time of it and its
+children in seconds, and the most memory that one of them had in bytes.
 
 A forked process is what a fresh one would be after importing its backend. It goes on to run the
 hook script as ``python ARGUMENTS...`` would.
@@ -75,9 +76,10 @@ def _serve(backend: str) -> bool:
             _become(json.loads(line))
             return True
         os.write(answers, b"%d\n" % child)
-        status = os.waitpid(child, 0)[1]
+        _, status, usage = os.wait4(child, 0)
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
-        os.write(answers, b"%d\n" % code)
+        cpu = usage.ru_utime + usage.ru_stime
+        os.write(answers, b"%d %.6f %d\n" % (code, cpu, usage.ru_maxrss * 1024))
     return False
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from pipshim.builds.build_request import BuildRequest
     from pipshim.builds.processes import Processes
+    from pipshim.builds.resource_usage import Usage
     from pipshim.model.build_system import BuildSystem
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class Hooks:
         processes: where running builds are known.
         on_output: told every line of output, as it comes.
         hide: gives a text without secrets.
+        usage: is told what the processes use.
         typed: whether hints say what to type, not what to write in pyproject.toml.
         modules: files of the modules that the last hook imported, and its children where
             `pipshim.builds.environment.make` lets them note it.
@@ -78,6 +80,7 @@ class Hooks:
     processes: Processes
     on_output: Callable[[str], None]
     hide: Callable[[str], str]
+    usage: Usage
     typed: bool = False
     modules: tuple[str, ...] = ()
     _start: int = field(default=0, init=False)
@@ -192,6 +195,7 @@ class Hooks:
                 variables=variables,
                 log=self.log,
                 backend=backend,
+                usage=self.usage,
             )
         self.modules = _noted(notes)
         shutil.rmtree(notes, ignore_errors=True)

@@ -10,6 +10,7 @@ import contextlib
 import json
 import signal
 import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +21,10 @@ from pipshim.base.forked_process import can_fork
 from pipshim.base.light import signals
 from pipshim.builds import import_trace
 from pipshim.builds.environment import JOB_VARIABLES
+from pipshim.builds.resource_usage import ProcessUsage, Sampler, Usage, wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _FORKSERVER = Path(__file__).with_name("forkserver.py")
 _HOOK_VARIABLES = ("_PYPROJECT_HOOKS_", import_trace.NOTES)
@@ -35,8 +37,8 @@ class Process(Protocol):
     def pid(self) -> int:
         """Its number, and its group's."""
 
-    def wait(self) -> int:
-        """Wait for its end; answer its exit status, that of a signal negative."""
+    def wait(self) -> tuple[int, ProcessUsage | None]:
+        """Wait for its end; return its exit status, that of a signal negative, and its usage."""
 
 
 class Backend(NamedTuple):
@@ -108,10 +110,13 @@ class ForkServer:
         pid = self._answer()
         return _Forked(int(pid), self) if pid else None
 
-    def status(self) -> int:
+    def status(self) -> tuple[int, ProcessUsage | None]:
         """Wait for the end of what was forked last."""
         answer = self._answer()
-        return int(answer) if answer else -signals.SIGKILL
+        if not answer:
+            return -signals.SIGKILL, None
+        status, cpu, peak = answer.split()
+        return int(status), ProcessUsage(float(cpu), int(peak))
 
     def close(self) -> None:
         """End the server, whatever it is at."""
@@ -131,8 +136,22 @@ class _Forked:
         self.pid = pid
         self._server = server
 
-    def wait(self) -> int:
+    def wait(self) -> tuple[int, ProcessUsage | None]:
         return self._server.status()
+
+
+class _Started:
+    """A process that was started anew."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.pid = process.pid
+        self._process = process
+
+    def wait(self) -> tuple[int, ProcessUsage | None]:
+        if sys.platform == "win32":
+            return self._process.wait(), None
+        self._process.returncode, used = wait(self.pid)
+        return self._process.returncode, used
 
 
 class Processes:
@@ -146,6 +165,7 @@ class Processes:
     def __init__(self, at_once: int = 1) -> None:
         self._turns = threading.BoundedSemaphore(at_once)
         self._most_idle = 2 * at_once
+        self._sampler = Sampler()
         self._running: set[Process] = set()
         self._idle: dict[str, ForkServer] = {}
         self._lent: set[ForkServer] = set()
@@ -160,6 +180,7 @@ class Processes:
         variables: Mapping[str, str],
         log: Path,
         backend: Backend | None = None,
+        usage: Usage | None = None,
     ) -> int:
         """Run a Python script to its end in a process group of its own.
 
@@ -172,52 +193,38 @@ class Processes:
             log: where its output goes, after what is there.
             backend: what the script imports, if it may be forked. No other call may use the same
                 interpreter at the same time then.
+            usage: is told what the process and all that it starts use.
 
         """
+        usage = Usage() if usage is None else usage
         with self._turns:
             process_tree.adopt_orphans(yes=True)
             if backend is None or not can_fork():
-                return self._run(command, cwd, variables, log, None)
+                return self._wait(lambda: _start(command, cwd, variables, log, None), usage)
             with self._server(command[0], backend, variables) as server:
-                return self._run(command, cwd, variables, log, server)
+                return self._wait(lambda: _start(command, cwd, variables, log, server), usage)
 
-    def _run(
-        self,
-        command: list[str],
-        cwd: str,
-        variables: Mapping[str, str],
-        log: Path,
-        server: ForkServer | None,
-    ) -> int:
+    def _wait(self, start: Callable[[], Process], usage: Usage) -> int:
         if self._stopped:
             return -signal.SIGTERM
-        process: Process | None = None
-        with log.open("ab") as output:
-            if server is not None:
-                process = server.begin(command[1:], cwd=cwd, variables=variables, log=log)
-            if process is None:
-                process = subprocess.Popen(
-                    command,
-                    cwd=cwd,
-                    env=dict(variables),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+        process = start()
         try:
             with self._lock:
                 self._running.add(process)
                 stopped = self.stopped
             if stopped:  # since it was started
                 _end([process])
-            return process.wait()
+            with self._sampler.measuring(process.pid, usage):
+                status, used = process.wait()
+            if used is not None:
+                usage.add(used)
         except BaseException:
             _end([process])
             raise
         finally:
             with self._lock:
                 self._running.discard(process)
+        return status
 
     @contextmanager
     def _server(
@@ -274,6 +281,32 @@ class Processes:
         for server in servers:
             server.close()
         process_tree.adopt_orphans(yes=False)
+
+
+def _start(
+    command: list[str],
+    cwd: str,
+    variables: Mapping[str, str],
+    log: Path,
+    server: ForkServer | None,
+) -> Process:
+    """Start a process, forked from the server if that can be."""
+    with log.open("ab") as output:
+        if server is not None:
+            process = server.begin(command[1:], cwd=cwd, variables=variables, log=log)
+            if process is not None:
+                return process
+        return _Started(
+            subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=dict(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
 
 
 def _at_start(variables: Mapping[str, str]) -> dict[str, str]:

@@ -3,7 +3,8 @@
 While work is going on, only observers write to the terminal. The docstring of each event says
 *when* it is reported. The events of one build, known by ``name`` and ``version``, are one of::
 
-    BuildStarted (BuildPhase | BuildOutput)* [BuildRecorded] (BuildFinished | BuildFailed)
+    BuildStarted (BuildPhase | BuildOutput | BuildProgress)* [BuildRecorded]
+        (BuildFinished | BuildFailed)
     BuildCached
 
 and those of one download, known by its ``key``::
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipshim.base.masking import Mask
+    from pipshim.model.build_progress import Unit
 
 What: TypeAlias = Literal["requirements", "metadata", "wheel", "editable"]
 Phase: TypeAlias = Literal["fetch", "environment", "requirements", "metadata", "wheel"]
@@ -188,6 +190,27 @@ class BuildOutput:
 
 
 @dataclass(frozen=True)
+class BuildProgress:
+    """Reported as a build goes on, at most a few times a second.
+
+    ``done`` of ``total`` steps of the running tool are done; ``total`` is None if it is not known,
+    and ``unit`` says what is counted (``steps``, ``%``, ``crates``, ``files``). ``extension``
+    counts setuptools' extension modules. ``fraction`` is the share of the whole build, between 0
+    and 1, and ``seconds_left`` an estimate; None if not known. If an earlier build says how long
+    it takes, it is reported at the start too, with nothing done.
+    """
+
+    name: str
+    version: str
+    done: int
+    total: int | None
+    unit: Unit
+    extension: int = 0
+    fraction: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
 class BuildRecorded:
     """Reported when a wheel is made; ``record`` is its build record as plain data."""
 
@@ -211,7 +234,12 @@ class BuildCached:
 
 @dataclass(frozen=True)
 class BuildFinished:
-    """Reported when a build has succeeded; ``seconds`` counts from its BuildStarted."""
+    """Reported when a build has succeeded; ``seconds`` counts from its BuildStarted.
+
+    ``cpu`` is the processor time of its processes in seconds, ``memory`` the most bytes that they
+    used together, ``expected`` how many seconds the backend was expected to take; None if not
+    known.
+    """
 
     name: str
     version: str
@@ -219,6 +247,9 @@ class BuildFinished:
     chosen_by: str
     what: What
     seconds: float
+    cpu: float | None = None
+    memory: int | None = None
+    expected: float | None = None
 
 
 @dataclass(frozen=True)
@@ -234,6 +265,8 @@ class BuildFailed:
     mode: str
     step: str
     stopped: bool = False
+    cpu: float | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -287,6 +320,7 @@ Event: TypeAlias = (
     | BuildStarted
     | BuildPhase
     | BuildOutput
+    | BuildProgress
     | BuildRecorded
     | BuildCached
     | BuildFinished

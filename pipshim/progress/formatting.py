@@ -49,6 +49,17 @@ def elapsed(seconds: float) -> str:
     return f"{whole} s" if whole < _MINUTE else duration(whole)
 
 
+def time_left(seconds: float) -> str:
+    """Say an estimate, no more exact than it is: ``about 2 min left``."""
+    if seconds < 5:  # noqa: PLR2004 seconds
+        return "a few seconds left"
+    if seconds < 55:  # noqa: PLR2004 what would be shown as 60 s
+        return f"about {max(10, round(seconds, -1)):.0f} s left"
+    if seconds < 90 * _MINUTE:
+        return f"about {max(1, round(seconds / _MINUTE))} min left"
+    return f"about {seconds / _HOUR:.1f} h left"
+
+
 def plural(count: int, noun: str) -> str:
     """Give ``1 package`` or ``2 packages``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

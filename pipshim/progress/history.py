@@ -31,6 +31,9 @@ class BuildSpan:
         record: what the wheel was built from and against.
         commit: of a checkout.
         combination: the conflicting extras and groups whose versions it saw.
+        cpu: the processor time of its processes, in seconds.
+        memory: the most bytes that they used together.
+        expected: how many seconds an earlier build's backend took.
 
     """
 
@@ -49,6 +52,9 @@ class BuildSpan:
     record: Mapping[str, Any] | None = None
     commit: str = ""
     combination: str = ""
+    cpu: float | None = None
+    memory: int | None = None
+    expected: float | None = None
 
     def lasting(self, now: float) -> list[tuple[str, float, float]]:
         """Give each phase with its start and its end."""
@@ -166,7 +172,10 @@ class History:
                 if running is not None:
                     running.ended = self.now
                     running.ending = "built"
+                    running.cpu, running.memory = event.cpu, event.memory
                     if isinstance(event, events.BuildFailed):
                         running.ending = "stopped" if event.stopped else "failed"
+                    else:
+                        running.expected = event.expected
             case _:
                 return

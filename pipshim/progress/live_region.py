@@ -20,6 +20,7 @@ _MOST_RESOLVES = 4
 _PHASE_WIDTH = len("requirements")
 _ELAPSED_WIDTH = len("59m 59s")
 _LEAST_PACKAGE, _LEAST_OUTPUT = 16, 8
+_BAR_WIDTH = 12
 
 
 def rows(state: State, *, width: int, height: int, now: float) -> list[Parts]:
@@ -81,10 +82,32 @@ def _builds(builds: Sequence[Build], width: int, now: float, *, with_output: boo
         for (text, style), column in zip(cells, columns, strict=True):
             if column:
                 row += [(" " * gap, ""), (text, style)] if row else [(text, style)]
-        if with_output and width - used - gap >= _LEAST_OUTPUT:
-            row += [(" " * gap, ""), (_crop(build.last_line, width - used - gap), "dim")]
+        room = width - used
+        for text, style in _progress(build, now, room, gap):
+            row.append((text, style))
+            room -= cell_len(text)
+        if with_output and room - gap >= _LEAST_OUTPUT:
+            row += [(" " * gap, ""), (_crop(build.last_line, room - gap), "dim")]
         found.append(row)
     return found
+
+
+def _progress(build: Build, now: float, room: int, gap: int) -> Parts:
+    """Lay out a bar and what it stands for, as much of it as there is room for."""
+    words, fraction = build.progress_words(now), build.fraction(now)
+    spaces = " " * gap
+    bar: Parts = []
+    if fraction is not None:
+        filled = round(fraction * _BAR_WIDTH)
+        rest = "─" * (_BAR_WIDTH - filled)
+        bar = [(spaces, ""), ("━" * filled, "green"), (rest, "dim")]
+    texts: list[Parts] = [[(f"{spaces}{word}", "")] for word in words]
+    choices = ([bar, *texts], [bar, *texts[:1]], texts[:1])
+    for choice in choices:
+        parts = [part for cells in choice for part in cells]
+        if sum(cell_len(text) for text, _ in parts) <= room:
+            return parts
+    return []
 
 
 def _totals(state: State, now: float) -> list[list[str]]:

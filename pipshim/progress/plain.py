@@ -131,7 +131,8 @@ class Plain:
         state, now = self._state, self._clock()
         for build in state.builds.values():
             phase = build.phase or build.what
-            line = f"still    {build.package}  {phase}, {elapsed(now - build.since)}"
+            words = [phase, elapsed(now - build.since), *build.progress_words(now)]
+            line = f"still    {build.package}  {', '.join(words)}"
             if build.last_line:
                 line += f": {build.last_line}"
             yield build.name, (build.since, line)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipshim.model import events
+from pipshim.model.build_progress import Progress
 from pipshim.progress.control_codes import clean
-from pipshim.progress.formatting import Columns, duration, plural, size
+from pipshim.progress.formatting import Columns, duration, plural, size, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 _LOUDNESS = {"error": -99, "warning": -1, "info": 0, "debug": 1}
 _MESSAGE_STYLES = {"error": "red", "warning": "yellow", "info": "", "debug": "dim"}
 _THE_COMMAND = ("", "")
+_NO_END_OF_WAITING = (
+    events.Message,
+    events.BuildOutput,
+    events.BuildProgress,
+    events.DownloadProgress,
+)
 _SPEED_SECONDS, _SAMPLE_SECONDS = 3.0, 0.2
 
 
@@ -39,6 +46,34 @@ class Build:
     combination: str = ""
     phase: str = ""
     last_line: str = ""
+    progress: events.BuildProgress | None = None
+    progress_at: float = 0.0
+
+    def seconds_left(self, now: float) -> float | None:
+        """Estimate how long it will take; None if that is not known, or longer than expected."""
+        if self.progress is None or self.progress.seconds_left is None:
+            return None
+        left = self.progress.seconds_left - (now - self.progress_at)
+        return left if left > 0 else None
+
+    def fraction(self, now: float) -> float | None:
+        """Estimate the share that is done, between 0 and 1."""
+        if self.progress is None:
+            return None
+        left = self.seconds_left(now)
+        if self.progress.fraction is not None or left is None:
+            return self.progress.fraction
+        took = now - self.since
+        return took / (took + left)
+
+    def progress_words(self, now: float) -> list[str]:
+        """Say how far it is (``12/73``), and how long it will take (``about 2 min left``)."""
+        words = []
+        if self.progress is not None and self.progress.done:
+            one = self.progress
+            words.append(str(Progress(one.done, one.total, one.unit, one.extension)))
+        left = self.seconds_left(now)
+        return [*words, time_left(left)] if left is not None else words
 
     @property
     def package(self) -> str:
@@ -129,7 +164,7 @@ class State:
 
     def take(self, event: Event) -> list[Parts]:
         """Take note of an event, and give the lines that are to be said of it."""
-        if not isinstance(event, events.Message | events.BuildOutput | events.DownloadProgress):
+        if not isinstance(event, _NO_END_OF_WAITING):
             self.waiting.pop(_THE_COMMAND, None)
         match event:
             case events.Message(level=level, text=text):
@@ -148,6 +183,11 @@ class State:
             case events.Planned() | events.Prepared():
                 return self._plan(event)
             case events.BuildRecorded():
+                return []
+            case events.BuildProgress():
+                build = self.builds.get((event.name, event.version))
+                if build is not None:
+                    build.progress, build.progress_at = event, self.clock()
                 return []
             case events.DownloadStarted() | events.DownloadProgress() | events.DownloadFinished():
                 return self._download(event)

@@ -1,0 +1,124 @@
+"""Watch one build: report its progress, and remember at its end what it took."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipshim.builds.resource_usage import Usage
+from pipshim.model import events
+from pipshim.model.build_progress import ProgressReader, seconds_left
+from pipshim.model.past_build import PastBuild
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipshim.builds.build_history import BuildHistory
+    from pipshim.builds.build_request import BuildRequest
+    from pipshim.model.events import Observer, What
+    from pipshim.model.past_build import Outcome
+
+_REPORT_SECONDS = 0.2
+"""How often progress is reported, at most."""
+
+_REMEMBERED = ("wheel", "editable")
+
+
+@dataclass
+class BuildMonitor:
+    """Watches one build.
+
+    Attributes:
+        build: what is built.
+        what: what the backend is asked for.
+        python: the Python that is built for.
+        log: the file that all output goes to.
+        observer: told of output and progress.
+        history: the builds of earlier commands, which this one joins.
+        usage: what its processes use.
+        earlier: the build to estimate this one by.
+
+    """
+
+    build: BuildRequest
+    what: What
+    python: str
+    log: Path
+    observer: Observer
+    history: BuildHistory
+    usage: Usage = field(default_factory=Usage)
+    earlier: PastBuild | None = field(init=False)
+    _reader: ProgressReader = field(init=False)
+    _began: float | None = field(default=None, init=False)
+    _reported: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.earlier = None
+        if self.what in _REMEMBERED:
+            self.earlier = self.history.last_success(self.build.name, self._version, self.what)
+        self._reader = ProgressReader(self.earlier.steps if self.earlier is not None else None)
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """How long an earlier build took."""
+        return self.earlier.seconds if self.earlier is not None else None
+
+    def begin(self) -> None:
+        """Take note that the backend is called now."""
+        self._began = time.monotonic()
+        if self.earlier is not None:
+            self._report()
+
+    def output(self, line: str) -> None:
+        """Take note of a line that the build has printed."""
+        self.observer(events.BuildOutput(self.build.name, line))
+        if self._reader.read(line):
+            progress, now = self._reader.progress, time.monotonic()
+            is_last = progress is not None and progress.done == progress.total
+            if is_last or now - self._reported >= _REPORT_SECONDS:
+                self._reported = now
+                self._report()
+
+    def end(self, outcome: Outcome) -> None:
+        """Remember a build whose backend was called."""
+        if self._began is None or self.what not in _REMEMBERED:
+            return
+        took = time.monotonic() - self._began
+        self.history.add(
+            PastBuild(
+                name=self.build.name,
+                version=self._version,
+                what=self.what,
+                mode=str(self.build.mode),
+                python=self.python,
+                outcome=outcome,
+                started=round(time.time() - took, 3),
+                seconds=round(took, 3),
+                cpu=round(self.usage.cpu, 3) if self.usage.cpu is not None else None,
+                peak=self.usage.peak or None,
+                processes=self.usage.processes,
+                steps=self._reader.steps,
+                log=str(self.log),
+            )
+        )
+
+    @property
+    def _version(self) -> str:
+        return self.build.commit or self.build.version
+
+    def _report(self) -> None:
+        progress, fraction = self._reader.progress, self._reader.fraction
+        elapsed = time.monotonic() - (self._began or time.monotonic())
+        self.observer(
+            events.BuildProgress(
+                self.build.name,
+                self.build.version,
+                progress.done if progress is not None else 0,
+                progress.total if progress is not None else None,
+                progress.unit if progress is not None else "steps",
+                progress.extension if progress is not None else 0,
+                fraction,
+                seconds_left(elapsed, fraction, self.expected_seconds),
+            )
+        )

@@ -1,0 +1,141 @@
+"""What builds use: the memory of all their processes, sampled, and their processor time.
+
+The memory of a process is counted without the pages that it shares with others (the third number of
+/proc/PID/statm), so that forks of a backend and mapped libraries count once or not at all. The
+peak of a cgroup would count the page cache too, that is, all files that a build writes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipshim.base import process_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+_INTERVAL_SECONDS = 0.25
+_MOST_OF_THE_TIME = 0.02
+"""The share of one core that sampling may take, on machines with thousands of processes."""
+
+_KIB = 1024
+
+
+class ProcessUsage(NamedTuple):
+    """What the kernel says of a process that has ended, and of all that it has waited for.
+
+    Attributes:
+        cpu: the processor time of all of them, in seconds.
+        peak: the most memory that one of them had, in bytes.
+
+    """
+
+    cpu: float
+    peak: int
+
+
+@dataclass
+class Usage:
+    """What one build has used so far; it only grows, but for `memory`.
+
+    Attributes:
+        memory: what its processes use now, together, in bytes.
+        peak: the most that this has been.
+        processes: how many of them had no children when it was: so many worked at once.
+        cpu: the processor time of those that have ended, in seconds; None if not known.
+
+    """
+
+    memory: int = 0
+    peak: int = 0
+    processes: int = 1
+    cpu: float | None = None
+
+    def sample(self, memory: int, processes: int) -> None:
+        """Take note of what is used now."""
+        self.memory = memory
+        if memory > self.peak:
+            self.peak, self.processes = memory, max(processes, 1)
+
+    def add(self, ended: ProcessUsage) -> None:
+        """Take note of a process that has ended; samples may have missed its peak."""
+        self.memory = 0
+        self.cpu = (self.cpu or 0.0) + ended.cpu
+        self.peak = max(self.peak, ended.peak)
+
+
+class Sampler:
+    """Samples what running builds use, in a thread that ends when none runs."""
+
+    def __init__(self) -> None:
+        self._measured: dict[int, Usage] = {}
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def measuring(self, leader: int, usage: Usage) -> Iterator[None]:
+        """Sample a process and all that it has started, while this lasts."""
+        if sys.platform != "linux":
+            yield
+            return
+        with self._change:
+            self._measured[leader] = usage
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._sample, name="usage", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._change:
+                del self._measured[leader]
+                self._change.notify()
+
+    def _sample(self) -> None:
+        interval = _INTERVAL_SECONDS / 4
+        while True:
+            with self._change:
+                self._change.wait(interval)
+                measured = dict(self._measured)
+                if not measured:
+                    self._thread = None
+                    return
+            start = time.thread_time()
+            processes = process_tree.running()
+            for leader, usage in measured.items():
+                usage.sample(*_used(process_tree.tree([leader], processes), processes))
+            took = time.thread_time() - start
+            interval = max(_INTERVAL_SECONDS, took / _MOST_OF_THE_TIME)
+
+
+def _used(members: Collection[int], processes: Collection[process_tree.Process]) -> tuple[int, int]:
+    """Return how much memory these processes use, and how many of them have no children."""
+    parents = {one.parent for one in processes if one.pid in members}
+    memory = sum(map(_memory, members))
+    return memory, sum(pid not in parents for pid in members)
+
+
+def _memory(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123
+            _, resident, shared, *_ = map(int, file.read().split())
+    except (OSError, ValueError):
+        return 0  # it has ended
+    return (resident - shared) * _PAGE
+
+
+_PAGE = os.sysconf("SC_PAGE_SIZE") if sys.platform != "win32" else 4096
+
+
+def wait(pid: int) -> tuple[int, ProcessUsage]:
+    """Wait for a child process; return its exit status, that of a signal negative."""
+    assert sys.platform != "win32"
+    _, status, usage = os.wait4(pid, 0)
+    unit = 1 if sys.platform == "darwin" else _KIB
+    used = ProcessUsage(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
+    return os.waitstatus_to_exitcode(status), used

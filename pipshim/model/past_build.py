@@ -1,0 +1,104 @@
+"""Builds of earlier commands: what each took, and what that says of the next one. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Outcome: TypeAlias = Literal["built", "failed", "out of memory", "stopped"]
+
+
+@dataclass(frozen=True)
+class PastBuild:
+    """A build of a wheel that has ended.
+
+    Attributes:
+        name: the distribution.
+        version: its version, or the commit of a checkout.
+        what: ``wheel`` or ``editable``.
+        mode: the build mode.
+        python: the Python that it was for: ``cpython 3.12``.
+        outcome: how it ended.
+        started: when its backend was called, in seconds since the epoch.
+        seconds: how long the backend took.
+        cpu: the processor time of all its processes, in seconds; None if not measured.
+        peak: the most memory that its processes used together, in bytes; None if not measured.
+        processes: how many of them were at work then.
+        steps: how many steps it printed (compiled files and the like); 0: none.
+        log: the file with its output.
+
+    """
+
+    name: str
+    version: str
+    what: str
+    mode: str
+    python: str
+    outcome: Outcome
+    started: float
+    seconds: float
+    cpu: float | None = None
+    peak: int | None = None
+    processes: int = 1
+    steps: int = 0
+    log: str | None = None
+
+    @property
+    def per_process(self) -> int | None:
+        """How much memory one of its processes used, on average."""
+        return self.peak // max(self.processes, 1) if self.peak is not None else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> PastBuild | None:
+        """Read plain data; None if it is not a build."""
+        if not isinstance(data, dict):
+            return None
+        known = {one.name for one in fields(cls)}
+        try:
+            build = cls(**{key: value for key, value in data.items() if key in known})
+        except TypeError:
+            return None
+        numbers = (build.started, build.seconds, build.cpu or 0, build.peak or 0, build.steps)
+        return build if all(isinstance(one, int | float) for one in numbers) else None
+
+
+def last_success(
+    builds: Iterable[PastBuild], name: str, version: str, what: str = "wheel"
+) -> PastBuild | None:
+    """Return the newest successful build of a package, of the same version if there is one.
+
+    Args:
+        builds: the oldest first.
+        name: the package.
+        version: the version to prefer.
+        what: ``wheel`` or ``editable``.
+
+    """
+    found: PastBuild | None = None
+    for build in builds:
+        if build.name != name or build.what != what or build.outcome != "built":
+            continue
+        if found is None or build.version == version or found.version != version:
+            found = build
+    return found
+
+
+def trimmed(builds: list[PastBuild], *, most: int, most_of_one: int) -> list[PastBuild]:
+    """Return the newest builds, and of each package only so many.
+
+    What is built every day must not drive out what is built once a year.
+    """
+    counts: dict[str, int] = {}
+    kept: list[PastBuild] = []
+    for build in reversed(builds):
+        counts[build.name] = counts.get(build.name, 0) + 1
+        if counts[build.name] <= most_of_one and len(kept) < most:
+            kept.append(build)
+    return kept[::-1]
