@@ -37,6 +37,8 @@ COMMANDS = (
     "why",
     "cache store",
     "builds show",
+    "builds history",
+    "builds log",
     "install",
     "wheel",
     "download",

@@ -78,6 +78,18 @@ SUBCOMMANDS = {
             "BuildsShowCommand",
             "Show what a wheel was built from, and whether it would be reused.",
         ),
+        "history": OwnCommand(
+            "builds_history_command",
+            "BuildsHistoryCommand",
+            "Show what was built when, how long it took, and how much memory.",
+            is_plain=True,
+        ),
+        "log": OwnCommand(
+            "builds_history_command",
+            "BuildsLogCommand",
+            "Show what the last build of a package printed.",
+            is_plain=True,
+        ),
     },
 }
 """By command, those that its first argument names."""

@@ -573,6 +573,22 @@ BUILDS_SHOW = CommandOptions(
     ),
 )
 
+BUILDS_HISTORY = CommandOptions(
+    options=(
+        Option(
+            "--limit",
+            "history",
+            "Show so many builds at most, the newest (default: 50).",
+            "n",
+            read_positive,
+            default=50,
+        ),
+        OUTPUT,
+    )
+)
+
+BUILDS_LOG = CommandOptions(options=())
+
 BUILDING = CommandOptions(options=(*BUILD, PROJECT, JOBS, PROGRESS_VIEW, TIMINGS))
 """Options of pip's commands that build: install, wheel, download."""
 
@@ -590,6 +606,8 @@ ALL_FLAGS = long_names(
         STORE,
         BUILDS,
         BUILDS_SHOW,
+        BUILDS_HISTORY,
+        BUILDS_LOG,
         BUILDING,
     )
     for option in command.all

@@ -397,6 +397,40 @@ class StoreRequest:
 
 
 @dataclass(frozen=True)
+class BuildsHistoryRequest:
+    """``pipshim builds history``.
+
+    Attributes:
+        cache: pipshim's cache folder; None: there is no cache.
+        names: the packages; all of them without any.
+        limit: how many builds at most.
+        as_json: for programs to read.
+        no_color: never colour what is shown.
+
+    """
+
+    cache: Path | None
+    names: tuple[NormalizedName, ...] = ()
+    limit: int = 50
+    as_json: bool = False
+    no_color: bool = False
+
+
+@dataclass(frozen=True)
+class BuildsLogRequest:
+    """``pipshim builds log``.
+
+    Attributes:
+        cache: pipshim's cache folder; None: there is no cache.
+        name: the package.
+
+    """
+
+    cache: Path | None
+    name: NormalizedName
+
+
+@dataclass(frozen=True)
 class ExplainRequest:
     """What ``pipshim tree`` and ``why`` have in common.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipshim.builds.processes import Backend, Processes
+from pipshim.builds.resource_usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ class World:
     processes: Processes = field(default_factory=lambda: Processes(2))
     python: str = sys.executable
     status: int | None = None
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def log(self) -> Path:
@@ -72,6 +74,7 @@ class World:
             variables=variables,
             log=self.log,
             backend=Backend(backend, str(self.folder)) if backend else None,
+            usage=self.usage,
         )
         seen: dict[str, Any] = json.loads(facts.read_text())
         return seen
@@ -260,3 +263,25 @@ def is_running(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
+
+
+@pytest.mark.parametrize("backend", ["backend", None])
+def test_memory_and_time_of_all_processes_are_measured(world: World, backend: str | None) -> None:
+    child = "x = bytearray(100 << 20)\nimport time\nwhile time.process_time() < 0.6: pass"
+    code = (
+        "import subprocess\n"
+        f"children = [subprocess.Popen([sys.executable, '-c', {child!r}]) for _ in range(2)]\n"
+        "[one.wait() for one in children]"
+    )
+    world.run(code, backend=backend)
+    usage = world.usage
+    assert 200 << 20 < usage.peak < 300 << 20
+    assert usage.processes == 2
+    assert usage.memory == 0
+    assert usage.cpu is not None
+    assert 1.2 <= usage.cpu < 3
+
+
+def test_a_peak_between_two_samples_is_known_from_the_kernel(world: World) -> None:
+    world.run("x = bytearray(150 << 20); del x")
+    assert 150 << 20 < world.usage.peak < 250 << 20

@@ -480,6 +480,55 @@ def test_region_fits(count: int, width: int, height: int) -> None:
         assert f"… and {count - shown} more" in lines
 
 
+def progress(
+    done: int, total: int | None, seconds_left: float | None = None, **more: Any
+) -> events.BuildProgress:
+    fraction = done / total if total else None
+    return events.BuildProgress(
+        *NATTEN, done, total, "steps", fraction=fraction, seconds_left=seconds_left, **more
+    )
+
+
+def test_region_shows_how_far_a_build_is() -> None:
+    clock = Clock()
+    state = State(clock=clock)
+    state.take(STARTED)
+    state.take(events.BuildPhase(*NATTEN, "wheel"))
+    clock.now = 60
+    assert state.take(progress(25, 100, 180)) == []
+    row = "natten 0.17.5  no-isolation  wheel          1m 05s"
+    assert region(state, 100, 24, 65) == [f"{row}  ━━━─────────  25/100  about 3 min left"]
+    assert region(state, 80, 24, 65) == [f"{row}  ━━━─────────  25/100"]
+    assert region(state, 60, 24, 65) == [f"{row}  25/100"]
+    assert region(state, 52, 24, 65) == [row]
+    # What was expected has passed, and nothing new is known.
+    (late,) = region(state, 100, 24, 300)
+    assert late.endswith("5m 00s  ━━━─────────  25/100")
+
+
+def test_region_shows_what_an_earlier_build_lets_expect() -> None:
+    state = State(clock=Clock())
+    state.take(STARTED)
+    state.take(progress(0, None, 40))
+    (row,) = region(state, 100, 24, 10)
+    assert row.endswith("10 s  ━━━─────────  about 30 s left")
+    (row,) = region(state, 100, 24, 38)
+    assert row.endswith("38 s  ━━━━━━━━━━━─  a few seconds left")
+    state.take(progress(3, None))
+    (row,) = region(state, 100, 24, 60)
+    assert row.endswith("1m 00s  3 steps")
+
+
+def test_heartbeat_says_how_far_a_build_is() -> None:
+    stream = io.StringIO()
+    with Plain(stream, heartbeat=0.02) as observer:
+        observer(STARTED)
+        observer(events.BuildPhase(*NATTEN, "wheel"))
+        observer(progress(12, 73, 3 * 3600, extension=2))
+        until(lambda: "still" in stream.getvalue())
+    assert "wheel, 0 s, extension 2, 12/73, about 3.0 h left\n" in stream.getvalue()
+
+
 def test_region_shows_the_last_output_line_when_verbose() -> None:
     assert "compiling" not in region(busy(1), 120, 24)[0]
     (line,) = region(busy(1, verbosity=1), 120, 24)
