@@ -1,1 +1,1 @@
-"""The command line: what was asked, and one file a command that does it."""
+"""The command line: one file for each command."""

@@ -1,8 +1,8 @@
-"""Which environment a command of pip's acts on, where pipshim is not in the active one.
+"""Let pip's commands act on the active environment if pipshim is installed elsewhere.
 
-pip acts on the environment that it is installed in, and so does pipshim. But a pipshim on PATH may
-serve many environments, which need not have one: called by its name, it serves the active one, as
-pipshim's own commands do. tox with ``install_command = pipshim install {opts} {packages}`` is so.
+pip acts on the environment that it is installed in. A pipshim on PATH may serve many environments
+without one: called by its name, it serves the active one, as pipshim's own commands do. tox with
+``install_command = pipshim install {opts} {packages}`` needs that.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _ACTING = frozenset(
 def options(
     command: str | None, before: Sequence[str], environ: Mapping[str, str], program: str
 ) -> list[str]:
-    """Give the options that make pip act on the active environment; none where it does by itself.
+    """Return the options that make pip act on the active environment; none if it does by itself.
 
     Args:
         command: pip's command.
-        before: what was typed before it.
+        before: the options before it.
         environ: VIRTUAL_ENV, PATH and PIP_PYTHON count.
-        program: what was started (``sys.argv[0]``): the script on PATH, or something else, such as
-            a script of a named environment or ``-m``, which then is the one that is meant.
+        program: what was started (``sys.argv[0]``): only a script found on PATH serves the active
+            environment.
 
     """
     active = environ.get("VIRTUAL_ENV")

@@ -1,4 +1,4 @@
-"""The index that ``pipshim add`` writes for a package: ``--index``, ``--torch-backend``."""
+"""The index that ``pipshim add`` writes: ``--index``, ``--torch-backend``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FILES = (".whl", ".tar.gz", ".zip")
 
 @dataclass(frozen=True)
 class AddedIndex:
-    """An index, and the packages that are to come from it.
+    """An index, and the packages that will come from it.
 
     Attributes:
         url: None if pyproject.toml has the index already.
@@ -47,7 +47,6 @@ class AddedIndex:
     conditions: Mapping[str, object] = field(default_factory=dict)
 
     def __call__(self, document: Document) -> None:
-        """Write the index and the sources."""
         if self.url is not None:
             document.set_index(self.name, self.url, **self.keys)
         for package in self.packages:
@@ -60,7 +59,7 @@ class AddedIndex:
 def added_index(
     request: AddRequest, requirements: Iterable[New], context: Context
 ) -> AddedIndex | None:
-    """Return the index that is asked for, if there is one.
+    """Return the requested index, if there is one.
 
     Raises:
         UsageError: there is no such index, or what is added does not come from one.
@@ -91,7 +90,7 @@ def added_index(
 def _location(
     name: str, url: str | None, context: Context
 ) -> tuple[str | None, Mapping[str, object]]:
-    """Return the URL of an index as it is to be written, and its other keys."""
+    """Return the URL of an index for pyproject.toml, and its other keys."""
     known = [index.name for index in context.configuration.index]
     if url is None:
         if name in known:
@@ -120,7 +119,7 @@ def _location(
 
 
 def _conditions(request: AddRequest, marker: str | None) -> dict[str, object]:
-    """Return where the sources apply: with the extra that is edited, for these environments."""
+    """Return where the sources apply: with the edited extra, for these environments."""
     extra = {"extra": request.optional} if request.optional else {}
     return {**extra, **({"marker": marker} if marker else {})}
 

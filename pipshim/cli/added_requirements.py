@@ -1,4 +1,4 @@
-"""What ``pipshim add`` is given, as requirements to write: names, paths, URLs, files of them."""
+"""Read the arguments of ``pipshim add`` as requirements: names, paths, URLs, files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class New(NamedTuple):
 
     Attributes:
         text: the requirement (PEP 508).
-        source: its entry in ``[tool.pipshim.sources]``, for what is a path; else None.
+        source: for a path, its entry in ``[tool.pipshim.sources]``; else None.
 
     """
 
@@ -44,10 +44,10 @@ class New(NamedTuple):
 
 
 def read_arguments(request: AddRequest, context: Context) -> list[New]:
-    """Read what was given, in order: arguments, editables, requirements files.
+    """Read arguments, editables and requirements files, in this order.
 
     Raises:
-        UsageError: something is neither a requirement nor a path or URL that is there.
+        UsageError: something is neither a requirement nor an existing path or URL.
 
     """
     found = [_read(text, context) for text in request.requirements]
@@ -86,7 +86,7 @@ def _read(text: str, context: Context, *, editable: bool = False) -> New:
 
 
 def _is_path(text: str, path: Path) -> bool:
-    """Whether a path is meant, by pip's rule (``_looks_like_path``): a name alone is none."""
+    """Return whether a path is meant, by pip's rule (``_looks_like_path``)."""
     if "://" in text or "@" in text.split(os.sep, maxsplit=1)[0]:
         return False
     return (
@@ -114,7 +114,7 @@ def _path(path: Path, behind: str, context: Context, *, editable: bool) -> New:
 
 
 def _of_folder(directory: Path) -> str | None:
-    """Read a project's name, if it says it itself."""
+    """Read a project's name, if pyproject.toml states it."""
     try:
         data = toml_files.read(directory / "pyproject.toml")
         name = data["project"]["name"]

@@ -1,4 +1,4 @@
-"""The steps before a build that pip reports, collected until they can be printed."""
+"""Collect the build steps that pip reports, until they can be printed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class BuildSteps:
-    """Collects the steps before a build that pip reports, until they can be printed.
+    """Collects the build steps that pip reports, until they can be printed.
 
     It observes events from several threads; `report` is called where pip may print.
     """
@@ -33,7 +33,7 @@ class BuildSteps:
         self._lock = threading.Lock()
 
     def __call__(self, event: Event, /) -> None:
-        """Take note of a step that has ended."""
+        """Note a step that has ended."""
         with self._lock:
             if isinstance(event, events.BuildStarted):
                 self._running[event.name, event.version] = event
@@ -76,7 +76,7 @@ class BuildSteps:
         """Print the steps of these packages, each once, and forget all steps.
 
         Args:
-            names: what pip itself would build; not what only builds need.
+            names: what pip itself would build, without build requirements.
             editable: those of them that are installed as editables.
 
         """

@@ -1,4 +1,4 @@
-"""``pipshim cache store``: what pipshim adds to pip's cache, shown and cleared."""
+"""``pipshim cache store``: show and clear pipshim's part of the cache."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ACTIONS = ("info", "list", "remove", "prune", "verify")
 
 
 def main(request: StoreRequest) -> int:
-    """Do what was asked; 1 if something was found to be damaged.
+    """Run an action; return 1 if something was damaged.
 
     Raises:
-        UsageError: it is none of the actions, or its arguments are wrong.
-        PipshimError: there is no cache, it is in use, or it does not have what shall be removed.
+        UsageError: there is no such action, or its arguments are wrong.
+        PipshimError: there is no cache, it is in use, or it lacks what should be removed.
 
     """
     _check(request)
@@ -162,7 +162,7 @@ def _nothing_of(text: str) -> PipshimError:
 
 
 def _verify(root: Path, request: StoreRequest) -> int:
-    """Find what is damaged, and remove it, so that it is made again when it is wanted."""
+    """Find damaged entries and remove them; they are made again when needed."""
     items = inventory.damaged(root)
     for item in items:
         sys.stdout.write(f"{item.kind}: {item.why}\n")

@@ -1,6 +1,6 @@
 """The base of pipshim's commands: declared options, their variables, and errors.
 
-Importing this imports what parses of pip, but not what resolves and installs.
+Importing this imports pip's parser, but not what resolves and installs.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class DeclaredCommand(Command):
-    """A command that has options of pipshim.
+    """A command with options of pipshim.
 
     Attributes:
         declared: its options.
-        environ: the environment variables that it heeds.
+        environ: the environment variables that it reads.
 
     """
 
@@ -43,7 +43,7 @@ class DeclaredCommand(Command):
         super().__init__(name, summary, isolated)
 
     def default_values(self) -> Values:
-        """Return what holds where nothing is typed: pip's variables, then pipshim's.
+        """Return the values without a command line: pip's variables, then pipshim's.
 
         Raises:
             UsageError: a variable has a value that its option does not take.
@@ -54,7 +54,7 @@ class DeclaredCommand(Command):
         return values
 
     def variable_layers(self) -> tuple[IsolationLayer, ...]:
-        """Tell what variables say of isolation; a package's own setting goes before the global."""
+        """Return the isolation settings of variables, those for single packages first."""
         layers = [*own_layers(self.environ)]
         packages = says(self.parser, "no-build-isolation-package", environment=True)
         if packages:
@@ -69,7 +69,7 @@ class DeclaredCommand(Command):
         return tuple(sorted(layers, key=lambda layer: not layer.packages))
 
     def file_layers(self) -> tuple[IsolationLayer, ...]:
-        """Tell what pip's configuration files say of isolation."""
+        """Return the isolation settings of pip's configuration files."""
         packages = says(self.parser, "no-build-isolation-package", environment=False)
         isolation = says(self.parser, "no-build-isolation", environment=False)
         if isolation is None:
@@ -96,13 +96,13 @@ class PlainCommand(DeclaredCommand):
         self.parser.insert_option_group(0, self.cmd_opts)
 
     def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
-        """Parse; no environment is served."""
+        """Parse options; ``--python`` is ignored."""
         values, rest = self.parser.parse_args(args, self.default_values())
         values.python = None
         return values, rest
 
     def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
-        """Run the command; pip's own would print what it raises in pip's way."""
+        """Run the command; unlike pip's, show errors in pipshim's way."""
         return run_guarded(
             partial(self.run, options, args),
             debug=options.debug_mode,
@@ -120,14 +120,14 @@ def register_subcommand(name: str) -> str:
 
 
 def use_project_parser(command: Command) -> None:
-    """Let a command parse as pipshim's do, and describe itself by its docstring."""
+    """Give a command pipshim's parser, with its docstring as the description."""
     # pip makes its parser itself and has no place to name another class.
     patches.become(command.parser, ProjectParser)
     command.parser.description = cleandoc(command.__doc__ or "")
 
 
 def typed_isolation(values: Values) -> IsolationLayer:
-    """Return what was typed about build isolation."""
+    """Return the isolation settings of the command line."""
     isolation = values.build_isolation
     return IsolationLayer(
         COMMAND_LINE,
@@ -137,7 +137,7 @@ def typed_isolation(values: Values) -> IsolationLayer:
 
 
 def isolates(layers: Iterable[IsolationLayer]) -> bool:
-    """Tell what is said about all packages, as a bool for pip's own code."""
+    """Return the setting for all packages as a bool for pip's own code."""
     for layer in layers:
         if layer.no_build_isolation is not None:
             return not layer.no_build_isolation

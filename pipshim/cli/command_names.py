@@ -1,4 +1,4 @@
-"""The names of pipshim's commands, and pip's general options, which may stand before them."""
+"""The names of pipshim's commands, and pip's general options, which may come before them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class OwnCommand(NamedTuple):
     """A command that pip does not have.
 
     Attributes:
-        module: where it is, in ``pipshim.cli``.
-        class_name: the class there.
-        summary: what it does.
-        asks_index: whether it asks an index, more often than not.
+        module: its module in ``pipshim.cli``.
+        class_name: its class in that module.
+        summary: for the help.
+        asks_index: whether it usually asks an index.
         is_plain: whether it needs neither index nor environment.
         has_isolated: whether ``--isolated`` after its name is an option of its own.
 

@@ -1,8 +1,9 @@
-"""What a shell completes after pipshim's own commands.
+"""Shell completion for pipshim's own commands.
 
-pip completes commands, options and paths (``pip._internal.cli.autocompletion``), pipshim's too, as
-they are commands of pip's. Here is what pip's own commands do not have: values from a list, names
-that the project has, a command with two names, and another program's arguments.
+pip completes commands, options and paths (``pip._internal.cli.autocompletion``), pipshim's too.
+This
+adds what pip's commands do not have: values from a list, names in the project, a command with two
+names, and another program's arguments.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ _PIPS = {"--group": GROUPS}
 
 
 def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
-    """Answer a shell that asks about one of pipshim's own commands; pip answers all the rest.
+    """Answer a shell about one of pipshim's own commands; pip answers the rest.
 
     Args:
-        environ: where the shell's question is, as pip's scripts ask it; it is put in other words
-            where pip can answer it then.
+        environ: has the shell's question, as pip's scripts ask it; it is rewritten if pip can
+            answer
+            it then.
         own: the names of pipshim's commands.
 
     Raises:
@@ -75,7 +77,7 @@ class _Line(NamedTuple):
     Attributes:
         name: the command's.
         before: the words between that and the current one.
-        current: what there is of the word that is wanted.
+        current: the beginning of the word to complete.
 
     """
 
@@ -85,7 +87,7 @@ class _Line(NamedTuple):
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> _Line | None:
-        """Read what the shell says of it; None where there is no command yet."""
+        """Read the shell's question; None if there is no command yet."""
         if "PIP_AUTO_COMPLETE" not in environ or not environ.get("COMP_CWORD", "").isdecimal():
             return None
         words = environ.get("COMP_WORDS", "").split()[1:]
@@ -98,7 +100,7 @@ class _Line(NamedTuple):
 
 
 def _answer(line: _Line, environ: Mapping[str, str]) -> Iterable[str] | None:
-    """Tell all that the current word may become; None if pip knows."""
+    """Return all completions of the current word; None if pip knows them."""
     command = create_command(line.name)
     assert isinstance(command, DeclaredCommand)
     declared, parser = command.declared, command.parser
@@ -137,11 +139,11 @@ def _names(values: Values) -> Names:
 
 
 def _value(line: _Line) -> tuple[str, str, str]:
-    """Tell the option that the current word may be the value of.
+    """Return the option that the current word may be the value of.
 
     Returns:
-        the option, what has been typed of the value, and what stands before that in the same
-        word. To bash the equals sign is a word.
+        the option, the beginning of the value, and what precedes that in the same word. To bash the
+        equals sign is a word.
 
     """
     *others, previous = ["", *line.before]
@@ -156,7 +158,7 @@ def _value(line: _Line) -> tuple[str, str, str]:
 
 
 def _program(parser: OptionParser, before: Sequence[str]) -> list[str] | None:
-    """Tell the words of the program to run so far, `--` as an empty one; None among run's own."""
+    """Return the words of the program to run so far, `--` as an empty one; None before them."""
     if before and before[-1] == "=":
         return None
     joined = _joined(before)
@@ -176,11 +178,11 @@ def _parsed(parser: OptionParser, before: Sequence[str]) -> Values:
 
 
 def _joined(words: Sequence[str]) -> list[str]:
-    """Put together what bash takes apart at equals signs."""
+    """Join what bash splits at equals signs."""
     return " ".join(words).replace(" = ", "=").split()
 
 
 def _scripts(start: str, environ: Mapping[str, str]) -> list[str]:
-    """Name the scripts of the environment that would be served."""
+    """Return the names of the environment's scripts."""
     folder = Path(environments([], environ)[0], "bin")
     return sorted(path.name for path in folder.glob("*") if path.name.startswith(start))

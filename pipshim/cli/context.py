@@ -1,4 +1,4 @@
-"""What one command works with, put together once: project, settings, target, caches, observer."""
+"""Assemble the parts of one command: project, settings, target, caches, observer."""
 
 from __future__ import annotations
 
@@ -65,21 +65,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """One command's parts.
+    """The parts of one command, each made when it is first used.
 
     Attributes:
-        request: what was asked.
+        request: the command's request.
         command: pip's part of that.
-        project: what pyproject.toml says; None where requirements are given and there is none.
-        directory: the folder that the lock lies in.
-        observer: told of all that happens; in a fork it is told to another process.
-        workspace: for what is thrown away at the end.
-        until_end: closes what is held until then.
-        started: when the command began to read, in nanoseconds since the epoch.
+        project: None if requirements are given and there is no project.
+        directory: the folder of the lock.
+        observer: receives all events.
+        workspace: temporary folders.
+        until_end: closes resources when the command ends.
+        started: when the command began, in nanoseconds since the epoch.
         isolated: serve an environment of pipshim's cache instead of the project's.
         bare: there is neither a project nor a lock, nor any environment but the active one.
-        below: the environment that this one is to lie over; it is in the cache too.
-        combination: which conflicting extras and groups are served, once a lock is followed.
+        below: the environment below this layer, which is in the cache too.
+        combination: the conflicting extras and groups in use, once a lock is followed.
 
     """
 
@@ -112,7 +112,7 @@ class Context:
         return combine(self.request.build, self.configuration, self.project.file.name)
 
     def heed(self, lines: Lines) -> None:
-        """Let builds be as requirements files say, or a lock that was made of them."""
+        """Apply the build options of requirements files, or of a lock that was made from them."""
         self.request = replace(self.request, build=lines.beside(self.request.build))
         vars(self).pop("settings", None)
         self.settings = replace(self.settings, config_settings_requirement=lines.config_settings)
@@ -127,7 +127,7 @@ class Context:
         """The project that ``add`` and ``remove`` edit: of a workspace, one of its members.
 
         Raises:
-            UsageError: several are named, or one that there is not.
+            UsageError: several are named, or one that does not exist.
 
         """
         project, request = self.project, self.request
@@ -137,7 +137,7 @@ class Context:
 
     @property
     def home(self) -> Path:
-        """The folder that has, or will have, the project's ``.venv``."""
+        """The folder of the project's ``.venv``."""
         return self.project.directory if self.project is not None else self.directory
 
     @property
@@ -147,7 +147,7 @@ class Context:
 
     @property
     def lock_command(self) -> str:
-        """What to type to make the lock."""
+        """The command that makes the lock."""
         if self.script == STDIN:
             return "pipshim lock --script FILE"
         if self.script is not None:
@@ -158,24 +158,24 @@ class Context:
 
     @property
     def is_given(self) -> bool:
-        """Whether requirements were given in place of a project."""
+        """Whether requirements were given instead of a project."""
         return self.request.lock.given and self.below is None
 
     @property
     def is_lock_given(self) -> bool:
-        """Whether a lock is named, or all there is, that is to be followed as it is."""
+        """Whether to follow a lock as it is, because it is named or there is no project."""
         asked = self.request.lock
         return not asked.given and (asked.output is not None or self.project is None)
 
     @property
     def followed_path(self) -> Path:
-        """Where the lock is, or the requirements file that is followed in its place."""
+        """The path of the lock, or of the requirements file used instead."""
         files = self.request.lock.requirement_files
         return Path(files[0]) if self.is_given and files else self.lock_path
 
     @property
     def lock_path(self) -> Path:
-        """Where the lock is, or will be."""
+        """The path of the lock, existing or not."""
         output = self.request.lock.output
         if output is not None and output != "-":
             path = Path(output)
@@ -196,12 +196,12 @@ class Context:
 
     @property
     def is_lock_cached(self) -> bool:
-        """Whether the lock is pipshim's own, in its cache: nobody asked for one."""
+        """Whether the lock is only in pipshim's cache."""
         return self.place is not None and self.lock_path == self.place.lock
 
     @cached_property
     def old_lock(self) -> Lock | None:
-        """The lock that is there; None where pinned requirements are followed instead.
+        """The existing lock; None if pinned requirements are followed instead.
 
         Raises:
             LockError: it is damaged, or of a newer version.
@@ -218,7 +218,7 @@ class Context:
 
     @cached_property
     def place(self) -> Place | None:
-        """Where the environment is, if it is one of pipshim's cache."""
+        """The environment's place in pipshim's cache, if it is one of these."""
         common, project = self.request.common, self.project
         if self.below is not None:
             base = base_of(self.below.target, common.shim_cache)
@@ -247,7 +247,7 @@ class Context:
         return self.request.common.shim_cache or Path(cache_folder(os.environ)).parent
 
     def _layer_key(self) -> list[str]:
-        """Tell a layer from other layers over the same environment."""
+        """Distinguishes layers over the same environment."""
         given = self.request.lock
         texts = inputs_digest.requirements_given(given)
         # A relative path means another thing elsewhere.
@@ -270,17 +270,17 @@ class Context:
 
     @property
     def _environ(self) -> Mapping[str, str]:
-        """The variables that say which environment is active."""
+        """The variables that name the active environment."""
         return {k: v for k, v in os.environ.items() if not (self.isolated and k == "VIRTUAL_ENV")}
 
     @cached_property
     def choice(self) -> Choice:
-        """The environment that is served, or will be."""
+        """The environment to serve, existing or not."""
         lock_only = not self.request.asks_for_environment
         return environment_choice.choose(**self._served, lock_only=lock_only)
 
     def environment(self) -> Environment:
-        """Give the environment that is served; it is made if it is missing.
+        """Return the environment to serve; it is made if it is missing.
 
         Raises:
             TargetError: there is none to serve, or it cannot be made.
@@ -296,18 +296,19 @@ class Context:
 
     @property
     def target(self) -> Target:
-        """The Python that is served."""
+        """The Python to serve."""
         return self.choice.target
 
     @cached_property
     def targets(self) -> tuple[TargetName, ...]:
-        """The targets that a lock is made for; none: for the Python that is served.
+        """The targets that a lock is made for; empty for the served Python.
 
-        What ``lock --target-environment`` named counts for ``sync`` and ``run`` too, until the next
+        The targets of ``lock --target-environment`` are used by ``sync`` and ``run`` too, until the
+        next
         ``lock``.
 
         Raises:
-            TargetError: it came on top of the served Python, which has no name.
+            TargetError: the served Python would be an additional target, but it has no name.
 
         """
         if self.is_lock_cached or (self.request.lock.given and not self.request.asks_for_lock):
@@ -329,15 +330,16 @@ class Context:
 
     @property
     def _keeps(self) -> bool:
-        """Whether what is not said is as it was when the lock was made."""
+        """Whether preferences of the existing lock hold unless others are given."""
         return self.request.lock.check or not self.request.asks_for_lock
 
     @cached_property
     def preferences(self) -> Preferences:
         """Which versions and files are chosen; pip's options are set to it.
 
-        A lock is made as ``lock`` is told to; whatever else is done goes by what the lock that is
-        there was made with, unless another thing is said.
+        ``lock`` uses its options; all other commands use what the lock was made with, unless they
+        have
+        options of their own.
         """
         lock = self.request.lock
         try:
@@ -383,7 +385,7 @@ class Context:
 
     @cached_property
     def cache(self) -> Path:
-        """Pipshim's cache; without one, a folder that is thrown away."""
+        """Pipshim's cache; without one, a temporary folder."""
         cache = self.request.common.shim_cache
         if cache is None:
             return self.workspace.fresh("cache")
@@ -394,17 +396,14 @@ class Context:
 
     @cached_property
     def store(self) -> Store:
-        """The store of unpacked wheels."""
         return Store(self.cache)
 
     @cached_property
     def fetcher(self) -> Fetcher:
-        """Fetches what a lock names."""
         return Fetcher(self.pip, self.store, self.lock_path.parent)
 
     @cached_property
     def builder(self) -> Builder:
-        """Where builds are done."""
         builder = Builder(
             target=self.target,
             store=self.store,
@@ -423,7 +422,7 @@ class Context:
 
     @property
     def _environments(self) -> Workspace:
-        """Where build environments are made: where files of the store can be linked to."""
+        """The folder of build environments, where files of the store can be linked to."""
         if self.workspace.directory.stat().st_dev == self.cache.stat().st_dev:
             return self.workspace
         try:
@@ -433,12 +432,12 @@ class Context:
 
     @property
     def jobs(self) -> int:
-        """How many builds run, or targets are resolved, at once."""
+        """How many builds, or targets, run at once."""
         return self.request.common.jobs or available_cores()
 
     @cached_property
     def inputs(self) -> str:
-        """The digest of what a lock would be made from now."""
+        """The digest of a lock's current inputs."""
         return inputs_digest.digest(
             self.project,
             self.settings,
@@ -450,7 +449,7 @@ class Context:
         )
 
     def at(self, project: Project) -> Context:
-        """Give the same parts for another state of the project: what pip knows is asked once."""
+        """Return the context for another state of the project; pip's knowledge is shared."""
         other = replace(self, project=project)
         for name in ("choice", "old_lock", "cache", "store", "fetcher", "builder"):
             vars(other)[name] = getattr(self, name)
@@ -460,7 +459,7 @@ class Context:
         return other
 
     def over(self, below: Below, given: LockOptions) -> Context:
-        """Give the parts of making a layer over an environment, of these requirements."""
+        """Return the context for a layer over an environment, with these requirements."""
         return replace(
             self,
             request=replace(self.request, lock=replace(given, output=None)),
@@ -471,7 +470,7 @@ class Context:
         )
 
     def has_below(self) -> bool:
-        """Tell whether what is below has all that is required."""
+        """Return whether the environment below satisfies all requirements."""
         given, below = self.request.lock, self.below
         if below is None or not below.present or given.editables:
             return False
@@ -483,7 +482,7 @@ class Context:
         self.observer(events.Waiting(text))
 
     def say(self, text: str, level: events.Level = "info") -> None:
-        """Say something to the user, by the observer."""
+        """Show a message."""
         self.observer(events.Message(level, text))
 
     def explain(self, error: Exception) -> PipshimError:
@@ -501,18 +500,18 @@ def opened(
     optional: bool = False,
     isolated: bool = False,
 ) -> Iterator[Context]:
-    """Put a command's parts together, and clear up at its end.
+    """Make a command's context, and clean up at its end.
 
     Args:
-        request: what was asked.
+        request: the command's request.
         command: pip's part of that.
-        also: told of all that happens, besides the observer that shows it.
-        script: what is served instead of a project.
-        optional: whether it can be done without a project, if there is none.
+        also: receives all events too.
+        script: serve this script instead of a project.
+        optional: whether a project is optional.
         isolated: serve an environment of pipshim's cache instead of the project's.
 
     Raises:
-        ProjectError: there is no project where one is needed, or it says what cannot be.
+        ProjectError: there is no project where one is needed, or it is invalid.
 
     """
     started = time.time_ns()
@@ -553,7 +552,7 @@ def opened(
 
 
 def _say_where(error: PipshimError, context: Context) -> None:
-    """Let hints be about the lock and the settings that are served, if these are not the usual."""
+    """Adapt hints to the lock and the settings in use, if these are not the usual ones."""
     for one in error.errors if isinstance(error, Failures) else (error,):
         if isinstance(one, LockError):
             one.locate(context.followed_path)
@@ -564,7 +563,7 @@ def _say_where(error: PipshimError, context: Context) -> None:
 
 
 def _project(request: LockRequest, *, optional: bool) -> Project | None:
-    """Read the script or project that is asked for; None where the command does without one."""
+    """Read the requested script or project; None if the command works without one."""
     if request.common.no_project:
         return None
     if request.lock.script is not None:
@@ -590,7 +589,7 @@ def _project(request: LockRequest, *, optional: bool) -> Project | None:
 
 
 def _does_without(request: LockRequest) -> bool:
-    """Whether a request can be served where there is no pyproject.toml."""
+    """Return whether a request needs no pyproject.toml."""
     if request.lock.given:
         return True
     return not request.asks_for_lock and (

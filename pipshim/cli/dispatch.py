@@ -1,4 +1,4 @@
-"""Which command is asked for: pipshim's own commands, and pip for every other."""
+"""Find the command of a command line, and run it: one of pipshim's, or pip."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Line(NamedTuple):
-    """A command line around the command's name, which is None if there is none."""
+    """A command line: the command's name, if any, and the words before and after."""
 
     before: list[str]
     command: str | None
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 def dispatch(argv: Sequence[str] | None = None) -> int:
-    """Run what `argv` (by default the process's own arguments) says; give the exit status.
+    """Run a command line (by default the process's own); return the exit status.
 
     Raises:
         SystemExit: pip ended the process, as it does for its help and unknown options.
@@ -95,7 +95,7 @@ def _with_any_pip(arguments: list[str], program: str) -> int:
 
 
 def _store_words(line: Line) -> list[str] | None:
-    """Give the arguments of ``cache store``; None if it is another command."""
+    """Return the arguments of ``cache store``; None if it is another command."""
     rest = split(line.after) if line.command == "cache" else None
     if rest is None or rest.command not in ("store", *STORE_ACTIONS):
         return None
@@ -104,7 +104,7 @@ def _store_words(line: Line) -> list[str] | None:
 
 
 def split(arguments: Sequence[str]) -> Line | None:
-    """Find the command's name among pip's general options; None if only pip can tell."""
+    """Find the command's name among pip's general options; None if only pip can."""
     position = 0
     while position < len(arguments):
         argument = arguments[position]
@@ -127,7 +127,7 @@ def _split_by_pip(arguments: Sequence[str]) -> Line:
 
 
 def _asks_of_pip(argument: str) -> bool:
-    """Whether this option, which may be abbreviated, asks for help or the version."""
+    """Return whether an option, perhaps abbreviated, asks for help or the version."""
     if argument.startswith("--"):
         return any(name.startswith(argument) for name in ("--help", "--version"))
     return SHORT_SWITCHES.issuperset(argument[1:]) and not {"h", "V"}.isdisjoint(argument)
@@ -169,7 +169,7 @@ def _started(line: Line) -> int:
 
 
 def _begin_to_ask() -> Agent:
-    """Begin, while pip is imported, what other processes answer in about that time."""
+    """Start what other processes answer while pip is imported."""
     from pipshim.envs.interpreter import ask_ahead  # noqa: PLC0415 as below
 
     # Where pip.conf names a cache, the answer may be there already; that is not known by now.

@@ -1,4 +1,4 @@
-"""``pipshim add`` and ``pipshim remove``: pyproject.toml edited, then locked and synced."""
+"""``pipshim add`` and ``pipshim remove``: edit pyproject.toml, then lock and sync."""
 
 from __future__ import annotations
 
@@ -88,18 +88,18 @@ class _Edit(Protocol):
     """A change of a project's lists of requirements."""
 
     def __call__(self, document: Document, place: Place) -> None:
-        """Make the change, unless the document has it already."""
+        """Edit the document, unless it is done already."""
 
     @property
     def names(self) -> set[NormalizedName]:
-        """The distributions that it is about."""
+        """Return the distributions that are added or removed."""
 
 
 class _Addition:
     """Requirements to add.
 
     Attributes:
-        versions: by requirement, the version to make a bound of where none is given.
+        versions: by requirement, the version for its lower bound.
 
     """
 
@@ -144,7 +144,7 @@ class _Addition:
 
 
 def _versions_without_bound(editing: _Editing, addition: _Addition) -> dict[str, Version]:
-    """Find the version of each added requirement that needs a bound, by locking without any."""
+    """Find the versions of added requirements that need a bound, by locking without one."""
     document = editing.document()
     unbound = addition.add(document, editing.place_in(document))
     if not unbound:
@@ -176,7 +176,7 @@ class _Removal:
 
 
 class _Edited(NamedTuple):
-    """What a file said, what an edit makes of it, and the differences to show.
+    """The texts of a file before and after an edit, and the differences to show.
 
     Attributes:
         configured: indexes and sources.
@@ -191,7 +191,7 @@ class _Edited(NamedTuple):
 
 
 class _Editing:
-    """One edit of a project's file, and what follows from it.
+    """One edit of a project's file, and its effects.
 
     Other programs may write the file at any time: it is read again before it is written.
     """
@@ -213,7 +213,7 @@ class _Editing:
             )
 
     def _check_place(self) -> None:
-        """See that this project can have the list to edit.
+        """Check that this project can have the list to edit.
 
         Raises:
             ProjectError: it cannot.
@@ -254,7 +254,7 @@ class _Editing:
         """Read the file as it is now.
 
         Raises:
-            ProjectError: it cannot be read, or says what cannot be.
+            ProjectError: it cannot be read, or is invalid.
 
         """
         text = read_text(self._path)
@@ -262,11 +262,11 @@ class _Editing:
         return Document(text, self._path)
 
     def project(self, text: str) -> Project:
-        """Read what the file would mean with this text."""
+        """Read a text as the project's file."""
         return load_project(self._project.here.directory, {self._path.parent: text})
 
     def _check_unchanged(self, text: str) -> None:
-        """See that nothing but requirements has changed since the command began.
+        """Check that nothing but requirements has changed since the command began.
 
         Raises:
             ProjectError: something else has, which this command has used already.
@@ -276,7 +276,7 @@ class _Editing:
             raise ProjectError(self._path, _CHANGED, hint="run the command again")
 
     def finish(self, edit: _Edit, *, exact: bool | None) -> None:
-        """Write the file, lock and sync as asked, and tell of it.
+        """Write the file, lock and sync as requested, and report it.
 
         Raises:
             PipshimError: it failed; files and environment are as before.
@@ -310,7 +310,7 @@ class _Editing:
         )
 
     def _edited(self, edit: _Edit) -> _Edited:
-        """Make an edit of the file as it is now."""
+        """Edit the current text of the file."""
         document = self.document()
         before, place = document.original, self.place_in(document)
         old = document.stated(place, edit.names)
@@ -325,8 +325,9 @@ class _Editing:
     def _written(self, edited: _Edited, edit: _Edit) -> Iterator[None]:
         """Write the edited file; restore it if what follows fails.
 
-        Another program that saves the file meanwhile, from what it read before, drops the edit: it
-        is made again on what was saved. If what follows fails, what was saved stays.
+        If another program saves the file meanwhile, the edit is applied again to what it saved. If
+        what
+        follows fails, what was saved stays.
         """
         if edited.text == edited.before:
             yield
@@ -348,7 +349,7 @@ class _Editing:
                 self.context.say(f"{PYPROJECT} {_CHANGED}; the edit was made again")
 
     def _has(self, text: str) -> bool:
-        """Whether the file says this."""
+        """Return whether this is the file's text."""
         try:
             return self._path.read_bytes() == text.encode("utf-8")
         except OSError:

@@ -26,7 +26,7 @@ class EditCommand(ProjectCommand):
     """What add and remove have in common."""
 
     def editing(self, options: Values) -> dict[str, Any]:
-        """Return the parts that their requests have in common."""
+        """Return the common parts of their requests."""
         fields = self.declared.fields
         edit = fields("edit", options)
         group, extra = edit["group"], edit["optional"]
@@ -79,13 +79,12 @@ class AddCommand(EditCommand):
     declared = option_table.ADD
 
     def load_action(self) -> Action:
-        """Import what does the work."""
         from pipshim.cli.edit import add  # noqa: PLC0415 not needed for help and completion
 
         return add
 
     def request(self, options: Values, args: list[str]) -> AddRequest:
-        """Say what was asked.
+        """Return the request.
 
         Raises:
             UsageError: there is nothing to add, or no such place.
@@ -120,13 +119,12 @@ class RemoveCommand(EditCommand):
     declared = option_table.REMOVE
 
     def load_action(self) -> Action:
-        """Import what does the work."""
         from pipshim.cli.edit import remove  # noqa: PLC0415 not needed for help and completion
 
         return remove
 
     def request(self, options: Values, args: list[str]) -> RemoveRequest:
-        """Say what was asked.
+        """Return the request.
 
         Raises:
             UsageError: there is nothing to remove, or no such place.

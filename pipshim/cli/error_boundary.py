@@ -1,6 +1,6 @@
-"""The one place that turns errors into output and an exit status.
+"""Turn errors into output and an exit status.
 
-It is imported at every start, so what only a failure needs is imported when there is one.
+This is imported at every start, so what only an error needs is imported later.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _OS_HINTS = {
 
 
 class Replacement(NamedTuple):
-    """The process that this one is to become, once everything of its own is closed.
+    """The process to become after this one has cleaned up.
 
     Attributes:
         program: the file to execute.
         arguments: its ``argv``, its name included.
         environment: all of its variables.
-        stdin: what it reads from standard input; None for what this process would read.
+        stdin: its standard input; None for this process's own.
 
     """
 
@@ -51,7 +51,7 @@ class Replacement(NamedTuple):
     stdin: bytes | None = None
 
     def start(self) -> NoReturn:
-        """Become that process; signals that Python ignores are as they were for it.
+        """Become that process, with the default actions of signals that Python ignores.
 
         Raises:
             UsageError: it cannot be executed.
@@ -72,7 +72,7 @@ class Replacement(NamedTuple):
 
     @staticmethod
     def _give(text: bytes) -> None:
-        """Let standard input be a file, which has no name any more, with this in it."""
+        """Make standard input an unnamed file with this text."""
         import tempfile  # noqa: PLC0415
 
         with tempfile.TemporaryFile() as file:
@@ -83,7 +83,7 @@ class Replacement(NamedTuple):
 
 
 def _reap() -> None:
-    """Forget processes that have ended: the next program knows nothing of them."""
+    """Reap processes that have ended: the next program does not know them."""
     if sys.platform == "win32":
         return
     try:
@@ -101,13 +101,13 @@ def run_guarded(
     hide: Callable[[str], str] | None = None,
     as_json: bool = False,
 ) -> int:
-    """Run `action`; show what goes wrong, and give the exit status.
+    """Run `action`, show its error, and return the exit status.
 
     Args:
-        action: gives the exit status of a command that went well, or whose check failed.
+        action: returns the exit status of a command that succeeded, or whose check failed.
         debug: show tracebacks too.
-        no_color: never colour what is shown.
-        hide: gives a text without secrets; None for one that knows none but those in URLs.
+        no_color: use no colours.
+        hide: masks secrets in a text; None masks only those in URLs.
         as_json: show errors as lines of JSON (``--progress json``), and no tracebacks.
 
     """
@@ -136,7 +136,7 @@ def run_guarded(
 
 
 def run_beside(action: Callable[[], int], show_error: Callable[[PipshimError], object]) -> int:
-    """Run ``action``, whose other errors somebody else shows; have those of pipshim's shown."""
+    """Run ``action``, and show errors of pipshim's; the caller shows all others."""
     with Interruption():
         try:
             return action()
@@ -153,7 +153,7 @@ def show(
     as_json: bool = False,
     with_output: bool = True,
 ) -> None:
-    """Show an error that somebody else ends with, and what failed builds printed."""
+    """Show an error without ending the command, and what failed builds printed."""
     sys.stdout.flush()
     if not with_output:
         for one in error.errors if isinstance(error, Failures) else (error,):
@@ -163,7 +163,7 @@ def show(
 
 
 def explain(error: Exception) -> PipshimError:
-    """Say any error as one of pipshim's; what nobody foresaw is a bug of pipshim's."""
+    """Turn any error into one of pipshim's; an unexpected one is a bug of pipshim's."""
     if isinstance(error, PipshimError):
         return error
     if "pip._internal" in sys.modules:
@@ -184,7 +184,7 @@ def explain(error: Exception) -> PipshimError:
 
 
 def _place(error: Exception) -> str:
-    """Name the last place in pipshim's own code that `error` came through."""
+    """Return the last place in pipshim's own code of an error's traceback."""
     import traceback  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
@@ -225,7 +225,7 @@ def _show(
 
 
 def _mask(error: PipshimError, hide: Callable[[str], str]) -> None:
-    """Take secrets out of an error that is about to be shown, before any line is broken."""
+    """Mask secrets in an error before its lines are wrapped."""
     if isinstance(error, Failures):
         for one in error.errors:
             _mask(one, hide)

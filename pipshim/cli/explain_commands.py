@@ -42,12 +42,6 @@ class TreeCommand(PlainCommand):
     declared = option_table.TREE
 
     def run(self, options: Values, args: list[str]) -> int:
-        """Show the tree.
-
-        Raises:
-            PipshimError: there is no lock, or it does not have what is asked for.
-
-        """
         from pipshim.cli import tree  # noqa: PLC0415 not needed for help and completion
 
         selection = SelectionOptions(**self.declared.fields("selection", options))
@@ -78,13 +72,6 @@ class WhyCommand(PlainCommand):
     declared = option_table.WHY
 
     def run(self, options: Values, args: list[str]) -> int:
-        """Say why.
-
-        Raises:
-            UsageError: no package is named.
-            PipshimError: there is no lock, or it does not have the package.
-
-        """
         from pipshim.cli import why  # noqa: PLC0415 not needed for help and completion
 
         if not args:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def main(request: ExportRequest, pip: PipCommand) -> int:
-    """Lock if need be, and write what is locked as requirements.
+    """Write the lock as requirements; make it first if needed.
 
     Raises:
-        PipshimError: it cannot be locked or written; the files that are there are as before.
+        PipshimError: it cannot be locked or written; existing files are unchanged.
 
     """
     asked = request.export

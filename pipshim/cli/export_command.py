@@ -29,13 +29,12 @@ class ExportCommand(SyncCommand):
     declared = option_table.EXPORT
 
     def load_action(self) -> Action:
-        """Import what does the work."""
         from pipshim.cli.export import main  # noqa: PLC0415 not needed for help and completion
 
         return main
 
     def request(self, options: Values, args: list[str]) -> ExportRequest:
-        """Say what was asked.
+        """Return the request.
 
         Raises:
             UsageError: arguments were given, or requirements in place of a lock.

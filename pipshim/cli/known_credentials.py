@@ -1,4 +1,4 @@
-"""The credentials that a command line, variables and files have, so that they can be masked."""
+"""Collect the credentials in the command line, variables and files, to mask them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def known_credentials(
     configuration: Iterable[tuple[str, Any]],
     environ: Mapping[str, str],
 ) -> Mask:
-    """Gather what is known when the command line has been read.
+    """Collect the credentials that are known after parsing.
 
     Args:
         options: what pip's parser stored.
-        arguments: what the command line has beside options.
-        configuration: settings of pip's variables and files; what is overridden there counts too,
-            as a build may read the file itself.
+        arguments: the positional arguments.
+        configuration: settings of pip's variables and files, overridden ones too: a build may read
+            the file itself.
         environ: for the proxies' variables, those of other tools' indexes, and NETRC.
 
     """
@@ -47,7 +47,7 @@ def known_credentials(
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Give the texts with URLs in them, however deep in lists and tables."""
+    """Return all texts in nested lists and tables."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def main(request: LockRequest, pip: PipCommand) -> int:
-    """Lock; 1 if ``--check`` finds the lock out of date.
+    """Lock; return 1 if ``--check`` finds the lock out of date.
 
     Raises:
-        PipshimError: it cannot be locked; the lock that is there is as before.
+        PipshimError: it cannot be locked; an existing lock is unchanged.
 
     """
     with reporting(request, pip.mask, "lock") as report:
@@ -99,14 +99,14 @@ def _count(lock: Lock) -> int:
 
 
 def _stamp(context: Context, lock: Lock, *, written: bool = False) -> None:
-    """Let the next command of the same words recognise that nothing has changed."""
+    """Write a stamp, by which the same command sees that nothing has changed."""
     quiet = context.request.common.verbosity < 0
     say = f"{context.lock_path.name} is up to date ({plural(_count(lock), 'package')})"
     stamp_lock(context, lock, options=typed("lock"), say="" if quiet else say, written=written)
 
 
 def _usable(context: Context) -> Lock | None:
-    """Read the lock that is there; a damaged one is passed over when all is upgraded."""
+    """Read the existing lock; ignore a damaged one with ``--upgrade``."""
     try:
         return context.old_lock
     except LockError:

@@ -1,4 +1,4 @@
-"""What ``tree`` and ``why`` have in common: the lock as a graph, and whether it is out of date."""
+"""What ``tree`` and ``why`` share: the lock as a graph, and whether it is out of date."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _OUT_OF_DATE = "what it was made from has changed"
 
 @dataclass(frozen=True)
 class Explained:
-    """A lock that is to be explained.
+    """A lock that is explained.
 
     Attributes:
         path: where it is.
-        lock: what it says.
-        project: the project that it is of; None if it was made of given requirements.
+        lock: its contents.
+        project: its project; None if it was made from given requirements.
 
     """
 
@@ -55,7 +55,6 @@ class Explained:
         combination: Combination | None = None,
         builds: bool,
     ) -> Graph:
-        """Give what needs what."""
         extra: dict[NormalizedName, list[str]] = {}
         if self.project is None:
             root = Node(self.path.name, kind="project")
@@ -69,7 +68,7 @@ class Explained:
         )
 
     def find(self, graph: Graph, name: NormalizedName) -> list[Node]:
-        """Give the nodes of a name.
+        """Return the nodes of a name.
 
         Raises:
             PipshimError: there are none.
@@ -86,7 +85,7 @@ class Explained:
         raise PipshimError(f"{name} is not in {self.path.name}", hint=hint)
 
     def out_of_date(self, request: ExplainRequest) -> str | None:
-        """Say why the lock is not what the project asks for; None if it is, or if none says."""
+        """Return why the lock is out of date; None if it is not, or if that is unknown."""
         if self.project is None or not self.lock.inputs:
             return None
         usual = request.project is None and request.lock is None
@@ -99,7 +98,7 @@ class Explained:
         )
 
     def warn(self, why: str | None, request: ExplainRequest) -> None:
-        """Say that the lock is out of date."""
+        """Warn that the lock is out of date."""
         if why is None or request.verbosity < 0:
             return
         word = paint("warning:", "yellow", color=use_color(sys.stderr, no_color=request.no_color))
@@ -107,11 +106,11 @@ class Explained:
 
 
 def explained(request: ExplainRequest) -> Explained:
-    """Read the lock that is asked for.
+    """Read the requested lock.
 
     Raises:
-        LockError: there is none, it is damaged, or it does not say what needs what.
-        ProjectError: pyproject.toml says something that cannot be.
+        LockError: there is none, it is damaged, or it lacks requirements.
+        ProjectError: pyproject.toml is invalid.
 
     """
     path, project = request.lock, None
@@ -145,7 +144,7 @@ def _directory(request: ExplainRequest) -> Path | None:
 
 
 def label(node: Node) -> str:
-    """Name a node, with its version or place."""
+    """Return a node's name, with its version or place."""
     if node.kind == "build":
         return f"build of {' '.join(filter(None, (node.name, node.version)))} ({how_built(node)})"
     if node.kind == "absent":
@@ -155,12 +154,12 @@ def label(node: Node) -> str:
 
 
 def how_built(node: Node) -> str:
-    """Say the mode of a build, and whether its environment is known."""
+    """Return the mode of a build, and whether its environment is known."""
     return f"{node.mode}{', environment unknown until it is built' if node.deferred else ''}"
 
 
 def with_extras(need: Need) -> str:
-    """Name the node that is needed, with the extras of it that are asked for."""
+    """Return the name of a needed node, with the requested extras."""
     if not need.extras:
         return label(need.node)
     name = need.node.name
@@ -168,7 +167,7 @@ def with_extras(need: Need) -> str:
 
 
 def condition(need: Need) -> str:
-    """Say what is asked beside the name: ``extra viz, >=2; python_version < "3.12"``."""
+    """Return the rest of a requirement: ``extra viz, >=2; python_version < "3.12"``."""
     whose = {
         "extra": "extra-build-dependencies",
         "backend": "asked for by the backend",
@@ -180,7 +179,7 @@ def condition(need: Need) -> str:
 
 
 def as_json(node: Node, need: Need | None) -> dict[str, Any]:
-    """Say a node, and the need by which one came to it."""
+    """Return a node, and the need that led to it, as plain data."""
     made: dict[str, Any] = {"name": node.name, "version": node.version, "kind": node.kind}
     if node.place is not None:
         made["place"] = node.place
@@ -197,12 +196,12 @@ def as_json(node: Node, need: Need | None) -> dict[str, Any]:
 
 
 def width(stream: TextIO) -> int | None:
-    """Return how long a line may be: as the terminal is wide; None in a pipe or a file."""
+    """Return the terminal's width; None in a pipe or a file."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def can_write(stream: TextIO, text: str) -> bool:
-    """Tell whether a stream's encoding has these characters."""
+    """Return whether a stream's encoding has these characters."""
     try:
         text.encode(stream.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):

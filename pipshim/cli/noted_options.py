@@ -1,7 +1,7 @@
-"""pip's options that choose among versions and files, as they were said.
+"""Note pip's options that choose versions and files, as they were given.
 
-pip's parser keeps of some options only what they come to: ``--no-binary :none:`` leaves no trace,
-and ``--uploaded-prior-to P7D`` is another moment in every command. So what is said is noted.
+pip's parser keeps only the effect of some options: ``--no-binary :none:`` leaves no trace, and
+``--uploaded-prior-to P7D`` is another moment in every command.
 """
 
 from __future__ import annotations
@@ -39,15 +39,7 @@ _UNDER_PROJECT = ("uploaded-prior-to", "resolution")
 
 
 class Noted:
-    """What was said, with the words that were used.
-
-    Args:
-        parser: whose options they are.
-
-    Attributes:
-        typed: the names of what was typed.
-
-    """
+    """The options of a parser that were given, in their own words; `typed` has their names."""
 
     def __init__(self, parser: ProjectParser) -> None:
         self._parser = parser
@@ -69,7 +61,7 @@ class Noted:
 
     @contextmanager
     def typing(self, values: Values) -> Iterator[None]:
-        """Note what is parsed meanwhile as typed; ``values`` is what the parser stores it in."""
+        """Note options that are parsed into ``values`` meanwhile as typed."""
         before = {name: copy(getattr(values, dest, None)) for name, dest in _TYPED.items()}
         self._is_typing = True
         yield
@@ -78,10 +70,10 @@ class Noted:
         self.typed |= changed
 
     def said(self, values: Values, environ: Mapping[str, str]) -> Said:
-        """Tell what is said.
+        """Return what was given.
 
         Args:
-            values: what the parser stored; of ``--pre`` pip has made ``--all-releases :all:``.
+            values: what the parser stored; for ``--pre`` pip stores ``--all-releases :all:``.
             environ: the environment variables.
 
         """
@@ -105,6 +97,6 @@ class Noted:
 
 
 def _moment(word: str, values: Values) -> str:
-    """Say the moment as pip understands it: a date without a time is that day's beginning, here."""
+    """Normalise a moment as pip does: a date is the beginning of that day, in local time."""
     is_length = word.startswith("P")
     return cutoff.normalised(word if is_length else values.uploaded_prior_to.isoformat())

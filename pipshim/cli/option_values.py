@@ -1,4 +1,4 @@
-"""Turn what the parser stored, pip's options under pip's names, into the parts of a request."""
+"""Turn parsed options, also pip's, into the parts of a request."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def common_of(
     verbosity: int,
     environ: Mapping[str, str],
 ) -> CommonOptions:
-    """Return what every command takes."""
+    """Return the options of every command."""
     cache = Path(values.cache_dir) if values.cache_dir else None
     return CommonOptions(
         **options.fields("common", values),
@@ -59,7 +59,6 @@ def build_of(
     above: Sequence[IsolationLayer],
     below: Sequence[IsolationLayer],
 ) -> BuildOptions:
-    """Return how to build from source."""
     return BuildOptions(
         **options.fields("build", values),
         layers_above=tuple(above),
@@ -71,10 +70,10 @@ def build_of(
 
 
 def given_of(options: CommandOptions, values: Values) -> LockOptions:
-    """Return what sync is given instead of the project's lock: a lock, or requirements files.
+    """Return what sync follows instead of the project's lock: a lock, or requirements files.
 
     Raises:
-        UsageError: several locks, or both kinds; what is given cannot be upgraded.
+        UsageError: several locks, or both kinds; or ``--upgrade`` with them.
 
     """
     project = LockOptions(**options.fields("lock", values), constraints=tuple(values.constraints))

@@ -1,4 +1,4 @@
-"""``--python`` of pip's commands that build: pipshim goes on in that Python, as pip does."""
+"""``--python`` of pip's commands that build: continue in that Python, as pip does."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ _MODULES = (
 
 
 def go_on(arguments: Sequence[str]) -> None:
-    """Become pipshim in the Python that ``--python`` names; return if none is named.
+    """Replace this process by pipshim in the Python of ``--python``, if it is given.
 
-    pip's own process would wait for the other one, and kill it when the user interrupts: before it
-    has ended its builds.
+    pip would wait for a child process, and kill it at an interrupt, before it has ended its builds.
     """
     if _RUNNING in os.environ:
         return

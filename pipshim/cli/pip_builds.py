@@ -1,8 +1,7 @@
-"""What pip's own commands build: metadata settled in rounds, wheels in order, all of it shown.
+"""Builds for pip's own commands: metadata in rounds, wheels in order, with progress.
 
-``pipshim install``, ``wheel`` and ``download`` are pip's, which resolves, downloads and installs.
-Where pip would build, it asks here (`pipshim.cli.pip_commands`). Nothing of this is made, and no
-project is looked for, before there is a source to build.
+pip resolves, downloads and installs; where it would build, it asks here
+(`pipshim.cli.pip_commands`). Without a source, none of this is made, and no project is read.
 """
 
 from __future__ import annotations
@@ -67,11 +66,11 @@ class Building:
     """The builds of one command of pip's. It has to be closed.
 
     Attributes:
-        request: what was asked.
+        request: the command's request.
         pip_command: pip's part of that.
-        stays: whether what is resolved joins what the environment of this Python has.
-        adopt: lets pip's machinery for build environments have the indexes of the command's own.
-        also: told of all that happens, besides what shows it.
+        stays: whether the environment's distributions stay beside what is resolved.
+        adopt: gives pip's machinery for build environments the command's indexes.
+        also: receives all events too.
 
     """
 
@@ -96,7 +95,8 @@ class Building:
         """Note the config settings that pip has for a source: those of its requirement.
 
         Those of the project are for all sources; those of the command line, as with pip, for what
-        is named there.
+        is
+        named there.
         """
         name = name_of(source)
         project = self._project
@@ -107,13 +107,13 @@ class Building:
             self._editable.add(name)
 
     def metadata(self, source: Source) -> bytes:
-        """Answer the METADATA of a source, or what stands in for it in this round."""
+        """Return a source's METADATA, or its stand-in in this round."""
         with self._steps_reported(), self.screen.shown():
             return self.rounds.metadata(source)
 
     @contextmanager
     def _steps_reported(self) -> Iterator[None]:
-        """Let pip report afterwards what was done meanwhile, unless the command is interrupted."""
+        """Let pip report the steps done meanwhile, unless the command is interrupted."""
         try:
             yield
         except PipshimError:
@@ -125,7 +125,7 @@ class Building:
         self._steps.report(self._config.keys(), self._editable)
 
     def settle(self, resolve: Callable[[int], Solution]) -> None:
-        """Resolve in rounds, as `Rounds.settle` does; pip says itself what it does in each."""
+        """Resolve in rounds, as `Rounds.settle` does; pip reports each."""
         start = time.monotonic()
 
         def one_round(number: int) -> Solution:
@@ -150,10 +150,11 @@ class Building:
         return names | builds.resolved_names
 
     def is_last(self, source: Source) -> bool:
-        """Tell whether a source is built in the environment itself, when all else is in it.
+        """Return whether a source is built in the environment itself, after everything else.
 
-        An editable without isolation may remember its environment (meson-python does). What is
-        installed elsewhere will not be in it.
+        An editable without isolation may remember its environment (meson-python does). That does
+        not hold
+        for what is installed elsewhere.
         """
         if not self._is_in_place(source) or self._solution is None or not self.stays:
             return False
@@ -173,7 +174,7 @@ class Building:
             at_last: all else is installed now.
 
         Returns:
-            the files, by the URL of the source, and what failed; then some may be missing.
+            the files, by the URL of the source, and the error; then some may be missing.
 
         """
         done: dict[str, Made] = {}
@@ -215,30 +216,26 @@ class Building:
 
     @property
     def pip(self) -> Pip:
-        """The session and finder of pip, as the command's own."""
         return self.context.pip
 
     @property
     def target(self) -> Target:
-        """The interpreter that runs the command."""
         return self.context.target
 
     @property
     def downloaded(self) -> Mapping[str, Path]:
-        """The files that were downloaded for build environments, by URL."""
         return self.context.fetcher.downloaded
 
     def shown(self) -> AbstractContextManager[None]:
-        """Show what happens meanwhile."""
         return self.screen.shown()
 
     def present(self) -> dict[NormalizedName, Pin]:
-        """Tell what is installed, where what is resolved comes beside it."""
+        """Return the installed distributions, if they stay beside what is resolved."""
         return {name: _present(one) for name, one in self._installed.items()} if self.stays else {}
 
     @cached_property
     def rounds(self) -> Rounds:
-        """What asks backends for metadata."""
+        """Asks backends for metadata."""
         context = self.context
         resolving = Resolving(context.pip, explain)
         builds = planner_of(
@@ -251,7 +248,7 @@ class Building:
 
     @cached_property
     def context(self) -> PassedContext:
-        """The command's parts, for the Python that runs it."""
+        """The context for the Python that runs the command."""
         request, started = self.request, time.time_ns()
         space = self._until_end.enter_context(workspace())
         parts = ExitStack()
@@ -285,7 +282,7 @@ class Building:
 
     @cached_property
     def screen(self) -> Screen:
-        """What shows the builds."""
+        """Shows the builds."""
         return Screen(self.request)
 
     @cached_property
@@ -302,13 +299,12 @@ class Building:
 
 
 class PassedContext(Context):
-    """The parts of a command of pip's, which serves the Python that it runs on."""
+    """The context of a command of pip's, which serves the Python that it runs on."""
 
     hints_are_typed = True
 
     @cached_property
     def target(self) -> Target:
-        """The Python that is served."""
         return query(Path(sys.executable), self.request.common.shim_cache)
 
 
@@ -323,7 +319,6 @@ class Screen:
         self._lock = threading.RLock()
 
     def __call__(self, event: Event, /) -> None:
-        """Show an event."""
         with self._lock:
             if self._open is None:
                 return
@@ -342,7 +337,7 @@ class Screen:
 
     @contextmanager
     def shown(self, *, plain: bool = False) -> Iterator[None]:
-        """Show what happens meanwhile, what pip has to say included.
+        """Show what happens meanwhile, pip's messages included.
 
         ``plain`` is for the time that pip draws a bar of its own.
         """
@@ -386,7 +381,7 @@ class Screen:
 
 
 def _site_folders() -> list[Path]:
-    """Tell the folders that this Python imports distributions from, user's and system's too."""
+    """Return the folders that this Python imports distributions from, user's and system's too."""
     found = [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
 

@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Building(DeclaredCommand, building_commands.BuildingCommand):
-    """What the three have in common: the options, and the builds put in pip's place."""
+    """The options and builds that the three have in common."""
 
     declared = BUILDING
     _stays = False
@@ -70,7 +70,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         self._layers: tuple[tuple[IsolationLayer, ...], tuple[IsolationLayer, ...]] = ((), ())
 
     def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
-        """Parse as pip does; note what was typed about isolation, and what variables say."""
+        """Parse as pip does; note the isolation settings of command line and variables."""
         try:
             return self._parsed(args)
         except UsageError as error:
@@ -92,7 +92,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         return values, rest
 
     def run(self, options: Values, args: list[str]) -> int:
-        """Run pip's command; its builds are pipshim's."""
+        """Run pip's command with pipshim's builds."""
         self._late = mask = _Late(
             lambda: known_credentials(options, args, self.parser.config.items(), os.environ)
         )
@@ -159,10 +159,10 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
     def routes(self, options: Values) -> IndexRoutes:
         """Return where the project here has packages looked up.
 
-        As with pip, a pyproject.toml that is wrong is nothing to what does not need it.
+        As in pip, an invalid pyproject.toml is ignored where it is not needed.
 
         Raises:
-            ProjectError: it is wrong, and may have named indexes.
+            ProjectError: it is invalid, and may name indexes.
 
         """
         try:
@@ -194,7 +194,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         )
 
     def resolved(self, options: Values, names: set[NormalizedName]) -> None:
-        """Warn of packages that options of pipshim name and nothing needs; pip warns of none."""
+        """Warn of packages that options of pipshim name and nothing needs."""
         build = option_values.build_of(self.declared, options, *self._layers)
         own: dict[str, Iterable[str]] = {
             "--extra-build-dependency": build.extra_build_dependencies,
@@ -214,7 +214,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                     )
 
     def check_legacy(self, options: Values) -> None:
-        """Refuse to pass over options that only pipshim's builds heed."""
+        """Refuse options that only pipshim's builds use."""
         for option in BUILD:
             if option.is_list and getattr(options, option.destination):
                 raise UsageError(
@@ -238,7 +238,7 @@ class DownloadCommand(_Building, building_commands.DownloadCommand):  # noqa: D1
 
 
 class _Late:
-    """The credentials that are known, gathered when somebody asks."""
+    """The credentials, collected when they are first needed."""
 
     def __init__(self, gather: Callable[[], Mask]) -> None:
         self._gather = gather

@@ -1,4 +1,4 @@
-"""The ways into pip: its own main function, and pipshim's commands as commands of pip's."""
+"""Start pip's main function, or one of pipshim's commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _VARIANTS = ("cache", "completion", "debug")
 
 
 def register() -> None:
-    """Make pip know pipshim's commands, before its own: in its help, and to its completion."""
+    """Add pipshim's commands to pip's help and completion, before pip's own."""
     added = {
         name: Implementation(f"pipshim.cli.{own.module}", own.class_name, own.summary)
         for name, own in OWN_COMMANDS.items()
@@ -58,7 +58,7 @@ def create(name: str, *, isolated: bool = False) -> Command:
 
 
 def _extend_main_parser(parser: OptionParser) -> None:
-    """Let pip's parser of what comes before the command know ``--project`` too."""
+    """Add ``--project`` to pip's parser of general options."""
     parser.version = version_text()
     parser.epilog = f"\n{versions()}\n"
     parser.option_groups[0].add_option("--project", metavar=PROJECT.metavar, help=PROJECT.help)
@@ -66,12 +66,12 @@ def _extend_main_parser(parser: OptionParser) -> None:
 
 
 def pass_through(arguments: Sequence[str], *, command: str | None = None, until_exit: bool) -> int:
-    """Do what pip does with these arguments.
+    """Run pip.
 
     Args:
         arguments: all of them.
-        command: the command's name among them, where it is known.
-        until_exit: nothing is imported after it: the process ends.
+        command: the command's name among them, if known.
+        until_exit: the process ends after it: nothing more is imported.
 
     """
     register()
@@ -105,11 +105,11 @@ def project_command(
     """Run one of pipshim's commands; if it ends as another process, this does not return.
 
     Args:
-        name: one of them.
-        arguments: what was typed but for the name: what came before it, then what came after.
-        isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
-        action: what to do; None is for the module of the command in ``pipshim.cli``.
-        agent: what pip calls itself, and the rest of what its session begins with.
+        name: the command.
+        arguments: those before its name, then those after it.
+        isolated: ignore variables and the user's configuration (pip's ``--isolated``).
+        action: what to do; None for the module of the command in ``pipshim.cli``.
+        agent: has begun to prepare pip's session.
 
     """
     from pipshim.cli.project_commands import ProjectCommand  # noqa: PLC0415 imports all of pip's machinery
@@ -130,20 +130,20 @@ def plain_command(name: str, arguments: Sequence[str], *, isolated: bool = False
     """Run one of pipshim's commands that need neither index nor environment.
 
     Args:
-        name: one of them.
-        arguments: what was typed but for the name.
-        isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
+        name: ``tree`` or ``why``.
+        arguments: without the name.
+        isolated: ignore variables and the user's configuration (pip's ``--isolated``).
 
     """
     return create(name, isolated=isolated).main(list(arguments))
 
 
 def store_command(arguments: Sequence[str], *, isolated: bool = False) -> int:
-    """Run ``pipshim cache store``; every other ``cache`` is pip's.
+    """Run ``pipshim cache store``.
 
     Args:
-        arguments: what was typed but for these two words.
-        isolated: heed neither variables nor the user's configuration (pip's ``--isolated``).
+        arguments: without these two words.
+        isolated: ignore variables and the user's configuration (pip's ``--isolated``).
 
     """
     return create("cache store", isolated=isolated).main(list(arguments))
@@ -153,10 +153,10 @@ def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
     """Find the command's name with pip's own parser, which knows abbreviations too.
 
     Returns:
-        what comes before the name, the name (None if there is none), what comes after.
+        the words before the name, the name (None if there is none), the words after it.
 
     Raises:
-        SystemExit: an option is unknown; pip has said so.
+        SystemExit: an option is unknown; pip has reported it.
 
     """
     register()

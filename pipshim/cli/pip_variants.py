@@ -1,6 +1,6 @@
-"""pip's commands that have more to say in pipshim: of its part of the cache, its name, its version.
+"""pip's ``cache``, ``completion`` and ``debug``, with what pipshim adds to their output.
 
-``pipshim.cli.pip_main`` puts them in the place of pip's.
+``pipshim.cli.pip_main`` registers them instead of pip's.
 """
 
 from __future__ import annotations
@@ -44,10 +44,9 @@ class CompletionCommand(pips.CompletionCommand):  # noqa: D101 it has that of pi
 
 
 def _for_program(script: str, prog: str) -> str:
-    """Make pip's script another program's; only zsh's has a pattern of names for it.
+    """Adapt pip's script to another program; only zsh's has a pattern of names for it.
 
-    zsh's takes the options that it shall offer for its own, so that they are not offered, if they
-    do not stand after ``--``.
+    Without ``--``, zsh's takes the words to offer for options of its own.
     """
     start = pip_texts.COMPLETION_START.text
     script = script.replace(f"{start}\n", f"{start}: {versions()}\n")
@@ -68,6 +67,6 @@ class DebugCommand(pips.DebugCommand):  # noqa: D101 it has that of pip
     __doc__ = pips.DebugCommand.__doc__
 
     def run(self, options: Values, args: list[str]) -> int:
-        """Name pipshim's version too."""
+        """Show pipshim's version too."""
         pips.show_value("pipshim version", version_text())
         return super().run(options, args)

@@ -1,7 +1,7 @@
-"""pipshim's commands as commands of pip: its parser, its configuration, its session, its folders.
+"""pipshim's commands as commands of pip, with pip's parser, configuration, session and folders.
 
 pip's parser reads its configuration files and PIP_* variables (``pip._internal.cli.parser``);
-between these and the command line come the PIPSHIM_* variables.
+PIPSHIM_* variables come between these and the command line.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ _OTHER_HELP = {
 
 
 class _Typed(NamedTuple):
-    """What `parse_args` keeps apart from what pip's parser stores.
+    """Parsed options that pip's parser does not store.
 
     Attributes:
         python: the interpreter or environment to serve.
-        above: what the command line and variables say about build isolation.
-        below: what pip.conf says about it.
+        above: the isolation settings of the command line and variables.
+        below: those of pip.conf.
 
     """
 
@@ -91,10 +91,11 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
     """What the commands that lock, or follow a lock, have in common.
 
     Attributes:
-        action: does the work, given the request and pip's part of it; what it raises is shown by
-            ``pipshim.cli.error_boundary``. None for the command's own.
-        replacement: the process to become after ``main``, if the action gave one.
-        agent: what pip calls itself, asked for early, where an index is asked more often than not.
+        action: does the work, given the request and pip's part of it;
+            ``pipshim.cli.error_boundary``
+            shows its errors. None for the command's own.
+        replacement: the process to become after ``main``, if the action returned one.
+        agent: has begun to prepare pip's session, for commands that usually ask an index.
 
     """
 
@@ -135,7 +136,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         self._noted = Noted(self.parser)
 
     def _change_options(self) -> None:
-        """Add pipshim's options to those of pip's ``lock``, and remove what is for that alone."""
+        """Add pipshim's options to pip's ``lock``, and remove options of no use here."""
         parser, declared = self.parser, self.declared
         if self.is_pips:
             keep_abbreviations(parser, long_names(declared.all))
@@ -157,10 +158,10 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
                 option.help = text
 
     def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
-        """Parse; keep apart what was typed, what variables say, and what pip.conf says.
+        """Parse; keep the command line, variables and pip.conf apart.
 
         Raises:
-            UsageError: options that exclude each other, a variable that says nothing sensible.
+            UsageError: options that exclude each other, or a variable with an invalid value.
             SystemExit: the parser has shown what is wrong, or the help.
 
         """
@@ -209,15 +210,15 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         return values, rest
 
     def load_action(self) -> Action:
-        """Import what does the work."""
+        """Import and return the function that does the work."""
         raise NotImplementedError
 
     def request(self, options: Values, args: list[str]) -> LockRequest:
-        """Return what was asked, in pipshim's own terms."""
+        """Return the command's request."""
         raise NotImplementedError
 
     def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
-        """Run the action; pip's own would print what it raises in pip's way."""
+        """Run the action; unlike pip's, show errors in pipshim's way."""
         lock_command.quieten(self.verbosity, log=options.log is not None)
         self._mask = known_credentials(options, args, self.parser.config.items(), os.environ)
         logs.mask(self._mask.hide)
@@ -230,7 +231,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         )
 
     def work(self, options: Values, args: list[str]) -> int:
-        """Do what was asked.
+        """Run the action.
 
         Raises:
             PipshimError: as the action does.
@@ -300,17 +301,17 @@ class LockCommand(ProjectCommand):
     is_pips = True
 
     def load_action(self) -> Action:
-        """Import what does the work."""
         from pipshim.cli.lock import main  # noqa: PLC0415 not needed for help and completion
 
         return main
 
     def request(self, options: Values, args: list[str]) -> LockRequest:
-        """Return what was asked.
+        """Return the request.
 
         Raises:
-            UsageError: the lock and the result are both to go to standard output; a script and
-                requirements are both to be locked.
+            UsageError: the lock and the result both go to standard output, or a script and
+                requirements
+                are both given.
 
         """
         if options.output_file == "-" and options.output_format == "json":
@@ -366,16 +367,15 @@ class SyncCommand(ProjectCommand):
     kept_apart = (*ProjectCommand.kept_apart, "ignore_dependencies")
 
     def load_action(self) -> Action:
-        """Import what does the work."""
         from pipshim.cli.sync import main  # noqa: PLC0415 not needed for help and completion
 
         return main
 
     def request(self, options: Values, args: list[str]) -> SyncRequest:
-        """Return what was asked.
+        """Return the request.
 
         Raises:
-            UsageError: arguments were given; so were both a script and a file to follow.
+            UsageError: arguments were given, or both a script and a file to follow.
 
         """
         if args:
@@ -430,13 +430,12 @@ class RunCommand(SyncCommand):
     declared = option_table.RUN
 
     def load_action(self) -> Action:
-        """Import what does the work."""
         from pipshim.cli.run import main  # noqa: PLC0415 not needed for help and completion
 
         return main
 
     def request(self, options: Values, args: list[str]) -> RunRequest:
-        """Return what was asked.
+        """Return the request.
 
         Raises:
             UsageError: there is nothing to run.
@@ -446,12 +445,12 @@ class RunCommand(SyncCommand):
 
 
 def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
-    """Digest what ``pipshim lock --check`` would compare a project's lock with.
+    """Return the digest that ``pipshim lock --check`` would compare a lock with.
 
     Args:
-        project: what pyproject.toml says.
-        lock: the lock; what it was told to choose counts.
-        isolated: heed neither variables nor the user's configuration.
+        project: the project.
+        lock: the lock; its preferences count.
+        isolated: ignore variables and the user's configuration.
 
     """
     command = LockCommand("lock", "", isolated)

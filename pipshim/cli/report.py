@@ -1,4 +1,4 @@
-"""What a command tells at its end: the summary, the result document, the timings page."""
+"""What a command reports at its end: the summary, the result document, the timings page."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class Report:
-    """What is told at the end.
+    """What is reported at the end.
 
     Attributes:
-        request: what was asked.
+        request: the command's request.
         mask: hides the credentials that were given.
         command: its name.
-        history: what has happened; told by the command's observer.
-        planned: nothing was changed, only said.
-        status: the exit status of what went well.
+        history: what has happened, from the command's observer.
+        planned: nothing was changed (``--dry-run`` or ``--check``).
+        status: the exit status on success.
         text: the summary.
         details: more for the result document.
-        lines: writes events as JSON, if they are asked for; it has said that the command begins.
+        lines: writes events as JSON, if requested; it has reported that the command begins.
 
     """
 
@@ -57,7 +57,7 @@ class Report:
 
     @property
     def observer(self) -> Observer | None:
-        """Who is to be told of events; None if nobody asks for what happened."""
+        """The observer of events; None if nothing needs them."""
         common = self.request.common
         if self.lines is not None:
             return tee(self.lines, self.history)
@@ -77,7 +77,7 @@ class Report:
 
 @contextmanager
 def reporting(request: LockRequest, mask: Mask, command: str) -> Iterator[Report]:
-    """Tell at the end, a bad one too, what was done.
+    """Report at the end what was done, also after an error.
 
     Raises:
         FileError: the timings page cannot be written.
@@ -146,7 +146,7 @@ def _write_documents(made: Mapping[str, Any], output_format: str, lines: Lines |
 
 
 def _timings(page: Path, history: History) -> Timings:
-    """Begin to measure; refuse at once a page that could not be written after an hour."""
+    """Begin to measure; fail at once if the page could not be written later."""
     if page.is_dir():
         raise FileError(page, "it is a folder; --timings takes a file")
     if not page.absolute().parent.is_dir():

@@ -1,4 +1,4 @@
-"""``pipshim run``: lock and sync where that is due, then become the command."""
+"""``pipshim run``: lock and sync if needed, then become the command."""
 
 from __future__ import annotations
 
@@ -34,13 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Served:
-    """What the command runs in.
-
-    Attributes:
-        target: its Python.
-        programs: the folders that come first on PATH.
-
-    """
+    """What the command runs in: its Python, and the folders that come first on PATH."""
 
     target: Target
     programs: Sequence[Path]
@@ -51,10 +45,10 @@ class _Served:
 
 
 def main(request: RunRequest, pip: PipCommand) -> Replacement:
-    """Make the environment ready, and say what to become.
+    """Prepare the environment, and return the process to become.
 
     Raises:
-        PipshimError: the environment cannot be made ready, or there is no such command.
+        PipshimError: the environment cannot be prepared, or there is no such command.
 
     """
     asked = request.run
@@ -96,7 +90,7 @@ def _over(
     lock: Lock | None,
     options: tuple[str, ...] | None,
 ) -> _Served:
-    """Lay what is asked for over the environment, unless that has it."""
+    """Make a layer over the environment, unless that has everything."""
     below = Below(target)
     common = request.lock
     given = replace(request.run.over, constraints=common.constraints, said=common.said)
@@ -116,14 +110,14 @@ def _over(
 
 
 def _source(request: RunRequest) -> bytes | None:
-    """Read the script that comes from standard input, if one does."""
+    """Read the script from standard input, if it comes from there."""
     if request.run.module is None and request.run.command[0] == "-":
         return sys.stdin.buffer.read()
     return None
 
 
 def _script(request: RunRequest, source: bytes | None) -> Project | None:
-    """Read the metadata of the script that is to be run, if it is one that has some."""
+    """Read the metadata of the script to run, if there is one with metadata."""
     if source is not None:
         return load_script(STDIN, source)
     asked = request.run
@@ -135,7 +129,7 @@ def _script(request: RunRequest, source: bytes | None) -> Project | None:
 
 
 def _typed(request: RunRequest, script: Project | None) -> tuple[str, ...] | None:
-    """Tell what was typed before what is the command's own; None if there is no telling."""
+    """Return the options before the command to run; None if they cannot be told apart."""
     asked = request.run
     if script is None:
         # Without metadata and without a name that says so it is a script for this option alone.
@@ -146,7 +140,7 @@ def _typed(request: RunRequest, script: Project | None) -> tuple[str, ...] | Non
 
 
 def _idle(request: RunRequest) -> list[str]:
-    """Name the options that choose among what a project has, or are about its lock."""
+    """Return the options about the project's extras, groups or lock."""
     selection, asked = request.selection, request.sync
     given = {
         "--extra": selection.extras,

@@ -1,4 +1,4 @@
-"""After a command: noting what it read, so that the next one can tell that nothing changed."""
+"""Note what a command has read, so that the next one sees that nothing has changed."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def stamp(
 ) -> None:
     """Write the stamp of a command that has left nothing to do.
 
-    Nothing is written where the next command could not tell: ``--python`` asks PATH, a project
-    that is installed as a copy is installed anew every time; nor where it has more to say than
-    that nothing has changed.
+    None is written if the next command could not rely on it: with ``--python``, which searches
+    PATH, or
+    with a project that is always reinstalled as a copy; nor if it has more to say.
 
     Args:
         context: the command's parts.
-        request: what was asked.
+        request: the request.
         lock: what was installed.
         target: where.
         command: ``run`` or ``sync``.
-        options: what was typed before the command to run.
+        options: the options before the command to run.
         say: what the command would say if run again.
 
     """
@@ -89,7 +89,7 @@ def stamp(
 
 
 def _folder(context: Context, request: SyncRequest, target: Target) -> Path | None:
-    """Tell where the stamp goes; None if the next command would not look there."""
+    """Return the folder of the stamp; None if the next command would not look there."""
     if context.place is not None:
         cache = _known_cache(request)
         return None if cache is None else cache / up_to_date.CACHE_FOLDER
@@ -110,17 +110,17 @@ def stamp_layer(
     *,
     options: tuple[str, ...] | None,
 ) -> None:
-    """Write the stamp of a ``run`` with more than the environment has (``--with``).
+    """Write the stamp of a ``run`` with a layer (``--with``).
 
-    As for `stamp`, nothing is written where the next command could not tell.
+    As for `stamp`, none is written if the next command could not rely on it.
 
     Args:
-        context: the parts of the command.
-        request: what was asked.
+        context: the command's parts.
+        request: the request.
         lock: what the environment below has; None if there is no project.
         layer: the parts of the layer.
-        target: what the command runs in: the layer, or the environment that has it all.
-        options: what was typed before the command to run.
+        target: what the command runs in: the layer, or an environment that has everything.
+        options: the options before the command to run.
 
     """
     cache, below = _known_cache(request), layer.below
@@ -174,7 +174,7 @@ def stamp_layer(
 
 
 def _is_plain(file: str) -> bool:
-    """Whether a requirements file names nothing else that could change: no other file or folder."""
+    """Return whether a requirements file names no other file or folder, which could change."""
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -193,21 +193,20 @@ def note(
     ready: Mapping[NormalizedName, Ready],
     requested: Collection[NormalizedName],
 ) -> None:
-    """Note what an environment that was made has, so that it can be made again (`again`).
+    """Note the contents of a new environment, so that it can be restored.
 
-    Nothing is noted where the next command could not tell that the same is wanted, and where a
-    project is installed from its folder, which is built each time. The arguments are those of
-    `stamp`, and:
+    Nothing is noted if the next command could not rely on it, or if a project is installed from its
+    folder, which is built each time. The arguments are those of `stamp`, and:
 
     Args:
         context: the command's parts.
-        request: what was asked.
+        request: the request.
         lock: what was installed.
         target: where.
-        options: what was typed before the command to run.
+        options: the options before the command to run.
         say: what ``sync`` would say if run again.
-        ready: all that is in the environment.
-        requested: what of this the user asked for by name.
+        ready: the contents of the environment.
+        requested: the distributions that the user asked for by name.
 
     """
     common, cache = request.common, _known_cache(request)
@@ -255,13 +254,13 @@ def _reinstalls(request: SyncRequest) -> bool:
 
 
 def _is_own(python: Path) -> bool:
-    """Whether this is the Python that pipshim runs on; another one was looked for on PATH."""
+    """Return whether this is the Python that pipshim runs on, not another one on PATH."""
     own = getattr(sys, "_base_executable", None) or sys.executable
     return os.path.realpath(python) == os.path.realpath(own)
 
 
 def _known_cache(request: LockRequest) -> Path | None:
-    """Give pipshim's cache, if `pipshim.fastpath.up_to_date` finds the same one."""
+    """Return pipshim's cache, if `pipshim.fastpath.up_to_date` finds the same one."""
     found = Path(up_to_date.cache_folder(os.environ)).parent
     return found if found == request.common.shim_cache else None
 
@@ -276,13 +275,13 @@ def stamp_lock(
 ) -> None:
     """Write the stamp of a ``lock`` whose lock is up to date.
 
-    As for `stamp`, nothing is written where the next command could not tell; nor for requirements
-    that were given, which may name any number of files.
+    As for `stamp`, none is written if the next command could not rely on it; nor for given
+    requirements, which may name any number of files.
 
     Args:
-        context: the parts of the command.
-        lock: what is up to date.
-        options: what was typed.
+        context: the command's parts.
+        lock: the lock.
+        options: the command's options.
         say: what the same command would say if run again.
         written: whether this command has written the lock.
 
@@ -320,14 +319,14 @@ def _is_recognisable(context: Context, lock: Lock) -> bool:
 
 
 def _is_quiet(context: Context) -> bool:
-    """Whether the Python is looked for where the next command finds it, and no more is told."""
+    """Return whether the next command finds the same Python, and has nothing else to show."""
     common = context.request.common
     says_more = common.timings or "json" in (common.progress, common.output_format)
     return not (common.python or says_more)
 
 
 def _is_given_anew(context: Context, lock: Lock) -> bool:
-    """Whether requirements were given whose files cannot be told, or are archives on this disk."""
+    """Return whether requirements were given whose files are unknown, or local archives."""
     given = context.request.lock
     if not given.given:
         return False
@@ -338,7 +337,7 @@ def _is_given_anew(context: Context, lock: Lock) -> bool:
 
 
 def _is_new(path: str, context: Context) -> bool:
-    """Whether a file was written after the command began, which may have read it before that."""
+    """Return whether a file was written after the command began, perhaps after it was read."""
     time = up_to_date.state(path).split(" ")[0]
     return time != "-" and int(time) >= context.started
 
@@ -348,12 +347,12 @@ def _states(paths: Sequence[str]) -> list[str]:
 
 
 def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[str, ...] | None:
-    """Tell the options between a command's name and the words of the command to run.
+    """Return the options between a command's name and the words of the command to run.
 
     Args:
         command: ``run``, ``sync`` or ``lock``.
         words: how many words at the end belong to the command to run.
-        module: what ``-m`` says.
+        module: the value of ``-m``.
 
     """
     found, rest = up_to_date.split(sys.argv[1:])
@@ -368,7 +367,7 @@ def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[s
 
 
 def _read(context: Context, lock: Lock) -> Iterator[str]:
-    """Tell the files whose change could change what is to be done."""
+    """Return the files that the result depends on."""
     yield from _always(context.request)
     yield from _nearer(context)
     directories = [context.directory] if context.script is None else []

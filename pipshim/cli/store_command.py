@@ -52,19 +52,12 @@ class StoreCommand(PlainCommand):
         self.parser.prog = f"{program()} cache store"
 
     def add_options(self) -> None:
-        """Add what other commands do not have."""
         self.cmd_opts.title = "Store Options"
         super().add_options()
         # It is a general option, which may stand anywhere; no project counts here.
         self.cmd_opts.add_option("--project", help=SUPPRESS_HELP)
 
     def run(self, options: Values, args: list[str]) -> int:
-        """Do the work.
-
-        Raises:
-            PipshimError: what was asked for cannot be done.
-
-        """
         pip_cache = Path(options.cache_dir) if options.cache_dir else None
         return cache.main(
             StoreRequest(

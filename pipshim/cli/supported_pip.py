@@ -1,4 +1,4 @@
-"""Which pip is there, in words: whether pipshim supports it, and both versions."""
+"""Whether pipshim supports the installed pip, and both versions as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipshim.base.errors import PipshimError
 
 
 def is_supported() -> bool:
-    """Tell whether pip is one of those supported; this costs next to nothing.
+    """Return whether the installed pip is supported, without importing it.
 
     Raises:
         PipshimError: there is no pip.
@@ -28,7 +28,7 @@ def is_supported() -> bool:
 
 
 def unsupported(what: str) -> PipshimError:
-    """Say that `what`, a command or an option, does not work with the pip that is installed."""
+    """Return the error that a command or option does not work with the installed pip."""
     found = compat.installed_version()
     return PipshimError(
         f"{what}: pip {found} is not supported; supported are {', '.join(SUPPORTED)}",
@@ -37,14 +37,14 @@ def unsupported(what: str) -> PipshimError:
 
 
 def version_text() -> str:
-    """Tell both versions, in pip's form."""
+    """Return both versions, in pip's form."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     pip = f"pip {compat.installed_version()} from {compat.folder()}"
     return f"pipshim {__version__} ({pip}, python {python})"
 
 
 def versions() -> str:
-    """Tell both versions, without where they are."""
+    """Return both versions, without their folders."""
     return f"pipshim {__version__}, pip {compat.installed_version()}"
 
 

@@ -54,12 +54,12 @@ class Outcome:
 
     Attributes:
         target: the environment's Python.
-        steps: what was done about each distribution.
+        steps: what was done with each distribution.
         ready: what was installed.
-        lock: what it followed.
-        installed: how many distributions the lock wants there.
-        exists: whether the environment is there and whole, now.
-        requested: of an environment that was made, what the user asked for by name; else None.
+        lock: the lock.
+        installed: how many distributions the lock has for the environment.
+        exists: whether the environment is there and whole.
+        requested: in a new environment, what the user asked for by name; else None.
 
     """
 
@@ -78,7 +78,7 @@ class Outcome:
 
 
 def main(request: SyncRequest, pip: PipCommand) -> int:
-    """Sync; 1 if ``--check`` finds that the environment differs.
+    """Sync; return 1 if ``--check`` finds that the environment differs.
 
     Raises:
         PipshimError: it cannot be synced; the environment is as before.
@@ -113,14 +113,14 @@ def remember(
     command: str,
     options: tuple[str, ...] | None,
 ) -> None:
-    """Note what the next command can go by: that nothing is to be done, or what was.
+    """Write stamps and notes for the next command.
 
     Args:
         context: the command's parts.
-        request: what was asked.
+        request: the request.
         outcome: what was done.
         command: ``run`` or ``sync``.
-        options: what was typed before the command to run; None if that is not known.
+        options: the options before the command to run; None if that is not known.
 
     """
     if options is None or request.lock.upgrade or request.lock.upgrade_packages:
@@ -146,7 +146,7 @@ def remember(
 
 
 def tell(report: Report, context: Context, outcome: Outcome) -> list[Change]:
-    """Note what a sync did for the report, and answer its changes."""
+    """Add a sync to the report, and return its changes."""
     given = context.request.lock.given
     found = [_change(step, outcome) for step in outcome.changes]
     report.changes(found)
@@ -163,15 +163,15 @@ def tell(report: Report, context: Context, outcome: Outcome) -> list[Change]:
 def sync(
     context: Context, request: SyncRequest, *, exact: bool | None, change: bool = True
 ) -> Outcome:
-    """Lock if need be, then make the environment what the lock says.
+    """Lock if needed, then make the environment match the lock.
 
-    A new lock is written when the environment is what it says: what fails leaves both as before.
+    A new lock is written after the environment: an error leaves both as before.
 
     Args:
         context: the command's parts.
-        request: how to lock, what to select.
-        exact: whether what the lock does not have is removed.
-        change: False to tell what would be done only.
+        request: how to lock, and what to select.
+        exact: whether to remove what the lock does not have.
+        change: False for a dry run.
 
     """
     if (
@@ -200,7 +200,7 @@ def sync(
 
 
 def _planned(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
-    """Tell what would be done."""
+    """Return what would be done."""
     target = context.target if context.choice.exists else None
     if target is None and context.choice.directory is not None:
         context.say(f"would make the environment {context.choice.directory}")
@@ -212,7 +212,7 @@ def _planned(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
 
 
 def _changed(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
-    """Change the environment that is there."""
+    """Change an existing environment."""
     target = context.target
     with _locked(context):
         _recover(context, target)
@@ -223,7 +223,7 @@ def _changed(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
 
 
 def _filled(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
-    """Make the environment, when all that is to be in it is there, and fill it."""
+    """Prepare everything, then make the environment and fill it."""
     ready = job.prepare(job.plan(None))
     with lock_staged(context, lock), _locked(context) as found:
         # Another command may have made it meanwhile, and filled it.
@@ -239,7 +239,7 @@ def _filled(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
 
 @contextmanager
 def _locked(context: Context) -> Iterator[Environment]:
-    """Keep other commands out of the environment, which is made if it is not there."""
+    """Keep other commands out of the environment, which is made if it is missing."""
     found = context.environment()
     with found.lock(lambda: context.wait(f"waiting for another command in {found.directory}")):
         yield found
@@ -290,7 +290,7 @@ def _apply(
 
 
 def lock_of(context: Context, request: SyncRequest) -> Lock:
-    """Answer the lock: as it is, or made anew where it is out of date.
+    """Return the lock, made again if it is out of date.
 
     Raises:
         LockError: there is none and it may not be made, or it is for another Python.
@@ -349,10 +349,10 @@ def _make(context: Context, old: Lock | None) -> Lock:
 
 
 def _check_heeded(context: Context, lock: Lock) -> None:
-    """See that nothing was typed that only the making of a lock heeds.
+    """Check that no given option needs a new lock.
 
     Raises:
-        UsageError: something was.
+        UsageError: one does.
 
     """
     said = context.request.lock.said
@@ -368,14 +368,14 @@ def _check_heeded(context: Context, lock: Lock) -> None:
 
 
 def write_lock(context: Context, lock: Lock) -> None:
-    """Write the lock, if it was made anew and is another one than before."""
+    """Write the lock, if it is new and has changed."""
     with lock_staged(context, lock):
         pass
 
 
 @contextmanager
 def lock_staged(context: Context, lock: Lock) -> Iterator[None]:
-    """Put the lock in place when the block ends, if it is a new one; an error leaves the old one.
+    """Put a new lock in place when the block ends; an error leaves the old one.
 
     Raises:
         FileError: it cannot be written; that is known before the block begins.
@@ -395,9 +395,9 @@ def lock_staged(context: Context, lock: Lock) -> Iterator[None]:
 
 
 def _is_made_anew(context: Context, lock: Lock) -> bool:
-    """Whether this is the project's lock, and not the one that is there.
+    """Return whether this lock of the project differs from the one in its file.
 
-    Another tool's lock is followed, not replaced; and one made of a requirements file is not kept.
+    Another tool's lock is never replaced, and a lock of a requirements file is not kept.
     """
     if context.is_given or not lock.inputs:
         return False

@@ -36,13 +36,14 @@ _PLAIN_LINES = ("|-- ", "`-- ", "|   ", "    ")
 
 @dataclass(frozen=True)
 class Branch:
-    """A node where it is shown.
+    """A node in the drawn tree.
 
     Attributes:
         node: the node.
-        need: by which it is below the branch that it is below of; None for a root.
-        mark: that its branches are not shown: ``(*)`` they are above, ``(cycle)`` it is within
-            itself; else empty.
+        need: why it is below its parent; None for a root.
+        mark: why its branches are not shown: ``(*)`` they are above, ``(cycle)`` it is within
+            itself;
+            else empty.
         branches: what is below.
 
     """
@@ -92,7 +93,7 @@ def main(request: TreeRequest) -> int:
 def grown(
     graph: Graph, roots: Sequence[Node], *, invert: bool, depth: int | None, dedupe: bool = True
 ) -> list[Branch]:
-    """Walk the graph from `roots`, down or (`invert`) up, at most `depth` levels below them."""
+    """Walk the graph from `roots`, down or (`invert`) up, at most `depth` levels."""
     seen: set[object] = set()
 
     def branch(
@@ -126,7 +127,7 @@ def grown(
 
 
 def shown(trees: Sequence[Branch], *, no_color: bool, invert: bool) -> list[str]:
-    """Draw trees, one line a branch, no longer than the terminal is wide."""
+    """Draw trees, one line for each branch, no longer than the terminal is wide."""
     color = use_color(sys.stdout, no_color=no_color)
     room = width(sys.stdout)
     lines = _LINES if can_write(sys.stdout, "".join(_LINES)) else _PLAIN_LINES
@@ -146,7 +147,7 @@ def shown(trees: Sequence[Branch], *, no_color: bool, invert: bool) -> list[str]
 
 
 def _line(one: Branch, room: int | None, *, invert: bool, color: bool) -> str:
-    """Draw what stands behind the lines; what is asked for goes first where it is too long."""
+    """Draw a branch's text; if it is too long, leave out the requirement."""
     name = _name(one, invert=invert)
     asked = condition(one.need) if one.need is not None else ""
     asked = f" ({asked})" if asked else ""

@@ -1,4 +1,4 @@
-"""``pipshim why``: the chains by which a package came into the lock."""
+"""``pipshim why``: the chains of requirements that lead to a package."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NAMED = 3
 
 
 def main(request: WhyRequest) -> int:
-    """Say why.
+    """Show the chains.
 
     Raises:
         PipshimError: there is no lock, or it does not have the package.
@@ -76,7 +76,7 @@ def _told(graph: Graph, nodes: Sequence[Node], request: WhyRequest) -> Iterator[
 
 
 def _built_with(graph: Graph, environment: str) -> str:
-    """Name what is built in an environment, some of it if it is much."""
+    """Name what is built in an environment; only some if there are many."""
     built = [one for one in graph if one.kind == "build" and one.environment == environment]
     names = [" ".join(filter(None, (one.name, one.version))) for one in sorted(built, key=str)]
     rest = len(names) - _NAMED
@@ -84,7 +84,7 @@ def _built_with(graph: Graph, environment: str) -> str:
 
 
 def _wrapped(graph: Graph, chain: Sequence[Need], arrow: str) -> Iterator[str]:
-    """Say a chain, in lines that begin with an arrow where it is too long for one."""
+    """Write a chain; if it is too long for one line, lines begin with an arrow."""
     room = width(sys.stdout)
     line = f"  {label(graph.root)}"
     for need in chain:
