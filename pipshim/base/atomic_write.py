@@ -1,7 +1,7 @@
 """Atomic file writes.
 
-At any moment a file has its old content or its new content, never a part of either. A failed write
-leaves the old file and nothing else.
+A file has its old content or its new content, never a part of either. A failed write leaves the old
+file and nothing else.
 """
 # Paths are strings here, and little is imported: what makes an environment again uses this.
 # ruff: noqa: PTH103, PTH105, PTH108, PTH116, PTH120, PTH123, SIM105
@@ -35,12 +35,14 @@ def write_file(path: Path, text: str) -> None:
 
 
 class StagedFile:
-    """The new content of one of the user's files: written, and in place once the block has ended.
+    """The new content of one of the user's files, which replaces it when the block ends.
 
     It is on the disk before the block begins, so that little can fail at its end; an error in the
-    block discards it. A symbolic link is written through. An existing file keeps its permissions
-    and, where possible, its owner. What is not a regular file (``/dev/stdout``, a named pipe) is
-    opened and written to.
+    block
+    discards it. A symbolic link is written through. An existing file keeps its permissions and,
+    where
+    possible, its owner. What is not a regular file (``/dev/stdout``, a named pipe) is opened and
+    written to.
 
     Raises:
         FileError: the file cannot be written.
@@ -88,7 +90,7 @@ def replace_file(path: str | Path, content: bytes, *, mode: int = 0o666) -> None
     Args:
         path: the file; its folder exists.
         content: all of it.
-        mode: its permissions, less those that the umask takes away.
+        mode: its permissions, before the umask.
 
     Raises:
         OSError: the file cannot be written; the error's filename is the path.
@@ -99,7 +101,7 @@ def replace_file(path: str | Path, content: bytes, *, mode: int = 0o666) -> None
 
 
 def write_cache_file(path: str | Path, content: bytes) -> bool:
-    """Write a file of the cache atomically, and its folder; return whether the cache took it."""
+    """Write a file of the cache and its folder atomically; return whether that worked."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         replace_file(path, content)
@@ -180,7 +182,7 @@ def _copy_permissions(old_path: str, old: os.stat_result, new_path: str) -> None
 
 
 def _sync_folder(folder: str) -> None:
-    """Wait until a folder's names are on the disk, where the system can do that."""
+    """Wait until a folder's entries are on the disk, where the system can do that."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -1,7 +1,6 @@
-"""pipshim's part of the cache: what lies where in it, and who uses it now.
+"""The folders of pipshim's cache, and the lock for its users.
 
-Any number of commands use the cache at once; one that tidies it up has to be alone. The lock is the
-system's own, so it ends with its process, however that ends.
+Any number of commands use the cache at once; one that removes from it has to be alone.
 """
 
 from __future__ import annotations
@@ -53,17 +52,17 @@ LOCK = "in-use"
 
 
 class InUse(Held):
-    """The cache, which nobody tidies up while this lasts.
+    """Keeps other commands from clearing the cache.
 
-    One that cannot be locked (it is read-only, or its file system has no locks) is used as it is.
+    A cache that cannot be locked (read-only, or no locks in its file system) is used without.
     """
 
     def __init__(self, root: Path | str, waiting: Callable[[], object]) -> None:
-        """Tell which.
+        """Prepare the lock.
 
         Args:
             root: pipshim's cache folder, which exists.
-            waiting: called before waiting for somebody who tidies it up.
+            waiting: called before waiting for a command that clears it.
 
         """
         super().__init__(f"{root}/{LOCK}", waiting, shared=True, mode=0o666)
@@ -78,7 +77,7 @@ class InUse(Held):
 
 
 class Alone(Held):
-    """The cache, which nobody else uses while this lasts."""
+    """Keeps all other commands from using the cache."""
 
     def __init__(self, root: Path | str) -> None:
         super().__init__(f"{root}/{LOCK}", self._refuse, mode=0o666)
@@ -88,7 +87,7 @@ class Alone(Held):
         """Lock it.
 
         Raises:
-            PipshimError: somebody else uses it, or it cannot be locked.
+            PipshimError: another command uses it, or it cannot be locked.
 
         """
         try:

@@ -1,4 +1,4 @@
-"""How many processor cores this process may use: its CPU affinity and its cgroup's CPU quota."""
+"""The number of cores this process may use: its CPU affinity and its cgroup's CPU quota."""
 # What makes an environment again imports this: the standard library's heavier modules stay out.
 # ruff: noqa: PTH123
 
@@ -17,14 +17,14 @@ _NO_LIMIT = "max"
 
 
 def available_cores() -> int:
-    """Return how many cores this process may keep busy; at least one."""
+    """Return how many cores this process may use; at least one."""
     cores = _affinity()
     quota = cgroup_quota(_read_text) if cores > 1 and sys.platform == "linux" else None
     return cores if quota is None else min(cores, rounded(quota))
 
 
 def rounded(quota: float) -> int:
-    """Round a quota of cores up: a quota of 1.5 is used up by two processes, not by one."""
+    """Round a quota of cores up: two processes use up a quota of 1.5, one does not."""
     return max(1, int(quota) + (quota > int(quota)))
 
 
@@ -86,8 +86,8 @@ def _unescaped(path: str) -> str:
 def _folders(path: str, root: str, mount_point: str) -> Iterator[str]:
     """Yield the folder of a cgroup, then those of its parents up to the mount point.
 
-    In a container the path may be one of the host that is not visible here; then the mount point
-    itself is the container's cgroup.
+    In a container the path may be the host's and not visible; then the mount point itself is the
+    container's cgroup.
     """
     prefix = root.rstrip("/")
     below = path[len(prefix) :] if f"{path}/".startswith(f"{prefix}/") else ""

@@ -1,7 +1,7 @@
-"""Everything that can go wrong for a reason of the user's, the project's or the network's.
+"""Errors for users: what is wrong with their input, the project or the network.
 
-An error carries data and a hint. It is turned into text and an exit status in one place,
-``pipshim.cli.error_boundary``; nobody else prints it.
+An error carries data and a hint. Only ``pipshim.cli.error_boundary`` turns it into text and an exit
+status.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class PipshimError(Exception):
-    """What happened, and the command or configuration line that mends it.
+    """What happened, and a command or configuration line that helps.
 
     Attributes:
-        message: one or more lines, the first of which says what happened to what.
-        hint: what to type or write to mend it, or None.
+        message: one or more lines; the first says what happened to what.
+        hint: what to type or write, or None.
 
     """
 
@@ -30,7 +30,7 @@ class PipshimError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Cross to another process as it is (`pickle` would call the class with `args`)."""
+        """Pickle all attributes (`pickle` would call the class with `args`)."""
         return _again, (type(self), self.args, vars(self))
 
 
@@ -62,7 +62,7 @@ class FileError(PipshimError):
 
 
 class ProjectError(FileError):
-    """pyproject.toml (or a script's metadata) says something that cannot be."""
+    """pyproject.toml (or a script's metadata) is invalid."""
 
 
 class LockError(FileError):
@@ -89,7 +89,7 @@ class LockError(FileError):
 
 
 class UnknownNameError(UsageError):
-    """An extra, group or package was asked for that the project or lock does not have."""
+    """The project or lock does not have a requested extra, group or package."""
 
     def __init__(self, kind: str, name: str, known: tuple[str, ...], where: str) -> None:
         those = f"those it has: {', '.join(known)}" if known else f"it has no {kind}s"
@@ -104,11 +104,10 @@ class TargetError(PipshimError):
 
 
 class ResolveError(PipshimError):
-    """No set of versions satisfies what is required.
+    """No set of versions satisfies the requirements.
 
     Attributes:
-        build_of: the source whose build environment it is for, as messages say it; None for run
-            time.
+        build_of: the source whose build environment it is for; None for run time.
         conflicts: build requirements that a backend adds and its declared ones rule out, each after
             what is declared (``tool==1.0``, ``tool>=2``).
 
@@ -178,7 +177,7 @@ class BuildRequirementsError(BuildError):
 
     Attributes:
         missing: requirements that nothing in the environment satisfies.
-        conflicts: what the environment has (``tool==1.0``) and what is required in its place.
+        conflicts: what the environment has (``tool==1.0``) and what is required instead.
         required_by: who requires that, in pip's words.
 
     """
@@ -189,12 +188,7 @@ class BuildRequirementsError(BuildError):
 
 
 class Failures(PipshimError):  # noqa: N818 it is several
-    """Several things failed at once, each for a reason of its own.
-
-    Attributes:
-        errors: what failed, in the order of the packages.
-
-    """
+    """Errors from work that ran in parallel, in the order of the packages."""
 
     def __init__(self, errors: tuple[PipshimError, ...]) -> None:
         super().__init__("\n".join(error.message for error in errors))
@@ -202,7 +196,7 @@ class Failures(PipshimError):  # noqa: N818 it is several
 
 
 def together(errors: Iterable[BaseException]) -> BaseException:
-    """Say several failures as one; each once, and what is not for the user before all."""
+    """Join errors into one, each once; unexpected errors win over errors for users."""
     distinct: list[PipshimError] = []
     for error in errors:
         if not isinstance(error, PipshimError):

@@ -1,4 +1,4 @@
-"""Why a file cannot be written: a full or read-only file system, or permissions."""
+"""Describe why a file cannot be written: full or read-only file system, permissions."""
 # Paths are strings here, and little is imported: what makes an environment again uses this.
 # ruff: noqa: PTH120
 
@@ -19,7 +19,7 @@ _ROOM = 65_536
 
 
 def reason(error: OSError, path: Path | str | None = None) -> str:
-    """Say why a file operation failed; of a full or read-only file system, say which one.
+    """Describe why a file operation failed; name a full or read-only file system.
 
     Args:
         error: of the system.
@@ -34,14 +34,14 @@ def reason(error: OSError, path: Path | str | None = None) -> str:
 
 
 def refusal(folder: Path | str) -> str:
-    """Say why a folder that exists may not be written."""
+    """Describe why a folder may not be written."""
     is_read_only = sys.platform != "win32" and os.statvfs(folder).f_flag & os.ST_RDONLY
     code = errno.EROFS if is_read_only else errno.EACCES
     return reason(OSError(code, os.strerror(code), os.fspath(folder)))
 
 
 def mount_point(path: str) -> str:
-    """Return the folder at which the file system of a path is mounted."""
+    """Return the mount point of a path's file system."""
     path = os.path.realpath(path)
     while not os.path.ismount(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
@@ -49,7 +49,7 @@ def mount_point(path: str) -> str:
 
 
 def name_full(error: OSError, folders: Iterable[Path | str]) -> None:
-    """Let an error of a full file system name the folder that is on it, if it names no file."""
+    """Name the folder on a full file system in an error that names no file."""
     statvfs = getattr(os, "statvfs", None)
     if error.filename is not None or error.errno not in _FULL or statvfs is None:
         return

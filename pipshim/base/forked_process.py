@@ -1,7 +1,7 @@
-"""A process forked from this one, for work that threads of one interpreter cannot share.
+"""Fork this process for work that threads would block each other in.
 
-It begins with all that is imported here, and ends without a step into what is this process's own:
-its files' buffers, its threads, its handlers at exit.
+A fork begins with everything that is imported here, and ends without touching this process's
+buffers, threads or exit handlers.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ MOST = 4
 
 
 class Forked:
-    """A forked process, and the two pipes to talk with it.
+    """A forked process, with two pipes to talk with it.
 
-    It reads to the end of one and writes to the other. When this process ends, that one's reading
-    ends.
+    It reads to the end of one and writes to the other. When this process ends, its reading ends.
     """
 
     def __init__(self, work: Callable[[int, int], object]) -> None:
         """Start it.
 
         Args:
-            work: what it does, with the descriptors that it reads from and writes to. An exception
-                ends it, quietly.
+            work: called with the descriptors that it reads from and writes to. An exception ends it
+                silently.
 
         """
         fork: Callable[[], int] = vars(os)["fork"]  # Windows has none
@@ -70,10 +69,10 @@ def _work(work: Callable[[int, int], object], words: int, said: int) -> NoReturn
 
 
 def can_fork() -> bool:
-    """Whether this process may be forked; macOS's own libraries do not survive it."""
+    """Return whether this process may be forked; macOS's own libraries do not survive it."""
     return sys.platform == "linux" and hasattr(os, "fork")
 
 
 def processes(wanted: int) -> int:
-    """Tell how many processes to share work among, this one included, where so many are wanted."""
+    """Return how many of the wanted processes to use, this one included."""
     return max(1, min(available_cores(), MOST, wanted)) if can_fork() else 1

@@ -1,9 +1,8 @@
-"""Ending a command by SIGINT, SIGTERM or SIGHUP, within a second, whatever it waits for.
+"""End a command by SIGINT, SIGTERM or SIGHUP within a second, whatever it waits for.
 
-The first signal raises an exception in the main thread, so that everything cleans up after itself.
-Meanwhile another thread ends what the command may wait for: connections and child processes. It
-ends the process if the main thread cannot be reached, or does not end in time, or at a second
-signal.
+The first signal raises an exception in the main thread, so that everything cleans up. Meanwhile
+another thread ends connections and child processes. It ends the process if the main thread cannot
+be reached or does not end in time, or at a second signal.
 """
 
 from __future__ import annotations
@@ -37,10 +36,7 @@ _ONE_SIGNAL = 0.1
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP arrived; what is under way cleans up after itself as this passes.
-
-    pip treats it as it treats an interrupt.
-    """
+    """SIGTERM or SIGHUP arrived; pip treats it like an interrupt."""
 
     def __init__(self, number: int = signals.SIGTERM) -> None:
         super().__init__()
@@ -48,7 +44,7 @@ class Terminated(KeyboardInterrupt):
 
     @property
     def exit_status(self) -> int:
-        """What a shell reports of a process that this signal ended."""
+        """The exit status that a shell shows for this signal."""
         return 128 + self.number
 
 
@@ -63,12 +59,12 @@ temporary: set[str] = set()
 
 
 def is_ending() -> bool:
-    """Tell whether a signal is ending the command that runs."""
+    """Return whether a signal is ending the command."""
     return _active is not None and _active.number is not None
 
 
 class Interruption:
-    """Handles the signals while it lasts (``with``), where nothing else handles them.
+    """Handles the signals in a ``with`` block, unless something else handles them.
 
     Attributes:
         number: the first signal that has come; None before.
@@ -122,7 +118,7 @@ class Interruption:
 
     @property
     def error(self) -> KeyboardInterrupt:
-        """What the signal raises."""
+        """The exception that the signal raises."""
         return (
             KeyboardInterrupt() if self.number == signals.SIGINT else Terminated(self.number or 0)
         )
@@ -135,7 +131,7 @@ class Interruption:
             raise self.error
 
     def leave(self) -> None:
-        """Let the signals mean in a fork of the process what they meant before."""
+        """Restore the signals' earlier handlers in a fork of the process."""
         signals.set_wakeup_fd(-1)
         for number, handler in self._before.items():
             signals.signal(number, handler)
@@ -217,7 +213,7 @@ class Interruption:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _end_others(self) -> None:
-        """End what the command may wait for: connections, and processes that it has started."""
+        """End connections and child processes that the command may wait for."""
         assert self._ending is not None
         try:
             _call(at_interrupt)
@@ -249,7 +245,7 @@ for folder in sys.argv[1:]:
 
 
 def _remove_later() -> None:
-    """Have another process remove the folders once this one, which may still write there, ends."""
+    """Let another process remove the folders once this one has ended."""
     if not temporary:
         return
     import subprocess  # noqa: PLC0415 only now
@@ -261,7 +257,7 @@ def _remove_later() -> None:
 
 
 class _Terminal:
-    """How the terminal is set, so that a question that is broken off does not leave it mute."""
+    """The terminal's settings, restored if a question is interrupted."""
 
     def __init__(self) -> None:
         self._descriptor = next((one for one in (0, 2) if _is_terminal(one)), None)
@@ -275,7 +271,7 @@ class _Terminal:
             self._attributes = termios.tcgetattr(self._descriptor)
 
     def restore(self) -> None:
-        """Set it as it was, if it is not."""
+        """Restore the settings, if they have changed."""
         if self._descriptor is None or sys.platform == "win32":
             return
         import termios  # noqa: PLC0415 only on a terminal
@@ -294,7 +290,7 @@ def _is_terminal(descriptor: int) -> bool:
 
 
 def _children() -> frozenset[int]:
-    """Return the processes that were started before this command: they are not its own."""
+    """Return the processes that were started before this command."""
     found: set[int] = set()
     try:
         for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 pathlib is not needed yet
@@ -306,7 +302,7 @@ def _children() -> frozenset[int]:
 
 
 def _say_nothing(_: object) -> None:
-    """Ignore what ends other threads: they are ended on purpose."""
+    """Ignore errors of other threads, which are ended on purpose."""
 
 
 def _call(functions: list[Callable[[], object]]) -> None:
@@ -318,7 +314,7 @@ def _call(functions: list[Callable[[], object]]) -> None:
 
 
 def _in_fork() -> None:
-    """Leave the signals of a fork to whoever forks."""
+    """Do not handle signals in a fork."""
     global _active  # noqa: PLW0603 there is one main thread
     if _active is not None:
         _active.leave()

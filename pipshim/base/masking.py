@@ -1,7 +1,7 @@
-"""Masking what nobody may read: the credentials that pipshim knows, in all that it shows or logs.
+"""Mask credentials in everything that pipshim shows or logs.
 
-Two things are hidden: known secrets wherever they stand, in the forms that they travel in (as in a
-URL, as they are, as a Basic header has them), and user and password of any URL, as pip does it.
+Known secrets are masked anywhere, in all their forms (in a URL, plain, in a Basic header), and so
+are user and password of any URL, as in pip.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _SHORTEST = 3
 
 
 class Mask:
-    """Knows secrets, and hides them; it may learn more at any time, in any thread.
+    """Knows secrets, and masks them; threads may add more at any time.
 
-    A short secret is hidden only where it stands alone: ``pass`` does not mask ``passed``, and what
-    has fewer than three characters is hidden in URLs only.
+    A short secret is masked only as a whole word: ``pass`` does not mask ``passed``, and what has
+    fewer
+    than three characters is masked in URLs only.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -36,7 +37,7 @@ class Mask:
         self.add(*secrets)
 
     def add(self, *secrets: str) -> None:
-        """Hide these too, from now on."""
+        """Mask these too, from now on."""
         found = {form for one in secrets for form in (one, unquote(one), quote(one, safe=""))}
         found = {one for one in found if len(one) >= _SHORTEST and one != MASK}
         if found <= self._secrets:
@@ -47,7 +48,7 @@ class Mask:
         self._pattern = re.compile("|".join(map(_expression, ordered)))
 
     def add_credentials(self, user: str | None, password: str | None) -> None:
-        """Hide a password; without one a long user name too, which may be a token."""
+        """Mask a password; without one also a long user name, which may be a token."""
         if password in _NO_PASSWORDS or password is None:
             self.add(*([user] if user and len(user) >= _LONG else []))
         else:
@@ -57,7 +58,7 @@ class Mask:
             self.add(base64.b64encode(pair.encode()).decode())
 
     def add_urls(self, text: str) -> None:
-        """Hide the credentials of the URLs in a setting, which spaces separate."""
+        """Mask the credentials of the space-separated URLs in a setting."""
         for word in text.split():
             user, at, _ = word.partition("://")[2].partition("/")[0].rpartition("@")
             if at and not word.partition("://")[0].lower().endswith("ssh"):
@@ -65,13 +66,13 @@ class Mask:
                 self.add_credentials(name, password if colon else None)
 
     def hide(self, text: str) -> str:
-        """Give the text without what is secret."""
+        """Mask secrets in a text."""
         if self._pattern is not None:
             text = self._pattern.sub(MASK, text)
         return _USERINFO.sub(_without_user, text) if "@" in text and "://" in text else text
 
     def hide_in(self, data: Any) -> Any:
-        """Give plain data (as of JSON) without what is secret in its texts."""
+        """Mask secrets in plain data (as of JSON)."""
         if isinstance(data, str):
             return self.hide(data)
         if isinstance(data, dict):

@@ -6,5 +6,5 @@ import os
 
 
 def is_within(path: str, folder: str) -> bool:
-    """Tell whether ``path`` is ``folder`` or below it; both are absolute and normal."""
+    """Return whether ``path`` is ``folder`` or below it; both are absolute and normalised."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

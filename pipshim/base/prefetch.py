@@ -1,9 +1,9 @@
-"""Index pages, metadata files and archives, fetched before pip's resolver gets to them, at once.
+"""Fetch index pages, metadata files and archives in parallel, ahead of pip's resolver.
 
-The resolver looks at one package after the other, so on a network it mostly waits. Here threads go
-ahead of it: from what is required, and from what that requires in turn, as soon as it is known.
-Which version will be chosen is a guess (the best that one requirement admits); a wrong one costs a
-file. Nothing is decided here: pip asks for pages and files as ever, and gets what is there.
+The resolver asks for one after the other, so on a network it mostly waits. Here threads follow the
+requirements ahead of it. Which version will be chosen is a guess (the best that one requirement
+admits); a wrong one costs a request. pip asks for pages and files as always, and gets what is
+there.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class AdvanceFetcher(Protocol):
     """Fetches files in advance: `pipshim._pip.shared_fetches.Fetched`."""
 
     def in_advance(self, file: object) -> bytes | None:
-        """Fetch what the resolver asks of a file, if that costs little; return its METADATA."""
+        """Fetch what the resolver will ask of a file, if that is cheap; return its METADATA."""
 
     def has_page(self, url: str) -> bool:
         """Return whether a page was asked for."""
@@ -73,8 +73,8 @@ class Prefetch:
         environment: the target's markers.
 
     Attributes:
-        finder: looks up candidates; nothing is fetched before there is one.
-        left_out: what no index is to be asked for.
+        finder: looks up candidates; nothing is fetched before it is set.
+        left_out: packages that no index is asked for.
 
     """
 
@@ -89,9 +89,9 @@ class Prefetch:
         self._guard = threading.Lock()
 
     def want(self, packages: Iterable[PackageLookup]) -> None:
-        """Take note of what will be looked at; it is fetched once `begin` was called.
+        """Note packages that will be looked at; they are fetched after `begin`.
 
-        Versions are looked up in the order of the resolve that wants them (context variables).
+        Versions are looked up in the order of the calling resolve (context variables).
         """
         with self._guard:
             known = self._seen
@@ -102,21 +102,21 @@ class Prefetch:
             self._start()
 
     def begin(self) -> None:
-        """Begin: pip has asked each index once, so credentials that they want are known."""
+        """Begin to fetch: pip has asked each index once, so their credentials are known."""
         with self._guard:
             if self._group is None:
                 self._group = TaskGroup(AT_ONCE)
                 self._start()
 
     def _start(self) -> None:
-        """Have what waits fetched; at the end of the command nobody waits for that."""
+        """Fetch what is noted, in threads that the end of the command does not wait for."""
         if self._group is not None:
             waiting, self._waiting = self._waiting, []
             for wanted, context in waiting:
                 context.run(self._group.start, partial(self._fetch, wanted))
 
     def rest(self) -> None:
-        """Let the threads end; what they have not begun is forgotten. `begin` begins again."""
+        """End the threads, and forget what they have not begun. `begin` begins again."""
         with self._guard:
             group, self._group = self._group, None
         if group is not None:
@@ -124,16 +124,16 @@ class Prefetch:
                 group.drop()
 
     def was_asked_for(self, page: str) -> bool:
-        """Tell whether pip has asked for a page."""
+        """Return whether pip has asked for a page."""
         return self._fetcher.has_page(page)
 
     def again(self) -> None:
-        """Begin anew with what will be looked at."""
+        """Forget which packages were noted."""
         with self._guard:
             self._seen.clear()
 
     def _fetch(self, wanted: PackageLookup) -> None:
-        """Fetch what is looked at; the resolver will meet what fails, and say it."""
+        """Fetch a package's files; the resolver will meet and report errors."""
         finder = self.finder
         if finder is None or not finder.needs_page(wanted.name, wanted.specifier):
             return
@@ -145,7 +145,7 @@ class Prefetch:
             self.want(self._required(contents, wanted.extras))
 
     def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[PackageLookup]:
-        """Tell what a METADATA file requires in the target environment."""
+        """Return what a METADATA file requires in the target environment."""
         head = contents.partition(b"\n\n")[0]
         for line in head.decode("utf-8", "replace").splitlines():
             field, _, value = line.partition(":")

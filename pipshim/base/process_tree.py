@@ -1,4 +1,4 @@
-"""Ending processes with all that they have started, also in sessions of their own."""
+"""End processes with all their descendants, also in sessions of their own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Process(NamedTuple):
 
 
 def adopt_orphans(*, yes: bool) -> None:
-    """Become the parent of descendants whose own parent ends, or no longer (Linux)."""
+    """Become the parent of descendants whose own parent ends, or stop that (Linux)."""
     if sys.platform != "linux":
         return
     try:
@@ -43,13 +43,13 @@ def adopt_orphans(*, yes: bool) -> None:
 
 
 def tree(roots: Collection[int], processes: Collection[Process] | None = None) -> set[int]:
-    """Return what runs of these processes, their groups and sessions, and all their descendants.
+    """Return the running processes of these groups and sessions, and all their descendants.
 
-    Nothing where that cannot be known.
+    Nothing where that is unknown.
 
     Args:
         roots: numbers of processes.
-        processes: all that run, if that was asked before.
+        processes: all running ones, if known.
 
     """
     processes = running() if processes is None else processes
@@ -60,9 +60,9 @@ def tree(roots: Collection[int], processes: Collection[Process] | None = None) -
 
 
 def started_by(pid: int, *, but_for: Collection[int] = ()) -> set[int]:
-    """Return the running descendants of a process, but for some children and what is theirs.
+    """Return the running descendants of a process, except some children and their descendants.
 
-    Nothing where that cannot be known.
+    Nothing where that is unknown.
     """
     processes = running()
     children = {one.pid for one in processes if one.parent == pid} - {*but_for}
@@ -84,8 +84,8 @@ def end(
     """End processes; kill those that do not end in time.
 
     Args:
-        leaders: processes that lead a group each.
-        members: returns all processes that are to end and still run, where that can be known.
+        leaders: leaders of process groups.
+        members: returns all processes that should end and still run, where that is known.
         grace: how many seconds they have.
 
     """
@@ -126,7 +126,7 @@ def _has_members(group: int) -> bool:
 
 
 def running() -> list[Process]:
-    """Return all processes that run; nothing where that cannot be known."""
+    """Return all running processes; nothing where that is unknown."""
     if sys.platform != "linux":
         return []
     found = []

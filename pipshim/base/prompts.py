@@ -1,4 +1,4 @@
-"""Questions on the terminal: nothing is drawn over them, and there is one at a time."""
+"""Questions on the terminal: one at a time, with nothing drawn over them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class Drawing(Protocol):
-    """What draws on the terminal until it is told not to."""
+    """Draws on the terminal until it is paused."""
 
     def pause(self) -> None:
-        """Take away what is drawn, and draw no more."""
+        """Remove what is drawn, and draw no more."""
 
     def resume(self) -> None:
-        """Draw again."""
+        pass
 
 
 drawings: list[Drawing] = []
@@ -28,7 +28,7 @@ _one = threading.Lock()
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Have the terminal for a question; wait for another thread's to be answered."""
+    """Reserve the terminal for a question; wait for other threads' questions."""
     with _one:
         paused = [*drawings]
         for one in paused:

@@ -1,7 +1,7 @@
-"""Results that several threads need: computed once, by whoever asks first; the others wait.
+"""Results that several threads need: the first one computes, the others wait.
 
-No lock is held while a result is computed, so a computation may ask for other results, in threads
-of its own too. If computations wait for each other in a circle, that is an error and no deadlock.
+No lock is held during a computation, so it may ask for other results, in threads of its own too. If
+computations wait for each other in a circle, that is an error, not a deadlock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CycleError(Exception):
     """Results that need each other.
 
     Attributes:
-        path: what is done in the circle, in order; the last step needs the first one.
+        path: the steps of the circle, in order; the last one needs the first.
 
     """
 
@@ -32,10 +32,10 @@ class CycleError(Exception):
 
 
 class _Computation:
-    """One result in the making.
+    """A running computation.
 
     Attributes:
-        path: what is done, from the outermost step down to this one.
+        path: the steps from the outermost one to this one.
         future: the result.
         waits_for: other computations that this one needs, each with the steps that lead to it.
 
@@ -56,8 +56,8 @@ class SharedResults(Generic[T]):
     """Results by key.
 
     Args:
-        keep: whether a result stays; otherwise only those share it who ask while it is computed.
-            Failures never stay.
+        keep: whether results stay; otherwise only those who ask during the computation share it.
+            Errors never stay.
 
     """
 
@@ -73,12 +73,12 @@ class SharedResults(Generic[T]):
         *,
         path: tuple[Hashable, ...] | None = None,
     ) -> T:
-        """Return the result for a key; compute it if nobody has or does.
+        """Return the result for a key; compute it if nobody else does.
 
         Args:
-            key: what tells results apart.
+            key: identifies the result.
             compute: called by whoever asks first.
-            path: what is done here, from the outermost step on; without it, this step is `key`.
+            path: the steps from the outermost one on; without it, this step is `key`.
 
         Raises:
             CycleError: the result needs itself.

@@ -10,5 +10,5 @@ if TYPE_CHECKING:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that is most like another, whatever the other's case."""
+    """Return the known word that is most like another, ignoring case."""
     return max(known, key=lambda each: SequenceMatcher(None, word.lower(), each).ratio())

@@ -1,4 +1,4 @@
-"""Doing the same for many things at once, in threads, with errors and interrupts kept in order."""
+"""Run tasks in threads, with ordered results, errors and prompt interrupts."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _PATIENCE_SECONDS = 0.5
 
 
 class TaskGroup:
-    """Threads that do tasks, and end with the block (``with``).
+    """Threads that run tasks, and end with the ``with`` block.
 
-    When the block is left by an interrupt, tasks that have not begun are dropped, and those that
-    have begun are waited for only so long: nothing that blocks them blocks the interrupt.
+    At an interrupt, tasks that have not begun are dropped, and the others are waited for only
+    briefly.
 
     Args:
         at_once: how many threads.
@@ -68,7 +68,7 @@ class TaskGroup:
             thread.join(max(0.0, limit - time.monotonic()))
 
     def start(self, task: Callable[[], Result]) -> Future[Result]:
-        """Have a task done, with the context variables of the caller."""
+        """Run a task with the context variables of the caller."""
         future: Future[Result] = Future()
         context = copy_context()
         with self._change:
@@ -83,7 +83,7 @@ class TaskGroup:
         return future
 
     def drop(self) -> None:
-        """Forget the tasks that have not begun."""
+        """Drop the tasks that have not begun."""
         with self._change:
             dropped = [*self._tasks]
             self._tasks.clear()
@@ -120,10 +120,11 @@ def each(
     at_once: int,
     interrupted: Callable[[], object] | None = None,
 ) -> list[Result]:
-    """Call ``work`` for each item, several at once; answer the results in the items' order.
+    """Call ``work`` for each item, several at once; return the results in the items' order.
 
     After a failure nothing new starts, running work finishes, and the errors are raised, together
-    if there are several (`pipshim.base.errors.together`). Context variables are the caller's.
+    if
+    there are several (`pipshim.base.errors.together`). Context variables are the caller's.
 
     Args:
         work: what to do.
@@ -154,14 +155,15 @@ def in_order(
     is_work: Callable[[Item], bool] = lambda _: True,
     interrupted: Callable[[], object] | None = None,
 ) -> dict[Item, Result]:
-    """Call ``work`` for each item once those that it waits for are done, several at once.
+    """Call ``work`` for each item after those that it waits for, several at once.
 
     Of the items that may start, the first ones of the mapping do. Failures and interrupts are
-    treated as `each` does. ``sharing`` tells the work how many are at it.
+    treated
+    as in `each`. ``sharing`` tells the work how many run at once.
 
     Args:
         work: what to do.
-        waits_for: by item, what it waits for; what is no item itself does not count. No cycles.
+        waits_for: by item, what it waits for; others than items are ignored. No cycles.
         at_once: how many threads.
         is_work: whether an item needs the machine's cores; others do not count for ``sharing``.
         interrupted: called when the caller is interrupted; it ends what the work may wait for.

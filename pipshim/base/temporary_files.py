@@ -1,4 +1,4 @@
-"""The folder that holds a command's temporary files, pip's among them."""
+"""The folder of a command's temporary files, pip's among them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def temporary_files() -> Iterator[None]:
-    """Keep the process's temporary files in one folder, and remove it if a signal ends the command.
+    """Keep temporary files in one folder, and remove it if a signal ends the command.
 
     A signal may come between the creation of a file and the moment when its creator knows of it.
     Otherwise the folder is removed only if it is empty: pip's ``--no-clean`` leaves files there.
-    pip's own commands do without it: they print these paths, and scripts compare them with pip's.
+    pip's
+    own commands do without it: they print these paths, and scripts compare them with pip's.
     """
     outer = tempfile.tempdir
     folder = tempfile.mkdtemp(prefix="pipshim-")

@@ -1,4 +1,4 @@
-"""The one place that parses TOML. Whatever is wrong with a text is a `TomlError` with its line."""
+"""Parse TOML. Every error is a `TomlError` with its line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TomlError(ValueError):
 
     Attributes:
         problem: what is wrong, to follow the name of the file.
-        line: where, counted from 1, or None if that is not known.
+        line: from 1, or None if unknown.
 
     """
 
@@ -67,8 +67,8 @@ def loads(text: str) -> dict[str, Any]:
     """Parse a TOML text.
 
     Raises:
-        TomlError: it is invalid, nested more than a hundred levels deep, or has an integer of
-            more digits than Python converts.
+        TomlError: it is invalid, nested more than a hundred levels deep, or has an integer of more
+            digits than Python converts.
 
     """
     if text.startswith("\ufeff"):

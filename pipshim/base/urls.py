@@ -1,4 +1,4 @@
-"""URLs: without their credentials, and the file names in them."""
+"""Credentials and file names in URLs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _AUTHORITY = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^/?#\s]*)@",
 
 
 def without_credentials(text: str) -> str:
-    """Drop user and password from every URL in a text.
+    """Remove user and password from every URL in a text.
 
     The user of an SSH URL stays: it is part of the address (``git@``), and no secret.
     """
@@ -17,7 +17,7 @@ def without_credentials(text: str) -> str:
 
 
 def file_name(url: str) -> str:
-    """Return the decoded name of the file that a URL leads to."""
+    """Return the decoded file name of a URL."""
     return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
 
 

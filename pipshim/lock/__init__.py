@@ -1,1 +1,1 @@
-"""From what is asked to a lock, and from a lock to what is to be installed."""
+"""Make locks, and plan the builds of locks."""

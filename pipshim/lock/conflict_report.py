@@ -1,4 +1,4 @@
-"""A contradiction, told in the order in which a person would follow it. Pure."""
+"""Write a conflict in the order in which a person would follow it. Pure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _WAYS = 4
 
 
 class Story:
-    """Tells facts that contradict each other.
+    """Writes facts that contradict each other.
 
-    Each requirement that was asked for stands on a line, and below it, further in, what it leads
-    to, down to the packages that no version suits.
+    Each root requirement has a line; below it, indented, is what it leads to, down to the packages
+    that
+    no version suits.
 
     Args:
-        known: all that is known.
+        known: everything that is known.
         facts: those that contradict each other.
         overrides: what replaced requirements.
 
@@ -42,7 +43,7 @@ class Story:
 
     @property
     def names(self) -> list[NormalizedName]:
-        """Every package that is spoken of, the ones in question last."""
+        """Every package in the report, those in question last."""
         found = [one.needs[0].key.name for one in self.asked]
         found += [one.child for one in self._links]
         unique = list(dict.fromkeys(found))
@@ -50,7 +51,7 @@ class Story:
 
     @property
     def ends(self) -> list[NormalizedName]:
-        """The packages in question: what they require themselves has no part in it."""
+        """The packages in question, whose own requirements do not matter."""
         parents = {one.parent.name for one in self._links}
         children = dict.fromkeys(
             [*(one.needs[0].key.name for one in self.asked), *(one.child for one in self._links)]
@@ -64,7 +65,7 @@ class Story:
         return [one for one in self.names if self._overrides.of(one)]
 
     def wishes(self, name: NormalizedName) -> list[list[SpecifierSet]]:
-        """Tell what a version has to be: of each list, one has to admit it."""
+        """Return what a version has to satisfy: one specifier of each list."""
         found = [
             [need.specifier]
             for one in self.asked
@@ -83,14 +84,14 @@ class Story:
         return [one for one in found if one]
 
     def suits(self, name: NormalizedName, version: Version) -> bool:
-        """Whether everything that is said here admits a version."""
+        """Return whether all requirements in the report admit a version."""
         return all(
             any(one.contains(version, prereleases=True) for one in wish)
             for wish in self.wishes(name)
         )
 
     def lines(self) -> list[str]:
-        """Tell it."""
+        """Write the report."""
         told: set[Link] = set()
         lines: list[str] = []
         for one in self.asked:
@@ -116,7 +117,7 @@ class Story:
                 yield from self._below(link.child, depth + 1, told)
 
     def _ways(self, link: Link) -> Iterator[str]:
-        """Tell what versions of a package require of another, those together that require it so."""
+        """Describe what versions of a package require of another, equal ones together."""
         by_text: dict[str, list[Version]] = {}
         versions = self._versions(link.parent)
         for version in versions:
@@ -132,7 +133,7 @@ class Story:
             yield f"{link.parent} {ranges(rest, versions)} require other versions of {link.child}"
 
     def _versions(self, key: Key) -> list[Version]:
-        """Tell the versions in question, the newest first."""
+        """Return the versions in question, the newest first."""
         own = list(self._said_of(key.name))
         return sorted(
             (
@@ -150,7 +151,7 @@ class Story:
 
 
 def ranges(versions: Sequence[Version], among: Sequence[Version]) -> str:
-    """Say versions, those that follow each other as ``1.0 to 3.0``; both newest first."""
+    """Write versions, consecutive ones as ``1.0 to 3.0``; both arguments are newest first."""
     runs: list[list[Version]] = []
     before = -2
     for place, version in enumerate(among):

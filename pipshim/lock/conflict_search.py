@@ -1,4 +1,4 @@
-"""Why no versions fit: who asks for what, what there is, and why none of it will do."""
+"""Explain why no versions fit: the requirements, the available versions, and the hint."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MENDS = {
 
 
 def explain(conflict: Conflict) -> PipshimError:
-    """Say why the resolver gave up."""
+    """Return the error that explains why the resolver gave up."""
     known = conflict.known
     suspects = {name for name, _ in conflict.causes if name != PYTHON.name}
     facts = contradiction(known, suspects)
@@ -62,7 +62,7 @@ def explain(conflict: Conflict) -> PipshimError:
 
 
 def _last_conflict(conflict: Conflict) -> list[Fact]:
-    """Make facts of what the resolver met last; its reason is beyond what requirements say."""
+    """Make facts of the last conflict, if requirements alone do not explain it."""
     found: list[Fact] = []
     for required, parent in conflict.causes:
         child = required
@@ -83,23 +83,23 @@ class _Search:
 
     @property
     def place(self) -> str:
-        """What was resolved for; a target's name is said before the error already."""
+        """What was resolved for; empty for a named target, which the error names already."""
         return "it" if self.target else f"Python {self.python}"
 
     @property
     def another(self) -> str:
-        """What to do where that is not supported."""
+        """The hint if that is not supported."""
         if self.target:
             return f"take {self.target} out of the targets"
         return "use another Python (--python)"
 
     @property
     def suiting(self) -> str:
-        """What to do where there are no files for it."""
+        """The hint if there are no files for it."""
         return self.another if self.target else "use a Python and platform that it has files for"
 
     def without_files(self, name: NormalizedName) -> PipshimError | None:
-        """Say why there is no file of a package at all that would do, if so."""
+        """Return the error if no file of a package is usable."""
         if self.index.find_all_candidates(name):
             return None
         unread = self.index.unread(name)
@@ -158,7 +158,7 @@ class _Search:
     def conflict(
         self, story: Story, direct: Mapping[NormalizedName, Sequence[Version]]
     ) -> PipshimError:
-        """Say which requirements cannot be met together, or by any version."""
+        """Return the error that requirements contradict each other, or exclude all versions."""
         ends = [one for one in story.ends if one != PYTHON.name]
         build = _OF_BUILD.fullmatch(story.asked[0].by) if story.asked else None
         what = f"the build of {build[2]} requires" if build is not None else "is required"
@@ -189,7 +189,7 @@ class _Search:
         return ResolveError("\n".join(lines), hint=hint)
 
     def _passed_over(self, story: Story, name: NormalizedName) -> Refused | None:
-        """Tell the newest file that would do if the target, or an option, admitted it."""
+        """Return the newest file that only the target, or an option, excludes."""
         if name == PYTHON.name:
             return None
         there = set(self.index.versions(name))
@@ -244,7 +244,7 @@ class _Search:
         return "loosen one of these requirements: together they admit no version"
 
     def _where(self) -> str:
-        """Say where a build's requirement stands: not where the user would look first."""
+        """Name the place of a build requirement, which users would not look at first."""
         for line in self.asked:
             if match := _OF_BUILD.match(line.strip()):
                 if match[1]:
@@ -260,7 +260,7 @@ def _newest(refused: list[Refused]) -> list[Refused]:
 
 
 def _not_in(only: OnlyIndex, name: NormalizedName, lines: list[str]) -> PipshimError:
-    """Say that the only index of a package does not have it."""
+    """Return the error that the only index of a package lacks it."""
     packages = only.packages()
     if packages is not None:
         near = get_close_matches(name, packages, _SHOWN, cutoff=0) if packages else ["nothing"]

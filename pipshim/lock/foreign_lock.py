@@ -1,7 +1,7 @@
-"""A lock that another tool made: how its sources are built, which only pipshim's own locks say.
+"""Plan the builds of a lock that another tool made.
 
-What the lock pins stays. The build environments of its sources are resolved around these pins, as
-``pipshim lock`` would, and kept for this command only.
+The lock's pins stay. The build environments of its sources are resolved around them, for this
+command only.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def completed(context: LockServices, lock: Lock, selection: Selection) -> tuple[Lock, Selection]:
-    """Add to a lock that another tool made how the selected sources are built.
+    """Add to another tool's lock how the selected sources are built.
 
-    An editable folder, which pipshim's own locks keep apart, is a folder of the selection then.
+    An editable folder becomes a folder of the selection, as in pipshim's own locks.
 
     Raises:
         ResolveError: a build environment has no solution.
-        NetworkError, HashError: a source cannot be had, or is not the locked one.
+        NetworkError, HashError: a source cannot be fetched, or is not the locked one.
 
     """
     pins = {

@@ -1,9 +1,10 @@
-"""Doing the same for many things in forks of this process, several at once.
+"""Work on several items at once, in forks of this process.
 
-A fork has all that this process had when it was made, so only what is asked and what is found
-crosses between them (by `pickle`). A fork asks back what only this process can tell, and hands on
-its events. It is made when it is needed, and kept for what it is asked later. Where several fail,
-the error is that of the first one of them, as if they had been done one after the other.
+A fork has everything that this process had, so only arguments and results are sent (by `pickle`).
+It
+asks this process what only this one can answer, and passes on its events. It is made when it is
+needed, and kept for later work on the same item. If several items fail, the error is the first
+item's, as if they had been done one after the other.
 """
 
 from __future__ import annotations
@@ -50,14 +51,14 @@ class Origin:
         self._alone = threading.Lock()
 
     def observe(self, event: Event, /) -> None:
-        """Hand on an event."""
+        """Pass on an event."""
         self.tell("event", event)
 
     def ask(self, question: object) -> Any:
-        """Ask what only that process can tell.
+        """Ask that process.
 
         Raises:
-            PipshimError: what went wrong there.
+            PipshimError: the answer is an error.
 
         """
         self.tell("question", question)
@@ -67,7 +68,7 @@ class Origin:
         return value
 
     def tell(self, kind: str, value: object) -> None:
-        """Send something; what is told while it is made fit to be sent goes before it."""
+        """Send a message; messages sent while it is pickled go before it."""
         text = pickle.dumps((kind, value))
         with self._alone:
             self._connection.send_bytes(text)
@@ -85,16 +86,16 @@ class _Fork:
 
 
 class Forks(Generic[Item, Asked, Found]):
-    """Forks of this process, and what they are asked to do.
+    """Forks of this process.
 
     Args:
-        work: called in a fork for each thing, with it and what is asked of it.
-        settle: called in a fork when it begins, with where it comes from.
-        answer: answers here what forks ask back.
-        observer: told the forks' events.
+        work: called in a fork with an item and its arguments.
+        settle: called in a new fork with its origin.
+        answer: answers the questions of forks.
+        observer: receives the forks' events.
         explain: turns any error into one of pipshim's.
-        before: called before this process forks: it lets no thread hold what the fork needs.
-        at_once: how many forks there are at most.
+        before: called before this process forks, to end its threads.
+        at_once: the maximum number of forks.
 
     """
 
@@ -119,10 +120,10 @@ class Forks(Generic[Item, Asked, Found]):
         self._forks: list[_Fork] = []
 
     def each(self, asked: Mapping[Item, Asked]) -> dict[Item, Found]:
-        """Do the work for each item, several at once; what a fork has done before it does again.
+        """Work on each item, several at once; a fork keeps the items it had before.
 
         Raises:
-            PipshimError: of the first item that failed. What comes after it is not waited for.
+            PipshimError: of the first item that failed; the following ones are abandoned.
 
         """
         from multiprocessing.connection import wait  # noqa: PLC0415 seldom needed
@@ -168,7 +169,7 @@ class Forks(Generic[Item, Asked, Found]):
             self._end(fork)
 
     def _assigned(self, waiting: list[Item], busy: list[_Fork]) -> Iterator[tuple[_Fork, Item]]:
-        """Give work to forks that have none: what they did before, else what no fork has done."""
+        """Give idle forks the items that they had before, else new ones."""
         known = {item for fork in self._forks for item in fork.items}
         new = [item for item in waiting if item not in known]
         for fork in [one for one in self._forks if one not in busy]:
@@ -256,10 +257,11 @@ class Forks(Generic[Item, Asked, Found]):
 
 
 def wait_for_ended_threads() -> None:
-    """Wait until threads that Python has joined have ended for the system too.
+    """Wait until joined threads have ended for the system too.
 
-    What a thread has of OpenSSL is freed after Python has let go of the thread, while a lock of all
-    threads is held: a fork made at that moment could never open a connection with TLS.
+    OpenSSL frees a thread's data after Python has joined it, while it holds a lock: a fork made at
+    that
+    moment could never open a connection with TLS.
     """
     tasks = Path("/proc/self/task")
     latest = time.monotonic() + _PATIENCE_SECONDS
@@ -271,4 +273,4 @@ def wait_for_ended_threads() -> None:
 
 
 class _There(Exception):  # noqa: N818 it is the cause of an error, never raised itself
-    """Where an error came from, in a fork: its traceback, for ``--debug``."""
+    """The traceback of an error in a fork, for ``--debug``."""

@@ -1,7 +1,7 @@
-"""The digest of what a lock is made from: it tells a lock that is out of date.
+"""Digest the inputs of a lock, to see whether it is out of date.
 
-Pure but for reading the files that the inputs name. Index URLs are not in it: the same project is
-locked through mirrors, and a URL may have credentials.
+It reads nothing but the files that the inputs name. Index URLs do not count: a project may be
+locked through mirrors, and URLs may have credentials.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def digest(
         given: the requirements and constraints of the command line.
         build_constraints: files.
         selection: which versions and files are chosen (`pipshim.model.preferences`).
-        targets: what a lock for several targets is made for.
-        below: the environment that what is locked lies over.
+        targets: the targets of the lock.
+        below: the environment below the layer that is locked.
 
     Returns:
         ``sha256:`` and a hex digest.
@@ -83,7 +83,7 @@ def digest(
 
 
 def _of_project(project: Project) -> dict[str, Any]:
-    """Say what a lock is made of that comes from a project's own lists and tables."""
+    """Return the inputs in a project's own lists and tables."""
     configuration = project.configuration
     lists = (
         project.dependencies,
@@ -127,7 +127,7 @@ def _of_project(project: Project) -> dict[str, Any]:
 
 
 def requirements_given(given: LockOptions) -> list[str]:
-    """Say requirements as they were typed; the lock keeps them, to know what it was made for."""
+    """Return requirements as they were typed; the lock keeps them."""
     return [
         *given.requirements,
         *(f"-r {path}" for path in given.requirement_files),
@@ -180,9 +180,9 @@ def _content(path: str) -> str:
 
 
 def requirement_files(paths: Iterable[str]) -> list[str] | None:
-    """Tell requirements files and all that they include; None if that cannot be told for sure.
+    """Return requirements files and all that they include; None if that is uncertain.
 
-    A file that comes from a URL, or that names variables, can be another one the next time.
+    A file at a URL, or one that uses variables, can change unnoticed.
     """
     found: dict[str, None] = {}
     waiting = list(paths)
@@ -221,7 +221,7 @@ def _files(path: str, above: frozenset[Path] = frozenset()) -> list[Any]:
 
 
 def _folders(requirements: Iterable[str]) -> list[list[str | None]]:
-    """Digest those of the requirements that are source trees on this machine."""
+    """Digest the local source trees among requirements."""
     found = []
     for text in requirements:
         bare = _EDITABLE.sub("", text.partition(" #")[0]).partition(";")[0].strip()
@@ -236,7 +236,7 @@ def _folders(requirements: Iterable[str]) -> list[list[str | None]]:
 
 
 def _folder(directory: Path) -> list[str | None]:
-    """Digest what a source tree says of itself; where it lies does not count."""
+    """Digest the metadata of a source tree; its location does not count."""
     files = [directory / name for name in _DYNAMIC_FILES]
     return [_content(str(file)) if file.is_file() else None for file in files]
 

@@ -1,4 +1,4 @@
-"""Turn what is asked into requirements to resolve, and a resolution into a `Lock`."""
+"""Turn a request into requirements to resolve, and a resolution into a `Lock`."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def resolver_of(
     combination: Combination = BASE,
     **more: Any,
 ) -> LockResolver:
-    """Make what resolves locks, of a command's parts.
+    """Make a resolver of locks from a command's services.
 
     Args:
-        context: the command's parts.
-        keep: the lock whose pins of build environments, and whose commits, are kept.
-        upgraded: for which of them that does not hold.
-        pip: for another target than the one that is served.
-        beside: resolves for another target; sources are shared with it.
-        label: the name of the target, where a lock is for several.
+        context: the services.
+        keep: the lock whose build environments' pins, and whose commits, are kept.
+        upgraded: the packages for which they are not.
+        pip: for another target than the served one.
+        beside: the resolver of another target; sources are shared with it.
+        label: the name of the target, in a lock for several.
         combination: which conflicting extras and groups it is for.
-        more: what else is said of a target among several.
+        more: further fields of a target among several.
 
     """
     pip, below = pip or context.pip, context.below
@@ -101,14 +101,14 @@ def resolver_of(
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be resolved for one target.
+    """What to resolve for one target.
 
     Attributes:
-        roots: answers what is required; it may ask the rounds for the project's own metadata.
+        roots: returns the root requirements; it may ask the rounds for the project's own metadata.
         constraints: pip's constraint objects.
         folders: the projects that are installed from their folders, besides editables.
-        extras: the project's; those that only its backend knows are added by `roots`.
-        pinned: what may be chosen; None: whatever is needed.
+        extras: the project's; `roots` adds those that only its backend knows.
+        pinned: the packages that may be chosen; None: any.
 
     """
 
@@ -124,11 +124,11 @@ class Making:
     """The making of one lock.
 
     Attributes:
-        context: the command's parts.
+        context: the command's services.
         keep: the lock whose pins are kept where they fit.
-        upgraded: the packages whose pins are not.
+        upgraded: the packages whose pins are not kept.
         digest: of the inputs.
-        hints: versions that are taken where they fit, if there is no earlier lock.
+        hints: versions to prefer if there is no earlier lock.
 
     """
 
@@ -139,12 +139,12 @@ class Making:
     hints: dict[NormalizedName, Version] = field(default_factory=dict)
 
     def resolver(self, pip: Pip, keep: Lock | None, **more: Any) -> LockResolver:
-        """Make what resolves for one target.
+        """Make the resolver of one target.
 
         Args:
             pip: for the target.
-            keep: the part of the earlier lock that is for it.
-            more: what `resolver_of` is told of a target among several.
+            keep: the part of the earlier lock for it.
+            more: further arguments of `resolver_of`.
 
         """
         if keep is not None and self._has_all_files(keep):
@@ -154,7 +154,7 @@ class Making:
         )
 
     def _has_all_files(self, keep: Lock) -> bool:
-        """Tell whether an earlier lock's packages have just the files that this one's would have.
+        """Return whether an earlier lock lists exactly the files that a new one would.
 
         Another tool may have left some out.
         """
@@ -162,7 +162,7 @@ class Making:
         return bool(keep.inputs) and as_before and not keep.by_hash
 
     def pins(self, keep: Lock | None) -> dict[NormalizedName, Version]:
-        """Tell the versions of an earlier lock that are kept where they fit."""
+        """Return the versions of an earlier lock that are kept where they fit."""
         # Pins of another strategy are not what is wanted, though they would fit.
         if keep is None:
             return _without(self.hints, self.upgraded)
@@ -177,7 +177,7 @@ class Making:
         return project.conflicts if project is not None and not given else Conflicts()
 
     def problem(self, pip: Pip, combination: Combination = BASE) -> Problem:
-        """Say what is to be resolved, for the target of this pip and a combination."""
+        """Return what to resolve for the target of this pip and a combination."""
         if self.context.request.lock.given:
             roots, constraints = pip.given(self.context.request.lock.requirements)
             pinned = pip.pinned(roots) if self.context.request.lock.pinned else None
@@ -196,9 +196,9 @@ class Making:
         return replace(found, constraints=constraints)
 
     def _known_of_editable(self) -> tuple[str, ...] | None:
-        """Return what the project's editable wheel requires, as an earlier lock has it.
+        """Return what the project's editable wheel requires, according to the earlier lock.
 
-        The lock has it among what the project requires. None: the backend has to be asked.
+        None: the backend has to be asked.
         """
         keep = self.keep
         if keep is None or keep.is_merged or keep.inputs != self.digest:
@@ -206,10 +206,10 @@ class Making:
         return keep.roots.get(PROJECT, ())
 
     def lock(self, resolution: Resolution, problem: Problem, target: TargetPython) -> Lock:
-        """Say what was resolved for a target as a lock.
+        """Make a lock from a resolution.
 
         Raises:
-            FileError: it has something that nobody pinned, and only pins were to be taken.
+            FileError: only pins were to be taken, and something is not pinned.
 
         """
         if problem.pinned is not None:
@@ -257,14 +257,14 @@ class Making:
         )
 
     def _noted(self, build: LockedBuild, name: NormalizedName) -> LockedBuild:
-        """Note the config settings of a build, if no pyproject.toml has them for the next sync."""
+        """Record the config settings of a build, if no pyproject.toml has them."""
         if not self.context.request.lock.given:
             return build
         return replace(build, config_settings=self.context.settings.config_for(name))
 
 
 def project_source(project: Project) -> Source | None:
-    """Tell the source tree that the project itself is installed from; None if it is not."""
+    """Return the source tree that the project is installed from; None if it is not installed."""
     if not project.is_package:
         return None
     return _source(project)
@@ -307,10 +307,10 @@ def _problem(
 
 
 def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[object]:
-    """Make constraints of what comes from somewhere else than an index.
+    """Make constraints for packages that come from elsewhere than an index.
 
     Raises:
-        ProjectError: it comes from a folder or file that is not there.
+        ProjectError: one comes from a folder or file that does not exist.
 
     """
     pyproject = project.directory / "pyproject.toml"
@@ -340,7 +340,7 @@ def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[ob
 def _folders(
     solution: Solution, problem: Problem
 ) -> Iterator[tuple[str, NormalizedName, frozenset[str]]]:
-    """Tell what is installed from a folder: where it is, its name, and what it is there for."""
+    """Return the folder, name and origins of each project that is installed from a folder."""
     own = {source.name for source in problem.folders}
     for source in problem.folders:
         assert source.name is not None
@@ -352,7 +352,7 @@ def _folders(
 
 
 def _pyproject(context: LockServices) -> str:
-    """Name the project's file as its user would from here."""
+    """Return the path of the project's file, relative to the working directory if possible."""
     if context.project is None:
         return ""
     path = context.project.directory / "pyproject.toml"
@@ -363,10 +363,10 @@ def _pyproject(context: LockServices) -> str:
 def _refuse_unlisted(
     resolution: Resolution, pinned: Collection[NormalizedName], files: Sequence[str]
 ) -> None:
-    """Refuse what a pinned requirement needs and nobody pinned: it would be another one tomorrow.
+    """Check that everything that is needed is pinned.
 
     Raises:
-        FileError: there is such a thing.
+        FileError: something is not.
 
     """
     pins = resolution.solution.pins
@@ -466,7 +466,7 @@ def _expanded(
 
 
 def _asks(origin: str) -> str:
-    """Say whose requirement it is, in the words of an explanation."""
+    """Name the origin of a requirement in an explanation."""
     if origin == PROJECT:
         return "the project"
     return named(origin) if origin.startswith(PREFIX) else f"{named(origin)} of the project"

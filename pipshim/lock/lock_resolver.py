@@ -1,4 +1,4 @@
-"""Locking: what the rounds of the resolver led to, and how each source in it is built."""
+"""Resolve a lock: run the rounds, then decide how each source is built."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resolution:
-    """What a lock is made of.
+    """The contents of a lock.
 
     Attributes:
-        solution: the pins for run time.
+        solution: the runtime pins.
         builds: by entry key, how sources are built, those of build environments included.
         folders: by folder, how the projects that are installed from one are built.
         environments: by id, the packages of each build environment.
@@ -55,11 +55,11 @@ class LockResolver:
 
     Attributes:
         builds: plans how sources are built, and has the resolver.
-        strategy: which versions are taken; build environments always get the highest.
-        overrides: what replaces requirements, those of builds excepted.
-        label: the name of the target, where a lock is for several.
-        asked_on: where a lock is for several, the Python that backends are asked on.
-        host: of a target that is not here, gives the rounds whose backends are asked.
+        strategy: which versions are chosen; build environments always get the highest.
+        overrides: what replaces requirements, except those of builds.
+        label: the name of the target, in a lock for several.
+        asked_on: in a lock for several, the Python that backends run on.
+        host: for another machine's target, returns the rounds whose backends are asked.
         defers: whether build environments may be resolved later (`Rounds`).
 
     """
@@ -88,10 +88,11 @@ class LockResolver:
         preferred: Mapping[NormalizedName, Version],
         folders: Sequence[Source],
     ) -> Resolution:
-        """Resolve, in rounds, and settle how everything is built.
+        """Resolve in rounds, and decide how everything is built.
 
         Args:
-            roots: answers what is required; it may ask the rounds for the project's own metadata.
+            roots: returns the root requirements; it may ask the rounds for the project's own
+                metadata.
             constraints: pip's constraint objects.
             preferred: the pins of an earlier lock, kept where they fit.
             folders: the projects that are installed from their folders.
@@ -116,15 +117,14 @@ class LockResolver:
         offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
         shared: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
     ) -> Solution:
-        """Resolve, in rounds.
+        """Resolve in rounds.
 
         Args:
             roots: as for `lock`, and the next two.
             constraints: pip's constraint objects.
             preferred: the pins of an earlier lock.
-            offered: the pins of other targets, taken before these.
-            shared: the pins of other combinations on the same target, likewise: what suits one of
-                them suits the other.
+            offered: the pins of other targets, preferred to these.
+            shared: the pins of other combinations on the same target, likewise.
 
         Raises:
             ResolveError, BuildError: as `lock` does.
@@ -170,7 +170,7 @@ class LockResolver:
     def _warn_of_lowest(
         self, roots: Sequence[Root], constraints: Sequence[object], solution: Solution
     ) -> None:
-        """Name what may be decades old, since nothing says how old it may be."""
+        """Warn of direct requirements without a lower bound, which may get very old versions."""
         if self.strategy == "highest":
             return
         found = without_lower_bound(roots, constraints) & set(solution.pins)
@@ -184,10 +184,10 @@ class LockResolver:
     # The end of the last round
 
     def settled(self, solution: Solution, folders: Sequence[Source] = ()) -> Resolution:
-        """Settle how every source is built, and collect the build environments.
+        """Decide how every source is built, and collect the build environments.
 
         Args:
-            solution: what `solve` found, or pins that were chosen elsewhere.
+            solution: from `solve`, or pins that were chosen elsewhere.
             folders: the projects that are installed from their folders.
 
         Raises:
@@ -217,13 +217,12 @@ class _Settled:
         self.environments: dict[str, tuple[Package, ...]] = {}
 
     def add(self, pin: Pin, solution: Solution) -> None:
-        """Settle how a pin is built, if it is."""
+        """Decide how a pin is built, if it is a source."""
         key = key_of(pin.package)
         if pin.source is not None and key not in self.builds:
             self.builds[key] = self.build(pin.source, solution)
 
     def build(self, source: Source, solution: Solution) -> LockedBuild:
-        """Settle how a source is built."""
         rounds = self._resolver.rounds
         plan = rounds.build_plan(source, solution)
         system = build_system(source.outline, str(source))

@@ -1,4 +1,4 @@
-"""Plan builds as a lock says; what it leaves open is resolved around its pins, for this command."""
+"""Plan builds from a lock; resolve what it leaves open around its pins, for this command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _UNKNOWN = Version("0")
 
 
 def pin_of(package: Package, target: TargetPython, fetcher: Fetcher) -> Pin:
-    """Return a locked package as the pin that it was; a source is fetched when it is opened."""
+    """Return a locked package as a pin; a source is fetched when it is first opened."""
     artifact = artifacts.choose(package, target)
     source = None
     if not artifacts.is_wheel(artifact):
@@ -72,8 +72,8 @@ class LockedBuilds(BuildPlanner):
     """Plans the builds of a lock.
 
     Args:
-        context: the command's parts.
-        lock: what is followed.
+        context: the command's services.
+        lock: the lock.
         selection: the part of it that builds match.
         outer: as for every planner.
 
@@ -102,12 +102,12 @@ class LockedBuilds(BuildPlanner):
 
     @cached_property
     def solution(self) -> Solution:
-        """The pins of run time."""
+        """The runtime pins."""
         packages = self._selection.packages
         return Solution(pins={name: self._pin(one) for name, one in packages.items()}, origins={})
 
     def source(self, name: NormalizedName) -> Source:
-        """Return a selected package as what is built.
+        """Return the source of a selected package.
 
         Raises:
             TypeError: it is a wheel.
@@ -119,27 +119,27 @@ class LockedBuilds(BuildPlanner):
         return source
 
     def named(self, name: NormalizedName) -> list[Source]:
-        """Return what is built of a name: at run time, and for builds."""
+        """Return the sources of a name: at run time, and for builds."""
         pins = self.solution.pins
         found = [pins[name].source] if name in pins else []
         found += [self._pin(one).source for one in self._lock.build_packages if one.name == name]
         return list({one.url: one for one in found if one is not None}.values())
 
     def folder(self, folder: LockedFolder, directory: Path) -> Source:
-        """Return a project that is installed from its folder as what is built."""
+        """Return the source of a project that is installed from its folder."""
         url = directory.as_uri()
         requires = build_system(directory, folder.name).requires
         self._folders[url] = replace(folder.build, requires=requires)
         return Source(folder.name, None, directory, None, editable=True, url=url)
 
     def start(self) -> None:
-        """Have what resolves, if anything may need it, before there are threads that build."""
+        """Make the resolver, if it may be needed, before threads build."""
         builds = (*self._lock.builds.values(), *(one.build for one in self._selection.folders))
         if any(one.deferred for one in builds):
             self._resolved  # noqa: B018 a cached property
 
     def plan(self, source: Source, solution: Solution | None) -> BuildPlan:  # noqa: ARG002
-        """Tell what the lock says of a build."""
+        """Return the lock's plan for a build."""
         build = self.locked(source)
         members = self._lock.members(build.environment) if build.environment is not None else ()
         requirements = self.with_extra(name_of(source), build.requires)
@@ -147,7 +147,7 @@ class LockedBuilds(BuildPlanner):
         return BuildPlan(build.mode, build.chosen_by, requirements, pins, not build.deferred)
 
     def locked(self, source: Source) -> LockedBuild:
-        """Say how a source is built; what no setting speaks of is built as when it was locked.
+        """Return how a source is built; without a setting, as when it was locked.
 
         Raises:
             LockError: the lock has no environment for it.
@@ -173,18 +173,18 @@ class LockedBuilds(BuildPlanner):
     def request(
         self, source: Source, solution: Solution | None, plan: BuildPlan | None = None
     ) -> BuildRequest:
-        """Describe a build, after resolving what the lock leaves to this moment."""
+        """Describe a build, after resolving what the lock leaves open."""
         plan = plan or self.plan(source, solution)
         if plan.complete:
             return super().request(source, solution, plan)
         return shared(self._deferred, source.url, lambda: self._resolve(source))
 
     def component(self, pin: Pin, solution: Solution | None) -> Component:
-        """Describe a distribution of a build environment; its version may not be known."""
+        """Describe a distribution of a build environment; its version may be unknown."""
         return replace(super().component(pin, solution), version=str(pin.package.version or ""))
 
     def mode(self, source: Source) -> Mode:
-        """Return the mode, which the lock says where no setting does."""
+        """Return the mode of a setting, else the lock's."""
         return self.locked(source).mode
 
     def is_work(self, source: Source, solution: Solution | None) -> bool:
@@ -200,9 +200,9 @@ class LockedBuilds(BuildPlanner):
         return all(one is None or self.precedes(one, source) for one in sources)
 
     def why_stale(self, source: Source, record: Record, metadata: str) -> str | None:
-        """Say why an installed wheel has to be built again; None if it can stay.
+        """Return why an installed wheel has to be built again; None if it can stay.
 
-        Of an environment that the lock leaves open only what matches the run-time version can have
+        In an environment that the lock leaves open, only what matches the runtime version can have
         changed.
         """
         plan = self.plan(source, self.solution)
@@ -220,7 +220,7 @@ class LockedBuilds(BuildPlanner):
         return pin_of(package, self.target, self.fetcher)
 
     def _matching(self, requirements: tuple[str, ...]) -> Iterator[Pin]:
-        """Return the pins of run time that a build with these requirements matches."""
+        """Return the runtime pins that a build with these requirements matches."""
         stated: dict[NormalizedName, list[Requirement]] = {}
         for text in (*requirements, *self.settings.build_constraints):
             try:

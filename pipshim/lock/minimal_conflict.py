@@ -1,9 +1,8 @@
-"""Which few requirements contradict each other, out of all that a failed resolution has seen.
+"""Find the few requirements that contradict each other in a failed resolution.
 
-The last conflict that pip's resolver met is seldom the one that a person would name. Here the
-requirements that it knew are tried again without an index: as many as possible are left out for as
-long as no set of versions fits the rest (QuickXplain, Junker 2004). What remains is needed, all of
-it. Nothing here knows pip's own types.
+pip's last conflict is seldom the one that a person would name. Here the known requirements are
+resolved again without an index, and as many as possible are left out while no versions fit the rest
+(QuickXplain, Junker 2004). Nothing here knows pip's own types.
 """
 
 from __future__ import annotations
@@ -44,15 +43,14 @@ _ANY = SpecifierSet()
 
 
 def contradiction(known: Known, suspects: Iterable[NormalizedName]) -> list[Fact] | None:
-    """Tell the facts that contradict each other.
+    """Return the facts that contradict each other.
 
     Args:
         known: all facts.
-        suspects: the packages of the last conflict that was met: what concerns them is preferred.
+        suspects: the packages of the last conflict, whose facts are preferred.
 
     Returns:
-        facts none of which can be left out; None where what is known is no contradiction: the
-        reason must be another one.
+        facts none of which can be left out; None if all facts together are no contradiction.
 
     """
     steps = _steps(known.links, suspects)
@@ -81,7 +79,7 @@ def contradiction(known: Known, suspects: Iterable[NormalizedName]) -> list[Fact
 
 
 def _steps(links: Iterable[Link], suspects: Iterable[NormalizedName]) -> dict[NormalizedName, int]:
-    """Tell how many requirements lead from each package to the nearest suspect."""
+    """Return how many requirements lead from each package to the nearest suspect."""
     parents: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
     for link in links:
         parents[link.child].add(link.parent.name)
@@ -101,7 +99,7 @@ class _Search:
     end: float
 
     def fails(self, facts: Sequence[Fact]) -> bool:
-        """Whether no versions fit, as far as there is time to tell."""
+        """Return whether no versions fit, if there is enough time to find out."""
         try:
             Resolver(_Trial(self.known, facts, self.end), BaseReporter()).resolve(
                 [need for one in facts if isinstance(one, Asked) for need in one.needs],
@@ -114,7 +112,7 @@ class _Search:
         return False
 
     def alone(self, facts: Sequence[Fact]) -> Iterator[list[Fact]]:
-        """Give the facts with one requirement only: wrong by itself, it needs no other blamed."""
+        """Return the facts that are wrong by themselves, so that no others are blamed."""
         until = self.end - SECONDS / 2
         for asked in facts:
             if not isinstance(asked, Asked) or time.monotonic() > until:
@@ -122,7 +120,7 @@ class _Search:
             yield [one for one in facts if not isinstance(one, Asked) or one is asked]
 
     def least(self, kept: list[Fact], facts: list[Fact], *, is_new: bool) -> list[Fact]:
-        """Tell the least of these facts that make what is kept fail; the first are preferred."""
+        """Return the fewest facts that make the kept ones fail; the first are preferred."""
         if is_new and self.fails(kept):
             return []
         if len(facts) == 1:
@@ -135,7 +133,7 @@ class _Search:
 
 
 class _OutOfTimeError(Exception):
-    """A shorter explanation is not worth more time."""
+    """The search for a shorter explanation took too long."""
 
 
 class _Pinned(NamedTuple):
@@ -147,7 +145,7 @@ class _Trial(_Provider):
     """Some of the facts, as a resolution.
 
     Args:
-        known: all that is known.
+        known: everything that is known.
         facts: those that count.
         end: when to give up.
 
@@ -206,7 +204,7 @@ class _Trial(_Provider):
         return found
 
     def _kind(self, candidate: _Pinned) -> object:
-        """Tell what a version requires; of an extra, with what its package does."""
+        """Return what a version requires; for an extra, with what its package requires."""
         key, version = candidate
         return tuple(
             tuple((need.key, need.specifier) for need in self._needs(one, version))

@@ -1,17 +1,14 @@
-"""Locking for several cases: each is resolved, they agree on versions, one lock says them all.
+"""Lock for several cases: resolve each, agree on versions, and merge them into one lock.
 
-A case is a target, and a combination of extras and groups that exclude each other.
+A case is a target, and a combination of extras and groups that exclude each other. Backends run on
+the served Python, the host, only; their metadata counts for all targets, and the lock says so. If
+the host is no target, it resolves the project too once a backend is needed. Each combination has
+backends asked with its own versions.
 
-The Python that is served, the host, is the only one that can ask the backends of sources. What it
-is told counts for all targets; the lock says so. If the host is no target itself, it resolves the
-project too, as soon as a backend has to be asked. Each combination has backends asked with its own
-versions.
-
-The first case is resolved in this process, the others in forks of it, several at once, unless they
-take less time than forks do. Forks have the index pages and files that the first one has read. They
-ask backends by way of this process, so each is asked once. Where a combination on the host has to
-ask a backend, it is resolved in this process after all. The lock is the same as if all had been
-done one after the other.
+The first case is resolved in this process, the others in forks of it, unless they take less time
+than forks do. Forks have the index pages and files that the first one has read, and ask backends
+through this process. A combination on the host that needs a backend is resolved in this process
+after all. The lock is the same as if all cases had been resolved one after the other.
 """
 
 from __future__ import annotations
@@ -65,12 +62,12 @@ def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
     """Lock for several targets and combinations.
 
     Args:
-        making: what is made.
-        targets: none for the Python that is served.
+        making: the lock to make.
+        targets: empty for the served Python.
 
     Raises:
         ProjectError: requires-python does not admit one of them.
-        ResolveError: no versions fit in one of the cases; it says in which.
+        ResolveError: no versions fit in one of the cases, which it names.
         BuildError: a backend failed.
 
     """
@@ -89,10 +86,10 @@ def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
 
 
 class _Found(NamedTuple):
-    """What a fork found, and has learned on the way.
+    """The result of a fork.
 
     Attributes:
-        solution: for one case; None if a backend has to be asked for it here.
+        solution: of one case; None if it needs a backend.
         extras: of the project, those that only its backend knows included.
         config_settings: of requirements that have their own.
 
@@ -104,12 +101,12 @@ class _Found(NamedTuple):
 
 
 class _Afar(NamedTuple):
-    """The host, for a fork: asked by way of the process that the fork comes from.
+    """The host as seen by a fork, which asks it through its origin.
 
     Attributes:
-        origin: that process.
+        origin: the process that the fork comes from.
         combination: whose versions the backends are asked with.
-        config_settings: which it may not know yet, of requirements that the fork has read first.
+        config_settings: of requirements that the fork may have read first.
 
     """
 
@@ -135,10 +132,10 @@ class _Afar(NamedTuple):
 
 @dataclass
 class _Hosts:
-    """What the host resolves the project to, by combination: backends are asked with that.
+    """The host's resolutions, by combination, which backends are asked with.
 
     Attributes:
-        making: what is made.
+        making: the lock to make.
         resolvers: those that have resolved it, or will.
 
     """
@@ -149,7 +146,7 @@ class _Hosts:
     _extra: set[Combination] = field(default_factory=set, init=False)
 
     def resolver(self, combination: Combination) -> LockResolver:
-        """Return what resolves on the host."""
+        """Return the host's resolver of a combination."""
         if combination not in self.resolvers:
             making, pip = self.making, self._pip(combination)
             first = next(iter(self.resolvers.values()), None)
@@ -160,7 +157,7 @@ class _Hosts:
         return self.resolvers[combination]
 
     def asking(self, combination: Combination) -> Host:
-        """Give what asks backends, with what the project resolves to on the host.
+        """Return the host's rounds after the project was resolved there.
 
         Raises:
             ResolveError: it cannot be resolved there.
@@ -247,7 +244,7 @@ class _Work:
 
     @property
     def before(self) -> dict[Case, Mapping[NormalizedName, Version]]:
-        """What an earlier lock has in each case."""
+        """The versions of an earlier lock, by case."""
         return {case: kept.versions for case, kept in self.kept.items() if kept is not None}
 
     def source_of(self, case: Case, name: NormalizedName) -> object:
@@ -264,7 +261,7 @@ class _Work:
         return None if source is None else (source.index, source.path, source.url)
 
     def solve(self, asked: Mapping[Case, Offered]) -> dict[Case, Solution]:
-        """Resolve cases, each with versions that are taken where they fit."""
+        """Resolve cases, each with versions to prefer."""
         first, *others = self.order
         forking = self._is_forking()
         here = [case for case in (self.order if not forking else [first]) if case in asked]
@@ -283,7 +280,7 @@ class _Work:
         return found
 
     def _is_forking(self) -> bool:
-        """Whether all cases but the first are resolved in other processes."""
+        """Return whether all cases but the first are resolved in forks."""
         others = len(self.order) - 1
         # What is alone would only wait in another process.
         if not forked_resolvers.AVAILABLE or self.making.context.jobs == 1 or others <= 1:
@@ -293,7 +290,7 @@ class _Work:
         return bool(self.targets) or self._first_took * others > WORTH_FORKING
 
     def settle(self, found: Mapping[Case, Solution]) -> dict[Case, Lock]:
-        """Settle how everything is built in each case, in environments as equal as can be."""
+        """Decide how everything is built in each case, with equal environments where possible."""
         locks = {}
         offered: dict[NormalizedName, tuple[Version, ...]] = {}
         for case in self.order:
@@ -311,15 +308,15 @@ class _Work:
         return self.making.context.pip.lines.config_settings
 
     def _is_here(self, case: Case) -> bool:
-        """Whether a case is one of the Python that is served, which can ask backends."""
+        """Return whether a case is one of the served Python, which can ask backends."""
         return case.target is None or case.target == self.here
 
     def _has_asked(self) -> bool:
-        """Whether the metadata of a source was not known without its backend."""
+        """Return whether the metadata of a source needed its backend."""
         return any(one.rounds.has_asked for one in self._resolvers.values())
 
     def _before_fork(self) -> None:
-        """Have what forks share, and no thread that goes on while this process forks."""
+        """Read what forks share, and end the threads of this process."""
         for case in self.order:
             self._problem(case)
         for pip in (self.making.context.pip, *(one.builds.pip for one in self._resolvers.values())):
@@ -341,7 +338,7 @@ class _Work:
         return _Found(solution, self._problem(case).extras, self._config_settings)
 
     def _answer(self, question: tuple[Any, ...]) -> object:
-        """Ask the host for a fork; what failed once is not built again for the next one."""
+        """Ask the host for a fork; what failed once is not built again."""
         what, combination, config_settings, *arguments = question
         source = arguments[0]
         self._config_settings.update(config_settings)
@@ -402,7 +399,7 @@ class _Work:
         return made
 
     def _asking(self, combination: Combination) -> Host:
-        """Give what asks backends, with what a combination resolves to on the host."""
+        """Return what asks the host's backends with the versions of a combination."""
         if self._origin is not None:
             return _Afar(self._origin, combination, self._config_settings)
         return self._hosts.asking(combination)
@@ -415,7 +412,7 @@ def _pip_for(context: LockServices, python: TargetPython, combination: Combinati
 
 @contextmanager
 def _for(case: Case) -> Iterator[None]:
-    """Say of an error which case it is about."""
+    """Name the case in an error."""
     try:
         yield
     except ResolveError as error:
@@ -423,7 +420,7 @@ def _for(case: Case) -> Iterator[None]:
 
 
 def _admits(solution: Solution, name: NormalizedName, version: Version) -> bool:
-    """Whether what the project requires leaves room for a version."""
+    """Return whether the project's requirements admit a version."""
     stated = (Requirement(text) for texts in solution.roots.values() for text in texts)
     return all(
         one.specifier.contains(version, prereleases=True)
@@ -447,7 +444,7 @@ def _check(context: LockServices, targets: Sequence[TargetName]) -> None:
 
 
 def _kept(lock: Lock | None, case: Case, here: Mapping[str, str]) -> Lock | None:
-    """Tell the part of an earlier lock that is for a case; None if it has none."""
+    """Return the part of an earlier lock for a case; None if there is none."""
     if lock is None:
         return None
     combination = lock.conflicts.nearest(case.combination)
@@ -463,7 +460,7 @@ def _kept(lock: Lock | None, case: Case, here: Mapping[str, str]) -> Lock | None
 
 
 def _as_named(target: Target, name: TargetName) -> TargetPython:
-    """Take a Python for what its name says; what this machine has besides plays no part."""
+    """Return a Python as its name describes it, without what else this machine has."""
     named, here = name.python, set(target.tags)
     return replace(named, tags=tuple(tag for tag in named.tags if tag in here))
 

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 def make(context: LockServices, *, old: Lock | None) -> Lock:
-    """Resolve, and say the outcome as a lock.
+    """Resolve, and make a lock.
 
     Args:
-        context: the command's parts.
-        old: the lock that is there; its pins are kept where they fit, unless they are upgraded.
+        context: the command's services.
+        old: the existing lock; its pins are kept where they fit, unless they are upgraded.
 
     Raises:
         ResolveError: no versions fit.
@@ -75,7 +75,7 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
 
 
 def _versions_of_uv(context: LockServices) -> dict[NormalizedName, Version]:
-    """Read the versions of the project's uv.lock, to begin with."""
+    """Read the versions of the project's uv.lock, for the first lock."""
     project, given = context.project, context.request.lock
     if project is None or project.script is not None or given.given or given.upgrade:
         return {}
@@ -88,7 +88,7 @@ def _versions_of_uv(context: LockServices) -> dict[NormalizedName, Version]:
 
 
 def _warn_of_ignored_settings(context: LockServices) -> None:
-    """Tell which settings do nothing."""
+    """Warn of settings without effect."""
     project = context.project
     if project is None or context.request.lock.given:
         return
@@ -144,11 +144,11 @@ def _names_in(settings: Settings) -> Iterator[tuple[str, Iterable[NormalizedName
 
 
 def name_of_given(context: LockServices, text: str) -> str:
-    """Ask what a path or URL is called; its extras, if there are some, are part of the answer.
+    """Return the name of a path or URL, with its extras.
 
     Raises:
         BuildError: its backend failed.
-        ResolveError: it is no distribution, or what it needs cannot be had.
+        ResolveError: it is no distribution, or its requirements cannot be satisfied.
 
     """
     roots, _ = context.pip.given([text])

@@ -1,4 +1,4 @@
-"""A lock as a requirements file, with hashes: what pip installs with ``--require-hashes``."""
+"""Write a lock as a requirements file, with hashes for ``--require-hashes``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Style:
 
     Attributes:
         hashes: the hashes of every file of each version.
-        header: a comment that says where it comes from.
+        header: a comment that names the lock.
         annotate: a comment under each requirement that says who requires it.
 
     """
@@ -46,19 +46,13 @@ class Style:
 
 @dataclass(frozen=True)
 class Where:
-    """The folders that relative paths start from.
-
-    Attributes:
-        path: the lock's file.
-        directory: where pip will be run, which is where those of a requirements file start.
-
-    """
+    """The path of the lock, and the directory in which pip will run."""
 
     path: Path
     directory: Path
 
     def relative(self, path: str) -> str:
-        """Say a path of the lock for pip, which tells it from a name by its beginning."""
+        """Return a path of the lock in a form that pip does not take for a name."""
         found = Path(os.path.relpath(self.path.parent / path, self.directory)).as_posix()
         return found if found.startswith(".") else f"./{found}"
 
@@ -70,16 +64,16 @@ def write(
     where: Where,
     project: NormalizedName | None = None,
 ) -> str:
-    """Say the selected part of a lock in the format of requirements files.
+    """Write the selected part of a lock in the format of requirements files.
 
-    The project itself is not in it, as its hash would be another one with every change.
+    The project itself is left out, as its hash would change with every edit.
 
     Args:
-        lock: what is locked.
+        lock: the lock.
         options: which part of it.
-        style: what is written besides.
-        where: the folders that relative paths start from.
-        project: which of the lock's folders is the project, if it does not lie beside the lock.
+        style: what to write besides.
+        where: the folders of relative paths.
+        project: which of the lock's folders is the project, if it is not the lock's own.
 
     Raises:
         UnknownNameError: the lock has no such extra or group.
@@ -111,13 +105,13 @@ def write(
 
 
 def write_build(lock: Lock, name: NormalizedName, style: Style, where: Where) -> str:
-    """Say the locked build environment of a package, or of the project, in the same format.
+    """Write the locked build environment of a package, or of the project, in the same format.
 
     Args:
-        lock: what is locked, for one target.
+        lock: the lock, for one target.
         name: the package.
-        style: what is written besides.
-        where: the folders that relative paths start from.
+        style: what to write besides.
+        where: the folders of relative paths.
 
     Raises:
         LockError: the lock has no such build, or hashes are asked for, and something has none.
@@ -224,10 +218,10 @@ def _hashes(package: Package) -> list[str]:
 def _refuse_unhashed(
     packages: Iterable[Package], folders: Iterable[LockedFolder], path: Path
 ) -> None:
-    """Refuse what pip would refuse with ``--require-hashes``, before it is written.
+    """Check that everything has hashes, as pip does with ``--require-hashes``.
 
     Raises:
-        LockError: there is such a thing.
+        LockError: something has none.
 
     """
     without = [(one.name, f"the folder {one.path}") for one in folders]

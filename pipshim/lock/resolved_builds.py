@@ -1,6 +1,6 @@
-"""Plan builds in environments that are resolved here: of a lock to be, or of pip's own commands.
+"""Plan builds by resolving their environments, for new locks and for pip's own commands.
 
-Used between the rounds of a lock, to ask backends for metadata, and at its end, to settle the build
+Used between the rounds of a lock, to ask backends for metadata, and at its end, for the build
 environments that the lock keeps.
 """
 
@@ -46,20 +46,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class ResolvedBuilds(BuildPlanner):
-    """Plans builds, and resolves the environments that these need, each once.
+    """Plans builds, and resolves their environments, each once.
 
     Attributes:
         pip: pip's machinery.
-        observer: told of warnings.
+        observer: receives warnings.
         resolving: the resolver.
-        metadata_of: answers the metadata of a source that a build environment may need; whoever
-            resolves in rounds sets it.
+        metadata_of: returns the metadata of a source in a build environment; the rounds set it.
         constraints: pip's constraint objects for build environments.
         preferred: the pins of an earlier lock's build environments, kept where they fit.
         offered: the pins of other targets' build environments, taken where they fit.
-        elsewhere: asks what a build requires besides what it declares, where the target is not
-            here; None where it is.
-        below: the environment that what is locked lies over: builds match what it has.
+        elsewhere: asks another machine's backend for additional build requirements; None if the
+            target is this machine.
+        below: the environment below a layer, which builds match.
         editables_only: whether an editable is never built as a wheel; a lock serves both.
         resolved_names: the packages of all build environments that were resolved.
 
@@ -89,7 +88,7 @@ class ResolvedBuilds(BuildPlanner):
 
         Args:
             source: what is built.
-            solution: the pins of run time.
+            solution: the runtime pins.
             may_defer: whether the environment may be incomplete, if it cannot be resolved here.
 
         Raises:
@@ -122,9 +121,9 @@ class ResolvedBuilds(BuildPlanner):
         return self.with_extra(name_of(source), declared)
 
     def precedes(self, other: Source, source: Source) -> bool:
-        """Return whether a source is built with isolation, if `widen` says that this counts.
+        """Return whether a source is built with isolation, if `widen` includes it.
 
-        A lock had better not build.
+        A lock avoids builds.
         """
         return source.url in self._widened and self.mode(other) is not Mode.NO_ISOLATION
 
@@ -145,9 +144,9 @@ class ResolvedBuilds(BuildPlanner):
     def _resolve(
         self, source: Source, plan: BuildPlan, solution: Solution | None, known: list[Pin]
     ) -> BuildPlan:
-        """Resolve an isolated build's environment: what it declares, then what its backend adds.
+        """Resolve an isolated build's environment: declared requirements, then the backend's.
 
-        ``known`` gets the pins of what it declares.
+        ``known`` gets the pins of the declared ones.
         """
         try:
             with within(source):
@@ -215,19 +214,19 @@ class ResolvedBuilds(BuildPlanner):
         return self._dynamic(source, plan.requirements, declared, solution, runtime)
 
     def _runtime(self, solution: Solution | None) -> dict[NormalizedName, Version]:
-        """Return the versions of run time that a build is to match."""
+        """Return the runtime versions that a build should match."""
         below = self.below.platform_specific if self.below is not None else {}
         return {**below, **_platform_specific(solution)}
 
     def stated_metadata(self, source: Source) -> StaticMetadata | None:
-        """Return what ``dependency-metadata`` says of a source."""
+        """Return the ``dependency-metadata`` of a source."""
         entries = (one for one in self.settings.static if one.is_about(source.name, source.version))
         return next(entries, None)
 
     def also_required(
         self, source: Source, requirements: tuple[str, ...], solution: Solution | None
     ) -> list[str]:
-        """Ask a backend, here, what its build requires besides, wherever that is to be."""
+        """Ask a backend, on this machine, for additional build requirements."""
         runtime = _platform_specific(solution)
         strict = self._strict(name_of(source), requirements, runtime, solution)
         declared = self._resolve_build(source, requirements, runtime, strict)
@@ -240,7 +239,7 @@ class ResolvedBuilds(BuildPlanner):
         runtime: Mapping[NormalizedName, Version],
         solution: Solution | None,
     ) -> dict[NormalizedName, Version]:
-        """Tell what must have the run-time version: names of match-runtime, and marked extras."""
+        """Return what must have the runtime version: names of match-runtime, and marked extras."""
         if solution is None:
             return {}
         wanted: set[NormalizedName] = set()
@@ -334,7 +333,7 @@ class ResolvedBuilds(BuildPlanner):
         solution: Solution | None,
         runtime: Mapping[NormalizedName, Version],
     ) -> list[str]:
-        """Ask the backend, in an environment of the declared requirements, what else it needs."""
+        """Ask the backend, in an environment of the declared requirements, for additional ones."""
         key = (source.url, environment_id(pin.package for pin in declared.pins.values()))
 
         def ask() -> list[str]:
@@ -350,9 +349,9 @@ class ResolvedBuilds(BuildPlanner):
         return shared(self._requires, key, ask)
 
     def widen(self, source: Source, solution: Solution | None) -> bool:
-        """Give a source, from now on, an environment with what is built before it with isolation.
+        """Give a source an environment with isolated builds too, from now on.
 
-        `sync` builds without isolation after all that. Answers whether this makes a difference.
+        `sync` builds without isolation after these. Return whether this makes a difference.
         """
         is_widened = source.url in self._widened
         if solution is None or is_widened or self.mode(source) is not Mode.NO_ISOLATION:
@@ -385,7 +384,7 @@ def planner_of(
     outer: Callable[[], OuterEnvironment],
     **more: Any,
 ) -> ResolvedBuilds:
-    """Make what plans builds, of a command's parts."""
+    """Make a planner from a command's services."""
     pip, texts = resolving.pip, context.settings.build_constraints
     return ResolvedBuilds(
         context.settings,
@@ -413,13 +412,13 @@ def _summary(error: PipshimError) -> str:
 
 
 def is_of_build(error: PipshimError) -> bool:
-    """Whether an error says that something could not be built, or resolved for a build."""
+    """Return whether an error is about building, or resolving for a build."""
     errors = error.errors if isinstance(error, Failures) else (error,)
     return all(isinstance(one, (BuildError, ResolveError)) for one in errors)
 
 
 def _asking(name: NormalizedName, solution: Solution) -> list[str]:
-    """Tell what requires a package; nothing, where the project does so itself."""
+    """Return what requires a package; nothing if the project does so itself."""
     roots = {
         canonicalize_name(Requirement(text).name)
         for texts in solution.roots.values()

@@ -1,9 +1,8 @@
-"""The rounds of a staged resolve: the resolver sees the metadata that a build in its result gives.
+"""Resolve in rounds: backends are asked for metadata between them.
 
-The first round resolves with what is known without a build. A source whose metadata needs an
-environment that is not known yet stands in with its name and version. Then that environment is made
-of the round's pins, the backend tells the metadata in it, and the next round resolves with that. It
-ends when no pin that a build saw has changed.
+In the first round, a source whose metadata needs a backend has only its name and version. Then its
+build environment is made from the round's pins, the backend is asked in it, and the next round
+resolves with its metadata. The rounds end when no pin that a build saw has changed.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ _SOME_VERSION = Version("0")
 
 
 class BackendNeededError(PipshimError):
-    """A backend has to be asked, and this process is not to ask any."""
+    """A backend is needed, but this process must not ask any."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """Metadata that a backend told, and what it used to tell it."""
+    """Metadata from a backend, and the distributions that its build used."""
 
     against: Mapping[str, Used]
     metadata: bytes
@@ -54,16 +53,16 @@ class Known:
 
 @dataclass
 class Rounds:
-    """Answers the metadata of sources, and asks backends for it between the rounds.
+    """Returns the metadata of sources, and asks backends for it between the rounds.
 
     Attributes:
         builds: plans how sources are built.
         defers: whether the build environment of a source with ``dependency-metadata`` may be
             resolved later, where it is built, if that is not possible here.
-        trusts_projects: whether a folder's ``[project]`` is taken at its word, as pip does not.
-        may_ask: whether backends are asked; False in a process that could not keep what they say.
-        has_asked: whether the metadata of some source was not known without its backend.
-        stand_ins: the packages whose metadata the resolver was not told yet.
+        trusts_projects: whether a folder's ``[project]`` is used as metadata, unlike in pip.
+        may_ask: whether backends may be asked; False in forks, which could not keep the answers.
+        has_asked: whether some source's metadata needed its backend.
+        stand_ins: the packages whose metadata is not known yet.
 
     """
 
@@ -89,10 +88,10 @@ class Rounds:
         self.builds.metadata_of = self.metadata
 
     def settle(self, resolve: Callable[[int], Solution]) -> Solution:
-        """Resolve, in rounds.
+        """Resolve in rounds.
 
         Args:
-            resolve: does one round, given its number; it asks `metadata` for that of sources.
+            resolve: resolves one round, by number; it calls `metadata` for sources.
 
         Raises:
             ResolveError: the rounds do not end.
@@ -120,11 +119,11 @@ class Rounds:
                 raise _oscillation(before, solution, stale)
 
     def adopt(self, solution: Solution) -> None:
-        """Take pins that were chosen elsewhere as those that builds see."""
+        """Let builds see pins that were chosen elsewhere."""
         self._current = solution
 
     def _stale(self, solution: Solution) -> list[Source]:
-        """Tell the sources whose metadata is not what a build with these pins would tell."""
+        """Return the sources whose metadata a build with these pins would change."""
         sources = {pin.source.url: pin.source for pin in solution.pins.values() if pin.source}
         # The project's own metadata, if it was asked for, is no pin's; nor is what is left out.
         sources |= {
@@ -143,17 +142,17 @@ class Rounds:
     # For other targets
 
     def told(self, source: Source) -> bytes:
-        """Tell what a source's backend says of it here, with the pins of the last round."""
+        """Ask a source's backend for its metadata, with the pins of the last round."""
         current = self._current
         known = self._valid(source, current) if current is not None else None
         return (known or self._ask(source, current)).metadata
 
     def told_of_editable(self, source: Source) -> bytes | None:
-        """Tell what `editable_metadata` is here, with the pins of the last round."""
+        """Return `editable_metadata` with the pins of the last round."""
         return self._optional(source, lambda: self.told(source))
 
     def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
-        """Tell what a source's backend says here that its build requires besides."""
+        """Ask a source's backend for additional build requirements."""
         key = (source.url, requirements)
         if key in self._unanswered:
             raise self._unanswered[key]
@@ -167,7 +166,7 @@ class Rounds:
     # Metadata
 
     def is_static(self, source: Source) -> bool:
-        """Tell whether a source's metadata is known without its backend."""
+        """Return whether a source's metadata is known without its backend."""
         return self._static(source) is not None
 
     def _static(self, source: Source) -> bytes | None:
@@ -178,7 +177,7 @@ class Rounds:
         return told
 
     def metadata(self, source: Source) -> bytes:
-        """Answer the resolver: what is known, a stand-in, or the backend's word."""
+        """Return a source's metadata for the resolver: known, a stand-in, or the backend's."""
         self._asked[source.url] = source
         self.stand_ins.discard(name_of(source))
         told = self._static(source)
@@ -191,11 +190,12 @@ class Rounds:
     def editable_metadata(self, source: Source) -> bytes | None:
         """Ask the backend for the METADATA of an editable whose dependencies are stated.
 
-        An isolated backend is asked in the first round: the pins hardly change what it says, and
-        nobody waits for another round.
+        An isolated backend is asked in the first round: its answer hardly depends on the pins, and
+        this
+        saves a round.
 
         Returns:
-            None if that is not known yet, or if the backend cannot tell it here.
+            None if it is not known yet, or if the backend fails.
 
         """
         if self._stated.get(source.url) is False:
@@ -210,10 +210,10 @@ class Rounds:
         return told
 
     def _need_backend(self, source: Source) -> None:
-        """Note that a backend has to be asked.
+        """Note that a backend is needed.
 
         Raises:
-            BackendNeededError: it is not to be asked here.
+            BackendNeededError: it must not be asked here.
 
         """
         self.has_asked = True
@@ -230,7 +230,7 @@ class Rounds:
         return (known or self._ask(source, current)).metadata
 
     def _optional(self, source: Source, told: Callable[[], bytes]) -> bytes | None:
-        """Ask for what a lock can do without; once it failed, it is not asked for again."""
+        """Ask for something optional; after a failure, do not ask again."""
         if self._stated.setdefault(source.url, True):
             try:
                 return told()
@@ -240,7 +240,7 @@ class Rounds:
         return None
 
     def _can_do_without(self, source: Source, error: PipshimError) -> bool:
-        """Whether a lock goes on without what a backend was asked for; say so."""
+        """Return whether the failed question was optional; if so, warn."""
         if source.url not in self._stated or not is_of_build(error):
             return False
         if self._stated[source.url]:
@@ -275,7 +275,7 @@ class Rounds:
         return stub_metadata(name, source.version or _SOME_VERSION)
 
     def _valid(self, source: Source, solution: Solution) -> Known | None:
-        """Tell the metadata that still holds in the environment that these pins make."""
+        """Return the metadata that is valid for the environment of these pins."""
         request = self.builds.request(source, solution)
         available = request.available
         for known in self._known.get(source.url, ()):
@@ -312,7 +312,7 @@ class Rounds:
             )
 
     def _prepare(self, sources: Sequence[Source], solution: Solution) -> list[PipshimError]:
-        """Ask the backends of several sources at once; answer what failed."""
+        """Ask the backends of several sources at once; return the errors."""
         failures: list[PipshimError] = []
 
         def ask(source: Source) -> None:
@@ -331,7 +331,7 @@ class Rounds:
         each(work, sources, at_once=builder.jobs, interrupted=builder.processes.stop)
 
     def warm(self, sources: Sequence[Source], solution: Solution) -> None:
-        """Ask backends for dynamic requirements at once; what comes next only looks them up."""
+        """Ask backends for dynamic requirements at once, so that later calls find them."""
 
         def ask(source: Source) -> None:
             self.build_plan(source, solution)
@@ -348,29 +348,29 @@ class Rounds:
         return self.builds.plan(source, solution, may_defer=self.may_defer(source))
 
     def may_defer(self, source: Source) -> bool:
-        """Whether the build environment of a source may be resolved where it is built."""
+        """Return whether the build environment of a source may be resolved where it is built."""
         return self.defers and self.builds.stated_metadata(source) is not None
 
 
 class Host(Protocol):
-    """Asks backends where they can run: what they say counts for all targets."""
+    """Asks backends on the machine that can run them: the answers count for all targets."""
 
     def told(self, source: Source) -> bytes:
-        """Tell what a source's backend says of it."""
+        """Ask a source's backend for its metadata."""
 
     def told_of_editable(self, source: Source) -> bytes | None:
-        """Tell what it says of an editable whose dependencies are stated, if it can."""
+        """Ask for that of an editable whose dependencies are stated, if possible."""
 
     def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
-        """Tell what it says that its build requires besides."""
+        """Ask for additional build requirements."""
 
 
 @dataclass
 class Elsewhere(Rounds):
-    """The rounds for a target that is not here: one, with what backends say where they can.
+    """The one round of another machine's target, with the metadata that the host's backends give.
 
     Attributes:
-        host: gives the rounds of the target that is here, once they are over.
+        host: returns the host's rounds, once they are over.
 
     """
 

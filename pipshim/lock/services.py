@@ -34,7 +34,7 @@ class LockServices(Protocol):
 
     @property
     def request(self) -> LockRequest:
-        """What was asked."""
+        """The command's request."""
 
     @property
     def mask(self) -> Mask:
@@ -42,7 +42,7 @@ class LockServices(Protocol):
 
     @property
     def project(self) -> Project | None:
-        """The project, if there is one."""
+        pass
 
     @property
     def configuration(self) -> Configuration:
@@ -50,15 +50,15 @@ class LockServices(Protocol):
 
     @property
     def target(self) -> Target:
-        """The interpreter that is served."""
+        """The Python to serve."""
 
     @property
     def targets(self) -> tuple[TargetName, ...]:
-        """The named targets; empty for the served interpreter only."""
+        """The named targets; empty for the served Python only."""
 
     @property
     def combination(self) -> Combination:
-        """Which conflicting extras and groups are served, once a lock is followed."""
+        """The conflicting extras and groups in use, once a lock is followed."""
 
     @property
     def below(self) -> Below | None:
@@ -70,7 +70,7 @@ class LockServices(Protocol):
 
     @property
     def lock_path(self) -> Path:
-        """Where the lock is, or will be."""
+        """The path of the lock, existing or not."""
 
     @property
     def inputs(self) -> str:
@@ -90,7 +90,7 @@ class LockServices(Protocol):
 
     @property
     def observer(self) -> Relay:
-        """Who is told of events."""
+        """Receives events."""
 
     @property
     def workspace(self) -> Workspace:
@@ -98,7 +98,7 @@ class LockServices(Protocol):
 
     @property
     def until_end(self) -> ExitStack:
-        """Closes what is held until the command ends."""
+        """Closes resources when the command ends."""
 
     @property
     def pip(self) -> Pip:

@@ -1,4 +1,4 @@
-"""Whether a lock is up to date: whether it serves the inputs, and whether to resolve anyway."""
+"""Decide whether a lock is up to date, and whether to resolve anyway."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DEPENDENCIES = frozenset({"dependencies", "optional-dependencies"})
 
 
 def out_of_date(context: LockServices, lock: Lock | None) -> str | None:
-    """Say why a lock does not serve the inputs; None if it does."""
+    """Return why a lock does not serve the inputs; None if it does."""
     if lock is None:
         return "there is none"
     if not lock.inputs:
@@ -41,10 +41,11 @@ def out_of_date(context: LockServices, lock: Lock | None) -> str | None:
 
 
 def is_up_to_date(context: LockServices, lock: Lock) -> bool:
-    """Whether ``pipshim lock`` would find nothing to change, so that it need not resolve.
+    """Return whether ``pipshim lock`` need not resolve, as nothing would change.
 
     The index URLs of variables and pip.conf do not count, as for ``lock --check``; those of the
-    command line do.
+    command
+    line do.
     """
     typed = context.request.lock.said.typed
     return (
@@ -56,10 +57,9 @@ def is_up_to_date(context: LockServices, lock: Lock) -> bool:
 
 
 def may_be_kept(context: LockServices, lock: Lock) -> bool:
-    """Whether a lock depends on nothing but what the command line and its inputs' digest say.
+    """Return whether a lock depends on nothing but the command line and the digest of its inputs.
 
-    A backend may read any file of its source tree, and nobody but a server knows whether a file at
-    a URL has changed.
+    A backend may read any file of its source tree, and a file at a URL may change.
     """
     asked = context.request.lock
     if asked.upgrade or asked.upgrade_packages or asked.given or context.request.build.rebuild:
@@ -73,7 +73,7 @@ def may_be_kept(context: LockServices, lock: Lock) -> bool:
 
 
 def _depends_on_files(context: LockServices, lock: Lock) -> bool:
-    """Whether the metadata of a source tree or of an archive on this machine counts."""
+    """Return whether the metadata of a local source tree or archive counts."""
     if context.project is not None and context.project.dynamic & _DEPENDENCIES:
         return True
     for package in lock.packages:
@@ -87,13 +87,13 @@ def _depends_on_files(context: LockServices, lock: Lock) -> bool:
 
 
 def _is_static(folder: Path) -> bool:
-    """Whether pyproject.toml states the dependencies, so that no backend is asked for them."""
+    """Return whether pyproject.toml states the dependencies, so that no backend is needed."""
     project = inputs_digest.table(folder / "pyproject.toml", "project")
     return isinstance(project, dict) and not _DEPENDENCIES & set(project.get("dynamic", ()))
 
 
 def _is_complete(lock: Lock, project: NormalizedName | None) -> bool:
-    """Whether a lock has all that is required in it; someone may have edited it by hand."""
+    """Return whether a lock has everything required; someone may have edited it by hand."""
     versions: dict[NormalizedName, set[Version | None]] = {}
     for package in lock.packages:
         versions.setdefault(package.name, set()).add(package.version)

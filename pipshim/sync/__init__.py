@@ -1,1 +1,1 @@
-"""Changing an environment: the plan, what carries it out, and what takes it back."""
+"""Change an environment: plan, carry out, roll back."""

@@ -1,18 +1,17 @@
-"""The journal of a change: how an environment gets whole again, however the change ended.
+"""The journal of a change, by which an unfinished change is rolled back.
 
-While an environment is being changed it has a folder (`skeleton.CHANGE`) with
+While an environment is being changed it has a folder (`venv_template.CHANGE`) with
 
-- ``old/``: the files that were taken out of it, each under its path below the environment;
-- ``journal``: a line for each distribution that comes, with the paths of all its files. The line
-  is there before the first of them, and after what was in its places has been taken out.
+- ``old/``: the files that were taken out, each under its path below the environment;
+- ``journal``: a line for each new distribution with the paths of its files, written after the files
+  in their places were taken out, and before the first new one is there.
 
-That is all that taking the change back needs: what the journal names goes, what ``old/`` has comes
-back. A failure does so at once. After a process was killed the next command does it, before it
-looks at the environment. The change is made at the moment that ``journal`` is gone; ``old/`` is
-only to be deleted then.
+To roll back, the files in the journal are removed, and those in ``old/`` are put back. A failure
+does so at once; after a process was killed, the next command does it before it looks at the
+environment. The change is done once ``journal`` is removed; then ``old/`` is only deleted.
 
-Whoever takes back may be killed too, so all of it can be done again: between its two halves
-``journal`` becomes ``undoing``, lest a file that has come back be taken for a new one.
+A rollback may be killed too, and repeated: between its two halves ``journal`` becomes ``undoing``,
+so that a file put back is not taken for a new one.
 """
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH102, PTH103, PTH104, PTH105, PTH106, PTH108, PTH110, PTH118, PTH120, PTH123
@@ -102,9 +101,9 @@ class Journal:
                     os.rmdir(directory)
 
     def announce(self, names: Mapping[str, Sequence[str]]) -> None:
-        """Note the files that one distribution is about to bring, by folder.
+        """Note the files that one distribution is about to add, by folder.
 
-        None of them is there: what was has been taken out. Threads may do so at once.
+        None of them exists any more. Threads may call this at once.
         """
         below = {self._place.below(folder): list(files) for folder, files in names.items()}
         line = f"{json.dumps(below)}\n".encode("ascii")
@@ -113,13 +112,12 @@ class Journal:
                 line = line[os.write(self._file, line) :]
 
     def commit(self) -> None:
-        """Make the change for good."""
         os.close(self._file)
         os.unlink(self._place.journal)
         self._place.tidy()
 
     def undo(self) -> None:
-        """Take the change back.
+        """Roll the change back.
 
         Raises:
             InstallError: a file cannot be put back; the next command tries again.
@@ -130,14 +128,14 @@ class Journal:
 
 
 def is_open(env: Layout) -> bool:
-    """Tell whether a change of an environment was begun and not ended."""
+    """Return whether an environment has an unfinished change."""
     return os.path.lexists(os.path.join(env.data, CHANGE))
 
 
 def recover(env: Layout) -> bool:
-    """End the change that a killed process left open; tell whether there was one.
+    """Roll back the change of a killed process; return whether there was one.
 
-    The environment must be had for oneself (`pipshim.envs.venv.Environment.lock`).
+    The environment must be locked (`pipshim.envs.venv.Environment.lock`).
 
     Raises:
         InstallError: a file cannot be put back, or the journal cannot be read.
@@ -150,7 +148,7 @@ def recover(env: Layout) -> bool:
 
 
 class _Place:
-    """Where a change is kept, and what ends it."""
+    """The folder of a change, and how it ends."""
 
     def __init__(self, env: Layout) -> None:
         self.prefix = os.path.realpath(env.data)
@@ -167,14 +165,14 @@ class _Place:
                 above = os.path.dirname(above)
 
     def below(self, path: str) -> str:
-        """Tell a path below the environment's folder."""
+        """Return a path relative to the environment's folder."""
         for start in (self.prefix, self._spelled):
             if is_within(path, start):
                 return path[len(start) :].lstrip("/")
         raise InstallError(f"{path} is outside the environment {self.prefix}")
 
     def move(self, source: str, destination: str) -> None:
-        """Move a file; at any moment one of the two is whole."""
+        """Move a file; one of the two is whole at any moment."""
         try:
             os.replace(source, destination)
         except OSError as error:
@@ -196,7 +194,7 @@ class _Place:
             os.unlink(source)
 
     def undo(self) -> None:
-        """Take the change back, whoever began to, as far as it has come."""
+        """Roll the change back, as far as it has come."""
         try:
             if os.path.exists(self.journal):
                 for folder, names in self._announced(self.journal):
@@ -217,7 +215,7 @@ class _Place:
         self.tidy()
 
     def tidy(self) -> None:
-        """Remove what is left of a change that is made, or taken back."""
+        """Remove what is left of a finished change."""
         import shutil  # noqa: PLC0415 whoever looks only whether a change is open needs none
 
         self._remove_empty(self._there(folder) for folder in self._folders(self.old))
@@ -240,7 +238,7 @@ class _Place:
         return (directory for directory, _, _ in os.walk(folder))
 
     def _remove_empty(self, folders: Iterable[str]) -> None:
-        """Remove these folders, and those above them, that have nothing in them any more."""
+        """Remove those of these folders and their parents that are empty now."""
         found = set()
         for folder in set(map(os.path.realpath, folders)):
             above = folder
@@ -252,7 +250,7 @@ class _Place:
                 os.rmdir(folder)
 
     def _announced(self, path: str) -> list[tuple[str, list[str]]]:
-        """Read the folders and names of a journal; a last line that has no end counts for nothing.
+        """Read the folders and names of a journal; an incomplete last line is ignored.
 
         Raises:
             InstallError: it is of another version, or damaged.

@@ -1,4 +1,4 @@
-"""Which files of an environment go with the distributions that leave it."""
+"""Find the files that are removed with distributions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _ANYWHERE = ("..", "/", '"')
 
 
 class Leaving(NamedTuple):
-    """The files of distributions that leave, as absolute paths, real but for their last parts.
+    """The files of removed distributions, as absolute paths, real but for their last parts.
 
     Attributes:
-        files: by distribution, those that go. What several have goes with the first.
-        left: those that stay, since distributions that stay have them too: by path, the hashes
-            in the RECORDs of these, by name.
+        files: by distribution. A file of several is the first one's.
+        left: those that stay, since other distributions have them too: by path, the hashes in the
+            RECORDs of these, by name.
 
     """
 
@@ -41,18 +41,18 @@ def leaving_files(
     prefix: Path,
     besides: Mapping[NormalizedName, Iterable[str]],
 ) -> Leaving:
-    """Tell the files of distributions that leave.
+    """Find the files of removed distributions.
 
     Args:
         leaving: by name.
-        staying: what else there is; a file that the RECORD of one of these has stays.
+        staying: all others; a file in the RECORD of one of these stays.
         prefix: the environment's folder: nothing outside it is touched.
-        besides: absolute paths of more files that are one's own; they need not be there. One
-            that has lost its RECORD cannot tell.
+        besides: absolute paths of more files, existing or not, for distributions that lost their
+            RECORD.
 
     Raises:
-        InstallError: one was installed without a list of its files, or its list is damaged or
-            names a file outside the environment.
+        InstallError: one was installed without a list of its files, or its list is damaged or names
+            a file outside the environment.
 
     """
     found: dict[NormalizedName, dict[str, None]] = {}

@@ -19,7 +19,7 @@ class SyncServices(LockServices, Protocol):
 
     @property
     def choice(self) -> Choice:
-        """Which environment is served, and why."""
+        """The environment to serve, and why."""
 
     @property
     def store(self) -> Store:

@@ -1,7 +1,7 @@
-"""Making an environment what the lock says: fetch and build everything, then change it in one step.
+"""Make an environment match the lock: fetch and build everything, then change it in one step.
 
-Nothing in the environment changes before all that is to be in it is there. Then each package's old
-files go and its new ones come; if anything fails, all of it is taken back.
+Nothing in the environment changes before everything is prepared. Then old files are replaced,
+package by package; if anything fails, all of it is rolled back.
 """
 
 from __future__ import annotations
@@ -69,11 +69,12 @@ class Sync:
     """One sync of one environment.
 
     Attributes:
-        context: the command's parts.
+        context: the command's services.
         lock: what to install.
         selection: which part of it.
         options: how.
-        exact: whether what the lock does not have is removed; None: as suits the environment.
+        exact: whether to remove what the lock does not have; None: depends on who made the
+            environment.
 
     """
 
@@ -89,7 +90,7 @@ class Sync:
     # The plan
 
     def plan(self, target: Target | None) -> list[Step]:
-        """Compare the environment, if there is one yet, with what the lock says."""
+        """Compare the environment, if there is one yet, with the lock."""
         self._present = installed.scan(site_folders(target)) if target is not None else {}
         self._protected = own_distributions(target)
         if self.exact is not False:
@@ -133,7 +134,7 @@ class Sync:
             )
 
     def _folder_identity(self, folder: LockedFolder) -> str:
-        """Tell a folder's content: where it is, and the files that its metadata comes from."""
+        """Identify a folder's content: its path, and the files of its metadata."""
         directory = self._directory(folder)
         kind = "folder" if self.options.no_editable else "editable"
         digest = hashlib.sha256(str(directory).encode())
@@ -149,7 +150,7 @@ class Sync:
         return not artifacts.is_wheel(artifacts.choose(package, self.context.target))
 
     def check_rebuilt(self) -> None:
-        """Check that what is to be rebuilt is among what the lock builds.
+        """Check that the packages to rebuild are among the lock's builds.
 
         Raises:
             UsageError: a package is not selected, or comes as a wheel.
@@ -174,7 +175,7 @@ class Sync:
                 )
 
     def _stale(self, name: NormalizedName) -> str | None:
-        """Say why an installed wheel that was built has to be built again."""
+        """Return why an installed wheel has to be built again."""
         package = self.selection.packages.get(name)
         present = self._present.get(name)
         settings = self.context.settings
@@ -194,20 +195,21 @@ class Sync:
 
     @cached_property
     def builds(self) -> LockedBuilds:
-        """Plans what is built."""
+        """Plans builds."""
         return LockedBuilds(self.context, self.lock, self.selection, self._outer_environment)
 
     # Fetching and building
 
     def prepare(self, steps: Iterable[Step]) -> dict[NormalizedName, Ready]:
-        """Fetch and build what the steps need, the environment untouched.
+        """Fetch and build what the steps need, without touching the environment.
 
-        What needs no building comes first, then isolated and matched builds, then builds without
-        isolation, each after those that it waits for.
+        Downloads come first, then isolated and matched builds, then builds without isolation, each
+        after
+        those that it waits for.
 
         Raises:
-            HashError, NetworkError: a file is not the locked one, or cannot be had.
-            BuildError: a build failed; what was running has been let finish.
+            HashError, NetworkError: a file is not the locked one, or cannot be fetched.
+            BuildError: a build failed; running ones have finished.
 
         """
         wanted = [step.name for step in steps if step.action in ("add", "replace")]
@@ -277,7 +279,7 @@ class Sync:
         return ready
 
     def _outer_environment(self) -> OuterEnvironment:
-        """Tell what else builds without isolation see: what the sync leaves, and what is below."""
+        """Return what builds without isolation see: what the sync keeps, and the layer below."""
         target, below = self.context.target, self.context.below
         under = below.used(besides=self.selection.packages) if below is not None else {}
         left = {
@@ -299,7 +301,7 @@ class Sync:
     # Projects in folders
 
     def _builds_in_place(self, folder: LockedFolder) -> bool:
-        """Whether it is built in the environment itself, when that is as it will be.
+        """Return whether a project is built in the environment itself, after everything else.
 
         An editable without isolation may remember its environment (meson-python does).
         """
@@ -327,8 +329,8 @@ class Sync:
     def _warn_of_unlocked(self, name: NormalizedName, wheel: Path) -> None:
         """Warn of what only the editable wheel requires, such as ``editables``.
 
-        The lock has it where the backend was asked for metadata; not where pyproject.toml states
-        all dependencies.
+        The lock has it if the backend was asked for metadata; not if pyproject.toml states all
+        dependencies.
         """
         locked = {one.name for one in self.lock.packages}
         locked |= {folder.name for folder in self.lock.folders}
@@ -352,7 +354,7 @@ class Sync:
     def apply(
         self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready], target: Target
     ) -> None:
-        """Change the environment, in one step: all of it, or nothing.
+        """Change the environment in one step.
 
         Raises:
             InstallError: it could not be changed; it is as before.
@@ -388,7 +390,7 @@ class Sync:
             self.context.say(linker.told)
 
     def _installed_tree(self, one: Installed) -> Tree | None:
-        """Answer the tree of an installed distribution: the store's, else that of the lock's."""
+        """Return the unpacked wheel of an installed distribution: the store's, else the lock's."""
         tree = self.context.store.tree(str(origin_of(one).get(WHEEL)))
         if tree is None and one.name in self.selection.packages:
             step = Step("replace", one.name, one.version, one.version, "")
@@ -396,7 +398,7 @@ class Sync:
         return tree
 
     def requested(self) -> set[NormalizedName]:
-        """Tell what the user asked for by name (REQUESTED)."""
+        """Return what the user asked for by name (REQUESTED)."""
         project = self.context.project
         names: set[NormalizedName] = {folder.name for folder in self.selection.folders}
         if self.lock.requirements or project is None:

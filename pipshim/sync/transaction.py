@@ -1,4 +1,4 @@
-"""Changing an environment in one step: what leaves goes and what comes is linked, or nothing."""
+"""Change an environment in one step: remove old files and link new ones, or change nothing."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ _MOST_THREADS = 4
 
 @dataclass(frozen=True)
 class Ready:
-    """A distribution that can be linked into the environment.
+    """A distribution that is ready to be linked.
 
     Attributes:
         tree: its files.
-        origin: what pipshim notes beside it: what it was installed from, its build record.
+        origin: the contents of its ``pipshim.json``: what it was installed from, its build record.
         source: where the wheel came from: ``index``, ``built``, ``cached`` or ``editable``.
         mode: the mode that it was built in; None for a wheel of the index.
-        direct_url: PEP 610's note, for a direct reference.
-        built: what chose that mode, and why its wheel can be taken next time; None likewise.
+        direct_url: PEP 610's data, for a direct reference.
+        built: what chose that mode, and why its wheel can be reused next time; None likewise.
 
     """
 
@@ -71,10 +71,10 @@ class Change:
         target: the environment.
         present: what it has.
         requested: what the user asked for by name (REQUESTED).
-        linker: how files are placed.
-        bytecode: whether what comes brings bytecode.
-        observer: told of what is installed and removed.
-        tree_of: answers the tree that a distribution was installed from, or None.
+        linker: places files.
+        bytecode: whether to install bytecode.
+        observer: receives the events.
+        tree_of: returns the unpacked wheel of an installed distribution, or None.
 
     """
 
@@ -92,13 +92,14 @@ class Change:
         ready: Mapping[NormalizedName, Ready],
         last: Iterable[Callable[[], tuple[NormalizedName, Ready]]] = (),
     ) -> None:
-        """Remove and link what the steps say, one distribution after the other.
+        """Carry out the steps, one distribution after the other.
 
         Args:
             steps: what to do.
-            ready: what comes.
-            last: each makes, when the rest is in place, one more thing that comes: an editable
-                that builds in the environment itself.
+            ready: the new distributions.
+            last: each builds one more distribution when the rest is in place: an editable that is
+                built
+                in the environment itself.
 
         Raises:
             InstallError: the environment could not be changed; it is as before.
@@ -137,7 +138,7 @@ class Change:
         leaving: Leaving,
         coming: _Coming,
     ) -> None:
-        """Take what leaves or is in the way, and link what comes instead."""
+        """Remove old files and those in the way, and link the new ones."""
         taken: set[str] = set()
         for step in steps:
             name = step.name
@@ -152,7 +153,7 @@ class Change:
                 self._installed(name, ready[name])
 
     def _add(self, journal: Journal, new: Mapping[NormalizedName, Ready], coming: _Coming) -> None:
-        """Link what only comes, the largest first."""
+        """Link distributions without a predecessor, the largest first."""
         each(
             lambda name: self._link(journal, name, new[name], coming),
             sorted(new, key=lambda name: new[name].tree.weight, reverse=True),
@@ -175,7 +176,7 @@ class Change:
         coming.shared.extend(late.shared)
 
     def _compiled(self, ready: Mapping[NormalizedName, Ready]) -> dict[NormalizedName, Ready]:
-        """Give what comes its bytecode, if that is wanted."""
+        """Add bytecode to new distributions, if it is wanted."""
         if not self.bytecode:
             return dict(ready)
         trees = compiled([one.tree for one in ready.values()], self.target)
@@ -185,7 +186,7 @@ class Change:
         }
 
     def _leaving(self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]) -> Leaving:
-        """Tell which files go with each distribution that is removed or replaced."""
+        """Return the files of each distribution that is removed or replaced."""
         leaving = {s.name: self.present[s.name] for s in steps if s.old is not None}
         lost = {
             name: ready[name].tree.destinations(self.target)
@@ -198,7 +199,7 @@ class Change:
     def _look(
         self, ready: Mapping[NormalizedName, Ready], staying: Collection[Installed]
     ) -> _Coming:
-        """See what is where files will come, and which distribution's file will be there."""
+        """Find what is in the way of new files, and which distribution's file wins."""
         target = self.target
         trees = {name: one.tree for name, one in ready.items()}
         shared = {one.path: one for one in find_shared(trees, target)}
@@ -246,7 +247,7 @@ class Change:
     def _lost(
         self, leaving: Leaving, staying: Iterable[Installed], coming: _Coming
     ) -> list[tuple[Tree, list[str]]]:
-        """Find the files that distributions get back when others leave, each with its tree."""
+        """Find the files to restore for distributions that shared them with removed ones."""
         due = {_real(one.path) for one in coming.shared}
         found: dict[NormalizedName, list[str]] = {}
         for path, hashes in leaving.left.items():
@@ -356,13 +357,11 @@ class Change:
 
 @dataclass
 class _Coming:
-    """What distributions that come find in the environment.
+    """What new distributions find in the environment.
 
     Attributes:
         skip: by distribution, the paths that it leaves to another one.
-        in_the_way: by distribution, the real paths of files that it replaces: of distributions
-            that leave, of those that stay and come before it by name, or of none at all, which
-            are replaced as pip does.
+        in_the_way: by distribution, the real paths of files that it replaces, as pip does.
         shared: the paths that several distributions have.
 
     """
@@ -397,7 +396,7 @@ def _real(path: str) -> str:
 
 
 def _has_hash(path: str, known: str) -> bool:
-    """Tell whether a file has a hash of RECORD."""
+    """Return whether a file has a hash of RECORD."""
     algorithm = known.partition("=")[0]
     try:
         return dist_info.hash_file(path, algorithm) == known
@@ -423,13 +422,13 @@ def _files(target: Target, paths: Sequence[str]) -> str:
 
 
 class _Folders:
-    """What is in folders before a change; each is read once."""
+    """The contents of folders before a change; each is read once."""
 
     def __init__(self) -> None:
         self._names: dict[str, frozenset[str] | None] = {}
 
     def there(self, placements: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
-        """Yield the paths that are there already; most of the folders are not."""
+        """Yield the paths that exist already; most of the folders do not."""
         for folder, names in placements:
             if folder not in self._names:
                 self._names[folder] = self._read(folder)

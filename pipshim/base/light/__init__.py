@@ -1,6 +1,6 @@
-"""Pieces of the standard library as a command that takes milliseconds can afford them.
+"""Fast-importing replacements for parts of the standard library.
 
-`typing`, `json` or `signal` import, before they do anything, what takes longer than making an
-environment. Each module here is what the one that it stands for would be if it were made of what
-Python has loaded at its start, or has in C; where a Python lacks that, it is the other one.
+`typing`, `json` or `signal` import modules that take longer than making an environment. The modules
+here use only what Python has loaded at its start, or has in C; if a Python lacks that, they use the
+standard library.
 """

@@ -1,4 +1,4 @@
-"""SHA-256 by Python's own module: hashlib loads OpenSSL, which takes longer than small files do."""
+"""SHA-256 without hashlib, which loads OpenSSL."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ except ImportError:  # before Python 3.12, or where Python's own are left out
 
 
 def hex_of(data: bytes) -> str:
-    """Digest what is in memory."""
     return str(sha256(data).hexdigest())
 
 
 def raw_of(data: bytes) -> bytes:
-    """Digest what is in memory, as bytes."""
     return bytes(sha256(data).digest())

@@ -1,6 +1,6 @@
-"""`json.loads` and `json.dumps`, by what `json` has that is written in C.
+"""`json.loads` and `json.dumps`, using only the parts of `json` written in C.
 
-The rest of it compiles regular expressions when it is imported, for where that is missing.
+The rest of it compiles regular expressions when it is imported.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class _Context:
-    """What `json.JSONDecoder` tells the scanner."""
+    """The settings of `json.JSONDecoder` that the scanner reads."""
 
     strict = True
     object_hook = None
@@ -58,7 +58,7 @@ def loads(text: bytes | str) -> Any:
 
 
 def dumps(value: object) -> str:
-    """Write what JSON has, by sorted keys; raise TypeError if it has no such thing."""
+    """Write JSON with sorted keys; raise TypeError for other values."""
     if _encode is None:
         import json  # noqa: PLC0415
 

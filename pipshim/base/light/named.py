@@ -1,4 +1,4 @@
-"""`typing.NamedTuple`, without what `typing` and `collections` import and compile for it."""
+"""`typing.NamedTuple` without importing `typing` and `collections`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`signal`, with plain numbers: it makes enumerations of them, and imports `enum` to do so."""
+"""`signal` with plain numbers instead of enumerations, without importing `enum`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENDING: tuple[int, ...] = tuple(
 
 
 def heed_all() -> None:
-    """Take back what Python's start did, for the program that this process is to become."""
+    """Restore the signals that Python's start ignores, before becoming another program."""
     for name in ("SIGPIPE", "SIGXFSZ"):
         if hasattr(_signal, name):
             signal(getattr(_signal, name), SIG_DFL)
