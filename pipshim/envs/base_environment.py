@@ -1,4 +1,4 @@
-"""The environment that a layer lies over (``run --with``): what it has, and does not need again."""
+"""The environment below a layer (``run --with``): what it has, and need not be installed again."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ class Below:
 
     @cached_property
     def folders(self) -> tuple[Path, ...]:
-        """The folders whose packages a layer sees after its own: those that it sees itself."""
+        """Return the folders whose packages a layer sees after its own."""
         if not self.target.is_venv:
             return ()
         return (*site_folders(self.target), *shared_folders(self.target))
 
     @property
     def programs(self) -> tuple[Path, ...]:
-        """The folders whose programs come after a layer's own on PATH."""
+        """Return the folders whose programs come after a layer's own on PATH."""
         return (self.target.scripts,) if self.target.is_venv else ()
 
     @cached_property
     def versions(self) -> dict[NormalizedName, Version]:
-        """The versions of what it has: a layer takes the same where it may."""
+        """The installed versions: a layer takes the same where it may."""
         found = {}
         for name, one in self.present.items():
             try:
@@ -75,14 +75,14 @@ class Below:
         }
 
     def used(self, *, besides: Iterable[NormalizedName]) -> dict[str, Used]:
-        """Say what it has as build records do, but for what the layer itself has."""
+        """Return what it has as build records do, except what the layer itself has."""
         own = set(besides)
         return {name: native.used(one) for name, one in self.present.items() if name not in own}
 
     def pinned(self) -> list[str]:
-        """Tell what it has from elsewhere than an index, as requirements with a URL (PEP 508).
+        """Return what it has from elsewhere than an index, as requirements with a URL (PEP 508).
 
-        An index need not have these, or has another thing of that name.
+        An index may lack these, or have something else of that name.
         """
         found = []
         for name, one in self.present.items():
@@ -97,11 +97,11 @@ class Below:
         constraints: Iterable[Requirement],
         markers: Mapping[str, str],
     ) -> bool:
-        """Tell whether requirements, and what these require, are satisfied by what it has.
+        """Return whether it satisfies requirements, and theirs in turn.
 
         Args:
             requirements: those whose markers do not hold count as satisfied.
-            constraints: what of this must be admitted by them too.
+            constraints: what must admit them too.
             markers: the values of the environment's markers.
 
         """
@@ -154,7 +154,7 @@ class Below:
 
 
 def _requirements(one: Installed) -> Iterator[Requirement]:
-    """Read what a distribution requires; what setuptools installed by itself says nothing."""
+    """Read what a distribution requires; without METADATA, nothing."""
     try:
         text = (one.dist_info / METADATA).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -173,7 +173,7 @@ def _wheel_of(one: Installed) -> str:
 
 
 def _url(direct: Mapping[str, object]) -> str | None:
-    """Turn PEP 610's note into the URL of a requirement."""
+    """Turn PEP 610's data into the URL of a requirement."""
     url, vcs = direct.get("url"), direct.get("vcs_info")
     if not isinstance(url, str):
         return None

@@ -1,8 +1,8 @@
-"""Environments that are no project's own: where in pipshim's cache they are.
+"""The folders of environments in pipshim's cache, which belong to no project.
 
-Each has a folder, named after what it is for: the environment is ``.venv`` in it, and its lock lies
-beside that, so that to all else it is like a project's folder. The folder's time of modification
-says when it was last used (`pipshim.store.inventory`).
+Each is named after its purpose; it has the environment in ``.venv`` and its lock beside that, like
+a
+project's folder. Its modification time says when it was last used (`pipshim.store.inventory`).
 """
 
 from __future__ import annotations
@@ -38,23 +38,22 @@ class Place:
 
     @property
     def lock(self) -> Path:
-        """The environment's lock."""
         return self.directory / LOCK_NAME
 
     def use(self) -> None:
-        """Make the folder if it is missing, and note that it is used now."""
+        """Make the folder if it is missing, and note its use."""
         self.directory.mkdir(parents=True, exist_ok=True)
         os.utime(self.directory)
 
 
 def place(cache: Path, label: str, base: Target, what: Iterable[str]) -> Place:
-    """Name the place of an environment.
+    """Return the place of an environment.
 
     Args:
         cache: pipshim's cache folder.
         label: begins the folder's name, for people.
         base: the Python to make it with.
-        what: tells it from all others.
+        what: distinguishes it from all others.
 
     """
     key = "\0".join([*what, str(base.base_python), base.full_version])
@@ -64,9 +63,9 @@ def place(cache: Path, label: str, base: Target, what: Iterable[str]) -> Place:
 
 
 def lock_beside(script: Path) -> Path:
-    """Tell where a script's lock is, if it has one: the name has to be one of PEP 751's.
+    """Return the path of a script's lock, named as PEP 751 requires.
 
-    No two scripts of a folder have the same: ``tool.py`` has ``pylock.tool.toml``, ``tool`` has
+    It is unique in the folder: ``tool.py`` has ``pylock.tool.toml``, ``tool`` has
     ``pylock.tool%.toml``, and a dot is ``%2E``.
     """
     stem, mark = (script.stem, "") if script.suffix == ".py" else (script.name, "%")

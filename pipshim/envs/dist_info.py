@@ -1,7 +1,7 @@
-"""The files of a ``*.dist-info`` folder: their names, RECORD's rows, METADATA's first headers.
+"""The files of a ``*.dist-info`` folder: their names, RECORD's rows, METADATA's headers.
 
 The rules are those of "Recording installed projects" (PEP 376, PEP 627) and of the wheel format
-(PEP 427). Nothing heavy is imported: this is on the path of every sync.
+(PEP 427). Nothing heavy is imported, as every sync needs this.
 """
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH123
@@ -48,7 +48,7 @@ CHUNK = 1 << 20
 
 
 class Row(NamedTuple):
-    """One line of RECORD; ``hash`` and ``size`` are empty where it has none."""
+    """One line of RECORD; ``hash`` and ``size`` may be empty."""
 
     path: str
     hash: str = ""
@@ -95,7 +95,7 @@ def record_line(row: Row) -> str:
 
 
 def path_of(line: str) -> str:
-    """Return the path that a line of `record_line` has; RECORD is sorted by it, as pip does."""
+    """Return the path in a line of `record_line`; RECORD is sorted by it, as pip does."""
     if line[0] != '"':
         return line.partition(",")[0]
     import csv  # noqa: PLC0415
@@ -120,7 +120,7 @@ def hash_bytes(data: bytes) -> str:
 
 
 def hash_file(path: str, algorithm: str = HASH) -> str:
-    """Return RECORD's hash of the file at ``path``, which is read in pieces of ``CHUNK``."""
+    """Return RECORD's hash of a file, which is read in pieces of ``CHUNK``."""
     import hashlib  # noqa: PLC0415 loads OpenSSL
 
     hasher = hashlib.new(algorithm)
@@ -133,8 +133,9 @@ def hash_file(path: str, algorithm: str = HASH) -> str:
 def read_headers(text: str) -> dict[str, str]:
     """Return METADATA's (or WHEEL's) headers by lower-case name, the first of each name.
 
-    Continuation lines and the description are left out: no header that pipshim reads here has
-    them, and ``email.parser`` costs more to import than an unchanged sync may take.
+    Continuation lines and the description are left out: no header that pipshim reads here has them,
+    and
+    ``email.parser`` takes too long to import for an unchanged sync.
     """
     headers: dict[str, str] = {}
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""Which environment a command serves, by ``--python``, VIRTUAL_ENV or the project."""
+"""Choose the environment of a command, by ``--python``, VIRTUAL_ENV or the project."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which environment a command serves, found without changing anything.
+    """The environment of a command, found without changing anything.
 
     Attributes:
         target: the Python of the environment; while there is none, the one to make it with.
-        directory: the folder of the environment; None if none is served: neither ``--python`` nor
+        directory: the folder of the environment; None if there is none: neither ``--python`` nor
             VIRTUAL_ENV names one, and there is no project.
-        exists: whether it is there and works; else it is made (anew) before it can be served.
+        exists: whether it is there and works; else it has to be made.
         created_by_pipshim: whether pipshim made it, or will.
         origin: what chose it.
 
@@ -52,16 +52,15 @@ def choose(
     cache_dir: Path | None,
     lock_only: bool = False,
 ) -> Choice:
-    """Find which environment is served: ``--python``, else VIRTUAL_ENV, else ``.venv``.
+    """Choose the environment: ``--python``, else VIRTUAL_ENV, else ``.venv``.
 
     Args:
-        python: what ``--python`` says: an environment, an interpreter, its name or a version.
+        python: the value of ``--python``: an environment, an interpreter, its name or a version.
         project: the folder of pyproject.toml.
-        environ: VIRTUAL_ENV and PATH are taken from it.
+        environ: VIRTUAL_ENV and PATH count.
         requires_python: what the Python must satisfy.
         cache_dir: where the answers of interpreters are kept, or None.
-        lock_only: only the Python to lock for is wanted. An environment that cannot be served does
-            not matter then.
+        lock_only: only the Python to lock for is wanted; a broken environment does not matter.
 
     Raises:
         TargetError: the environment, or a Python to make it with, is missing, broken, not an
@@ -112,10 +111,10 @@ def find(
     cache_dir: Path | None,
     waiting: Callable[[], None] | None = None,
 ) -> Environment:
-    """Find the environment as ``choose`` does, and make it if it is missing.
+    """Choose the environment, and make it if it is missing.
 
     Raises:
-        TargetError: as ``choose`` raises; there is none to serve; it cannot be made.
+        TargetError: as ``choose`` raises; or there is none, or it cannot be made.
 
     """
     choice = choose(

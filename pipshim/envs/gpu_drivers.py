@@ -1,4 +1,4 @@
-"""Which GPUs a machine has, by the drivers of NVIDIA and AMD."""
+"""Find the GPUs of a machine, by the drivers of NVIDIA and AMD."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find_gpus(proc: Path = _PROC) -> Gpus:
     """Ask the drivers of this machine.
 
     Args:
-        proc: where NVIDIA's driver for Linux says its version.
+        proc: the file with the version of NVIDIA's driver for Linux.
 
     """
     rows = _nvidia_rows()
@@ -40,7 +40,7 @@ def find_gpus(proc: Path = _PROC) -> Gpus:
 
 
 def _nvidia_rows() -> list[re.Match[str]]:
-    """Ask nvidia-smi for the driver, and each GPU's compute capability if it can tell that."""
+    """Ask nvidia-smi for the driver, and each GPU's compute capability if it knows that."""
     for fields in ("driver_version,compute_cap", "driver_version"):
         text = _output("nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader")
         rows = [row for row in map(_ROW.fullmatch, map(str.strip, text.splitlines())) if row]
@@ -58,7 +58,7 @@ def _driver_in(proc: Path) -> str | None:
 
 
 def _output(program: str, *arguments: str) -> str:
-    """Return what a program prints; nothing if it is not there or fails."""
+    """Return what a program prints; empty if it is missing or fails."""
     path = shutil.which(program)
     if path is None:
         return ""

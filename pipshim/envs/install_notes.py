@@ -1,4 +1,4 @@
-"""What pipshim notes beside what it installs, and how it reads an environment by that."""
+"""The notes that pipshim writes beside installed distributions."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ WHEEL = "wheel"
 
 
 def site_folders(target: Target) -> list[Path]:
-    """Tell the folders that distributions are installed in."""
+    """Return the folders that distributions are installed in."""
     return list(dict.fromkeys([target.purelib, target.platlib]))
 
 
 def origin_of(one: Installed) -> Mapping[str, Any]:
-    """Read what pipshim noted when it installed a distribution."""
+    """Read pipshim's note on a distribution."""
     try:
         data = jsons.loads((one.dist_info / dist_info.ORIGIN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -40,7 +40,7 @@ def origin_of(one: Installed) -> Mapping[str, Any]:
 
 
 def as_present(one: Installed, target: Target | None) -> Present:
-    """Say an installed distribution as the plan wants it."""
+    """Describe an installed distribution for the plan."""
     origin = origin_of(one)
     identity, prefix = origin.get("identity"), origin.get("prefix")
     damaged = one.damaged
@@ -57,7 +57,7 @@ def as_present(one: Installed, target: Target | None) -> Present:
 
 
 def direct_url(package: Package) -> dict[str, Any] | None:
-    """Make PEP 610's note of a direct reference."""
+    """Return PEP 610's data for a direct reference."""
     from packaging.direct_url import (  # noqa: PLC0415 few are direct
         ArchiveInfo,
         DirectUrl,
@@ -91,7 +91,7 @@ def direct_url(package: Package) -> dict[str, Any] | None:
 
 
 def own_distributions(target: Target | None) -> set[NormalizedName]:
-    """Tell what must stay in the environment that pipshim itself runs in."""
+    """Return what must stay in the environment that pipshim itself runs in."""
     if target is None or Path(sys.prefix) != target.prefix:
         return set()
     # Few serve the environment that they run in, and these take as long as all the rest.

@@ -1,4 +1,4 @@
-"""What an environment has installed, and which files are whose."""
+"""Find installed distributions and their files."""
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH118, PTH119, PTH120, PTH123, PTH208
 
@@ -39,8 +39,9 @@ class Installed:
         installer: INSTALLER's first line; empty without it.
         requested: whether the user asked for it by name.
         direct_url: the contents of ``direct_url.json``, or None (PEP 610).
-        removable: whether it was installed in a way that says what its files are; what
-            setuptools installed by itself (``.egg-info``, ``.egg-link``, ``.egg``) was not.
+        removable: whether its files are known; those of ``.egg-info``, ``.egg-link`` and ``.egg``
+            are
+            not.
         damaged: what is wrong with it, or None: ``no METADATA``, ``no RECORD``.
         duplicates: other ``.dist-info`` folders of the same distribution in the same place.
 
@@ -75,10 +76,11 @@ class Installed:
 
 
 def scan(site_dirs: Iterable[Path]) -> dict[NormalizedName, Installed]:
-    """Find the distributions in these folders; those of an earlier folder hide later ones'.
+    """Find the distributions in these folders; earlier folders win.
 
-    Folders that do not exist have none. What pip renames when it is interrupted (``~name``) is no
-    distribution, as it is none to pip.
+    Missing folders have none. What pip renames when it is interrupted (``~name``) does not count,
+    as in
+    pip.
     """
     found: dict[NormalizedName, Installed] = {}
     seen: set[str] = set()
@@ -140,7 +142,7 @@ def _read(path: str, stem: str) -> Installed | None:
 
 
 def _choose(one: Installed, other: Installed) -> Installed:
-    """Choose the distribution that counts where one name is there twice: the whole one."""
+    """Return the whole one of two distributions of the same name."""
     first, second = (one, other) if _rank(one) <= _rank(other) else (other, one)
     more = (second.dist_info, *second.duplicates) if second.removable else ()
     return replace(first, duplicates=(*first.duplicates, *more))
@@ -167,7 +169,7 @@ def _headers(path: str) -> dict[str, str]:
 
 
 def read_text(path: str) -> str:
-    """Read a file as UTF-8; what cannot be read is empty."""
+    """Read a file as UTF-8; empty if that is not possible."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -184,9 +186,9 @@ def _direct_url(path: str) -> dict[str, Any] | None:
 
 
 def fingerprint(one: Installed) -> str:
-    """Tell an installed distribution's content, as its RECORD has it.
+    """Identify an installed distribution's content by its RECORD.
 
-    It is the same for all that was installed from one wheel (`Tree.content`).
+    It is the same for everything installed from one wheel (`Tree.content`).
     """
     try:
         rows = dist_info.parse_record((one.dist_info / "RECORD").read_text(encoding="utf-8"))
@@ -196,15 +198,14 @@ def fingerprint(one: Installed) -> str:
 
 
 def files_of(installed: Installed, prefix: Path | None = None) -> list[Path]:
-    """List the files of a distribution that are there: RECORD's, and what Python compiled.
+    """List the existing files of a distribution: RECORD's, and those that Python compiled.
 
-    The rule is ``pip._internal.req.req_uninstall.uninstallation_paths``'s; compiled files count
-    for every interpreter, not only for pip's. Without RECORD it is those of ``.dist-info``.
-    A path is absolute, and real but for its last part. What is not ``removable`` has none.
+    The rule is ``pip._internal.req.req_uninstall.uninstallation_paths``'s; compiled files count for
+    every interpreter, not only for pip's. Without RECORD it is those of ``.dist-info``. A path is
+    absolute, and real but for its last part. What is not ``removable`` has none.
 
     Raises:
-        InstallError: RECORD cannot be read, or names a path outside ``prefix`` (any may be named
-            with None).
+        InstallError: RECORD cannot be read, or names a path outside ``prefix`` (None allows any).
 
     """
     return [Path(path) for path in paths_of(installed, prefix)]
@@ -213,7 +214,7 @@ def files_of(installed: Installed, prefix: Path | None = None) -> list[Path]:
 def paths_of(
     installed: Installed, prefix: Path | None, besides: Iterable[str] = ()
 ) -> dict[str, None]:
-    """Tell the files of a distribution as `files_of` does, and ``besides``; as strings."""
+    """Return the files of `files_of`, and ``besides``, as strings."""
     paths = _Paths(installed, os.sep if prefix is None else os.path.realpath(prefix))
     if not installed.removable:
         return paths.found
@@ -227,8 +228,6 @@ def paths_of(
 
 
 class _Paths:
-    """Collects the files of one distribution."""
-
     def __init__(self, installed: Installed, prefix: str) -> None:
         self.found: dict[str, None] = {}
         self._installed = installed
@@ -290,7 +289,7 @@ class _Paths:
 
 
 def owner_of(path: str, site_dirs: Iterable[Path], *, besides: str | None = None) -> str | None:
-    """Name the distribution (``name version``) whose RECORD has this path, or return None.
+    """Return the distribution (``name version``) whose RECORD has this path, or None.
 
     The one whose ``.dist-info`` folder is ``besides`` does not count.
     """
@@ -304,13 +303,13 @@ def owner_of(path: str, site_dirs: Iterable[Path], *, besides: str | None = None
 def recorded(info: Path, text: str | None = None) -> Iterator[str]:
     """Yield RECORD's paths, absolute, and real but for the last part; none if it is damaged.
 
-    ``text`` is what RECORD says, or lines of it, if that has been read.
+    ``text`` is the text of RECORD, or some lines of it, if it was read already.
     """
     return (path for path, _ in recorded_hashes(info, text))
 
 
 def recorded_hashes(info: Path, text: str | None = None) -> Iterator[tuple[str, str]]:
-    """Yield paths as `recorded` does, each with its hash, which may be empty."""
+    """Yield the paths of `recorded`, each with its hash, which may be empty."""
     site = str(info.parent)
     real: dict[str, str] = {}
     with contextlib.suppress(ValueError):

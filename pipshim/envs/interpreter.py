@@ -1,4 +1,4 @@
-"""Asking a Python interpreter, once, what pip has to know about it: markers, tags and paths."""
+"""Query a Python interpreter for its markers, tags and paths, and cache the answer."""
 
 from __future__ import annotations
 
@@ -56,12 +56,13 @@ sys.stdout.write("\npipshim-target:" + json.dumps(answer) + "\n")
 
 
 def query(python: Path, cache_dir: Path | None) -> Target:
-    """Ask the interpreter, or take what it answered last time.
+    """Query an interpreter, or use the cached answer.
 
-    The answer is kept below ``cache_dir`` (not with None) until the interpreter, its
-    ``pyvenv.cfg``, the system or ``packaging`` changes. A script that stands for an interpreter (a
-    shim of pyenv) may call another one each time: it is always asked, and the interpreter that
-    answered is the target.
+    The answer is cached below ``cache_dir`` (unless None) until the interpreter, its
+    ``pyvenv.cfg``, the
+    system or ``packaging`` changes. A script (a shim of pyenv) may call another interpreter each
+    time:
+    it is always queried, and the interpreter that answers is the target.
 
     Raises:
         TargetError: it does not exist, cannot be run, is too old, or fails.
@@ -85,10 +86,11 @@ def query(python: Path, cache_dir: Path | None) -> Target:
 
 
 def ask_ahead(cache_dir: str) -> None:
-    """Begin to ask the Python below the running environment, which is likely to be asked for.
+    """Start a query of the Python below the running environment, which is likely to be needed.
 
-    That is done in a thread, unless its answer is kept; `query` waits for it. Python 3.10 does not
-    say at once which one that is, and asks it when it has to.
+    It runs in a thread, unless its answer is cached; `query` waits for it. Python 3.10 does not
+    know at
+    once which one that is.
     """
     base: str | None = getattr(sys, "_base_executable", None)
     if sys.prefix == sys.base_prefix or not base or base == sys.executable:
@@ -113,16 +115,17 @@ def ask_ahead(cache_dir: str) -> None:
 
 
 def end_asking() -> None:
-    """Wait until nothing is asked any more: a process that this one becomes has no use for it."""
+    """Wait for running queries, before this process becomes another."""
     for answer in _asked.values():
         answer.exception()
 
 
 def query_new(python: Path, base: Target, cache_dir: Path | None) -> Target:
-    """Do as `query` for a virtual environment that has just been made, with the Python of `base`.
+    """Query a new virtual environment of the Python `base`.
 
-    One environment of a Python is like the other, but for where it is: what the first one answered
-    is kept, and holds for all that are made after it.
+    Environments of a Python differ only in their paths: the answer of the first one is cached, and
+    used
+    for all later ones.
     """
     prefix = str(python.parent.parent)
     entry = None if cache_dir is None else _entry(cache_dir, base.base_python, OF)
@@ -139,7 +142,7 @@ def query_new(python: Path, base: Target, cache_dir: Path | None) -> Target:
 
 
 def base_of(target: Target, cache_dir: Path | None) -> Target:
-    """Give the Python below a virtual environment; another Python is its own base."""
+    """Return the Python below a virtual environment; another Python is its own base."""
     return query(target.base_python, cache_dir) if target.is_venv else target
 
 
@@ -168,7 +171,7 @@ def _entry(cache_dir: Path, python: Path, kind: str = "") -> Path:
 
 
 def _answer(entry: Path, stamp: list[Any]) -> dict[str, Any] | None:
-    """Read an answer that was kept, if it still holds and is whole."""
+    """Read a cached answer, if it is valid and whole."""
     try:
         kept = jsons.loads(entry.read_bytes())
         _target(kept["answer"])
@@ -179,7 +182,7 @@ def _answer(entry: Path, stamp: list[Any]) -> dict[str, Any] | None:
 
 
 def _moved(answer: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
-    """Say an environment's answer for another place."""
+    """Change the paths in an environment's answer to another folder."""
     return {
         key: f"{new}{value[len(old) :]}"
         if isinstance(value, str) and (value == old or value.startswith(f"{old}/"))
@@ -189,7 +192,7 @@ def _moved(answer: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
 
 
 def _save(entry: Path, stamp: list[Any], answer: Mapping[str, Any]) -> None:
-    """Keep an answer, if it can be kept: asking again is slower and nothing else."""
+    """Cache an answer, if the cache can be written."""
     write_cache_file(entry, json.dumps({"stamp": stamp, "answer": answer}).encode("ascii"))
 
 
@@ -268,7 +271,7 @@ def _run(python: Path, arguments: list[str]) -> tuple[int, str, str]:
 
 
 def _reason(status: int, errors: str) -> str:
-    """Pick the line that says most: the last of a traceback, the first of a shim's advice."""
+    """Pick the most informative line: the last of a traceback, the first of a shim's advice."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     if lines:
         fatal = [line for line in lines if line.startswith("Fatal Python error")]

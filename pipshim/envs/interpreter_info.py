@@ -1,4 +1,4 @@
-"""What a Python says of itself; runs in Pythons that have no pipshim, too (`target`)."""
+"""Describe the running Python; also runs in Pythons without pipshim."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def describe() -> dict[str, Any]:
-    """Tell the facts that make a `pipshim.envs.interpreter.Target`."""
+    """Return the data of a `pipshim.envs.interpreter.Target`."""
     paths = sysconfig.get_paths()
     is_venv = sys.prefix != sys.base_prefix
     minor = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -39,7 +39,7 @@ def describe() -> dict[str, Any]:
 
 
 def _base_python(scripts: str, minor: str) -> str:
-    """Tell the interpreter of the Python below a virtual environment."""
+    """Return the interpreter of the Python below a virtual environment."""
     # Python 3.10 on POSIX says that a venv's own interpreter is the base.
     base: str = getattr(sys, "_base_executable", None) or sys.executable
     inside = os.path.dirname(base) == os.path.dirname(sys.executable)  # noqa: PTH120

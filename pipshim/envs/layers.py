@@ -1,7 +1,8 @@
-"""A layer over an environment (``run --with``): an environment of its own that sees the one below.
+"""A layer over an environment (``run --with``): an environment that sees the one below.
 
 Its packages win over those below, and the scripts of both are on PATH. It is kept in pipshim's
-cache (`pipshim.envs.cached_environments`), and what is below it is never changed.
+cache
+(`pipshim.envs.cached_environments`), and the environment below is never changed.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _PATH_FILE = "zz_pipshim_below.pth"  # after the layer's own, which are read by 
 
 
 def connect(layer: Target, below: Below) -> None:
-    """Let a layer see the environment below it, as that is now.
+    """Let a layer see the current environment below it.
 
-    A script below runs with the Python of that environment, which does not see the layer: so
-    there are copies that run with the layer's.
+    The scripts below run with a Python that does not see the layer, so copies of them run with the
+    layer's.
 
     Raises:
         FileError: the layer cannot be written.
@@ -62,12 +63,12 @@ def site_line(folder: Path) -> str:
 
 
 def programs(layer: Target, below: Below) -> list[Path]:
-    """Tell the folders that a layer has on PATH."""
+    """Return the folders that a layer has on PATH."""
     return [layer.scripts, layer.prefix.parent / SCRIPTS, *below.programs]
 
 
 def _copies(layer: Target, below: Below) -> Iterator[tuple[str, tuple[bytes, int]]]:
-    """Make the scripts below that start the Python there start the layer's."""
+    """Return copies of the scripts below that start the layer's Python."""
     for folder in below.programs:
         for entry in os.scandir(folder):
             if not entry.is_file() or is_interpreter(entry.name):
@@ -84,7 +85,7 @@ def _copies(layer: Target, below: Below) -> Iterator[tuple[str, tuple[bytes, int
 
 
 def with_python(script: bytes, folder: str, python: Path) -> bytes | None:
-    """Let a script that starts a Python of this folder start another; None if it does not.
+    """Let a script that starts a Python of this folder start another; None for other scripts.
 
     The forms of its first lines are distlib's (`pipshim.envs.scripts.shebang`).
     """
@@ -106,7 +107,7 @@ def with_python(script: bytes, folder: str, python: Path) -> bytes | None:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file, whole, if it is another one."""
+    """Write a file atomically, if its content changes."""
     try:
         if path.read_bytes() == content:
             return

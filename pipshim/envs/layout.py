@@ -1,4 +1,4 @@
-"""Where an environment has things, as installing needs it."""
+"""The paths of an environment."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Layout(Protocol):
 
     @property
     def version(self) -> tuple[int, int, int]:
-        """The interpreter's."""
+        """The interpreter's version."""
 
     @property
     def bytecode(self) -> str:
-        """Tells for which Pythons the interpreter's bytecode is good."""
+        """Identifies the Pythons that the interpreter's bytecode is valid for."""
 
     @property
     def prefix(self) -> Path | str:
@@ -41,7 +41,7 @@ class Layout(Protocol):
 
     @property
     def data(self) -> Path | str:
-        """For what a wheel puts beside the folders above; mostly the environment's own folder."""
+        """For the ``data`` files of wheels; usually the environment's own folder."""
 
     @property
     def headers(self) -> Path | str:

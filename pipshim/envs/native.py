@@ -1,7 +1,7 @@
 """Which distributions compiled code can be built against.
 
-Such a distribution is platform-specific, or has headers, libraries, Cython declarations or CMake
-files. Build records say it of everything that a build used; a later comparison needs no files.
+These are platform-specific, or have headers, libraries, Cython declarations or CMake files. Build
+records state it for everything that a build used; a later comparison needs no files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NATIVE_LINE = re.compile(rf'\.(?:{_SUFFIXES})"?,', re.IGNORECASE)
 
 
 def is_platform_specific(wheel: str) -> bool:
-    """Return whether the contents of a WHEEL file are those of a platform-specific wheel."""
+    """Return whether a WHEEL file is that of a platform-specific wheel."""
     headers = [line.partition(":") for line in wheel.splitlines()]
     tags = [value.strip() for name, _, value in headers if name == "Tag"]
     return any(not tag.endswith("-none-any") for tag in tags)
@@ -41,7 +41,7 @@ def has_native_files(names: Iterable[str]) -> bool:
 def is_native(one: Installed) -> bool:
     """Return whether compiled code can be built against an installed distribution.
 
-    One whose files are unknown is assumed to be such.
+    One whose files are unknown counts as such.
     """
     record = installed.read_text(str(one.dist_info / RECORD))
     if not record or is_platform_specific(installed.read_text(str(one.dist_info / "WHEEL"))):

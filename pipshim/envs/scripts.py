@@ -1,4 +1,4 @@
-"""An environment's scripts: which names they may have, and the line that starts its Python."""
+"""An environment's scripts: their names, and the line that starts its Python."""
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH123
 
@@ -23,14 +23,14 @@ _VERSIONED = {
 
 
 def is_interpreter(name: str) -> bool:
-    """Tell whether a script of this name would take the place of the environment's Python."""
+    """Return whether a script of this name would replace the environment's Python."""
     import re  # noqa: PLC0415 its import takes as long as placing ten wheels, as below
 
     return re.fullmatch(r"(python|pypy)w?[0-9.]*t?(\.exe)?", name, re.IGNORECASE) is not None
 
 
 def check_script_name(name: str, wheel: str) -> None:
-    """Raise InstallError if ``wheel`` may not bring a script of this name."""
+    """Raise InstallError if ``wheel`` may not install a script of this name."""
     if is_interpreter(name):
         raise InstallError(f"{wheel}: its script {name!r} would overwrite the interpreter")
     if name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
@@ -40,10 +40,10 @@ def check_script_name(name: str, wheel: str) -> None:
 def shebang(python: Path | str) -> bytes:
     """Return the first lines that make a script run with ``python``.
 
-    The rule is ``distlib.scripts.ScriptMaker._build_shebang``'s, which pip installs scripts with:
-    a plain line, or ``/bin/sh`` that starts Python where the kernel would not (the path is too
-    long or has a space, or is itself a script). Restated so that placing a wheel that the store
-    has needs no pip, whose import takes longer than placing forty of them.
+    The rule is ``distlib.scripts.ScriptMaker._build_shebang``'s, which pip uses: a plain line, or
+    ``/bin/sh`` that starts Python if the kernel could not (the path is too long, has a space, or is
+    a
+    script). It is restated here because importing pip takes longer than installing forty wheels.
 
     Raises:
         InstallError: no script can name this path.
@@ -82,7 +82,8 @@ def _is_script(path: str) -> bool:
 def versioned_names(names: Iterable[str], version: tuple[int, ...]) -> dict[str, str]:
     """Return the scripts to write, each with the entry point that it runs.
 
-    They are the same, but for pip and easy_install, whose wheels name the Python that built them
+    Only the scripts of pip and easy_install are renamed, as their wheels name the Python that built
+    them
     (``pip._internal.operations.install.wheel.get_console_script_specs``).
     """
     wanted = {name: name for name in names}
@@ -104,7 +105,7 @@ def versioned_names(names: Iterable[str], version: tuple[int, ...]) -> dict[str,
 
 
 def write_executable(path: str, content: bytes) -> None:
-    """Write a new script that everyone may run, as pip's script maker sets it.
+    """Write a new script that everyone may run, as pip's script maker does.
 
     Raises:
         FileExistsError: there is such a file.

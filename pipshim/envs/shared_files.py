@@ -1,7 +1,7 @@
-"""Which files of an environment several distributions have, so that damage to them is noticed.
+"""Note the files that several distributions share, to find damage to them.
 
 pip removes such a file with the first of its distributions, and overwrites it when it reinstalls
-one. Nothing else tells that the others have lost it.
+one. Nothing else shows that the others have lost it.
 """
 # Paths are strings here, and little is imported: an environment made again has this note too.
 # ruff: noqa: PTH123
@@ -39,13 +39,13 @@ def _read(prefix: str) -> dict[str, tuple[list[str], list[int]]]:
 
 
 def note(prefix: str, files: Mapping[str, Iterable[str]]) -> bytes:
-    """Return what `NAME` says of the owners of these files, which are in place."""
+    """Return the contents of `NAME` for these files, which are in place."""
     noted = {path: [list(owners), _state(f"{prefix}/{path}")] for path, owners in files.items()}
     return f"{jsons.dumps({'format': _FORMAT, 'files': noted})}\n".encode()
 
 
 def damaged(prefix: str, present: Collection[str]) -> dict[str, str]:
-    """Tell which distributions have lost a shared file, and how.
+    """Return the distributions that have lost a shared file, and how.
 
     Args:
         prefix: the environment's folder.
@@ -66,7 +66,7 @@ def damaged(prefix: str, present: Collection[str]) -> dict[str, str]:
 
 
 def _state(path: str) -> list[int]:
-    """Return size and modification time; nothing for a file that is not there."""
+    """Return size and modification time; empty for a missing file."""
     try:
         found = os.lstat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""What tells whether a Python is the one that it was."""
+"""The signature of a Python, which changes when its cached answers may."""
 # Paths are strings: `pipshim.fastpath.restore` uses this, and has no time to import pathlib.
 # ruff: noqa: PTH116, PTH120
 
@@ -15,9 +15,9 @@ _SCHEMA = 1
 
 
 def signature(python: str) -> list[Any]:
-    """List all that what a Python says of itself depends on, as JSON can hold it.
+    """Return everything that a Python's description depends on, as plain data.
 
-    Kernel and libc are in its markers and tags, which `packaging` gives it.
+    Kernel and libc are in its markers and tags.
 
     Args:
         python: the interpreter, absolute.
@@ -42,7 +42,7 @@ def signature(python: str) -> list[Any]:
 
 
 def _system() -> list[object]:
-    """Give what may change below a Python that stays: the kernel and the C library."""
+    """Return what may change below a Python: the kernel and the C library."""
     kernel: list[str] = []
     libc: str | None = None
     if sys.platform != "win32":

@@ -1,4 +1,4 @@
-"""A folder as a virtual environment: what it is, making it, and having it for oneself."""
+"""A virtual environment: recognise, make and lock it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HINTS: dict[Origin, str] = {
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment that is there and works.
+    """A working virtual environment.
 
     Attributes:
         target: its Python.
@@ -53,14 +53,13 @@ class Environment:
 
     @property
     def directory(self) -> Path:
-        """The folder of the environment."""
         return self.target.prefix
 
     def check_writable(self) -> None:
-        """See that it may be changed.
+        """Check that it may be changed.
 
         Raises:
-            TargetError: it may not, or is there no longer.
+            TargetError: it may not, or does not exist any more.
 
         """
         if not self.target.python.exists():
@@ -75,7 +74,7 @@ class Environment:
 
     @contextmanager
     def lock(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-        """Have the environment for oneself; ``waiting`` is called once if another command has it.
+        """Keep other commands out; ``waiting`` is called once if another command has it.
 
         Raises:
             TargetError: as check_writable raises.
@@ -88,12 +87,12 @@ class Environment:
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder is.
+    """The state of a folder.
 
     Attributes:
-        state: an environment that is ``ready``; or one that has to be made (anew), as it is
-            ``absent`` (or empty), ``incomplete``, or ``broken``: its Python is gone.
-        created_by_pipshim: whether pipshim made it, or is to make it.
+        state: an environment that is ``ready``; or one that has to be made, as it is ``absent`` (or
+            empty), ``incomplete``, or ``broken``: its Python is gone.
+        created_by_pipshim: whether pipshim made it, or will.
 
     """
 
@@ -102,10 +101,10 @@ class Found:
 
 
 def look(directory: Path, origin: Origin) -> Found:
-    """See what a folder is.
+    """Return the state of a folder.
 
     Raises:
-        TargetError: it is neither an environment that works nor pipshim's to make.
+        TargetError: it is neither a working environment nor pipshim's to make.
 
     """
     if not os.path.lexists(directory):
@@ -149,10 +148,11 @@ def create(
 ) -> Environment:
     """Make an environment without pip, or take the one that another command has just made.
 
-    The folder may be missing, empty, half-made, or pipshim's and broken: then its content goes.
+    The folder may be missing, empty, half-made, or pipshim's and broken: then its content is
+    removed.
 
     Raises:
-        TargetError: it holds what pipshim did not make, cannot be written, or venv fails.
+        TargetError: it has files that pipshim did not make, cannot be written, or venv fails.
 
     """
     look(directory, "project")
@@ -176,7 +176,7 @@ def create(
 
 
 def is_begun(directory: Path) -> bool:
-    """Tell whether anybody has made an environment of the folder, or begun to."""
+    """Return whether an environment was made in the folder, or begun."""
     return any((directory / name).exists() for name in ("pyvenv.cfg", INCOMPLETE))
 
 
@@ -204,9 +204,9 @@ def _settings(directory: Path) -> dict[str, str]:
 
 
 def shared_folders(target: Target) -> tuple[Path, ...]:
-    """Tell which folders of packages an environment sees besides its own, the user's included.
+    """Return the folders of packages that an environment sees besides its own.
 
-    None, unless it was made with ``--system-site-packages``. Which those are only its Python knows.
+    None, unless it was made with ``--system-site-packages``. Only its Python knows them.
     """
     if _settings(target.prefix).get("include-system-site-packages", "").lower() != "true":
         return ()
@@ -264,7 +264,7 @@ def _make(directory: Path, base: Target) -> None:
 
 
 def _made_here(directory: Path, base: Target) -> bool:
-    """Make the environment in this process, if this is the Python that it is made with."""
+    """Make the environment in this process, if this is its base Python."""
     own = getattr(sys, "_base_executable", None)
     # Before Python 3.11 that is the executable of the environment that this runs in.
     if own is None or Path(own).parent.resolve() != base.base_python.parent.resolve():
@@ -280,7 +280,7 @@ def _made_here(directory: Path, base: Target) -> bool:
 
 
 def _made_by(directory: Path, base: Target) -> None:
-    """Let the Python that the environment is made with make it."""
+    """Make the environment with its base Python."""
     import subprocess  # noqa: PLC0415 rarely needed
 
     done = subprocess.run(

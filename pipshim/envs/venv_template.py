@@ -1,7 +1,7 @@
-"""An empty virtual environment, as the standard library's venv made it: kept, and made again.
+"""Copy an empty virtual environment that the standard library's venv made once.
 
-One environment of a Python is like the other but for its path, which a few files name. Making one
-from what the first was costs no import of venv, which takes as long as all the rest.
+Environments of a Python differ only in their path, which a few files name. Copying the first one
+saves importing venv, which takes as long as all the rest.
 """
 # Paths are strings: `pipshim.fastpath.restore` uses this, and has no time to import pathlib.
 # ruff: noqa: PTH102, PTH115, PTH123, PTH211
@@ -36,7 +36,7 @@ _PLAIN = frozenset("/._-+")
 
 
 def find(cache: str, python: str, prefix: str, signature: list[Any]) -> Mapping[str, Any] | None:
-    """Find what an environment at ``prefix`` would be; None if that is not known.
+    """Return the template for an environment at ``prefix``; None if there is none.
 
     Args:
         cache: pipshim's.
@@ -55,7 +55,7 @@ def find(cache: str, python: str, prefix: str, signature: list[Any]) -> Mapping[
 
 
 def keep(cache: str, python: str, prefix: str, signature: list[Any]) -> None:
-    """Note what an environment is that has just been made, and is empty; the cache may refuse it.
+    """Cache a new, empty environment as a template, if the cache can be written.
 
     The arguments are those of `find`.
     """
@@ -80,7 +80,7 @@ def keep(cache: str, python: str, prefix: str, signature: list[Any]) -> None:
 
 
 def make(prefix: str, known: Mapping[str, Any]) -> None:
-    """Make an environment in an empty folder. The file `INCOMPLETE` is in it, and to be removed.
+    """Make an environment in an empty folder; the caller removes the file `INCOMPLETE` in it.
 
     Raises:
         OSError: it cannot be written.
@@ -102,7 +102,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _is_plain(prefix: str) -> bool:
-    """Whether a path is quoted nowhere, so that another one can take its place in any text."""
+    """Return whether no text quotes a path, so that another one can replace it."""
     return (
         prefix.endswith(_NAME)
         and prefix.count("/") > 1
@@ -112,7 +112,7 @@ def _is_plain(prefix: str) -> bool:
 
 
 def _is_apart(prefix: str, text: str) -> bool:
-    """Whether a path is nowhere the beginning of another one that only looks like it."""
+    """Return whether a path is nowhere the beginning of a longer name."""
     return not any(
         rest[:1] in _PLAIN - {"/"} or rest[:1].isalnum() for rest in text.split(prefix)[1:]
     )
@@ -139,7 +139,7 @@ def _read(prefix: str) -> dict[str, Any]:
 
 
 def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
-    """Yield all entries, each folder before what is in it."""
+    """Yield all entries, each folder before its contents."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         yield entry
         if entry.is_dir(follow_symlinks=False):

@@ -1,10 +1,9 @@
-"""An environment made again, for a project that is as it was: from the store, without pip.
+"""Restore a missing environment of an unchanged project from the store, without pip.
 
-When a command has made an environment, what that came to is noted in pipshim's cache: each
-distribution's tree, and what is noted beside it. If the environment is missing later, or that of a
-copy of the project elsewhere, and the same is asked with the same variables, the same contents of
-every file that counts, and the same Python, the same is linked again. Whatever is not recognised
-goes the long way, which writes a new note.
+A command that makes an environment notes its contents in pipshim's cache: each distribution's
+unpacked wheel, and its notes. If the environment, or that of a copy of the project, is missing
+later, it is linked again if command, variables, all relevant files and the Python are the same.
+Otherwise the command runs as usual and writes a new note.
 """
 # Paths are strings here, and imports late: what is not recognised should not pay for this.
 # ruff: noqa: PTH120, PTH123, PLC0415
@@ -41,7 +40,7 @@ _PATHS = ("python", "prefix", "purelib", "platlib", "scripts", "data", "headers"
 def attempt(
     arguments: Sequence[str], environ: Mapping[str, str], *, guard: Callable[..., int]
 ) -> int | None:
-    """Make the environment again, if it is missing and a note tells what it was.
+    """Restore the environment, if it is missing and a note has its contents.
 
     Args:
         arguments: of the command line, without the program.
@@ -49,8 +48,9 @@ def attempt(
         guard: calls a function, shows its errors, and returns the exit status.
 
     Returns:
-        the exit status; None if the long way has to be gone. ``run`` does not return when it
-        becomes its command.
+        the exit status; None if the command has to run as usual. ``run`` does not return when it
+            becomes
+        its command.
 
     """
     command, words = up_to_date.split(arguments)
@@ -107,20 +107,20 @@ def write(  # noqa: PLR0913 what a note consists of
     env_files: Sequence[str],
     say: str,
 ) -> None:
-    """Note what making an environment came to; the cache may refuse it.
+    """Note the contents of a new environment, if the cache can be written.
 
     Args:
         cache: pipshim's.
-        options: what was typed before the words of the command to run.
-        files: those whose contents could change what is installed.
+        options: the options before the words of the command to run.
+        files: those that determine what is installed.
         lock: the lock file.
         target: the environment.
-        ready: all that is in it.
-        requested: what of this the user asked for by name.
+        ready: its distributions.
+        requested: those that the user asked for by name.
         link_mode: how files are placed.
-        bytecode: whether they brought bytecode.
-        no_color: whether colours are switched off.
-        env_files: those whose variables a command gets.
+        bytecode: whether bytecode was installed.
+        no_color: whether colours are off.
+        env_files: files of variables for the command.
         say: what ``sync`` says when nothing has changed.
 
     """
@@ -179,7 +179,7 @@ def write(  # noqa: PLR0913 what a note consists of
 
 
 def _cached(note: Mapping[str, Any]) -> str:
-    """Say of each wheel that a build made why it is taken, as the long way does."""
+    """Report for each wheel that a build made why it is reused, as ``sync`` does."""
     from pipshim.progress.formatting import Columns, join, painted, use_color
 
     color = use_color(sys.stderr, no_color=note["no_color"])
@@ -197,7 +197,7 @@ def _cached(note: Mapping[str, Any]) -> str:
 
 
 def digest(path: str) -> str | None:
-    """Digest a file's contents; None if it is not there."""
+    """Digest a file's contents; None if it is missing."""
     try:
         with open(path, "rb") as file:
             return digests.hex_of(file.read())
@@ -213,12 +213,12 @@ def _path(cache: str, prefix: str) -> str:
 
 
 def _here(path: str, root: str) -> str:
-    """Say a path below a folder as it holds for a copy of that, too."""
+    """Make a path below a folder relative, so that it is valid in a copy of the folder."""
     return f".{path[len(root) :]}" if path == root or path.startswith(f"{root}/") else path
 
 
 def _there(path: str, root: str) -> str:
-    """Take back what `_here` says."""
+    """Undo `_here`."""
     return f"{root}{path[1:]}" if path[:1] == "." else path
 
 
@@ -258,7 +258,7 @@ def _is_asked(
 def _stamp(
     note: Mapping[str, Any], place: Place, states: Sequence[str], command: str
 ) -> up_to_date.Stamp:
-    """Write the stamp that the next command goes by."""
+    """Write the stamp for the next command."""
     from pipshim.fastpath.restore import signs
 
     folder = f"{place.prefix}/{up_to_date.FOLDER}"

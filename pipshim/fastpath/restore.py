@@ -1,9 +1,8 @@
-"""Making an environment from a note of what it was (`again`): link, and nothing else.
+"""Link an environment from a note of its contents.
 
-Several processes link, each a share of the distributions: threads would wait for each other, as
-one interpreter lets only one of them go on after each file. While any of them lives, the
-environment stays locked; until all have ended well, it counts as one whose making was interrupted,
-which the next command makes anew.
+Several processes each link some of the distributions: threads would wait for each other, as only
+one of them runs in an interpreter after each file. The environment stays locked while any of them
+lives; until all have succeeded, it counts as incomplete, and the next command makes it again.
 """
 # Paths are strings here, and little is imported: Python's own start is a third of it all.
 # ruff: noqa: PTH103, PTH108, PTH208, PLC0415
@@ -58,11 +57,11 @@ class Place(NamedTuple):
 def remake(
     note: Mapping[str, Any], place: Place, python: str, cache: str, *, started: float
 ) -> str | None:
-    """Make an environment and fill it; tell what was done, or None if the note alone won't do.
+    """Make an environment and fill it; return what was done, or None if that is not possible.
 
     Args:
-        note: what the environment was.
-        place: where it is to be.
+        note: the contents.
+        place: where it will be.
         python: the interpreter that it is made with.
         cache: pipshim's.
         started: when the command began (``time.perf_counter``).
@@ -105,10 +104,10 @@ def remake(
 def _fill(
     note: Mapping[str, Any], place: Place, store: Store, known: Mapping[str, Any]
 ) -> set[str] | None:
-    """Make what the note says in an empty folder; None if the store lacks some of it.
+    """Fill an empty folder; None if the store lacks some of it.
 
     Returns:
-        What is to be said of how files were placed.
+        messages about how files were placed.
 
     """
     own, *others = (_Share(note, packages, place, store) for packages in _divided(note["packages"]))
@@ -139,7 +138,7 @@ def _fill(
 
 
 def _note_shared(note: Mapping[str, Any], prefix: str) -> None:
-    """Note which files several distributions have, as a sync does."""
+    """Note the files that several distributions have, as a sync does."""
     files = {path[2:]: owners for path, owners in note["shared"].items() if path[:2] == "./"}
     if files:
         with open(f"{prefix}/{shared_files.NAME}", "xb") as file:  # noqa: PTH123
@@ -147,7 +146,7 @@ def _note_shared(note: Mapping[str, Any], prefix: str) -> None:
 
 
 def _divided(packages: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Divide what is linked among processes: about the same number of files to each."""
+    """Divide distributions among processes, with about the same number of files for each."""
     work = sum(one["weight"] for one in packages)
     count = processes(work // _WORTH_A_PROCESS)
     shares: list[list[Mapping[str, Any]]] = [[] for _ in range(count)]
@@ -190,7 +189,7 @@ class _Share:
         self._trees: list[Tree] = []
 
     def load(self) -> bool:
-        """See whether the store has all of it, undamaged."""
+        """Return whether the store has all of it, undamaged."""
         for one in self._packages:
             tree = self._store.tree(one["sha256"])
             if tree is not None and self._note["bytecode"]:
@@ -205,10 +204,10 @@ class _Share:
         return True
 
     def place(self) -> str:
-        """Link it; tell what is to be said of how, if anything is.
+        """Link it; return a message about how, or an empty one.
 
         Raises:
-            InstallError: it cannot be.
+            InstallError: it cannot be linked.
 
         """
         linker = Linker(self._note["link_mode"])
@@ -226,7 +225,7 @@ class _Share:
 
 
 class _Helper:
-    """A process that does its share when it is told to."""
+    """A process that links its share when it is told to."""
 
     def __init__(self, share: _Share) -> None:
         self._share = share
@@ -234,7 +233,7 @@ class _Helper:
         self.end = self._process.end
 
     def is_ready(self) -> bool:
-        """Wait until it knows whether the store has its share; tell which."""
+        """Wait for the process; return whether the store has its share."""
         return os.read(self._process.answers, 1) == b"1"
 
     def go_on(self) -> None:
@@ -242,10 +241,10 @@ class _Helper:
         os.write(self._process.words, b"1")
 
     def result(self) -> str:
-        """Wait for its end; give what `_Share.place` gave.
+        """Wait for its end; return the result of `_Share.place`.
 
         Raises:
-            InstallError: its.
+            InstallError: it failed.
 
         """
         text = b""
@@ -261,7 +260,7 @@ class _Helper:
         return told
 
     def _work(self, words: int, said: int) -> None:
-        """Do the share, in the helper's process."""
+        """Link the share, in the process."""
         os.write(said, b"1" if self._share.load() else b"0")
         if not os.read(words, 1):
             return
@@ -274,7 +273,7 @@ class _Helper:
 
 
 def signs(env: Layout) -> list[str]:
-    """Tell the files and folders of an environment that show whether it is as it was left."""
+    """Return the files and folders of an environment that show whether it has changed."""
     sites = dict.fromkeys([str(env.purelib), str(env.platlib)])
     entries = (entry for site in sites for entry in os.scandir(site))
     return [

@@ -1,14 +1,13 @@
-"""Stamps: what an unchanged ``run``, ``sync`` or ``lock`` recognises, so as to stop early.
+"""Stamps, by which an unchanged ``run``, ``sync`` or ``lock`` ends early.
 
-A stamp lies in the environment that it speaks of; one of ``lock``, which needs none, and
-one of an environment of pipshim's cache, lie in the cache. It says: with these options and
-variables, and with these files as they were, there was nothing left to do. A file counts as
-unchanged while its size and its time of modification are; a folder (site-packages, a distribution's
-``.dist-info``) while nothing was added or removed in it; a script while its metadata is. Whatever
-is not recognised goes the long way, which writes a new stamp.
+A stamp says: with these options and variables, and with these files as they were, there was nothing
+to do. It lies in the environment; that of ``lock``, or of an environment in pipshim's cache, in the
+cache. A file counts as unchanged while its size and modification time are; a folder (site-packages,
+a distribution's ``.dist-info``) while nothing was added or removed; a script while its metadata is.
+Otherwise the command runs as usual and writes a new stamp.
 
-Nothing is imported here but what every start of Python has loaded, or is written in C: an
-unchanged ``run`` costs little more than that start.
+This imports only what every start of Python has loaded, or is written in C: an unchanged ``run``
+takes little longer than that start.
 """
 
 from __future__ import annotations
@@ -43,17 +42,17 @@ _BETWEEN = "\x1f"
 
 
 class Stamp:
-    """What was found to need nothing.
+    """A command that had nothing to do.
 
     Attributes:
         command: ``sync``, ``run`` or ``lock``.
-        options: the options that were typed.
-        variables: a digest of those of the environment variables that count.
+        options: as they were typed.
+        variables: a digest of the environment variables that count.
         directory: the working directory.
         prefix: the environment; empty for ``lock``, as are the next two.
         python: its interpreter.
         scripts: its folder of scripts; several as in PATH.
-        env_files: those whose variables the command gets (``--env-file``).
+        env_files: files of variables for the command (``--env-file``).
         metadata: of a script, its metadata, as Python writes bytes; its name is the last of the
             options then.
         say: what the command says when nothing has changed.
@@ -104,7 +103,7 @@ class Stamp:
 
     @classmethod
     def read(cls, path: str) -> Stamp | None:
-        """Read a stamp; None if there is none, or one of another form."""
+        """Read a stamp; None if there is none, or one of another format."""
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 lines = file.read().split("\n")
@@ -127,7 +126,7 @@ class Stamp:
         )
 
     def write(self, folder: str) -> None:
-        """Put it into a folder of stamps, whole or not at all; the folder may refuse it."""
+        """Write it atomically into a folder of stamps, if that can be written."""
         lines = [
             _FORMAT,
             self.command,
@@ -150,7 +149,7 @@ class Stamp:
         write_cache_file(f"{folder}/{_name(lines[:_KEY])}", content)
 
     def holds(self) -> bool:
-        """Tell whether every file is as it was."""
+        """Return whether all files are unchanged."""
         for line in self.files:
             time, size, path = line.split(" ", 2)
             if state(path) != f"{time} {size}":
@@ -159,15 +158,16 @@ class Stamp:
 
 
 def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
-    """Do what is asked, if a stamp says that there is nothing to prepare.
+    """Run a command, if a stamp says that there is nothing to prepare.
 
     Args:
         arguments: of the command line, without the program.
         environ: the environment variables.
 
     Returns:
-        the exit status; None if the long way has to be gone. ``run`` does not return when it
-        becomes its command.
+        the exit status; None if the command has to run as usual. ``run`` does not return when it
+            becomes
+        its command.
 
     """
     command, words = split(arguments)
@@ -202,7 +202,7 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
 
 
 def is_unchanged(environ: Mapping[str, str]) -> bool:
-    """Tell whether a stamp says that the project's lock is what the project asks for."""
+    """Return whether a stamp says that the project's lock is up to date."""
     counting = variables(environ)
     for path in (*_stamps([], environ), *_cached("lock", _PLAIN, counting, environ)):
         stamp = Stamp.read(path)
@@ -218,7 +218,7 @@ def is_unchanged(environ: Mapping[str, str]) -> bool:
 
 
 def variables(environ: Mapping[str, str]) -> str:
-    """Digest the variables that may change what a command does (they may hold credentials)."""
+    """Digest the variables that may change a command's result (they may contain credentials)."""
     counting = sorted(
         f"{name}={value}" for name, value in environ.items() if name.startswith(_VARIABLES)
     )
@@ -231,7 +231,7 @@ def digest(text: str) -> str:
 
 
 def state(path: str) -> str:
-    """Say how a file or folder is: when modified (ns) and its size, or ``- -`` without one."""
+    """Return a file's or folder's modification time (ns) and size, or ``- -``."""
     try:
         found = os.stat(path)
     except OSError:
@@ -252,7 +252,8 @@ def environments(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Return the environments that a command may serve (see ``pipshim.envs.environment_choice``).
 
     Only the parser knows which words are options and which are their values, so there may be
-    several. A stamp says for which words it was written.
+    several. A
+    stamp says for which words it was written.
     """
     active = environ.get("VIRTUAL_ENV")
     if active:
@@ -267,7 +268,7 @@ def environments(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
 
 
 def _is_project(word: str) -> bool:
-    """Whether a word is ``--project``, perhaps abbreviated, as optparse allows."""
+    """Return whether a word is ``--project``, perhaps abbreviated, as optparse allows."""
     name = word.partition("=")[0]
     return name.startswith("--proj") and "--project".startswith(name)
 
@@ -303,7 +304,7 @@ def _stamps(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
 
 
 def cache_folder(environ: Mapping[str, str]) -> str:
-    """Tell where stamps of ``lock`` are; a cache that pip.conf names is not looked for."""
+    """Return the folder of the stamps of ``lock``, without reading pip.conf."""
     shim, pip = environ.get("PIPSHIM_CACHE_DIR"), environ.get("PIP_CACHE_DIR")
     if shim:
         root = os.path.abspath(os.path.expanduser(shim))
@@ -317,21 +318,21 @@ def cache_folder(environ: Mapping[str, str]) -> str:
 
 
 def _lengths(words: Sequence[str]) -> range:
-    """Tell how many words may be the options: nothing but the stamps knows which have values."""
+    """Return how many words may be options: only the stamps know which have values."""
     return range(1, min(len(words), _MOST_OPTIONS) + 1)
 
 
 def _cached(
     command: str, options: Sequence[Sequence[str]], counting: str, environ: Mapping[str, str]
 ) -> list[str]:
-    """Tell where stamps of the cache would be that were noted with one of these options."""
+    """Return the paths of stamps in the cache for one of these lists of options."""
     folder, directory = cache_folder(environ), os.getcwd()
     keys = ([_FORMAT, command, _BETWEEN.join(one), counting, directory] for one in options)
     return [f"{folder}/{_name(key)}" for key in keys]
 
 
 def _note_use(*paths: str) -> None:
-    """Keep what is used from being tidied up (`pipshim.store.inventory`)."""
+    """Note the use of a cached environment (`pipshim.store.inventory`)."""
     try:
         for path in paths:
             os.utime(path)
@@ -344,7 +345,7 @@ def _name(key: list[str]) -> str:
 
 
 def is_command(words: list[str]) -> bool:
-    """Tell whether these words begin with what runs in the served environment, not an option.
+    """Return whether these words begin with a command for the environment, not an option.
 
     A script from standard input, or one with metadata (PEP 723), may need another environment.
     """
@@ -365,7 +366,7 @@ def _is_asked(words: list[str], stamp: Stamp) -> bool:
 
 
 def is_script(word: str) -> bool:
-    """Tell whether a command is for Python to run: a file of Python's, or a folder given as one."""
+    """Return whether Python runs a command: a Python file, or a folder given as one."""
     if word[-3:].lower() == ".py" or word[-4:].lower() in {".pyw", ".pyz"}:
         return os.path.isfile(word)
     # Without a separator it may as well be the command of a package that has a folder here.
@@ -375,13 +376,13 @@ def is_script(word: str) -> bool:
 def process(
     words: Sequence[str], python: str, path: str, *, as_script: bool = False
 ) -> tuple[str | None, list[str]]:
-    """Tell what the words of a command become.
+    """Return the program and arguments for the words of a command.
 
     Args:
         words: the command and its arguments, or ``-m`` and a module with its.
         python: the environment's interpreter.
         path: where commands are looked for.
-        as_script: the command is a script of Python's, whatever its name.
+        as_script: the command is a Python script, whatever its name.
 
     Returns:
         the program, None if there is none; and its arguments, with its name.
@@ -395,7 +396,7 @@ def process(
 
 
 def activated(environ: Mapping[str, str], prefix: str, scripts: str) -> dict[str, str]:
-    """Make an environment's variables as its activation script would; ``""`` is for none."""
+    """Return the variables that an activation script sets; ``""`` for one that it removes."""
     made = {name: value for name, value in environ.items() if name != "PYTHONHOME"}
     made.pop("VIRTUAL_ENV", None)
     if prefix:

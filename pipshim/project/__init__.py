@@ -1,1 +1,1 @@
-"""pyproject.toml, scripts and settings, read as values."""
+"""Read and edit pyproject.toml, scripts and settings."""

@@ -1,4 +1,4 @@
-"""Check what ``conflicts`` and ``sources`` say of extras and groups, and put it together."""
+"""Check and combine what ``conflicts`` and ``sources`` say of extras and groups."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def read_conflicts(
     *,
     dynamic: bool,
 ) -> Conflicts:
-    """Return which extras and groups are never on together, or are resolved with and without.
+    """Return the extras and groups that exclude each other, or are resolved with and without.
 
     Args:
         reader: of pyproject.toml.
-        settings: the table that has the settings: ``tool.pipshim``.
-        configuration: what it says.
-        origins: the extras and groups that there are.
-        includes: by extra, group and ``project``, the extras and groups that it names.
+        settings: the table of the settings: ``tool.pipshim``.
+        configuration: its values.
+        origins: the existing extras and groups.
+        includes: by extra, group and ``project``, the extras and groups that it includes.
         default_groups: the groups that are installed by default.
         dynamic: whether only the build backend knows the extras.
 
     Raises:
-        ProjectError: there is no such extra or group, or a conflict cannot be kept.
+        ProjectError: there is no such extra or group, or a conflict is impossible.
 
     """
     if not configuration.conflicts and not any(
@@ -91,7 +91,7 @@ def _unknown(reader: Reader, path: KeyPath, origin: str, origins: Collection[str
 
 
 def _including(member: str, includes: Mapping[str, Collection[str]]) -> set[str]:
-    """Return the extras and groups (and ``project``) that include one, also by way of others."""
+    """Return the extras and groups (and ``project``) that include one, also indirectly."""
     found: set[str] = set()
     waiting = [member]
     while waiting:
@@ -110,7 +110,7 @@ def _check_always_on(
     including: Mapping[str, Collection[str]],
     default_groups: Collection[str],
 ) -> None:
-    """Refuse a conflict of what is always installed, or installed by default.
+    """Refuse conflicts of what is always installed, or installed by default.
 
     Raises:
         ProjectError: there is one.

@@ -1,7 +1,7 @@
-"""pyproject.toml, edited: requirements come and go, comments and layout stay.
+"""Edit requirements in pyproject.toml; comments and layout stay.
 
-The only importer of tomlkit. Text in, text out; what comes out is read again and compared with what
-was meant, so that a slip of a library cannot damage anybody's file.
+The only importer of tomlkit. The edited text is parsed and compared with what was meant, so that a
+bug of a library cannot damage a file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _HEAD = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?P<specif
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """Which of a project's lists of requirements.
+    """One of a project's lists of requirements.
 
     Attributes:
         kind: ``project``, ``extra`` or ``group``.
@@ -54,7 +54,7 @@ class Place:
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Where it stands in pyproject.toml."""
+        """Its key path in pyproject.toml."""
         if self.kind == "project":
             return ("project", "dependencies")
         if self.kind == "extra":
@@ -66,11 +66,11 @@ class Document:
     """A pyproject.toml that is being edited.
 
     Args:
-        text: what it says now, valid TOML.
+        text: its text, valid TOML.
         path: of the file, for errors.
 
     Attributes:
-        original: what it said before any edit.
+        original: the text before any edit.
         configured: the indexes and sources that were written, and where.
 
     """
@@ -94,10 +94,10 @@ class Document:
 
     @property
     def text(self) -> str:
-        """What it says now.
+        """The edited text.
 
         Raises:
-            ProjectError: it would say something else than what was asked for.
+            ProjectError: it does not mean what it should.
 
         """
         text = _spaced(self._document.as_string(), self._made)
@@ -120,15 +120,15 @@ class Document:
     def add(self, place: Place, text: str, *, raw: bool = False) -> str:
         """Add a requirement, or change the one of the same name and marker.
 
-        Extras are added to those that are there; a specifier or URL replaces the one there.
+        Extras are added to existing ones; a specifier or URL replaces the existing one.
 
         Args:
-            place: where to.
+            place: the list.
             text: the requirement (PEP 508).
-            raw: have it replace what is there, as it is.
+            raw: replace an existing requirement as a whole.
 
         Returns:
-            the requirement that stands there then.
+            the resulting requirement.
 
         """
         new = Requirement(text)
@@ -157,14 +157,14 @@ class Document:
         return made
 
     def bound(self, place: Place, old: str, version: Version, bounds: Bounds) -> str:
-        """Give a requirement that says no version a bound."""
+        """Give a requirement without a version a bound."""
         made = bounded(old, version, bounds)
         (index,) = [at for at, text in self._requirements(place) if text == old]
         self._set(place, index, made)
         return made
 
     def remove(self, place: Place, name: NormalizedName) -> list[str]:
-        """Remove all requirements of a name; what was removed is answered."""
+        """Remove all requirements of a name, and return them."""
         found = list(self._of(place, name))
         if found:
             array = self._array(place)
@@ -178,7 +178,7 @@ class Document:
         return [text for _, text in found]
 
     def places(self) -> list[Place]:
-        """Tell the lists that there are."""
+        """Return all lists."""
         project = self._expected.get("project", {})
         found = [Place()] if "dependencies" in project else []
         found += [Place("extra", name) for name in project.get("optional-dependencies", {})]
@@ -187,18 +187,18 @@ class Document:
         ]
 
     def place(self, kind: Literal["project", "extra", "group"], name: str = "") -> Place:
-        """Give a place as it is spelled here."""
+        """Return a place with its spelling in this file."""
         for place in self.places():
             if place.kind == kind and canonicalize_name(place.name) == canonicalize_name(name):
                 return place
         return Place(kind, name)
 
     def stated(self, place: Place, names: Iterable[NormalizedName]) -> list[str]:
-        """Tell what a list says of these names, in its order."""
+        """Return the requirements on these names in a list."""
         return [text for name in sorted(names) for _, text in self._of(place, name)]
 
     def has_source(self, name: NormalizedName) -> bool:
-        """Tell whether a distribution comes from somewhere else than an index."""
+        """Return whether a distribution comes from elsewhere than an index."""
         return any("index" not in entry for entry in self._entries(name))
 
     def _entries(self, name: NormalizedName) -> list[dict[str, object]]:
@@ -212,18 +212,18 @@ class Document:
         return found
 
     def having(self, name: NormalizedName) -> list[Place]:
-        """Tell the lists that have a requirement of this name."""
+        """Return the lists that have a requirement of this name."""
         return [place for place in self.places() if any(True for _ in self._of(place, name))]
 
     def set_source(self, name: NormalizedName, entry: Mapping[str, object] | None) -> None:
-        """Say where a distribution comes from; None: from an index, as others."""
+        """Set the source of a distribution; None: an index, as for others."""
         if entry is None:
             self._forget_source(name)
         else:
             self._set_entries(name, [dict(entry)])
 
     def add_source(self, name: NormalizedName, entry: Mapping[str, object]) -> None:
-        """Say where a distribution comes from under the entry's conditions.
+        """Set the source of a distribution under the entry's conditions.
 
         Entries with other conditions stay; one without any replaces all.
         """
@@ -256,7 +256,7 @@ class Document:
         expected[known] = entries[0] if len(entries) == 1 else entries
 
     def conflict(self, extra: str, name: NormalizedName) -> None:
-        """Say that an extra excludes the other extras that have a source of the same package."""
+        """Let an extra exclude the other extras that have a source of the same package."""
         others = [one["extra"] for one in self._entries(name) if one.get("extra", extra) != extra]
         if not others:
             return
@@ -299,7 +299,7 @@ class Document:
         return {index["name"]: index["url"] for index in table}
 
     def set_index(self, name: str, url: str, **more: object) -> None:
-        """Add a named index; of one that is there, only the URL is set.
+        """Add a named index; of an existing one, only the URL is set.
 
         Args:
             name: its name.
@@ -345,7 +345,7 @@ class Document:
             self._drop(self._sources)
 
     def _drop(self, path: tuple[str, ...]) -> None:
-        """Remove a table, and those above it that have nothing else."""
+        """Remove a table, and its parents if they are empty then."""
         for depth in range(len(path), 0, -1):
             table: Any = self._document
             expected: Any = self._expected
@@ -357,7 +357,7 @@ class Document:
             del expected[path[depth - 1]]
 
     def _requirements(self, place: Place) -> list[tuple[int, str]]:
-        """Give what stands in a list, with its index; a group has included groups between."""
+        """Return the requirements of a list with their index; included groups may be between."""
         table: Any = self._expected
         for key in place.path:
             table = table.get(key, {})
@@ -433,7 +433,7 @@ def with_parts(text: str, *, extras: Iterable[str] = (), marker: str | None = No
 
 
 def bounded(text: str, version: Version, bounds: Bounds) -> str:
-    """Give a requirement a bound made of a version; a local version's label does not count."""
+    """Give a requirement a bound from a version, without its local label."""
     public = Version(version.public)
     release = [*public.release, 0, 0]
     if bounds == "exact":
@@ -452,7 +452,7 @@ def bounded(text: str, version: Version, bounds: Bounds) -> str:
 
 
 def _spaced(text: str, tables: Iterable[str]) -> str:
-    """Put an empty line before and behind each of these tables."""
+    """Put an empty line before and after each of these tables."""
     lines = text.splitlines(keepends=True)
     for name in tables:
         starts = [at for at, line in enumerate(lines) if line.strip() == f"[{name}]"]
@@ -498,7 +498,7 @@ def _marker(requirement: Requirement) -> str:
 
 
 def _position(there: list[tuple[int, str]], new: str, array: Array) -> int | None:
-    """Tell where a requirement goes in a sorted list; None for the end."""
+    """Return where a requirement goes in a sorted list; None for the end."""
     texts = [text.lower() for _, text in there]
     plain = len(there) == len(array) and not re.search(r"^\s*#", array.as_string(), re.MULTILINE)
     if not plain or texts != sorted(texts):

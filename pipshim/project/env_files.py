@@ -1,8 +1,8 @@
 """``--env-file``: files of variables for the command that is run.
 
-The syntax is python-dotenv's: ``export``, quotes, comments, and ``${NAME}`` for variables that are
-set before it, in these files or outside. What is set outside is not replaced; of several files the
-later one's value holds.
+The syntax is python-dotenv's: ``export``, quotes, comments, and ``${NAME}`` for variables set
+before
+it, in these files or outside. Variables set outside are not replaced; later files win.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def read(paths: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
     """Read the variables that files add to `environ`.
 
     Raises:
-        FileError: a file cannot be read, or a line of it says nothing.
+        FileError: a file cannot be read, or a line of it is invalid.
 
     """
     from dotenv.variables import parse_variables  # noqa: PLC0415 few commands have such files

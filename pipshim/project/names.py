@@ -1,4 +1,4 @@
-"""The names that a project's files have, for a shell to complete. Without files there are none."""
+"""Names in a project's files, for shell completion. Without files there are none."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class Names:
-    """The names in the files of the project that a command would serve.
+    """The names in the files of a project.
 
     Args:
-        start: where it looks for pyproject.toml.
+        start: where to look for pyproject.toml.
 
     """
 
@@ -42,37 +42,33 @@ class Names:
 
     @property
     def extras(self) -> list[str]:
-        """The project's extras."""
         return sorted(self._project.here.optional_dependencies) if self._project else []
 
     @property
     def groups(self) -> list[str]:
-        """The project's dependency groups."""
         project = self._project
         return sorted({*project.here.dependency_groups} - groups_of(project)) if project else []
 
     @property
     def indexes(self) -> list[str]:
-        """The project's named indexes."""
         project = self._project
         return [one.name for one in project.configuration.index] if project is not None else []
 
     @property
     def members(self) -> list[str]:
-        """The members of the workspace."""
         workspace = self._project.workspace if self._project is not None else None
         return sorted(workspace.members) if workspace is not None else []
 
     @property
     def locked(self) -> list[str]:
-        """What the lock has for run time."""
+        """Return the locked runtime packages."""
         folder = self._project.directory if self._project is not None else Path.cwd()
         with suppress(PipshimError):
             return sorted({one.name for one in read(folder / LOCK_NAME).packages})
         return []
 
     def required(self, *, extra: str | None, group: str | None) -> list[str]:
-        """Tell what the project requires, or one of its extras or groups."""
+        """Return what the project requires, or one of its extras or groups."""
         if self._project is None:
             return []
         project = self._project.here

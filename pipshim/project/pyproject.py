@@ -1,9 +1,6 @@
-"""A project as its pyproject.toml says it (PEP 621, PEP 735), checked and expanded.
+"""Read a project from pyproject.toml (PEP 621, PEP 735), or a script's metadata (PEP 723).
 
-A script with metadata (PEP 723) is a project too, without a name.
-
-Pure reading: no environment, no network and no build backend is asked, so what ``dynamic`` names
-is not known here.
+Only files are read, so values that ``dynamic`` names are unknown.
 """
 
 from __future__ import annotations
@@ -73,7 +70,7 @@ def find_project(start: Path) -> Path:
 
 
 def _how_to_begin(folder: Path) -> str:
-    """Say how to make a project of a folder, with what is in it."""
+    """Return a hint on how to make a project of a folder, based on its files."""
     hint = "change to the project's folder, or name it with --project DIR"
     for path in sorted(folder.glob("*requirements*.txt")):
         hint += f"\nor lock {path.name}:\n\n    pipshim lock -r {shlex.quote(path.name)}\n"
@@ -85,10 +82,9 @@ def _how_to_begin(folder: Path) -> str:
 
 
 def _stands(file: Path) -> bool:
-    """Whether there is anything of that name.
+    """Return whether anything has this name, a dangling link or a folder included.
 
-    A dangling link or a folder counts, and is refused when it is read: going on to a parent would
-    silently serve another project.
+    These are refused when they are read: continuing with a parent would serve another project.
     """
     try:
         file.lstat()
@@ -98,15 +94,15 @@ def _stands(file: Path) -> bool:
 
 
 def read_project(directory: Path, text: str, more_indexes: Iterable[Index] = ()) -> Project:
-    """Read what a pyproject.toml says, or is going to say, without regard to a workspace.
+    """Read a pyproject.toml, without regard to a workspace.
 
     Args:
         directory: its folder.
-        text: what it says.
-        more_indexes: the indexes of the workspace that it is a member of.
+        text: its text, which may not be written yet.
+        more_indexes: the indexes of its workspace.
 
     Raises:
-        ProjectError: it says something that cannot be; with the line.
+        ProjectError: it is invalid; with the line.
 
     """
     file = directory / PYPROJECT
@@ -118,17 +114,14 @@ def read_project(directory: Path, text: str, more_indexes: Iterable[Index] = ())
 
 
 def load_script(path: Path, source: bytes | None = None) -> Project | None:
-    """Read a script's metadata (PEP 723).
+    """Read a script's metadata (PEP 723); None without any.
 
     Args:
         path: the script; `STDIN` for one without a file.
         source: its text, if that is known.
 
-    Returns:
-        None if it has no metadata.
-
     Raises:
-        ProjectError: it cannot be read, or says something that cannot be; with the line.
+        ProjectError: it cannot be read, or is invalid; with the line.
 
     """
     if source is None:
@@ -287,7 +280,7 @@ def _project(
 def _included_by_groups(
     raw: Mapping[str, Iterable[str | Mapping[str, str]]], own: _OwnExtras
 ) -> dict[str, set[str]]:
-    """Return the groups and extras that each group names."""
+    """Return the groups and extras that each group includes."""
     return {
         f"group {canonicalize_name(name)}": {
             *own.named_in(Requirement(item) for item in items if isinstance(item, str)),
@@ -317,7 +310,7 @@ def _configuration(
     groups: Mapping[str, object],
     more_indexes: Iterable[Index] = (),
 ) -> tuple[Configuration, tuple[str, ...]]:
-    """Read the settings; return the names of those of another tool that are ignored too."""
+    """Read the settings; return the ignored ones of another tool too."""
     tool = reader.table(data.get("tool", {}), ("tool",))
     table, name = tool.get("pipshim", {}), "pipshim"
     ignored: tuple[str, ...] = ()
@@ -340,7 +333,7 @@ def _settings(data: dict[str, Any]) -> KeyPath:
 
 
 def _is_of_uv(data: dict[str, Any]) -> bool:
-    """Tell whether a project is set up for uv alone."""
+    """Return whether a project is configured for uv alone."""
     tool = data.get("tool", {})
     return isinstance(tool, dict) and "uv" in tool and "pipshim" not in tool
 
@@ -395,7 +388,7 @@ def _unknown_group(
 
 @dataclass(frozen=True)
 class _OwnExtras:
-    """The project's extras, and requirements of the project on itself replaced by them."""
+    """The project's extras, which replace requirements of the project on itself."""
 
     reader: Reader
     name: NormalizedName | None
@@ -441,7 +434,7 @@ class _OwnExtras:
     def expand(
         self, requirements: Iterable[Requirement], *of: NormalizedName
     ) -> tuple[Requirement, ...]:
-        """Replace references to extras, in order, each requirement once; ``of``: whose they are."""
+        """Replace references to extras, in order, each requirement once."""
         seen: list[_Given] = [(extra, frozenset()) for extra in of]
         return tuple(dict.fromkeys(self._expand(requirements, (), seen)))
 
@@ -451,10 +444,11 @@ class _OwnExtras:
         markers: tuple[Marker, ...],
         seen: list[_Given],
     ) -> Iterator[Requirement]:
-        """Give the requirements that hold where all of ``markers`` do.
+        """Yield the requirements that hold where all of ``markers`` do.
 
-        ``seen`` has the extras already given and under which markers: one that was given under some
-        of these markers has nothing to add, which is also what ends a cycle.
+        ``seen`` has the extras already yielded, with their markers: one that was yielded under some
+        of these
+        markers has nothing to add, which also ends cycles.
         """
         for requirement in requirements:
             if not self._is_own(requirement) or (self.dynamic and requirement.extras):

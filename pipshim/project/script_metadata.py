@@ -1,6 +1,6 @@
-"""Script metadata (PEP 723): finding the block, in bytes, with nothing imported.
+"""Find a script's metadata block (PEP 723), in bytes and without imports.
 
-An unchanged ``run`` of a script looks for it at every start (`pipshim.fastpath.up_to_date`).
+An unchanged ``run`` of a script needs it at every start (`pipshim.fastpath.up_to_date`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _KIND = b"script"
 
 
 class BlockError(ValueError):
-    """A block that cannot be read; ``line`` is where, from 1."""
+    """An invalid block; ``line`` is counted from 1."""
 
     def __init__(self, problem: str, line: int) -> None:
         super().__init__(problem)
@@ -21,7 +21,7 @@ class BlockError(ValueError):
 
 
 def read(path: str) -> bytes | None:
-    """Read a file's block as it is written; None without one, or if it cannot be told."""
+    """Read a file's block as it is written; None without one, or if it is invalid."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 pathlib costs more than all the rest
             found = find(file.read())
@@ -55,7 +55,7 @@ def find(source: bytes) -> tuple[bytes, int] | None:
 
 
 def _blocks(source: bytes) -> Iterator[tuple[bytes, bytes | None, int]]:
-    """Give each block's type, content (None if it is not closed) and first line."""
+    """Yield each block's type, content (None if it is not closed) and first line."""
     lines = [line.rstrip(b"\r") for line in source.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
     position = 0
     while position < len(lines):

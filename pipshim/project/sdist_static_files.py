@@ -1,7 +1,6 @@
-"""What is read off an sdist without building it, kept by the sdist's hash.
+"""Cache the static files of sdists by their hash: pyproject.toml, PKG-INFO, setup.py.
 
-That is pyproject.toml, PKG-INFO, and whether there is a setup.py. Where these are known, an sdist
-is fetched and unpacked only if it is built.
+Where these are known, an sdist is fetched and unpacked only if it is built.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ class Outlines:
     """Outlines of sdists, as folders with these files.
 
     Args:
-        cache: pipshim's; None to keep none.
-        folder: makes folders that are removed at the end.
+        cache: pipshim's; None to cache nothing.
+        folder: makes temporary folders.
 
     """
 
@@ -36,11 +35,11 @@ class Outlines:
         self._folder = folder
 
     def has(self, sha256: str | None) -> bool:
-        """Whether an sdist has been unpacked before."""
+        """Return whether an sdist was unpacked before."""
         return self._cache is not None and sha256 is not None and (self._cache / sha256).exists()
 
     def find(self, sha256: str) -> Path | None:
-        """Answer the outline of an sdist that has been unpacked before."""
+        """Return the outline of an sdist that was unpacked before."""
         if self._cache is None:
             return None
         try:
@@ -54,7 +53,7 @@ class Outlines:
         return folder
 
     def keep(self, sha256: str, directory: Path) -> None:
-        """Keep what an unpacked sdist shows, if it can be kept."""
+        """Cache the outline of an unpacked sdist, if the cache can be written."""
         if self._cache is None:
             return
         shown = {

@@ -48,10 +48,10 @@ def load_configuration(
     tool: str = "pipshim",
     more_indexes: Iterable[Index] = (),
 ) -> Configuration:
-    """Read the value of ``[tool.pipshim]``, or what `uv_settings` made of another tool's.
+    """Read ``[tool.pipshim]``, or what `uv_settings` made of another tool's table.
 
-    The sources may name ``more_indexes`` too, those of the workspace. That the names of
-    ``default-groups`` exist is for the caller to check, who knows the groups.
+    The sources may name ``more_indexes`` of the workspace too. The caller checks that the names of
+    ``default-groups`` exist.
 
     Raises:
         ProjectError: an unknown key, a value of the wrong type, or an invalid name, version,
@@ -271,8 +271,8 @@ class Setting(NamedTuple):
 
     Attributes:
         read: checks and converts the value.
-        values: describes the values that it takes, for the documentation.
-        meaning: describes what it does, for the documentation.
+        values: describes the values, for the documentation.
+        meaning: describes the effect, for the documentation.
 
     """
 

@@ -82,7 +82,7 @@ def _index(reader: Reader, value: object, path: KeyPath) -> Index:
 
 
 def read_moment(reader: Reader, value: object, path: KeyPath) -> str:
-    """Read a moment; TOML's own dates and times are taken as well as strings.
+    """Read a moment; TOML's own dates and times are accepted as well as strings.
 
     Raises:
         ProjectError: it is none.
@@ -100,7 +100,7 @@ def read_moment(reader: Reader, value: object, path: KeyPath) -> str:
 
 
 def read_limit(reader: Reader, value: object, path: KeyPath) -> Limit:
-    """Read a moment of an index or package; ``false`` is for none.
+    """Read the upload limit of an index or package; ``false`` is for none.
 
     Raises:
         ProjectError: it is neither.
@@ -137,7 +137,7 @@ def check_index_names(
     sources: Mapping[NormalizedName, tuple[PackageSource, ...]],
     path: KeyPath,
 ) -> None:
-    """See that the indexes that sources name exist.
+    """Check that the indexes that sources name exist.
 
     Raises:
         ProjectError: one does not.

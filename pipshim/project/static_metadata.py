@@ -1,4 +1,4 @@
-"""What a source tree says of itself without being built: name, version and metadata."""
+"""Read a source tree without building it: name, version and metadata."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _READ_BY_RESOLVER = {"dependencies", "optional-dependencies", "requires-python"}
 def name_and_version(
     directory: Path, name: str | None
 ) -> tuple[NormalizedName | None, Version | None]:
-    """Read name and version off PKG-INFO (an sdist has one) or pyproject.toml.
+    """Read name and version from PKG-INFO (of an sdist) or pyproject.toml.
 
     Args:
         directory: the source tree.
-        name: what its requirement says.
+        name: the name in its requirement.
 
     """
     known = canonicalize_name(name) if name else None
@@ -56,7 +56,7 @@ def name_and_version(
 
 
 def stated(directory: Path) -> tuple[NormalizedName | None, Version | None]:
-    """Tell name and version of a project, where ``[project]`` states them (PEP 621)."""
+    """Read name and version from ``[project]`` (PEP 621)."""
     try:
         data = toml_files.read(directory / "pyproject.toml")
         table = data["project"]
@@ -70,8 +70,9 @@ def stated(directory: Path) -> tuple[NormalizedName | None, Version | None]:
 def stated_metadata(directory: Path) -> bytes | None:
     """Return the METADATA of a folder whose ``[project]`` states all that a resolver reads.
 
-    Backends may not say anything else (PEP 621). None also where they may add requirements to an
-    editable wheel, or lie in the folder themselves.
+    Backends may not contradict it (PEP 621). None if the backend may add requirements to an
+    editable
+    wheel, or lies in the folder itself.
     """
     try:
         project = read_project(directory, read_text(directory / PYPROJECT))

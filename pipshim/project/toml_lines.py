@@ -1,4 +1,4 @@
-"""In which line of a TOML text a key or array item stands: tomllib does not say."""
+"""Find the lines of keys and array items in a TOML text, which tomllib does not report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def line_finder(text: str) -> LineOf:
-    """Return what gives the line of a key path in a valid TOML text (scanned when first asked)."""
+    """Return a function from key paths to lines; it scans the text when first called."""
 
     @functools.cache
     def lines() -> dict[KeyPath, int]:

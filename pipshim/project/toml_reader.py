@@ -1,4 +1,4 @@
-"""Turn the values of a TOML file into typed ones; errors name the file and line."""
+"""Check and convert the values of a TOML file; errors name the file and line."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Reader:
     line_of: LineOf
 
     def error(self, path: KeyPath, problem: str, *, hint: str | None = None) -> ProjectError:
-        """Make the error for what stands at a key path (its line is looked up)."""
+        """Make the error for a key path (its line is looked up)."""
         return ProjectError(
             self.where, f"{format_key(path)} {problem}", line=self.line_of(path), hint=hint
         )
@@ -82,17 +82,16 @@ class Reader:
     def wrong_type(
         self, path: KeyPath, wanted: str, value: object, *, hint: str | None = None
     ) -> ProjectError:
-        """Make the error for a value of another type than the wanted one."""
+        """Make the error for a value of the wrong type."""
         return self.error(path, f"must be {wanted}, not {_describe(value)}", hint=hint)
 
     def table(self, value: object, path: KeyPath) -> dict[str, Any]:
-        """Return a table."""
         if not isinstance(value, dict):
             raise self.wrong_type(path, "a table", value)
         return value
 
     def known_table(self, value: object, path: KeyPath, known: tuple[str, ...]) -> dict[str, Any]:
-        """Return a table, all of whose keys are among the known."""
+        """Return a table without unknown keys."""
         table = self.table(value, path)
         for key in table:
             if key not in known:
@@ -108,7 +107,7 @@ class Reader:
     def by_name(
         self, value: object, path: KeyPath
     ) -> Iterator[tuple[NormalizedName, Any, KeyPath]]:
-        """Give a table's entries; its keys are names, no two of them the same once normalised."""
+        """Yield a table's entries; its keys are names, distinct once normalised."""
         spelled: dict[NormalizedName, str] = {}
         for key, item in self.table(value, path).items():
             name = self.name(key, (*path, key))
@@ -120,25 +119,23 @@ class Reader:
             yield name, item, (*path, key)
 
     def array(self, value: object, path: KeyPath) -> Iterator[tuple[Any, KeyPath]]:
-        """Give an array's items, each with where it stands."""
+        """Yield an array's items, each with its key path."""
         if not isinstance(value, list):
             raise self.wrong_type(path, "an array", value)
         return ((item, (*path, index)) for index, item in enumerate(value))
 
     def boolean(self, value: object, path: KeyPath) -> bool:
-        """Return a boolean (a number or a word is none)."""
+        """Return a boolean (not a number or a word)."""
         if not isinstance(value, bool):
             raise self.wrong_type(path, "true or false", value)
         return value
 
     def string(self, value: object, path: KeyPath) -> str:
-        """Return a string."""
         if not isinstance(value, str):
             raise self.wrong_type(path, "a string", value)
         return value
 
     def strings(self, value: object, path: KeyPath) -> tuple[str, ...]:
-        """Return an array of strings."""
         return tuple(self.string(item, at) for item, at in self.array(value, path))
 
     def name(self, value: object, path: KeyPath) -> NormalizedName:

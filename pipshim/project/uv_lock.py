@@ -17,7 +17,7 @@ UV_LOCK = "uv.lock"
 
 
 def read_versions(directory: Path) -> dict[NormalizedName, Version]:
-    """Read the versions of the packages that a uv.lock has from an index in one version only.
+    """Read the versions of packages that a uv.lock has in one version from an index.
 
     Args:
         directory: the project's; there need be no uv.lock in it.

@@ -1,6 +1,6 @@
-"""``[tool.uv]``, read as ``[tool.pipshim]`` where a project has only the former.
+"""Read ``[tool.uv]`` as ``[tool.pipshim]``, if a project has only the former.
 
-Settings with the same meaning are used. Of all others only the names are kept, for one warning.
+Settings with the same meaning are used. The names of all others go into one warning.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class UvSettings(NamedTuple):
     """The settings of a ``[tool.uv]``.
 
     Attributes:
-        table: what ``[tool.pipshim]`` would be.
+        table: the equivalent ``[tool.pipshim]``.
         ignored: the names of the other settings.
 
     """
@@ -39,7 +39,7 @@ class UvSettings(NamedTuple):
 def translate(
     uv: Mapping[str, Any], known: Collection[str], groups: Iterable[str] = ()
 ) -> UvSettings:
-    """Return the settings that pipshim has too. Values that are wrong are left for its reader.
+    """Return the settings that pipshim has too. Its reader checks the values.
 
     Args:
         uv: the table.
@@ -137,7 +137,7 @@ def _without_defaults(conflicts: list[Any], defaults: object, ignored: list[str]
 
 
 def _requirements(value: object, ignored: list[str]) -> object:
-    """Leave out what is more than a requirement: uv takes tables too."""
+    """Leave out tables, which uv accepts too."""
     if not isinstance(value, list):
         return value
     if any(isinstance(one, dict) for one in value):

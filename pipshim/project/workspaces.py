@@ -1,4 +1,4 @@
-"""Projects with their workspace: members and root as one project, whose folder is the root's."""
+"""Combine a workspace's root and members into one project with the root's folder."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ _BY_PACKAGE = ("extra_build_dependencies", "extra_build_variables", "config_sett
 
 
 def load_project(directory: Path, texts: Mapping[Path, str] | None = None) -> Project:
-    """Read the project of a folder, with its workspace if it is part of one.
+    """Read the project of a folder, with its workspace.
 
     Args:
         directory: the folder of its pyproject.toml.
-        texts: what files are going to say, by folder.
+        texts: new texts of files, by folder.
 
     Raises:
-        ProjectError: there is no file, or one says something that cannot be; with the line.
+        ProjectError: there is no file, or one is invalid; with the line.
 
     """
     reader = _Files(texts or {})
@@ -90,14 +90,14 @@ def load_project(directory: Path, texts: Mapping[Path, str] | None = None) -> Pr
 
 
 def load_builder(named: Path | None, here: Path) -> Project | None:
-    """Read the project whose build settings hold for pip's commands, if there is one that has any.
+    """Read the project whose build settings apply to pip's commands, if there is one with any.
 
     Args:
-        named: the folder that was named (``--project``).
-        here: the folder that counts if none was.
+        named: the folder of ``--project``.
+        here: the folder to use without it.
 
     Raises:
-        ProjectError: it says what cannot be, or the one that was named is not there.
+        ProjectError: it is invalid, or the named one does not exist.
 
     """
     if named is not None:
@@ -113,7 +113,7 @@ def load_builder(named: Path | None, here: Path) -> Project | None:
 
 @dataclass(frozen=True)
 class _Files:
-    """The pyproject.toml files, some as they are going to be."""
+    """The pyproject.toml files, some with new texts."""
 
     texts: Mapping[Path, str]
 
@@ -163,7 +163,7 @@ def _of_table(root: Path, problem: str) -> ProjectError:
 
 
 def _watched(root: Path, table: WorkspaceTable) -> Iterator[Path]:
-    """Return the folders in which another member may appear."""
+    """Return the folders in which another member may be added."""
     for pattern in table.members:
         *above, _ = pattern.rstrip("/").split("/")
         for folder in root.glob("/".join(above)) if above else [root]:
@@ -172,7 +172,7 @@ def _watched(root: Path, table: WorkspaceTable) -> Iterator[Path]:
 
 
 def _joined(root: Project, reader: _Files, here: Path | None) -> Project:
-    """Return the root with what its members add to it."""
+    """Return the root with the parts of its members."""
     table = root.configuration.workspace
     assert table is not None
     members: dict[NormalizedName, Project] = {}
@@ -205,10 +205,10 @@ def _joined(root: Project, reader: _Files, here: Path | None) -> Project:
 def _check_member(
     member: Project, members: Mapping[NormalizedName, Project], root: Project
 ) -> None:
-    """See that a member can be one.
+    """Check that a member is valid.
 
     Raises:
-        ProjectError: it cannot.
+        ProjectError: it is not.
 
     """
     if member.name is None:
@@ -371,7 +371,7 @@ def _sources(root: Project, members: Mapping[NormalizedName, Project]) -> Packag
 
 
 def _required(project: Project) -> set[NormalizedName]:
-    """Return the names of what a project requires, its extras and groups included."""
+    """Return the names that a project, its extras and groups require."""
     lists = (
         project.dependencies,
         *project.optional_dependencies.values(),
@@ -387,7 +387,7 @@ def _placed(
     members: Mapping[NormalizedName, Project],
     root: Project,
 ) -> PackageSource:
-    """Return an entry as it would be in the root."""
+    """Return an entry with paths relative to the root."""
     if entry.workspace:
         if name == root.name:
             return _folder(root, root, entry)
@@ -408,7 +408,7 @@ def _folder(member: Project, root: Project, entry: PackageSource | None = None) 
 
 
 def _without_members(project: Project) -> Project:
-    """Return a project that is in no workspace without sources that are members of one.
+    """Remove the sources of workspace members from a project that is in no workspace.
 
     Raises:
         ProjectError: such a member is required.
@@ -441,7 +441,7 @@ def _no_member(
 
 
 def _notes(project: Project) -> Iterator[str]:
-    """Warn of a member's settings that do nothing."""
+    """Warn of a member's settings without effect."""
     settings, default = vars(project.configuration), vars(Configuration())
     ignored = [key for key in _OF_ROOT if settings[key] != default[key]]
     ignored += [key for key in _BY_PACKAGE if set(settings[key]) - {project.name}]

@@ -1,1 +1,1 @@
-"""Wheels, unpacked once, and how their files get into environments."""
+"""Unpack wheels once, and install their files into environments."""

@@ -1,8 +1,8 @@
 """Bytecode in the store: what a wheel's sources compile to, once for each kind of Python.
 
-It lies in the tree's folder, beside the files that it is made of, and is linked into environments
-as they are. A ``.pyc`` is valid for the time and size of its source, which are the same in every
-environment; where that is, Python puts right when it loads one.
+It lies beside the unpacked files, and is linked into environments with them. A ``.pyc`` is valid
+for
+the time and size of its source, which are the same in every environment.
 """
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH102, PTH104, PTH116, PTH123
@@ -59,7 +59,7 @@ for line in sys.stdin:
 
 
 def with_bytecode(tree: Tree, env: Layout) -> Tree:
-    """Return the tree with the bytecode that the store has for an environment, if it has any."""
+    """Return the wheel with its bytecode for an environment, if the store has it."""
     folder = f"{tree.folder}/{PREFIX}{env.bytecode}"
     found = load(folder)
     if found is None or found.bundle.time != tree.bundle.time:
@@ -71,7 +71,7 @@ def with_bytecode(tree: Tree, env: Layout) -> Tree:
 
 
 def discard(folder: str) -> None:
-    """Remove a folder of bytecode; it is made again when it is wanted."""
+    """Remove a folder of bytecode; it is made again when it is needed."""
     import shutil  # noqa: PLC0415 as below
 
     aside = _beside(folder, "old")
@@ -81,13 +81,13 @@ def discard(folder: str) -> None:
 
 
 def _beside(folder: str, kind: str) -> str:
-    """Name a folder beside the store's trees that is thrown away, by whomever."""
+    """Return a path for a temporary folder in the store."""
     store = folder.rsplit("/", 3)[0]
     return f"{store}/.{kind}-{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def load(folder: str) -> Compiled | None:
-    """Read what is in a folder of bytecode; None if there is nothing that can be read."""
+    """Read a folder of bytecode; None if that is not possible."""
     try:
         with open(f"{folder}/{MANIFEST}", "rb") as file:
             data = jsons.loads(file.read())
@@ -97,7 +97,7 @@ def load(folder: str) -> Compiled | None:
 
 
 def compiled(trees: Sequence[Tree], env: Layout) -> list[Tree]:
-    """Return the trees with their bytecode, which the environment's Python makes if need be.
+    """Return the wheels with their bytecode, compiled by the environment's Python if needed.
 
     Raises:
         InstallError: the store cannot be written.
@@ -119,12 +119,12 @@ def compiled(trees: Sequence[Tree], env: Layout) -> list[Tree]:
 
 
 def is_complete(tree: Tree) -> bool:
-    """Tell whether a tree needs no bytecode that it does not come with."""
+    """Return whether a wheel has its bytecode, or needs none."""
     return tree.compiled is not None or not _sources(tree)
 
 
 def _sources(tree: Tree) -> list[tuple[str, str]]:
-    """Tell the scheme and path of what is compiled: not scripts, which nobody imports."""
+    """Return the scheme and path of what is compiled: not scripts, which nobody imports."""
     return [
         (group.scheme, group.folder + name)
         for group in tree.bundle.groups
@@ -135,7 +135,7 @@ def _sources(tree: Tree) -> list[tuple[str, str]]:
 
 
 def _shares(trees: Iterable[Tree], count: int) -> list[list[Tree]]:
-    """Divide trees among so many processes, with about the same work for each."""
+    """Divide wheels among processes, with about the same work for each."""
     shares: list[list[Tree]] = [[] for _ in range(count)]
     work = [0] * count
     for size, tree in sorted(
@@ -157,7 +157,7 @@ def _size(tree: Tree) -> int:
 
 
 def _compile(trees: Sequence[Tree], env: Layout) -> None:
-    """Compile trees in one process. What it does not come to is left for the next time."""
+    """Compile wheels in one process; what it does not finish is left for the next time."""
     import shutil  # noqa: PLC0415 as above
     import subprocess  # noqa: PLC0415
 
@@ -186,7 +186,7 @@ def _compile(trees: Sequence[Tree], env: Layout) -> None:
 
 
 def _publish(tree: Tree, made: str, folder: str, paths: Iterable[tuple[str, str]]) -> None:
-    """Give what has been made its place; whoever comes second takes what the first made."""
+    """Put bytecode in its place; if another command was faster, take the other's."""
     time = tree.bundle.time
     brought = {
         (group.scheme, group.folder + name) for group in tree.bundle.groups for name in group.names

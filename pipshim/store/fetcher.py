@@ -1,4 +1,4 @@
-"""Fetching what a lock names, by pip's session and downloader, checked against its hashes."""
+"""Fetch what a lock names with pip's session and downloader, and check its hashes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Fetcher:
     Attributes:
         pip: whose session is used.
         store: where wheels go.
-        base: the folder that the lock's relative paths start from.
-        downloaded: by URL, the files that it has downloaded; they are there until the end.
+        base: the folder of the lock's relative paths.
+        downloaded: by URL, the downloaded files, which are kept until the end.
 
     """
 
@@ -55,11 +55,11 @@ class Fetcher:
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def wheel(self, package: Package, artifact: PackageWheel | PackageArchive) -> Tree:
-        """Answer the tree of a wheel, fetched if the store does not have it.
+        """Return an unpacked wheel, fetched if the store does not have it.
 
         Raises:
             HashError: the file is not the one that the lock names.
-            NetworkError: it cannot be had.
+            NetworkError: it cannot be fetched.
 
         """
         sha256 = artifact.hashes.get("sha256", "").lower() or None
@@ -81,7 +81,7 @@ class Fetcher:
         return self._trees.get(sha256 or artifact.url or artifact.path or package.name, fetch)
 
     def source(self, package: Package, artifact: Artifact) -> Path:
-        """Answer the folder of an unpacked source: an sdist, archive, checkout or folder."""
+        """Return the folder of an unpacked source: an sdist, archive, checkout or folder."""
         if isinstance(artifact, PackageWheel):
             raise TypeError(f"{artifact.filename} is not a source")
         if isinstance(artifact, PackageDirectory):
@@ -106,7 +106,7 @@ class Fetcher:
     def _file(
         self, package: Package, artifact: PackageWheel | PackageSdist | PackageArchive
     ) -> Path:
-        """Fetch a file and check it: its hash always, its size where the lock has one."""
+        """Fetch a file, and check its hash, and its size if the lock has one."""
         url = self._url(package, artifact)
         path = local_path(url)
         if path is None:

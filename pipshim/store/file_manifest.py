@@ -1,7 +1,7 @@
-"""Many files of the store, told in the form in which placing and checking them is fast.
+"""Lists of files in the store, in a form that is fast to place and check.
 
-A sync of forty wheels reads, checks and links seven thousand files: what is done for each of them
-is what it takes. So files are kept by folder, and RECORD's lines are made when a wheel is unpacked.
+A sync of forty wheels reads, checks and links seven thousand files. So files are grouped by folder,
+and RECORD's lines are made when a wheel is unpacked.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class Bundle(NamedTuple):
     """Files below one folder of the store, which has a folder for each scheme.
 
     Attributes:
-        time: when all of them were modified, in seconds since the epoch.
+        time: the modification time of all, in seconds since the epoch.
         groups: the files, by folder.
-        folders: scheme and path of all folders, each after the one that it is in.
-        record: the lines of RECORD for the files of the scheme that ``.dist-info`` is in, sorted.
+        folders: scheme and path of all folders, each after its parent.
+        record: the lines of RECORD for the scheme of ``.dist-info``, sorted.
         executable: ``scheme/path`` of those that everyone may execute.
 
     """
@@ -77,11 +77,11 @@ class Bundle(NamedTuple):
 
     @classmethod
     def of(cls, files: Iterable[TreeFile], time: int, root: str) -> Bundle:
-        """Put files in order.
+        """Group files.
 
         Args:
-            files: what there is.
-            time: when all of them were modified.
+            files: all files.
+            time: the modification time of all.
             root: the scheme that RECORD is in.
 
         """
@@ -107,7 +107,7 @@ class Bundle(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Any) -> Bundle:
-        """Read what `to_json` gave; raise ValueError, KeyError or TypeError if it is damaged."""
+        """Read the output of `to_json`; raise ValueError, KeyError or TypeError for damage."""
         return cls(
             int(data["time"]),
             [Group._make(group) for group in data["groups"]],
@@ -117,12 +117,11 @@ class Bundle(NamedTuple):
         )
 
     def to_json(self) -> Any:
-        """Return what can be written as JSON."""
         return self._asdict()
 
     @property
     def schemes(self) -> set[str]:
-        """All schemes that there are files of."""
+        """The schemes of all files."""
         return {group.scheme for group in self.groups}
 
     def touched(self, folder: str) -> list[str] | None:
@@ -150,7 +149,7 @@ class Bundle(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """What one wheel's sources compile to, for one kind of Python.
+    """The bytecode of a wheel for one kind of Python.
 
     Attributes:
         folder: where it is, with one folder for each scheme.
@@ -165,5 +164,5 @@ class Compiled(NamedTuple):
 
 
 def file_row(file: TreeFile, path: str) -> Row:
-    """Return RECORD's row of a file that is at ``path``, seen from RECORD."""
+    """Return RECORD's row of a file at ``path``, relative to RECORD."""
     return Row(path, file.hash, str(file.size) if file.hash else "")

@@ -1,4 +1,4 @@
-"""Install unpacked wheels into environments, and restore files of theirs."""
+"""Install unpacked wheels into environments, and restore their files."""
 
 from __future__ import annotations
 
@@ -35,34 +35,33 @@ def install(  # noqa: PLR0913 what an installer is told
     compiled: bool = False,
     skip: Collection[str] = (),
 ) -> list[str]:
-    """Install an unpacked wheel into an environment, as pip would have installed it.
+    """Install an unpacked wheel into an environment, as pip would.
 
     RECORD is written first and METADATA placed last: what a killed process leaves can be
-    told from a whole distribution, and removed by its RECORD.
+    distinguished
+    from a whole distribution, and removed by its RECORD.
 
     Args:
         tree: the unpacked wheel.
         env: the environment's paths.
-        python: what scripts shall run with; without it ``env.python``.
-        mode: how files are placed. Trees that go into the same environment should share a
-            Linker: it saves work, and its ``fell_back_to`` tells what to say once.
+        python: the Python of scripts; without it ``env.python``.
+        mode: how files are placed. Wheels for the same environment should share a Linker: it saves
+            work, and its ``fell_back_to`` is a message to show once.
         installer: the contents of INSTALLER.
         requested: whether the user asked for it by name (REQUESTED).
         direct_url: the contents of ``direct_url.json`` (PEP 610).
         origin: the contents of ``pipshim.json``: what it was installed from.
-        overwrite: replace what is there, one file at a time, rather than refuse. What was
-            replaced is not given back if a later file fails.
-        compiled: bring bytecode too, if the store has it already.
-        skip: absolute paths that are left to other distributions. RECORD lists them all the
-            same.
+        overwrite: replace existing files, one at a time. They are not restored if a later file
+            fails.
+        compiled: install bytecode too, if the store has it already.
+        skip: absolute paths that are left to other distributions, but listed in RECORD.
         announce: called once, before the first file is placed, with the names of all by folder.
 
     Returns:
-        The absolute paths of the files that this has placed.
+        The absolute paths of the placed files.
 
     Raises:
-        InstallError: a file is in the way, or one cannot be written. What had been placed is
-            taken away again.
+        InstallError: a file exists, or cannot be written. Placed files are removed again.
 
     """
     linker = mode if isinstance(mode, Linker) else Linker(mode)
@@ -79,7 +78,7 @@ def install(  # noqa: PLR0913 what an installer is told
 
 
 def restore(tree: Tree, env: Layout, paths: Collection[str], linker: Linker) -> None:
-    """Place some of the files again, where there are none.
+    """Place some of the files again, where they are missing.
 
     Args:
         tree: the unpacked wheel.
@@ -96,7 +95,7 @@ def restore(tree: Tree, env: Layout, paths: Collection[str], linker: Linker) -> 
 
 
 def _placed(job: Placing, place: Callable[[], list[str]]) -> list[str]:
-    """Place files, and take them away again if that fails."""
+    """Place files, and remove them again if that fails."""
     try:
         return place()
     except OSError as error:

@@ -1,7 +1,7 @@
-"""What pipshim's cache holds: counted, listed, and what of it nobody needs.
+"""Count and list the contents of pipshim's cache, and find what nobody needs.
 
-Nothing here prints. What is listed is read without a lock: another command may have changed it
-by the time it is shown. Removing needs `pipshim.base.cache_folders.Alone`.
+Nothing here prints. Lists are made without a lock: another command may change the cache meanwhile.
+Removing needs `pipshim.base.cache_folders.Alone`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _TEMPORARY = (".tmp-", ".old-")
 
 @dataclass(frozen=True)
 class Part:
-    """One kind of what the cache holds; ``size`` is in bytes."""
+    """One kind of the cache's contents; ``size`` is in bytes."""
 
     name: str
     count: int
@@ -62,15 +62,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Result:
-    """What a build answered.
+    """The result of a build.
 
     Attributes:
         path: its file.
         kind: ``wheel``, ``metadata`` or ``requires``.
-        record: what was built from what, and against what.
-        tree: of a wheel, the hash under which the store has it.
-        time: when it was kept, in seconds since the epoch.
-        log: what the build printed, if that is still there.
+        record: its build record.
+        tree: of a wheel, its hash in the store.
+        time: when it was stored, in seconds since the epoch.
+        log: the build's output, if it still exists.
 
     """
 
@@ -82,7 +82,7 @@ class Result:
     log: Path | None = None
 
     def is_of(self, requirement: Requirement) -> bool:
-        """Tell whether a requirement names it; what has no valid version only by its name."""
+        """Return whether a requirement names it; an invalid version matches by name only."""
         if canonicalize_name(self.record.name) != canonicalize_name(requirement.name):
             return False
         if not requirement.specifier:
@@ -95,12 +95,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Item:
-    """A file or folder that can go.
+    """A file or folder that can be removed.
 
     Attributes:
         path: where it is.
         kind: what it is: ``unpacked wheel``, ``build result``, ``log``…
-        why: why it can go.
+        why: why it can be removed.
         size: in bytes.
 
     """
@@ -112,7 +112,7 @@ class Item:
 
 
 def parts(root: Path) -> list[Part]:
-    """Count what the cache holds; built wheels are among the unpacked ones."""
+    """Count the contents of the cache; built wheels are among the unpacked ones."""
     trees = list(_trees(root))
     built = [tree for tree in trees if (tree / BUILT).exists()]
     found = [
@@ -152,7 +152,7 @@ def results(root: Path) -> list[Result]:
 
 
 def wheels(root: Path, pattern: str | None = None) -> list[Result]:
-    """Tell the built wheels that the store still has.
+    """Return the built wheels that the store still has.
 
     Args:
         root: pipshim's cache folder.
@@ -170,12 +170,12 @@ def wheels(root: Path, pattern: str | None = None) -> list[Result]:
 
 
 def tree_folder(root: Path, sha256: str) -> Path:
-    """Tell where the store has a wheel, or would have it."""
+    """Return the folder of a wheel in the store, existing or not."""
     return root / TREES / sha256[:2] / sha256
 
 
 def of(root: Path, requirement: Requirement) -> list[Item]:
-    """Tell what a requirement's removal takes away: its results, and the wheels that they are."""
+    """Return what to remove for a requirement: its results, and their wheels."""
     every = results(root)
     going = [one for one in every if one.is_of(requirement)]
     staying = {one.tree for one in every if one not in going}
@@ -188,12 +188,12 @@ def of(root: Path, requirement: Requirement) -> list[Item]:
 
 
 def stale(root: Path, *, days: float, now: float) -> list[Item]:
-    """Tell what nobody needs.
+    """Find what nobody needs.
 
     Args:
         root: pipshim's cache folder, which nobody else uses meanwhile.
-        days: after how many days without use wheels, logs and environments can go. A wheel that an
-            environment shares files with (hard links) is in use.
+        days: after how many days without use wheels, logs and environments can be removed. A wheel
+            that an environment shares files with (hard links) is in use.
         now: in seconds since the epoch.
 
     """
@@ -212,17 +212,17 @@ def stale(root: Path, *, days: float, now: float) -> list[Item]:
 
 
 def damaged(root: Path) -> list[Item]:
-    """Tell which unpacked wheels, and which bytecode, are not as they were written.
+    """Find unpacked wheels and bytecode that differ from what was written.
 
-    All files are read: an edit through a link that environments share, which has left size and
-    time as they were, shows in no other way.
+    All files are read: an edit through a hard link that keeps size and time does not show
+    otherwise.
     """
     found = each(_damage, list(_trees(root)), at_once=available_cores())
     return [item for items in found for item in items]
 
 
 def discard(root: Path, items: Iterable[Item]) -> None:
-    """Remove these, the folders that are empty without them, and the notes that rely on them."""
+    """Remove items, the folders that are empty then, and the notes that rely on them."""
     store = Store(root)
     trees = root / TREES
     items = list(items)
@@ -246,12 +246,11 @@ def discard(root: Path, items: Iterable[Item]) -> None:
 
 
 def tally(items: Iterable[Item]) -> Counter[str]:
-    """Count items by kind."""
     return Counter(item.kind for item in items)
 
 
 def size_of(path: Path) -> int:
-    """Add up the sizes of all files below a folder, each once, or tell a file's; in bytes."""
+    """Return the size of a file, or of all files below a folder, each once, in bytes."""
     if not path.is_dir():
         try:
             return path.lstat().st_size
@@ -261,7 +260,7 @@ def size_of(path: Path) -> int:
 
 
 def _damage(folder: Path) -> list[Item]:
-    """Look through one tree. One that is removed meanwhile is no damage."""
+    """Check one unpacked wheel. One that is removed meanwhile is not damaged."""
     try:
         tree = Tree.from_json((folder / MANIFEST).read_bytes(), str(folder), folder.name)
         files = [(f"{one.scheme}/{one.path}", one.size, one.hash) for one in tree.files]
@@ -316,7 +315,7 @@ def _is_as_written(path: str, size: int | None, told: str, executable: bool) -> 
 
 
 def _left_behind(root: Path) -> Iterator[Item]:
-    """Tell what commands that were killed were at work on."""
+    """Find temporary files of killed commands."""
     unpacking = (root / TREES).glob(".*")
     for path in (
         *(path for path in unpacking if path.name.startswith(_TEMPORARY)),
@@ -372,7 +371,7 @@ def _old_environments(root: Path, oldest: float, days: float) -> Iterator[Item]:
 
 
 def _size_of_own(folder: Path) -> int:
-    """Add up the sizes of the files that are not shared with the store, in bytes."""
+    """Return the size of the files that are not shared with the store, in bytes."""
     return sum(found.st_size for found in _stats(folder) if found.st_nlink == 1)
 
 
@@ -405,7 +404,7 @@ def _item(path: Path, kind: str, why: str) -> Item:
 
 
 def _read(path: Path) -> Any:
-    """Read a file of JSON; None if it is none."""
+    """Read a file of JSON; None if it is not valid."""
     try:
         return jsons.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Placing the store's files in an environment: reflink, else hard link, else copy."""
+"""Place the store's files in an environment: reflink, else hard link, else copy."""
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH102, PTH108, PTH112, PTH114, PTH116, PTH120, PTH123
 
@@ -49,7 +49,7 @@ _REFUSED = {
 
 
 class _Files(NamedTuple):
-    """What is said of the files of one folder."""
+    """The attributes of the files of one folder."""
 
     source: str
     destination: str
@@ -62,7 +62,7 @@ class _Files(NamedTuple):
 
 
 class Batch(_Files):
-    """The files of one folder, on their way into another one, which is there.
+    """The files of one folder, to be placed in another one, which exists.
 
     Attributes:
         source: the folder of the store, with ``/`` at its end. Nobody may write to its files.
@@ -70,12 +70,12 @@ class Batch(_Files):
         names: of the files.
         sizes: of each, in bytes.
         executable: the names of those that everyone may execute.
-        time: when all were modified, in seconds since the epoch, which a copy gets too: the
-            ``.pyc`` files that environments share are valid only with it.
+        time: the modification time of all, in seconds since the epoch, also for copies: shared
+            ``.pyc`` files are valid only with it.
         scheme: which of the environment's folders that is in.
-        bytecode: whether this is no file of the wheel.
+        bytecode: whether the files are bytecode.
         device: ``st_dev`` of the environment's folder, to remember what it refuses.
-        done: how many of the names are there.
+        done: how many of the names are placed.
 
     """
 
@@ -89,14 +89,14 @@ class Batch(_Files):
 
 
 class Linker:
-    """Places files in one environment; trees may share it, from several threads.
+    """Places files in one environment, for several wheels and threads.
 
-    It remembers which folders there are, and what each device refused.
+    It remembers which folders exist, and what each device refused.
 
     Attributes:
         mode: what was asked for.
-        used: what files were placed by, so far.
-        made: folders that are there, and do not lead out of the environment.
+        used: how files were placed so far.
+        made: folders that exist, and do not lead out of the environment.
 
     """
 
@@ -116,7 +116,7 @@ class Linker:
 
     @property
     def told(self) -> str | None:
-        """Say how files were placed where that is not what was asked for; else None."""
+        """A message if files were not placed as was asked for; else None."""
         if self.fell_back_to is None:
             return None
         how = "copied" if self.fell_back_to == "copy" else "hard-linked"
@@ -131,18 +131,17 @@ class Linker:
         return f"the file system has no {kind}"
 
     def place(self, batch: Batch, start: int = 0) -> int:
-        """Place the files of one folder, where there are none.
+        """Place the files of one folder that do not exist.
 
         Args:
-            batch: which.
+            batch: the files.
             start: the first of them to place.
 
         Returns:
-            how many of them are there now; the next one is not, if there is one: in its place is
-            a file already.
+            how many of them are placed; the next one, if any, exists already.
 
         Raises:
-            OSError: one cannot be written. `Batch.done` tells which are there.
+            OSError: one cannot be written. `Batch.done` says how many are placed.
 
         """
         batch.done = start
@@ -244,10 +243,10 @@ class Linker:
         return created, os.stat(path).st_dev
 
     def make_folders(self, paths: Iterable[str], inside: Iterable[str]) -> Iterator[str]:
-        """Make folders below the roots; yield each that was missing, when it is there.
+        """Make folders below the roots; yield each new one.
 
         Args:
-            paths: each after the one that it is in.
+            paths: each after its parent.
             inside: the roots.
 
         Raises:

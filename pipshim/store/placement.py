@@ -1,4 +1,4 @@
-"""One tree on its way into one environment: what is written for it, what is linked, the undo."""
+"""Place one unpacked wheel in one environment: written files, linked files, rollback."""
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH106, PTH108, PTH123
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class _Written(NamedTuple):
-    """A file that is made for one environment, below one of its roots."""
+    """A file that is written for one environment, below one of its roots."""
 
     root: str
     path: str
@@ -38,7 +38,7 @@ class _Written(NamedTuple):
 
 
 class Placing:
-    """One tree on its way into one environment."""
+    """The placing of one unpacked wheel in one environment."""
 
     def __init__(
         self,
@@ -71,13 +71,13 @@ class Placing:
         *,
         requested: bool,
     ) -> list[str]:
-        """Write and link everything, and return what is there now that was not before.
+        """Write and link everything, and return the new files.
 
         Args:
-            python: what scripts shall run with.
+            python: the Python of scripts.
             installer: the contents of INSTALLER.
-            notes: JSON files of ``.dist-info`` by name; None for those that there shall not be.
-            requested: whether there shall be REQUESTED.
+            notes: JSON files of ``.dist-info`` by name; None for those to leave out.
+            requested: whether to write REQUESTED.
 
         """
         tree = self.tree
@@ -139,7 +139,7 @@ class Placing:
         return self.placed
 
     def _scripts(self, first_line: bytes) -> list[_Written]:
-        """Make the scripts: of entry points, and those that the wheel has."""
+        """Make the scripts: of entry points, and those in the wheel."""
         tree, folder = self.tree, self.roots["scripts"]
         names = tree.script_names(self.env)
         made = [
@@ -154,13 +154,13 @@ class Placing:
         return made
 
     def _linked(self) -> tuple[list[Batch], dict[str, TreeFile]]:
-        """Tell what is linked, by folder.
+        """Return the files to link, by folder.
 
         Returns:
             The files; and by path, those that `Bundle.record` does not have.
 
         Raises:
-            InstallError: the distribution has two files for a path, or one that may not be there.
+            InstallError: the distribution has two files for a path, or one that is not allowed.
 
         """
         tree = self.tree
@@ -191,7 +191,7 @@ class Placing:
         return batches, {p: file for p, file in there.items() if file.scheme != tree.root}
 
     def _bytecode(self, linked: Iterable[Batch]) -> list[Batch]:
-        """Tell what is linked of bytecode, by folder: that of sources that are linked."""
+        """Return the bytecode to link, by folder: that of linked sources."""
         compiled = self.tree.compiled
         if compiled is None:
             return []
@@ -244,7 +244,7 @@ class Placing:
         return dist_info.join_record(lines)
 
     def _make_folders(self) -> None:
-        """Make all folders that files are linked to; scripts have made theirs."""
+        """Make all folders of linked files."""
         roots = self.roots
         for scheme in sorted(self.tree.bundle.schemes):
             created, self._devices[scheme] = self.linker.make_root(roots[scheme])
@@ -300,7 +300,7 @@ class Placing:
         os.unlink(path)
 
     def undo(self) -> None:
-        """Take away what this has placed, as far as that is possible."""
+        """Remove what was placed, as far as that is possible."""
         for path in self.placed:
             try:
                 os.unlink(path)
@@ -315,7 +315,7 @@ class Placing:
 
 
 def _without(batch: Batch, skip: Collection[str]) -> Batch:
-    """Leave out the files at some paths, and bytecode of sources at these paths."""
+    """Leave out the files at some paths, and their bytecode."""
     if batch.bytecode:
         folder = batch.destination.removesuffix("__pycache__/")
         names = [one for one in batch.names if f"{folder}{one.partition('.')[0]}.py" not in skip]
@@ -337,7 +337,7 @@ def _with_last(folder: str, name: str, batches: Iterable[Batch]) -> list[Batch]:
 
 
 def _by_folder(written: Iterable[_Written], linked: Iterable[Batch]) -> dict[str, list[str]]:
-    """Tell all files that will be there, by folder."""
+    """Return all new files, by folder."""
     found: dict[str, list[str]] = {}
     for file in written:
         folder, _, name = file.path.rpartition("/")

@@ -1,7 +1,7 @@
 """The store: each wheel once, unpacked, verified, and keyed by its hash.
 
-A tree is complete from the moment it has its place: it is made in a folder beside the others and
-renamed. Whoever comes second with the same wheel takes the tree of the first.
+A wheel is unpacked into a temporary folder, which is renamed when it is complete. If two commands
+unpack the same wheel, the second takes the first one's.
 """
 # Paths are strings: `pipshim.fastpath.restore` uses this, and has no time to import pathlib.
 # ruff: noqa: PTH102, PTH103, PTH104, PTH110, PTH116, PTH120, PTH123
@@ -42,10 +42,11 @@ class Store:
         self._trees = f"{self.root}/{TREES}"
 
     def tree(self, sha256: str) -> Tree | None:
-        """Return the tree of the wheel with this hash, if the store has it undamaged.
+        """Return the unpacked wheel with this hash, if the store has it undamaged.
 
-        A damaged one is removed. Damage is told by sizes and modification times; where only the
-        times differ (a cache that was copied), by the files' hashes.
+        A damaged one is removed. Damage shows in sizes and modification times; if only the times
+        differ (a
+        cache that was copied), the files' hashes decide.
         """
         if not _is_hash(sha256):
             return None
@@ -68,17 +69,18 @@ class Store:
         return tree
 
     def add(self, wheel: Path, sha256: str, name: str, *, built: bool = False) -> Tree:
-        """Unpack a wheel, unless the store has it, and return its tree.
+        """Unpack a wheel, unless the store has it, and return it.
 
         Args:
             wheel: the file.
-            sha256: the file's hash, as hexadecimal digits. It is taken for granted.
-            name: the distribution that this has to be a wheel of.
+            sha256: the file's hash in hexadecimal, which is not checked.
+            name: the distribution that it has to be of.
             built: whether it was built here.
 
         Raises:
             InstallError: the wheel is invalid, or its files are not those of its RECORD; or the
-                store cannot be written.
+                store
+                cannot be written.
 
         """
         if not _is_hash(sha256):
@@ -113,7 +115,7 @@ class Store:
     def add_file(
         self, wheel: Path, name: str, sha256: str | None = None, *, built: bool = False
     ) -> Tree:
-        """Do as `add`; a hash that is not known is that of the file."""
+        """Call `add`, after hashing the file if its hash is unknown."""
         if sha256 is not None:
             return self.add(wheel, sha256, name, built=built)
         import hashlib  # noqa: PLC0415 loads OpenSSL
@@ -128,11 +130,11 @@ class Store:
         return self.add(wheel, hasher.hexdigest(), name, built=built)
 
     def discard(self, tree: Tree) -> None:
-        """Remove a tree; environments that were linked from it keep their files."""
+        """Remove an unpacked wheel; environments that were linked from it keep their files."""
         self.remove(tree.folder)
 
     def remove(self, folder: Path | str) -> None:
-        """Remove a tree by its folder, damaged or not, if it is there."""
+        """Remove an unpacked wheel by its folder, damaged or not, if it exists."""
         import shutil  # noqa: PLC0415 seldom needed
 
         # Renamed first, so that nobody finds half of it.
@@ -170,9 +172,9 @@ def _is_hash(text: str) -> bool:
 
 
 def _restored(tree: Tree, touched: Collection[str]) -> bool:
-    """See whether files are as they were written though their times are not, and mend those.
+    """Return whether only the modification times of files have changed, and restore these.
 
-    That is so in a cache that was copied. What is compiled is valid with the right time only.
+    That is so in a cache that was copied. Bytecode is valid with the right times only.
     """
     if not touched:
         return True
@@ -194,7 +196,7 @@ def _restored(tree: Tree, touched: Collection[str]) -> bool:
 
 
 def _note_use(manifest: str) -> None:
-    """Give a manifest the time of its use, once a day: the cache may be a slow disk."""
+    """Note the use of an unpacked wheel, once a day: the cache may be on a slow disk."""
     try:
         if time.time() - os.stat(manifest).st_mtime > _DAY:
             os.utime(manifest)

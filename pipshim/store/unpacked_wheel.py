@@ -1,4 +1,4 @@
-"""An unpacked wheel of the store, and how it becomes a distribution of an environment."""
+"""An unpacked wheel of the store, and the files it installs."""
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH118
 
@@ -26,7 +26,7 @@ _TOLD = (
 
 
 class _Told(NamedTuple):
-    """What a tree knows of itself; a tree adds what follows from it."""
+    """The stored attributes of an unpacked wheel."""
 
     folder: str
     sha256: str
@@ -45,23 +45,23 @@ class _Told(NamedTuple):
 
 
 class Tree(_Told):
-    """A wheel, unpacked in the store. It is never written to once it is there.
+    """A wheel, unpacked in the store, which is never written to.
 
     Attributes:
-        folder: the tree's own, with one folder for each scheme.
+        folder: its own, with one folder for each scheme.
         sha256: the wheel's.
         name: the distribution's name, as METADATA has it.
         version: its version, as METADATA has it.
         dist_info: the name of its ``.dist-info`` folder.
-        root: the scheme that this is in: ``purelib`` or ``platlib``.
+        root: the scheme of that: ``purelib`` or ``platlib``.
         binary: whether it has compiled code.
         console: entry points for the terminal, ``name: module:callable``.
         gui: the same without a terminal.
-        bodies: what the script of each entry point says after its first line.
+        bodies: the script of each entry point, without its first line.
         bundle: all files that are placed in an environment.
         python: the scripts whose first line has to name the environment's Python.
         hashes: by ``scheme/path``, those of files that `Bundle.record` does not have.
-        compiled: the bytecode that comes with it (see `pipshim.store.bytecode`).
+        compiled: its bytecode (see `pipshim.store.bytecode`).
 
     """
 
@@ -75,7 +75,7 @@ class Tree(_Told):
 
     @property
     def files(self) -> Iterator[TreeFile]:
-        """All files that are placed in an environment, one by one. Placing them needs no list."""
+        """Yield all files that are placed in an environment. Placing them needs no list."""
         rows = dist_info.parse_record("\n".join(self.bundle.record))
         hashes = {**self.hashes, **{f"{self.root}/{row.path}": row.hash for row in rows}}
         executable, python = set(self.bundle.executable), set(self.python)
@@ -88,13 +88,13 @@ class Tree(_Told):
 
     @property
     def content(self) -> str:
-        """What `installed.fingerprint` tells of it once it is installed, by whomever."""
+        """The `installed.fingerprint` of the installed wheel."""
         files = ((one.path, one.hash) for one in self.files if one.scheme in {"purelib", "platlib"})
         return f"installed:{dist_info.content_of(files, self.dist_info)}"
 
     @property
     def weight(self) -> int:
-        """How many files and folders linking makes: what it takes."""
+        """How many files and folders linking makes."""
         return sum(
             sum(len(group.names) for group in bundle.groups) + len(bundle.folders)
             for bundle in self.bundles.values()
@@ -102,13 +102,13 @@ class Tree(_Told):
 
     @property
     def bundles(self) -> dict[str, Bundle]:
-        """All that is placed, by the folder that it is in."""
+        """Everything that is placed, by its folder."""
         more = self.compiled
         return {self.folder: self.bundle, **({more.folder: more.bundle} if more else {})}
 
     @property
     def module_files(self) -> Iterator[str]:
-        """Files that an import may load, relative to site-packages."""
+        """Yield files that an import may load, relative to site-packages."""
         for group in self.bundle.groups:
             if group.scheme in {"purelib", "platlib"}:
                 for name in group.names:
@@ -116,10 +116,9 @@ class Tree(_Told):
                         yield group.folder + name
 
     def placements(self, env: Layout) -> Iterator[tuple[str, list[str]]]:
-        """Yield where linking into ``env`` makes files: each folder, and the names in it.
+        """Yield each folder in ``env`` with the names of the files that linking makes.
 
-        Those that are written for one environment in ``.dist-info`` are not among them, nor is
-        bytecode.
+        Files written for one environment in ``.dist-info`` are left out, and so is bytecode.
         """
         roots = self.roots(env)
         names = self.script_names(env)
@@ -132,13 +131,13 @@ class Tree(_Told):
             yield roots["scripts"], list(names)
 
     def bytecode_placements(self, env: Layout) -> Iterator[tuple[str, list[str]]]:
-        """Yield as `placements` does where linking into ``env`` makes bytecode."""
+        """Yield the same for bytecode."""
         roots = self.roots(env)
         for scheme, folder, names, _ in self.compiled.bundle.groups if self.compiled else ():
             yield f"{roots[scheme]}/{folder}".rstrip("/"), names
 
     def contents(self, env: Layout) -> dict[str, str]:
-        """Return what tells the content of each file at the paths of `placements`."""
+        """Return what identifies the content of each file at the paths of `placements`."""
         roots = self.roots(env)
         found = {f"{roots[file.scheme]}/{file.path}": file.hash for file in self.files}
         names = self.script_names(env)
@@ -146,7 +145,7 @@ class Tree(_Told):
         return found
 
     def destinations(self, env: Layout) -> Iterator[str]:
-        """Yield every path that `placements` tells."""
+        """Yield every path of `placements`."""
         for folder, names in self.placements(env):
             for name in names:
                 yield f"{folder}/{name}"
@@ -162,15 +161,15 @@ class Tree(_Told):
         }
 
     def where(self, env: Layout) -> dict[str, str]:
-        """Note where scripts look for their Python: they do not run in an environment moved."""
+        """Note where scripts look for their Python: they do not run in a moved environment."""
         return {"prefix": os.path.realpath(env.prefix)} if self.bodies or self.python else {}
 
     def script_names(self, env: Layout) -> dict[str, str]:
-        """Return the scripts of entry points, each with the one of `bodies` that it has."""
+        """Return the scripts of entry points, each with its name in `bodies`."""
         return scripts.versioned_names(self.bodies, env.version)
 
     def to_json(self) -> str:
-        """Return the manifest: all but ``folder`` and ``sha256``."""
+        """Return the manifest: everything but ``folder`` and ``sha256``."""
         import json  # noqa: PLC0415 reading it does without
 
         told = {name: getattr(self, name) for name in _TOLD}

@@ -1,7 +1,7 @@
-"""A wheel file, unpacked and verified: what the store keeps of it.
+"""Unpack and verify a wheel file for the store.
 
 Every file is read once: inflated, hashed and written. It must match its hash in the wheel's RECORD
-(PEP 427). A file without one is accepted, as pip and uv accept it, and hashed here.
+(PEP 427). A file without one is accepted, as in pip and uv, and hashed here.
 """
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH123
@@ -68,8 +68,9 @@ def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> Tree:
     """Unpack a wheel into an empty folder and verify it.
 
     Raises:
-        InstallError: the wheel is invalid, or its files are not those of its RECORD, or would
-            be put outside the folder or over the interpreter.
+        InstallError: the wheel is invalid, or its files are not those of its RECORD, or would be
+            put
+            outside the folder or over the interpreter.
         OSError: the folder cannot be written.
 
     """
@@ -79,7 +80,7 @@ def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> Tree:
 
 @contextmanager
 def _errors_of(wheel: str) -> Iterator[None]:
-    """Turn what libraries raise for a bad wheel into InstallError."""
+    """Turn libraries' errors about a bad wheel into InstallError."""
     try:
         yield
     except OSError as error:
@@ -99,7 +100,7 @@ def _errors_of(wheel: str) -> Iterator[None]:
 
 
 class _Member(NamedTuple):
-    """A file of the wheel, and where it goes: a scheme, and a path below that."""
+    """A file of the wheel, with its scheme and its path below that."""
 
     info: zipfile.ZipInfo
     scheme: str
@@ -107,7 +108,7 @@ class _Member(NamedTuple):
 
 
 class _EntryPoints(Distribution):
-    """What `importlib.metadata` reads an ``entry_points.txt`` of."""
+    """Lets `importlib.metadata` parse an ``entry_points.txt``."""
 
     def __init__(self, text: str | None) -> None:
         self._text = text
@@ -144,7 +145,7 @@ class _Wheel:
         self.folders: set[str] = set()
 
     def unpack(self, sha256: str, folder: str) -> Tree:
-        """Write the files below a folder, and what the store notes of them."""
+        """Write the files below a folder, and return the manifest."""
         bodies = {name: self._body(name, of) for name, of in {**self.console, **self.gui}.items()}
         members = [one for info in self.infos if not self._replaced(one := self._member(info))]
         files = [self._write(one, folder) for one in members if not self._is_written_anew(one)]
@@ -189,7 +190,7 @@ class _Wheel:
         return found[0]
 
     def _root(self) -> str:
-        """Return the scheme of what is not below ``.data``, as WHEEL says (PEP 427)."""
+        """Return the scheme of files outside ``.data``, as WHEEL says (PEP 427)."""
         headers = dist_info.read_headers(self.archive.read(f"{self.dist_info}/WHEEL").decode())
         text = headers.get("wheel-version")
         if text is None:
@@ -236,7 +237,7 @@ class _Wheel:
 
     @cached_property
     def _unlisted(self) -> set[str]:
-        """The files that RECORD has no hashes of."""
+        """The files without a hash in RECORD."""
         return {self._own(name) for name in PER_ENVIRONMENT | SIGNATURES}
 
     def _own(self, name: str) -> str:
@@ -300,7 +301,7 @@ class _Wheel:
         return _Member(info, scheme, path)
 
     def _replaced(self, member: _Member) -> bool:
-        """Whether an entry point's script comes in its place, as pip decides it."""
+        """Return whether an entry point's script replaces a file, as pip decides it."""
         name = member.path.rpartition("/")[2]
         suffix = next((one for one in _WRAPPERS if name.lower().endswith(one)), "")
         name = name[: -len(suffix)] if suffix else name
@@ -359,7 +360,7 @@ class _Wheel:
         )
 
     def _told(self, name: str) -> tuple[str, list[str]]:
-        """Return the hash that RECORD has of a file, and the algorithms to hash it with.
+        """Return RECORD's hash of a file, and the algorithms to hash it with.
 
         RECORD's is the first of them; the last one is strong.
         """

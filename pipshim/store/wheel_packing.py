@@ -1,8 +1,7 @@
-"""A tree of the store as a wheel file again, for pip to install or to hand out.
+"""Pack an unpacked wheel into a wheel file again, for pip to install or to give away.
 
-The files are those of the wheel that the tree was unpacked from, and so are their hashes; only the
-archive around them is another. Scripts that entry points replace are not in the store, and no loss:
-pip would not install them either.
+The files and their hashes are those of the original wheel, the archive is not. Scripts that entry
+points replace are missing: pip would not install them either.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _PLAIN, _EXECUTABLE = 0o100644, 0o100755
 
 
 def pack(tree: Tree, into: Path) -> Path:
-    """Write the wheel that a tree is of into a folder, and answer it (PEP 427)."""
+    """Write the wheel file into a folder, and return its path (PEP 427)."""
     stem = tree.dist_info.removesuffix(dist_info.SUFFIX)
     rows: list[Row] = []
     path = into / f"{stem}-{_tags(tree)}.whl"
@@ -54,7 +53,7 @@ def _entry(name: str, *, executable: bool) -> zipfile.ZipInfo:
 
 
 def _tags(tree: Tree) -> str:
-    """Tell the part of the file's name that WHEEL has: build number and tags."""
+    """Return the part of the file's name that is in WHEEL: build number and tags."""
     with open(f"{tree.lib}/{tree.dist_info}/WHEEL", encoding="utf-8") as file:  # noqa: PTH123
         headers = HeaderParser().parse(file)
     triples = [tag.strip().split("-") for tag in headers.get_all("Tag", [])]
