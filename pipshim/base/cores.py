@@ -1,25 +1,25 @@
 """The number of cores this process may use: its CPU affinity and its cgroup's CPU quota."""
 # What makes an environment again imports this: the standard library's heavier modules stay out.
-# ruff: noqa: PTH123
 
 from __future__ import annotations
 
 import os
 import sys
 
+from pipshim.base.cgroups import folders, read_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    ReadText = Callable[[str], "str | None"]
+    from pipshim.base.cgroups import ReadText
 
 _NO_LIMIT = "max"
+_UNIFIED = 2
 
 
 def available_cores() -> int:
     """Return how many cores this process may use; at least one."""
     cores = _affinity()
-    quota = cgroup_quota(_read_text) if cores > 1 and sys.platform == "linux" else None
+    quota = cgroup_quota(read_text) if cores > 1 and sys.platform == "linux" else None
     return cores if quota is None else min(cores, rounded(quota))
 
 
@@ -35,15 +35,11 @@ def cgroup_quota(read: ReadText) -> float | None:
         read: returns the text of a file, or None if it cannot be read.
 
     """
-    groups = dict(_cgroups(read("/proc/self/cgroup") or ""))
-    quotas = []
-    for version, root, mount_point in _cpu_mounts(read("/proc/self/mountinfo") or ""):
-        quota_in = _quota_v2 if version == "cgroup2" else _quota_v1
-        for folder in _folders(groups.get(version, "/"), root, mount_point):
-            quota = quota_in(folder, read)
-            if quota is not None:
-                quotas.append(quota)
-    return min(quotas, default=None)
+    quotas = [
+        _quota_v2(folder, read) if version == _UNIFIED else _quota_v1(folder, read)
+        for version, folder in folders("cpu", read)
+    ]
+    return min((quota for quota in quotas if quota is not None), default=None)
 
 
 def _affinity() -> int:
@@ -52,50 +48,6 @@ def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1
-
-
-def _cgroups(text: str) -> Iterator[tuple[str, str]]:
-    """Read /proc/self/cgroup: for each version, the cgroup that limits the CPU."""
-    for line in text.splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            yield "cgroup2", path
-        elif "cpu" in controllers.split(","):
-            yield "cgroup", path
-
-
-def _cpu_mounts(text: str) -> Iterator[tuple[str, str, str]]:
-    """Read /proc/self/mountinfo: version, root and mount point of hierarchies with CPU quotas."""
-    for line in text.splitlines():
-        mount, _, filesystem = line.partition(" - ")
-        fields, described = mount.split(" "), filesystem.split(" ")
-        if len(fields) < 5 or len(described) < 3:  # noqa: PLR2004 see proc_pid_mountinfo(5)
-            continue
-        version, options = described[0], described[2].split(",")
-        if version == "cgroup2" or (version == "cgroup" and "cpu" in options):
-            yield version, _unescaped(fields[3]), _unescaped(fields[4])
-
-
-def _unescaped(path: str) -> str:
-    for octal, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        path = path.replace(octal, character)
-    return path
-
-
-def _folders(path: str, root: str, mount_point: str) -> Iterator[str]:
-    """Yield the folder of a cgroup, then those of its parents up to the mount point.
-
-    In a container the path may be the host's and not visible; then the mount point itself is the
-    container's cgroup.
-    """
-    prefix = root.rstrip("/")
-    below = path[len(prefix) :] if f"{path}/".startswith(f"{prefix}/") else ""
-    parts = [part for part in below.split("/") if part]
-    if ".." in parts:
-        parts = []
-    for length in range(len(parts), -1, -1):
-        yield "/".join([mount_point, *parts[:length]])
 
 
 def _quota_v2(folder: str, read: ReadText) -> float | None:
@@ -113,11 +65,3 @@ def _ratio(quota: str, period: str) -> float | None:
     if not (quota.isdecimal() and period.isdecimal() and int(period)):
         return None
     return int(quota) / int(period) or None
-
-
-def _read_text(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError:
-        return None

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from pipshim.base.atomic_write import replace_file
 from pipshim.base.cache_folders import HISTORY
 from pipshim.base.file_lock import Held
-from pipshim.model.past_build import PastBuild, last_success, trimmed
+from pipshim.model.past_build import PastBuild, last_success, memory_need, trimmed
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipshim.model.past_build import MemoryNeed
 
 _MOST_BYTES = 1 << 20
 _MOST, _MOST_OF_ONE = 1000, 20
@@ -55,9 +57,16 @@ class BuildHistory:
 
     def last_success(self, name: str, version: str, what: str = "wheel") -> PastBuild | None:
         """Return the build to estimate the next one by, as of when this was first asked."""
+        return last_success(self._known(), name, version, what)
+
+    def memory_need(self, name: str) -> MemoryNeed | None:
+        """Return how much memory a build of a package will need, likewise."""
+        return memory_need(self._known(), name)
+
+    def _known(self) -> list[PastBuild]:
         if self._read is None:
             self._read = self.builds()
-        return last_success(self._read, name, version, what)
+        return self._read
 
     def add(self, build: PastBuild) -> None:
         """Append a build; a cache that cannot be written remembers nothing."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _REPORT_SECONDS = 0.2
 """How often progress is reported, at most."""
 
-_REMEMBERED = ("wheel", "editable")
-
 
 @dataclass
 class BuildMonitor:
@@ -55,9 +53,14 @@ class BuildMonitor:
 
     def __post_init__(self) -> None:
         self.earlier = None
-        if self.what in _REMEMBERED:
+        if self.is_of_wheel:
             self.earlier = self.history.last_success(self.build.name, self._version, self.what)
         self._reader = ProgressReader(self.earlier.steps if self.earlier is not None else None)
+
+    @property
+    def is_of_wheel(self) -> bool:
+        """Whether a wheel is built, which takes time; the backend is asked for other things too."""
+        return self.what in ("wheel", "editable")
 
     @property
     def expected_seconds(self) -> float | None:
@@ -82,7 +85,7 @@ class BuildMonitor:
 
     def end(self, outcome: Outcome) -> None:
         """Remember a build whose backend was called."""
-        if self._began is None or self.what not in _REMEMBERED:
+        if self._began is None or not self.is_of_wheel:
             return
         took = time.monotonic() - self._began
         self.history.add(

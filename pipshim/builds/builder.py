@@ -24,7 +24,7 @@ from packaging.version import Version
 from pipshim.base.cache_folders import BUILDS, LOGS
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import BuildError, InstallError
-from pipshim.base.tasks import each, sharing
+from pipshim.base.tasks import each
 from pipshim.base.urls import without_credentials
 from pipshim.builds.build_cache import BuildCache
 from pipshim.builds.build_history import BuildHistory
@@ -33,6 +33,7 @@ from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component
 from pipshim.builds.environment import BuildEnvironment, Workspace, make
 from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
 from pipshim.builds.hooks import Hooks
+from pipshim.builds.machine_shares import MachineShares
 from pipshim.builds.native_wheels import is_native_tree
 from pipshim.builds.processes import Processes
 from pipshim.envs import installed
@@ -42,6 +43,7 @@ from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Record, Used, difference
 from pipshim.model.build_requirements import check
+from pipshim.model.past_build import MemoryNeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,9 +52,11 @@ if TYPE_CHECKING:
 
     from pipshim.base.masking import Mask
     from pipshim.builds.build_cache import Kind
+    from pipshim.builds.machine_shares import Share
     from pipshim.model.build_settings import Settings
     from pipshim.model.events import Observer, What
     from pipshim.model.interpreter import Target
+    from pipshim.model.past_build import Outcome
     from pipshim.store.store import Store
     from pipshim.store.unpacked_wheel import Tree
 
@@ -97,12 +101,13 @@ class Builder:
     _rebuilt: set[tuple[object, ...]] = field(default_factory=set, init=False)
     _built_now: set[str] = field(default_factory=set, init=False)
     _guard: Lock = field(default_factory=Lock, init=False)
-    _running_builds: int = field(default=0, init=False)
+    _shares: MachineShares = field(init=False)
     _native: dict[tuple[str, str], bool] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.processes = Processes(self.jobs)
         self._pool = EnvironmentPool(self.processes)
+        self._shares = MachineShares(self.jobs)
         self._cache = BuildCache(self.cache / BUILDS, self.content)
         self.history = BuildHistory(self.cache)
 
@@ -319,8 +324,8 @@ class Builder:
             if self.settings.check and build.mode is Mode.NO_ISOLATION:
                 check(build.label, system.requires, build.available, self.target.markers)
             self._phase(build, "environment")
-            with self._environment(build) as environment, self._running(what) as jobs:
-                variables = environment.variables(self.environ, self._variables(build), jobs)
+            with self._environment(build) as environment, self._share(build, monitor) as share:
+                variables = environment.variables(self.environ, self._variables(build), share.jobs)
                 monitor.begin()
                 yield (
                     Hooks(
@@ -341,8 +346,9 @@ class Builder:
         except BaseException as error:
             step = error.step if isinstance(error, BuildError) else what
             stopped = self.processes.stopped or not isinstance(error, Exception)
-            monitor.end("stopped" if stopped else "failed")
             usage = monitor.usage
+            failed: Outcome = "out of memory" if usage.ran_out else "failed"
+            monitor.end("stopped" if stopped else failed)
             self.observer(
                 events.BuildFailed(
                     build.name, build.version, mode, step, stopped, usage.cpu, usage.peak or None
@@ -365,17 +371,33 @@ class Builder:
         )
 
     @contextmanager
-    def _running(self, what: What) -> Iterator[int | None]:
-        """Count a running build; yield how many processes it may start, None if it is alone."""
-        counts = what in {"wheel", "editable"}
-        with self._guard:
-            self._running_builds += counts
-            at_once = min(self.jobs, max(sharing.get(), self._running_builds))
-        try:
-            yield max(1, available_cores() // at_once) if at_once > 1 else None
-        finally:
-            with self._guard:
-                self._running_builds -= counts
+    def _share(self, build: BuildRequest, monitor: BuildMonitor) -> Iterator[Share]:
+        """Give a build its share of the machine; one that needs much memory may have to wait."""
+        if not monitor.is_of_wheel:
+            with self._shares.of_hook() as share:
+                yield share
+            return
+        need = self._memory_need(build)
+        with self._shares.of_build(
+            need,
+            monitor.usage,
+            waiting=lambda: self._phase(build, "memory"),
+            is_stopped=lambda: self.processes.stopped,
+        ) as share:
+            if need is not None and share.available is not None and share.jobs is not None:
+                self.observer(
+                    events.BuildLimited(
+                        build.name, build.version, share.jobs, need.peak, share.available
+                    )
+                )
+            yield share
+
+    def _memory_need(self, build: BuildRequest) -> MemoryNeed | None:
+        """Return how much memory a build needs: configured, or measured earlier."""
+        peak = self.settings.memory.get(build.name)
+        if peak is not None:
+            return MemoryNeed(peak, peak // available_cores())
+        return self.history.memory_need(build.name)
 
     @contextmanager
     def _environment(self, build: BuildRequest) -> Iterator[BuildEnvironment]:

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from packaging.utils import canonicalize_name
 
@@ -40,6 +40,8 @@ class FailedBuild:
         torch: the version of torch in the build's environment, if that is known.
         variables: the build's environment variables.
         disk: the file system that it was built on, in words.
+        memory: how much memory it used and there is, in words, and how much to set aside for it.
+        ran_out: whether it is known to have failed for lack of memory.
 
     """
 
@@ -52,6 +54,21 @@ class FailedBuild:
     torch: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     disk: str | None = None
+    memory: MemoryStory | None = None
+    ran_out: bool = False
+
+
+class MemoryStory(NamedTuple):
+    """What there is to say of a build's memory.
+
+    Attributes:
+        text: how much it used, and how much there is; a sentence.
+        setting: a size that makes pipshim build it alone, and with fewer compilers.
+
+    """
+
+    text: str
+    setting: str
 
 
 _Rule: TypeAlias = Callable[[re.Match[str], FailedBuild], "str | None"]
@@ -70,7 +87,7 @@ def hint_for(output: str, build: FailedBuild) -> str | None:
 
     """
     build = replace(build, package=canonicalize_name(build.package.partition(" ")[0]))
-    if build.returncode in _KILLED:
+    if build.ran_out or build.returncode in _KILLED:
         return _memory(build)
     output = output[-_TAIL:]
     last, hint = -1, None
@@ -79,6 +96,13 @@ def hint_for(output: str, build: FailedBuild) -> str | None:
             if match.start() > last and (found := rule(match, build)) is not None:
                 last, hint = match.start(), found
     return hint
+
+
+def was_killed(output: str, build: FailedBuild) -> bool:
+    """Return whether a program of a failed build was killed, or got no more memory."""
+    return build.returncode in _KILLED or any(
+        re.search(pattern, output[-_TAIL:], re.MULTILINE) for pattern in _NO_MEMORY
+    )
 
 
 # What to do, in the form that the mode needs.
@@ -434,11 +458,25 @@ def _killed(_match: re.Match[str], build: FailedBuild) -> str:
 
 
 def _memory(build: FailedBuild) -> str:
-    problem = (
-        "A program of the build was killed or got no more memory: build fewer packages at once "
-        "(-j 1), and let this one run fewer compilers"
+    killed = "There was too little memory" if build.ran_out else "A program of the build was killed"
+    problem = killed if build.ran_out else f"{killed} or got no more memory"
+    story = f" {build.memory.text}" if build.memory is not None else ""
+    if build.typed or build.memory is None:
+        problem = (
+            f"{problem}.{story} Build fewer packages at once (-j 1), and let this one run fewer "
+            "compilers"
+        )
+        return _variable(build, problem, 'MAX_JOBS = "1", CMAKE_BUILD_PARALLEL_LEVEL = "1"')
+    return (
+        f"{problem}.{story} Raise what limits it, or say in pyproject.toml how much it needs, so "
+        "that it is built alone and with as few compilers as fit:\n"
+        + _paste(".build-memory", f'{build.package} = "{build.memory.setting}"')
+        + "\nor let it run one compiler at a time:\n"
+        + _paste(
+            ".extra-build-variables",
+            f'{build.package} = {{ MAX_JOBS = "1", CMAKE_BUILD_PARALLEL_LEVEL = "1" }}',
+        ).rstrip()
     )
-    return _variable(build, problem, 'MAX_JOBS = "1", CMAKE_BUILD_PARALLEL_LEVEL = "1"')
 
 
 def _python_limits(match: re.Match[str], build: FailedBuild) -> str:
@@ -477,6 +515,12 @@ _CUDA_FOUND = r"detected CUDA version \((?P<found>[^)\n]+)\) mismatches the vers
 
 _DOWNLOAD_FAILED = r"^[ \t]*(?:urllib\.error\.|TimeoutError|OSError: )"
 _CMAKE_VARIABLE = r"Could not find compiler set in environment variable"
+
+_NO_MEMORY = (
+    r"Killed signal terminated program|died with <Signals\.SIGKILL: 9>",
+    r"(?:^|: line \d+:\s+\d+ |^make[^\n\]]*\] )Killed\b",
+    r"virtual memory exhausted|cc1(?:plus)?: out of memory|std::bad_alloc",
+)
 
 _RULES: tuple[tuple[str, _Rule], ...] = (
     (rf"{_BACKEND}{_IMPORT} No module named '?(?P<module>{_NAME})'?", _missing_module),
@@ -520,9 +564,7 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     (r", in get_wheel_url$", _own_download),
     (rf"^[ \t]*Guessing wheel URL: [^\0]*?{_DOWNLOAD_FAILED}", _own_download),
     (rf"{_CUDA_FOUND}to compile\s+PyTorch \((?P<torch>[^)\n]+)\)", _cuda_version),
-    (r"Killed signal terminated program|died with <Signals\.SIGKILL: 9>", _killed),
-    (r"(?:^|: line \d+:\s+\d+ |^make[^\n\]]*\] )Killed\b", _killed),
-    (r"virtual memory exhausted|cc1(?:plus)?: out of memory|std::bad_alloc", _killed),
+    *((pattern, _killed) for pattern in _NO_MEMORY),
     (r"requires a different Python: (?P<python>\S+) not in '(?P<wanted>[^'\n]+)'", _python_limits),
     (rf"{_LIMITS}(?P<wanted>[^\n]+?) are supported", _python_limits),
     (r"module 'pkgutil' has no attribute 'ImpImporter'", _old_setuptools),

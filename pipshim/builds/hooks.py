@@ -12,7 +12,7 @@ import tempfile
 import threading
 import warnings
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,9 +27,11 @@ from pyproject_hooks import (
 
 from pipshim.base.errors import BuildError
 from pipshim.base.file_systems import name_full, reason
+from pipshim.base.memory import kills_for_memory
 from pipshim.builds import import_trace
 from pipshim.builds.error_excerpt import excerpt
-from pipshim.builds.hints import FailedBuild, hint_for
+from pipshim.builds.hints import FailedBuild, hint_for, was_killed
+from pipshim.builds.memory_shortage import describe, ran_out
 from pipshim.builds.processes import Backend
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class Hooks:
     typed: bool = False
     modules: tuple[str, ...] = ()
     _start: int = field(default=0, init=False)
+    _kills: tuple[int, int] = field(default=(0, 0), init=False)
 
     def requires(self, kind: str, config: Mapping[str, Any]) -> list[str]:
         """Call ``get_requires_for_build_wheel`` or ``…_editable``; nothing without that hook."""
@@ -138,6 +141,7 @@ class Hooks:
 
     def _call(self, step: str, call: Callable[[BuildBackendHookCaller], T]) -> T:
         self._start = self.log.stat().st_size if self.log.exists() else 0
+        self._kills = kills_for_memory()
         try:
             caller = BuildBackendHookCaller(
                 str(self.source),
@@ -266,7 +270,11 @@ class Hooks:
             torch=_torch_version(text),
             variables=self.variables,
             disk=self._disk(),
+            memory=describe(self.usage),
         )
+        if ran_out(self._kills, self.usage, was_killed=was_killed(text, failed)):
+            self.usage.ran_out, failed = True, replace(failed, ran_out=True)
+            why = f"memory ran out ({why})"
         return BuildError(
             f"{build.label}: {why}",
             package=build.label,

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim.base import process_tree
+from pipshim.base.memory import memory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from pipshim.base.memory import Memory
 
 _INTERVAL_SECONDS = 0.25
 _MOST_OF_THE_TIME = 0.02
@@ -49,6 +52,8 @@ class Usage:
         peak: the most that this has been.
         processes: how many of them had no children when it was: so many worked at once.
         cpu: the processor time of those that have ended, in seconds; None if not known.
+        least: the memory that was left when it was least.
+        ran_out: whether the build failed for lack of memory.
 
     """
 
@@ -56,10 +61,14 @@ class Usage:
     peak: int = 0
     processes: int = 1
     cpu: float | None = None
+    least: Memory | None = None
+    ran_out: bool = False
 
-    def sample(self, memory: int, processes: int) -> None:
-        """Take note of what is used now."""
+    def sample(self, memory: int, processes: int, left: Memory | None) -> None:
+        """Take note of what is used now, and of what is left."""
         self.memory = memory
+        if left is not None and (self.least is None or left.available < self.least.available):
+            self.least = left
         if memory > self.peak:
             self.peak, self.processes = memory, max(processes, 1)
 
@@ -106,9 +115,9 @@ class Sampler:
                     self._thread = None
                     return
             start = time.thread_time()
-            processes = process_tree.running()
+            processes, left = process_tree.running(), memory()
             for leader, usage in measured.items():
-                usage.sample(*_used(process_tree.tree([leader], processes), processes))
+                usage.sample(*_used(process_tree.tree([leader], processes), processes), left)
             took = time.thread_time() - start
             interval = max(_INTERVAL_SECONDS, took / _MOST_OF_THE_TIME)
 
@@ -116,8 +125,8 @@ class Sampler:
 def _used(members: Collection[int], processes: Collection[process_tree.Process]) -> tuple[int, int]:
     """Return how much memory these processes use, and how many of them have no children."""
     parents = {one.parent for one in processes if one.pid in members}
-    memory = sum(map(_memory, members))
-    return memory, sum(pid not in parents for pid in members)
+    used = sum(map(_memory, members))
+    return used, sum(pid not in parents for pid in members)
 
 
 def _memory(pid: int) -> int:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipshim.base.cache_folders import LOGS
 from pipshim.base.errors import PipshimError
+from pipshim.base.sizes import size
 from pipshim.builds.build_history import BuildHistory
 from pipshim.model.events import label, short
 from pipshim.progress.control_codes import clean
-from pipshim.progress.formatting import duration, paint, size, use_color
+from pipshim.progress.formatting import duration, paint, use_color
 from pipshim.progress.json_lines import SCHEMA
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from pipshim.base.cache_folders import Alone
 from pipshim.base.errors import PipshimError, UsageError
-from pipshim.progress.formatting import plural, size
+from pipshim.base.sizes import size
+from pipshim.progress.formatting import plural
 from pipshim.store import inventory
 
 if TYPE_CHECKING:

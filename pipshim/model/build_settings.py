@@ -48,6 +48,7 @@ class Settings:
     match_runtime: Literal["auto"] | frozenset[NormalizedName] = "auto"
     extra: Mapping[NormalizedName, tuple[ExtraBuildRequirement, ...]] = field(default_factory=dict)
     variables: Mapping[NormalizedName, Mapping[str, str]] = field(default_factory=dict)
+    memory: Mapping[NormalizedName, int] = field(default_factory=dict)
     config_settings: Mapping[str, str | list[str]] = field(default_factory=dict)
     config_settings_requirement: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
         default_factory=dict
@@ -139,6 +140,7 @@ def combine(
         match_runtime=configuration.match_runtime,
         extra={name: tuple(found) for name, found in extra.items()},
         variables=configuration.extra_build_variables,
+        memory=configuration.build_memory,
         config_settings={**configuration.config_settings, **options.config_settings},
         config_settings_package=packages,
         build_constraints=tuple(str(one) for one in configuration.build_constraint_dependencies),

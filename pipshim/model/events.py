@@ -3,7 +3,7 @@
 While work is going on, only observers write to the terminal. The docstring of each event says
 *when* it is reported. The events of one build, known by ``name`` and ``version``, are one of::
 
-    BuildStarted (BuildPhase | BuildOutput | BuildProgress)* [BuildRecorded]
+    BuildStarted (BuildPhase | BuildLimited | BuildOutput | BuildProgress)* [BuildRecorded]
         (BuildFinished | BuildFailed)
     BuildCached
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pipshim.model.build_progress import Unit
 
 What: TypeAlias = Literal["requirements", "metadata", "wheel", "editable"]
-Phase: TypeAlias = Literal["fetch", "environment", "requirements", "metadata", "wheel"]
+Phase: TypeAlias = Literal["fetch", "environment", "memory", "requirements", "metadata", "wheel"]
 Source: TypeAlias = Literal["index", "built", "cached", "editable"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
@@ -182,6 +182,21 @@ class BuildPhase:
 
 
 @dataclass(frozen=True)
+class BuildLimited:
+    """Reported when a build is given fewer jobs than there are cores, for lack of memory.
+
+    ``needed`` is how many bytes it is known to need with as many as it would have, and
+    ``available`` how many there are.
+    """
+
+    name: str
+    version: str
+    jobs: int
+    needed: int
+    available: int
+
+
+@dataclass(frozen=True)
 class BuildOutput:
     """Reported for each line that a build prints, without its line end, secrets masked."""
 
@@ -319,6 +334,7 @@ Event: TypeAlias = (
     | DownloadFinished
     | BuildStarted
     | BuildPhase
+    | BuildLimited
     | BuildOutput
     | BuildProgress
     | BuildRecorded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,11 +46,6 @@ class PastBuild:
     steps: int = 0
     log: str | None = None
 
-    @property
-    def per_process(self) -> int | None:
-        """How much memory one of its processes used, on average."""
-        return self.peak // max(self.processes, 1) if self.peak is not None else None
-
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         return asdict(self)
@@ -87,6 +82,33 @@ def last_success(
             continue
         if found is None or build.version == version or found.version != version:
             found = build
+    return found
+
+
+class MemoryNeed(NamedTuple):
+    """How much memory a build is expected to need.
+
+    Attributes:
+        peak: all its processes together, in bytes.
+        per_process: one of them.
+
+    """
+
+    peak: int
+    per_process: int
+
+
+def memory_need(builds: Iterable[PastBuild], name: str) -> MemoryNeed | None:
+    """Return what a build will need by the newest one of its package; None if that is not known.
+
+    One that ran out of memory would have needed more than it had: it counts twice, so that the next
+    one is given half as many processes.
+    """
+    found: MemoryNeed | None = None
+    for build in builds:
+        if build.name == name and build.peak and build.outcome in ("built", "out of memory"):
+            peak = build.peak * (2 if build.outcome == "out of memory" else 1)
+            found = MemoryNeed(peak, peak // max(build.processes, 1))
     return found
 
 

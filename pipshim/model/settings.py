@@ -85,6 +85,7 @@ class Configuration:
         default_factory=dict
     )
     extra_build_variables: Mapping[NormalizedName, Mapping[str, str]] = field(default_factory=dict)
+    build_memory: Mapping[NormalizedName, int] = field(default_factory=dict)
     config_settings: Mapping[str, str | list[str]] = field(default_factory=dict)
     config_settings_package: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
         default_factory=dict

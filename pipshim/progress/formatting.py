@@ -65,15 +65,6 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def size(count: float) -> str:
-    """Say bytes for people, in powers of 1000: ``812 B``, ``12 kB``, ``1.4 MB``, ``2.1 GB``."""
-    for unit, digits in (("B", 0), ("kB", 0), ("MB", 1)):
-        if count < 999.5:  # noqa: PLR2004 what would be shown as 1000
-            return f"{count:.{digits}f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
 def use_color(
     stream: TextIO, *, no_color: bool = False, environ: Mapping[str, str] | None = None
 ) -> bool:

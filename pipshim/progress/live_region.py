@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
-from pipshim.progress.formatting import MODE_STYLES, elapsed, plural, size
+from pipshim.base.sizes import size
+from pipshim.progress.formatting import MODE_STYLES, elapsed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,9 +7,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from pipshim.base.sizes import size
 from pipshim.model import events
 from pipshim.progress.control_codes import clean
-from pipshim.progress.formatting import elapsed, join, painted, plural, size, write
+from pipshim.progress.formatting import elapsed, join, painted, plural, write
 from pipshim.progress.state import State
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipshim.base.sizes import size
 from pipshim.model import events
 from pipshim.model.build_progress import Progress
 from pipshim.progress.control_codes import clean
-from pipshim.progress.formatting import Columns, duration, plural, size, time_left
+from pipshim.progress.formatting import Columns, duration, plural, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _LOUDNESS = {"error": -99, "warning": -1, "info": 0, "debug": 1}
 _MESSAGE_STYLES = {"error": "red", "warning": "yellow", "info": "", "debug": "dim"}
 _THE_COMMAND = ("", "")
+_FOR_MEMORY = "for memory"
 _NO_END_OF_WAITING = (
     events.Message,
     events.BuildOutput,
@@ -48,6 +50,7 @@ class Build:
     last_line: str = ""
     progress: events.BuildProgress | None = None
     progress_at: float = 0.0
+    note: str = ""
 
     def seconds_left(self, now: float) -> float | None:
         """Estimate how long it will take; None if that is not known, or longer than expected."""
@@ -68,7 +71,7 @@ class Build:
 
     def progress_words(self, now: float) -> list[str]:
         """Say how far it is (``12/73``), and how long it will take (``about 2 min left``)."""
-        words = []
+        words = [self.note] if self.note else []
         if self.progress is not None and self.progress.done:
             one = self.progress
             words.append(str(Progress(one.done, one.total, one.unit, one.extension)))
@@ -271,6 +274,7 @@ class State:
         self,
         event: events.BuildStarted
         | events.BuildPhase
+        | events.BuildLimited
         | events.BuildOutput
         | events.BuildCached
         | events.BuildFinished
@@ -283,8 +287,18 @@ class State:
         package = known.package if known is not None else events.label(*key)
         if isinstance(event, events.BuildPhase):
             if known is not None:
-                known.phase = event.phase
+                is_waiting = event.phase == "memory"
+                known.phase = "waiting" if is_waiting else event.phase
+                if is_waiting or known.note == _FOR_MEMORY:
+                    known.note = _FOR_MEMORY if is_waiting else ""
             return self._at(2, f"{package}: {event.phase}")
+        if isinstance(event, events.BuildLimited):
+            jobs = plural(event.jobs, "job")
+            if known is not None:
+                known.note = f"{jobs} for lack of memory"
+            needs, there = size(event.needed), size(event.available)
+            text = f"{package}: needs {needs} of memory, {there} are available: {jobs} at a time"
+            return self._at(0 if self.starts else 1, text)
         if isinstance(event, events.BuildStarted):
             build = Build(
                 *key,

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base.cores import available_cores
+from pipshim.base.sizes import size
 from pipshim.progress.cpu import CpuUse
-from pipshim.progress.formatting import duration, plural, size
+from pipshim.progress.formatting import duration, plural
 from pipshim.progress.schedule import KINDS, Bar, Part, bars, concurrency, covered, critical, mean
 
 if TYPE_CHECKING:

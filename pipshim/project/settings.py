@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from pipshim.base.sizes import read_size
 from pipshim.base.spelling import nearest
 from pipshim.model.combinations import named
 from pipshim.model.settings import (
@@ -203,6 +204,17 @@ def _extra_build_variables(
     return variables
 
 
+def _build_memory(reader: Reader, value: object, path: KeyPath) -> dict[NormalizedName, int]:
+    found = {}
+    for name, text, at in reader.by_name(value, path):
+        try:
+            found[name] = read_size(reader.string(text, at))
+        except ValueError:
+            hint = 'a number and a unit, such as "8 GB", "500 MB" or "1.5 GiB"'
+            raise reader.error(at, f"is not a size: {text!r}", hint=hint) from None
+    return found
+
+
 def _config_settings(reader: Reader, value: object, path: KeyPath) -> dict[str, str | list[str]]:
     settings: dict[str, str | list[str]] = {}
     for key, setting in reader.table(value, path).items():
@@ -331,6 +343,11 @@ SETTINGS = {
         _extra_build_variables,
         "for each package, a table of strings",
         "Environment variables for the build of a package.",
+    ),
+    "build-memory": Setting(
+        _build_memory,
+        'for each package, a size: `"8 GB"`',
+        "How much memory the build of a package needs, instead of what was measured.",
     ),
     "config-settings": Setting(
         _config_settings,

@@ -55,7 +55,12 @@ _OF_ROOT = (
 )
 """Settings that count in the root only."""
 
-_BY_PACKAGE = ("extra_build_dependencies", "extra_build_variables", "config_settings_package")
+_BY_PACKAGE = (
+    "extra_build_dependencies",
+    "extra_build_variables",
+    "build_memory",
+    "config_settings_package",
+)
 """Settings of which a member's own entry counts."""
 
 

@@ -30,7 +30,6 @@ def test_builds_are_read_in_the_order_in_which_they_ended(tmp_path: Path) -> Non
     history.add(build("one"))
     history.add(build("two"))
     assert BuildHistory(tmp_path).builds() == [build("one"), build("two")]
-    assert build().per_process == 250
 
 
 def test_a_line_that_was_not_written_to_its_end_is_left_out(tmp_path: Path) -> None:

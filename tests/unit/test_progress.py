@@ -22,11 +22,12 @@ from pipshim.base.errors import (
     UnknownNameError,
     together,
 )
+from pipshim.base.sizes import size
 from pipshim.model import events
 from pipshim.model.change import Change
 from pipshim.progress.control_codes import clean
 from pipshim.progress.error_text import render
-from pipshim.progress.formatting import duration, elapsed, join, paint, size, use_color, write
+from pipshim.progress.formatting import duration, elapsed, join, paint, use_color, write
 from pipshim.progress.live import Live
 from pipshim.progress.live_region import rows
 from pipshim.progress.observer import make_observer

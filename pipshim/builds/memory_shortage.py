@@ -1,0 +1,48 @@
+"""Whether a build failed for lack of memory, and what there is to say of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipshim.base.memory import kills_for_memory, memory
+from pipshim.base.sizes import size
+from pipshim.builds.hints import MemoryStory
+
+if TYPE_CHECKING:
+    from pipshim.builds.resource_usage import Usage
+
+_GB = 1_000_000_000
+
+
+def ran_out(kills: tuple[int, int], usage: Usage, *, was_killed: bool) -> bool:
+    """Return whether a failed build ran out of memory.
+
+    The kernel counts what it kills for lack of memory, in the cgroup and on the machine; without
+    such a count, something was killed when little memory was left.
+
+    Args:
+        kills: how many there were when the build began (`kills_for_memory`).
+        usage: what the build used.
+        was_killed: whether a process of it was killed, or got no more memory.
+
+    """
+    own, machine = kills_for_memory()
+    if own > kills[0]:
+        return True
+    is_scarce = usage.least is not None and usage.least.is_scarce
+    return was_killed and (machine > kills[1] or is_scarce)
+
+
+def describe(usage: Usage) -> MemoryStory | None:
+    """Say how much memory a build used, and how much there is."""
+    found = usage.least or memory()
+    if found is None or not usage.peak:
+        return None
+    if found.limit:
+        there = f"this cgroup may use {size(found.total)} ({found.limit})"
+    else:
+        there = f"this machine has {size(found.total)}"
+    text = f"Its processes used {size(usage.peak)} together, and {there}; at the least, "
+    text += f"{size(found.available)} were left."
+    needed = max(usage.peak, found.total) * 2
+    return MemoryStory(text, f"{max(1, -(-needed // _GB))} GB")
