@@ -346,7 +346,7 @@ class PipshimLockRunner(PipshimRunner):
             keys=["pipshim_locked"],
             of_type=bool,
             default=True,
-            desc="fail if the lock is out of date; otherwise it is made anew",
+            desc="fail if the lock is out of date; otherwise it is updated",
         )
         super().register_config()
 

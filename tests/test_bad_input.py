@@ -122,8 +122,8 @@ def test_a_folder_without_a_pyproject_shows_how_to_begin(
 @pytest.mark.parametrize(
     ("written", "line", "says"),
     [
-        ("[project]\nname = 'x'\nversion =\n", 3, "is not valid TOML"),
-        ("[project]\nname = 'x'\n[project]\n", 3, "is not valid TOML"),
+        ("[project]\nname = 'x'\nversion =\n", 3, "invalid TOML"),
+        ("[project]\nname = 'x'\n[project]\n", 3, "invalid TOML"),
         ("[project]\nversion = '1'\nname = 'x'\ndependencies = ['fake lib>=1']\n", 4, "fake lib"),
         (
             f"{HEAD}dependencies = ['a', \"fakelib; python_versio > '3'\"]\n",
@@ -145,7 +145,7 @@ def test_a_folder_without_a_pyproject_shows_how_to_begin(
         (
             f"{HEAD}[tool.pipshim]\nno-build-isolaton = true\n",
             5,
-            "'no-build-isolaton' in tool.pipshim; the nearest known one is 'no-build-isolation'",
+            "'no-build-isolaton' in tool.pipshim; did you mean 'no-build-isolation'",
         ),
         (
             f"{HEAD}[tool.pipshim]\nno-build-isolation = 'yes'\n",
@@ -361,7 +361,7 @@ def test_a_lock_that_is_missing_or_out_of_date_is_said_so(
     refuses("sync", "--locked", says="the lock is out of date", hint="pipshim lock")
     refuses("lock", "--check", says="pylock.toml is out of date")
     (locked / "pylock.toml").unlink()
-    refuses("sync", "--frozen", says="there is no lock", hint="pipshim lock")
+    refuses("sync", "--frozen", says="there is no lock file", hint="pipshim lock")
 
 
 # --- Python and the environment
@@ -508,7 +508,7 @@ def test_an_index_that_answers_an_error_is_not_a_missing_package(
 
 @pytest.mark.parametrize(
     ("status", "says", "hint"),
-    [(404, "404: it is not there", "pipshim lock -U"), (500, "500 Internal", "try again later")],
+    [(404, "404: it was not found", "pipshim lock -U"), (500, "500 Internal", "try again later")],
 )
 def test_a_file_that_cannot_be_fetched_is_named(
     refuses: Refuses,
@@ -563,7 +563,7 @@ def test_a_version_that_does_not_exist_is_said_with_those_that_do(
     refuses(
         "sync",
         says=("the project requires fakelib>3", "fakelib has 2.0, 1.0"),
-        hint="ask for a version that there is",
+        hint="choose one of the versions listed above",
     )
 
 
@@ -603,14 +603,14 @@ def test_a_constraint_that_leaves_no_version_is_named(
         "lock",
         "-c",
         tmp_path / "constraints.txt",
-        says="constraints.txt (line 1) admits only fakelib<2",
+        says="constraints.txt (line 1) allows only fakelib<2",
     )
     make_project(
         '[tool.pipshim]\nconstraint-dependencies = ["fakelib<2"]\n', dependencies=["fakelib==2.0"]
     )
     refuses(
         "lock",
-        says="constraint-dependencies of pyproject.toml admits only fakelib<2",
+        says="constraint-dependencies of pyproject.toml allows only fakelib<2",
         hint="loosen the constraint",
     )
     make_project(
@@ -754,10 +754,13 @@ def test_a_lock_without_a_file_for_this_platform_is_refused(refuses: Refuses, lo
 
 BROKEN_FILES: Mapping[str, tuple[bytes, str]] = {
     "bad-1.0-py3-none-any.whl": (b"no zip", "bad-1.0-py3-none-any.whl is not a valid wheel"),
-    "bad-1.0.tar.gz": (b"no archive", "bad-1.0.tar.gz cannot be unpacked, it is no valid archive"),
+    "bad-1.0.tar.gz": (
+        b"no archive",
+        "bad-1.0.tar.gz cannot be unpacked: it is not a valid archive",
+    ),
     "bad-2.0.tar.gz": (
         bytes.fromhex("1f8b0800000000000003"),
-        "bad-2.0.tar.gz cannot be unpacked, it is no valid archive",
+        "bad-2.0.tar.gz cannot be unpacked: it is not a valid archive",
     ),
     "bad-1.0.zip": (
         b"PK\5\6" + bytes(18),
@@ -869,7 +872,7 @@ def test_a_wheel_that_must_not_be_installed_is_refused(
 WRONG_BACKENDS: Mapping[str, tuple[str, str]] = {
     "names what is not there": (
         "return 'bad-1.0-py3-none-any.whl'",
-        "the backend named a wheel that is not there: bad-1.0-py3-none-any.whl",
+        "the backend named a wheel that does not exist: bad-1.0-py3-none-any.whl",
     ),
     "names nothing": ("return None", "the backend answered None"),
     "makes no zip": (
@@ -910,14 +913,14 @@ def test_a_wheel_that_a_backend_may_not_make_is_refused(
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"pyproject.toml": "[build-system\n"}, "bad 1.0: pyproject.toml is not valid TOML"),
+        ({"pyproject.toml": "[build-system\n"}, "bad 1.0: pyproject.toml invalid TOML"),
         (
             {"pyproject.toml": "[build-system]\nrequires = ['a b']\nbuild-backend = 'x'\n"},
             "It contains an invalid requirement: 'a b'",
         ),
         (
             {"pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = 'nosuch.api'\n"},
-            "the build backend is not there: cannot import nosuch.api",
+            "the build backend could not be imported: cannot import nosuch.api",
         ),
         ({"_backend/tinybackend.py": "x = 1\n"}, "has no attribute 'build_wheel'"),
         ({"_backend/tinybackend.py": "x =\n"}, "SyntaxError: invalid syntax"),
@@ -1047,4 +1050,6 @@ def test_a_yanked_version_that_would_not_fit_is_no_hint(
     )
     index.yank("one-1.0-py3-none-any.whl")
     make_project(dependencies=["one<1"])
-    refuses("lock", says="one has 2.0, 1.0 (yanked)", hint="ask for a version that there is")
+    refuses(
+        "lock", says="one has 2.0, 1.0 (yanked)", hint="choose one of the versions listed above"
+    )

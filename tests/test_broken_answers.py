@@ -101,7 +101,7 @@ def test_a_page_that_is_always_cut_is_no_answer(
     index.cuts[PAGE] = Cut(100, times=2, how="shortened")
     failed = cli.fails("lock", "--retries", "1")
     shown = " ".join(failed.err.split())
-    assert "the index page of app cannot be fetched: the page ends in the middle, 2 times" in shown
+    assert "the index page of app cannot be fetched: the page is incomplete, 2 times" in shown
     assert index.root + PAGE in "".join(failed.err.split())
     cli.ok("lock")
     assert (project / "pylock.toml").exists()
@@ -114,7 +114,7 @@ def test_a_page_that_is_always_cut_is_no_answer(
         ("/files/absent.whl", "the server answers 404"),
         ("http://127.0.0.1:9/absent.whl", "Connection refused"),
         ("file:///absent.whl", "file:///absent.whl"),
-        (WHEEL, "the server redirects in a circle"),
+        (WHEEL, "the server redirects in a loop"),
     ],
 )
 @pytest.mark.parametrize("command", ["sync", "install"])

@@ -309,7 +309,7 @@ def test_prune_removes_built_wheels_without_record_and_records_without_wheel(
     (gone,) = cli.shim_cache.glob(f"trees-v2/*/{by_name['built-one']}")
     gone.rename(gone.with_name("0" * 64))
     out = store(cli, "prune", "-v")
-    assert "was built, and no record tells from what" in out
+    assert "built wheel without a record" in out
     assert "its wheel is gone" in out
     assert built(cli) == []
     assert [json.loads((tree / "tree.json").read_text())["name"] for tree in trees(cli)] == [
@@ -350,7 +350,7 @@ def test_nothing_is_removed_while_another_command_uses_the_store(
 ) -> None:
     with InUse(cli.shim_cache, lambda: None):
         err = cli.fails("cache", "store", *args).err
-        assert "another command of pipshim is using" in err
+        assert "another pipshim command is using" in err
         assert len(trees(cli)) == 3
         store(cli, "info")
     store(cli, *args)
@@ -368,7 +368,7 @@ def test_a_build_that_runs_uses_the_store(
         err = cli.fails("cache", "store", "prune").err
         process.terminate()
         process.communicate(timeout=30)
-    assert "another command of pipshim is using" in err
+    assert "another pipshim command is using" in err
     store(cli, "prune")
 
 
@@ -394,7 +394,7 @@ def test_a_command_waits_while_the_cache_is_tidied_up(
         with cli.start("sync") as process:
             assert process.stderr is not None
             heard = ""
-            while "waiting for a command that tidies the cache up" not in heard:
+            while "waiting for a command that cleans the cache" not in heard:
                 line = process.stderr.readline()
                 assert line, heard
                 heard += line
@@ -432,7 +432,7 @@ def edit(path: Path) -> None:
 def test_verify_finds_what_was_edited_through_a_link_and_it_is_made_again(
     cli: Cli, synced: Path
 ) -> None:
-    assert store(cli, "verify") == cli.ok("cache", "verify").out == "all is as it was written\n"
+    assert store(cli, "verify") == cli.ok("cache", "verify").out == "all files are intact\n"
     cli.ok("sync", "--link-mode", "hardlink", "--reinstall", cwd=synced)
     module = site_packages(synced / ".venv") / "fakelib" / "__init__.py"
     good = module.read_bytes()
@@ -444,7 +444,7 @@ def test_verify_finds_what_was_edited_through_a_link_and_it_is_made_again(
         assert "fakelib 1.0: fakelib/__init__.py is not as it was written" in result.out
         assert "other" not in result.out
         assert len(before) - len(trees(cli)) == left
-    assert store(cli, "verify") == "all is as it was written\n"
+    assert store(cli, "verify") == "all files are intact\n"
     cli.ok("sync", "--link-mode", "hardlink", "--reinstall-package", "fakelib", cwd=synced)
     assert module.read_bytes() == good
 
@@ -465,7 +465,7 @@ def test_verify_finds_other_modes_lists_and_bytecode(cli: Cli, synced: Path) -> 
     assert "unpacked wheel: other 2.0: other/__init__.py is not as it was written" in out
     assert "bytecode: fakelib 1.0: fakelib/__pycache__/__init__." in out
     assert len(trees(cli)) == 1
-    assert store(cli, "verify") == "all is as it was written\n"
+    assert store(cli, "verify") == "all files are intact\n"
     cli.ok("sync", "--compile", "--reinstall", cwd=synced)
     assert len(trees(cli)) == 3
 

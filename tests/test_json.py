@@ -236,10 +236,10 @@ def test_an_interrupt_is_told_in_json(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "is not valid TOML"),
+        ([], "invalid TOML"),
         (["--project", "nowhere"], "nowhere"),
-        (["--timings", "nowhere/page.html"], "its folder is not there"),
-        (["--debug"], "is not valid TOML"),
+        (["--timings", "nowhere/page.html"], "its folder does not exist"),
+        (["--debug"], "invalid TOML"),
     ],
 )
 def test_what_fails_at_once_is_json_too(

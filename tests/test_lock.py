@@ -422,7 +422,7 @@ def test_a_checkout_of_unknown_version_is_shown_by_its_commit(
     broken = f"vv {git_repository(tree)[:10]}"
     failed = cli.fails("lock", "-U").err
     assert f"failed   {broken}" in failed
-    assert f"{broken}: the build backend is not there" in failed
+    assert f"{broken}: the build backend could not be imported" in failed
     assert " ?" not in locked + failed
 
 

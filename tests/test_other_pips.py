@@ -139,7 +139,7 @@ def test_pipshims_commands_and_options_say_what_they_need(
     assert said.status == 1, str(said)
     assert re.match(rf"error: {re.escape(what)}: pip (26\.4|25\.3) is not supported", said.err)
     text = " ".join(said.err.split())
-    assert "supported are 26.1, 26.2, 26.3" in text
+    assert "supported versions are 26.1, 26.2, 26.3" in text
     assert f"{sys.executable} -m pip install 'pip>=26.1,<26.4'" in text
     assert not said.out
 

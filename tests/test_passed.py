@@ -157,7 +157,7 @@ def test_lines_of_a_requirements_file(
     assert built(site, "third")["config_settings"] == {"level": "3", "flag": "x"}
     file.write_text("fakelib\nneedy --no-build-isolation-package needy\n")
     beside = run("install", "-r", file, status=1)
-    assert "(line 2): --no-build-isolation-package is an option for a line of its own" in beside.err
+    assert "(line 2): --no-build-isolation-package must be on a line of its own" in beside.err
     assert "own" in cli.fails("lock", "-r", file).err
     file.write_text("--no-build-isolation-package\n")
     assert "--no-build-isolation-package" in run("install", "-r", file, status=1).err
@@ -373,7 +373,7 @@ def test_nothing_is_changed_if_the_last_of_several_builds_fails(
     failed = run("install", *isolation, "low==2.0", "fakelib>1", *given[last], status=1)
     assert "this build fails on purpose" in failed.err
     in_place = bool(isolation) and last == "editable"
-    assert ("Taking back what was installed" in failed.out) is in_place
+    assert ("Rolling back the installation" in failed.out) is in_place
     assert contents(env) == filled
     assert run("install", "-q", "low==2.0", "fakelib>1").err == ""
 

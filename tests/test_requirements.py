@@ -305,7 +305,7 @@ def test_what_cannot_be_is_refused(cli: Cli, project_dir: Path) -> None:
         'lock-version = "1.0"\ncreated-by = "x"\npackages = []'
     )
     for args, status, said in [
-        (["sync", "-r", "pylock.b.toml"], 1, "there is no lock"),
+        (["sync", "-r", "pylock.b.toml"], 1, "there is no lock file"),
         (["sync", "-r", "pylock.a.toml", "--extra", "x"], 2, "no extra 'x' in pylock.a.toml"),
         (["sync", "-r", "requirements.txt", "--group", "x"], 2, "no group 'x' in requirements.txt"),
         (["export", "-r", "pylock.a.toml", "-o", "no/where.txt"], 1, "cannot be written"),

@@ -153,7 +153,7 @@ def test_sync_makes_the_environment_of_a_script(
     sync = ("sync", "--script", "show.py")
     checked = cli("sync", "--script", "show.py", "--check")
     assert checked.status == 1
-    assert "would make the environment " in checked.err
+    assert "would create the environment " in checked.err
     assert "the script's environment is" not in checked.err
     assert environments(cli) == []
     done = cli.ok(*sync, env={"VIRTUAL_ENV": str(tmp_path / "none")})

@@ -255,10 +255,10 @@ def test_what_cannot_be_locked_says_for_which_target(
     make_project(both, dependencies=["native"])
     failed = cli.fails("lock")
     assert "error: windows-arm64-cp312: no file of native suits it\n" in failed.err
-    assert "hint: take windows-arm64-cp312 out of the targets, or do without" in failed.err
+    assert "hint: take windows-arm64-cp312 from the targets, or do without" in failed.err
     make_project(both, dependencies=["native"], requires_python=">=3.13")
     failed = cli.fails("lock")
-    assert "requires-python >=3.13 does not admit the target linux-x86_64-cp312" in failed.err
+    assert "requires-python >=3.13 excludes the target linux-x86_64-cp312" in failed.err
     assert not (cli.cwd / "pylock.toml").exists()
 
 
@@ -516,7 +516,7 @@ def test_an_error_is_the_same_from_whichever_process(
     make_project(configured(THREE), dependencies=["aa; sys_platform == 'win32'"])
     failed = cli.fails("lock", "-j", jobs)
     assert f"error: {THREE[2]}: no version of bb satisfies what is required" in failed.err
-    assert f"hint: take {THREE[2]} out of the targets, or loosen" in failed.err
+    assert f"hint: take {THREE[2]} from the targets, or loosen" in failed.err
     make_project(configured(THREE), dependencies=[OTHERS[0], "aa; sys_platform == 'win32'"])
     failed = cli.fails("lock", "-j", jobs)
     assert "macos 1.0" in failed.err

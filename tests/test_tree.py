@@ -157,7 +157,7 @@ def test_without_a_lock_or_with_one_that_does_not_say_it_there_is_an_error(
     for command in ("tree", "why"):
         missing = cli.fails(command, "lib")
         assert "pylock.toml: there is no lock" in " ".join(missing.err.split())
-        assert "hint: make it: pipshim lock" in missing.err
+        assert "hint: create it: pipshim lock" in missing.err
     lock = cli.cwd / "pylock.toml"
     lock.write_text(
         'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "a"\nversion = "1"\n'

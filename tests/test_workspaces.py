@@ -226,12 +226,12 @@ def test_a_root_that_is_no_project_stands_for_all_members(
         (
             "tools/cli",
             CLI.replace("library", "libary"),
-            "the workspace has no member libary; the nearest member is 'library'",
+            "the workspace has no member libary; did you mean 'library'",
         ),
         (
             "tools/cli",
             CLI.replace("{ workspace = true }", "{ path = '../../packages/seeds' }"),
-            "is another source than that in",
+            "differs from the source in",
         ),
         (
             "tools/cli",
@@ -254,13 +254,13 @@ def test_a_conflict_with_a_member_is_told_with_what_the_member_requires(
     write(root, f"{ROOT}[tool.pipshim]\nconstraint-dependencies = ['helper<1']\n")
     said = cli.fails("lock").err
     assert "library 1 requires helper" in said
-    assert "constraint-dependencies of pyproject.toml admits only helper<1" in said
+    assert "constraint-dependencies of pyproject.toml allows only helper<1" in said
 
 
 @pytest.mark.usefixtures("root")
 def test_wrong_packages_are_errors(cli: Cli, tmp_path: Path) -> None:
     for words, problem in (
-        (("--package", "libary"), "no such member; the nearest one is 'library'"),
+        (("--package", "libary"), "no such member; did you mean 'library'"),
         (("--package", "cli", "--extra", "fast"), "no extra 'fast' in cli"),
         (("--package", "library", "--extra", "more"), "no extra 'more' in library"),
         (("--group", "member-cli"), "no group 'member-cli' in app"),

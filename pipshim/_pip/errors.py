@@ -55,12 +55,12 @@ _NETWORK = re.compile(
 
 
 _IN_WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (NameResolutionError, "the name of the host is not known here"),
-    (ReadTimeoutError, "the server did not go on in time"),
+    (NameResolutionError, "the host name could not be resolved"),
+    (ReadTimeoutError, "the server stopped answering"),
     (RemoteDisconnected, "the server closed the connection without an answer"),
     (ConnectionResetError, "the connection was reset"),
     (HTTPIncompleteRead, "the connection was closed in the middle of the answer"),
-    (DecodeError, "the answer is compressed and damaged"),
+    (DecodeError, "the compressed response is damaged"),
 )
 _LINES_OF_COMMAND = 10
 _OF_VCS = re.compile(r"(git|hg|svn|bzr) ")
@@ -102,7 +102,7 @@ def network_reason(error: object) -> str | None:
     if offline.is_not_cached(error):
         return f"it is {offline.NOT_CACHED}"
     if isinstance(error, TooManyRedirects):
-        return "the server redirects in a circle"
+        return "the server redirects in a loop"
     status = status_of(error)
     if status in (404, 410):
         return None
@@ -188,7 +188,7 @@ def translate(error: BaseException) -> PipshimError:
         of_index = pip_texts.OF_INDEX.match(match[1])
         return PipshimError(
             f"{of_index[1] if of_index else match[1]} does not say when files were uploaded",
-            hint="take out exclude-newer and --uploaded-prior-to, or except this index or package: "
+            hint="remove exclude-newer and --uploaded-prior-to, or except this index or package: "
             "exclude-newer = false in its [[tool.pipshim.index]], or "
             "exclude-newer-package = { NAME = false }",
         )
@@ -225,8 +225,8 @@ def _unfetched(error: BaseException) -> NetworkError:
     why = network_reason(error)
     hint = network_hint(status, why or "")
     if why is None:
-        why = f"the server answers {status}: it is not there"
-        hint = "it may have been withdrawn since it was locked: lock it anew (pipshim lock -U)"
+        why = f"the server answers {status}: it was not found"
+        hint = "it may have been withdrawn since it was locked; lock again: pipshim lock -U"
     if not isinstance(url, str):
         return NetworkError(why, hint=hint)
     history = getattr(getattr(error, "response", None), "history", None)
@@ -268,7 +268,7 @@ def _hashes(errors: list[HashError]) -> PipshimError:
         if not isinstance(error, HashMismatch):
             lines.append(f"{name}: {error}")
             continue
-        lines.append(f"{name} is not the file that it should be")
+        lines.append(f"{name} does not have the expected hash")
         for algorithm, allowed in error.allowed.items():
             lines += [f"  expected {algorithm}:{digest}" for digest in allowed]
             lines.append(f"  got      {algorithm}:{error.gots[algorithm].hexdigest()}")
@@ -276,8 +276,8 @@ def _hashes(errors: list[HashError]) -> PipshimError:
             lines.append(f"  from     {redact_auth_from_url(link.url_without_fragment)}")
     return PipshimError(
         "\n".join(lines),
-        hint="it may have been tampered with, or damaged on the way: do not use it before its "
-        "publisher has said why",
+        hint="it may have been tampered with, or damaged in transit: ask its "
+        "publisher before you use it",
     )
 
 

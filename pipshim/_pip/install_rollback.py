@@ -63,7 +63,7 @@ class OneStep:
 
     def _take_back(self) -> None:
         if self._installed:
-            logger.info("Taking back what was installed")
+            logger.info("Rolling back the installation")
         here = get_environment(sys.path)  # the default one may have been read before
         for req in reversed(self._installed):
             found = here.get_distribution(str(req.name))

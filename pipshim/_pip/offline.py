@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NOT_CACHED = "not in the cache, and --offline is given"
 """What the status line of such a 504 says."""
 
-HINT = "do it once without --offline: what is fetched stays in the cache"
+HINT = "run it once without --offline: downloaded files stay in the cache"
 
 
 def restrict(session: PipSession) -> None:

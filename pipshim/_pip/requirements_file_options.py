@@ -80,8 +80,8 @@ def _refuse_beside(line: req_file.ParsedLine) -> None:
         option = factory()
         if getattr(line.opts, str(option.dest), None) is not None:
             raise RequirementsFileParseError(
-                f"{line.filename} (line {line.lineno}): {option.get_opt_string()} is an option for "
-                "a line of its own"
+                f"{line.filename} (line {line.lineno}): {option.get_opt_string()} must be on a "
+                "line of its own"
             )
 
 

@@ -448,8 +448,8 @@ def _of_other_wheel(error: AssertionError) -> ResolveError | None:
         return None
     asked, there = (name.strip("'") for name in match.groups())
     return ResolveError(
-        f"{asked} is asked for from a wheel of {there}",
-        hint=f"name the package that the wheel is of, or another wheel than that of {there}",
+        f"{asked} is required from a URL, which is of a wheel of {there}",
+        hint=f"write {there} @ URL, or use the URL of a wheel of {asked}",
     )
 
 

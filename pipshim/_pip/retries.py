@@ -57,7 +57,7 @@ class CutPageError(HTTPError):
     """An incomplete index page."""
 
     def __str__(self) -> str:
-        return "the page ends in the middle"
+        return "the page is incomplete"
 
 
 _BROKEN = (ProtocolError, ReadTimeoutError, DecodeError, CutPageError)

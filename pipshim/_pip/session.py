@@ -315,7 +315,7 @@ class Pip:
                 where = IN_FILE.match(str(requirement.comes_from))
                 raise FileError(
                     where[2] if where else str(requirement.comes_from),
-                    f"{requirement.req} is not pinned, and sync installs nothing but pins",
+                    f"{requirement.req} is not pinned, and sync installs only pinned requirements",
                     line=int(where[3]) if where else None,
                     hint="lock what it requires, then sync: pipshim lock -r "
                     + (where[2] if where else "FILE"),

@@ -157,7 +157,7 @@ class Sources:
                 f"{what} is not a Python project: it has neither pyproject.toml nor setup.py",
                 hint=None
                 if link.is_existing_dir()
-                else "if it is in a folder of that, say which: #subdirectory=FOLDER",
+                else "if it is in a subdirectory, name it: #subdirectory=FOLDER",
             )
         return directory, sha256
 

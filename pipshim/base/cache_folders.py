@@ -98,6 +98,6 @@ class Alone(Held):
 
     def _refuse(self) -> None:
         raise PipshimError(
-            f"another command of pipshim is using {self._root}",
-            hint="do it again when that has ended",
+            f"another pipshim command is using {self._root}",
+            hint="try again when it has finished",
         )

@@ -24,7 +24,7 @@ _NUMBERS = re.compile(rf"{_SKIPPED}|(?P<number>\d[\d_]*)", re.DOTALL)
 
 
 class TomlError(ValueError):
-    """A text is not valid TOML, or has values that cannot be read.
+    """A text invalid TOML, or has values that cannot be read.
 
     Attributes:
         problem: what is wrong, to follow the name of the file.
@@ -89,8 +89,8 @@ def loads(text: str) -> dict[str, Any]:
 def _syntax_error(reason: str, text: str) -> TomlError:
     found = _WHERE.search(reason)
     if found is None:
-        return TomlError(f"is not valid TOML: {reason}")
-    problem = f"is not valid TOML: {reason[: found.start()]}"
+        return TomlError(f"invalid TOML: {reason}")
+    problem = f"invalid TOML: {reason[: found.start()]}"
     if found["line"] is None:
         return TomlError(f"{problem}, at the end", max(len(text.splitlines()), 1))
     return TomlError(f"{problem}, at column {found['column']}", int(found["line"]))
@@ -114,9 +114,9 @@ def _unreadable_value(error: ValueError, text: str) -> TomlError:
     for match in _NUMBERS.finditer(text):
         digits = len((match["number"] or "").replace("_", ""))
         if digits > limit > 0:
-            problem = f"has an integer of {digits} digits, more than the {limit} that can be read"
+            problem = f"an integer has {digits} digits, more than the limit of {limit}"
             return TomlError(problem, _line(text, match.start()))
-    return TomlError(f"has a value that cannot be read: {error}")
+    return TomlError(f"a value cannot be read: {error}")
 
 
 def _line(text: str, position: int) -> int:

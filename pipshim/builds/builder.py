@@ -274,7 +274,7 @@ class Builder:
         tree = None
         try:
             if not wheel.is_file():
-                problem = f"the backend named a wheel that is not there: {wheel.name}"
+                problem = f"the backend named a wheel that does not exist: {wheel.name}"
             elif (tags := unsuitable_tags(wheel.name, self.target)) is not None:
                 problem = f"the backend made a wheel for another platform or Python ({tags})"
             else:
@@ -295,7 +295,7 @@ class Builder:
             mode=str(build.mode),
             step="wheel",
             log=hooks.log,
-            hint=f"it is a mistake in {build.label} or its backend: use another version",
+            hint=f"this is a bug in {build.label} or its backend: use another version",
         )
 
     @contextmanager
@@ -441,7 +441,7 @@ class Builder:
                     events.Message(
                         "warning",
                         f"the build of {build.label} changed files of "
-                        f"{tree.name} {tree.version} in its environment; nothing else sees that",
+                        f"{tree.name} {tree.version} in its environment; other environments are not affected",
                     )
                 )
 

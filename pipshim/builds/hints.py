@@ -123,8 +123,8 @@ def _require(build: FailedBuild, problem: str, requirement: str, *, other: str =
         return _require_typed(build, problem, requirement, other)
     if build.mode == _NO_ISOLATION:
         hint = (
-            f"{problem}. It is built without isolation, in the project environment, so install it "
-            "there, with all that it is built with: add to pyproject.toml\n"
+            f"{problem}. It is built without isolation, so the project environment needs it, with all "
+            "that the build requires. Add to pyproject.toml:\n"
         )
         return f"{hint}{_group(build, requirement)}\n{other}".rstrip()
     hint = f"{problem}. Add {quoted} to its build environment, in pyproject.toml:\n" + _paste(
@@ -132,7 +132,9 @@ def _require(build: FailedBuild, problem: str, requirement: str, *, other: str =
     )
     # On the command line, --build-isolation would overrule what the configuration says.
     if build.chosen_by != "command line":
-        hint += "\nor build it in the project environment, which needs all that it is built with:\n"
+        hint += (
+            "\nor build it in the project environment, which needs all that the build requires:\n"
+        )
         hint += _paste("", f'no-build-isolation-package = ["{build.package}"]')
         hint += _group(build, requirement)
     return f"{hint}\n{other}".rstrip()
@@ -160,16 +162,16 @@ def _require_typed(build: FailedBuild, problem: str, requirement: str, other: st
     quoted = json.dumps(requirement)
     if build.mode == _NO_ISOLATION:
         return (
-            f"{problem}. It is built without isolation, in what is being installed, over what is "
-            f"installed already: name all that it is built with in the same command:\n"
+            f"{problem}. It is built without isolation, against what is installed and what this "
+            f"command installs. Name all that the build requires in the same command:\n"
             f"{_type(_arguments(_built_with(build, requirement)))}\n{other}"
         ).rstrip()
     hint = f"{problem}. Add {quoted} to its build environment:\n"
     hint += _type(f"--extra-build-dependency {json.dumps(f'{build.package}={requirement}')}")
     if build.chosen_by != "command line":
         hint += (
-            "\nor build it in what is being installed, over what is installed already, with all "
-            "that it is built with:\n"
+            "\nor build it without isolation, with all that the build requires in the same "
+            "command:\n"
         )
         needed = _arguments(_built_with(build, requirement))
         hint += _type(f"--no-build-isolation-package {build.package} {needed}")
@@ -257,7 +259,7 @@ def _standard_library(module: str, build: FailedBuild) -> str:
 def _missing_backend(match: re.Match[str], build: FailedBuild) -> str:
     backend = match["backend"]
     distribution = providers.distribution_of(backend)
-    problem = f"The build backend of {build.package}, {backend}, is in {distribution}, not there"
+    problem = f"The build backend of {build.package}, {backend}, is missing; {distribution} has it"
     return _require(build, problem, distribution)
 
 
@@ -297,7 +299,7 @@ def _header(match: re.Match[str], build: FailedBuild) -> str | None:
         problem = f"{build.package} ships C code that Cython made for Python 3.10 or older"
         other = "Else use Python 3.10, or a newer version of it."
         return _require(
-            build, f"{problem}, and has no Cython to make it anew", "cython<3", other=other
+            build, f"{problem}, and has no Cython to regenerate it", "cython<3", other=other
         )
     if inner and (distribution := providers.HEADER_DISTRIBUTIONS.get(folder)):
         return _require(build, f"{build.package} needs the C header {header}", distribution)
@@ -434,7 +436,7 @@ def _named_compiler(match: re.Match[str], build: FailedBuild) -> str | None:
         name = match["variable"]
     if name is None:
         return None
-    return f"{name} names {program}, which does not exist: unset {name}, or let it name a compiler."
+    return f"{name} names {program}, which does not exist: unset {name}, or set it to a compiler."
 
 
 def _names(build: FailedBuild, variable: str, program: str) -> bool:
@@ -445,7 +447,7 @@ def _names(build: FailedBuild, variable: str, program: str) -> bool:
 def _full_disk(_match: re.Match[str], build: FailedBuild) -> str:
     where = f" ({build.disk})" if build.disk else ""
     return (
-        f"The disk is full that {build.package} was built on{where}: make room there, or build on "
+        f"The disk that {build.package} was built on is full{where}: free some space, or build on "
         "another one: TMPDIR=DIR"
     )
 
@@ -491,7 +493,7 @@ def _old_setuptools(_match: re.Match[str], build: FailedBuild) -> str:
 
 def _no_requirement(match: re.Match[str], build: FailedBuild) -> str:
     return (
-        f"No version of the build requirement {match['requirement']} was found. It stands in the "
+        f"No version of the build requirement {match['requirement']} was found. It is listed in the "
         f"build-system.requires of {build.package}, or in extra-build-dependencies: check its name "
         "there, the index options, and build-constraint-dependencies."
     )
@@ -499,7 +501,7 @@ def _no_requirement(match: re.Match[str], build: FailedBuild) -> str:
 
 def _hashes(_match: re.Match[str], build: FailedBuild) -> str:
     return (
-        "A file that the build needs is not the one that was locked. If the new one is right, "
+        "A file that the build needs differs from the locked one. If the new one is right, "
         f"lock it: pipshim lock -P {build.package}"
     )
 

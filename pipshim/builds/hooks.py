@@ -157,7 +157,7 @@ class Hooks:
             why = getattr(error, "message", "") or f"cannot import {self.system.backend}"
             # The hook script hands the traceback over in place of printing it.
             self._note(f"Cannot import '{self.system.backend}'\n\n{error.traceback or ''}")
-            raise self._failed(step, f"the build backend is not there: {why}") from error
+            raise self._failed(step, f"the build backend could not be imported: {why}") from error
         except HookMissing as error:
             failed = self._failed(
                 step, f"the backend {self.system.backend} has no hook {error.hook_name}"
@@ -170,7 +170,7 @@ class Hooks:
                 )
             raise failed from error
         except UnsupportedOperation as error:
-            raise self._failed(step, "the backend says it cannot do this") from error
+            raise self._failed(step, "the backend does not support this") from error
         except OSError as error:
             name_full(error, [tempfile.gettempdir(), self.log.parent])
             where = f"{error.filename}: " if error.filename else ""
@@ -331,20 +331,22 @@ def _valid_requirement(text: object) -> str:
     try:
         Requirement(str(text))
     except InvalidRequirement as error:
-        raise ValueError(f"the backend requires {text!r}, no valid requirement") from error
+        raise ValueError(
+            f"the backend requires {text!r}, which is not a valid requirement"
+        ) from error
     return str(text)
 
 
 def _valid_name(answer: object) -> str:
     if not isinstance(answer, str):
-        raise ValueError(f"the backend answered {answer!r} where it should name what it made")  # noqa: TRY004 it is the backend's value that is wrong
+        raise ValueError(f"the backend answered {answer!r} instead of a file name")  # noqa: TRY004 it is the backend's value that is wrong
     return answer
 
 
 def _ended(status: int) -> str:
     if status < 0:
         try:
-            return f"the build was ended by {signal.Signals(-status).name}"
+            return f"the build was killed by {signal.Signals(-status).name}"
         except ValueError:
-            return f"the build was ended by signal {-status}"
+            return f"the build was killed by signal {-status}"
     return f"the backend failed (exit status {status})"

@@ -96,8 +96,8 @@ def _location(
         if name in known:
             return None, {}
         raise UsageError(
-            f"there is no index {name!r} in [[tool.pipshim.index]]"
-            + (f"; the nearest one is {nearest(name, known)!r}" if known else ""),
+            f"no index {name!r} in [[tool.pipshim.index]]"
+            + (f"; did you mean {nearest(name, known)!r}?" if known else ""),
             hint=f"add one: --index {name}=URL",
         )
     parts = urlsplit(url)

@@ -72,7 +72,7 @@ def _read(text: str, context: Context, *, editable: bool = False) -> New:
     if place.startswith("file:") or _is_path(place, path):
         return _path(path, f"{extras}{behind}", context, editable=editable)
     if editable:
-        raise UsageError(f"{text!r} is no folder: what is editable is installed from one")
+        raise UsageError(f"{text!r} is not a folder, which an editable install needs")
     try:
         Requirement(text)
     except InvalidRequirement as error:
@@ -98,9 +98,9 @@ def _is_path(text: str, path: Path) -> bool:
 
 def _path(path: Path, behind: str, context: Context, *, editable: bool) -> New:
     if not path.exists():
-        raise UsageError(f"there is no file or folder {path}")
+        raise UsageError(f"{path} does not exist")
     if path.is_file() and editable:
-        raise UsageError(f"{path} is no folder: what is editable is installed from one")
+        raise UsageError(f"{path} is not a folder, which an editable install needs")
     directory = context.edited.directory.resolve()
     place = path.resolve()
     if place == directory:

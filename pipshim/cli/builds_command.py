@@ -23,7 +23,7 @@ class BuildsCommand(PlainCommand):  # noqa: D101 made of the subcommands
             "",
             *(f"- {word}: {summary}" for word, summary in SUMMARIES.items()),
             "",
-            "Each has a help of its own: pipshim builds show --help",
+            "For more help: pipshim builds show --help",
         ]
     )
 
@@ -38,9 +38,7 @@ class BuildsCommand(PlainCommand):  # noqa: D101 made of the subcommands
 
         """
         if not args:
-            raise UsageError(
-                "builds: what to show is missing", hint=f"one of: {', '.join(SUMMARIES)}"
-            )
+            raise UsageError("builds: no subcommand given", hint=f"one of: {', '.join(SUMMARIES)}")
         raise UsageError(
             f"builds: there is no {args[0]!r}", hint=f"did you mean {nearest(args[0], SUMMARIES)}?"
         )

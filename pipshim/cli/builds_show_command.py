@@ -48,7 +48,7 @@ class BuildsShowCommand(SyncCommand):
 
         """
         if not args:
-            raise UsageError("builds show: no package is named", hint="pipshim builds show NAME")
+            raise UsageError("builds show: no package given", hint="pipshim builds show NAME")
         return BuildsShowRequest(
             **self.installing(options),
             **self.declared.fields("show", options),

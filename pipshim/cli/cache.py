@@ -36,8 +36,8 @@ def main(request: StoreRequest) -> int:
     root = request.cache
     if root is None:
         raise PipshimError(
-            "there is no cache: it is switched off, or not this user's",
-            hint="name a folder for pipshim's: PIPSHIM_CACHE_DIR=DIR",
+            "the cache is disabled, or belongs to another user",
+            hint="choose a folder for it: PIPSHIM_CACHE_DIR=DIR",
         )
     if request.action == "info":
         _info(root, as_json=request.as_json)
@@ -67,7 +67,7 @@ def main(request: StoreRequest) -> int:
 def _check(request: StoreRequest) -> None:
     actions = ", ".join(ACTIONS)
     if request.action not in ACTIONS:
-        what = f"there is no {request.action!r}" if request.action else "what to do is missing"
+        what = f"unknown action {request.action!r}" if request.action else "no action given"
         raise UsageError(f"cache store: {what}", hint=f"one of: {actions}")
     most = {"list": 1, "remove": None}.get(request.action, 0)
     if most is not None and len(request.arguments) > most:
@@ -76,8 +76,8 @@ def _check(request: StoreRequest) -> None:
         )
     if request.action == "remove" and not request.arguments:
         raise UsageError(
-            "cache store remove: what to remove is missing",
-            hint="a name, with ==VERSION for one version only; or clear up: "
+            "cache store remove: no package given",
+            hint="NAME or NAME==VERSION; to remove what is no longer used: "
             "pipshim cache store prune",
         )
 
@@ -157,8 +157,8 @@ def _removal(root: Path, request: StoreRequest) -> list[inventory.Item]:
 
 def _nothing_of(text: str) -> PipshimError:
     return PipshimError(
-        f"the cache has no results of building {text}",
-        hint="see what it has: pipshim cache store list",
+        f"the cache has no builds of {text}",
+        hint="list the builds that it has: pipshim cache store list",
     )
 
 
@@ -172,12 +172,12 @@ def _verify(root: Path, request: StoreRequest) -> int:
             inventory.discard(root, items)
     if request.verbosity >= 0:
         if not items:
-            sys.stdout.write("all is as it was written\n")
+            sys.stdout.write("all files are intact\n")
         else:
             word = "would remove" if request.dry_run else "removed"
             sys.stdout.write(
-                f"{word} {_counted(items)}: made again when it is wanted; an environment that "
-                "shares such a file gets a good one with: pipshim sync --reinstall\n"
+                f"{word} {_counted(items)}: recreated when next needed; to repair environments that "
+                "share these files: pipshim sync --reinstall\n"
             )
     return 1 if items else 0
 

@@ -36,13 +36,13 @@ OWN_COMMANDS = {
     "sync": OwnCommand(
         "project_commands",
         "SyncCommand",
-        "Make the environment what the lock says.",
+        "Make the environment match the lock.",
         asks_index=True,
     ),
     "run": OwnCommand(
         "project_commands",
         "RunCommand",
-        "Run a command in the project's environment, made up to date.",
+        "Run a command in the project's environment, brought up to date first.",
         asks_index=True,
         has_isolated=True,
     ),
@@ -62,10 +62,10 @@ OWN_COMMANDS = {
         "explain_commands", "TreeCommand", "Show what needs what in the lock.", is_plain=True
     ),
     "why": OwnCommand(
-        "explain_commands", "WhyCommand", "Say why a package is in the lock.", is_plain=True
+        "explain_commands", "WhyCommand", "Show why a package is in the lock.", is_plain=True
     ),
     "export": OwnCommand(
-        "export_command", "ExportCommand", "Write what is locked as a requirements file."
+        "export_command", "ExportCommand", "Write the lock as a requirements file."
     ),
     "builds": OwnCommand(
         "builds_command", "BuildsCommand", "Show what was built, and from what.", is_plain=True

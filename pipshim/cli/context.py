@@ -288,7 +288,7 @@ class Context:
         """
         if self.place is not None:
             self.place.use()
-        wait = "waiting for another command that makes the environment"
+        wait = "waiting for another command that creates the environment"
         found = environment_choice.find(**self._served, waiting=lambda: self.wait(wait))
         if self.below is not None:
             connect(found.target, self.below)
@@ -319,9 +319,9 @@ class Context:
             here = name_of_python(self.target)
             if here is None:
                 raise TargetError(
-                    "--target-environment locks for other Pythons as well, and the one that is "
-                    f"served ({self.target.implementation} {self.target.full_version}) has no name",
-                    hint=f"lock with one that has: --python. {FORM}",
+                    "--target-environment locks for this Python too, and "
+                    f"{self.target.implementation} {self.target.full_version} has no target name",
+                    hint=f"choose a Python that has one: --python. {FORM}",
                 )
             asked = (here, *asked)
         elif not asked and self._keeps:
@@ -390,7 +390,7 @@ class Context:
         if cache is None:
             return self.workspace.fresh("cache")
         cache.mkdir(parents=True, exist_ok=True)
-        wait = "waiting for a command that tidies the cache up"
+        wait = "waiting for a command that cleans the cache"
         self.until_end.enter_context(InUse(cache, lambda: self.wait(wait)))
         return cache
 
@@ -571,8 +571,8 @@ def _project(request: LockRequest, *, optional: bool) -> Project | None:
         if script is None:
             raise ProjectError(
                 request.lock.script,
-                "has no metadata that could be locked (PEP 723)",
-                hint="begin it with the lines: # /// script, # dependencies = [], # ///",
+                "has no script metadata (PEP 723)",
+                hint="add these lines: # /// script, # dependencies = [], # ///",
             )
         return script
     start = request.common.project or Path.cwd()

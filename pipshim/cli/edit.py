@@ -208,7 +208,7 @@ class _Editing:
         if not request.frozen and context.old_lock is not None and context.old_lock.requirements:
             raise LockError(
                 context.lock_path,
-                "the lock was made of requirements that were given, not of the project",
+                "the lock was made from given requirements, not from the project",
                 hint="lock the project: pipshim lock",
             )
 
@@ -226,13 +226,13 @@ class _Editing:
         if project.name is None:
             raise ProjectError(
                 self._path,
-                "has no [project] that could depend on anything",
+                "has no [project] table, which dependencies are added to",
                 hint="add to a dependency group: --group NAME; or write a [project]",
             )
         if key in project.dynamic:
             raise ProjectError(
                 self._path,
-                f"{key} is dynamic: what it is only the build backend knows",
+                f"{key} is dynamic: only the build backend knows it",
                 hint="edit what the backend reads, then: pipshim sync",
             )
 
@@ -286,7 +286,7 @@ class _Editing:
         edited = self._edited(edit)
         self._check_unchanged(edited.before)
         if edited.text == edited.before:
-            self.context.say(f"{edited.place} has that already")
+            self.context.say(f"{edited.place} is unchanged: it has that already")
         context = self.context.at(self.project(edited.text))
         report.details["requirements"] = [
             {"action": "add" if sign == "+" else "remove", "requirement": one, "place": place}
@@ -346,7 +346,7 @@ class _Editing:
             again = self._edited(edit)
             if again.text != again.before:
                 write_file(self._path, again.text)
-                self.context.say(f"{PYPROJECT} {_CHANGED}; the edit was made again")
+                self.context.say(f"{PYPROJECT} {_CHANGED}; the edit was redone")
 
     def _has(self, text: str) -> bool:
         """Return whether this is the file's text."""

@@ -92,7 +92,7 @@ class AddCommand(EditCommand):
         """
         added = self.declared.fields("add", options)
         if not (args or added["editables"] or added["files"]):
-            raise UsageError("add: nothing to add is given", hint="pipshim add NAME…")
+            raise UsageError("add: no requirement given", hint="pipshim add NAME…")
         if added["index"] and added["torch_backend"]:
             raise UsageError(
                 "--index and --torch-backend cannot be used together",
@@ -131,6 +131,6 @@ class RemoveCommand(EditCommand):
 
         """
         if not args:
-            raise UsageError("remove: nothing to remove is given", hint="pipshim remove NAME…")
+            raise UsageError("remove: no package given", hint="pipshim remove NAME…")
         names = tuple(map(name, args))
         return RemoveRequest(**self.editing(options), names=names)

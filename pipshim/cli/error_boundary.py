@@ -25,8 +25,8 @@ INTERRUPTED = 128 + signals.SIGINT
 PIPE_CLOSED = 128 + 13  # as a process that SIGPIPE ends
 
 _OS_HINTS = {
-    errno.ENOSPC: "make room, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
-    errno.EDQUOT: "make room, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
+    errno.ENOSPC: "free some space, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
+    errno.EDQUOT: "free some space, or move the cache to another disk: PIPSHIM_CACHE_DIR=DIR",
     errno.EACCES: "check who owns it, and its permissions",
     errno.EPERM: "check who owns it, and its permissions",
     errno.EROFS: "its disk is mounted read-only",

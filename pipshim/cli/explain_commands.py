@@ -75,7 +75,7 @@ class WhyCommand(PlainCommand):
         from pipshim.cli import why  # noqa: PLC0415 not needed for help and completion
 
         if not args:
-            raise UsageError("why: no package is named", hint="pipshim why NAME")
+            raise UsageError("why: no package given", hint="pipshim why NAME")
         return why.main(
             WhyRequest(**_explaining(self, options, args), **self.declared.fields("why", options))
         )

@@ -43,16 +43,19 @@ class ExportCommand(SyncCommand):
         if args:
             raise UsageError(
                 f"export takes no arguments: {' '.join(args)}",
-                hint="it exports what is locked: pipshim lock",
+                hint="it exports the lock: pipshim lock makes one",
             )
         made = self.installing(options)
         if made["lock"].given:
             files = " ".join(f"-r {one}" for one in made["lock"].requirement_files)
             raise UsageError(
-                f"export writes what is locked, and {files} is no lock",
+                f"export reads a lock, and {files} is not one",
                 hint=f"lock it first: pipshim lock {files}",
             )
         export = ExportOptions(**self.declared.fields("export", options))
         if export.build is not None and made["selection"] != SelectionOptions(exact=None):
-            raise UsageError("--build is about one package, not about extras and groups")
+            raise UsageError(
+                "--build exports one build environment; leave out the options that select extras, "
+                "groups or packages"
+            )
         return ExportRequest(**made, export=export)

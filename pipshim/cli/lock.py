@@ -41,8 +41,8 @@ def main(request: LockRequest, pip: PipCommand) -> int:
             check_members(request.lock.packages, context.project)
             report.details["lock"] = str(context.lock_path)
             if request.lock.output != "-" and not is_valid_pylock_path(context.lock_path):
-                said = f"{context.lock_path.name} is no name that a lock is known by"
-                context.say(f"{said}: pylock.toml, or pylock.NAME.toml", "warning")
+                said = f"{context.lock_path.name} is not a valid name for a lock"
+                context.say(f"{said}: use pylock.toml or pylock.NAME.toml", "warning")
             if request.lock.check:
                 report.planned = True
                 report.status = _check(context, report)
@@ -126,5 +126,6 @@ def _check(context: Context, report: Report) -> int:
         quiet = context.request.common.verbosity < 0
         stamp_lock(context, lock, options=typed("lock"), say="" if quiet else say)
         return 0
-    context.say(f"{context.lock_path.name} is out of date: {why}", "error")
+    name = context.lock_path.name
+    context.say(f"{name} is out of date: {why}" if lock else f"{name} does not exist", "error")
     return 1

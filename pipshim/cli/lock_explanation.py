@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipshim.model.project import Project
     from pipshim.model.requests import ExplainRequest
 
-_OUT_OF_DATE = "what it was made from has changed"
+_OUT_OF_DATE = "its inputs have changed"
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ class Explained:
         if why is None or request.verbosity < 0:
             return
         word = paint("warning:", "yellow", color=use_color(sys.stderr, no_color=request.no_color))
-        sys.stderr.write(f"{word} {self.path.name} is out of date: {why}; make it: pipshim lock\n")
+        sys.stderr.write(
+            f"{word} {self.path.name} is out of date: {why}; update it: pipshim lock\n"
+        )
 
 
 def explained(request: ExplainRequest) -> Explained:
@@ -121,14 +123,13 @@ def explained(request: ExplainRequest) -> Explained:
     elif (path.absolute().parent / "pyproject.toml").is_file() and path.name == LOCK_NAME:
         project = load_project(path.absolute().parent)
     if not path.exists():
-        raise LockError(path, "there is no lock", hint="make it: pipshim lock")
+        raise LockError(path, "there is no lock file", hint="create it: pipshim lock")
     lock = read(path)
     if lock.packages and not lock.roots:
         raise LockError(
             path,
-            "the lock does not say what needs what: it was made by another tool, or by an "
-            "older pipshim",
-            hint="make it anew: pipshim lock",
+            "the lock has no dependency graph: it was made by another tool, or by an older pipshim",
+            hint="update it: pipshim lock",
         )
     return Explained(path, lock, None if lock.requirements else project)
 

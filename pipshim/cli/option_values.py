@@ -96,7 +96,7 @@ def given_of(options: CommandOptions, values: Values) -> LockOptions:
         return replace(project, requirement_files=files, pinned=True)
     if len(files) > 1:
         raise UsageError(
-            f"a lock is followed alone, and not with another file: {' '.join(files)}",
+            f"a lock cannot be combined with other files: {' '.join(files)}",
             hint=f"-r {locks[0]}",
         )
     if "://" in locks[0]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import sys
 from dataclasses import replace
 from functools import partial
@@ -67,8 +68,8 @@ _OTHER_HELP = {
     "--debug": "Show tracebacks.",
     "--no-build-isolation": "Build in the project's environment, without installing what the "
     "build declares that it requires.",
-    "--python": "The Python interpreter, or the environment, to serve.",
-    "--require-virtualenv": "Serve nothing but a virtual environment.",
+    "--python": "The Python interpreter or environment to use.",
+    "--require-virtualenv": "Change only virtual environments; fail otherwise.",
 }
 
 
@@ -332,14 +333,14 @@ class LockCommand(ProjectCommand):
         )
         if lock.script is not None and lock.given:
             raise UsageError(
-                "--script locks what the script requires, and nothing besides",
+                "--script locks only what the script requires",
                 hint="leave out the requirements, or --script",
             )
         return LockRequest(**self.common(options), lock=lock)
 
 
 class SyncCommand(ProjectCommand):
-    """Make the environment what the lock says.
+    """Make the environment match the lock.
 
     If the lock is missing or out of date, it is made first. The environment
     is the one that --python names, else the active one, else .venv beside
@@ -381,11 +382,11 @@ class SyncCommand(ProjectCommand):
         if args:
             raise UsageError(
                 f"sync takes no arguments: {' '.join(args)}",
-                hint="it installs what is locked: pipshim lock",
+                hint=_instead_of_arguments(args),
             )
         if options.script is not None and options.requirements:
             raise UsageError(
-                "--script makes the environment of a script, and -r follows a file",
+                "--script and -r cannot be used together",
                 hint="leave one of them out",
             )
         request = SyncRequest(**self.installing(options))
@@ -465,3 +466,11 @@ def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
         preferences.combine(request.lock.said, configuration, lock.options, keeps=True).values,
         {*configuration.target_environments, *lock.targets_asked},
     )
+
+
+def _instead_of_arguments(args: list[str]) -> str:
+    """Return the hint for arguments that ``pipshim sync`` does not take."""
+    if all(map(os.path.isfile, args)):
+        files = " ".join(f"-r {shlex.quote(arg)}" for arg in args)
+        return f"to install what a file locks or pins: pipshim sync {files}"
+    return f"to add to the project: pipshim add {shlex.join(args)}"

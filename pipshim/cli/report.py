@@ -151,7 +151,7 @@ def _timings(page: Path, history: History) -> Timings:
         raise FileError(page, "it is a folder; --timings takes a file")
     if not page.absolute().parent.is_dir():
         raise FileError(
-            page, "its folder is not there", hint=f"make it: mkdir {page.absolute().parent}"
+            page, "its folder does not exist", hint=f"create it: mkdir {page.absolute().parent}"
         )
     from pipshim.progress.timings import Timings  # noqa: PLC0415 only where it is asked for
 

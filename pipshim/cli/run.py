@@ -69,7 +69,7 @@ def main(request: RunRequest, pip: PipCommand) -> Replacement:
             target = _as_it_is(context)
             idle = _idle(request) if context.bare else []
             if idle:
-                context.say(f"without a project {' and '.join(idle)} mean nothing", "warning")
+                context.say(f"{' and '.join(idle)} have no effect without a project", "warning")
             options = None if asked.no_sync else options
         else:
             outcome = sync(context, request, exact=context.place is not None)
@@ -161,7 +161,7 @@ def _as_it_is(context: Context) -> Target:
     if not choice.exists and not context.bare:
         raise TargetError(
             f"there is no environment to run in: {choice.directory or 'none is chosen'}",
-            hint="leave out --no-sync, or make it: pipshim sync",
+            hint="leave out --no-sync, or create it: pipshim sync",
         )
     return choice.target
 
@@ -180,8 +180,8 @@ def _replacement(request: RunRequest, served: _Served, source: bytes | None) -> 
     if program is None:
         raise UsageError(
             _why_not(words[0], target),
-            hint="add the package that brings it to the project, or for this command "
-            f"(--with NAME); or see what is in {target.scripts}",
+            hint="add the package that provides it to the project, or pass --with NAME; "
+            f"the commands of the environment are in {target.scripts}",
         )
     return Replacement(program, tuple(words), variables, source)
 
@@ -191,5 +191,5 @@ def _why_not(name: str, target: Target) -> str:
     if os.sep in name and path.is_file() and not os.access(path, os.X_OK):
         return f"{name} is not executable"
     if path.suffix == ".py" and not path.exists():
-        return f"there is no file {name}, and no command of that name either"
-    return f"there is no command {name!r} in the environment {target.prefix}, nor on PATH"
+        return f"there is no file or command named {name}"
+    return f"command {name!r} was not found, neither in {target.prefix} nor on PATH"

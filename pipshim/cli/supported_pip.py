@@ -31,7 +31,7 @@ def unsupported(what: str) -> PipshimError:
     """Return the error that a command or option does not work with the installed pip."""
     found = compat.installed_version()
     return PipshimError(
-        f"{what}: pip {found} is not supported; supported are {', '.join(SUPPORTED)}",
+        f"{what}: pip {found} is not supported; supported versions are {', '.join(SUPPORTED)}",
         hint=f"install one of them:\n\n    {_install_supported()}",
     )
 

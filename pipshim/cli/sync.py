@@ -179,7 +179,9 @@ def sync(
         and not context.target.is_venv
         and (context.choice.directory is None)
     ):
-        raise TargetError("no virtual environment is served, and --require-virtualenv is given")
+        raise TargetError(
+            "there is no virtual environment to change, and --require-virtualenv is given"
+        )
     if context.script is not None:
         check_names(request.selection, extras=(), groups=(), where=context.script.name)
     change = change and not request.sync.dry_run
@@ -203,7 +205,7 @@ def _planned(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
     """Return what would be done."""
     target = context.target if context.choice.exists else None
     if target is None and context.choice.directory is not None:
-        context.say(f"would make the environment {context.choice.directory}")
+        context.say(f"would create the environment {context.choice.directory}")
     open_change = target is not None and journal.is_open(target)
     if open_change:
         context.say("an interrupted change of the environment would be completed")
@@ -275,7 +277,7 @@ def _where(outcome: Outcome) -> str:
 
 def _recover(context: Context, target: Target) -> None:
     if journal.recover(target):
-        context.say("a change of the environment was interrupted: it is made anew")
+        context.say("a change of the environment was interrupted: recreating it")
 
 
 def _apply(
@@ -305,13 +307,13 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
         assert context.project is not None  # whose lock it is
         raise LockError(
             context.project.file,
-            "there is no lock beside it",
-            hint="make it: pipshim lock",
+            "there is no lock file beside it",
+            hint="create it: pipshim lock",
         )
     if asked.frozen or context.is_lock_given:
         if context.old_lock is None:
-            hint = None if request.lock.output else "make it: pipshim lock"
-            raise LockError(path, "there is no lock", hint=hint)
+            hint = None if request.lock.output else "create it: pipshim lock"
+            raise LockError(path, "there is no lock file", hint=hint)
         _check_heeded(context, context.old_lock)
         return context.old_lock
     old = context.old_lock
@@ -328,8 +330,10 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
     if why is None and not upgrades:
         assert old is not None
         return old
+    if asked.locked and old is None:
+        raise LockError(path, "there is no lock file", hint="create it: pipshim lock")
     if asked.locked and why is not None:
-        raise LockError(path, f"the lock is out of date: {why}", hint="make it anew: pipshim lock")
+        raise LockError(path, f"the lock is out of date: {why}", hint="update it: pipshim lock")
     if context.below is None:
         assert context.project is not None  # else the lock is given
         check_names(
@@ -361,9 +365,9 @@ def _check_heeded(context: Context, lock: Lock) -> None:
         is_given = context.is_lock_given
         name = context.lock_path.name
         raise UsageError(
-            f"{typed_of(found)} is about making a lock, and "
-            + (f"{name} is followed as it is" if is_given else f"--frozen takes {name} as it is"),
-            hint="leave it out" if is_given else "leave out --frozen, and the lock is made anew",
+            f"{typed_of(found)} has an effect only when a lock is made, and "
+            + (f"{name} is used as it is" if is_given else f"--frozen uses {name} as it is"),
+            hint="leave it out" if is_given else "leave out --frozen to update the lock",
         )
 
 

@@ -56,8 +56,8 @@ class Request:
             return cls(text, path=Path(os.path.abspath(text)))  # noqa: PTH100 keeps links
         if os.sep in text or not text:
             raise TargetError(
-                f"--python: there is no {text!r}",
-                hint="give an interpreter, a virtual environment, or a version",
+                f"--python: {text!r} does not exist",
+                hint="pass an interpreter, a virtual environment, or a version",
             )
         match = _VERSION.fullmatch(text)
         return cls(text, version=tuple(map(int, match[1].split("."))) if match else ())
@@ -85,7 +85,7 @@ class Request:
             return running(cache_dir)
         what = f"Python {'.'.join(map(str, self.version))}" if self.version else repr(self.text)
         raise TargetError(
-            "\n  ".join([f"--python: there is no {what} on PATH", *failures]),
+            "\n  ".join([f"--python: {what} was not found on PATH", *failures]),
             hint="install it, or give the path of its interpreter",
         )
 
@@ -123,10 +123,8 @@ def default(
     for target in newest:
         if admits(requires_python, target.full_version):
             return target
-    admitted = (
-        "" if requires_python is None else f" that requires-python ({requires_python}) admits"
-    )
-    message = f"there is no Python{admitted}: neither the one that pipshim runs on nor one on PATH"
+    admitted = "" if requires_python is None else f" satisfying requires-python ({requires_python})"
+    message = f"no Python{admitted} was found on PATH, and pipshim does not run on one"
     raise TargetError(
         "\n  ".join([message, *failures]),
         hint="install one, or give the path of its interpreter with --python",

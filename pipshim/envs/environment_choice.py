@@ -128,11 +128,11 @@ def find(
         if python is None:
             raise TargetError(
                 "there is no environment to change: none is active, and there is no project",
-                hint="activate a virtual environment, or give one with --python",
+                hint="activate a virtual environment, or choose one with --python",
             )
         raise TargetError(
-            f"{choice.target.python} is not in a virtual environment, and pipshim changes no other",
-            hint=f"make one: {choice.target.python} -m venv DIR; then give --python DIR",
+            f"{choice.target.python} is not in a virtual environment, and pipshim changes only those",
+            hint=f"create one: {choice.target.python} -m venv DIR; then pass --python DIR",
         )
     if choice.exists:
         return Environment(choice.target, choice.created_by_pipshim)
@@ -154,7 +154,7 @@ class _Search:
             directory = Path(os.path.abspath(active))  # noqa: PTH100
             if not directory.is_dir():
                 raise TargetError(
-                    f"VIRTUAL_ENV names {active}, which is no folder", hint=HINTS["VIRTUAL_ENV"]
+                    f"VIRTUAL_ENV names {active}, which is not a folder", hint=HINTS["VIRTUAL_ENV"]
                 )
             return self._serve(directory, "VIRTUAL_ENV", None)
         if own is None:
@@ -166,7 +166,7 @@ class _Search:
         if request is None:
             return discovery.default(self.requires_python, self.environ, self.cache_dir)
         target = request.resolve(self.environ, self.cache_dir)
-        self._check_version(target, f"{target.python}", "give another one with --python")
+        self._check_version(target, f"{target.python}", "choose another one with --python")
         return target
 
     def _asked(self, request: Request, own: Path | None) -> Choice:
@@ -197,7 +197,7 @@ class _Search:
                 f"{directory} is not a virtual environment: its interpreter uses {target.prefix}",
                 hint=HINTS[origin],
             )
-        again = f"remove {directory}, and it is made anew"
+        again = f"remove {directory}, and pipshim recreates it"
         if request is not None:
             self._check_same(target, request, f"{again}; or leave out --python")
         other = f"{again}; or give" if found.created_by_pipshim and origin == "project" else "give"

@@ -151,7 +151,7 @@ def _signature(python: Path) -> list[Any]:
         return signature(str(python))
     except OSError as error:
         raise TargetError(
-            f"no such interpreter: {python}", hint="give one that exists with --python"
+            f"no such interpreter: {python}", hint="choose one that exists with --python"
         ) from error
 
 
@@ -234,14 +234,14 @@ def _ask(python: Path) -> dict[str, Any]:
     if not answers:
         raise TargetError(
             f"{python} does not work: {_reason(status, errors)}",
-            hint="mend it, or give another one with --python",
+            hint="repair this interpreter, or pass --python PATH",
         )
     answer: dict[str, Any] = jsons.loads(answers[-1].removeprefix(_ANSWER))
     version = tuple(answer["version"])
     if version < OLDEST:
         raise TargetError(
             f"{python} is Python {'.'.join(map(str, version))}, which is too old",
-            hint=f"pipshim serves Python {OLDEST[0]}.{OLDEST[1]} and newer: choose with --python",
+            hint=f"pipshim supports Python {OLDEST[0]}.{OLDEST[1]} and newer: choose with --python",
         )
     return answer
 
@@ -277,5 +277,5 @@ def _reason(status: int, errors: str) -> str:
         fatal = [line for line in lines if line.startswith("Fatal Python error")]
         return fatal[0] if fatal else lines[-1] if "Traceback" in errors else lines[0]
     return (
-        f"it was ended by signal {-status}" if status < 0 else f"no answer (exit status {status})"
+        f"it was killed by signal {-status}" if status < 0 else f"no answer (exit status {status})"
     )

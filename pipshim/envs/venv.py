@@ -31,8 +31,8 @@ _GITIGNORE = "# Created by pipshim\n*\n"
 _INTERPRETERS = ("bin/python", "Scripts/python.exe")
 HINTS: dict[Origin, str] = {
     "--python": "give a virtual environment, a Python interpreter or a version",
-    "VIRTUAL_ENV": "unset VIRTUAL_ENV, activate a virtual environment, or give one with --python",
-    "project": "move it away, and pipshim makes an environment there; or give one with --python",
+    "VIRTUAL_ENV": "unset VIRTUAL_ENV, activate a virtual environment, or choose one with --python",
+    "project": "move it away, and pipshim creates an environment there; or choose one with --python",
 }
 
 
@@ -69,7 +69,7 @@ class Environment:
                 raise TargetError(
                     f"the environment {self.directory} cannot be written: {folder}: "
                     f"{refusal(folder)}",
-                    hint="give another one with --python",
+                    hint="choose another one with --python",
                 )
 
     @contextmanager
@@ -133,7 +133,7 @@ def look(directory: Path, origin: Origin) -> Found:
             gone = os.path.realpath(python) if home and Path(home).is_dir() else home
             raise TargetError(
                 f"the environment {directory} is broken: its Python is gone ({gone})",
-                hint=f"pipshim did not make it; make it anew: python3 -m venv --clear {directory}",
+                hint=f"pipshim did not create it; recreate it: python3 -m venv --clear {directory}",
             )
         return Found("broken", True)
     return Found("ready", ours)
@@ -170,7 +170,7 @@ def create(
             target = query_new(python, base, cache_dir) if made else query(python, cache_dir)
     except OSError as error:
         raise TargetError(
-            f"cannot make the environment {directory}: {reason(error, directory)}"
+            f"cannot create the environment {directory}: {reason(error, directory)}"
         ) from error
     return Environment(target, found.created_by_pipshim or made, made)
 
@@ -235,7 +235,7 @@ def _locked(directory: Path, waiting: Callable[[], None] | None) -> Iterator[Non
         except OSError as error:
             raise TargetError(
                 f"the environment {directory} cannot be written: {reason(error, directory)}",
-                hint="give another one with --python",
+                hint="choose another one with --python",
             ) from error
         yield
 
@@ -244,7 +244,7 @@ def _make(directory: Path, base: Target) -> None:
     import shutil  # noqa: PLC0415 rarely needed
 
     marker = directory / INCOMPLETE
-    marker.write_text("pipshim makes this environment; if it was interrupted, it begins again.\n")
+    marker.write_text("pipshim is creating this environment. If interrupted, it starts again.\n")
     for entry in list(os.scandir(directory)):
         if entry.name in {INCOMPLETE, LOCK}:
             continue
@@ -297,7 +297,7 @@ def _made_by(directory: Path, base: Target) -> None:
         version = f"{base.version[0]}.{base.version[1]}"
         no_module = "No module named" in reason
         raise TargetError(
-            f"{base.base_python} cannot make the environment {directory}: {reason}",
+            f"{base.base_python} cannot create the environment {directory}: {reason}",
             hint=f"install its venv module (on Debian: apt install python{version}-venv)"
             if no_module
             else None,

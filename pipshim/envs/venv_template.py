@@ -87,7 +87,10 @@ def make(prefix: str, known: Mapping[str, Any]) -> None:
 
     """
     old = known["prefix"]
-    _write(f"{prefix}/{INCOMPLETE}", "pipshim makes this environment; if interrupted, anew.\n")
+    _write(
+        f"{prefix}/{INCOMPLETE}",
+        "pipshim is creating this environment. If interrupted, it starts again.\n",
+    )
     for name in known["folders"]:
         os.mkdir(f"{prefix}/{name}")
     for name, leads_to in known["links"].items():

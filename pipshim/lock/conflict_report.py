@@ -99,7 +99,7 @@ class Story:
             lines.append(f"  {one.by} requires {self._text(name, one.text)}")
             lines += self._below(name, 1, told)
         for limit in self.limits:
-            lines.append(f"  {limit.by} admits only {limit.need.text}")
+            lines.append(f"  {limit.by} allows only {limit.need.text}")
         for name in self.overridden:
             those = " and ".join(map(str, self._overrides.of(name)))
             lines.append(f"  override-dependencies of {self._overrides.stated_in} make it {those}")

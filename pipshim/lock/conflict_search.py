@@ -31,9 +31,9 @@ _OF_BUILD = re.compile(rf"(?:{BUILD}|({EXTRA}))((\S+).*)")
 _MENDS = {
     Refusal.PYTHON: "{another}, or loosen the requirements",
     Refusal.PLATFORM: "{suiting}",
-    Refusal.UPLOADED_LATER: "choose a later moment: exclude-newer in pyproject.toml, "
+    Refusal.UPLOADED_LATER: "choose a later date: exclude-newer in pyproject.toml, "
     "--uploaded-prior-to",
-    Refusal.FORMAT: "loosen --only-binary or --no-binary, which leave out what fits",
+    Refusal.FORMAT: "loosen --only-binary or --no-binary, which exclude the versions that fit",
 }
 
 
@@ -47,11 +47,11 @@ def explain(conflict: Conflict) -> PipshimError:
     story = Story(known, facts, conflict.overrides)
     told = story.lines()
     # pip speaks of these in its log only.
-    told += [f"  {name} is passed over: {why}" for name, why in conflict.passed_over]
+    told += [f"  {name} is ignored: {why}" for name, why in conflict.passed_over]
     search = _Search(conflict.index, told, conflict.python, conflict.target)
     if story.ends == [PYTHON.name]:
         return ResolveError(
-            "\n".join([f"what is required does not support {search.place}", *told]),
+            "\n".join([f"the requirements do not support {search.place}", *told]),
             hint=f"{search.another}, or ask for another version",
         )
     for name in story.ends:
@@ -90,7 +90,7 @@ class _Search:
     def another(self) -> str:
         """The hint if that is not supported."""
         if self.target:
-            return f"take {self.target} out of the targets"
+            return f"remove {self.target} from the targets"
         return "use another Python (--python)"
 
     @property
@@ -114,7 +114,7 @@ class _Search:
         if only is not None:
             return _not_in(only, name, [*self.asked, *pages])
         return ResolveError(
-            "\n".join([f"there is no package {name}", *self.asked, *pages]),
+            "\n".join([f"package {name} was not found", *self.asked, *pages]),
             hint=f"check the name{self._where()}, and the index (--index-url, --extra-index-url)",
         )
 
@@ -137,13 +137,13 @@ class _Search:
         lines += [f"  and {more} more"] if more > 0 else []
         if reasons == {Refusal.PYTHON}:
             first = f"no version of {name} supports {self.place}"
-            hint = f"{self.another}, and see to requires-python in pyproject.toml"
+            hint = f"{self.another}, and check requires-python in pyproject.toml"
         elif reasons == {Refusal.UPLOADED_LATER}:
             first = f"no version of {name} was uploaded before {self._cutoff(name)}"
-            hint = "choose a later moment: exclude-newer in pyproject.toml, --uploaded-prior-to"
+            hint = "choose a later date: exclude-newer in pyproject.toml, --uploaded-prior-to"
         elif Refusal.FORMAT in reasons:
             first = f"no file of {name} may be used"
-            hint = "loosen --only-binary or --no-binary, which leave none of its files"
+            hint = "loosen --only-binary or --no-binary, which exclude all its files"
         else:
             first = (
                 f"no file of {name} suits {self.place}{'' if self.target else ' on this platform'}"
@@ -166,14 +166,14 @@ class _Search:
         for name in ends:
             if name in direct:
                 there = " and ".join(map(str, dict.fromkeys(direct[name])))
-                lines.append(f"  what is there of {name} is version {there}")
+                lines.append(f"  {name} is given as version {there}")
                 continue
             withdrawn = self.index.yanked(name)
             versions = list(reversed(self.index.versions(name)))
             shown = [f"{one} (yanked)" if one in withdrawn else one for one in versions[:_SHOWN]]
             more = ", …" if len(versions) > _SHOWN else ""
             only = self.index.only_index(name)
-            where = f" in the index {only.name}, which sources send it to" if only else ""
+            where = f" in the index {only.name}, its source" if only else ""
             lines.append(f"  {name} has {', '.join(shown)}{more}{where}")
             suiting = [one for one in withdrawn if story.suits(name, Version(one))]
             if suiting and withdrawn[suiting[-1]]:
@@ -210,21 +210,21 @@ class _Search:
             if story.suits(name, Version(one))
         ]
         if any(one in self.index.yanked(name) for name, one in suiting):
-            return "a yanked version is taken only if it is asked for with == and its number"
+            return "a yanked version is used only if it is required with == and its number"
         if any(Version(one).is_prerelease for _, one in suiting):
             name, version = suiting[-1]
             return (
-                f"{name} {version} is a prerelease: admit it with --pre, or --all-releases {name}"
+                f"{name} {version} is a prerelease: allow it with --pre, or --all-releases {name}"
             )
         for reason, mends in _MENDS.items():
             if reason in why:
                 return mends.format(another=self.another, suiting=self.suiting)
         if story.overridden:
-            return "change override-dependencies: what they ask for replaces all other requirements"
+            return "change override-dependencies: they replace all other requirements"
         if len(self.asked) == 1:
-            return f"ask for a version that there is{self._where()}"
+            return f"choose one of the versions listed above{self._where()}"
         if story.limits:
-            return "loosen the constraint, or a requirement that it leaves no version for"
+            return "loosen the constraint, or the requirement that it conflicts with"
         builds = {build for one in story.asked if (build := _OF_BUILD.fullmatch(one.by))}
         if builds:
             of = next(iter(builds))[3]
@@ -241,7 +241,7 @@ class _Search:
                 "loosen one of these requirements: the project, its extras and its groups are "
                 "locked together, one version of each package for all"
             )
-        return "loosen one of these requirements: together they admit no version"
+        return "loosen one of these requirements: no version satisfies all of them"
 
     def _where(self) -> str:
         """Name the place of a build requirement, which users would not look at first."""
@@ -267,8 +267,8 @@ def _not_in(only: OnlyIndex, name: NormalizedName, lines: list[str]) -> PipshimE
         more = f" and {len(packages) - _SHOWN} more" if len(packages) > _SHOWN else ""
         lines = [*lines, f"  {only.name} has {', '.join(near)}{more}"]
     return ResolveError(
-        "\n".join([f"the index {only.name}, which sources send {name} to, has no {name}", *lines]),
-        hint=f"check the URL of the index {only.name}, or take {name} out of sources",
+        "\n".join([f"the index {only.name}, the source of {name}, has no {name}", *lines]),
+        hint=f"check the URL of the index {only.name}, or remove {name} from sources",
     )
 
 

@@ -217,7 +217,7 @@ class Forks(Generic[Item, Asked, Found]):
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
             error = PipshimError(
                 f"{item}: the process that worked for it has ended {how}",
-                hint="if memory is short, let fewer work at once: -j 1",
+                hint="if memory ran out, run fewer at once: -j 1",
             )
             return "failed", (error, "")
         return message

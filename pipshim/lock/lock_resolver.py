@@ -177,7 +177,7 @@ class LockResolver:
         for name in sorted(found):
             text = (
                 f"{name} {solution.pins[name].version} is the lowest that fits; a lower bound "
-                f"({name}>=…) says from which version on it is supported"
+                f"({name}>=…) states the oldest version that is supported"
             )
             self.builds.observer(events.Message("warning", text))
 

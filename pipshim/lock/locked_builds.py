@@ -166,7 +166,7 @@ class LockedBuilds(BuildPlanner):
             raise LockError(
                 self._context.lock_path,
                 f"{source} has to be built, and the lock has no build environment for it",
-                hint="make the lock anew: pipshim lock",
+                hint="recreate the lock: pipshim lock",
             )
         return build
 

@@ -185,8 +185,8 @@ class _Hosts:
 
     def _error(self, error: PipshimError) -> ResolveError:
         return ResolveError(
-            "a backend has to be asked for the metadata of a source, here, on "
-            f"{_label(self.making.context.target)}, where the project cannot be resolved:\n"
+            "a build backend has to give metadata on this machine "
+            f"({_label(self.making.context.target)}), for which the project cannot be resolved:\n"
             f"{error.message}",
             hint="lock with a Python that the project supports (--python), or state the "
             "metadata ([[tool.pipshim.dependency-metadata]])",
@@ -438,8 +438,8 @@ def _check(context: LockServices, targets: Sequence[TargetName]) -> None:
         if not project.requires_python.contains(version):
             raise ProjectError(
                 project.file,
-                f"requires-python {project.requires_python} does not admit the target {target}",
-                hint="take it out of the targets, or widen requires-python",
+                f"requires-python {project.requires_python} excludes the target {target}",
+                hint="remove it from the targets, or widen requires-python",
             )
 
 

@@ -50,10 +50,13 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
     _warn_of_ignored_settings(context)
     preferences = context.preferences
     if preferences.dropped:
-        context.say(f"not as the lock was made: without {typed(preferences.dropped)}", "warning")
+        context.say(
+            f"the previous lock was made with {typed(preferences.dropped)}, this one is not",
+            "warning",
+        )
     if old is not None and (left_out := set(old.targets_asked) - set(context.targets)):
         names = " ".join(f"--target-environment {one}" for one in sorted(left_out))
-        context.say(f"not as the lock was made: without {names}", "warning")
+        context.say(f"the previous lock was made with {names}, this one is not", "warning")
     keep = old if old is not None and not given.upgrade else None
     hints = _versions_of_uv(context) if old is None else {}
     making = Making(context, keep, upgraded, digest, hints)

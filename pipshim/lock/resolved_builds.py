@@ -264,7 +264,7 @@ class ResolvedBuilds(BuildPlanner):
                 raise ResolveError(
                     f"{name} is to be built with the run-time {required}, "
                     f"but the lock has no {required} for run time",
-                    hint=f"add {required} to the project's dependencies, or take it out of "
+                    hint=f"add {required} to the project's dependencies, or remove it from "
                     "match-runtime",
                 )
             version = versions[required]
@@ -272,7 +272,7 @@ class ResolvedBuilds(BuildPlanner):
                 raise ResolveError(
                     f"{name} is to be built with the run-time {required} {version}, "
                     f"but its build requires {requirement}",
-                    hint=f"choose a version of {required} that both admit, or take it out of "
+                    hint=f"choose a version of {required} that both allow, or remove it from "
                     "match-runtime",
                 )
             found[required] = version
@@ -367,7 +367,7 @@ class ResolvedBuilds(BuildPlanner):
             version = runtime.get(name)
             if version is not None and version != pin.version:
                 text = (
-                    f"{source} is built against {name} {pin.version}: its build does not admit "
+                    f"{source} is built against {name} {pin.version}: its build does not allow "
                     f"{name} {version}, which the lock has for run time"
                 )
                 self._warn(text)
@@ -463,7 +463,7 @@ def _check_default_backend(source: Source, solution: Solution) -> None:
         package=package,
         mode=str(Mode.ISOLATED),
         step="build requirements",
-        hint=f"let its [build-system] admit {needed}, or use another version of it",
+        hint=f"let its [build-system] allow {needed}, or use another version of it",
     )
     error.conflicts = conflicts
     error.required_by = "PEP 517/518 supported requirements"

@@ -405,13 +405,13 @@ def _oscillation(
     for name in sorted({*before, *solution.versions}):
         old, new = before.get(name), solution.versions.get(name)
         if old != new:
-            changing.append(f"  {name}: {old or 'absent'} and {new or 'absent'} in turn")
+            changing.append(f"  {name} alternates between {old or 'absent'} and {new or 'absent'}")
     names = ", ".join(str(one) for one in stale)
     return ResolveError(
         "\n".join(
             [
                 f"the lock does not settle: after {MAX_ROUNDS} rounds the metadata of {names}",
-                "  still changes with the versions that it leads to",
+                "  still changes with the versions that it results in",
                 *changing,
             ]
         ),

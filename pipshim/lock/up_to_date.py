@@ -28,11 +28,11 @@ _DEPENDENCIES = frozenset({"dependencies", "optional-dependencies"})
 def out_of_date(context: LockServices, lock: Lock | None) -> str | None:
     """Return why a lock does not serve the inputs; None if it does."""
     if lock is None:
-        return "there is none"
+        return "there is no lock file"
     if not lock.inputs:
         return "it was not made by pipshim"
     if lock.inputs != context.inputs:
-        return "what it was made from has changed"
+        return "its inputs have changed"
     if lock.targets:
         return None
     if lock.environment is not None and not lock.environment.evaluate(dict(context.target.markers)):

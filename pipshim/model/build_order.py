@@ -63,7 +63,7 @@ def ordered(
                 package=name,
                 mode="no-isolation",
                 step="order",
-                hint="build one of them in isolation: take it out of no-build-isolation-package",
+                hint="build one of them in isolation: remove it from no-build-isolation-package",
             )
         path.append(name)
         for other in sorted(set(waits_for[name]) & set(waits_for)):

@@ -45,10 +45,10 @@ def check(
             continue
         found = available.get(canonicalize_name(requirement.name))
         if found is None:
-            lines.append(f"  {requirement} is not there")
+            lines.append(f"  {requirement} is not installed")
             missing.append(text)
         elif not requirement.specifier.contains(found.version, prereleases=True):
-            lines.append(f"  {requirement}, but {requirement.name} {found.version} is there")
+            lines.append(f"  {requirement}, but {requirement.name} {found.version} is installed")
             conflicts.append((f"{requirement.name}=={found.version}", text))
     if lines:
         error = BuildRequirementsError(

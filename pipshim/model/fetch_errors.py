@@ -41,7 +41,7 @@ def unpacking(filename: str) -> Iterator[None]:
         yield
     except _UNPACKING as error:
         raise PipshimError(
-            f"{filename} cannot be unpacked, it is no valid archive: {error}", hint=DAMAGED
+            f"{filename} cannot be unpacked: it is not a valid archive: {error}", hint=DAMAGED
         ) from error
 
 
@@ -80,7 +80,7 @@ def network_hint(status: int | None, why: str = "") -> str:
     if status in _LOGIN:
         return "give the index's user and password: in its URL, in ~/.netrc, or with keyring"
     if status is not None and status >= 500:  # noqa: PLR2004 the server's own fault
-        return "the fault is the server's: try again later, or use another index (--index-url)"
+        return "this is a server error: try again later, or use another index (--index-url)"
     return "check the network, the index URL (--index-url) and the proxy (--proxy)"
 
 

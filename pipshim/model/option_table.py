@@ -215,11 +215,11 @@ LEFT_OUT = (
     _names("--no-install-package", "selection.no_install_packages", "Leave this out.", LOCKED),
 )
 REINSTALL = (
-    Option("--reinstall", "selection", "Install everything anew."),
+    Option("--reinstall", "selection", "Install everything again."),
     _names(
         "--reinstall-package",
         "selection.reinstall_packages",
-        "Install this anew; a built package from its cached wheel (see --rebuild).",
+        "Install this again; a built package from its cached wheel (see --rebuild).",
         LOCKED,
     ),
 )

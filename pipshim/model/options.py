@@ -366,9 +366,7 @@ def read_target(opt: str, value: str) -> TargetName:
     try:
         return TargetName.parse(value)
     except ValueError as error:
-        raise OptionValueError(
-            f"{opt}: {error}; the nearest one is {nearest(value, KNOWN)!r}"
-        ) from None
+        raise OptionValueError(f"{opt}: {error}; did you mean {nearest(value, KNOWN)!r}?") from None
 
 
 def read_index(option: str, text: str) -> tuple[str, str | None]:
@@ -386,7 +384,7 @@ def read_torch_backend(option: str, text: str) -> str:
     if text not in TORCH_BACKENDS:
         raise OptionValueError(
             f"option {option}: PyTorch has no index {text!r};"
-            f" the nearest one is {nearest(text, TORCH_BACKENDS)!r}"
+            f" did you mean {nearest(text, TORCH_BACKENDS)!r}?"
         )
     return text
 

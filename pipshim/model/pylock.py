@@ -272,7 +272,7 @@ class Lock:
             raise LockError(
                 None,
                 f"the lock's build environment {environment} has no entry for {error}",
-                hint="make the lock anew: pipshim lock",
+                hint="recreate the lock: pipshim lock",
             ) from error
 
 
@@ -424,8 +424,8 @@ def read(path: Path) -> Lock:
     except PylockUnsupportedVersionError as error:
         raise LockError(
             path,
-            f"the lock is of a newer version ({data.get('lock-version')}) than this pipshim reads",
-            hint="upgrade pipshim, or make the lock anew: pipshim lock --upgrade",
+            f"lock-version is {data.get('lock-version')}, which is newer than this pipshim reads",
+            hint="upgrade pipshim, or recreate the lock: pipshim lock --upgrade",
         ) from error
     except PylockValidationError as error:
         raise _damaged(path, str(error)) from error
@@ -437,7 +437,7 @@ def read(path: Path) -> Lock:
         raise LockError(
             path,
             f"the lock was made by a newer pipshim than this one ({__version__})",
-            hint="upgrade pipshim, or make the lock anew: pipshim lock --upgrade",
+            hint="upgrade pipshim, or recreate the lock: pipshim lock --upgrade",
         )
     if not isinstance(version, int):
         raise _damaged(path, f"[tool.pipshim] version is {version!r}, not a number")
@@ -523,7 +523,7 @@ def _damaged(path: Path, why: str, line: int | None = None) -> LockError:
         path,
         f"the lock is damaged: {why}",
         line=line,
-        hint="make it anew: pipshim lock --upgrade",
+        hint="recreate it: pipshim lock --upgrade",
     )
 
 

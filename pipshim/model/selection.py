@@ -175,8 +175,7 @@ def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) ->
             path,
             f"the lock is for another Python or platform than {here}\n"
             f"  it is for {lock.environment}",
-            hint="choose an environment that it is for with --python, or lock for this one: "
-            "pipshim lock",
+            hint="choose a matching environment with --python, or lock for this one: pipshim lock",
         )
     version = values["python_full_version"]
     if lock.requires_python is not None and not lock.requires_python.contains(
@@ -200,7 +199,7 @@ def _check_python(package: Package, environment: Mapping[str, str], path: Path) 
             path,
             f"{package.name} {package.version} requires Python {package.requires_python}, this "
             f"environment has {full}",
-            hint="choose another Python with --python, or ask for an older "
+            hint="choose another Python with --python, or require an older "
             f"{package.name} in pyproject.toml",
         )
 

@@ -103,7 +103,7 @@ def _rocm(architectures: Iterable[str]) -> Choice:
     names = sorted(set(architectures))
     found = f"AMD GPU {', '.join(names)}"
     if not _AMD.issuperset(names):
-        return Choice("cpu", f"{found}, which PyTorch has no code for")
+        return Choice("cpu", f"{found}, which PyTorch does not support")
     return Choice(f"rocm{_ROCM[0]}", found)
 
 

@@ -158,7 +158,7 @@ def _named(names: Sequence[NormalizedName], project: Project) -> list[Project]:
         by_name = {project.name: project, **by_name}
     for name in names:
         if name not in by_name:
-            known = f"; the nearest one is {nearest(name, by_name)!r}" if by_name else ""
+            known = f"; did you mean {nearest(name, by_name)!r}?" if by_name else ""
             raise UsageError(
                 f"--package {name}: the workspace has no such member{known}",
                 hint=f"the members are: {', '.join(by_name)}",

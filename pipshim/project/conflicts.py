@@ -85,7 +85,7 @@ def _mentioned(settings: KeyPath, configuration: Configuration) -> Iterator[tupl
 def _unknown(reader: Reader, path: KeyPath, origin: str, origins: Collection[str]) -> ProjectError:
     kind, _, name = origin.partition(" ")
     known = [one.partition(" ")[2] for one in origins if one.startswith(f"{kind} ")]
-    near = f"; the nearest one is {nearest(name, known)!r}" if known else ""
+    near = f"; did you mean {nearest(name, known)!r}?" if known else ""
     table = "project.optional-dependencies" if kind == "extra" else "dependency-groups"
     return reader.error(path, f"names the {kind} {name!r}, which [{table}] does not have{near}")
 
@@ -124,7 +124,7 @@ def _check_always_on(
             raise reader.error(
                 path,
                 f"names {named(member)}, which the project's dependencies include: it is always on",
-                hint=f"take {named(member)} out of project.dependencies",
+                hint=f"remove {named(member)} from project.dependencies",
             )
         default = sorted(defaults & {member, *by})
         if number is not None and default:
@@ -134,7 +134,7 @@ def _check_always_on(
                 (*settings, "conflicts", number),
                 f"names {named(member)}{how}: it is a default group, and could not be installed "
                 "with the others",
-                hint=f"take it out of the default groups, under [tool.pipshim]:\n"
+                hint=f"remove it from the default groups, under [tool.pipshim]:\n"
                 f"    default-groups = [{', '.join(left)}]".replace("'", '"'),
             )
 

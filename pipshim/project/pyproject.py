@@ -153,7 +153,7 @@ def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> P
             raise ProjectError(
                 path,
                 f"unknown key {key!r} in the script's metadata;"
-                f" the nearest known one is {nearest(key, _SCRIPT_KEYS)!r}",
+                f" did you mean {nearest(key, _SCRIPT_KEYS)!r}?",
                 line=reader.line_of((key,)),
             )
     requires_python = data.get("requires-python")

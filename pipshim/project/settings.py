@@ -113,7 +113,7 @@ def _target_environments(reader: Reader, value: object, path: KeyPath) -> tuple[
         try:
             found.append(TargetName.parse(reader.string(text, at)))
         except ValueError as error:
-            problem = f"must be a target: {error}; the nearest one is {nearest(text, KNOWN)!r}"
+            problem = f"must be a target: {error}; did you mean {nearest(text, KNOWN)!r}?"
             raise reader.error(at, problem, hint=FORM) from None
     return tuple(dict.fromkeys(found))
 
@@ -159,7 +159,7 @@ def _conflict(reader: Reader, value: object, path: KeyPath) -> tuple[str, ...]:
         if package is not None:
             origin = origin_of_member(reader.name(package, (*at, "package")), origin)
         if origin in members:
-            raise reader.error(at, f"is there twice: {named(origin)}")
+            raise reader.error(at, f"is listed twice: {named(origin)}")
         members[origin] = None
     if len(members) < _LEAST:
         raise reader.error(path, "must have two extras or groups, or more")

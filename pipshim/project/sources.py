@@ -147,7 +147,7 @@ def check_index_names(
     for package, entries in sources.items():
         for entry in entries:
             if entry.index is not None and entry.index not in names:
-                known = f"; the nearest one is {nearest(entry.index, names)!r}" if names else ""
+                known = f"; did you mean {nearest(entry.index, names)!r}?" if names else ""
                 raise reader.error(
                     (*path, package),
                     f"names the index {entry.index!r}, which [[tool.{path[1]}.index]] does not have"

@@ -98,7 +98,7 @@ class Reader:
                 raise ProjectError(
                     self.where,
                     f"unknown key {key!r} in {format_key(path)};"
-                    f" the nearest known one is {nearest(key, known)!r}",
+                    f" did you mean {nearest(key, known)!r}?",
                     line=self.line_of((*path, key)),
                     hint=f"the known keys are: {', '.join(known)}",
                 )

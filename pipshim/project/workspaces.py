@@ -226,7 +226,7 @@ def _check_member(
         raise ProjectError(
             member.file,
             f"is a member of the workspace of {root.file} and has a workspace itself",
-            hint="exclude its folder, or take out its workspace",
+            hint="exclude its folder, or remove its workspace table",
         )
     if member.name in members or member.name == root.name:
         other = root if member.name == root.name else members[member.name]
@@ -365,7 +365,7 @@ def _sources(root: Project, members: Mapping[NormalizedName, Project]) -> Packag
             if found.setdefault(name, placed) != placed:
                 raise ProjectError(
                     one.file,
-                    f"sources.{name}: is another source than that in {stated[name].file}",
+                    f"sources.{name}: differs from the source in {stated[name].file}",
                     hint="a workspace has one lock: state the source in one place",
                 )
             stated.setdefault(name, one)
@@ -438,7 +438,7 @@ def _without_members(project: Project) -> Project:
 def _no_member(
     project: Project, name: NormalizedName, members: Mapping[NormalizedName, Project]
 ) -> ProjectError:
-    known = f"; the nearest member is {nearest(name, members)!r}" if members else ""
+    known = f"; did you mean {nearest(name, members)!r}?" if members else ""
     return ProjectError(
         project.file,
         f"sources.{name}: the workspace has no member {name}{known}",
@@ -454,4 +454,4 @@ def _notes(project: Project) -> Iterator[str]:
         ignored.append("no_build_isolation_package")
     if ignored:
         names = ", ".join(key.replace("_", "-") for key in ignored)
-        yield f"{project.file}: {names} count in the workspace's root, and do nothing here"
+        yield f"{project.file}: {names} take effect only in the workspace's root"

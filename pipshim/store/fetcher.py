@@ -112,7 +112,7 @@ class Fetcher:
         if path is None:
             path = self.downloaded[url] = self.pip.archived(url) or self._download(url)
         elif not path.is_file():
-            raise LockError(path, f"{package.name}: the lock names this file, which is not there")
+            raise LockError(path, f"{package.name}: the lock names this file, which does not exist")
         _check(package, artifact, path)
         return path
 
@@ -140,7 +140,7 @@ def _check(
         raise LockError(
             None,
             f"{package.name}: no sha256, sha384 or sha512 for {file_name(artifact)}",
-            hint="make the lock anew: pipshim lock",
+            hint="recreate the lock: pipshim lock",
         )
     with path.open("rb") as file:
         digest = hashlib.new(algorithm)

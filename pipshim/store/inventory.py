@@ -334,7 +334,7 @@ def _stale_trees(
         if not manifest.exists():
             yield _item(tree, "unpacked wheel", "is damaged")
         elif (tree / BUILT).exists() and tree.name not in recorded:
-            yield _item(tree, "unpacked wheel", "was built, and no record tells from what")
+            yield _item(tree, "unpacked wheel", "built wheel without a record")
         elif _time(manifest) <= oldest and all(found.st_nlink == 1 for found in _stats(tree)):
             yield _item(tree, "unpacked wheel", f"not used for {days:g} days")
 

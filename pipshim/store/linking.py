@@ -290,7 +290,7 @@ def _mkdir(path: str) -> bool:
         os.mkdir(path)
     except FileExistsError as error:
         if not os.path.isdir(path):
-            raise InstallError(f"{path} is in the way: a folder has to be there") from error
+            raise InstallError(f"{path} is in the way of a folder") from error
         return False
     return True
 

@@ -120,7 +120,7 @@ class Journal:
         """Roll the change back.
 
         Raises:
-            InstallError: a file cannot be put back; the next command tries again.
+            InstallError: a file cannot be restored; the next command tries again.
 
         """
         os.close(self._file)
@@ -138,7 +138,7 @@ def recover(env: Layout) -> bool:
     The environment must be locked (`pipshim.envs.venv.Environment.lock`).
 
     Raises:
-        InstallError: a file cannot be put back, or the journal cannot be read.
+        InstallError: a file cannot be restored, or the journal cannot be read.
 
     """
     if not is_open(env):
@@ -209,7 +209,7 @@ class _Place:
                 os.unlink(self.undoing)
         except OSError as error:
             raise InstallError(
-                f"{error.filename2 or error.filename} cannot be put back: {reason(error)}",
+                f"{error.filename2 or error.filename} cannot be restored: {reason(error)}",
                 hint=f"what was removed is in {self.old}; the next sync tries again",
             ) from error
         self.tidy()
@@ -269,7 +269,7 @@ class _Place:
             raise InstallError(
                 f"{path} cannot be read: a change of this environment was interrupted, and "
                 "another version of pipshim may have begun it",
-                hint=f"sync with that version; or remove {self.prefix}, and make it anew",
+                hint=f"sync with that version; or remove {self.prefix}, and sync again",
             )
         return [(os.path.join(self.prefix, below), names) for below, names in found]
 

@@ -289,9 +289,8 @@ class Change:
             both = "both" if len(owners) == len(("one", "other")) else "all"
             self._say(
                 f"{', '.join(owners[:-1])} and {owners[-1]} {both} install "
-                f"{_files(self.target, paths)}: "
-                f"{'that' if len(paths) == 1 else 'those'} of {owners[-1]} "
-                f"{'is' if len(paths) == 1 else 'are'} used"
+                f"{_files(self.target, paths)}; "
+                f"{owners[-1]}'s {'is' if len(paths) == 1 else 'are'} used"
             )
 
     def _note_shared(self, journal: Journal, leaving: Leaving, coming: _Coming) -> None:
@@ -321,7 +320,7 @@ class Change:
             where = error.filename or self.target.prefix
             where = f"{where}: {reason(error, where)}"
             if step is None or step.old is None:
-                raise InstallError(f"what is in the way cannot be removed: {where}") from error
+                raise InstallError(f"cannot remove {where}") from error
             raise InstallError(f"{step.name} {step.old} cannot be removed: {where}") from error
 
     def _link(self, journal: Journal, name: NormalizedName, one: Ready, coming: _Coming) -> None:

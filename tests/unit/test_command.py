@@ -559,7 +559,7 @@ class TestVersions:
         monkeypatch.setattr("pip.__version__", version)
         assert entry.dispatch(["sync"]) == 1
         err = capsys.readouterr().err
-        assert f"pip {version} is not supported; supported are 26.1, 26.2, 26.3" in err
+        assert f"pip {version} is not supported; supported versions are 26.1, 26.2, 26.3" in err
         assert "pip>=26.1,<26.4" in err
 
 

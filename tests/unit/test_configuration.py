@@ -208,7 +208,7 @@ def test_unknown_key_names_the_nearest(text: str, line: int, key: str, known: st
         (
             'target-environments = ["linux-aarch64-cp312"]',
             2,
-            "'linux-aarch64-cp312' is no target; the nearest one is 'linux-arm64-cp312'",
+            "'linux-aarch64-cp312' is no target; did you mean 'linux-arm64-cp312'",
         ),
         ("constraint-dependencies = [\n'a',\n 'b c']", 4, "dependencies[1] is not a valid req"),
         ("constraint-dependencies = ['a[x]<2']", 2, "is a constraint with extras: 'a[x]<2'"),

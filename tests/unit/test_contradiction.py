@@ -127,7 +127,7 @@ def test_extras_and_constraints_are_told_as_such() -> None:
     assert told(known(index, "app[x]", "lib<2", limits=["lib<2"]))[-1] == (
         "    app[x] 1.0 requires lib>=2"
     )
-    assert told(known(index, "app[x]", limits=["lib<2"]))[-1] == "  a constraint admits only lib<2"
+    assert told(known(index, "app[x]", limits=["lib<2"]))[-1] == "  a constraint allows only lib<2"
 
 
 def test_an_override_is_told_instead_of_what_it_replaced() -> None:

@@ -186,7 +186,7 @@ def test_what_cannot_be_put_back_is_said_and_tried_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", fail)
-        with pytest.raises(InstallError, match="cannot be put back") as caught:
+        with pytest.raises(InstallError, match="cannot be restored") as caught:
             change.undo()
         assert f"{CHANGE}/old" in (caught.value.hint or "")
     assert journal.recover(env)

@@ -42,7 +42,7 @@ def test_a_retry_is_said_in_words(port: int, caplog: pytest.LogCaptureFixture) -
 def test_a_host_that_is_not_known(caplog: pytest.LogCaptureFixture) -> None:
     (line,) = said("http://no-such-host.invalid/simple/numpy/", caplog, tries=1)
     assert re.fullmatch(
-        "cannot fetch numpy from no-such-host.invalid: the name of the host is not known here; "
+        "cannot fetch numpy from no-such-host.invalid: the host name could not be resolved; "
         "trying again, for the last time",
         line,
     )
@@ -54,7 +54,7 @@ def test_a_server_that_does_not_go_on(caplog: pytest.LogCaptureFixture) -> None:
         lines = said(url, caplog, tries=3)
     assert len(lines) == 3
     assert lines[0] == (
-        "cannot fetch x-1.0.tar.gz from 127.0.0.1: the server did not go on in time; trying "
+        "cannot fetch x-1.0.tar.gz from 127.0.0.1: the server stopped answering; trying "
         "again, 2 more tries after that"
     )
 

@@ -470,11 +470,11 @@ def test_refused_with_its_line(tmp_path: Path, text: str, line: int, problem: st
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
-        ("[project]\nname = ", 2, "is not valid TOML: Invalid value"),
-        ("[project\n", 1, "is not valid TOML: Expected ']'"),
-        ("a = 1\n\na = 2\n", 3, "is not valid TOML: Cannot overwrite a value"),
-        ("a = [\n1,\n\n", 3, "is not valid TOML"),
-        ("x = 1\ny = 'a\n", 2, "is not valid TOML"),
+        ("[project]\nname = ", 2, "invalid TOML: Invalid value"),
+        ("[project\n", 1, "invalid TOML: Expected ']'"),
+        ("a = 1\n\na = 2\n", 3, "invalid TOML: Cannot overwrite a value"),
+        ("a = [\n1,\n\n", 3, "invalid TOML"),
+        ("x = 1\ny = 'a\n", 2, "invalid TOML"),
         ("\ufeff[project]\n", 1, "starts with a byte order mark"),
     ],
 )

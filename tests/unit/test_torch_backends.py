@@ -48,7 +48,7 @@ def test_the_newest_cuda_that_a_driver_supports(
         (Gpus("win32", (528, 33)), "cu126", "NVIDIA driver 528.33"),
         (Gpus("win32", (528, 2)), "cu118", "NVIDIA driver 528.02"),
         (Gpus("linux", amd=("gfx1100", "gfx1100")), "rocm7.2", "AMD GPU gfx1100"),
-        (Gpus("linux", amd=("gfx803",)), "cpu", "AMD GPU gfx803, which PyTorch has no code for"),
+        (Gpus("linux", amd=("gfx803",)), "cpu", "AMD GPU gfx803, which PyTorch does not support"),
         (Gpus("win32", amd=("gfx1100",)), "cpu", "no NVIDIA or AMD driver was found"),
         (Gpus("linux", (390, 46)), "cpu", "NVIDIA driver 390.46, which is too old for PyTorch"),
     ],

@@ -208,7 +208,7 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_interpreter_that_cannot_be_run(tmp_path: Path) -> None:
     base = dead_base(tmp_path, "")
     base.python.unlink()
-    with pytest.raises(TargetError, match="cannot make the environment"):
+    with pytest.raises(TargetError, match="cannot create the environment"):
         create(tmp_path / "env", base, cache_dir=None)
 
 

@@ -94,7 +94,7 @@ def test_options_say_it_too(root: Path) -> None:
 
 
 def test_names_that_there_are_not_are_errors(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such member; the nearest one is 'a'"):
+    with pytest.raises(UsageError, match="no such member; did you mean 'a'"):
         groups(root, packages=(canonicalize_name("aa"),))
     with pytest.raises(UnknownNameError, match="no extra 'fast' in b"):
         groups(root / "b", extras=(FAST,))
