@@ -145,7 +145,7 @@ def test_a_folder_without_a_pyproject_shows_how_to_begin(
         (
             f"{HEAD}[tool.pipshim]\nno-build-isolaton = true\n",
             5,
-            "'no-build-isolaton' in tool.pipshim; did you mean 'no-build-isolation'",
+            "'no-build-isolaton' in tool.pipshim; did you mean 'no-build-isolation'?",
         ),
         (
             f"{HEAD}[tool.pipshim]\nno-build-isolation = 'yes'\n",
@@ -172,7 +172,7 @@ def test_a_mistake_in_pyproject_leaves_lock_and_environment_as_they_are(
     with (old / "pyproject.toml").open("a") as file:
         file.write("[tool.pipshim]\nmatch-runtim = []\n")
     for command in (["lock"], ["lock", "--check"], ["sync"], ["run", "true"]):
-        refuses(*command, says="the nearest known one is 'match-runtime'")
+        refuses(*command, says="did you mean 'match-runtime'?")
 
 
 @pytest.mark.parametrize("locked_before", [False, True])
@@ -246,7 +246,7 @@ DIGITS = "1" * 6000
 UNREADABLE = (
     pytest.param(f"x = {NESTED}", "nested too deeply", id="nested arrays"),
     pytest.param(f"x{'.a' * 3000} = 1", "nested too deeply", id="dotted key"),
-    pytest.param(f"x = {DIGITS}", "an integer of 6000 digits", id="long integer"),
+    pytest.param(f"x = {DIGITS}", "an integer has 6000 digits", id="long integer"),
 )
 
 

@@ -273,11 +273,11 @@ def test_what_cannot_be_combined_is_refused_with_the_line_that_mends_it(
         ),
         text.replace('extra = "cu128" }]]', 'extra = "cu129" }]]'): (
             "conflicts[0][1] names the extra 'cu129'",
-            "the nearest one is 'cu128'",
+            "did you mean 'cu128'?",
         ),
         text.replace('extra = "cpu" },\n', 'group = "nwe" },\n'): (
             "sources.torch names the group 'nwe'",
-            "the nearest one is 'new'",
+            "did you mean 'new'?",
         ),
         text.replace(CONFLICT, 'conflicts = [[{ extra = "cpu" }]]\n'): (
             "conflicts[0] must have two extras or groups, or more",
@@ -329,7 +329,7 @@ def test_conflicts_of_a_workspace_are_those_of_all_members_and_reach_across_them
         assert "conflict" in done.err
     wrong = member.replace('extra = "cpu" }, {', 'extra = "cpv" }, {')
     make_project(wrong, folder="project/kernels", name="kernels", extras=extras)
-    assert "the nearest one is 'cpu'" in cli.fails("lock").err
+    assert "did you mean 'cpu'?" in cli.fails("lock").err
     make_project(member, folder="project/kernels", name="kernels", extras=extras)
     pyproject = project / "pyproject.toml"
     pyproject.write_text(pyproject.read_text().replace("cu128", "cuda"))

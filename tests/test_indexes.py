@@ -307,13 +307,13 @@ def test_add_writes_an_index_and_a_source(
 
     before = text
     for words, problem in (
-        (("six", "--index", "torch-cpx"), "the nearest one is 'torch-cpu'"),
+        (("six", "--index", "torch-cpx"), "did you mean 'torch-cpu'?"),
         (("six", "--index", "x=https://me:word@host/simple"), "PIPSHIM_INDEX_X_USERNAME"),
         (("six", "--index", "x=nowhere"), "neither a URL nor a folder"),
         (("six", "--index", "https://host/simple"), "neither the name of an index nor NAME=URL"),
         (("x @ https://host/x.whl", "--index", "torch-cpu"), "comes from a path or URL"),
         (("six", "--index", "torch-cpu", "--torch-backend", "cpu"), "cannot be used together"),
-        (("torch", "--torch-backend", "cu12"), "PyTorch has no index 'cu12'; the nearest one"),
+        (("torch", "--torch-backend", "cu12"), "PyTorch has no index 'cu12'; did you mean"),
     ):
         done = cli("add", *words)
         assert done.status == 2, done

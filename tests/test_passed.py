@@ -501,7 +501,7 @@ def test_a_hint_says_what_to_type(run: Run, index: Index, dists: Path) -> None:
     assert "in pyproject.toml" not in failed.err
     failed = run("install", *BARE, "needy", status=1)
     words = " ".join(failed.err.split())
-    assert "name all that it is built with in the same command:" in words
+    assert "Name all that the build requires in the same command:" in words
     assert words.partition("same command:")[2].split()[0] == "absent"
 
 

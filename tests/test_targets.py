@@ -232,7 +232,7 @@ def test_targets_of_the_command_line_come_on_top_and_sync_keeps_them(
     index.add(wheel(dists, "aa", "1.0"), wheel(dists, "aa", "2.0", requires_python=">=3.11"))
     make_project(dependencies=["aa"])
     failed = cli.fails("lock", "--target-environment", "win-x86_64-cp310", status=2)
-    assert "the nearest one is 'windows-x86_64-cp310'" in failed.err
+    assert "did you mean 'windows-x86_64-cp310'?" in failed.err
     cli.ok("lock", "--target-environment", "windows-x86_64-cp310")
     assert read(cli)["tool"]["pipshim"]["targets"] == [HERE, "windows-x86_64-cp310"]
     assert entries(cli, "aa") == [("1.0", "")]

@@ -266,7 +266,7 @@ def test_wrong_packages_are_errors(cli: Cli, tmp_path: Path) -> None:
         (("--group", "member-cli"), "no group 'member-cli' in app"),
     ):
         assert problem in cli.fails("sync", *words, status=2).err
-    assert "the nearest one is 'cli'" in cli.fails("lock", "--package", "cly", status=2).err
+    assert "did you mean 'cli'?" in cli.fails("lock", "--package", "cly", status=2).err
     cli.ok("lock", "--package", "cli", "--all-packages")
     write(tmp_path / "alone", "[project]\nname = 'alone'\n")
     failed = cli.fails("sync", "--package", "other", cwd=tmp_path / "alone", status=2)

@@ -441,7 +441,7 @@ class Builder:
                     events.Message(
                         "warning",
                         f"the build of {build.label} changed files of "
-                        f"{tree.name} {tree.version} in its environment; other environments are not affected",
+                        f"{tree.name} {tree.version} in its environment only",
                     )
                 )
 

@@ -123,8 +123,8 @@ def _require(build: FailedBuild, problem: str, requirement: str, *, other: str =
         return _require_typed(build, problem, requirement, other)
     if build.mode == _NO_ISOLATION:
         hint = (
-            f"{problem}. It is built without isolation, so the project environment needs it, with all "
-            "that the build requires. Add to pyproject.toml:\n"
+            f"{problem}. It is built without isolation, so the project environment needs it, with "
+            "all that the build requires. Add to pyproject.toml:\n"
         )
         return f"{hint}{_group(build, requirement)}\n{other}".rstrip()
     hint = f"{problem}. Add {quoted} to its build environment, in pyproject.toml:\n" + _paste(
@@ -493,7 +493,7 @@ def _old_setuptools(_match: re.Match[str], build: FailedBuild) -> str:
 
 def _no_requirement(match: re.Match[str], build: FailedBuild) -> str:
     return (
-        f"No version of the build requirement {match['requirement']} was found. It is listed in the "
+        f"No version of the build requirement {match['requirement']} was found. It is in the "
         f"build-system.requires of {build.package}, or in extra-build-dependencies: check its name "
         "there, the index options, and build-constraint-dependencies."
     )

@@ -176,7 +176,7 @@ def _verify(root: Path, request: StoreRequest) -> int:
         else:
             word = "would remove" if request.dry_run else "removed"
             sys.stdout.write(
-                f"{word} {_counted(items)}: recreated when next needed; to repair environments that "
+                f"{word} {_counted(items)}: recreated when needed; to repair environments that "
                 "share these files: pipshim sync --reinstall\n"
             )
     return 1 if items else 0

@@ -131,7 +131,7 @@ def find(
                 hint="activate a virtual environment, or choose one with --python",
             )
         raise TargetError(
-            f"{choice.target.python} is not in a virtual environment, and pipshim changes only those",
+            f"{choice.target.python} is not in a virtual environment, and pipshim changes no other",
             hint=f"create one: {choice.target.python} -m venv DIR; then pass --python DIR",
         )
     if choice.exists:

@@ -32,7 +32,7 @@ _INTERPRETERS = ("bin/python", "Scripts/python.exe")
 HINTS: dict[Origin, str] = {
     "--python": "give a virtual environment, a Python interpreter or a version",
     "VIRTUAL_ENV": "unset VIRTUAL_ENV, activate a virtual environment, or choose one with --python",
-    "project": "move it away, and pipshim creates an environment there; or choose one with --python",
+    "project": "move it away, and pipshim creates an environment; or choose one with --python",
 }
 
 

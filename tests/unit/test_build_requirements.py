@@ -27,9 +27,9 @@ def test_what_is_there_passes(requirement: str) -> None:
 @pytest.mark.parametrize(
     ("requirement", "said"),
     [
-        ("ninja", "ninja is not there"),
-        ("setuptools<70", "setuptools<70, but setuptools 80.1 is there"),
-        ("wheel; sys_platform == 'linux'", 'wheel; sys_platform == "linux" is not there'),
+        ("ninja", "ninja is not installed"),
+        ("setuptools<70", "setuptools<70, but setuptools 80.1 is installed"),
+        ("wheel; sys_platform == 'linux'", 'wheel; sys_platform == "linux" is not installed'),
     ],
 )
 def test_what_is_missing_is_said_with_the_package(requirement: str, said: str) -> None:

@@ -363,12 +363,12 @@ class TestGiven:
     @pytest.mark.parametrize(
         ("args", "said"),
         [
-            (("sync", "-r", "pylock.toml", "-r", "requirements.txt"), "followed alone"),
-            (("sync", "-r", "pylock.toml", "-r", "pylock.a.toml"), "followed alone"),
+            (("sync", "-r", "pylock.toml", "-r", "requirements.txt"), "cannot be combined"),
+            (("sync", "-r", "pylock.toml", "-r", "pylock.a.toml"), "cannot be combined"),
             (("sync", "-r", "https://h.invalid/pylock.toml"), "not from a URL"),
             (("sync", "-r", "pylock.toml", "--no-deps"), "--no-deps is for a requirements file"),
             (("sync", "--no-deps"), "--no-deps is for a requirements file"),
-            (("export", "-r", "requirements.txt"), "is no lock"),
+            (("export", "-r", "requirements.txt"), "is not one"),
             (("export", "demo"), "export takes no arguments"),
             (("export", "--reinstall"), "no such option"),
             (("run", "-r", "pylock.toml", "x"), "no such option"),

@@ -178,7 +178,7 @@ def test_unknown_key_names_the_nearest(text: str, line: int, key: str, known: st
     error = refused(text)
     assert error.line == line
     assert f"unknown key {key!r}" in error.problem
-    assert error.problem.endswith(f"the nearest known one is {known!r}")
+    assert error.problem.endswith(f"did you mean {known!r}?")
     assert error.hint is not None
     assert known in error.hint
 

@@ -264,7 +264,7 @@ def test_missing_module_isolated() -> None:
         "    [tool.pipshim.extra-build-dependencies]\n"
         '    natten = ["torch"]\n'
         "\n"
-        "or build it in the project environment, which needs all that it is built with:\n"
+        "or build it in the project environment, which needs all that the build requires:\n"
         "\n"
         "    [tool.pipshim]\n"
         '    no-build-isolation-package = ["natten"]\n'
@@ -281,8 +281,8 @@ def test_missing_module_without_isolation() -> None:
         output, FailedBuild(mode="no-isolation", package="natten", requires=requires)
     ) == (
         "natten imports pkg_resources while it is built (setuptools 82 removed it). It is built "
-        "without isolation, in the project environment, so install it there, with all that it is "
-        "built with: add to pyproject.toml\n"
+        "without isolation, so the project environment needs it, with all that the build requires. "
+        "Add to pyproject.toml:\n"
         "\n"
         "    [dependency-groups]\n"
         '    dev = ["cython>=3", "setuptools<82"]'

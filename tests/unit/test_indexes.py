@@ -146,7 +146,7 @@ def test_two_entries_that_apply_to_one_target_are_an_error() -> None:
             'index = [{ name = "cpu", url = "b" }]\nsources.torch = { index = "cpo" }',
             (
                 "names the index 'cpo', which [[tool.pipshim.index]] does not have; "
-                "the nearest one is 'cpu'"
+                "did you mean 'cpu'?"
             ),
         ),
         (

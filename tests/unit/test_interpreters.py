@@ -61,7 +61,7 @@ def test_path_keeps_its_links(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["no/such/python", "./python3.12", "", "/nowhere"])
 def test_path_where_nothing_is(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TargetError, match="there is no ") as caught:
+    with pytest.raises(TargetError, match="does not exist") as caught:
         Request.parse(text)
     assert repr(text) in caught.value.message
 
@@ -115,7 +115,7 @@ def test_nothing_found_says_what_was_tried(tmp_path: Path) -> None:
     with pytest.raises(TargetError) as caught:
         Request.parse("3.99").resolve(path_of(tmp_path), None)
     assert caught.value.message.splitlines() == [
-        "--python: there is no Python 3.99 on PATH",
+        "--python: Python 3.99 was not found on PATH",
         f"  {broken} does not work: shim: no such version",
     ]
     assert caught.value.hint
@@ -127,7 +127,7 @@ def test_running_python_is_found_without_path() -> None:
 
 
 def test_running_python_does_not_stand_in_for_a_name(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match="'pypy3' on PATH"):
+    with pytest.raises(TargetError, match="'pypy3' was not found on PATH"):
         Request.parse("pypy3").resolve(path_of(tmp_path), None)
 
 
@@ -157,7 +157,7 @@ def test_what_is_no_program_is_passed_over(tmp_path: Path) -> None:
     environ = path_of(tmp_path / "a", tmp_path / "b", tmp_path / "missing")
     with pytest.raises(TargetError) as caught:
         Request.parse("3.99").resolve(environ, None)
-    assert caught.value.message == "--python: there is no Python 3.99 on PATH"
+    assert caught.value.message == "--python: Python 3.99 was not found on PATH"
 
 
 # requires-python

@@ -296,7 +296,7 @@ def test_a_damaged_tool_table_of_a_package_is_refused(tmp_path: Path, table: str
 def test_a_newer_lock_is_refused_as_such(tmp_path: Path) -> None:
     path = tmp_path / "pylock.toml"
     path.write_text('lock-version = "2.0"\ncreated-by = "x"\npackages = []\n')
-    with pytest.raises(LockError, match="newer version"):
+    with pytest.raises(LockError, match="newer than this pipshim reads"):
         read(path)
     text = write(FULL, tmp_path)
     path.write_text(text.replace("\nversion = 1\n", "\nversion = 99\n"))
