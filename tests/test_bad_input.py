@@ -316,7 +316,7 @@ def test_every_command_refuses_a_damaged_lock_and_the_hint_mends_it(
 @pytest.mark.parametrize(
     ("old_text", "new_text", "says"),
     [
-        ('lock-version = "1.0"', 'lock-version = "2.0"', "is of a newer version (2.0)"),
+        ('lock-version = "1.0"', 'lock-version = "2.0"', "lock-version is 2.0, which is newer"),
         ("[tool.pipshim]\nversion = 1", "[tool.pipshim]\nversion = 2", "made by a newer pipshim"),
     ],
 )
@@ -327,7 +327,7 @@ def test_a_newer_lock_is_refused_and_the_hint_mends_it(
     assert old_text in path.read_text()
     path.write_text(path.read_text().replace(old_text, new_text))
     for command in ("lock", "sync"):
-        refuses(command, says=(str(path), says), hint="upgrade pipshim, or make the lock anew")
+        refuses(command, says=(str(path), says), hint="upgrade pipshim, or recreate the lock")
     cli.ok("lock", "--upgrade")
 
 
@@ -393,7 +393,7 @@ def test_a_python_that_requires_python_does_not_admit_is_said_with_both(
     for command in (["lock"], ["sync"], ["run", "true"]):
         refuses(
             *command,
-            says="no Python that requires-python (<3) admits",
+            says="no Python satisfying requires-python (<3) was found",
             hint="--python",
             env=only_this,
         )
@@ -544,12 +544,12 @@ def test_a_package_that_does_not_exist_is_said_with_who_wants_it(
     make_project(dependencies=["nosuch"])
     refuses(
         "lock",
-        says=("there is no package nosuch", "the project requires nosuch", f"{index.url}nosuch/"),
+        says=("package nosuch was not found", "the project requires nosuch", f"{index.url}nosuch/"),
         hint="check the name",
     )
     index.add(wheel(tmp_path, "app", "1.0", requires=["nosuch>=2"]))
     make_project(dependencies=["app"])
-    refuses("lock", says=("there is no package nosuch", "app 1.0 requires nosuch>=2"))
+    refuses("lock", says=("package nosuch was not found", "app 1.0 requires nosuch>=2"))
     refuses("lock", "nosuch", says="the command line requires nosuch")
     make_project(groups={"dev": ["nosuch"]})
     refuses("lock", says="group 'dev' of the project requires nosuch")
@@ -680,7 +680,7 @@ def test_a_yanked_version_is_said_so(
     refuses(
         "lock",
         says=("broken has 1.0 (yanked)", "broken 1.0 was yanked: it breaks"),
-        hint="asked for with ==",
+        hint="required with ==",
     )
 
 
@@ -700,7 +700,7 @@ def test_a_version_that_would_do_and_may_not_be_taken_is_named(
         "lib>=3rc1,<4": ("lib has", "lib 3.0rc1 is a prerelease"),
         "lib>=4,<5": ("lib-4.0.tar.gz is excluded", "--only-binary"),
         "lib>=5,<6": ("lib-5.0-cp311-cp311-win_amd64.whl is for another", "Python and platform"),
-        "lib>=6": ("lib-6.0-py3-none-any.whl was uploaded later", "choose a later moment"),
+        "lib>=6": ("lib-6.0-py3-none-any.whl was uploaded later", "choose a later date"),
     }
     options = ["--only-binary", "lib", "--only-final", "lib", "--uploaded-prior-to", "2024-06-01"]
     for requirement, (says, hint) in cases.items():
@@ -734,7 +734,7 @@ def test_an_sdist_that_is_not_the_one_its_index_names_is_refused(
     make_project(dependencies=["source"])
     refuses(
         "lock",
-        says=("source-1.0.tar.gz is not the file that it should be", "expected sha256:", "got"),
+        says=("source-1.0.tar.gz does not have the expected hash", "expected sha256:", "got"),
         hint="tampered",
     )
 
@@ -784,7 +784,7 @@ def test_a_wheel_of_another_name_is_passed_over_and_said_so(
 ) -> None:
     index.add_bytes("good-1.0-py3-none-any.whl", wheel(tmp_path, "evil", "1.0").read_bytes())
     make_project(dependencies=["good"])
-    refuses("lock", says=("good-1.0-py3-none-any.whl is passed over", "evil"))
+    refuses("lock", says=("good-1.0-py3-none-any.whl is ignored", "evil"))
 
 
 def test_a_direct_reference_that_leads_nowhere_says_why(
@@ -792,7 +792,11 @@ def test_a_direct_reference_that_leads_nowhere_says_why(
 ) -> None:
     index.add(wheel(tmp_path, "other", "1.0"))
     make_project(dependencies=[f"fakelib @ {index.file_url('other-1.0-py3-none-any.whl')}"])
-    refuses("lock", says="fakelib is asked for from a wheel of other", hint="another wheel")
+    refuses(
+        "lock",
+        says="fakelib is required from a URL, which is of a wheel of other",
+        hint="another wheel",
+    )
     make_project(dependencies=["fakelib @ ../fakelib"])
     refuses("lock", says="Invalid URL '../fakelib'", hint="[tool.pipshim.sources]")
 
@@ -956,7 +960,10 @@ def test_a_build_requirement_that_is_not_there_is_said_with_its_place(
         make_project(dependencies=[name])
         refuses(
             "lock",
-            says=("no package nosuchtool", f"the build of {name} 1.0 requires nosuchtool>=2"),
+            says=(
+                "package nosuchtool was not found",
+                f"the build of {name} 1.0 requires nosuchtool>=2",
+            ),
             hint=f"build-system.requires of {name}, or in its extra-build-dependencies",
         )
     make_project(dependencies=["nonsense"])
@@ -1002,8 +1009,8 @@ def test_a_variable_with_a_wrong_value_is_named(
 
 
 def test_a_command_that_does_not_exist_is_status_two(refuses: Refuses, old: Path) -> None:
-    says = f"there is no command 'nosuchcommand' in the environment {old}/.venv, nor on PATH"
-    refuses("run", "nosuchcommand", status=2, says=says, hint="add the package that brings it")
+    says = f"command 'nosuchcommand' was not found, neither in {old}/.venv nor on PATH"
+    refuses("run", "nosuchcommand", status=2, says=says, hint="add the package that provides it")
 
 
 def test_files_that_are_not_there_are_named(refuses: Refuses, make_project: MakeProject) -> None:

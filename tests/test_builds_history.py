@@ -73,4 +73,4 @@ def test_the_last_log_of_a_package_is_shown(
 def test_without_a_cache_there_is_nothing_to_show(cli: Cli, command: str) -> None:
     names = ["x"] if command == "log" else []
     result = cli.fails("builds", command, *names, "--no-cache-dir", env={"PIPSHIM_CACHE_DIR": ""})
-    assert "there is no cache" in result.err
+    assert "the cache is disabled" in result.err

@@ -94,7 +94,7 @@ def test_what_fails_leaves_files_and_environment_as_they_were(
     index.add(sdist(tmp_path, "broken", "1.0", backend=Backend(fail_in="build_wheel", exit_code=1)))
     cli.ok("sync")
     before = state(file.parent)
-    assert "no package absent" in cli.fails("add", "absent").err
+    assert "package absent was not found" in cli.fails("add", "absent").err
     assert "broken 1.0" in cli.fails("add", "app", "broken").err
     assert "app" in cli.fails("add", "app>=9").err
     cli.fails("add", "--group", "dev", "broken", "--no-editable")
@@ -249,7 +249,7 @@ def test_folders_editables_archives_and_files_of_requirements(
     assert str(tmp_path) not in lock.text.replace(f"file://{dists}", "")
     cli.ok("remove", "tree", "wheeled", "linked", "lib")
     assert file.read_text() == PYPROJECT
-    assert "no file or folder" in cli.fails("add", "./nowhere", status=2).err
+    assert "nowhere does not exist" in cli.fails("add", "./nowhere", status=2).err
     assert "is the project itself" in cli.fails("add", ".", status=2).err
 
 
@@ -266,7 +266,10 @@ def test_a_repository_that_does_not_say_its_name_is_asked(
 
 def test_only_what_is_changed_is_told(cli: Cli, file: Path) -> None:
     cli.ok("add", "--frozen", "lib<4")
-    assert cli.ok("add", "--frozen", "lib").err == "project.dependencies has that already\n"
+    assert (
+        cli.ok("add", "--frozen", "lib").err
+        == "project.dependencies is unchanged: it has that already\n"
+    )
     assert cli.ok("add", "--frozen", "lib>=1").err == (
         "- lib<4 from project.dependencies\n+ lib>=1 to project.dependencies\n"
     )

@@ -201,7 +201,7 @@ def test_a_backend_that_is_not_there(
     index.add(sdist(tmp_path, "broken", "1.0", files={"pyproject.toml": system}))
     make_project(dependencies=["broken"])
     hint = text_of(cli.fails("sync", env={"COLUMNS": "200"}).err)
-    assert "The build backend of broken, mesonpy, is in meson-python, not there" in hint
+    assert "The build backend of broken, mesonpy, is missing; meson-python has it" in hint
     assert 'broken = ["meson-python"]' in hint
 
 

@@ -204,7 +204,7 @@ def test_an_index_that_lacks_its_package_is_named(
     )
     done = cli("lock")
     assert done.status == 1
-    assert "the index torch-cpu, which sources send model to, has no model" in done.err
+    assert "the index torch-cpu, the source of model, has no model" in done.err
     assert f"{other.url}model/" in done.err
     assert "torch-cpu has helper, torch" in done.err
     other.html_only = True

@@ -181,7 +181,7 @@ def test_only_pins_are_installed(cli: Cli, project_dir: Path) -> None:
 def test_a_file_without_the_hash_is_not_taken(cli: Cli, index: Index, project_dir: Path) -> None:
     file = project_dir / "requirements.txt"
     file.write_text(f"bb==2.0 --hash=sha256:{'0' * 64}\n")
-    assert "is not the file that it should be" in cli.fails("sync", "-r", file.name).err
+    assert "does not have the expected hash" in cli.fails("sync", "-r", file.name).err
     file.write_text(f"src==1.0 --hash=sha256:{index.sha256('src-1.0.tar.gz')}\nbb==2.0\n")
     assert "hash" in cli.fails("sync", "-r", file.name).err, "all of them, or none"
     # A lock of what has hashes lists the files that have them, and builds are not asked for any.

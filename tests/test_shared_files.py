@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.support.index import Index
     from tests.support.pipshim import Cli
 
-WARNING = "aa and zz both install common.py, common/data.txt: those of zz are used"
+WARNING = "aa and zz both install common.py, common/data.txt; zz's are used"
 
 
 @pytest.fixture

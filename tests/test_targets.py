@@ -255,7 +255,7 @@ def test_what_cannot_be_locked_says_for_which_target(
     make_project(both, dependencies=["native"])
     failed = cli.fails("lock")
     assert "error: windows-arm64-cp312: no file of native suits it\n" in failed.err
-    assert "hint: take windows-arm64-cp312 from the targets, or do without" in failed.err
+    assert "hint: remove windows-arm64-cp312 from the targets, or do without" in failed.err
     make_project(both, dependencies=["native"], requires_python=">=3.13")
     failed = cli.fails("lock")
     assert "requires-python >=3.13 excludes the target linux-x86_64-cp312" in failed.err

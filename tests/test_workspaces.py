@@ -298,7 +298,9 @@ def test_settings_of_a_member_count_for_its_own_build(cli: Cli, root: Path) -> N
         """.replace("        ", ""),
     )
     done = cli.ok("lock")
-    note = "constraint-dependencies, extra-build-dependencies count in the workspace's root"
+    note = (
+        "constraint-dependencies, extra-build-dependencies take effect only in the workspace's root"
+    )
     assert note in done.err
     assert "speed" in cli.ok("export", "--build", "library").out
 

@@ -109,7 +109,7 @@ class _Search:
             return self._unreachable(name, trouble)
         if refused:
             return self._refused(name, refused)
-        pages = [f"  {page} is not there" for page, why in unread.items() if why is None]
+        pages = [f"  {page} was not found" for page, why in unread.items() if why is None]
         only = self.index.only_index(name)
         if only is not None:
             return _not_in(only, name, [*self.asked, *pages])

@@ -66,7 +66,7 @@ def layer(
         pytest.param(
             [layer(COMMAND_LINE, TORCH), layer("pyproject.toml", NATTEN)],
             ModeChoice(Mode.NO_ISOLATION, "pyproject.toml"),
-            id="a layer about another is passed over",
+            id="a layer about another is ignored",
         ),
     ],
 )
