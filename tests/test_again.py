@@ -257,7 +257,7 @@ def made_again(cli: Cli, large: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     (note,) = (json.loads(path.read_text()) for path in (cli.shim_cache / "again").iterdir())
     venv = large / ".venv"
     paths = {name: f"{venv}{path[1:]}" for name, path in note["place"].items()}
-    place = restore.Place(version=(3, 99, 0), bytecode="none", **paths)
+    place = restore.LayoutPaths(version=(3, 99, 0), bytecode="none", **paths)
     shutil.rmtree(venv)
     cache = str(cli.shim_cache)
     return lambda: restore.remake(note, place, note["python"], cache, started=0.0)

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from pip._internal.req.req_set import RequirementSet
     from pip._internal.resolution.resolvelib.resolver import Resolver
 
-    from pipshim._pip.pip_builds import Staged
+    from pipshim._pip.pip_builds import PipBuilds
     from pipshim.base.errors import PipshimError
 
 
-class Seams:
+class PipHooks:
     """The hooks of one command of pip's.
 
     Args:
@@ -42,12 +42,12 @@ class Seams:
 
     """
 
-    def __init__(self, make: Callable[[], Staged]) -> None:
+    def __init__(self, make: Callable[[], PipBuilds]) -> None:
         self._make = make
         self._is_on = True
 
     @cached_property
-    def staged(self) -> Staged:
+    def staged(self) -> PipBuilds:
         """The object that answers the hooks."""
         return self._make()
 
@@ -113,7 +113,7 @@ class StagedResolver:
         self,
         inner: Resolver,
         preparer: RequirementPreparer,
-        seams: Seams,
+        seams: PipHooks,
         resolved: Callable[[set[NormalizedName]], object],
     ) -> None:
         self._inner = inner
@@ -158,7 +158,7 @@ class StagedResolver:
         return self._seams.staged.ordered(order)
 
 
-class _Once(logging.Filter):
+class _RepeatFilter(logging.Filter):
     """Drops messages that pip repeats in a later round."""
 
     def __init__(self) -> None:
@@ -175,8 +175,8 @@ class _Once(logging.Filter):
 
 
 @contextmanager
-def _said_once() -> Iterator[_Once]:
-    once = _Once()
+def _said_once() -> Iterator[_RepeatFilter]:
+    once = _RepeatFilter()
     handlers = [*logging.getLogger().handlers]
     for handler in handlers:
         handler.addFilter(once)

@@ -11,7 +11,7 @@ from pip._internal.exceptions import CommandError
 from pip._internal.resolution.resolvelib.resolver import Resolver
 
 from pipshim._pip import patches
-from pipshim._pip.build_hooks import Seams, StagedResolver
+from pipshim._pip.build_hooks import PipHooks, StagedResolver
 from pipshim._pip.installed_record import hashed
 from pipshim._pip.metadata import prepared
 from pipshim._pip.retries import retry_broken_answers
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._internal.operations.prepare import RequirementPreparer
 
-    from pipshim._pip.pip_builds import Staged
+    from pipshim._pip.pip_builds import PipBuilds
     from pipshim._pip.session import Pip
     from pipshim.base.masking import Mask
 
@@ -42,7 +42,7 @@ class BuildingCommand(RequirementCommand):
 
     def run_with(
         self,
-        staged: Callable[[], Staged],
+        staged: Callable[[], PipBuilds],
         options: Values,
         args: list[str],
         show_error: Callable[[PipshimError], object] | None,
@@ -60,7 +60,7 @@ class BuildingCommand(RequirementCommand):
             PipshimError: it failed, and errors are raised.
 
         """
-        self._seams = Seams(staged)
+        self._seams = PipHooks(staged)
         with self._seams.put_in(self.module):
             try:
                 return super().run(options, args)

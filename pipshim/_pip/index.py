@@ -37,7 +37,7 @@ from pipshim._pip.unread_pages import passed_over
 from pipshim.model import cutoff, index_page
 from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import OnlyIndex, Refusal, Refused
-from pipshim.model.index_page import Cut, Listing, Newest, Suiting
+from pipshim.model.index_page import Listing, Newest, PageCut, TargetFilter
 from pipshim.model.locked_files import LockedFiles
 from pipshim.model.version_order import Order
 
@@ -86,7 +86,7 @@ class Finder(PackageFinder):
             tuple[NormalizedName, SpecifierSet | None, frozenset[PipVersion]],
             list[InstallationCandidate] | None,
         ] = {}
-        self._cut: Cut | None = None
+        self._cut: PageCut | None = None
         self._asked: set[str] = set()
         self._skipped: dict[str, LinkType] = {}
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
@@ -228,8 +228,8 @@ class Finder(PackageFinder):
             yield link
 
     @cached_property
-    def _suiting(self) -> Suiting:
-        return Suiting(self.target_python.get_unsorted_tags())
+    def _suiting(self) -> TargetFilter:
+        return TargetFilter(self.target_python.get_unsorted_tags())
 
     def make_candidate_evaluator(
         self, project_name: str, specifier: Any = None, hashes: Hashes | None = None
@@ -443,7 +443,7 @@ class Finder(PackageFinder):
         if key not in self._seen_newest:
             if project_name in self._all_candidates:
                 return None
-            cut = self._cut = Cut(specifier, besides)
+            cut = self._cut = PageCut(specifier, besides)
             try:
                 found = self.find_all_candidates(project_name)
             finally:

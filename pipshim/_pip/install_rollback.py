@@ -43,12 +43,12 @@ class OneStep:
                 uninstall=partial(self._uninstall, req),
             )
 
-    def _uninstall(self, req: InstallRequirement, **options: Any) -> _Kept | None:
+    def _uninstall(self, req: InstallRequirement, **options: Any) -> _KeptFiles | None:
         found = type(req).uninstall(req, **options)
         if found is None:
             return None
         self._removed.append(found)
-        return _Kept()
+        return _KeptFiles()
 
     def _install(self, req: InstallRequirement, install: Any, **options: Any) -> None:
         try:
@@ -75,7 +75,7 @@ class OneStep:
             one.rollback()
 
 
-class _Kept:
+class _KeptFiles:
     """Takes the place of pip's moved-away files, which are kept until the end."""
 
     can_rollback = True

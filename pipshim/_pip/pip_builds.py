@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pip._internal.resolution.resolvelib.factory import Factory
     from pip._internal.resolution.resolvelib.resolver import Resolver
 
-    from pipshim._pip.prebuilt import Made
+    from pipshim._pip.prebuilt import BuiltWheel
     from pipshim._pip.session import Pip
     from pipshim.base.errors import PipshimError
     from pipshim.model.config_settings import ConfigSettings
@@ -101,14 +101,14 @@ class BuildService(Protocol):
 
     def build(
         self, sources: Sequence[Source], *, at_last: bool = False
-    ) -> tuple[dict[str, Made], PipshimError | None]:
+    ) -> tuple[dict[str, BuiltWheel], PipshimError | None]:
         """Build wheels; return them by the URL of the source, and the error, if any."""
 
     def present(self) -> dict[NormalizedName, Pin]:
         """Return the installed distributions that stay."""
 
 
-class Staged:
+class PipBuilds:
     """The builds of one command of pip's, in pip's terms.
 
     Args:
@@ -327,7 +327,10 @@ class Staged:
         return [*cached, *succeeded], failed
 
     def _by_pip(
-        self, requirements: list[InstallRequirement], done: Mapping[str, Made], pips: PipsBuild
+        self,
+        requirements: list[InstallRequirement],
+        done: Mapping[str, BuiltWheel],
+        pips: PipsBuild,
     ) -> tuple[list[InstallRequirement], list[InstallRequirement]]:
         """Let pip store and report the builds of these requirements, failed ones too."""
         for req in requirements:
@@ -377,7 +380,7 @@ def _packages(error: PipshimError) -> set[str]:
     return {error.package.partition(" ")[0]} if isinstance(error, BuildError) else set()
 
 
-def _is_cached(made: Made | None) -> bool:
+def _is_cached(made: BuiltWheel | None) -> bool:
     return made is not None and made.came_from == "cached"
 
 
@@ -389,7 +392,7 @@ def _is_built(req: InstallRequirement, wheel: Path) -> None:
 class _Unbuilt(SourceDistribution):
     """A source whose metadata pipshim provides."""
 
-    def __init__(self, req: InstallRequirement, staged: Staged) -> None:
+    def __init__(self, req: InstallRequirement, staged: PipBuilds) -> None:
         super().__init__(req)
         self._staged = staged
 
@@ -418,7 +421,7 @@ class _Metadata:
 
     is_named = False
 
-    def __init__(self, req: InstallRequirement, source: Source, staged: Staged) -> None:
+    def __init__(self, req: InstallRequirement, source: Source, staged: PipBuilds) -> None:
         self._req = req
         self._source = source
         self._staged = staged

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipshim.model import events
 
 
-class Made(NamedTuple):
+class BuiltWheel(NamedTuple):
     """A wheel file, and whether this command or an earlier one built it."""
 
     wheel: Path

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from optparse import Option, OptionParser, Values
 
     from pipshim.model.options import Option as DeclaredOption
-    from pipshim.model.requirements_lines import Lines
+    from pipshim.model.requirements_lines import BuildLines
 
 
 @contextmanager
-def heard(lines: Lines) -> Iterator[None]:
+def heard(lines: BuildLines) -> Iterator[None]:
     """Let pip's parser of requirements files accept these options, and note them."""
     original = req_file.handle_option_line
     requirement = req_file.handle_requirement_line
@@ -56,7 +56,7 @@ def heard(lines: Lines) -> Iterator[None]:
         yield
 
 
-def _take(lines: Lines, opts: Values, filename: str) -> None:
+def _take(lines: BuildLines, opts: Values, filename: str) -> None:
     isolated = opts.build_isolation
     lines.add_layer(
         IsolationLayer(

@@ -149,7 +149,7 @@ class Resolving:
                 pip.ahead.want(_wanted(roots, wanted))
                 try:
                     return attempt()
-                except _Again:
+                except _RestartError:
                     continue
 
     def _attempt(
@@ -164,7 +164,7 @@ class Resolving:
         """Resolve once.
 
         Raises:
-            _Again: an assumption, such as a locked commit, does not hold any more.
+            _RestartError: an assumption, such as a locked commit, does not hold any more.
 
         """
         pip = self.pip
@@ -183,7 +183,7 @@ class Resolving:
                 if not isinstance(impossible, ResolutionImpossible):
                     impossible = None
                 if (impossible and self.sources.let_go()) or pip.finder.look_up_all():
-                    raise _Again from error
+                    raise _RestartError from error
                 if impossible is None:
                     raise
                 conflict = conflict_of(
@@ -203,7 +203,7 @@ class Resolving:
                     raise
                 raise wrong from error
             if rejected and pip.finder.look_up_all():
-                raise _Again
+                raise _RestartError
             solution = self._solution(resolver, list(zip(roots, requirements, strict=True)))
             return replace(
                 solution, by_hash=any(one.hash_options for one in (*requirements, *given))
@@ -378,7 +378,7 @@ class Resolving:
         return Path(path)
 
 
-class _Again(Exception):  # noqa: N818 no error
+class _RestartError(Exception):
     """The resolver has to run again."""
 
 

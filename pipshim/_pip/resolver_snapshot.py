@@ -9,7 +9,15 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pip._vendor.packaging.specifiers import SpecifierSet as PipSpecifierSet
 
-from pipshim.model.conflict import PYTHON, Asked, Conflict, Key, Known, Limit, Need
+from pipshim.model.conflict import (
+    PYTHON,
+    Conflict,
+    Constraint,
+    Evidence,
+    Key,
+    Need,
+    RootRequirement,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -100,12 +108,12 @@ class _Snapshot:
 
     def known(
         self, roots: Iterable[InstallRequirement], constraints: Iterable[InstallRequirement]
-    ) -> Known:
+    ) -> Evidence:
         # Before the requirements: a URL that is a constraint decides which version is there.
         limits = [one for constraint in constraints for one in self._limit(constraint)]
         asked = [one for root in roots for one in self._asked(root)]
         needs = dict(self._needs())
-        return Known(asked, limits, needs, self.versions, self._direct)
+        return Evidence(asked, limits, needs, self.versions, self._direct)
 
     def versions(self, name: NormalizedName, specifier: SpecifierSet) -> Sequence[Version]:
         """Return the versions that pip would take, the best first."""
@@ -168,7 +176,7 @@ class _Snapshot:
         for extra in sorted(map(canonicalize_name, extras)):
             yield Need(Key(name, extra), SpecifierSet(), text)
 
-    def _asked(self, root: InstallRequirement) -> Iterator[Asked]:
+    def _asked(self, root: InstallRequirement) -> Iterator[RootRequirement]:
         if not root.match_markers():
             return
         link = root.link
@@ -184,9 +192,9 @@ class _Snapshot:
             text = f"{name} @ {link.file_path if link.is_file else link.url}"
         needs = tuple(self._of(canonical, specifier, root.extras, text))
         if needs:
-            yield Asked(str(root.comes_from or "the command line"), needs)
+            yield RootRequirement(str(root.comes_from or "the command line"), needs)
 
-    def _limit(self, constraint: InstallRequirement) -> Iterator[Limit]:
+    def _limit(self, constraint: InstallRequirement) -> Iterator[Constraint]:
         if constraint.name is None or constraint.req is None or not constraint.match_markers():
             return
         name = canonicalize_name(constraint.name)
@@ -195,7 +203,7 @@ class _Snapshot:
         else:
             specifier = SpecifierSet(str(constraint.req.specifier))
         by = str(constraint.comes_from or "a constraint")
-        yield Limit(by, Need(Key(name), specifier, _text(constraint.req)))
+        yield Constraint(by, Need(Key(name), specifier, _text(constraint.req)))
 
     def _of_url(self, name: NormalizedName, url: str) -> SpecifierSet:
         """Return the specifier for a direct reference, by its version."""

@@ -36,7 +36,7 @@ from pipshim._pip.pip_texts import IN_FILE
 from pipshim._pip.requirements_file_options import heard
 from pipshim._pip.retries import retry_broken_answers
 from pipshim._pip.routed_search import follow
-from pipshim._pip.shared_fetches import AheadDownloader, Collector, Fetched, keep_connections
+from pipshim._pip.shared_fetches import AheadDownloader, Collector, SharedFetches, keep_connections
 from pipshim._pip.user_agent import Agent
 from pipshim.base.cache_folders import METADATA
 from pipshim.base.errors import FileError
@@ -45,8 +45,8 @@ from pipshim.base.prefetch import Prefetch
 from pipshim.model import events
 from pipshim.model.index_routes import IndexRoutes
 from pipshim.model.locked_files import LockedFiles
-from pipshim.model.requirements_lines import Lines
-from pipshim.project.sdist_static_files import Outlines
+from pipshim.model.requirements_lines import BuildLines
+from pipshim.project.sdist_static_files import StaticFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -117,7 +117,7 @@ class Pip:
         self._mask = mask or Mask()
         self._observer = observer
         self.editable_folders: set[Path] = set()
-        self.lines = Lines()
+        self.lines = BuildLines()
         self._given: dict[tuple[str, ...], tuple[list[Root], list[object]]] = {}
         self.cache = cache
         self._finder: Finder | None = None
@@ -224,7 +224,7 @@ class Pip:
         return Prefetch(self.fetched, self.target.markers)
 
     @cached_property
-    def fetched(self) -> Fetched:
+    def fetched(self) -> SharedFetches:
         """The index pages and metadata files that were fetched."""
         if self._beside is not None:
             return self._beside.fetched
@@ -233,12 +233,12 @@ class Pip:
         folder = self.temporary_directory("archive")
         is_lazy = "fast-deps" in self.options.features_enabled
         collector, downloader = self._plain_collector, self.downloader
-        return Fetched(collector, files, downloader, folder, self.outlines, is_lazy=is_lazy)
+        return SharedFetches(collector, files, downloader, folder, self.outlines, is_lazy=is_lazy)
 
     def archived(self, url: str) -> Path | None:
         """Return an archive that was fetched for its metadata; None if it was not."""
         beside = self._beside if self._beside is not None else self
-        fetched: Fetched | None = vars(beside).get("fetched")
+        fetched: SharedFetches | None = vars(beside).get("fetched")
         return fetched.archived(Link(url)) if fetched is not None else None
 
     def spare(self, url: str) -> None:
@@ -246,9 +246,9 @@ class Pip:
         self.spared.add(Link(url).url_without_fragment)
 
     @cached_property
-    def outlines(self) -> Outlines:
+    def outlines(self) -> StaticFiles:
         """What sdists show without being built."""
-        return Outlines(self.cache, partial(self.temporary_directory, "outline"))
+        return StaticFiles(self.cache, partial(self.temporary_directory, "outline"))
 
     @cached_property
     def _plain_collector(self) -> LinkCollector:

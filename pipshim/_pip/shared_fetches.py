@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
 
     from pipshim._pip.metadata import MetadataFiles
-    from pipshim.project.sdist_static_files import Outlines
+    from pipshim.project.sdist_static_files import StaticFiles
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Page(NamedTuple):
     passed_over: Mapping[str, str | None]
 
 
-class Fetched:
+class SharedFetches:
     """What was fetched, for all targets of a command.
 
     Args:
@@ -77,7 +77,7 @@ class Fetched:
         files: MetadataFiles,
         downloader: ObservedDownloader,
         folder: Path,
-        outlines: Outlines,
+        outlines: StaticFiles,
         *,
         is_lazy: bool = False,
     ) -> None:
@@ -179,7 +179,7 @@ class Fetched:
 class AheadDownloader(ObservedDownloader):
     """A downloader that uses prefetched archives."""
 
-    fetched: Fetched | None = None
+    fetched: SharedFetches | None = None
 
     def __call__(self, link: Link, location: str) -> tuple[str, str]:
         if self.fetched is not None:
@@ -190,7 +190,7 @@ class AheadDownloader(ObservedDownloader):
 class Collector(RoutedCollector):
     """pip's collector of links, which uses prefetched pages."""
 
-    fetched: Fetched | None = None
+    fetched: SharedFetches | None = None
 
     def fetch_response(self, location: Link, *package: Any, **name: Any) -> IndexContent | None:
         if self.fetched is None:

@@ -6,7 +6,7 @@ Any number of commands use the cache at once; one that removes from it has to be
 from __future__ import annotations
 
 from pipshim.base.errors import PipshimError
-from pipshim.base.file_lock import Held
+from pipshim.base.file_lock import FileLock
 from pipshim.base.file_systems import reason
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ LOCK = "in-use"
 """The file that is locked; there is nothing in it."""
 
 
-class InUse(Held):
+class InUse(FileLock):
     """Keeps other commands from clearing the cache.
 
     A cache that cannot be locked (read-only, or no locks in its file system) is used without.
@@ -76,7 +76,7 @@ class InUse(Held):
             return
 
 
-class Alone(Held):
+class Alone(FileLock):
     """Keeps all other commands from using the cache."""
 
     def __init__(self, root: Path | str) -> None:

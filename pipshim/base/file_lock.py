@@ -27,7 +27,7 @@ _ATTEMPTS = 3
 """How many bytes are tried, as others who share the lock may have one."""
 
 
-class Held:
+class FileLock:
     """A file that is locked during a ``with`` block; it is created if it is missing."""
 
     def __init__(

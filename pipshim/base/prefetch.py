@@ -56,7 +56,7 @@ class CandidateLookup(Protocol):
 
 
 class AdvanceFetcher(Protocol):
-    """Fetches files in advance: `pipshim._pip.shared_fetches.Fetched`."""
+    """Fetches files in advance: `pipshim._pip.shared_fetches.SharedFetches`."""
 
     def in_advance(self, file: object) -> bytes | None:
         """Fetch what the resolver will ask of a file, if that is cheap; return its METADATA."""

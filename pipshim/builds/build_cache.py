@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.base.atomic_write import replace_file
-from pipshim.base.file_lock import Held
+from pipshim.base.file_lock import FileLock
 from pipshim.base.light import jsons
 from pipshim.model.build_record import Record, difference
 
@@ -45,7 +45,7 @@ class BuildCache:
         """
         folder = self._folder(digest)
         folder.mkdir(parents=True, exist_ok=True)
-        with Held(folder / ".lock", waiting):
+        with FileLock(folder / ".lock", waiting):
             yield
 
     def lookup(

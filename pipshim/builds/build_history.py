@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import replace_file
 from pipshim.base.cache_folders import HISTORY
-from pipshim.base.file_lock import Held
+from pipshim.base.file_lock import FileLock
 from pipshim.model.past_build import PastBuild, last_success, memory_need, trimmed
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class BuildHistory:
     def add(self, build: PastBuild) -> None:
         """Append a build; a cache that cannot be written remembers nothing."""
         line = json.dumps(build.to_json()).encode() + b"\n"
-        with suppress(OSError), Held(self._file.with_suffix(".lock")):
+        with suppress(OSError), FileLock(self._file.with_suffix(".lock")):
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             with os.fdopen(descriptor, "r+b") as file:
                 size = file.seek(0, os.SEEK_END)

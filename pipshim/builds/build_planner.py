@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pipshim.model.interpreter import TargetPython
     from pipshim.model.solution import Pin, Solution, Source
     from pipshim.store.fetcher import Fetcher
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 T = TypeVar("T")
 
@@ -145,7 +145,7 @@ class BuildPlanner:
         """Describe a distribution of a build environment, which is fetched or built when needed."""
         artifact = artifacts.choose(pin.package, self.target)
 
-        def tree() -> Tree:
+        def tree() -> UnpackedWheel:
             if pin.source is None:
                 return self.fetcher.wheel(pin.package, artifact)  # type: ignore[arg-type]
             return self.wheel(pin.source, solution).tree

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipshim.model.build_mode import Mode
     from pipshim.model.build_record import Record
     from pipshim.model.build_system import BuildSystem
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Component:
     name: NormalizedName
     version: str
     identity: str
-    tree: Callable[[], Tree] = field(compare=False)
+    tree: Callable[[], UnpackedWheel] = field(compare=False)
     is_built: bool = field(default=False, compare=False)
     pure: bool = field(default=False, compare=False)
 
@@ -131,7 +131,7 @@ class BuiltWheel:
 
     """
 
-    tree: Tree
+    tree: UnpackedWheel
     record: Record
     cached: bool
     wheel: Path | None = None

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from pipshim.model.interpreter import Target
     from pipshim.model.past_build import Outcome
     from pipshim.store.store import Store
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 _FETCHES_AT_ONCE = 8
 _LOGS_KEPT = 200
@@ -269,7 +269,7 @@ class Builder:
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
         return BuiltWheel(tree, record, cached=False, wheel=wheel, log=hooks.log)
 
-    def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> Tree:
+    def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> UnpackedWheel:
         """Put what a build made into the store, if it is what it was asked for."""
         tree = None
         try:
@@ -411,7 +411,7 @@ class Builder:
         ) as pooled:
             yield pooled.environment
 
-    def _make(self, build: BuildRequest) -> tuple[BuildEnvironment, tuple[Tree, ...]]:
+    def _make(self, build: BuildRequest) -> tuple[BuildEnvironment, tuple[UnpackedWheel, ...]]:
         trees = self._trees(build.components)
         with self._guard:
             for component, tree in zip(build.components, trees, strict=True):
@@ -423,7 +423,7 @@ class Builder:
             made = replace(made, leaks=True, scripts=build.outer.programs)
         return made, tuple(trees)
 
-    def _trees(self, components: Sequence[Component]) -> list[Tree]:
+    def _trees(self, components: Sequence[Component]) -> list[UnpackedWheel]:
         """Fetch and build what an environment has."""
         return each(
             lambda component: component.tree(),

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipshim.model.interpreter import Target
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 FOLDER = "__pycache__"
 """Where Python keeps what it has compiled (PEP 3147)."""
 
 
-def bring(trees: Iterable[Tree], source: Target, destination: Target) -> None:
+def bring(trees: Iterable[UnpackedWheel], source: Target, destination: Target) -> None:
     """Link what Python has compiled of these packages; what cannot be linked is compiled again.
 
     A ``.pyc`` is valid for the time and size of its source, which linking has kept, and Python

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pipshim.model.interpreter import Target
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 NEVER_INHERITED = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV"})
 """What would let another environment leak into an isolated or matched build."""
@@ -139,7 +139,7 @@ def _remove(directory: str) -> None:
 def make(
     directory: Path,
     base: Target,
-    trees: Iterable[Tree],
+    trees: Iterable[UnpackedWheel],
     *,
     behind: Iterable[Path] = (),
     traced: bool = False,

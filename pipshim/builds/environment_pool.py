@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipshim.builds.environment import BuildEnvironment
     from pipshim.builds.processes import Processes
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 
 @dataclass(eq=False)
@@ -37,7 +37,7 @@ class PooledEnvironment:
     """
 
     environment: BuildEnvironment
-    trees: tuple[Tree, ...]
+    trees: tuple[UnpackedWheel, ...]
     as_made: Mapping[str, tuple[int, int, int]]
 
     def was_written_to(self) -> bool:
@@ -66,7 +66,7 @@ class EnvironmentPool:
     def lend(
         self,
         key: object,
-        make: Callable[[], tuple[BuildEnvironment, tuple[Tree, ...]]],
+        make: Callable[[], tuple[BuildEnvironment, tuple[UnpackedWheel, ...]]],
         spoilt: Callable[[PooledEnvironment], object],
     ) -> Iterator[PooledEnvironment]:
         """Lend an environment.
@@ -97,7 +97,9 @@ class EnvironmentPool:
                     if pooled not in self._used:
                         self._used.append(pooled)
 
-    def _new(self, environment: BuildEnvironment, trees: tuple[Tree, ...]) -> PooledEnvironment:
+    def _new(
+        self, environment: BuildEnvironment, trees: tuple[UnpackedWheel, ...]
+    ) -> PooledEnvironment:
         pooled = PooledEnvironment(environment, trees, _contents(str(environment.target.prefix)))
         with self._lock:
             used = list(self._used)

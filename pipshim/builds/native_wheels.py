@@ -8,10 +8,10 @@ from pipshim.envs import installed
 from pipshim.envs.native import has_native_files, is_platform_specific
 
 if TYPE_CHECKING:
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 
-def is_native_tree(tree: Tree) -> bool:
+def is_native_tree(tree: UnpackedWheel) -> bool:
     """Return whether compiled code can be built against a wheel of the store."""
     if is_platform_specific(installed.read_text(f"{tree.lib}/{tree.dist_info}/WHEEL")):
         return True

@@ -20,7 +20,7 @@ from pipshim.model.indexes import credentials_variable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pipshim.cli.added_requirements import New
+    from pipshim.cli.added_requirements import NewRequirement
     from pipshim.cli.context import Context
     from pipshim.model.requests import AddRequest
     from pipshim.project.editing import Document
@@ -57,7 +57,7 @@ class AddedIndex:
 
 
 def added_index(
-    request: AddRequest, requirements: Iterable[New], context: Context
+    request: AddRequest, requirements: Iterable[NewRequirement], context: Context
 ) -> AddedIndex | None:
     """Return the requested index, if there is one.
 

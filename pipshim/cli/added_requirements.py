@@ -30,7 +30,7 @@ _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 _EXTRAS = re.compile(r"(?P<place>.+?)(?P<extras>\[[^\[\]]*\])?$")
 
 
-class New(NamedTuple):
+class NewRequirement(NamedTuple):
     """A requirement to add.
 
     Attributes:
@@ -43,7 +43,7 @@ class New(NamedTuple):
     source: dict[str, object] | None = None
 
 
-def read_arguments(request: AddRequest, context: Context) -> list[New]:
+def read_arguments(request: AddRequest, context: Context) -> list[NewRequirement]:
     """Read arguments, editables and requirements files, in this order.
 
     Raises:
@@ -62,7 +62,7 @@ def read_arguments(request: AddRequest, context: Context) -> list[New]:
     ]
 
 
-def _read(text: str, context: Context, *, editable: bool = False) -> New:
+def _read(text: str, context: Context, *, editable: bool = False) -> NewRequirement:
     text = text.strip()
     bare, _, marker = text.partition(" ;") if "://" in text else text.partition(";")
     match = _EXTRAS.match(bare.strip())
@@ -81,8 +81,8 @@ def _read(text: str, context: Context, *, editable: bool = False) -> New:
             raise UsageError(f"{text!r} is not a requirement: {reason}") from None
         name = _of_archive(urls.file_name(place)) or _said(place) or name_of_given(context, place)
         url = re.sub(r"(?<=[#&])egg=[^&]*&?", "", place).rstrip("#&")
-        return New(f"{name}{extras} @ {url}{' ' + behind if behind else ''}")
-    return New(text)
+        return NewRequirement(f"{name}{extras} @ {url}{' ' + behind if behind else ''}")
+    return NewRequirement(text)
 
 
 def _is_path(text: str, path: Path) -> bool:
@@ -96,7 +96,7 @@ def _is_path(text: str, path: Path) -> bool:
     )
 
 
-def _path(path: Path, behind: str, context: Context, *, editable: bool) -> New:
+def _path(path: Path, behind: str, context: Context, *, editable: bool) -> NewRequirement:
     if not path.exists():
         raise UsageError(f"{path} does not exist")
     if path.is_file() and editable:
@@ -110,7 +110,7 @@ def _path(path: Path, behind: str, context: Context, *, editable: bool) -> New:
     source: dict[str, object] = {"path": Path(os.path.relpath(place, directory)).as_posix()}
     if editable:
         source["editable"] = True
-    return New(f"{name}{behind}", source)
+    return NewRequirement(f"{name}{behind}", source)
 
 
 def _of_folder(directory: Path) -> str | None:

@@ -52,15 +52,15 @@ if TYPE_CHECKING:
 
     from pipshim._pip.commands import PipCommand
     from pipshim.base.masking import Mask
-    from pipshim.envs.base_environment import Below
-    from pipshim.envs.cached_environments import Place
-    from pipshim.envs.environment_choice import Choice
+    from pipshim.envs.base_environment import BaseEnvironment
+    from pipshim.envs.cached_environments import CachedEnvironment
+    from pipshim.envs.environment_choice import EnvironmentChoice
     from pipshim.envs.venv import Environment
     from pipshim.model.events import Observer, Relay
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import LockOptions, LockRequest
-    from pipshim.model.requirements_lines import Lines
+    from pipshim.model.requirements_lines import BuildLines
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Context:
     started: int
     isolated: bool = False
     bare: bool = False
-    below: Below | None = None
+    below: BaseEnvironment | None = None
     combination: Combination = BASE
 
     hints_are_typed: ClassVar[bool] = False
@@ -111,7 +111,7 @@ class Context:
             return combine(self.request.build, Configuration())
         return combine(self.request.build, self.configuration, self.project.file.name)
 
-    def heed(self, lines: Lines) -> None:
+    def heed(self, lines: BuildLines) -> None:
         """Apply the build options of requirements files, or of a lock that was made from them."""
         self.request = replace(self.request, build=lines.beside(self.request.build))
         vars(self).pop("settings", None)
@@ -217,7 +217,7 @@ class Context:
             raise
 
     @cached_property
-    def place(self) -> Place | None:
+    def place(self) -> CachedEnvironment | None:
         """The environment's place in pipshim's cache, if it is one of these."""
         common, project = self.request.common, self.project
         if self.below is not None:
@@ -274,7 +274,7 @@ class Context:
         return {k: v for k, v in os.environ.items() if not (self.isolated and k == "VIRTUAL_ENV")}
 
     @cached_property
-    def choice(self) -> Choice:
+    def choice(self) -> EnvironmentChoice:
         """The environment to serve, existing or not."""
         lock_only = not self.request.asks_for_environment
         return environment_choice.choose(**self._served, lock_only=lock_only)
@@ -458,7 +458,7 @@ class Context:
         vars(other)["pip"] = self.pip if same else self.pip.routed(other._routes)  # noqa: SLF001
         return other
 
-    def over(self, below: Below, given: LockOptions) -> Context:
+    def over(self, below: BaseEnvironment, given: LockOptions) -> Context:
         """Return the context for a layer over an environment, with these requirements."""
         return replace(
             self,

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import FileError, LockError, PipshimError, ProjectError
 from pipshim.cli.added_indexes import AddedIndex, added_index
-from pipshim.cli.added_requirements import New, read_arguments
+from pipshim.cli.added_requirements import NewRequirement, read_arguments
 from pipshim.cli.context import Context, opened
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import sync, tell, write_lock
@@ -22,7 +22,7 @@ from pipshim.model.combinations import Conflicts
 from pipshim.model.project import PYPROJECT, Project
 from pipshim.model.workspace import asking_too
 from pipshim.progress.summary import summarize, summarize_edits
-from pipshim.project.editing import Document, Place
+from pipshim.project.editing import Document, RequirementList
 from pipshim.project.pyproject import read_text
 from pipshim.project.workspaces import load_project
 
@@ -87,7 +87,7 @@ def remove(request: RemoveRequest, pip: PipCommand) -> int:
 class _Edit(Protocol):
     """A change of a project's lists of requirements."""
 
-    def __call__(self, document: Document, place: Place) -> None:
+    def __call__(self, document: Document, place: RequirementList) -> None:
         """Edit the document, unless it is done already."""
 
     @property
@@ -106,7 +106,7 @@ class _Addition:
     def __init__(
         self,
         request: AddRequest,
-        requirements: Iterable[New],
+        requirements: Iterable[NewRequirement],
         index: AddedIndex | None,
         members: Container[str],
     ) -> None:
@@ -120,12 +120,12 @@ class _Addition:
     def names(self) -> set[NormalizedName]:
         return {canonicalize_name(Requirement(one.text).name) for one in self._requirements}
 
-    def __call__(self, document: Document, place: Place) -> None:
+    def __call__(self, document: Document, place: RequirementList) -> None:
         for text in self.add(document, place):
             if text in self.versions:
                 document.bound(place, text, self.versions[text], self._request.bounds)
 
-    def add(self, document: Document, place: Place) -> list[str]:
+    def add(self, document: Document, place: RequirementList) -> list[str]:
         """Add the requirements; return those that need a bound."""
         raw, unbound = self._request.raw, []
         if self._index is not None:
@@ -170,7 +170,7 @@ class _Removal:
     def __init__(self, request: RemoveRequest) -> None:
         self.names = set(request.names)
 
-    def __call__(self, document: Document, place: Place) -> None:
+    def __call__(self, document: Document, place: RequirementList) -> None:
         for name in self.names:
             document.remove(place, name)
 
@@ -187,7 +187,7 @@ class _Edited(NamedTuple):
     text: str
     changes: list[tuple[str, str, str]]
     configured: list[tuple[str, str, str]]
-    place: Place
+    place: RequirementList
 
 
 class _Editing:
@@ -242,13 +242,13 @@ class _Editing:
         edited = self._edited_project
         return edited if edited.name != self._project.name else None
 
-    def place_in(self, document: Document) -> Place:
+    def place_in(self, document: Document) -> RequirementList:
         """Return the list to edit."""
         if self._request.group is not None:
             return document.place("group", self._request.group)
         if self._request.optional:
             return document.place("extra", self._request.optional)
-        return Place()
+        return RequirementList()
 
     def document(self) -> Document:
         """Read the file as it is now.
@@ -383,7 +383,7 @@ def _without_requirements(project: Project) -> Project:
     )
 
 
-def _not_there(document: Document, place: Place, name: NormalizedName) -> PipshimError:
+def _not_there(document: Document, place: RequirementList, name: NormalizedName) -> PipshimError:
     others = document.having(name)
     hint = None
     if others:

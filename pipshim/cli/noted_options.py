@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipshim._pip.parser import says
 from pipshim._pip.version_options import SWITCHES
 from pipshim.model import cutoff
-from pipshim.model.preferences import LISTS, Said
+from pipshim.model.preferences import LISTS, GivenPreferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +38,7 @@ _UNDER_PROJECT = ("uploaded-prior-to", "resolution")
 """Those that pyproject.toml has too."""
 
 
-class Noted:
+class NotedOptions:
     """The options of a parser that were given, in their own words; `typed` has their names."""
 
     def __init__(self, parser: ProjectParser) -> None:
@@ -69,7 +69,7 @@ class Noted:
         changed = {n for n, dest in _TYPED.items() if getattr(values, dest, None) != before[n]}
         self.typed |= changed
 
-    def said(self, values: Values, environ: Mapping[str, str]) -> Said:
+    def said(self, values: Values, environ: Mapping[str, str]) -> GivenPreferences:
         """Return what was given.
 
         Args:
@@ -93,7 +93,9 @@ class Noted:
         if getattr(values, "resolution", None):
             found["resolution"] = values.resolution
         below = {name for name in _UNDER_PROJECT if name in found} - above
-        return Said(found, frozenset({*found, *words}), frozenset(below), frozenset(self.typed))
+        return GivenPreferences(
+            found, frozenset({*found, *words}), frozenset(below), frozenset(self.typed)
+        )
 
 
 def _moment(word: str, values: Values) -> str:

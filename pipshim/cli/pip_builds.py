@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim._pip.logs import forwarded, without_extras_of
-from pipshim._pip.prebuilt import Made
+from pipshim._pip.prebuilt import BuiltWheel
 from pipshim._pip.resolver import Resolving
 from pipshim.base.errors import PipshimError
 from pipshim.builds.build_request import OuterEnvironment
@@ -166,7 +166,7 @@ class Building:
 
     def build(
         self, sources: Sequence[Source], *, at_last: bool = False
-    ) -> tuple[dict[str, Made], PipshimError | None]:
+    ) -> tuple[dict[str, BuiltWheel], PipshimError | None]:
         """Build wheels, each after what it waits for.
 
         Args:
@@ -177,7 +177,7 @@ class Building:
             the files, by the URL of the source, and the error; then some may be missing.
 
         """
-        done: dict[str, Made] = {}
+        done: dict[str, BuiltWheel] = {}
         by_name = {name_of(source): source for source in sources}
         observer, builds = self.context.observer, self.rounds.builds
 
@@ -202,17 +202,17 @@ class Building:
                 return done, error
         return done, None
 
-    def _wheel(self, source: Source) -> Made:
+    def _wheel(self, source: Source) -> BuiltWheel:
         builder, builds = self.context.builder, self.rounds.builds
         if source.editable:
             request = builds.request(source, self._solution)
             if self._is_in_place(source):
                 here = BuildEnvironment(self.context.target, leaks=True)
                 request = replace(request, components=(), environment=here)
-            return Made(builder.editable(request), "editable")
+            return BuiltWheel(builder.editable(request), "editable")
         built = builds.wheel(source, self._solution)
         file = built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
-        return Made(file, "cached" if built.cached else "built")
+        return BuiltWheel(file, "cached" if built.cached else "built")
 
     @property
     def pip(self) -> Pip:

@@ -36,7 +36,7 @@ from pipshim.model.index_routes import IndexRoutes, routes_of
 from pipshim.model.option_table import BUILD, BUILDING
 from pipshim.model.options import COMMAND_LINE, long_names
 from pipshim.model.requests import LockOptions, LockRequest
-from pipshim.model.requirements_lines import Lines
+from pipshim.model.requirements_lines import BuildLines
 from pipshim.project.workspaces import load_builder
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim._pip.pip_builds import Staged
+    from pipshim._pip.pip_builds import PipBuilds
     from pipshim.base.masking import Mask
     from pipshim.cli.report import Report
     from pipshim.model.build_mode import IsolationLayer
@@ -93,7 +93,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
 
     def run(self, options: Values, args: list[str]) -> int:
         """Run pip's command with pipshim's builds."""
-        self._late = mask = _Late(
+        self._late = mask = _LateMask(
             lambda: known_credentials(options, args, self.parser.config.items(), os.environ)
         )
         as_json = options.progress == "json"
@@ -111,9 +111,9 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         return run_beside(action, show_error)
 
     def _run_pips(
-        self, options: Values, args: list[str], mask: _Late, show_error: Callable[..., object]
+        self, options: Values, args: list[str], mask: _LateMask, show_error: Callable[..., object]
     ) -> int:
-        lines = Lines()
+        lines = BuildLines()
         as_json = options.progress == "json"
         with ExitStack() as stack:
             report: Report | None = None
@@ -128,8 +128,8 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                     warn = masked(report.lines, mask.known)
                     stack.enter_context(forwarded(warn, logging.WARNING, stdout=False))
 
-            def staged() -> Staged:
-                from pipshim._pip.pip_builds import Staged  # noqa: PLC0415 not needed without a source
+            def staged() -> PipBuilds:
+                from pipshim._pip.pip_builds import PipBuilds  # noqa: PLC0415 not needed without a source
                 from pipshim.cli.pip_builds import Building  # noqa: PLC0415
 
                 request = self._request(options)
@@ -143,7 +143,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                     also=report.observer if report is not None else None,
                 )
                 stack.enter_context(building)
-                return Staged(building, editables=self._editables, show=show_error)
+                return PipBuilds(building, editables=self._editables, show=show_error)
 
             stack.enter_context(heard(lines))
             status = self.run_with(staged, options, args, None if as_json else show_error)
@@ -237,7 +237,7 @@ class DownloadCommand(_Building, building_commands.DownloadCommand):  # noqa: D1
     __doc__ = building_commands.DownloadCommand.__doc__
 
 
-class _Late:
+class _LateMask:
     """The credentials, collected when they are first needed."""
 
     def __init__(self, gather: Callable[[], Mask]) -> None:

@@ -32,7 +32,7 @@ from pipshim.cli.command_base import (
 )
 from pipshim.cli.error_boundary import Replacement, run_guarded
 from pipshim.cli.known_credentials import known_credentials
-from pipshim.cli.noted_options import Noted
+from pipshim.cli.noted_options import NotedOptions
 from pipshim.envs.interpreter import end_asking
 from pipshim.lock import inputs_digest
 from pipshim.model import option_table, preferences
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from pipshim._pip.user_agent import Agent
     from pipshim.model.build_mode import IsolationLayer
-    from pipshim.model.preferences import Said
+    from pipshim.model.preferences import GivenPreferences
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
 
@@ -73,7 +73,7 @@ _OTHER_HELP = {
 }
 
 
-class _Typed(NamedTuple):
+class _ParsedOptions(NamedTuple):
     """Parsed options that pip's parser does not store.
 
     Attributes:
@@ -118,7 +118,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
     parser: ProjectParser
 
     def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
-        self._typed = _Typed()
+        self._typed = _ParsedOptions()
         self._mask = Mask()
         self.action: Action | None = None
         self.replacement: Replacement | None = None
@@ -134,7 +134,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
             if isinstance(value, list)
         }
         self.parser.set_defaults(**lists)
-        self._noted = Noted(self.parser)
+        self._noted = NotedOptions(self.parser)
 
     def _change_options(self) -> None:
         """Add pipshim's options to pip's ``lock``, and remove options of no use here."""
@@ -204,7 +204,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
             self._noted.typed.add("resolution")
         said = [typed] if typed.packages or typed.no_build_isolation is not None else []
         above = (*said, *self.variable_layers())
-        self._typed = _Typed(values.python, above, self.file_layers())
+        self._typed = _ParsedOptions(values.python, above, self.file_layers())
         values.python = None  # pip would refuse it here: it runs itself in the other Python
         values.build_isolation = isolates((*above, *self._typed.below))
         values.no_build_isolation_package = below["no_build_isolation_package"]
@@ -257,7 +257,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
             return 0
         return done
 
-    def said(self, options: Values) -> Said:
+    def said(self, options: Values) -> GivenPreferences:
         """Return which versions and files were chosen."""
         return self._noted.said(options, self.environ)
 

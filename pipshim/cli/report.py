@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipshim.model.change import Change
     from pipshim.model.events import Observer
     from pipshim.model.requests import LockRequest
-    from pipshim.progress.json_lines import Lines
+    from pipshim.progress.json_lines import JsonLines
     from pipshim.progress.timings import Timings
 
 
@@ -53,7 +53,7 @@ class Report:
     text: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
-    lines: Lines | None = None
+    lines: JsonLines | None = None
 
     @property
     def observer(self) -> Observer | None:
@@ -85,9 +85,9 @@ def reporting(request: LockRequest, mask: Mask, command: str) -> Iterator[Report
     """
     report = Report(request, mask, command)
     if request.common.progress == "json":
-        from pipshim.progress.json_lines import Lines  # noqa: PLC0415 seldom asked for
+        from pipshim.progress.json_lines import JsonLines  # noqa: PLC0415 seldom asked for
 
-        report.lines = Lines(sys.stderr, command=command)
+        report.lines = JsonLines(sys.stderr, command=command)
     page = request.common.timings
     timings: Timings | None = None
     try:
@@ -135,7 +135,7 @@ def _end(report: Report, status: str, exit_status: int, details: Mapping[str, An
         sys.stderr.write(report.text)
 
 
-def _write_documents(made: Mapping[str, Any], output_format: str, lines: Lines | None) -> None:
+def _write_documents(made: Mapping[str, Any], output_format: str, lines: JsonLines | None) -> None:
     import json  # noqa: PLC0415 only where it is asked for
 
     # The line of an error, or an interrupt, is written where errors are.

@@ -14,7 +14,7 @@ from pipshim.cli.error_boundary import Replacement
 from pipshim.cli.report import reporting
 from pipshim.cli.stamps import stamp_layer, typed
 from pipshim.cli.sync import remember, sync, tell
-from pipshim.envs.base_environment import Below
+from pipshim.envs.base_environment import BaseEnvironment
 from pipshim.envs.layers import programs
 from pipshim.fastpath import up_to_date
 from pipshim.model.project import STDIN
@@ -91,7 +91,7 @@ def _over(
     options: tuple[str, ...] | None,
 ) -> _Served:
     """Make a layer over the environment, unless that has everything."""
-    below = Below(target)
+    below = BaseEnvironment(target)
     common = request.lock
     given = replace(request.run.over, constraints=common.constraints, said=common.said)
     layer = context.over(below, given)

@@ -16,7 +16,7 @@ from pipshim.model.change import Change
 from pipshim.model.preferences import not_heeded
 from pipshim.model.preferences import typed as typed_of
 from pipshim.model.pylock import write
-from pipshim.model.requirements_lines import Lines
+from pipshim.model.requirements_lines import BuildLines
 from pipshim.model.selection import (
     check_conflicts,
     check_environment,
@@ -261,7 +261,7 @@ def part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, S
     context.combination = combination_of(lock, asked, path)
     part = serving(lock, markers, context.combination)
     if part.config_settings and not context.is_given:
-        context.heed(Lines(config_settings=part.config_settings))
+        context.heed(BuildLines(config_settings=part.config_settings))
     own = context.project.name if context.project is not None and not lock.requirements else None
     selection = select(part, asked, markers, path, own)
     if part.inputs:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Below:
+class BaseEnvironment:
     """The environment below a layer.
 
     Attributes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class CachedEnvironment:
     """Where one environment and its lock are.
 
     Attributes:
@@ -46,7 +46,7 @@ class Place:
         os.utime(self.directory)
 
 
-def place(cache: Path, label: str, base: Target, what: Iterable[str]) -> Place:
+def place(cache: Path, label: str, base: Target, what: Iterable[str]) -> CachedEnvironment:
     """Return the place of an environment.
 
     Args:
@@ -59,7 +59,7 @@ def place(cache: Path, label: str, base: Target, what: Iterable[str]) -> Place:
     key = "\0".join([*what, str(base.base_python), base.full_version])
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     stem = re.sub(r"[^\w.-]", "_", label)[:40].lstrip(".") or "environment"
-    return Place(cache / ENVIRONMENTS / f"{stem}-{digest}", base)
+    return CachedEnvironment(cache / ENVIRONMENTS / f"{stem}-{digest}", base)
 
 
 def lock_beside(script: Path) -> Path:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Choice:
+class EnvironmentChoice:
     """The environment of a command, found without changing anything.
 
     Attributes:
@@ -51,7 +51,7 @@ def choose(
     requires_python: SpecifierSet | None,
     cache_dir: Path | None,
     lock_only: bool = False,
-) -> Choice:
+) -> EnvironmentChoice:
     """Choose the environment: ``--python``, else VIRTUAL_ENV, else ``.venv``.
 
     Args:
@@ -76,7 +76,7 @@ def choose(
         request = None if python is None else Request.parse(python)
         if request is not None and request.path is not None and request.path.is_dir():
             raise
-        return Choice(search.interpreter(request), None, False, False, "project")
+        return EnvironmentChoice(search.interpreter(request), None, False, False, "project")
 
 
 def base_python(
@@ -145,7 +145,7 @@ class _Search:
     requires_python: SpecifierSet | None
     cache_dir: Path | None
 
-    def choose(self, python: str | None, project: Path | None) -> Choice:
+    def choose(self, python: str | None, project: Path | None) -> EnvironmentChoice:
         own = None if project is None else Path(os.path.abspath(project)) / ".venv"  # noqa: PTH100
         if python is not None:
             return self._asked(Request.parse(python), own)
@@ -158,7 +158,7 @@ class _Search:
                 )
             return self._serve(directory, "VIRTUAL_ENV", None)
         if own is None:
-            return Choice(self.interpreter(None), None, False, False, "project")
+            return EnvironmentChoice(self.interpreter(None), None, False, False, "project")
         return self._serve(own, "project", None)
 
     def interpreter(self, request: Request | None) -> Target:
@@ -169,7 +169,7 @@ class _Search:
         self._check_version(target, f"{target.python}", "choose another one with --python")
         return target
 
-    def _asked(self, request: Request, own: Path | None) -> Choice:
+    def _asked(self, request: Request, own: Path | None) -> EnvironmentChoice:
         path = request.path
         if path is not None and path.is_dir():
             inside = interpreter_in(path)
@@ -184,13 +184,13 @@ class _Search:
             if target.is_venv:
                 return self._serve(target.prefix, "--python", None)
         if own is None:
-            return Choice(self.interpreter(request), None, False, False, "--python")
+            return EnvironmentChoice(self.interpreter(request), None, False, False, "--python")
         return self._serve(own, "project", request)
 
-    def _serve(self, directory: Path, origin: Origin, request: Request | None) -> Choice:
+    def _serve(self, directory: Path, origin: Origin, request: Request | None) -> EnvironmentChoice:
         found = look(directory, origin)
         if found.state != "ready":
-            return Choice(self.interpreter(request), directory, False, True, origin)
+            return EnvironmentChoice(self.interpreter(request), directory, False, True, origin)
         target = query(interpreter_in(directory), self.cache_dir)
         if not target.is_venv or not directory.samefile(target.prefix):
             raise TargetError(
@@ -202,7 +202,7 @@ class _Search:
             self._check_same(target, request, f"{again}; or leave out --python")
         other = f"{again}; or give" if found.created_by_pipshim and origin == "project" else "give"
         self._check_version(target, f"the environment {directory}", f"{other} one with --python")
-        return Choice(target, directory, True, found.created_by_pipshim, origin)
+        return EnvironmentChoice(target, directory, True, found.created_by_pipshim, origin)
 
     def _check_same(self, target: Target, request: Request, hint: str) -> None:
         if request.version:

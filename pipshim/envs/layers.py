@@ -19,7 +19,7 @@ from pipshim.envs.scripts import is_interpreter, shebang
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipshim.envs.base_environment import Below
+    from pipshim.envs.base_environment import BaseEnvironment
     from pipshim.model.interpreter import Target
 
 SCRIPTS = "scripts"
@@ -28,7 +28,7 @@ SCRIPTS = "scripts"
 _PATH_FILE = "zz_pipshim_below.pth"  # after the layer's own, which are read by name
 
 
-def connect(layer: Target, below: Below) -> None:
+def connect(layer: Target, below: BaseEnvironment) -> None:
     """Let a layer see the current environment below it.
 
     The scripts below run with a Python that does not see the layer, so copies of them run with the
@@ -62,12 +62,12 @@ def site_line(folder: Path) -> str:
     return f"import os, site; site.addsitedir(os.fsdecode({os.fsencode(folder)!r}))"
 
 
-def programs(layer: Target, below: Below) -> list[Path]:
+def programs(layer: Target, below: BaseEnvironment) -> list[Path]:
     """Return the folders that a layer has on PATH."""
     return [layer.scripts, layer.prefix.parent / SCRIPTS, *below.programs]
 
 
-def _copies(layer: Target, below: Below) -> Iterator[tuple[str, tuple[bytes, int]]]:
+def _copies(layer: Target, below: BaseEnvironment) -> Iterator[tuple[str, tuple[bytes, int]]]:
     """Return copies of the scripts below that start the layer's Python."""
     for folder in below.programs:
         for entry in os.scandir(folder):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipshim import __version__
 from pipshim.base.errors import TargetError
-from pipshim.base.file_lock import Held
+from pipshim.base.file_lock import FileLock
 from pipshim.base.file_systems import reason, refusal
 from pipshim.envs import venv_template
 from pipshim.envs.interpreter import query, query_new
@@ -86,7 +86,7 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class Found:
+class FolderState:
     """The state of a folder.
 
     Attributes:
@@ -100,7 +100,7 @@ class Found:
     created_by_pipshim: bool
 
 
-def look(directory: Path, origin: Origin) -> Found:
+def look(directory: Path, origin: Origin) -> FolderState:
     """Return the state of a folder.
 
     Raises:
@@ -108,7 +108,7 @@ def look(directory: Path, origin: Origin) -> Found:
 
     """
     if not os.path.lexists(directory):
-        return Found("absent", True)
+        return FolderState("absent", True)
     if not directory.is_dir():
         raise TargetError(f"{directory} is not a folder", hint=HINTS[origin])
     try:
@@ -118,9 +118,9 @@ def look(directory: Path, origin: Origin) -> Found:
             f"cannot read {directory}: {error.strerror}", hint=HINTS[origin]
         ) from error
     if INCOMPLETE in names:
-        return Found("incomplete", True)
+        return FolderState("incomplete", True)
     if names <= {LOCK}:
-        return Found("absent", True)
+        return FolderState("absent", True)
     settings = _settings(directory)
     ours = _MARK in settings or ("pyvenv.cfg" not in names and _says_ours(directory))
     home = settings.get("home")
@@ -135,8 +135,8 @@ def look(directory: Path, origin: Origin) -> Found:
                 f"the environment {directory} is broken: its Python is gone ({gone})",
                 hint=f"pipshim did not create it; recreate it: python3 -m venv --clear {directory}",
             )
-        return Found("broken", True)
-    return Found("ready", ours)
+        return FolderState("broken", True)
+    return FolderState("ready", ours)
 
 
 def create(
@@ -231,7 +231,7 @@ def shared_folders(target: Target) -> tuple[Path, ...]:
 def _locked(directory: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
     with ExitStack() as until_end:
         try:
-            until_end.enter_context(Held(directory / LOCK, waiting))
+            until_end.enter_context(FileLock(directory / LOCK, waiting))
         except OSError as error:
             raise TargetError(
                 f"the environment {directory} cannot be written: {reason(error, directory)}",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.fastpath.restore import Place
+    from pipshim.fastpath.restore import LayoutPaths
     from pipshim.model.interpreter import Target
     from pipshim.sync.transaction import Ready
 
@@ -74,10 +74,10 @@ def attempt(
     stamps: list[up_to_date.Stamp] = []
 
     def make() -> int:
-        from pipshim.fastpath.restore import Place, remake
+        from pipshim.fastpath.restore import LayoutPaths, remake
 
         paths = {name: _there(path, prefix) for name, path in note["place"].items()}
-        place = Place(version=note["version"], bytecode=note["abi"], **paths)
+        place = LayoutPaths(version=note["version"], bytecode=note["abi"], **paths)
         found = remake(note, place, note["python"], cache, started=started)
         if found is not None:
             stamps.append(_stamp(note, place, states, command))
@@ -256,7 +256,7 @@ def _is_asked(
 
 
 def _stamp(
-    note: Mapping[str, Any], place: Place, states: Sequence[str], command: str
+    note: Mapping[str, Any], place: LayoutPaths, states: Sequence[str], command: str
 ) -> up_to_date.Stamp:
     """Write the stamp for the next command."""
     from pipshim.fastpath.restore import signs

@@ -15,7 +15,7 @@ import time
 
 from pipshim.base.cache_folders import InUse
 from pipshim.base.errors import InstallError
-from pipshim.base.file_lock import Held
+from pipshim.base.file_lock import FileLock
 from pipshim.base.file_systems import reason
 from pipshim.base.forked_process import Forked, processes
 from pipshim.base.light import jsons
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pipshim.envs.layout import Layout
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 _WORTH_A_PROCESS = 150
 """How many files and folders make up for starting a process."""
 
 
-class Place(NamedTuple):
+class LayoutPaths(NamedTuple):
     """A `pipshim.envs.layout.Layout` of strings."""
 
     python: str
@@ -55,7 +55,7 @@ class Place(NamedTuple):
 
 
 def remake(
-    note: Mapping[str, Any], place: Place, python: str, cache: str, *, started: float
+    note: Mapping[str, Any], place: LayoutPaths, python: str, cache: str, *, started: float
 ) -> str | None:
     """Make an environment and fill it; return what was done, or None if that is not possible.
 
@@ -82,7 +82,7 @@ def remake(
         os.makedirs(place.prefix, exist_ok=True)
     except OSError:
         return None
-    with InUse(cache, waiting), Held(f"{place.prefix}/{venv_template.LOCK}", waiting):
+    with InUse(cache, waiting), FileLock(f"{place.prefix}/{venv_template.LOCK}", waiting):
         if os.listdir(place.prefix) != [venv_template.LOCK]:
             return None  # another command has made it
         found = _fill(note, place, Store(cache), known)
@@ -102,7 +102,7 @@ def remake(
 
 
 def _fill(
-    note: Mapping[str, Any], place: Place, store: Store, known: Mapping[str, Any]
+    note: Mapping[str, Any], place: LayoutPaths, store: Store, known: Mapping[str, Any]
 ) -> set[str] | None:
     """Fill an empty folder; None if the store lacks some of it.
 
@@ -186,7 +186,7 @@ class _Share:
         self._packages = packages
         self._env = env
         self._store = store
-        self._trees: list[Tree] = []
+        self._trees: list[UnpackedWheel] = []
 
     def load(self) -> bool:
         """Return whether the store has all of it, undamaged."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipshim.model.conflict import Asked, Limit, Link
+from pipshim.model.conflict import Constraint, Dependency, RootRequirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim.model.conflict import Fact, Key, Known
+    from pipshim.model.conflict import Evidence, Fact, Key
     from pipshim.model.overrides import Overrides
 
 _RANGES = 3
 _WAYS = 4
 
 
-class Story:
+class ConflictReport:
     """Writes facts that contradict each other.
 
     Each root requirement has a line; below it, indented, is what it leads to, down to the packages
@@ -34,12 +34,12 @@ class Story:
 
     """
 
-    def __init__(self, known: Known, facts: Sequence[Fact], overrides: Overrides) -> None:
+    def __init__(self, known: Evidence, facts: Sequence[Fact], overrides: Overrides) -> None:
         self._known = known
         self._overrides = overrides
-        self.asked = [one for one in facts if isinstance(one, Asked)]
-        self.limits = [one for one in facts if isinstance(one, Limit)]
-        self._links = [one for one in facts if isinstance(one, Link)]
+        self.asked = [one for one in facts if isinstance(one, RootRequirement)]
+        self.limits = [one for one in facts if isinstance(one, Constraint)]
+        self._links = [one for one in facts if isinstance(one, Dependency)]
 
     @property
     def names(self) -> list[NormalizedName]:
@@ -92,7 +92,7 @@ class Story:
 
     def lines(self) -> list[str]:
         """Write the report."""
-        told: set[Link] = set()
+        told: set[Dependency] = set()
         lines: list[str] = []
         for one in self.asked:
             name = one.needs[0].key.name
@@ -108,7 +108,7 @@ class Story:
     def _text(self, name: NormalizedName, text: str) -> str:
         return f"{name} (overridden)" if self._overrides.of(name) else text
 
-    def _below(self, name: NormalizedName, depth: int, told: set[Link]) -> Iterator[str]:
+    def _below(self, name: NormalizedName, depth: int, told: set[Dependency]) -> Iterator[str]:
         for link in self._links:
             if link.parent.name == name and link not in told:
                 told.add(link)
@@ -116,7 +116,7 @@ class Story:
                     yield f"  {'  ' * depth}{line}"
                 yield from self._below(link.child, depth + 1, told)
 
-    def _ways(self, link: Link) -> Iterator[str]:
+    def _ways(self, link: Dependency) -> Iterator[str]:
         """Describe what versions of a package require of another, equal ones together."""
         by_text: dict[str, list[Version]] = {}
         versions = self._versions(link.parent)

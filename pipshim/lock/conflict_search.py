@@ -12,9 +12,9 @@ from packaging.version import Version
 from pipshim._pip import offline
 from pipshim._pip.errors import status_of
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
-from pipshim.lock.conflict_report import Story
+from pipshim.lock.conflict_report import ConflictReport
 from pipshim.lock.minimal_conflict import contradiction
-from pipshim.model.conflict import PYTHON, Link, Refusal
+from pipshim.model.conflict import PYTHON, Dependency, Refusal
 from pipshim.model.cutoff import normalised
 from pipshim.model.fetch_errors import network_hint
 from pipshim.model.requirement_origins import BUILD, EXTRA
@@ -44,7 +44,7 @@ def explain(conflict: Conflict) -> PipshimError:
     facts = contradiction(known, suspects)
     if facts is None:
         facts = _last_conflict(conflict)
-    story = Story(known, facts, conflict.overrides)
+    story = ConflictReport(known, facts, conflict.overrides)
     told = story.lines()
     # pip speaks of these in its log only.
     told += [f"  {name} is ignored: {why}" for name, why in conflict.passed_over]
@@ -67,7 +67,7 @@ def _last_conflict(conflict: Conflict) -> list[Fact]:
     for required, parent in conflict.causes:
         child = required
         if parent is not None:
-            found.append(Link(parent, child))
+            found.append(Dependency(parent, child))
             child = parent.name
         found += [one for one in conflict.known.asked if one.needs[0].key.name == child]
         found += [one for one in conflict.known.limits if one.need.key.name == child]
@@ -156,7 +156,7 @@ class _Search:
         return normalised(moment) if moment is not None else "now"
 
     def conflict(
-        self, story: Story, direct: Mapping[NormalizedName, Sequence[Version]]
+        self, story: ConflictReport, direct: Mapping[NormalizedName, Sequence[Version]]
     ) -> PipshimError:
         """Return the error that requirements contradict each other, or exclude all versions."""
         ends = [one for one in story.ends if one != PYTHON.name]
@@ -188,7 +188,7 @@ class _Search:
             hint += f"; or {self.another}"
         return ResolveError("\n".join(lines), hint=hint)
 
-    def _passed_over(self, story: Story, name: NormalizedName) -> Refused | None:
+    def _passed_over(self, story: ConflictReport, name: NormalizedName) -> Refused | None:
         """Return the newest file that only the target, or an option, excludes."""
         if name == PYTHON.name:
             return None
@@ -202,7 +202,7 @@ class _Search:
         ]
         return next(iter(_newest(found)), None)
 
-    def _hint(self, story: Story, ends: list[NormalizedName], why: set[Refusal]) -> str:
+    def _hint(self, story: ConflictReport, ends: list[NormalizedName], why: set[Refusal]) -> str:
         suiting = [
             (name, one)
             for name in ends

@@ -43,7 +43,7 @@ Asked = TypeVar("Asked")
 Found = TypeVar("Found")
 
 
-class Origin:
+class ParentProcess:
     """The process that a fork comes from, as seen by the fork."""
 
     def __init__(self, connection: Connection) -> None:
@@ -103,7 +103,7 @@ class Forks(Generic[Item, Asked, Found]):
         self,
         *,
         work: Callable[[Item, Asked], Found],
-        settle: Callable[[Origin], object],
+        settle: Callable[[ParentProcess], object],
         answer: Callable[[Any], object],
         observer: Observer,
         explain: Callable[[Exception], PipshimError],
@@ -152,7 +152,7 @@ class Forks(Generic[Item, Asked, Found]):
                     found[item] = value
                 else:
                     failed[item], trace = value
-                    failed[item].__cause__ = _There(f"in another process\n{trace}")
+                    failed[item].__cause__ = _ForkTraceback(f"in another process\n{trace}")
             if failed:
                 first = min(failed, key=order.index)
                 before = order[: order.index(first)]
@@ -242,7 +242,7 @@ class Forks(Generic[Item, Asked, Found]):
         for other in (here, *(fork.connection for fork in self._forks)):
             other.close()
         try:
-            origin = Origin(connection)
+            origin = ParentProcess(connection)
             self._settle(origin)
             while True:
                 item, asked = connection.recv()
@@ -272,5 +272,5 @@ def wait_for_ended_threads() -> None:
         time.sleep(0.001)
 
 
-class _There(Exception):  # noqa: N818 it is the cause of an error, never raised itself
+class _ForkTraceback(Exception):  # noqa: N818 it is the cause of an error, never raised itself
     """The traceback of an error in a fork, for ``--debug``."""

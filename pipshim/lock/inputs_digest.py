@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
-    from pipshim.envs.base_environment import Below
+    from pipshim.envs.base_environment import BaseEnvironment
     from pipshim.model.build_settings import Settings
     from pipshim.model.project import Project
     from pipshim.model.requests import LockOptions
@@ -40,7 +40,7 @@ def digest(
     build_constraints: Iterable[str],
     selection: Mapping[str, Any],
     targets: Iterable[TargetName] = (),
-    below: Below | None = None,
+    below: BaseEnvironment | None = None,
 ) -> str:
     """Digest the inputs.
 

@@ -120,7 +120,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Making:
+class LockMaker:
     """The making of one lock.
 
     Attributes:

@@ -21,7 +21,7 @@ from pipshim._pip.resolvelib import (
     ResolutionTooDeep,
     Resolver,
 )
-from pipshim.model.conflict import Asked, Key, Limit, Link, Need
+from pipshim.model.conflict import Constraint, Dependency, Key, Need, RootRequirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim.model.conflict import Fact, Known
+    from pipshim.model.conflict import Evidence, Fact
 
     _Provider: TypeAlias = AbstractProvider["Need", "_Pinned", "Key"]
 else:
@@ -42,7 +42,7 @@ _MAX_ROUNDS = 3000
 _ANY = SpecifierSet()
 
 
-def contradiction(known: Known, suspects: Iterable[NormalizedName]) -> list[Fact] | None:
+def contradiction(known: Evidence, suspects: Iterable[NormalizedName]) -> list[Fact] | None:
     """Return the facts that contradict each other.
 
     Args:
@@ -56,9 +56,9 @@ def contradiction(known: Known, suspects: Iterable[NormalizedName]) -> list[Fact
     steps = _steps(known.links, suspects)
 
     def rank(fact: Fact) -> int:
-        if isinstance(fact, Limit):
+        if isinstance(fact, Constraint):
             return 0
-        name = fact.child if isinstance(fact, Link) else fact.needs[0].key.name
+        name = fact.child if isinstance(fact, Dependency) else fact.needs[0].key.name
         return steps.get(name, len(steps) + 1)
 
     search = _Search(known, time.monotonic() + SECONDS)
@@ -69,7 +69,7 @@ def contradiction(known: Known, suspects: Iterable[NormalizedName]) -> list[Fact
     ]
     if not search.fails(facts):
         return None
-    free: list[Fact] = [one for one in facts if not isinstance(one, Limit)]
+    free: list[Fact] = [one for one in facts if not isinstance(one, Constraint)]
     if search.fails(free):
         facts = free
     for few in search.alone(facts):
@@ -78,7 +78,9 @@ def contradiction(known: Known, suspects: Iterable[NormalizedName]) -> list[Fact
     return search.least([], facts, is_new=False)
 
 
-def _steps(links: Iterable[Link], suspects: Iterable[NormalizedName]) -> dict[NormalizedName, int]:
+def _steps(
+    links: Iterable[Dependency], suspects: Iterable[NormalizedName]
+) -> dict[NormalizedName, int]:
     """Return how many requirements lead from each package to the nearest suspect."""
     parents: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
     for link in links:
@@ -95,14 +97,14 @@ def _steps(links: Iterable[Link], suspects: Iterable[NormalizedName]) -> dict[No
 
 @dataclass
 class _Search:
-    known: Known
+    known: Evidence
     end: float
 
     def fails(self, facts: Sequence[Fact]) -> bool:
         """Return whether no versions fit, if there is enough time to find out."""
         try:
             Resolver(_Trial(self.known, facts, self.end), BaseReporter()).resolve(
-                [need for one in facts if isinstance(one, Asked) for need in one.needs],
+                [need for one in facts if isinstance(one, RootRequirement) for need in one.needs],
                 max_rounds=_MAX_ROUNDS,
             )
         except ResolutionImpossible:
@@ -115,9 +117,9 @@ class _Search:
         """Return the facts that are wrong by themselves, so that no others are blamed."""
         until = self.end - SECONDS / 2
         for asked in facts:
-            if not isinstance(asked, Asked) or time.monotonic() > until:
+            if not isinstance(asked, RootRequirement) or time.monotonic() > until:
                 return
-            yield [one for one in facts if not isinstance(one, Asked) or one is asked]
+            yield [one for one in facts if not isinstance(one, RootRequirement) or one is asked]
 
     def least(self, kept: list[Fact], facts: list[Fact], *, is_new: bool) -> list[Fact]:
         """Return the fewest facts that make the kept ones fail; the first are preferred."""
@@ -151,16 +153,16 @@ class _Trial(_Provider):
 
     """
 
-    def __init__(self, known: Known, facts: Iterable[Fact], end: float) -> None:
+    def __init__(self, known: Evidence, facts: Iterable[Fact], end: float) -> None:
         self._known = known
         self._end = end
         self._active: dict[tuple[Key, Version], list[Need]] = {}
         self._links = set()
         self._limits: dict[NormalizedName, SpecifierSet] = defaultdict(SpecifierSet)
         for one in facts:
-            if isinstance(one, Link):
+            if isinstance(one, Dependency):
                 self._links.add((one.parent, one.child))
-            elif isinstance(one, Limit):
+            elif isinstance(one, Constraint):
                 self._limits[one.need.key.name] &= one.need.specifier
 
     def identify(self, requirement_or_candidate: Need | _Pinned) -> Key:

@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import BuildError, PipshimError, ProjectError, ResolveError
 from pipshim.lock import forked_resolvers
-from pipshim.lock.forked_resolvers import Forks, Origin
+from pipshim.lock.forked_resolvers import Forks, ParentProcess
 from pipshim.lock.rounds import BackendNeededError
 from pipshim.model import events
 from pipshim.model.combinations import Case, Combination
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.session import Pip
-    from pipshim.lock.lock_maker import Making, Problem
+    from pipshim.lock.lock_maker import LockMaker, Problem
     from pipshim.lock.lock_resolver import LockResolver, Resolution
     from pipshim.lock.rounds import Host
     from pipshim.lock.services import LockServices
@@ -58,7 +58,7 @@ WORTH_FORKING = 1.0
 """Seconds of one processor that other combinations must be expected to take for processes."""
 
 
-def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
+def lock(making: LockMaker, targets: Sequence[TargetName]) -> Lock:
     """Lock for several targets and combinations.
 
     Args:
@@ -74,7 +74,7 @@ def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
     start = time.monotonic()
     context = making.context
     _check(context, targets)
-    work = _Work(making, targets)
+    work = _MultiTargetLock(making, targets)
     context.until_end.callback(work.forks.close)
     found = agree(work.order, work.solve, work.before, work.source_of, _admits)
     locks = work.settle(found)
@@ -85,7 +85,7 @@ def lock(making: Making, targets: Sequence[TargetName]) -> Lock:
     return replace(merged(locks, making.conflicts), targets_asked=asked)
 
 
-class _Found(NamedTuple):
+class _ForkResult(NamedTuple):
     """The result of a fork.
 
     Attributes:
@@ -100,7 +100,7 @@ class _Found(NamedTuple):
     config_settings: Mapping[NormalizedName, ConfigSettings]
 
 
-class _Afar(NamedTuple):
+class _RemoteHost(NamedTuple):
     """The host as seen by a fork, which asks it through its origin.
 
     Attributes:
@@ -110,7 +110,7 @@ class _Afar(NamedTuple):
 
     """
 
-    origin: Origin
+    origin: ParentProcess
     combination: Combination
     config_settings: Mapping[NormalizedName, ConfigSettings]
 
@@ -140,7 +140,7 @@ class _Hosts:
 
     """
 
-    making: Making
+    making: LockMaker
     resolvers: dict[Combination, LockResolver] = field(default_factory=dict)
     _errors: dict[Combination, ResolveError] = field(default_factory=dict, init=False)
     _extra: set[Combination] = field(default_factory=set, init=False)
@@ -200,14 +200,14 @@ class _Hosts:
 
 
 @dataclass
-class _Work:
-    making: Making
+class _MultiTargetLock:
+    making: LockMaker
     targets: Sequence[TargetName]
     here: TargetName | None = field(init=False)
     order: list[Case] = field(init=False)
     kept: dict[Case, Lock | None] = field(init=False)
-    forks: Forks[Case, Offered, _Found] = field(init=False)
-    _origin: Origin | None = field(default=None, init=False)
+    forks: Forks[Case, Offered, _ForkResult] = field(init=False)
+    _origin: ParentProcess | None = field(default=None, init=False)
     _first_took: float = field(default=0.0, init=False)
     _failed: dict[tuple[Combination, Source], BuildError] = field(default_factory=dict, init=False)
     _hosts: _Hosts = field(init=False)
@@ -322,20 +322,20 @@ class _Work:
         for pip in (self.making.context.pip, *(one.builds.pip for one in self._resolvers.values())):
             pip.before_fork()
 
-    def _settle_in_fork(self, origin: Origin) -> None:
+    def _settle_in_fork(self, origin: ParentProcess) -> None:
         context = self.making.context
         self._origin = origin
         context.observer.to = masked(origin.observe, context.mask)
         context.pip.in_fork(context.workspace.fresh("fork"))
 
-    def _in_fork(self, case: Case, offered: Offered) -> _Found:
+    def _in_fork(self, case: Case, offered: Offered) -> _ForkResult:
         if self._is_here(case):
             self._resolver(case).rounds.may_ask = False
         try:
             solution = self._solve(case, offered)
         except BackendNeededError:
             solution = None
-        return _Found(solution, self._problem(case).extras, self._config_settings)
+        return _ForkResult(solution, self._problem(case).extras, self._config_settings)
 
     def _answer(self, question: tuple[Any, ...]) -> object:
         """Ask the host for a fork; what failed once is not built again."""
@@ -401,7 +401,7 @@ class _Work:
     def _asking(self, combination: Combination) -> Host:
         """Return what asks the host's backends with the versions of a combination."""
         if self._origin is not None:
-            return _Afar(self._origin, combination, self._config_settings)
+            return _RemoteHost(self._origin, combination, self._config_settings)
         return self._hosts.asking(combination)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from pipshim.lock import multi_target
-from pipshim.lock.lock_maker import Making, resolver_of
+from pipshim.lock.lock_maker import LockMaker, resolver_of
 from pipshim.model.preferences import LISTS, typed
 from pipshim.model.pylock import (
     PROJECT,
@@ -59,7 +59,7 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
         context.say(f"the previous lock was made with {names}, this one is not", "warning")
     keep = old if old is not None and not given.upgrade else None
     hints = _versions_of_uv(context) if old is None else {}
-    making = Making(context, keep, upgraded, digest, hints)
+    making = LockMaker(context, keep, upgraded, digest, hints)
     if context.targets or making.conflicts:
         made = multi_target.lock(making, context.targets)
         _warn_of_unknown_names(context, made)

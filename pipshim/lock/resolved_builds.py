@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pipshim._pip.resolver import Resolving
     from pipshim._pip.session import Pip
     from pipshim.builds.build_request import OuterEnvironment
-    from pipshim.envs.base_environment import Below
+    from pipshim.envs.base_environment import BaseEnvironment
     from pipshim.lock.services import LockServices
     from pipshim.model.events import Observer
     from pipshim.model.settings import StaticMetadata
@@ -72,7 +72,7 @@ class ResolvedBuilds(BuildPlanner):
     preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     elsewhere: Callable[[Source, tuple[str, ...]], list[str]] | None = None
-    below: Below | None = None
+    below: BaseEnvironment | None = None
     editables_only: bool = False
     resolved_names: set[NormalizedName] = field(default_factory=set, init=False)
     _requires: SharedResults[list[str]] = field(default_factory=SharedResults, init=False)

@@ -44,7 +44,7 @@ class BackendNeededError(PipshimError):
 
 
 @dataclass(frozen=True)
-class Known:
+class BackendMetadata:
     """Metadata from a backend, and the distributions that its build used."""
 
     against: Mapping[str, Used]
@@ -72,7 +72,7 @@ class Rounds:
     may_ask: bool = field(default=True, init=False)
     has_asked: bool = field(default=False, init=False)
     stand_ins: set[NormalizedName] = field(default_factory=set, init=False)
-    _known: dict[str, list[Known]] = field(default_factory=dict, init=False)
+    _known: dict[str, list[BackendMetadata]] = field(default_factory=dict, init=False)
     _current: Solution | None = field(default=None, init=False)
     _asked: dict[str, Source] = field(default_factory=dict, init=False)
     _told: dict[str, bytes] = field(default_factory=dict, init=False)
@@ -274,7 +274,7 @@ class Rounds:
         self.stand_ins.add(name)
         return stub_metadata(name, source.version or _SOME_VERSION)
 
-    def _valid(self, source: Source, solution: Solution) -> Known | None:
+    def _valid(self, source: Source, solution: Solution) -> BackendMetadata | None:
         """Return the metadata that is valid for the environment of these pins."""
         request = self.builds.request(source, solution)
         available = request.available
@@ -284,11 +284,11 @@ class Rounds:
         kept = self.builds.builder.kept_metadata(request)
         if kept is None:
             return None
-        known = Known(kept[1], kept[0])
+        known = BackendMetadata(kept[1], kept[0])
         self._known.setdefault(source.url, []).append(known)
         return known
 
-    def _ask(self, source: Source, solution: Solution | None) -> Known:
+    def _ask(self, source: Source, solution: Solution | None) -> BackendMetadata:
         try:
             metadata, against = self._metadata(source, solution)
         except BuildError:
@@ -298,7 +298,7 @@ class Rounds:
             text = f"{source}: asking again, with what is built before it in its environment"
             self.builds.observer(events.Message("info", text))
             metadata, against = self._metadata(source, solution)
-        known = Known(against, metadata)
+        known = BackendMetadata(against, metadata)
         self._known.setdefault(source.url, []).append(known)
         return known
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipshim.base.masking import Mask
     from pipshim.builds.builder import Builder
     from pipshim.builds.environment import Workspace
-    from pipshim.envs.base_environment import Below
+    from pipshim.envs.base_environment import BaseEnvironment
     from pipshim.model.build_settings import Settings
     from pipshim.model.combinations import Combination
     from pipshim.model.events import Level, Relay
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipshim.model.preferences import Preferences
     from pipshim.model.project import Project
     from pipshim.model.requests import LockRequest
-    from pipshim.model.requirements_lines import Lines
+    from pipshim.model.requirements_lines import BuildLines
     from pipshim.model.settings import Configuration
     from pipshim.model.targets import TargetName
     from pipshim.store.fetcher import Fetcher
@@ -61,7 +61,7 @@ class LockServices(Protocol):
         """The conflicting extras and groups in use, once a lock is followed."""
 
     @property
-    def below(self) -> Below | None:
+    def below(self) -> BaseEnvironment | None:
         """The environment below a layer."""
 
     @property
@@ -115,7 +115,7 @@ class LockServices(Protocol):
     def routes(self, markers: Mapping[str, str], combination: Combination) -> IndexRoutes:
         """Return the indexes that packages come from on a target."""
 
-    def heed(self, lines: Lines) -> None:
+    def heed(self, lines: BuildLines) -> None:
         """Apply the build options of requirements files."""
 
     def say(self, text: str, level: Level = "info") -> None:

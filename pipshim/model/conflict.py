@@ -38,7 +38,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RootRequirement:
     """A root requirement: who states it, and what it requires."""
 
     by: str
@@ -50,7 +50,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Limit:
+class Constraint:
     """A constraint: who states it, and which versions it admits."""
 
     by: str
@@ -58,18 +58,18 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Link:
+class Dependency:
     """States that versions of a package require another one, in any version."""
 
     parent: Key
     child: NormalizedName
 
 
-Fact: TypeAlias = "Asked | Limit | Link"
+Fact: TypeAlias = "RootRequirement | Constraint | Dependency"
 
 
 @dataclass(frozen=True)
-class Known:
+class Evidence:
     """What a failed resolution has read.
 
     Attributes:
@@ -83,17 +83,17 @@ class Known:
 
     """
 
-    asked: Sequence[Asked]
-    limits: Sequence[Limit]
+    asked: Sequence[RootRequirement]
+    limits: Sequence[Constraint]
     needs: Mapping[tuple[Key, Version], tuple[Need, ...]]
     versions: Callable[[NormalizedName, SpecifierSet], Sequence[Version]]
     direct: Mapping[NormalizedName, Sequence[Version]] = field(default_factory=dict)
 
     @cached_property
-    def links(self) -> list[Link]:
+    def links(self) -> list[Dependency]:
         """Return every pair of packages of which one requires the other."""
         found = {
-            Link(key, need.key.name): None
+            Dependency(key, need.key.name): None
             for (key, _), needs in self.needs.items()
             for need in needs
         }
@@ -184,7 +184,7 @@ class Conflict:
 
     """
 
-    known: Known
+    known: Evidence
     causes: Sequence[tuple[NormalizedName, Key | None]]
     passed_over: Sequence[tuple[str, str]]
     index: Index

@@ -29,7 +29,7 @@ PipSpecifierSet: TypeAlias = Any
 """Those of pip's own copy of packaging, which compare only with each other."""
 
 
-class Link(Protocol):
+class PipLink(Protocol):
     """A link of pip's."""
 
     @property
@@ -37,7 +37,7 @@ class Link(Protocol):
         pass
 
 
-L = TypeVar("L", bound=Link)
+L = TypeVar("L", bound=PipLink)
 
 
 class Listing(Generic[L]):
@@ -118,7 +118,7 @@ class Listing(Generic[L]):
         return [one for number in numbers if (one := self.link(number)) is not None]
 
 
-class Suiting:
+class TargetFilter:
     """Selects the files that one target Python may use, by its `tags`."""
 
     def __init__(self, tags: Iterable[object]) -> None:
@@ -164,7 +164,7 @@ AT_FIRST = 10
 """How many versions of a package are looked at before all are."""
 
 
-class Cut:
+class PageCut:
     """Selects what is read first of long pages.
 
     Args:

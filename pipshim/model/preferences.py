@@ -21,7 +21,7 @@ _TOGETHER = {"only-binary": "no-binary", "only-final": "all-releases"}
 
 
 @dataclass(frozen=True)
-class Said:
+class GivenPreferences:
     """What the command line, variables and pip.conf say.
 
     Attributes:
@@ -60,7 +60,7 @@ class Preferences:
 
 
 def combine(
-    said: Said, configuration: Configuration, old: Mapping[str, Any], *, keeps: bool
+    said: GivenPreferences, configuration: Configuration, old: Mapping[str, Any], *, keeps: bool
 ) -> Preferences:
     """Combine what is said now, what the lock was made with, and pyproject.toml, in this order.
 
@@ -97,7 +97,9 @@ def combine(
     )
 
 
-def not_heeded(said: Said, configuration: Configuration, old: Mapping[str, Any]) -> dict[str, Any]:
+def not_heeded(
+    said: GivenPreferences, configuration: Configuration, old: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what was typed but has no effect because a lock is followed as it is.
 
     Args:
@@ -106,7 +108,10 @@ def not_heeded(said: Said, configuration: Configuration, old: Mapping[str, Any])
         old: what the lock was made with.
 
     """
-    made_with = {"resolution": "highest", **combine(Said(), configuration, old, keeps=True).values}
+    made_with = {
+        "resolution": "highest",
+        **combine(GivenPreferences(), configuration, old, keeps=True).values,
+    }
     return {
         name: said.values.get(name, ":none:")
         for name in said.typed

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pipshim.model.preferences import Said
+from pipshim.model.preferences import GivenPreferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -144,7 +144,7 @@ class LockOptions:
     dry_run: bool = False
     target_environments: tuple[TargetName, ...] = ()
     output: str | None = None
-    said: Said = field(default_factory=Said)
+    said: GivenPreferences = field(default_factory=GivenPreferences)
     script: Path | None = None
     pinned: bool = False
     packages: tuple[NormalizedName, ...] = ()

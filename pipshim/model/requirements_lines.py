@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Lines:
+class BuildLines:
     """What the requirements files of a command say about builds.
 
     Attributes:

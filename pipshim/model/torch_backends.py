@@ -64,23 +64,23 @@ class Gpus:
 
 
 @dataclass(frozen=True)
-class Choice:
+class BackendChoice:
     """A backend, and the reason for choosing it."""
 
     backend: str
     reason: str
 
 
-def choose(gpus: Gpus) -> Choice:
+def choose(gpus: Gpus) -> BackendChoice:
     """Return the newest backend that suits a machine's GPUs; the CPU's if there are none."""
     if gpus.nvidia_driver:
         return _cuda(gpus)
     if gpus.amd and gpus.platform == "linux":
         return _rocm(gpus.amd)
-    return Choice("cpu", "no NVIDIA or AMD driver was found")
+    return BackendChoice("cpu", "no NVIDIA or AMD driver was found")
 
 
-def _cuda(gpus: Gpus) -> Choice:
+def _cuda(gpus: Gpus) -> BackendChoice:
     driver = gpus.nvidia_driver
     found = f"NVIDIA driver {'.'.join(f'{part:02}' for part in driver)}"
     if gpus.capabilities:
@@ -89,22 +89,22 @@ def _cuda(gpus: Gpus) -> Choice:
     oldest = _OLDEST_DRIVERS.get(gpus.platform, ())
     backend = next((name for name, first in oldest if driver >= first), None)
     if backend is None:
-        return Choice("cpu", f"{found}, which is too old for PyTorch")
+        return BackendChoice("cpu", f"{found}, which is too old for PyTorch")
     if backend == "cu126" and driver >= _FIRST_DRIVER_OF_12_8:
         backend = "cu128"
     if backend in ("cu128", "cu130") and min(gpus.capabilities, default=(99, 0)) < (
         _OLDEST_GPU_OF_12_8
     ):
         backend = "cu126"
-    return Choice(backend, found)
+    return BackendChoice(backend, found)
 
 
-def _rocm(architectures: Iterable[str]) -> Choice:
+def _rocm(architectures: Iterable[str]) -> BackendChoice:
     names = sorted(set(architectures))
     found = f"AMD GPU {', '.join(names)}"
     if not _AMD.issuperset(names):
-        return Choice("cpu", f"{found}, which PyTorch does not support")
-    return Choice(f"rocm{_ROCM[0]}", found)
+        return BackendChoice("cpu", f"{found}, which PyTorch does not support")
+    return BackendChoice(f"rocm{_ROCM[0]}", found)
 
 
 def index_name(backend: str) -> str:

@@ -25,7 +25,7 @@ _PROGRESS_SECONDS = 0.1
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
-class Lines:
+class JsonLines:
     """Writes each event as one JSON object in a line, after a first one, ``start``.
 
     Of a download at most ten steps a second are written.

@@ -37,7 +37,7 @@ _HEAD = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?P<specif
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class RequirementList:
     """One of a project's lists of requirements.
 
     Attributes:
@@ -117,7 +117,7 @@ class Document:
             )
         return text
 
-    def add(self, place: Place, text: str, *, raw: bool = False) -> str:
+    def add(self, place: RequirementList, text: str, *, raw: bool = False) -> str:
         """Add a requirement, or change the one of the same name and marker.
 
         Extras are added to existing ones; a specifier or URL replaces the existing one.
@@ -156,14 +156,14 @@ class Document:
         self._note(place)
         return made
 
-    def bound(self, place: Place, old: str, version: Version, bounds: Bounds) -> str:
+    def bound(self, place: RequirementList, old: str, version: Version, bounds: Bounds) -> str:
         """Give a requirement without a version a bound."""
         made = bounded(old, version, bounds)
         (index,) = [at for at, text in self._requirements(place) if text == old]
         self._set(place, index, made)
         return made
 
-    def remove(self, place: Place, name: NormalizedName) -> list[str]:
+    def remove(self, place: RequirementList, name: NormalizedName) -> list[str]:
         """Remove all requirements of a name, and return them."""
         found = list(self._of(place, name))
         if found:
@@ -177,23 +177,25 @@ class Document:
             self._forget_source(name)
         return [text for _, text in found]
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[RequirementList]:
         """Return all lists."""
         project = self._expected.get("project", {})
-        found = [Place()] if "dependencies" in project else []
-        found += [Place("extra", name) for name in project.get("optional-dependencies", {})]
+        found = [RequirementList()] if "dependencies" in project else []
+        found += [
+            RequirementList("extra", name) for name in project.get("optional-dependencies", {})
+        ]
         return found + [
-            Place("group", name) for name in self._expected.get("dependency-groups", {})
+            RequirementList("group", name) for name in self._expected.get("dependency-groups", {})
         ]
 
-    def place(self, kind: Literal["project", "extra", "group"], name: str = "") -> Place:
+    def place(self, kind: Literal["project", "extra", "group"], name: str = "") -> RequirementList:
         """Return a place with its spelling in this file."""
         for place in self.places():
             if place.kind == kind and canonicalize_name(place.name) == canonicalize_name(name):
                 return place
-        return Place(kind, name)
+        return RequirementList(kind, name)
 
-    def stated(self, place: Place, names: Iterable[NormalizedName]) -> list[str]:
+    def stated(self, place: RequirementList, names: Iterable[NormalizedName]) -> list[str]:
         """Return the requirements on these names in a list."""
         return [text for name in sorted(names) for _, text in self._of(place, name)]
 
@@ -211,7 +213,7 @@ class Document:
                 found += value if isinstance(value, list) else [value]
         return found
 
-    def having(self, name: NormalizedName) -> list[Place]:
+    def having(self, name: NormalizedName) -> list[RequirementList]:
         """Return the lists that have a requirement of this name."""
         return [place for place in self.places() if any(True for _ in self._of(place, name))]
 
@@ -356,14 +358,14 @@ class Document:
             del table[path[depth - 1]]
             del expected[path[depth - 1]]
 
-    def _requirements(self, place: Place) -> list[tuple[int, str]]:
+    def _requirements(self, place: RequirementList) -> list[tuple[int, str]]:
         """Return the requirements of a list with their index; included groups may be between."""
         table: Any = self._expected
         for key in place.path:
             table = table.get(key, {})
         return [(at, one) for at, one in enumerate(table) if isinstance(one, str)]
 
-    def _of(self, place: Place, name: NormalizedName) -> Iterator[tuple[int, str]]:
+    def _of(self, place: RequirementList, name: NormalizedName) -> Iterator[tuple[int, str]]:
         for index, text in self._requirements(place):
             try:
                 found = canonicalize_name(Requirement(text).name)
@@ -372,17 +374,17 @@ class Document:
             if found == name:
                 yield index, text
 
-    def _set(self, place: Place, index: int, text: str) -> None:
+    def _set(self, place: RequirementList, index: int, text: str) -> None:
         self._array(place)[index] = text
         self._note(place)
 
-    def _array(self, place: Place) -> Array:
+    def _array(self, place: RequirementList) -> Array:
         table, last = self._table(place), place.path[-1]
         if last not in table:
             table[last] = tomlkit.array()
         return cast("Array", table[last])
 
-    def _table(self, place: Place) -> Any:
+    def _table(self, place: RequirementList) -> Any:
         table: Any = self._document
         for depth, key in enumerate(place.path[:-1], 1):
             if key not in table:
@@ -391,7 +393,7 @@ class Document:
             table = table[key]
         return table
 
-    def _note(self, place: Place) -> None:
+    def _note(self, place: RequirementList) -> None:
         table: Any = self._expected
         *above, last = place.path
         for key in above:
@@ -506,5 +508,5 @@ def _position(there: list[tuple[int, str]], new: str, array: Array) -> int | Non
     return next((at for at, text in enumerate(texts) if text > new.lower()), None)
 
 
-def _line(place: Place, array: Array) -> int:
+def _line(place: RequirementList, array: Array) -> int:
     return len(place.path[-1]) + 3 + len(array.as_string())

@@ -21,8 +21,8 @@ _SEEN = "setup.py"
 _ANY_BYTES = "latin-1"
 
 
-class Outlines:
-    """Outlines of sdists, as folders with these files.
+class StaticFiles:
+    """Cached outlines of sdists, as folders with these files.
 
     Args:
         cache: pipshim's; None to cache nothing.

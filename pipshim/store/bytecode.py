@@ -21,13 +21,13 @@ from pipshim.base.errors import InstallError
 from pipshim.base.file_systems import reason
 from pipshim.base.light import jsons
 from pipshim.envs import dist_info
-from pipshim.store.file_manifest import Bundle, Compiled, TreeFile
+from pipshim.store.file_manifest import Compiled, FileManifest, TreeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pipshim.envs.layout import Layout
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 PREFIX = "pyc-"
 """How the folders begin, in a tree's, that have bytecode."""
@@ -58,7 +58,7 @@ for line in sys.stdin:
 """
 
 
-def with_bytecode(tree: Tree, env: Layout) -> Tree:
+def with_bytecode(tree: UnpackedWheel, env: Layout) -> UnpackedWheel:
     """Return the wheel with its bytecode for an environment, if the store has it."""
     folder = f"{tree.folder}/{PREFIX}{env.bytecode}"
     found = load(folder)
@@ -91,12 +91,12 @@ def load(folder: str) -> Compiled | None:
     try:
         with open(f"{folder}/{MANIFEST}", "rb") as file:
             data = jsons.loads(file.read())
-        return Compiled(folder, Bundle.from_json(data["bundle"]), data["hashes"])
+        return Compiled(folder, FileManifest.from_json(data["bundle"]), data["hashes"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def compiled(trees: Sequence[Tree], env: Layout) -> list[Tree]:
+def compiled(trees: Sequence[UnpackedWheel], env: Layout) -> list[UnpackedWheel]:
     """Return the wheels with their bytecode, compiled by the environment's Python if needed.
 
     Raises:
@@ -118,12 +118,12 @@ def compiled(trees: Sequence[Tree], env: Layout) -> list[Tree]:
     return [with_bytecode(one, env) if one.compiled is None else one for one in found]
 
 
-def is_complete(tree: Tree) -> bool:
+def is_complete(tree: UnpackedWheel) -> bool:
     """Return whether a wheel has its bytecode, or needs none."""
     return tree.compiled is not None or not _sources(tree)
 
 
-def _sources(tree: Tree) -> list[tuple[str, str]]:
+def _sources(tree: UnpackedWheel) -> list[tuple[str, str]]:
     """Return the scheme and path of what is compiled: not scripts, which nobody imports."""
     return [
         (group.scheme, group.folder + name)
@@ -134,9 +134,9 @@ def _sources(tree: Tree) -> list[tuple[str, str]]:
     ]
 
 
-def _shares(trees: Iterable[Tree], count: int) -> list[list[Tree]]:
+def _shares(trees: Iterable[UnpackedWheel], count: int) -> list[list[UnpackedWheel]]:
     """Divide wheels among processes, with about the same work for each."""
-    shares: list[list[Tree]] = [[] for _ in range(count)]
+    shares: list[list[UnpackedWheel]] = [[] for _ in range(count)]
     work = [0] * count
     for size, tree in sorted(
         ((_size(tree), tree) for tree in trees), key=lambda item: item[0], reverse=True
@@ -147,7 +147,7 @@ def _shares(trees: Iterable[Tree], count: int) -> list[list[Tree]]:
     return [share for share in shares if share]
 
 
-def _size(tree: Tree) -> int:
+def _size(tree: UnpackedWheel) -> int:
     return sum(
         size
         for group in tree.bundle.groups
@@ -156,7 +156,7 @@ def _size(tree: Tree) -> int:
     )
 
 
-def _compile(trees: Sequence[Tree], env: Layout) -> None:
+def _compile(trees: Sequence[UnpackedWheel], env: Layout) -> None:
     """Compile wheels in one process; what it does not finish is left for the next time."""
     import shutil  # noqa: PLC0415 as above
     import subprocess  # noqa: PLC0415
@@ -185,7 +185,7 @@ def _compile(trees: Sequence[Tree], env: Layout) -> None:
             shutil.rmtree(into, ignore_errors=True)
 
 
-def _publish(tree: Tree, made: str, folder: str, paths: Iterable[tuple[str, str]]) -> None:
+def _publish(tree: UnpackedWheel, made: str, folder: str, paths: Iterable[tuple[str, str]]) -> None:
     """Put bytecode in its place; if another command was faster, take the other's."""
     time = tree.bundle.time
     brought = {
@@ -200,7 +200,7 @@ def _publish(tree: Tree, made: str, folder: str, paths: Iterable[tuple[str, str]
         os.utime(full, (time, time))
         hashes[f"{scheme}/{path}"] = dist_info.hash_file(full)
         files.append(TreeFile(scheme, path, os.stat(full).st_size, ""))
-    bundle = Bundle.of(files, time, tree.root)
+    bundle = FileManifest.of(files, time, tree.root)
     text = json.dumps({"bundle": bundle.to_json(), "hashes": hashes}, separators=(",", ":"))
     with open(f"{made}/{MANIFEST}", "w", encoding="ascii") as file:
         file.write(text)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pipshim._pip.session import Pip
     from pipshim.store.store import Store
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 Artifact = PackageWheel | PackageSdist | PackageArchive | PackageVcs | PackageDirectory
 _HASHES = ("sha256", "sha512", "sha384")
@@ -48,13 +48,13 @@ class Fetcher:
     store: Store
     base: Path
     downloaded: dict[str, Path] = field(default_factory=dict, init=False)
-    _trees: SharedResults[Tree] = field(
+    _trees: SharedResults[UnpackedWheel] = field(
         default_factory=lambda: SharedResults(keep=False), init=False
     )
     _unpacked: SharedResults[Path] = field(default_factory=SharedResults, init=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def wheel(self, package: Package, artifact: PackageWheel | PackageArchive) -> Tree:
+    def wheel(self, package: Package, artifact: PackageWheel | PackageArchive) -> UnpackedWheel:
         """Return an unpacked wheel, fetched if the store does not have it.
 
         Raises:
@@ -64,7 +64,7 @@ class Fetcher:
         """
         sha256 = artifact.hashes.get("sha256", "").lower() or None
 
-        def fetch() -> Tree:
+        def fetch() -> UnpackedWheel:
             tree = self.store.tree(sha256) if sha256 else None
             if tree is None:
                 url = getattr(artifact, "url", None)

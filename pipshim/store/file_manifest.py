@@ -57,7 +57,7 @@ class Group(NamedTuple):
     sizes: list[int]
 
 
-class Bundle(NamedTuple):
+class FileManifest(NamedTuple):
     """Files below one folder of the store, which has a folder for each scheme.
 
     Attributes:
@@ -76,7 +76,7 @@ class Bundle(NamedTuple):
     executable: list[str]
 
     @classmethod
-    def of(cls, files: Iterable[TreeFile], time: int, root: str) -> Bundle:
+    def of(cls, files: Iterable[TreeFile], time: int, root: str) -> FileManifest:
         """Group files.
 
         Args:
@@ -106,7 +106,7 @@ class Bundle(NamedTuple):
         )
 
     @classmethod
-    def from_json(cls, data: Any) -> Bundle:
+    def from_json(cls, data: Any) -> FileManifest:
         """Read the output of `to_json`; raise ValueError, KeyError or TypeError for damage."""
         return cls(
             int(data["time"]),
@@ -159,7 +159,7 @@ class Compiled(NamedTuple):
     """
 
     folder: str
-    bundle: Bundle
+    bundle: FileManifest
     hashes: dict[str, str]
 
 

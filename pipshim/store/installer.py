@@ -6,7 +6,7 @@ from pipshim.base.errors import InstallError
 from pipshim.base.file_systems import reason
 from pipshim.envs import dist_info
 from pipshim.store.linking import Linker
-from pipshim.store.placement import Placing
+from pipshim.store.placement import Placement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from pipshim.envs.layout import Layout
     from pipshim.store.linking import LinkMode
     from pipshim.store.placement import Announce
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 
 def install(  # noqa: PLR0913 what an installer is told
-    tree: Tree,
+    tree: UnpackedWheel,
     env: Layout,
     python: Path | None = None,
     *,
@@ -69,7 +69,7 @@ def install(  # noqa: PLR0913 what an installer is told
         from pipshim.store.bytecode import with_bytecode  # noqa: PLC0415 it is rarely wanted
 
         tree = with_bytecode(tree, env)
-    job = Placing(tree, env, linker, overwrite=overwrite, announce=announce, skip=skip)
+    job = Placement(tree, env, linker, overwrite=overwrite, announce=announce, skip=skip)
     notes = {dist_info.DIRECT_URL: direct_url, dist_info.ORIGIN: origin}
     return _placed(
         job,
@@ -77,7 +77,7 @@ def install(  # noqa: PLR0913 what an installer is told
     )
 
 
-def restore(tree: Tree, env: Layout, paths: Collection[str], linker: Linker) -> None:
+def restore(tree: UnpackedWheel, env: Layout, paths: Collection[str], linker: Linker) -> None:
     """Place some of the files again, where they are missing.
 
     Args:
@@ -90,11 +90,11 @@ def restore(tree: Tree, env: Layout, paths: Collection[str], linker: Linker) -> 
         InstallError: a file cannot be written, and none has been.
 
     """
-    job = Placing(tree, env, linker, overwrite=False)
+    job = Placement(tree, env, linker, overwrite=False)
     _placed(job, lambda: job.restore(str(env.python), paths))
 
 
-def _placed(job: Placing, place: Callable[[], list[str]]) -> list[str]:
+def _placed(job: Placement, place: Callable[[], list[str]]) -> list[str]:
     """Place files, and remove them again if that fails."""
     try:
         return place()

@@ -39,7 +39,7 @@ from pipshim.envs.interpreter import OF
 from pipshim.model.build_record import Record
 from pipshim.store.bytecode import PREFIX, load
 from pipshim.store.store import BUILT, MANIFEST, Store
-from pipshim.store.unpacked_wheel import Tree
+from pipshim.store.unpacked_wheel import UnpackedWheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -262,7 +262,7 @@ def size_of(path: Path) -> int:
 def _damage(folder: Path) -> list[Item]:
     """Check one unpacked wheel. One that is removed meanwhile is not damaged."""
     try:
-        tree = Tree.from_json((folder / MANIFEST).read_bytes(), str(folder), folder.name)
+        tree = UnpackedWheel.from_json((folder / MANIFEST).read_bytes(), str(folder), folder.name)
         files = [(f"{one.scheme}/{one.path}", one.size, one.hash) for one in tree.files]
     except (OSError, ValueError, KeyError, TypeError):
         if not folder.exists():

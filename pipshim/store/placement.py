@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from pipshim.envs.layout import Layout
-    from pipshim.store.file_manifest import Bundle, Group, TreeFile
+    from pipshim.store.file_manifest import FileManifest, Group, TreeFile
     from pipshim.store.linking import Linker
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
     Announce: TypeAlias = Callable[[dict[str, list[str]]], object]
 
@@ -37,12 +37,12 @@ class _Written(NamedTuple):
     executable: bool
 
 
-class Placing:
+class Placement:
     """The placing of one unpacked wheel in one environment."""
 
     def __init__(
         self,
-        tree: Tree,
+        tree: UnpackedWheel,
         env: Layout,
         linker: Linker,
         *,
@@ -157,7 +157,7 @@ class Placing:
         """Return the files to link, by folder.
 
         Returns:
-            The files; and by path, those that `Bundle.record` does not have.
+            The files; and by path, those that `FileManifest.record` does not have.
 
         Raises:
             InstallError: the distribution has two files for a path, or one that is not allowed.
@@ -207,7 +207,7 @@ class Placing:
             found.append(batch.only(names))
         return found
 
-    def _batch(self, group: Group, folder: str, bundle: Bundle) -> Batch:
+    def _batch(self, group: Group, folder: str, bundle: FileManifest) -> Batch:
         start = f"{group.scheme}/{group.folder}"
         executable = self._executable
         return Batch(

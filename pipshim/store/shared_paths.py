@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.envs.layout import Layout
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 
 class SharedPath(NamedTuple):
@@ -28,7 +28,7 @@ class SharedPath(NamedTuple):
     differs: bool
 
 
-def find_shared(trees: Mapping[NormalizedName, Tree], env: Layout) -> list[SharedPath]:
+def find_shared(trees: Mapping[NormalizedName, UnpackedWheel], env: Layout) -> list[SharedPath]:
     """Find the paths that more than one of these distributions would install in ``env``."""
     folders: dict[str, list[tuple[NormalizedName, list[str]]]] = {}
     for owner, tree in trees.items():

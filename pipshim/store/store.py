@@ -16,7 +16,7 @@ from pipshim.base.cache_folders import TREES
 from pipshim.base.errors import InstallError
 from pipshim.base.file_systems import reason
 from pipshim.envs import dist_info
-from pipshim.store.unpacked_wheel import Tree
+from pipshim.store.unpacked_wheel import UnpackedWheel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Store:
         self.root = str(root)
         self._trees = f"{self.root}/{TREES}"
 
-    def tree(self, sha256: str) -> Tree | None:
+    def tree(self, sha256: str) -> UnpackedWheel | None:
         """Return the unpacked wheel with this hash, if the store has it undamaged.
 
         A damaged one is removed. Damage shows in sizes and modification times; if only the times
@@ -53,7 +53,7 @@ class Store:
         folder = self._folder(sha256)
         try:
             with open(f"{folder}/{MANIFEST}", "rb") as file:
-                tree = Tree.from_json(file.read(), folder, sha256)
+                tree = UnpackedWheel.from_json(file.read(), folder, sha256)
         except FileNotFoundError:
             if os.path.exists(folder):
                 self.remove(folder)
@@ -68,7 +68,7 @@ class Store:
         _note_use(f"{folder}/{MANIFEST}")
         return tree
 
-    def add(self, wheel: Path, sha256: str, name: str, *, built: bool = False) -> Tree:
+    def add(self, wheel: Path, sha256: str, name: str, *, built: bool = False) -> UnpackedWheel:
         """Unpack a wheel, unless the store has it, and return it.
 
         Args:
@@ -114,7 +114,7 @@ class Store:
 
     def add_file(
         self, wheel: Path, name: str, sha256: str | None = None, *, built: bool = False
-    ) -> Tree:
+    ) -> UnpackedWheel:
         """Call `add`, after hashing the file if its hash is unknown."""
         if sha256 is not None:
             return self.add(wheel, sha256, name, built=built)
@@ -129,7 +129,7 @@ class Store:
             raise InstallError(f"{wheel} cannot be read: {error.strerror}") from error
         return self.add(wheel, hasher.hexdigest(), name, built=built)
 
-    def discard(self, tree: Tree) -> None:
+    def discard(self, tree: UnpackedWheel) -> None:
         """Remove an unpacked wheel; environments that were linked from it keep their files."""
         self.remove(tree.folder)
 
@@ -153,7 +153,7 @@ class Store:
     def _aside(self, kind: str) -> str:
         return f"{self._trees}/.{kind}-{os.getpid()}-{os.urandom(8).hex()}"
 
-    def _publish(self, tree: Tree, made: str, folder: str) -> Tree:
+    def _publish(self, tree: UnpackedWheel, made: str, folder: str) -> UnpackedWheel:
         while True:
             try:
                 os.rename(made, folder)
@@ -171,7 +171,7 @@ def _is_hash(text: str) -> bool:
     return len(text) == _DIGITS and _HEXADECIMAL.issuperset(text)
 
 
-def _restored(tree: Tree, touched: Collection[str]) -> bool:
+def _restored(tree: UnpackedWheel, touched: Collection[str]) -> bool:
     """Return whether only the modification times of files have changed, and restore these.
 
     That is so in a cache that was copied. Bytecode is valid with the right times only.

@@ -9,7 +9,7 @@ import os
 from pipshim.base.light import jsons
 from pipshim.base.light.named import NamedTuple
 from pipshim.envs import dist_info, scripts
-from pipshim.store.file_manifest import Bundle, TreeFile
+from pipshim.store.file_manifest import FileManifest, TreeFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _TOLD = (
 )
 
 
-class _Told(NamedTuple):
+class _StoredFields(NamedTuple):
     """The stored attributes of an unpacked wheel."""
 
     folder: str
@@ -38,13 +38,13 @@ class _Told(NamedTuple):
     console: Mapping[str, str]
     gui: Mapping[str, str]
     bodies: Mapping[str, str]
-    bundle: Bundle
+    bundle: FileManifest
     python: list[str]
     hashes: Mapping[str, str]
     compiled: Compiled | None = None
 
 
-class Tree(_Told):
+class UnpackedWheel(_StoredFields):
     """A wheel, unpacked in the store, which is never written to.
 
     Attributes:
@@ -60,7 +60,7 @@ class Tree(_Told):
         bodies: the script of each entry point, without its first line.
         bundle: all files that are placed in an environment.
         python: the scripts whose first line has to name the environment's Python.
-        hashes: by ``scheme/path``, those of files that `Bundle.record` does not have.
+        hashes: by ``scheme/path``, those of files that `FileManifest.record` does not have.
         compiled: its bytecode (see `pipshim.store.bytecode`).
 
     """
@@ -101,7 +101,7 @@ class Tree(_Told):
         )
 
     @property
-    def bundles(self) -> dict[str, Bundle]:
+    def bundles(self) -> dict[str, FileManifest]:
         """Everything that is placed, by its folder."""
         more = self.compiled
         return {self.folder: self.bundle, **({more.folder: more.bundle} if more else {})}
@@ -176,7 +176,7 @@ class Tree(_Told):
         return json.dumps({**told, "bundle": self.bundle.to_json()}, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: bytes, folder: str, sha256: str) -> Tree:
+    def from_json(cls, text: bytes, folder: str, sha256: str) -> UnpackedWheel:
         """Read a manifest.
 
         Raises:
@@ -184,5 +184,5 @@ class Tree(_Told):
 
         """
         data = jsons.loads(text)
-        bundle = Bundle.from_json(data["bundle"])
+        bundle = FileManifest.from_json(data["bundle"])
         return cls(folder, sha256, **{name: data[name] for name in _TOLD}, bundle=bundle)

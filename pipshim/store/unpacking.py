@@ -29,8 +29,8 @@ from pipshim.base import interruption
 from pipshim.base.errors import InstallError
 from pipshim.envs import dist_info, scripts
 from pipshim.envs.dist_info import METADATA, PER_ENVIRONMENT, RECORD, SIGNATURES, STRONG_HASHES
-from pipshim.store.file_manifest import Bundle, TreeFile
-from pipshim.store.unpacked_wheel import Tree
+from pipshim.store.file_manifest import FileManifest, TreeFile
+from pipshim.store.unpacked_wheel import UnpackedWheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ _NAMES_SHOWN = 3
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
-def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> Tree:
+def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> UnpackedWheel:
     """Unpack a wheel into an empty folder and verify it.
 
     Raises:
@@ -144,13 +144,13 @@ class _Wheel:
         self.console, self.gui = self._entry_points()
         self.folders: set[str] = set()
 
-    def unpack(self, sha256: str, folder: str) -> Tree:
+    def unpack(self, sha256: str, folder: str) -> UnpackedWheel:
         """Write the files below a folder, and return the manifest."""
         bodies = {name: self._body(name, of) for name, of in {**self.console, **self.gui}.items()}
         members = [one for info in self.infos if not self._replaced(one := self._member(info))]
         files = [self._write(one, folder) for one in members if not self._is_written_anew(one)]
         self._warn_of_record()
-        return Tree(
+        return UnpackedWheel(
             folder=folder,
             sha256=sha256,
             name=self.headers["name"],
@@ -161,7 +161,7 @@ class _Wheel:
             console=self.console,
             gui=self.gui,
             bodies=bodies,
-            bundle=Bundle.of(files, self.now, self.root),
+            bundle=FileManifest.of(files, self.now, self.root),
             python=sorted(file.path for file in files if file.python),
             hashes={f"{o.scheme}/{o.path}": o.hash for o in files if o.scheme != self.root},
         )

@@ -16,13 +16,13 @@ from pipshim.envs.dist_info import RECORD, Row
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 _PLAIN, _EXECUTABLE = 0o100644, 0o100755
 
 
-def pack(tree: Tree, into: Path) -> Path:
+def pack(tree: UnpackedWheel, into: Path) -> Path:
     """Write the wheel file into a folder, and return its path (PEP 427)."""
     stem = tree.dist_info.removesuffix(dist_info.SUFFIX)
     rows: list[Row] = []
@@ -52,7 +52,7 @@ def _entry(name: str, *, executable: bool) -> zipfile.ZipInfo:
     return entry
 
 
-def _tags(tree: Tree) -> str:
+def _tags(tree: UnpackedWheel) -> str:
     """Return the part of the file's name that is in WHEEL: build number and tags."""
     with open(f"{tree.lib}/{tree.dist_info}/WHEEL", encoding="utf-8") as file:  # noqa: PTH123
         headers = HeaderParser().parse(file)

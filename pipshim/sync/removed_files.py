@@ -21,7 +21,7 @@ _ANYWHERE = ("..", "/", '"')
 """How lines of RECORD begin whose first folder does not tell where a file is."""
 
 
-class Leaving(NamedTuple):
+class RemovedFiles(NamedTuple):
     """The files of removed distributions, as absolute paths, real but for their last parts.
 
     Attributes:
@@ -40,7 +40,7 @@ def leaving_files(
     staying: Iterable[Installed],
     prefix: Path,
     besides: Mapping[NormalizedName, Iterable[str]],
-) -> Leaving:
+) -> RemovedFiles:
     """Find the files of removed distributions.
 
     Args:
@@ -84,7 +84,7 @@ def leaving_files(
             if path in owners:
                 found[owners[path]].pop(path, None)
                 left.setdefault(path, {})[other.name] = known
-    return Leaving({name: list(paths) for name, paths in found.items()}, left)
+    return RemovedFiles({name: list(paths) for name, paths in found.items()}, left)
 
 
 def _top(line: str) -> str:

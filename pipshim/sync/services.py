@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from pipshim.lock.services import LockServices
 
 if TYPE_CHECKING:
-    from pipshim.envs.environment_choice import Choice
+    from pipshim.envs.environment_choice import EnvironmentChoice
     from pipshim.store.store import Store
 
 
@@ -18,7 +18,7 @@ class SyncServices(LockServices, Protocol):
     """
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> EnvironmentChoice:
         """The environment to serve, and why."""
 
     @property

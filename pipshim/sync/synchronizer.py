@@ -41,7 +41,7 @@ from pipshim.model.lower_bounds import suggested
 from pipshim.model.sync_plan import Step, Wanted, plan
 from pipshim.store import store
 from pipshim.store.linking import Linker
-from pipshim.sync.transaction import Change, Ready
+from pipshim.sync.transaction import Ready, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from pipshim.model.selection import Selection
     from pipshim.model.sync_plan import Removes
     from pipshim.store.fetcher import Artifact
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
     from pipshim.sync.services import SyncServices
 
 _DOWNLOADS_AT_ONCE = 4
@@ -368,7 +368,7 @@ class Sync:
             return folder.name, self._from_folder(folder, environment)
 
         linker = Linker(self.context.request.common.link_mode or "auto")
-        change = Change(
+        change = Transaction(
             target,
             self._present,
             self.requested(),
@@ -389,7 +389,7 @@ class Sync:
         if linker.told is not None:
             self.context.say(linker.told)
 
-    def _installed_tree(self, one: Installed) -> Tree | None:
+    def _installed_tree(self, one: Installed) -> UnpackedWheel | None:
         """Return the unpacked wheel of an installed distribution: the store's, else the lock's."""
         tree = self.context.store.tree(str(origin_of(one).get(WHEEL)))
         if tree is None and one.name in self.selection.packages:

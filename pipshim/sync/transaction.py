@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pipshim.model.interpreter import Target
     from pipshim.model.sync_plan import Step
     from pipshim.store.linking import Linker
-    from pipshim.store.unpacked_wheel import Tree
-    from pipshim.sync.removed_files import Leaving
+    from pipshim.store.unpacked_wheel import UnpackedWheel
+    from pipshim.sync.removed_files import RemovedFiles
 
 _SHOWN = 3
 """How many shared files a warning names."""
@@ -55,7 +55,7 @@ class Ready:
 
     """
 
-    tree: Tree
+    tree: UnpackedWheel
     origin: Mapping[str, Any]
     source: events.Source
     mode: str | None = None
@@ -64,7 +64,7 @@ class Ready:
 
 
 @dataclass
-class Change:
+class Transaction:
     """One change of one environment.
 
     Attributes:
@@ -84,7 +84,7 @@ class Change:
     linker: Linker
     bytecode: bool = False
     observer: Observer | None = None
-    tree_of: Callable[[Installed], Tree | None] = lambda _: None
+    tree_of: Callable[[Installed], UnpackedWheel | None] = lambda _: None
 
     def make(
         self,
@@ -135,7 +135,7 @@ class Change:
         journal: Journal,
         steps: Iterable[Step],
         ready: Mapping[NormalizedName, Ready],
-        leaving: Leaving,
+        leaving: RemovedFiles,
         coming: _Coming,
     ) -> None:
         """Remove old files and those in the way, and link the new ones."""
@@ -185,7 +185,9 @@ class Change:
             for (name, one), tree in zip(ready.items(), trees, strict=True)
         }
 
-    def _leaving(self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]) -> Leaving:
+    def _leaving(
+        self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]
+    ) -> RemovedFiles:
         """Return the files of each distribution that is removed or replaced."""
         leaving = {s.name: self.present[s.name] for s in steps if s.old is not None}
         lost = {
@@ -227,7 +229,7 @@ class Change:
         self,
         path: str,
         name: NormalizedName,
-        tree: Tree,
+        tree: UnpackedWheel,
         others: Mapping[NormalizedName, str],
         known: SharedPath | None,
     ) -> SharedPath:
@@ -245,8 +247,8 @@ class Change:
         )
 
     def _lost(
-        self, leaving: Leaving, staying: Iterable[Installed], coming: _Coming
-    ) -> list[tuple[Tree, list[str]]]:
+        self, leaving: RemovedFiles, staying: Iterable[Installed], coming: _Coming
+    ) -> list[tuple[UnpackedWheel, list[str]]]:
         """Find the files to restore for distributions that shared them with removed ones."""
         due = {_real(one.path) for one in coming.shared}
         found: dict[NormalizedName, list[str]] = {}
@@ -269,7 +271,7 @@ class Change:
                 )
         return restored
 
-    def _restore(self, journal: Journal, tree: Tree, paths: Collection[str]) -> None:
+    def _restore(self, journal: Journal, tree: UnpackedWheel, paths: Collection[str]) -> None:
         self._take(journal, None, [one for path in paths for one in (path, *bytecode_of(path))])
         names: dict[str, list[str]] = {}
         for path in paths:
@@ -293,7 +295,7 @@ class Change:
                 f"{owners[-1]}'s {'is' if len(paths) == 1 else 'are'} used"
             )
 
-    def _note_shared(self, journal: Journal, leaving: Leaving, coming: _Coming) -> None:
+    def _note_shared(self, journal: Journal, leaving: RemovedFiles, coming: _Coming) -> None:
         """Note in the environment which files several distributions have now."""
         prefix = os.path.realpath(self.target.prefix)
         path = f"{prefix}/{shared_files.NAME}"

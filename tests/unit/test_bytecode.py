@@ -19,7 +19,7 @@ from tests.unit.test_store import make_wheel
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 FILES = {
     "demo/__init__.py": "def where():\n    return where.__code__.co_filename\n",
@@ -31,11 +31,11 @@ FILES = {
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
+def tree(tmp_path: Path) -> UnpackedWheel:
     return Store(tmp_path / "store").add_file(make_wheel(tmp_path, FILES), "demo")
 
 
-def environment(folder: Path, tree: Tree) -> BuildEnvironment:
+def environment(folder: Path, tree: UnpackedWheel) -> BuildEnvironment:
     folder.mkdir()
     return make(folder, running(None), [tree])
 
@@ -52,7 +52,9 @@ def compiled(env: BuildEnvironment) -> dict[str, int]:
     return {str(path.relative_to(site)): path.stat().st_ino for path in site.rglob("*.pyc")}
 
 
-def test_what_one_environment_has_compiled_is_good_in_the_next(tmp_path: Path, tree: Tree) -> None:
+def test_what_one_environment_has_compiled_is_good_in_the_next(
+    tmp_path: Path, tree: UnpackedWheel
+) -> None:
     first, second = (environment(tmp_path / name, tree) for name in ("first", "second"))
     imported(first)
     tag = sys.implementation.cache_tag
@@ -68,7 +70,7 @@ def test_what_one_environment_has_compiled_is_good_in_the_next(tmp_path: Path, t
     assert compiled(second) == brought, "Python compiled again"
 
 
-def test_a_source_that_differs_is_compiled_again(tmp_path: Path, tree: Tree) -> None:
+def test_a_source_that_differs_is_compiled_again(tmp_path: Path, tree: UnpackedWheel) -> None:
     first, second = (environment(tmp_path / name, tree) for name in ("first", "second"))
     imported(first)
     (second.target.purelib / "demo" / "sub" / "x.py").write_text("x = 12\n")
@@ -76,12 +78,12 @@ def test_a_source_that_differs_is_compiled_again(tmp_path: Path, tree: Tree) -> 
     imported(second, "assert demo.sub.x.x == 12")
 
 
-def test_a_room_has_the_bytecode_of_those_before_it(tmp_path: Path, tree: Tree) -> None:
+def test_a_room_has_the_bytecode_of_those_before_it(tmp_path: Path, tree: UnpackedWheel) -> None:
     pool = EnvironmentPool(Processes())
     spoilt: list[PooledEnvironment] = []
 
     def room(name: str) -> BuildEnvironment:
-        def made() -> tuple[BuildEnvironment, tuple[Tree, ...]]:
+        def made() -> tuple[BuildEnvironment, tuple[UnpackedWheel, ...]]:
             return environment(tmp_path / name, tree), (tree,)
 
         with pool.lend(name, made, spoilt.append) as one:
@@ -92,10 +94,10 @@ def test_a_room_has_the_bytecode_of_those_before_it(tmp_path: Path, tree: Tree) 
     assert not spoilt, "bytecode is nothing that spoils an environment"
 
 
-def test_a_room_that_was_written_to_brings_nothing(tmp_path: Path, tree: Tree) -> None:
+def test_a_room_that_was_written_to_brings_nothing(tmp_path: Path, tree: UnpackedWheel) -> None:
     pool = EnvironmentPool(Processes())
 
-    def made(name: str) -> tuple[BuildEnvironment, tuple[Tree, ...]]:
+    def made(name: str) -> tuple[BuildEnvironment, tuple[UnpackedWheel, ...]]:
         return environment(tmp_path / name, tree), (tree,)
 
     with pool.lend(1, lambda: made("first"), lambda _: None) as room:

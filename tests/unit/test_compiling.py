@@ -27,7 +27,7 @@ from tests.unit.test_store import (
 )
 
 if TYPE_CHECKING:
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 FILES = {
     "demo/__init__.py": "def where():\n    return where.__code__.co_filename\n",
@@ -53,7 +53,7 @@ def env(tmp_path: Path) -> Env:
 
 
 @pytest.fixture
-def tree(store: Store, tmp_path: Path) -> Tree:
+def tree(store: Store, tmp_path: Path) -> UnpackedWheel:
     return store.add_file(make_wheel(tmp_path, FILES), "demo")
 
 
@@ -77,7 +77,7 @@ def loaded(env: Env, module: str) -> str:
 
 
 def test_environments_get_what_pip_compiles_and_share_it(
-    tree: Tree, env: Env, tmp_path: Path
+    tree: UnpackedWheel, env: Env, tmp_path: Path
 ) -> None:
     other, by_pip = make_env(tmp_path / "other"), make_env(tmp_path / "by-pip")
     (wheel,) = tmp_path.glob("*.whl")
@@ -96,26 +96,28 @@ def test_environments_get_what_pip_compiles_and_share_it(
 
 
 @pytest.mark.parametrize("mode", ["copy", "mixed", "auto"])
-def test_bytecode_is_valid_however_it_is_placed(mode: str, tree: Tree, env: Env) -> None:
+def test_bytecode_is_valid_however_it_is_placed(mode: str, tree: UnpackedWheel, env: Env) -> None:
     compiled([tree], env)
     install(tree, env, mode=mode, compiled=True)  # type: ignore[arg-type]
     assert "# code object from" in loaded(env, "demo")
     assert "# wrote" not in loaded(env, "demo")
 
 
-def test_nothing_is_compiled_unless_that_is_asked_for(tree: Tree, env: Env) -> None:
+def test_nothing_is_compiled_unless_that_is_asked_for(tree: UnpackedWheel, env: Env) -> None:
     install(tree, env, compiled=True)
     assert list(env.prefix.rglob("*.pyc")) == []
 
 
-def test_it_is_compiled_once(tree: Tree, env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_compiled_once(
+    tree: UnpackedWheel, env: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compiled([tree], env)
     monkeypatch.setattr(subprocess, "run", None)
     (again,) = compiled([tree], env)
     assert again.compiled is not None
 
 
-def test_damaged_bytecode_is_made_again(store: Store, tree: Tree, env: Env) -> None:
+def test_damaged_bytecode_is_made_again(store: Store, tree: UnpackedWheel, env: Env) -> None:
     (made,) = compiled([tree], env)
     assert made.compiled is not None
     folder = Path(made.compiled.folder)
@@ -134,8 +136,8 @@ def test_damaged_bytecode_is_made_again(store: Store, tree: Tree, env: Env) -> N
     assert leftovers(store) == []
 
 
-def test_many_compile_the_same(store: Store, tree: Tree, env: Env) -> None:
-    found: list[Tree] = []
+def test_many_compile_the_same(store: Store, tree: UnpackedWheel, env: Env) -> None:
+    found: list[UnpackedWheel] = []
     start = threading.Barrier(4)
 
     def one() -> None:
@@ -159,7 +161,7 @@ def test_bytecode_that_the_wheel_brings_stays(store: Store, env: Env, tmp_path: 
 
 
 def test_a_store_that_cannot_be_written_is_said(
-    tree: Tree, env: Env, monkeypatch: pytest.MonkeyPatch
+    tree: UnpackedWheel, env: Env, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: str, *_: object) -> None:
         raise OSError(28, "No space left on device", path)

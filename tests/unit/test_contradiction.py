@@ -10,9 +10,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pipshim.lock.conflict_report import Story, ranges
+from pipshim.lock.conflict_report import ConflictReport, ranges
 from pipshim.lock.minimal_conflict import contradiction
-from pipshim.model.conflict import Asked, Key, Known, Limit, Need
+from pipshim.model.conflict import Constraint, Evidence, Key, Need, RootRequirement
 from pipshim.model.overrides import Overrides
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def needs(text: str) -> tuple[Need, ...]:
 
 def known(
     index: Mapping[str, Sequence[str]], *asked: str | tuple[str, str], limits: Sequence[str] = ()
-) -> Known:
+) -> Evidence:
     """Make what is known; the keys of an index are ``name 1.0`` or ``name[extra] 1.0``."""
     requires: dict[tuple[Key, Version], tuple[Need, ...]] = {}
     for what, found in index.items():
@@ -44,18 +44,18 @@ def known(
         return list(specifier.filter(there))
 
     pairs = [("the project", one) if isinstance(one, str) else one for one in asked]
-    return Known(
-        [Asked(by, needs(text)) for by, text in pairs],
-        [Limit("a constraint", needs(one)[0]) for one in limits],
+    return Evidence(
+        [RootRequirement(by, needs(text)) for by, text in pairs],
+        [Constraint("a constraint", needs(one)[0]) for one in limits],
         requires,
         versions,
     )
 
 
-def told(what: Known, suspect: str = "lib", overrides: Overrides | None = None) -> list[str]:
+def told(what: Evidence, suspect: str = "lib", overrides: Overrides | None = None) -> list[str]:
     facts = contradiction(what, [canonicalize_name(suspect)])
     assert facts is not None
-    return Story(what, facts, overrides or Overrides()).lines()
+    return ConflictReport(what, facts, overrides or Overrides()).lines()
 
 
 LIB: dict[str, list[str]] = {"lib 1.0": [], "lib 2.0": []}
@@ -113,7 +113,7 @@ def test_alternatives_are_all_told() -> None:
     ]
     facts = contradiction(what, [])
     assert facts is not None
-    assert sorted(Story(what, facts, Overrides()).ends) == ["dep", "lib"]
+    assert sorted(ConflictReport(what, facts, Overrides()).ends) == ["dep", "lib"]
 
 
 def test_extras_and_constraints_are_told_as_such() -> None:
@@ -143,7 +143,7 @@ def test_what_would_suit_everybody_is_known() -> None:
     what = known({**LIB, "app 1.0": ["lib>=2"], "app 2.0": ["lib>=3"]}, "app", "lib!=2.0")
     facts = contradiction(what, [])
     assert facts is not None
-    story = Story(what, facts, Overrides())
+    story = ConflictReport(what, facts, Overrides())
     lib = canonicalize_name("lib")
     assert [v for v in ("1.0", "2.0", "2.5", "4.0rc1") if story.suits(lib, Version(v))] == [
         "2.5",

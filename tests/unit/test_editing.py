@@ -9,10 +9,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.model.requests import BOUNDS
-from pipshim.project.editing import Document, Place, bounded, with_parts, written
+from pipshim.project.editing import Document, RequirementList, bounded, with_parts, written
 
 FILE = Path("pyproject.toml")
-PROJECT = Place()
+PROJECT = RequirementList()
 
 COMMENTED = """\
 # about the project

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from pipshim.base.errors import TargetError
 from pipshim.envs.discovery import running
-from pipshim.envs.environment_choice import Choice, choose, find
+from pipshim.envs.environment_choice import EnvironmentChoice, choose, find
 from pipshim.envs.interpreter import query
 from pipshim.envs.venv import Environment, create
 from pipshim.envs.venv_template import INCOMPLETE
@@ -49,7 +49,7 @@ class Case:
         }
         return usual | changes
 
-    def choose(self, **changes: Any) -> Choice:
+    def choose(self, **changes: Any) -> EnvironmentChoice:
         before = self.files()
         choice = choose(**self.arguments(changes))
         assert self.files() == before, "choosing must not write"
@@ -96,13 +96,13 @@ def case(tmp_path: Path) -> Case:
 
 
 def test_missing_is_made_with_the_running_python(case: Case) -> None:
-    assert case.choose() == Choice(BASE, case.own, False, True, "project")
+    assert case.choose() == EnvironmentChoice(BASE, case.own, False, True, "project")
     environment = case.find()
     assert environment.created_now
     assert environment.directory == case.own
     assert environment.target.base_prefix == BASE.prefix
     target = environment.target
-    assert case.choose() == Choice(target, case.own, True, True, "project")
+    assert case.choose() == EnvironmentChoice(target, case.own, True, True, "project")
     assert case.find() == Environment(target, True, False)
 
 
@@ -376,7 +376,7 @@ def test_wrapper_of_an_environment_serves_it(case: Case) -> None:
 
 
 def test_neither_project_nor_environment(case: Case) -> None:
-    assert case.choose(project=None) == Choice(BASE, None, False, False, "project")
+    assert case.choose(project=None) == EnvironmentChoice(BASE, None, False, False, "project")
     assert "no environment to change" in case.refused(project=None).message
 
 
@@ -388,7 +388,7 @@ def test_lock_does_not_mind_what_the_environment_is(case: Case) -> None:
     assert case.choose(lock_only=True).target == BASE
     case.own.unlink()
     case.environ["VIRTUAL_ENV"] = str(case.tmp_path / "gone")
-    assert case.choose(lock_only=True) == Choice(BASE, None, False, False, "project")
+    assert case.choose(lock_only=True) == EnvironmentChoice(BASE, None, False, False, "project")
 
 
 def test_lock_for_another_python_than_the_environment_has(case: Case) -> None:

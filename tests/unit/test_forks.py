@@ -24,7 +24,7 @@ from pipshim.base.errors import (
     UnknownNameError,
 )
 from pipshim.cli.error_boundary import explain
-from pipshim.lock.forked_resolvers import AVAILABLE, Forks, Origin, wait_for_ended_threads
+from pipshim.lock.forked_resolvers import AVAILABLE, Forks, ParentProcess, wait_for_ended_threads
 from pipshim.model import events
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Trial:
     """
 
     def __init__(self, work: Callable[[Trial, str, Any], object], at_once: int) -> None:
-        self.origin: Origin | None = None
+        self.origin: ParentProcess | None = None
         self.said: list[Event] = []
         self.begun = 0
         self.forks: Forks[str, Any, Any] = Forks(
@@ -72,7 +72,7 @@ class Trial:
     def _before(self) -> None:
         self.begun += 1
 
-    def _settle(self, origin: Origin) -> None:
+    def _settle(self, origin: ParentProcess) -> None:
         self.origin = origin
 
     def _answer(self, question: object) -> object:

@@ -16,7 +16,7 @@ from pip._internal.req import req_file
 from pipshim._pip import commands
 from pipshim._pip.requirements_file_options import heard
 from pipshim.cli import pip_main
-from pipshim.model.requirements_lines import Lines
+from pipshim.model.requirements_lines import BuildLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ def test_abbreviations_before_the_command() -> None:
 
 def test_abbreviations_in_requirements_files() -> None:
     theirs = [*abbreviations(req_file.build_parser())]
-    with heard(Lines()):
+    with heard(BuildLines()):
         parser = req_file.build_parser()
     for typed, full in theirs:
         assert matched(parser, typed) == full

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from pipshim.model.preferences import Said, checked, combine, typed
+from pipshim.model.preferences import GivenPreferences, checked, combine, typed
 from pipshim.model.settings import Configuration
 
 NOTHING = Configuration()
 
 
-def said(*below: str, **values: Any) -> Said:
+def said(*below: str, **values: Any) -> GivenPreferences:
     found = {name.replace("_", "-"): value for name, value in values.items() if value is not None}
     names = frozenset(name.replace("_", "-") for name in values)
-    return Said(found, names, frozenset(below))
+    return GivenPreferences(found, names, frozenset(below))
 
 
 def test_a_lock_is_made_as_it_is_told_to_and_says_what_it_lets_go() -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipshim.store.linking import LinkMode
-    from pipshim.store.unpacked_wheel import Tree
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 NAME = "demo"
 INFO = "demo-1.0.dist-info"
@@ -233,7 +233,7 @@ def files(env: Env) -> set[str]:
     }
 
 
-def add(store: Store, wheel: Path, name: str = NAME) -> Tree:
+def add(store: Store, wheel: Path, name: str = NAME) -> UnpackedWheel:
     return store.add_file(wheel, name)
 
 
@@ -611,7 +611,7 @@ def test_copied_store_is_hashed_once(
 
 def test_many_add_the_same(store: Store, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, {f"demo/m{n}.py": f"x = {n}\n" for n in range(50)})
-    trees: list[Tree] = []
+    trees: list[UnpackedWheel] = []
     start = threading.Barrier(4)
 
     def one() -> None:

@@ -60,7 +60,7 @@ def test_made_environment(shared: Environment) -> None:
     assert settings(shared.directory)[-1] == f"pipshim = {__version__}"
     assert (shared.directory / ".gitignore").read_text() == "# Created by pipshim\n*\n"
     assert not (shared.directory / INCOMPLETE).exists()
-    assert look(shared.directory, "project") == venv.Found("ready", True)
+    assert look(shared.directory, "project") == venv.FolderState("ready", True)
 
 
 def test_activation_names_the_environment(shared: Environment) -> None:
@@ -129,7 +129,7 @@ def test_made_by_pipshim_and_broken_is_made_anew(tmp_path: Path) -> None:
     (directory / "bin/python").unlink()
     (directory / "bin/python").symlink_to(tmp_path / "gone")
     (directory / "rest").touch()
-    assert look(directory, "project") == venv.Found("broken", True)
+    assert look(directory, "project") == venv.FolderState("broken", True)
     assert make(directory).created_now
     assert not (directory / "rest").exists()
 
@@ -159,7 +159,7 @@ def test_foreign_content_that_comes_meanwhile_is_not_touched(
 ) -> None:
     real = look
 
-    def late(directory: Path, origin: venv.Origin) -> venv.Found:
+    def late(directory: Path, origin: venv.Origin) -> venv.FolderState:
         monkeypatch.setattr(venv, "look", real)
         found = real(directory, origin)
         directory.mkdir()
@@ -216,12 +216,12 @@ def test_interpreter_that_cannot_be_run(tmp_path: Path) -> None:
 
 
 def test_states_that_are_no_environment_yet(tmp_path: Path) -> None:
-    assert look(tmp_path / "env", "project") == venv.Found("absent", True)
-    assert look(tmp_path, "project") == venv.Found("absent", True)
+    assert look(tmp_path / "env", "project") == venv.FolderState("absent", True)
+    assert look(tmp_path, "project") == venv.FolderState("absent", True)
 
 
 def test_environment_of_another_tool(tmp_path: Path) -> None:
-    assert look(plain(tmp_path / "env"), "project") == venv.Found("ready", False)
+    assert look(plain(tmp_path / "env"), "project") == venv.FolderState("ready", False)
 
 
 def no_cfg(directory: Path) -> None:
@@ -280,7 +280,7 @@ def test_the_same_in_ones_own_is_made_anew(damage: Callable[[Path], None], tmp_p
     damage(directory)
     with (directory / "pyvenv.cfg").open("a") as file:
         file.write("pipshim = 0.1\n")
-    assert look(directory, "project") == venv.Found("broken", True)
+    assert look(directory, "project") == venv.FolderState("broken", True)
 
 
 def test_file_and_dangling_link(tmp_path: Path) -> None:
