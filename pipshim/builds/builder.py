@@ -33,6 +33,8 @@ from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component
 from pipshim.builds.environment import BuildEnvironment, Workspace, make
 from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
 from pipshim.builds.hooks import Hooks
+from pipshim.builds.job_variables import JobTools
+from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares
 from pipshim.builds.native_wheels import is_native_tree
 from pipshim.builds.processes import Processes
@@ -102,12 +104,16 @@ class Builder:
     _built_now: set[str] = field(default_factory=set, init=False)
     _guard: Lock = field(default_factory=Lock, init=False)
     _shares: MachineShares = field(init=False)
+    _job_tools: JobTools = field(init=False)
     _native: dict[tuple[str, str], bool] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.processes = Processes(self.jobs)
         self._pool = EnvironmentPool(self.processes)
-        self._shares = MachineShares(self.jobs)
+        self._shares = MachineShares(
+            self.jobs, Jobserver(self.workspace.directory, available_cores())
+        )
+        self._job_tools = JobTools(self.workspace.directory)
         self._cache = BuildCache(self.cache / BUILDS, self.content)
         self.history = BuildHistory(self.cache)
 
@@ -325,7 +331,8 @@ class Builder:
                 check(build.label, system.requires, build.available, self.target.markers)
             self._phase(build, "environment")
             with self._environment(build) as environment, self._share(build, monitor) as share:
-                variables = environment.variables(self.environ, self._variables(build), share.jobs)
+                variables = environment.variables(self.environ, self._variables(build))
+                self._job_tools.add_variables(variables, share)
                 monitor.begin()
                 yield (
                     Hooks(

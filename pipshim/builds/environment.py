@@ -36,18 +36,6 @@ NEVER_INHERITED = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTU
 _TRACE = "_pipshim_trace"
 _REMOVALS = 5
 
-JOB_VARIABLES = (
-    "MAX_JOBS",
-    "CMAKE_BUILD_PARALLEL_LEVEL",
-    "NPY_NUM_BUILD_JOBS",
-    "MAKEFLAGS",
-)
-"""Variables that limit how many processes a build starts. The user's own values stay.
-
-Only builds that run at the same time get them: alone, packages such as flash-attn compute a number
-from the free memory if MAX_JOBS is not set.
-"""
-
 
 @dataclass(frozen=True)
 class BuildEnvironment:
@@ -64,15 +52,12 @@ class BuildEnvironment:
     leaks: bool
     scripts: tuple[Path, ...] = ()
 
-    def variables(
-        self, environ: Mapping[str, str], extra: Mapping[str, str], jobs: int | None
-    ) -> dict[str, str]:
+    def variables(self, environ: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
         """Return all environment variables of a build's process.
 
         Args:
             environ: the user's.
             extra: those that the settings add.
-            jobs: how many processes the build may start; None if it runs alone.
 
         """
         dropped = frozenset() if self.leaks else NEVER_INHERITED
@@ -86,9 +71,6 @@ class BuildEnvironment:
         folders = [self.target.scripts, *self.scripts]
         made["PATH"] = os.pathsep.join([*map(str, folders), environ.get("PATH", os.defpath)])
         made["VIRTUAL_ENV"] = str(self.target.prefix)
-        if jobs is not None:
-            for name in JOB_VARIABLES:
-                made.setdefault(name, f"-j{jobs}" if name == "MAKEFLAGS" else str(jobs))
         made.update(extra)
         return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipshim.base.cores import available_cores
@@ -13,7 +13,9 @@ from pipshim.builds.memory_budget import MemoryBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from pipshim.builds.jobserver import Jobserver
     from pipshim.builds.resource_usage import Usage
     from pipshim.model.past_build import MemoryNeed
 
@@ -25,11 +27,13 @@ class Share:
     Attributes:
         jobs: how many processes it may start; None: as many as it wants, as it runs alone.
         available: how much memory there is, in bytes, if the jobs are fewer for lack of it.
+        fifo: of the jobserver from which it may take more, if there is one.
 
     """
 
     jobs: int | None
     available: int | None = None
+    fifo: Path | None = None
 
 
 class MachineShares:
@@ -37,12 +41,16 @@ class MachineShares:
 
     Args:
         at_once: how many builds run at once.
+        jobserver: shares the cores between builds that run at the same time.
         budget: knows how much memory there is.
 
     """
 
-    def __init__(self, at_once: int, budget: MemoryBudget | None = None) -> None:
+    def __init__(
+        self, at_once: int, jobserver: Jobserver, budget: MemoryBudget | None = None
+    ) -> None:
         self._at_once = at_once
+        self._jobserver = jobserver
         self._budget = budget or MemoryBudget()
         self._running = 0
         self._guard = threading.Lock()
@@ -50,7 +58,7 @@ class MachineShares:
     @contextmanager
     def of_hook(self) -> Iterator[Share]:
         """Give the share of a backend that is asked for something small."""
-        yield Share(self._jobs())
+        yield Share(self._jobs(self._width()))
 
     @contextmanager
     def of_build(
@@ -77,20 +85,29 @@ class MachineShares:
             with self._guard:
                 self._running += 1
             try:
-                yield self._share(need, available)
+                width = self._width()
+                share = self._share(need, available, self._jobs(width))
+                if share.jobs is None or share.available is not None:
+                    with self._jobserver.other():
+                        yield share
+                else:
+                    with self._jobserver.client(width) as fifo:
+                        yield replace(share, fifo=fifo)
             finally:
                 with self._guard:
                     self._running -= 1
 
-    def _share(self, need: MemoryNeed | None, available: int | None) -> Share:
-        jobs = self._jobs()
+    def _share(self, need: MemoryNeed | None, available: int | None, jobs: int | None) -> Share:
         if need is None or available is None:
             return Share(jobs)
         fitting = min(max(1, available // need.per_process), available_cores())
         # Alone it may have started more processes than there are cores.
         return Share(jobs) if jobs is not None and jobs <= fitting else Share(fitting, available)
 
-    def _jobs(self) -> int | None:
+    def _width(self) -> int:
+        """Return how many builds run at the same time now, or are about to."""
         with self._guard:
-            at_once = min(self._at_once, max(sharing.get(), self._running))
-        return max(1, available_cores() // at_once) if at_once > 1 else None
+            return min(self._at_once, max(sharing.get(), self._running))
+
+    def _jobs(self, width: int) -> int | None:
+        return max(1, available_cores() // width) if width > 1 else None

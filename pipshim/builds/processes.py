@@ -20,7 +20,7 @@ from pipshim.base import process_tree
 from pipshim.base.forked_process import can_fork
 from pipshim.base.light import signals
 from pipshim.builds import import_trace
-from pipshim.builds.environment import JOB_VARIABLES
+from pipshim.builds.job_variables import without_jobs
 from pipshim.builds.resource_usage import ProcessUsage, Sampler, Usage, wait
 
 if TYPE_CHECKING:
@@ -313,8 +313,8 @@ def _at_start(variables: Mapping[str, str]) -> dict[str, str]:
     """Leave out what differs from hook to hook, and counts only when one runs."""
     return {
         key: value
-        for key, value in variables.items()
-        if key not in JOB_VARIABLES and not key.startswith(_HOOK_VARIABLES)
+        for key, value in without_jobs(variables).items()
+        if not key.startswith(_HOOK_VARIABLES)
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from pipshim.base.memory import Memory, kills_for_memory, memory
 from pipshim.base.sizes import read_size, size
+from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares, Share
 from pipshim.builds.memory_budget import MemoryBudget
 from pipshim.builds.memory_shortage import describe, ran_out
@@ -19,6 +20,7 @@ from pipshim.model.past_build import MemoryNeed, PastBuild, memory_need
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from pipshim.model.past_build import Outcome
 
@@ -184,9 +186,9 @@ def test_what_other_programs_use_counts_and_what_is_not_known_does_not() -> None
     first.join(5)
 
 
-def test_one_build_runs_though_it_does_not_fit_with_as_many_jobs_as_do() -> None:
+def test_one_build_runs_though_it_does_not_fit_with_as_many_jobs_as_do(tmp_path: Path) -> None:
     budget = MemoryBudget(lambda: Memory(1000, 2000))
-    shares = MachineShares(4, budget)
+    shares = MachineShares(4, Jobserver(tmp_path, 4), budget)
 
     def share(peak: int, per_process: int) -> Share:
         need = MemoryNeed(peak, per_process)

@@ -1,0 +1,200 @@
+"""A GNU make jobserver for all builds of a command, which share the cores.
+
+Each build has a FIFO of its own with the tokens that it may take: a process more for each. What a
+build holds is so always known (what it was given less what is in its FIFO), and nothing is lost
+when it is killed. A thread moves tokens that a build leaves in its FIFO to those that have used up
+theirs. Each build may run one process without a token, as make's manual has it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BALANCE_SECONDS = 0.05
+_UNUSED_SECONDS = 1.0
+"""How long a build that left tokens unused comes last."""
+
+_TOKEN = b"+"
+
+
+@dataclass
+class _Client:
+    """A build that takes tokens.
+
+    Attributes:
+        path: its FIFO.
+        file: the FIFO, open for reading and writing.
+        given: how many tokens it was given and has not handed back.
+        unused_at: when tokens were last seen in its FIFO.
+
+    """
+
+    path: Path
+    file: int
+    given: int = 0
+    unused_at: float = field(default=-_UNUSED_SECONDS)
+
+    def idle(self) -> int:
+        """Count the tokens that it has not taken."""
+        import fcntl  # noqa: PLC0415 not on Windows
+        import termios  # noqa: PLC0415
+
+        count = int.from_bytes(fcntl.ioctl(self.file, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+        if count > self.given:  # a build wrote more tokens than it took
+            self._read(count - self.given)
+        return min(count, self.given)
+
+    def give(self, count: int) -> None:
+        """Put tokens into its FIFO."""
+        self.given += os.write(self.file, _TOKEN * count)
+
+    def take(self, count: int) -> None:
+        """Take tokens out again, as many as are still there."""
+        self.given -= self._read(count)
+
+    def _read(self, count: int) -> int:
+        try:
+            return len(os.read(self.file, count)) if count > 0 else 0
+        except BlockingIOError:
+            return 0
+
+
+class Jobserver:
+    """Hands out tokens to the builds that run.
+
+    Args:
+        folder: where the FIFOs are made.
+        cores: how many processes may run at once.
+
+    """
+
+    def __init__(self, folder: Path, cores: int) -> None:
+        self._folder = folder
+        self._cores = cores
+        self._clients: list[_Client] = []
+        self._others = 0
+        self._expected = 0
+        self._count = 0
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def client(self, at_once: int) -> Iterator[Path | None]:
+        """Let a build take tokens while this lasts; yield its FIFO, None where there are none.
+
+        Args:
+            at_once: how many builds are about to run at the same time, this one included.
+
+        """
+        client = self._open() if sys.platform != "win32" else None
+        with self._change:
+            self._expected = at_once
+            if client is None:
+                self._others += 1
+            else:
+                self._clients.append(client)
+                self._start()
+            self._balance()
+        try:
+            yield client.path if client is not None else None
+        finally:
+            with self._change:
+                self._expected -= 1
+                if client is None:
+                    self._others -= 1
+                else:
+                    self._clients.remove(client)
+                    os.close(client.file)
+                    client.path.unlink(missing_ok=True)
+                self._balance()
+                self._change.notify()
+
+    @contextmanager
+    def other(self) -> Iterator[None]:
+        """Count a build that takes no tokens, and runs one process, while this lasts."""
+        with self._change:
+            self._others += 1
+            self._balance()
+        try:
+            yield
+        finally:
+            with self._change:
+                self._others -= 1
+                self._balance()
+
+    @property
+    def held(self) -> int:
+        """How many tokens builds have taken."""
+        with self._change:
+            return sum(client.given - client.idle() for client in self._clients)
+
+    def _open(self) -> _Client | None:
+        if sys.platform == "win32":
+            return None
+        with self._change:
+            self._count += 1
+            path = self._folder / f"jobs-{os.getpid()}-{self._count}"
+        with suppress(OSError):  # a file system without FIFOs
+            os.mkfifo(path, 0o600)
+            return _Client(path, os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+        return None
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._keep, name="jobserver", daemon=True)
+            self._thread.start()
+
+    def _keep(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait(_BALANCE_SECONDS)
+                if not self._clients:
+                    self._thread = None
+                    return
+                self._balance()
+
+    def _balance(self) -> None:
+        """Give what is free to the builds that have used up theirs; all under the lock."""
+        running = max(len(self._clients) + self._others, self._expected)
+        spare = max(self._cores - running, 0)
+        now = time.monotonic()
+        idle = {id(client): client.idle() for client in self._clients}
+        for client in self._clients:
+            if idle[id(client)]:
+                client.unused_at = now
+        free = spare - sum(client.given for client in self._clients)
+        goals = self._goals(free + sum(idle.values()), now)
+        # First taken, then given: never more than there are.
+        for client in self._clients:
+            client.take(idle[id(client)] - goals[id(client)])
+        free = spare - sum(client.given for client in self._clients)
+        for client in self._clients:
+            more = min(goals[id(client)] - client.idle(), free)
+            if more > 0:
+                client.give(more)
+                free -= more
+
+    def _goals(self, tokens: int, now: float) -> dict[int, int]:
+        """Distribute the tokens that nobody holds, one by one, to whom has the fewest."""
+        goals = {id(client): 0 for client in self._clients}
+        held = {id(client): client.given - client.idle() for client in self._clients}
+        for _ in range(max(tokens, 0) if self._clients else 0):
+            client = min(
+                self._clients,
+                key=lambda one: (
+                    now - one.unused_at < _UNUSED_SECONDS,
+                    held[id(one)] + goals[id(one)],
+                ),
+            )
+            goals[id(client)] += 1
+        return goals
