@@ -311,4 +311,4 @@ def test_what_cannot_be_edited_is_said(cli: Cli, file: Path) -> None:
     cli.ok("add", "--group", "dev", "lib", "--no-sync")
     assert file.read_text() == '[tool.x]\n\n[dependency-groups]\ndev = [\n    "lib>=3.0",\n]\n'
     cli.ok("lock", "lib")
-    assert "given, not of the project" in cli.fails("add", "--dev", "speed").err
+    assert "given requirements, not from the project" in cli.fails("add", "--dev", "speed").err
