@@ -1,4 +1,4 @@
-"""The command. An unchanged ``run`` ends here, so nothing that takes time is imported."""
+"""The ``pipshim`` entry point. It imports little, so that an unchanged ``run`` is fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hook into pip's own commands where they ask for metadata, resolve and build. Light to import.
+"""Intercept pip's own commands where they read metadata, resolve and build.
 
 Three things are replaced during a command: what prepares the metadata of a source
 (``make_distribution_for_install_requirement``), the resolver (which resolves again once such

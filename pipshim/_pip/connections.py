@@ -1,4 +1,4 @@
-"""Shut the connections of pip's sessions when the command is interrupted.
+"""Close the connections of pip's sessions when a command is interrupted.
 
 A signal cannot reach a thread that waits for a server; shutting its connection does.
 """

@@ -1,4 +1,4 @@
-"""pip's commands that pipshim extends in `pipshim.cli.pip_variants`."""
+"""The pip commands that pipshim extends: ``cache``, ``completion``, ``debug``."""
 
 from pip._internal.commands.cache import CacheCommand
 from pip._internal.commands.completion import CompletionCommand

@@ -1,4 +1,4 @@
-"""List the packages of a named index, for the error that one is missing."""
+"""List the packages of a named index, to explain that one is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The RECORD that ``install`` writes, with hashes that the RECORD of the wheel lacks."""
+"""Add hashes that a wheel's RECORD lacks to the RECORD that is installed."""
 
 from __future__ import annotations
 

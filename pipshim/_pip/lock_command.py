@@ -1,4 +1,4 @@
-"""pip's ``lock``, on whose options, session and folders pipshim's commands are based."""
+"""pip's ``lock``, whose options, session and folders pipshim's commands reuse."""
 
 from __future__ import annotations
 

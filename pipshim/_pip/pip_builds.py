@@ -1,4 +1,4 @@
-"""Answer the hooks of pip's own commands: metadata, rounds and builds."""
+"""Handle the hooks of pip's own commands: metadata, rounds and builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collect what pip's resolver has read when it gives up."""
+"""Collect what pip's resolver had read by the time it failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retry responses that break off.
+"""Retry HTTP responses that are cut short.
 
 pip's retries (``--retries``) end with the head of a response. Here a request whose body is cut,
 reset or stalled is sent again by the same rules, and so is an index page that is cut although its

@@ -1,4 +1,4 @@
-"""pip's search scope and link collector, which use the index of each package."""
+"""Make pip search each package only in the index chosen for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remember which pins satisfy their requirements.
+"""Cache which pins satisfy which requirements.
 
 In each round, pip's resolver checks the pin of every package against all its requirements, most of
 which are as before: a fifth of the time for 800 packages.

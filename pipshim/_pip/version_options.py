@@ -1,4 +1,4 @@
-"""Set pip's options that choose versions and files to the preferences in force."""
+"""Apply the preferences in force to pip's options for versions and files."""
 
 from __future__ import annotations
 

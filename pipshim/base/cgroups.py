@@ -1,4 +1,4 @@
-"""The cgroups that this process is in: where the files of a controller are (cgroups(7))."""
+"""Find this process's cgroups and their controller files (cgroups(7))."""
 
 from __future__ import annotations
 

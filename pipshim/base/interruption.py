@@ -1,4 +1,4 @@
-"""End a command by SIGINT, SIGTERM or SIGHUP within a second, whatever it waits for.
+"""End a command within a second of SIGINT, SIGTERM or SIGHUP.
 
 The first signal raises an exception in the main thread, so that everything cleans up. Meanwhile
 another thread ends connections and child processes. It ends the process if the main thread cannot

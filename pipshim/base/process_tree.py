@@ -1,4 +1,4 @@
-"""End processes with all their descendants, also in sessions of their own."""
+"""End processes and all their descendants, even those in other sessions."""
 
 from __future__ import annotations
 

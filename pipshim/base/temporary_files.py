@@ -1,4 +1,4 @@
-"""The folder of a command's temporary files, pip's among them."""
+"""The folder for a command's temporary files, including pip's."""
 
 from __future__ import annotations
 

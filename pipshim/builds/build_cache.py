@@ -1,4 +1,4 @@
-"""What earlier builds answered, each beside its record; it is used again while the record holds.
+"""Cached results of builds, each valid for as long as its build record holds.
 
 One file a result: ``ROOT/<digest of the source>/<kind>-<record's key>.json``. Kinds are
 ``requires``, ``metadata`` and ``wheel`` (which names a tree of the store).

@@ -1,4 +1,4 @@
-"""The builds of earlier commands, in a file of the cache: one JSON object a line, the newest last.
+"""The history of builds: a file of JSON lines in the cache, newest last.
 
 Any number of commands append at once, each whole lines under a lock. Reading takes no lock. A file
 that has grown large is written anew with the newest builds.

@@ -1,4 +1,4 @@
-"""Watch one build: report its progress, and remember at its end what it took."""
+"""Watch one build: report its progress, and record what it used."""
 
 from __future__ import annotations
 

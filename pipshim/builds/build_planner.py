@@ -1,4 +1,4 @@
-"""Plan builds: what is built, in which mode and environment, after what, and what is reused.
+"""Plan builds: what to build or reuse, in which environment and what order.
 
 `lock`, `sync`, `install`, `wheel` and `download` plan all their builds here. They differ in where
 the environment of an isolated build comes from: it is resolved (`pipshim.lock.resolved_builds`), or

@@ -1,4 +1,4 @@
-"""A build to be done, as a value; and what came of it."""
+"""A build request and its result, as values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doing one build: its environment made, the backend's hooks called, the wheel and its record kept.
+"""Run one build: make its environment, call the hooks, keep wheel and record.
 
 What goes into the environment, `pipshim.builds.build_planner` decides; here it is a value, a
 `BuildRequest`.

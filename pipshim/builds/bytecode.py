@@ -1,4 +1,4 @@
-"""Bytecode that one build environment has, brought to another one with the same packages.
+"""Copy bytecode between build environments that have the same packages.
 
 A backend is imported in every environment that is made for it; Python compiles it once.
 """

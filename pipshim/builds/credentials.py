@@ -1,4 +1,4 @@
-"""Which environment variables a build must not see: credentials of indexes and publishing. Pure.
+"""Find the environment variables with credentials, to hide them from builds. Pure.
 
 docs/explanation/build-isolation.md has the rule as a table.
 """

@@ -1,4 +1,4 @@
-"""Build environments that are used again: one build at a time, and none after it was written to.
+"""Reuse build environments: one build at a time, and only if unmodified.
 
 Making an environment and importing a backend in it takes longer than building a small project, and
 most projects need the same few. What a build leaves in its environment nobody else may see: an

@@ -1,4 +1,4 @@
-"""The lines of a failed build's output that say why it failed. Pure: text in, lines out."""
+"""Find the lines of a failed build's output that say why it failed. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Python that has a build backend imported, and forks for every hook that is to run.
+"""A Python with a build backend imported, which forks to run each hook.
 
 Usage: ``python forkserver.py BACKEND FOLDER`` in the build environment, where FOLDER is that of the
 hook script. It is started by the environment's own interpreter, so it needs nothing but the

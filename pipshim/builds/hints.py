@@ -1,4 +1,4 @@
-"""From what a failed build printed to the line that mends it. Pure: text in, text out.
+"""Suggest a fix for a failed build, from its output. Pure.
 
 Each rule knows one message of one tool. The message that stands last in the output decides: what
 comes before it is often a probe that was allowed to fail (a configure test, an import in a try).

@@ -1,4 +1,4 @@
-"""Running a build backend's hooks (PEP 517, PEP 660) as processes that can be seen and ended."""
+"""Run a build backend's hooks (PEP 517, 660) as processes that can be stopped."""
 
 from __future__ import annotations
 

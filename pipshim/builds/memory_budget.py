@@ -1,4 +1,4 @@
-"""Which builds may run together, so that what they need together fits into memory."""
+"""Choose which builds can run at the same time without exhausting memory."""
 
 from __future__ import annotations
 

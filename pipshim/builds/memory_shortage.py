@@ -1,4 +1,4 @@
-"""Whether a build failed for lack of memory, and what there is to say of that."""
+"""Detect that a build failed for lack of memory, and say what to do."""
 
 from __future__ import annotations
 

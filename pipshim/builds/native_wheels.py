@@ -1,4 +1,4 @@
-"""Which unpacked wheels compiled code can be built against."""
+"""Find the unpacked wheels that compiled code can be built against."""
 
 from __future__ import annotations
 

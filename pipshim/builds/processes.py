@@ -1,4 +1,4 @@
-"""The processes of builds: started, waited for, and ended with all that they have started.
+"""Start build processes, wait for them, and end them with their descendants.
 
 On Linux a hook is forked from a process that has imported the backend already (`ForkServer`); what
 cannot be forked, and what is elsewhere, is started anew.

@@ -1,4 +1,4 @@
-"""Which distribution, or which package of Debian's, brings a thing that a build did not find.
+"""Name the distribution or Debian package that provides what a build lacked.
 
 Only what cannot be guessed from the name of the thing is in the tables.
 """

@@ -1,4 +1,4 @@
-"""What builds use: the memory of all their processes, sampled, and their processor time.
+"""Measure the memory (sampled) and CPU time of builds and their processes.
 
 The memory of a process is counted without the pages that it shares with others (the third number of
 /proc/PID/statm), so that forks of a backend and mapped libraries count once or not at all. The

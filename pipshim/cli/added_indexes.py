@@ -1,4 +1,4 @@
-"""The index that ``pipshim add`` writes: ``--index``, ``--torch-backend``."""
+"""The index that ``pipshim add --index`` or ``--torch-backend`` adds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collect the build steps that pip reports, until they can be printed."""
+"""Hold back the build steps that pip reports until they can be printed."""
 
 from __future__ import annotations
 

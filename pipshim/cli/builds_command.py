@@ -1,4 +1,4 @@
-"""``pipshim builds`` as a command of pip: what its subcommands are."""
+"""``pipshim builds`` and its subcommands as a command of pip."""
 
 from __future__ import annotations
 

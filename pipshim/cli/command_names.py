@@ -1,4 +1,4 @@
-"""The names of pipshim's commands, and pip's general options, which may come before them."""
+"""The names of pipshim's commands, and the pip options allowed before them."""
 
 from __future__ import annotations
 

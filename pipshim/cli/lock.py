@@ -1,4 +1,4 @@
-"""``pipshim lock``."""
+"""``pipshim lock``: resolve the requirements and write the lock."""
 
 from __future__ import annotations
 

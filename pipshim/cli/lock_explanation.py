@@ -1,4 +1,4 @@
-"""What ``tree`` and ``why`` share: the lock as a graph, and whether it is out of date."""
+"""Load the lock as a graph for ``tree`` and ``why``, and tell if it is out of date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Note pip's options that choose versions and files, as they were given.
+"""Record the pip options that choose versions and files, as the user gave them.
 
 pip's parser keeps only the effect of some options: ``--no-binary :none:`` leaves no trace, and
 ``--uploaded-prior-to P7D`` is another moment in every command.

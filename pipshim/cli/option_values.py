@@ -1,4 +1,4 @@
-"""Turn parsed options, also pip's, into the parts of a request."""
+"""Turn parsed options, including pip's, into the parts of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--python`` of pip's commands that build: continue in that Python, as pip does."""
+"""``--python`` of pip's building commands: run pipshim again in that Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pipshim's commands as commands of pip, with pip's parser, configuration, session and folders.
+"""Define pipshim's commands on top of pip's parser, session and folders.
 
 pip's parser reads its configuration files and PIP_* variables (``pip._internal.cli.parser``);
 PIPSHIM_* variables come between these and the command line.

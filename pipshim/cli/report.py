@@ -1,4 +1,4 @@
-"""What a command reports at its end: the summary, the result document, the timings page."""
+"""Write a command's final output: summary, result document, timings page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pipshim run``: lock and sync if needed, then become the command."""
+"""``pipshim run``: lock and sync if needed, then execute the given command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Note what a command has read, so that the next one sees that nothing has changed."""
+"""Record what a command read, so that the next one can skip unchanged work."""
 
 from __future__ import annotations
 

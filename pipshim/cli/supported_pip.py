@@ -1,4 +1,4 @@
-"""Whether pipshim supports the installed pip, and both versions as text."""
+"""Check whether pipshim supports the installed pip; format both versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pipshim sync``."""
+"""``pipshim sync``: make the environment match the lock."""
 
 from __future__ import annotations
 

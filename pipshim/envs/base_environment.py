@@ -1,4 +1,4 @@
-"""The environment below a layer (``run --with``): what it has, and need not be installed again."""
+"""The environment below a ``run --with`` layer, and what it already provides."""
 
 from __future__ import annotations
 

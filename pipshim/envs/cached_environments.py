@@ -1,4 +1,4 @@
-"""The folders of environments in pipshim's cache, which belong to no project.
+"""Folders of the cached environments that belong to no project.
 
 Each is named after its purpose; it has the environment in ``.venv`` and its lock beside that, like
 a

@@ -1,4 +1,4 @@
-"""Find a Python interpreter: the one that ``--python`` names, or one that the project admits.
+"""Find a Python: the one ``--python`` names, or one that the project allows.
 
 The libraries python-discovery and virtualenv take 55 ms to import and do not know requires-python.
 """

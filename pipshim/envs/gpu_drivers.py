@@ -1,4 +1,4 @@
-"""Find the GPUs of a machine, by the drivers of NVIDIA and AMD."""
+"""Find the machine's GPUs through the NVIDIA and AMD drivers."""
 
 from __future__ import annotations
 

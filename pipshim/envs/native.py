@@ -1,4 +1,4 @@
-"""Which distributions compiled code can be built against.
+"""Find the distributions that compiled code can be built against.
 
 These are platform-specific, or have headers, libraries, Cython declarations or CMake files. Build
 records state it for everything that a build used; a later comparison needs no files.

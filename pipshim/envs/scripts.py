@@ -1,4 +1,4 @@
-"""An environment's scripts: their names, and the line that starts its Python."""
+"""An environment's scripts: their names and shebang lines."""
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH123
 

@@ -1,4 +1,4 @@
-"""Note the files that several distributions share, to find damage to them.
+"""Record the files that several distributions share, to detect damage.
 
 pip removes such a file with the first of its distributions, and overwrites it when it reinstalls
 one. Nothing else shows that the others have lost it.

@@ -1,4 +1,4 @@
-"""The signature of a Python, which changes when its cached answers may."""
+"""The fingerprint of an interpreter, which tells if cached answers are stale."""
 # Paths are strings: `pipshim.fastpath.restore` uses this, and has no time to import pathlib.
 # ruff: noqa: PTH116, PTH120
 

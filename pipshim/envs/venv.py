@@ -1,4 +1,4 @@
-"""A virtual environment: recognise, make and lock it."""
+"""Detect, create and lock virtual environments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copy an empty virtual environment that the standard library's venv made once.
+"""Create virtual environments by copying an empty one made by ``venv``.
 
 Environments of a Python differ only in their path, which a few files name. Copying the first one
 saves importing venv, which takes as long as all the rest.

@@ -1,4 +1,4 @@
-"""Stamps, by which an unchanged ``run``, ``sync`` or ``lock`` ends early.
+"""Check stamps, so that an unchanged ``run``, ``sync`` or ``lock`` ends early.
 
 A stamp says: with these options and variables, and with these files as they were, there was nothing
 to do. It lies in the environment; that of ``lock``, or of an environment in pipshim's cache, in the

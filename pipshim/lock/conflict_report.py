@@ -1,4 +1,4 @@
-"""Write a conflict in the order in which a person would follow it. Pure."""
+"""Explain a conflict in an order that is easy to follow. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plan builds from a lock; resolve what it leaves open around its pins, for this command."""
+"""Plan builds from a lock, resolving requirements that it does not pin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolve in rounds: backends are asked for metadata between them.
+"""Resolve in rounds, asking build backends for metadata between them.
 
 In the first round, a source whose metadata needs a backend has only its name and version. Then its
 build environment is made from the round's pins, the backend is asked in it, and the next round

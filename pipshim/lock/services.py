@@ -1,4 +1,4 @@
-"""What locking needs from the command that runs it."""
+"""The interfaces that locking needs its caller to supply."""
 
 from __future__ import annotations
 

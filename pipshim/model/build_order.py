@@ -1,4 +1,4 @@
-"""Order builds without isolation by what each waits for. Pure."""
+"""Order builds without isolation by their dependencies. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a build is, read from what it prints. Pure.
+"""Estimate a build's progress from its output. Pure.
 
 Ninja (also through CMake, Meson and torch's cpp_extension), Cython and Bazel print ``[12/73]``,
 make with CMake's makefiles ``[ 16%]``. Cargo prints a total only on a terminal; its ``Compiling``

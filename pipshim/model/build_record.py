@@ -1,4 +1,4 @@
-"""Build records: what a wheel was built from and against, and whether that still holds. Pure.
+"""Build records: what a wheel was built from, and whether that still holds.
 
 A wheel is reused only if a build now would start from the same source, with the same settings and
 requirements, and would use the same distributions that compiled code can be built against. An

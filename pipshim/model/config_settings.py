@@ -1,4 +1,4 @@
-"""The type of config settings of build backends (PEP 517), as pip has them."""
+"""The type of PEP 517 config settings, as in pip."""
 
 from __future__ import annotations
 

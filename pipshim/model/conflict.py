@@ -1,4 +1,4 @@
-"""What a failed resolution has read: requirements, versions and files."""
+"""The requirements, versions and files that a failed resolution had read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare two locks, for people. Pure."""
+"""Compare two locks, for display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that an earlier lock has of an index, used instead of its pages.
+"""Index files known from an earlier lock, used instead of index pages.
 
 A locked version is kept where it fits. The lock has its files and hashes, the cache its metadata,
 so a package's page is requested only if another version may be chosen. Files uploaded or yanked

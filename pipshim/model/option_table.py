@@ -1,4 +1,4 @@
-"""pipshim's options, each declared once, and the commands that have them.
+"""pipshim's options, each declared once, with the commands that accept it.
 
 Parsers, PIPSHIM_* variables, the values of requests, help, completion and docs/reference/options.md
 follow from this table.

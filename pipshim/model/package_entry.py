@@ -1,4 +1,4 @@
-"""Make a version's entry in a lock, from its files in an index."""
+"""Create a version's entry in a lock from its files in an index."""
 
 from __future__ import annotations
 

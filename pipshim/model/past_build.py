@@ -1,4 +1,4 @@
-"""Builds of earlier commands: what each took, and what that says of the next one. Pure."""
+"""Past builds: what they used, and what to expect of the next one."""
 
 from __future__ import annotations
 

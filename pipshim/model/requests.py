@@ -1,4 +1,4 @@
-"""The requests of commands: options of the command line, variables and pip.conf as typed values."""
+"""A command's options, variables and pip.conf settings as typed values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets by name: ``linux-x86_64-cp312`` is a Python that any machine can lock for. Pure.
+"""Named targets, such as ``linux-x86_64-cp312``, to lock for other machines.
 
 A name means the same Python everywhere: the newest patch release, on the oldest system that `GLIBC`
 and `MACOS` say. It does not depend on the machine at hand.

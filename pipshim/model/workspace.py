@@ -1,4 +1,4 @@
-"""Translate a selection in a workspace into extras and groups of its root.
+"""Map a selection of workspace members to extras and groups of the root.
 
 The lock is the root's alone, which has a dependency group for each member, and one for each extra
 and group of a member.

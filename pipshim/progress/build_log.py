@@ -1,4 +1,4 @@
-"""What builds print, in pip's log file."""
+"""Write the output of builds to pip's log file."""
 
 from __future__ import annotations
 

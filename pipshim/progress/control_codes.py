@@ -1,4 +1,4 @@
-"""What a terminal would show of the output of a program."""
+"""Reduce a program's output to the text that a terminal would show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How busy the machine's processors are, over time. Linux tells; elsewhere nothing is measured."""
+"""Measure the machine's CPU usage over time (Linux only)."""
 
 from __future__ import annotations
 

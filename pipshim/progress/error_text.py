@@ -1,4 +1,4 @@
-"""Errors as they are shown: what happened to what, and what mends it."""
+"""Format errors: what went wrong, where, and how to fix it."""
 
 from __future__ import annotations
 

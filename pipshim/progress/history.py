@@ -1,4 +1,4 @@
-"""What has happened, with its times: what the result document and the timings page are made of."""
+"""A timed record of events, for the result document and the timings page."""
 
 from __future__ import annotations
 

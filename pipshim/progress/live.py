@@ -1,4 +1,4 @@
-"""One calm region at the end of a terminal, drawn by rich; what has ended scrolls above it."""
+"""The live display: a region at the bottom of the terminal, drawn by rich."""
 
 from __future__ import annotations
 

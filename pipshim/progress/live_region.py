@@ -1,4 +1,4 @@
-"""The rows of the live region for a width and a height. Pure: it draws nothing."""
+"""Lay out the rows of the live region for a given width and height. Pure."""
 
 from __future__ import annotations
 

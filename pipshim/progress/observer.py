@@ -1,4 +1,4 @@
-"""Which observer makes events visible: the one that suits where they are shown."""
+"""Choose the observer that suits the output: terminal, plain text or JSON."""
 
 from __future__ import annotations
 

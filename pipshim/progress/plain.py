@@ -1,4 +1,4 @@
-"""Lines on a stream that is no terminal: a log, a pipe, a CI job."""
+"""Plain lines for output that is not a terminal: a log, a pipe, a CI job."""
 
 from __future__ import annotations
 

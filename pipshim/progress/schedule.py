@@ -1,4 +1,4 @@
-"""What a history says about time: bars, what waited for what, the critical path. Pure."""
+"""Analyse the timing of a history: bars, waits and the critical path. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is going on now, and what is to be said of it once: the part that all observers share."""
+"""The state that all observers share: what is running, what to report once."""
 
 from __future__ import annotations
 

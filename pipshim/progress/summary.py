@@ -1,4 +1,4 @@
-"""What a command changed, as short as can be, at its end."""
+"""A brief summary, at the end of a command, of what it changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timings page: where the time of a command went, as HTML that needs nothing else.
+"""The timings page: where a command spent its time, as self-contained HTML.
 
 Everything is in the page as it is written; the script in it only sorts, filters and zooms.
 """

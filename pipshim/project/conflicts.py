@@ -1,4 +1,4 @@
-"""Check and combine what ``conflicts`` and ``sources`` say of extras and groups."""
+"""Check and combine the ``conflicts`` and ``sources`` of extras and groups."""
 
 from __future__ import annotations
 

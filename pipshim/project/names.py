@@ -1,4 +1,4 @@
-"""Names in a project's files, for shell completion. Without files there are none."""
+"""Names from a project's files, for shell completion; none without files."""
 
 from __future__ import annotations
 

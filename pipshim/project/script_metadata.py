@@ -1,4 +1,4 @@
-"""Find a script's metadata block (PEP 723), in bytes and without imports.
+"""Find a script's metadata block (PEP 723) in bytes, without imports.
 
 An unchanged ``run`` of a script needs it at every start (`pipshim.fastpath.up_to_date`).
 """

@@ -1,4 +1,4 @@
-"""The versions in a uv.lock, which the first lock of a project prefers."""
+"""Read versions from uv.lock, as preferences for a project's first lock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytecode in the store: what a wheel's sources compile to, once for each kind of Python.
+"""Bytecode in the store: each wheel compiled once for each kind of Python.
 
 It lies beside the unpacked files, and is linked into environments with them. A ``.pyc`` is valid
 for

@@ -1,4 +1,4 @@
-"""Count and list the contents of pipshim's cache, and find what nobody needs.
+"""List and count the contents of pipshim's cache, and find unused ones.
 
 Nothing here prints. Lists are made without a lock: another command may change the cache meanwhile.
 Removing needs `pipshim.base.cache_folders.Alone`.

@@ -1,4 +1,4 @@
-"""Pack an unpacked wheel into a wheel file again, for pip to install or to give away.
+"""Repack an unpacked wheel as a wheel file, for pip or for sharing.
 
 The files and their hashes are those of the original wheel, the archive is not. Scripts that entry
 points replace are missing: pip would not install them either.

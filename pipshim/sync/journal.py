@@ -1,4 +1,4 @@
-"""The journal of a change, by which an unfinished change is rolled back.
+"""The journal of a change, used to roll it back if it is left unfinished.
 
 While an environment is being changed it has a folder (`venv_template.CHANGE`) with
 

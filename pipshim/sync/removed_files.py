@@ -1,4 +1,4 @@
-"""Find the files that are removed with distributions."""
+"""Find the files to remove when distributions are uninstalled."""
 
 from __future__ import annotations
 

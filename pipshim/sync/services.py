@@ -1,4 +1,4 @@
-"""What a sync needs from the command that runs it."""
+"""The interfaces that syncing needs its caller to supply."""
 
 from __future__ import annotations
 
