@@ -268,7 +268,7 @@ def test_no_credential_is_in_json_or_in_the_page(
     )
     page = tmp_path / "page.html"
     result = cli.ok("sync", "--output-format", "json", "--progress", "json", "--timings", page)
-    assert json.loads(result.out)["builds"][-1]["record"]["variables"] == {"TOKEN": "****"}
+    assert json.loads(result.out)["builds"][-1]["record"]["variables"].keys() == {"TOKEN"}
     assert "very-secret" not in result.out + result.err + page.read_text()
 
 

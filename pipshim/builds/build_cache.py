@@ -16,10 +16,13 @@ from pipshim.base.light import jsons
 from pipshim.model.build_record import Record, difference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pipshim.model.build_record import Used
+    from pipshim.model.build_record import Conditions
+
+OLDER = "its build record is that of an older pipshim"
+"""Why a wheel is not reused whose record lacks what counts today."""
 
 Kind = Literal["requires", "metadata", "wheel"]
 
@@ -29,13 +32,11 @@ class BuildCache:
 
     Args:
         root: a folder of pipshim's cache.
-        content: what `pipshim.model.build_record.difference` asks of identities.
 
     """
 
-    def __init__(self, root: Path, content: Callable[[str], str] = str) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._content = content
 
     @contextmanager
     def lock(self, digest: str, waiting: Callable[[], object]) -> Iterator[None]:
@@ -49,28 +50,43 @@ class BuildCache:
             yield
 
     def lookup(
-        self, kind: Kind, now: Record, available: Mapping[str, Used], *, exact: bool
+        self, kind: Kind, now: Record, conditions: Conditions
     ) -> Iterator[tuple[Record, Any]]:
-        """Tell the earlier results whose record still holds.
+        """Return the earlier results whose record still holds.
 
         Args:
             kind: what was asked of the backend.
-            now: of the build that would be made; its ``against`` is not looked at.
-            available: what the environment of that build has.
-            exact: whether every distribution counts, pure Python ones too.
+            now: of the build that would be made; what only a build can tell is not looked at.
+            conditions: what that build would meet.
 
         """
-        for path in sorted(self._folder(now.source).glob(f"{kind}-*.json")):
+        for record, result in self._all(kind, now.source):
+            if record is not None and difference(record, now, conditions) is None:
+                yield record, result
+
+    def why_not(self, kind: Kind, now: Record, conditions: Conditions) -> str | None:
+        """Say why no earlier result for this Python can be used; None if there is none.
+
+        Of several that cannot be used, the one is named that differs in the fewest things.
+        """
+        records = [record for record, _ in self._all(kind, now.source)]
+        readable = [one for one in records if one is not None]
+        same = [one for one in readable if (one.python, one.platform) == (now.python, now.platform)]
+        reasons = [why for one in same if (why := difference(one, now, conditions)) is not None]
+        if not readable and records:
+            return OLDER
+        return min(reasons, key=lambda why: why.count("; "), default=None)
+
+    def _all(self, kind: Kind, source: str) -> Iterator[tuple[Record | None, Any]]:
+        """Read the earlier results, the newest first, with their records; None if not readable."""
+        paths = sorted(self._folder(source).glob(f"{kind}-*.json"), key=_time, reverse=True)
+        for path in paths:
             try:
                 data = jsons.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
-            record = Record.from_json(data.get("record")) if isinstance(data, dict) else None
-            if record is None or "result" not in data:
-                continue
-            why = difference(record, now, available, exact=exact, content=self._content)
-            if why is None:
-                yield record, data["result"]
+            if isinstance(data, dict) and "result" in data:
+                yield Record.from_json(data.get("record")), data["result"]
 
     def store(self, kind: Kind, record: Record, result: Any, log: str | None = None) -> None:
         """Put a result beside its record, and the name of the log; whole or not at all."""
@@ -87,3 +103,10 @@ class BuildCache:
 
     def _folder(self, digest: str) -> Path:
         return self._root / digest[:2] / digest
+
+
+def _time(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -26,11 +26,11 @@ from pipshim.base.cores import available_cores
 from pipshim.base.errors import BuildError, InstallError
 from pipshim.base.tasks import each
 from pipshim.base.urls import without_credentials
-from pipshim.builds.build_cache import BuildCache
+from pipshim.builds.build_cache import OLDER, BuildCache
 from pipshim.builds.build_history import BuildHistory
 from pipshim.builds.build_monitor import BuildMonitor
 from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component
-from pipshim.builds.environment import BuildEnvironment, Workspace, make
+from pipshim.builds.environment import BuildEnvironment, Workspace, inherited, make
 from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
 from pipshim.builds.hooks import Hooks
 from pipshim.builds.job_variables import JobTools
@@ -40,15 +40,17 @@ from pipshim.builds.native_wheels import is_native_tree
 from pipshim.builds.processes import Processes
 from pipshim.envs import installed
 from pipshim.envs.dist_info import METADATA
+from pipshim.envs.native import is_platform_specific
 from pipshim.model import events
 from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_record import Record, Used, difference
+from pipshim.model.build_record import Conditions, Record, Used, difference
 from pipshim.model.build_requirements import check
+from pipshim.model.build_variables import recorded
 from pipshim.model.past_build import MemoryNeed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -106,6 +108,8 @@ class Builder:
     _shares: MachineShares = field(init=False)
     _job_tools: JobTools = field(init=False)
     _native: dict[tuple[str, str], bool] = field(default_factory=dict, init=False)
+    _said: set[str] = field(default_factory=set, init=False)
+    _environs: dict[bool, dict[str, str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.processes = Processes(self.jobs)
@@ -114,7 +118,7 @@ class Builder:
             self.jobs, Jobserver(self.workspace.directory, available_cores())
         )
         self._job_tools = JobTools(self.workspace.directory)
-        self._cache = BuildCache(self.cache / BUILDS, self.content)
+        self._cache = BuildCache(self.cache / BUILDS)
         self.history = BuildHistory(self.cache)
 
     def content(self, identity: str) -> str:
@@ -134,7 +138,7 @@ class Builder:
             found: list[str] = []
             for kind in kinds:
                 found.extend(one for one in hooks.requires(kind, config) if one not in found)
-        self._keep(build, "requires", self._against(build, hooks), found)
+        self._keep(build, "requires", hooks, found)
         return found
 
     def metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]]:
@@ -142,9 +146,8 @@ class Builder:
         with self._building(build, "metadata") as (hooks, config):
             self._phase(build, "metadata")
             text = hooks.metadata(self.workspace.fresh("metadata"), config, editable=build.editable)
-            against = self._against(build, hooks)
-        self._keep(build, "metadata", against, text.decode("utf-8", "surrogateescape"))
-        return text, against
+            record = self._keep(build, "metadata", hooks, text.decode("utf-8", "surrogateescape"))
+        return text, record.against
 
     def kept_metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]] | None:
         """Tell the METADATA that an earlier command was told, if its record still holds."""
@@ -174,7 +177,7 @@ class Builder:
             earlier = self._earlier(build)
             if earlier is not None:
                 return self._reused(build, earlier)
-            built = self._build(build)
+            built = self._build(build, self._why_not(build))
             if self._is_due("wheel", build):
                 for record, _ in list(self._found(build, "wheel", exact=False)):
                     self._cache.discard("wheel", record)
@@ -232,12 +235,32 @@ class Builder:
             metadata: its METADATA.
 
         """
-        now = self.record(build, {})
-        changed = partial(difference, record, now, build.available, content=self.content)
-        why = changed(exact=True)
+        changed = partial(difference, record, self.record(build))
+        why = changed(self.conditions(build, exact=True))
         if why is None or self.settings.is_exact(build.name):
             return why
-        return changed() if self._requires_the_same(build, metadata) else why
+        if self._requires_the_same(build, metadata):
+            return changed(self.conditions(build))
+        return why
+
+    def conditions(self, build: BuildRequest, *, exact: bool = False) -> Conditions:
+        """Describe what a build would meet now."""
+        return Conditions(
+            available=build.available,
+            environ={
+                **self._inherited(leaks=build.mode is Mode.NO_ISOLATION),
+                **self.settings.variables_for(build.name),
+            },
+            rules=self.settings.rules_for(build.name),
+            exact=exact,
+            content=self.content,
+        )
+
+    def _inherited(self, *, leaks: bool) -> dict[str, str]:
+        with self._guard:
+            if leaks not in self._environs:
+                self._environs[leaks] = inherited(self.environ, leaks=leaks)
+            return self._environs[leaks]
 
     def _requires_the_same(self, build: BuildRequest, metadata: str) -> bool:
         """Return whether a wheel requires what the backend says now, as far as it was asked.
@@ -250,8 +273,8 @@ class Builder:
     def _found(
         self, build: BuildRequest, kind: Kind, *, exact: bool
     ) -> Iterator[tuple[Record, Any]]:
-        now = self.record(build, {})
-        return self._cache.lookup(kind, now, build.available, exact=exact)
+        conditions = self.conditions(build, exact=exact)
+        return self._cache.lookup(kind, self.record(build), conditions)
 
     def _kept(self, build: BuildRequest, kind: Kind) -> tuple[Record, Any] | None:
         """Find an answer of a hook. It depends on pure Python distributions too."""
@@ -259,19 +282,37 @@ class Builder:
             return None
         return next(self._found(build, kind, exact=True), None)
 
-    def _keep(
-        self, build: BuildRequest, kind: Kind, against: Mapping[str, Used], result: Any
-    ) -> None:
+    def _keep(self, build: BuildRequest, kind: Kind, hooks: Hooks, result: Any) -> Record:
+        record = self.record(build, hooks)
         if build.digest is not None:
-            self._cache.store(kind, self.record(build, against), result)
+            self._cache.store(kind, record, result)
             self._rebuilt.add(_key(kind, build))
+        return record
 
-    def _build(self, build: BuildRequest) -> BuiltWheel:
-        with self._building(build, "wheel") as (hooks, config):
+    def _why_not(self, build: BuildRequest) -> str:
+        """Say why no earlier wheel is reused; empty if there is none."""
+        if self._is_due("wheel", build):
+            return "asked for"
+        conditions = self.conditions(build, exact=self.settings.is_exact(build.name))
+        why = self._cache.why_not("wheel", self.record(build), conditions)
+        if why == OLDER:
+            text = "wheels that an older pipshim built are built again: their records do not say "
+            self._say_once(f"{text}which environment variables and tools they depend on")
+        return why or ""
+
+    def _say_once(self, text: str) -> None:
+        with self._guard:
+            is_new = text not in self._said
+            self._said.add(text)
+        if is_new:
+            self.observer(events.Message("info", text))
+
+    def _build(self, build: BuildRequest, why: str = "") -> BuiltWheel:
+        with self._building(build, "wheel", why) as (hooks, config):
             self._phase(build, "wheel")
             wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
             tree = self._taken(wheel, build, hooks)
-            record = self.record(build, self._against(build, hooks))
+            record = self.record(build, hooks, compiled=is_platform_specific(_wheel_file(tree)))
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
         return BuiltWheel(tree, record, cached=False, wheel=wheel, log=hooks.log)
 
@@ -305,7 +346,9 @@ class Builder:
         )
 
     @contextmanager
-    def _building(self, build: BuildRequest, what: What) -> Iterator[tuple[Hooks, dict[str, Any]]]:
+    def _building(
+        self, build: BuildRequest, what: What, why: str = ""
+    ) -> Iterator[tuple[Hooks, dict[str, Any]]]:
         """Announce a build, make its environment, and report how it ended."""
         log = self._log(build, what)
         mode = str(build.mode)
@@ -320,6 +363,7 @@ class Builder:
                 build.waits_for,
                 build.commit,
                 build.combination,
+                why,
             )
         )
         start = time.monotonic()
@@ -425,7 +469,7 @@ class Builder:
                 self._native[component.name, component.identity] = is_native_tree(tree)
         bare = build.mode is Mode.NO_ISOLATION
         folder = self.environments.fresh("environment")
-        made = make(folder, self.target, trees, behind=build.outer.folders, traced=bare)
+        made = make(folder, self.target, trees, behind=build.outer.folders)
         if bare:
             made = replace(made, leaks=True, scripts=build.outer.programs)
         return made, tuple(trees)
@@ -452,9 +496,23 @@ class Builder:
                     )
                 )
 
-    def record(self, build: BuildRequest, against: Mapping[str, Used]) -> Record:
-        """Say what a wheel of this build is built from, and against what."""
+    def record(
+        self, build: BuildRequest, hooks: Hooks | None = None, *, compiled: bool = False
+    ) -> Record:
+        """Say what a wheel of this build is built from, and against what.
+
+        Args:
+            build: the build.
+            hooks: what was called of its backend; None before that.
+            compiled: whether the wheel is for one platform only.
+
+        """
         target = self.target
+        variables: dict[str, str | None] = {}
+        if hooks is not None:
+            rules = self.settings.rules_for(build.name)
+            read = hooks.trace.variables
+            variables = recorded(read, hooks.variables, rules, compiled=compiled)
         return Record(
             name=build.name,
             version=build.version,
@@ -469,8 +527,9 @@ class Builder:
                 else ()
             ),
             config_settings=self.settings.config_for(build.name),
-            variables=self.settings.variables_for(build.name),
-            against=dict(sorted(against.items())),
+            variables=variables,
+            compiled=compiled,
+            against=dict(sorted(self._against(build, hooks).items())) if hooks else {},
         )
 
     @property
@@ -500,13 +559,13 @@ class Builder:
         for component in build.components:
             for path in component.tree().module_files:
                 owners[path] = component
-        for file in hooks.modules:
+        for file in hooks.trace.modules:
             owner = owners.get(_inside_site(file) or "")
             if owner is not None:
                 used[owner.name] = owner.used
         outer = build.outer
         for folder in outer.folders:
-            imported = _imported_from(folder, hooks.modules) & outer.distributions.keys()
+            imported = _imported_from(folder, hooks.trace.modules) & outer.distributions.keys()
             used.update({name: outer.distributions[name] for name in imported})
         return used
 
@@ -534,6 +593,10 @@ class Builder:
         return Path(name)
 
 
+def _wheel_file(tree: UnpackedWheel) -> str:
+    return installed.read_text(f"{tree.lib}/{tree.dist_info}/WHEEL")
+
+
 def _requires_dist(metadata: str) -> set[str]:
     headers = metadata.partition("\n\n")[0].splitlines()
     return {line.strip() for line in headers if line.lower().startswith("requires-dist:")}
@@ -558,7 +621,7 @@ def _inside_site(file: str) -> str | None:
     return match[1] if match else None
 
 
-def _imported_from(folder: Path, files: tuple[str, ...]) -> set[NormalizedName]:
+def _imported_from(folder: Path, files: Iterable[str]) -> set[NormalizedName]:
     """Tell the distributions behind a staging environment that a build imported from."""
     prefix = f"{folder}{os.sep}"
     wanted = {file for file in files if file.startswith(prefix)}

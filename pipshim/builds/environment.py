@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from pipshim.base.interruption import temporary
-from pipshim.builds import import_trace
+from pipshim.builds import process_trace
 from pipshim.builds.credentials import is_credential
 from pipshim.envs.layers import site_line
 from pipshim.store.installer import install
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 NEVER_INHERITED = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV"})
 """What would let another environment leak into an isolated or matched build."""
 
-_TRACE = "_pipshim_trace"
 _REMOVALS = 5
 
 
@@ -60,19 +59,30 @@ class BuildEnvironment:
             extra: those that the settings add.
 
         """
-        dropped = frozenset() if self.leaks else NEVER_INHERITED
-        made = {
-            key: value
-            for key, value in environ.items()
-            if key not in dropped
-            and not key.startswith(("PIP_BUILD_TRACKER", "_PIP_"))
-            and not is_credential(key, value)
-        }
+        made = inherited(environ, leaks=self.leaks)
         folders = [self.target.scripts, *self.scripts]
         made["PATH"] = os.pathsep.join([*map(str, folders), environ.get("PATH", os.defpath)])
         made["VIRTUAL_ENV"] = str(self.target.prefix)
         made.update(extra)
         return made
+
+
+def inherited(environ: Mapping[str, str], *, leaks: bool) -> dict[str, str]:
+    """Return the user's environment variables that reach a build.
+
+    Args:
+        environ: all of them.
+        leaks: whether PYTHONPATH and the like are among them.
+
+    """
+    dropped = frozenset() if leaks else NEVER_INHERITED
+    return {
+        key: value
+        for key, value in environ.items()
+        if key not in dropped
+        and not key.startswith(("PIP_BUILD_TRACKER", "_PIP_"))
+        and not is_credential(key, value)
+    }
 
 
 class Workspace:
@@ -124,7 +134,6 @@ def make(
     trees: Iterable[UnpackedWheel],
     *,
     behind: Iterable[Path] = (),
-    traced: bool = False,
 ) -> BuildEnvironment:
     """Make a virtual environment in an empty folder, with these trees in it.
 
@@ -133,7 +142,6 @@ def make(
         base: the Python to make it of.
         trees: what is installed in it.
         behind: folders whose packages are seen too, after its own (a staging environment's).
-        traced: whether every Python that is started in it notes what it imports.
 
     """
     target = layout(directory, base)
@@ -153,14 +161,9 @@ def make(
     skip = losing_paths(find_shared(named, target))
     for name, tree in named.items():
         install(tree, target, mode="mixed", skip=skip.get(name, ()))
-    lines = [site_line(folder) for folder in behind]
-    if traced:
-        shutil.copyfile(import_trace.__file__, target.purelib / f"{_TRACE}.py")
-        lines.append(f"import {_TRACE}")
-    if lines:
-        (target.purelib / "zz_pipshim_staging.pth").write_text(
-            "\n".join([*lines, ""]), encoding="utf-8"
-        )
+    shutil.copyfile(process_trace.__file__, target.purelib / f"{process_trace.NAME}.py")
+    lines = [*(site_line(folder) for folder in behind), f"import {process_trace.NAME}", ""]
+    (target.purelib / "zz_pipshim_staging.pth").write_text("\n".join(lines), encoding="utf-8")
     return BuildEnvironment(target, leaks=bool(behind))
 
 

@@ -28,11 +28,13 @@ from pyproject_hooks import (
 from pipshim.base.errors import BuildError
 from pipshim.base.file_systems import name_full, reason
 from pipshim.base.memory import kills_for_memory
-from pipshim.builds import import_trace
+from pipshim.builds import process_trace
 from pipshim.builds.error_excerpt import excerpt
 from pipshim.builds.hints import FailedBuild, hint_for, was_killed
 from pipshim.builds.memory_shortage import describe, ran_out
 from pipshim.builds.processes import Backend
+from pipshim.model.build_mode import Mode
+from pipshim.model.build_variables import value_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -53,6 +55,42 @@ _FOLLOW_SECONDS = 0.2
 
 
 @dataclass
+class Trace:
+    """What the processes of hooks did, as far as they were Python's.
+
+    Attributes:
+        modules: files that modules were imported from; only without isolation.
+        variables: names of environment variables that were read as they were given to the hook.
+        programs: files that were executed.
+
+    """
+
+    modules: set[str] = field(default_factory=set)
+    variables: set[str] = field(default_factory=set)
+    programs: set[str] = field(default_factory=set)
+
+    def add(self, folder: Path, environ: Mapping[str, str]) -> None:
+        """Read what `pipshim.builds.process_trace` noted, one thing a line.
+
+        A variable that the build has set itself has another value than in `environ`.
+        """
+        for path in folder.iterdir():
+            try:
+                lines = path.read_bytes().splitlines()
+            except OSError:
+                continue
+            for line in map(os.fsdecode, lines):
+                kind, text = line[:1], line[1:]
+                if kind == process_trace.VARIABLES:
+                    name, _, digest = text.rpartition(" ")
+                    if digest == (value_digest(environ.get(name)) or "-"):
+                        self.variables.add(name)
+                else:
+                    found = self.modules if kind == process_trace.MODULES else self.programs
+                    found.add(text)
+
+
+@dataclass
 class Hooks:
     """The hooks of one source tree's backend, in one environment.
 
@@ -68,8 +106,7 @@ class Hooks:
         hide: gives a text without secrets.
         usage: is told what the processes use.
         typed: whether hints say what to type, not what to write in pyproject.toml.
-        modules: files of the modules that the last hook imported, and its children where
-            `pipshim.builds.environment.make` lets them note it.
+        trace: what the hooks did so far.
 
     """
 
@@ -84,7 +121,7 @@ class Hooks:
     hide: Callable[[str], str]
     usage: Usage
     typed: bool = False
-    modules: tuple[str, ...] = ()
+    trace: Trace = field(default_factory=Trace)
     _start: int = field(default=0, init=False)
     _kills: tuple[int, int] = field(default=(0, 0), init=False)
 
@@ -181,11 +218,15 @@ class Hooks:
     def _run(
         self, cmd: Any, cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
     ) -> None:
-        notes = self.log.with_suffix(".modules")
+        notes = self.log.with_suffix(".notes")
         notes.mkdir(exist_ok=True)
         command = [str(part) for part in cmd]
-        traced = [command[0], import_trace.__file__, str(notes), *command[1:]]
-        variables = {**self.variables, **(extra_environ or {}), import_trace.NOTES: str(notes)}
+        kinds = process_trace.VARIABLES + process_trace.PROGRAMS
+        if self.build.mode is Mode.NO_ISOLATION:  # what it imports of its environment counts
+            kinds += process_trace.MODULES
+        what = f"{kinds}:{notes}"
+        traced = [command[0], process_trace.__file__, what, *command[1:]]
+        variables = {**self.variables, **(extra_environ or {}), process_trace.NOTES: what}
         if sys.flags.utf8_mode:  # the same file names there as here, whatever the locale
             variables["PYTHONUTF8"] = "1"
         backend = None
@@ -201,7 +242,7 @@ class Hooks:
                 backend=backend,
                 usage=self.usage,
             )
-        self.modules = _noted(notes)
+        self.trace.add(notes, variables)
         shutil.rmtree(notes, ignore_errors=True)
         if status:
             raise subprocess.CalledProcessError(status, command)
@@ -291,17 +332,6 @@ def _mount_point(folder: Path) -> Path:
     while not os.path.ismount(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
-
-
-def _noted(folder: Path) -> tuple[str, ...]:
-    """Read what `pipshim.builds.import_trace` noted, one file a line."""
-    files: set[str] = set()
-    for path in folder.iterdir():
-        try:
-            files.update(map(os.fsdecode, path.read_bytes().splitlines()))
-        except OSError:
-            continue
-    return tuple(sorted(files))
 
 
 def _torch_version(text: str) -> str | None:

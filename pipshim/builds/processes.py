@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pipshim.base import process_tree
 from pipshim.base.forked_process import can_fork
 from pipshim.base.light import signals
-from pipshim.builds import import_trace
+from pipshim.builds import process_trace
 from pipshim.builds.job_variables import without_jobs
 from pipshim.builds.resource_usage import ProcessUsage, Sampler, Usage, wait
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _FORKSERVER = Path(__file__).with_name("forkserver.py")
-_HOOK_VARIABLES = ("_PYPROJECT_HOOKS_", import_trace.NOTES)
+_HOOK_VARIABLES = ("_PYPROJECT_HOOKS_", process_trace.NOTES)
 
 
 class Process(Protocol):
@@ -311,11 +311,14 @@ def _start(
 
 def _at_start(variables: Mapping[str, str]) -> dict[str, str]:
     """Leave out what differs from hook to hook, and counts only when one runs."""
-    return {
+    made = {
         key: value
         for key, value in without_jobs(variables).items()
         if not key.startswith(_HOOK_VARIABLES)
     }
+    if process_trace.NOTES in variables:  # until a hook's folder is known, notes wait
+        made[process_trace.NOTES] = f"{variables[process_trace.NOTES].partition(':')[0]}:"
+    return made
 
 
 def _end(processes: Iterable[Process]) -> None:

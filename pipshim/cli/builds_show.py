@@ -87,7 +87,7 @@ def main(request: BuildsShowRequest, pip: PipCommand) -> int:
     color = use_color(sys.stdout, no_color=request.common.no_color)
     for number, package in enumerate(packages):
         sys.stdout.write("\n" * bool(number))
-        for line in _lines(package, color=color):
+        for line in _lines(package, color=color, verbose=request.common.verbosity > 0):
             sys.stdout.write(f"{line}\n")
     return 0
 
@@ -167,18 +167,18 @@ class _Lookup:
         return None if found is None else Record.from_json(origin_of(found).get("record"))
 
 
-def _lines(package: ShownPackage, *, color: bool) -> Iterator[str]:
+def _lines(package: ShownPackage, *, color: bool, verbose: bool) -> Iterator[str]:
     if not package.builds:
         yield f"{package.name}: {package.note or 'not built yet'}"
     elif package.note is not None:
         yield f"{package.name}: {package.note}"
     for build in package.builds:
-        yield from _build_lines(build, color=color)
+        yield from _build_lines(build, color=color, verbose=verbose)
     if package.others:
         yield f"{plural(package.others, 'build')} of other versions or sources: --all shows them"
 
 
-def _build_lines(build: ShownBuild, *, color: bool) -> Iterator[str]:
+def _build_lines(build: ShownBuild, *, color: bool, verbose: bool) -> Iterator[str]:
     result, record = build.result, build.result.record
     built = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(result.time))
     yield f"{paint(f'{record.name} {record.version}', 'bold', color=color)}, built {built}"
@@ -193,6 +193,7 @@ def _build_lines(build: ShownBuild, *, color: bool) -> Iterator[str]:
         "mode": record.mode,
         "python": f"{record.python}, {record.platform}",
         "source": record.source,
+        "variables": _variables(record, verbose=verbose),
         "requires": ", ".join(record.requirements),
         "constraints": ", ".join(record.constraints),
         "config settings": ", ".join(f"{k}={v}" for k, v in record.config_settings.items()),
@@ -205,6 +206,17 @@ def _build_lines(build: ShownBuild, *, color: bool) -> Iterator[str]:
     for title, text in rows.items():
         if text:
             yield f"  {title:{width}}  {text}"
+
+
+def _variables(record: Record, *, verbose: bool) -> str:
+    """Name the variables that count; of those that were not set, only their number at first."""
+    found = [name for name, digest in record.variables.items() if digest is not None]
+    unset = [name for name, digest in record.variables.items() if digest is None]
+    if unset:
+        found.append(
+            f"not set: {', '.join(unset)}" if verbose else f"{len(unset)} that are not set"
+        )
+    return ", ".join(found)
 
 
 def _versions(record: Record, *, counts: bool) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipshim._pip.configuration import configuration_files
+from pipshim.envs import installed
 from pipshim.envs.cached_environments import lock_beside
+from pipshim.envs.install_notes import origin_of, site_folders
 from pipshim.envs.layers import programs
-from pipshim.fastpath import environment_snapshot, up_to_date
+from pipshim.fastpath import build_inputs, environment_snapshot, up_to_date
 from pipshim.fastpath.restore import signs
 from pipshim.lock import inputs_digest
 from pipshim.model.project import PYPROJECT
+from pipshim.model.pylock import key_of
 from pipshim.model.requests import RunRequest
 from pipshim.sync import journal
 
@@ -84,6 +87,7 @@ def stamp(
         env_files=_env_files(request),
         metadata=repr(block) if block else "",
         say=say,
+        inputs=_inputs(context, lock, [target]),
         files=_states([*read, str(context.lock_path), *signs(target)]),
     ).write(str(folder))
 
@@ -162,6 +166,7 @@ def stamp_layer(
         env_files=_env_files(request),
         metadata=repr(project.block) if project is not None and project.block else "",
         say="",
+        inputs=_inputs(context, lock, seen) if lock is not None else "",
         files=_states(
             [
                 *read,
@@ -237,6 +242,24 @@ def note(
         no_color=bool(common.no_color),
         env_files=_env_files(request),
         say=say,
+        inputs=_described(context, [one.origin for one in ready.values()]),
+    )
+
+
+def _inputs(context: Context, lock: Lock, targets: Sequence[Target]) -> str:
+    """Describe what the built wheels in environments depend on outside the project."""
+    built = {package.name for package in lock.packages if key_of(package) in lock.builds}
+    if not built:
+        return ""
+    folders = [folder for target in targets for folder in site_folders(target)]
+    present = installed.scan(folders)
+    return _described(context, [origin_of(present[name]) for name in built & present.keys()])
+
+
+def _described(context: Context, origins: Sequence[Mapping[str, Any]]) -> str:
+    records = [record for one in origins if (record := one.get("record")) is not None]
+    return build_inputs.describe(
+        records, context.settings.rules, os.environ, up_to_date.program_state
     )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FOLDER = "again"
 """Where the notes are, in pipshim's cache."""
 
-_FORMAT = 5
+_FORMAT = 6
 _PATHS = ("python", "prefix", "purelib", "platlib", "scripts", "data", "headers")
 
 
@@ -106,6 +106,7 @@ def write(  # noqa: PLR0913 what a note consists of
     no_color: bool,
     env_files: Sequence[str],
     say: str,
+    inputs: str,
 ) -> None:
     """Note the contents of a new environment, if the cache can be written.
 
@@ -122,6 +123,7 @@ def write(  # noqa: PLR0913 what a note consists of
         no_color: whether colours are off.
         env_files: files of variables for the command.
         say: what ``sync`` says when nothing has changed.
+        inputs: what built wheels depend on besides (`pipshim.fastpath.build_inputs`).
 
     """
     import json
@@ -157,6 +159,7 @@ def write(  # noqa: PLR0913 what a note consists of
         "no_color": no_color,
         "env_files": [_here(path, root) for path in env_files],
         "say": say,
+        "inputs": inputs,
         "shared": {_here(one.path, prefix): one.owners for one in shared},
         "packages": [
             {
@@ -252,6 +255,7 @@ def _is_asked(
         and note["prefix"] in (None, prefix)
         and _there(note["directory"], os.path.dirname(prefix)) == os.getcwd()  # noqa: PTH109
         and note["own"] == os.path.realpath(sys.executable)
+        and up_to_date.inputs_hold(note["inputs"], environ)
     )
 
 
@@ -276,6 +280,7 @@ def _stamp(
         scripts=place.scripts,
         env_files=[_there(path, root) for path in note["env_files"]],
         say=note["say"] if command == "sync" else "",
+        inputs=note["inputs"],
         files=list(dict.fromkeys([*states, *there])),
     )
     stamp.write(folder)

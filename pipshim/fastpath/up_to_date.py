@@ -30,9 +30,9 @@ FOLDER = ".pipshim-fresh"
 CACHE_FOLDER = "fresh"
 """Where the others are, in pipshim's cache."""
 
-_FORMAT = "pipshim stamp 3"
+_FORMAT = "pipshim stamp 4"
 _KEY = 5
-_FIXED = 11
+_FIXED = 12
 _MOST_OPTIONS = 40
 _VARIABLES = ("PIP_", "PIPSHIM_", "VIRTUAL_ENV", "HOME", "XDG_CONFIG_", "REQUESTS_CA", "CURL_CA")
 _COMMANDS = ("sync", "run", "lock")
@@ -56,6 +56,7 @@ class Stamp:
         metadata: of a script, its metadata, as Python writes bytes; its name is the last of the
             options then.
         say: what the command says when nothing has changed.
+        inputs: what built wheels depend on besides (`pipshim.fastpath.build_inputs`).
         files: the state of each file that counts, and its path.
 
     """
@@ -65,6 +66,7 @@ class Stamp:
         "directory",
         "env_files",
         "files",
+        "inputs",
         "metadata",
         "options",
         "prefix",
@@ -88,6 +90,7 @@ class Stamp:
         scripts: str = "",
         env_files: Sequence[str] = (),
         metadata: str = "",
+        inputs: str = "",
     ) -> None:
         self.command = command
         self.options = list(options)
@@ -99,6 +102,7 @@ class Stamp:
         self.env_files = list(env_files)
         self.metadata = metadata
         self.say = say
+        self.inputs = inputs
         self.files = list(files)
 
     @classmethod
@@ -122,6 +126,7 @@ class Stamp:
             env_files=_split(lines[8]),
             metadata=lines[9],
             say=lines[10],
+            inputs=lines[11],
             files=lines[_FIXED:],
         )
 
@@ -139,6 +144,7 @@ class Stamp:
             _BETWEEN.join(self.env_files),
             self.metadata,
             self.say,
+            self.inputs,
             *self.files,
         ]
         if any("\n" in line for line in lines):
@@ -148,13 +154,13 @@ class Stamp:
         content = "\n".join(lines).encode("utf-8", "surrogateescape")
         write_cache_file(f"{folder}/{_name(lines[:_KEY])}", content)
 
-    def holds(self) -> bool:
-        """Return whether all files are unchanged."""
+    def holds(self, environ: Mapping[str, str]) -> bool:
+        """Return whether all files, and all that built wheels depend on, are unchanged."""
         for line in self.files:
             time, size, path = line.split(" ", 2)
             if state(path) != f"{time} {size}":
                 return False
-        return True
+        return inputs_hold(self.inputs, environ)
 
 
 def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
@@ -189,7 +195,7 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
         rest = words[len(stamp.options) :]
         if not (_is_asked(rest, stamp) if command == "run" else not rest):
             continue
-        if not stamp.holds():
+        if not stamp.holds(environ):
             continue
         if path in cached and stamp.prefix:
             _note_use(path, os.path.dirname(stamp.prefix))
@@ -211,7 +217,7 @@ def is_unchanged(environ: Mapping[str, str]) -> bool:
             and stamp.options in _PLAIN
             and stamp.variables == counting
             and stamp.directory == os.getcwd()
-            and stamp.holds()
+            and stamp.holds(environ)
         ):
             return True
     return False
@@ -237,6 +243,21 @@ def state(path: str) -> str:
     except OSError:
         return "- -"
     return f"{found.st_mtime_ns} {found.st_size}"
+
+
+def inputs_hold(inputs: str, environ: Mapping[str, str]) -> bool:
+    """Tell whether what built wheels depend on outside the project is as it was."""
+    if not inputs:
+        return True
+    from pipshim.fastpath import build_inputs
+
+    return build_inputs.hold(inputs, environ, program_state)
+
+
+def program_state(name: str, path: str) -> str:
+    """Say how the file of a program is that PATH has, as `state` does."""
+    found = find_program(name, path)
+    return "- -" if found is None else state(found)
 
 
 def split(arguments: Sequence[str]) -> tuple[str, list[str]]:
@@ -390,9 +411,8 @@ def process(
     """
     if as_script or words[0] in {"-m", "-"} or is_script(words[0]):
         return python, [python, *words]
-    found = words[0] if os.sep in words[0] else _find(words[0], path)
     # As it is: a normalized path would say tool for ./tool, and scripts see that as their $0.
-    return found if found and _is_program(found) else None, list(words)
+    return find_program(words[0], path), list(words)
 
 
 def activated(environ: Mapping[str, str], prefix: str, scripts: str) -> dict[str, str]:
@@ -436,7 +456,10 @@ def _metadata(path: str) -> bytes | None:
     return script_metadata.read(path)
 
 
-def _find(name: str, path: str) -> str | None:
+def find_program(name: str, path: str) -> str | None:
+    """Find a program as a shell does; None if there is none."""
+    if os.sep in name:
+        return name if _is_program(name) else None
     for folder in path.split(os.pathsep):
         program = f"{folder or os.curdir}/{name}"
         if _is_program(program):

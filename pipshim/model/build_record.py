@@ -1,9 +1,9 @@
 """Build records: what a wheel was built from, and whether that still holds.
 
 A wheel is reused only if a build now would start from the same source, with the same settings and
-requirements, and would use the same distributions that compiled code can be built against. An
-isolated or matched build uses all of its environment; a build without isolation uses what its
-requirements brought and what it was seen to import.
+requirements, would find the same variables and tools, and would use the same distributions that
+compiled code can be built against. An isolated or matched build uses all of its environment; a
+build without isolation uses what its requirements brought and what it was seen to import.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipshim.model import build_variables
 from pipshim.model.build_mode import Mode
+from pipshim.model.build_variables import VariableRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-SCHEMA = 2
-_OLDER_SCHEMA = 1
-"""Records of this schema do not say which distributions count, so all of them do. Without isolation
-they may lack what child processes imported: such a record is not read."""
+SCHEMA = 3
+"""Records of schema 2 and older do not have the variables that a build read: they are not read."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,27 @@ class Used:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What a build would meet now.
+
+    Attributes:
+        available: the distributions of its environment.
+        environ: its environment variables.
+        rules: which variables count.
+        exact: whether every distribution counts, pure Python ones too.
+        content: tells of two different identities whether they are of the same content: a wheel,
+            and what was installed from it.
+
+    """
+
+    available: Mapping[str, Used] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    rules: VariableRules = field(default_factory=VariableRules)
+    exact: bool = False
+    content: Callable[[str], str] = str
+
+
+@dataclass(frozen=True)
 class Record:
     """What a wheel was built from and against.
 
@@ -55,7 +76,9 @@ class Record:
         requirements: the build requirements, declared and extra.
         constraints: the build constraints (isolated and matched builds).
         config_settings: as given to the backend.
-        variables: the extra environment variables.
+        variables: the environment variables that count (`pipshim.model.build_variables`): digests
+            of their values, None for one that was not set.
+        compiled: whether the wheel is for one platform only: compilers may have made it.
         against: by name, the distributions that the build used.
 
     """
@@ -69,7 +92,8 @@ class Record:
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     config_settings: Mapping[str, Any] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    compiled: bool = False
     against: Mapping[str, Used] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -79,9 +103,7 @@ class Record:
     @classmethod
     def from_json(cls, data: Any) -> Record | None:
         """Read what ``to_json`` returned; None for anything that cannot tell enough."""
-        if not isinstance(data, dict) or data.get("schema") not in {_OLDER_SCHEMA, SCHEMA}:
-            return None
-        if data["schema"] == _OLDER_SCHEMA and data.get("mode") == Mode.NO_ISOLATION:
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             return None
         try:
             fields = {key: value for key, value in data.items() if key != "schema"}
@@ -106,66 +128,53 @@ class Record:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def difference(
-    record: Record,
-    now: Record,
-    available: Mapping[str, Used],
-    *,
-    exact: bool = False,
-    content: Callable[[str], str] = str,
-) -> str | None:
-    """Say why a wheel may not be reused; None if its record still holds.
+def difference(record: Record, now: Record, conditions: Conditions) -> str | None:
+    """Say why a wheel may not be reused, each reason in words; None if its record still holds.
 
     Args:
         record: of the wheel that is there.
-        now: of the build that would be made; its ``against`` is not looked at.
-        available: what the environment of that build has.
-        exact: whether every distribution counts, pure Python ones too.
-        content: tells of two different identities whether they are of the same content: a wheel,
-            and what was installed from it.
+        now: of the build that would be made; what only a build can tell is not looked at.
+        conditions: what that build would meet.
 
     """
     for what in ("source", "python", "platform"):
-        before, after = getattr(record, what), getattr(now, what)
-        if before != after:
+        if getattr(record, what) != getattr(now, what):
             return f"another {what}"
+    return "; ".join(_differences(record, now, conditions)) or None
+
+
+def _differences(record: Record, now: Record, conditions: Conditions) -> Iterator[str]:
     if dict(record.config_settings) != dict(now.config_settings):
-        return "other config settings"
-    if dict(record.variables) != dict(now.variables):
-        return "other build variables"
-    changed = _changed(record, available, exact=exact, content=content)
-    if changed is not None:
-        return changed
+        yield "other config settings"
+    yield from build_variables.differences(
+        record.variables, conditions.environ, conditions.rules, compiled=record.compiled
+    )
+    yield from _changed(record, conditions)
     if record.requirements != now.requirements:
-        return "other build requirements"
-    if now.mode != Mode.NO_ISOLATION:  # it uses all that its environment has
-        if record.constraints != now.constraints:
-            return "other build constraints"
-        new = sorted(
-            name
-            for name, found in available.items()
-            if name not in record.against and (found.counts or exact)
-        )
-        if new:
-            return f"built without {', '.join(new)}"
-    return None
+        yield "other build requirements"
+    if now.mode == Mode.NO_ISOLATION:
+        return
+    # It uses all that its environment has.
+    if record.constraints != now.constraints:
+        yield "other build constraints"
+    new = sorted(
+        name
+        for name, found in conditions.available.items()
+        if name not in record.against and (found.counts or conditions.exact)
+    )
+    if new:
+        yield f"built without {', '.join(new)}"
 
 
-def _changed(
-    record: Record,
-    available: Mapping[str, Used],
-    *,
-    exact: bool,
-    content: Callable[[str], str],
-) -> str | None:
+def _changed(record: Record, conditions: Conditions) -> Iterator[str]:
+    content = conditions.content
     for name, used in sorted(record.against.items()):
-        if not (used.counts or exact):
+        if not (used.counts or conditions.exact):
             continue
-        found = available.get(name)
+        found = conditions.available.get(name)
         if found is None:
-            return f"built against {name} {used.version}, which the build environment no longer has"
-        if found.version != used.version:
-            return f"built against {name} {used.version}, the lock has {found.version}"
-        if found.identity != used.identity and content(found.identity) != content(used.identity):
-            return f"built against another build of {name} {used.version}"
-    return None
+            yield f"built against {name} {used.version}, which the build environment no longer has"
+        elif found.version != used.version:
+            yield f"built against {name} {used.version}, the lock has {found.version}"
+        elif found.identity != used.identity and content(found.identity) != content(used.identity):
+            yield f"built against another build of {name} {used.version}"

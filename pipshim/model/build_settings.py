@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.model.build_mode import IsolationLayer, ModeChoice, choose
+from pipshim.model.build_variables import Patterns, VariableRules
 from pipshim.model.settings import Configuration, ExtraBuildRequirement
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Settings:
         rebuild: ``"exact"``: every distribution counts in build records; with names, for these
             packages; ``"auto"``: what compiled code can be built against.
         rebuilt: packages to build even if a wheel could be reused, or `ALL`.
+        record_variables: environment variables that count in every build record.
+        ignore_variables: environment variables that count in none.
 
     """
 
@@ -62,6 +65,8 @@ class Settings:
     static: tuple[StaticMetadata, ...] = ()
     rebuild: Rebuild = "auto"
     rebuilt: frozenset[str] = frozenset()
+    record_variables: Patterns = field(default_factory=Patterns)
+    ignore_variables: Patterns = field(default_factory=Patterns)
 
     def choice(self, name: NormalizedName) -> ModeChoice:
         """Choose a package's mode; whether an isolated build is matched is decided later."""
@@ -87,6 +92,15 @@ class Settings:
 
     def variables_for(self, name: NormalizedName) -> dict[str, str]:
         return dict(self.variables.get(name, {}))
+
+    @property
+    def rules(self) -> VariableRules:
+        """Which variables count in build records."""
+        return VariableRules(self.record_variables, self.ignore_variables)
+
+    def rules_for(self, name: NormalizedName) -> VariableRules:
+        """Return which variables count in the records of a package's builds."""
+        return self.rules._replace(given=frozenset(self.variables.get(name, ())))
 
     def as_data(self) -> dict[str, Any]:
         """Return everything that could change a lock, as plain data in a fixed order."""
@@ -149,6 +163,8 @@ def combine(
         static=configuration.dependency_metadata,
         rebuild=configuration.rebuild,
         rebuilt=options.rebuild,
+        record_variables=configuration.record_variables,
+        ignore_variables=configuration.ignore_variables,
     )
 
 

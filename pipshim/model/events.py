@@ -155,6 +155,7 @@ class BuildStarted:
     (``pyproject.toml``, ``command line``, ``default``). ``log`` is the file of all output, if
     known. ``waits_for`` names builds that must end before its hooks run. ``commit`` is that of a
     checkout. ``combination`` names the conflicting extras and groups whose versions it sees.
+    ``why`` is the reason why an earlier wheel of the same source is not reused, if there is one.
     """
 
     name: str
@@ -166,6 +167,7 @@ class BuildStarted:
     waits_for: tuple[str, ...] = ()
     commit: str = ""
     combination: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from packaging.utils import NormalizedName
 
+from pipshim.model.build_variables import Patterns
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -98,4 +100,6 @@ class Configuration:
     exclude_newer: str | None = None
     exclude_newer_package: Mapping[NormalizedName, Limit] = field(default_factory=dict)
     rebuild: Rebuild = "auto"
+    record_variables: Patterns = field(default_factory=Patterns)
+    ignore_variables: Patterns = field(default_factory=Patterns)
     workspace: WorkspaceTable | None = None

@@ -27,7 +27,7 @@ class BuildSpan:
         ending: how it ended.
         phases: each phase and when it began.
         waits_for: the builds that its environment is made of.
-        why: why an earlier wheel was taken.
+        why: why an earlier wheel was taken, or was not.
         record: what the wheel was built from and against.
         commit: of a checkout.
         combination: the conflicting extras and groups whose versions it saw.
@@ -141,6 +141,7 @@ class History:
                     log=event.log,
                     commit=event.commit,
                     combination=event.combination,
+                    why=f"rebuild: {event.why}" if event.why else None,
                 )
                 self._running[event.name, event.version] = span
                 self.builds.append(span)

@@ -315,7 +315,8 @@ class State:
             self.waiting.pop(key, None)
             if event.what != "requirements":
                 self.columns.widen(package, event.chosen_by)
-            return self._line("building", package, build) if self.starts else []
+            lines = self._line("building", package, build) if self.starts else []
+            return lines + (self._at(1, f"{package}: rebuild: {event.why}") if event.why else [])
         self.builds.pop(key, None)
         if isinstance(event, events.BuildCached):
             self.waiting.pop(key, None)

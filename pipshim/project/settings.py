@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pipshim.base.sizes import read_size
 from pipshim.base.spelling import nearest
+from pipshim.model.build_variables import Patterns, is_pattern
 from pipshim.model.combinations import named
 from pipshim.model.settings import (
     STRATEGIES,
@@ -278,6 +279,17 @@ def _workspace(reader: Reader, value: object, path: KeyPath) -> WorkspaceTable:
     )
 
 
+def _variable_patterns(reader: Reader, value: object, path: KeyPath) -> Patterns:
+    found = []
+    for item, at in reader.array(value, path):
+        text = reader.string(item, at)
+        if not is_pattern(text):
+            problem = f"is no pattern of variables' names: {text!r}"
+            raise reader.error(at, problem, hint="* stands for any characters, as in MYLIB_*")
+        found.append(text)
+    return Patterns(found)
+
+
 class Setting(NamedTuple):
     """A key of ``[tool.pipshim]``, which is also the name of its field.
 
@@ -295,6 +307,7 @@ class Setting(NamedTuple):
 
 _PACKAGES = "an array of package names"
 _REQUIREMENTS = "an array of requirements"
+_VARIABLES = "an array of names, with `*` for any characters"
 
 SETTINGS = {
     "no-build-isolation": Setting(
@@ -404,5 +417,15 @@ SETTINGS = {
         _rebuild,
         '`"auto"`, `"exact"`, or one of these for each package',
         "Which changes of its build environment invalidate a built wheel.",
+    ),
+    "record-variables": Setting(
+        _variable_patterns,
+        _VARIABLES,
+        "Environment variables that every built wheel depends on.",
+    ),
+    "ignore-variables": Setting(
+        _variable_patterns,
+        _VARIABLES,
+        "Environment variables that no built wheel depends on.",
     ),
 }

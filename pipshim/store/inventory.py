@@ -339,13 +339,14 @@ def _stale_trees(
             yield _item(tree, "unpacked wheel", f"not used for {days:g} days")
 
 
-def _stale_results(root: Path, found: Iterable[Result], going: set[str]) -> Iterator[Item]:
+def _stale_results(root: Path, found: Sequence[Result], going: set[str]) -> Iterator[Item]:
     for one in found:
         if one.tree is not None and (one.tree in going or not tree_folder(root, one.tree).exists()):
             yield _item(one.path, "build result", "its wheel is gone")
+    readable = {one.path for one in found}
     for path in (root / BUILDS).glob("*/*/*.json"):
-        if _read(path) is None:
-            yield _item(path, "build result", "cannot be read")
+        if path not in readable:
+            yield _item(path, "build result", "is of another pipshim, or cannot be read")
     for path in (root / BUILDS).glob("*/*/*.tmp"):
         yield _item(path, "temporary file", "left behind")
 

@@ -18,6 +18,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base.errors import UsageError
 from pipshim.base.tasks import each
+from pipshim.builds.build_cache import OLDER
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment
 from pipshim.envs import installed, shared_files
@@ -188,7 +189,7 @@ class Sync:
             return None
         record = Record.from_json(noted)
         if record is None:
-            return "rebuild: its build record is that of an older pipshim"
+            return f"rebuild: {OLDER}"
         metadata = installed.read_text(str(present.dist_info / METADATA))
         why = self.builds.why_stale(self.builds.source(name), record, metadata)
         return f"rebuild: {why}" if why is not None else None

@@ -105,6 +105,7 @@ class Backend:
         output, error_output: written as they are to stdout and stderr.
         megabytes: so much more on stdout, in lines of 100 bytes.
         read_stdin: read stdin to its end; what came is noted as ``stdin``.
+        reads: environment variables to read; what they were is noted as ``read``.
         runs: commands to run, found on PATH; their output is noted as ``outputs``.
         appends: text to append to files in the build environment's purelib, by relative path.
         child_seconds: leave a child behind that keeps stdout and stderr open for so long.
@@ -130,6 +131,7 @@ class Backend:
     error_output: str = ""
     megabytes: float = 0
     read_stdin: bool = False
+    reads: Sequence[str] = ()
     runs: Sequence[Sequence[str]] = ()
     appends: Mapping[str, str] = field(default_factory=dict)
     child_seconds: float = 0
@@ -266,6 +268,7 @@ def _act(backend: Backend, hook: str) -> dict[str, Any]:
     sys.stdout.flush()
     if backend.read_stdin:
         facts["stdin"] = sys.stdin.read()
+    facts["read"] = {name: os.environ.get(name) for name in backend.reads}
     facts["outputs"] = [
         subprocess.run(command, check=True, capture_output=True, text=True).stdout
         for command in backend.runs

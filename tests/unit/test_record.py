@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipshim.model.build_record import Record, Used, difference
+from pipshim.model.build_record import SCHEMA, Conditions, Record, Used, difference
+from pipshim.model.build_variables import Patterns, VariableRules, value_digest
 
 TORCH = Used("2.0", "sha256:torch")
 FILELOCK = Used("1.0", "sha256:filelock", counts=False)
@@ -43,31 +44,31 @@ SAME = {"filelock": FILELOCK, "torch": TORCH}
 def test_what_compiled_code_can_be_built_against_counts(
     available: dict[str, Used], why: str | None, now: Record
 ) -> None:
-    assert difference(RECORD, now, available) == why
+    assert difference(RECORD, now, Conditions(available)) == why
 
 
 def test_with_exact_everything_counts() -> None:
     available = {**SAME, "filelock": Used("2.0", "sha256:other", counts=False)}
-    why = difference(RECORD, RECORD, available, exact=True)
+    why = difference(RECORD, RECORD, Conditions(available, exact=True))
     assert why == "built against filelock 1.0, the lock has 2.0"
     more = {**SAME, "six": Used("1.0", "sha256:six", counts=False)}
-    assert difference(RECORD, RECORD, more, exact=True) == "built without six"
+    assert difference(RECORD, RECORD, Conditions(more, exact=True)) == "built without six"
 
 
 def test_a_distribution_that_is_new_in_the_environment_counts_if_it_is_platform_specific() -> None:
     numpy = {**SAME, "numpy": Used("1.0", "sha256:numpy")}
-    assert difference(RECORD, RECORD, numpy) == "built without numpy"
-    assert difference(RECORD, NO_ISOLATION, numpy) is None
+    assert difference(RECORD, RECORD, Conditions(numpy)) == "built without numpy"
+    assert difference(RECORD, NO_ISOLATION, Conditions(numpy)) is None
     six = {**SAME, "six": Used("1.0", "sha256:six", counts=False)}
-    assert difference(RECORD, RECORD, six) is None
+    assert difference(RECORD, RECORD, Conditions(six)) is None
 
 
 def test_changed_texts_of_requirements_and_constraints_count() -> None:
     other = replace(RECORD, requirements=("torch>=2",))
-    assert difference(RECORD, other, SAME) == "other build requirements"
+    assert difference(RECORD, other, Conditions(SAME)) == "other build requirements"
     constrained = replace(RECORD, constraints=())
-    assert difference(RECORD, constrained, SAME) == "other build constraints"
-    assert difference(RECORD, replace(NO_ISOLATION, constraints=()), SAME) is None
+    assert difference(RECORD, constrained, Conditions(SAME)) == "other build constraints"
+    assert difference(RECORD, replace(NO_ISOLATION, constraints=()), Conditions(SAME)) is None
 
 
 def test_a_record_says_of_each_distribution_whether_it_counts() -> None:
@@ -82,20 +83,52 @@ def test_a_record_says_of_each_distribution_whether_it_counts() -> None:
     assert read.why() == "built earlier against the same torch 2.0"
 
 
-def test_an_older_record_is_read_as_if_everything_counted() -> None:
+def test_a_record_of_another_schema_is_not_read() -> None:
     data = RECORD.to_json()
-    data["schema"] = 1
-    for used in data["against"].values():
-        del used["counts"]
-    old = Record.from_json(data)
-    assert old is not None
-    assert difference(old, RECORD, SAME) is None
-    newer = {**SAME, "filelock": Used("2.0", "sha256:other", counts=False)}
-    assert difference(old, RECORD, newer) == "built against filelock 1.0, the lock has 2.0"
+    assert Record.from_json(data) == RECORD
+    for schema in (1, 2, SCHEMA + 1):
+        assert Record.from_json({**data, "schema": schema}) is None
 
 
-def test_an_older_record_of_a_build_without_isolation_is_not_read() -> None:
-    data = replace(RECORD, mode="no-isolation").to_json()
-    assert Record.from_json(data) is not None
-    assert Record.from_json({**data, "schema": 1}) is None
-    assert Record.from_json({**data, "schema": 3}) is None
+COMPILED = replace(
+    RECORD,
+    variables={"CC": None, "FLASH": value_digest("on"), "API_TOKEN": value_digest("a")},
+    compiled=True,
+)
+ENVIRON = {"FLASH": "on", "API_TOKEN": "a"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({}, None),
+        ({"CC": "clang"}, "CC is clang, was not set"),
+        ({"CC": ""}, "CC is empty, was not set"),
+        ({"FLASH": "off"}, "FLASH is off, was another value"),
+        ({"FLASH": None}, "FLASH is not set, was set"),
+        ({"FLASH": "x" * 50}, f"FLASH is {'x' * 40}…, was another value"),
+        ({"API_TOKEN": "b"}, "API_TOKEN has changed"),
+        ({"CFLAGS": "-O3", "CC": "a"}, "CC is a, was not set; CFLAGS is -O3, was not set"),
+        ({"TORCH_CUDA_ARCH_LIST": "9.0"}, "TORCH_CUDA_ARCH_LIST is 9.0, was not set"),
+        ({"MAX_JOBS": "4", "PATH": "/x", "TERM": "dumb", "CI": "1", "OTHER": "x"}, None),
+        ({"MAKEFLAGS": "-j4", "CARGO_MAKEFLAGS": "-j", "OMP_NUM_THREADS": "1"}, None),
+        ({"CUDA_VISIBLE_DEVICES": "1", "CARGO_TERM_COLOR": "never", "LC_ALL": "C"}, None),
+    ],
+)
+def test_variables_that_the_build_read_count_and_those_of_compilers(
+    change: dict[str, str | None], why: str | None
+) -> None:
+    changed = {**ENVIRON, **change}
+    environ = {name: value for name, value in changed.items() if value is not None}
+    assert difference(COMPILED, COMPILED, Conditions(SAME, environ)) == why
+
+
+def test_variables_of_compilers_do_not_count_for_pure_wheels() -> None:
+    assert difference(RECORD, RECORD, Conditions(SAME, {"CC": "clang", "CFLAGS": "-O3"})) is None
+
+
+def test_the_project_adds_variables_and_leaves_out_others() -> None:
+    environ = {"CC": "clang", "FLASH": "off", "API_TOKEN": "a", "MY_LIB": "1", "GIVEN": "1"}
+    rules = VariableRules(Patterns(["MY_*"]), Patterns(["C*", "FL*H"]), frozenset({"GIVEN"}))
+    why = difference(COMPILED, COMPILED, Conditions(SAME, environ, rules))
+    assert why == "GIVEN is 1, was not set; MY_LIB is 1, was not recorded"

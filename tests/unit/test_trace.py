@@ -1,4 +1,4 @@
-"""What Python processes note of their imports, however they end."""
+"""What Python processes note of what they import, read and start, however they end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipshim.builds import import_trace
+from pipshim.builds import process_trace
+from pipshim.model.build_variables import value_digest
 
 HOW = {
     "itself": "import wanted",
@@ -50,18 +51,31 @@ HOW = {
 }
 
 
-def run(folder: Path, code: str, *options: str, **variables: str) -> set[str]:
-    """Run code as a hook that is traced; return the files that were noted, by their names."""
+def traced(folder: Path, code: str, *options: str, **variables: str) -> list[str]:
+    """Run code as a hook that is traced; return the lines that were noted."""
     lines = code.strip("\n").splitlines()
     indent = len(lines[0]) - len(lines[0].lstrip())
     script = folder / "hook.py"
     script.write_text("\n".join(["import os", *(line[indent:] for line in lines)]), "utf-8")
     notes = folder / "notes"
     notes.mkdir(exist_ok=True)
-    command = [sys.executable, *options, import_trace.__file__, str(notes), str(script)]
-    subprocess.run(command, check=False, timeout=60, env={**os.environ, **variables})
+    command = [sys.executable, *options, process_trace.__file__, f"mvp:{notes}", str(script)]
+    environ = {**os.environ, "PYTHONPATH": str(folder), **variables}
+    subprocess.run(command, check=False, timeout=60, env=environ)
     found = b"".join(path.read_bytes() for path in notes.iterdir())
-    return {Path(os.fsdecode(line)).name for line in found.splitlines()}
+    return [os.fsdecode(line) for line in found.splitlines()]
+
+
+def run(folder: Path, code: str, *options: str) -> set[str]:
+    """Run code as a hook that is traced; return the modules' files, by their names."""
+    return {Path(line[1:]).name for line in traced(folder, code, *options) if line[0] == "m"}
+
+
+def reads(folder: Path, code: str, *options: str, **variables: str) -> dict[str, str | None]:
+    """Run code as a hook that is traced; return the variables that it read, with digests."""
+    lines = traced(folder, code, *options, **variables)
+    found = (line[1:].rpartition(" ") for line in lines if line[0] == "v")
+    return {name: None if digest == "-" else digest for name, _, digest in found}
 
 
 @pytest.fixture
@@ -101,11 +115,11 @@ def test_tracing_changes_nothing_that_a_program_can_see(wanted: Path) -> None:
     script = wanted / "look.py"
     script.write_text(look, encoding="utf-8")
     (wanted / "notes").mkdir()
-    traced = [sys.executable, import_trace.__file__, str(wanted / "notes"), str(script)]
+    command = [sys.executable, process_trace.__file__, f"mvp:{wanted}/notes", str(script)]
     plain = [sys.executable, str(script)]
     outputs = [
         subprocess.run(command, check=True, capture_output=True, text=True, env=unmeasured).stdout
-        for command in (traced, plain)
+        for command in (command, plain)
     ]
     assert outputs[0] == outputs[1]
 
@@ -116,7 +130,7 @@ def test_a_process_that_outlives_its_hook_goes_on(wanted: Path) -> None:
         shutil.rmtree("{0}/notes")
         import wanted
         os.mkdir("{0}/notes")
-        open("{0}/notes/end", "w").write("it went on")
+        open("{0}/notes/end", "w").write("mit went on")
         os._exit(0)
     """
     assert run(wanted, code.format(wanted)) == {"it went on"}
@@ -125,3 +139,129 @@ def test_a_process_that_outlives_its_hook_goes_on(wanted: Path) -> None:
 @pytest.mark.parametrize("option", ["-I", "-E", "-s"])
 def test_isolated_processes_are_traced_too(wanted: Path, option: str) -> None:
     assert "wanted.py" in run(wanted, "import wanted, os; os._exit(0)", option)
+
+
+READS = {
+    "item": "os.environ['WANTED']",
+    "get": "os.environ.get('WANTED')",
+    "getenv": "os.getenv('WANTED')",
+    "bytes": "os.environb[b'WANTED']",
+    "getenvb": "os.getenvb(b'WANTED')",
+    "in": "'WANTED' in os.environ",
+    "pop": "os.environ.pop('WANTED')",
+    "default": "os.environ.setdefault('WANTED', 'x')",
+    "expandvars": "os.path.expandvars('$WANTED')",
+    "after a copy": "dict(os.environ); os.environ['WANTED']",
+    "selected": "[os.environ[name] for name in os.environ if name == 'WANTED']",
+    "exit": "os.getenv('WANTED'); os._exit(0)",
+    "killed": "os.getenv('WANTED'); os.kill(os.getpid(), 9)",
+    "thread": """
+        import threading
+        thread = threading.Thread(target=os.getenv, args=("WANTED",))
+        thread.start()
+        thread.join()
+    """,
+    "fork": """
+        if os.fork() == 0:
+            os.getenv("WANTED")
+            os._exit(0)
+        os.wait()
+    """,
+    "multiprocessing": """
+        import multiprocessing
+        process = multiprocessing.get_context("fork").Process(target=os.getenv, args=("WANTED",))
+        process.start()
+        process.join()
+    """,
+}
+COPIES = [
+    "dict(os.environ)",
+    "os.environ.copy()",
+    "{**os.environ}",
+    "os.environ | {'A': 'b'}",
+    "list(os.environ.items())",
+    "list(os.environ.values())",
+    "dict(os.environb)",
+    "import subprocess; subprocess.run(['true'], env={**os.environ, 'A': 'b'})",
+    "import subprocess; subprocess.run(['true'])",
+    "import copy; copy.copy(os.environ)",
+    "repr(os.environ), len(os.environ), list(os.environ)",
+]
+
+
+@pytest.mark.parametrize("how", READS)
+def test_a_variable_is_noted_however_it_is_read(tmp_path: Path, how: str) -> None:
+    assert reads(tmp_path, READS[how], WANTED="a b")["WANTED"] == value_digest("a b")
+
+
+@pytest.mark.parametrize("code", COPIES)
+def test_a_copy_of_the_environment_reads_nothing(tmp_path: Path, code: str) -> None:
+    assert "WANTED" not in reads(tmp_path, code, WANTED="yes")
+
+
+def test_a_variable_that_is_not_set_is_noted_and_one_that_was_set_shows(tmp_path: Path) -> None:
+    code = """
+        os.environ.get("WANTED")
+        os.environ["OTHER"] = "mine"
+        os.environ["OTHER"]
+    """
+    found = reads(tmp_path, code, OTHER="theirs")
+    assert found["WANTED"] is None
+    assert found["OTHER"] == value_digest("mine")
+
+
+@pytest.mark.parametrize("options", [(), ("-I",), ("-E",)])
+def test_reads_are_noted_in_isolated_processes(tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert "WANTED" in reads(tmp_path, "os.getenv('WANTED')", *options)
+
+
+def test_the_environment_looks_as_always(tmp_path: Path) -> None:
+    code = """
+        import copy, pickle
+        cls = type(os.environ)
+        facts = [cls is os._Environ, cls.__module__, cls.__getitem__.__qualname__]
+        facts += [cls.__getitem__.__module__, type(iter(os.environ)).__name__]
+        copied = pickle.loads(pickle.dumps(dict(os.environ)))
+        facts += [type(os.environ.copy()).__name__, copied["A"]]
+        try:
+            os.environ["NOT SET"]
+        except KeyError as error:
+            facts += [error.args, error.__cause__, error.__suppress_context__]
+        try:
+            os.environ[3]
+        except TypeError as error:
+            facts += [str(error)]
+        print(facts)
+    """
+    lines = code.strip("\n").splitlines()
+    (tmp_path / "hook.py").write_text(
+        "\n".join(["import os", *(line[8:] for line in lines)]), "utf-8"
+    )
+    (tmp_path / "notes").mkdir()
+    environ = {**os.environ, "A": "b"}
+    commands = (
+        [sys.executable, process_trace.__file__, f"mvp:{tmp_path}/notes", "hook.py"],
+        [sys.executable, "hook.py"],
+    )
+    ways = [
+        subprocess.run(
+            one, check=True, capture_output=True, text=True, env=environ, cwd=tmp_path
+        ).stdout
+        for one in commands
+    ]
+    assert ways[0] == ways[1]
+
+
+def test_programs_are_noted_by_their_files(tmp_path: Path) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\n", encoding="utf-8")
+    tool.chmod(0o755)
+    code = """
+        import subprocess
+        subprocess.run(["tool"], check=True)
+        subprocess.run("tool x", shell=True, check=True)
+        subprocess.run(["./gone"], check=False) if os.path.exists("gone") else None
+    """
+    noted = traced(tmp_path, code, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert f"p{tool}" in noted
+    assert sum(line.startswith("p") for line in noted) == 2  # and the shell

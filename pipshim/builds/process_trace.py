@@ -1,0 +1,222 @@
+"""Notes what a Python process imports, reads from its environment and starts, as it does so.
+
+Usage: ``python process_trace.py WHAT:FOLDER SCRIPT ARGUMENTS...`` in the build environment runs the
+script of a build hook. This file stands in the environment's site-packages too, and each Python
+that is started there imports it: it notes the same if the variable NOTES says so. Python does not
+import it with ``-S``. Forked processes inherit it.
+
+WHAT has a letter for each kind that is noted: MODULES are files that modules were imported from,
+VARIABLES are names of environment variables that were read, each with a digest of its first value
+(``-`` if it is not set), and PROGRAMS are files that were executed. Copying the whole environment
+reads nothing. Without a FOLDER, notes wait until `begin` names one.
+
+Each process appends lines to a file of its own: a process that is killed, or ends without running
+exit handlers, has noted what it did. It is run by the environment's own interpreter, so it needs
+nothing but the standard library of any Python 3.8 or newer.
+"""
+
+import atexit
+import os
+import runpy
+import sys
+from _thread import _local
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+NOTES = "PIPSHIM_TRACE"
+NAME = "_pipshim_trace"
+"""What it is called in site-packages."""
+
+MODULES, VARIABLES, PROGRAMS = "m", "v", "p"
+
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 this starts in each Python
+_PROGRAM_EVENTS = {
+    "subprocess.Popen": (0, 1, 3),
+    "os.exec": (0, 1, 2),
+    "os.posix_spawn": (0, 1, 2),
+    "os.spawn": (1, 2, 3),
+}
+"""Where events have the file, the arguments and the environment of a program."""
+
+
+class _Notes:
+    """Lines that are written once each, to a file of the process's own."""
+
+    def __init__(self) -> None:
+        self.folder = ""
+        self._known: set[bytes] = set()
+        self._waiting: list[bytes] = []
+
+    def add(self, kind: str, texts: "Iterable[str]") -> None:
+        """Write what is not written yet."""
+        lines = [kind.encode() + os.fsencode(text).replace(b"\n", b"?") for text in texts]
+        new = [line for line in lines if line not in self._known]
+        self._known.update(new)
+        self._waiting += new
+        if self._waiting and self.folder:
+            self._write()
+
+    def _write(self) -> None:
+        # The file is opened each time: the process may close descriptors that it does not know.
+        try:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            notes = os.open(f"{self.folder}/{os.getpid()}", flags, 0o600)
+            try:
+                os.write(notes, b"".join(line + b"\n" for line in self._waiting))
+            finally:
+                os.close(notes)
+        except OSError:
+            pass  # a child that has outlived its hook
+        self._waiting.clear()
+
+
+_notes = _Notes()
+
+
+def start(what: str) -> None:
+    """Note what this process has done and does from now on."""
+    kinds, _, _notes.folder = what.partition(":")
+    if VARIABLES in kinds:
+        _trace_reads(_notes)
+    hear = _listener(_notes, kinds)
+    if hear is not None:
+        sys.addaudithook(hear)
+    if MODULES in kinds:
+        _notes.add(MODULES, _imported())
+        # Other loaders raise no event.
+        atexit.register(lambda: _notes.add(MODULES, _imported()))
+
+
+def begin(what: str) -> None:
+    """Write from now on, what waits first: this process has been forked to run a hook."""
+    _notes.folder = what.partition(":")[2]
+    _notes.add(MODULES, ())
+
+
+def _listener(notes: _Notes, kinds: str) -> "Callable[[str, tuple[Any, ...]], None] | None":
+    """Make an audit hook."""
+    modules, programs = MODULES in kinds, PROGRAMS in kinds
+
+    def hear(event: str, arguments: "tuple[Any, ...]") -> None:
+        # Python raises events of imports for source files and for extension modules.
+        try:
+            if modules and event == "exec":
+                notes.add(MODULES, _own_file(arguments[0].co_filename))
+            elif modules and event == "import" and arguments[1] is not None:
+                notes.add(MODULES, _own_file(arguments[1]))
+            elif programs and event in _PROGRAM_EVENTS:
+                file, words, environ = (arguments[at] for at in _PROGRAM_EVENTS[event])
+                notes.add(PROGRAMS, _programs(file, words, environ))
+        except Exception:  # noqa: BLE001 an exception here would end what is heard of
+            return
+
+    return hear if modules or programs else None
+
+
+def _trace_reads(notes: _Notes) -> None:
+    """Note names that are read from `os.environ` and `os.environb`, whatever reads them."""
+    kind = type(os.environ)
+    get, iterate = kind.__getitem__, kind.__iter__
+    state: Any = _local()
+    known: set[object] = set()
+
+    def __getitem__(self: "os._Environ[Any]", key: "Any") -> "Any":  # noqa: N807
+        expected = getattr(state, "expected", None)
+        if expected:
+            if expected[-1] == key:  # the mapping is copied
+                expected.pop()
+                return get(self, key)
+            expected.clear()
+        if key in known:
+            return get(self, key)
+        try:
+            value = get(self, key)
+        except KeyError:
+            value = None
+        known.add(key)
+        _note_read(notes, key, value)
+        return get(self, key) if value is None else value
+
+    def __iter__(self: "os._Environ[Any]") -> "Iterator[Any]":  # noqa: N807
+        names = list(iterate(self))
+        state.expected = names[::-1]
+        yield from names
+
+    for made, original in ((__getitem__, get), (__iter__, iterate)):
+        made.__module__ = original.__module__
+        made.__qualname__ = original.__qualname__
+        setattr(kind, made.__name__, made)
+
+
+def _note_read(notes: _Notes, key: "Any", value: "Any") -> None:
+    try:
+        name = os.fsdecode(key)
+        notes.add(VARIABLES, [f"{name} {'-' if value is None else _digest(value)}"])
+    except Exception:  # noqa: BLE001 an exception here would end what reads
+        return
+
+
+def _digest(value: "str | bytes") -> str:
+    """Digest a value as `pipshim.model.build_variables` does."""
+    try:
+        from _sha2 import sha256  # type: ignore[import-not-found] # noqa: PLC0415 without OpenSSL, which hashlib loads
+    except ImportError:
+        try:
+            from _sha256 import sha256  # type: ignore[import-not-found] # noqa: PLC0415
+        except ImportError:
+            from hashlib import sha256  # noqa: PLC0415
+    return str(sha256(os.fsencode(value)).hexdigest())[:16]
+
+
+def _programs(file: object, words: "Any", environ: "Any") -> "Iterator[str]":
+    """Return the file of a program that is started, and of the one that a shell starts first."""
+    names = [os.fsdecode(file or words[0])]  # type: ignore[arg-type]
+    if len(words) > 2 and os.fsdecode(words[1]) == "-c":  # noqa: PLR2004 sh -c COMMAND
+        names += os.fsdecode(words[2]).split()[:1]
+    # The copy reads no variable.
+    known = dict(os.environ if environ is None else environ)
+    path = os.fsdecode(known.get("PATH") or known.get(b"PATH") or os.defpath)
+    for name in names:
+        folders = [""] if os.sep in name else [f"{one}/" for one in path.split(os.pathsep)]
+        for folder in folders:
+            found = os.path.abspath(f"{folder}{name}")  # noqa: PTH100 links stay
+            if os.path.isfile(found) and os.access(found, os.X_OK):  # noqa: PTH113
+                yield found
+                break
+
+
+def _imported() -> "Iterator[str]":
+    for module in list(sys.modules.values()):
+        try:
+            # Plain getattr would load the modules of lazy loaders.
+            file = object.__getattribute__(module, "__dict__").get("__file__")
+        except AttributeError:
+            continue
+        yield from _own_file(file)
+
+
+def _own_file(file: object) -> "tuple[str, ...]":
+    """Return the path of a module's file, unless it belongs to the standard library."""
+    if not isinstance(file, str) or not file or file[0] == "<":
+        return ()
+    path = os.path.abspath(file)  # noqa: PTH100 cheap, and links stay
+    if path.startswith(_STANDARD_LIBRARY) and "-packages" not in path:
+        return ()
+    return (path,)
+
+
+if __name__ == "__main__":
+    _what, _script = sys.argv[1:3]
+    _running: "Any" = sys.modules.get(NAME)
+    if _running is None:
+        start(_what)
+    else:
+        _running.begin(_what)
+    sys.argv = sys.argv[2:]
+    sys.path[0] = os.path.dirname(_script)  # noqa: PTH120
+    runpy.run_path(_script, run_name="__main__")
+elif NOTES in os.environ and __name__ == NAME:
+    start(os.environ[NOTES])

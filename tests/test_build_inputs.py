@@ -1,0 +1,166 @@
+"""Wheels are built again when a variable changes that their build depends on, and only then."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.dists import Backend, sdist
+from tests.support.facts import calls
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import MakeProject
+    from tests.support.index import Index
+    from tests.support.pipshim import Cli
+
+MOST = """\
+import os
+os.getenv("CHILD")
+os.environ["SET_BY_BUILD"] = "1"
+os.getenv("SET_BY_BUILD")
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Give the file that backends note their hooks in."""
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def project(index: Index, make_project: MakeProject, tmp_path: Path, log: Path) -> MakeProject:
+    """Make a project of a pure wheel, and one for this platform that reads variables."""
+    reading = Backend(
+        log=str(log),
+        tag="native",
+        reads=["READ"],
+        runs=[["python", "-c", MOST]],
+        acts_at=["build_wheel"],
+    )
+    index.add(
+        sdist(tmp_path, "needy", "1.0", backend=reading),
+        sdist(tmp_path, "pure", "1.0", backend=Backend(log=str(log))),
+    )
+    make_project(dependencies=["needy", "pure"])
+    return make_project
+
+
+def built(log: Path) -> list[str]:
+    """Give the wheels that were built since the last time, sorted."""
+    found = [one for one in calls(log) if one.event == "start" and one.hook == "build_wheel"]
+    log.unlink(missing_ok=True)
+    return sorted(one.name for one in found)
+
+
+def record(cli: Cli, name: str) -> Any:
+    document = json.loads(cli.ok("builds", "show", name, "--output-format=json").out)
+    return document["packages"][0]["builds"][0]["record"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("READ", "b", "READ is b, was another value"),
+        ("READ", None, "READ is not set, was set"),
+        ("CHILD", "x", "CHILD is x, was not set"),
+        ("CC", "clang", "CC is clang, was not set"),
+        ("TORCH_CUDA_ARCH_LIST", "9.0", "TORCH_CUDA_ARCH_LIST is 9.0, was not set"),
+    ],
+)
+def test_a_changed_variable_that_counts_rebuilds_what_depends_on_it(
+    cli: Cli, project: MakeProject, log: Path, name: str, value: str | None, reason: str
+) -> None:
+    del project
+    cli.env["READ"] = "a"
+    cli.ok("sync")
+    assert built(log) == ["needy", "pure"]
+    cli.ok("sync")
+    cli.env.pop(name, None)
+    if value is not None:
+        cli.env[name] = value
+    assert f"needy 1.0 (rebuild: {reason})" in cli.ok("sync", "--dry-run").err
+    assert f"built again: {reason}" in cli.ok("builds", "show", "needy").out
+    assert not built(log)
+    result = cli.ok("sync", "--output-format", "json")
+    assert built(log) == ["needy"]
+    wheels = [one for one in json.loads(result.out)["builds"] if one["what"] == "wheel"]
+    assert [(one["name"], one["reason"]) for one in wheels] == [("needy", f"rebuild: {reason}")]
+    assert "up to date" in cli.ok("sync").err
+
+
+def test_irrelevant_variables_rebuild_nothing_and_no_value_is_recorded(
+    cli: Cli, project: MakeProject, log: Path
+) -> None:
+    del project
+    cli.env["READ"] = "a secret value"
+    cli.ok("sync")
+    assert built(log) == ["needy", "pure"]
+    variables = record(cli, "needy")["variables"]
+    assert variables["READ"] is not None
+    assert variables["CHILD"] is None
+    assert "SET_BY_BUILD" not in variables
+    results = [*(cli.shim_cache / "builds-v1").rglob("*.json")]
+    assert all("a secret value" not in one.read_text() for one in results)
+    cli.env |= {"CI": "1", "TERM": "dumb", "MAX_JOBS": "3", "SET_BY_BUILD": "x", "USER": "else"}
+    cli.env |= {f"UNRELATED_{number}": "x" for number in range(200)}
+    cli.env["PATH"] = f"/nowhere:{cli.env['PATH']}"
+    assert "up to date" in cli.ok("sync").err
+    shutil.rmtree(cli.cwd / ".venv")
+    cli.ok("sync")
+    assert not built(log)
+
+
+def test_an_environment_is_not_made_again_from_wheels_of_other_variables(
+    cli: Cli, project: MakeProject, log: Path
+) -> None:
+    del project
+    cli.ok("sync")
+    shutil.rmtree(cli.cwd / ".venv")
+    cli.ok("sync")
+    built(log)
+    shutil.rmtree(cli.cwd / ".venv")
+    cli.env["CFLAGS"] = "-O0"
+    said = cli.ok("sync", "-v").err
+    assert built(log) == ["needy"]
+    assert "needy 1.0: rebuild: CFLAGS is -O0, was not set" in said
+    cli.env.pop("CFLAGS")
+    shutil.rmtree(cli.cwd / ".venv")
+    cli.ok("sync")
+    assert not built(log)
+
+
+def test_the_project_says_which_variables_count(cli: Cli, project: MakeProject, log: Path) -> None:
+    settings = '[tool.pipshim]\nrecord-variables = ["MY_*"]\nignore-variables = ["CHILD", "CF*"]\n'
+    project(settings, dependencies=["needy", "pure"])
+    cli.ok("sync")
+    built(log)
+    cli.env |= {"CHILD": "1", "CFLAGS": "-O0"}
+    assert "up to date" in cli.ok("sync").err
+    cli.env["MY_LIB"] = "1"
+    cli.ok("sync")
+    assert built(log) == ["needy", "pure"]
+    cli.env["MY_LIB"] = "2"
+    said = cli.ok("sync", "--dry-run").err
+    assert "pure 1.0 (rebuild: MY_LIB is 2, was another value)" in said
+
+
+def test_records_of_an_older_pipshim_are_said_once_and_built_again(
+    cli: Cli, project: MakeProject, log: Path
+) -> None:
+    del project
+    cli.ok("sync")
+    built(log)
+    for path in (cli.shim_cache / "builds-v1").rglob("wheel-*.json"):
+        data = json.loads(path.read_text())
+        data["record"]["schema"] = 2
+        path.write_text(json.dumps(data))
+    shutil.rmtree(cli.cwd / ".venv")
+    shutil.rmtree(cli.shim_cache / "again")
+    said = cli.ok("sync").err
+    assert built(log) == ["needy", "pure"]
+    assert said.count("an older pipshim built") == 1
