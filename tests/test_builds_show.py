@@ -78,9 +78,9 @@ def test_what_the_lock_does_not_build_is_said(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "hint: one of: show"),
+        ([], "hint: one of: "),
         (["shwo"], "did you mean show?"),
-        (["show"], "no package is named"),
+        (["show"], "pipshim builds show NAME"),
         (["show", "not a name"], "not a valid name"),
     ],
 )
