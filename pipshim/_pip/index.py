@@ -494,8 +494,7 @@ class Finder(PackageFinder):
         """Return all files of a version, for any target, the chosen one first.
 
         Files that the format options forbid (``--no-binary``, ``--only-binary``) are left out, so
-        that
-        every reader of the lock takes what was locked; so are yanked ones, unless chosen.
+        that every reader of the lock takes what was locked; so are yanked ones, unless chosen.
         """
         if name not in self._listings and name not in self._links:
             self.find_all_candidates(name)

@@ -118,8 +118,7 @@ class Resolving:
             constraints: pip's constraint objects (``Pip.constraint``).
             preferred: versions to take wherever they are admitted, the best one last.
             offered: those of other targets, to take before these, except sdists where another
-                version has
-                a wheel.
+                version has a wheel.
             below: better ones, of packages most of which will not be needed.
             metadata_of: returns a source's METADATA file.
             strategy: how to choose other versions: ``highest``, ``lowest``, ``lowest-direct``.

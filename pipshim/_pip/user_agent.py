@@ -1,10 +1,8 @@
 """Find out in threads what pip's session begins with: its User-Agent, and the certificates.
 
 For the User-Agent, pip starts ``lsb_release`` and ``rustc`` before it makes a session; a command
-that
-finds everything in caches and the lock does not wait for them. Both import modules of pip; a fork
-in
-the middle of an import would wait for ever, so a fork waits for both.
+that finds everything in caches and the lock does not wait for them. Both import modules of pip; a
+fork in the middle of an import would wait for ever, so a fork waits for both.
 """
 
 from __future__ import annotations

@@ -38,11 +38,9 @@ class StagedFile:
     """The new content of one of the user's files, which replaces it when the block ends.
 
     It is on the disk before the block begins, so that little can fail at its end; an error in the
-    block
-    discards it. A symbolic link is written through. An existing file keeps its permissions and,
-    where
-    possible, its owner. What is not a regular file (``/dev/stdout``, a named pipe) is opened and
-    written to.
+    block discards it. A symbolic link is written through. An existing file keeps its permissions
+    and, where possible, its owner. What is not a regular file (``/dev/stdout``, a named pipe) is
+    opened and written to.
 
     Raises:
         FileError: the file cannot be written.

@@ -27,8 +27,7 @@ class Mask:
     """Knows secrets, and masks them; threads may add more at any time.
 
     A short secret is masked only as a whole word: ``pass`` does not mask ``passed``, and what has
-    fewer
-    than three characters is masked in URLs only.
+    fewer than three characters is masked in URLs only.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:

@@ -123,8 +123,7 @@ def each(
     """Call ``work`` for each item, several at once; return the results in the items' order.
 
     After a failure nothing new starts, running work finishes, and the errors are raised, together
-    if
-    there are several (`pipshim.base.errors.together`). Context variables are the caller's.
+    if there are several (`pipshim.base.errors.together`). Context variables are the caller's.
 
     Args:
         work: what to do.
@@ -158,8 +157,7 @@ def in_order(
     """Call ``work`` for each item after those that it waits for, several at once.
 
     Of the items that may start, the first ones of the mapping do. Failures and interrupts are
-    treated
-    as in `each`. ``sharing`` tells the work how many run at once.
+    treated as in `each`. ``sharing`` tells the work how many run at once.
 
     Args:
         work: what to do.

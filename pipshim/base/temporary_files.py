@@ -20,8 +20,7 @@ def temporary_files() -> Iterator[None]:
 
     A signal may come between the creation of a file and the moment when its creator knows of it.
     Otherwise the folder is removed only if it is empty: pip's ``--no-clean`` leaves files there.
-    pip's
-    own commands do without it: they print these paths, and scripts compare them with pip's.
+    pip's own commands do without it: they print these paths, and scripts compare them with pip's.
     """
     outer = tempfile.tempdir
     folder = tempfile.mkdtemp(prefix="pipshim-")

@@ -1,9 +1,8 @@
 """Shell completion for pipshim's own commands.
 
 pip completes commands, options and paths (``pip._internal.cli.autocompletion``), pipshim's too.
-This
-adds what pip's commands do not have: values from a list, names in the project, a command with two
-names, and another program's arguments.
+This adds what pip's commands do not have: values from a list, names in the project, a command with
+two names, and another program's arguments.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
 
     Args:
         environ: has the shell's question, as pip's scripts ask it; it is rewritten if pip can
-            answer
-            it then.
+            answer it then.
         own: the names of pipshim's commands.
 
     Raises:

@@ -101,12 +101,10 @@ class Context:
 
     @property
     def mask(self) -> Mask:
-        """Hides the credentials that were given."""
         return self.command.mask
 
     @cached_property
     def settings(self) -> Settings:
-        """The build settings in force."""
         if self.project is None:
             return combine(self.request.build, Configuration())
         return combine(self.request.build, self.configuration, self.project.file.name)
@@ -119,7 +117,6 @@ class Context:
 
     @property
     def configuration(self) -> Configuration:
-        """``[tool.pipshim]``."""
         return self.project.configuration if self.project is not None else Configuration()
 
     @property
@@ -175,7 +172,6 @@ class Context:
 
     @property
     def lock_path(self) -> Path:
-        """The path of the lock, existing or not."""
         output = self.request.lock.output
         if output is not None and output != "-":
             path = Path(output)
@@ -296,7 +292,6 @@ class Context:
 
     @property
     def target(self) -> Target:
-        """The Python to serve."""
         return self.choice.target
 
     @cached_property
@@ -304,8 +299,7 @@ class Context:
         """The targets that a lock is made for; empty for the served Python.
 
         The targets of ``lock --target-environment`` are used by ``sync`` and ``run`` too, until the
-        next
-        ``lock``.
+        next ``lock``.
 
         Raises:
             TargetError: the served Python would be an additional target, but it has no name.
@@ -338,8 +332,7 @@ class Context:
         """Which versions and files are chosen; pip's options are set to it.
 
         ``lock`` uses its options; all other commands use what the lock was made with, unless they
-        have
-        options of their own.
+        have options of their own.
         """
         lock = self.request.lock
         try:
@@ -358,7 +351,6 @@ class Context:
 
     @cached_property
     def pip(self) -> Pip:
-        """Pip's machinery, for the target."""
         assert self.preferences is not None  # sets pip's options
         return Pip(
             self.command.command,
@@ -374,7 +366,6 @@ class Context:
         return self.routes(markers, self.combination)
 
     def routes(self, markers: Mapping[str, str], combination: Combination) -> IndexRoutes:
-        """Return the indexes that packages come from on a target."""
         if self.project is None:
             return IndexRoutes()
         configuration = self.configuration
@@ -432,7 +423,6 @@ class Context:
 
     @property
     def jobs(self) -> int:
-        """How many builds, or targets, run at once."""
         return self.request.common.jobs or available_cores()
 
     @cached_property
@@ -478,15 +468,12 @@ class Context:
         return found is not None and below.has(*found, self.target.markers)
 
     def wait(self, text: str) -> None:
-        """Tell the user what is waited for."""
         self.observer(events.Waiting(text))
 
     def say(self, text: str, level: events.Level = "info") -> None:
-        """Show a message."""
         self.observer(events.Message(level, text))
 
     def explain(self, error: Exception) -> PipshimError:
-        """Turn any error into one that can be shown."""
         return explain(error)
 
 

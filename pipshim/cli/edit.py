@@ -326,8 +326,7 @@ class _Editing:
         """Write the edited file; restore it if what follows fails.
 
         If another program saves the file meanwhile, the edit is applied again to what it saved. If
-        what
-        follows fails, what was saved stays.
+        what follows fails, what was saved stays.
         """
         if edited.text == edited.before:
             yield

@@ -95,8 +95,7 @@ class Building:
         """Note the config settings that pip has for a source: those of its requirement.
 
         Those of the project are for all sources; those of the command line, as with pip, for what
-        is
-        named there.
+        is named there.
         """
         name = name_of(source)
         project = self._project
@@ -153,8 +152,7 @@ class Building:
         """Return whether a source is built in the environment itself, after everything else.
 
         An editable without isolation may remember its environment (meson-python does). That does
-        not hold
-        for what is installed elsewhere.
+        not hold for what is installed elsewhere.
         """
         if not self._is_in_place(source) or self._solution is None or not self.stays:
             return False

@@ -311,8 +311,7 @@ class LockCommand(ProjectCommand):
 
         Raises:
             UsageError: the lock and the result both go to standard output, or a script and
-                requirements
-                are both given.
+                requirements are both given.
 
         """
         if options.output_file == "-" and options.output_format == "json":

@@ -47,8 +47,7 @@ def stamp(
     """Write the stamp of a command that has left nothing to do.
 
     None is written if the next command could not rely on it: with ``--python``, which searches
-    PATH, or
-    with a project that is always reinstalled as a copy; nor if it has more to say.
+    PATH, or with a project that is always reinstalled as a copy; nor if it has more to say.
 
     Args:
         context: the command's parts.

@@ -42,8 +42,7 @@ class Branch:
         node: the node.
         need: why it is below its parent; None for a root.
         mark: why its branches are not shown: ``(*)`` they are above, ``(cycle)`` it is within
-            itself;
-            else empty.
+            itself; else empty.
         branches: what is below.
 
     """

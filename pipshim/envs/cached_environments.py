@@ -1,8 +1,7 @@
 """Folders of the cached environments that belong to no project.
 
 Each is named after its purpose; it has the environment in ``.venv`` and its lock beside that, like
-a
-project's folder. Its modification time says when it was last used (`pipshim.store.inventory`).
+a project's folder. Its modification time says when it was last used (`pipshim.store.inventory`).
 """
 
 from __future__ import annotations

@@ -35,8 +35,7 @@ class Request:
         text: as it was given.
         path: the interpreter that it names, or None.
         version: without a path, the first numbers of the version; empty for a name without one,
-            like
-            ``pypy3``.
+            like ``pypy3``.
 
     """
 

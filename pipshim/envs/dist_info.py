@@ -134,8 +134,7 @@ def read_headers(text: str) -> dict[str, str]:
     """Return METADATA's (or WHEEL's) headers by lower-case name, the first of each name.
 
     Continuation lines and the description are left out: no header that pipshim reads here has them,
-    and
-    ``email.parser`` takes too long to import for an unchanged sync.
+    and ``email.parser`` takes too long to import for an unchanged sync.
     """
     headers: dict[str, str] = {}
     for line in text.splitlines():

@@ -40,8 +40,7 @@ class Installed:
         requested: whether the user asked for it by name.
         direct_url: the contents of ``direct_url.json``, or None (PEP 610).
         removable: whether its files are known; those of ``.egg-info``, ``.egg-link`` and ``.egg``
-            are
-            not.
+            are not.
         damaged: what is wrong with it, or None: ``no METADATA``, ``no RECORD``.
         duplicates: other ``.dist-info`` folders of the same distribution in the same place.
 
@@ -79,8 +78,7 @@ def scan(site_dirs: Iterable[Path]) -> dict[NormalizedName, Installed]:
     """Find the distributions in these folders; earlier folders win.
 
     Missing folders have none. What pip renames when it is interrupted (``~name``) does not count,
-    as in
-    pip.
+    as in pip.
     """
     found: dict[NormalizedName, Installed] = {}
     seen: set[str] = set()

@@ -89,8 +89,7 @@ def ask_ahead(cache_dir: str) -> None:
     """Start a query of the Python below the running environment, which is likely to be needed.
 
     It runs in a thread, unless its answer is cached; `query` waits for it. Python 3.10 does not
-    know at
-    once which one that is.
+    know at once which one that is.
     """
     base: str | None = getattr(sys, "_base_executable", None)
     if sys.prefix == sys.base_prefix or not base or base == sys.executable:
@@ -124,8 +123,7 @@ def query_new(python: Path, base: Target, cache_dir: Path | None) -> Target:
     """Query a new virtual environment of the Python `base`.
 
     Environments of a Python differ only in their paths: the answer of the first one is cached, and
-    used
-    for all later ones.
+    used for all later ones.
     """
     prefix = str(python.parent.parent)
     entry = None if cache_dir is None else _entry(cache_dir, base.base_python, OF)

@@ -1,8 +1,7 @@
 """A layer over an environment (``run --with``): an environment that sees the one below.
 
 Its packages win over those below, and the scripts of both are on PATH. It is kept in pipshim's
-cache
-(`pipshim.envs.cached_environments`), and the environment below is never changed.
+cache (`pipshim.envs.cached_environments`), and the environment below is never changed.
 """
 
 from __future__ import annotations

@@ -42,8 +42,7 @@ def shebang(python: Path | str) -> bytes:
 
     The rule is ``distlib.scripts.ScriptMaker._build_shebang``'s, which pip uses: a plain line, or
     ``/bin/sh`` that starts Python if the kernel could not (the path is too long, has a space, or is
-    a
-    script). It is restated here because importing pip takes longer than installing forty wheels.
+    a script). It is restated here because importing pip takes longer than installing forty wheels.
 
     Raises:
         InstallError: no script can name this path.
@@ -83,8 +82,7 @@ def versioned_names(names: Iterable[str], version: tuple[int, ...]) -> dict[str,
     """Return the scripts to write, each with the entry point that it runs.
 
     Only the scripts of pip and easy_install are renamed, as their wheels name the Python that built
-    them
-    (``pip._internal.operations.install.wheel.get_console_script_specs``).
+    them (``pip._internal.operations.install.wheel.get_console_script_specs``).
     """
     wanted = {name: name for name in names}
     if wanted.keys().isdisjoint(_VERSIONED):

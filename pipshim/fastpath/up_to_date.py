@@ -273,8 +273,7 @@ def environments(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Return the environments that a command may serve (see ``pipshim.envs.environment_choice``).
 
     Only the parser knows which words are options and which are their values, so there may be
-    several. A
-    stamp says for which words it was written.
+    several. A stamp says for which words it was written.
     """
     active = environ.get("VIRTUAL_ENV")
     if active:

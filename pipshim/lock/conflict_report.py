@@ -24,8 +24,7 @@ class ConflictReport:
     """Writes facts that contradict each other.
 
     Each root requirement has a line; below it, indented, is what it leads to, down to the packages
-    that
-    no version suits.
+    that no version suits.
 
     Args:
         known: everything that is known.

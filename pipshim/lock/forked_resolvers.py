@@ -1,8 +1,7 @@
 """Work on several items at once, in forks of this process.
 
 A fork has everything that this process had, so only arguments and results are sent (by `pickle`).
-It
-asks this process what only this one can answer, and passes on its events. It is made when it is
+It asks this process what only this one can answer, and passes on its events. It is made when it is
 needed, and kept for later work on the same item. If several items fail, the error is the first
 item's, as if they had been done one after the other.
 """
@@ -260,8 +259,7 @@ def wait_for_ended_threads() -> None:
     """Wait until joined threads have ended for the system too.
 
     OpenSSL frees a thread's data after Python has joined it, while it holds a lock: a fork made at
-    that
-    moment could never open a connection with TLS.
+    that moment could never open a connection with TLS.
     """
     tasks = Path("/proc/self/task")
     latest = time.monotonic() + _PATIENCE_SECONDS

@@ -191,8 +191,7 @@ class Rounds:
         """Ask the backend for the METADATA of an editable whose dependencies are stated.
 
         An isolated backend is asked in the first round: its answer hardly depends on the pins, and
-        this
-        saves a round.
+        this saves a round.
 
         Returns:
             None if it is not known yet, or if the backend fails.

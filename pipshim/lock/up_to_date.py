@@ -44,8 +44,7 @@ def is_up_to_date(context: LockServices, lock: Lock) -> bool:
     """Return whether ``pipshim lock`` need not resolve, as nothing would change.
 
     The index URLs of variables and pip.conf do not count, as for ``lock --check``; those of the
-    command
-    line do.
+    command line do.
     """
     typed = context.request.lock.said.typed
     return (

@@ -76,8 +76,7 @@ class Evidence:
         asked: the root requirements.
         limits: the constraints.
         needs: the requirements by package (or extra) and version; for an extra, without those of
-            the
-            package itself.
+            the package itself.
         versions: returns the versions of a package that specifiers admit, the best first.
         direct: packages that are only known as direct references.
 

@@ -33,9 +33,8 @@ class Project:
         display_name: the name as written; without one, the folder's.
         version: None if it is missing or dynamic.
         dependencies, optional_dependencies, dependency_groups: references to the project's own
-            extras
-            and to groups are expanded; only with dynamic optional-dependencies do references to
-            extras stay.
+            extras and to groups are expanded; only with dynamic optional-dependencies do references
+            to extras stay.
         dynamic: the keys of ``[project]`` that only the build backend knows.
         ignored_settings: keys of ``[tool.uv]`` that pipshim ignores, if it reads that table.
         notes: warnings about members of a workspace.

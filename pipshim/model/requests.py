@@ -1,4 +1,8 @@
-"""A command's options, variables and pip.conf settings as typed values."""
+"""A command's options, variables and pip.conf settings as typed values.
+
+The help of an option (`pipshim.model.option_table`) describes the field that it fills; docstrings
+describe the other fields, and what else a value may mean.
+"""
 
 from __future__ import annotations
 
@@ -38,23 +42,14 @@ class CommonOptions:
     """What every command of pipshim takes.
 
     Attributes:
-        project: where to look for pyproject.toml (``--project``).
-        no_project: look for none.
-        python: the interpreter or environment to serve (``--python``), as it was typed.
+        python: as it was typed.
         verbosity: the number of ``-v`` less that of ``-q``.
-        debug: show tracebacks.
         no_color: ``--no-color``, or NO_COLOR is set.
-        no_input: ask nothing.
         progress_bar: ``on``, ``off`` or ``raw``; ``auto`` is resolved already.
-        timings: where to write the timings page.
-        log: pip's log file.
         cache: pip's cache; None if it is off or another user's.
         shim_cache: pipshim's cache: PIPSHIM_CACHE_DIR, else ``pipshim`` beside pip's, if that is
             on.
-        jobs: how many builds, or targets, at once; None: pipshim chooses.
-        link_mode: how files get into environments; None: pipshim chooses.
-        offline: use only caches.
-        require_virtualenv: serve nothing but a virtual environment.
+        jobs, link_mode: None: pipshim chooses.
 
     """
 
@@ -83,15 +78,10 @@ class BuildOptions:
     """How to build from source; pyproject.toml's settings go between the two layers.
 
     Attributes:
-        layers_above: the command line's, then the variables'.
-        layers_below: pip.conf's.
-        extra_build_dependencies: added to the package's own build requirements.
+        layers_above: the isolation settings of the command line, then those of variables.
+        layers_below: those of pip.conf.
         config_settings: for every backend (``-C``), in pip's form (PEP 517).
-        config_settings_package: for one package's backend.
-        build_constraints: files or URLs that constrain isolated and matched builds.
-        check_build_dependencies: check that a no-isolation build has what it declares.
-        rebuild: packages to build even if a wheel could be reused, or
-            `pipshim.model.build_settings.ALL`.
+        rebuild: names, or `pipshim.model.build_settings.ALL`.
 
     """
 
@@ -112,23 +102,13 @@ class LockOptions:
     """What to lock, and where to.
 
     Attributes:
-        requirements: specifiers, paths or URLs.
-        requirement_files: ``-r``.
-        scripts: ``--requirements-from-script``.
-        editables: ``-e``.
+        requirements: the arguments: specifiers, paths or URLs.
         constraints: ``-c``; on sync and run too, since they may lock.
         groups: ``--group``: a file, and a dependency group in it.
-        upgrade: keep no pin of the existing lock.
-        upgrade_packages: keep no pin of these.
-        check: change nothing; fail if the lock is out of date.
-        dry_run: change nothing; show what would change.
-        target_environments: additional targets (``--target-environment``).
         output: the lock file, ``-`` for standard output; None for the project's pylock.toml.
         said: which versions and files to choose.
-        script: lock what this script's metadata requires (PEP 723), beside the script.
         pinned: every requirement must be a pin, and nothing else may be needed.
         packages: members of the workspace that must exist; the lock always includes all.
-        all_packages: the same for all.
 
     """
 
@@ -167,10 +147,8 @@ class SelectionOptions:
     """Which part of the lock to install, and how. Names are normalised.
 
     Attributes:
-        packages: members of the workspace to select from.
-        all_packages: select from all members.
-        exact: remove what the lock does not have; None: depends on who made the environment.
-        compile: write bytecode; None: the command's default.
+        exact: None: depends on who made the environment.
+        compile: None: the command's default.
 
     """
 
@@ -197,15 +175,7 @@ class SelectionOptions:
 
 @dataclass(frozen=True)
 class SyncOptions:
-    """How sync treats the lock and the environment; ``locked`` and ``frozen`` exclude each other.
-
-    Attributes:
-        locked: fail if the lock is out of date.
-        frozen: do not check whether it is.
-        check: change nothing; fail if the environment differs.
-        dry_run: change nothing; show what would change.
-
-    """
+    """How sync treats the lock and the environment."""
 
     locked: bool = False
     frozen: bool = False
@@ -218,12 +188,8 @@ class RunOptions:
     """What to run.
 
     Attributes:
-        no_sync: run in the environment as it is.
         module: run as ``python -m MODULE``; None if a command was given.
         command: the command and its arguments; with ``module`` only the arguments.
-        env_files: files of variables for the command.
-        script: the command is a Python script, whatever its name.
-        isolated: run in an environment other than the project's.
         over: the requirements of a layer over the environment (``--with``).
 
     """
@@ -239,15 +205,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What to write.
-
-    Attributes:
-        output: the file; None, or ``-``, for standard output.
-        header: with a comment that names the lock.
-        annotate: with comments that say what requires what.
-        build: write the build environment of this package instead of the runtime packages.
-
-    """
+    """What to write; `output` is None, or ``-``, for standard output."""
 
     output: str | None = None
     hashes: bool = True
@@ -324,10 +282,7 @@ class EditRequest(SyncRequest):
     """What ``pipshim add`` and ``remove`` have in common.
 
     Attributes:
-        group: edit this dependency group.
-        optional: edit this extra; without both, the project's dependencies.
-        frozen: neither lock nor sync.
-        no_sync: do not sync.
+        group, optional: the dependency group or extra to edit; without both, the dependencies.
 
     """
 
@@ -342,15 +297,8 @@ class AddRequest(EditRequest):
     """``pipshim add``.
 
     Attributes:
-        requirements: specifiers, paths or URLs.
-        editables: folders (``-e``).
-        files: of requirements (``-r``).
-        extras: of the new requirements.
-        marker: of the new requirements.
-        raw: write requirements as given, without bounds.
-        bounds: the kind of specifier to write where none is given.
+        requirements: the arguments: specifiers, paths or URLs.
         index: the name of the index that it comes from, and the URL if that is to be added.
-        torch_backend: the PyTorch backend that torch comes from; ``auto`` for the GPU's.
 
     """
 
@@ -380,9 +328,6 @@ class StoreRequest:
         cache: pipshim's cache; None if there is none.
         action: ``info``, ``list``, ``remove``, ``prune`` or ``verify``.
         arguments: of ``list`` at most one pattern; of ``remove`` what to remove.
-        days: remove what was unused for so long.
-        dry_run: change nothing; show what would be removed.
-        as_json: for programs to read.
         verbosity: the number of ``-v`` less that of ``-q``.
 
     """
@@ -436,10 +381,6 @@ class ExplainRequest:
 
     Attributes:
         names: the packages to show; all without any.
-        project: where to look for pyproject.toml (``--project``).
-        lock: the lock to read; None for the project's pylock.toml.
-        as_json: for programs to read.
-        no_color: use no colours.
         verbosity: the number of ``-v`` less that of ``-q``.
         inputs_now: returns the digest of a lock's current inputs, given the project and its lock;
             it
@@ -462,10 +403,7 @@ class TreeRequest(ExplainRequest):
 
     Attributes:
         selection: which extras and groups; None for all that the lock has.
-        invert: show what needs a package, instead of what it needs.
-        builds: show build requirements too.
         depth: how many levels; None for all.
-        dedupe: show what a package needs once only.
 
     """
 

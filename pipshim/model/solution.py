@@ -26,8 +26,7 @@ class Source:
         name: the distribution, if the requirement or the file name says it.
         version: likewise.
         outline: the folder with pyproject.toml, PKG-INFO and setup.py: the tree's own, or one that
-            has
-            nothing else.
+            has nothing else.
         digest: identifies its content (`pipshim.model.artifacts.source_digest`); None for folders
             and editables.
         editable: asked for with ``-e``.

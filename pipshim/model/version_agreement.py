@@ -58,8 +58,7 @@ def agree(
         source_of: where a package comes from in a case, if that differs between them: different
             sources need not agree.
         admits: whether a version may be offered to a case, given its solution; False saves an
-            attempt
-            that cannot succeed.
+            attempt that cannot succeed.
 
     """
     first, *others = cases

@@ -1,8 +1,7 @@
 """``--env-file``: files of variables for the command that is run.
 
 The syntax is python-dotenv's: ``export``, quotes, comments, and ``${NAME}`` for variables set
-before
-it, in these files or outside. Variables set outside are not replaced; later files win.
+before it, in these files or outside. Variables set outside are not replaced; later files win.
 """
 
 from __future__ import annotations

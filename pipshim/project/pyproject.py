@@ -447,8 +447,7 @@ class _OwnExtras:
         """Yield the requirements that hold where all of ``markers`` do.
 
         ``seen`` has the extras already yielded, with their markers: one that was yielded under some
-        of these
-        markers has nothing to add, which also ends cycles.
+        of these markers has nothing to add, which also ends cycles.
         """
         for requirement in requirements:
             if not self._is_own(requirement) or (self.dynamic and requirement.extras):

@@ -71,8 +71,7 @@ def stated_metadata(directory: Path) -> bytes | None:
     """Return the METADATA of a folder whose ``[project]`` states all that a resolver reads.
 
     Backends may not contradict it (PEP 621). None if the backend may add requirements to an
-    editable
-    wheel, or lies in the folder itself.
+    editable wheel, or lies in the folder itself.
     """
     try:
         project = read_project(directory, read_text(directory / PYPROJECT))

@@ -1,8 +1,7 @@
 """Bytecode in the store: each wheel compiled once for each kind of Python.
 
 It lies beside the unpacked files, and is linked into environments with them. A ``.pyc`` is valid
-for
-the time and size of its source, which are the same in every environment.
+for the time and size of its source, which are the same in every environment.
 """
 # Paths are strings here: one wheel may have ten thousand files.
 # ruff: noqa: PTH102, PTH104, PTH116, PTH123

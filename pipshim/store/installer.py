@@ -38,8 +38,7 @@ def install(  # noqa: PLR0913 what an installer is told
     """Install an unpacked wheel into an environment, as pip would.
 
     RECORD is written first and METADATA placed last: what a killed process leaves can be
-    distinguished
-    from a whole distribution, and removed by its RECORD.
+    distinguished from a whole distribution, and removed by its RECORD.
 
     Args:
         tree: the unpacked wheel.

@@ -45,8 +45,7 @@ class Store:
         """Return the unpacked wheel with this hash, if the store has it undamaged.
 
         A damaged one is removed. Damage shows in sizes and modification times; if only the times
-        differ (a
-        cache that was copied), the files' hashes decide.
+        differ (a cache that was copied), the files' hashes decide.
         """
         if not _is_hash(sha256):
             return None
@@ -79,8 +78,7 @@ class Store:
 
         Raises:
             InstallError: the wheel is invalid, or its files are not those of its RECORD; or the
-                store
-                cannot be written.
+                store cannot be written.
 
         """
         if not _is_hash(sha256):

@@ -69,8 +69,7 @@ def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> UnpackedWhee
 
     Raises:
         InstallError: the wheel is invalid, or its files are not those of its RECORD, or would be
-            put
-            outside the folder or over the interpreter.
+            put outside the folder or over the interpreter.
         OSError: the folder cannot be written.
 
     """

@@ -205,8 +205,7 @@ class Sync:
         """Fetch and build what the steps need, without touching the environment.
 
         Downloads come first, then isolated and matched builds, then builds without isolation, each
-        after
-        those that it waits for.
+        after those that it waits for.
 
         Raises:
             HashError, NetworkError: a file is not the locked one, or cannot be fetched.

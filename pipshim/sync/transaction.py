@@ -98,8 +98,7 @@ class Transaction:
             steps: what to do.
             ready: the new distributions.
             last: each builds one more distribution when the rest is in place: an editable that is
-                built
-                in the environment itself.
+                built in the environment itself.
 
         Raises:
             InstallError: the environment could not be changed; it is as before.
