@@ -179,21 +179,13 @@ class Resolving:
                     resolver.resolve([*given, *requirements], check_supported_wheels=False)
             except InstallationError as error:
                 impossible = error.__cause__
-                if not isinstance(impossible, ResolutionImpossible):
-                    impossible = None
-                if (impossible and self.sources.let_go()) or pip.finder.look_up_all():
+                is_conflict = isinstance(impossible, ResolutionImpossible)
+                if (is_conflict and self.sources.let_go()) or pip.finder.look_up_all():
                     raise _RestartError from error
-                if impossible is None:
+                if not isinstance(impossible, ResolutionImpossible):
                     raise
                 conflict = conflict_of(
-                    impossible,
-                    resolver.factory,
-                    pip.finder,
-                    requirements,
-                    given,
-                    overrides,
-                    ".".join(map(str, pip.target.version)),
-                    self.target,
+                    impossible, resolver.factory, pip, requirements, given, overrides, self.target
                 )
                 raise self.explain(conflict) from error
             except AssertionError as error:

@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from pip._vendor.resolvelib import ResolutionImpossible
 
     from pipshim._pip.index import Finder
+    from pipshim._pip.session import Pip
     from pipshim.model.overrides import Overrides
 
 
 def conflict_of(
     impossible: ResolutionImpossible[Any, Any],
     factory: Factory,
-    finder: Finder,
+    pip: Pip,
     roots: Iterable[InstallRequirement],
     constraints: Iterable[InstallRequirement],
     overrides: Overrides,
-    python: str,
     target: str,
 ) -> Conflict:
     """Collect everything that explains why the resolver gave up.
@@ -52,15 +52,15 @@ def conflict_of(
     Args:
         impossible: what it raised.
         factory: of the resolver, with all that it has read.
-        finder: knows what the indexes have.
+        pip: has the finder, and the Python that was resolved for.
         roots: the root requirements.
         constraints: those in force.
         overrides: likewise.
-        python: the version that was resolved for.
         target: its name, in a lock for several targets.
 
     """
     failures = factory._build_failures.items()  # noqa: SLF001
+    finder, python = pip.finder, ".".join(map(str, pip.target.version))
     return Conflict(
         known=_Snapshot(factory, finder, python).known(roots, constraints),
         causes=[(_required(one), _parent(parent)) for one, parent in impossible.causes],

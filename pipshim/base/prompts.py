@@ -17,7 +17,7 @@ class Drawing(Protocol):
         """Remove what is drawn, and draw no more."""
 
     def resume(self) -> None:
-        pass
+        """Draw again."""
 
 
 drawings: list[Drawing] = []

@@ -303,19 +303,8 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
     asked = request.sync
     if context.is_given:
         return _make(context, None)
-    if context.is_lock_cached and (asked.frozen or asked.locked):
-        assert context.project is not None  # whose lock it is
-        raise LockError(
-            context.project.file,
-            "there is no lock file beside it",
-            hint="create it: pipshim lock",
-        )
-    if asked.frozen or context.is_lock_given:
-        if context.old_lock is None:
-            hint = None if request.lock.output else "create it: pipshim lock"
-            raise LockError(path, "there is no lock file", hint=hint)
-        _check_heeded(context, context.old_lock)
-        return context.old_lock
+    if asked.frozen or context.is_lock_given or (asked.locked and context.is_lock_cached):
+        return _existing_lock(context, request)
     old = context.old_lock
     targets = context.targets
     if targets:
@@ -350,6 +339,27 @@ def _make(context: Context, old: Lock | None) -> Lock:
     from pipshim.lock.project_lock import make  # noqa: PLC0415 as above
 
     return make(context, old=old)
+
+
+def _existing_lock(context: Context, request: SyncRequest) -> Lock:
+    """Return the lock as it is, which nobody may make.
+
+    Raises:
+        LockError: there is none.
+
+    """
+    if context.is_lock_cached:
+        assert context.project is not None  # whose lock it is
+        raise LockError(
+            context.project.file,
+            "there is no lock file beside it",
+            hint="create it: pipshim lock",
+        )
+    if context.old_lock is None:
+        hint = None if request.lock.output else "create it: pipshim lock"
+        raise LockError(context.lock_path, "there is no lock file", hint=hint)
+    _check_heeded(context, context.old_lock)
+    return context.old_lock
 
 
 def _check_heeded(context: Context, lock: Lock) -> None:

@@ -14,10 +14,9 @@ from pipshim._pip.errors import status_of
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
 from pipshim.lock.conflict_report import ConflictReport
 from pipshim.lock.minimal_conflict import contradiction
-from pipshim.model.conflict import PYTHON, Dependency, Refusal
+from pipshim.model.conflict import BUILD, EXTRA, PYTHON, Dependency, Refusal
 from pipshim.model.cutoff import normalised
 from pipshim.model.fetch_errors import network_hint
-from pipshim.model.requirement_origins import BUILD, EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

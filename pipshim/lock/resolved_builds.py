@@ -24,8 +24,8 @@ from pipshim.base.shared_results import SharedResults
 from pipshim.builds.build_planner import BuildPlan, BuildPlanner, shared, waiting_builds, within
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
+from pipshim.model.conflict import BUILD, EXTRA
 from pipshim.model.pylock import environment_id
-from pipshim.model.requirement_origins import BUILD, EXTRA
 from pipshim.model.solution import name_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.resolver import Resolving
-    from pipshim._pip.session import Pip
+    from pipshim._pip.session import Pip, Root
     from pipshim.builds.build_request import OuterEnvironment
     from pipshim.envs.base_environment import BaseEnvironment
     from pipshim.lock.services import LockServices
@@ -285,7 +285,7 @@ class ResolvedBuilds(BuildPlanner):
         runtime: Mapping[NormalizedName, Version],
         strict: Mapping[NormalizedName, Version],
     ) -> Solution:
-        name, preferred, offered = name_of(source), dict(self.preferred), dict(self.offered)
+        preferred, offered = dict(self.preferred), dict(self.offered)
         matching = {**runtime, **strict} if self.settings.match_runtime == "auto" else strict
         for one, version in matching.items():
             # Where it is not admitted, the pins of an earlier lock come next.
@@ -296,24 +296,14 @@ class ResolvedBuilds(BuildPlanner):
             tuple(sorted(offered.items())),
             tuple(sorted(strict.items())),
         )
-        extra = {str(one.requirement) for one in self.settings.extra.get(name, ())}
 
         def resolve() -> Solution:
+            pins = [f"{one}=={version}" for one, version in strict.items()]
             return self.resolving.resolve(
-                [
-                    self.pip.root(
-                        one,
-                        origins=("build",),
-                        comes_from=f"{EXTRA if one in extra else BUILD}{source}",
-                    )
-                    for one in requirements
-                ],
+                self._roots(source, requirements),
                 constraints=[
                     *self.constraints,
-                    *(
-                        self.pip.constraint(f"{one}=={version}", "match-runtime")
-                        for one, version in strict.items()
-                    ),
+                    *(self.pip.constraint(pin, "match-runtime") for pin in pins),
                 ],
                 preferred=preferred,
                 offered=offered,
@@ -324,6 +314,15 @@ class ResolvedBuilds(BuildPlanner):
         found = shared(self._resolved, key, resolve)
         self.resolved_names |= set(found.pins)
         return found
+
+    def _roots(self, source: Source, requirements: Iterable[str]) -> list[Root]:
+        extra = {str(one.requirement) for one in self.settings.extra.get(name_of(source), ())}
+        return [
+            self.pip.root(
+                one, origins=("build",), comes_from=f"{EXTRA if one in extra else BUILD}{source}"
+            )
+            for one in requirements
+        ]
 
     def _dynamic(
         self,

@@ -42,7 +42,7 @@ class LockServices(Protocol):
 
     @property
     def project(self) -> Project | None:
-        pass
+        """The project, if there is one."""
 
     @property
     def configuration(self) -> Configuration:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from pipshim.model.overrides import Overrides
 
+BUILD = "the build of "
+EXTRA = "extra-build-dependencies of "
+"""With `BUILD`, how the origin of a build environment's requirement begins."""
+
 
 class Key(NamedTuple):
     """A package, or an extra of one."""

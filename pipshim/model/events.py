@@ -354,7 +354,7 @@ class Observer(Protocol):
     """Receives events from several threads: implementations lock, are quick, and never raise."""
 
     def __call__(self, event: Event, /) -> None:
-        pass
+        """Receive one event."""
 
 
 def ignore(event: Event, /) -> None:

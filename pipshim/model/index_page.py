@@ -34,7 +34,7 @@ class PipLink(Protocol):
 
     @property
     def filename(self) -> str:
-        pass
+        """The name of the file."""
 
 
 L = TypeVar("L", bound=PipLink)
@@ -151,11 +151,11 @@ class Candidate(Protocol):
 
     @property
     def version(self) -> PipVersion:
-        pass
+        """Its version."""
 
     @property
     def link(self) -> Any:
-        pass
+        """Its file."""
 
 
 C = TypeVar("C", bound=Candidate)

@@ -28,7 +28,7 @@ class Solved(Protocol):
 
     @property
     def versions(self) -> Mapping[NormalizedName, Version]:
-        pass
+        """The version of each package."""
 
 
 S = TypeVar("S", bound=Solved)

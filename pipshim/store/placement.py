@@ -80,38 +80,19 @@ class Placement:
             requested: whether to write REQUESTED.
 
         """
-        tree = self.tree
-        info = f"{self.lib}/{tree.dist_info}"
-        said = {dist_info.INSTALLER: f"{installer}\n"}
+        info = f"{self.lib}/{self.tree.dist_info}"
+        texts = {dist_info.INSTALLER: f"{installer}\n"}
         if requested:
-            said[dist_info.REQUESTED] = ""
+            texts[dist_info.REQUESTED] = ""
         for name, note in notes.items():
             if note is not None:
-                said[name] = jsons.dumps(note)
+                texts[name] = jsons.dumps(note)
         written = self._scripts(scripts.shebang(python))
-        written += [_Written(self.lib, f"{info}/{k}", v.encode(), False) for k, v in said.items()]
-        linked, more = self._linked()
+        written += [_Written(self.lib, f"{info}/{k}", v.encode(), False) for k, v in texts.items()]
+        linked, unlisted = self._linked()
         bytecode = self._bytecode(linked)
-        linked += bytecode
-        linked = _with_last(f"{info}/", dist_info.METADATA, linked)
-        rows = [file_row(file, self._relative(path)) for path, file in more.items()]
-        rows += [
-            Row(
-                self._relative(file.path),
-                dist_info.hash_bytes(file.content),
-                str(len(file.content)),
-            )
-            for file in written
-        ]
-        rows += [
-            Row(self._relative(batch.destination + name))
-            for batch in bytecode
-            if batch.scheme != tree.root
-            for name in batch.names
-        ]
-        rows.append(Row(self._relative(f"{info}/{dist_info.RECORD}")))
-        content = self._record(rows)
-        written.insert(0, _Written(self.lib, f"{info}/{dist_info.RECORD}", content, False))
+        linked = _with_last(f"{info}/", dist_info.METADATA, [*linked, *bytecode])
+        written.insert(0, self._record(f"{info}/{dist_info.RECORD}", written, unlisted, bytecode))
         if self.skip:
             written = [file for file in written if file.path not in self.skip]
             linked = [_without(batch, self.skip) for batch in linked]
@@ -234,14 +215,32 @@ class Placement:
             return path[len(self.lib) + 1 :]
         return os.path.relpath(path, self.lib)
 
-    def _record(self, rows: Iterable[Row]) -> bytes:
+    def _record(
+        self,
+        path: str,
+        written: Iterable[_Written],
+        unlisted: Mapping[str, TreeFile],
+        bytecode: Iterable[Batch],
+    ) -> _Written:
+        """Make RECORD: the wheel's lines, and those of written and unlisted files."""
+        rows = [file_row(file, self._relative(where)) for where, file in unlisted.items()]
+        for new in written:
+            size = str(len(new.content))
+            rows.append(Row(self._relative(new.path), dist_info.hash_bytes(new.content), size))
+        rows += [
+            Row(self._relative(batch.destination + name))
+            for batch in bytecode
+            if batch.scheme != self.tree.root
+            for name in batch.names
+        ]
+        rows.append(Row(self._relative(path)))
         lines = list(self.tree.bundle.record)
         if self.tree.compiled is not None:
             lines += self.tree.compiled.bundle.record
             lines.sort(key=dist_info.path_of)
         for row in rows:
             insort(lines, dist_info.record_line(row), key=dist_info.path_of)
-        return dist_info.join_record(lines)
+        return _Written(self.lib, path, dist_info.join_record(lines), False)
 
     def _make_folders(self) -> None:
         """Make all folders of linked files."""
