@@ -220,6 +220,26 @@ def test_an_index_that_lacks_its_package_is_named(
     assert "torch has 2.8 in the index torch-cpu, which sources send it to" in failed.err
 
 
+def test_a_package_whose_index_cannot_be_asked_is_an_error_though_older_versions_do_without_it(
+    cli: Cli, index: Index, other: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(
+        wheel(tmp_path, "model", "0.1"),
+        *(wheel(tmp_path, "model", f"{number}.0", requires=["torch"]) for number in (1, 2)),
+        wheel(tmp_path, "torch", "9.0"),
+    )
+    other.fail["/simple/torch/"] = 503
+    other.add(wheel(tmp_path, "torch", "2.9.0+cpu"))
+    project = make_project(TORCH_INDEX.format(url=other.url), dependencies=["model"])
+    failed = cli.fails("lock")
+    assert "torch cannot be looked up in the index" in failed.err
+    assert f"{other.url}torch/: the server answers 503" in failed.err
+    assert "model 2.0 requires torch" in failed.err
+    other.fail.clear()
+    cli.ok("lock")
+    assert locked(project) == {"model": "2.0", "torch": "2.9.0+cpu"}
+
+
 @pytest.mark.usefixtures("decoys")
 def test_another_index_makes_the_lock_out_of_date(
     cli: Cli, index: Index, other: Index, make_project: MakeProject

@@ -31,6 +31,7 @@ from pip._vendor.packaging.version import Version as PipVersion
 from pipshim._pip import patches
 from pipshim._pip.index_names import names_in
 from pipshim._pip.links import note_size, secure_hashes
+from pipshim._pip.offline import NOT_CACHED
 from pipshim._pip.pip_texts import NO_FOLDER
 from pipshim._pip.routed_search import RoutedCollector, scope_of
 from pipshim._pip.unread_pages import passed_over
@@ -323,9 +324,18 @@ class Finder(PackageFinder):
         """Return whether the files of a package were looked up."""
         return name in self._unread
 
+    def is_out_of_reach(self, name: NormalizedName) -> bool:
+        """Tell whether nothing is known of a package since an index could not be asked for it."""
+        failed = [why for why in self._passed_over(name).values() if why is not None]
+        is_offline = any(NOT_CACHED in why for why in failed)
+        return bool(failed) and not is_offline and not self.find_all_candidates(name)
+
     def unread(self, name: NormalizedName) -> dict[str, str | None]:
         self._look_up(name)
         self.find_all_candidates(name)
+        return self._passed_over(name)
+
+    def _passed_over(self, name: NormalizedName) -> dict[str, str | None]:
         # In an index that is a folder of this machine, a package that it lacks has no folder.
         pages: dict[str, str | None] = {}
         for page, why in self._unread.get(name, {}).items():

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageVcs
 from packaging.requirements import Requirement
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from pip._vendor.resolvelib.resolvers.criterion import Criterion
     from pip._vendor.resolvelib.structs import DirectedGraph
 
+    from pipshim._pip.index import Finder
     from pipshim._pip.session import Pip, Root
     from pipshim.base.errors import PipshimError
     from pipshim.model.conflict import Conflict
@@ -175,7 +176,7 @@ class Resolving:
             requirements = [_fresh(root.requirement) for root in roots]
             given = [cast("InstallRequirement", one) for one in constraints]
             try:
-                with _told(pinned) as rejected:
+                with _told(pinned, pip.finder) as rejected:
                     resolver.resolve([*given, *requirements], check_supported_wheels=False)
             except InstallationError as error:
                 impossible = error.__cause__
@@ -374,33 +375,49 @@ class _RestartError(Exception):
 
 
 @contextmanager
-def _told(pinned: Callable[[str, str], object] | None) -> Iterator[list[Candidate]]:
+def _told(pinned: Callable[[str, str], object] | None, finder: Finder) -> Iterator[list[Candidate]]:
     """Report this thread's pins to `pinned`; yield a growing list of rejected candidates."""
     rejected: list[Candidate] = []
-    token = _listening.set((pinned, rejected))
+    token = _listening.set(_Listener(pinned, finder, rejected))
     try:
         yield rejected
     finally:
         _listening.reset(token)
 
 
-_listening: ContextVar[tuple[Callable[[str, str], object] | None, list[Candidate]] | None] = (
-    ContextVar("listening", default=None)
-)
+class _Listener(NamedTuple):
+    pinned: Callable[[str, str], object] | None
+    finder: Finder
+    rejected: list[Candidate]
+
+
+_listening: ContextVar[_Listener | None] = ContextVar("listening", default=None)
 
 
 class _Reporter(PipReporter):
     """pip's reporter, which its resolver creates."""
 
     def pinning(self, candidate: Candidate) -> None:
-        pinned, _ = _listening.get() or (None, [])
-        if pinned is not None and candidate.name == candidate.project_name:
-            pinned(name_of_candidate(candidate), str(candidate.version))
+        listener = _listening.get()
+        is_itself = candidate.name == candidate.project_name
+        if listener is not None and listener.pinned is not None and is_itself:
+            listener.pinned(name_of_candidate(candidate), str(candidate.version))
 
     def rejecting_candidate(self, criterion: Any, candidate: Candidate) -> None:
+        """Stop where an index could not be asked: versions that do without it are no answer.
+
+        Raises:
+            ResolutionImpossible: for that reason.
+
+        """
         super().rejecting_candidate(criterion, candidate)
-        _, rejected = _listening.get() or (None, [])
-        rejected.append(candidate)
+        listener = _listening.get()
+        if listener is None:
+            return
+        listener.rejected.append(candidate)
+        requirement = next(iter(criterion.information)).requirement
+        if listener.finder.is_out_of_reach(canonicalize_name(requirement.project_name)):
+            raise ResolutionImpossible(list(criterion.information))
 
 
 patches.replace(pip_resolver, PipReporter=_Reporter)
