@@ -336,6 +336,61 @@ def test_conflicts_of_a_workspace_are_those_of_all_members_and_reach_across_them
     assert "the workspace has no extra 'cuda' of kernels" in cli.fails("lock").err
 
 
+def test_a_default_group_of_uv_may_conflict_with_what_is_for_those_who_leave_it_out(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(*(wheel(tmp_path / "main", "filelock", version) for version in ("2.0", "3.0")))
+    project = make_project(
+        '[tool.uv]\nconflicts = [[{ extra = "old" }, { group = "dev" }]]\n',
+        extras={"old": ["filelock<3"]},
+        groups={"dev": ["filelock>=3"]},
+    )
+    cli.ok("sync")
+    assert installed(project) == {"filelock-3.0"}
+    failed = cli.fails("sync", "--extra", "old", status=2)
+    assert "extra 'old' and group 'dev' conflict" in failed.err
+    cli.ok("sync", "--extra", "old", "--no-default-groups")
+    assert installed(project) == {"filelock-2.0"}
+
+
+def test_members_of_a_workspace_may_exclude_each_other(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(*(wheel(tmp_path / "main", "filelock", version) for version in ("2.0", "3.0")))
+    conflict = 'conflicts = [[{ package = "aa" }, { package = "bb" }]]\n'
+    workspace = 'workspace = { members = ["aa", "bb", "cc"] }\n'
+    root = make_project()
+    (root / "pyproject.toml").write_text(f"[tool.pipshim]\n{conflict}{workspace}")
+    backend = Backend()
+    make_project(
+        folder="project/aa",
+        name="aa",
+        dependencies=["filelock<3"],
+        extras={"more": []},
+        backend=backend,
+    )
+    make_project(folder="project/bb", name="bb", dependencies=["filelock>=3"], backend=backend)
+    make_project(folder="project/cc", name="cc", extras={"old": ["aa[more]"]}, backend=backend)
+    assert "for 3 combinations" in cli.ok("lock").err
+    for member, version in {"aa": "2.0", "bb": "3.0"}.items():
+        cli.ok("sync", "--package", member)
+        assert f"filelock-{version}" in installed(root)
+    for asked in (["--all-packages"], ["--package", "bb", "--package", "cc", "--extra", "old"]):
+        failed = cli.fails("sync", *asked, status=2)
+        assert "member 'aa'" in failed.err
+        assert "(name the others with --package)" in failed.err
+    cli.ok("sync", "--package", "cc", "--extra", "old")
+    assert "filelock-2.0" in installed(root)
+
+    make_project(folder="project/cc", name="cc", dependencies=["aa", "bb"], backend=backend)
+    assert "member 'cc' includes both" in cli.fails("lock").err
+    make_project(f"[tool.pipshim]\n{conflict}{workspace}", name="app", dependencies=["aa"])
+    assert "requires member 'aa', which is in a conflict: it is always on" in cli.fails("lock").err
+    own = conflict.replace('"bb"', '"app"')
+    make_project(f"[tool.pipshim]\n{own}{workspace}", name="app")
+    assert "names the project itself: what it requires is always on" in cli.fails("lock").err
+
+
 @pytest.mark.usefixtures("torches")
 def test_an_extra_that_only_a_source_names_is_locked_with_it_and_without_and_includers_count(
     cli: Cli, cpu: Index, cu128: Index, make_project: MakeProject

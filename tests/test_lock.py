@@ -191,8 +191,26 @@ def test_dynamic_dependencies_are_asked_of_the_backend_at_each_lock(
     assert lock(cli).versions == {"bb": "2.0"}
 
 
+@pytest.mark.usefixtures("libs")
+def test_dynamic_extras_may_conflict_unless_another_one_includes_them(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    make_project(backend=Backend())
+    extras: dict[str, list[str]] = {"old": ["bb<2"], "new": ["bb>1"], "also": []}
+    conflict = '[tool.pipshim]\nconflicts = [[{ extra = "old" }, { extra = "new" }]]\n'
+    write_dynamic_project(cli.cwd, requires=[], extras=extras, settings=conflict)
+    cli.ok("lock")
+    export = ["export", "--no-hashes", "--no-header", "--no-annotate"]
+    for extra, version in {"old": "1.0", "new": "2.0"}.items():
+        assert cli.ok(*export, "--extra", extra).out == f"bb=={version}\n"
+    extras["also"] = ["demo[old]"]
+    write_dynamic_project(cli.cwd, requires=[], extras=extras, settings=conflict)
+    failed = cli.fails("lock", "-U")
+    assert "extra 'also' includes extra 'old', which conflicts or sources name" in failed.err
+
+
 def write_dynamic_project(
-    directory: Path, *, requires: list[str], extras: dict[str, list[str]]
+    directory: Path, *, requires: list[str], extras: dict[str, list[str]], settings: str = ""
 ) -> None:
     table = (
         "[build-system]\nrequires = []\n"
@@ -200,7 +218,7 @@ def write_dynamic_project(
         '[project]\nname = "demo"\nversion = "0.1"\n'
         'dynamic = ["dependencies", "optional-dependencies"]\n'
     )
-    (directory / "pyproject.toml").write_text(table)
+    (directory / "pyproject.toml").write_text(table + settings)
     config = directory / "_backend" / "config.json"
     stated = json.loads(config.read_text())
     stated["metadata"] = {

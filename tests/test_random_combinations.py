@@ -1,19 +1,20 @@
-"""Projects made up at random: what a lock has for a combination is what it would be resolved to.
+"""Projects made up at random: what a lock has for a combination is what it has when locked alone.
 
-The packages are such that the answer is known without a resolver: what a package requires is the
-same for all of its versions, and upper bounds can always be met, so the newest version within all
-bounds is the right one. Agreement may take an older one, which another combination has.
+Each combination is locked alone on each target: a project with just its extras and groups, and just
+its sources. Agreement may take another version than that, but only one that another combination or
+target has, or the newest one that fits what was agreed on, and that everything in this one admits.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from packaging.markers import Marker, default_environment
+from packaging.markers import default_environment
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
 from packaging.tags import parse_tag
@@ -30,7 +31,7 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pipshim.model.project import Project
@@ -42,6 +43,8 @@ GROUPS = ("g0", "g1")
 TARGETS = ("linux-x86_64-cp311", "macos-arm64-cp311", "windows-x86_64-cp312")
 LINUX = 'sys_platform == "linux"'
 ROUTED = ("r0", "r1")
+DIFFERING = 0.3
+"""How likely a version requires something else than the other versions do."""
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Universe:
 
     Attributes:
         versions: by index and package.
-        requires: by package.
+        requires: by package and version.
         origins: by extra, group and ``project``, what the project requires.
         sources: by package, entries of index, extra or group (or None) and marker (or None).
         conflicts: sets of extras and groups.
@@ -59,12 +62,30 @@ class Universe:
     """
 
     versions: dict[str, dict[str, list[str]]]
-    requires: dict[str, list[str]]
+    requires: dict[tuple[str, str], list[str]]
     origins: dict[str, list[str]]
     sources: dict[str, list[tuple[str, str | None, str | None]]]
     conflicts: list[list[str]]
     includes: dict[str, str] = field(default_factory=dict)
     targets: list[str] = field(default_factory=list)
+
+    def alone(self, chosen: Collection[str], off: Collection[str], target: str) -> Universe:
+        """Return what is left of it for a combination, on a target."""
+        return replace(
+            self,
+            origins={origin: of for origin, of in self.origins.items() if origin not in off},
+            sources={
+                name: [
+                    (index, None, marker)
+                    for index, origin, marker in entries
+                    if origin in (None, *chosen)
+                ]
+                for name, entries in self.sources.items()
+            },
+            conflicts=[],
+            includes={by: of for by, of in self.includes.items() if not {by, of} & set(off)},
+            targets=[target] if target else [],
+        )
 
 
 def universe(random: Random) -> Universe:
@@ -78,8 +99,22 @@ def universe(random: Random) -> Universe:
             found.append(f"{name}{bound}{marker}")
         return found
 
-    requires = {name: some([*names[at + 1 :], *ROUTED], 3) for at, name in enumerate(names)}
-    requires |= {name: some(names[5:], 1) for name in ROUTED}
+    versions = {
+        "main": {
+            **{name: ["1.0", "2.0", "3.0"] for name in names},
+            **{name: ["9.0"] for name in ROUTED},
+        },
+        "a": {"r0": ["1.0+a", "2.0+a"], "r1": ["9.0"], "p0": ["7.0"]},
+        "b": {"r0": ["2.0+b"], "r1": ["9.0", "8.0"], "p1": ["7.0"]},
+    }
+    of_all = {name: some([*names[at + 1 :], *ROUTED], 3) for at, name in enumerate(names)}
+    of_all |= {name: some(names[5:], 1) for name in ROUTED}
+    requires = {
+        # Some versions require something else than the others.
+        (name, one): some(names[5:], 2) if random.random() < DIFFERING and at < 5 else of_all[name]
+        for at, name in enumerate([*names, *ROUTED])
+        for one in sorted({one for of in versions.values() for one in of.get(name, ())})
+    }
     members = [*(f"extra {one}" for one in EXTRAS), *(f"group {one}" for one in GROUPS)]
     random.shuffle(members)
     size = random.choice((2, 3))
@@ -98,14 +133,7 @@ def universe(random: Random) -> Universe:
     if free and included:
         includes[random.choice(free)] = random.choice(sorted(included))
     return Universe(
-        versions={
-            "main": {
-                **{name: ["1.0", "2.0", "3.0"] for name in names},
-                **{name: ["9.0"] for name in ROUTED},
-            },
-            "a": {"r0": ["1.0+a", "2.0+a"], "r1": ["9.0"], "p0": ["7.0"]},
-            "b": {"r0": ["2.0+b"], "r1": ["9.0", "8.0"], "p1": ["7.0"]},
-        },
+        versions=versions,
         requires=requires,
         origins={origin: some([*names, *ROUTED], 3) for origin in ("project", *sorted(members))},
         sources=sources,
@@ -126,6 +154,8 @@ def settings(made: Universe, indexes: Mapping[str, Index]) -> str:
     )
     text += "[tool.pipshim.sources]\n"
     for name, entries in made.sources.items():
+        if not entries:
+            continue
         items = [
             ", ".join(
                 [
@@ -142,7 +172,9 @@ def settings(made: Universe, indexes: Mapping[str, Index]) -> str:
     return text + (f"target-environments = {made.targets}\n" if made.targets else "")
 
 
-def written(made: Universe, make_project: MakeProject, indexes: Mapping[str, Index]) -> Path:
+def written(
+    made: Universe, make_project: MakeProject, indexes: Mapping[str, Index], folder: str = "project"
+) -> Path:
     def of(kind: str) -> dict[str, list[str]]:
         found = {
             origin.split()[1]: list(texts)
@@ -156,51 +188,47 @@ def written(made: Universe, make_project: MakeProject, indexes: Mapping[str, Ind
 
     return make_project(
         settings(made, indexes),
+        folder=folder,
         dependencies=made.origins["project"],
         extras=of("extra"),
         groups=of("group"),
     )
 
 
-class Answer:
-    """What a combination is resolved to on a target, by rule."""
+Selected = dict[str, tuple[str, str]]
+"""By package, its version and index."""
 
-    def __init__(
-        self, made: Universe, chosen: Collection[str], off: Collection[str], env: Mapping[str, str]
-    ) -> None:
-        self.made, self.chosen, self.env = made, chosen, env
-        self.on = [origin for origin in made.origins if origin not in off]
 
-    def reached(self, origins: Collection[str]) -> dict[str, list[str]]:
-        """Tell what is required from some origins on, each with its bounds."""
-        found: dict[str, list[str]] = {}
-        waiting = [
-            text
-            for origin in origins
-            for one in (origin, self.made.includes.get(origin, origin))
-            for text in self.made.origins[one]
-        ]
-        while waiting:
-            requirement = Requirement(waiting.pop())
-            if requirement.marker is not None and not requirement.marker.evaluate(dict(self.env)):
-                continue
-            if requirement.name not in found:
-                waiting += self.made.requires[requirement.name]
-            found.setdefault(requirement.name, []).append(str(requirement.specifier))
-        return found
+@dataclass(frozen=True)
+class Locked:
+    """A lock, read as PEP 751 says, with packaging's own reader."""
 
-    def admitted(self, name: str) -> list[str]:
-        """Tell the versions that all bounds admit, of the index that counts; the newest last."""
-        index = "main"
-        for other, origin, marker in self.made.sources.get(name, ()):
-            if origin in (None, *self.chosen) and (
-                marker is None or Marker(marker).evaluate(dict(self.env))
-            ):
-                index = other
-        bounds = ",".join(filter(None, self.reached(self.on)[name]))
-        fits = Requirement(f"x{bounds}").specifier
-        versions = [one for one in self.made.versions[index][name] if fits.contains(one)]
-        return sorted(versions, key=Version)
+    lock: Pylock
+
+    @classmethod
+    def of(cls, project: Path) -> Locked:
+        text = (project / "pylock.toml").read_text(encoding="utf-8")
+        return cls(Pylock.from_dict(tomllib.loads(text)))
+
+    def select(self, target: str, selection: Collection[str]) -> Selected:
+        """Give what is installed on a target with these extras and groups."""
+        python = TargetName.parse(target).python if target else None
+        tags = None
+        if python is not None:
+            tags = [tag for text in python.tags for tag in parse_tag(text)]
+        found = self.lock.select(
+            environment=dict(environment(target)),  # type: ignore[arg-type]
+            tags=tags,
+            extras=[one.split()[1] for one in selection if one.startswith("extra")],
+            dependency_groups=[one.split()[1] for one in selection if one.startswith("group")],
+        )
+        return {one.name: (str(one.version), str(one.index)) for one, _ in found}
+
+
+def environment(target: str) -> dict[str, str]:
+    if target:
+        return dict(TargetName.parse(target).python.markers)
+    return {key: str(value) for key, value in default_environment().items()}
 
 
 def selections(
@@ -216,49 +244,77 @@ def selections(
             yield {*chosen, by[0]} - {member}
 
 
-def check(made: Universe, project: Path) -> None:
-    lock = Pylock.from_dict(tomllib.loads((project / "pylock.toml").read_text(encoding="utf-8")))
-    loaded = load_project(project)
-    answers = {}
-    for combination in loaded.conflicts.combinations():
-        off = loaded.conflicts.left_out(combination)
-        for target in made.targets or [""]:
-            python = TargetName.parse(target).python if target else None
-            env = (
-                python.markers
-                if python is not None
-                else {key: str(value) for key, value in default_environment().items()}
-            )
-            answers[combination, target] = Answer(made, combination.chosen, off, env)
-    newest = {
-        (name, one.admitted(name)[-1]) for one in answers.values() for name in one.reached(one.on)
-    }
-    for (combination, target), answer in answers.items():
-        tags = (
-            [tag for text in TargetName.parse(target).python.tags for tag in parse_tag(text)]
-            if target
-            else None
-        )
-        off = loaded.conflicts.left_out(combination)
+def admitted(made: Universe, selected: Selected, target: str) -> dict[str, list[Requirement]]:
+    """Give the requirements on each package, of the project and of what is selected."""
+    texts = [text for of in made.origins.values() for text in of]
+    texts += [
+        text for name, (version, _) in selected.items() for text in made.requires[name, version]
+    ]
+    found: dict[str, list[Requirement]] = {}
+    for requirement in map(Requirement, texts):
+        if requirement.marker is None or requirement.marker.evaluate(environment(target)):
+            found.setdefault(requirement.name, []).append(requirement)
+    return found
+
+
+def is_newest(version: str, needs: Collection[Requirement], versions: Iterable[str]) -> bool:
+    fitting = [v for v in versions if all(one.specifier.contains(v) for one in needs)]
+    return version == max(fitting, key=Version)
+
+
+def check(
+    made: Universe,
+    project: Path,
+    alone: Callable[[Universe], Path],
+    indexes: Mapping[str, str],
+) -> None:
+    """Compare a lock with one for each combination and target alone.
+
+    Args:
+        made: what is locked.
+        project: the folder of its lock.
+        alone: locks a part of it, and gives the folder.
+        indexes: by URL, the names of indexes.
+    """
+    lock, loaded = Locked.of(project), load_project(project)
+    cases = [
+        (combination, loaded.conflicts.left_out(combination), target)
+        for combination in loaded.conflicts.combinations()
+        for target in made.targets or [""]
+    ]
+    every = {f"extra {one}" for one in EXTRAS} | {f"group {one}" for one in GROUPS}
+    all_of = {case: lock.select(case[2], every - case[1]) for case in cases}
+    for case, everything in all_of.items():
+        combination, off, target = case
+        own = made.alone(combination.chosen, off, target)
+        by_itself = Locked.of(alone(own))
+        others = {
+            (name, *what)
+            for other, its in all_of.items()
+            if other != case
+            for name, what in its.items()
+        }
+        needs = admitted(own, everything, target)
+        before = by_itself.select(target, every - off)
+        agreed = {
+            name
+            for name, (version, index) in everything.items()
+            if name not in before or version != before[name][0]
+        }
         for selection in selections(loaded, combination.chosen, off):
-            found = {
-                package.name: str(package.version)
-                for package, _ in lock.select(
-                    environment=dict(answer.env),  # type: ignore[arg-type]
-                    tags=tags,
-                    extras=[one.split()[1] for one in selection if one.startswith("extra")],
-                    dependency_groups=[
-                        one.split()[1] for one in selection if one.startswith("group")
-                    ],
-                )
-            }
             where = f"{combination} on {target or 'this Python'}, selecting {sorted(selection)}"
-            assert set(found) == set(answer.reached(["project", *selection])), where
-            for name, version in found.items():
-                admitted = answer.admitted(name)
-                assert version in admitted, f"{where}: {name}"
-                is_shared = (name, version) in newest
-                assert version == admitted[-1] or is_shared, f"{where}: {name} {version}"
+            found, expected = lock.select(target, selection), by_itself.select(target, selection)
+            if not agreed:
+                assert found == expected, where
+            for name, (version, index) in found.items():
+                assert all(one.specifier.contains(version) for one in needs[name]), (
+                    f"{where}: {name}"
+                )
+                if found[name] != expected.get(name):
+                    is_agreed = (name, version, index) in others or is_newest(
+                        version, needs[name], made.versions[indexes[index]][name]
+                    )
+                    assert is_agreed, f"{where}: {name} {version}"
 
 
 COUNT, MANY = 2, 60
@@ -269,7 +325,7 @@ SEEDS = [
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_combination_has_what_it_would_be_resolved_to(
+def test_every_combination_has_what_it_has_when_it_is_locked_alone(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, seed: int
 ) -> None:
     made = universe(Random(seed))  # noqa: S311 no secret
@@ -278,10 +334,16 @@ def test_every_combination_has_what_it_would_be_resolved_to(
         for name, packages in made.versions.items():
             for package, versions in packages.items():
                 for version in versions:
-                    indexes[name].add(
-                        wheel(tmp_path / name, package, version, requires=made.requires[package])
-                    )
+                    needs = made.requires[package, version]
+                    indexes[name].add(wheel(tmp_path / name, package, version, requires=needs))
+
+        def alone(own: Universe) -> Path:
+            folder = written(own, make_project, indexes, folder=f"alone-{next(numbers)}")
+            cli.ok("lock", cwd=folder)
+            return folder
+
+        numbers = count()
         project = written(made, make_project, indexes)
         cli.ok("lock")
-        check(made, project)
+        check(made, project, alone, {one.url: name for name, one in indexes.items()})
         assert cli("lock", "--check").status == 0

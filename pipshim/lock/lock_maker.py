@@ -32,10 +32,10 @@ from pipshim.model.pylock import (
     target_marker,
 )
 from pipshim.model.solution import Source
-from pipshim.model.workspace import PREFIX
+from pipshim.model.workspace import PREFIX, origin_of_member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipshim._pip.session import Pip, Root
     from pipshim.lock.lock_resolver import Resolution
@@ -128,7 +128,7 @@ class LockMaker:
         keep: the lock whose pins are kept where they fit.
         upgraded: the packages whose pins are not kept.
         digest: of the inputs.
-        hints: versions to prefer if there is no earlier lock.
+        hints: versions to prefer if there is no earlier lock, the best last.
 
     """
 
@@ -136,7 +136,7 @@ class LockMaker:
     keep: Lock | None
     upgraded: Collection[NormalizedName]
     digest: str
-    hints: dict[NormalizedName, Version] = field(default_factory=dict)
+    hints: dict[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
 
     def resolver(self, pip: Pip, keep: Lock | None, **more: Any) -> LockResolver:
         """Make the resolver of one target.
@@ -161,13 +161,14 @@ class LockMaker:
         as_before = keep.options == self.context.preferences.remembered
         return bool(keep.inputs) and as_before and not keep.by_hash
 
-    def pins(self, keep: Lock | None) -> dict[NormalizedName, Version]:
-        """Return the versions of an earlier lock that are kept where they fit."""
+    def pins(self, keep: Lock | None) -> dict[NormalizedName, tuple[Version, ...]]:
+        """Return the versions of an earlier lock that are kept where they fit, the best last."""
         # Pins of another strategy are not what is wanted, though they would fit.
         if keep is None:
             return _without(self.hints, self.upgraded)
         as_before = keep.strategy == self.context.preferences.strategy
-        return _without(keep.versions if as_before else {}, self.upgraded)
+        kept = _without(keep.versions if as_before else {}, self.upgraded)
+        return {name: (version,) for name, version in kept.items()}
 
     @property
     def conflicts(self) -> Conflicts:
@@ -287,6 +288,7 @@ def _problem(
             assert source is not None
             told, more = _dynamic(rounds.metadata(source), project, dict(pip.target.markers))
             extras.update(more)
+            _check_included(told, project)
             stated = _expanded({**stated, **told}, project, dict(pip.target.markers))
         elif installed is not None and inputs_digest.editable_requires_more(project):
             texts = of_editable
@@ -425,6 +427,36 @@ def _dynamic(
             if marker.evaluate({**environment, "extra": extra}):
                 told.setdefault(f"extra {extra}", []).append(requirement)
     return told, extras
+
+
+def _check_included(told: Mapping[str, Iterable[Requirement]], project: Project) -> None:
+    """See that no extra that only the backend knows includes one that others exclude.
+
+    Raises:
+        ProjectError: one does, so it is not known which combinations it is in.
+
+    """
+    conflicts = project.conflicts
+    for origin, requirements in told.items():
+        for member in _own_extras(requirements, project):
+            known = (*conflicts.members, *conflicts.included_by.get(member, ()))
+            if member in conflicts.members and origin not in known:
+                who = "the project" if origin == PROJECT else named(origin)
+                raise ProjectError(
+                    project.file,
+                    f"{who} includes {named(member)}, which conflicts or sources name; only the "
+                    "build backend says so",
+                    hint=f"state what {who} requires in [project]",
+                )
+
+
+def _own_extras(requirements: Iterable[Requirement], project: Project) -> Iterator[str]:
+    """Return the extras of the project, and of members, that are named."""
+    for one in requirements:
+        for extra in map(canonicalize_name, sorted(one.extras)):
+            of_project = canonicalize_name(one.name) == project.name
+            own = f"extra {extra}"
+            yield own if of_project else origin_of_member(one.name, own)
 
 
 def _requires_dist(metadata: bytes) -> list[str]:

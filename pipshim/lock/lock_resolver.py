@@ -85,7 +85,7 @@ class LockResolver:
         roots: Callable[[Rounds], Sequence[Root]],
         *,
         constraints: Sequence[object],
-        preferred: Mapping[NormalizedName, Version],
+        preferred: Mapping[NormalizedName, tuple[Version, ...]],
         folders: Sequence[Source],
     ) -> Resolution:
         """Resolve in rounds, and decide how everything is built.
@@ -94,7 +94,7 @@ class LockResolver:
             roots: returns the root requirements; it may ask the rounds for the project's own
                 metadata.
             constraints: pip's constraint objects.
-            preferred: the pins of an earlier lock, kept where they fit.
+            preferred: the pins of an earlier lock, kept where they fit, the best one last.
             folders: the projects that are installed from their folders.
 
         Raises:
@@ -113,7 +113,7 @@ class LockResolver:
         roots: Callable[[Rounds], Sequence[Root]],
         *,
         constraints: Sequence[object],
-        preferred: Mapping[NormalizedName, Version],
+        preferred: Mapping[NormalizedName, tuple[Version, ...]],
         offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
         shared: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
     ) -> Solution:
@@ -132,7 +132,7 @@ class LockResolver:
         """
         metadata_of, below = self.rounds.metadata, self.builds.below
         asked: Sequence[Root] = ()
-        better = {name: (version,) for name, version in preferred.items()}
+        better = dict(preferred)
         for name, versions in (shared or {}).items():
             better[name] = (*better.get(name, ()), *versions)
 

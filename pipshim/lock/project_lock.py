@@ -77,7 +77,7 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
     return made
 
 
-def _versions_of_uv(context: LockServices) -> dict[NormalizedName, Version]:
+def _versions_of_uv(context: LockServices) -> dict[NormalizedName, tuple[Version, ...]]:
     """Read the versions of the project's uv.lock, for the first lock."""
     project, given = context.project, context.request.lock
     if project is None or project.script is not None or given.given or given.upgrade:

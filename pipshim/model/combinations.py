@@ -190,7 +190,9 @@ def named(origin: str) -> str:
 
 
 def _without(origin: str) -> str:
-    """Return the option that leaves an extra or group out."""
+    """Return the option that leaves an extra, group or member out."""
+    if _OF_MEMBER.fullmatch(origin) is None and _MEMBER.fullmatch(origin) is not None:
+        return f"{named(origin)} (name the others with --package)"
     return "--no-" + _OF_MEMBER.sub(r"\g<kind> \g<name>", origin)
 
 

@@ -42,6 +42,7 @@ class Project:
         script: the script (PEP 723); None for a project.
         block: the script's metadata, as it is written.
         conflicts: which extras and groups exclude each other.
+        includes: by extra, group and ``project``, the own extras and groups that it names.
 
     """
 
@@ -62,6 +63,7 @@ class Project:
     script: Path | None = None
     block: bytes = b""
     conflicts: Conflicts = field(default_factory=Conflicts)
+    includes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def file(self) -> Path:

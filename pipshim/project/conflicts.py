@@ -9,9 +9,10 @@ from pipshim.model.combinations import Conflicts, named
 from pipshim.model.workspace import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipshim.base.errors import ProjectError
+    from pipshim.model.project import Project
     from pipshim.model.settings import Configuration
     from pipshim.project.toml_reader import KeyPath, Reader
 
@@ -21,33 +22,36 @@ PROJECT = "project"
 def read_conflicts(
     reader: Reader,
     settings: KeyPath,
-    configuration: Configuration,
+    project: Project,
     origins: Collection[str],
     includes: Mapping[str, Collection[str]],
-    default_groups: Collection[str],
-    *,
-    dynamic: bool,
 ) -> Conflicts:
     """Return the extras and groups that exclude each other, or are resolved with and without.
 
     Args:
         reader: of pyproject.toml.
         settings: the table of the settings: ``tool.pipshim``.
-        configuration: its values.
+        project: the values of pyproject.toml.
         origins: the existing extras and groups.
         includes: by extra, group and ``project``, the extras and groups that it includes.
-        default_groups: the groups that are installed by default.
-        dynamic: whether only the build backend knows the extras.
 
     Raises:
         ProjectError: there is no such extra or group, or a conflict is impossible.
 
     """
+    configuration = project.configuration
     if not configuration.conflicts and not any(
         entry.origin for entries in configuration.sources.values() for entry in entries
     ):
         return Conflicts()
+    dynamic = "optional-dependencies" in project.dynamic
     for origin, path in _mentioned(settings, configuration):
+        if origin == PROJECT:
+            raise reader.error(
+                path,
+                "names the project itself: what it requires is always on",
+                hint="move what is in the conflict from project.dependencies to an extra",
+            )
         if origin.startswith(PREFIX):
             if configuration.workspace is not None:
                 continue  # a member's, which is looked at with the members
@@ -62,13 +66,16 @@ def read_conflicts(
         if entry.origin is not None
     }
     members = declared | named_by_sources
-    including = {member: _including(member, includes) for member in sorted(members)}
-    _check_always_on(reader, settings, configuration, including, default_groups)
+    included_by = {member: including(member, includes) for member in sorted(members)}
+    _check_always_on(reader, settings, project, included_by)
     conflicts = Conflicts(
         (*configuration.conflicts, *((one,) for one in sorted(members - declared))),
-        {member: tuple(sorted(by)) for member, by in including.items() if by},
+        {member: tuple(sorted(by)) for member, by in included_by.items() if by},
     )
-    _check_includes(reader, settings, configuration, conflicts, includes)
+    both = included_twice(configuration.conflicts, conflicts, includes)
+    if both is not None:
+        number, problem, hint = both
+        raise reader.error((*settings, "conflicts", number), problem, hint=hint)
     return conflicts
 
 
@@ -90,7 +97,7 @@ def _unknown(reader: Reader, path: KeyPath, origin: str, origins: Collection[str
     return reader.error(path, f"names the {kind} {name!r}, which [{table}] does not have{near}")
 
 
-def _including(member: str, includes: Mapping[str, Collection[str]]) -> set[str]:
+def including(member: str, includes: Mapping[str, Collection[str]]) -> set[str]:
     """Return the extras and groups (and ``project``) that include one, also indirectly."""
     found: set[str] = set()
     waiting = [member]
@@ -106,19 +113,22 @@ def _including(member: str, includes: Mapping[str, Collection[str]]) -> set[str]
 def _check_always_on(
     reader: Reader,
     settings: KeyPath,
-    configuration: Configuration,
-    including: Mapping[str, Collection[str]],
-    default_groups: Collection[str],
+    project: Project,
+    included_by: Mapping[str, Collection[str]],
 ) -> None:
     """Refuse conflicts of what is always installed, or installed by default.
+
+    uv's table may name default groups: the other side is then for those who leave them out.
 
     Raises:
         ProjectError: there is one.
 
     """
-    defaults = {f"group {name}" for name in default_groups}
-    for member, by in including.items():
-        number = next((n for n, each in enumerate(configuration.conflicts) if member in each), None)
+    sets = project.configuration.conflicts
+    is_of_uv = settings[-1] == "uv"
+    defaults = set() if is_of_uv else {f"group {name}" for name in project.default_groups}
+    for member, by in included_by.items():
+        number = next((n for n, each in enumerate(sets) if member in each), None)
         if PROJECT in by:
             path: KeyPath = (*settings, "sources" if number is None else "conflicts")
             raise reader.error(
@@ -139,30 +149,23 @@ def _check_always_on(
             )
 
 
-def _check_includes(
-    reader: Reader,
-    settings: KeyPath,
-    configuration: Configuration,
-    conflicts: Conflicts,
-    includes: Mapping[str, Collection[str]],
-) -> None:
-    """Refuse an extra or group that includes two which exclude each other.
+def included_twice(
+    sets: Sequence[Collection[str]], conflicts: Conflicts, includes: Iterable[str]
+) -> tuple[int, str, str] | None:
+    """Find an extra or group that includes two which exclude each other.
 
-    Raises:
-        ProjectError: there is one.
+    Returns:
+        the number of the set, what is wrong, and the hint; None if there is none.
 
     """
-    for number, each in enumerate(configuration.conflicts):
+    for number, members in enumerate(sets):
         for origin in includes:
             both = [
-                member
-                for member in each
+                named(member)
+                for member in members
                 if origin in (member, *conflicts.included_by.get(member, ()))
             ]
             if len(both) > 1:
-                first, second = map(named, both[:2])
-                raise reader.error(
-                    (*settings, "conflicts", number),
-                    f"names {first} and {second}, but {named(origin)} includes both",
-                    hint=f"let {named(origin)} include one of them",
-                )
+                problem = f"names {both[0]} and {both[1]}, but {named(origin)} includes both"
+                return number, problem, f"let {named(origin)} include one of them"
+    return None

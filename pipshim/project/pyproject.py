@@ -31,7 +31,7 @@ from pipshim.project.toml_lines import line_finder
 from pipshim.project.toml_reader import KeyPath, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from packaging.markers import Marker
     from packaging.version import Version
@@ -158,9 +158,7 @@ def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> P
             )
     requires_python = data.get("requires-python")
     configuration, ignored = _configuration(reader, data, {})
-    # A script has neither extras nor groups.
-    read_conflicts(reader, _settings(data), configuration, (), {}, (), dynamic=False)
-    return Project(
+    made = Project(
         directory=Path.cwd() if path == STDIN else path.absolute().parent,
         name=None,
         display_name=path.name,
@@ -180,6 +178,8 @@ def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> P
         script=path if path == STDIN else path.absolute(),
         block=block,
     )
+    read_conflicts(reader, _settings(data), made, (), {})  # a script has neither extras nor groups
+    return made
 
 
 def read_text(file: Path) -> str:
@@ -240,10 +240,13 @@ def _project(
     groups = _dependency_groups(reader, written, own)
     configuration, ignored = _configuration(reader, data, groups, more_indexes)
     origins = [*(f"extra {extra}" for extra in extras), *(f"group {group}" for group in groups)]
-    if name is not None:  # conflicts may name the project as their package
-        plain = {origin_of_member(name, origin): origin for origin in origins}
-        sets = (tuple(plain.get(one, one) for one in each) for each in configuration.conflicts)
-        configuration = replace(configuration, conflicts=tuple(sets))
+    sets = configuration.conflicts
+    if name is not None:
+        sets = _naming_itself(sets, name, (PROJECT, *origins), dynamic)
+    if _is_of_uv(data) and any(PROJECT in each for each in sets):
+        ignored = (*ignored, "conflicts (of the project itself)")
+        sets = tuple(each for each in sets if PROJECT not in each)
+    configuration = replace(configuration, conflicts=sets)
 
     made = Project(
         directory=directory,
@@ -259,22 +262,35 @@ def _project(
         configuration=configuration,
         ignored_settings=ignored,
     )
+    includes = {
+        PROJECT: own.named_in(dependencies),
+        **{f"extra {extra}": own.named_in(of) for extra, of in extras.items()},
+        **_included_by_groups(written, own),
+    }
+    conflicts = read_conflicts(reader, _settings(data), made, origins, includes)
     return replace(
         made,
-        conflicts=read_conflicts(
-            reader,
-            _settings(data),
-            made.configuration,
-            origins,
-            {
-                PROJECT: own.named_in(dependencies),
-                **{f"extra {extra}": own.named_in(of) for extra, of in extras.items()},
-                **_included_by_groups(written, own),
-            },
-            made.default_groups,
-            dynamic="optional-dependencies" in dynamic,
-        ),
+        conflicts=conflicts,
+        includes={origin: frozenset(names) for origin, names in includes.items() if names},
     )
+
+
+def _naming_itself(
+    sets: Iterable[tuple[str, ...]],
+    name: NormalizedName,
+    origins: Iterable[str],
+    dynamic: Collection[str],
+) -> tuple[tuple[str, ...], ...]:
+    """Return conflicts, where the project is named as their package too, with its own origins."""
+    plain = {origin_of_member(name, origin): origin for origin in origins}
+    extra = origin_of_member(name, "extra ")
+
+    def own(origin: str) -> str:
+        if "optional-dependencies" in dynamic and origin.startswith(extra):
+            return f"extra {origin.removeprefix(extra)}"
+        return plain.get(origin, origin)
+
+    return tuple(tuple(map(own, each)) for each in sets)
 
 
 def _included_by_groups(

@@ -18,6 +18,7 @@ from pipshim.model.settings import (
 )
 from pipshim.model.targets import FORM, KNOWN, TargetName
 from pipshim.model.workspace import origin_of_member
+from pipshim.project.conflicts import PROJECT
 from pipshim.project.sources import (
     check_index_names,
     origin_of,
@@ -151,12 +152,13 @@ def _conflict(reader: Reader, value: object, path: KeyPath) -> tuple[str, ...]:
     for item, at in reader.array(value, path):
         table = dict(reader.known_table(item, at, ("extra", "group", "package")))
         package = table.pop("package", None)
-        if len(table) != 1:
+        if len(table) > 1 or not (table or package):
             raise reader.error(
                 at, "must have one of 'extra' and 'group'", hint='for example: { extra = "cpu" }'
             )
-        ((kind, name),) = table.items()
-        origin = origin_of(reader, kind, name, at)
+        origin = PROJECT  # of a member: what it requires without extras and groups
+        for kind, name in table.items():
+            origin = origin_of(reader, kind, name, at)
         if package is not None:
             origin = origin_of_member(reader.name(package, (*at, "package")), origin)
         if origin in members:

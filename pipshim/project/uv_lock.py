@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
@@ -16,20 +15,21 @@ if TYPE_CHECKING:
 UV_LOCK = "uv.lock"
 
 
-def read_versions(directory: Path) -> dict[NormalizedName, Version]:
-    """Read the versions of packages that a uv.lock has in one version from an index.
+def read_versions(directory: Path) -> dict[NormalizedName, tuple[Version, ...]]:
+    """Read the versions of the packages that a uv.lock has from an index, the newest last.
+
+    A package has several where uv resolved platforms, Pythons or conflicting extras apart.
 
     Args:
         directory: the project's; there need be no uv.lock in it.
 
     """
+    found: dict[NormalizedName, set[Version]] = {}
     try:
-        packages = toml_files.read(directory / UV_LOCK)["package"]
-        names = Counter(canonicalize_name(one["name"]) for one in packages)
-        return {
-            canonicalize_name(one["name"]): Version(one["version"])
-            for one in packages
-            if "registry" in one.get("source", {}) and names[canonicalize_name(one["name"])] == 1
-        }
+        for one in toml_files.read(directory / UV_LOCK)["package"]:
+            if "registry" in one.get("source", {}):
+                versions = found.setdefault(canonicalize_name(one["name"]), set())
+                versions.add(Version(one["version"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidVersion):
         return {}  # it is not pipshim's to judge
+    return {name: tuple(sorted(versions)) for name, versions in found.items()}

@@ -65,11 +65,6 @@ def translate(
         table["override-dependencies"] = [*table.get("override-dependencies", ()), *excluded]
     if table.get("default-groups") == "all":
         table["default-groups"] = list(groups)
-    if isinstance(table.get("conflicts"), list):
-        sets = [one if isinstance(one, list) else [one] for one in table["conflicts"]]
-        defaults = table.get("default-groups", ["dev"])
-        kept = _without_defaults(sets, defaults, ignored)
-        table["conflicts"] = table["conflicts"] if len(kept) == len(sets) else kept
     return UvSettings(table, tuple(ignored))
 
 
@@ -111,31 +106,6 @@ def _metadata(value: object, ignored: list[str]) -> object:
     return [_only(_METADATA_KEYS, entry, "dependency-metadata", ignored) for entry in value]
 
 
-def _conflicts(value: object, ignored: list[str]) -> object:
-    """Leave out conflicts of whole packages."""
-    if not isinstance(value, list):
-        return value
-    own = [
-        one
-        for one in value
-        if not isinstance(one, list)
-        or all({"extra", "group"} & set(each) for each in one if isinstance(each, dict))
-    ]
-    if len(own) < len(value):
-        ignored.append("conflicts (of packages)")
-    return own
-
-
-def _without_defaults(conflicts: list[Any], defaults: object, ignored: list[str]) -> list[Any]:
-    """Leave out conflicts with a default group: uv resolves them, and pipshim refuses them."""
-    names = defaults if isinstance(defaults, list) else []
-    groups = [{"group": name} for name in names]
-    own = [one for one in conflicts if not any(group in one for group in groups)]
-    if len(own) < len(conflicts):
-        ignored.append("conflicts (with a default group)")
-    return own
-
-
 def _requirements(value: object, ignored: list[str]) -> object:
     """Leave out tables, which uv accepts too."""
     if not isinstance(value, list):
@@ -147,7 +117,6 @@ def _requirements(value: object, ignored: list[str]) -> object:
 
 _TRANSLATED: Mapping[str, Callable[[object, list[str]], object]] = {
     "sources": _sources,
-    "conflicts": _conflicts,
     "index": _indexes,
     "dependency-metadata": _metadata,
     "override-dependencies": _requirements,

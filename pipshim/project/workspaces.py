@@ -27,10 +27,11 @@ from pipshim.model.workspace import (
     group_of_member,
     origin_of_member,
 )
+from pipshim.project.conflicts import PROJECT, included_twice, including
 from pipshim.project.pyproject import find_project, read_project, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -192,7 +193,7 @@ def _joined(root: Project, reader: _Files, here: Path | None) -> Project:
     python = [str(one.requires_python) for one in everybody if one.requires_python is not None]
     groups = dict(root.dependency_groups)
     for name, member in members.items():
-        groups.update(_groups(name, member, groups))
+        groups.update(_groups(name, member, groups, _extras_in_conflict(name, member, root)))
     configuration = _configuration(root, members)
     conflicts = _conflicts(root, members, groups)
     return replace(
@@ -235,8 +236,21 @@ def _check_member(
         )
 
 
+def _extras_in_conflict(name: NormalizedName, member: Project, root: Project) -> Iterator[str]:
+    """Return the extras that conflicts name of a member whose backend alone knows its extras."""
+    if "optional-dependencies" not in member.dynamic:
+        return
+    start = origin_of_member(name, "extra ")
+    for origin in sorted({origin for each in root.configuration.conflicts for origin in each}):
+        if origin.startswith(start):
+            yield origin.removeprefix(start)
+    for origin in member.conflicts.members:
+        if origin.startswith("extra "):
+            yield origin.removeprefix("extra ")
+
+
 def _groups(
-    name: NormalizedName, member: Project, there: Mapping[str, object]
+    name: NormalizedName, member: Project, there: Mapping[str, object], more_extras: Iterable[str]
 ) -> dict[str, tuple[Requirement, ...]]:
     """Return the root's groups for a member: itself, its extras and its groups."""
     own = member.dependencies
@@ -246,6 +260,8 @@ def _groups(
     for extra, requirements in member.optional_dependencies.items():
         wanted = (Requirement(f"{name}[{extra}]"),) if member.is_package else requirements
         found[group_of_extra(name, extra)] = wanted
+    for one in more_extras:
+        found[group_of_extra(name, one)] = (Requirement(f"{name}[{one}]"),)
     for group, requirements in member.dependency_groups.items():
         found[group_of_group(name, group)] = requirements
     taken = next((group for group in found if group in there), None)
@@ -289,50 +305,70 @@ def _conflicts(
 
     """
     sets = [*root.conflicts.sets]
-    included_by = {one: set(by) for one, by in root.conflicts.included_by.items()}
     for name, member in members.items():
-        of_root = partial(origin_of_member, name)
-        sets += [tuple(map(of_root, each)) for each in member.conflicts.sets]
-        for origin, by in member.conflicts.included_by.items():
-            included_by.setdefault(of_root(origin), set()).update(map(of_root, by))
+        sets += [tuple(map(partial(origin_of_member, name), s)) for s in member.conflicts.sets]
     declared = {origin for each in sets if len(each) > 1 for origin in each}
-    kept = [each for each in sets if len(each) > 1 or each[0] not in declared]
-    for origin in {origin for each in kept for origin in each}:
+    kept = tuple(dict.fromkeys(s for s in sets if len(s) > 1 or s[0] not in declared))
+    if not kept:
+        return Conflicts()
+    includes = _includes(root, members, groups)
+    included_by = {}
+    for origin in sorted({origin for each in kept for origin in each}):
         if origin.startswith(PREFIX) and origin.partition(" ")[2] not in groups:
             raise ProjectError(
                 root.file, f"conflicts: the workspace has no {named(origin)}", hint=_hint(members)
             )
-        for project in (root, *members.values()):
-            requiring = _requiring(origin, project, is_root=project is root)
-            if "project" in requiring:
-                raise ProjectError(
-                    project.file,
-                    f"requires {named(origin)}, which is in a conflict: it is always on",
-                    hint="require it in an extra",
-                )
-            included_by.setdefault(origin, set()).update(requiring)
-    named_by = {one: tuple(sorted(by)) for one, by in included_by.items() if by}
-    return Conflicts(tuple(dict.fromkeys(kept)), named_by)
+        by = including(origin, includes)
+        if PROJECT in by:
+            raise ProjectError(
+                root.file,
+                f"requires {named(origin)}, which is in a conflict: it is always on",
+                hint="require it in an extra",
+            )
+        if by:
+            included_by[origin] = tuple(sorted(by))
+    conflicts = Conflicts(kept, included_by)
+    both = included_twice(kept, conflicts, includes)
+    if both is not None:
+        _, problem, hint = both
+        raise ProjectError(root.file, f"conflicts: {problem}", hint=hint)
+    return conflicts
+
+
+def _includes(
+    root: Project, members: Mapping[NormalizedName, Project], groups: Mapping[str, object]
+) -> dict[str, set[str]]:
+    """Return the extras and groups, as the root's, that each of all extras and groups names."""
+    found: dict[str, set[str]] = {origin: set(of) for origin, of in root.includes.items()}
+    lists = _lists(root)
+    for name, member in members.items():
+        of_root = partial(origin_of_member, name)
+        for origin, of in member.includes.items():
+            found.setdefault(of_root(origin), set()).update(map(of_root, of))
+        lists |= {of_root(origin): of for origin, of in _lists(member).items()}
+        if member.is_package:
+            for extra in member.optional_dependencies:
+                found.setdefault(of_root(f"extra {extra}"), set()).add(of_root(PROJECT))
+    for origin, requirements in lists.items():
+        for one in requirements:
+            own = [group_of_member(one.name), *(group_of_extra(one.name, e) for e in one.extras)]
+            found.setdefault(origin, set()).update(
+                f"group {each}" for each in own if each in groups
+            )
+    return found
+
+
+def _lists(project: Project) -> dict[str, tuple[Requirement, ...]]:
+    """Return a project's lists of requirements, by origin."""
+    return {
+        PROJECT: project.dependencies,
+        **{f"extra {name}": of for name, of in project.optional_dependencies.items()},
+        **{f"group {name}": of for name, of in project.dependency_groups.items()},
+    }
 
 
 def _hint(members: Mapping[NormalizedName, Project]) -> str:
     return f"the members are: {', '.join(members)}" if members else "the workspace has no members"
-
-
-def _requiring(origin: str, project: Project, *, is_root: bool) -> set[str]:
-    """Return the lists of requirements, as origins of the root, that name a member's extra."""
-    lists: dict[str, tuple[Requirement, ...]] = {"project": project.dependencies}
-    lists |= {f"extra {name}": one for name, one in project.optional_dependencies.items()}
-    if not is_root or project.workspace is None:
-        lists |= {f"group {name}": one for name, one in project.dependency_groups.items()}
-    found = set()
-    for at, requirements in lists.items():
-        for one in requirements:
-            extras = (group_of_extra(one.name, extra) for extra in one.extras)
-            if any(origin == f"group {extra}" for extra in extras):
-                assert project.name is not None or is_root
-                found.add(at if is_root else origin_of_member(str(project.name), at))
-    return found
 
 
 def _add_index(indexes: dict[str, Index], index: Index, member: Project, root: Project) -> None:
@@ -377,12 +413,7 @@ def _sources(root: Project, members: Mapping[NormalizedName, Project]) -> Packag
 
 def _required(project: Project) -> set[NormalizedName]:
     """Return the names that a project, its extras and groups require."""
-    lists = (
-        project.dependencies,
-        *project.optional_dependencies.values(),
-        *project.dependency_groups.values(),
-    )
-    return {canonicalize_name(one.name) for requirements in lists for one in requirements}
+    return {canonicalize_name(one.name) for of in _lists(project).values() for one in of}
 
 
 def _placed(

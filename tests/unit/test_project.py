@@ -158,6 +158,7 @@ unknown = 1
         dynamic=frozenset({"readme"}),
         has_build_system=True,
         configuration=Configuration(package=False),
+        includes={"group dev-tools": frozenset({"group test"})},
     )
 
 

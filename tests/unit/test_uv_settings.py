@@ -116,22 +116,22 @@ def test_other_settings_are_listed() -> None:
     assert ignored('prerelease = "if-necessary"') == ()
 
 
-def test_conflicts_are_read_but_for_those_that_pipshim_refuses() -> None:
-    uv = tomllib.loads(
+def test_conflicts_may_name_default_groups_but_not_the_project_itself() -> None:
+    found = project(
         """
+        version = "1"
+        optional-dependencies = { old = [] }
+        [dependency-groups]
+        dev = []
+        [tool.uv]
         conflicts = [
-            [{ extra = "cpu" }, { extra = "gpu" }],
-            [{ package = "b", extra = "old" }, { group = "new" }],
-            [{ package = "b", extra = "old" }, { group = "dev" }],
-            [{ package = "b" }, { package = "c" }],
+            [{ extra = "old" }, { group = "dev" }],
+            [{ package = "app" }, { extra = "old" }],
         ]
         """
     )
-    found = translate(uv, SETTINGS)
-    assert found.table["conflicts"] == uv["conflicts"][:2]
-    assert found.ignored == ("conflicts (of packages)", "conflicts (with a default group)")
-    assert translate({"conflicts": 3}, SETTINGS).table == {"conflicts": 3}
-    assert translate({"conflicts": [3]}, SETTINGS).table == {"conflicts": [3]}
+    assert found.conflicts.sets == (("extra old", "group dev"),)
+    assert found.ignored_settings == ("conflicts (of the project itself)",)
 
 
 def test_a_table_of_pipshim_counts_alone() -> None:
@@ -193,8 +193,9 @@ def test_a_lock_of_uv_gives_the_versions_that_are_the_only_ones(tmp_path: Path) 
             """
         )
     )
-    assert {name: str(one) for name, one in read_versions(tmp_path).items()} == {
-        "torch": "2.9.0+cpu"
+    assert {name: [*map(str, each)] for name, each in read_versions(tmp_path).items()} == {
+        "torch": ["2.9.0+cpu"],
+        "numpy": ["1.26.0", "2.3.0"],
     }
     lock.write_text("package = 3")
     assert read_versions(tmp_path) == {}
