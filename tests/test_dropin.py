@@ -23,7 +23,7 @@ from tests.support.transcript import Scenario, read
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-OWN = ("lock", "sync", "run", "tree", "why", "add", "remove", "export")
+OWN = ("lock", "sync", "run", "tree", "why", "add", "remove", "export", "builds")
 """Commands of pipshim's own; ``lock`` is pip's too, and is pipshim's here."""
 
 PIPS = [name for name in commands_dict if name not in OWN]

@@ -37,7 +37,8 @@ MODULES = (
 
 
 def main(requests: int, answers: int) -> None:
-    for module in MODULES:
+    sys.path[0] = str(Path(__file__).parents[2])
+    for module in (*MODULES, "tests.support.process_end"):
         import_module(module)
     gc.freeze()
     with os.fdopen(requests, encoding="utf-8") as lines, os.fdopen(answers, "w") as out:
@@ -69,7 +70,14 @@ def become(
     os.chdir(cwd)
     sys.argv[:] = [script, *arguments]
     sys.path[0] = str(Path(script).parent)
-    runpy.run_path(script, run_name="__main__")
+    from tests.support import process_end  # noqa: PLC0415 imported already, by main
+
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as ended:
+        if isinstance(ended.code, int):
+            process_end.end(ended.code)
+        raise
 
 
 if __name__ == "__main__":

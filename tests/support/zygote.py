@@ -9,6 +9,7 @@ on variables that Python or pip read while importing, needs a fresh process: see
 from __future__ import annotations
 
 import array
+import gc
 import json
 import os
 import signal
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _FIXED = ("PYTHON", "LC_", "LANG", "COVERAGE_")
-_MODULES = ("lock", "sync", "run", "report", "error_boundary")
+_MODULES = (
+    *("__main__", "fastpath.up_to_date", "fastpath.environment_snapshot"),
+    *("cli.dispatch", "cli.project_commands", "cli.pip_main", "cli.active_environment"),
+    *("cli.lock", "cli.sync", "cli.run", "cli.report", "cli.error_boundary"),
+    *("cli.edit_commands", "cli.explain_commands", "cli.export_command", "cli.tree"),
+    *("lock.project_lock", "progress.plain", "store.unpacking"),
+)
+_LIBRARIES = ("argparse", "ctypes", "venv", "tomli_w", "tomlkit", "pip._vendor.truststore")
 
 
 def fixed(environ: Mapping[str, str]) -> dict[str, str]:
@@ -155,27 +163,23 @@ def _become(request: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
     os.environ.update(request["environ"])
     os.chdir(request["cwd"])
     import pipshim.__main__ as command  # noqa: PLC0415 imported already, by _import
+    from tests.support.process_end import end  # noqa: PLC0415 the same
 
     sys.argv = [command.__file__, *request["args"]]
-    sys.exit(command.main())
+    end(command.main())
 
 
 def _import() -> None:
     from importlib import import_module  # noqa: PLC0415 only the server
 
-    sys.path.pop(0)  # this folder
-    for name in (
-        "__main__",
-        "fastpath.up_to_date",
-        "fastpath.environment_snapshot",
-        "cli.project_commands",
-        "cli.pip_main",
-    ):
-        import_module(f"pipshim.{name}")
-    for name in _MODULES:
-        import_module(f"pipshim.cli.{name}")
+    sys.path[0] = str(Path(__file__).parents[2])
+    import_module("tests.support.process_end")
+    sys.path.pop(0)
+    for name in (*(f"pipshim.{name}" for name in _MODULES), *_LIBRARIES):
+        import_module(name)
 
 
 if __name__ == "__main__":
     _import()
+    gc.freeze()
     _serve(sys.argv[1])
