@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.backend import Backend
 from tests.support.dists import sdist
+from tests.support.facts import calls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,26 @@ def test_builds_are_remembered_with_what_they_took(
     assert text.count("\n") == 3
     assert "bad 1.0" in text
     assert "other" not in text
+
+
+def test_the_longest_build_begins_first(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    for name, seconds in (("one", 0.1), ("two", 0.7), ("three", 0.4)):
+        files = {"code.c": " " * 100_000} if name == "three" else {}
+        backend = Backend(sleep_seconds=seconds, log=str(log))
+        index.add(sdist(tmp_path, name, "1.0", files=files, backend=backend))
+
+    def began() -> list[str]:
+        log.write_text("")
+        cli.ok("sync", "--rebuild", ":all:", "-j", "1")
+        return [one.name for one in calls(log) if (one.hook, one.event) == ("build_wheel", "start")]
+
+    make_project(dependencies=["one", "two", "three"])
+    cli.ok("lock")
+    assert began()[0] == "three"  # the only one with something to compile
+    assert began() == ["two", "three", "one"]  # as long as they took
 
 
 def test_the_last_log_of_a_package_is_shown(

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from packaging.utils import canonicalize_name
 
 from pipshim._pip.pyproject import build_system
-from pipshim.base.errors import BuildCycleError
+from pipshim.base.errors import BuildCycleError, PipshimError
 from pipshim.base.shared_results import CycleError, SharedResults
-from pipshim.base.tasks import in_order
+from pipshim.base.tasks import each, in_order
+from pipshim.builds.build_estimate import estimated_seconds
 from pipshim.builds.build_request import BuildRequest, Component, OuterEnvironment
 from pipshim.model import artifacts
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_order import needs, ordered
+from pipshim.model.build_order import longest_first, needs, ordered
 from pipshim.model.combinations import BASE, Combination
 from pipshim.model.events import UNKNOWN
 from pipshim.model.solution import name_of
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
 T = TypeVar("T")
+
+_FETCHES = 8
+"""How many sources are fetched at once."""
 
 
 class BuildPlan(NamedTuple):
@@ -185,7 +189,8 @@ class BuildPlanner:
     ) -> dict[NormalizedName, T]:
         """Build several sources at once, each after what it waits for.
 
-        Isolated builds begin first, and build what they need themselves.
+        Isolated builds build what they need themselves. Of the builds that can begin, the longest
+        one begins first, with what waits for it.
 
         Args:
             sources: what to build, by name.
@@ -201,13 +206,54 @@ class BuildPlanner:
         free: dict[NormalizedName, tuple[NormalizedName, ...]] = {
             name: () for name in sources if name not in waits
         }
+        is_work = cache(lambda name: self.is_work(sources[name], solution))
+        waits = {**free, **{name: waits[name] for name in ordered(waits)}}
+        if len(waits) > self.builder.jobs:  # otherwise all that can begin does
+            work = {name: sources[name] for name in waits if is_work(name)}
+            seconds = dict.fromkeys(waits, 0.0) | self._estimates(work, solution)
+            waits = {name: waits[name] for name in longest_first(seconds, waits)}
         return in_order(
             build,
-            {**free, **{name: waits[name] for name in ordered(waits)}},
+            waits,
             at_once=self.builder.jobs,
-            is_work=cache(lambda name: self.is_work(sources[name], solution)),
+            is_work=is_work,
             interrupted=self.builder.processes.stop,
         )
+
+    def _estimates(
+        self, sources: Mapping[NormalizedName, Source], solution: Solution | None
+    ) -> dict[NormalizedName, float]:
+        """Estimate how long builds take: as before, or by the files of what is new here.
+
+        What is built for a build's environment counts too, if it was built before.
+        """
+        seconds = {
+            name: self.builder.seconds_of(name, str(source.version or UNKNOWN))
+            for name, source in sources.items()
+        }
+        new = [name for name in sources if seconds[name] is None]
+        found = each(
+            lambda name: _estimate(sources[name]),
+            new,
+            at_once=_FETCHES,
+            interrupted=self.builder.processes.stop,
+        )
+        estimates = dict(zip(new, found, strict=True))
+        estimates |= {name: one for name, one in seconds.items() if one is not None}
+        for name, source in sources.items():
+            before = [self.builder.seconds_of(*one) for one in self.builds_before(source, solution)]
+            estimates[name] += max((one for one in before if one is not None), default=0.0)
+        return estimates
+
+    def builds_before(
+        self, source: Source, solution: Solution | None
+    ) -> Iterator[tuple[NormalizedName, str]]:
+        """Yield name and version of what is built for the environment of an isolated build."""
+        if self.mode(source) is Mode.NO_ISOLATION:
+            return
+        for component in self.request(source, solution).components:
+            if component.is_built:
+                yield component.name, component.version
 
     def mode(self, source: Source) -> Mode:
         """Return the chosen mode; whether an isolated build is matched, only `plan` says."""
@@ -234,6 +280,13 @@ class BuildPlanner:
                 and (name in needed or self.precedes(pin.source, source))
             ):
                 yield pin
+
+
+def _estimate(source: Source) -> float:
+    try:
+        return estimated_seconds(source.directory)
+    except (PipshimError, OSError):
+        return 0.0  # its build will say what is wrong
 
 
 def _dependencies(

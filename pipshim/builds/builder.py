@@ -187,6 +187,11 @@ class Builder:
             self._built_now.add(built.tree.sha256)
             return built
 
+    def seconds_of(self, name: str, version: str) -> float | None:
+        """Return how long the last build of a package took; None if there was none."""
+        build = self.history.last_success(name, version)
+        return build.seconds if build is not None else None
+
     def has(self, build: BuildRequest) -> bool:
         """Return whether an earlier wheel can be reused."""
         return build.digest is not None and self._earlier(build) is not None

@@ -12,6 +12,7 @@ from pipshim.base.cache_folders import LOGS
 from pipshim.base.errors import PipshimError
 from pipshim.base.sizes import size
 from pipshim.builds.build_history import BuildHistory
+from pipshim.cli.cache import existing_cache
 from pipshim.model.events import label, short
 from pipshim.progress.control_codes import clean
 from pipshim.progress.formatting import duration, paint, use_color
@@ -37,7 +38,7 @@ def main(request: BuildsHistoryRequest) -> int:
         PipshimError: there is no cache.
 
     """
-    builds = BuildHistory(_cache(request.cache)).builds()
+    builds = BuildHistory(existing_cache(request.cache)).builds()
     found = [one for one in builds if not request.names or one.name in request.names]
     found = found[-request.limit :]
     if request.as_json:
@@ -64,7 +65,7 @@ def show_log(request: BuildsLogRequest) -> int:
         PipshimError: there is no cache, or no log of it.
 
     """
-    cache = _cache(request.cache)
+    cache = existing_cache(request.cache)
     logs = _logs(cache / LOGS, request.name)
     if not logs:
         raise PipshimError(
@@ -80,15 +81,6 @@ def show_log(request: BuildsLogRequest) -> int:
     else:
         sys.stdout.write(text)
     return 0
-
-
-def _cache(cache: Path | None) -> Path:
-    if cache is None:
-        raise PipshimError(
-            "there is no cache: it is switched off, or not this user's",
-            hint="name a folder for pipshim's: PIPSHIM_CACHE_DIR=DIR",
-        )
-    return cache
 
 
 def _logs(folder: Path, name: str) -> list[Path]:

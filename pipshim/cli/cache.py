@@ -33,12 +33,7 @@ def main(request: StoreRequest) -> int:
 
     """
     _check(request)
-    root = request.cache
-    if root is None:
-        raise PipshimError(
-            "the cache is disabled, or belongs to another user",
-            hint="choose a folder for it: PIPSHIM_CACHE_DIR=DIR",
-        )
+    root = existing_cache(request.cache)
     if request.action == "info":
         _info(root, as_json=request.as_json)
     elif request.action == "list":
@@ -62,6 +57,21 @@ def main(request: StoreRequest) -> int:
                 f"pipshim sync {options}\n"
             )
     return 0
+
+
+def existing_cache(root: Path | None) -> Path:
+    """Return pipshim's cache folder.
+
+    Raises:
+        PipshimError: there is none.
+
+    """
+    if root is None:
+        raise PipshimError(
+            "the cache is disabled, or belongs to another user",
+            hint="choose a folder for it: PIPSHIM_CACHE_DIR=DIR",
+        )
+    return root
 
 
 def _check(request: StoreRequest) -> None:

@@ -191,6 +191,13 @@ class LockedBuilds(BuildPlanner):
         """Return whether no earlier wheel can be reused, as far as that is known."""
         return self.locked(source).deferred or super().is_work(source, solution)
 
+    def builds_before(
+        self, source: Source, solution: Solution | None
+    ) -> Iterator[tuple[NormalizedName, str]]:
+        """Yield what is built for the environment of an isolated build, as far as it is locked."""
+        if not self.locked(source).deferred:
+            yield from super().builds_before(source, solution)
+
     def precedes(self, other: Source, source: Source) -> bool:
         """Return whether nothing that is built without isolation has to precede `other`."""
         build = self.locked(other)

@@ -76,6 +76,31 @@ def ordered(
     return done
 
 
+def longest_first(
+    seconds: Mapping[NormalizedName, float],
+    waits_for: Mapping[NormalizedName, Iterable[NormalizedName]],
+) -> list[NormalizedName]:
+    """Order builds by how long they and what waits for them take, the longest path first.
+
+    Args:
+        seconds: by name, how long each build takes. Of equal ones the first goes first.
+        waits_for: by name, the other builds that each waits for; without cycles.
+
+    """
+    waiting: dict[NormalizedName, list[NormalizedName]] = {name: [] for name in seconds}
+    for name, others in waits_for.items():
+        for other in set(others) & seconds.keys():
+            waiting[other].append(name)
+    paths: dict[NormalizedName, float] = {}
+
+    def path(name: NormalizedName) -> float:
+        if name not in paths:
+            paths[name] = seconds[name] + max(map(path, waiting[name]), default=0.0)
+        return paths[name]
+
+    return sorted(seconds, key=lambda name: -path(name))
+
+
 def _names(requirements: Iterable[str]) -> list[NormalizedName]:
     found = []
     for text in requirements:
