@@ -164,3 +164,53 @@ def test_records_of_an_older_pipshim_are_said_once_and_built_again(
     said = cli.ok("sync").err
     assert built(log) == ["needy", "pure"]
     assert said.count("an older pipshim built") == 1
+
+
+def compiler(folder: Path, name: str, version: str) -> None:
+    """Write a program that says its version, as a compiler does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\necho 'tools, release 1, V{version}'\n", "utf-8")
+    (folder / name).chmod(0o755)
+
+
+def test_another_compiler_rebuilds_what_it_compiles(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, log: Path
+) -> None:
+    backend = Backend(log=str(log), tag="native", runs=[["tool"]], acts_at=["build_wheel"])
+    files = {"kernel.cu": "", "part.c": ""}
+    index.add(
+        sdist(tmp_path, "kernels", "1.0", backend=backend, files=files),
+        sdist(tmp_path, "pure", "1.0", backend=Backend(log=str(log)), files=files),
+    )
+    make_project(dependencies=["kernels", "pure"])
+    old, new, other = (tmp_path / name for name in ("cuda-12.4", "cuda-12.8", "other"))
+    compiler(old / "bin", "nvcc", "12.4.131")
+    compiler(new / "bin", "nvcc", "12.8.93")
+    compiler(other, "tool", "1.0")
+    compiler(other, "cc", "1.0")
+    compiler(other, "c++", "1.0")
+    cli.env |= {"CUDA_HOME": str(old), "PATH": f"{other}:{cli.env['PATH']}"}
+    cli.ok("sync")
+    assert built(log) == ["kernels", "pure"]
+    tools = record(cli, "kernels")["tools"]
+    assert {name: tool["version"][-3:] for name, tool in tools.items()} == {
+        "nvcc": "131",
+        "cc": "1.0",
+        "c++": "1.0",
+        "tool": "1.0",
+    }
+    assert record(cli, "pure")["tools"] == {}
+    assert "up to date" in cli.ok("sync").err
+    cli.env["CUDA_HOME"] = str(new)
+    said = cli.ok("sync", "--dry-run").err
+    assert "nvcc 12.8.93, was 12.4.131" in said
+    cli.env["CUDA_HOME"] = str(old)
+    assert "up to date" in cli.ok("sync", "--dry-run").err
+    compiler(other, "cc", "1.0.1")
+    assert "kernels 1.0 (rebuild: cc 1.0.1, was 1.0)" in cli.ok("sync", "--dry-run").err
+    cli.ok("sync")
+    assert built(log) == ["kernels"]
+    copied = tmp_path / "copied"
+    shutil.copytree(other, copied)
+    cli.env["PATH"] = f"{copied}:{cli.env['PATH']}"
+    assert "up to date" in cli.ok("sync").err

@@ -20,6 +20,9 @@ TREES = "trees-v2"
 BUILDS = "builds-v1"
 """What builds answered, beside their records (`pipshim.builds.build_cache`)."""
 
+TOOLS = "tools-v1"
+"""Versions of compilers and other programs (`pipshim.builds.tools`)."""
+
 LOGS = "logs"
 """The output of builds."""
 

@@ -21,7 +21,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name
 from packaging.version import Version
 
-from pipshim.base.cache_folders import BUILDS, LOGS
+from pipshim.base.cache_folders import BUILDS, LOGS, TOOLS
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import BuildError, InstallError
 from pipshim.base.tasks import each
@@ -38,6 +38,7 @@ from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares
 from pipshim.builds.native_wheels import is_native_tree
 from pipshim.builds.processes import Processes
+from pipshim.builds.tools import Tools
 from pipshim.envs import installed
 from pipshim.envs.dist_info import METADATA
 from pipshim.envs.native import is_platform_specific
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from pipshim.builds.build_cache import Kind
     from pipshim.builds.machine_shares import Share
     from pipshim.model.build_settings import Settings
+    from pipshim.model.build_tools import Tool
     from pipshim.model.events import Observer, What
     from pipshim.model.interpreter import Target
     from pipshim.model.past_build import Outcome
@@ -101,6 +103,7 @@ class Builder:
     processes: Processes = field(init=False)
     _pool: EnvironmentPool = field(init=False)
     _cache: BuildCache = field(init=False)
+    _tools: Tools = field(init=False)
     history: BuildHistory = field(init=False)
     _rebuilt: set[tuple[object, ...]] = field(default_factory=set, init=False)
     _built_now: set[str] = field(default_factory=set, init=False)
@@ -119,6 +122,7 @@ class Builder:
         )
         self._job_tools = JobTools(self.workspace.directory)
         self._cache = BuildCache(self.cache / BUILDS)
+        self._tools = Tools(self.cache / TOOLS)
         self.history = BuildHistory(self.cache)
 
     def content(self, identity: str) -> str:
@@ -250,12 +254,14 @@ class Builder:
 
     def conditions(self, build: BuildRequest, *, exact: bool = False) -> Conditions:
         """Describe what a build would meet now."""
+        environ = {
+            **self._inherited(leaks=build.mode is Mode.NO_ISOLATION),
+            **self.settings.variables_for(build.name),
+        }
         return Conditions(
             available=build.available,
-            environ={
-                **self._inherited(leaks=build.mode is Mode.NO_ISOLATION),
-                **self.settings.variables_for(build.name),
-            },
+            environ=environ,
+            tools=partial(self._tools.find, environ=environ),
             rules=self.settings.rules_for(build.name),
             exact=exact,
             content=self.content,
@@ -534,6 +540,7 @@ class Builder:
             config_settings=self.settings.config_for(build.name),
             variables=variables,
             compiled=compiled,
+            tools=self._used_tools(build, hooks) if compiled and hooks is not None else {},
             against=dict(sorted(self._against(build, hooks).items())) if hooks else {},
         )
 
@@ -541,6 +548,13 @@ class Builder:
     def _python(self) -> str:
         target = self.target
         return f"{target.implementation} {target.version[0]}.{target.version[1]}"
+
+    def _used_tools(self, build: BuildRequest, hooks: Hooks) -> dict[str, Tool | None]:
+        """Return the compilers and programs that a compiled wheel depends on."""
+        own = (hooks.source, hooks.python.parent.parent, self.workspace.directory)
+        prefixes = tuple(f"{folder}{os.sep}" for folder in own)
+        programs = [one for one in hooks.trace.programs if not one.startswith(prefixes)]
+        return self._tools.used(hooks.source, programs, self.conditions(build).environ)
 
     def _against(self, build: BuildRequest, hooks: Hooks) -> dict[str, Used]:
         """Return the distributions that a build used, and which of them count."""

@@ -194,6 +194,10 @@ def _build_lines(build: ShownBuild, *, color: bool, verbose: bool) -> Iterator[s
         "python": f"{record.python}, {record.platform}",
         "source": record.source,
         "variables": _variables(record, verbose=verbose),
+        "tools": ", ".join(
+            f"{name}: {tool.version if tool is not None else 'not found'}"
+            for name, tool in sorted(record.tools.items())
+        ),
         "requires": ", ".join(record.requirements),
         "constraints": ", ".join(record.constraints),
         "config settings": ", ".join(f"{k}={v}" for k, v in record.config_settings.items()),

@@ -33,16 +33,19 @@ def describe(
     """
     import json  # noqa: PLC0415 an unchanged run only reads
 
+    from pipshim.model.build_tools import candidates  # noqa: PLC0415 as above
+
     records = list(records)
     if not records:
         return ""
     names = {name for record in records for name in record.get("variables", ())}
+    tools = {name for record in records for name in record.get("tools", ())}
     described = {
         "names": sorted(filter(rules.counts, names)),
         "compiled": any(record.get("compiled") for record in records),
         "record": rules.record.texts,
         "ignore": rules.ignore.texts,
-        "programs": [],
+        "programs": sorted({one for name in tools for one in candidates(name, environ)}),
     }
     return json.dumps({**described, "digest": _digest(described, environ, program_state)})
 

@@ -13,8 +13,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipshim.model import build_variables
+from pipshim.model import build_tools, build_variables
 from pipshim.model.build_mode import Mode
+from pipshim.model.build_tools import Tool
 from pipshim.model.build_variables import VariableRules
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class Used:
     counts: bool = field(default=True, compare=False)
 
 
+def no_tool(_: str) -> Tool | None:
+    """Find no tool."""
+    return None
+
+
 @dataclass(frozen=True)
 class Conditions:
     """What a build would meet now.
@@ -49,6 +55,7 @@ class Conditions:
         available: the distributions of its environment.
         environ: its environment variables.
         rules: which variables count.
+        tools: finds a compiler or program that it would use; None if there is none.
         exact: whether every distribution counts, pure Python ones too.
         content: tells of two different identities whether they are of the same content: a wheel,
             and what was installed from it.
@@ -58,6 +65,7 @@ class Conditions:
     available: Mapping[str, Used] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     rules: VariableRules = field(default_factory=VariableRules)
+    tools: Callable[[str], Tool | None] = no_tool
     exact: bool = False
     content: Callable[[str], str] = str
 
@@ -79,6 +87,8 @@ class Record:
         variables: the environment variables that count (`pipshim.model.build_variables`): digests
             of their values, None for one that was not set.
         compiled: whether the wheel is for one platform only: compilers may have made it.
+        tools: of such a wheel, the compilers and programs that it depends on, by name; None for a
+            compiler that was not found.
         against: by name, the distributions that the build used.
 
     """
@@ -94,6 +104,7 @@ class Record:
     config_settings: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str | None] = field(default_factory=dict)
     compiled: bool = False
+    tools: Mapping[str, Tool | None] = field(default_factory=dict)
     against: Mapping[str, Used] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -109,6 +120,10 @@ class Record:
             fields = {key: value for key, value in data.items() if key != "schema"}
             fields["requirements"] = tuple(fields["requirements"])
             fields["constraints"] = tuple(fields["constraints"])
+            fields["tools"] = {
+                name: None if tool is None else Tool(**tool)
+                for name, tool in fields["tools"].items()
+            }
             fields["against"] = {name: Used(**used) for name, used in fields["against"].items()}
             return cls(**fields)
         except (KeyError, TypeError, AttributeError):
@@ -149,6 +164,8 @@ def _differences(record: Record, now: Record, conditions: Conditions) -> Iterato
     yield from build_variables.differences(
         record.variables, conditions.environ, conditions.rules, compiled=record.compiled
     )
+    now_found = {name: conditions.tools(name) for name in record.tools}
+    yield from build_tools.differences(record.tools, now_found)
     yield from _changed(record, conditions)
     if record.requirements != now.requirements:
         yield "other build requirements"

@@ -28,6 +28,7 @@ from pipshim.base.cache_folders import (
     NOTES,
     OUTLINES,
     STAMPS,
+    TOOLS,
     TREES,
     WORK,
 )
@@ -358,6 +359,7 @@ def _old_files(root: Path, oldest: float, days: float) -> Iterator[Item]:
         (NOTES, "note"),
         (METADATA, "metadata file"),
         (OUTLINES, "outline of an sdist"),
+        (TOOLS, "tool version"),
     ):
         for path in (root / folder).glob("*"):
             if _time(path) <= oldest:

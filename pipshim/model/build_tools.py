@@ -1,0 +1,121 @@
+"""Which compilers and other programs a build depends on, and how their versions compare. Pure.
+
+An unchanged ``run`` compares files only; what is here is for commands that build.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+LANGUAGES = {
+    "cc": ("c", "pyx", "pxi"),
+    "c++": ("cpp", "cc", "cxx", "c++", "cu"),
+    "fortran": ("f", "f77", "f90", "f95", "f03", "for"),
+    "nvcc": ("cu",),
+    "rustc": ("rs",),
+}
+"""By compiler, the suffixes of the sources that it compiles."""
+
+_VARIABLES = {"cc": ("CC",), "c++": ("CXX",), "fortran": ("FC", "F90", "F77"), "rustc": ("RUSTC",)}
+_PROGRAMS = {
+    "cc": ("cc", "gcc", "clang"),
+    "c++": ("c++", "g++", "clang++"),
+    "fortran": ("gfortran", "flang", "ifx", "ifort"),
+    "rustc": ("rustc",),
+}
+_WRAPPERS = {"ccache", "sccache", "distcc", "icecc", "env"}
+_NO_TOOLS = re.compile(
+    r"(python|pypy|pip)[\d.]*|[a-z]*sh|env|true|false|test|\[|echo|printf|cat|cp|mv|rm|mkdir|ln|ls|"
+    r"chmod|touch|install|find|which|sed|[gmn]?awk|e?grep|sort|head|tail|tr|cut|xargs|uname|arch|"
+    r"hostname|id|whoami|locale|getconf|lsb_release|ldconfig|nproc|lscpu|sysctl|sw_vers|xcrun|"
+    r"nvidia-smi|rocminfo|git|hg|svn|jj|tar|gzip|unzip|curl|wget|g?make|ninja|samu"
+)
+"""Programs that do not decide what a compiled file is."""
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)+")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program that a build started, or would find.
+
+    Attributes:
+        version: the line of its version output that has the number.
+        path: its file.
+
+    """
+
+    version: str
+    path: str = field(default="", compare=False)
+
+
+def compilers_of(suffixes: Iterable[str]) -> list[str]:
+    """Return the compilers for sources with these suffixes."""
+    present = {one.lower() for one in suffixes}
+    return [name for name, ends in LANGUAGES.items() if not present.isdisjoint(ends)]
+
+
+def is_tool(program: str) -> bool:
+    """Return whether a program that a build started counts, by its name."""
+    return _NO_TOOLS.fullmatch(program) is None
+
+
+def candidates(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the programs that a build takes for a tool, the first that exists.
+
+    Args:
+        name: a compiler (`LANGUAGES`), or the name of a program.
+        environ: the environment variables of the build.
+
+    """
+    for variable in _VARIABLES.get(name, ()):
+        words = [one for one in _words(environ.get(variable, "")) if one not in _WRAPPERS]
+        if words:
+            return (words[0],)
+    if name == "nvcc":
+        home = environ.get("CUDA_HOME") or environ.get("CUDA_PATH")
+        return (f"{home}/bin/nvcc",) if home else ("nvcc", "/usr/local/cuda/bin/nvcc")
+    return _PROGRAMS.get(name, (name,))
+
+
+def version_line(output: str) -> str | None:
+    """Return the line of a program's version output that has its version."""
+    lines = [line.strip() for line in output.splitlines() if _NUMBER.search(line)]
+    released = [line for line in lines if "release" in line and "V" in line]  # nvcc
+    return next(iter(released or lines), None)
+
+
+def differences(known: Mapping[str, Tool | None], now: Mapping[str, Tool | None]) -> Iterator[str]:
+    """Say which tools have another version; one that is gone cannot build anything better."""
+    for name, was in sorted(known.items()):
+        found = now.get(name)
+        if found is not None and found != was:
+            yield _difference(name, found, was)
+
+
+def _difference(name: str, found: Tool, was: Tool | None) -> str:
+    number = _numbers(found.version)
+    if was is None:
+        return f"{name} {number or found.version}, was not found"
+    before = _numbers(was.version)
+    if number != before and _NUMBER.sub("", found.version) == _NUMBER.sub("", was.version):
+        return f"{name} {number}, was {before}"
+    return f"{name} is {found.version}, was {was.version}"
+
+
+def _numbers(version: str) -> str:
+    numbers: list[str] = _NUMBER.findall(version)
+    return numbers[-1] if numbers else ""
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
