@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     _What = tuple[NormalizedName, object]
     SourceOf = Callable[[K, NormalizedName], object]
     Admits = Callable[[S, NormalizedName, Version], bool]
+    _Holders = defaultdict[tuple[_What, Version], set[K]]
 
 
 def agree(
@@ -68,8 +69,10 @@ def agree(
         found |= solve(dict.fromkeys(others, offered))
     if {name: dict(one.versions) for name, one in found.items()} == before:
         return found
+    held: _Holders[K] = defaultdict(set)
     tried: set[tuple[NormalizedName, object, Version]] = set()
     for _ in range(MAX_ATTEMPTS):
+        _note_holders(found, source_of, held)
         wishes: dict[_What, Version] = {}
         for (name, source), versions in _by_name(found, source_of).items():
             # What is forced on a target is mostly the older one: a new release drops what is old.
@@ -93,7 +96,46 @@ def agree(
             continue  # of a version that nobody has to take
         if good and _too_many(attempt, source_of) < _too_many(found, source_of):
             found = attempt
-    return found
+    return _refreshed(found, held, solve, source_of)
+
+
+def _refreshed(
+    found: Mapping[K, S], held: _Holders[K], solve: Solve[K, S], source_of: SourceOf[K]
+) -> Mapping[K, S]:
+    """Resolve a case again whose version was another one's, and is nobody else's any more."""
+    now: _Holders[K] = defaultdict(set)
+    _note_holders(found, source_of, now)
+    known = _by_name(found, source_of)
+    asked = {}
+    for case, solved in found.items():
+        own = {}
+        stale = set()
+        for name, version in solved.versions.items():
+            what = name, source_of(case, name)
+            if now[what, version] == {case} and held[what, version] - {case}:
+                stale.add(name)
+            else:
+                own[name] = (version,)
+        if stale:
+            others = {
+                name: tuple(sorted(known[name, source_of(case, name)] - {solved.versions[name]}))
+                for name in stale
+            }
+            asked[case] = {**own, **{name: each for name, each in others.items() if each}}
+    if not asked:
+        return found
+    try:
+        attempt = {**found, **solve(asked)}
+    except (BuildError, ResolveError):
+        return found
+    better = _too_many(attempt, source_of) <= _too_many(found, source_of)
+    return attempt if better else found
+
+
+def _note_holders(found: Mapping[K, Solved], source_of: SourceOf[K], holders: _Holders[K]) -> None:
+    for case, solved in found.items():
+        for name, version in solved.versions.items():
+            holders[(name, source_of(case, name)), version].add(case)
 
 
 def _attempt(

@@ -107,3 +107,23 @@ def test_attempts_have_an_end() -> None:
     )
     agree([A, B, C], resolver, {})
     assert len(resolver.asked) <= 2 + 2 * MAX_ATTEMPTS
+
+
+def test_a_version_that_only_another_one_needed_goes_when_that_one_does_without_it() -> None:
+    n, m = canonicalize_name("n"), canonicalize_name("m")
+
+    def solve(
+        asked: Mapping[TargetName, Mapping[NormalizedName, tuple[Version, ...]]],
+    ) -> dict[TargetName, Solved]:
+        """A needs an old m with its newest n; B needs any m, and an old n."""
+        found = {}
+        for target, offered in asked.items():
+            wanted = {name: str(versions[-1]) for name, versions in offered.items()}
+            if target == B:
+                taken = {n: "1", m: wanted.get(m, "2")}
+            else:
+                taken = {n: "1"} if wanted.get(n) == "1" else {n: "2", m: "1"}
+            found[target] = Solved({name: Version(one) for name, one in taken.items()})
+        return found
+
+    assert versions(agree([A, B], solve, {})) == {"13": "n1", "12": "n1 m2"}
