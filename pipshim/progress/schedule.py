@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipshim.progress.history import BuildSpan, History
 
 Span: TypeAlias = "tuple[float, float]"
-Because: TypeAlias = Literal["needs", "turn", ""]
+Because: TypeAlias = Literal["needs", "turn", "memory", ""]
 Kind: TypeAlias = Literal["builds", "downloads"]
 KINDS: tuple[Kind, ...] = ("builds", "downloads")
 # What starts within this time of another's end was waiting for it.
@@ -40,7 +40,11 @@ class Bar:
         parts: what was done for it, one after the other, with times of nothing between.
         waits_for: the packages that had to be built before.
         waited: when its environment was being made, but only these were at work.
-        blocker: the one of these that was ready last, or what had the turn before it.
+        for_memory: when it waited until there was enough memory.
+        cpu: the processor time of its processes, in seconds.
+        memory: the most bytes that they used together.
+        expected: how many seconds its backend was expected to take for the wheel.
+        blocker: the one of these that was ready last, or what had the turn or the memory before it.
         because: what the blocker is.
         is_critical: whether the whole would have been faster had this been.
 
@@ -55,6 +59,10 @@ class Bar:
     parts: list[Part] = field(default_factory=list)
     waits_for: tuple[str, ...] = ()
     waited: list[Span] = field(default_factory=list)
+    for_memory: list[Span] = field(default_factory=list)
+    cpu: float | None = None
+    memory: int | None = None
+    expected: float | None = None
     blocker: Bar | None = None
     because: Because = ""
     is_critical: bool = False
@@ -124,7 +132,16 @@ def _add(bar: Bar, build: BuildSpan, now: float) -> None:
     bar.ending = build.ending or "running"
     bar.why = build.why or ""
     bar.waits_for = tuple(dict.fromkeys((*bar.waits_for, *build.waits_for)))
-    bar.parts += (Part(*phase) for phase in build.lasting(now))
+    for phase, start, end in build.lasting(now):
+        if phase == "memory":
+            bar.for_memory.append((start, end))
+        else:
+            bar.parts.append(Part(phase, start, end))
+    if build.cpu is not None:
+        bar.cpu = (bar.cpu or 0.0) + build.cpu
+    if build.memory is not None:
+        bar.memory = max(bar.memory or 0, build.memory)
+    bar.expected = build.expected if build.what in ("wheel", "editable") else bar.expected
 
 
 def _set_apart(made: Sequence[Bar]) -> None:
@@ -180,14 +197,15 @@ def _block(made: Sequence[Bar]) -> None:
             for one in by_name.get(name, ())
             if one is not bar and one.end <= bar.end
         ]
-        if needed:
+        if needed and not bar.for_memory:
             bar.blocker, bar.because = max(needed, key=lambda one: one.end), "needs"
             continue
         before = [
             one for one in builds if one is not bar and 0 <= bar.built_from - one.end <= _AT_ONCE
         ]
         if before:
-            bar.blocker, bar.because = max(before, key=lambda one: one.end), "turn"
+            bar.blocker = max(before, key=lambda one: one.end)
+            bar.because = "memory" if bar.for_memory else "turn"
 
 
 def _mark(made: Iterable[Bar]) -> None:

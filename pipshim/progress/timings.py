@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from pipshim.base.cores import available_cores
 from pipshim.base.sizes import size
-from pipshim.progress.cpu import CpuUse
 from pipshim.progress.formatting import duration, plural
+from pipshim.progress.machine_use import MachineUse
 from pipshim.progress.schedule import KINDS, Bar, Part, bars, concurrency, covered, critical, mean
 
 if TYPE_CHECKING:
@@ -40,14 +40,16 @@ class Timings:
     def __init__(self, history: History) -> None:
         self._history = history
         self._began = time.strftime("%Y-%m-%d %H:%M")
-        self._cpu = CpuUse(lambda: history.now)
+        self._use = MachineUse(lambda: history.now)
 
     def page(self, command: str, *, failed: bool = False) -> str:
         """Stop measuring, and give the page."""
-        self._cpu.stop()
+        self._use.stop()
         return render(
             self._history,
-            self._cpu.samples,
+            self._use.cpu,
+            self._use.memory,
+            memory_total=self._use.memory_total,
             command=command,
             began=self._began,
             cores=available_cores(),
@@ -58,10 +60,12 @@ class Timings:
 def render(
     history: History,
     cpu: Sequence[tuple[float, float]],
+    memory: Sequence[tuple[float, float]] = (),
     *,
     command: str,
     began: str,
     cores: int,
+    memory_total: int = 0,
     failed: bool = False,
 ) -> str:
     """Give the page.
@@ -69,9 +73,11 @@ def render(
     Args:
         history: what has happened.
         cpu: at each time, the share of all processors in use since the one before.
+        memory: at each time, the share of the memory in use.
         command: ``lock``, ``sync`` or ``run``.
         began: when, for people.
         cores: how many this process may use.
+        memory_total: how many bytes of memory there are.
         failed: whether the command failed.
 
     """
@@ -85,9 +91,9 @@ def render(
         "summary": _summary(history, made, cpu, began, cores, failed=failed),
         "chart_title": f"{plural(len(made), 'package')} over time",
         "legend": _legend(made),
-        "chart": _chart(history, made, cpu, whole),
+        "chart": _chart(history, made, _use_graphs(cpu, memory, memory_total, whole), whole),
         "critical": _critical(critical(made), whole),
-        "table": _table(made, whole),
+        "table": _table(made, whole, history.preparing),
     }
     text = _TEMPLATE.read_text(encoding="utf-8")
     for name, value in parts.items():
@@ -160,7 +166,7 @@ def _legend(made: Sequence[Bar]) -> str:
 def _chart(
     history: History,
     made: Sequence[Bar],
-    cpu: Sequence[tuple[float, float]],
+    use: str,
     whole: float,
 ) -> str:
     ticks = _ticks(whole)
@@ -175,7 +181,8 @@ def _chart(
         [
             f'<div class="grid">{grid}</div>',
             f'<div class="line axis"><div class="name"></div><div class="track">{axis}</div></div>',
-            _graphs(made, cpu, whole),
+            use,
+            _count_graph(made, whole),
             _command(history, whole),
             *(_row(bar, ids, whole, history.preparing) for bar in made),
         ]
@@ -225,6 +232,9 @@ def _row(bar: Bar, ids: dict[int, int], whole: float, queued: float | None) -> s
         waited.append((queued, bar.start))
     title = f"waited for {bar.blocker.name} {bar.blocker.version}" if bar.blocker else "waited"
     track = "".join(_bar("wait", start, end, whole, title) for start, end in waited)
+    track += "".join(
+        _bar("wait", start, end, whole, "waited for memory") for start, end in bar.for_memory
+    )
     track += "".join(
         _bar(part.phase, part.start, part.end, whole, f"{label}\n{_of(part)}") for part in bar.parts
     )
@@ -284,21 +294,37 @@ def _tick(at: float, ticks: Sequence[float]) -> str:
     return duration(at) if at >= 10 else f"{at:.0f} s"  # noqa: PLR2004 whole seconds
 
 
-def _graphs(made: Sequence[Bar], cpu: Sequence[tuple[float, float]], whole: float) -> str:
+def _use_graphs(
+    cpu: Sequence[tuple[float, float]],
+    memory: Sequence[tuple[float, float]],
+    memory_total: int,
+    whole: float,
+) -> str:
+    """Draw how much of the machine was in use."""
     rows = []
     if cpu:
-        points = " ".join(f"{1000 * at / whole:.1f},{100 - 100 * share:.1f}" for at, share in cpu)
-        first, last = 0.0, 1000 * cpu[-1][0] / whole
-        area = f'<polygon class="area" points="{first:.1f},100 {points} {last:.1f},100"/>'
         label = "CPU use<br><span>0 to 100 % of the machine</span>"
-        rows.append(_graph(label, area, "CPU use over time"))
+        rows.append(_graph(label, _area(cpu, whole), "CPU use over time"))
+    if memory:
+        label = f"memory<br><span>0 to {size(memory_total)}</span>"
+        rows.append(_graph(label, _area(memory, whole), "memory in use over time"))
+    return "\n".join(rows)
+
+
+def _area(shares: Sequence[tuple[float, float]], whole: float) -> str:
+    points = " ".join(f"{1000 * at / whole:.1f},{100 - 100 * share:.1f}" for at, share in shares)
+    last = 1000 * shares[-1][0] / whole
+    return f'<polygon class="area" points="0.0,100 {points} {last:.1f},100"/>'
+
+
+def _count_graph(made: Sequence[Bar], whole: float) -> str:
     builds, downloads = (concurrency(made, of=kind) for kind in KINDS)
     top = max(count for _, count in (*builds, *downloads))
-    if top:
-        drawn = _steps(downloads, whole, top, "steps few") + _steps(builds, whole, top, "steps")
-        label = f"at once<br><span>builds; downloads dashed; 0 to {top}</span>"
-        rows.append(_graph(label, drawn, "builds and downloads at once over time"))
-    return "\n".join(rows)
+    if not top:
+        return ""
+    drawn = _steps(downloads, whole, top, "steps few") + _steps(builds, whole, top, "steps")
+    label = f"at once<br><span>builds; downloads dashed; 0 to {top}</span>"
+    return _graph(label, drawn, "builds and downloads at once over time")
 
 
 def _graph(label: str, drawn: str, title: str) -> str:
@@ -327,6 +353,13 @@ def _height(count: int, top: int) -> str:
 # The critical path, and the table
 
 
+_BECAUSE = {
+    "needs": "needs",
+    "turn": "had its turn after",
+    "memory": "had the memory after",
+}
+
+
 def _critical(path: Sequence[Bar], whole: float) -> str:
     if not path:
         return ""
@@ -334,7 +367,7 @@ def _critical(path: Sequence[Bar], whole: float) -> str:
     for bar in path:
         because = ""
         if bar.blocker is not None:
-            words = {"needs": "needs", "turn": "had its turn after"}[bar.because or "turn"]
+            words = _BECAUSE[bar.because or "turn"]
             because = f' <span class="soft">{words} {escape(bar.blocker.name)}</span>'
         items.append(
             f"<li>{escape(bar.name)} {escape(bar.version)}: {duration(bar.seconds)}{because}</li>"
@@ -357,6 +390,10 @@ _COLUMNS = (
     ("total", False),
     ("download, fetch", False),
     *((phase, False) for phase in _PHASES[1:]),
+    ("expected", False),
+    ("CPU", False),
+    ("memory", False),
+    ("waited for", True),
     ("after", True),
 )
 
@@ -364,23 +401,23 @@ _COLUMNS = (
 _TEXT, _SORTED = ' class="text"', ' aria-sort="descending"'
 
 
-def _table(made: Sequence[Bar], whole: float) -> str:
+def _table(made: Sequence[Bar], whole: float, queued: float | None) -> str:
     heads = "".join(
         f"<th{_TEXT if is_text else _SORTED if name == 'total' else ''}>{name}</th>"
         for name, is_text in _COLUMNS
     )
     ordered = sorted(made, key=lambda bar: -bar.seconds)
-    lines = (_table_line(bar, whole) for bar in ordered)
+    lines = (_table_line(bar, whole, queued) for bar in ordered)
     return f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{chr(10).join(lines)}\n</tbody>"
 
 
-def _table_line(bar: Bar, whole: float) -> str:
+def _table_line(bar: Bar, whole: float, queued: float | None) -> str:
     kind = "failed" if bar.ending == "failed" else bar.mode
     after = ""
     if bar.blocker is not None:
         more = len(set(bar.waits_for) - {bar.blocker.name}) if bar.because == "needs" else 0
         after = bar.blocker.name + (f" and {more} more" if more else "")
-        after += " (its turn)" if bar.because == "turn" else ""
+        after += {"turn": " (its turn)", "memory": " (its memory)"}.get(bar.because, "")
     texts = (bar.mode, bar.chosen_by, bar.ending)
     numbers = (
         bar.seconds,
@@ -393,9 +430,23 @@ def _table_line(bar: Bar, whole: float) -> str:
         *(f'<td class="text">{escape(text)}</td>' for text in texts),
         _number(bar.start, always=True),
         *map(_number, numbers),
+        _number(bar.expected or 0.0),
+        _number(bar.cpu or 0.0),
+        f'<td data-value="{bar.memory or 0}">{size(bar.memory) if bar.memory else ""}</td>',
+        f'<td class="text">{escape(_waited_for(bar, queued))}</td>',
         f'<td class="wide" title="{escape(bar.why[:_LONG])}">{escape(after)}</td>',
     ]
     return f"<tr {_data(bar, whole)}>{''.join(cells)}</tr>"
+
+
+def _waited_for(bar: Bar, queued: float | None) -> str:
+    """Say for how long a build waited for cores (the turn of another build) and for memory."""
+    words = []
+    if bar.because == "turn" and queued is not None and bar.start > queued:
+        words.append(f"cores {duration(bar.start - queued)}")
+    if bar.for_memory:
+        words.append(f"memory {duration(sum(end - start for start, end in bar.for_memory))}")
+    return ", ".join(words)
 
 
 def _number(seconds: float, *, always: bool = False) -> str:

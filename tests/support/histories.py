@@ -33,7 +33,11 @@ def one() -> History:
     clock.now = 4
     history(events.BuildPhase(*natten, "wheel"))
     clock.now = 124
-    history(events.BuildFinished(*natten, "no-isolation", "pyproject.toml", "wheel", 123))
+    history(
+        events.BuildFinished(
+            *natten, "no-isolation", "pyproject.toml", "wheel", 123, 400.0, 6_500_000_000, 100.0
+        )
+    )
     clock.now = 125
     history(events.Installed(*natten, "built"))
     return history

@@ -5,20 +5,25 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from pipshim.model import events
-from pipshim.progress.cpu import CpuUse, halved
 from pipshim.progress.history import History
+from pipshim.progress.machine_use import MachineUse, halved
 from pipshim.progress.schedule import bars, concurrency, covered, critical, mean, split
 from pipshim.progress.timings import render
 from tests.support.histories import Clock, many, one
 
 
-def page(history: History, **options: bool) -> str:
+def page(history: History, **options: Any) -> str:
     cpu = [(history.now / 2, 0.25), (history.now, 1.0)]
-    return render(history, cpu, command="sync", began="2026-11-23 02:16", cores=4, **options)
+    memory = [(history.now / 2, 0.5), (history.now, 0.75)]
+    options = {"memory_total": 16_000_000_000, **options}
+    return render(
+        history, cpu, memory, command="sync", began="2026-11-23 02:16", cores=4, **options
+    )
 
 
 class Reader(HTMLParser):
@@ -72,12 +77,40 @@ def test_the_page_of_one_build_says_all_of_it() -> None:
     text = page(one())
     (row,) = Reader(text).rows[1:]
     assert row[:5] == ["natten", "0.17.5", "no-isolation", "pyproject.toml", "built"]
-    assert row[5:] == ["1.00", "123.00", "1.00", "2.00", "", "", "120.00", ""]
+    assert row[5:12] == ["1.00", "123.00", "1.00", "2.00", "", "", "120.00"]
+    assert row[12:] == ["100.00", "400.00", "6.5 GB", "", ""]
     assert "<title>pipshim sync: 2m 05s</title>" in text
     assert "1 built (1 no-isolation), 1 download (3.0 MB)" in text
     assert "1.0 builds at once, at most 1, on 4 cores · CPU use 62 %" in text
     assert "<h2>1 package over time</h2>" in text
+    assert "0 to 16.0 GB" in text
     assert "environment: 2.0 s, from 2.0 s" in text
+
+
+def test_builds_that_waited_for_memory_or_cores_say_so() -> None:
+    clock = Clock()
+    history = History(clock)
+    history(events.Planned(3, 3))
+    for name in ("first", "hungry"):
+        history(events.BuildStarted(name, "1", "isolated", "default", "wheel"))
+    history(events.BuildPhase("first", "1", "wheel"))
+    history(events.BuildPhase("hungry", "1", "memory"))
+    clock.now = 10
+    history(events.BuildFinished("first", "1", "isolated", "default", "wheel", 10))
+    history(events.BuildPhase("hungry", "1", "wheel"))
+    history(events.BuildStarted("third", "1", "isolated", "default", "wheel"))
+    history(events.BuildPhase("third", "1", "wheel"))
+    clock.now = 30
+    for name in ("hungry", "third"):
+        history(events.BuildFinished(name, "1", "isolated", "default", "wheel", 20))
+    text = page(history)
+    rows = {row[0]: row for row in Reader(text).rows[1:]}
+    assert rows["hungry"][6] == "20.00"  # waiting is no work
+    assert rows["hungry"][-2:] == ["memory 10 s", "first (its memory)"]
+    assert rows["third"][-2:] == ["cores 10 s", "first (its turn)"]
+    assert rows["first"][-2:] == ["", ""]
+    assert 'title="waited for memory"' in text
+    assert "had the memory after first" in text
 
 
 def test_names_are_escaped() -> None:
@@ -203,8 +236,10 @@ def test_a_download_is_counted_for_its_package(filename: str, found: tuple[str, 
 
 def test_cpu_use_is_measured_and_thinned() -> None:
     clock = Clock()
-    use = CpuUse(clock)
+    use = MachineUse(clock)
     sum(range(10**6))
     use.stop()
-    assert all(0 <= share <= 1 for _, share in use.samples)
+    assert all(0 <= share <= 1 for _, share in (*use.cpu, *use.memory))
+    assert len(use.cpu) >= len(use.memory)
+    assert (use.memory_total > 0) is bool(use.memory)
     assert halved([(1, 0.0), (2, 1.0), (3, 0.5)]) == [(2, 0.5)]

@@ -1,10 +1,12 @@
-"""Measure the machine's CPU usage over time (Linux only)."""
+"""Measure over time how much of the machine's CPU and memory is in use (Linux only)."""
 
 from __future__ import annotations
 
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pipshim.base.memory import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,21 +16,26 @@ _FIRST_SECONDS = 0.1
 _MOST_SAMPLES = 600
 
 
-class CpuUse:
+class MachineUse:
     """Measures in a thread of its own, ever more seldom the longer it takes.
 
     Attributes:
-        samples: at each time, the share of all processors that was in use since the one before.
+        cpu: at each time, the share of all processors that was in use since the one before.
+        memory: at each time, the share of the memory that was in use: of the machine's, or of what
+            the cgroup may use.
+        memory_total: how many bytes that is; 0: not measured.
 
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.samples: list[tuple[float, float]] = []
+        self.cpu: list[tuple[float, float]] = []
+        self.memory: list[tuple[float, float]] = []
+        self.memory_total = 0
         self._clock = clock
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         if _times() is not None:
-            self._thread = threading.Thread(target=self._measure, name="cpu", daemon=True)
+            self._thread = threading.Thread(target=self._measure, name="machine use", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -48,11 +55,18 @@ class CpuUse:
                 return
             total = now[1] - before[1]
             if total > 0:
-                self.samples.append((self._clock(), (now[0] - before[0]) / total))
+                self.cpu.append((self._clock(), (now[0] - before[0]) / total))
                 before = now
-            if len(self.samples) >= _MOST_SAMPLES:
+                self._measure_memory()
+            if len(self.cpu) >= _MOST_SAMPLES:
                 every *= 2
-                self.samples = halved(self.samples)
+                self.cpu, self.memory = halved(self.cpu), halved(self.memory)
+
+    def _measure_memory(self) -> None:
+        found = memory()
+        if found is not None:
+            self.memory_total = found.total
+            self.memory.append((self._clock(), 1 - found.available / found.total))
 
 
 def halved(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
