@@ -260,7 +260,7 @@ def made_again(cli: Cli, large: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     place = restore.LayoutPaths(version=(3, 99, 0), bytecode="none", **paths)
     shutil.rmtree(venv)
     cache = str(cli.shim_cache)
-    return lambda: restore.remake(note, place, note["python"], cache, started=0.0)
+    return lambda: restore.restore(note, place, note["python"], cache, started=0.0)
 
 
 def test_each_process_links_its_share(

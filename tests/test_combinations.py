@@ -13,7 +13,7 @@ from packaging.markers import default_environment
 from packaging.pylock import Pylock
 from packaging.tags import parse_tag
 
-from pipshim.model.targets import TargetName, name_of
+from pipshim.model.targets import TargetName, target_of_markers
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.files import distributions
 from tests.support.index import Index
@@ -189,7 +189,7 @@ def test_the_example_is_locked_for_three_targets_and_built_for_both_extras(
     decoy = wheel(cli.cwd / "indexes" / "cpu" / "filelock", "filelock", "99.0")
     (decoy.parent / "index.html").write_text(f'<a href="{decoy.name}">{decoy.name}</a>')
 
-    here = str(name_of({key: str(value) for key, value in default_environment().items()}))
+    here = str(target_of_markers({key: str(value) for key, value in default_environment().items()}))
     also = ["--target-environment", here]
     done = cli.ok("lock", *also)
     assert "targets and 3 combinations" in done.err

@@ -15,7 +15,7 @@ from pipshim._pip.build_hooks import PipHooks, StagedResolver
 from pipshim._pip.installed_record import hashed
 from pipshim._pip.metadata import prepared
 from pipshim._pip.retries import retry_broken_answers
-from pipshim._pip.routed_search import follow
+from pipshim._pip.routed_search import follow_routes
 from pipshim.base.errors import PipshimError
 from pipshim.model.index_routes import IndexRoutes
 
@@ -83,7 +83,7 @@ class BuildingCommand(RequirementCommand):
         self, options: Values, session: PipSession, *args: Any, **kwargs: Any
     ) -> PackageFinder:
         finder = super()._build_package_finder(options, session, *args, **kwargs)
-        follow(finder._link_collector, self.routes(options), self.mask)  # noqa: SLF001
+        follow_routes(finder._link_collector, self.routes(options), self.mask)  # noqa: SLF001
         return finder
 
     def get_default_session(self, options: Values) -> PipSession:

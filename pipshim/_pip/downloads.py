@@ -14,7 +14,7 @@ from pip._internal.network.cache import is_from_cache
 from pip._internal.network.download import Downloader, _get_http_response_size
 
 from pipshim._pip import patches
-from pipshim._pip.errors import translated, unfetched
+from pipshim._pip.errors import translating_errors, unfetched
 from pipshim.model import events
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ObservedDownloader(Downloader):
             PipshimError: it cannot be downloaded.
 
         """
-        with translated():
+        with translating_errors():
             return Path(self(Link(url), str(folder))[0])
 
     @staticmethod

@@ -67,7 +67,7 @@ _OF_VCS = re.compile(r"(git|hg|svn|bzr) ")
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translating_errors() -> Iterator[None]:
     """Turn pip's errors, and those of its libraries, into pipshim's.
 
     Raises:

@@ -14,8 +14,8 @@ from pip._internal.utils import unpacking as _unpacking
 from pip._internal.utils.misc import redact_auth_from_url
 
 from pipshim._pip import offline, patches
-from pipshim._pip.errors import translated
-from pipshim.model.fetch_errors import unpacking
+from pipshim._pip.errors import translating_errors
+from pipshim.model.fetch_errors import naming_archive
 
 if TYPE_CHECKING:
     from optparse import Values
@@ -45,7 +45,7 @@ def check_out(url: str, into: Path, options: Values) -> None:
     """
     link = Link(url)
     offline.check_checkout(link, options)
-    with translated():
+    with translating_errors():
         unpack_vcs_link(link, str(into), verbosity=0)
 
 
@@ -56,7 +56,7 @@ def unpack(archive: Path, into: Path) -> None:
         PipshimError: it cannot be unpacked.
 
     """
-    with translated(), unpacking(archive.name):
+    with translating_errors(), naming_archive(archive.name):
         _unpacking.unpack_file(str(archive), str(into), None)
 
 

@@ -43,12 +43,12 @@ from pipshim.model.locked_files import LockedFiles
 from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
     from pip._internal.index.collector import IndexContent
-    from pip._internal.index.package_finder import CandidateEvaluator, LinkEvaluator
+    from pip._internal.index.package_finder import LinkEvaluator
     from pip._internal.models.candidate import InstallationCandidate
     from pip._internal.utils.hashes import Hashes
 
@@ -231,26 +231,6 @@ class Finder(PackageFinder):
     @cached_property
     def _suiting(self) -> TargetFilter:
         return TargetFilter(self.target_python.get_unsorted_tags())
-
-    def make_candidate_evaluator(
-        self, project_name: str, specifier: Any = None, hashes: Hashes | None = None
-    ) -> CandidateEvaluator:
-        """Copy pip's evaluator, so that the target's tags are ranked once."""
-        made = copy(self._evaluator)
-        patches.override(
-            made,
-            _project_name=project_name,
-            _specifier=specifier if specifier is not None else SpecifierSet(),
-            _hashes=hashes,
-        )
-        return made
-
-    @cached_property
-    def _evaluator(self) -> CandidateEvaluator:
-        """An evaluator of pip's without its second sort of all files."""
-        made = super().make_candidate_evaluator("")
-        patches.override(made, sort_best_candidate=_last)
-        return made
 
     # What an earlier lock has
 
@@ -484,7 +464,7 @@ class Finder(PackageFinder):
                 return known.get(str(one.version), -1)
 
             found = sorted(found, key=rank)
-        return BestCandidateResult(result.all_candidates, found, _last(found))
+        return BestCandidateResult(result.all_candidates, found, found[-1] if found else None)
 
     def _outranking(self, link: Link, hashes: Hashes | None) -> tuple[bool, bool, bool]:
         """Return what counts more than a file's version (``CandidateEvaluator._sort_key``)."""
@@ -548,10 +528,6 @@ def _version(text: str) -> PipVersion | None:
         return PipVersion(text)
     except InvalidVersion:
         return None
-
-
-def _last(candidates: Sequence[InstallationCandidate]) -> InstallationCandidate | None:
-    return candidates[-1] if candidates else None
 
 
 def _ranks(versions: Iterable[Version]) -> dict[str, int]:

@@ -260,24 +260,6 @@ PATCHES = (
         "differs by index and package",
         used_in="LinkEvaluator.evaluate_link",
     ),
-    Patch(
-        "_internal.index.package_finder:CandidateEvaluator.sort_best_candidate",
-        "takes the last candidate: they are in order by then",
-        "self candidates",
-        "CandidateEvaluator.compute_best_candidate",
-    ),
-    *(
-        Patch(
-            f"_internal.index.package_finder:CandidateEvaluator.{name}",
-            "differ in copies of one evaluator, which ranks the tags of the target once",
-            used_in=f"CandidateEvaluator.{used_in}",
-        )
-        for name, used_in in (
-            ("_project_name", "get_applicable_candidates"),
-            ("_specifier", "get_applicable_candidates"),
-            ("_hashes", "_sort_key"),
-        )
-    ),
     *(
         Patch(
             f"_internal.models.target_python:TargetPython.{name}",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def heard(lines: BuildLines) -> Iterator[None]:
+def accepting_build_options(lines: BuildLines) -> Iterator[None]:
     """Let pip's parser of requirements files accept these options, and note them."""
     original = req_file.handle_option_line
     requirement = req_file.handle_requirement_line

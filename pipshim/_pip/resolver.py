@@ -36,7 +36,7 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
 from pipshim._pip import metadata, patches, satisfied_pins
-from pipshim._pip.errors import translated
+from pipshim._pip.errors import translating_errors
 from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.pip_texts import OTHER_WHEEL
 from pipshim._pip.resolver_snapshot import conflict_of
@@ -171,7 +171,7 @@ class Resolving:
         # pip remembers for the whole process what satisfies what, by link; but behind the link of a
         # branch there may be another commit by now.
         PipProvider.is_satisfied_by.cache_clear()
-        with translated(), pip.markers():
+        with translating_errors(), pip.markers():
             resolver = self._resolver(metadata_of, overrides, for_build=for_build)
             requirements = [_fresh(root.requirement) for root in roots]
             given = [cast("InstallRequirement", one) for one in constraints]

@@ -83,7 +83,7 @@ class RoutedCollector(LinkCollector):
         return narrowed.collect_sources(project_name, candidates_from_page)
 
 
-def follow(collector: LinkCollector, routes: IndexRoutes, mask: Mask) -> None:
+def follow_routes(collector: LinkCollector, routes: IndexRoutes, mask: Mask) -> None:
     """Let a collector and its session follow routes."""
     if not (routes.indexes or routes.limits):
         return

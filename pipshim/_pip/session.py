@@ -33,9 +33,9 @@ from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
 from pipshim._pip.metadata import MetadataFiles
 from pipshim._pip.pip_texts import IN_FILE
-from pipshim._pip.requirements_file_options import heard
+from pipshim._pip.requirements_file_options import accepting_build_options
 from pipshim._pip.retries import retry_broken_answers
-from pipshim._pip.routed_search import follow
+from pipshim._pip.routed_search import follow_routes
 from pipshim._pip.shared_fetches import AheadDownloader, Collector, SharedFetches, keep_connections
 from pipshim._pip.user_agent import Agent
 from pipshim.base.cache_folders import METADATA
@@ -212,7 +212,7 @@ class Pip:
                     uploaded_prior_to=options.uploaded_prior_to,
                 ),
             )
-            follow(collector, self._routes_for(self.target.markers), self._mask)
+            follow_routes(collector, self._routes_for(self.target.markers), self._mask)
             if not getattr(options, "offline", False):
                 collector.fetched, self._finder.ahead = self.fetched, self.ahead
                 self.ahead.finder = self._finder
@@ -277,7 +277,7 @@ class Pip:
         known = self._given.get(tuple(arguments))
         if known is not None:
             return known
-        with heard(self.lines):
+        with accepting_build_options(self.lines):
             requirements = self.command.get_requirements(
                 list(arguments), self.options, self.finder, self.session
             )

@@ -23,14 +23,14 @@ from pip._internal.utils.packaging import get_requirement
 from pip._internal.vcs.versioncontrol import vcs
 
 from pipshim._pip import offline
-from pipshim._pip.errors import translated
+from pipshim._pip.errors import translating_errors
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.metadata import prepared
 from pipshim.base.errors import PipshimError
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of, source_digest
-from pipshim.model.fetch_errors import unpacking
+from pipshim.model.fetch_errors import naming_archive
 from pipshim.model.solution import Source, name_of
 from pipshim.project.static_metadata import name_and_version
 
@@ -138,7 +138,7 @@ class Sources:
             preparer._ensure_link_req_src_dir(req, parallel_builds=True)  # noqa: SLF001
             if not link.is_existing_dir():
                 assert req.source_dir is not None
-                with unpacking(link.filename):
+                with naming_archive(link.filename):
                     file = unpack_url(
                         at,
                         req.source_dir,
@@ -164,7 +164,7 @@ class Sources:
     def _unpacked_later(
         self, preparer: RequirementPreparer, req: InstallRequirement, at: Link
     ) -> Path:
-        with translated():
+        with translating_errors():
             try:
                 return self._unpacked(preparer, req, at)[0]
             except HashError as error:

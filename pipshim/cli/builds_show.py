@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.errors import PipshimError
-from pipshim.cli.context import opened
+from pipshim.cli.context import open_context
 from pipshim.cli.sync import part_of
 from pipshim.envs import installed
 from pipshim.envs.dist_info import METADATA
@@ -77,7 +77,7 @@ def main(request: BuildsShowRequest, pip: PipCommand) -> int:
         PipshimError: a package is unknown, the lock is damaged or for another environment.
 
     """
-    with opened(request, pip, optional=True) as context:
+    with open_context(request, pip, optional=True) as context:
         lookup = _Lookup.of(context, request)
         packages = [lookup.package(name, every=request.all) for name in request.names]
     if request.common.output_format == "json":

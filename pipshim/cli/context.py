@@ -38,7 +38,7 @@ from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.pylock import LOCK_NAME, read
 from pipshim.model.requests import SyncRequest
 from pipshim.model.settings import Configuration
-from pipshim.model.targets import FORM, TargetName, name_of_python
+from pipshim.model.targets import FORM, TargetName, target_of_python
 from pipshim.model.workspace import member_to_edit
 from pipshim.progress.build_log import BuildLog
 from pipshim.progress.observer import make_observer
@@ -310,7 +310,7 @@ class Context:
         configured = self.configuration.target_environments
         asked = self.request.lock.target_environments
         if asked and not configured:
-            here = name_of_python(self.target)
+            here = target_of_python(self.target)
             if here is None:
                 raise TargetError(
                     "--target-environment locks for this Python too, and "
@@ -478,7 +478,7 @@ class Context:
 
 
 @contextmanager
-def opened(
+def open_context(
     request: LockRequest,
     command: PipCommand,
     also: Observer | None = None,

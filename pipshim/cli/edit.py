@@ -14,13 +14,13 @@ from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import FileError, LockError, PipshimError, ProjectError
 from pipshim.cli.added_indexes import AddedIndex, added_index
 from pipshim.cli.added_requirements import NewRequirement, read_arguments
-from pipshim.cli.context import Context, opened
+from pipshim.cli.context import Context, open_context
 from pipshim.cli.report import reporting
-from pipshim.cli.sync import sync, tell, write_lock
+from pipshim.cli.sync import report_sync, sync, write_lock
 from pipshim.lock.project_lock import make
 from pipshim.model.combinations import Conflicts
 from pipshim.model.project import PYPROJECT, Project
-from pipshim.model.workspace import asking_too
+from pipshim.model.workspace import with_requirements_of_member
 from pipshim.progress.summary import summarize, summarize_edits
 from pipshim.project.editing import Document, RequirementList
 from pipshim.project.pyproject import read_text
@@ -49,7 +49,7 @@ def add(request: AddRequest, pip: PipCommand) -> int:
     """
     with (
         reporting(request, pip.mask, "add") as report,
-        opened(request, pip, report.observer) as context,
+        open_context(request, pip, report.observer) as context,
     ):
         editing = _Editing(context, request, report)
         requirements = read_arguments(request, context)
@@ -72,7 +72,7 @@ def remove(request: RemoveRequest, pip: PipCommand) -> int:
     """
     with (
         reporting(request, pip.mask, "remove") as report,
-        opened(request, pip, report.observer) as context,
+        open_context(request, pip, report.observer) as context,
     ):
         editing = _Editing(context, request, report)
         document = editing.document()
@@ -152,7 +152,7 @@ def _versions_without_bound(editing: _Editing, addition: _Addition) -> dict[str,
     context = editing.context
     project = editing.project(document.text)
     if editing.member is not None:  # whose metadata is read off its file
-        project = asking_too(project, editing.member, map(Requirement, unbound))
+        project = with_requirements_of_member(project, editing.member, map(Requirement, unbound))
     lock = make(context.at(project), old=context.old_lock)
     found = {}
     for text in unbound:
@@ -303,7 +303,7 @@ class _Editing:
                 return
             outcome = sync(context, request, exact=exact)
         report.text += summarize(
-            tell(report, context, outcome),
+            report_sync(report, context, outcome),
             packages=outcome.installed,
             seconds=report.seconds,
             no_color=request.common.no_color,

@@ -61,7 +61,7 @@ class Replacement(NamedTuple):
         sys.stderr.flush()
         if self.stdin is not None:
             self._give(self.stdin)
-        signals.heed_all()
+        signals.restore_defaults()
         _reap()
         try:
             os.execve(self.program, self.arguments, dict(self.environment))  # noqa: S606

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import write_file
-from pipshim.cli.context import opened
+from pipshim.cli.context import open_context
 from pipshim.cli.report import reporting
 from pipshim.cli.sync import lock_of, write_lock
 from pipshim.lock.requirements_export import Style, Where, write, write_build
 from pipshim.model.selection import combination_of
-from pipshim.model.universal_lock import serving
+from pipshim.model.universal_lock import lock_for
 from pipshim.model.workspace import selected
 from pipshim.progress.formatting import plural
 
@@ -32,7 +32,7 @@ def main(request: ExportRequest, pip: PipCommand) -> int:
     output = None if asked.output in (None, "-") else Path(str(asked.output))
     with (
         reporting(request, pip.mask, "export") as report,
-        opened(request, pip, report.observer) as context,
+        open_context(request, pip, report.observer) as context,
     ):
         lock = lock_of(context, request)
         style = Style(hashes=asked.hashes, header=asked.header, annotate=asked.annotate)
@@ -40,7 +40,7 @@ def main(request: ExportRequest, pip: PipCommand) -> int:
         if asked.build is not None:
             wanted = selected(request.selection, context.project)
             combination = combination_of(lock, wanted, context.lock_path)
-            part = serving(lock, context.target.markers, combination)
+            part = lock_for(lock, context.target.markers, combination)
             text = write_build(part, asked.build, style, where)
         else:
             project = context.project.name if context.project is not None else None

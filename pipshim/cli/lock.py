@@ -9,7 +9,7 @@ from packaging.pylock import is_valid_pylock_path
 
 from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import LockError
-from pipshim.cli.context import Context, opened
+from pipshim.cli.context import Context, open_context
 from pipshim.cli.report import reporting
 from pipshim.cli.stamps import stamp_lock, typed
 from pipshim.lock.up_to_date import is_up_to_date, may_be_kept, out_of_date
@@ -37,7 +37,7 @@ def main(request: LockRequest, pip: PipCommand) -> int:
 
     """
     with reporting(request, pip.mask, "lock") as report:
-        with opened(request, pip, report.observer) as context:
+        with open_context(request, pip, report.observer) as context:
             check_members(request.lock.packages, context.project)
             report.details["lock"] = str(context.lock_path)
             if request.lock.output != "-" and not is_valid_pylock_path(context.lock_path):

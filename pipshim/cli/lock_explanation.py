@@ -107,7 +107,7 @@ class Explained:
         )
 
 
-def explained(request: ExplainRequest) -> Explained:
+def read_explained(request: ExplainRequest) -> Explained:
     """Read the requested lock.
 
     Raises:

@@ -25,7 +25,7 @@ _MODULES = (
 """All that pipshim imports and what that imports, but for the standard library."""
 
 
-def go_on(arguments: Sequence[str]) -> None:
+def continue_in_other_python(arguments: Sequence[str]) -> None:
     """Replace this process by pipshim in the Python of ``--python``, if it is given.
 
     pip would wait for a child process, and kill it at an interrupt, before it has ended its builds.

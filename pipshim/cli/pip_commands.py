@@ -20,7 +20,7 @@ from pipshim._pip import building_commands
 from pipshim._pip.commands import PipCommand
 from pipshim._pip.logs import forwarded
 from pipshim._pip.parser import keep_abbreviations
-from pipshim._pip.requirements_file_options import heard
+from pipshim._pip.requirements_file_options import accepting_build_options
 from pipshim.base.errors import ProjectError, UsageError
 from pipshim.cli import option_values
 from pipshim.cli.command_base import (
@@ -145,7 +145,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                 stack.enter_context(building)
                 return PipBuilds(building, editables=self._editables, show=show_error)
 
-            stack.enter_context(heard(lines))
+            stack.enter_context(accepting_build_options(lines))
             status = self.run_with(staged, options, args, None if as_json else show_error)
             if report is not None:
                 report.status = status

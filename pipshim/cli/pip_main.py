@@ -15,7 +15,7 @@ from pipshim.base.temporary_files import temporary_files
 from pipshim.cli.command_base import register_subcommand
 from pipshim.cli.command_names import BUILDING, OWN_COMMANDS
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
-from pipshim.cli.other_python import go_on
+from pipshim.cli.other_python import continue_in_other_python
 from pipshim.cli.supported_pip import version_text, versions
 from pipshim.model.option_table import PROJECT
 
@@ -80,7 +80,7 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
 
         complete(os.environ, OWN_COMMANDS)
     if command in BUILDING:
-        go_on(arguments)
+        continue_in_other_python(arguments)
     stdout = replace_stdout()
     with Interruption() as interruption:
         try:

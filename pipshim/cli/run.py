@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base.errors import TargetError, UsageError
-from pipshim.cli.context import Context, opened
+from pipshim.cli.context import Context, open_context
 from pipshim.cli.error_boundary import Replacement
 from pipshim.cli.report import reporting
 from pipshim.cli.stamps import stamp_layer, typed
-from pipshim.cli.sync import remember, sync, tell
+from pipshim.cli.sync import report_sync, sync, write_notes
 from pipshim.envs.base_environment import BaseEnvironment
 from pipshim.envs.layers import programs
 from pipshim.fastpath import up_to_date
@@ -59,7 +59,7 @@ def main(request: RunRequest, pip: PipCommand) -> Replacement:
     optional = asked.over.given or asked.script or word == "-" or up_to_date.is_script(word)
     with (
         reporting(request, pip.mask, "run") as report,
-        opened(
+        open_context(
             request, pip, report.observer, script, optional=optional, isolated=asked.isolated
         ) as context,
     ):
@@ -74,9 +74,9 @@ def main(request: RunRequest, pip: PipCommand) -> Replacement:
         else:
             outcome = sync(context, request, exact=context.place is not None)
             target, lock = outcome.target, outcome.lock
-            tell(report, context, outcome)
+            report_sync(report, context, outcome)
             if not asked.over.given:
-                remember(context, request, outcome, command="run", options=options)
+                write_notes(context, request, outcome, command="run", options=options)
         served = _Served(target, [target.scripts])
         if asked.over.given:
             served = _over(context, request, target, lock, options)

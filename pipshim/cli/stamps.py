@@ -13,7 +13,7 @@ from pipshim.envs.cached_environments import lock_beside
 from pipshim.envs.install_notes import origin_of, site_folders
 from pipshim.envs.layers import programs
 from pipshim.fastpath import build_inputs, environment_snapshot, up_to_date
-from pipshim.fastpath.restore import signs
+from pipshim.fastpath.restore import state_files
 from pipshim.lock import inputs_digest
 from pipshim.model.project import PYPROJECT
 from pipshim.model.pylock import key_of
@@ -87,7 +87,7 @@ def stamp(
         metadata=repr(block) if block else "",
         say=say,
         inputs=_inputs(context, lock, [target]),
-        files=_states([*read, str(context.lock_path), *signs(target)]),
+        files=_states([*read, str(context.lock_path), *state_files(target)]),
     ).write(str(folder))
 
 
@@ -170,7 +170,7 @@ def stamp_layer(
             [
                 *read,
                 *own,
-                *(sign for one in seen for sign in signs(one)),
+                *(sign for one in seen for sign in state_files(one)),
                 *map(str, (*scripts, *below.folders)),
             ]
         ),
@@ -186,7 +186,7 @@ def _is_plain(file: str) -> bool:
     return not any(line.lstrip().startswith("-") or "/" in line.partition("#")[0] for line in lines)
 
 
-def note(
+def write_snapshot(
     context: Context,
     request: SyncRequest,
     lock: Lock,

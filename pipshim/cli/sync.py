@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import StagedFile
 from pipshim.base.errors import LockError, TargetError, UsageError
-from pipshim.cli.context import Context, opened
+from pipshim.cli.context import Context, open_context
 from pipshim.cli.report import reporting
-from pipshim.cli.stamps import note, stamp, typed
+from pipshim.cli.stamps import stamp, typed, write_snapshot
 from pipshim.lock.up_to_date import out_of_date
 from pipshim.model.change import Change
 from pipshim.model.preferences import not_heeded
@@ -25,7 +25,7 @@ from pipshim.model.selection import (
     combination_of,
     select,
 )
-from pipshim.model.universal_lock import serving
+from pipshim.model.universal_lock import lock_for
 from pipshim.model.workspace import selected
 from pipshim.progress.formatting import plural
 from pipshim.progress.summary import summarize
@@ -86,15 +86,15 @@ def main(request: SyncRequest, pip: PipCommand) -> int:
     """
     asked = request.sync
     with reporting(request, pip.mask, "sync") as report:
-        with opened(request, pip, report.observer) as context:
+        with open_context(request, pip, report.observer) as context:
             outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
             if context.place is not None and outcome.exists:
                 context.say(_where(outcome))
             if not (asked.check or asked.dry_run):
-                remember(context, request, outcome, command="sync", options=typed("sync"))
+                write_notes(context, request, outcome, command="sync", options=typed("sync"))
         report.planned = asked.dry_run or asked.check
         report.status = 1 if asked.check and (outcome.changes or not outcome.exists) else 0
-        found = tell(report, context, outcome)
+        found = report_sync(report, context, outcome)
         report.text = summarize(
             found,
             packages=outcome.installed,
@@ -105,7 +105,7 @@ def main(request: SyncRequest, pip: PipCommand) -> int:
     return report.status
 
 
-def remember(
+def write_notes(
     context: Context,
     request: SyncRequest,
     outcome: Outcome,
@@ -133,7 +133,7 @@ def remember(
         said = f"{said}; {_where(outcome)}"
     stamp(context, request, lock, target, command=command, options=options, say=said)
     if outcome.requested is not None:
-        note(
+        write_snapshot(
             context,
             request,
             lock,
@@ -145,7 +145,7 @@ def remember(
         )
 
 
-def tell(report: Report, context: Context, outcome: Outcome) -> list[Change]:
+def report_sync(report: Report, context: Context, outcome: Outcome) -> list[Change]:
     """Add a sync to the report, and return its changes."""
     given = context.request.lock.given
     found = [_change(step, outcome) for step in outcome.changes]
@@ -259,7 +259,7 @@ def part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, S
     check_environment(lock, markers, path)
     asked = selected(request.selection, None if context.is_lock_given else context.project)
     context.combination = combination_of(lock, asked, path)
-    part = serving(lock, markers, context.combination)
+    part = lock_for(lock, markers, context.combination)
     if part.config_settings and not context.is_given:
         context.heed(BuildLines(config_settings=part.config_settings))
     own = context.project.name if context.project is not None and not lock.requirements else None

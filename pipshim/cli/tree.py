@@ -11,8 +11,8 @@ from pipshim.cli.lock_explanation import (
     as_json,
     can_write,
     condition,
-    explained,
     label,
+    read_explained,
     width,
     with_extras,
 )
@@ -60,7 +60,7 @@ def main(request: TreeRequest) -> int:
         PipshimError: there is no lock, or it does not have what is asked for.
 
     """
-    found = explained(request)
+    found = read_explained(request)
     origins = combination = None
     if request.selection is not None:
         selection = selected(request.selection, found.project)
@@ -71,7 +71,9 @@ def main(request: TreeRequest) -> int:
         roots = [node for name in request.names for node in found.find(graph, name)]
     else:
         roots = graph.ends() if request.invert else [graph.root]
-    trees = grown(graph, roots, invert=request.invert, depth=request.depth, dedupe=request.dedupe)
+    trees = build_tree(
+        graph, roots, invert=request.invert, depth=request.depth, dedupe=request.dedupe
+    )
     why = found.out_of_date(request)
     if request.as_json:
         document = {
@@ -82,14 +84,14 @@ def main(request: TreeRequest) -> int:
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
-        for line in shown(trees, no_color=request.no_color, invert=request.invert):
+        for line in draw(trees, no_color=request.no_color, invert=request.invert):
             sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
     found.warn(why, request)
     return 0
 
 
-def grown(
+def build_tree(
     graph: Graph, roots: Sequence[Node], *, invert: bool, depth: int | None, dedupe: bool = True
 ) -> list[Branch]:
     """Walk the graph from `roots`, down or (`invert`) up, at most `depth` levels."""
@@ -125,7 +127,7 @@ def grown(
     return [branch(node, None, (), graph.combinations) for node in roots]
 
 
-def shown(trees: Sequence[Branch], *, no_color: bool, invert: bool) -> list[str]:
+def draw(trees: Sequence[Branch], *, no_color: bool, invert: bool) -> list[str]:
     """Draw trees, one line for each branch, no longer than the terminal is wide."""
     color = use_color(sys.stdout, no_color=no_color)
     room = width(sys.stdout)

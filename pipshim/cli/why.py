@@ -12,9 +12,9 @@ from pipshim.cli.lock_explanation import (
     as_json,
     can_write,
     condition,
-    explained,
     how_built,
     label,
+    read_explained,
     width,
     with_extras,
 )
@@ -38,7 +38,7 @@ def main(request: WhyRequest) -> int:
         PipshimError: there is no lock, or it does not have the package.
 
     """
-    found = explained(request)
+    found = read_explained(request)
     graph = found.graph(builds=True)
     nodes = [(name, found.find(graph, name)) for name in request.names]
     why = found.out_of_date(request)

@@ -11,7 +11,7 @@ from pipshim.base.errors import TargetError
 from pipshim.envs import discovery
 from pipshim.envs.discovery import Request
 from pipshim.envs.interpreter import base_of, query
-from pipshim.envs.venv import HINTS, Environment, create, interpreter_in, is_begun, look
+from pipshim.envs.venv import HINTS, Environment, create, inspect_folder, interpreter_in, is_begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -188,7 +188,7 @@ class _Search:
         return self._serve(own, "project", request)
 
     def _serve(self, directory: Path, origin: Origin, request: Request | None) -> EnvironmentChoice:
-        found = look(directory, origin)
+        found = inspect_folder(directory, origin)
         if found.state != "ready":
             return EnvironmentChoice(self.interpreter(request), directory, False, True, origin)
         target = query(interpreter_in(directory), self.cache_dir)

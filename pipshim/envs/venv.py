@@ -100,7 +100,7 @@ class FolderState:
     created_by_pipshim: bool
 
 
-def look(directory: Path, origin: Origin) -> FolderState:
+def inspect_folder(directory: Path, origin: Origin) -> FolderState:
     """Return the state of a folder.
 
     Raises:
@@ -155,11 +155,11 @@ def create(
         TargetError: it has files that pipshim did not make, cannot be written, or venv fails.
 
     """
-    look(directory, "project")
+    inspect_folder(directory, "project")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _locked(directory, waiting):
-            found = look(directory, "project")
+            found = inspect_folder(directory, "project")
             made = found.state != "ready"
             if made:
                 _make(directory, base)

@@ -74,11 +74,11 @@ def attempt(
     stamps: list[up_to_date.Stamp] = []
 
     def make() -> int:
-        from pipshim.fastpath.restore import LayoutPaths, remake
+        from pipshim.fastpath.restore import LayoutPaths, restore
 
         paths = {name: _there(path, prefix) for name, path in note["place"].items()}
         place = LayoutPaths(version=note["version"], bytecode=note["abi"], **paths)
-        found = remake(note, place, note["python"], cache, started=started)
+        found = restore(note, place, note["python"], cache, started=started)
         if found is not None:
             stamps.append(_stamp(note, place, states, command))
             sys.stderr.write(_cached(note) if is_run else _cached(note) + found)
@@ -263,12 +263,12 @@ def _stamp(
     note: Mapping[str, Any], place: LayoutPaths, states: Sequence[str], command: str
 ) -> up_to_date.Stamp:
     """Write the stamp for the next command."""
-    from pipshim.fastpath.restore import signs
+    from pipshim.fastpath.restore import state_files
 
     folder = f"{place.prefix}/{up_to_date.FOLDER}"
     # It has to be there before the state of the environment is noted.
     os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-    there = [f"{up_to_date.state(path)} {path}" for path in signs(place)]
+    there = [f"{up_to_date.state(path)} {path}" for path in state_files(place)]
     root = os.path.dirname(place.prefix)
     stamp = up_to_date.Stamp(
         command=command,

@@ -54,7 +54,7 @@ class LayoutPaths(NamedTuple):
     headers: str
 
 
-def remake(
+def restore(
     note: Mapping[str, Any], place: LayoutPaths, python: str, cache: str, *, started: float
 ) -> str | None:
     """Make an environment and fill it; return what was done, or None if that is not possible.
@@ -272,7 +272,7 @@ class _Helper:
         os.write(said, jsons.dumps(answer).encode("ascii"))
 
 
-def signs(env: Layout) -> list[str]:
+def state_files(env: Layout) -> list[str]:
     """Return the files and folders of an environment that show whether it has changed."""
     sites = dict.fromkeys([str(env.purelib), str(env.platlib)])
     entries = (entry for site in sites for entry in os.scandir(site))

@@ -442,7 +442,7 @@ def become(words: list[str], stamp: Stamp, environ: Mapping[str, str]) -> int | 
         return None
     from pipshim.base.light import signals
 
-    signals.heed_all()
+    signals.restore_defaults()
     try:
         os.execve(program, words, made)  # noqa: S606
     except OSError:

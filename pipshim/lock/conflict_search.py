@@ -13,7 +13,7 @@ from pipshim._pip import offline
 from pipshim._pip.errors import status_of
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
 from pipshim.lock.conflict_report import ConflictReport
-from pipshim.lock.minimal_conflict import contradiction
+from pipshim.lock.minimal_conflict import find_contradiction
 from pipshim.model.conflict import BUILD, EXTRA, PYTHON, Dependency, Refusal
 from pipshim.model.cutoff import normalised
 from pipshim.model.fetch_errors import network_hint
@@ -40,7 +40,7 @@ def explain(conflict: Conflict) -> PipshimError:
     """Return the error that explains why the resolver gave up."""
     known = conflict.known
     suspects = {name for name, _ in conflict.causes if name != PYTHON.name}
-    facts = contradiction(known, suspects)
+    facts = find_contradiction(known, suspects)
     if facts is None:
         facts = _last_conflict(conflict)
     story = ConflictReport(known, facts, conflict.overrides)

@@ -14,7 +14,7 @@ from pipshim.lock.resolved_builds import ResolvedBuilds, is_of_build
 from pipshim.lock.rounds import Elsewhere, Rounds
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
-from pipshim.model.lower_bounds import suggested
+from pipshim.model.lower_bounds import suggest_lower_bounds
 from pipshim.model.pylock import LockedBuild, environment_id, key_of
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class LockResolver:
             return self._last
 
         start = time.monotonic()
-        with suggested(self.strategy, self._chosen):
+        with suggest_lower_bounds(self.strategy, self._chosen):
             solution = self.rounds.settle(one_round)
         if self.label:
             took = time.monotonic() - start
@@ -198,7 +198,7 @@ class LockResolver:
         self.rounds.adopt(solution)
         settled = _Settled(self)
         sources = [pin.source for pin in solution.pins.values() if pin.source is not None]
-        with suggested(self.strategy, lambda: (solution.versions, solution.roots)):
+        with suggest_lower_bounds(self.strategy, lambda: (solution.versions, solution.roots)):
             self.rounds.warm([*sources, *folders], solution)
             folders = [*folders, *(one for one in sources if one.editable)]
             for pin in solution.pins.values():

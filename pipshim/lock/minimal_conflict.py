@@ -42,7 +42,7 @@ _MAX_ROUNDS = 3000
 _ANY = SpecifierSet()
 
 
-def contradiction(known: Evidence, suspects: Iterable[NormalizedName]) -> list[Fact] | None:
+def find_contradiction(known: Evidence, suspects: Iterable[NormalizedName]) -> list[Fact] | None:
     """Return the facts that contradict each other.
 
     Args:

@@ -29,8 +29,8 @@ from pipshim.model import events
 from pipshim.model.combinations import Case, Combination
 from pipshim.model.events import masked
 from pipshim.model.package_sources import sources_for
-from pipshim.model.targets import name_of_python
-from pipshim.model.universal_lock import merged, serving
+from pipshim.model.targets import target_of_python
+from pipshim.model.universal_lock import lock_for, merge_locks
 from pipshim.model.version_agreement import agree
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def lock(making: LockMaker, targets: Sequence[TargetName]) -> Lock:
     context.observer(events.ResolveFinished(len(packages), time.monotonic() - start))
     configured = context.configuration.target_environments
     asked = tuple(sorted(one for one in targets if one not in configured))
-    return replace(merged(locks, making.conflicts), targets_asked=asked)
+    return replace(merge_locks(locks, making.conflicts), targets_asked=asked)
 
 
 class _ForkResult(NamedTuple):
@@ -219,7 +219,7 @@ class _MultiTargetLock:
 
     def __post_init__(self) -> None:
         context = self.making.context
-        self.here = name_of_python(context.target)
+        self.here = target_of_python(context.target)
         self._hosts = _Hosts(self.making)
         cases = [
             Case(target, combination)
@@ -449,14 +449,14 @@ def _kept(lock: Lock | None, case: Case, here: Mapping[str, str]) -> Lock | None
         return None
     combination = lock.conflicts.nearest(case.combination)
     if case.target is None:
-        return None if lock.targets else serving(lock, here, combination)
+        return None if lock.targets else lock_for(lock, here, combination)
     markers = case.target.python.markers
     if case.target in lock.targets:
-        return serving(lock, markers, combination)
+        return lock_for(lock, markers, combination)
     is_for_it = not lock.targets and (
         lock.environment is None or lock.environment.evaluate(dict(markers))
     )
-    return serving(lock, markers, combination) if is_for_it else None
+    return lock_for(lock, markers, combination) if is_for_it else None
 
 
 def _as_named(target: Target, name: TargetName) -> TargetPython:
@@ -467,7 +467,7 @@ def _as_named(target: Target, name: TargetName) -> TargetPython:
 
 def _label(target: Target) -> str:
     system = target.markers["sys_platform"]
-    name = name_of_python(target)
+    name = target_of_python(target)
     return str(name or f"{target.implementation} {target.full_version}, {system}")
 
 

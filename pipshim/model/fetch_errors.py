@@ -30,7 +30,7 @@ DAMAGED = "the file is damaged: ask for another version, or tell its publisher"
 
 
 @contextmanager
-def unpacking(filename: str) -> Iterator[None]:
+def naming_archive(filename: str) -> Iterator[None]:
     """Name the archive in errors of unpacking it; pip passes the library's error on.
 
     Raises:

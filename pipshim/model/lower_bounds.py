@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def suggested(strategy: str, chosen: Callable[[], Chosen]) -> Iterator[None]:
+def suggest_lower_bounds(strategy: str, chosen: Callable[[], Chosen]) -> Iterator[None]:
     """Add to the hints of failed builds that a lower bound may help.
 
     Args:

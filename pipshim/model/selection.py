@@ -12,7 +12,7 @@ from packaging.version import Version
 from pipshim.base.errors import LockError, UnknownNameError
 from pipshim.model.combinations import Combination
 from pipshim.model.pylock import PROJECT
-from pipshim.model.targets import name_of
+from pipshim.model.targets import target_of_markers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -211,7 +211,7 @@ def check_target(targets: Sequence[TargetName], environment: Mapping[str, str], 
         LockError: it is not; it names the targets, and the line that adds this one.
 
     """
-    name = name_of(environment)
+    name = target_of_markers(environment)
     if name in targets:
         return
     here = (

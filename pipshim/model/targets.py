@@ -149,7 +149,7 @@ FORM = f"PLATFORM-MACHINE-cpVERSION: {', '.join(MACHINES)}; x86_64, arm64; cp310
 """How a name is made, for hints."""
 
 
-def name_of(markers: Mapping[str, str]) -> TargetName | None:
+def target_of_markers(markers: Mapping[str, str]) -> TargetName | None:
     """Return the target that markers describe; None for other implementations and systems.
 
     Markers do not show musl and free-threaded Pythons: see `name_of_python`.
@@ -161,12 +161,12 @@ def name_of(markers: Mapping[str, str]) -> TargetName | None:
     return None
 
 
-def name_of_python(python: TargetPython) -> TargetName | None:
+def target_of_python(python: TargetPython) -> TargetName | None:
     """Return the target whose wheels of compiled modules a Python takes.
 
     None: another implementation or system, musl, or a free-threaded Python.
     """
-    name = name_of(python.markers)
+    name = target_of_markers(python.markers)
     if name is None:
         return None
     interpreter = f"cp3{name.minor}"

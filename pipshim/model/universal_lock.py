@@ -24,7 +24,7 @@ from pipshim.model.pylock import (
     tool_table,
 )
 from pipshim.model.pylock import any_of as any_environment
-from pipshim.model.targets import marker_for, name_of
+from pipshim.model.targets import marker_for, target_of_markers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Found = dict[Case, tuple[Package, frozenset[str]]]
 
 
-def merged(locks: Mapping[Case, Lock], conflicts: Conflicts) -> Lock:
+def merge_locks(locks: Mapping[Case, Lock], conflicts: Conflicts) -> Lock:
     """Merge the locks of several cases."""
     cases = sorted(locks)
     members = set(conflicts.members)
@@ -75,7 +75,7 @@ def merged(locks: Mapping[Case, Lock], conflicts: Conflicts) -> Lock:
     )
 
 
-def serving(lock: Lock, markers: Mapping[str, str], combination: Combination = BASE) -> Lock:
+def lock_for(lock: Lock, markers: Mapping[str, str], combination: Combination = BASE) -> Lock:
     """Return the part of a lock for one environment, as if it had been locked alone.
 
     Args:
@@ -84,7 +84,7 @@ def serving(lock: Lock, markers: Mapping[str, str], combination: Combination = B
         combination: of conflicting extras and groups.
 
     """
-    name = name_of(markers)
+    name = target_of_markers(markers)
     if name not in lock.targets and not lock.conflicts:
         return lock
     case = Case(name if name in lock.targets else None, combination)

@@ -91,7 +91,9 @@ def selected(options: SelectionOptions, project: Project | None) -> SelectionOpt
     return replace(found, extras=extras, groups=(*own, *groups))
 
 
-def asking_too(project: Project, member: Project, requirements: Iterable[Requirement]) -> Project:
+def with_requirements_of_member(
+    project: Project, member: Project, requirements: Iterable[Requirement]
+) -> Project:
     """Return the root with additional requirements of a member that its file does not have yet."""
     assert member.name is not None
     group = group_of_member(member.name)

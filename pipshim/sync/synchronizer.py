@@ -38,7 +38,7 @@ from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Record
 from pipshim.model.build_settings import ALL
 from pipshim.model.build_system import required_by
-from pipshim.model.lower_bounds import suggested
+from pipshim.model.lower_bounds import suggest_lower_bounds
 from pipshim.model.sync_plan import Step, Wanted, plan
 from pipshim.store import store
 from pipshim.store.linking import Linker
@@ -226,7 +226,7 @@ class Sync:
             self.context.observer(events.Planned(len(wanted), len(sources) + len(folders)))
         self.builds.start()
         ready = self._fetched(wheels)
-        with suggested(self.context.preferences.strategy, self._chosen):
+        with suggest_lower_bounds(self.context.preferences.strategy, self._chosen):
             ready |= self.builds.build(
                 {name: self.builds.source(name) for name in sources},
                 self.builds.solution,

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from pipshim.lock.conflict_report import ConflictReport, ranges
-from pipshim.lock.minimal_conflict import contradiction
+from pipshim.lock.minimal_conflict import find_contradiction
 from pipshim.model.conflict import Constraint, Evidence, Key, Need, RootRequirement
 from pipshim.model.overrides import Overrides
 
@@ -53,7 +53,7 @@ def known(
 
 
 def told(what: Evidence, suspect: str = "lib", overrides: Overrides | None = None) -> list[str]:
-    facts = contradiction(what, [canonicalize_name(suspect)])
+    facts = find_contradiction(what, [canonicalize_name(suspect)])
     assert facts is not None
     return ConflictReport(what, facts, overrides or Overrides()).lines()
 
@@ -78,7 +78,7 @@ def test_only_what_contradicts_is_told_below_what_leads_to_it() -> None:
 
 
 def test_what_fits_is_no_contradiction() -> None:
-    assert contradiction(known({**LIB, "app 1.0": ["lib<2"]}, "app", "lib"), []) is None
+    assert find_contradiction(known({**LIB, "app 1.0": ["lib<2"]}, "app", "lib"), []) is None
 
 
 def test_one_requirement_that_is_wrong_by_itself_is_told_alone() -> None:
@@ -111,7 +111,7 @@ def test_alternatives_are_all_told() -> None:
         "    app 1.0 requires lib<2",
         "    app 2.0 requires dep>=2",
     ]
-    facts = contradiction(what, [])
+    facts = find_contradiction(what, [])
     assert facts is not None
     assert sorted(ConflictReport(what, facts, Overrides()).ends) == ["dep", "lib"]
 
@@ -141,7 +141,7 @@ def test_an_override_is_told_instead_of_what_it_replaced() -> None:
 
 def test_what_would_suit_everybody_is_known() -> None:
     what = known({**LIB, "app 1.0": ["lib>=2"], "app 2.0": ["lib>=3"]}, "app", "lib!=2.0")
-    facts = contradiction(what, [])
+    facts = find_contradiction(what, [])
     assert facts is not None
     story = ConflictReport(what, facts, Overrides())
     lib = canonicalize_name("lib")

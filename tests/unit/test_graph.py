@@ -9,7 +9,7 @@ from packaging.pylock import Package
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.cli.tree import Branch, grown
+from pipshim.cli.tree import Branch, build_tree
 from pipshim.model.build_mode import Mode
 from pipshim.model.lock_graph import Graph, Node, graph_of
 from pipshim.model.pylock import Lock, LockedBuild, LockedFolder
@@ -43,7 +43,9 @@ def drawn(branches: Sequence[Branch]) -> list[Any]:
 
 
 def tree(graph: Graph, *roots: Node, **options: Any) -> list[Any]:
-    return drawn(grown(graph, roots or [graph.root], **{"invert": False, "depth": None, **options}))
+    return drawn(
+        build_tree(graph, roots or [graph.root], **{"invert": False, "depth": None, **options})
+    )
 
 
 DIAMOND = lock_of(

@@ -14,7 +14,7 @@ from pip._internal.commands import create_command
 from pip._internal.req import req_file
 
 from pipshim._pip import commands
-from pipshim._pip.requirements_file_options import heard
+from pipshim._pip.requirements_file_options import accepting_build_options
 from pipshim.cli import pip_main
 from pipshim.model.requirements_lines import BuildLines
 
@@ -124,7 +124,7 @@ def test_abbreviations_before_the_command() -> None:
 
 def test_abbreviations_in_requirements_files() -> None:
     theirs = [*abbreviations(req_file.build_parser())]
-    with heard(BuildLines()):
+    with accepting_build_options(BuildLines()):
         parser = req_file.build_parser()
     for typed, full in theirs:
         assert matched(parser, typed) == full

@@ -11,7 +11,7 @@ from packaging.markers import Marker, default_environment
 from packaging.tags import sys_tags
 from pip._internal.utils.compatibility_tags import get_supported
 
-from pipshim.model.targets import KNOWN, TargetName, marker_for, name_of, name_of_python
+from pipshim.model.targets import KNOWN, TargetName, marker_for, target_of_markers, target_of_python
 
 LINUX = TargetName.parse("linux-x86_64-cp312")
 ARM = TargetName.parse("linux-arm64-cp312")
@@ -24,7 +24,7 @@ OLDEST_MAC = TargetName.parse("macos-arm64-cp310")
 def test_a_name_is_read_and_said_again() -> None:
     assert [str(TargetName.parse(text)) for text in KNOWN] == list(KNOWN)
     assert len(set(KNOWN)) == 3 * 2 * 5
-    assert name_of(WINDOWS.python.markers) == WINDOWS
+    assert target_of_markers(WINDOWS.python.markers) == WINDOWS
 
 
 @pytest.mark.parametrize(
@@ -64,22 +64,22 @@ def test_why_some_have_no_names_is_said(text: str, why: str) -> None:
 def test_what_only_tags_tell_apart_has_no_name_either() -> None:
     for text in KNOWN:
         name = TargetName.parse(text)
-        assert name_of_python(name.python) == name
+        assert target_of_python(name.python) == name
     python = LINUX.python
     musl = [tag.replace("manylinux_2_17", "musllinux_1_2") for tag in python.tags]
     musl = [tag for tag in musl if "manylinux" not in tag]
     free = [tag.replace("-cp312-", "-cp312t-") for tag in python.tags]
     old = [tag for tag in python.tags if "manylinux_2_2" not in tag]
-    assert name_of_python(replace(python, tags=tuple(musl))) is None
-    assert name_of_python(replace(python, tags=tuple(free))) is None
-    assert name_of_python(replace(python, tags=tuple(old))) == LINUX
+    assert target_of_python(replace(python, tags=tuple(musl))) is None
+    assert target_of_python(replace(python, tags=tuple(free))) is None
+    assert target_of_python(replace(python, tags=tuple(old))) == LINUX
     pypy = {**python.markers, "implementation_name": "pypy"}
-    assert name_of_python(replace(python, markers=pypy)) is None
+    assert target_of_python(replace(python, markers=pypy)) is None
 
 
 def test_the_name_of_the_running_python_says_the_markers_that_it_has() -> None:
     here = {name: str(value) for name, value in default_environment().items()}
-    name = name_of(here)
+    name = target_of_markers(here)
     assert name is not None
     assert name.minor == sys.version_info[1]
     told = name.python.markers
@@ -89,13 +89,13 @@ def test_the_name_of_the_running_python_says_the_markers_that_it_has() -> None:
     assert {key: told[key] for key in set(told) - version - system} == {
         key: here[key] for key in set(told) - version - system
     }
-    assert name_of({**here, "implementation_name": "pypy"}) is None
+    assert target_of_markers({**here, "implementation_name": "pypy"}) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="compares with the tags of a Linux")
 def test_the_tags_are_those_of_a_system_of_that_age_in_its_order() -> None:
     here = [str(tag) for tag in sys_tags()]
-    name = name_of({key: str(value) for key, value in default_environment().items()})
+    name = target_of_markers({key: str(value) for key, value in default_environment().items()})
     assert name is not None
     tags = list(name.python.tags)
     known = [tag for tag in here if tag in set(tags)]

@@ -17,7 +17,7 @@ from pipshim.model.build_mode import Mode
 from pipshim.model.combinations import Case, Conflicts
 from pipshim.model.pylock import Lock, LockedBuild, LockedFolder, key_of, read, write
 from pipshim.model.targets import TargetName
-from pipshim.model.universal_lock import merged, serving
+from pipshim.model.universal_lock import lock_for, merge_locks
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -64,7 +64,7 @@ def lock(*packages: Package, **more: Any) -> Lock:
 
 
 def merged_of(locks: Mapping[TargetName, Lock]) -> Lock:
-    return merged({Case(target): one for target, one in locks.items()}, Conflicts())
+    return merge_locks({Case(target): one for target, one in locks.items()}, Conflicts())
 
 
 def chosen(text: str, target: TargetName) -> dict[str, str]:
@@ -103,7 +103,7 @@ def test_each_target_gets_what_was_locked_for_it(tmp_path: Path) -> None:
     for target, one in locks.items():
         wanted = {name: str(version) for name, version in one.versions.items()}
         assert chosen(write(made, tmp_path), target) == wanted
-        part = serving(made, target.python.markers)
+        part = lock_for(made, target.python.markers)
         assert {name: str(version) for name, version in part.versions.items()} == wanted
         assert part.environment == target.marker
     with pytest.raises(PylockSelectError, match="any of the environments"):
@@ -121,8 +121,8 @@ def test_a_package_that_is_there_for_different_parts_of_the_project_has_an_entry
         'python_version == "3.12"',
     ]
     assert made.origins == {"aa": PROJECT | DEV}
-    assert serving(made, OLD.python.markers).origins == {"aa": DEV}
-    assert serving(made, MAC.python.markers).origins == {"aa": PROJECT}
+    assert lock_for(made, OLD.python.markers).origins == {"aa": DEV}
+    assert lock_for(made, MAC.python.markers).origins == {"aa": PROJECT}
 
 
 def test_builds_are_said_once_where_targets_build_alike_and_else_for_each(tmp_path: Path) -> None:
@@ -153,17 +153,17 @@ def test_builds_are_said_once_where_targets_build_alike_and_else_for_each(tmp_pa
     assert tables[1]["builds"] == {str(LINUX): one.to_dict(), str(MAC): other.to_dict()}
     assert [key_of(one) for one in made.build_packages] == ["tool==1.0"]
     for target, wanted in {LINUX: here, MAC: there}.items():
-        part = serving(made, target.python.markers)
+        part = lock_for(made, target.python.markers)
         assert part.builds == wanted.builds
         assert part.environments == wanted.environments
         assert part.folders == wanted.folders
         for name in wanted.environments:
             assert list(map(key_of, part.members(name))) == list(wanted.environments[name])
     # a part has what its own build environments need, and nothing of other targets
-    build_packages = serving(made, LINUX.python.markers).build_packages
+    build_packages = lock_for(made, LINUX.python.markers).build_packages
     assert [key_of(one) for one in build_packages] == ["tool==1.0"]
 
 
 def test_a_lock_for_one_target_is_served_as_it_is() -> None:
     made = lock(package("aa"), environment=Marker("sys_platform == 'linux'"))
-    assert serving(made, LINUX.python.markers) is made
+    assert lock_for(made, LINUX.python.markers) is made

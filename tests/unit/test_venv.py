@@ -13,7 +13,7 @@ from pipshim import __version__
 from pipshim.base.errors import TargetError
 from pipshim.envs import venv
 from pipshim.envs.discovery import running
-from pipshim.envs.venv import Environment, create, look
+from pipshim.envs.venv import Environment, create, inspect_folder
 from pipshim.envs.venv_template import INCOMPLETE, LOCK
 from tests.unit.fake_python import script
 
@@ -60,7 +60,7 @@ def test_made_environment(shared: Environment) -> None:
     assert settings(shared.directory)[-1] == f"pipshim = {__version__}"
     assert (shared.directory / ".gitignore").read_text() == "# Created by pipshim\n*\n"
     assert not (shared.directory / INCOMPLETE).exists()
-    assert look(shared.directory, "project") == venv.FolderState("ready", True)
+    assert inspect_folder(shared.directory, "project") == venv.FolderState("ready", True)
 
 
 def test_activation_names_the_environment(shared: Environment) -> None:
@@ -106,7 +106,7 @@ def test_half_made_is_made_anew(tmp_path: Path) -> None:
     (directory / "link").symlink_to(outside)
     (directory / "rest").touch()
     (directory / INCOMPLETE).touch()
-    assert look(directory, "project").state == "incomplete"
+    assert inspect_folder(directory, "project").state == "incomplete"
     assert make(directory).created_now
     assert not (directory / "rest").exists()
     assert not (directory / "lib/rest").exists()
@@ -120,7 +120,7 @@ def test_interrupted_making_is_seen_and_ended_the_next_time(tmp_path: Path) -> N
     with pytest.raises(TargetError):
         create(tmp_path / "env", base, cache_dir=None)
     assert (tmp_path / "env/bin").exists()
-    assert look(tmp_path / "env", "project").state == "incomplete"
+    assert inspect_folder(tmp_path / "env", "project").state == "incomplete"
     assert make(tmp_path / "env").created_now
 
 
@@ -129,7 +129,7 @@ def test_made_by_pipshim_and_broken_is_made_anew(tmp_path: Path) -> None:
     (directory / "bin/python").unlink()
     (directory / "bin/python").symlink_to(tmp_path / "gone")
     (directory / "rest").touch()
-    assert look(directory, "project") == venv.FolderState("broken", True)
+    assert inspect_folder(directory, "project") == venv.FolderState("broken", True)
     assert make(directory).created_now
     assert not (directory / "rest").exists()
 
@@ -157,16 +157,16 @@ def test_foreign_folder_is_not_touched(tmp_path: Path) -> None:
 def test_foreign_content_that_comes_meanwhile_is_not_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = look
+    real = inspect_folder
 
     def late(directory: Path, origin: venv.Origin) -> venv.FolderState:
-        monkeypatch.setattr(venv, "look", real)
+        monkeypatch.setattr(venv, "inspect_folder", real)
         found = real(directory, origin)
         directory.mkdir()
         (directory / "mine").touch()
         return found
 
-    monkeypatch.setattr(venv, "look", late)
+    monkeypatch.setattr(venv, "inspect_folder", late)
     with pytest.raises(TargetError):
         make(tmp_path / "env")
     assert (tmp_path / "env/mine").exists()
@@ -216,12 +216,12 @@ def test_interpreter_that_cannot_be_run(tmp_path: Path) -> None:
 
 
 def test_states_that_are_no_environment_yet(tmp_path: Path) -> None:
-    assert look(tmp_path / "env", "project") == venv.FolderState("absent", True)
-    assert look(tmp_path, "project") == venv.FolderState("absent", True)
+    assert inspect_folder(tmp_path / "env", "project") == venv.FolderState("absent", True)
+    assert inspect_folder(tmp_path, "project") == venv.FolderState("absent", True)
 
 
 def test_environment_of_another_tool(tmp_path: Path) -> None:
-    assert look(plain(tmp_path / "env"), "project") == venv.FolderState("ready", False)
+    assert inspect_folder(plain(tmp_path / "env"), "project") == venv.FolderState("ready", False)
 
 
 def no_cfg(directory: Path) -> None:
@@ -265,7 +265,7 @@ def test_refused(damage: Callable[[Path], None], said: str, tmp_path: Path) -> N
     directory = plain(tmp_path / "env")
     damage(directory)
     before = set(directory.rglob("*"))
-    for refuse in (lambda: look(directory, "project"), lambda: make(directory)):
+    for refuse in (lambda: inspect_folder(directory, "project"), lambda: make(directory)):
         with pytest.raises(TargetError) as caught:
             refuse()
         assert said in caught.value.message
@@ -280,7 +280,7 @@ def test_the_same_in_ones_own_is_made_anew(damage: Callable[[Path], None], tmp_p
     damage(directory)
     with (directory / "pyvenv.cfg").open("a") as file:
         file.write("pipshim = 0.1\n")
-    assert look(directory, "project") == venv.FolderState("broken", True)
+    assert inspect_folder(directory, "project") == venv.FolderState("broken", True)
 
 
 def test_file_and_dangling_link(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_file_and_dangling_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     for name in ("file", "link"):
         with pytest.raises(TargetError, match="is not a folder"):
-            look(tmp_path / name, "project")
+            inspect_folder(tmp_path / name, "project")
 
 
 def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,12 +297,12 @@ def test_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "listdir", refuse)
     with pytest.raises(TargetError, match=r"cannot read .*: Permission denied"):
-        look(tmp_path, "project")
+        inspect_folder(tmp_path, "project")
 
 
 def test_link_to_an_environment_is_one(shared: Environment, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(shared.directory)
-    assert look(tmp_path / "link", "project").state == "ready"
+    assert inspect_folder(tmp_path / "link", "project").state == "ready"
 
 
 def test_hint_fits_what_named_the_folder(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_hint_fits_what_named_the_folder(tmp_path: Path) -> None:
     hints = set()
     for origin in venv.HINTS:
         with pytest.raises(TargetError) as caught:
-            look(tmp_path, origin)
+            inspect_folder(tmp_path, origin)
         hints.add(caught.value.hint)
     assert len(hints) == 3
 

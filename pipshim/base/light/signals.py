@@ -28,7 +28,7 @@ ENDING: tuple[int, ...] = tuple(
 """The signals that ask a program to end."""
 
 
-def heed_all() -> None:
+def restore_defaults() -> None:
     """Restore the signals that Python's start ignores, before becoming another program."""
     for name in ("SIGPIPE", "SIGXFSZ"):
         if hasattr(_signal, name):
