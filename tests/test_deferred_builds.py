@@ -12,7 +12,7 @@ from tests.support.dists import sdist, wheel
 from tests.support.facts import built, calls
 from tests.support.locks import read_lock
 from tests.support.pipshim import site_packages
-from tests.test_fresh import is_recognised
+from tests.test_up_to_date import is_recognised
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from pipshim.envs.venv_template import CHANGE
 from tests.support import killer
 from tests.support.dists import wheel
 from tests.support.files import distributions, listing
-from tests.test_fresh import is_recognised
+from tests.test_up_to_date import is_recognised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,8 @@ from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import built
 from tests.support.files import distributions, listing
 from tests.support.pipshim import make_venv, site_packages
-from tests.test_fresh import is_recognised
 from tests.test_scripts import environments, requires, script
+from tests.test_up_to_date import is_recognised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

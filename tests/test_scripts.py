@@ -14,7 +14,7 @@ from tests.support.facts import built
 from tests.support.files import distributions, listing
 from tests.support.locks import read_lock
 from tests.support.pipshim import another_python, site_packages, until
-from tests.test_fresh import is_recognised
+from tests.test_up_to_date import is_recognised
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,8 +19,8 @@ from pipshim.envs.venv_template import INCOMPLETE, LOCK
 from pipshim.fastpath import restore
 from tests.support.dists import sdist, wheel
 from tests.support.pipshim import site_packages
-from tests.test_fresh import imported, is_recognised
 from tests.test_interrupted import KILLS, Killing
+from tests.test_up_to_date import imported, is_recognised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
