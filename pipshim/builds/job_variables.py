@@ -14,6 +14,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+from pipshim.base.atomic_write import replace_file
 from pipshim.base.cores import available_cores
 
 if TYPE_CHECKING:
@@ -116,10 +117,7 @@ class JobTools:
         if path.exists() and path.read_text(encoding="utf-8") == text:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{name}-{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(0o700)
-        temporary.replace(path)
+        replace_file(path, text.encode(), mode=0o700)
 
 
 def without_jobs(variables: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -217,6 +218,22 @@ def test_each_version_of_a_tool_gets_what_it_understands(
     assert (variables["PATH"] == str(programs)) is direct
     assert variables["CARGO_MAKEFLAGS"] == "-j7" if ninja else auth in variables["CARGO_MAKEFLAGS"]
     assert without_jobs(variables) == {"PATH": str(programs)}
+
+
+def test_builds_that_begin_at_the_same_moment_write_the_same_scripts(tmp_path: Path) -> None:
+    program(tmp_path / "bin", "make", "4.3")
+    tools, start = JobTools(tmp_path), threading.Barrier(8)
+
+    def begin() -> None:
+        start.wait()
+        tools.add_variables({"PATH": str(tmp_path / "bin")}, Share(1, fifo=tmp_path / "jobs"))
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(100):
+            builds = [pool.submit(begin) for _ in range(8)]
+            assert [build.exception() for build in builds] == [None] * 8
+            assert [path.name for path in (tmp_path / "programs").iterdir()] == ["make"]
+            shutil.rmtree(tmp_path / "programs")
 
 
 def test_the_users_own_settings_stay(tmp_path: Path) -> None:
