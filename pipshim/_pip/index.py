@@ -448,8 +448,6 @@ class Finder(PackageFinder):
     ) -> BestCandidateResult:
         found = result.applicable_candidates
         wanted, offered = self.order.preferred.get(name, ()), self.order.offered.get(name, ())
-        if not (wanted or offered or self.order.is_lowest_first(name)):
-            return result
         # Sorts are stable: pip's order stays among files of one version.
         if self.order.is_lowest_first(name):
             found = sorted(found, key=lambda one: one.version, reverse=True)
@@ -464,6 +462,7 @@ class Finder(PackageFinder):
                 return known.get(str(one.version), -1)
 
             found = sorted(found, key=rank)
+        # Of files that are equally good, pip's resolver takes the last one.
         return BestCandidateResult(result.all_candidates, found, found[-1] if found else None)
 
     def _outranking(self, link: Link, hashes: Hashes | None) -> tuple[bool, bool, bool]:
