@@ -795,7 +795,7 @@ def test_a_direct_reference_that_leads_nowhere_says_why(
     refuses(
         "lock",
         says="fakelib is required from a URL, which is of a wheel of other",
-        hint="another wheel",
+        hint="the URL of a wheel of",
     )
     make_project(dependencies=["fakelib @ ../fakelib"])
     refuses("lock", says="Invalid URL '../fakelib'", hint="[tool.pipshim.sources]")

@@ -223,7 +223,7 @@ def test_without_a_project(cli: Cli, index: Index, tmp_path: Path, project_dir: 
     assert versions(cli, "--with", "fakelib") == {"fakelib": "1.0"}
     assert is_recognised(cli, project_dir, "run", "--with", "fakelib", "true")
     idle = cli.ok("run", "--with", "fakelib", "--extra", "x", "--locked", "true").err
-    assert "warning: without a project --extra and --locked mean nothing" in idle
+    assert "warning: --extra and --locked have no effect without a project" in idle
     (project_dir / "show.py").write_text(SHOW)
     assert json.loads(cli.ok("run", "show.py").out)["prefix"]
     active = {"VIRTUAL_ENV": str(tmp_path / "active")}

@@ -189,8 +189,8 @@ def test_a_file_without_the_hash_is_not_taken(cli: Cli, index: Index, project_di
         f"src==1.0 --hash=sha256:{index.sha256('src-1.0.tar.gz')}\n"
         f"bb==2.0 --hash=sha256:{index.sha256('bb-2.0-py3-none-any.whl')}\n"
     )
-    assert "no name that a lock is known by" in cli.ok("lock", "bb", "-o", "locked.toml").err
-    assert "no name" not in cli.ok("lock", "-r", file.name).err
+    assert "is not a valid name for a lock" in cli.ok("lock", "bb", "-o", "locked.toml").err
+    assert "not a valid name" not in cli.ok("lock", "-r", file.name).err
     assert read_lock(project_dir).environment("src") == ["tool==1.0"]
     cli.ok("sync", "-r", file.name)
 

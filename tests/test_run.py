@@ -361,7 +361,8 @@ def test_without_a_command_there_is_nothing_to_run(cli: Cli, make_project: MakeP
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("./tool", "not executable"), ("other.py", "no file other.py")]
+    ("name", "why"),
+    [("./tool", "not executable"), ("other.py", "no file or command named other.py")],
 )
 def test_what_cannot_be_run_is_a_clear_error(cli: Cli, ready: Path, name: str, why: str) -> None:
     (ready / "tool").write_text("print(1)\n")

@@ -183,7 +183,7 @@ def test_sync_makes_the_environment_of_a_script(
         cli.fails(*sync, *wrong, status=2)
     cli.fails("sync", "--script", "missing.py")
     (project_dir / "plain.py").write_text("print(1)\n")
-    assert "no metadata" in cli.fails("sync", "--script", "plain.py").err
+    assert "no script metadata" in cli.fails("sync", "--script", "plain.py").err
 
 
 def test_hints_are_about_the_script(
@@ -253,7 +253,7 @@ def test_the_python_of_a_script(cli: Cli, project_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "line", "why"),
     [
-        (["dependencies = ["], 3, "not valid TOML"),
+        (["dependencies = ["], 3, "invalid TOML"),
         (["requires-python = '>=3.10'", "dependancies = []"], 4, "'dependencies'"),
         (["dependencies = [", "  'fakelib', 'no such <'", "]"], 4, "requirement"),
         (["dependencies = []", "[tool.pipshim]", "", "packag = 1"], 6, "'package'"),
@@ -273,7 +273,7 @@ def test_wrong_metadata_is_an_error_with_its_line(
 def test_what_cannot_be_locked_is_a_clear_error(cli: Cli, project_dir: Path) -> None:
     plain = project_dir / "plain.py"
     plain.write_text("print(1)\n")
-    assert "no metadata" in cli.fails("lock", "--script", "plain.py").err
+    assert "no script metadata" in cli.fails("lock", "--script", "plain.py").err
     assert "No such file" in cli.fails("lock", "--script", "none.py").err
     cli.fails("lock", "--script", "plain.py", "fakelib", status=2)
     plain.write_text("# /// script\n# dependencies = []\n\n# ///\n")

@@ -69,7 +69,8 @@ def main(request: RunRequest, pip: PipCommand) -> Replacement:
             target = _as_it_is(context)
             idle = _idle(request) if context.bare else []
             if idle:
-                context.say(f"{' and '.join(idle)} have no effect without a project", "warning")
+                verb = "has" if len(idle) == 1 else "have"
+                context.say(f"{' and '.join(idle)} {verb} no effect without a project", "warning")
             options = None if asked.no_sync else options
         else:
             outcome = sync(context, request, exact=context.place is not None)
