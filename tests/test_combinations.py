@@ -392,6 +392,72 @@ def test_members_of_a_workspace_may_exclude_each_other(
 
 
 @pytest.mark.usefixtures("torches")
+def test_pips_commands_take_the_index_of_the_extra_that_is_asked_for(
+    cli: Cli, index: Index, cpu: Index, cu128: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    backend = Backend(imports=["torch"])
+    needs_torch = ["torch"]
+    index.add(sdist(tmp_path / "more", "attn", "1.0", build_requires=needs_torch, backend=backend))
+    extras = {"cpu": ["model", "attn"], "cu128": ["model"]}
+    groups = {"small": [{"include-group": "cpu"}], "cpu": ["model"]}
+    both = settings(cpu, cu128).replace(
+        'extra = "cpu" },\n', 'group = "cpu" },\n    { index = "pytorch-cpu", extra = "cpu" },\n'
+    )
+    conflict = '[[{ extra = "cpu" }, { extra = "cu128" }, { group = "cpu" }]]'
+    both = both.replace(CONFLICT, f"conflicts = {conflict}\n")
+    project = make_project(both, extras=extras, groups=groups, backend=Backend())
+    (project / "needs.txt").write_text("-e .[cu128]\n")
+    for number, (command, asked, torch) in enumerate(
+        (
+            ("wheel", [".[cpu]"], "2.9.1+cpu"),
+            ("download", ["--group", "small"], "2.9.1+cpu"),
+            ("download", ["-r", "needs.txt"], "2.9.0+cu128"),
+        )
+    ):
+        folder = tmp_path / f"out-{number}"
+        done = cli(command, "-d" if command == "download" else "-w", folder, *asked)
+        assert done.status == 0, done
+        found = {file.name.partition("-py3")[0] for file in folder.iterdir()}
+        assert f"torch-{torch}" in found
+        assert not {"filelock-99", "model-99"} & found
+    cli.ok("install", "--target", tmp_path / "target", ".[cu128]")
+    assert (tmp_path / "target" / "torch-2.9.0+cu128.dist-info").is_dir()
+    failed = cli.fails("install", "--target", tmp_path / "both", ".[cpu,cu128]", status=2)
+    assert "extra 'cpu' and extra 'cu128' conflict" in failed.err
+
+
+@pytest.mark.usefixtures("torches")
+def test_offline_and_on_several_targets_no_decoy_is_used_either(
+    cli: Cli, index: Index, cpu: Index, cu128: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    backend = Backend(imports=["torch"])
+    index.add(sdist(tmp_path / "more", "attn", "1.0", build_requires=["torch"], backend=backend))
+    here = str(name_of({key: str(value) for key, value in default_environment().items()}))
+    targets = f'target-environments = ["{here}", "macos-arm64-cp312"]\n'
+    cli.env["PIP_TRUSTED_HOST"] = "127.0.0.1"  # pip caches nothing of others without TLS
+    for one in (index, cpu, cu128):
+        one.cache_control = "max-age=0"
+    extras = {name: ["model", "attn"] for name in EXTRAS}
+    project = make_project(settings(cpu, cu128) + targets, extras=extras)
+    cli.ok("lock")
+    decoys = {"filelock-99", "model-99", "torch-9.0"}
+    for extra, torch in (("cpu", "2.9.1+cpu"), ("cu128", "2.9.0+cu128")):
+        for target in (here, "macos-arm64-cp312"):
+            assert chosen(project, extra, target=target)["torch"] == torch
+            assert chosen(project, extra, target=target)["filelock"] == "3.0"
+        cli.ok("sync", "--extra", extra)
+        shutil.rmtree(project / ".venv")
+        cli.ok("sync", "--offline", "--extra", extra)
+        assert not decoys & installed(project)
+    (project / "pylock.toml").unlink()
+    cli.ok("lock", "--offline")
+    assert chosen(project, "cpu", target=here)["torch"] == "2.9.1+cpu"
+    assert not [line for line in index.requests if "/torch-" in line]
+    for other in (cpu, cu128):
+        assert {line for line in other.requests if "/simple/" in line} == {"GET /simple/torch/"}
+
+
+@pytest.mark.usefixtures("torches")
 def test_an_extra_that_only_a_source_names_is_locked_with_it_and_without_and_includers_count(
     cli: Cli, cpu: Index, cu128: Index, make_project: MakeProject
 ) -> None:

@@ -30,6 +30,7 @@ from pipshim.cli.command_base import (
 )
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
+from pipshim.cli.requested_extras import requested_origins
 from pipshim.model.build_settings import ALL
 from pipshim.model.events import masked
 from pipshim.model.index_routes import IndexRoutes, routes_of
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from pipshim.base.masking import Mask
     from pipshim.cli.report import Report
     from pipshim.model.build_mode import IsolationLayer
+    from pipshim.model.combinations import Combination
+    from pipshim.model.project import Project
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +70,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         # Before pip's general options, which are the last but for this.
         self.parser.option_groups.insert(1, self.parser.option_groups.pop())
         self._index_is_typed = False
+        self._arguments: list[str] = []
         self._layers: tuple[tuple[IsolationLayer, ...], tuple[IsolationLayer, ...]] = ((), ())
 
     def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
@@ -93,6 +97,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
 
     def run(self, options: Values, args: list[str]) -> int:
         """Run pip's command with pipshim's builds."""
+        self._arguments = args
         self._late = mask = _LateMask(
             lambda: known_credentials(options, args, self.parser.config.items(), os.environ)
         )
@@ -157,12 +162,13 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         return self._late.known
 
     def routes(self, options: Values) -> IndexRoutes:
-        """Return where the project here has packages looked up.
+        """Return where the project here has packages looked up, with the extras that are asked for.
 
         As in pip, an invalid pyproject.toml is ignored where it is not needed.
 
         Raises:
             ProjectError: it is invalid, and may name indexes.
+            UsageError: two extras or groups that are asked for exclude each other.
 
         """
         try:
@@ -181,8 +187,19 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
             )
         markers = {key: str(value) for key, value in default_environment().items()}
         configuration = project.configuration
-        routes = routes_of(configuration, project.file, markers, os.environ)
+        chosen = self._combination(options, project).chosen
+        routes = routes_of(configuration, project.file, markers, os.environ, chosen)
         return replace(routes, without_default=self._index_is_typed)
+
+    def _combination(self, options: Values, project: Project) -> Combination:
+        """Return which of the conflicting extras and groups are asked for."""
+        arguments = [*self._arguments, *options.editables]
+        groups = options.dependency_groups
+        origins = requested_origins(project, arguments, options.requirements, groups)
+        try:
+            return project.conflicts.chosen_by(origins)
+        except UsageError as error:
+            raise UsageError(error.message, hint="ask for one of them") from error
 
     def _request(self, options: Values) -> LockRequest:
         return LockRequest(
