@@ -432,7 +432,7 @@ def test_offline_and_on_several_targets_no_decoy_is_used_either(
 ) -> None:
     backend = Backend(imports=["torch"])
     index.add(sdist(tmp_path / "more", "attn", "1.0", build_requires=["torch"], backend=backend))
-    here = str(name_of({key: str(value) for key, value in default_environment().items()}))
+    here = str(target_of_markers({key: str(value) for key, value in default_environment().items()}))
     targets = f'target-environments = ["{here}", "macos-arm64-cp312"]\n'
     cli.env["PIP_TRUSTED_HOST"] = "127.0.0.1"  # pip caches nothing of others without TLS
     for one in (index, cpu, cu128):
