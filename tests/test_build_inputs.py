@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.dists import Backend, sdist
+from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import calls
 
 if TYPE_CHECKING:
@@ -164,6 +164,30 @@ def test_records_of_an_older_pipshim_are_said_once_and_built_again(
     said = cli.ok("sync").err
     assert built(log) == ["needy", "pure"]
     assert said.count("an older pipshim built") == 1
+
+
+def test_abi_says_how_far_a_version_may_differ(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, log: Path
+) -> None:
+    for version in ("1.0", "1.1", "2.0"):
+        index.add(wheel(tmp_path, "fakelib", version, tag="native"))
+    index.add(
+        sdist(tmp_path, "needy", "1.0", build_requires=["fakelib"], backend=Backend(log=str(log)))
+    )
+    settings = '[tool.pipshim]\nabi = { FakeLib = "major" }\n'
+    make_project(settings, dependencies=["needy", "fakelib<1.1"])
+    cli.ok("sync")
+    assert built(log) == ["needy"]
+    make_project(settings, dependencies=["needy", "fakelib<2"])
+    cli.ok("sync", "-P", "fakelib")
+    assert not built(log)
+    make_project(dependencies=["needy", "fakelib<2"])
+    assert "up to date" in cli.ok("lock", "--check").err
+    assert "built against fakelib 1.0, the lock has 1.1" in cli.ok("sync", "--dry-run").err
+    make_project(settings, dependencies=["needy", "fakelib"])
+    said = cli.ok("sync", "-P", "fakelib").err
+    assert "rebuild: built against fakelib 1.0, the lock has 2.0" in said
+    assert built(log) == ["needy"]
 
 
 def compiler(folder: Path, name: str, version: str) -> None:

@@ -264,6 +264,7 @@ class Builder:
             tools=partial(self._tools.find, environ=environ),
             rules=self.settings.rules_for(build.name),
             exact=exact,
+            abi={str(name): level for name, level in self.settings.abi.items()},
             content=self.content,
         )
 

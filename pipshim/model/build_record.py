@@ -13,6 +13,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from packaging.version import InvalidVersion, Version
+
 from pipshim.model import build_tools, build_variables
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_tools import Tool
@@ -21,8 +23,14 @@ from pipshim.model.build_variables import VariableRules
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from pipshim.model.settings import Abi
+
 SCHEMA = 3
 """Records of schema 2 and older do not have the variables that a build read: they are not read."""
+
+
+PARTS = {"major": 1, "minor": 2, "micro": 3}
+"""How many numbers of a version are the same at each level of `Abi`; all of it for ``exact``."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,8 @@ class Conditions:
         environ: its environment variables.
         rules: which variables count.
         tools: finds a compiler or program that it would use; None if there is none.
-        exact: whether every distribution counts, pure Python ones too.
+        exact: whether every distribution counts, pure Python ones too, in the very same version.
+        abi: by distribution, how far versions may differ; not listed ones not at all.
         content: tells of two different identities whether they are of the same content: a wheel,
             and what was installed from it.
 
@@ -67,6 +76,7 @@ class Conditions:
     rules: VariableRules = field(default_factory=VariableRules)
     tools: Callable[[str], Tool | None] = no_tool
     exact: bool = False
+    abi: Mapping[str, Abi] = field(default_factory=dict)
     content: Callable[[str], str] = str
 
 
@@ -143,6 +153,23 @@ class Record:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def is_compatible(version: str, other: str, abi: Abi) -> bool:
+    """Return whether what was built against a version can be used with another one.
+
+    ``major`` is for versions of the same first number, ``minor`` of the same first two, ``micro``
+    of the same first three; ``exact`` for none but the same.
+    """
+    count = PARTS.get(abi)
+    if count is None:
+        return False
+    try:
+        one, two = Version(version), Version(other)
+    except InvalidVersion:
+        return False
+    parts = ((*each.release, 0, 0)[:count] for each in (one, two))
+    return one.epoch == two.epoch and len(set(parts)) == 1
+
+
 def difference(record: Record, now: Record, conditions: Conditions) -> str | None:
     """Say why a wheel may not be reused, each reason in words; None if its record still holds.
 
@@ -191,6 +218,10 @@ def _changed(record: Record, conditions: Conditions) -> Iterator[str]:
         found = conditions.available.get(name)
         if found is None:
             yield f"built against {name} {used.version}, which the build environment no longer has"
+        elif not conditions.exact and is_compatible(
+            used.version, found.version, conditions.abi.get(name, "exact")
+        ):
+            continue
         elif found.version != used.version:
             yield f"built against {name} {used.version}, the lock has {found.version}"
         elif found.identity != used.identity and content(found.identity) != content(used.identity):

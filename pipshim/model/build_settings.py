@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.requests import BuildOptions
-    from pipshim.model.settings import Rebuild, StaticMetadata
+    from pipshim.model.settings import Abi, Rebuild, StaticMetadata
 
 
 ALL = ":all:"
@@ -42,6 +42,7 @@ class Settings:
         rebuild: ``"exact"``: every distribution counts in build records; with names, for these
             packages; ``"auto"``: what compiled code can be built against.
         rebuilt: packages to build even if a wheel could be reused, or `ALL`.
+        abi: how far versions may differ from those that a wheel was built against.
         record_variables: environment variables that count in every build record.
         ignore_variables: environment variables that count in none.
 
@@ -65,6 +66,7 @@ class Settings:
     static: tuple[StaticMetadata, ...] = ()
     rebuild: Rebuild = "auto"
     rebuilt: frozenset[str] = frozenset()
+    abi: Mapping[NormalizedName, Abi] = field(default_factory=dict)
     record_variables: Patterns = field(default_factory=Patterns)
     ignore_variables: Patterns = field(default_factory=Patterns)
 
@@ -163,6 +165,7 @@ def combine(
         static=configuration.dependency_metadata,
         rebuild=configuration.rebuild,
         rebuilt=options.rebuild,
+        abi=configuration.abi,
         record_variables=configuration.record_variables,
         ignore_variables=configuration.ignore_variables,
     )

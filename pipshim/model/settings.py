@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 STRATEGIES = ("highest", "lowest", "lowest-direct")
 """Which versions are chosen; the names are uv's."""
 
+Abi = Literal["exact", "micro", "minor", "major"]
+"""How far a version may differ from the one that a wheel was built against."""
+
+ABIS: tuple[Abi, ...] = ("exact", "micro", "minor", "major")
+
 Rebuild = Literal["auto", "exact"] | frozenset[NormalizedName]
 """Which distributions count in build records; with names, all do for these packages."""
 
@@ -100,6 +105,7 @@ class Configuration:
     exclude_newer: str | None = None
     exclude_newer_package: Mapping[NormalizedName, Limit] = field(default_factory=dict)
     rebuild: Rebuild = "auto"
+    abi: Mapping[NormalizedName, Abi] = field(default_factory=dict)
     record_variables: Patterns = field(default_factory=Patterns)
     ignore_variables: Patterns = field(default_factory=Patterns)
     workspace: WorkspaceTable | None = None

@@ -9,7 +9,9 @@ from pipshim.base.spelling import nearest
 from pipshim.model.build_variables import Patterns, is_pattern
 from pipshim.model.combinations import named
 from pipshim.model.settings import (
+    ABIS,
     STRATEGIES,
+    Abi,
     Configuration,
     ExtraBuildRequirement,
     Rebuild,
@@ -103,6 +105,15 @@ def _rebuild_word(reader: Reader, value: object, path: KeyPath) -> Literal["auto
         value,
         hint='for one package: rebuild = { NAME = "exact" }',
     )
+
+
+def _abi(reader: Reader, value: object, path: KeyPath) -> dict[NormalizedName, Abi]:
+    levels = {}
+    for name, level, at in reader.by_name(value, path):
+        if level not in ABIS:
+            raise reader.error(at, f"must be one of {', '.join(ABIS)}, not {level!r}")
+        levels[name] = level
+    return levels
 
 
 def _name_set(reader: Reader, value: object, path: KeyPath) -> frozenset[NormalizedName]:
@@ -419,6 +430,11 @@ SETTINGS = {
         _rebuild,
         '`"auto"`, `"exact"`, or one of these for each package',
         "Which changes of its build environment invalidate a built wheel.",
+    ),
+    "abi": Setting(
+        _abi,
+        'for each distribution `"exact"`, `"micro"`, `"minor"` or `"major"`',
+        "How far its version may differ from the one that a wheel was built against.",
     ),
     "record-variables": Setting(
         _variable_patterns,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipshim.model.build_record import SCHEMA, Conditions, Record, Used, difference
 from pipshim.model.build_variables import Patterns, VariableRules, value_digest
+
+if TYPE_CHECKING:
+    from pipshim.model.settings import Abi
 
 TORCH = Used("2.0", "sha256:torch")
 FILELOCK = Used("1.0", "sha256:filelock", counts=False)
@@ -61,6 +65,28 @@ def test_a_distribution_that_is_new_in_the_environment_counts_if_it_is_platform_
     assert difference(RECORD, NO_ISOLATION, Conditions(numpy)) is None
     six = {**SAME, "six": Used("1.0", "sha256:six", counts=False)}
     assert difference(RECORD, RECORD, Conditions(six)) is None
+
+
+@pytest.mark.parametrize(
+    ("abi", "version", "fits"),
+    [
+        ("exact", "2.0.1", False),
+        ("micro", "2.0.0", True),
+        ("micro", "2.0.1", False),
+        ("minor", "2.0.5", True),
+        ("minor", "2.1", False),
+        ("major", "2.9", True),
+        ("major", "3.0", False),
+        ("major", "1!2.0", False),
+        ("major", "no version", False),
+    ],
+)
+def test_versions_may_differ_as_far_as_the_project_says(abi: Abi, version: str, fits: bool) -> None:
+    now = {**SAME, "torch": Used(version, "sha256:other")}
+    conditions = Conditions(now, abi={"torch": abi})
+    why = f"built against torch 2.0, the lock has {version}"
+    assert difference(RECORD, RECORD, conditions) == (None if fits else why)
+    assert difference(RECORD, RECORD, replace(conditions, exact=True)) == why
 
 
 def test_changed_texts_of_requirements_and_constraints_count() -> None:
