@@ -69,7 +69,7 @@ def record(cli: Cli, name: str) -> Any:
         ("READ", None, "READ is not set, was set"),
         ("CHILD", "x", "CHILD is x, was not set"),
         ("CC", "clang", "CC is clang, was not set"),
-        ("TORCH_CUDA_ARCH_LIST", "9.0", "TORCH_CUDA_ARCH_LIST is 9.0, was not set"),
+        ("CXXFLAGS", "-O1", "CXXFLAGS is -O1, was not set"),
     ],
 )
 def test_a_changed_variable_that_counts_rebuilds_what_depends_on_it(

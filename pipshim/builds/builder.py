@@ -45,7 +45,7 @@ from pipshim.envs.native import is_platform_specific
 from pipshim.model import events
 from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_record import Conditions, Record, Used, difference
+from pipshim.model.build_record import Conditions, Record, Used, difference, languages_of
 from pipshim.model.build_requirements import check
 from pipshim.model.build_variables import recorded
 from pipshim.model.past_build import MemoryNeed
@@ -520,11 +520,15 @@ class Builder:
 
         """
         target = self.target
-        variables: dict[str, str | None] = {}
+        against: Mapping[str, Used] = {}
+        tools: Mapping[str, Tool | None] = {}
+        variables: Mapping[str, str | None] = {}
         if hooks is not None:
+            against = self._against(build, hooks)
+            tools = self._used_tools(build, hooks) if compiled else {}
+            languages = languages_of(tools, against) if compiled else frozenset()
             rules = self.settings.rules_for(build.name)
-            read = hooks.trace.variables
-            variables = recorded(read, hooks.variables, rules, compiled=compiled)
+            variables = recorded(hooks.trace.variables, hooks.variables, rules, languages)
         return Record(
             name=build.name,
             version=build.version,
@@ -541,8 +545,8 @@ class Builder:
             config_settings=self.settings.config_for(build.name),
             variables=variables,
             compiled=compiled,
-            tools=self._used_tools(build, hooks) if compiled and hooks is not None else {},
-            against=dict(sorted(self._against(build, hooks).items())) if hooks else {},
+            tools=tools,
+            against=dict(sorted(against.items())),
         )
 
     @property

@@ -43,7 +43,7 @@ class ProcessUsage(NamedTuple):
     peak: int
 
 
-@dataclass
+@dataclass(eq=False)  # two builds that use as much are not the same
 class Usage:
     """What one build has used so far; it only grows, but for `memory`.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pipshim.base.light import jsons
 from pipshim.base.light.digests import hex_of
-from pipshim.model.build_variables import Patterns, VariableRules
+from pipshim.model.build_variables import LANGUAGES, Patterns, VariableRules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def _digest(
     program_state: Callable[[str, str], str],
 ) -> str:
     rules = VariableRules(Patterns(described["record"]), Patterns(described["ignore"]))
-    compiled = bool(described["compiled"])
-    names = {name for name in environ if rules.is_listed(name, compiled=compiled)}
+    languages = LANGUAGES if described["compiled"] else ()
+    names = {name for name in environ if rules.is_listed(name, languages)}
     lines = [f"{name}={environ.get(name)!r}" for name in sorted(names.union(described["names"]))]
     path = environ.get("PATH", "")
     lines += (f"{name} {program_state(name, path)}" for name in described["programs"])

@@ -17,11 +17,11 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim.model import build_tools, build_variables
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_tools import Tool
+from pipshim.model.build_tools import BUILD_BACKENDS, BUILD_SYSTEMS, Tool
 from pipshim.model.build_variables import VariableRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pipshim.model.settings import Abi
 
@@ -117,6 +117,11 @@ class Record:
     tools: Mapping[str, Tool | None] = field(default_factory=dict)
     against: Mapping[str, Used] = field(default_factory=dict)
 
+    @property
+    def languages(self) -> frozenset[str]:
+        """What was compiled (`pipshim.model.build_variables.LANGUAGES`)."""
+        return languages_of(self.tools, self.against) if self.compiled else frozenset()
+
     def to_json(self) -> dict[str, Any]:
         """Say it as plain data."""
         return {"schema": SCHEMA, **asdict(self)}
@@ -151,6 +156,20 @@ class Record:
         """Name it: equal records have equal keys."""
         text = json.dumps(self.to_json(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def languages_of(tools: Iterable[str], against: Iterable[str]) -> frozenset[str]:
+    """Return what a build that used these tools and distributions has compiled.
+
+    CMake and the like may compile for GPUs what is not in the source tree.
+    """
+    tools, against, found = set(tools), set(against), {"c"}
+    for_gpus = {"nvcc", "torch", *BUILD_SYSTEMS, *BUILD_BACKENDS}
+    if for_gpus & (tools | against):
+        found.add("gpu")
+    if "rustc" in tools:
+        found.add("rust")
+    return frozenset(found)
 
 
 def is_compatible(version: str, other: str, abi: Abi) -> bool:
@@ -189,7 +208,7 @@ def _differences(record: Record, now: Record, conditions: Conditions) -> Iterato
     if dict(record.config_settings) != dict(now.config_settings):
         yield "other config settings"
     yield from build_variables.differences(
-        record.variables, conditions.environ, conditions.rules, compiled=record.compiled
+        record.variables, conditions.environ, conditions.rules, record.languages
     )
     now_found = {name: conditions.tools(name) for name in record.tools}
     yield from build_tools.differences(record.tools, now_found)

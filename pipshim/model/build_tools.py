@@ -38,7 +38,17 @@ _NO_TOOLS = re.compile(
 )
 """Programs that do not decide what a compiled file is."""
 
+BUILD_SYSTEMS = frozenset({"cmake", "cmake3", "meson", "bazel", "scons", "xmake", "waf"})
+"""Programs, and distributions, that find compilers by themselves."""
+
+BUILD_BACKENDS = frozenset({"meson-python", "scikit-build", "scikit-build-core", "py-build-cmake"})
+"""Distributions that run these."""
+
 _NUMBER = re.compile(r"\d+(?:\.\d+)+")
+
+
+_GCC = re.compile(r"^(\S*-)?(cc|gcc|c\+\+|g\+\+)(-[\d.]+)? \(")
+"""How GCC names itself: as it was called."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,8 @@ def version_line(output: str) -> str | None:
     """Return the line of a program's version output that has its version."""
     lines = [line.strip() for line in output.splitlines() if _NUMBER.search(line)]
     released = [line for line in lines if "release" in line and "V" in line]  # nvcc
-    return next(iter(released or lines), None)
+    found = next(iter(released or lines), None)
+    return None if found is None else _GCC.sub("gcc (", found)
 
 
 def differences(known: Mapping[str, Tool | None], now: Mapping[str, Tool | None]) -> Iterator[str]:

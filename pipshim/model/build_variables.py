@@ -1,8 +1,9 @@
 """Which environment variables count in build records, and whether they are as they were. Pure.
 
 A variable counts if the build read it by name, or if it is one that compilers and build tools read
-(`COMPILER_VARIABLES`) and the build compiled something. What differs from shell to shell without
-changing a wheel never counts (`NEVER`). An unchanged ``run`` imports this, so it imports little.
+(`COMPILER_VARIABLES`) and the build compiled something in the language that it is for. What differs
+from shell to shell without changing a wheel never counts (`NEVER`). An unchanged ``run`` imports
+this, so it imports little.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pipshim.base.light.named import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 
 class Patterns:
@@ -49,12 +50,16 @@ class Patterns:
 
 _COMPILERS = """
 *FLAGS CC CXX CPP FC F77 F90 OBJC LD LDSHARED LDCXXSHARED AR AS NM RANLIB STRIP
-CUDA* CUDNN* NCCL* NVCC* CUTLASS* TORCH_* ROCM_* HIP_* HIPCC* PYTORCH_ROCM_ARCH
-CMAKE_* SKBUILD_* MESON* NINJA PKG_CONFIG* SETUPTOOLS_* DISTUTILS* DIST_EXTRA_CONFIG
-RUSTC RUSTC_* RUSTUP_TOOLCHAIN CARGO CARGO_* MATURIN_* PYO3_* CYTHON_*
+CMAKE_* SKBUILD_* MESON* NINJA PKG_CONFIG* SETUPTOOLS_* DISTUTILS* DIST_EXTRA_CONFIG CYTHON_*
 CPATH *_INCLUDE_PATH LIBRARY_PATH LD_RUN_PATH COMPILER_PATH GCC_EXEC_PREFIX
 BLAS LAPACK ATLAS OPENBLAS BLAS_ROOT LAPACK_ROOT MKLROOT NPY_*
 ARCHFLAGS MACOSX_DEPLOYMENT_TARGET SDKROOT DEVELOPER_DIR _PYTHON_HOST_PLATFORM
+"""
+_GPU = """
+CUDA* CUDNN* NCCL* NVCC* CUTLASS* TORCH_* ROCM_* HIP* PYTORCH_ROCM_ARCH
+"""
+_RUST = """
+RUST* CARGO CARGO_* MATURIN_* PYO3_*
 """
 _PLACES = """
 PATH HOME USER LOGNAME USERNAME SHELL SHLVL PWD OLDPWD HOSTNAME MAIL _ TMPDIR TEMP TMP
@@ -63,7 +68,8 @@ XDG_* SSH_* DBUS_* SYSTEMD_* INVOCATION_ID JOURNAL_STREAM
 _TERMINAL = """
 TERM TERM_* COLORTERM COLUMNS LINES DISPLAY WAYLAND_DISPLAY WINDOWID TMUX* STY VTE_VERSION
 EDITOR VISUAL PAGER LESS* NO_COLOR FORCE_COLOR CLICOLOR* PY_COLORS PYTHON_COLORS GCC_COLORS
-LS_COLORS CMAKE_COLOR* CARGO_TERM_* NINJA_STATUS VERBOSE DISTUTILS_DEBUG LANG LANGUAGE LC_*
+LS_COLORS CMAKE_COLOR* CARGO_TERM_* NINJA_STATUS VERBOSE DISTUTILS_DEBUG CI GITHUB_ACTIONS
+LANG LANGUAGE LC_*
 """
 _JOBS = """
 MAX_JOBS NUM_JOBS JOBS *MAKEFLAGS MFLAGS NINJAFLAGS CMAKE_BUILD_PARALLEL_LEVEL
@@ -81,8 +87,14 @@ _SET_FOR_BUILDS = """
 VIRTUAL_ENV VIRTUAL_ENV_PROMPT PIPSHIM_* PIP_* _PYPROJECT_HOOKS_* PEP517_*
 PYTHONPYCACHEPREFIX PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 """
-COMPILER_VARIABLES = Patterns(_COMPILERS.split())
+COMPILER_VARIABLES = Patterns(f"{_COMPILERS} {_GPU} {_RUST}".split())
 """What compilers and build tools read; docs/reference/configuration.md lists them."""
+
+_OF_LANGUAGE = {"gpu": Patterns(_GPU.split()), "rust": Patterns(_RUST.split())}
+
+LANGUAGES = frozenset(_OF_LANGUAGE) | {"c"}
+"""What may be compiled: ``gpu`` (CUDA and HIP), ``rust``, and ``c`` for all other languages."""
+
 
 NEVER = Patterns(
     f"{_PLACES} {_TERMINAL} {_JOBS} {_CACHES_AND_TIMES} {_VISIBLE_GPUS} {_SET_FOR_BUILDS}".split()
@@ -109,14 +121,20 @@ class VariableRules(NamedTuple):
 
     def counts(self, name: str) -> bool:
         """Return whether a variable counts if a build read it."""
-        return not (NEVER.match(name) or self.ignore.match(name))
+        return not self.ignore.match(name) and (self.record.match(name) or not NEVER.match(name))
 
-    def is_listed(self, name: str, *, compiled: bool) -> bool:
-        """Return whether a variable counts although nobody saw the build read it."""
+    def is_listed(self, name: str, languages: Collection[str]) -> bool:
+        """Return whether a variable counts although nobody saw the build read it.
+
+        Args:
+            name: the variable.
+            languages: what was compiled (`LANGUAGES`).
+
+        """
         return self.counts(name) and (
             name in self.given
             or self.record.match(name)
-            or (compiled and COMPILER_VARIABLES.match(name))
+            or (bool(languages) and _is_for(name, languages))
         )
 
 
@@ -126,7 +144,10 @@ def is_pattern(text: str) -> bool:
 
 
 def recorded(
-    read: Iterable[str], environ: Mapping[str, str], rules: VariableRules, *, compiled: bool
+    read: Iterable[str],
+    environ: Mapping[str, str],
+    rules: VariableRules,
+    languages: Collection[str],
 ) -> dict[str, str | None]:
     """Return what a record says of variables: digests of values, None where one is not set.
 
@@ -134,11 +155,11 @@ def recorded(
         read: the names that the build read.
         environ: its environment.
         rules: which others count.
-        compiled: whether it compiled something.
+        languages: what it compiled (`LANGUAGES`).
 
     """
     names = {name for name in read if rules.counts(name)}
-    names |= {name for name in environ if rules.is_listed(name, compiled=compiled)}
+    names |= {name for name in environ if rules.is_listed(name, languages)}
     return {name: value_digest(environ.get(name)) for name in sorted(names)}
 
 
@@ -146,8 +167,7 @@ def differences(
     known: Mapping[str, str | None],
     environ: Mapping[str, str],
     rules: VariableRules,
-    *,
-    compiled: bool,
+    languages: Collection[str],
 ) -> Iterator[str]:
     """Say which variables are not as a record has them.
 
@@ -155,15 +175,23 @@ def differences(
         known: what the record says.
         environ: what the environment of a build would be now.
         rules: which variables count.
-        compiled: whether the build compiled something.
+        languages: what the build compiled (`LANGUAGES`).
 
     """
-    names = {name for name in environ if rules.is_listed(name, compiled=compiled)}
+    names = {name for name in environ if rules.is_listed(name, languages)}
     for name in sorted(names.union(known)):
         value = environ.get(name)
         if not rules.counts(name) or value_digest(value) == known.get(name):
             continue
         yield f"{name} {_change(name, value, known, rules)}"
+
+
+def _is_for(name: str, languages: Collection[str]) -> bool:
+    """Return whether compilers of languages read a variable."""
+    for language, patterns in _OF_LANGUAGE.items():
+        if patterns.match(name):
+            return language in languages
+    return COMPILER_VARIABLES.match(name)
 
 
 def value_digest(value: str | None) -> str | None:

@@ -118,6 +118,7 @@ def test_a_record_of_another_schema_is_not_read() -> None:
 
 COMPILED = replace(
     RECORD,
+    tools={"cc": None},
     variables={"CC": None, "FLASH": value_digest("on"), "API_TOKEN": value_digest("a")},
     compiled=True,
 )
@@ -149,12 +150,45 @@ def test_variables_that_the_build_read_count_and_those_of_compilers(
     assert difference(COMPILED, COMPILED, Conditions(SAME, environ)) == why
 
 
+@pytest.mark.parametrize(
+    ("tools", "against", "counts"),
+    [
+        (["cc"], {}, []),
+        (["cc", "nvcc"], {}, ["CUDA_HOME"]),
+        (["cc"], {"torch": TORCH}, ["CUDA_HOME"]),
+        (["cmake"], {}, ["CUDA_HOME"]),
+        (["rustc"], {}, ["RUSTFLAGS"]),
+    ],
+)
+def test_variables_of_a_language_count_where_it_is_compiled(
+    tools: list[str], against: dict[str, Used], counts: list[str]
+) -> None:
+    record = replace(RECORD, compiled=True, tools=dict.fromkeys(tools), against=against)
+    environ = {"CUDA_HOME": "/cuda", "RUSTFLAGS": "-C opt"}
+    why = difference(record, record, Conditions(against, environ))
+    assert [one.split()[0] for one in (why or "").split("; ") if one] == counts
+
+
 def test_variables_of_compilers_do_not_count_for_pure_wheels() -> None:
     assert difference(RECORD, RECORD, Conditions(SAME, {"CC": "clang", "CFLAGS": "-O3"})) is None
 
 
 def test_the_project_adds_variables_and_leaves_out_others() -> None:
-    environ = {"CC": "clang", "FLASH": "off", "API_TOKEN": "a", "MY_LIB": "1", "GIVEN": "1"}
-    rules = VariableRules(Patterns(["MY_*"]), Patterns(["C*", "FL*H"]), frozenset({"GIVEN"}))
+    environ = {
+        "CC": "clang",
+        "FLASH": "off",
+        "API_TOKEN": "a",
+        "MY_LIB": "1",
+        "GIVEN": "1",
+        "MAX_JOBS": "2",
+    }
+    rules = VariableRules(
+        Patterns(["MY_*", "MAX_JOBS"]), Patterns(["C*", "FL*H"]), frozenset({"GIVEN"})
+    )
     why = difference(COMPILED, COMPILED, Conditions(SAME, environ, rules))
-    assert why == "GIVEN is 1, was not set; MY_LIB is 1, was not recorded"
+    assert why is not None
+    assert why.split("; ") == [
+        "GIVEN is 1, was not set",
+        "MAX_JOBS is 2, was not recorded",
+        "MY_LIB is 1, was not recorded",
+    ]
