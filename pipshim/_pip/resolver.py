@@ -181,7 +181,7 @@ class Resolving:
             except InstallationError as error:
                 impossible = error.__cause__
                 is_conflict = isinstance(impossible, ResolutionImpossible)
-                if (is_conflict and self.sources.let_go()) or pip.finder.look_up_all():
+                if (is_conflict and self.sources.forget_commits()) or pip.finder.look_up_all():
                     raise _RestartError from error
                 if not isinstance(impossible, ResolutionImpossible):
                     raise

@@ -127,7 +127,7 @@ class Pip:
         # The cache that spares them is the session's.
         self.spared: set[str] = beside.spared if beside is not None else set()
 
-    def elsewhere(
+    def for_target(
         self,
         target: TargetPython,
         routes_for: Callable[[Mapping[str, str]], IndexRoutes] | None = None,
@@ -135,7 +135,7 @@ class Pip:
         """Return the same for another target, and with packages from other indexes."""
         return self._with(target, routes_for or self._routes_for)
 
-    def routed(self, routes_for: Callable[[Mapping[str, str]], IndexRoutes]) -> Pip:
+    def with_routes(self, routes_for: Callable[[Mapping[str, str]], IndexRoutes]) -> Pip:
         """Return the same, with packages from other indexes."""
         return self._with(self.target, routes_for)
 

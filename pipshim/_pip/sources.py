@@ -171,7 +171,7 @@ class Sources:
                 error.req = req  # as pip's resolver does
                 raise
 
-    def let_go(self) -> bool:
+    def forget_commits(self) -> bool:
         """Keep no locked commits any more, since no versions fit; return whether any was kept."""
         self._commits = {}
         found = any(url != place for url, place in self._places.items())

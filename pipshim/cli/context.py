@@ -109,7 +109,7 @@ class Context:
             return combine(self.request.build, Configuration())
         return combine(self.request.build, self.configuration, self.project.file.name)
 
-    def heed(self, lines: BuildLines) -> None:
+    def apply(self, lines: BuildLines) -> None:
         """Apply the build options of requirements files, or of a lock that was made from them."""
         self.request = replace(self.request, build=lines.beside(self.request.build))
         vars(self).pop("settings", None)
@@ -445,7 +445,7 @@ class Context:
             vars(other)[name] = getattr(self, name)
         markers = self.target.markers
         same = other._routes(markers) == self._routes(markers)  # noqa: SLF001
-        vars(other)["pip"] = self.pip if same else self.pip.routed(other._routes)  # noqa: SLF001
+        vars(other)["pip"] = self.pip if same else self.pip.with_routes(other._routes)  # noqa: SLF001
         return other
 
     def over(self, below: BaseEnvironment, given: LockOptions) -> Context:

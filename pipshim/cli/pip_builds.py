@@ -194,7 +194,7 @@ class Building:
                 for source in sources:
                     builds.widen(source, self._solution)  # built after what is built with isolation
                 if self._solution is not None:
-                    self.rounds.warm(sources, self._solution)
+                    self.rounds.ask_ahead(sources, self._solution)
                 builds.build(by_name, self._solution, made)
             except PipshimError as error:
                 return done, error

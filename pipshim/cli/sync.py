@@ -261,7 +261,7 @@ def part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, S
     context.combination = combination_of(lock, asked, path)
     part = lock_for(lock, markers, context.combination)
     if part.config_settings and not context.is_given:
-        context.heed(BuildLines(config_settings=part.config_settings))
+        context.apply(BuildLines(config_settings=part.config_settings))
     own = context.project.name if context.project is not None and not lock.requirements else None
     selection = select(part, asked, markers, path, own)
     if part.inputs:

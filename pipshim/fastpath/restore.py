@@ -221,7 +221,7 @@ class _Share:
                 origin={**one["origin"], **tree.where(self._env)},
                 skip={_there(path, str(self._env.prefix)) for path in one["skip"]},
             )
-        return linker.told or ""
+        return linker.fallback_message or ""
 
 
 class _Helper:

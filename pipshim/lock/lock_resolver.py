@@ -11,7 +11,7 @@ from pipshim._pip.resolver import without_lower_bound
 from pipshim.base.errors import PipshimError
 from pipshim.builds.build_planner import within
 from pipshim.lock.resolved_builds import ResolvedBuilds, is_of_build
-from pipshim.lock.rounds import Elsewhere, Rounds
+from pipshim.lock.rounds import RemoteRounds, Rounds
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.lower_bounds import suggest_lower_bounds
@@ -78,7 +78,7 @@ class LockResolver:
         if self.host is None:
             self.rounds = Rounds(self.builds, self.defers)
         else:
-            self.rounds = Elsewhere(self.builds, self.defers, host=self.host)
+            self.rounds = RemoteRounds(self.builds, self.defers, host=self.host)
 
     def lock(
         self,
@@ -199,7 +199,7 @@ class LockResolver:
         settled = _Settled(self)
         sources = [pin.source for pin in solution.pins.values() if pin.source is not None]
         with suggest_lower_bounds(self.strategy, lambda: (solution.versions, solution.roots)):
-            self.rounds.warm([*sources, *folders], solution)
+            self.rounds.ask_ahead([*sources, *folders], solution)
             folders = [*folders, *(one for one in sources if one.editable)]
             for pin in solution.pins.values():
                 if not pin.editable:

@@ -257,7 +257,7 @@ class LockedBuilds(BuildPlanner):
 
         context = self._context
         # The extras and groups that exclude each other decide which indexes it follows.
-        pip = context.pip.elsewhere(
+        pip = context.pip.for_target(
             context.target, lambda markers: context.routes(markers, context.combination)
         )
         resolver = resolver_of(context, keep=self._lock, pip=pip)

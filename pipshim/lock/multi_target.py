@@ -114,16 +114,16 @@ class _RemoteHost(NamedTuple):
     combination: Combination
     config_settings: Mapping[NormalizedName, ConfigSettings]
 
-    def told(self, source: Source) -> bytes:
-        metadata: bytes = self._ask("told", source)
+    def ask_metadata(self, source: Source) -> bytes:
+        metadata: bytes = self._ask("ask_metadata", source)
         return metadata
 
-    def told_of_editable(self, source: Source) -> bytes | None:
-        metadata: bytes | None = self._ask("told_of_editable", source)
+    def ask_editable_metadata(self, source: Source) -> bytes | None:
+        metadata: bytes | None = self._ask("ask_editable_metadata", source)
         return metadata
 
-    def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
-        found: list[str] = self._ask("also_required", source, requirements)
+    def ask_requirements(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
+        found: list[str] = self._ask("ask_requirements", source, requirements)
         return found
 
     def _ask(self, what: str, *arguments: object) -> Any:
@@ -407,7 +407,7 @@ class _MultiTargetLock:
 
 def _pip_for(context: LockServices, python: TargetPython, combination: Combination) -> Pip:
     """Return pip's machinery for a Python, with the indexes of a combination."""
-    return context.pip.elsewhere(python, lambda markers: context.routes(markers, combination))
+    return context.pip.for_target(python, lambda markers: context.routes(markers, combination))
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
     digest = context.inputs  # first: pip adds to its options what it reads in requirements files
     if given.given:
         context.pip.given(given.requirements)
-        context.heed(context.pip.lines)
+        context.apply(context.pip.lines)
     upgraded = set(given.upgrade_packages)
     locked = {one.name for one in old.packages} | set(old.build_versions) if old else set()
     for name in sorted(upgraded - locked):

@@ -56,7 +56,7 @@ class ResolvedBuilds(BuildPlanner):
         constraints: pip's constraint objects for build environments.
         preferred: the pins of an earlier lock's build environments, kept where they fit.
         offered: the pins of other targets' build environments, taken where they fit.
-        elsewhere: asks another machine's backend for additional build requirements; None if the
+        ask_host: asks another machine's backend for additional build requirements; None if the
             target is this machine.
         below: the environment below a layer, which builds match.
         editables_only: whether an editable is never built as a wheel; a lock serves both.
@@ -71,7 +71,7 @@ class ResolvedBuilds(BuildPlanner):
     constraints: Sequence[object] = ()
     preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
-    elsewhere: Callable[[Source, tuple[str, ...]], list[str]] | None = None
+    ask_host: Callable[[Source, tuple[str, ...]], list[str]] | None = None
     below: BaseEnvironment | None = None
     editables_only: bool = False
     resolved_names: set[NormalizedName] = field(default_factory=set, init=False)
@@ -209,8 +209,8 @@ class ResolvedBuilds(BuildPlanner):
         stated = self.stated_metadata(source)
         if stated is not None and stated.build_requires is not None:
             return list(map(str, stated.build_requires))
-        if self.elsewhere is not None:
-            return self.elsewhere(source, plan.requirements)
+        if self.ask_host is not None:
+            return self.ask_host(source, plan.requirements)
         return self._dynamic(source, plan.requirements, declared, solution, runtime)
 
     def _runtime(self, solution: Solution | None) -> dict[NormalizedName, Version]:
@@ -223,7 +223,7 @@ class ResolvedBuilds(BuildPlanner):
         entries = (one for one in self.settings.static if one.is_about(source.name, source.version))
         return next(entries, None)
 
-    def also_required(
+    def ask_requirements(
         self, source: Source, requirements: tuple[str, ...], solution: Solution | None
     ) -> list[str]:
         """Ask a backend, on this machine, for additional build requirements."""

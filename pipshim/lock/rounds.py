@@ -132,7 +132,7 @@ class Rounds:
             if one.editable or one.name in solution.left_out
         }
         asked = [one for one in sources.values() if self._static(one) is None]
-        self.warm(asked, solution)
+        self.ask_ahead(asked, solution)
         return [one for one in asked if self._differs(one, solution)]
 
     def _differs(self, source: Source, solution: Solution) -> bool:
@@ -141,23 +141,23 @@ class Rounds:
 
     # For other targets
 
-    def told(self, source: Source) -> bytes:
+    def ask_metadata(self, source: Source) -> bytes:
         """Ask a source's backend for its metadata, with the pins of the last round."""
         current = self._current
         known = self._valid(source, current) if current is not None else None
         return (known or self._ask(source, current)).metadata
 
-    def told_of_editable(self, source: Source) -> bytes | None:
+    def ask_editable_metadata(self, source: Source) -> bytes | None:
         """Return `editable_metadata` with the pins of the last round."""
-        return self._optional(source, lambda: self.told(source))
+        return self._optional(source, lambda: self.ask_metadata(source))
 
-    def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
+    def ask_requirements(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
         """Ask a source's backend for additional build requirements."""
         key = (source.url, requirements)
         if key in self._unanswered:
             raise self._unanswered[key]
         try:
-            return self.builds.also_required(source, requirements, self._current)
+            return self.builds.ask_requirements(source, requirements, self._current)
         except PipshimError as error:
             if is_of_build(error):
                 self._unanswered[key] = error  # the next target would be told the same
@@ -201,7 +201,7 @@ class Rounds:
             return None
         self._need_backend(source)
         self._asked[source.url] = source
-        told = self._optional(source, lambda: self._told_of_editable(source))
+        told = self._optional(source, lambda: self._editable_metadata(source))
         if told is None:
             del self._asked[source.url]
         else:
@@ -219,7 +219,7 @@ class Rounds:
         if not self.may_ask:
             raise BackendNeededError(f"the backend of {source} has to be asked")
 
-    def _told_of_editable(self, source: Source) -> bytes:
+    def _editable_metadata(self, source: Source) -> bytes:
         current = self._current
         bare = self.builds.mode(source) is Mode.NO_ISOLATION
         if current is None and bare:
@@ -329,7 +329,7 @@ class Rounds:
         builder = self.builds.builder
         each(work, sources, at_once=builder.jobs, interrupted=builder.processes.stop)
 
-    def warm(self, sources: Sequence[Source], solution: Solution) -> None:
+    def ask_ahead(self, sources: Sequence[Source], solution: Solution) -> None:
         """Ask backends for dynamic requirements at once, so that later calls find them."""
 
         def ask(source: Source) -> None:
@@ -354,18 +354,18 @@ class Rounds:
 class Host(Protocol):
     """Asks backends on the machine that can run them: the answers count for all targets."""
 
-    def told(self, source: Source) -> bytes:
+    def ask_metadata(self, source: Source) -> bytes:
         """Ask a source's backend for its metadata."""
 
-    def told_of_editable(self, source: Source) -> bytes | None:
+    def ask_editable_metadata(self, source: Source) -> bytes | None:
         """Ask for that of an editable whose dependencies are stated, if possible."""
 
-    def also_required(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
+    def ask_requirements(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
         """Ask for additional build requirements."""
 
 
 @dataclass
-class Elsewhere(Rounds):
+class RemoteRounds(Rounds):
     """The one round of another machine's target, with the metadata that the host's backends give.
 
     Attributes:
@@ -377,22 +377,22 @@ class Elsewhere(Rounds):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.builds.elsewhere = lambda *args: self.host().also_required(*args)
+        self.builds.ask_host = lambda *args: self.host().ask_requirements(*args)
 
     def _answer(self, source: Source) -> bytes:
-        return self.host().told(source)
+        return self.host().ask_metadata(source)
 
     def editable_metadata(self, source: Source) -> bytes | None:
         """Ask the host for the METADATA of an editable whose dependencies are stated."""
         try:
-            return self.host().told_of_editable(source)
+            return self.host().ask_editable_metadata(source)
         except ResolveError:  # the project cannot be resolved there
             return None
 
     def _stale(self, solution: Solution) -> list[Source]:  # noqa: ARG002
         return []  # what was told counts for all targets
 
-    def warm(self, sources: Sequence[Source], solution: Solution) -> None:
+    def ask_ahead(self, sources: Sequence[Source], solution: Solution) -> None:
         """Do nothing: backends are asked at most once, for all targets."""
 
 

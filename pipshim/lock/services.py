@@ -115,7 +115,7 @@ class LockServices(Protocol):
     def routes(self, markers: Mapping[str, str], combination: Combination) -> IndexRoutes:
         """Return the indexes that packages come from on a target."""
 
-    def heed(self, lines: BuildLines) -> None:
+    def apply(self, lines: BuildLines) -> None:
         """Apply the build options of requirements files."""
 
     def say(self, text: str, level: Level = "info") -> None:

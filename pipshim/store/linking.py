@@ -115,7 +115,7 @@ class Linker:
         return "copy" if "hardlink" in refused else None
 
     @property
-    def told(self) -> str | None:
+    def fallback_message(self) -> str | None:
         """A message if files were not placed as was asked for; else None."""
         if self.fell_back_to is None:
             return None

@@ -386,8 +386,8 @@ class Sync:
                 if folder.name in due and self._builds_in_place(folder)
             ],
         )
-        if linker.told is not None:
-            self.context.say(linker.told)
+        if linker.fallback_message is not None:
+            self.context.say(linker.fallback_message)
 
     def _installed_tree(self, one: Installed) -> UnpackedWheel | None:
         """Return the unpacked wheel of an installed distribution: the store's, else the lock's."""
