@@ -240,17 +240,8 @@ class ResolvedBuilds(BuildPlanner):
         solution: Solution | None,
     ) -> dict[NormalizedName, Version]:
         """Return what must have the runtime version: names of match-runtime, and marked extras."""
-        if solution is None:
-            return {}
-        wanted: set[NormalizedName] = set()
-        if self.settings.match_runtime != "auto":
-            wanted |= self.settings.match_runtime
-        wanted |= {
-            canonicalize_name(one.requirement.name)
-            for one in self.settings.extra.get(name, ())
-            if one.match_runtime
-        }
-        if not wanted:
+        wanted = self._matched_names(name)
+        if solution is None or not wanted:
             return {}
         below = self.below.versions if self.below is not None else {}
         versions = {**below, **solution.versions, **runtime}
@@ -277,6 +268,12 @@ class ResolvedBuilds(BuildPlanner):
                 )
             found[required] = version
         return found
+
+    def _matched_names(self, name: NormalizedName) -> set[NormalizedName]:
+        extra = self.settings.extra.get(name, ())
+        names = {canonicalize_name(one.requirement.name) for one in extra if one.match_runtime}
+        named = self.settings.match_runtime
+        return names if named == "auto" else names | named
 
     def _resolve_build(
         self,

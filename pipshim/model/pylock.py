@@ -469,19 +469,16 @@ def _decode_file_names(data: Mapping[str, Any]) -> None:
 
 
 def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
-    origins: dict[NormalizedName, frozenset[str]] = {}
-    builds: dict[str, LockedBuild] = {}
-    for package in pylock.packages:
-        tool = (package.tool or {}).get("pipshim", {})
-        origins[package.name] = origins.get(package.name, frozenset()) | set(tool.get("for", ()))
-        for build in builds_from_dict(tool).values():
-            builds.setdefault(key_of(package), build)
     extra = ours.get("packages", [])
     wrapped = {"lock-version": "1.0", "created-by": "pipshim", "packages": extra}
     build_packages = Pylock.from_dict(wrapped).packages if extra else ()
-    for package in build_packages:
-        tool = (package.tool or {}).get("pipshim", {})
-        for build in builds_from_dict(tool).values():
+    origins: dict[NormalizedName, frozenset[str]] = {}
+    for package in pylock.packages:
+        of = (package.tool or {}).get("pipshim", {}).get("for", ())
+        origins[package.name] = origins.get(package.name, frozenset()) | set(of)
+    builds: dict[str, LockedBuild] = {}
+    for package in (*pylock.packages, *build_packages):
+        for build in builds_from_dict((package.tool or {}).get("pipshim", {})).values():
             builds.setdefault(key_of(package), build)
     return Lock(
         packages=tuple(pylock.packages),

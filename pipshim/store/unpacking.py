@@ -21,7 +21,7 @@ import zlib
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import Distribution
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from packaging.utils import canonicalize_name
 
@@ -325,40 +325,44 @@ class _Wheel:
             descriptor = os.open(target, _NEW, 0o777 if executable else 0o666)
         except FileExistsError:
             raise self._invalid(f"it has two files for {path!r}") from None
-        told, algorithms = self._told(info.filename)
-        hashers = [hashlib.new(one) for one in algorithms]
-        start = b""
+        recorded, algorithms = self._recorded_hash(info.filename)
         with open(descriptor, "wb") as file:
             if executable and sys.platform != "win32":
                 os.fchmod(descriptor, os.fstat(descriptor).st_mode | 0o111)
-            with self.archive.open(info) as source:
-                while piece := source.read(dist_info.CHUNK):
-                    if interruption.is_ending():
-                        raise KeyboardInterrupt
-                    start = start or piece[:8]
-                    for hasher in hashers:
-                        hasher.update(piece)
-                    file.write(piece)
+            start, hashes = self._copy(info, file, algorithms)
         # One time for all: one number tells whether any of them was written to.
         os.utime(target, (self.now, self.now))
-        found = [
-            dist_info.encode_hash(one, hasher.digest())
-            for one, hasher in zip(algorithms, hashers, strict=True)
-        ]
-        if told and found[0] != told:
+        if recorded and hashes[0] != recorded:
             raise InstallError(
                 f"{self.wheel}: {info.filename!r} does not match its hash in RECORD\n"
-                f"  RECORD {told}\n"
-                f"  file   {found[0]}",
+                f"  RECORD {recorded}\n"
+                f"  file   {hashes[0]}",
                 hint="the wheel is damaged or has been tampered with: fetch or build it again",
             )
         is_signature = info.filename in map(self._own, SIGNATURES)
         python = scheme == "scripts" and start == b"#!python"
         return TreeFile(
-            scheme, path, info.file_size, "" if is_signature else found[-1], executable, python
+            scheme, path, info.file_size, "" if is_signature else hashes[-1], executable, python
         )
 
-    def _told(self, name: str) -> tuple[str, list[str]]:
+    def _copy(
+        self, info: zipfile.ZipInfo, file: BinaryIO, algorithms: list[str]
+    ) -> tuple[bytes, list[str]]:
+        """Write a file's contents; return its first bytes, and its hashes."""
+        hashers = [hashlib.new(one) for one in algorithms]
+        start = b""
+        with self.archive.open(info) as source:
+            while piece := source.read(dist_info.CHUNK):
+                if interruption.is_ending():
+                    raise KeyboardInterrupt
+                start = start or piece[:8]
+                for hasher in hashers:
+                    hasher.update(piece)
+                file.write(piece)
+        digests = (hasher.digest() for hasher in hashers)
+        return start, list(map(dist_info.encode_hash, algorithms, digests))
+
+    def _recorded_hash(self, name: str) -> tuple[str, list[str]]:
         """Return RECORD's hash of a file, and the algorithms to hash it with.
 
         RECORD's is the first of them; the last one is strong.
