@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.dists import Backend, sdist, wheel
+from tests.support.dists import Backend, sdist, source_tree, wheel
 from tests.support.facts import calls
+from tests.support.repositories import git_repository, needs_git
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,6 +196,26 @@ def compiler(folder: Path, name: str, version: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\necho 'tools, release 1, V{version}'\n", "utf-8")
     (folder / name).chmod(0o755)
+
+
+@needs_git
+def test_large_files_that_git_can_fetch_now_rebuild_what_was_built_of_a_checkout(
+    cli: Cli, make_project: MakeProject, tmp_path: Path, log: Path
+) -> None:
+    backend = Backend(log=str(log))
+    tree = source_tree(sdist(tmp_path, "needy", "1.0", backend=backend), tmp_path)
+    (tree / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n", "utf-8")
+    git_repository(tree)
+    make_project(dependencies=[f"needy @ git+{tree.as_uri()}@main"])
+    cli.ok("sync")
+    assert record(cli, "needy")["tools"] == {"git-lfs": None}
+    compiler(tmp_path / "bin", "git-lfs", "3.4")
+    cli.env["PATH"] = f"{tmp_path}/bin:{cli.env['PATH']}"
+    assert "git-lfs installed, was not found" in cli.ok("sync", "--dry-run").err
+    cli.ok("sync")
+    assert built(log) == ["needy"] * 2
+    compiler(tmp_path / "bin", "git-lfs", "3.5")
+    assert "up to date" in cli.ok("sync").err
 
 
 def test_another_compiler_rebuilds_what_it_compiles(

@@ -483,11 +483,11 @@ def _version_in(filename: str) -> Version | None:
 
 
 def _digest(req: InstallRequirement, link: Link) -> str | None:
-    """Identify a source by its archive or requested commit; branches and tags are always built."""
+    """Identify a source by its archive, or by the commit that was checked out."""
     if req.editable or link.is_existing_dir():
         return None
     if link.is_vcs:
-        return source_digest(None, _requested_commit(req, link), link.subdirectory_fragment)
+        return source_digest(None, _commit(req, link), link.subdirectory_fragment)
     info = req.download_info.archive_info if req.download_info is not None else None
     found = (info.hashes or {}).get("sha256") if info is not None else None
     if found is None and req.local_file_path is not None:
@@ -495,14 +495,11 @@ def _digest(req: InstallRequirement, link: Link) -> str | None:
     return source_digest(found, "", link.subdirectory_fragment)
 
 
-def _requested_commit(req: InstallRequirement, link: Link) -> str:
-    """Return the commit that a git URL names; empty if it names a branch or tag."""
+def _commit(req: InstallRequirement, link: Link) -> str:
+    """Return the commit of a git checkout; empty for other version control systems."""
     backend = vcs.get_backend_for_scheme(link.scheme)
     assert backend is not None
-    folder = str(req.source_dir)
-    if backend.name != "git" or not backend.is_immutable_rev_checkout(link.url, folder):
-        return ""
-    return backend.get_revision(folder)
+    return backend.get_revision(str(req.source_dir)) if backend.name == "git" else ""
 
 
 def _source_entry(req: InstallRequirement, link: Link, source: Source) -> dict[str, Any]:

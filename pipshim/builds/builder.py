@@ -38,7 +38,7 @@ from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares
 from pipshim.builds.native_wheels import is_native_tree
 from pipshim.builds.processes import Processes
-from pipshim.builds.tools import Tools
+from pipshim.builds.tools import GIT_LFS, Tools, uses_lfs
 from pipshim.envs import installed
 from pipshim.envs.dist_info import METADATA
 from pipshim.envs.native import is_platform_specific
@@ -525,7 +525,7 @@ class Builder:
         variables: Mapping[str, str | None] = {}
         if hooks is not None:
             against = self._against(build, hooks)
-            tools = self._used_tools(build, hooks) if compiled else {}
+            tools = self._used_tools(build, hooks, compiled=compiled)
             languages = languages_of(tools, against) if compiled else frozenset()
             rules = self.settings.rules_for(build.name)
             variables = recorded(hooks.trace.variables, hooks.variables, rules, languages)
@@ -554,12 +554,20 @@ class Builder:
         target = self.target
         return f"{target.implementation} {target.version[0]}.{target.version[1]}"
 
-    def _used_tools(self, build: BuildRequest, hooks: Hooks) -> dict[str, Tool | None]:
-        """Return the compilers and programs that a compiled wheel depends on."""
+    def _used_tools(
+        self, build: BuildRequest, hooks: Hooks, *, compiled: bool
+    ) -> dict[str, Tool | None]:
+        """Return the programs that a result depends on; of a compiled wheel, compilers too."""
+        environ = self.conditions(build).environ
+        found: dict[str, Tool | None] = {}
+        if build.commit and uses_lfs(hooks.source):
+            found[GIT_LFS] = self._tools.find(GIT_LFS, environ)
+        if not compiled:
+            return found
         own = (hooks.source, hooks.python.parent.parent, self.workspace.directory)
         prefixes = tuple(f"{folder}{os.sep}" for folder in own)
         programs = [one for one in hooks.trace.programs if not one.startswith(prefixes)]
-        return self._tools.used(hooks.source, programs, self.conditions(build).environ)
+        return found | self._tools.used(hooks.source, programs, environ)
 
     def _against(self, build: BuildRequest, hooks: Hooks) -> dict[str, Used]:
         """Return the distributions that a build used, and which of them count."""

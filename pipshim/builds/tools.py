@@ -19,6 +19,7 @@ from pipshim.model.build_tools import Tool, candidates, compilers_of, is_tool, v
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+GIT_LFS = "git-lfs"
 _SECONDS = 10
 _MOST_FILES = 50_000
 
@@ -40,6 +41,8 @@ class Tools:
         """Return what a build finds as a compiler or program; None if there is none."""
         for program in candidates(name, environ):
             path = shutil.which(program, path=environ.get("PATH", os.defpath))
+            if path is not None and name == GIT_LFS:
+                return Tool("installed", path)  # any version fetches the same files
             if path is not None:
                 return self._tool(os.path.abspath(path))  # noqa: PTH100 links stay
         return None
@@ -91,6 +94,19 @@ class Tools:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_cache_file(f"{self._folder}/{key}.json", json.dumps(asdict(tool)).encode())
         return tool
+
+
+def uses_lfs(checkout: Path) -> bool:
+    """Return whether files of a checkout are in git's large file storage."""
+    for folder in (checkout, *checkout.parents):
+        try:
+            if "filter=lfs" in (folder / ".gitattributes").read_text("utf-8", "replace"):
+                return True
+        except OSError:
+            pass
+        if (folder / ".git").exists():
+            return False
+    return False
 
 
 def _version(path: str) -> str:
