@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -92,10 +93,30 @@ def make_project(project_dir: Path) -> MakeProject:
     return make
 
 
+@pytest.fixture(scope="session")
+def interpreters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the part of pipshim's cache that has been learnt of the Python that runs the tests."""
+    directory = tmp_path_factory.mktemp("interpreters")
+    first = Cli(
+        directory / "cli", cwd=project(directory / "project"), index_url="http://none.invalid"
+    )
+    first.ok("sync")
+    folder = first.shim_cache / "interpreters"
+    for path in folder.iterdir():
+        if str(directory) in path.read_text(encoding="utf-8"):  # of this project's environment
+            path.unlink()
+    return folder
+
+
 @pytest.fixture
-def cli(tmp_path: Path, project_dir: Path, index: Index) -> Cli:
-    """Give the command, in `project_dir`, with `index` and nothing else to install from."""
-    return Cli(tmp_path / "cli", cwd=project_dir, index_url=index.url_with_credentials)
+def cli(tmp_path: Path, project_dir: Path, index: Index, interpreters: Path) -> Cli:
+    """Give the command, in `project_dir`, with `index` and nothing else to install from.
+
+    Its cache knows the Python that runs the tests, and is empty otherwise.
+    """
+    made = Cli(tmp_path / "cli", cwd=project_dir, index_url=index.url_with_credentials)
+    shutil.copytree(interpreters, made.shim_cache / interpreters.name)
+    return made
 
 
 @pytest.fixture
