@@ -38,18 +38,23 @@ class UnknownOptionError(BadOptionError):
         return text if self.nearest is None else f"{text}; did you mean {self.nearest}?"
 
 
-def keep_abbreviations(parser: OptionParser, added: Collection[str]) -> None:
+def keep_abbreviations(
+    parser: OptionParser, added: Collection[str], elsewhere: Collection[str] = ()
+) -> None:
     """Let abbreviations mean what they mean in pip.
 
     Args:
         parser: a parser of pip's, with options added by pipshim.
         added: their long names. An abbreviation means one of them only if it means nothing in pip.
+        elsewhere: options of other commands, which abbreviate nothing here: ``--extra``.
 
     """
 
     def match(opt: str) -> str:
         if parser.has_option(opt):
             return opt
+        if opt in elsewhere:
+            raise UnknownOptionError(opt, parser)
         names: list[str] = [name for name in parser._long_opt if name.startswith(opt)]  # noqa: SLF001
         found = [name for name in names if name not in added] or names
         if len(found) > 1:

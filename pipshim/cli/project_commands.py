@@ -140,7 +140,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         """Add pipshim's options to pip's ``lock``, and remove options of no use here."""
         parser, declared = self.parser, self.declared
         if self.is_pips:
-            keep_abbreviations(parser, long_names(declared.all))
+            keep_abbreviations(parser, long_names(declared.all), elsewhere=("--extra", "--index"))
         else:
             # --version (pip 26.1 and 26.2) does nothing there.
             unused = {*compat.LOCK_ONLY, *long_names(declared.all), "--version"}

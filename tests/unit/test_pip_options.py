@@ -32,6 +32,9 @@ WHOLE_NAMES = {
     "--progress": BUILDING,
     # --check-build-dependencies can be shortened to --chec (docs/reference/commands.md)
     "--check": ("lock",),
+    # options of other commands, which would mean --extra-index-url and --index-url
+    "--extra": ("lock",),
+    "--index": ("lock",),
 }
 """Options of pipshim whose names abbreviate one of pip's, and the commands that have them."""
 
