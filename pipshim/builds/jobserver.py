@@ -27,7 +27,7 @@ _UNUSED_SECONDS = 1.0
 _TOKEN = b"+"
 
 
-@dataclass
+@dataclass(eq=False)
 class _Client:
     """A build that takes tokens.
 
@@ -168,33 +168,33 @@ class Jobserver:
         running = max(len(self._clients) + self._others, self._expected)
         spare = max(self._cores - running, 0)
         now = time.monotonic()
-        idle = {id(client): client.idle() for client in self._clients}
+        idle = {client: client.idle() for client in self._clients}
         for client in self._clients:
-            if idle[id(client)]:
+            if idle[client]:
                 client.unused_at = now
         free = spare - sum(client.given for client in self._clients)
         goals = self._goals(free + sum(idle.values()), now)
         # First taken, then given: never more than there are.
         for client in self._clients:
-            client.take(idle[id(client)] - goals[id(client)])
+            client.take(idle[client] - goals[client])
         free = spare - sum(client.given for client in self._clients)
         for client in self._clients:
-            more = min(goals[id(client)] - client.idle(), free)
+            more = min(goals[client] - client.idle(), free)
             if more > 0:
                 client.give(more)
                 free -= more
 
-    def _goals(self, tokens: int, now: float) -> dict[int, int]:
+    def _goals(self, tokens: int, now: float) -> dict[_Client, int]:
         """Distribute the tokens that nobody holds, one by one, to whom has the fewest."""
-        goals = {id(client): 0 for client in self._clients}
-        held = {id(client): client.given - client.idle() for client in self._clients}
+        goals = {client: 0 for client in self._clients}
+        held = {client: client.given - client.idle() for client in self._clients}
         for _ in range(max(tokens, 0) if self._clients else 0):
             client = min(
                 self._clients,
                 key=lambda one: (
                     now - one.unused_at < _UNUSED_SECONDS,
-                    held[id(one)] + goals[id(one)],
+                    held[one] + goals[one],
                 ),
             )
-            goals[id(client)] += 1
+            goals[client] += 1
         return goals

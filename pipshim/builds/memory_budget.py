@@ -30,7 +30,7 @@ class MemoryBudget:
 
     def __init__(self, available: Callable[[], Memory | None] = memory) -> None:
         self._available = available
-        self._admitted: list[tuple[int, Usage]] = []
+        self._admitted: dict[int, tuple[int, Usage]] = {}
         self._change = threading.Condition()
 
     @contextmanager
@@ -51,18 +51,18 @@ class MemoryBudget:
             is_stopped: whether nothing is to be waited for any more.
 
         """
-        entry = (need or 0, usage)
-        available = self._wait(entry, waiting, is_stopped)
+        available = self._wait(need or 0, usage, waiting, is_stopped)
         try:
             yield available
         finally:
             with self._change:
-                self._admitted.remove(entry)
+                del self._admitted[id(usage)]
                 self._change.notify_all()
 
     def _wait(
         self,
-        entry: tuple[int, Usage],
+        need: int,
+        usage: Usage,
         waiting: Callable[[], object],
         is_stopped: Callable[[], bool],
     ) -> int | None:
@@ -70,9 +70,9 @@ class MemoryBudget:
         while True:
             with self._change:
                 free = self._free()
-                fits = free is None or entry[0] <= free
+                fits = free is None or need <= free
                 if fits or not self._admitted or is_stopped():
-                    self._admitted.append(entry)
+                    self._admitted[id(usage)] = need, usage
                     return None if fits else free
                 if has_waited:
                     self._change.wait(_LOOK_SECONDS)
@@ -84,5 +84,5 @@ class MemoryBudget:
         found = self._available()
         if found is None:
             return None
-        promised = sum(max(need - usage.memory, 0) for need, usage in self._admitted)
+        promised = sum(max(need - usage.memory, 0) for need, usage in self._admitted.values())
         return max(found.available - promised, 0)

@@ -171,6 +171,20 @@ def test_builds_wait_until_what_they_need_is_there() -> None:
     first.join(5)
 
 
+def test_builds_that_are_alike_end_in_any_order() -> None:
+    machine = Machine()
+    (first, end_first), (second, end_second) = machine.enter(None), machine.enter(None)
+    end_second.set()
+    second.join(5)
+    machine.usages[0].cpu = 1.0
+    end_first.set()
+    first.join(5)
+    third, end_third = machine.enter(1000)
+    assert not machine.waiting.is_set()
+    end_third.set()
+    third.join(5)
+
+
 def test_what_other_programs_use_counts_and_what_is_not_known_does_not() -> None:
     machine = Machine()
     machine.usages.append(Usage(memory=900))
