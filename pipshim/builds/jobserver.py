@@ -186,7 +186,7 @@ class Jobserver:
 
     def _goals(self, tokens: int, now: float) -> dict[_Client, int]:
         """Distribute the tokens that nobody holds, one by one, to whom has the fewest."""
-        goals = {client: 0 for client in self._clients}
+        goals = dict.fromkeys(self._clients, 0)
         held = {client: client.given - client.idle() for client in self._clients}
         for _ in range(max(tokens, 0) if self._clients else 0):
             client = min(
