@@ -59,10 +59,8 @@ def query(python: Path, cache_dir: Path | None) -> Target:
     """Query an interpreter, or use the cached answer.
 
     The answer is cached below ``cache_dir`` (unless None) until the interpreter, its
-    ``pyvenv.cfg``, the
-    system or ``packaging`` changes. A script (a shim of pyenv) may call another interpreter each
-    time:
-    it is always queried, and the interpreter that answers is the target.
+    ``pyvenv.cfg``, the system or ``packaging`` changes. A script (a shim of pyenv) may call another
+    interpreter each time: it is always queried, and the interpreter that answers is the target.
 
     Raises:
         TargetError: it does not exist, cannot be run, is too old, or fails.

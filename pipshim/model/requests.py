@@ -383,8 +383,7 @@ class ExplainRequest:
         names: the packages to show; all without any.
         verbosity: the number of ``-v`` less that of ``-q``.
         inputs_now: returns the digest of a lock's current inputs, given the project and its lock;
-            it
-            imports all of pip's machinery.
+            it imports all of pip's machinery.
 
     """
 
