@@ -161,8 +161,7 @@ def make(
     skip = losing_paths(find_shared(named, target))
     for name, tree in named.items():
         install(tree, target, mode="mixed", skip=skip.get(name, ()))
-    shutil.copyfile(process_trace.__file__, target.purelib / f"{process_trace.NAME}.py")
-    lines = [*(site_line(folder) for folder in behind), f"import {process_trace.NAME}", ""]
+    lines = [*(site_line(folder) for folder in behind), process_trace.import_line(), ""]
     (target.purelib / "zz_pipshim_staging.pth").write_text("\n".join(lines), encoding="utf-8")
     return BuildEnvironment(target, leaks=bool(behind))
 

@@ -20,7 +20,7 @@ _FRAME = re.compile(r'  File "')
 _MACHINERY = re.compile(
     r'  File "(?:<frozen (?:runpy|importlib\._bootstrap\w*)>'
     r"|.*[/\\]pyproject_hooks[/\\]_in_process[/\\]_in_process\.py"
-    r"|.*[/\\]pipshim[/\\]builds[/\\](?:forkserver|process_trace)\.py"
+    r"|.*[/\\]pipshim[/\\]builds[/\\](?:forkserver|hook_runner|process_trace)\.py"
     r"|.*[/\\]site-packages[/\\](?:setuptools|_distutils_hack|torch)[/\\].*\.py"
     r'|.*[/\\]distutils[/\\]\w+(?:[/\\]\w+)?\.py)"'
 )

@@ -28,7 +28,7 @@ from pyproject_hooks import (
 from pipshim.base.errors import BuildError
 from pipshim.base.file_systems import name_full, reason
 from pipshim.base.memory import kills_for_memory
-from pipshim.builds import process_trace
+from pipshim.builds import hook_runner, process_trace
 from pipshim.builds.error_excerpt import excerpt
 from pipshim.builds.hints import FailedBuild, hint_for, was_killed
 from pipshim.builds.memory_shortage import describe, ran_out
@@ -225,7 +225,7 @@ class Hooks:
         if self.build.mode is Mode.NO_ISOLATION:  # what it imports of its environment counts
             kinds += process_trace.MODULES
         what = f"{kinds}:{notes}"
-        traced = [command[0], process_trace.__file__, what, *command[1:]]
+        traced = [command[0], hook_runner.__file__, what, *command[1:]]
         variables = {**self.variables, **(extra_environ or {}), process_trace.NOTES: what}
         if sys.flags.utf8_mode:  # the same file names there as here, whatever the locale
             variables["PYTHONUTF8"] = "1"

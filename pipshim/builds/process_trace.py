@@ -1,9 +1,7 @@
 """Notes what a Python process imports, reads from its environment and starts, as it does so.
 
-Usage: ``python process_trace.py WHAT:FOLDER SCRIPT ARGUMENTS...`` in the build environment runs the
-script of a build hook. This file stands in the environment's site-packages too, and each Python
-that is started there imports it: it notes the same if the variable NOTES says so. Python does not
-import it with ``-S``. Forked processes inherit it.
+Each Python that is started in a build environment imports this, and it begins if the variable NOTES
+says so, as WHAT:FOLDER. Python does not import it with ``-S``. Forked processes inherit it.
 
 WHAT has a letter for each kind that is noted: MODULES are files that modules were imported from,
 VARIABLES are names of environment variables that were read, each with a digest of its first value
@@ -17,7 +15,6 @@ nothing but the standard library of any Python 3.8 or newer.
 
 import atexit
 import os
-import runpy
 import sys
 from _thread import _local
 
@@ -28,7 +25,9 @@ if TYPE_CHECKING:
 
 NOTES = "PIPSHIM_TRACE"
 NAME = "_pipshim_trace"
-"""What it is called in site-packages."""
+"""What it is called in a build environment."""
+
+_FILE = "process_trace"
 
 MODULES, VARIABLES, PROGRAMS = "m", "v", "p"
 
@@ -74,6 +73,15 @@ class _Notes:
 
 
 _notes = _Notes()
+
+
+def import_line() -> str:
+    """Return the line of a ``.pth`` file that imports this, compiled once for all environments."""
+    folder = os.path.dirname(__file__)  # noqa: PTH120
+    return (
+        f"import sys; sys.path.insert(0, {folder!r}); import {_FILE}; sys.path.pop(0); "
+        f"sys.modules[{NAME!r}] = sys.modules.pop({_FILE!r})"
+    )
 
 
 def start(what: str) -> None:
@@ -208,15 +216,5 @@ def _own_file(file: object) -> "tuple[str, ...]":
     return (path,)
 
 
-if __name__ == "__main__":
-    _what, _script = sys.argv[1:3]
-    _running: "Any" = sys.modules.get(NAME)
-    if _running is None:
-        start(_what)
-    else:
-        _running.begin(_what)
-    sys.argv = sys.argv[2:]
-    sys.path[0] = os.path.dirname(_script)  # noqa: PTH120
-    runpy.run_path(_script, run_name="__main__")
-elif NOTES in os.environ and __name__ == NAME:
+if __name__ == _FILE and NOTES in os.environ:
     start(os.environ[NOTES])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.builds import bytecode, process_trace
+from pipshim.builds import bytecode
 from pipshim.builds.environment import BuildEnvironment, make
 from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
 from pipshim.builds.processes import Processes
@@ -49,8 +49,7 @@ def imported(env: BuildEnvironment, code: str = "") -> str:
 
 def compiled(env: BuildEnvironment) -> dict[str, int]:
     site = env.target.purelib
-    found = (path for path in site.rglob("*.pyc") if not path.name.startswith(process_trace.NAME))
-    return {str(path.relative_to(site)): path.stat().st_ino for path in found}
+    return {str(path.relative_to(site)): path.stat().st_ino for path in site.rglob("*.pyc")}
 
 
 def test_what_one_environment_has_compiled_is_good_in_the_next(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipshim.builds import process_trace
+from pipshim.builds import hook_runner
 from pipshim.model.build_variables import value_digest
 
 HOW = {
@@ -59,7 +59,7 @@ def traced(folder: Path, code: str, *options: str, **variables: str) -> list[str
     script.write_text("\n".join(["import os", *(line[indent:] for line in lines)]), "utf-8")
     notes = folder / "notes"
     notes.mkdir(exist_ok=True)
-    command = [sys.executable, *options, process_trace.__file__, f"mvp:{notes}", str(script)]
+    command = [sys.executable, *options, hook_runner.__file__, f"mvp:{notes}", str(script)]
     environ = {**os.environ, "PYTHONPATH": str(folder), **variables}
     subprocess.run(command, check=False, timeout=60, env=environ)
     found = b"".join(path.read_bytes() for path in notes.iterdir())
@@ -115,7 +115,7 @@ def test_tracing_changes_nothing_that_a_program_can_see(wanted: Path) -> None:
     script = wanted / "look.py"
     script.write_text(look, encoding="utf-8")
     (wanted / "notes").mkdir()
-    command = [sys.executable, process_trace.__file__, f"mvp:{wanted}/notes", str(script)]
+    command = [sys.executable, hook_runner.__file__, f"mvp:{wanted}/notes", str(script)]
     plain = [sys.executable, str(script)]
     outputs = [
         subprocess.run(command, check=True, capture_output=True, text=True, env=unmeasured).stdout
@@ -240,7 +240,7 @@ def test_the_environment_looks_as_always(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     environ = {**os.environ, "A": "b"}
     commands = (
-        [sys.executable, process_trace.__file__, f"mvp:{tmp_path}/notes", "hook.py"],
+        [sys.executable, hook_runner.__file__, f"mvp:{tmp_path}/notes", "hook.py"],
         [sys.executable, "hook.py"],
     )
     ways = [
