@@ -251,8 +251,17 @@ def test_tree_why_and_export_keep_combinations_apart_and_edits_lock_all_of_them(
         *("cublas==12.0", "filelock==3.0", "model==1.0", "torch==2.9.0+cu128")
     ]
 
-    cli.ok("add", "filelock")
-    assert chosen(project) == {"filelock": "3.0"}
+    cli.ok("add", "filelock", "model")
+    assert chosen(project) == {"filelock": "3.0", "model": "1.0", "torch": "9.0"}
+    torches = [line for line in cli.ok("tree", "model").out.splitlines() if "torch" in line]
+    assert sorted(line[4:] for line in torches) == [
+        "torch 2.9.0+cu128 (with extra cu128)",
+        "torch 2.9.1+cpu (with extra cpu)",
+        "torch 9.0 (without extra cpu or extra cu128)",
+    ]
+    chain = "  demo 0.1 → model 1.0 (>=1.0) → torch 2.9.1+cpu (with extra cpu)"
+    assert chain in cli.ok("why", "torch").out
+    cli.ok("remove", "model")
     assert chosen(project, "cpu")["torch"] == "2.9.1+cpu"
     cli.ok("remove", "--optional", "cpu", "torch", "model")
     assert chosen(project, "cpu") == {"filelock": "3.0"}

@@ -167,8 +167,14 @@ def with_extras(need: Need) -> str:
     return label(need.node).replace(name, f"{name}[{','.join(need.extras)}]", 1)
 
 
-def condition(need: Need) -> str:
-    """Return the rest of a requirement: ``extra viz, >=2; python_version < "3.12"``."""
+def condition(need: Need, only: str = "") -> str:
+    """Return the rest of a requirement: ``extra viz, >=2; python_version < "3.12"``.
+
+    Args:
+        need: has the requirement.
+        only: how it limits the combinations of conflicting extras and groups.
+
+    """
     whose = {
         "extra": "extra-build-dependencies",
         "backend": "asked for by the backend",
@@ -176,7 +182,7 @@ def condition(need: Need) -> str:
     if need.origin.startswith(("extra ", "group ")):
         is_members = need.origin.startswith(PREFIX)
         whose = named(need.origin).replace("'", "") if is_members else need.origin
-    return ", ".join(part for part in (whose, need.condition) if part)
+    return ", ".join(part for part in (whose, only, need.condition) if part)
 
 
 def as_json(node: Node, need: Need | None) -> dict[str, Any]:

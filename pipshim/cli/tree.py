@@ -16,7 +16,7 @@ from pipshim.cli.lock_explanation import (
     width,
     with_extras,
 )
-from pipshim.model.lock_graph import in_both
+from pipshim.model.lock_graph import in_both, narrowing
 from pipshim.model.selection import combination_of, origins_of
 from pipshim.model.workspace import selected
 from pipshim.progress.formatting import paint, use_color
@@ -44,6 +44,7 @@ class Branch:
         mark: why its branches are not shown: ``(*)`` they are above, ``(cycle)`` it is within
             itself; else empty.
         branches: what is below.
+        only: how the need limits the combinations of conflicting extras and groups.
 
     """
 
@@ -51,6 +52,7 @@ class Branch:
     need: Need | None
     mark: str
     branches: tuple[Branch, ...]
+    only: str = ""
 
 
 def main(request: TreeRequest) -> int:
@@ -103,7 +105,9 @@ def build_tree(
         above: tuple[Node, ...],
         combinations: frozenset[Combination] | None,
     ) -> Branch:
+        only = ""
         if need is not None:
+            only = "" if invert else narrowing(combinations, need)
             combinations = in_both(combinations, need.combinations)
         needs = [
             one
@@ -112,17 +116,17 @@ def build_tree(
         ]
         key = (node, combinations)
         if node in above:
-            return Branch(node, need, _CYCLE, ())
+            return Branch(node, need, _CYCLE, (), only)
         if depth is not None and len(above) >= depth:
-            return Branch(node, need, "", ())
+            return Branch(node, need, "", (), only)
         if dedupe and key in seen and needs:
-            return Branch(node, need, _REPEATED, ())
+            return Branch(node, need, _REPEATED, (), only)
         seen.add(key)
         path = (*above, node)
         below = tuple(
             branch(one.by if invert else one.node, one, path, combinations) for one in needs
         )
-        return Branch(node, need, "", below)
+        return Branch(node, need, "", below, only)
 
     return [branch(node, None, (), graph.combinations) for node in roots]
 
@@ -150,7 +154,7 @@ def draw(trees: Sequence[Branch], *, no_color: bool, invert: bool) -> list[str]:
 def _line(one: Branch, room: int | None, *, invert: bool, color: bool) -> str:
     """Draw a branch's text; if it is too long, leave out the requirement."""
     name = _name(one, invert=invert)
-    asked = condition(one.need) if one.need is not None else ""
+    asked = condition(one.need, one.only) if one.need is not None else ""
     asked = f" ({asked})" if asked else ""
     mark = f" {one.mark}" if one.mark else ""
     if room is not None and len(name) + len(asked) + len(mark) > room:

@@ -18,6 +18,7 @@ from pipshim.cli.lock_explanation import (
     width,
     with_extras,
 )
+from pipshim.model.lock_graph import in_both, narrowing
 from pipshim.progress.formatting import paint, use_color
 from pipshim.progress.json_lines import SCHEMA
 
@@ -87,8 +88,10 @@ def _wrapped(graph: Graph, chain: Sequence[Need], arrow: str) -> Iterator[str]:
     """Write a chain; if it is too long for one line, lines begin with an arrow."""
     room = width(sys.stdout)
     line = f"  {label(graph.root)}"
+    combinations = graph.combinations
     for need in chain:
-        part = arrow + _part(need)
+        part = arrow + _part(need, narrowing(combinations, need))
+        combinations = in_both(combinations, need.combinations)
         if room is None or len(line) + len(part) <= room:
             line += part
             continue
@@ -106,10 +109,10 @@ def _wrapped(graph: Graph, chain: Sequence[Need], arrow: str) -> Iterator[str]:
     yield line
 
 
-def _part(need: Need) -> str:
+def _part(need: Need, only: str) -> str:
     if need.node.kind == "build":
         return f"build ({how_built(need.node)})"
-    asked = condition(need)
+    asked = condition(need, only)
     return with_extras(need) + (f" ({asked})" if asked else "")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim.model.combinations import Case
+from pipshim.model.combinations import BASE, Case
 from pipshim.model.pylock import PROJECT, builds_from_dict, key_of, requires_of
 from pipshim.model.universal_lock import combinations
 
@@ -185,6 +185,23 @@ def in_both(one: _Combinations, other: _Combinations) -> _Combinations:
     return one & other
 
 
+def narrowing(before: _Combinations, need: Need) -> str:
+    """Return how a need limits the combinations: ``with extra cpu``, ``without extra cpu``.
+
+    Args:
+        before: those in which what needs it is there.
+        need: of an extra or group it says that itself.
+
+    """
+    after = in_both(before, need.combinations)
+    if before is None or after is None or before == after:
+        return ""
+    if need.origin.startswith(("extra ", "group ")):
+        return ""
+    word, some = ("without", before - after) if BASE in after else ("with", after)
+    return f"{word} {' or '.join(map(str, sorted(some)))}"
+
+
 def graph_of(
     lock: Lock,
     root: Node,
@@ -269,7 +286,8 @@ class _Reading:
                 waiting.extend(found)
             elif node.kind == "build":
                 waiting.extend(need for need in self._needs[node] if need.node not in self._needs)
-        return Graph(self._root, self._needs, self._only)
+        every = frozenset(self._lock.conflicts.combinations()) if self._lock.conflicts else None
+        return Graph(self._root, self._needs, every if self._only is None else self._only)
 
     def _of(self, node: Node) -> Iterator[Need]:
         folder = self._folders.get(node)
