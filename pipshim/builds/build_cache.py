@@ -40,10 +40,7 @@ class BuildCache:
 
     @contextmanager
     def lock(self, digest: str, waiting: Callable[[], object]) -> Iterator[None]:
-        """Be the only one, among all processes, who builds from a source.
-
-        ``waiting`` is called once if another one does.
-        """
+        """Keep other processes from building a source; ``waiting`` is called once if one does."""
         folder = self._folder(digest)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", waiting):
@@ -52,11 +49,11 @@ class BuildCache:
     def lookup(
         self, kind: Kind, now: Record, conditions: Conditions
     ) -> Iterator[tuple[Record, Any]]:
-        """Return the earlier results whose record still holds.
+        """Return the earlier results whose record is still valid.
 
         Args:
             kind: what was asked of the backend.
-            now: of the build that would be made; what only a build can tell is not looked at.
+            now: of the build that would be made, without what only a build can tell.
             conditions: what that build would meet.
 
         """
@@ -65,9 +62,9 @@ class BuildCache:
                 yield record, result
 
     def why_not(self, kind: Kind, now: Record, conditions: Conditions) -> str | None:
-        """Say why no earlier result for this Python can be used; None if there is none.
+        """Return why no earlier result for this Python can be used; None if there is none.
 
-        Of several that cannot be used, the one is named that differs in the fewest things.
+        The reason is that of the result with the fewest differences.
         """
         records = [record for record, _ in self._all(kind, now.source)]
         readable = [one for one in records if one is not None]
@@ -78,7 +75,7 @@ class BuildCache:
         return min(reasons, key=lambda why: why.count("; "), default=None)
 
     def _all(self, kind: Kind, source: str) -> Iterator[tuple[Record | None, Any]]:
-        """Read the earlier results, the newest first, with their records; None if not readable."""
+        """Yield the earlier results, the newest first, with their records; None if not readable."""
         paths = sorted(self._folder(source).glob(f"{kind}-*.json"), key=_time, reverse=True)
         for path in paths:
             try:
@@ -89,7 +86,7 @@ class BuildCache:
                 yield Record.from_json(data.get("record")), data["result"]
 
     def store(self, kind: Kind, record: Record, result: Any, log: str | None = None) -> None:
-        """Put a result beside its record, and the name of the log; whole or not at all."""
+        """Write a result with its record, and the name of the log, atomically."""
         folder = self._folder(record.source)
         folder.mkdir(parents=True, exist_ok=True)
         data = {"record": record.to_json(), "result": result, "log": log}
@@ -97,7 +94,7 @@ class BuildCache:
         replace_file(folder / f"{kind}-{record.key()}.json", text.encode("ascii"))
 
     def discard(self, kind: Kind, record: Record) -> None:
-        """Remove a result, if it is there."""
+        """Remove a result, if it exists."""
         path = self._folder(record.source) / f"{kind}-{record.key()}.json"
         path.unlink(missing_ok=True)
 

@@ -54,8 +54,8 @@ class BuildPlan(NamedTuple):
         mode: the build mode.
         chosen_by: what chose it.
         requirements: the build requirements, declared and extra.
-        pins: what the environment of an isolated build has, as far as that is known.
-        complete: whether all of that is known.
+        pins: the environment of an isolated build, as far as it is known.
+        complete: whether all of it is known.
 
     """
 
@@ -72,11 +72,11 @@ class BuildPlanner:
 
     Attributes:
         settings: the build settings.
-        target: the Python that is built for.
+        target: the Python to build for.
         builder: runs builds.
         fetcher: fetches wheels.
         outer: returns what builds without isolation see besides their own environment.
-        combination: which conflicting extras and groups are built for.
+        combination: which conflicting extras and groups to build for.
 
     """
 
@@ -96,7 +96,7 @@ class BuildPlanner:
         raise NotImplementedError
 
     def precedes(self, other: Source, source: Source) -> bool:
-        """Return whether `other` is built first, though `source`, without isolation, needs it not.
+        """Return whether `other` is built before `source`, though that does not need it.
 
         `sync` builds without isolation after all builds with isolation.
         """
@@ -109,7 +109,7 @@ class BuildPlanner:
 
         Args:
             source: what is built.
-            solution: the pins of run time; None if there are none yet.
+            solution: the runtime pins; None if there are none yet.
             plan: how it is built, if that is known.
 
         """
@@ -136,12 +136,12 @@ class BuildPlanner:
         )
 
     def _shown_combination(self, mode: Mode) -> str:
-        """Return the combination that a build is for, if run-time versions count in it."""
+        """Return the combination of a build, if runtime versions count in it."""
         is_chosen = bool(self.combination.chosen) and mode is not Mode.ISOLATED
         return str(self.combination) if is_chosen else ""
 
     def with_extra(self, name: NormalizedName, declared: Iterable[str]) -> tuple[str, ...]:
-        """Add to the declared requirements of a build what the settings say."""
+        """Add the requirements of settings to the declared ones of a build."""
         extra = self.settings.extra.get(name, ())
         return (*declared, *(str(one.requirement) for one in extra))
 
@@ -164,7 +164,7 @@ class BuildPlanner:
         )
 
     def wheel(self, source: Source, solution: Solution | None) -> BuiltWheel:
-        """Build a wheel once, whoever asks first; the others wait for that build.
+        """Build a wheel once; others who need it wait for that build.
 
         Raises:
             BuildError: it failed, or builds need each other.
@@ -266,9 +266,9 @@ class BuildPlanner:
     def _project_pins(
         self, source: Source, solution: Solution | None, requirements: Iterable[str]
     ) -> Iterator[Pin]:
-        """Choose what is in the project environment when a build without isolation runs.
+        """Return the project environment of a build without isolation.
 
-        That is what needs no building, and what is built before it.
+        It has what needs no building, and what is built before it.
         """
         pins = solution.pins if solution is not None else {}
         needed = needs(name_of(source), requirements, _dependencies(pins))
@@ -303,7 +303,7 @@ _waiting: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("waiting", defaul
 
 
 def waiting_builds() -> list[str]:
-    """Return the builds that what happens here is done for, the outermost first."""
+    """Return the builds that the current work is done for, the outermost first."""
     return [name for _, name in _waiting.get()]
 
 

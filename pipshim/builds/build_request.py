@@ -26,9 +26,7 @@ class Component:
     """A distribution of a build's environment.
 
     Attributes:
-        name: its name.
-        version: its version.
-        identity: tells its content, without having it yet (see `pipshim.model.build_record.Used`).
+        identity: identifies its content before it is fetched (`pipshim.model.build_record.Used`).
         tree: fetches or builds it, once.
         is_built: whether it comes from a source.
         pure: whether it is a wheel for every platform, as its file name says.
@@ -55,7 +53,7 @@ class OuterEnvironment:
     Attributes:
         folders: whose packages it can import.
         programs: folders that come last on PATH.
-        distributions: what the folders have, by name.
+        distributions: those of the folders, by name.
 
     """
 
@@ -71,12 +69,12 @@ class BuildRequest:
     Attributes:
         name: the distribution.
         version: its version; ``?`` where only a build can tell.
-        digest: of the source; None for a folder: nothing that is built of it is kept.
+        digest: of the source; None for a folder, whose results are not cached.
         mode: the build mode.
         chosen_by: who chose the mode.
-        open: fetches and unpacks the source, once; answers its folder and its build system.
+        open: fetches and unpacks the source, once; returns its folder and its build system.
         requirements: its build requirements, declared and extra.
-        components: what its environment has.
+        components: its environment.
         outer: what it sees besides.
         environment: where to build, if not in an environment of its own.
         editable: whether its metadata is that of an editable, which may require more than a wheel.
@@ -101,7 +99,7 @@ class BuildRequest:
 
     @property
     def label(self) -> str:
-        """Name and version, or commit, for people."""
+        """Its name and version, or commit, for people."""
         return label(self.name, self.version, self.commit)
 
     @property
@@ -111,7 +109,7 @@ class BuildRequest:
 
     @property
     def available(self) -> dict[str, Used]:
-        """What its environment has, as records say it."""
+        """Its environment, as records describe it."""
         return {
             **self.outer.distributions,
             **{one.name: one.used for one in self.components},
@@ -120,14 +118,14 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class BuiltWheel:
-    """A wheel that a build made, or that an earlier one left.
+    """A wheel that was built, or reused from an earlier build.
 
     Attributes:
         tree: the unpacked wheel.
-        record: what it was built from and against.
+        record: its build record.
         cached: whether an earlier command built it.
         wheel: the file that the backend made, until the end of the command; None if cached.
-        log: what the build printed; None if cached.
+        log: the build's output; None if cached.
 
     """
 

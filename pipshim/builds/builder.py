@@ -1,7 +1,6 @@
 """Run one build: make its environment, call the hooks, keep wheel and record.
 
-What goes into the environment, `pipshim.builds.build_planner` decides; here it is a value, a
-`BuildRequest`.
+`pipshim.builds.build_planner` decides what is in the environment; here it is a `BuildRequest`.
 """
 
 from __future__ import annotations
@@ -72,20 +71,20 @@ _LOGS_KEPT = 200
 
 @dataclass
 class Builder:
-    """Where the builds of one command are done.
+    """Runs the builds of one command.
 
     Attributes:
-        target: the Python that is built for.
+        target: the Python to build for.
         store: where built wheels go.
         cache: pipshim's cache folder, for records and logs.
         settings: variables and config settings.
-        observer: told of every build.
-        workspace: for what is thrown away.
+        observer: receives the events of builds.
+        workspace: temporary folders.
         environments: the same for build environments.
         jobs: how many builds run at once.
         environ: the user's environment variables.
-        mask: knows what no log may have.
-        typed: whether hints say what to type, not what to write in pyproject.toml.
+        mask: knows the secrets to hide in logs.
+        typed: whether hints name options instead of lines of pyproject.toml.
 
     """
 
@@ -126,12 +125,12 @@ class Builder:
         self.history = BuildHistory(self.cache)
 
     def content(self, identity: str) -> str:
-        """Tell a wheel of the store as what is installed from it; all else as it is."""
+        """Return how installed distributions identify the content of a wheel; all else as it is."""
         tree = self.store.tree(identity.removeprefix("sha256:"))
         return identity if tree is None else tree.content
 
     def requires(self, build: BuildRequest, kinds: tuple[str, ...] = ("wheel",)) -> list[str]:
-        """Ask the backend what else it needs (``get_requires_for_build_…``)."""
+        """Ask the backend for additional requirements (``get_requires_for_build_…``)."""
         kept = self._kept(build, "requires")
         if kept is not None:
             return list(kept[1])
@@ -146,7 +145,7 @@ class Builder:
         return found
 
     def metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]]:
-        """Ask the backend for METADATA; answer also what it used to tell it."""
+        """Ask the backend for METADATA; return what its build used too."""
         with self._building(build, "metadata") as (hooks, config):
             self._phase(build, "metadata")
             text = hooks.metadata(self.workspace.fresh("metadata"), config, editable=build.editable)
@@ -154,20 +153,20 @@ class Builder:
         return text, record.against
 
     def kept_metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]] | None:
-        """Tell the METADATA that an earlier command was told, if its record still holds."""
+        """Return METADATA that an earlier command was given, if its record is still valid."""
         kept = self._kept(build, "metadata")
         if kept is None:
             return None
         return str(kept[1]).encode("utf-8", "surrogateescape"), kept[0].against
 
     def editable(self, build: BuildRequest) -> Path:
-        """Build an editable wheel (PEP 660), which is kept nowhere."""
+        """Build an editable wheel (PEP 660), which is not cached."""
         with self._building(build, "editable") as (hooks, config):
             self._phase(build, "wheel")
             return hooks.editable(self.workspace.fresh("wheel"), config)
 
     def wheel(self, build: BuildRequest) -> BuiltWheel:
-        """Build a wheel, unless an earlier one's record still holds."""
+        """Build a wheel, unless an earlier one's record is still valid."""
         if build.digest is None:
             return self._build(build)
         earlier = self._earlier(build)
@@ -236,7 +235,7 @@ class Builder:
         return None
 
     def why_stale(self, build: BuildRequest, record: Record, metadata: str) -> str | None:
-        """Say why a wheel has to be built again; None if it can be kept.
+        """Return why a wheel has to be built again; None if it can be kept.
 
         Args:
             build: the build that would be made now.
@@ -289,7 +288,7 @@ class Builder:
         return self._cache.lookup(kind, self.record(build), conditions)
 
     def _kept(self, build: BuildRequest, kind: Kind) -> tuple[Record, Any] | None:
-        """Find an answer of a hook. It depends on pure Python distributions too."""
+        """Return a cached answer of a hook. It depends on pure Python distributions too."""
         if build.digest is None or self._is_due(kind, build):
             return None
         return next(self._found(build, kind, exact=True), None)
@@ -302,7 +301,7 @@ class Builder:
         return record
 
     def _why_not(self, build: BuildRequest) -> str:
-        """Say why no earlier wheel is reused; empty if there is none."""
+        """Return why no earlier wheel is reused; empty if there is none."""
         if self._is_due("wheel", build):
             return "asked for"
         conditions = self.conditions(build, exact=self.settings.is_exact(build.name))
@@ -329,7 +328,7 @@ class Builder:
         return BuiltWheel(tree, record, cached=False, wheel=wheel, log=hooks.log)
 
     def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> UnpackedWheel:
-        """Put what a build made into the store, if it is what it was asked for."""
+        """Put a built wheel into the store, if it is what it was asked for."""
         tree = None
         try:
             if not wheel.is_file():
@@ -464,7 +463,7 @@ class Builder:
 
     @contextmanager
     def _environment(self, build: BuildRequest) -> Iterator[BuildEnvironment]:
-        """Lend the environment of a build; but for an in-place one, it is alone in it."""
+        """Lend the environment of a build, which is alone in it unless it builds in place."""
         if build.environment is not None:
             yield build.environment
             return
@@ -487,7 +486,7 @@ class Builder:
         return made, tuple(trees)
 
     def _trees(self, components: Sequence[Component]) -> list[UnpackedWheel]:
-        """Fetch and build what an environment has."""
+        """Fetch and build the distributions of an environment."""
         return each(
             lambda component: component.tree(),
             components,
@@ -511,11 +510,11 @@ class Builder:
     def record(
         self, build: BuildRequest, hooks: Hooks | None = None, *, compiled: bool = False
     ) -> Record:
-        """Say what a wheel of this build is built from, and against what.
+        """Return the record of a build.
 
         Args:
             build: the build.
-            hooks: what was called of its backend; None before that.
+            hooks: the hooks that were called; None before that.
             compiled: whether the wheel is for one platform only.
 
         """
@@ -654,7 +653,7 @@ def _inside_site(file: str) -> str | None:
 
 
 def _imported_from(folder: Path, files: Iterable[str]) -> set[NormalizedName]:
-    """Tell the distributions behind a staging environment that a build imported from."""
+    """Return the distributions behind a staging environment that a build imported."""
     prefix = f"{folder}{os.sep}"
     wanted = {file for file in files if file.startswith(prefix)}
     if not wanted:

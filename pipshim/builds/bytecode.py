@@ -22,14 +22,14 @@ FOLDER = "__pycache__"
 
 
 def bring(trees: Iterable[UnpackedWheel], source: Target, destination: Target) -> None:
-    """Link what Python has compiled of these packages; what cannot be linked is compiled again.
+    """Link the bytecode of these packages; what cannot be linked is compiled again.
 
     A ``.pyc`` is valid for the time and size of its source, which linking has kept, and Python
     replaces one, rather than write to it.
 
     Args:
         trees: packages that both environments have.
-        source: the environment that has bytecode; a build may be running in it.
+        source: the environment with bytecode; a build may be running in it.
         destination: where nothing runs yet.
 
     """
@@ -49,8 +49,8 @@ def bring(trees: Iterable[UnpackedWheel], source: Target, destination: Target) -
 
 
 def _module(name: str) -> str:
-    """Tell which module's bytecode this is: ``a.cpython-311.pyc`` is that of ``a.py``.
+    """Return the source of bytecode: ``a.py`` of ``a.cpython-311.pyc``.
 
-    One that is being written has more after its name.
+    Bytecode that is being written has a longer name.
     """
     return f"{name.partition('.')[0]}.py" if name.endswith(".pyc") else ""

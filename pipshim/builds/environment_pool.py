@@ -1,9 +1,8 @@
 """Reuse build environments: one build at a time, and only if unmodified.
 
-Making an environment and importing a backend in it takes longer than building a small project, and
-most projects need the same few. What a build leaves in its environment nobody else may see: an
-environment that is not as it was made is thrown away. Compiled modules are no such thing: every
-import may write them, and what has compiled a package once brings it to the next environment.
+Making an environment and importing a backend takes longer than building a small project, and most
+projects need the same few. No build may see what another has left: a modified environment is
+removed. Bytecode does not count, as every import may write it, and is linked into the next one.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ class PooledEnvironment:
 
     Attributes:
         environment: where the build runs.
-        trees: what it has, in the order of the request's components.
-        as_made: what it had before the first build, by path: see `_contents`.
+        trees: its packages, in the order of the request's components.
+        as_made: its contents before the first build, by path: see `_contents`.
 
     """
 
@@ -41,7 +40,7 @@ class PooledEnvironment:
     as_made: Mapping[str, tuple[int, int, int]]
 
     def was_written_to(self) -> bool:
-        """Tell whether anything but compiled modules has come, gone or changed."""
+        """Return whether anything but bytecode was added, removed or changed."""
         try:
             return _contents(str(self.environment.target.prefix)) != self.as_made
         except OSError:
@@ -74,7 +73,7 @@ class EnvironmentPool:
         Args:
             key: equal for environments that are made equal.
             make: makes one, if none is free.
-            spoilt: told of an environment that was written to, before that is thrown away.
+            spoilt: called with a modified environment before it is removed.
 
         """
         with self._lock:
@@ -112,9 +111,9 @@ class EnvironmentPool:
 
 
 def _contents(folder: str) -> dict[str, tuple[int, int, int]]:
-    """Tell every file and folder below one: its node, size and modification time in nanoseconds.
+    """Return the node, size and modification time (ns) of every file and folder below one.
 
-    Compiled modules are left out, and so are a folder's times.
+    Bytecode is left out, and so are a folder's times.
     """
     found: dict[str, tuple[int, int, int]] = {}
     waiting = [folder]

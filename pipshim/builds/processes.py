@@ -1,7 +1,7 @@
 """Start build processes, wait for them, and end them with their descendants.
 
-On Linux a hook is forked from a process that has imported the backend already (`ForkServer`); what
-cannot be forked, and what is elsewhere, is started anew.
+On Linux a hook is forked from a process that has imported the backend (`ForkServer`); otherwise a
+new process is started.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HOOK_VARIABLES = ("_PYPROJECT_HOOKS_", process_trace.NOTES)
 
 
 class Process(Protocol):
-    """What runs; it leads a process group."""
+    """A running process, which leads a process group."""
 
     @property
     def pid(self) -> int:
@@ -42,11 +42,11 @@ class Process(Protocol):
 
 
 class Backend(NamedTuple):
-    """What a process has to have imported for a hook to be forked from it.
+    """What a process has to import before a hook is forked from it.
 
     Attributes:
         module: the backend's.
-        hook_folder: the folder of the hook script, which stands first on ``sys.path``.
+        hook_folder: the folder of the hook script, the first on ``sys.path``.
 
     """
 
@@ -55,7 +55,7 @@ class Backend(NamedTuple):
 
 
 class ForkServer:
-    """A Python of a build environment that has the backend imported, and forks for each hook.
+    """A Python of a build environment that has imported the backend, and forks for each hook.
 
     Importing a backend takes longer than most hooks of a small project; this does it once.
 
@@ -80,11 +80,11 @@ class ForkServer:
         self._ready: bool | None = None
 
     def suits(self, backend: Backend, variables: Mapping[str, str]) -> bool:
-        """Tell whether a fresh process would have started the same way."""
+        """Return whether a new process would have started the same way."""
         return self._started_for == (backend, _at_start(variables))
 
     def is_ready(self) -> bool:
-        """Wait for the import; False if hooks of this backend have to be started anew."""
+        """Wait for the import; False if hooks of this backend need new processes."""
         if self._ready is None:
             self._ready = self._answer() == "ready"
         return self._ready
@@ -92,7 +92,7 @@ class ForkServer:
     def begin(
         self, arguments: list[str], *, cwd: str, variables: Mapping[str, str], log: Path
     ) -> Process | None:
-        """Go on as ``python ARGUMENTS...`` in a fork; None if the server cannot."""
+        """Run ``python ARGUMENTS...`` in a fork; None if the server cannot."""
         if not self.is_ready():
             return None
         request = {
@@ -111,7 +111,7 @@ class ForkServer:
         return _Forked(int(pid), self) if pid else None
 
     def status(self) -> tuple[int, ProcessUsage | None]:
-        """Wait for the end of what was forked last."""
+        """Wait for the end of the last fork."""
         answer = self._answer()
         if not answer:
             return -signals.SIGKILL, None
@@ -119,7 +119,7 @@ class ForkServer:
         return int(status), ProcessUsage(float(cpu), int(peak))
 
     def close(self) -> None:
-        """End the server, whatever it is at."""
+        """End the server, whatever it is doing."""
         self._process.kill()
         with contextlib.suppress(OSError), self._process:
             self._process.wait()
@@ -141,7 +141,7 @@ class _Forked:
 
 
 class _Started:
-    """A process that was started anew."""
+    """A new process."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.pid = process.pid
@@ -155,7 +155,7 @@ class _Started:
 
 
 class Processes:
-    """The builds that are running, so that all of them can be ended at once.
+    """The running builds, so that all of them can be ended at once.
 
     Args:
         at_once: how many run; others wait for their turn.
@@ -190,10 +190,10 @@ class Processes:
             command: the interpreter, the script and its arguments.
             cwd: its working directory.
             variables: the whole environment of the process.
-            log: where its output goes, after what is there.
+            log: the file that its output is appended to.
             backend: what the script imports, if it may be forked. No other call may use the same
                 interpreter at the same time then.
-            usage: is told what the process and all that it starts use.
+            usage: receives what the process and its descendants use.
 
         """
         usage = Usage() if usage is None else usage
@@ -253,7 +253,7 @@ class Processes:
                     self._idle.pop(next(iter(self._idle))).close()
 
     def forget(self, python: Path) -> None:
-        """End what waits for work of an interpreter, which is going to be removed."""
+        """End the fork server of an interpreter that is going to be removed."""
         with self._lock:
             server = self._idle.pop(str(python), None)
         if server is not None:
@@ -265,7 +265,7 @@ class Processes:
         return self._stopped
 
     def stop(self) -> None:
-        """End the whole process group of every build, and start no other."""
+        """End the process group of every build, and start no other."""
         with self._lock:
             self._stopped = True
             running = list(self._running)
@@ -273,7 +273,7 @@ class Processes:
         self.close()
 
     def close(self) -> None:
-        """End the processes that only wait for work, or prepare for it."""
+        """End the fork servers."""
         with self._lock:
             servers = [*self._idle.values(), *self._lent]
             self._idle.clear()
@@ -290,7 +290,7 @@ def _start(
     log: Path,
     server: ForkServer | None,
 ) -> Process:
-    """Start a process, forked from the server if that can be."""
+    """Start a process, forked from the server if possible."""
     with log.open("ab") as output:
         if server is not None:
             process = server.begin(command[1:], cwd=cwd, variables=variables, log=log)
@@ -310,7 +310,7 @@ def _start(
 
 
 def _at_start(variables: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what differs from hook to hook, and counts only when one runs."""
+    """Leave out variables that differ between hooks, and count only when one runs."""
     made = {
         key: value
         for key, value in without_jobs(variables).items()
@@ -322,7 +322,7 @@ def _at_start(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _end(processes: Iterable[Process]) -> None:
-    """End these, with all that they have started."""
+    """End these with their descendants."""
     leaders = {one.pid for one in processes}
     known: set[int] = set()
 

@@ -1,6 +1,6 @@
 """Name the distribution or Debian package that provides what a build lacked.
 
-Only what cannot be guessed from the name of the thing is in the tables.
+The tables have only what cannot be guessed from the name.
 """
 
 from __future__ import annotations
@@ -85,20 +85,20 @@ PROGRAM_PACKAGES = _table("""
 
 
 def known_module(module: str) -> str | None:
-    """Give the longest known module that ``module`` is or is in, or None."""
+    """Return the longest known module that ``module`` is or is in, or None."""
     parts = module.split(".")
     prefixes = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
     return next((prefix for prefix in prefixes if prefix in _MODULES), None)
 
 
 def distribution_of(module: str) -> str:
-    """Give the requirement that brings a module; by its name, if it is not a known one."""
+    """Return the requirement that provides a module; by its name, if it is not a known one."""
     known = known_module(module)
     return _MODULES[known] if known else canonicalize_name(module.partition(".")[0])
 
 
 def package_of_header(header: str) -> tuple[str, bool]:
-    """Give Debian's package of ``zlib.h`` or ``openssl/ssl.h``, and whether that is a guess."""
+    """Return Debian's package of ``zlib.h`` or ``openssl/ssl.h``, and whether that is a guess."""
     folder = header.partition("/")[0]
     known = _HEADER_PACKAGES.get(header.rpartition("/")[2]) or _HEADER_PACKAGES.get(folder)
     stem = folder.rpartition(".")[0] or folder
@@ -106,7 +106,7 @@ def package_of_header(header: str) -> tuple[str, bool]:
 
 
 def package_of_library(library: str) -> tuple[str, bool]:
-    """Give Debian's package to link with a library, and whether that is a guess."""
+    """Return Debian's package to link with a library, and whether that is a guess."""
     stem = library.lower().removeprefix("lib")
     known = _LIBRARY_PACKAGES.get("python" if stem.startswith("python") else stem)
     return (known, False) if known else (_dev(stem), True)

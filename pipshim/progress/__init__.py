@@ -1,1 +1,1 @@
-"""Showing what happens: events, and the observers that make them visible."""
+"""Show what happens: observers of events."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class BuildLog:
-    """Writes what builds print into pip's log file (``--log``), each line after its package.
+    """Writes the output of builds to pip's log file (``--log``), each line after its package.
 
     pip's handlers for the terminal get none of it: observers show it there.
     """

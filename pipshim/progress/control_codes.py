@@ -9,7 +9,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 def clean(line: str) -> str:
-    """Give what a terminal would show of a line that a program printed, without control codes."""
+    """Return a line as a terminal would show it, without control codes."""
     line = _ESCAPES.sub("", line.rstrip("\r\n"))
     # A progress bar goes back to the start of its line.
     return _CONTROLS.sub("", line.rpartition("\r")[2].expandtabs(4)).rstrip()

@@ -33,16 +33,16 @@ def render(
     hint: bool = True,
     lines: int | None = None,
 ) -> str:
-    """Give the text that is shown of an error; it ends with a line end.
+    """Return the text of an error, which ends with a line end.
 
-    Texts are wrapped, except what is there to be pasted: lines with four spaces in front.
+    Texts are wrapped, except lines to be pasted, which begin with four spaces.
 
     Args:
-        error: what went wrong.
+        error: the error.
         width: of the terminal, in columns; None for a pipe or file, where nothing is wrapped.
-        color: whether to colour.
-        hint: whether to say what mends it.
-        lines: how many lines of a build's output to show; None for all that the error has.
+        color: whether to use colours.
+        hint: whether to show the hint.
+        lines: how many lines of a build's output to show; None for all.
 
     """
     if isinstance(error, Failures):
@@ -68,7 +68,7 @@ def render(
 
 
 def _several(error: Failures, *, width: int | None, color: bool) -> str:
-    """Give all of them, a hint that several have once, and how many there were."""
+    """Return the texts of all errors, common hints once, and the number of errors."""
     panels = []
     for number, one in enumerate(error.errors):
         is_last = all(one.hint != other.hint for other in error.errors[number + 1 :])

@@ -1,4 +1,4 @@
-"""Words, numbers and colours that every observer shows in the same way."""
+"""Words, numbers and colours that all observers share."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _MINUTE, _HOUR = 60, 3600
 
 
 def duration(seconds: float, *, precise: bool = False) -> str:
-    """Say seconds for people: ``0.02 s``, ``0.4 s``, ``12 s``, ``2m 03s``, ``1h 02m``.
+    """Format seconds for people: ``0.02 s``, ``0.4 s``, ``12 s``, ``2m 03s``, ``1h 02m``.
 
     Args:
-        seconds: how long; what is negative counts as none.
-        precise: give tenths up to a minute.
+        seconds: negative values count as zero.
+        precise: show tenths up to a minute.
 
     """
     seconds = max(seconds, 0.0)
@@ -44,13 +44,13 @@ def duration(seconds: float, *, precise: bool = False) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """Say how long a thing has run so far, in whole seconds: ``3 s``, ``2m 03s``."""
+    """Format the time since something began, in whole seconds: ``3 s``, ``2m 03s``."""
     whole = int(max(seconds, 0.0))
     return f"{whole} s" if whole < _MINUTE else duration(whole)
 
 
 def time_left(seconds: float) -> str:
-    """Say an estimate, no more exact than it is: ``about 2 min left``."""
+    """Format an estimate, rounded: ``about 2 min left``."""
     if seconds < 5:  # noqa: PLR2004 seconds
         return "a few seconds left"
     if seconds < 55:  # noqa: PLR2004 what would be shown as 60 s
@@ -61,14 +61,14 @@ def time_left(seconds: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Give ``1 package`` or ``2 packages``."""
+    """Return ``1 package`` or ``2 packages``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def use_color(
     stream: TextIO, *, no_color: bool = False, environ: Mapping[str, str] | None = None
 ) -> bool:
-    """Decide whether to colour: ``--no-color`` and NO_COLOR, then FORCE_COLOR, then the stream."""
+    """Decide by ``--no-color`` and NO_COLOR, then FORCE_COLOR, then the stream."""
     environ = os.environ if environ is None else environ
     if no_color or environ.get("NO_COLOR"):
         return False
@@ -78,13 +78,13 @@ def use_color(
 
 
 def paint(text: str, style: str, *, color: bool) -> str:
-    """Colour a text by hand; ``style`` is one or more names with spaces between."""
+    """Colour a text; ``style`` is one or more names separated by spaces."""
     codes = ";".join(str(_CODES[name]) for name in style.split())
     return f"\x1b[{codes}m{text}\x1b[0m" if color and codes and text else text
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write to a stream that may lack the characters, or be closed: news must not raise."""
+    """Write to a stream that may lack the characters, or be closed, without raising."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
@@ -94,10 +94,10 @@ def write(stream: TextIO, text: str) -> None:
 
 
 class Columns:
-    """Lines about builds, one below the other; the columns are as wide as was needed so far.
+    """Lines about builds, in columns as wide as needed so far.
 
     Attributes:
-        room: tells the width in which a line should fit, if there is one.
+        room: returns the width in which a line should fit, if there is one.
 
     """
 
@@ -107,14 +107,14 @@ class Columns:
         self._chosen_by = 0
 
     def widen(self, package: str, chosen_by: str) -> None:
-        """Leave room for a line to come."""
+        """Make the columns wide enough for a later line."""
         self._package = max(self._package, len(package))
         self._chosen_by = max(self._chosen_by, len(chosen_by))
 
     def line(
         self, word: str, package: str, mode: str, chosen_by: str, what: What, end: str = ""
     ) -> Parts:
-        """Give ``built    natten 0.17.5  no-isolation  pyproject.toml  2m 03s`` in parts."""
+        """Return the parts of ``built    natten 0.17.5  no-isolation  pyproject.toml  2m 03s``."""
         self.widen(package, chosen_by)
         made = "" if what == "wheel" else what
         end = "  ".join(part for part in (made, end) if part)
@@ -139,10 +139,10 @@ class Columns:
 
 
 def painted(parts: Parts) -> str:
-    """Give the text of the parts, coloured by hand."""
+    """Return the text of the parts, coloured."""
     return "".join(paint(text, style, color=True) for text, style in parts).rstrip()
 
 
 def join(parts: Parts) -> str:
-    """Give the text of the parts, without styles."""
+    """Return the text of the parts, without styles."""
     return "".join(text for text, _ in parts).rstrip()

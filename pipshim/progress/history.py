@@ -20,19 +20,19 @@ Ending: TypeAlias = Literal["built", "cached", "failed", "stopped"]
 
 @dataclass
 class BuildSpan:
-    """One thing that a backend was asked for; times are seconds since the command began.
+    """A build, or another question to a backend; times are seconds since the command began.
 
     Attributes:
         ended: None while it runs.
         ending: how it ended.
         phases: each phase and when it began.
-        waits_for: the builds that its environment is made of.
-        why: why an earlier wheel was taken, or was not.
-        record: what the wheel was built from and against.
+        waits_for: the builds that its environment needs.
+        why: why an earlier wheel was reused, or was not.
+        record: the build record of the wheel.
         commit: of a checkout.
         combination: the conflicting extras and groups whose versions it saw.
         cpu: the processor time of its processes, in seconds.
-        memory: the most bytes that they used together.
+        memory: the peak of their memory, in bytes.
         expected: how many seconds an earlier build's backend took.
 
     """
@@ -57,7 +57,7 @@ class BuildSpan:
     expected: float | None = None
 
     def lasting(self, now: float) -> list[tuple[str, float, float]]:
-        """Give each phase with its start and its end."""
+        """Return each phase with its start and its end."""
         starts = [start for _, start in self.phases]
         ends = [*starts[1:], now if self.ended is None else self.ended][: len(starts)]
         return [(phase, start, end) for (phase, start), end in zip(self.phases, ends, strict=True)]
@@ -75,15 +75,15 @@ class DownloadSpan:
 
 @dataclass
 class History:
-    """An observer that remembers.
+    """An observer that keeps what has happened.
 
     Attributes:
         builds: in the order in which they began.
         downloads: by key.
         resolving: when resolving began and ended.
-        preparing: when it was known what is to come.
-        installing: when the environment began to change, and when it was last changed.
-        packages: how many packages were to come.
+        preparing: when it was known what to install.
+        installing: when the environment was first and last changed.
+        packages: how many packages were to be installed.
 
     """
 
@@ -103,11 +103,10 @@ class History:
 
     @property
     def now(self) -> float:
-        """Seconds since the beginning."""
+        """Return the seconds since the beginning."""
         return self.clock() - self._start
 
     def __call__(self, event: Event, /) -> None:
-        """Take note of an event."""
         with self._lock:
             match event:
                 case events.ResolveStarted():

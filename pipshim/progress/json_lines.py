@@ -26,9 +26,9 @@ _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class JsonLines:
-    """Writes each event as one JSON object in a line, after a first one, ``start``.
+    """Writes each event as a line with a JSON object, after a first one, ``start``.
 
-    Of a download at most ten steps a second are written.
+    At most ten steps a second of a download are written.
     """
 
     def __init__(
@@ -43,7 +43,6 @@ class JsonLines:
         write_line(stream, head)
 
     def __call__(self, event: Event, /) -> None:
-        """Write an event."""
         with self._lock:
             now = self._clock()
             if isinstance(event, events.DownloadProgress):
@@ -54,21 +53,21 @@ class JsonLines:
             write_line(self._stream, {"event": name_of(event), "time": seconds, **data_of(event)})
 
     def result(self, document: Mapping[str, Any]) -> None:
-        """Write the last line, of what went well."""
+        """Write the last line of a successful command."""
         write_line(self._stream, {"event": "result", **document})
 
 
 def name_of(event: Event) -> str:
-    """Give an event's name in JSON: ``build-started`` of BuildStarted."""
+    """Return an event's name in JSON: ``build-started`` of BuildStarted."""
     return _WORD_START.sub("-", type(event).__name__).lower()
 
 
 def data_of(event: Event) -> dict[str, Any]:
-    """Give an event's fields as plain data."""
+    """Return an event's fields as plain data."""
     found = {one.name: getattr(event, one.name) for one in fields(event)}
     return {key: round(one, 3) if isinstance(one, float) else one for key, one in found.items()}
 
 
 def write_line(stream: TextIO, data: Mapping[str, Any]) -> None:
-    """Write plain data as one line; paths in it become texts."""
+    """Write plain data as one line; paths become texts."""
     write(stream, json.dumps(data, default=str) + "\n")

@@ -37,8 +37,8 @@ _IDLE_SECONDS = 1.0
 class Live:
     """Draws what is running, at most eight times a second, in a thread of its own.
 
-    What is shorter than that is not drawn at all. It has to be used as a context manager: at the
-    end, an exception's too, the region is cleared and the cursor shown.
+    Shorter work is not drawn. Use it as a context manager: at the end, also after an exception, the
+    region is cleared and the cursor shown.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Live:
 
         Args:
             stream: the terminal.
-            verbosity: the number of ``-v``: with one what builds print scrolls above, and the last
-                line of each is shown beside it.
-            no_color: never colour.
-            clock: gives seconds.
-            console: draws in place of one made for the stream.
+            verbosity: the number of ``-v``: with one, the output of builds scrolls above, and the
+                last line of each is shown beside it.
+            no_color: use no colours.
+            clock: returns seconds.
+            console: used instead of a new one for the stream.
 
         """
         self._console = console or Console(
@@ -86,7 +86,6 @@ class Live:
         self.close()
 
     def __call__(self, event: Event, /) -> None:
-        """Take note of an event."""
         with self._change:
             lines = self._state.take(event)
             self._lines += lines
@@ -107,14 +106,13 @@ class Live:
             self._stop()
 
     def resume(self) -> None:
-        """Draw again."""
         with self._change:
             self._paused = False
             self._changed = True
             self._change.notify()
 
     def close(self) -> None:
-        """Clear the region, write what is left to write, and give the terminal back."""
+        """Clear the region, write the remaining lines, and release the terminal."""
         if self in prompts.drawings:
             prompts.drawings.remove(self)
             at_abandon.remove(self._show_cursor)
@@ -189,9 +187,9 @@ class Live:
         self._drawn = [cell_len(join(row)) for row in found]
 
     def _unwrap(self, width: int) -> None:
-        """Go up by the rows that a terminal made narrower has wrapped the region into.
+        """Move up by the rows into which a narrower terminal has wrapped the region.
 
-        rich goes up by as many as it has drawn. Terminals that cut rows rather than wrap them
+        rich moves up by the rows it has drawn. Terminals that cut rows instead of wrapping them
         lose the last lines above the region.
         """
         more = sum(max(drawn - 1, 0) // width for drawn in self._drawn)

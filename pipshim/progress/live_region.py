@@ -25,9 +25,7 @@ _BAR_WIDTH = 12
 
 
 def rows(state: State, *, width: int, height: int, now: float) -> list[Parts]:
-    """Lay out what is running.
-
-    No row is as wide as the terminal, and there are fewer than it has.
+    """Lay out what is running, in fewer rows than the terminal has, each narrower than it.
 
     Args:
         state: what is running.
@@ -112,7 +110,7 @@ def _progress(build: Build, now: float, room: int, gap: int) -> Parts:
 
 
 def _totals(state: State, now: float) -> list[list[str]]:
-    """Give the words of each row about many things at once; the last ones matter least."""
+    """Return the words of the rows about several things at once, the most important first."""
     found = []
     resolves = list(state.resolves.values())
     if len(resolves) > _MOST_RESOLVES:

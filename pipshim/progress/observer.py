@@ -25,17 +25,17 @@ def make_observer(
     environ: Mapping[str, str] | None = None,
     stream: TextIO | None = None,
 ) -> Iterator[Observer]:
-    """Give the observer that suits the stream, for as long as the work goes on.
+    """Return the observer that suits the stream, while the work goes on.
 
     It is live on a terminal, and plain elsewhere, in CI, and wherever pip shows no progress bars.
 
     Args:
         verbosity: the number of ``-v`` less that of ``-q``.
         progress_bar: pip's ``--progress-bar``; ``off`` and ``raw`` make it plain.
-        no_color: never colour.
+        no_color: use no colours.
         progress: ``auto``, ``plain`` or ``json``, which shows nothing: a report writes the lines.
         environ: for TERM, CI, GITHUB_ACTIONS, FORCE_COLOR; os.environ if None.
-        stream: where to; standard error if None.
+        stream: standard error if None.
 
     """
     stream = sys.stderr if stream is None else stream

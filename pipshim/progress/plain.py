@@ -25,10 +25,9 @@ HEARTBEAT_SECONDS = 30.0
 
 
 class Plain:
-    """Writes a line when something worth one happens, and a heartbeat for what takes long.
+    """Writes a line for each important event, and repeats it for what takes long.
 
-    No control codes are written, but for colours where they are asked for. ``close`` has to be
-    called, or the instance used as a context manager.
+    No control codes are written except colours. Call ``close``, or use it as a context manager.
     """
 
     def __init__(
@@ -46,11 +45,11 @@ class Plain:
         Args:
             stream: what to write to; it may be shared.
             verbosity: the number of ``-v`` less that of ``-q``.
-            color: whether to colour.
-            groups: write what a build has printed below its last line, in a group that GitHub's
-                page of the job shows folded; not with ``-v``, which shows it as it comes.
-            heartbeat: after how many silent seconds to say that a thing still runs; None: never.
-            clock: gives seconds.
+            color: whether to use colours.
+            groups: write a build's output below its last line, in a group that GitHub's page of the
+                job shows folded; not with ``-v``, which shows it at once.
+            heartbeat: after how many silent seconds to say that something still runs; None: never.
+            clock: returns seconds.
 
         """
         self._stream = stream
@@ -71,7 +70,6 @@ class Plain:
         self.close()
 
     def __call__(self, event: Event, /) -> None:
-        """Take note of an event."""
         with self._change:
             running = self._count()
             log = self._log_of(event)
@@ -84,7 +82,7 @@ class Plain:
                 self._change.notify()
 
     def _log_of(self, event: Event) -> Path | None:
-        """Tell where the output of a build is that has ended with this event."""
+        """Return the log of a build that this event ends."""
         if not self._groups or not isinstance(event, events.BuildFinished | events.BuildFailed):
             return None
         build = self._state.builds.get((event.name, event.version))
@@ -128,7 +126,7 @@ class Plain:
         return running + len(state.resolves)
 
     def _running(self) -> Iterator[tuple[str, tuple[float, str]]]:
-        """Give by name what is running: since when, and a line that says so."""
+        """Yield by name what is running: since when, and a line that says so."""
         state, now = self._state, self._clock()
         for build in state.builds.values():
             phase = build.phase or build.what
@@ -156,9 +154,9 @@ class Plain:
 
 
 def _group(line: str, log: Path) -> str:
-    """Give a line with the text of a file below it, in a log group of GitHub's.
+    """Return a line with the text of a file below it, in a log group of GitHub's.
 
-    Commands to GitHub's runner that stand in the text are not obeyed.
+    Commands to GitHub's runner in the text are not executed.
     """
     try:
         with log.open(encoding="utf-8", errors="replace") as file:

@@ -18,7 +18,6 @@ _ACTIONS = {"+": "add", "-": "remove", "~": "replace"}
 
 
 def changes(found: Iterable[Change]) -> list[dict[str, Any]]:
-    """Say what changed."""
     return [
         {
             "action": _ACTIONS[change.kind],
@@ -34,11 +33,11 @@ def changes(found: Iterable[Change]) -> list[dict[str, Any]]:
 
 
 def builds(history: History, reasons: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Say what was built, or was built earlier.
+    """Return what was built or reused.
 
     Args:
         history: what has happened.
-        reasons: by name, why a package had to be built anew.
+        reasons: by name, why a package was built again.
 
     """
     return [_build(one, history.now, reasons) for one in history.builds]
@@ -77,7 +76,7 @@ def _reason(one: BuildSpan, reasons: Mapping[str, str]) -> str | None:
 
 
 def errors(error: PipshimError) -> list[dict[str, Any]]:
-    """Say what went wrong; several builds may have failed at once."""
+    """Return what went wrong; several builds may have failed."""
     return [_error(one) for one in (error.errors if isinstance(error, Failures) else (error,))]
 
 
@@ -108,7 +107,7 @@ def document(
         status: ``done``, ``planned``, ``failed`` or ``interrupted``.
         history: what has happened.
         exit_status: the command's.
-        details: what the command itself has to say; with ``reasons``, why packages were built.
+        details: the command's own; with ``reasons``, why packages were built.
 
     """
     reasons = details.get("reasons", {})

@@ -37,16 +37,16 @@ class Bar:
     Attributes:
         mode: the build mode; ``index`` for a wheel that was only downloaded.
         ending: ``built``, ``cached``, ``failed``, ``downloaded``, ``running``.
-        parts: what was done for it, one after the other, with times of nothing between.
+        parts: what was done for it, one after the other, perhaps with pauses.
         waits_for: the packages that had to be built before.
-        waited: when its environment was being made, but only these were at work.
-        for_memory: when it waited until there was enough memory.
+        waited: when its environment only waited for these.
+        for_memory: when it waited for memory.
         cpu: the processor time of its processes, in seconds.
-        memory: the most bytes that they used together.
+        memory: the peak of their memory, in bytes.
         expected: how many seconds its backend was expected to take for the wheel.
-        blocker: the one of these that was ready last, or what had the turn or the memory before it.
+        blocker: the package that was ready last, or had the turn or the memory before it.
         because: what the blocker is.
-        is_critical: whether the whole would have been faster had this been.
+        is_critical: whether it is on the critical path.
 
     """
 
@@ -89,7 +89,7 @@ class Bar:
         return made[0] if made else self.start
 
     def spans(self, of: Kind = "builds") -> list[Span]:
-        """Tell when it was built, or downloaded."""
+        """Return when it was built, or downloaded."""
         return [
             (part.start, part.end)
             for part in self.parts
@@ -97,12 +97,12 @@ class Bar:
         ]
 
     def seconds_of(self, *phases: str) -> float:
-        """How long some of its phases took together."""
+        """Return how long some of its phases took together."""
         return sum(part.end - part.start for part in self.parts if part.phase in phases)
 
 
 def bars(history: History) -> list[Bar]:
-    """Give a bar for each package, in the order in which they began; downloads last."""
+    """Return a bar for each package, in the order in which they began; downloads last."""
     found: dict[tuple[str, str, str], Bar] = {}
     for build in history.builds:
         key = (build.name, build.version, build.combination)
@@ -145,7 +145,7 @@ def _add(bar: Bar, build: BuildSpan, now: float) -> None:
 
 
 def _set_apart(made: Sequence[Bar]) -> None:
-    """Take out of each environment's phase the time in which what it is made of was built."""
+    """Remove from each environment's phase the time in which its packages were built."""
     at_work: dict[str, list[Span]] = {}
     for bar in made:
         at_work.setdefault(bar.name, []).extend(bar.spans())
@@ -159,7 +159,7 @@ def _set_apart(made: Sequence[Bar]) -> None:
 
 
 def _apart(part: Part, needed: Iterable[Span]) -> tuple[list[Part], list[Span]]:
-    """Divide a part into what was done for it, and the time of these others."""
+    """Divide a part into its own work, and the time of these others."""
     work, waited, at = [], [], part.start
     for start, end in needed:
         first, last = max(start, at), min(end, part.end)
@@ -172,7 +172,7 @@ def _apart(part: Part, needed: Iterable[Span]) -> tuple[list[Part], list[Span]]:
 
 
 def split(filename: str) -> tuple[str, str]:
-    """Tell name and version of a wheel, an sdist, or a wheel's metadata, as far as can be."""
+    """Parse the name and version of a wheel, an sdist, or a wheel's metadata, if possible."""
     filename = filename.removesuffix(".metadata")
     if filename.endswith(".whl"):
         name, _, rest = filename.partition("-")
@@ -185,7 +185,7 @@ def split(filename: str) -> tuple[str, str]:
 
 
 def _block(made: Sequence[Bar]) -> None:
-    """Tell for each bar what it began after: what it needs, or what had the turn before it."""
+    """Set for each bar what it began after: what it needs, or what had the turn before it."""
     builds = [bar for bar in made if bar.mode != "index" and bar.seconds > 0]
     by_name: dict[str, list[Bar]] = {}
     for bar in builds:
@@ -218,19 +218,19 @@ def _mark(made: Iterable[Bar]) -> None:
 
 
 def critical(made: Iterable[Bar]) -> list[Bar]:
-    """Give the critical path, its beginning first."""
+    """Return the critical path from its beginning."""
     path = [bar for bar in made if bar.is_critical]
     return sorted(path, key=lambda bar: bar.end)
 
 
 def covered(path: Iterable[Bar]) -> float:
-    """Tell for how long one of these at least was at work."""
+    """Return for how long at least one of these was running."""
     spans = [span for bar in path for kind in KINDS for span in bar.spans(kind)]
     return sum(end - start for start, end in _joined(spans))
 
 
 def concurrency(made: Iterable[Bar], *, of: Kind) -> list[tuple[float, int]]:
-    """Tell how many were at work, as steps: from each time on so many."""
+    """Return how many were running, as steps: from each time on so many."""
     changes: list[tuple[float, int]] = []
     for bar in made:
         for start, end in _joined(bar.spans(of)):
@@ -246,7 +246,7 @@ def concurrency(made: Iterable[Bar], *, of: Kind) -> list[tuple[float, int]]:
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
-    """Join what begins where another ends: the phases of one build are one build at work."""
+    """Join consecutive spans: the phases of one build are one build."""
     joined: list[Span] = []
     for start, end in sorted(spans):
         if joined and start <= joined[-1][1] + 1e-6:
@@ -257,7 +257,7 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
 
 
 def mean(steps: Sequence[tuple[float, int]], until: float) -> float:
-    """Give the mean of steps over the time in which there are any."""
+    """Return the mean of steps over their time."""
     ends = [*steps, (until, 0)]
     area = sum(count * (after - at) for (at, count), (after, _) in pairwise(ends))
     busy = sum(after - at for (at, count), (after, _) in pairwise(ends) if count)

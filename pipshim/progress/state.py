@@ -53,14 +53,14 @@ class Build:
     note: str = ""
 
     def seconds_left(self, now: float) -> float | None:
-        """Estimate how long it will take; None if that is not known, or longer than expected."""
+        """Estimate the remaining time; None if it is unknown, or longer than expected."""
         if self.progress is None or self.progress.seconds_left is None:
             return None
         left = self.progress.seconds_left - (now - self.progress_at)
         return left if left > 0 else None
 
     def fraction(self, now: float) -> float | None:
-        """Estimate the share that is done, between 0 and 1."""
+        """Estimate the fraction that is done, between 0 and 1."""
         if self.progress is None:
             return None
         left = self.seconds_left(now)
@@ -70,7 +70,7 @@ class Build:
         return took / (took + left)
 
     def progress_words(self, now: float) -> list[str]:
-        """Say how far it is (``12/73``), and how long it will take (``about 2 min left``)."""
+        """Return its progress (``12/73``), and the remaining time (``about 2 min left``)."""
         words = [self.note] if self.note else []
         if self.progress is not None and self.progress.done:
             one = self.progress
@@ -80,7 +80,7 @@ class Build:
 
     @property
     def package(self) -> str:
-        """Name and version, or the commit of a checkout; and the combination that it is for."""
+        """Its name and version, or the commit of a checkout; and its combination."""
         label = events.label(self.name, self.version, self.commit)
         return f"{label} ({self.combination})" if self.combination else label
 
@@ -110,7 +110,7 @@ class Resolve:
 
 @dataclass
 class Downloads:
-    """The downloads since there were none; sizes in bytes."""
+    """The current downloads; sizes in bytes."""
 
     sizes: dict[str, int | None] = field(default_factory=dict)
     received: dict[str, int] = field(default_factory=dict)
@@ -120,12 +120,12 @@ class Downloads:
 
     @property
     def total(self) -> int | None:
-        """All bytes that are to come, those that have come included; None if not known."""
+        """All bytes, received ones included; None if unknown."""
         known = [one for one in self.sizes.values() if one is not None]
         return sum(known) if len(known) == len(self.sizes) else None
 
     def sample(self, now: float) -> None:
-        """Note how far it is, for the speed."""
+        """Note the progress, to compute the speed."""
         if self.samples and now - self.samples[-1][0] < _SAMPLE_SECONDS:
             return
         self.samples.append((now, sum(self.received.values())))
@@ -134,7 +134,7 @@ class Downloads:
 
     @property
     def speed(self) -> float | None:
-        """Bytes a second, lately; None if it is too early to tell."""
+        """The recent bytes per second; None if it is too early to tell."""
         if len(self.samples) < 2:  # noqa: PLR2004 a slope takes two
             return None
         (first, before), (last, after) = self.samples[0], self.samples[-1]
@@ -147,9 +147,9 @@ class State:
 
     Attributes:
         verbosity: the number of ``-v`` less that of ``-q``.
-        starts: say also when a build, or waiting for another command, starts.
-        output_at: the verbosity from which on the lines that builds print are said.
-        clock: gives seconds.
+        starts: report also when a build, or waiting for another command, starts.
+        output_at: the verbosity from which on the output of builds is shown.
+        clock: returns seconds.
 
     """
 
@@ -166,7 +166,7 @@ class State:
     columns: Columns = field(default_factory=Columns)
 
     def take(self, event: Event) -> list[Parts]:
-        """Take note of an event, and give the lines that are to be said of it."""
+        """Process an event, and return the lines to show for it."""
         if not isinstance(event, _NO_END_OF_WAITING):
             self.waiting.pop(_THE_COMMAND, None)
         match event:

@@ -30,14 +30,14 @@ def summarize(
     environ: Mapping[str, str] | None = None,
     stream: TextIO | None = None,
 ) -> str:
-    """Tell what a sync did, or would do: a line a change and one for all, or one line.
+    """Summarize a sync: a line for each change and one for all, or one line.
 
     Args:
         changes: in the order to show them.
         packages: how many distributions are as the lock wants them, now.
         seconds: how long the whole command took.
         dry_run: nothing was done.
-        no_color: never colour.
+        no_color: use no colours.
         environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
         stream: where the text goes; standard error if None.
 
@@ -61,7 +61,7 @@ def summarize(
 def summarize_edits(
     edits: Sequence[tuple[str, str, str]], *, no_color: bool = False, stream: TextIO | None = None
 ) -> str:
-    """Tell what was written: sign (``+`` or ``-``), requirement and place of each."""
+    """Summarize edits: sign (``+`` or ``-``), requirement and place of each."""
     color = use_color(stream or sys.stderr, no_color=no_color)
     words: dict[str, tuple[Kind, str]] = {"+": ("+", "to"), "-": ("-", "from")}
     lines = []
@@ -85,7 +85,7 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
     environ: Mapping[str, str] | None = None,
     stream: TextIO | None = None,
 ) -> str:
-    """Tell what a lock changed. Of a new lock only the number of packages is said.
+    """Summarize the changes of a lock; for a new lock, only the number of packages.
 
     Args:
         changes: between the old lock and the new one.
@@ -93,10 +93,10 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
         written: whether the file has changed (or would, in a dry run).
         path: the lock file, as it is shown.
         seconds: how long the whole command took.
-        targets: how many the lock is for, if it says.
-        combinations: of conflicting extras and groups, how many it is for.
+        targets: the number of targets, if it has any.
+        combinations: the number of combinations of conflicting extras and groups.
         dry_run: nothing was written.
-        no_color: never colour.
+        no_color: use no colours.
         environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
         stream: where the text goes; standard error if None.
 

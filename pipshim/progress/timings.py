@@ -1,6 +1,6 @@
 """The timings page: where a command spent its time, as self-contained HTML.
 
-Everything is in the page as it is written; the script in it only sorts, filters and zooms.
+The page has everything as it is written; its script only sorts, filters and zooms.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Timings:
         self._use = MachineUse(lambda: history.now)
 
     def page(self, command: str, *, failed: bool = False) -> str:
-        """Stop measuring, and give the page."""
+        """Stop measuring, and return the page."""
         self._use.stop()
         return render(
             self._history,
@@ -68,7 +68,7 @@ def render(
     memory_total: int = 0,
     failed: bool = False,
 ) -> str:
-    """Give the page.
+    """Return the page.
 
     Args:
         history: what has happened.
