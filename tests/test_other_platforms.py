@@ -49,12 +49,12 @@ for name in names:
 
 LOCK = """
 import sys
-from pipshim.base.file_lock import Held
+from pipshim.base.file_lock import FileLock
 
 def waiting():
     print("waits", flush=True)
 
-with Held(sys.argv[1], waiting, shared=sys.argv[2] == "shared"):
+with FileLock(sys.argv[1], waiting, shared=sys.argv[2] == "shared"):
     print("has it", flush=True)
     sys.stdin.readline()
 """

@@ -32,6 +32,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("cli/edit_commands.py", "--torch-backend"): ("add",),
     ("cli/added_indexes.py", "--index"): ("add",),
     ("model/workspace.py", "--package"): (*SYNCING, "export", "tree", "add", "remove"),
+    ("model/combinations.py", "--package"): (*SYNCING, "export"),
     ("cli/export_command.py", "--build"): ("export",),
     ("_pip/offline.py", "--offline"): PROJECT,
     ("cli/explain_commands.py", "--invert"): ("tree",),
@@ -62,7 +63,7 @@ NOT_SHOWN = (
     *("model/option_table.py", "cli/dispatch.py"),  # tables of options, and what help says of them
     *("cli/store_command.py", "cli/pip_variants.py"),  # usage
     *("lock/inputs_digest.py", "lock/requirements_export.py:--hash"),  # what files have
-    "tox_plugin.py",  # what it runs
+    *("tox_plugin.py", "builds/job_variables.py"),  # what they run
 )
 """Modules whose texts with options are neither errors nor hints."""
 
