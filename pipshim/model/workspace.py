@@ -68,7 +68,7 @@ def selected(options: SelectionOptions, project: Project | None) -> SelectionOpt
     targets = _targets(options, project)
     _check_names(options, targets, project)
     members = [one for one in targets if one is not project]
-    groups = [group for one in members for group in _groups_of_member(options, one)]
+    groups = [group for one in members for group in _groups_of_member(options, one, project)]
     left_out = [one.name for one in members if one.name] if options.no_install_project else []
     found = replace(
         options,
@@ -204,14 +204,28 @@ def groups_of(project: Project) -> set[str]:
     return found
 
 
-def _groups_of_member(options: SelectionOptions, member: Project) -> Iterable[NormalizedName]:
+def _groups_of_member(
+    options: SelectionOptions, member: Project, root: Project
+) -> Iterable[NormalizedName]:
     assert member.name is not None  # every member has one
     if not options.only_groups:
         yield group_of_member(member.name)
         for extra in _chosen_extras(options, member):
-            yield group_of_extra(member.name, extra)
+            group = group_of_extra(member.name, extra)
+            if group not in root.dependency_groups:
+                raise _unlocked(extra, member)
+            yield group
     for group in _chosen_groups(options, member):
         yield group_of_group(member.name, group)
+
+
+def _unlocked(extra: str, member: Project) -> UsageError:
+    return UsageError(
+        f"--extra {extra}: only the build backend of the member {member.name} knows its extras, so "
+        "they cannot be selected",
+        hint=f"require {member.name}[{extra}] in a dependency group, or state its "
+        "optional-dependencies in [project]",
+    )
 
 
 def _chosen_extras(options: SelectionOptions, one: Project) -> list[NormalizedName]:

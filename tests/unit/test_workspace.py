@@ -133,3 +133,27 @@ def test_pips_commands_read_a_project_that_has_settings(
 ) -> None:
     folder = write(tmp_path, text)
     assert (load_builder(None, folder) is not None) is is_read
+
+
+def test_an_extra_that_only_a_members_backend_knows_is_refused_unless_a_conflict_names_it(
+    root: Path,
+) -> None:
+    write(
+        root / "b",
+        """
+        [build-system]
+        requires = []
+        [project]
+        name = "b"
+        dynamic = ["optional-dependencies"]
+        [tool.pipshim]
+        conflicts = [[{ extra = "fast" }, { extra = "slow" }]]
+        """,
+    )
+    project = load_project(root)
+    asked = SelectionOptions(packages=(B,), extras=(FAST,))
+    assert selected(asked, project).only_groups == ("member-b", "member-b-extra-fast")
+    with pytest.raises(UsageError, match="only the build backend of the member b knows") as error:
+        selected(SelectionOptions(packages=(B,), extras=(canonicalize_name("odd"),)), project)
+    assert error.value.hint is not None
+    assert "require b[odd] in a dependency group" in error.value.hint
