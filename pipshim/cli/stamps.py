@@ -257,8 +257,12 @@ def _inputs(context: Context, lock: Lock, targets: Sequence[Target]) -> str:
 
 def _described(context: Context, origins: Sequence[Mapping[str, Any]]) -> str:
     records = [record for one in origins if (record := one.get("record")) is not None]
-    return build_inputs.describe(
-        records, context.settings.rules, os.environ, up_to_date.program_state
+    if not records:
+        return ""
+    return up_to_date.inputs_line(
+        build_inputs.programs_of(records, os.environ),
+        build_inputs.describe_variables(records, context.settings.rules, os.environ),
+        os.environ,
     )
 
 

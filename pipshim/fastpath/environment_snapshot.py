@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FOLDER = "again"
 """Where the notes are, in pipshim's cache."""
 
-_FORMAT = 6
+_FORMAT = 7
 _PATHS = ("python", "prefix", "purelib", "platlib", "scripts", "data", "headers")
 
 

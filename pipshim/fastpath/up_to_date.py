@@ -30,11 +30,12 @@ FOLDER = ".pipshim-fresh"
 CACHE_FOLDER = "fresh"
 """Where the others are, in pipshim's cache."""
 
-_FORMAT = "pipshim stamp 4"
+_FORMAT = "pipshim stamp 5"
 _KEY = 5
 _FIXED = 12
 _MOST_OPTIONS = 40
 _VARIABLES = ("PIP_", "PIPSHIM_", "VIRTUAL_ENV", "HOME", "XDG_CONFIG_", "REQUESTS_CA", "CURL_CA")
+_OF_SHELLS = ("_", "SHLVL", "PWD", "OLDPWD")
 _COMMANDS = ("sync", "run", "lock")
 _PLAIN: list[list[str]] = [[], ["--check"]]
 """Options of commands that say whether the project's own lock is up to date."""
@@ -245,19 +246,43 @@ def state(path: str) -> str:
     return f"{found.st_mtime_ns} {found.st_size}"
 
 
+def inputs_line(programs: Sequence[str], variables: str, environ: Mapping[str, str]) -> str:
+    """Say how all is that built wheels depend on outside the project, in one line.
+
+    Args:
+        programs: those that count.
+        variables: describes those that count (`pipshim.fastpath.build_inputs`).
+        environ: the environment variables.
+
+    """
+    names = _BETWEEN.join(programs)
+    return "\t".join((_all_variables(environ), _programs(programs, environ), names, variables))
+
+
 def inputs_hold(inputs: str, environ: Mapping[str, str]) -> bool:
-    """Tell whether what built wheels depend on outside the project is as it was."""
+    """Return whether all is as `inputs_line` has said."""
     if not inputs:
+        return True
+    same, programs, names, variables = inputs.split("\t", 3)
+    if programs != _programs(_split(names), environ):
+        return False
+    if same == _all_variables(environ):
         return True
     from pipshim.fastpath import build_inputs
 
-    return build_inputs.hold(inputs, environ, program_state)
+    return build_inputs.variables_hold(variables, environ)
 
 
-def program_state(name: str, path: str) -> str:
-    """Say how the file of a program is that PATH has, as `state` does."""
-    found = find_program(name, path)
-    return "- -" if found is None else state(found)
+def _programs(names: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Digest how the files of programs are that PATH has."""
+    path = environ.get("PATH", "")
+    found = (find_program(name, path) for name in names)
+    return digest("\n".join("-" if one is None else state(one) for one in found))
+
+
+def _all_variables(environ: Mapping[str, str]) -> str:
+    """Digest all variables but those that differ in every shell."""
+    return digest("\n".join(sorted(f"{k}={v}" for k, v in environ.items() if k not in _OF_SHELLS)))
 
 
 def split(arguments: Sequence[str]) -> tuple[str, list[str]]:
