@@ -293,21 +293,18 @@ def owner_of(path: str, site_dirs: Iterable[Path], *, besides: str | None = None
     """
     wanted = f"{os.path.realpath(os.path.dirname(path))}/{os.path.basename(path)}"
     for installed in scan(site_dirs).values():
-        if str(installed.dist_info) != besides and wanted in recorded(installed.dist_info):
+        if str(installed.dist_info) != besides and any(
+            wanted == its for its, _ in recorded_hashes(installed.dist_info)
+        ):
             return f"{installed.name} {installed.version}"
     return None
 
 
-def recorded(info: Path, text: str | None = None) -> Iterator[str]:
-    """Yield RECORD's paths, absolute, and real but for the last part; none if it is damaged.
-
-    ``text`` is the text of RECORD, or some lines of it, if it was read already.
-    """
-    return (path for path, _ in recorded_hashes(info, text))
-
-
 def recorded_hashes(info: Path, text: str | None = None) -> Iterator[tuple[str, str]]:
-    """Yield the paths of `recorded`, each with its hash, which may be empty."""
+    """Yield RECORD's paths, absolute, and real but for the last part, with their hashes, if any.
+
+    Nothing if it is damaged. ``text`` is its text, or some lines of it, if it was read already.
+    """
     site = str(info.parent)
     real: dict[str, str] = {}
     with contextlib.suppress(ValueError):

@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 from pipshim.base.errors import BuildError, PipshimError, ProjectError, ResolveError
 from pipshim.lock import forked_resolvers
 from pipshim.lock.forked_resolvers import Forks, ParentProcess
-from pipshim.lock.rounds import BackendNeededError
+from pipshim.lock.rounds import BackendNeededError, Rounds
 from pipshim.model import events
 from pipshim.model.combinations import Case, Combination
 from pipshim.model.events import masked
@@ -34,7 +34,7 @@ from pipshim.model.universal_lock import lock_for, merge_locks
 from pipshim.model.version_agreement import agree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -115,19 +115,19 @@ class _RemoteHost(NamedTuple):
     config_settings: Mapping[NormalizedName, ConfigSettings]
 
     def ask_metadata(self, source: Source) -> bytes:
-        metadata: bytes = self._ask("ask_metadata", source)
+        metadata: bytes = self._ask(Rounds.ask_metadata, source)
         return metadata
 
     def ask_editable_metadata(self, source: Source) -> bytes | None:
-        metadata: bytes | None = self._ask("ask_editable_metadata", source)
+        metadata: bytes | None = self._ask(Rounds.ask_editable_metadata, source)
         return metadata
 
     def ask_requirements(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
-        found: list[str] = self._ask("ask_requirements", source, requirements)
+        found: list[str] = self._ask(Rounds.ask_requirements, source, requirements)
         return found
 
-    def _ask(self, what: str, *arguments: object) -> Any:
-        return self.origin.ask((what, self.combination, self.config_settings, *arguments))
+    def _ask(self, ask: Callable[..., object], *arguments: object) -> Any:
+        return self.origin.ask((ask, self.combination, self.config_settings, *arguments))
 
 
 @dataclass
@@ -339,16 +339,17 @@ class _MultiTargetLock:
 
     def _answer(self, question: tuple[Any, ...]) -> object:
         """Ask the host for a fork; what failed once is not built again."""
-        what, combination, config_settings, *arguments = question
+        ask, combination, config_settings, *arguments = question
         source = arguments[0]
         self._config_settings.update(config_settings)
         if (combination, source) in self._failed:
             raise self._failed[combination, source]
         try:
-            return getattr(self._asking(combination), what)(*arguments)
+            found: object = ask(self._asking(combination), *arguments)
         except BuildError as error:
             self._failed[combination, source] = error
             raise
+        return found
 
     def _solve(self, case: Case, offered: Offered) -> Solution:
         problem = self._problem(case)

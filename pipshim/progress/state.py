@@ -204,8 +204,8 @@ class State:
             case _:
                 return self._build(event)
 
-    def _at(self, verbosity: int, text: str, style: str = "dim") -> list[Parts]:
-        return [[(text, style)]] if self.verbosity >= verbosity else []
+    def _at(self, verbosity: int, text: str) -> list[Parts]:
+        return [[(text, "dim")]] if self.verbosity >= verbosity else []
 
     def _message(self, level: events.Level, text: str) -> list[Parts]:
         if self.verbosity < _LOUDNESS[level]:

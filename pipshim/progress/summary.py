@@ -58,11 +58,9 @@ def summarize(
     return "\n".join(lines) + "\n"
 
 
-def summarize_edits(
-    edits: Sequence[tuple[str, str, str]], *, no_color: bool = False, stream: TextIO | None = None
-) -> str:
+def summarize_edits(edits: Sequence[tuple[str, str, str]], *, no_color: bool) -> str:
     """Summarize edits: sign (``+`` or ``-``), requirement and place of each."""
-    color = use_color(stream or sys.stderr, no_color=no_color)
+    color = use_color(sys.stderr, no_color=no_color)
     words: dict[str, tuple[Kind, str]] = {"+": ("+", "to"), "-": ("-", "from")}
     lines = []
     for sign, text, place in edits:
