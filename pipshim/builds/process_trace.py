@@ -1,7 +1,8 @@
 """Notes what a Python process imports, reads from its environment and starts, as it does so.
 
 Each Python that is started in a build environment imports this, and it begins if the variable NOTES
-says so, as WHAT:FOLDER. Python does not import it with ``-S``. Forked processes inherit it.
+says so, as WHAT:FOLDER. Forked processes inherit it. With ``-S``, Python imports nothing at its
+start: a traced process that starts such a Python for code or a script adds it to the command.
 
 WHAT has a letter for each kind that is noted: MODULES are files that modules were imported from,
 VARIABLES are names of environment variables that were read, each with a digest of its first value
@@ -118,6 +119,8 @@ def _listener(notes: _Notes, kinds: str) -> "Callable[[str, tuple[Any, ...]], No
             elif programs and event in _PROGRAM_EVENTS:
                 file, words, environ = (arguments[at] for at in _PROGRAM_EVENTS[event])
                 notes.add(PROGRAMS, _programs(file, words, environ))
+                if event == "subprocess.Popen" and isinstance(words, list):
+                    _trace_bare_python(words)
         except Exception:  # noqa: BLE001 an exception here would end what is heard of
             return
 
@@ -194,6 +197,28 @@ def _programs(file: object, words: "Any", environ: "Any") -> "Iterator[str]":
             if os.path.isfile(found) and os.access(found, os.X_OK):  # noqa: PTH113
                 yield found
                 break
+
+
+def _trace_bare_python(words: "list[Any]") -> None:
+    """Let a Python that is to be started with ``-S`` be traced: change its command line."""
+    what = os.environ.get(NOTES)
+    name = os.path.basename(words[0]) if isinstance(words[0], str) else ""  # noqa: PTH119
+    if what is None or not name.startswith(("python", "pypy")):
+        return
+    is_bare, at = False, 1
+    while at < len(words) and words[at][:1] == "-" and words[at][1:2] not in ("", "-"):
+        letters = words[at][1:]
+        is_bare = is_bare or "S" in letters.partition("X")[0].partition("W")[0]
+        if "m" in letters:
+            return
+        if letters[-1] == "c":
+            if is_bare and "__future__" not in words[at + 1]:
+                words[at + 1] = f"{import_line()}\n{words[at + 1]}"
+            return
+        at += 2 if letters in ("X", "W") else 1
+    if is_bare and at < len(words) and words[at] != "-":
+        runner = os.path.join(os.path.dirname(__file__), "hook_runner.py")  # noqa: PTH118, PTH120
+        words[at:at] = [runner, what]
 
 
 def _imported() -> "Iterator[str]":

@@ -215,6 +215,27 @@ def test_reads_are_noted_in_isolated_processes(tmp_path: Path, options: tuple[st
     assert "WANTED" in reads(tmp_path, "os.getenv('WANTED')", *options)
 
 
+@pytest.mark.parametrize("options", [["-S"], ["-IS"], ["-E", "-S"], ["-S", "-X", "utf8"]])
+@pytest.mark.parametrize("how", ["code", "script"])
+def test_reads_of_child_processes_are_noted_whatever_their_options(
+    tmp_path: Path, options: list[str], how: str
+) -> None:
+    child = "import os, sys; os.getenv('WANTED'); print(sys.argv, __name__, sys.flags.no_site)"
+    (tmp_path / "child.py").write_text(child, "utf-8")
+    rest = ["-c", child, "x"] if how == "code" else [str(tmp_path / "child.py"), "x"]
+    code = f"""
+        import subprocess, sys
+        done = subprocess.run([sys.executable, *{options}, *{rest}], capture_output=True, text=True)
+        open({str(tmp_path / "said")!r}, "w").write(done.stdout + done.stderr)
+    """
+    found = reads(tmp_path, code, PIPSHIM_TRACE=f"mvp:{tmp_path}/notes")
+    assert "WANTED" in found
+    plain = subprocess.run(
+        [sys.executable, *options, *rest], capture_output=True, text=True, check=True
+    )
+    assert (tmp_path / "said").read_text("utf-8") == plain.stdout
+
+
 def test_the_environment_looks_as_always(tmp_path: Path) -> None:
     code = """
         import copy, pickle
