@@ -378,6 +378,17 @@ def test_nothing_is_changed_if_the_last_of_several_builds_fails(
     assert run("install", "-q", "low==2.0", "fakelib>1").err == ""
 
 
+def test_an_editable_without_isolation_is_built_while_pip_lets_nothing_be_imported(
+    run: Run, env: Path, tmp_path: Path, tool_wheels: Mapping[str, Path]
+) -> None:
+    run("install", "-q", tool_wheels["setuptools"])
+    folder = tmp_path / "linked"
+    folder.mkdir()
+    (folder / "setup.py").write_text("from setuptools import setup\nsetup(name='linked')\n")
+    run("install", "--no-build-isolation", "-e", folder)
+    assert "linked-0.0.0" in distributions(env)
+
+
 @pytest.mark.parametrize("isolation", [(), ("--no-build-isolation",)])
 @pytest.mark.parametrize("last", ["slow sdist", "slow editable"])
 def test_nothing_is_left_of_what_a_signal_ends(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 _BY_THEN = (
     "concurrent.futures.thread",
     "encodings.cp437",  # names in a zip archive
+    *(() if sys.platform == "win32" else ("resource",)),  # os.wait4 imports it
     "pipshim._pip.build_errors",
     "pipshim.progress.error_text",
     "pipshim.progress.json_lines",
