@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 GIT_LFS = "git-lfs"
-_SECONDS = 10
+_SECONDS = 5
 _MOST_FILES = 50_000
 
 
