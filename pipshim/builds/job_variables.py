@@ -67,24 +67,25 @@ class JobTools:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / _PROGRAMS
-        self._versions: dict[str, Version | None] = {}
+        self._versions: dict[str, Version] = {}
 
     def add_variables(self, variables: MutableMapping[str, str], share: Share) -> None:
         """Add to a build's variables what its share is; those that are there stay."""
         if share.jobs is None:
             return
-        jobs = str(share.jobs)
         if share.fifo is None or "MAKEFLAGS" in variables:
-            for name in JOB_VARIABLES:
-                variables.setdefault(name, f"-j{jobs}" if name == "MAKEFLAGS" else jobs)
+            _add_numbers(variables, share.jobs)
             return
         make, ninja = (self._find(name, variables) for name in ("make", "ninja"))
-        variables.setdefault("NPY_NUM_BUILD_JOBS", jobs)
+        if make is not None and not make[1]:  # not GNU make: it would not know the option
+            _add_numbers(variables, share.jobs)
+            return
+        numbers = ["NPY_NUM_BUILD_JOBS"]
         has_fifo_ninja = ninja is not None and ninja[1] >= _FIFO_NINJA
         if not has_fifo_ninja:
-            variables.setdefault("MAX_JOBS", jobs)
-            if ninja is not None:
-                variables.setdefault("CMAKE_BUILD_PARALLEL_LEVEL", jobs)
+            numbers += ["MAX_JOBS"] if ninja is None else ["MAX_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL"]
+        for name in numbers:
+            variables.setdefault(name, str(share.jobs))
         flags = f" -j{available_cores()} --jobserver-auth=fifo:{share.fifo}"
         variables.setdefault(_CARGO, flags)
         if make is None or make[1] >= _FIFO_MAKE:
@@ -102,8 +103,7 @@ class JobTools:
             return None
         if program not in self._versions:
             self._versions[program] = _version_of(program)
-        version = self._versions[program]
-        return None if version is None else (program, version)
+        return program, self._versions[program]
 
     def _write(self, name: str, script: str, program: str, version: Version) -> None:
         """Write the script for a program, unless it is there."""
@@ -133,12 +133,17 @@ def without_jobs(variables: Mapping[str, str]) -> dict[str, str]:
     return left
 
 
+def _add_numbers(variables: MutableMapping[str, str], jobs: int) -> None:
+    for name in JOB_VARIABLES:
+        variables.setdefault(name, f"-j{jobs}" if name == "MAKEFLAGS" else str(jobs))
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def _version_of(program: str) -> Version | None:
-    """Ask GNU make or ninja for its version; None if it is another program or does not answer."""
+def _version_of(program: str) -> Version:
+    """Ask GNU make or ninja for its version; () if it is another program or does not answer."""
     try:
         done = subprocess.run(
             [program, "--version"],
@@ -149,6 +154,6 @@ def _version_of(program: str) -> Version | None:
             timeout=5,
         )
     except (OSError, subprocess.SubprocessError, ValueError):
-        return None
+        return ()
     match = re.match(r"(?:GNU Make )?(\d+(?:\.\d+)+)", done.stdout)
-    return tuple(map(int, match[1].split("."))) if match and done.returncode == 0 else None
+    return tuple(map(int, match[1].split("."))) if match and done.returncode == 0 else ()

@@ -195,7 +195,6 @@ def program(folder: Path, name: str, version: str) -> None:
         ("GNU Make 4.3", None, {"MAX_JOBS"}, False),
         ("GNU Make 4.3", "1.13.0.git.kitware", set(), False),
         (None, "1.13.0", set(), True),
-        ("bmake", "1.13.0", set(), True),
     ],
 )
 def test_each_version_of_a_tool_gets_what_it_understands(
@@ -234,6 +233,15 @@ def test_builds_that_begin_at_the_same_moment_write_the_same_scripts(tmp_path: P
             assert [build.exception() for build in builds] == [None] * 8
             assert [path.name for path in (tmp_path / "programs").iterdir()] == ["make"]
             shutil.rmtree(tmp_path / "programs")
+
+
+def test_another_make_gets_a_number_only(tmp_path: Path) -> None:
+    program(tmp_path / "bin", "make", "unknown option --version")
+    program(tmp_path / "bin", "ninja", "1.13.0")
+    variables = {"PATH": str(tmp_path / "bin")}
+    JobTools(tmp_path).add_variables(variables, Share(3, fifo=tmp_path / "jobs"))
+    assert variables["MAKEFLAGS"] == "-j3"
+    assert variables["MAX_JOBS"] == variables["CMAKE_BUILD_PARALLEL_LEVEL"] == "3"
 
 
 def test_the_users_own_settings_stay(tmp_path: Path) -> None:
