@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from pipshim.base.cores import available_cores
 from pipshim.base.memory import kills_for_memory, memory
 from pipshim.base.sizes import size
 from pipshim.builds.hints import MemoryStory
@@ -44,5 +46,6 @@ def describe(usage: Usage) -> MemoryStory | None:
         there = f"this machine has {size(found.total)}"
     text = f"Its processes used {size(usage.peak)} together, and {there}; at the least, "
     text += f"{size(found.available)} were left."
-    needed = max(usage.peak, found.total) * 2
-    return MemoryStory(text, f"{max(1, -(-needed // _GB))} GB")
+    # The setting is for as many processes as there are cores; so many were not enough.
+    needed = 2 * max(usage.peak, found.total) * max(1.0, available_cores() / usage.processes)
+    return MemoryStory(text, f"{max(1, math.ceil(needed / _GB))} GB")

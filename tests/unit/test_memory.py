@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipshim.base.cores import available_cores
 from pipshim.base.memory import Memory, kills_for_memory, memory
 from pipshim.base.sizes import read_size, size
 from pipshim.builds.jobserver import Jobserver
@@ -255,11 +256,15 @@ def test_a_build_ran_out_if_something_was_killed_and_the_kernel_or_what_was_left
 
 
 def test_memory_is_described_with_the_limit_and_a_setting() -> None:
-    story = describe(Usage(peak=7_900_000_000, least=Memory(10_000_000, 8_000_000_000, "/limit")))
+    least = Memory(10_000_000, 8_000_000_000, "/limit")
+    story = describe(Usage(peak=7_900_000_000, processes=available_cores(), least=least))
     assert story is not None
     assert story.text == (
         "Its processes used 7.9 GB together, and this cgroup may use 8.0 GB (/limit); at the "
         "least, 10.0 MB were left."
     )
     assert story.setting == "16 GB"
+    few = describe(Usage(peak=7_900_000_000, least=least))
+    assert few is not None
+    assert few.setting == f"{16 * available_cores()} GB"
     assert describe(Usage()) is None
