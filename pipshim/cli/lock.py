@@ -126,6 +126,6 @@ def _check(context: Context, report: Report) -> int:
         quiet = context.request.common.verbosity < 0
         stamp_lock(context, lock, options=typed("lock"), say="" if quiet else say)
         return 0
-    name = context.lock_path.name
-    context.say(f"{name} is out of date: {why}" if lock else f"{name} does not exist", "error")
+    what = f"is out of date: {why}; update it" if lock else "does not exist; create it"
+    context.say(f"{context.lock_path.name} {what}: pipshim lock", "error")
     return 1

@@ -383,8 +383,8 @@ def read_torch_backend(option: str, text: str) -> str:
     """Read the name of a PyTorch backend, or ``auto``."""
     if text not in TORCH_BACKENDS:
         raise OptionValueError(
-            f"option {option}: PyTorch has no index {text!r};"
-            f" did you mean {nearest(text, TORCH_BACKENDS)!r}?"
+            f"option {option}: PyTorch has no index {text!r}; did you mean"
+            f" {nearest(text, TORCH_BACKENDS)!r}? Choose from {', '.join(TORCH_BACKENDS)}"
         )
     return text
 
