@@ -193,6 +193,9 @@ def test_the_example_is_locked_for_three_targets_and_built_for_both_extras(
     also = ["--target-environment", here]
     done = cli.ok("lock", *also)
     assert "targets and 3 combinations" in done.err
+    # Its backend answers once for each combination, with that combination's torch, for all targets.
+    asked = [line.split() for line in done.err.splitlines() if line.startswith("built ")]
+    assert [line[5:7] for line in asked] == [["matched", "match-runtime"]] * 2, done.err
     linux, macos, windows = (
         f"{one}-cp312" for one in ("linux-x86_64", "macos-arm64", "windows-x86_64")
     )

@@ -137,13 +137,14 @@ class _Hosts:
     Attributes:
         making: the lock to make.
         resolvers: those that have resolved it, or will.
+        solved: those of them that have.
 
     """
 
     making: LockMaker
     resolvers: dict[Combination, LockResolver] = field(default_factory=dict)
+    solved: set[Combination] = field(default_factory=set)
     _errors: dict[Combination, ResolveError] = field(default_factory=dict, init=False)
-    _extra: set[Combination] = field(default_factory=set, init=False)
 
     def resolver(self, combination: Combination) -> LockResolver:
         """Return the host's resolver of a combination."""
@@ -153,7 +154,6 @@ class _Hosts:
             self.resolvers[combination] = making.resolver(
                 pip, making.keep, beside=first, combination=combination
             )
-            self._extra.add(combination)
         return self.resolvers[combination]
 
     def asking(self, combination: Combination) -> Host:
@@ -166,8 +166,8 @@ class _Hosts:
         if combination in self._errors:
             raise self._errors[combination]
         resolver = self.resolver(combination)
-        if combination in self._extra:
-            self._extra.remove(combination)
+        if combination not in self.solved:
+            self.solved.add(combination)
             try:
                 self._solve(resolver, combination)
             except PipshimError as error:
@@ -355,6 +355,8 @@ class _MultiTargetLock:
         problem = self._problem(case)
         resolver = self._resolver(case)
         kept = self.kept[case] or self.making.keep
+        if self._is_here(case):
+            self._hosts.solved.add(case.combination)
         with _for(case):
             return resolver.solve(
                 problem.roots,
