@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pip import __version__ as pip_version
 
 from pipshim.cli.pip_main import create
-from pipshim.model.options import ParserOption
+from pipshim.model.option_parsing import ParserOption
 from pipshim.model.settings import Configuration
 from pipshim.project.settings import SETTINGS
 

@@ -17,7 +17,7 @@ from tests.support.histories import many, one
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipshim.progress.history import History
+    from pipshim.progress.event_timeline import History
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 

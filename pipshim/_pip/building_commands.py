@@ -11,7 +11,7 @@ from pip._internal.exceptions import CommandError
 from pip._internal.resolution.resolvelib.resolver import Resolver
 
 from pipshim._pip import patches
-from pipshim._pip.build_hooks import PipHooks, StagedResolver
+from pipshim._pip.command_hooks import PipHooks, StagedResolver
 from pipshim._pip.installed_record import hashed
 from pipshim._pip.metadata import prepared
 from pipshim._pip.retries import retry_broken_answers
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._internal.operations.prepare import RequirementPreparer
 
-    from pipshim._pip.pip_builds import PipBuilds
+    from pipshim._pip.hook_handlers import PipBuilds
     from pipshim._pip.session import Pip
     from pipshim.base.masking import Mask
 

@@ -29,7 +29,7 @@ from pip._vendor.packaging.version import InvalidVersion
 from pip._vendor.packaging.version import Version as PipVersion
 
 from pipshim._pip import patches
-from pipshim._pip.index_names import names_in
+from pipshim._pip.index_listing import names_in
 from pipshim._pip.links import note_size, secure_hashes
 from pipshim._pip.offline import NOT_CACHED
 from pipshim._pip.pip_texts import NO_FOLDER
@@ -39,7 +39,7 @@ from pipshim.model import cutoff, index_page
 from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import OnlyIndex, Refusal, Refused
 from pipshim.model.index_page import Listing, Newest, PageCut, TargetFilter
-from pipshim.model.locked_files import LockedFiles
+from pipshim.model.reused_index_files import LockedFiles
 from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:

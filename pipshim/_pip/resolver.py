@@ -35,7 +35,7 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
-from pipshim._pip import metadata, patches, satisfied_pins
+from pipshim._pip import metadata, patches, satisfaction_cache
 from pipshim._pip.errors import translating_errors
 from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.pip_texts import OTHER_WHEEL
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from pipshim.model.conflict import Conflict
     from pipshim.model.solution import Source
 
-satisfied_pins.install()
+satisfaction_cache.install()
 
 _LOWER = {">=", ">", "==", "===", "~="}
 

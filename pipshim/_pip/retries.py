@@ -37,7 +37,7 @@ from pip._vendor.urllib3.exceptions import (
 from pipshim._pip import patches
 from pipshim._pip.errors import unfetched
 from pipshim._pip.pip_texts import CONNECTION_POOL, DOWNLOAD, RETRYING
-from pipshim.base.file_systems import name_full
+from pipshim.base.unwritable_files import name_full
 from pipshim.model import index_page
 
 if TYPE_CHECKING:

@@ -28,24 +28,31 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip import certificates, connections, credentials, http_cache, offline, patches
+from pipshim._pip import (
+    certificate_cache,
+    connection_shutdown,
+    credentials,
+    http_cache,
+    offline,
+    patches,
+)
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
 from pipshim._pip.metadata import MetadataFiles
 from pipshim._pip.pip_texts import IN_FILE
-from pipshim._pip.requirements_file_options import accepting_build_options
+from pipshim._pip.requirements_build_options import accepting_build_options
 from pipshim._pip.retries import retry_broken_answers
 from pipshim._pip.routed_search import follow_routes
+from pipshim._pip.session_warmup import Agent
 from pipshim._pip.shared_fetches import AheadDownloader, Collector, SharedFetches, keep_connections
-from pipshim._pip.user_agent import Agent
 from pipshim.base.cache_folders import METADATA
 from pipshim.base.errors import FileError
 from pipshim.base.masking import Mask
 from pipshim.base.prefetch import Prefetch
 from pipshim.model import events
 from pipshim.model.index_routes import IndexRoutes
-from pipshim.model.locked_files import LockedFiles
-from pipshim.model.requirements_lines import BuildLines
+from pipshim.model.per_requirement_options import BuildLines
+from pipshim.model.reused_index_files import LockedFiles
 from pipshim.project.sdist_static_files import StaticFiles
 
 if TYPE_CHECKING:
@@ -169,8 +176,8 @@ class Pip:
             if getattr(self.options, "offline", False):
                 offline.restrict(session)
             http_cache.spare(session, self.spared)
-            certificates.read_once(session)
-            connections.install()
+            certificate_cache.read_once(session)
+            connection_shutdown.install()
             keep_connections(session)
             retry_broken_answers(session)
             self._session = session

@@ -13,7 +13,7 @@ import stat
 import sys
 
 from pipshim.base.errors import FileError
-from pipshim.base.file_systems import reason
+from pipshim.base.unwritable_files import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipshim.base.errors import PipshimError
 from pipshim.base.file_lock import FileLock
-from pipshim.base.file_systems import reason
+from pipshim.base.unwritable_files import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

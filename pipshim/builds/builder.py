@@ -25,6 +25,7 @@ from pipshim.base.cores import available_cores
 from pipshim.base.errors import BuildError, InstallError
 from pipshim.base.tasks import each
 from pipshim.base.urls import without_credentials
+from pipshim.builds.abi_provider_wheels import is_native_tree
 from pipshim.builds.build_cache import OLDER, BuildCache
 from pipshim.builds.build_history import BuildHistory
 from pipshim.builds.build_monitor import BuildMonitor
@@ -35,17 +36,16 @@ from pipshim.builds.hooks import Hooks
 from pipshim.builds.job_variables import JobTools
 from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares
-from pipshim.builds.native_wheels import is_native_tree
 from pipshim.builds.processes import Processes
 from pipshim.builds.tools import GIT_LFS, Tools, uses_lfs
 from pipshim.envs import installed
+from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
-from pipshim.envs.native import is_platform_specific
 from pipshim.model import events
 from pipshim.model.artifacts import unsuitable_tags
+from pipshim.model.build_dependency_check import check
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Conditions, Record, Used, difference, languages_of
-from pipshim.model.build_requirements import check
 from pipshim.model.build_variables import recorded
 from pipshim.model.past_build import MemoryNeed
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from packaging.utils import canonicalize_name
 
-from pipshim.builds import providers
+from pipshim.builds import missing_dependencies
 
 # Some builds print for an hour; what killed them stands at the end.
 _TAIL = 200_000
@@ -228,25 +228,25 @@ def _missing_module(match: re.Match[str], build: FailedBuild) -> str | None:
             f"{build.package} imports itself while it is built, and that fails: a mistake in this "
             "version of it. Use another version, or a wheel."
         )
-    known = providers.known_module(module)
+    known = missing_dependencies.known_module(module)
     standard = top in sys.stdlib_module_names or top == "tomllib"
-    if known is None and (top in providers.REMOVED or standard):
+    if known is None and (top in missing_dependencies.REMOVED or standard):
         return _standard_library(top, build)
-    distribution = providers.distribution_of(module)
+    distribution = missing_dependencies.distribution_of(module)
     if known is None and not distribution[0].isalnum():
         return None
     if module not in (known, top):
         return _other_version(build, f"{known or top} has no module {module}", distribution)
     problem = f"{build.package} imports {module} while it is built"
-    if module in providers.MOVED:
-        problem += f" ({providers.MOVED[module]})"
+    if module in missing_dependencies.MOVED:
+        problem += f" ({missing_dependencies.MOVED[module]})"
     elif distribution.lower() != module.lower():
         problem += f" (that is in {distribution})"
     return _require(build, problem, distribution)
 
 
 def _standard_library(module: str, build: FailedBuild) -> str:
-    if gone := providers.REMOVED.get(module):
+    if gone := missing_dependencies.REMOVED.get(module):
         return _python(build, f"Python {gone} removed the module {module}", f"Python below {gone}")
     if module == "tomllib":
         return _python(build, "Python has the module tomllib from 3.11 on", "Python 3.11 or newer")
@@ -258,7 +258,7 @@ def _standard_library(module: str, build: FailedBuild) -> str:
 
 def _missing_backend(match: re.Match[str], build: FailedBuild) -> str:
     backend = match["backend"]
-    distribution = providers.distribution_of(backend)
+    distribution = missing_dependencies.distribution_of(backend)
     problem = f"The build backend of {build.package}, {backend}, is missing; {distribution} has it"
     return _require(build, problem, distribution)
 
@@ -268,14 +268,18 @@ def _missing_name(match: re.Match[str], build: FailedBuild) -> str | None:
     top = module.partition(".")[0]
     if canonicalize_name(top) == build.package:
         return None
-    if providers.known_module(module) is None and top in sys.stdlib_module_names:
+    if missing_dependencies.known_module(module) is None and top in sys.stdlib_module_names:
         return _python(build, f"{module} has no {name} in this Python", "an older Python")
-    return _other_version(build, f"{module} has no {name}", providers.distribution_of(module))
+    return _other_version(
+        build, f"{module} has no {name}", missing_dependencies.distribution_of(module)
+    )
 
 
 def _hatch_plugin(match: re.Match[str], build: FailedBuild) -> str:
     plugin = match["plugin"]
-    distribution = providers.HATCH_PLUGINS.get(plugin, f"hatch-{canonicalize_name(plugin)}")
+    distribution = missing_dependencies.HATCH_PLUGINS.get(
+        plugin, f"hatch-{canonicalize_name(plugin)}"
+    )
     problem = f"{build.package} is built with hatchling and its plugin {plugin}"
     return _require(build, problem, distribution)
 
@@ -301,20 +305,20 @@ def _header(match: re.Match[str], build: FailedBuild) -> str | None:
         return _require(
             build, f"{problem}, and has no Cython to regenerate it", "cython<3", other=other
         )
-    if inner and (distribution := providers.HEADER_DISTRIBUTIONS.get(folder)):
+    if inner and (distribution := missing_dependencies.HEADER_DISTRIBUTIONS.get(folder)):
         return _require(build, f"{build.package} needs the C header {header}", distribution)
     if header.startswith(_CUDA_HEADERS):
         return _cuda(match, build)
-    package, guessed = providers.package_of_header(header)
+    package, guessed = missing_dependencies.package_of_header(header)
     hint = _system(f"The C header {header} is missing", package)
     return f"{hint}, or what `apt-file search {header}` names." if guessed else hint
 
 
 def _library(match: re.Match[str], build: FailedBuild) -> str:
     library = match["library"]
-    if distribution := providers.CMAKE_DISTRIBUTIONS.get(library):
+    if distribution := missing_dependencies.CMAKE_DISTRIBUTIONS.get(library):
         return _require(build, f"{build.package} needs {library} to build", distribution)
-    package, guessed = providers.package_of_library(library)
+    package, guessed = missing_dependencies.package_of_library(library)
     hint = _system(f"The library {library} is missing, or its headers are", package)
     search = f"lib{library.lower().removeprefix('lib')}.so"
     return f"{hint}, or what `apt-file search {search}` names." if guessed else hint
@@ -326,8 +330,8 @@ def _program(match: re.Match[str], build: FailedBuild) -> str:
     name = _program_name(match["program"])
     if name == "nvcc":
         return _cuda(match, build)
-    package = providers.PROGRAM_PACKAGES.get(name)
-    if distribution := providers.PROGRAM_DISTRIBUTIONS.get(name):
+    package = missing_dependencies.PROGRAM_PACKAGES.get(name)
+    if distribution := missing_dependencies.PROGRAM_DISTRIBUTIONS.get(name):
         other = f"The system's will do too: apt-get install {package}." if package else ""
         problem = f"{build.package} needs the program {name} to build"
         return _require(build, problem, distribution, other=other)
@@ -344,7 +348,11 @@ def _program_or_file(match: re.Match[str], build: FailedBuild) -> str | None:
     if (hint := _named_compiler(match, build)) is not None:
         return hint
     name = _program_name(match["program"])
-    known = {*providers.PROGRAM_PACKAGES, *providers.PROGRAM_DISTRIBUTIONS, "nvcc"}
+    known = {
+        *missing_dependencies.PROGRAM_PACKAGES,
+        *missing_dependencies.PROGRAM_DISTRIBUTIONS,
+        "nvcc",
+    }
     return _program(match, build) if name in known else None
 
 
@@ -375,10 +383,10 @@ def _cmake_too_new(match: re.Match[str], build: FailedBuild) -> str:
 
 def _cuda(_match: re.Match[str], build: FailedBuild) -> str:
     problem = "The CUDA toolkit was not found: install it, and set CUDA_HOME to its folder."
-    if variable := providers.WITHOUT_CUDA.get(build.package):
+    if variable := missing_dependencies.WITHOUT_CUDA.get(build.package):
         problem += f" Or build {build.package} without its CUDA code"
         # Else it downloads a wheel, whose name it makes from a CUDA version.
-        from_source = providers.FROM_SOURCE[build.package]
+        from_source = missing_dependencies.FROM_SOURCE[build.package]
         return _variable(build, problem, f'{variable} = "TRUE", {from_source} = "TRUE"')
     return (
         f"{problem} If {build.package} has a variable to build without it, set that in "
@@ -388,10 +396,10 @@ def _cuda(_match: re.Match[str], build: FailedBuild) -> str:
 
 def _own_download(_match: re.Match[str], build: FailedBuild) -> str | None:
     """Explain the failure of a setup.py that looks for a wheel on a server of its own."""
-    if (variable := providers.FROM_SOURCE.get(build.package)) is None:
+    if (variable := missing_dependencies.FROM_SOURCE.get(build.package)) is None:
         return None
     variables = [variable]
-    if (without_cuda := providers.WITHOUT_CUDA[build.package]) in build.variables:
+    if (without_cuda := missing_dependencies.WITHOUT_CUDA[build.package]) in build.variables:
         variables.insert(0, without_cuda)
     problem = (
         f"The setup.py of {build.package} tried to download a wheel, which failed. Let it build "

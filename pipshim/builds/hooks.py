@@ -26,8 +26,8 @@ from pyproject_hooks import (
 )
 
 from pipshim.base.errors import BuildError
-from pipshim.base.file_systems import name_full, reason
 from pipshim.base.memory import kills_for_memory
+from pipshim.base.unwritable_files import name_full, reason
 from pipshim.builds import hook_runner, process_trace
 from pipshim.builds.error_excerpt import excerpt
 from pipshim.builds.hints import FailedBuild, hint_for, was_killed

@@ -12,7 +12,7 @@ from pipshim.base.cache_folders import LOGS
 from pipshim.base.errors import PipshimError
 from pipshim.base.sizes import size
 from pipshim.builds.build_history import BuildHistory
-from pipshim.cli.cache import existing_cache
+from pipshim.cli.cache_store import existing_cache
 from pipshim.model.events import label, short
 from pipshim.progress.control_codes import clean
 from pipshim.progress.formatting import duration, paint, use_color

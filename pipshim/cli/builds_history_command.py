@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipshim.base.errors import UsageError
 from pipshim.cli.command_base import PlainCommand
 from pipshim.model import option_table
-from pipshim.model.options import name
+from pipshim.model.option_parsing import name
 from pipshim.model.requests import BuildsHistoryRequest, BuildsLogRequest, shim_cache_directory
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipshim.base.errors import UsageError
 from pipshim.cli.project_commands import SyncCommand
 from pipshim.model import option_table
-from pipshim.model.options import name
+from pipshim.model.option_parsing import name
 from pipshim.model.requests import BuildsShowRequest
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from pipshim._pip.parser import ProjectParser, says
 from pipshim.cli.command_names import SUBCOMMANDS
 from pipshim.cli.error_boundary import run_guarded
 from pipshim.model.build_mode import IsolationLayer
-from pipshim.model.options import COMMAND_LINE, own_layers, parser_options, read_variables
+from pipshim.model.option_parsing import COMMAND_LINE, own_layers, parser_options, read_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from optparse import Values
 
-    from pipshim.model.options import CommandOptions
+    from pipshim.model.option_parsing import CommandOptions
 
 
 class DeclaredCommand(Command):

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim._pip import commands
 from pipshim._pip.commands import Implementation, auto_complete_paths, create_command
-from pipshim.cli.cache import ACTIONS
+from pipshim.cli.cache_store import ACTIONS
 from pipshim.cli.command_base import DeclaredCommand, register_subcommand
 from pipshim.cli.command_names import STORE_ACTIONS, SUBCOMMANDS
 from pipshim.fastpath.up_to_date import environments
-from pipshim.model.options import GROUPS, ParserOption
+from pipshim.model.option_parsing import GROUPS, ParserOption
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
     from optparse import OptionParser, Values
 
-    from pipshim.project.names import Names
+    from pipshim.project.completion_names import Names
 
 _STORE = "cache-store"
 _PIPS = {"--group": GROUPS}
@@ -48,7 +48,7 @@ def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
     if line is None:
         return
     if line.name == "cache" and line.before and line.before[0] in ("store", *STORE_ACTIONS):
-        commands.add(_STORE, Implementation("pipshim.cli.store_command", "StoreCommand"))
+        commands.add(_STORE, Implementation("pipshim.cli.cache_store_command", "StoreCommand"))
         before = line.before[1:] if line.before[0] == "store" else line.before
         line = line._replace(name=_STORE, before=before)
         environ["COMP_WORDS"] = " ".join(["pip", _STORE, *line.before, line.current])
@@ -131,7 +131,7 @@ def _answer(line: _Line, environ: Mapping[str, str]) -> Iterable[str] | None:
 
 
 def _names(values: Values) -> Names:
-    from pipshim.project.names import Names  # noqa: PLC0415 not needed for options
+    from pipshim.project.completion_names import Names  # noqa: PLC0415 not needed for options
 
     return Names(values.project or Path.cwd())
 

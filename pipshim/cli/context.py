@@ -11,13 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipshim._pip import version_options
+from pipshim._pip import selection_options
 from pipshim._pip.logs import forwarded
 from pipshim._pip.session import Pip
 from pipshim.base.cache_folders import WORK, InUse
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import Failures, LockError, PipshimError, ProjectError, TargetError
-from pipshim.base.file_systems import name_full
+from pipshim.base.unwritable_files import name_full
 from pipshim.builds.builder import Builder
 from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
@@ -32,16 +32,16 @@ from pipshim.model.build_settings import Settings, combine
 from pipshim.model.combinations import BASE, Combination
 from pipshim.model.events import masked
 from pipshim.model.index_routes import IndexRoutes, routes_of
-from pipshim.model.preferences import Preferences
-from pipshim.model.preferences import combine as combine_preferences
 from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.pylock import LOCK_NAME, read
 from pipshim.model.requests import SyncRequest
+from pipshim.model.selection_preferences import Preferences
+from pipshim.model.selection_preferences import combine as combine_preferences
 from pipshim.model.settings import Configuration
 from pipshim.model.targets import FORM, TargetName, target_of_python
-from pipshim.model.workspace import member_to_edit
+from pipshim.model.workspace_selection import member_to_edit
 from pipshim.progress.build_log import BuildLog
-from pipshim.progress.observer import make_observer
+from pipshim.progress.observer_choice import make_observer
 from pipshim.project.pyproject import find_project, load_script
 from pipshim.project.workspaces import load_project
 from pipshim.store.fetcher import Fetcher
@@ -58,9 +58,9 @@ if TYPE_CHECKING:
     from pipshim.envs.venv import Environment
     from pipshim.model.events import Observer, Relay
     from pipshim.model.interpreter import Target
+    from pipshim.model.per_requirement_options import BuildLines
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import LockOptions, LockRequest
-    from pipshim.model.requirements_lines import BuildLines
 
 
 @dataclass
@@ -346,7 +346,7 @@ class Context:
             old.options if old is not None else {},
             keeps=self._keeps,
         )
-        version_options.apply(found.values, self.command.options)
+        selection_options.apply(found.values, self.command.options)
         return found
 
     @cached_property

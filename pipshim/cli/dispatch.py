@@ -26,7 +26,7 @@ from pipshim.fastpath import up_to_date
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim._pip.user_agent import Agent
+    from pipshim._pip.session_warmup import Agent
 
 
 class Line(NamedTuple):
@@ -175,7 +175,7 @@ def _begin_to_ask() -> Agent:
     # Where pip.conf names a cache, the answer may be there already; that is not known by now.
     ask_ahead(os.path.dirname(up_to_date.cache_folder(os.environ)))  # noqa: PTH120
 
-    from pipshim._pip.user_agent import Agent  # noqa: PLC0415 imports pip
+    from pipshim._pip.session_warmup import Agent  # noqa: PLC0415 imports pip
 
     return Agent()
 

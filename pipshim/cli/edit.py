@@ -14,13 +14,13 @@ from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import FileError, LockError, PipshimError, ProjectError
 from pipshim.cli.added_indexes import AddedIndex, added_index
 from pipshim.cli.added_requirements import NewRequirement, read_arguments
+from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
-from pipshim.cli.report import reporting
 from pipshim.cli.sync import report_sync, sync, write_lock
 from pipshim.lock.project_lock import make
 from pipshim.model.combinations import Conflicts
 from pipshim.model.project import PYPROJECT, Project
-from pipshim.model.workspace import with_requirements_of_member
+from pipshim.model.workspace_selection import with_requirements_of_member
 from pipshim.progress.summary import summarize, summarize_edits
 from pipshim.project.editing import Document, RequirementList
 from pipshim.project.pyproject import read_text
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.commands import PipCommand
-    from pipshim.cli.report import Report
+    from pipshim.cli.command_report import Report
     from pipshim.model.project import Project
     from pipshim.model.requests import AddRequest, EditRequest, RemoveRequest
 

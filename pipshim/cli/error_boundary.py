@@ -10,10 +10,10 @@ import os
 import sys
 
 from pipshim.base.errors import BuildError, Failures, FileError, PipshimError, UsageError
-from pipshim.base.file_systems import reason
 from pipshim.base.interruption import NAMES, Interruption, Terminated
 from pipshim.base.light import signals
-from pipshim.base.light.named import NamedTuple
+from pipshim.base.light.named_tuples import NamedTuple
+from pipshim.base.unwritable_files import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

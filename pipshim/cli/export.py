@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import write_file
+from pipshim.cli.command_report import reporting
 from pipshim.cli.context import open_context
-from pipshim.cli.report import reporting
 from pipshim.cli.sync import lock_of, write_lock
 from pipshim.lock.requirements_export import Style, Where, write, write_build
 from pipshim.model.selection import combination_of
 from pipshim.model.universal_lock import lock_for
-from pipshim.model.workspace import selected
+from pipshim.model.workspace_selection import selected
 from pipshim.progress.formatting import plural
 
 if TYPE_CHECKING:

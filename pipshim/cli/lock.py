@@ -9,13 +9,13 @@ from packaging.pylock import is_valid_pylock_path
 
 from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import LockError
+from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
-from pipshim.cli.report import reporting
-from pipshim.cli.stamps import stamp_lock, typed
+from pipshim.cli.stamp_writer import stamp_lock, typed
 from pipshim.lock.up_to_date import is_up_to_date, may_be_kept, out_of_date
 from pipshim.model.lock_diff import changes
 from pipshim.model.pylock import key_of, write
-from pipshim.model.workspace import check_members
+from pipshim.model.workspace_selection import check_members
 from pipshim.progress.formatting import plural
 from pipshim.progress.summary import summarize_lock
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipshim._pip.commands import PipCommand
-    from pipshim.cli.report import Report
+    from pipshim.cli.command_report import Report
     from pipshim.model.change import Change
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import LockRequest

@@ -29,11 +29,11 @@ from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment, workspace
 from pipshim.cli.build_steps import BuildSteps
 from pipshim.cli.context import Context
-from pipshim.envs import dist_info, installed, native
+from pipshim.envs import abi_providers, dist_info, installed
 from pipshim.envs.interpreter import query
 from pipshim.lock.conflict_search import explain
+from pipshim.lock.metadata_rounds import Rounds
 from pipshim.lock.resolved_builds import planner_of
-from pipshim.lock.rounds import Rounds
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_settings import Settings, combine
@@ -41,7 +41,7 @@ from pipshim.model.events import masked
 from pipshim.model.settings import Configuration
 from pipshim.model.solution import Pin, name_of
 from pipshim.progress.build_log import BuildLog
-from pipshim.progress.observer import make_observer
+from pipshim.progress.observer_choice import make_observer
 from pipshim.project.workspaces import load_builder
 from pipshim.store.wheel_packing import pack
 
@@ -292,7 +292,7 @@ class Building:
         return OuterEnvironment(
             tuple(_site_folders()),
             (self.context.target.scripts,),
-            {name: native.used(one) for name, one in self._installed.items()},
+            {name: abi_providers.used(one) for name, one in self._installed.items()},
         )
 
 

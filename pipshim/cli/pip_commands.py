@@ -20,9 +20,9 @@ from pipshim._pip import building_commands
 from pipshim._pip.commands import PipCommand
 from pipshim._pip.logs import forwarded
 from pipshim._pip.parser import keep_abbreviations
-from pipshim._pip.requirements_file_options import accepting_build_options
+from pipshim._pip.requirements_build_options import accepting_build_options
 from pipshim.base.errors import ProjectError, UsageError
-from pipshim.cli import option_values
+from pipshim.cli import request_assembly
 from pipshim.cli.command_base import (
     DeclaredCommand,
     isolates,
@@ -34,10 +34,10 @@ from pipshim.cli.requested_extras import requested_origins
 from pipshim.model.build_settings import ALL
 from pipshim.model.events import masked
 from pipshim.model.index_routes import IndexRoutes, routes_of
+from pipshim.model.option_parsing import COMMAND_LINE, long_names
 from pipshim.model.option_table import BUILD, BUILDING
-from pipshim.model.options import COMMAND_LINE, long_names
+from pipshim.model.per_requirement_options import BuildLines
 from pipshim.model.requests import LockOptions, LockRequest
-from pipshim.model.requirements_lines import BuildLines
 from pipshim.project.workspaces import load_builder
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim._pip.pip_builds import PipBuilds
+    from pipshim._pip.hook_handlers import PipBuilds
     from pipshim.base.masking import Mask
-    from pipshim.cli.report import Report
+    from pipshim.cli.command_report import Report
     from pipshim.model.build_mode import IsolationLayer
     from pipshim.model.combinations import Combination
     from pipshim.model.project import Project
@@ -123,7 +123,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         with ExitStack() as stack:
             report: Report | None = None
             if options.timings or as_json:
-                from pipshim.cli.report import reporting  # noqa: PLC0415 seldom asked for
+                from pipshim.cli.command_report import reporting  # noqa: PLC0415 seldom asked for
 
                 report = stack.enter_context(
                     reporting(self._request(options), mask.known, self.name)
@@ -134,7 +134,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                     stack.enter_context(forwarded(warn, logging.WARNING, stdout=False))
 
             def staged() -> PipBuilds:
-                from pipshim._pip.pip_builds import PipBuilds  # noqa: PLC0415 not needed without a source
+                from pipshim._pip.hook_handlers import PipBuilds  # noqa: PLC0415 not needed without a source
                 from pipshim.cli.pip_builds import Building  # noqa: PLC0415
 
                 request = self._request(options)
@@ -203,16 +203,16 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
 
     def _request(self, options: Values) -> LockRequest:
         return LockRequest(
-            common=option_values.common_of(
+            common=request_assembly.common_of(
                 self.declared, options, python=None, verbosity=self.verbosity, environ=self.environ
             ),
-            build=option_values.build_of(self.declared, options, *self._layers),
+            build=request_assembly.build_of(self.declared, options, *self._layers),
             lock=LockOptions(),
         )
 
     def resolved(self, options: Values, names: set[NormalizedName]) -> None:
         """Warn of packages that options of pipshim name and nothing needs."""
-        build = option_values.build_of(self.declared, options, *self._layers)
+        build = request_assembly.build_of(self.declared, options, *self._layers)
         own: dict[str, Iterable[str]] = {
             "--extra-build-dependency": build.extra_build_dependencies,
             "--config-settings-package": build.config_settings_package,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from optparse import OptionParser
 
-    from pipshim._pip.user_agent import Agent
+    from pipshim._pip.session_warmup import Agent
     from pipshim.cli.project_commands import Action
 
 _VARIANTS = ("cache", "completion", "debug")
@@ -37,7 +37,7 @@ def register() -> None:
     }
     extended = {
         **{name: Implementation("pipshim.cli.pip_commands") for name in BUILDING},
-        **{name: Implementation("pipshim.cli.pip_variants") for name in _VARIANTS},
+        **{name: Implementation("pipshim.cli.pip_command_extensions") for name in _VARIANTS},
     }
     commands.register(added, extended, _extend_main_parser)
 
@@ -47,7 +47,7 @@ def create(name: str, *, isolated: bool = False) -> Command:
     commands.begin()
     register()
     if name == "cache store":
-        from pipshim.cli.store_command import StoreCommand  # noqa: PLC0415 not needed for others
+        from pipshim.cli.cache_store_command import StoreCommand  # noqa: PLC0415 not needed for others
 
         return StoreCommand(isolated=isolated)
     if " " not in name:

@@ -23,7 +23,7 @@ from pipshim._pip.parser import (
 )
 from pipshim.base.errors import UsageError
 from pipshim.base.masking import Mask
-from pipshim.cli import option_values
+from pipshim.cli import request_assembly
 from pipshim.cli.command_base import (
     DeclaredCommand,
     isolates,
@@ -32,12 +32,12 @@ from pipshim.cli.command_base import (
 )
 from pipshim.cli.error_boundary import Replacement, run_guarded
 from pipshim.cli.known_credentials import known_credentials
-from pipshim.cli.noted_options import NotedOptions
+from pipshim.cli.recorded_preferences import NotedOptions
 from pipshim.envs.interpreter import end_asking
 from pipshim.lock import inputs_digest
-from pipshim.model import option_table, preferences
+from pipshim.model import option_table, selection_preferences
 from pipshim.model.build_settings import combine
-from pipshim.model.options import decide_between, long_names
+from pipshim.model.option_parsing import decide_between, long_names
 from pipshim.model.requests import (
     LockOptions,
     LockRequest,
@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from optparse import Values
     from typing import TypeAlias
 
-    from pipshim._pip.user_agent import Agent
+    from pipshim._pip.session_warmup import Agent
     from pipshim.model.build_mode import IsolationLayer
-    from pipshim.model.preferences import GivenPreferences
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
+    from pipshim.model.selection_preferences import GivenPreferences
 
     Action: TypeAlias = "Callable[[Any, PipCommand], int | Replacement]"
 
@@ -265,14 +265,14 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         """Return the parts that every request has."""
         declared, typed = self.declared, self._typed
         return {
-            "common": option_values.common_of(
+            "common": request_assembly.common_of(
                 declared,
                 options,
                 python=typed.python,
                 verbosity=self.verbosity,
                 environ=self.environ,
             ),
-            "build": option_values.build_of(declared, options, typed.above, typed.below),
+            "build": request_assembly.build_of(declared, options, typed.above, typed.below),
         }
 
 
@@ -394,7 +394,7 @@ class SyncCommand(ProjectCommand):
 
     def installing(self, options: Values) -> dict[str, Any]:
         """Return the parts that sync, run and export have in common."""
-        given = option_values.given_of(self.declared, options)
+        given = request_assembly.given_of(self.declared, options)
         if not given.given:
             if options.ignore_dependencies:
                 raise UsageError("--no-deps is for a requirements file", hint="-r FILE --no-deps")
@@ -441,7 +441,7 @@ class RunCommand(SyncCommand):
             UsageError: there is nothing to run.
 
         """
-        return RunRequest(**self.installing(options), run=option_values.run_of(options, args))
+        return RunRequest(**self.installing(options), run=request_assembly.run_of(options, args))
 
 
 def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
@@ -462,7 +462,9 @@ def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
         combine(request.build, configuration),
         request.lock,
         request.build.build_constraints,
-        preferences.combine(request.lock.said, configuration, lock.options, keeps=True).values,
+        selection_preferences.combine(
+            request.lock.said, configuration, lock.options, keeps=True
+        ).values,
         {*configuration.target_environments, *lock.targets_asked},
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim.model.workspace import origin_of_member
+from pipshim.model.workspace_selection import origin_of_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

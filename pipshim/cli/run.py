@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base.errors import TargetError, UsageError
+from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.error_boundary import Replacement
-from pipshim.cli.report import reporting
-from pipshim.cli.stamps import stamp_layer, typed
+from pipshim.cli.stamp_writer import stamp_layer, typed
 from pipshim.cli.sync import report_sync, sync, write_notes
 from pipshim.envs.base_environment import BaseEnvironment
 from pipshim.envs.layers import programs

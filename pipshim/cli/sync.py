@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import StagedFile
 from pipshim.base.errors import LockError, TargetError, UsageError
+from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
-from pipshim.cli.report import reporting
-from pipshim.cli.stamps import stamp, typed, write_snapshot
+from pipshim.cli.stamp_writer import stamp, typed, write_snapshot
 from pipshim.lock.up_to_date import out_of_date
 from pipshim.model.change import Change
-from pipshim.model.preferences import not_heeded
-from pipshim.model.preferences import typed as typed_of
+from pipshim.model.per_requirement_options import BuildLines
 from pipshim.model.pylock import write
-from pipshim.model.requirements_lines import BuildLines
 from pipshim.model.selection import (
     check_conflicts,
     check_environment,
@@ -25,8 +23,10 @@ from pipshim.model.selection import (
     combination_of,
     select,
 )
+from pipshim.model.selection_preferences import not_heeded
+from pipshim.model.selection_preferences import typed as typed_of
 from pipshim.model.universal_lock import lock_for
-from pipshim.model.workspace import selected
+from pipshim.model.workspace_selection import selected
 from pipshim.progress.formatting import plural
 from pipshim.progress.summary import summarize
 from pipshim.sync import journal
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim._pip.commands import PipCommand
-    from pipshim.cli.report import Report
+    from pipshim.cli.command_report import Report
     from pipshim.envs.venv import Environment
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock
@@ -266,7 +266,7 @@ def part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, S
     selection = select(part, asked, markers, path, own)
     if part.inputs:
         return part, selection
-    from pipshim.lock.foreign_lock import completed  # noqa: PLC0415 imports pip's resolver
+    from pipshim.lock.foreign_lock_builds import completed  # noqa: PLC0415 imports pip's resolver
 
     return completed(context, part, selection)
 

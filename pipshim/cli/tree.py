@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipshim.cli.lock_explanation import (
+from pipshim.cli.lock_graph_loader import (
     as_json,
     can_write,
     condition,
@@ -18,7 +18,7 @@ from pipshim.cli.lock_explanation import (
 )
 from pipshim.model.lock_graph import in_both, narrowing
 from pipshim.model.selection import combination_of, origins_of
-from pipshim.model.workspace import selected
+from pipshim.model.workspace_selection import selected
 from pipshim.progress.formatting import paint, use_color
 from pipshim.progress.json_lines import SCHEMA
 

@@ -8,7 +8,7 @@ from itertools import islice
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from pipshim.cli.lock_explanation import (
+from pipshim.cli.lock_graph_loader import (
     as_json,
     can_write,
     condition,

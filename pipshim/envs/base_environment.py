@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pipshim.envs import installed, native
+from pipshim.envs import abi_providers, installed
 from pipshim.envs.dist_info import METADATA
 from pipshim.envs.install_notes import site_folders
 from pipshim.envs.venv import shared_folders
@@ -71,13 +71,15 @@ class BaseEnvironment:
         return {
             name: version
             for name, version in self.versions.items()
-            if native.is_platform_specific(_wheel_of(self.present[name]))
+            if abi_providers.is_platform_specific(_wheel_of(self.present[name]))
         }
 
     def used(self, *, besides: Iterable[NormalizedName]) -> dict[str, Used]:
         """Return what it has as build records do, except what the layer itself has."""
         own = set(besides)
-        return {name: native.used(one) for name, one in self.present.items() if name not in own}
+        return {
+            name: abi_providers.used(one) for name, one in self.present.items() if name not in own
+        }
 
     def pinned(self) -> list[str]:
         """Return what it has from elsewhere than an index, as requirements with a URL (PEP 508).

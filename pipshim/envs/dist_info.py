@@ -12,7 +12,7 @@ import io
 from binascii import b2a_base64
 
 from pipshim.base.light import digests
-from pipshim.base.light.named import NamedTuple
+from pipshim.base.light.named_tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pipshim.base.atomic_write import write_cache_file
 from pipshim.base.cache_folders import INTERPRETERS
 from pipshim.base.errors import TargetError
 from pipshim.base.light import jsons
-from pipshim.envs.signature import signature
+from pipshim.envs.interpreter_fingerprint import signature
 from pipshim.model.interpreter import OLDEST, Target
 
 if TYPE_CHECKING:

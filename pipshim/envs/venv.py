@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal
 from pipshim import __version__
 from pipshim.base.errors import TargetError
 from pipshim.base.file_lock import FileLock
-from pipshim.base.file_systems import reason, refusal
+from pipshim.base.unwritable_files import reason, refusal
 from pipshim.envs import venv_template
 from pipshim.envs.interpreter import query, query_new
-from pipshim.envs.signature import signature
+from pipshim.envs.interpreter_fingerprint import signature
 from pipshim.envs.venv_template import INCOMPLETE, LOCK
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ def find(cache: str, python: str, prefix: str, signature: list[Any]) -> Mapping[
         cache: pipshim's.
         python: the interpreter below the environment.
         prefix: the environment's folder.
-        signature: of the interpreter (`pipshim.envs.signature`).
+        signature: of the interpreter (`pipshim.envs.interpreter_fingerprint`).
 
     """
     try:

@@ -128,7 +128,7 @@ def write(  # noqa: PLR0913 what a note consists of
     """
     import json
 
-    from pipshim.envs.signature import signature
+    from pipshim.envs.interpreter_fingerprint import signature
     from pipshim.store.shared_paths import find_shared, losing_paths
 
     named = set(requested)

@@ -16,12 +16,12 @@ import time
 from pipshim.base.cache_folders import InUse
 from pipshim.base.errors import InstallError
 from pipshim.base.file_lock import FileLock
-from pipshim.base.file_systems import reason
 from pipshim.base.forked_process import Forked, processes
 from pipshim.base.light import jsons
-from pipshim.base.light.named import NamedTuple
+from pipshim.base.light.named_tuples import NamedTuple
+from pipshim.base.unwritable_files import reason
 from pipshim.envs import shared_files, venv_template
-from pipshim.envs.signature import signature
+from pipshim.envs.interpreter_fingerprint import signature
 from pipshim.model.change import Change
 from pipshim.progress import summary
 from pipshim.store.installer import install

@@ -49,7 +49,7 @@ def digest(
         settings: the build settings.
         given: the requirements and constraints of the command line.
         build_constraints: files.
-        selection: which versions and files are chosen (`pipshim.model.preferences`).
+        selection: which versions and files are chosen (`pipshim.model.selection_preferences`).
         targets: the targets of the lock.
         below: the environment below the layer that is locked.
 

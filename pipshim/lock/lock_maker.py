@@ -32,14 +32,14 @@ from pipshim.model.pylock import (
     target_marker,
 )
 from pipshim.model.solution import Source
-from pipshim.model.workspace import PREFIX, origin_of_member
+from pipshim.model.workspace_selection import PREFIX, origin_of_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipshim._pip.session import Pip, Root
     from pipshim.lock.lock_resolver import Resolution
-    from pipshim.lock.rounds import Rounds
+    from pipshim.lock.metadata_rounds import Rounds
     from pipshim.lock.services import LockServices
     from pipshim.model.interpreter import TargetPython
     from pipshim.model.project import Project

@@ -10,11 +10,11 @@ from pipshim._pip.pyproject import build_system
 from pipshim._pip.resolver import without_lower_bound
 from pipshim.base.errors import PipshimError
 from pipshim.builds.build_planner import within
+from pipshim.lock.metadata_rounds import RemoteRounds, Rounds
 from pipshim.lock.resolved_builds import ResolvedBuilds, is_of_build
-from pipshim.lock.rounds import RemoteRounds, Rounds
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
-from pipshim.model.lower_bounds import suggest_lower_bounds
+from pipshim.model.lower_bound_hint import suggest_lower_bounds
 from pipshim.model.pylock import LockedBuild, environment_id, key_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.session import Root
-    from pipshim.lock.rounds import Host
-    from pipshim.model.lower_bounds import Chosen
+    from pipshim.lock.metadata_rounds import Host
+    from pipshim.model.lower_bound_hint import Chosen
     from pipshim.model.overrides import Overrides
     from pipshim.model.solution import Pin, Solution, Source
 

@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 from pipshim.base.errors import BuildError, PipshimError, ProjectError, ResolveError
 from pipshim.lock import forked_resolvers
 from pipshim.lock.forked_resolvers import Forks, ParentProcess
-from pipshim.lock.rounds import BackendNeededError, Rounds
+from pipshim.lock.metadata_rounds import BackendNeededError, Rounds
 from pipshim.model import events
 from pipshim.model.combinations import Case, Combination
 from pipshim.model.events import masked
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pipshim._pip.session import Pip
     from pipshim.lock.lock_maker import LockMaker, Problem
     from pipshim.lock.lock_resolver import LockResolver, Resolution
-    from pipshim.lock.rounds import Host
+    from pipshim.lock.metadata_rounds import Host
     from pipshim.lock.services import LockServices
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.interpreter import Target, TargetPython

@@ -9,11 +9,11 @@ from packaging.utils import canonicalize_name
 
 from pipshim.lock import multi_target
 from pipshim.lock.lock_maker import LockMaker, resolver_of
-from pipshim.model.preferences import LISTS, typed
 from pipshim.model.pylock import (
     PROJECT,
     Lock,
 )
+from pipshim.model.selection_preferences import LISTS, typed
 from pipshim.project.uv_lock import UV_LOCK, read_versions
 
 if TYPE_CHECKING:

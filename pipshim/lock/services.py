@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pipshim.model.events import Level, Relay
     from pipshim.model.index_routes import IndexRoutes
     from pipshim.model.interpreter import Target
-    from pipshim.model.preferences import Preferences
+    from pipshim.model.per_requirement_options import BuildLines
     from pipshim.model.project import Project
     from pipshim.model.requests import LockRequest
-    from pipshim.model.requirements_lines import BuildLines
+    from pipshim.model.selection_preferences import Preferences
     from pipshim.model.settings import Configuration
     from pipshim.model.targets import TargetName
     from pipshim.store.fetcher import Fetcher

@@ -9,7 +9,7 @@ this, so it imports little.
 from __future__ import annotations
 
 from pipshim.base.light.digests import hex_of
-from pipshim.base.light.named import NamedTuple
+from pipshim.base.light.named_tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipshim.base.light.named import NamedTuple
+from pipshim.base.light.named_tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

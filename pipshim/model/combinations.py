@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _OF_MEMBER = re.compile(r"group member-(?P<member>.+)-(?P<kind>extra|group)-(?P<name>.+)")
-"""The extra or group of a member of a workspace (`pipshim.model.workspace`)."""
+"""The extra or group of a member of a workspace (`pipshim.model.workspace_selection`)."""
 
 _MEMBER = re.compile(r"group member-(?P<member>.+)")
 """A member itself."""

@@ -10,7 +10,7 @@ from operator import attrgetter, not_
 from typing import TYPE_CHECKING, Any
 
 from pipshim.model.build_settings import ALL
-from pipshim.model.options import (
+from pipshim.model.option_parsing import (
     EXTRAS,
     GROUPS,
     LOCKED,

@@ -34,7 +34,7 @@ from pipshim.base.errors import LockError
 from pipshim.base.urls import without_credentials
 from pipshim.model.build_mode import Mode
 from pipshim.model.combinations import Conflicts, membership
-from pipshim.model.preferences import checked
+from pipshim.model.selection_preferences import checked
 from pipshim.model.targets import TargetName
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class Lock:
         conflicts: the extras and groups that exclude each other; in a lock with some, entries carry
             their markers and tool tables too.
         targets_asked: the targets named on the command line.
-        options: the preferences it was made with (`pipshim.model.preferences`).
+        options: the preferences it was made with (`pipshim.model.selection_preferences`).
         strategy: which versions were chosen.
         default_groups: those that are installed by default.
 

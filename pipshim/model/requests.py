@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pipshim.model.preferences import GivenPreferences
+from pipshim.model.selection_preferences import GivenPreferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

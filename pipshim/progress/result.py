@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pipshim.base.errors import PipshimError
     from pipshim.model.change import Change
-    from pipshim.progress.history import BuildSpan, History
+    from pipshim.progress.event_timeline import BuildSpan, History
 
 _ACTIONS = {"+": "add", "-": "remove", "~": "replace"}
 

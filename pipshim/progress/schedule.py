@@ -11,7 +11,7 @@ from pipshim.model.events import shown_version
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pipshim.progress.history import BuildSpan, History
+    from pipshim.progress.event_timeline import BuildSpan, History
 
 Span: TypeAlias = "tuple[float, float]"
 Because: TypeAlias = Literal["needs", "turn", "memory", ""]

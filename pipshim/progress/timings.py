@@ -20,7 +20,7 @@ from pipshim.progress.schedule import KINDS, Bar, Part, bars, concurrency, cover
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim.progress.history import History
+    from pipshim.progress.event_timeline import History
 
 _TEMPLATE = Path(__file__).with_name("timings.html")
 _MODES = ("isolated", "matched", "no-isolation")

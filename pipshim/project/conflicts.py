@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipshim.base.spelling import nearest
 from pipshim.model.combinations import Conflicts, named
-from pipshim.model.workspace import PREFIX
+from pipshim.model.workspace_selection import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -23,7 +23,7 @@ from pipshim.base.errors import ProjectError
 from pipshim.base.spelling import nearest
 from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.settings import Configuration
-from pipshim.model.workspace import origin_of_member
+from pipshim.model.workspace_selection import origin_of_member
 from pipshim.project import script_metadata, uv_settings
 from pipshim.project.conflicts import PROJECT, read_conflicts
 from pipshim.project.settings import SETTINGS, load_configuration

@@ -19,7 +19,7 @@ from pipshim.model.settings import (
     WorkspaceTable,
 )
 from pipshim.model.targets import FORM, KNOWN, TargetName
-from pipshim.model.workspace import origin_of_member
+from pipshim.model.workspace_selection import origin_of_member
 from pipshim.project.conflicts import PROJECT
 from pipshim.project.sources import (
     check_index_names,

@@ -20,7 +20,7 @@ from pipshim.model.combinations import Conflicts, named
 from pipshim.model.package_sources import PackageSource
 from pipshim.model.project import PYPROJECT, Project, Workspace
 from pipshim.model.settings import Configuration
-from pipshim.model.workspace import (
+from pipshim.model.workspace_selection import (
     PREFIX,
     group_of_extra,
     group_of_group,

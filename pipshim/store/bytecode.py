@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import InstallError
-from pipshim.base.file_systems import reason
 from pipshim.base.light import jsons
+from pipshim.base.unwritable_files import reason
 from pipshim.envs import dist_info
 from pipshim.store.file_manifest import Compiled, FileManifest, TreeFile
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pipshim.base.light.named import NamedTuple
+from pipshim.base.light.named_tuples import NamedTuple
 from pipshim.envs import dist_info
 from pipshim.envs.dist_info import Row
 

@@ -9,7 +9,7 @@ import os
 import sys
 
 from pipshim.base.errors import InstallError
-from pipshim.base.light.named import NamedTuple
+from pipshim.base.light.named_tuples import NamedTuple
 from pipshim.base.paths import is_within
 from pipshim.envs.dist_info import CHUNK
 

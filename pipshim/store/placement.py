@@ -9,7 +9,7 @@ from bisect import insort
 
 from pipshim.base.errors import InstallError
 from pipshim.base.light import jsons
-from pipshim.base.light.named import NamedTuple
+from pipshim.base.light.named_tuples import NamedTuple
 from pipshim.envs import dist_info, scripts
 from pipshim.envs.dist_info import Row
 from pipshim.store.file_manifest import file_row

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from pipshim.base.light import jsons
-from pipshim.base.light.named import NamedTuple
+from pipshim.base.light.named_tuples import NamedTuple
 from pipshim.envs import dist_info, scripts
 from pipshim.store.file_manifest import FileManifest, TreeFile
 

@@ -22,6 +22,7 @@ from pipshim.builds.build_cache import OLDER
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment
 from pipshim.envs import installed, shared_files
+from pipshim.envs.abi_providers import used
 from pipshim.envs.dist_info import METADATA
 from pipshim.envs.install_notes import (
     WHEEL,
@@ -31,14 +32,13 @@ from pipshim.envs.install_notes import (
     own_distributions,
     site_folders,
 )
-from pipshim.envs.native import used
 from pipshim.lock.locked_builds import LockedBuilds
 from pipshim.model import artifacts, events
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Record
 from pipshim.model.build_settings import ALL
 from pipshim.model.build_system import required_by
-from pipshim.model.lower_bounds import suggest_lower_bounds
+from pipshim.model.lower_bound_hint import suggest_lower_bounds
 from pipshim.model.sync_plan import Step, Wanted, plan
 from pipshim.store import store
 from pipshim.store.linking import Linker
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from pipshim.envs.installed import Installed
     from pipshim.model.interpreter import Target
-    from pipshim.model.lower_bounds import Chosen
+    from pipshim.model.lower_bound_hint import Chosen
     from pipshim.model.pylock import Lock, LockedFolder
     from pipshim.model.requests import SelectionOptions
     from pipshim.model.selection import Selection

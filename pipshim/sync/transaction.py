@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import InstallError
-from pipshim.base.file_systems import reason
 from pipshim.base.tasks import each
+from pipshim.base.unwritable_files import reason
 from pipshim.envs import dist_info, installed, scripts, shared_files
 from pipshim.envs.install_notes import WHEEL, site_folders
 from pipshim.envs.installed import bytecode_of, recorded_hashes

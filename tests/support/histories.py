@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipshim.model import events
-from pipshim.progress.history import History
+from pipshim.progress.event_timeline import History
 
 MODES = ("isolated", "matched", "no-isolation")
 

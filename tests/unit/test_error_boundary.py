@@ -16,7 +16,7 @@ from pipshim.base.errors import FileError, PipshimError, UsageError
 from pipshim.base.interruption import Terminated
 from pipshim.base.light import signals
 from pipshim.cli.error_boundary import INTERRUPTED, Replacement, explain, run_guarded
-from pipshim.model.options import read_switch
+from pipshim.model.option_parsing import read_switch
 from tests.support.pipshim import ROOT
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_bug_names_its_place() -> None:
         read_switch("PIPSHIM_LOCKED", cast("Any", None))
     told = explain(caught.value)
     assert "pipshim has a bug: AttributeError: " in told.message
-    assert "pipshim/model/options.py:" in told.message
+    assert "pipshim/model/option_parsing.py:" in told.message
     assert told.message.endswith("(read_switch)")
 
 

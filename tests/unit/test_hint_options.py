@@ -31,14 +31,14 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("cli/edit_commands.py", "--index"): ("add",),
     ("cli/edit_commands.py", "--torch-backend"): ("add",),
     ("cli/added_indexes.py", "--index"): ("add",),
-    ("model/workspace.py", "--package"): (*SYNCING, "export", "tree", "add", "remove"),
+    ("model/workspace_selection.py", "--package"): (*SYNCING, "export", "tree", "add", "remove"),
     ("model/combinations.py", "--package"): (*SYNCING, "export"),
     ("cli/export_command.py", "--build"): ("export",),
     ("_pip/offline.py", "--offline"): PROJECT,
     ("cli/explain_commands.py", "--invert"): ("tree",),
     ("builds/hooks.py", "--no-editable"): SYNCING,
-    ("cli/option_values.py", "--frozen"): ("sync", "run", "export"),
-    ("cli/option_values.py", "--locked"): ("sync", "run", "export"),
+    ("cli/request_assembly.py", "--frozen"): ("sync", "run", "export"),
+    ("cli/request_assembly.py", "--locked"): ("sync", "run", "export"),
     ("cli/edit.py", "--optional"): ("add", "remove"),
     ("cli/run.py", "--no-sync"): ("run",),
     ("cli/run.py", "--with"): ("run",),
@@ -48,7 +48,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("project/env_files.py", "--env-file"): ("run",),
     ("cli/context.py", "--no-project"): ("run",),
     ("cli/context.py", "--target-environment"): ("lock",),
-    ("model/lower_bounds.py", "--resolution"): PROJECT,
+    ("model/lower_bound_hint.py", "--resolution"): PROJECT,
     ("lock/requirements_export.py", "--no-hashes"): ("export",),
     ("lock/requirements_export.py", "--no-install-package"): ("export",),
     ("lock/lock_maker.py", "--no-deps"): ("sync",),
@@ -61,7 +61,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
 
 NOT_SHOWN = (
     *("model/option_table.py", "cli/dispatch.py"),  # tables of options, and what help says of them
-    *("cli/store_command.py", "cli/pip_variants.py"),  # usage
+    *("cli/cache_store_command.py", "cli/pip_command_extensions.py"),  # usage
     *("lock/inputs_digest.py", "lock/requirements_export.py:--hash"),  # what files have
     *("tox_plugin.py", "builds/job_variables.py"),  # what they run
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipshim.base.light import digests, jsons, named, signals
+from pipshim.base.light import digests, jsons, named_tuples, signals
 from tests.support.pipshim import ROOT
 
 
@@ -97,7 +97,7 @@ def test_what_json_does_not_have_is_a_type_error() -> None:
         jsons.dumps({"a": {1}})
 
 
-class Ours(named.NamedTuple):
+class Ours(named_tuples.NamedTuple):
     """A document."""
 
     one: int
@@ -194,8 +194,8 @@ def test_a_python_without_the_parts_in_c_has_the_others() -> None:
         "import sys, _collections\n"
         "del _collections._tuplegetter\n"
         "for name in ('_json', '_sha2', '_sha256'): sys.modules[name] = None\n"
-        "from pipshim.base.light import digests, jsons, named\n"
-        "class Pair(named.NamedTuple):\n"
+        "from pipshim.base.light import digests, jsons, named_tuples\n"
+        "class Pair(named_tuples.NamedTuple):\n"
         "    one: int\n"
         "    two: int = 2\n"
         "assert (Pair(1).one, Pair(1).two) == (1, 2), Pair(1)\n"

@@ -14,9 +14,9 @@ from pip._internal.commands import create_command
 from pip._internal.req import req_file
 
 from pipshim._pip import commands
-from pipshim._pip.requirements_file_options import accepting_build_options
+from pipshim._pip.requirements_build_options import accepting_build_options
 from pipshim.cli import pip_main
-from pipshim.model.requirements_lines import BuildLines
+from pipshim.model.per_requirement_options import BuildLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,7 +30,7 @@ from pipshim.progress.error_text import render
 from pipshim.progress.formatting import duration, elapsed, join, paint, use_color, write
 from pipshim.progress.live import Live
 from pipshim.progress.live_region import rows
-from pipshim.progress.observer import make_observer
+from pipshim.progress.observer_choice import make_observer
 from pipshim.progress.plain import Plain
 from pipshim.progress.state import State
 from pipshim.progress.summary import summarize, summarize_lock
@@ -426,7 +426,7 @@ def test_plain_does_not_import_rich() -> None:
     code = (
         "import sys, io\n"
         "from pipshim.progress import error_text, summary\n"
-        "from pipshim.progress.observer import make_observer\n"
+        "from pipshim.progress.observer_choice import make_observer\n"
         "with make_observer(stream=io.StringIO()): pass\n"
         "assert not {m for m in sys.modules if m.split('.')[0] in ('rich', 'pip')}\n"
     )
@@ -767,7 +767,7 @@ def test_live_in_a_terminal_gives_it_back_on_interrupt() -> None:
     code = (
         "import time\n"
         "from pipshim.model import events\n"
-        "from pipshim.progress.observer import make_observer\n"
+        "from pipshim.progress.observer_choice import make_observer\n"
         "with make_observer() as observer:\n"
         "    observer(events.BuildStarted('natten', '1', 'isolated', 'default', 'wheel'))\n"
         "    time.sleep(60)\n"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipshim.model import events
-from pipshim.progress.history import History
+from pipshim.progress.event_timeline import History
 from pipshim.progress.machine_use import MachineUse, halved
 from pipshim.progress.schedule import bars, concurrency, covered, critical, mean, split
 from pipshim.progress.timings import render

@@ -15,7 +15,7 @@ from pipshim.fastpath import up_to_date
 from pipshim.model.combinations import named
 from pipshim.model.lock_graph import Graph, Node, graph_of
 from pipshim.model.pylock import LOCK_NAME, Lock, read
-from pipshim.model.workspace import PREFIX
+from pipshim.model.workspace_selection import PREFIX
 from pipshim.progress.formatting import paint, use_color
 from pipshim.project.pyproject import find_project
 from pipshim.project.workspaces import load_project

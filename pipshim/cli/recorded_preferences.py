@@ -12,9 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipshim._pip.parser import says
-from pipshim._pip.version_options import SWITCHES
+from pipshim._pip.selection_options import SWITCHES
 from pipshim.model import cutoff
-from pipshim.model.preferences import LISTS, GivenPreferences
+from pipshim.model.selection_preferences import LISTS, GivenPreferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -14,15 +14,15 @@ from pip._internal.req import req_file
 from pipshim._pip.parser import keep_abbreviations
 from pipshim._pip.patches import replaced
 from pipshim.model.build_mode import IsolationLayer
+from pipshim.model.option_parsing import ParserOption, long_names
 from pipshim.model.option_table import BUILD
-from pipshim.model.options import ParserOption, long_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from optparse import Option, OptionParser, Values
 
-    from pipshim.model.options import Option as DeclaredOption
-    from pipshim.model.requirements_lines import BuildLines
+    from pipshim.model.option_parsing import Option as DeclaredOption
+    from pipshim.model.per_requirement_options import BuildLines
 
 
 @contextmanager

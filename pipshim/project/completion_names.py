@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import PipshimError
 from pipshim.model.pylock import LOCK_NAME, read
-from pipshim.model.workspace import groups_of
+from pipshim.model.workspace_selection import groups_of
 from pipshim.project.pyproject import find_project
 from pipshim.project.workspaces import load_project
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipshim.model.preferences import GivenPreferences, checked, combine, typed
+from pipshim.model.selection_preferences import GivenPreferences, checked, combine, typed
 from pipshim.model.settings import Configuration
 
 NOTHING = Configuration()

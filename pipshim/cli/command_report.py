@@ -12,7 +12,7 @@ from pipshim.base.errors import FileError
 from pipshim.base.interruption import Terminated
 from pipshim.cli.error_boundary import INTERRUPTED, explain
 from pipshim.model.events import tee
-from pipshim.progress.history import History
+from pipshim.progress.event_timeline import History
 from pipshim.progress.result import changes, document, errors
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pip._internal.cli import index_command
 from pip._internal.network.session import PipSession
 from pip._vendor import certifi
 
-from pipshim._pip.certificates import read_once
+from pipshim._pip.certificate_cache import read_once
 
 BUNDLE = certifi.where()
 

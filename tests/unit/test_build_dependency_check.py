@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pipshim.base.errors import BuildError
+from pipshim.model.build_dependency_check import check
 from pipshim.model.build_record import Used
-from pipshim.model.build_requirements import check
 
 AVAILABLE = {"setuptools": Used("80.1", "x"), "torch": Used("2.13.0+cpu", "y")}
 MARKERS = {"python_version": "3.11", "sys_platform": "linux"}

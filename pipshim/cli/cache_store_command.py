@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim._pip.commands import program
-from pipshim.cli import cache
+from pipshim.cli import cache_store
 from pipshim.cli.command_base import PlainCommand
 from pipshim.model import option_table
 from pipshim.model.requests import StoreRequest, shim_cache_directory
@@ -59,7 +59,7 @@ class StoreCommand(PlainCommand):
 
     def run(self, options: Values, args: list[str]) -> int:
         pip_cache = Path(options.cache_dir) if options.cache_dir else None
-        return cache.main(
+        return cache_store.main(
             StoreRequest(
                 **self.declared.fields("store", options),
                 cache=shim_cache_directory(pip_cache, self.environ),

@@ -12,10 +12,10 @@ import pytest
 from packaging.requirements import Requirement
 
 from pipshim.base.errors import UsageError
-from pipshim.cli import option_values
+from pipshim.cli import request_assembly
 from pipshim.model import option_table
 from pipshim.model.build_mode import IsolationLayer
-from pipshim.model.options import (
+from pipshim.model.option_parsing import (
     Option,
     decide_between,
     own_layers,
@@ -49,8 +49,8 @@ def read(options: Iterable[Option], **environ: str) -> Values:
 
 def test_pip_is_not_imported() -> None:
     script = (
-        "import sys, pipshim.__main__, pipshim.cli.error_boundary, pipshim.model.options, "
-        "pipshim.cli.option_values, pipshim._pip.compat\n"
+        "import sys, pipshim.__main__, pipshim.cli.error_boundary, pipshim.model.option_parsing, "
+        "pipshim.cli.request_assembly, pipshim._pip.compat\n"
         "sys.exit(any(name.split('.')[0] in {'pip', 'rich', 'tox'} for name in sys.modules))"
     )
     done = subprocess.run(
@@ -148,7 +148,7 @@ def test_extra_build_dependencies_are_gathered() -> None:
         "--extra-build-dependency",
         "natten=cmake",
     )
-    build = option_values.build_of(option_table.LOCK, values, (), ())
+    build = request_assembly.build_of(option_table.LOCK, values, (), ())
     assert build.extra_build_dependencies == {
         "flash-attn": (Requirement("torch==2.1; python_version > '3'"), Requirement("ninja")),
         "natten": (Requirement("cmake"),),
@@ -162,7 +162,7 @@ def test_settings_given_twice_make_a_list() -> None:
         "--config-settings-package=a:setup-args=-Dz=3",
         "--config-settings-package=b:empty=",
     )
-    build = option_values.build_of(option_table.LOCK, values, (), ())
+    build = request_assembly.build_of(option_table.LOCK, values, (), ())
     assert build.config_settings_package == {
         "a": {"setup-args": ["-Dx=1", "-Dy=2", "-Dz=3"]},
         "b": {"empty": ""},
@@ -260,14 +260,14 @@ def test_given(lock: LockOptions, given: bool) -> None:
 
 def test_module_takes_all_that_follows() -> None:
     values, rest = parse(option_table.RUN.options, "--no-sync", "-m", "pytest", "-q", "--", "-x")
-    run = option_values.run_of(values, rest)
+    run = request_assembly.run_of(values, rest)
     assert (run.no_sync, run.module, run.command) == (True, "pytest", ("-q", "--", "-x"))
 
 
 def test_nothing_to_run() -> None:
     values, rest = parse(option_table.RUN.options)
     with pytest.raises(UsageError, match="no command"):
-        option_values.run_of(values, rest)
+        request_assembly.run_of(values, rest)
 
 
 def test_shim_cache_is_beside_pips(tmp_path: Path) -> None:

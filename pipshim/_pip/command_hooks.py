@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pip._internal.req.req_set import RequirementSet
     from pip._internal.resolution.resolvelib.resolver import Resolver
 
-    from pipshim._pip.pip_builds import PipBuilds
+    from pipshim._pip.hook_handlers import PipBuilds
     from pipshim.base.errors import PipshimError
 
 

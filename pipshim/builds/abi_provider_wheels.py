@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipshim.envs import installed
-from pipshim.envs.native import has_native_files, is_platform_specific
+from pipshim.envs.abi_providers import has_native_files, is_platform_specific
 
 if TYPE_CHECKING:
     from pipshim.store.unpacked_wheel import UnpackedWheel

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from optparse import Values
 
     from pipshim.model.build_mode import IsolationLayer
-    from pipshim.model.options import CommandOptions
+    from pipshim.model.option_parsing import CommandOptions
 
 
 def common_of(

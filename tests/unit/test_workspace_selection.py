@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import UnknownNameError, UsageError
 from pipshim.model.requests import SelectionOptions
-from pipshim.model.workspace import member_to_edit, selected
+from pipshim.model.workspace_selection import member_to_edit, selected
 from pipshim.project.workspaces import load_builder, load_project
 
 if TYPE_CHECKING:

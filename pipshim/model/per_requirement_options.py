@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pipshim.model.options import COMMAND_LINE, extras_by_package, settings_by_package
+from pipshim.model.option_parsing import COMMAND_LINE, extras_by_package, settings_by_package
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName

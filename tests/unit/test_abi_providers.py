@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.builds import native_wheels
-from pipshim.envs import installed, native
+from pipshim.builds import abi_provider_wheels
+from pipshim.envs import abi_providers, installed
 from pipshim.store.store import Store
 from tests.support.dists import wheel
 
@@ -46,16 +46,16 @@ def test_what_counts_in_the_store_and_in_an_environment(
 ) -> None:
     file = wheel(tmp_path, "lib", "1.0", files=files, tag=tag)
     tree = Store(tmp_path / "cache").add_file(file, "lib")
-    assert native_wheels.is_native_tree(tree) is counts
+    assert abi_provider_wheels.is_native_tree(tree) is counts
     if "lib-1.0.data/headers/lib/lib" in files:
         return  # not below site-packages, so RECORD of an environment shows its path only
     zipfile.ZipFile(file).extractall(tmp_path / "site")
     (found,) = installed.scan([tmp_path / "site"]).values()
-    assert native.is_native(found) is counts
-    assert native.used(found).counts is counts
+    assert abi_providers.is_native(found) is counts
+    assert abi_providers.used(found).counts is counts
 
 
 def test_an_installed_distribution_without_a_list_of_files_counts(tmp_path: Path) -> None:
     (tmp_path / "old-1.0.egg-info").mkdir()
     (found,) = installed.scan([tmp_path]).values()
-    assert native.is_native(found)
+    assert abi_providers.is_native(found)

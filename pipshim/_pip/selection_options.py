@@ -9,7 +9,7 @@ from pip._internal.models.format_control import FormatControl
 from pip._internal.models.release_control import ReleaseControl
 
 from pipshim.model import cutoff
-from pipshim.model.preferences import LISTS
+from pipshim.model.selection_preferences import LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
