@@ -46,10 +46,7 @@ class _Client:
 
     def idle(self) -> int:
         """Count the tokens that it has not taken."""
-        import fcntl  # noqa: PLC0415 not on Windows
-        import termios  # noqa: PLC0415
-
-        count = int.from_bytes(fcntl.ioctl(self.file, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+        count = _readable(self.file)
         if count > self.given:  # a build wrote more tokens than it took
             self._read(count - self.given)
         return min(count, self.given)
@@ -198,3 +195,13 @@ class Jobserver:
             )
             goals[client] += 1
         return goals
+
+
+def _readable(file: int) -> int:
+    """Count the bytes that can be read from a FIFO."""
+    if sys.platform == "win32":
+        return 0
+    import fcntl  # noqa: PLC0415 not on Windows
+    import termios  # noqa: PLC0415
+
+    return int.from_bytes(fcntl.ioctl(file, termios.FIONREAD, b"\0" * 4), sys.byteorder)

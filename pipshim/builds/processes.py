@@ -10,7 +10,6 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,10 +147,7 @@ class _Started:
         self._process = process
 
     def wait(self) -> tuple[int, ProcessUsage | None]:
-        if sys.platform == "win32":
-            return self._process.wait(), None
-        self._process.returncode, used = wait(self.pid)
-        return self._process.returncode, used
+        return wait(self._process)
 
 
 class Processes:

@@ -7,6 +7,7 @@ peak of a cgroup would count the page cache too, that is, all files that a build
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 import threading
@@ -19,6 +20,7 @@ from pipshim.base import process_tree
 from pipshim.base.memory import memory
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Collection, Iterator
 
     from pipshim.base.memory import Memory
@@ -135,16 +137,15 @@ def _memory(pid: int) -> int:
             _, resident, shared, *_ = map(int, file.read().split())
     except (OSError, ValueError):
         return 0  # it has ended
-    return (resident - shared) * _PAGE
+    return (resident - shared) * mmap.PAGESIZE
 
 
-_PAGE = os.sysconf("SC_PAGE_SIZE") if sys.platform != "win32" else 4096
-
-
-def wait(pid: int) -> tuple[int, ProcessUsage]:
-    """Wait for a child process; return its exit status, that of a signal negative."""
-    assert sys.platform != "win32"
-    _, status, usage = os.wait4(pid, 0)
+def wait(process: subprocess.Popen[bytes]) -> tuple[int, ProcessUsage | None]:
+    """Wait for a child process; return its exit status and, on Unix, its usage."""
+    if sys.platform == "win32":
+        return process.wait(), None
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
     unit = 1 if sys.platform == "darwin" else _KIB
     used = ProcessUsage(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
-    return os.waitstatus_to_exitcode(status), used
+    return process.returncode, used
