@@ -28,7 +28,7 @@ _FIXED = ("PYTHON", "LC_", "LANG", "COVERAGE_")
 _MODULES = (
     *("__main__", "fastpath.up_to_date", "fastpath.environment_snapshot"),
     *("cli.dispatch", "cli.project_commands", "cli.pip_main", "cli.active_environment"),
-    *("cli.lock", "cli.sync", "cli.run", "cli.report", "cli.error_boundary"),
+    *("cli.lock", "cli.sync", "cli.run", "cli.command_report", "cli.error_boundary"),
     *("cli.edit_commands", "cli.explain_commands", "cli.export_command", "cli.tree"),
     *("lock.project_lock", "progress.plain", "store.unpacking"),
 )

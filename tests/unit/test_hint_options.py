@@ -32,6 +32,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("cli/edit_commands.py", "--torch-backend"): ("add",),
     ("cli/added_indexes.py", "--index"): ("add",),
     ("model/workspace_selection.py", "--package"): (*SYNCING, "export", "tree", "add", "remove"),
+    ("model/workspace_selection.py", "--extra"): ("sync", "run", "export"),
     ("model/combinations.py", "--package"): (*SYNCING, "export"),
     ("cli/export_command.py", "--build"): ("export",),
     ("_pip/offline.py", "--offline"): PROJECT,
