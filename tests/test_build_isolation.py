@@ -22,7 +22,7 @@ from tests.support.facts import built, calls
 from tests.support.files import distributions
 from tests.support.locks import Locked, read_lock
 from tests.support.pipshim import ROOT, another_python, make_venv, site_packages
-from tests.support.repositories import git_repository, needs_git
+from tests.support.repositories import git, git_repository, needs_git
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -818,6 +818,49 @@ def test_install_keeps_what_it_built_of_a_commit_whatever_names_it(
         assert len(builds(log)) == count
         assert ("Successfully built needy" in done.out) is (count > before)
         before = count
+
+
+@needs_git
+def test_a_commit_of_two_repositories_is_built_for_each(
+    cli: Cli, make_project: MakeProject, dists: Path, log: Path, tmp_path: Path
+) -> None:
+    tree = source_tree(sdist(dists, "needy", "1.0", backend=Backend(log=str(log))), dists)
+    git_repository(tree)
+    shutil.copytree(tree, dists / "fork")
+    url = f"git+{tree.as_uri()}"
+    # File URLs may have a user, too, which git ignores.
+    same = url.replace("file://", "file://user:word@")
+    env = make_venv(tmp_path / "env")
+    fork = f"git+{(dists / 'fork').as_uri()}"
+    cli.ok("--python", env, "install", f"{url}@main")
+    for repository, count in ((same, 1), (fork, 2)):
+        make_project(dependencies=[f"needy @ {repository}@main"])
+        cli.ok("sync", "--reinstall")
+        assert len(builds(log)) == count
+    cli.ok("--python", env, "install", "--force-reinstall", f"{fork}@main")
+    assert len(builds(log)) == 2
+
+
+@needs_git
+def test_a_checkout_without_its_submodules_is_not_built(
+    cli: Cli, make_project: MakeProject, dists: Path, log: Path, site: Path
+) -> None:
+    tree = source_tree(sdist(dists, "needy", "1.0", backend=Backend(log=str(log))), dists)
+    part = dists / "part"
+    part.mkdir()
+    (part / "module.py").write_text("text = 'of the submodule'\n")
+    git_repository(part)
+    allow = ["-c", "protocol.file.allow=always"]
+    git_repository(tree)
+    git(tree, *allow, "submodule", "--quiet", "add", part.as_uri(), "needy/part")
+    git_repository(tree)
+    make_project(dependencies=[f"needy @ git+{tree.as_uri()}@main"])
+    assert "transport 'file' not allowed" in cli("sync").err  # git's default for submodules
+    assert builds(log) == []
+    for name, value in (("COUNT", "1"), ("KEY_0", "protocol.file.allow"), ("VALUE_0", "always")):
+        cli.env[f"GIT_CONFIG_{name}"] = value
+    cli.ok("sync")
+    assert (site / "needy" / "part" / "module.py").read_text() == "text = 'of the submodule'\n"
 
 
 @needs_git

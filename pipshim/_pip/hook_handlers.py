@@ -20,7 +20,6 @@ from pip._internal.exceptions import InstallWheelBuildError, MetadataInconsisten
 from pip._internal.models.link import Link
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.urls import path_to_url
-from pip._internal.vcs.versioncontrol import vcs
 from pyproject_hooks import HookMissing
 
 from pipshim._pip import patches, pyproject
@@ -29,9 +28,9 @@ from pipshim._pip.links import secure_hashes
 from pipshim._pip.pip_texts import WHEEL_BUILDER
 from pipshim._pip.prebuilt import PrebuiltBackend
 from pipshim._pip.resolver import children_of, chosen, name_of_candidate, needs_of, result_of
-from pipshim._pip.sources import distribution_of
+from pipshim._pip.sources import digest_of_checkout, distribution_of
 from pipshim.base.errors import BuildError, Failures
-from pipshim.model.artifacts import sha256_of, source_digest, unsuitable_tags
+from pipshim.model.artifacts import archive_digest, sha256_of, unsuitable_tags
 from pipshim.model.solution import Pin, Solution, Source, name_of
 from pipshim.project.static_metadata import name_and_version
 
@@ -489,19 +488,12 @@ def _digest(req: InstallRequirement, link: Link) -> str | None:
     if req.editable or link.is_existing_dir():
         return None
     if link.is_vcs:
-        return source_digest(None, _commit(req, link), link.subdirectory_fragment)
+        return digest_of_checkout(link, Path(str(req.source_dir)))
     info = req.download_info.archive_info if req.download_info is not None else None
     found = (info.hashes or {}).get("sha256") if info is not None else None
     if found is None and req.local_file_path is not None:
         found = sha256_of(Path(req.local_file_path))
-    return source_digest(found, "", link.subdirectory_fragment)
-
-
-def _commit(req: InstallRequirement, link: Link) -> str:
-    """Return the commit of a git checkout; empty for other version control systems."""
-    backend = vcs.get_backend_for_scheme(link.scheme)
-    assert backend is not None
-    return backend.get_revision(str(req.source_dir)) if backend.name == "git" else ""
+    return archive_digest(found, link.subdirectory_fragment)
 
 
 def _source_entry(req: InstallRequirement, link: Link, source: Source) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from pipshim._pip.metadata import prepared
 from pipshim.base.errors import PipshimError
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
-from pipshim.model.artifacts import sha256_of, source_digest
+from pipshim.model.artifacts import archive_digest, checkout_digest, sha256_of
 from pipshim.model.fetch_errors import naming_archive
 from pipshim.model.solution import Source, name_of
 from pipshim.project.static_metadata import name_and_version
@@ -104,7 +104,7 @@ class Sources:
             )
         else:
             outline, sha256 = self._unpacked(preparer, req, at)
-            digest = _digest(req, at, outline, sha256)
+            digest = _digest(req, outline, sha256)
             if given is not None:
                 self._pip.outlines.keep(given, outline)
         name, version = name_and_version(outline, req.name)
@@ -273,13 +273,24 @@ def _commit_of(link: Link, directory: Path) -> str:
     return backend.get_revision(str(directory)) if backend is not None else ""
 
 
-def _digest(req: InstallRequirement, at: Link, directory: Path, sha256: str | None) -> str | None:
+def digest_of_checkout(link: Link, directory: Path) -> str | None:
+    """Identify what was checked out of a repository, as `checkout_digest` does."""
+    backend = vcs.get_backend_for_scheme(link.scheme)
+    assert backend is not None
+    url, *_ = backend.get_url_rev_and_auth(link.url_without_fragment)
+    commit = backend.get_revision(str(directory))
+    return checkout_digest(backend.name, url, commit, link.subdirectory_fragment)
+
+
+def _digest(req: InstallRequirement, directory: Path, sha256: str | None) -> str | None:
     """Identify a source by its archive or its commit; None for an editable."""
+    link = req.link
+    assert link is not None
     if req.editable:
         return None
-    commit = _commit_of(at, directory) if at.scheme.startswith("git+") else ""
-    assert req.link is not None
-    return source_digest(sha256, commit, req.link.subdirectory_fragment)
+    if link.is_vcs:
+        return digest_of_checkout(link, directory)
+    return archive_digest(sha256, link.subdirectory_fragment)
 
 
 def _may_be_outlined(req: InstallRequirement) -> str | None:

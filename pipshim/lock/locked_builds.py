@@ -48,7 +48,7 @@ def pin_of(package: Package, target: TargetPython, fetcher: Fetcher) -> Pin:
             name=package.name,
             version=package.version,
             outline=Path(),
-            digest=artifacts.digest_of_source(artifact),
+            digest=artifacts.digest_of_source(artifact, fetcher.base),
             editable=package.directory is not None and bool(package.directory.editable),
             url=key_of(package),
             unpack=partial(fetcher.source, package, artifact),

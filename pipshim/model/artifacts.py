@@ -83,25 +83,34 @@ def identity(artifact: Artifact) -> str:
     return str(commit or getattr(artifact, "path", ""))
 
 
-def source_digest(sha256: str | None, commit: str, subdirectory: str | None) -> str | None:
-    """Identify the archive (SHA-256) or git commit that is built; None if neither is known."""
-    if sha256 is not None and not subdirectory:
+def archive_digest(sha256: str | None, subdirectory: str | None) -> str | None:
+    """Identify the archive that is built; None if its hash is not known."""
+    if sha256 is None or not subdirectory:
         return sha256
-    content = sha256 or (f"git:{commit}" if commit else None)
-    if content is None:
+    return hashlib.sha256(f"{sha256}#{subdirectory}".encode()).hexdigest()
+
+
+def checkout_digest(vcs: str, url: str, commit: str, subdirectory: str | None) -> str | None:
+    """Identify the git commit that is built; None for other version control systems.
+
+    The repository counts, since a build may read its tags. Credentials in its URL do not.
+    """
+    if vcs != "git":
         return None
-    return hashlib.sha256(f"{content}#{subdirectory or ''}".encode()).hexdigest()
+    repository = urls.without_credentials(url).rstrip("/").removesuffix(".git")
+    text = f"git+{repository}@{commit}#{subdirectory or ''}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def digest_of_source(artifact: Artifact) -> str | None:
-    """Return the `source_digest` of a locked source."""
+def digest_of_source(artifact: Artifact, base: Path) -> str | None:
+    """Identify a locked source, whose path may be relative to a folder; None for folders."""
     if isinstance(artifact, PackageDirectory):
         return None
     if isinstance(artifact, PackageVcs):
-        commit = artifact.commit_id if artifact.type == "git" else ""
-        return source_digest(None, commit, artifact.subdirectory)
+        url = artifact.url or (base / (artifact.path or "")).resolve().as_uri()
+        return checkout_digest(artifact.type, url, artifact.commit_id, artifact.subdirectory)
     sha256 = (artifact.hashes or {}).get("sha256")
-    return source_digest(sha256, "", getattr(artifact, "subdirectory", None))
+    return archive_digest(sha256, getattr(artifact, "subdirectory", None))
 
 
 def file_name(artifact: PackageWheel | PackageSdist | PackageArchive) -> str:

@@ -87,7 +87,7 @@ class Record:
     Attributes:
         name: the distribution.
         version: its version.
-        source: digest of the sdist or commit (`pipshim.model.artifacts.source_digest`).
+        source: digest of the sdist or commit (`pipshim.model.artifacts.digest_of_source`).
         mode: the build mode.
         python: implementation and minor version, ``cpython 3.11``.
         platform: system and machine, ``linux x86_64``.

@@ -27,8 +27,8 @@ class Source:
         version: likewise.
         outline: the folder with pyproject.toml, PKG-INFO and setup.py: the tree's own, or one that
             has nothing else.
-        digest: identifies its content (`pipshim.model.artifacts.source_digest`); None for folders
-            and editables.
+        digest: identifies its content (`pipshim.model.artifacts.digest_of_source`); None for
+            folders and editables.
         editable: asked for with ``-e``.
         url: where it came from, without credentials; distinguishes sources.
         unpack: fetches and unpacks the tree of an outline, once.
