@@ -94,6 +94,28 @@ def test_a_changed_variable_that_counts_rebuilds_what_depends_on_it(
     assert "up to date" in cli.ok("sync").err
 
 
+SPAWNING = """\
+from engine import *
+import engine
+
+def build_wheel(*args, **more):
+    import multiprocessing, os
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.apply(os.getenv, ["CHILD"])
+    return engine.build_wheel(*args, **more)
+"""
+
+
+def test_a_variable_that_a_spawned_worker_reads_counts(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    index.add(sdist(tmp_path, "needy", "1.0", backend_source=SPAWNING))
+    make_project(dependencies=["needy"])
+    cli.ok("sync")
+    cli.env["CHILD"] = "x"
+    assert "needy 1.0 (rebuild: CHILD is x, was not set)" in cli.ok("sync", "--dry-run").err
+
+
 def test_irrelevant_variables_rebuild_nothing_and_no_value_is_recorded(
     cli: Cli, project: MakeProject, log: Path
 ) -> None:

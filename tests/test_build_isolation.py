@@ -537,6 +537,15 @@ CHILDREN = {
         "import multiprocessing\ndef work():\n    import fakelib\n"
         "one = multiprocessing.get_context('fork').Process(target=work)\none.start()\none.join()"
     ),
+    **{
+        method: (
+            "import importlib, multiprocessing\n"
+            f"process = multiprocessing.get_context({method!r}).Process\n"
+            "one = process(target=importlib.import_module, args=['fakelib'])\n"
+            "one.start()\none.join()\nassert one.exitcode == 0"
+        )
+        for method in ("spawn", "forkserver")
+    },
 }
 """How a hook starts a child that leaves without running its exit handlers."""
 
@@ -547,6 +556,8 @@ CHILDREN = {
     [
         ("hook", "fork"),
         ("hook", "multiprocessing"),
+        ("hook", "spawn"),
+        ("hook", "forkserver"),
         ("program", "fork"),
         ("program", "-I"),
         ("program", "-E"),
