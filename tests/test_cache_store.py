@@ -171,6 +171,11 @@ def test_info_counts_what_there_is(cli: Cli) -> None:
     assert counts["unpacked wheels"] == 3
     assert counts["built wheels"] == 2
     assert counts["logs"] == logs
+    assert counts["builds in the history"] == 2
+    (history,) = (one for one in data["parts"] if one["name"] == "builds in the history")
+    assert history["size"] == (cli.shim_cache / "build-history-v1.jsonl").stat().st_size
+    assert "Builds in the history: 2 (" in out
+    assert counts["tool versions"] == len([*(cli.shim_cache / "tools-v1").glob("*")])
     assert data["location"] == str(cli.shim_cache)
     assert data["size"] >= sum(part["size"] for part in data["parts"][:1])
     assert listing(cli.shim_cache) == before
@@ -258,13 +263,14 @@ def test_prune_removes_wheels_that_were_not_used_for_days(cli: Cli, synced: Path
     manifests = [tree / "tree.json" for tree in trees(cli)]
     grow_old(*manifests, days=29)
     assert store(cli, "prune") == "nothing to remove\n"
-    grow_old(*manifests, days=31)
+    grow_old(*manifests, cli.shim_cache / "build-history-v1.jsonl", days=31)
     out = store(cli, "prune", "-v")
     assert "3 unpacked wheels" in out
     assert "not used for 30 days" in out
     assert trees(cli) == []
     assert built(cli) == []
     assert len(distributions(synced / ".venv")) == 3
+    assert "Builds in the history: 2 (" in store(cli, "info")
 
 
 def test_days_says_how_many(cli: Cli, synced: Path) -> None:

@@ -22,6 +22,7 @@ from pipshim.base.atomic_write import TEMPORARY_FILES
 from pipshim.base.cache_folders import (
     BUILDS,
     ENVIRONMENTS,
+    HISTORY,
     INTERPRETERS,
     LOGS,
     METADATA,
@@ -128,9 +129,11 @@ def parts(root: Path) -> list[Part]:
         ("outlines of sdists", OUTLINES, "*"),
         ("stamps", STAMPS, "*"),
         ("notes of environments", NOTES, "*"),
+        ("tool versions", TOOLS, "*"),
     ):
         count = sum(1 for _ in (root / folder).glob(pattern))
         found.append(Part(name, count, size_of(root / folder)))
+    found.append(Part("builds in the history", _lines(root / HISTORY), size_of(root / HISTORY)))
     environments = list((root / ENVIRONMENTS).glob("*"))
     own = sum(_size_of_own(folder) for folder in environments)
     found.append(Part("environments", len(environments), own))
@@ -400,6 +403,13 @@ def _stats(folder: Path) -> Iterator[os.stat_result]:
                 yield os.lstat(f"{directory}/{name}")
             except OSError:
                 continue
+
+
+def _lines(path: Path) -> int:
+    try:
+        return path.read_bytes().count(b"\n")
+    except OSError:
+        return 0
 
 
 def _item(path: Path, kind: str, why: str) -> Item:
