@@ -124,8 +124,9 @@ def test_builds_run_together_only_if_they_fit_together(
 ) -> None:
     add(index, tmp_path, "one", 2)
     add(index, tmp_path, "two", 2)
-    table = '[tool.pipshim.build-memory]\none = "300 MB"\ntwo = "300 MB"\n'
-    make_project(table, dependencies=["one", "two"])
+    index.add(sdist(tmp_path, "small", "1.0"))
+    table = '[tool.pipshim.build-memory]\none = "300 MB"\ntwo = "300 MB"\nsmall = "20 MB"\n'
+    make_project(table, dependencies=["one", "two", "small"])
     cli.ok("lock")
     with memory_limit(megabytes) as folder:
         done = limited(cli, folder, "sync", "-j", "2", "--progress", "json")
@@ -139,3 +140,4 @@ def test_builds_run_together_only_if_they_fit_together(
         ended = early["started"] + early["seconds"]
         assert late["started"] + late["seconds"] - late["phases"]["wheel"] >= ended - 0.2
         assert late["phases"]["memory"] > 0.2
+        assert builds["small"]["started"] < ended, "it has waited for one that waits for memory"

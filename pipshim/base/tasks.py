@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, wait
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipshim.base.errors import together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from typing_extensions import Self
 
@@ -22,8 +23,45 @@ Result = TypeVar("Result")
 sharing: ContextVar[int] = ContextVar("sharing", default=1)
 """How many pieces of work share the machine's cores, the one done here included."""
 
+_pauses: ContextVar[_Pauses | None] = ContextVar("_pauses", default=None)
+
 _PATIENCE_SECONDS = 0.5
 """How long an interrupt waits for threads; their connections are shut, their processes ended."""
+
+
+class _Pauses:
+    """Counts the work of `in_order` that is paused.
+
+    Attributes:
+        count: how much is.
+        change: is done at the next change of the count.
+
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.change: Future[None] = Future()
+        self._guard = Lock()
+
+    def add(self, count: int) -> None:
+        with self._guard:
+            self.count += count
+            change, self.change = self.change, Future()
+        change.set_result(None)
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Let other work of `in_order` begin while this work only waits."""
+    pauses = _pauses.get()
+    if pauses is None:
+        yield
+        return
+    pauses.add(1)
+    try:
+        yield
+    finally:
+        pauses.add(-1)
 
 
 class TaskGroup:
@@ -157,12 +195,13 @@ def in_order(
     """Call ``work`` for each item after those that it waits for, several at once.
 
     Of the items that may start, the first ones of the mapping do. Failures and interrupts are
-    treated as in `each`. ``sharing`` tells the work how many run at once.
+    treated as in `each`. ``sharing`` tells the work how many run at once. Work that is `paused`
+    lets as much other work begin, up to ``at_once`` more.
 
     Args:
         work: what to do.
         waits_for: by item, what it waits for; others than items are ignored. No cycles.
-        at_once: how many threads.
+        at_once: how many run.
         is_work: whether an item needs the machine's cores; others do not count for ``sharing``.
         interrupted: called when the caller is interrupted; it ends what the work may wait for.
 
@@ -171,18 +210,24 @@ def in_order(
     running: dict[Future[Result], Item] = {}
     results: dict[Item, Result] = {}
     errors: dict[Item, BaseException] = {}
-    with TaskGroup(at_once, interrupted) as group:
+    pauses = _Pauses()
+    with TaskGroup(2 * at_once, interrupted) as group:
         while left or running:
+            change = pauses.change
+            free = max(0, at_once + min(pauses.count, at_once) - len(running))
             ready = [item for item, others in left.items() if others <= results.keys()]
             width = min(at_once, sum(map(is_work, (*running.values(), *ready))))
-            for item in ready[: 0 if errors else at_once - len(running)]:
+            for item in ready[: 0 if errors else free]:
                 del left[item]
-                token = sharing.set(max(1, width))
-                running[group.start(_task(work, item))] = item
-                sharing.reset(token)
+                context = copy_context()
+                context.run(sharing.set, max(1, width))
+                context.run(_pauses.set, pauses)
+                running[context.run(group.start, _task(work, item))] = item
             if not running:
                 break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            futures: list[Future[Any]] = [*running, change]
+            done = wait(futures, return_when=FIRST_COMPLETED).done
+            for future in [future for future in running if future in done]:
                 item = running.pop(future)
                 if (error := future.exception()) is not None:
                     errors[item] = error

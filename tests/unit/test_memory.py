@@ -11,6 +11,7 @@ import pytest
 from pipshim.base.cores import available_cores
 from pipshim.base.memory import Memory, kills_for_memory, memory
 from pipshim.base.sizes import read_size, size
+from pipshim.base.tasks import in_order
 from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares, Share
 from pipshim.builds.memory_budget import MemoryBudget
@@ -170,6 +171,47 @@ def test_builds_wait_until_what_they_need_is_there() -> None:
     assert not third.is_alive()
     end_first.set()
     first.join(5)
+
+
+def test_what_waits_is_overtaken_only_by_builds_that_fit_beside_it() -> None:
+    machine = Machine()
+    first, end_first = machine.enter(600, used=600)
+    large, end_large = machine.enter(700)
+    assert machine.waiting.is_set()
+    small, end_small = machine.enter(200)
+    assert not machine.waiting.is_set()
+    other, end_other = machine.enter(200)  # it fits now, but not beside the large one
+    assert machine.waiting.is_set()
+    end_first.set()
+    first.join(5)
+    end_large.set()
+    large.join(5)
+    assert not large.is_alive()
+    assert small.is_alive()
+    for thread, end in ((small, end_small), (other, end_other)):
+        end.set()
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_a_build_that_waits_for_memory_lets_another_begin() -> None:
+    budget = MemoryBudget(lambda: Memory(1000, 1000))
+    needs = {"long": 600, "large": 700, "small": 200, "last": 0}
+    small_ended, running, most = threading.Event(), set[str](), list[int]()
+
+    def build(name: str) -> bool:
+        with budget.admitted(needs[name], Usage(), waiting=lambda: None, is_stopped=lambda: False):
+            running.add(name)
+            most.append(len(running))
+            is_in_time = name != "long" or small_ended.wait(10)
+            running.remove(name)
+        if name == "small":
+            small_ended.set()
+        return is_in_time
+
+    done = in_order(build, dict.fromkeys(needs, ()), at_once=2)
+    assert done == dict.fromkeys(needs, True)
+    assert max(most) == 2
 
 
 def test_builds_that_are_alike_end_in_any_order() -> None:
