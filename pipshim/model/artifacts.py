@@ -74,13 +74,15 @@ def is_platform_specific(artifact: Artifact) -> bool:
 
 
 def identity(artifact: Artifact) -> str:
-    """Identify an artifact's content: by a hash, a commit, or its folder."""
+    """Identify an artifact's content: by a hash, a commit of a repository, or its folder."""
     hashes = getattr(artifact, "hashes", None)
     if hashes:
         name = "sha256" if "sha256" in hashes else min(hashes)
         return f"{name}:{hashes[name]}"
-    commit = getattr(artifact, "commit_id", None)
-    return str(commit or getattr(artifact, "path", ""))
+    if isinstance(artifact, PackageVcs):
+        place = _repository(artifact.url or artifact.path or "")
+        return f"{place}@{artifact.commit_id}#{artifact.subdirectory or ''}"
+    return str(getattr(artifact, "path", ""))
 
 
 def archive_digest(sha256: str | None, subdirectory: str | None) -> str | None:
@@ -97,8 +99,7 @@ def checkout_digest(vcs: str, url: str, commit: str, subdirectory: str | None) -
     """
     if vcs != "git":
         return None
-    repository = urls.without_credentials(url).rstrip("/").removesuffix(".git")
-    text = f"git+{repository}@{commit}#{subdirectory or ''}"
+    text = f"git+{_repository(url)}@{commit}#{subdirectory or ''}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -111,6 +112,10 @@ def digest_of_source(artifact: Artifact, base: Path) -> str | None:
         return checkout_digest(artifact.type, url, artifact.commit_id, artifact.subdirectory)
     sha256 = (artifact.hashes or {}).get("sha256")
     return archive_digest(sha256, getattr(artifact, "subdirectory", None))
+
+
+def _repository(url: str) -> str:
+    return urls.without_credentials(url).rstrip("/").removesuffix(".git")
 
 
 def file_name(artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
