@@ -213,7 +213,7 @@ def test_an_index_that_lacks_its_package_is_named(
     project = make_project(config, dependencies=["torch>=99"])
     wheel(project / "wheels", "other", "1")
     failed = cli.fails("lock")
-    assert "the index torch-cpu, which sources send torch to, has no torch" in failed.err
+    assert "the index torch-cpu, the source of torch, has no torch" in failed.err
     assert "torch-cpu has other" in failed.err
     wheel(project / "wheels", "torch", "2.8")
     failed = cli.fails("lock")
