@@ -217,7 +217,7 @@ def test_an_index_that_lacks_its_package_is_named(
     assert "torch-cpu has other" in failed.err
     wheel(project / "wheels", "torch", "2.8")
     failed = cli.fails("lock")
-    assert "torch has 2.8 in the index torch-cpu, which sources send it to" in failed.err
+    assert "torch has 2.8 in the index torch-cpu, its source" in failed.err
 
 
 def test_a_package_whose_index_cannot_be_asked_is_an_error_though_older_versions_do_without_it(
