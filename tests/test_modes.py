@@ -352,7 +352,7 @@ def test_a_missing_module_without_isolation_is_to_be_installed(
     result = cli.fails("sync", "--no-build-isolation")
     assert "  mode: no-isolation\n" in result.err
     hint = re.sub(r"\s+", " ", result.err.partition("hint: ")[2])
-    assert 'add to pyproject.toml [dependency-groups] dev = ["fakelib"]' in hint
+    assert 'Add to pyproject.toml: [dependency-groups] dev = ["fakelib"]' in hint
     assert "no-build-isolation" not in hint
     make_project(dependencies=["native", "fakelib"])
     cli.ok("sync", "--no-build-isolation")

@@ -92,7 +92,7 @@ def test_sync_names_the_file_that_no_cache_has(
     index.requests.clear()
     err = cli.fails("sync", "--offline").err
     assert "fakelib-1.0-py3-none-any.whl is not in the cache, and --offline is given" in err
-    assert "hint: do it once without --offline" in err
+    assert "hint: run it once without --offline" in err
     assert not (project / ".venv").exists()
     assert index.requests == []
 
@@ -176,7 +176,7 @@ def test_lock_names_the_page_that_is_missing(
     err = " ".join(cli.fails("lock", "--offline").err.split())
     assert "absent cannot be looked up in the index" in err
     assert f"{index.url}absent/: it is not in the cache, and --offline is given" in err
-    assert "hint: do it once without --offline" in err
+    assert "hint: run it once without --offline" in err
     assert (project / "pylock.toml").read_bytes() == before
 
 
