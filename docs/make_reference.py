@@ -64,6 +64,7 @@ FOLDERS = (
     "sync",
     "lock",
     "builds",
+    "remote",
     "store",
     "_pip",
     "envs",

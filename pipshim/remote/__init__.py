@@ -1,0 +1,1 @@
+"""Results of builds that were made on other machines."""

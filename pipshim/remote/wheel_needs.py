@@ -1,0 +1,202 @@
+"""Find what a compiled wheel needs of the machine that loads it, from its ELF files.
+
+A library counts as a need of the machine unless the wheel brings it, or a distribution that the
+wheel was built against: these are installed with it. The formats of macOS and Windows are not read;
+what their wheels need is what the platform tag says.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipshim.base.errors import PipshimError
+from pipshim.model.machine_needs import MachineNeeds, newest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pipshim.store.unpacked_wheel import UnpackedWheel
+
+_MAGIC = b"\x7fELF"
+_MOST = 10_000
+_LONGEST = 10_000
+_SITE = "lib/python/site-packages"
+"""Where packages are installed in an environment."""
+
+_ROOTS = {
+    "purelib": f"{_SITE}/",
+    "platlib": f"{_SITE}/",
+    "scripts": "bin/",
+    "data": "",
+    "headers": "include/python/",
+}
+
+
+class UnreadableWheelError(PipshimError):
+    """What a wheel needs cannot be found out."""
+
+
+class _Object(NamedTuple):
+    """An ELF file.
+
+    Attributes:
+        path: where it is installed, relative to the environment's folder.
+        name: what others call it (DT_SONAME).
+        needed: the libraries that it names.
+        folders: where it looks for them (DT_RPATH, DT_RUNPATH).
+        versions: by library, the symbol versions that it uses.
+
+    """
+
+    path: str
+    name: str
+    needed: tuple[str, ...]
+    folders: tuple[str, ...]
+    versions: Mapping[str, tuple[str, ...]]
+
+
+def needs_of(
+    wheel: UnpackedWheel,
+    against: Iterable[UnpackedWheel] = (),
+    *,
+    processor: frozenset[str] = frozenset(),
+) -> MachineNeeds:
+    """Return what a wheel needs of a machine.
+
+    Args:
+        wheel: the unpacked wheel.
+        against: the distributions that it was built against.
+        processor: that of the machine that built it, if it was compiled for that.
+
+    Raises:
+        UnreadableWheelError: a file of it is damaged, or pyelftools is not installed.
+
+    """
+    objects = list(_objects(wheel))
+    brought = {_installed_path(file.scheme, file.path) for file in wheel.files}
+    for other in against:
+        brought |= {_installed_path(file.scheme, file.path) for file in other.files}
+    # A package may load libraries itself, which are then there for all that come after it.
+    names = {posixpath.basename(path) for path in brought} | {one.name for one in objects}
+    libraries: dict[str, set[str]] = {}
+    placed: set[str] = set()
+    for one in objects:
+        folders = [_expanded(folder, one.path) for folder in one.folders]
+        for name in one.needed:
+            if name in names or any(_joined(folder, name) in brought for folder in folders):
+                continue
+            libraries.setdefault(name, set()).update(one.versions.get(name, ()))
+            if any(os.path.exists(f"{folder}/{name}") for folder in folders if folder[:1] == "/"):  # noqa: PTH110
+                placed.add(name)
+    return MachineNeeds(
+        {name: newest(versions) for name, versions in sorted(libraries.items())},
+        frozenset(placed),
+        processor,
+    )
+
+
+def _installed_path(scheme: str, path: str) -> str:
+    return posixpath.normpath(_ROOTS[scheme] + path)
+
+
+def _expanded(folder: str, path: str) -> str:
+    """Return a folder of DT_RUNPATH, relative to the environment's unless it is absolute."""
+    origin = posixpath.dirname(path)
+    text = folder.replace("${ORIGIN}", "$ORIGIN")
+    if text.startswith("$ORIGIN"):
+        return posixpath.normpath(f"{origin}/{text.removeprefix('$ORIGIN')}")
+    return text
+
+
+def _joined(folder: str, name: str) -> str:
+    return posixpath.normpath(f"{folder}/{name}")
+
+
+def _objects(wheel: UnpackedWheel) -> Iterator[_Object]:
+    for file in wheel.files:
+        full = f"{wheel.folder}/{file.scheme}/{file.path}"
+        try:
+            with open(full, "rb") as stream:  # noqa: PTH123
+                if stream.read(len(_MAGIC)) != _MAGIC:
+                    continue
+                read = _read(stream, _installed_path(file.scheme, file.path))
+        except OSError as error:
+            raise UnreadableWheelError(f"{file.path}: {error.strerror}") from error
+        if read is not None:
+            yield read
+
+
+def _read(stream: Any, path: str) -> _Object | None:
+    """Read an ELF file; None if nothing is linked with it, as with object files.
+
+    Raises:
+        UnreadableWheelError: it is damaged.
+
+    """
+    try:
+        from elftools.common.exceptions import ELFError  # noqa: PLC0415 an extra
+        from elftools.elf.dynamic import DynamicSegment  # noqa: PLC0415
+        from elftools.elf.elffile import ELFFile  # noqa: PLC0415
+    except ImportError as error:
+        raise UnreadableWheelError(
+            "pyelftools, which reads what compiled wheels need, is not installed",
+            hint="pip install 'pipshim[remote]'",
+        ) from error
+    try:
+        file = ELFFile(stream)
+        segments = _bounded(file.iter_segments())
+        dynamic = next((one for one in segments if isinstance(one, DynamicSegment)), None)
+        if dynamic is None:
+            return None
+        tags: dict[str, list[str]] = {}
+        kinds = set()
+        for tag in _bounded(dynamic.iter_tags()):
+            kinds.add(tag.entry.d_tag)
+            for kind in ("needed", "soname", "rpath", "runpath"):
+                if hasattr(tag, kind):
+                    tags.setdefault(kind, []).append(_bounded_text(getattr(tag, kind)))
+        searched = tags.get("runpath") or tags.get("rpath", [])
+        versions = _versions(file, is_versioned="DT_VERNEED" in kinds)
+    # Damaged files make pyelftools raise what its parts raise.
+    except (
+        *(ELFError, ArithmeticError, AssertionError, AttributeError, LookupError),
+        *(MemoryError, TypeError, ValueError),
+    ) as error:
+        raise UnreadableWheelError(f"{posixpath.basename(path)} is not a valid ELF file") from error
+    return _Object(
+        path,
+        "".join(tags.get("soname", [])[:1]) or posixpath.basename(path),
+        tuple(tags.get("needed", ())),
+        tuple(one for text in searched for one in text.split(":") if one),
+        versions,
+    )
+
+
+def _versions(file: Any, *, is_versioned: bool) -> dict[str, tuple[str, ...]]:
+    if file.num_sections() > _MOST:
+        raise ValueError("too many sections")
+    section = file.get_section_by_name(".gnu.version_r")
+    if section is None:
+        if is_versioned:
+            raise ValueError("no section headers")
+        return {}
+    return {
+        _bounded_text(library.name): tuple(_bounded_text(one.name) for one in _bounded(versions))
+        for library, versions in _bounded(section.iter_versions())
+    }
+
+
+def _bounded(items: Iterable[Any]) -> Iterator[Any]:
+    """Yield items, unless there are more than any library has: files may come from elsewhere."""
+    for count, item in enumerate(items):
+        if count == _MOST:
+            raise ValueError("too many entries")
+        yield item
+
+
+def _bounded_text(text: object) -> str:
+    if len(str(text)) > _LONGEST:
+        raise ValueError("a name that is too long")
+    return str(text)
