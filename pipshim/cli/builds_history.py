@@ -6,29 +6,91 @@ import json
 import re
 import sys
 import time
+from optparse import SUPPRESS_HELP
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.cache_folders import LOGS
-from pipshim.base.errors import PipshimError
+from pipshim.base.errors import PipshimError, UsageError
 from pipshim.base.sizes import size
 from pipshim.builds.build_history import BuildHistory
 from pipshim.cli.cache_store import existing_cache
+from pipshim.cli.command_base import PlainCommand
+from pipshim.model import option_table
 from pipshim.model.events import label, short
+from pipshim.model.option_parsing import name
+from pipshim.model.requests import BuildsHistoryRequest
 from pipshim.progress.control_codes import clean
 from pipshim.progress.formatting import duration, paint, use_color
 from pipshim.progress.json_lines import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from optparse import Values
     from pathlib import Path
 
     from pipshim.model.past_build import PastBuild
-    from pipshim.model.requests import BuildsHistoryRequest, BuildsLogRequest
 
 _TITLES = ("package", "mode", "started", "took", "CPU", "memory", "steps", "outcome", "log")
 _RIGHT = ("took", "CPU", "memory", "steps")
 _STYLES = {"built": "green", "failed": "red", "out of memory": "red", "stopped": "yellow"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class _CacheCommand(PlainCommand):
+    """A command that reads pipshim's cache only; no project counts."""
+
+    def add_options(self) -> None:
+        """Add the options; ``--project`` is a general one, which may stand anywhere."""
+        super().add_options()
+        self.cmd_opts.add_option("--project", help=SUPPRESS_HELP)
+
+
+class BuildsHistoryCommand(_CacheCommand):
+    """Show what was built when, how long it took, and how much memory.
+
+    These are the builds of wheels by all commands on this machine, the
+    newest last: duration, processor time, the most memory that all processes
+    of a build used together, and how it ended. pipshim plans builds by it.
+
+    For example:
+      pipshim builds history
+      pipshim builds history flash-attn --output-format json
+    """
+
+    usage = """
+      %prog [options] [<package> ...]"""
+
+    declared = option_table.BUILDS_HISTORY
+
+    def run(self, options: Values, args: list[str]) -> int:
+        return main(
+            BuildsHistoryRequest(
+                common=self.common_options(options),
+                names=tuple(map(name, args)),
+                **self.declared.fields(BuildsHistoryRequest, options),
+            )
+        )
+
+
+class BuildsLogCommand(_CacheCommand):
+    """Show what the last build of a package printed.
+
+    On a terminal a pager shows it (PAGER).
+
+    For example:
+      pipshim builds log flash-attn
+    """
+
+    usage = """
+      %prog [options] <package>"""
+
+    declared = option_table.BUILDS_LOG
+
+    def run(self, options: Values, args: list[str]) -> int:
+        if len(args) != 1:
+            problem = "no package is named" if not args else "name one package"
+            raise UsageError(f"builds log: {problem}", hint="pipshim builds log NAME")
+        return show_log(self.common_options(options).shim_cache, name(args[0]))
 
 
 def main(request: BuildsHistoryRequest) -> int:
@@ -38,10 +100,10 @@ def main(request: BuildsHistoryRequest) -> int:
         PipshimError: there is no cache.
 
     """
-    builds = BuildHistory(existing_cache(request.cache)).builds()
+    builds = BuildHistory(existing_cache(request.common.shim_cache)).builds()
     found = [one for one in builds if not request.names or one.name in request.names]
     found = found[-request.limit :]
-    if request.as_json:
+    if request.common.output_format == "json":
         document = {"schema": SCHEMA, "builds": list(map(_as_json, found))}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return 0
@@ -49,7 +111,7 @@ def main(request: BuildsHistoryRequest) -> int:
         names = f" of {', '.join(request.names)}" if request.names else ""
         sys.stdout.write(f"no builds{names} yet\n")
         return 0
-    color = use_color(sys.stdout, no_color=request.no_color)
+    color = use_color(sys.stdout, no_color=request.common.no_color)
     rows = [_TITLES, *map(_row, found)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
     for number, row in enumerate(rows):
@@ -58,18 +120,18 @@ def main(request: BuildsHistoryRequest) -> int:
     return 0
 
 
-def show_log(request: BuildsLogRequest) -> int:
+def show_log(shim_cache: Path | None, package: str) -> int:
     """Show the newest log of a package.
 
     Raises:
         PipshimError: there is no cache, or no log of it.
 
     """
-    cache = existing_cache(request.cache)
-    logs = _logs(cache / LOGS, request.name)
+    cache = existing_cache(shim_cache)
+    logs = _logs(cache / LOGS, package)
     if not logs:
         raise PipshimError(
-            f"there is no log of a build of {request.name}",
+            f"there is no log of a build of {package}",
             hint="see what was built: pipshim builds history",
         )
     lines = logs[-1].read_text(encoding="utf-8", errors="replace").splitlines()

@@ -8,13 +8,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipshim.base.errors import PipshimError
+from pipshim.base.errors import PipshimError, UsageError
 from pipshim.cli.context import open_context
+from pipshim.cli.project_commands import SyncCommand
 from pipshim.cli.sync import part_of
 from pipshim.envs import installed
 from pipshim.envs.dist_info import METADATA
 from pipshim.envs.install_notes import origin_of, site_folders
+from pipshim.model import option_table
 from pipshim.model.build_record import Record
+from pipshim.model.option_parsing import name
+from pipshim.model.requests import BuildsShowRequest
 from pipshim.progress.formatting import paint, plural, use_color
 from pipshim.progress.json_lines import SCHEMA
 from pipshim.store import inventory
@@ -22,13 +26,14 @@ from pipshim.sync.synchronizer import Sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from optparse import Values
 
     from packaging.utils import NormalizedName
 
     from pipshim._pip.commands import PipCommand
     from pipshim.cli.context import Context
+    from pipshim.cli.project_commands import Action
     from pipshim.model.build_record import Used
-    from pipshim.model.requests import BuildsShowRequest
     from pipshim.model.solution import Source
 
 _WORDS = {True: ("reused", "green"), False: ("built again", "yellow"), None: ("unknown", "dim")}
@@ -68,6 +73,43 @@ class ShownPackage:
     builds: tuple[ShownBuild, ...]
     others: int
     note: str | None
+
+
+class BuildsShowCommand(SyncCommand):
+    """Show what a wheel was built from, and whether it would be reused now.
+
+    These are the wheels that the cache has of a package: the source, the
+    settings and the distributions that each was built from and against, the
+    log of its build, and whether sync would reuse it now. What differs is
+    told in words. Nothing is locked, built or installed.
+
+    For example:
+      pipshim builds show flash-attn
+      pipshim builds show --all flash-attn    those of other sources too
+    """
+
+    usage = """
+      %prog [options] <package> ..."""
+
+    declared = option_table.BUILDS_SHOW
+
+    def load_action(self) -> Action:
+        return main
+
+    def request(self, options: Values, args: list[str]) -> BuildsShowRequest:
+        """Return what was asked.
+
+        Raises:
+            UsageError: no package is named.
+
+        """
+        if not args:
+            raise UsageError("builds show: no package given", hint="pipshim builds show NAME")
+        return BuildsShowRequest(
+            **self.installing(options),
+            **self.declared.fields(BuildsShowRequest, options),
+            names=tuple(map(name, args)),
+        )
 
 
 def main(request: BuildsShowRequest, pip: PipCommand) -> int:

@@ -5,23 +5,80 @@ from __future__ import annotations
 import json
 import sys
 import time
+from optparse import SUPPRESS_HELP
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from pipshim._pip.commands import program
 from pipshim.base.cache_folders import Alone
 from pipshim.base.errors import PipshimError, UsageError
 from pipshim.base.sizes import size
+from pipshim.cli.command_base import PlainCommand
+from pipshim.model import option_table
+from pipshim.model.requests import StoreRequest
 from pipshim.progress.formatting import plural
 from pipshim.store import inventory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from optparse import Values
     from pathlib import Path
 
-    from pipshim.model.requests import StoreRequest
-
 ACTIONS = ("info", "list", "remove", "prune", "verify")
+
+
+class StoreCommand(PlainCommand):
+    """Inspect and clear what pipshim adds to the cache.
+
+    These are the wheels that it has unpacked, the results of builds with their
+    records, the logs of builds, and what it asked of interpreters. All other
+    subcommands of "cache" are pip's, for pip's own part.
+
+    - info: Show where it is, and how much there is of what.
+    - list: List built wheels, and what they were built against.
+    - remove: Remove the results of building a package.
+    - prune: Remove what nothing refers to, and what was not used for long.
+    - verify: Find files that were edited, and remove what has them.
+
+    A pattern is a name, or a glob of names. Nothing is removed while another
+    command of pipshim is at work.
+    """
+
+    declared = option_table.STORE
+    usage = """
+      %prog info [--format text|json]
+      %prog list [<pattern>] [--format text|json]
+      %prog remove [--dry-run] <name>[==<version>] ...
+      %prog prune [--days <n>] [--dry-run]
+      %prog verify [--dry-run]"""
+
+    def __init__(
+        self,
+        # One name for pip's configuration (``[cache]`` is that of its own command).
+        name: str = "cache-store",
+        summary: str = "Inspect and clear pipshim's cache.",
+        isolated: bool = False,
+    ) -> None:
+        super().__init__(name, summary, isolated)
+        self.parser.prog = f"{program()} cache store"
+
+    def add_options(self) -> None:
+        self.cmd_opts.title = "Store Options"
+        super().add_options()
+        # It is a general option, which may stand anywhere; no project counts here.
+        self.cmd_opts.add_option("--project", help=SUPPRESS_HELP)
+
+    def run(self, options: Values, args: list[str]) -> int:
+        return main(
+            StoreRequest(
+                common=self.common_options(options),
+                action=args[0] if args else "",
+                arguments=tuple(args[1:]),
+                as_json=options.format == "json",
+                **self.declared.fields(StoreRequest, options),
+            )
+        )
 
 
 def main(request: StoreRequest) -> int:
@@ -33,7 +90,7 @@ def main(request: StoreRequest) -> int:
 
     """
     _check(request)
-    root = existing_cache(request.cache)
+    root = existing_cache(request.common.shim_cache)
     if request.action == "info":
         _info(root, as_json=request.as_json)
     elif request.action == "list":
@@ -50,7 +107,7 @@ def main(request: StoreRequest) -> int:
             if not request.dry_run:
                 inventory.discard(root, items)
         _tell(items, request)
-        if request.action == "remove" and request.verbosity >= 0 and not request.dry_run:
+        if request.action == "remove" and request.common.verbosity >= 0 and not request.dry_run:
             options = " ".join(f"--rebuild {Requirement(one).name}" for one in request.arguments)
             sys.stdout.write(
                 "environments keep what is installed; to build and install it now: "
@@ -180,7 +237,7 @@ def _verify(root: Path, request: StoreRequest) -> int:
     if items and not request.dry_run:
         with Alone(root):
             inventory.discard(root, items)
-    if request.verbosity >= 0:
+    if request.common.verbosity >= 0:
         if not items:
             sys.stdout.write("all files are intact\n")
         else:
@@ -197,9 +254,9 @@ def _counted(items: Sequence[inventory.Item]) -> str:
 
 
 def _tell(items: Sequence[inventory.Item], request: StoreRequest) -> None:
-    if request.verbosity < 0:
+    if request.common.verbosity < 0:
         return
-    if request.dry_run or request.verbosity > 0:
+    if request.dry_run or request.common.verbosity > 0:
         for item in sorted(items, key=lambda one: (one.kind, one.path)):
             sys.stdout.write(f"{item.kind}: {item.path} ({size(item.size)}): {item.why}\n")
     if not items:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from inspect import cleandoc
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pipshim._pip import commands, patches
@@ -17,6 +18,7 @@ from pipshim.cli.command_names import SUBCOMMANDS
 from pipshim.cli.error_boundary import run_guarded
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.option_parsing import COMMAND_LINE, own_layers, parser_options, read_variables
+from pipshim.model.requests import CommonOptions, shim_cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,6 +54,23 @@ class DeclaredCommand(Command):
         values = self.parser.get_default_values()
         read_variables([*self.own_build, *self.own], values, self.environ)
         return values
+
+    def common_options(self, values: Values, python: str | None = None) -> CommonOptions:
+        """Return the options of every command."""
+        cache = Path(values.cache_dir) if values.cache_dir else None
+        return CommonOptions(
+            **self.declared.fields(CommonOptions, values),
+            python=python,
+            verbosity=self.verbosity,
+            debug=values.debug_mode,
+            no_color=bool(values.no_color) or "NO_COLOR" in os.environ,
+            no_input=bool(values.no_input),
+            progress_bar=getattr(values, "progress_bar", "on"),
+            log=Path(values.log) if values.log else None,
+            cache=cache,
+            shim_cache=shim_cache_directory(cache, self.environ),
+            require_virtualenv=bool(values.require_venv),
+        )
 
     def variable_layers(self) -> tuple[IsolationLayer, ...]:
         """Return the isolation settings of variables, those for single packages first."""

@@ -58,15 +58,9 @@ OWN_COMMANDS = {
         "Remove requirements from the project, lock and sync.",
         asks_index=True,
     ),
-    "tree": OwnCommand(
-        "explain_commands", "TreeCommand", "Show what needs what in the lock.", is_plain=True
-    ),
-    "why": OwnCommand(
-        "explain_commands", "WhyCommand", "Show why a package is in the lock.", is_plain=True
-    ),
-    "export": OwnCommand(
-        "export_command", "ExportCommand", "Write the lock as a requirements file."
-    ),
+    "tree": OwnCommand("tree", "TreeCommand", "Show what needs what in the lock.", is_plain=True),
+    "why": OwnCommand("why", "WhyCommand", "Show why a package is in the lock.", is_plain=True),
+    "export": OwnCommand("export", "ExportCommand", "Write the lock as a requirements file."),
     "builds": OwnCommand(
         "builds_command", "BuildsCommand", "Show what was built, and from what.", is_plain=True
     ),
@@ -74,18 +68,18 @@ OWN_COMMANDS = {
 SUBCOMMANDS = {
     "builds": {
         "show": OwnCommand(
-            "builds_show_command",
+            "builds_show",
             "BuildsShowCommand",
             "Show what a wheel was built from, and whether it would be reused.",
         ),
         "history": OwnCommand(
-            "builds_history_command",
+            "builds_history",
             "BuildsHistoryCommand",
             "Show what was built when, how long it took, and how much memory.",
             is_plain=True,
         ),
         "log": OwnCommand(
-            "builds_history_command",
+            "builds_history",
             "BuildsLogCommand",
             "Show what the last build of a package printed.",
             is_plain=True,

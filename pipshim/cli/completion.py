@@ -48,7 +48,7 @@ def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
     if line is None:
         return
     if line.name == "cache" and line.before and line.before[0] in ("store", *STORE_ACTIONS):
-        commands.add(_STORE, Implementation("pipshim.cli.cache_store_command", "StoreCommand"))
+        commands.add(_STORE, Implementation("pipshim.cli.cache_store", "StoreCommand"))
         before = line.before[1:] if line.before[0] == "store" else line.before
         line = line._replace(name=_STORE, before=before)
         environ["COMP_WORDS"] = " ".join(["pip", _STORE, *line.before, line.current])

@@ -10,6 +10,7 @@ from pipshim.model import option_table
 from pipshim.model.option_parsing import name
 from pipshim.model.requests import (
     AddRequest,
+    EditRequest,
     LockOptions,
     RemoveRequest,
     SelectionOptions,
@@ -28,7 +29,7 @@ class EditCommand(ProjectCommand):
     def editing(self, options: Values) -> dict[str, Any]:
         """Return the common parts of their requests."""
         fields = self.declared.fields
-        edit = fields("edit", options)
+        edit = fields(EditRequest, options)
         group, extra = edit["group"], edit["optional"]
         if group is not None and extra is not None:
             raise UsageError(
@@ -38,12 +39,12 @@ class EditCommand(ProjectCommand):
         return {
             **self.common(options),
             "lock": LockOptions(
-                **fields("lock", options),
+                **fields(LockOptions, options),
                 constraints=tuple(options.constraints),
                 said=self.said(options),
             ),
             "selection": SelectionOptions(
-                **fields("selection", options),
+                **fields(SelectionOptions, options),
                 extras=() if extra is None else (extra,),
                 groups=() if group is None else (group,),
             ),
@@ -90,7 +91,7 @@ class AddCommand(EditCommand):
             UsageError: there is nothing to add, or no such place.
 
         """
-        added = self.declared.fields("add", options)
+        added = self.declared.fields(AddRequest, options)
         if not (args or added["editables"] or added["files"]):
             raise UsageError("add: no requirement given", hint="pipshim add NAME…")
         if added["index"] and added["torch_backend"]:
@@ -98,7 +99,7 @@ class AddCommand(EditCommand):
                 "--index and --torch-backend cannot be used together",
                 hint="leave one of them out",
             )
-        return AddRequest(**self.editing(options), **added, requirements=tuple(args))
+        return AddRequest(**{**self.editing(options), **added}, requirements=tuple(args))
 
 
 class RemoveCommand(EditCommand):

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,6 +15,7 @@ from pipshim.base.spelling import nearest
 from pipshim.fastpath import up_to_date
 from pipshim.model.combinations import named
 from pipshim.model.lock_graph import Graph, Node, graph_of
+from pipshim.model.option_parsing import name
 from pipshim.model.pylock import LOCK_NAME, Lock, read
 from pipshim.model.workspace_selection import PREFIX
 from pipshim.progress.formatting import paint, use_color
@@ -21,13 +23,17 @@ from pipshim.project.pyproject import find_project
 from pipshim.project.workspaces import load_project
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
+    from optparse import Values
+    from typing import Any
 
     from packaging.utils import NormalizedName
 
+    from pipshim.cli.command_base import PlainCommand
     from pipshim.model.combinations import Combination
     from pipshim.model.lock_graph import Need
     from pipshim.model.project import Project
+    from pipshim.model.pylock import Lock
     from pipshim.model.requests import ExplainRequest
 
 _OUT_OF_DATE = "its inputs have changed"
@@ -88,7 +94,7 @@ class Explained:
         """Return why the lock is out of date; None if it is not, or if that is unknown."""
         if self.project is None or not self.lock.inputs:
             return None
-        usual = request.project is None and request.lock is None
+        usual = request.common.project is None and request.lock is None
         if usual and up_to_date.is_unchanged(os.environ):
             return None
         return (
@@ -99,12 +105,29 @@ class Explained:
 
     def warn(self, why: str | None, request: ExplainRequest) -> None:
         """Warn that the lock is out of date."""
-        if why is None or request.verbosity < 0:
+        if why is None or request.common.verbosity < 0:
             return
-        word = paint("warning:", "yellow", color=use_color(sys.stderr, no_color=request.no_color))
+        word = paint(
+            "warning:", "yellow", color=use_color(sys.stderr, no_color=request.common.no_color)
+        )
         sys.stderr.write(
             f"{word} {self.path.name} is out of date: {why}; update it: pipshim lock\n"
         )
+
+
+def explaining(command: PlainCommand, options: Values, args: Sequence[str]) -> dict[str, Any]:
+    """Return the parts that the requests of ``tree`` and ``why`` have in common."""
+    return {
+        "common": command.common_options(options),
+        "names": tuple(map(name, args)),
+        "inputs_now": partial(_inputs_now, isolated=options.isolated_mode),
+    }
+
+
+def _inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
+    from pipshim.cli.project_commands import inputs_now  # noqa: PLC0415 imports all of pip's machinery
+
+    return inputs_now(project, lock, isolated=isolated)
 
 
 def read_explained(request: ExplainRequest) -> Explained:
@@ -116,7 +139,7 @@ def read_explained(request: ExplainRequest) -> Explained:
 
     """
     path, project = request.lock, None
-    if path is None or request.project is not None:
+    if path is None or request.common.project is not None:
         directory = _directory(request)
         project = load_project(directory) if directory is not None else None
         path = path or (project.directory if project is not None else Path.cwd()) / LOCK_NAME
@@ -137,9 +160,9 @@ def read_explained(request: ExplainRequest) -> Explained:
 def _directory(request: ExplainRequest) -> Path | None:
     """Find the project's folder; a lock of given requirements needs none."""
     try:
-        return find_project(request.project or Path.cwd())
+        return find_project(request.common.project or Path.cwd())
     except PipshimError:
-        if request.project is None and (Path.cwd() / LOCK_NAME).exists():
+        if request.common.project is None and (Path.cwd() / LOCK_NAME).exists():
             return None
         raise
 

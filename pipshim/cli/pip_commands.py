@@ -31,7 +31,7 @@ from pipshim.cli.command_base import (
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.cli.requested_extras import requested_origins
-from pipshim.model.build_settings import ALL
+from pipshim.model.build_mode import ALL
 from pipshim.model.events import masked
 from pipshim.model.index_routes import IndexRoutes, routes_of
 from pipshim.model.option_parsing import COMMAND_LINE, long_names
@@ -203,9 +203,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
 
     def _request(self, options: Values) -> LockRequest:
         return LockRequest(
-            common=request_assembly.common_of(
-                self.declared, options, python=None, verbosity=self.verbosity, environ=self.environ
-            ),
+            common=self.common_options(options),
             build=request_assembly.build_of(self.declared, options, *self._layers),
             lock=LockOptions(),
         )

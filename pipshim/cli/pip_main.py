@@ -47,7 +47,7 @@ def create(name: str, *, isolated: bool = False) -> Command:
     commands.begin()
     register()
     if name == "cache store":
-        from pipshim.cli.cache_store_command import StoreCommand  # noqa: PLC0415 not needed for others
+        from pipshim.cli.cache_store import StoreCommand  # noqa: PLC0415 not needed for others
 
         return StoreCommand(isolated=isolated)
     if " " not in name:

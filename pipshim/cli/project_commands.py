@@ -144,7 +144,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         else:
             # --version (pip 26.1 and 26.2) does nothing there.
             unused = {*compat.LOCK_ONLY, *long_names(declared.all), "--version"}
-            for flag in unused - set(declared.pips):
+            for flag in unused - set(declared.helps):
                 if parser.has_option(flag):
                     parser.remove_option(flag)
         if declared.runs_program:
@@ -153,10 +153,10 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         group.add_options(self.own_build)
         parser.insert_option_group(1, group)
         self.cmd_opts.add_options(self.own)
-        for flag, text in {**_OTHER_HELP, **declared.pips}.items():
+        for flag, text in {**_OTHER_HELP, **declared.helps}.items():
             option = parser.get_option(flag)
             if option is not None and text:
-                option.help = text
+                option.help = text.replace("{verb}", declared.verb)
 
     def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
         """Parse; keep the command line, variables and pip.conf apart.
@@ -265,13 +265,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         """Return the parts that every request has."""
         declared, typed = self.declared, self._typed
         return {
-            "common": request_assembly.common_of(
-                declared,
-                options,
-                python=typed.python,
-                verbosity=self.verbosity,
-                environ=self.environ,
-            ),
+            "common": self.common_options(options, typed.python),
             "build": request_assembly.build_of(declared, options, typed.above, typed.below),
         }
 
@@ -320,7 +314,7 @@ class LockCommand(ProjectCommand):
                 hint="leave one of them out",
             )
         lock = LockOptions(
-            **self.declared.fields("lock", options),
+            **self.declared.fields(LockOptions, options),
             requirements=tuple(args),
             requirement_files=tuple(options.requirements),
             scripts=tuple(options.requirements_from_scripts),
@@ -402,8 +396,8 @@ class SyncCommand(ProjectCommand):
         return {
             **self.common(options),
             "lock": replace(given, said=self.said(options)),
-            "selection": SelectionOptions(**self.declared.fields("selection", options)),
-            "sync": SyncOptions(**self.declared.fields("sync", options)),
+            "selection": SelectionOptions(**self.declared.fields(SelectionOptions, options)),
+            "sync": SyncOptions(**self.declared.fields(SyncOptions, options)),
         }
 
 

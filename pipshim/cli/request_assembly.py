@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,44 +12,17 @@ from pipshim.base.errors import UsageError
 from pipshim.model.option_table import RUN
 from pipshim.model.requests import (
     BuildOptions,
-    CommonOptions,
     LockOptions,
     RunOptions,
-    shim_cache_directory,
 )
 from pipshim.model.requirements import separated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from optparse import Values
 
     from pipshim.model.build_mode import IsolationLayer
     from pipshim.model.option_parsing import CommandOptions
-
-
-def common_of(
-    options: CommandOptions,
-    values: Values,
-    *,
-    python: str | None,
-    verbosity: int,
-    environ: Mapping[str, str],
-) -> CommonOptions:
-    """Return the options of every command."""
-    cache = Path(values.cache_dir) if values.cache_dir else None
-    return CommonOptions(
-        **options.fields("common", values),
-        python=python,
-        verbosity=verbosity,
-        debug=values.debug_mode,
-        no_color=bool(values.no_color) or "NO_COLOR" in os.environ,
-        no_input=bool(values.no_input),
-        progress_bar=values.progress_bar,
-        log=Path(values.log) if values.log else None,
-        cache=cache,
-        shim_cache=shim_cache_directory(cache, environ),
-        require_virtualenv=bool(values.require_venv),
-    )
 
 
 def build_of(
@@ -60,7 +32,7 @@ def build_of(
     below: Sequence[IsolationLayer],
 ) -> BuildOptions:
     return BuildOptions(
-        **options.fields("build", values),
+        **options.fields(BuildOptions, values),
         layers_above=tuple(above),
         layers_below=tuple(below),
         config_settings=dict(getattr(values, "config_settings", None) or {}),
@@ -76,7 +48,9 @@ def given_of(options: CommandOptions, values: Values) -> LockOptions:
         UsageError: several locks, or both kinds; or ``--upgrade`` with them.
 
     """
-    project = LockOptions(**options.fields("lock", values), constraints=tuple(values.constraints))
+    project = LockOptions(
+        **options.fields(LockOptions, values), constraints=tuple(values.constraints)
+    )
     files = tuple(values.requirements)
     upgrades = project.upgrade or project.upgrade_packages
     if files and upgrades:
@@ -116,15 +90,20 @@ def run_of(values: Values, arguments: Sequence[str]) -> RunOptions:
             "run: no command given", hint="pipshim run COMMAND…, or pipshim run -m MODULE…"
         )
     module, *words = values.module or (None, *arguments)
-    files = [one for each in values.with_requirements for one in separated(each)]
+    files = _all_separated(values.with_requirements)
     scripts = tuple(one for one in files if one.endswith((".py", ".pyw")))
     return RunOptions(
-        **RUN.fields("run", values),
+        **RUN.fields(RunOptions, values),
         module=module,
         command=tuple(words),
         over=LockOptions(
-            **RUN.fields("over", values),
+            requirements=_all_separated(getattr(values, "with")),
             requirement_files=tuple(one for one in files if one not in scripts),
             scripts=scripts,
+            editables=_all_separated(values.with_editable),
         ),
     )
+
+
+def _all_separated(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(part for value in values for part in separated(value))

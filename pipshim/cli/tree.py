@@ -7,16 +7,20 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipshim.cli.command_base import PlainCommand
 from pipshim.cli.lock_graph_loader import (
     as_json,
     can_write,
     condition,
+    explaining,
     label,
     read_explained,
     width,
     with_extras,
 )
+from pipshim.model import option_table
 from pipshim.model.lock_graph import in_both, narrowing
+from pipshim.model.requests import SelectionOptions, TreeRequest
 from pipshim.model.selection import combination_of, origins_of
 from pipshim.model.workspace_selection import selected
 from pipshim.progress.formatting import paint, use_color
@@ -24,10 +28,10 @@ from pipshim.progress.json_lines import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from optparse import Values
 
     from pipshim.model.combinations import Combination
     from pipshim.model.lock_graph import Graph, Need, Node
-    from pipshim.model.requests import TreeRequest
 
 _REPEATED, _CYCLE = "(*)", "(cycle)"
 _LINES = ("├── ", "└── ", "│   ", "    ")
@@ -55,6 +59,38 @@ class Branch:
     only: str = ""
 
 
+class TreeCommand(PlainCommand):
+    """Show what the lock has as a tree: what needs what.
+
+    Without names it begins at the project, with all of its extras and
+    dependency groups; options that choose some of them mean what they mean
+    for sync. With names it begins at these packages. (*) marks what has been
+    shown above.
+
+    For example:
+      pipshim tree --depth 1                what the project requires itself
+      pipshim tree --builds flash-attn      what it is built with, too
+      pipshim tree --invert numpy           what needs numpy
+    """
+
+    usage = """
+      %prog [options]
+      %prog [options] <package> ...
+      %prog [options] --invert <package> ..."""
+
+    declared = option_table.TREE
+
+    def run(self, options: Values, args: list[str]) -> int:
+        selection = SelectionOptions(**self.declared.fields(SelectionOptions, options))
+        return main(
+            TreeRequest(
+                **explaining(self, options, args),
+                **self.declared.fields(TreeRequest, options),
+                selection=selection if selection != SelectionOptions() else None,
+            )
+        )
+
+
 def main(request: TreeRequest) -> int:
     """Show the tree.
 
@@ -77,7 +113,7 @@ def main(request: TreeRequest) -> int:
         graph, roots, invert=request.invert, depth=request.depth, dedupe=request.dedupe
     )
     why = found.out_of_date(request)
-    if request.as_json:
+    if request.common.output_format == "json":
         document = {
             "schema": SCHEMA,
             "lock": str(found.path),
@@ -86,7 +122,7 @@ def main(request: TreeRequest) -> int:
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
-        for line in draw(trees, no_color=request.no_color, invert=request.invert):
+        for line in draw(trees, no_color=request.common.no_color, invert=request.invert):
             sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
     found.warn(why, request)

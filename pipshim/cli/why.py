@@ -8,28 +8,60 @@ from itertools import islice
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from pipshim.base.errors import UsageError
+from pipshim.cli.command_base import PlainCommand
 from pipshim.cli.lock_graph_loader import (
     as_json,
     can_write,
     condition,
+    explaining,
     how_built,
     label,
     read_explained,
     width,
     with_extras,
 )
+from pipshim.model import option_table
 from pipshim.model.lock_graph import in_both, narrowing
+from pipshim.model.requests import WhyRequest
 from pipshim.progress.formatting import paint, use_color
 from pipshim.progress.json_lines import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from optparse import Values
 
     from pipshim.model.lock_graph import Graph, Need, Node
-    from pipshim.model.requests import WhyRequest
 
 _ARROW, _PLAIN_ARROW = " → ", " -> "
 _NAMED = 3
+
+
+class WhyCommand(PlainCommand):
+    """Say why a package is in the lock: the chains that lead to it.
+
+    The shortest come first, and those of build environments last. Each
+    package is followed by what is asked of it: versions, marker, and the
+    project's extra or dependency group.
+
+    For example:
+      pipshim why numpy
+      pipshim why numpy --limit 50 --output-format json
+    """
+
+    usage = """
+      %prog [options] <package> ..."""
+
+    declared = option_table.WHY
+
+    def run(self, options: Values, args: list[str]) -> int:
+        if not args:
+            raise UsageError("why: no package given", hint="pipshim why NAME")
+        return main(
+            WhyRequest(
+                **explaining(self, options, args), **self.declared.fields(WhyRequest, options)
+            )
+        )
 
 
 def main(request: WhyRequest) -> int:
@@ -43,7 +75,7 @@ def main(request: WhyRequest) -> int:
     graph = found.graph(builds=True)
     nodes = [(name, found.find(graph, name)) for name in request.names]
     why = found.out_of_date(request)
-    if request.as_json:
+    if request.common.output_format == "json":
         document = {
             "schema": SCHEMA,
             "lock": str(found.path),
@@ -60,7 +92,7 @@ def main(request: WhyRequest) -> int:
 
 
 def _told(graph: Graph, nodes: Sequence[Node], request: WhyRequest) -> Iterator[str]:
-    color = use_color(sys.stdout, no_color=request.no_color)
+    color = use_color(sys.stdout, no_color=request.common.no_color)
     arrow = _ARROW if can_write(sys.stdout, _ARROW) else _PLAIN_ARROW
     before = ""
     for node in nodes:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
 
+ALL = ":all:"
+"""What ``--rebuild`` takes for all packages."""
+
+
 class Mode(str, Enum):
     """A build mode; its value is the word shown for it."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipshim.model.build_mode import IsolationLayer, ModeChoice, choose
+from pipshim.model.build_mode import ALL, IsolationLayer, ModeChoice, choose
 from pipshim.model.build_variables import Patterns, VariableRules
 from pipshim.model.settings import Configuration, ExtraBuildRequirement
 
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
     from pipshim.model.requests import BuildOptions
     from pipshim.model.settings import Abi, Rebuild, StaticMetadata
-
-
-ALL = ":all:"
-"""The value of ``--rebuild`` for all packages."""
 
 
 @dataclass(frozen=True)

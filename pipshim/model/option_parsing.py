@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import optparse
 import re
 from operator import attrgetter
@@ -17,8 +18,7 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from pipshim.base.errors import UsageError
 from pipshim.base.spelling import nearest
-from pipshim.model.build_mode import IsolationLayer
-from pipshim.model.build_settings import ALL
+from pipshim.model.build_mode import ALL, IsolationLayer
 from pipshim.model.targets import KNOWN, TargetName
 from pipshim.model.torch_backends import TORCH_BACKENDS
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pipshim.model.config_settings import ConfigSettings
 
 COMMAND_LINE = "command line"
+
+OPTION = "option"
+"""The key of a field's option in its metadata."""
 
 EXTRAS = attrgetter("extras")
 GROUPS = attrgetter("groups")
@@ -42,9 +45,6 @@ class Option(NamedTuple):
 
     Attributes:
         flags: separated by spaces; the variable is named after the first long one.
-        field: the part of the request, and the field in it, that the value fills
-            (``selection.extras``); only the part, if the field is named like the option; empty
-            if the command reads the value itself.
         help: ``{verb}`` in it stands for what the command does with extras and groups.
         metavar: what help calls the value; empty for an option without one.
         read: returns the value of a text, given the option's name for errors.
@@ -54,7 +54,7 @@ class Option(NamedTuple):
         const: what an option without a value stores.
         dest: what the parser stores it as; None for the first long flag. Options of the same
             ``dest`` fill the same field.
-        convert: turns what the parser stored into the field's value.
+        convert: turns what the parser stored into the value of a request's field.
         names: returns the completions of the value, given the names in a project's files.
         has_variable: whether a PIPSHIM_* variable sets it.
         ends_options: what follows its value are the arguments of that.
@@ -64,7 +64,6 @@ class Option(NamedTuple):
     """
 
     flags: str
-    field: str
     help: str
     metavar: str = ""
     read: Callable[[str, str], object] | None = None
@@ -97,6 +96,13 @@ class Option(NamedTuple):
             return None
         return "PIPSHIM_" + self.name[2:].upper().replace("-", "_")
 
+    @property
+    def unset(self) -> object:
+        """What the parser stores without the option."""
+        if self.is_list:
+            return []
+        return self.default if self.metavar or self.dest else False
+
     def value(self, stored: Any) -> object:
         """Return the value of the field, given what the parser stored."""
         if self.convert is not None:
@@ -112,7 +118,8 @@ class CommandOptions(NamedTuple):
     Attributes:
         options: those listed with the command's own options.
         build: those listed as build options.
-        pips: options of pip's lock that only this command has, with their help.
+        helps: the help of options that differs for this command; pip's lock has some of them, which
+            only these commands keep.
         verb: what it does with extras and groups.
         arguments: returns the completions of an argument, given the names in a project's files and
             what was parsed so far.
@@ -121,7 +128,7 @@ class CommandOptions(NamedTuple):
 
     options: tuple[Option, ...]
     build: tuple[Option, ...] = ()
-    pips: Mapping[str, str] = {}
+    helps: Mapping[str, str] = {}
     verb: str = "Install"
     arguments: Callable[[Any, optparse.Values], list[str]] | None = None
 
@@ -140,14 +147,34 @@ class CommandOptions(NamedTuple):
         by_name = {option.name: option for option in self.all}
         return [(option, by_name[option.excludes]) for option in self.all if option.excludes]
 
-    def fields(self, part: str, values: optparse.Values) -> dict[str, Any]:
+    def fields(self, cls: type, values: optparse.Values) -> dict[str, Any]:
         """Return the fields of a part of the request, given what the parser stored."""
-        split = ((option, *option.field.partition(".")) for option in self.all)
         return {
-            field or option.destination: option.value(getattr(values, option.destination))
-            for option, its_part, _, field in split
-            if its_part == part
+            field.name: option.value(getattr(values, option.destination))
+            for field in dataclasses.fields(cls)
+            for option in self.all
+            if option is field.metadata.get(OPTION)
         }
+
+
+def field(flags: str, help_: str, *args: Any, **more: Any) -> Any:
+    """Declare an option and the field of a request that it fills, whose default follows from it."""
+    option = Option(flags, help_, *args, **more)
+    return dataclasses.field(
+        default_factory=lambda: option.value(option.unset), metadata={OPTION: option}
+    )
+
+
+def names_field(flags: str, text: str, names: Any = None) -> Any:
+    """Declare an option that takes a name, and can be given several times."""
+    return field(flags, text, "name", read_name, is_list=True, names=names)
+
+
+def declared(part: type, *names: str) -> tuple[Option, ...]:
+    """Return the options of the fields that a part of a request has itself, or of these."""
+    fields = {one.name: one.metadata.get(OPTION) for one in dataclasses.fields(part)}
+    options = (fields[name] for name in names or part.__annotations__)
+    return tuple(option for option in options if option is not None)
 
 
 class ParserOption(optparse.Option):

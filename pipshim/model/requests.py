@@ -1,16 +1,40 @@
 """A command's options, variables and pip.conf settings as typed values.
 
-The help of an option (`pipshim.model.option_table`) describes the field that it fills; docstrings
-describe the other fields, and what else a value may mean.
+The options of pipshim are declared here, each at the field that it fills: the help describes the
+field. `pipshim.model.option_table` says which command accepts which. Docstrings describe the other
+fields, and what else a value may mean.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
+from operator import attrgetter, not_
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pipshim.model.build_mode import ALL
+from pipshim.model.option_parsing import (
+    EXTRAS,
+    GROUPS,
+    LOCKED,
+    extras_by_package,
+    field,
+    names_field,
+    read_days,
+    read_extra_build,
+    read_index,
+    read_name,
+    read_name_or_all,
+    read_package_setting,
+    read_path,
+    read_positive,
+    read_target,
+    read_torch_backend,
+    settings_by_package,
+)
 from pipshim.model.selection_preferences import GivenPreferences
+from pipshim.model.torch_backends import TORCH_BACKENDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,23 +77,51 @@ class CommonOptions:
 
     """
 
-    project: Path | None = None
-    no_project: bool = False
+    project: Path | None = field(
+        "--project",
+        "Where to look for pyproject.toml (default: the working directory and above).",
+        "dir",
+        read_path,
+    )
+    jobs: int | None = field(
+        "-j --jobs", "How many builds run, or targets are resolved, at once.", "n", read_positive
+    )
+    link_mode: LinkMode | None = field(
+        "--link-mode",
+        f"How files get into environments: {', '.join(LINK_MODES)}.",
+        "mode",
+        choices=LINK_MODES,
+    )
+    offline: bool = field("--offline", "Use only what the caches hold.")
+    progress: Progress = field(
+        "--progress",
+        "How work is shown, on standard error: auto (default; live on a terminal), "
+        "plain, or json (a line an event).",
+        "how",
+        choices=PROGRESS,
+        default="auto",
+        abbreviates="--progress-bar",
+    )
+    timings: Path | None = field(
+        "--timings", "Write an HTML page that shows where the time went.", "file", read_path
+    )
+    output_format: OutputFormat = field(
+        "--output-format",
+        "How the result is told: text (default), or json on standard output.",
+        "format",
+        choices=OUTPUT_FORMATS,
+        default="text",
+    )
+    no_project: bool = field("--no-project", "Look for no project.")
     python: str | None = None
     verbosity: int = 0
     debug: bool = False
     no_color: bool = False
     no_input: bool = False
     progress_bar: str = "on"
-    progress: Progress = "auto"
-    output_format: OutputFormat = "text"
-    timings: Path | None = None
     log: Path | None = None
     cache: Path | None = None
     shim_cache: Path | None = None
-    jobs: int | None = None
-    link_mode: LinkMode | None = None
-    offline: bool = False
     require_virtualenv: bool = False
 
 
@@ -81,24 +133,58 @@ class BuildOptions:
         layers_above: the isolation settings of the command line, then those of variables.
         layers_below: those of pip.conf.
         config_settings: for every backend (``-C``), in pip's form (PEP 517).
-        rebuild: names, or `pipshim.model.build_settings.ALL`.
 
     """
 
+    extra_build_dependencies: Mapping[NormalizedName, tuple[Requirement, ...]] = field(
+        "--extra-build-dependency",
+        "A requirement that the build of a package needs and does not declare. "
+        "Can be given several times.",
+        "package=requirement",
+        read_extra_build,
+        is_list=True,
+        convert=extras_by_package,
+    )
+    config_settings_package: Mapping[NormalizedName, ConfigSettings] = field(
+        "--config-settings-package",
+        "A setting for the build backend of one package. Can be given several times.",
+        "package:key=value",
+        read_package_setting,
+        is_list=True,
+        convert=settings_by_package,
+    )
+    rebuild: frozenset[str] = field(
+        "--rebuild",
+        f"Build this package now, although an earlier build can be reused; {ALL} for all "
+        "packages that are built. Can be given several times.",
+        "name",
+        read_name_or_all,
+        is_list=True,
+        convert=frozenset,
+        names=LOCKED,
+        has_variable=False,  # what to build now is no setting
+    )
     layers_above: tuple[IsolationLayer, ...] = ()
     layers_below: tuple[IsolationLayer, ...] = ()
-    extra_build_dependencies: Mapping[NormalizedName, tuple[Requirement, ...]] = field(
-        default_factory=dict
-    )
-    config_settings: ConfigSettings = field(default_factory=dict)
-    config_settings_package: Mapping[NormalizedName, ConfigSettings] = field(default_factory=dict)
+    config_settings: ConfigSettings = dataclasses.field(default_factory=dict)
     build_constraints: tuple[str, ...] = ()
     check_build_dependencies: bool = False
-    rebuild: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class LockOptions:
+class Upgrade:
+    """What to lock anew."""
+
+    upgrade: bool = field("-U --upgrade", "Take the newest versions, not those that are locked.")
+    upgrade_packages: tuple[NormalizedName, ...] = names_field(
+        "-P --upgrade-package",
+        "Take the newest version of this package. Can be given several times.",
+        LOCKED,
+    )
+
+
+@dataclass(frozen=True)
+class LockOptions(Upgrade):
     """What to lock, and where to.
 
     Attributes:
@@ -108,27 +194,44 @@ class LockOptions:
         output: the lock file, ``-`` for standard output; None for the project's pylock.toml.
         said: which versions and files to choose.
         pinned: every requirement must be a pin, and nothing else may be needed.
-        packages: members of the workspace that must exist; the lock always includes all.
+        packages: must exist; the lock always includes all members of the workspace.
 
     """
 
+    check: bool = field("--check", "Change nothing; fail if the lock is out of date.")
+    dry_run: bool = field("--dry-run", "Change nothing; show what would change.")
+    script: Path | None = field(
+        "--script",
+        "Lock what the metadata of this script requires (PEP 723), beside it.",
+        "file",
+        read_path,
+        has_variable=False,
+    )
+    packages: tuple[NormalizedName, ...] = names_field(
+        "--package",
+        "Lock the workspace of this member: all of it, as always. Can be given several times.",
+        attrgetter("members"),
+    )
+    all_packages: bool = field("--all-packages", "Lock the whole workspace, as always.")
+    target_environments: tuple[TargetName, ...] = field(
+        "--target-environment",
+        "Lock for this Python and platform as well (linux-x86_64-cp312, "
+        "macos-arm64-cp313, windows-x86_64-cp310 and the like), with the same versions where "
+        "that can be. Can be given several times.",
+        "name",
+        read_target,
+        is_list=True,
+        convert=lambda given: tuple(dict.fromkeys(given)),
+    )
     requirements: tuple[str, ...] = ()
     requirement_files: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     editables: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     groups: tuple[tuple[str, str], ...] = ()
-    upgrade: bool = False
-    upgrade_packages: tuple[NormalizedName, ...] = ()
-    check: bool = False
-    dry_run: bool = False
-    target_environments: tuple[TargetName, ...] = ()
     output: str | None = None
-    said: GivenPreferences = field(default_factory=GivenPreferences)
-    script: Path | None = None
+    said: GivenPreferences = dataclasses.field(default_factory=GivenPreferences)
     pinned: bool = False
-    packages: tuple[NormalizedName, ...] = ()
-    all_packages: bool = False
 
     @property
     def given(self) -> bool:
@@ -143,8 +246,71 @@ class LockOptions:
 
 
 @dataclass(frozen=True)
-class SelectionOptions:
-    """Which part of the lock to install, and how. Names are normalised.
+class SelectedParts:
+    """Which members, extras and groups to install. Names are normalised."""
+
+    packages: tuple[NormalizedName, ...] = names_field(
+        "--package",
+        "{verb} this member of the workspace. Can be given several times.",
+        attrgetter("members"),
+    )
+    all_packages: bool = field("--all-packages", "{verb} all members of the workspace.")
+    extras: tuple[NormalizedName, ...] = names_field("--extra", "{verb} this extra.", EXTRAS)
+    all_extras: bool = field("--all-extras", "{verb} every extra.")
+    no_extras: tuple[NormalizedName, ...] = names_field(
+        "--no-extra", "Leave out this extra.", EXTRAS
+    )
+    groups: tuple[NormalizedName, ...] = names_field(
+        "--group", "{verb} this dependency group.", GROUPS
+    )
+    no_groups: tuple[NormalizedName, ...] = names_field(
+        "--no-group", "Leave out this group.", GROUPS
+    )
+    only_groups: tuple[NormalizedName, ...] = names_field(
+        "--only-group", "{verb} this group, and neither the project nor what it depends on.", GROUPS
+    )
+    all_groups: bool = field("--all-groups", "{verb} every dependency group.")
+    no_default_groups: bool = field("--no-default-groups", "Leave out the default groups.")
+    no_dev: bool = field("--no-dev", "Leave out the group dev.")
+
+
+@dataclass(frozen=True)
+class ProjectForm:
+    """Whether the project is installed, and how."""
+
+    no_editable: bool = field(
+        "--no-editable", "Install the project, and what is editable, as wheels."
+    )
+    no_install_project: bool = field("--no-install-project", "Leave out the project itself.")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What is not installed."""
+
+    no_install_local: bool = field(
+        "--no-install-local", "Leave out all that is a folder or file here."
+    )
+    no_install_packages: tuple[NormalizedName, ...] = names_field(
+        "--no-install-package", "Leave this out.", LOCKED
+    )
+
+
+@dataclass(frozen=True)
+class Reinstall:
+    """What is installed again."""
+
+    reinstall: bool = field("--reinstall", "Install everything again.")
+    reinstall_packages: tuple[NormalizedName, ...] = names_field(
+        "--reinstall-package",
+        "Install this again; a built package from its cached wheel (see --rebuild).",
+        LOCKED,
+    )
+
+
+@dataclass(frozen=True)
+class SelectionOptions(SelectedParts, ProjectForm, LeftOut, Reinstall):
+    """Which part of the lock to install, and how.
 
     Attributes:
         exact: None: depends on who made the environment.
@@ -152,35 +318,29 @@ class SelectionOptions:
 
     """
 
-    packages: tuple[NormalizedName, ...] = ()
-    all_packages: bool = False
-    extras: tuple[NormalizedName, ...] = ()
-    all_extras: bool = False
-    groups: tuple[NormalizedName, ...] = ()
-    no_groups: tuple[NormalizedName, ...] = ()
-    only_groups: tuple[NormalizedName, ...] = ()
-    all_groups: bool = False
-    no_default_groups: bool = False
-    no_extras: tuple[NormalizedName, ...] = ()
-    no_dev: bool = False
-    no_editable: bool = False
-    no_install_project: bool = False
-    no_install_local: bool = False
-    no_install_packages: tuple[NormalizedName, ...] = ()
+    compile: bool | None = field(
+        "--compile",
+        "Compile Python source files to bytecode.",
+        dest="compile",
+        convert=lambda stored: None if stored is None else bool(stored),
+    )
     exact: bool | None = None
-    reinstall: bool = False
-    reinstall_packages: tuple[NormalizedName, ...] = ()
-    compile: bool | None = None
 
 
 @dataclass(frozen=True)
-class SyncOptions:
+class UpToDate:
+    """Whether the lock may change."""
+
+    locked: bool = field("--locked", "Fail if the lock is out of date.", excludes="--frozen")
+    frozen: bool = field("--frozen", "Do not look whether the lock is out of date.")
+
+
+@dataclass(frozen=True)
+class SyncOptions(UpToDate):
     """How sync treats the lock and the environment."""
 
-    locked: bool = False
-    frozen: bool = False
-    check: bool = False
-    dry_run: bool = False
+    check: bool = field("--check", "Change nothing; fail if the environment differs.")
+    dry_run: bool = field("--dry-run", "Change nothing; show what would change.")
 
 
 @dataclass(frozen=True)
@@ -194,24 +354,49 @@ class RunOptions:
 
     """
 
-    no_sync: bool = False
+    no_sync: bool = field("--no-sync", "Run in the environment as it is.")
+    isolated: bool = field(
+        "--isolated",
+        "Run in an environment of the project's lock alone, which is not the project's.",
+    )
+    script: bool = field(
+        "-s --script",
+        "The command is a Python script, whatever its name (PEP 723).",
+        has_variable=False,
+    )
+    env_files: tuple[Path, ...] = field(
+        "--env-file",
+        "Give the command the variables of this file (NAME=VALUE, a line each) that are "
+        "not set. Can be given several times; a later file wins.",
+        "file",
+        read_path,
+        is_list=True,
+    )
     module: str | None = None
     command: tuple[str, ...] = ()
-    env_files: tuple[Path, ...] = ()
-    script: bool = False
-    isolated: bool = False
-    over: LockOptions = field(default_factory=LockOptions)
+    over: LockOptions = dataclasses.field(default_factory=LockOptions)
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """What to write; `output` is None, or ``-``, for standard output."""
 
-    output: str | None = None
-    hashes: bool = True
-    header: bool = True
-    annotate: bool = True
-    build: NormalizedName | None = None
+    output: str | None = field(
+        "-o --output --output-file", "The requirements file (default: standard output).", "path"
+    )
+    build: NormalizedName | None = field(
+        "--build",
+        "Write the locked build environment of this package, or of the project, instead.",
+        "name",
+        read_name,
+    )
+    hashes: bool = field("--no-hashes", "Leave out the hashes of the files.", convert=not_)
+    header: bool = field(
+        "--no-header", "Leave out the comment that says where it comes from.", convert=not_
+    )
+    annotate: bool = field(
+        "--no-annotate", "Leave out the comments that say what requires what.", convert=not_
+    )
 
 
 @dataclass(frozen=True)
@@ -265,31 +450,30 @@ class ExportRequest(SyncRequest):
 
 @dataclass(frozen=True)
 class BuildsShowRequest(SyncRequest):
-    """``pipshim builds show``.
+    """``pipshim builds show``."""
 
-    Attributes:
-        names: the packages.
-        all: show the builds of other sources too.
-
-    """
-
+    all: bool = field(
+        "--all", "Show the builds of other versions and sources too.", has_variable=False
+    )
     names: tuple[NormalizedName, ...] = ()
-    all: bool = False
 
 
 @dataclass(frozen=True)
 class EditRequest(SyncRequest):
-    """What ``pipshim add`` and ``remove`` have in common.
+    """What ``pipshim add`` and ``remove`` have in common."""
 
-    Attributes:
-        group, optional: the dependency group or extra to edit; without both, the dependencies.
-
-    """
-
-    group: str | None = None
-    optional: str | None = None
-    frozen: bool = False
-    no_sync: bool = False
+    group: str | None = field(
+        "--group", "{verb} this dependency group.", "name", read_name, names=GROUPS
+    )
+    optional: str | None = field(
+        "--optional",
+        "{verb} this extra (optional-dependencies).",
+        "extra",
+        read_name,
+        names=EXTRAS,
+    )
+    no_sync: bool = field("--no-sync", "Lock, but leave the environment as it is.")
+    frozen: bool = field("--frozen", "Edit pyproject.toml only: neither lock nor sync.")
 
 
 @dataclass(frozen=True)
@@ -302,15 +486,50 @@ class AddRequest(EditRequest):
 
     """
 
+    files: tuple[str, ...] = field(
+        "-r --requirement",
+        "Add what this requirements file lists. Can be given several times.",
+        "file",
+        is_list=True,
+    )
+    editables: tuple[str, ...] = field(
+        "-e --editable",
+        "Add the project in this folder, as an editable. Can be given several times.",
+        "path",
+        is_list=True,
+    )
+    extras: tuple[NormalizedName, ...] = names_field(
+        "--extra", "Add it with this extra of its own."
+    )
+    index: tuple[str, str | None] | None = field(
+        "--index",
+        "The named index that it comes from, and nowhere else; NAME=URL adds that index to "
+        "pyproject.toml.",
+        "name",
+        read_index,
+        names=attrgetter("indexes"),
+        has_variable=False,
+    )
+    torch_backend: str | None = field(
+        "--torch-backend",
+        "Take torch and what belongs to it from PyTorch's index for cpu, cu128, rocm6.4, xpu "
+        "and so on; auto asks the driver of the GPU.",
+        "backend",
+        read_torch_backend,
+        names=lambda _: list(TORCH_BACKENDS),
+        has_variable=False,
+    )
+    marker: str | None = field("-m --marker", "Add it for these environments (PEP 508).", "marker")
+    bounds: Bounds = field(
+        "--bounds",
+        "The specifier to write where none is given, by the version that is locked: "
+        f"{', '.join(BOUNDS)} (default: lower, as in >=1.2.3).",
+        "kind",
+        choices=BOUNDS,
+        default="lower",
+    )
+    raw: bool = field("--raw", "Write what is given as it is, without bounds.")
     requirements: tuple[str, ...] = ()
-    editables: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    extras: tuple[NormalizedName, ...] = ()
-    marker: str | None = None
-    raw: bool = False
-    bounds: Bounds = "lower"
-    index: tuple[str, str | None] | None = None
-    torch_backend: str | None = None
 
 
 @dataclass(frozen=True)
@@ -325,54 +544,38 @@ class StoreRequest:
     """``pipshim cache store``.
 
     Attributes:
-        cache: pipshim's cache; None if there is none.
         action: ``info``, ``list``, ``remove``, ``prune`` or ``verify``.
         arguments: of ``list`` at most one pattern; of ``remove`` what to remove.
-        verbosity: the number of ``-v`` less that of ``-q``.
 
     """
 
-    cache: Path | None
+    common: CommonOptions
     action: str
-    arguments: tuple[str, ...] = ()
-    days: int = 30
-    dry_run: bool = False
-    as_json: bool = False
-    verbosity: int = 0
+    arguments: tuple[str, ...]
+    as_json: bool
+    days: int = field(
+        "--days",
+        "With prune: what was not used for so many days can go (default: 30).",
+        "n",
+        read_days,
+        default=30,
+    )
+    dry_run: bool = field("--dry-run", "With remove and prune: change nothing; show what would go.")
 
 
 @dataclass(frozen=True)
 class BuildsHistoryRequest:
-    """``pipshim builds history``.
+    """``pipshim builds history``; without names it shows all packages."""
 
-    Attributes:
-        cache: pipshim's cache folder; None: there is no cache.
-        names: the packages; all of them without any.
-        limit: how many builds at most.
-        as_json: for programs to read.
-        no_color: never colour what is shown.
-
-    """
-
-    cache: Path | None
-    names: tuple[NormalizedName, ...] = ()
-    limit: int = 50
-    as_json: bool = False
-    no_color: bool = False
-
-
-@dataclass(frozen=True)
-class BuildsLogRequest:
-    """``pipshim builds log``.
-
-    Attributes:
-        cache: pipshim's cache folder; None: there is no cache.
-        name: the package.
-
-    """
-
-    cache: Path | None
-    name: NormalizedName
+    common: CommonOptions
+    names: tuple[NormalizedName, ...]
+    limit: int = field(
+        "--limit",
+        "Show so many builds at most, the newest (default: 50).",
+        "n",
+        read_positive,
+        default=50,
+    )
 
 
 @dataclass(frozen=True)
@@ -381,43 +584,43 @@ class ExplainRequest:
 
     Attributes:
         names: the packages to show; all without any.
-        verbosity: the number of ``-v`` less that of ``-q``.
         inputs_now: returns the digest of a lock's current inputs, given the project and its lock;
             it imports all of pip's machinery.
 
     """
 
+    common: CommonOptions
     names: tuple[NormalizedName, ...]
-    project: Path | None
-    lock: Path | None
-    as_json: bool
-    no_color: bool
-    verbosity: int
     inputs_now: Callable[[Project, Lock], str]
+    lock: Path | None = field(
+        "--lock", "The lock to read (default: the project's pylock.toml).", "file", read_path
+    )
 
 
 @dataclass(frozen=True)
 class TreeRequest(ExplainRequest):
-    """``pipshim tree``.
+    """``pipshim tree``; `selection` is None for all extras and groups that the lock has."""
 
-    Attributes:
-        selection: which extras and groups; None for all that the lock has.
-        depth: how many levels; None for all.
-
-    """
-
+    invert: bool = field("--invert", "Show what needs a package, instead of what it needs.")
+    builds: bool = field("--builds", "Show build requirements too: which build has what.")
+    depth: int | None = field("-d --depth", "Show so many levels at most.", "n", read_positive)
+    dedupe: bool = field(
+        "--no-dedupe", "Show what a package needs wherever it is needed.", convert=not_
+    )
     selection: SelectionOptions | None = None
-    invert: bool = False
-    builds: bool = False
-    depth: int | None = None
-    dedupe: bool = True
 
 
 @dataclass(frozen=True)
 class WhyRequest(ExplainRequest):
-    """``pipshim why``; `limit` is the number of chains shown for each package."""
+    """``pipshim why``."""
 
-    limit: int = 10
+    limit: int = field(
+        "--limit",
+        "Show so many chains of each package at most (default: 10).",
+        "n",
+        read_positive,
+        default=10,
+    )
 
 
 def shim_cache_directory(pip_cache: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -34,9 +34,8 @@ from pipshim.envs.install_notes import (
 )
 from pipshim.lock.locked_builds import LockedBuilds
 from pipshim.model import artifacts, events
-from pipshim.model.build_mode import Mode
+from pipshim.model.build_mode import ALL, Mode
 from pipshim.model.build_record import Record
-from pipshim.model.build_settings import ALL
 from pipshim.model.build_system import required_by
 from pipshim.model.lower_bound_hint import suggest_lower_bounds
 from pipshim.model.sync_plan import Step, Wanted, plan

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pip._internal.commands import create_command
 
-from pipshim.cli.cache_store_command import StoreCommand
+from pipshim.cli.cache_store import StoreCommand
 from pipshim.cli.command_names import OWN_COMMANDS
 from pipshim.cli.pip_main import pass_through
 

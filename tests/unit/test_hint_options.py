@@ -34,9 +34,9 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("model/workspace_selection.py", "--package"): (*SYNCING, "export", "tree", "add", "remove"),
     ("model/workspace_selection.py", "--extra"): ("sync", "run", "export"),
     ("model/combinations.py", "--package"): (*SYNCING, "export"),
-    ("cli/export_command.py", "--build"): ("export",),
+    ("cli/export.py", "--build"): ("export",),
     ("_pip/offline.py", "--offline"): PROJECT,
-    ("cli/explain_commands.py", "--invert"): ("tree",),
+    ("cli/tree.py", "--invert"): ("tree",),
     ("builds/hooks.py", "--no-editable"): SYNCING,
     ("cli/request_assembly.py", "--frozen"): ("sync", "run", "export"),
     ("cli/request_assembly.py", "--locked"): ("sync", "run", "export"),
@@ -61,8 +61,12 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
 """Where a text names an option that not all of these have: the commands that show the text."""
 
 NOT_SHOWN = (
-    *("model/option_table.py", "cli/dispatch.py"),  # tables of options, and what help says of them
-    *("cli/cache_store_command.py", "cli/pip_command_extensions.py"),  # usage
+    *(
+        "model/requests.py",
+        "model/option_table.py",
+        "cli/dispatch.py",
+    ),  # tables of options, and what help says of them
+    *("cli/cache_store.py", "cli/pip_command_extensions.py"),  # usage
     *("lock/inputs_digest.py", "lock/requirements_export.py:--hash"),  # what files have
     *("tox_plugin.py", "builds/job_variables.py"),  # what they run
 )
