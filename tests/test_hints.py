@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -313,3 +314,117 @@ def test_a_backend_without_editables(cli: Cli, make_project: MakeProject) -> Non
         (["install", "-e", str(folder)], "install it as a wheel: leave out -e"),
     ):
         assert text_of(cli.fails(*command).err).partition(" ERROR: ")[0] == way_out
+
+
+def blocks_of(shown: str) -> list[list[str]]:
+    """Give the lines to paste of a hint, in blocks."""
+    hint = shown.partition("\nhint: ")[2].partition("\nerror: ")[0]
+    parts = [part.splitlines() for part in hint.split("\n\n")]
+    return [[line[4:] for line in part] for part in parts if part[0].startswith("    ")]
+
+
+def paste(file: Path, block: list[str]) -> None:
+    """Write a table's line as a reader would: in place of the same one, else in its table."""
+    header, line = (text.partition("  #")[0] for text in block)
+    key = line.partition(" = ")[0]
+    lines = file.read_text().splitlines()
+    if header not in lines:
+        lines += ["", header, line]
+    else:
+        start = lines.index(header) + 1
+        rest = lines[start:]
+        end = next((at for at, text in enumerate(rest) if text.startswith("[")), len(rest))
+        same = [at for at in range(start, start + end) if lines[at].startswith(f"{key} = ")]
+        if same:
+            lines[same[0]] = line
+        else:
+            lines.insert(start, line)
+    file.write_text("\n".join([*lines, ""]))
+
+
+GREEDY = "import mod_one\nimport mod_two\n"
+
+
+@pytest.fixture
+def greedy(
+    index: Index,
+    make_project: MakeProject,
+    tmp_path: Path,
+    tool_wheels: Mapping[str, Path],
+) -> Path:
+    """Give the pyproject.toml of a project whose dependency imports two modules to be built."""
+    index.add(*tool_wheels.values(), setuptools_sdist(tmp_path, "greedy", "1.0", setup_py=GREEDY))
+    index.add(*(wheel(tmp_path, f"mod-{one}", "1.0") for one in ("one", "two", "else")))
+    return make_project(dependencies=["greedy"]) / "pyproject.toml"
+
+
+GROUPS = """
+[dependency-groups]
+dev = ["mod-else", { include-group = "lint" }]
+lint = []
+[tool.pipshim]
+no-build-isolation-package = ["greedy"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "choose"),
+    [
+        ("", 0),
+        ('[tool.pipshim.extra-build-dependencies]\ngreedy = ["mod-else"]\n', 0),
+        ("", 1),
+        (GROUPS, 0),
+    ],
+)
+def test_hints_that_are_pasted_lead_on(cli: Cli, greedy: Path, before: str, choose: int) -> None:
+    greedy.write_text(f"{greedy.read_text()}\n{before}")
+    missing = ["mod_one", "mod_two"]
+    if "no-build-isolation" in before:
+        missing.insert(0, "setuptools")
+    for module in missing:
+        shown = cli.fails("lock").err
+        assert module in text_of(shown)
+        blocks = blocks_of(shown)
+        for block in blocks[choose:] if choose else blocks[:1]:
+            paste(greedy, block)
+        choose = 0  # what is built without isolation has no other way
+    cli.ok("lock")
+    cli.ok("sync")
+    assert ("mod-else" in greedy.read_text()) == ("mod-else" in before)
+
+
+@pytest.mark.usefixtures("greedy")
+@pytest.mark.parametrize("way", [0, 1])
+def test_options_of_hints_that_replace_earlier_ones_lead_on(cli: Cli, way: int) -> None:
+    typed = "mod-else"
+    for missing in ("one", "two"):
+        shown = cli.fails("install", "greedy", *shlex.split(typed)).err
+        assert f"greedy imports mod_{missing} while it is built" in shown
+        blocks = blocks_of(shown)
+        more = "--no-build-isolation-package greedy " if way and len(blocks) == 1 else ""
+        typed = more + blocks[way if len(blocks) > 1 else 0][0]
+        assert way == 0 or "mod-else" in typed
+    cli.ok("install", "--dry-run", "greedy", *shlex.split(typed))
+
+
+def test_lines_for_a_requirements_file_lead_on(cli: Cli, greedy: Path) -> None:
+    file = greedy.with_name("requirements.txt")
+    file.write_text("greedy\n")
+    options: list[str] = []
+    for _ in range(2):
+        *option, lines = blocks_of(cli.fails("lock", "-r", file, *options).err)
+        if option:
+            options = shlex.split(option[-1][0])
+        file.write_text(file.read_text() + "\n".join([*lines, ""]))
+    cli.ok("lock", "-r", file, *options)
+
+
+def test_a_hint_for_a_script_is_pasted_into_its_metadata(cli: Cli, greedy: Path) -> None:
+    script = greedy.with_name("script.py")
+    settings = "# [tool.pipshim]\n# no-build-isolation-package = ['greedy']\n"
+    line = "# dependencies = ['greedy']"
+    for _ in range(3):
+        script.write_text(f"# /// script\n{line}\n{settings}# ///\nimport greedy\n")
+        line = blocks_of(cli.fails("run", script).err)[-1][0]
+    script.write_text(f"# /// script\n{line}\n{settings}# ///\nimport greedy\n")
+    cli.ok("run", script)

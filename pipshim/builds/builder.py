@@ -32,6 +32,7 @@ from pipshim.builds.build_monitor import BuildMonitor
 from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component
 from pipshim.builds.environment import BuildEnvironment, Workspace, inherited, make
 from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
+from pipshim.builds.hint_lines import UserInput
 from pipshim.builds.hooks import Hooks
 from pipshim.builds.job_variables import JobTools
 from pipshim.builds.jobserver import Jobserver
@@ -50,7 +51,7 @@ from pipshim.model.build_variables import recorded
 from pipshim.model.past_build import MemoryNeed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -84,7 +85,7 @@ class Builder:
         jobs: how many builds run at once.
         environ: the user's environment variables.
         mask: knows the secrets to hide in logs.
-        typed: whether hints name options instead of lines of pyproject.toml.
+        user: returns what the user has written and typed, for hints.
 
     """
 
@@ -98,7 +99,7 @@ class Builder:
     jobs: int
     environ: Mapping[str, str]
     mask: Mask
-    typed: bool = False
+    user: Callable[[], UserInput] = UserInput
     processes: Processes = field(init=False)
     _pool: EnvironmentPool = field(init=False)
     _cache: BuildCache = field(init=False)
@@ -401,7 +402,7 @@ class Builder:
                         on_output=monitor.output,
                         usage=monitor.usage,
                         hide=self.mask.hide,
-                        typed=self.typed,
+                        user=self.user,
                     ),
                     self.settings.config_for(build.name),
                 )

@@ -16,11 +16,13 @@ from typing import NamedTuple, TypeAlias
 from packaging.utils import canonicalize_name
 
 from pipshim.builds import missing_dependencies
+from pipshim.builds.hint_lines import UserInput, merge
 
 # Some builds print for an hour; what killed them stands at the end.
 _TAIL = 200_000
 _COMPILER_VARIABLES = ("CC", "CXX", "FC", "F77", "F90", "LDSHARED", "CUDAHOSTCXX", "CUDACXX", "LD")
 _NO_ISOLATION = "no-isolation"
+_ONE_COMPILER = {"MAX_JOBS": "1", "CMAKE_BUILD_PARALLEL_LEVEL": "1"}
 _KILLED = (-9, 128 + 9)
 _SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".pyx")
 _CUDA_HEADERS = ("cuda", "cublas", "cudnn", "cusparse", "nvToolsExt")
@@ -35,7 +37,7 @@ class FailedBuild:
         mode: the build mode's name.
         chosen_by: what chose the mode, as in the events.
         returncode: the exit status of the build's process, negative for a signal.
-        typed: say what to type, not what to write in pyproject.toml: for pip's own commands.
+        user: what the user has written and typed already, for lines that replace it.
         requires: the build requirements that its build-system table declares.
         torch: the version of torch in the build's environment, if that is known.
         variables: the build's environment variables.
@@ -49,7 +51,7 @@ class FailedBuild:
     mode: str
     chosen_by: str = ""
     returncode: int | None = None
-    typed: bool = False
+    user: UserInput = field(default_factory=UserInput)
     requires: tuple[str, ...] = ()
     torch: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -108,86 +110,73 @@ def was_killed(output: str, build: FailedBuild) -> bool:
 # What to do, in the form that the mode needs.
 
 
-def _paste(table: str, line: str) -> str:
-    return f"\n    [tool.pipshim{table}]\n    {line}\n"
-
-
 def _type(*options: str) -> str:
     return "".join(f"\n    {option}\n" for option in options)
 
 
 def _require(build: FailedBuild, problem: str, requirement: str, *, other: str = "") -> str:
     """``other`` is one more way out, a sentence."""
-    quoted = json.dumps(requirement)
-    if build.typed:
+    quoted, user = json.dumps(requirement), build.user
+    has = user.is_extra(build.package, requirement)
+    where = f"the extra-build-dependencies of {build.package} have"
+    if build.mode == _NO_ISOLATION:
+        has, where = user.is_installed(requirement), f"{user.run_time} has"
+    if has:
+        hint = f"{problem}. Though {where} {quoted} already: check that it is installed"
+        return f"{hint} in this environment, and is what has that module.\n\n{other}".rstrip()
+    if user.typed:
         return _require_typed(build, problem, requirement, other)
     if build.mode == _NO_ISOLATION:
         hint = (
             f"{problem}. It is built without isolation, so the project environment needs it, with "
             "all that the build requires. Add to pyproject.toml:\n"
         )
-        return f"{hint}{_group(build, requirement)}\n{other}".rstrip()
-    hint = f"{problem}. Add {quoted} to its build environment, in pyproject.toml:\n" + _paste(
-        ".extra-build-dependencies", f"{build.package} = [{quoted}]"
-    )
+        return f"{hint}{user.installed(build.requires, requirement)}\n{other}".rstrip()
+    hint = f"{problem}. Add {quoted} to its build environment, in pyproject.toml:\n"
+    hint += user.extra_dependencies(build.package, requirement)
     # On the command line, --build-isolation would overrule what the configuration says.
     if build.chosen_by != "command line":
         hint += (
             "\nor build it in the project environment, which needs all that the build requires:\n"
         )
-        hint += _paste("", f'no-build-isolation-package = ["{build.package}"]')
-        hint += _group(build, requirement)
+        hint += user.without_isolation(build.package)
+        hint += user.installed(build.requires, requirement)
     return f"{hint}\n{other}".rstrip()
-
-
-def _built_with(build: FailedBuild, requirement: str) -> list[str]:
-    """Return what an environment needs for a build without isolation."""
-    missing = _distribution(requirement)
-    declared = [one for one in build.requires if _distribution(one) != missing]
-    return [*declared, requirement]
-
-
-def _distribution(requirement: str) -> str:
-    match = re.match(r"\s*([\w.-]+)", requirement)
-    return canonicalize_name(match[1]) if match else requirement
-
-
-def _group(build: FailedBuild, requirement: str) -> str:
-    """Return the dependency group, installed by default, that a build without isolation needs."""
-    requirements = json.dumps(_built_with(build, requirement), ensure_ascii=False)
-    return f"\n    [dependency-groups]\n    dev = {requirements}\n"
 
 
 def _require_typed(build: FailedBuild, problem: str, requirement: str, other: str) -> str:
-    quoted = json.dumps(requirement)
+    arguments = _type(build.user.arguments(build.package, build.requires, requirement))
     if build.mode == _NO_ISOLATION:
-        return (
-            f"{problem}. It is built without isolation, against what is installed and what this "
-            f"command installs. Name all that the build requires in the same command:\n"
-            f"{_type(_arguments(_built_with(build, requirement)))}\n{other}"
-        ).rstrip()
-    hint = f"{problem}. Add {quoted} to its build environment:\n"
-    hint += _type(f"--extra-build-dependency {json.dumps(f'{build.package}={requirement}')}")
-    if build.chosen_by != "command line":
-        hint += (
-            "\nor build it without isolation, with all that the build requires in the same "
-            "command:\n"
+        problem += (
+            ". It is built without isolation, against what is installed and what this command "
         )
-        needed = _arguments(_built_with(build, requirement))
-        hint += _type(f"--no-build-isolation-package {build.package} {needed}")
+        if not build.user.files:
+            return (
+                f"{problem}installs. Name all that the build requires in the same command:\n"
+                f"{arguments}\n{other}"
+            ).rstrip()
+        return f"{problem}installs. Name{_in_files(build, requirement)}\n{other}".rstrip()
+    hint = f"{problem}. Add {json.dumps(requirement)} to its build environment:\n"
+    hint += _type(build.user.extra_options(build.package, requirement))
+    if build.chosen_by != "command line":
+        option = f"--no-build-isolation-package {build.package}"
+        hint += "\nor build it without isolation, with all that the build requires"
+        if build.user.files:
+            hint += f":\n{_type(option)}\nand name{_in_files(build, requirement)}"
+        else:
+            hint += f" in the same command:\n{_type(f'{option} {arguments.strip()}')}"
     return f"{hint}\n{other}".rstrip()
 
 
-def _arguments(requirements: list[str]) -> str:
-    return " ".join(
-        one if re.fullmatch(r"[\w.=-]+", one) else json.dumps(one, ensure_ascii=False)
-        for one in requirements
-    )
+def _in_files(build: FailedBuild, requirement: str) -> str:
+    lines = merge((), build.requires, requirement)
+    text = "".join(f"    {one}\n" for one in lines)
+    return f" all that the build requires in {' or '.join(build.user.files)}:\n\n{text}"
 
 
 def _other_version(build: FailedBuild, problem: str, distribution: str) -> str:
     start = f"{problem}: {build.package} was written for another version of {distribution}"
-    if build.typed:
+    if build.user.typed:
         limit = "-c FILE" if build.mode == _NO_ISOLATION else "--build-constraint FILE"
         return f"{start}. Limit that ({limit}), or use another {build.package}."
     if build.mode == _NO_ISOLATION:
@@ -196,14 +185,13 @@ def _other_version(build: FailedBuild, problem: str, distribution: str) -> str:
         f"{start}. Use another {build.package}, or limit {distribution} in pyproject.toml, with "
         "the version that broke it in place of VERSION:\n"
     )
-    line = f'{build.package} = ["{distribution}<VERSION"]'
-    return hint + _paste(".extra-build-dependencies", line).rstrip()
+    line = build.user.extra_dependencies(build.package, f"{distribution}<VERSION")
+    return hint + line.rstrip()
 
 
-def _variable(build: FailedBuild, problem: str, variables: str) -> str:
-    hint = f"{problem}, in pyproject.toml:\n"
-    line = f"{build.package} = {{ {variables} }}"
-    return hint + _paste(".extra-build-variables", line).rstrip()
+def _variable(build: FailedBuild, problem: str, **variables: str) -> str:
+    lines = build.user.variables(build.package, variables)
+    return f"{problem}, in pyproject.toml:\n{lines}".rstrip()
 
 
 def _python(build: FailedBuild, problem: str, wanted: str) -> str:
@@ -378,7 +366,7 @@ def _cmake_too_old(match: re.Match[str], build: FailedBuild) -> str:
 
 def _cmake_too_new(match: re.Match[str], build: FailedBuild) -> str:
     problem = f"{build.package} is written for CMake before version 4; tell CMake so"
-    return _variable(build, problem, f'CMAKE_POLICY_VERSION_MINIMUM = "{match["version"]}"')
+    return _variable(build, problem, CMAKE_POLICY_VERSION_MINIMUM=match["version"])
 
 
 def _cuda(_match: re.Match[str], build: FailedBuild) -> str:
@@ -387,7 +375,7 @@ def _cuda(_match: re.Match[str], build: FailedBuild) -> str:
         problem += f" Or build {build.package} without its CUDA code"
         # Else it downloads a wheel, whose name it makes from a CUDA version.
         from_source = missing_dependencies.FROM_SOURCE[build.package]
-        return _variable(build, problem, f'{variable} = "TRUE", {from_source} = "TRUE"')
+        return _variable(build, problem, **{variable: "TRUE", from_source: "TRUE"})
     return (
         f"{problem} If {build.package} has a variable to build without it, set that in "
         "[tool.pipshim.extra-build-variables]."
@@ -405,7 +393,7 @@ def _own_download(_match: re.Match[str], build: FailedBuild) -> str | None:
         f"The setup.py of {build.package} tried to download a wheel, which failed. Let it build "
         "from source instead"
     )
-    return _variable(build, problem, ", ".join(f'{one} = "TRUE"' for one in variables))
+    return _variable(build, problem, **dict.fromkeys(variables, "TRUE"))
 
 
 def _cuda_version(match: re.Match[str], _build: FailedBuild) -> str:
@@ -419,16 +407,17 @@ def _torch_code(_match: re.Match[str], build: FailedBuild) -> str | None:
     if build.package == "torch":
         return None
     version = f"torch {build.torch}" if build.torch else "this torch"
-    has = "the environment has" if build.typed else "the lock has"
+    has = "the environment has" if build.user.typed else "the lock has"
     problem = f"The C++ code of {build.package} does not compile against {version}, which {has}"
     hint = f"{problem}. Try a newer version of {build.package}, or an older torch"
     bound = build.torch.partition("+")[0] if build.torch else "VERSION"
-    if build.typed:
-        return f"{hint}:\n" + _type(f'"torch<{bound}"').rstrip()
+    if build.user.typed:
+        arguments = build.user.arguments(build.package, (), f"torch<{bound}")
+        return f"{hint}:\n{_type(arguments)}".rstrip()
     hint += (
         f". If pyproject.toml requires a version of torch, change it to torch<{bound}; if not, add"
     )
-    return f"{hint}\n" + _paste("", f'constraint-dependencies = ["torch<{bound}"]').rstrip()
+    return f"{hint}\n" + build.user.constraint(f"torch<{bound}").rstrip()
 
 
 _USUAL_COMPILERS = frozenset({"cc", "gcc", "clang", "c++", "g++", "clang++"})
@@ -471,21 +460,20 @@ def _memory(build: FailedBuild) -> str:
     killed = "There was too little memory" if build.ran_out else "A program of the build was killed"
     problem = killed if build.ran_out else f"{killed} or got no more memory"
     story = f" {build.memory.text}" if build.memory is not None else ""
-    if build.typed or build.memory is None:
+    # uv refuses a [tool.uv] with settings that it does not know.
+    if build.user.typed or build.memory is None or build.user.tool == "uv":
         problem = (
             f"{problem}.{story} Build fewer packages at once (-j 1), and let this one run fewer "
             "compilers"
         )
-        return _variable(build, problem, 'MAX_JOBS = "1", CMAKE_BUILD_PARALLEL_LEVEL = "1"')
+        return _variable(build, problem, **_ONE_COMPILER)
+    needed = build.memory.setting
     return (
         f"{problem}.{story} Raise what limits it, or say in pyproject.toml how much it needs, so "
         "that it is built alone and with as few compilers as fit:\n"
-        + _paste(".build-memory", f'{build.package} = "{build.memory.setting}"')
+        + build.user.setting("build-memory", build.package, lambda _: needed)
         + "\nor let it run one compiler at a time:\n"
-        + _paste(
-            ".extra-build-variables",
-            f'{build.package} = {{ MAX_JOBS = "1", CMAKE_BUILD_PARALLEL_LEVEL = "1" }}',
-        ).rstrip()
+        + build.user.variables(build.package, _ONE_COMPILER).rstrip()
     )
 
 

@@ -30,6 +30,7 @@ from pipshim.base.memory import kills_for_memory
 from pipshim.base.unwritable_files import name_full, reason
 from pipshim.builds import hook_runner, process_trace
 from pipshim.builds.error_excerpt import excerpt
+from pipshim.builds.hint_lines import UserInput
 from pipshim.builds.hints import FailedBuild, hint_for, was_killed
 from pipshim.builds.memory_shortage import describe, ran_out
 from pipshim.builds.processes import Backend
@@ -105,7 +106,7 @@ class Hooks:
         on_output: told every line of output, as it comes.
         hide: gives a text without secrets.
         usage: is told what the processes use.
-        typed: whether hints say what to type, not what to write in pyproject.toml.
+        user: returns what the user has written and typed, for hints.
         trace: what the hooks did so far.
 
     """
@@ -120,7 +121,7 @@ class Hooks:
     on_output: Callable[[str], None]
     hide: Callable[[str], str]
     usage: Usage
-    typed: bool = False
+    user: Callable[[], UserInput] = UserInput
     trace: Trace = field(default_factory=Trace)
     _start: int = field(default=0, init=False)
     _kills: tuple[int, int] = field(default=(0, 0), init=False)
@@ -202,7 +203,7 @@ class Hooks:
             if step == "editable":
                 failed.hint = (
                     "install it as a wheel: leave out -e"
-                    if self.typed
+                    if self.user().typed
                     else "install it as a wheel, not editable: --no-editable"
                 )
             raise failed from error
@@ -306,7 +307,7 @@ class Hooks:
             str(build.mode),
             build.chosen_by,
             returncode=status,
-            typed=self.typed,
+            user=self.user(),
             requires=self.system.requires,
             torch=_torch_version(text),
             variables=self.variables,

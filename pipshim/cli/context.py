@@ -21,6 +21,7 @@ from pipshim.base.unwritable_files import name_full
 from pipshim.builds.builder import Builder
 from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
+from pipshim.cli.user_input import user_input
 from pipshim.envs import environment_choice
 from pipshim.envs.cached_environments import lock_beside, place
 from pipshim.envs.interpreter import base_of
@@ -96,8 +97,8 @@ class Context:
     below: BaseEnvironment | None = None
     combination: Combination = BASE
 
-    hints_are_typed: ClassVar[bool] = False
-    """Whether what mends a build is said as options, and not as lines of pyproject.toml."""
+    is_of_pip: ClassVar[bool] = False
+    """Whether the command is one of pip's, which does nothing for the project."""
 
     @property
     def mask(self) -> Mask:
@@ -406,7 +407,12 @@ class Context:
             jobs=self.jobs,
             environ=os.environ,
             mask=self.mask,
-            typed=self.hints_are_typed,
+            user=lambda: user_input(
+                self.project,
+                self.request,
+                of_pip=self.is_of_pip,
+                is_layer=self.below is not None,
+            ),
         )
         self.until_end.callback(builder.processes.close)
         return builder

@@ -299,7 +299,7 @@ class Building:
 class PassedContext(Context):
     """The context of a command of pip's, which serves the Python that it runs on."""
 
-    hints_are_typed = True
+    is_of_pip = True
 
     @cached_property
     def target(self) -> Target:

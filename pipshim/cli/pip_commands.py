@@ -205,7 +205,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
         return LockRequest(
             common=self.common_options(options),
             build=request_assembly.build_of(self.declared, options, *self._layers),
-            lock=LockOptions(),
+            lock=LockOptions(requirements=tuple(self._arguments)),
         )
 
     def resolved(self, options: Values, names: set[NormalizedName]) -> None:

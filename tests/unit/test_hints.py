@@ -5,14 +5,16 @@ Those marked with "as documented" were not seen by running the tool.
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipshim.builds.hints import FailedBuild, hint_for
+from pipshim.builds.hint_lines import UserInput
+from pipshim.builds.hints import FailedBuild, MemoryStory, hint_for
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -290,14 +292,14 @@ def test_missing_module_without_isolation() -> None:
 
 
 def test_what_is_typed_names_all_that_a_build_without_isolation_needs() -> None:
-    requires = ("setuptools>=61", "wheel")
+    requires, typed = ("setuptools>=61", "wheel"), UserInput(typed=True)
     hint = hint_for(
-        NATTEN, FailedBuild(mode="isolated", package="natten", typed=True, requires=requires)
+        NATTEN, FailedBuild(mode="isolated", package="natten", user=typed, requires=requires)
     )
     assert hint is not None
     assert hint.endswith('\n    --no-build-isolation-package natten "setuptools>=61" wheel torch')
     hint = hint_for(
-        NATTEN, FailedBuild(mode="no-isolation", package="natten", typed=True, requires=requires)
+        NATTEN, FailedBuild(mode="no-isolation", package="natten", user=typed, requires=requires)
     )
     assert hint is not None
     assert hint.endswith('in the same command:\n\n    "setuptools>=61" wheel torch')
@@ -481,3 +483,186 @@ def test_code_that_does_not_compile_against_torch_needs_other_versions() -> None
     assert "does not compile against torch 2.13.0+cpu, which the lock has" in hint
     assert "newer version of natten" in hint
     assert 'constraint-dependencies = ["torch<2.13.0"]' in hint
+
+
+def pasted(hint: str | None) -> dict[str, object]:
+    """Give what is to be pasted, as TOML."""
+    assert hint is not None
+    return tomllib.loads("\n".join(line for line in hint.splitlines() if line[:4] == "    "))
+
+
+REQUIRES = ("setuptools>=40.8.0",)
+
+
+def after(document: str, mode: str, output: str = NATTEN, **more: Any) -> str:
+    user = UserInput(
+        document=(read := tomllib.loads(document)), groups=read.get("dependency-groups", {})
+    )
+    build = FailedBuild(mode=mode, package="natten", user=user, requires=REQUIRES)
+    hint = hint_for(output, dataclasses.replace(build, **more))
+    assert hint is not None
+    return hint
+
+
+def test_what_the_group_has_is_repeated() -> None:
+    document = """
+        [dependency-groups]
+        test = ["pytest"]
+        Dev = [
+            "ruff",  # a linter
+            { include-group = "test" },
+            "setuptools>=61",
+            "torch; sys_platform == 'win32'",
+        ]
+    """
+    hint = after(document, "no-isolation")
+    assert pasted(hint) == {
+        "dependency-groups": {
+            "Dev": [
+                "ruff",
+                {"include-group": "test"},
+                "setuptools>=61",
+                "torch; sys_platform == 'win32'",
+                "torch",
+            ]
+        }
+    }
+    assert "# replaces the Dev that is there" in hint
+
+
+def test_another_group_is_left_alone() -> None:
+    hint = after('[dependency-groups]\ntest = ["pytest"]', "no-isolation")
+    assert pasted(hint) == {"dependency-groups": {"dev": ["setuptools>=40.8.0", "torch"]}}
+    assert "[dependency-groups]  # add to this table" in hint
+
+
+@pytest.mark.parametrize(
+    ("default", "group", "settings"),
+    [
+        ('["build", "lint"]', "build", {}),
+        ('["lint", "dev"]', "dev", {}),
+        ("[]", "dev", {"tool": {"pipshim": {"default-groups": ["dev"]}}}),
+    ],
+)
+def test_a_group_that_is_installed_by_default_is_named(
+    default: str, group: str, settings: dict[str, object]
+) -> None:
+    hint = after(f"[tool.pipshim]\ndefault-groups = {default}", "no-isolation")
+    groups = {"dependency-groups": {group: ["setuptools>=40.8.0", "torch"]}}
+    assert pasted(hint) == {**settings, **groups}
+
+
+def test_what_the_settings_have_is_repeated() -> None:
+    document = """
+        [tool.pipshim]
+        no-build-isolation-package = ["flash-attn"]
+        [tool.pipshim.extra-build-dependencies]
+        NATTEN = [{ requirement = "numpy", match-runtime = true }]
+        other = ["wheel"]
+    """
+    assert pasted(after(document, "isolated")) == {
+        "tool": {
+            "pipshim": {
+                "no-build-isolation-package": ["flash-attn", "natten"],
+                "extra-build-dependencies": {
+                    "NATTEN": [{"requirement": "numpy", "match-runtime": True}, "torch"]
+                },
+            }
+        },
+        "dependency-groups": {"dev": ["setuptools>=40.8.0", "torch"]},
+    }
+
+
+def test_variables_memory_and_constraints_are_repeated() -> None:
+    document = """
+        [tool.pipshim]
+        constraint-dependencies = ["torch<2.14", "numpy<2"]
+        [tool.pipshim.extra-build-variables.natten]
+        NATTEN_CUDA_ARCH = "9.0"
+        [tool.pipshim.build-memory]
+        natten = "2 GB"
+    """
+    memory = MemoryStory("It used 2 GB.", "8 GB")
+    settings = pasted(after(document, "isolated", memory=memory, ran_out=True))["tool"]
+    assert settings == {
+        "pipshim": {
+            "build-memory": {"natten": "8 GB"},
+            "extra-build-variables": {
+                "natten": {
+                    "NATTEN_CUDA_ARCH": "9.0",
+                    "MAX_JOBS": "1",
+                    "CMAKE_BUILD_PARALLEL_LEVEL": "1",
+                }
+            },
+        }
+    }
+    error = "/v/torch/include/c10/core/Device.h:1:2: error: no\n"
+    settings = pasted(after(document, "isolated", error, torch="2.13.0+cpu"))["tool"]
+    assert settings == {"pipshim": {"constraint-dependencies": ["numpy<2", "torch<2.13.0"]}}
+
+
+def test_the_settings_of_uv_stay_those_of_uv() -> None:
+    document = '[tool.uv]\nno-build-isolation-package = ["flash-attn"]'
+    settings = pasted(after(document, "isolated"))["tool"]
+    assert settings == {
+        "uv": {
+            "no-build-isolation-package": ["flash-attn", "natten"],
+            "extra-build-dependencies": {"natten": ["torch"]},
+        }
+    }
+    memory = MemoryStory("It used 2 GB.", "8 GB")
+    hint = after(document, "isolated", memory=memory, ran_out=True)
+    assert "build-memory" not in hint  # uv refuses it
+
+
+def test_a_script_has_its_metadata() -> None:
+    user = UserInput(document={"dependencies": ["natten"]}, is_script=True)
+    hint = hint_for(
+        NATTEN,
+        FailedBuild(mode="no-isolation", package="natten", user=user, requires=REQUIRES),
+    )
+    assert hint is not None
+    assert '\n    # dependencies = ["natten", "setuptools>=40.8.0", "torch"]  # replaces' in hint
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_there_already_is_not_asked_for_again(mode: str) -> None:
+    document = """
+        [dependency-groups]
+        dev = ["torch>=2"]
+        [tool.pipshim.extra-build-dependencies]
+        natten = ["torch"]
+    """
+    hint = after(document, mode)
+    assert "already: check that it is installed in this environment" in hint
+    assert "    " not in hint
+
+
+def test_what_was_typed_is_repeated() -> None:
+    user = UserInput(
+        requirements=("natten==0.17", "numpy<2", "torchvision"),
+        extra={"natten": ("cmake",)},
+        typed=True,
+    )
+    build = FailedBuild(mode="isolated", package="natten", user=user, requires=REQUIRES)
+    hint = hint_for(NATTEN, build)
+    assert hint is not None
+    assert (
+        '\n    --extra-build-dependency "natten=cmake" --extra-build-dependency "natten=torch"\n'
+        in hint
+    )
+    assert hint.endswith(
+        '    --no-build-isolation-package natten "numpy<2" torchvision "setuptools>=40.8.0" torch'
+    )
+
+
+def test_requirements_files_and_layers() -> None:
+    build = FailedBuild(mode="no-isolation", package="natten", requires=REQUIRES)
+    user = UserInput(files=("requirements.txt",), typed=True)
+    hint = hint_for(NATTEN, dataclasses.replace(build, user=user))
+    assert hint is not None
+    assert hint.endswith("in requirements.txt:\n\n    setuptools>=40.8.0\n    torch")
+    user = UserInput(requirements=("natten", "numpy"), option="--with", typed=True)
+    hint = hint_for(NATTEN, dataclasses.replace(build, user=user))
+    assert hint is not None
+    assert hint.endswith('    --with numpy --with "setuptools>=40.8.0" --with torch')
