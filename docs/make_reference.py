@@ -39,6 +39,8 @@ COMMANDS = (
     "builds show",
     "builds history",
     "builds log",
+    "builds keygen",
+    "builds trust",
     "install",
     "wheel",
     "download",

@@ -84,6 +84,18 @@ SUBCOMMANDS = {
             "Show what the last build of a package printed.",
             is_plain=True,
         ),
+        "keygen": OwnCommand(
+            "builds_keys_command",
+            "BuildsKeygenCommand",
+            "Create the key that the wheels you push are signed with.",
+            is_plain=True,
+        ),
+        "trust": OwnCommand(
+            "builds_keys_command",
+            "BuildsTrustCommand",
+            "Use wheels from the remote only if this key, or another trusted one, signed them.",
+            is_plain=True,
+        ),
     },
 }
 """By command, those that its first argument names."""

@@ -263,6 +263,10 @@ BUILDS_HISTORY = CommandOptions(options=(*declared(BuildsHistoryRequest), OUTPUT
 
 BUILDS_LOG = CommandOptions(options=())
 
+BUILDS_KEYGEN = CommandOptions(options=())
+
+BUILDS_TRUST = CommandOptions(options=(PROJECT,))
+
 BUILDING = CommandOptions(options=(*BUILD, PROJECT, JOBS, PROGRESS_VIEW, TIMINGS))
 """Options of pip's commands that build: install, wheel, download."""
 
@@ -282,6 +286,8 @@ ALL_FLAGS = long_names(
         BUILDS_SHOW,
         BUILDS_HISTORY,
         BUILDS_LOG,
+        BUILDS_KEYGEN,
+        BUILDS_TRUST,
         BUILDING,
     )
     for option in command.all

@@ -333,6 +333,38 @@ class Document:
         expected.setdefault("index", []).append(entry)
         self._made.add(f"[{'.'.join(self._index)}]")
 
+    def trust(self, key: str) -> bool:
+        """Add a public key to those that are trusted; return False if it is one of them.
+
+        Raises:
+            ProjectError: the settings are those of uv, which has none for this.
+
+        """
+        path = ("tool", "pipshim", "remote")
+        if self._index[1] != "pipshim":
+            raise ProjectError(
+                self._path,
+                "has [tool.uv] and no [tool.pipshim], where trusted keys are written",
+                hint="rename [tool.uv] to [tool.pipshim]",
+            )
+        table: Any = self._document
+        expected: Any = self._expected
+        for depth, name in enumerate(path, 1):
+            if name not in table:
+                table[name] = tomlkit.table(is_super_table=depth < len(path))
+                self._made.add(".".join(path[:depth]))
+            table, expected = table[name], expected.setdefault(name, {})
+        keys: list[str] = expected.setdefault("trust", [])
+        if key in keys:
+            return False
+        if "trust" not in table:
+            table["trust"] = tomlkit.array()
+        table["trust"].append(key)
+        keys.append(key)
+        if len(keys) > 1:
+            table["trust"].multiline(multiline=True)
+        return True
+
     def _forget_source(self, name: NormalizedName) -> None:
         table: Any = self._document
         expected: Any = self._expected

@@ -8,6 +8,7 @@ import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from pipshim.base.errors import ProjectError
 from pipshim.model.requests import BOUNDS
 from pipshim.project.editing import Document, RequirementList, bounded, with_parts, written
 
@@ -249,3 +250,39 @@ def test_extras_with_sources_of_one_package_exclude_each_other(head: str) -> Non
     line = 'conflicts = [[{ extra = "cpu" }, { extra = "cu128" }, { extra = "rocm" }]]\n'
     assert line in made.text
     assert made.text.count("[tool.pipshim]") == 1
+
+
+KEYS = ("ed25519:first=", "ed25519:second=")
+WRITTEN = 'trust = [\n    "{0}",\n    "{1}",\n]\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", f"[tool.pipshim.remote]\n{WRITTEN}"),
+        (
+            '[tool.pipshim]\npackage = false\n\n[tool.pipshim.remote]\nurl = "/x"\n',
+            '[tool.pipshim]\npackage = false\n\n[tool.pipshim.remote]\nurl = "/x"\n' + WRITTEN,
+        ),
+        (
+            '[tool.pipshim.remote]\ntrust = ["{0}"] # Ada\nurl = "/x"\n',
+            '[tool.pipshim.remote]\ntrust = [\n    "{0}",\n    "{1}",\n] # Ada\nurl = "/x"\n',
+        ),
+        (
+            '[tool.pipshim.remote]\ntrust = [\n    "{0}", # Ada\n    "{1}", # Bob\n]\n',
+            '[tool.pipshim.remote]\ntrust = [\n    "{0}", # Ada\n    "{1}", # Bob\n]\n',
+        ),
+    ],
+)
+def test_trusted_keys_are_added_once(before: str, after: str) -> None:
+    document = Document(before.format(*KEYS), Path("pyproject.toml"))
+    for key in KEYS:
+        document.trust(key)
+        assert not document.trust(key)
+    assert document.text.strip() == after.format(*KEYS).strip()
+
+
+def test_trusted_keys_are_not_written_where_the_settings_are_those_of_uv() -> None:
+    document = Document("[tool.uv]\npackage = false\n", Path("pyproject.toml"))
+    with pytest.raises(ProjectError, match=r"has \[tool.uv\] and no \[tool.pipshim\]"):
+        document.trust(KEYS[0])
