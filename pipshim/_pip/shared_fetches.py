@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import threading
-from concurrent.futures import Future
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from zipfile import BadZipFile
 
 from pip._internal.exceptions import HashError, UnsupportedWheel
@@ -21,9 +19,10 @@ from pipshim._pip.metadata import contained
 from pipshim._pip.routed_search import RoutedCollector
 from pipshim._pip.unread_pages import passed_over, repeat
 from pipshim.base.prefetch import AT_ONCE
+from pipshim.base.shared_results import SharedResults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Mapping
 
     from pip._internal.index.collector import IndexContent
     from pip._internal.models.link import Link
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
     from pipshim._pip.metadata import MetadataFiles
     from pipshim.project.sdist_static_files import StaticFiles
-
-T = TypeVar("T")
 
 _LITTLE = 1 << 24
 """Up to which size, in bytes, a wheel is fetched ahead for its METADATA: 16 MB."""
@@ -88,32 +85,28 @@ class SharedFetches:
         self._outlines = outlines
         self._is_lazy = is_lazy
         self._numbers = count()
-        self._pages: dict[Hashable, Future[Page]] = {}
-        self._metadata: dict[Hashable, Future[bytes | None]] = {}
-        self._archives: dict[Hashable, Future[tuple[str, str]]] = {}
-        self._guard = threading.Lock()
+        self._pages: SharedResults[Page] = SharedResults(keep_errors=True)
+        self._metadata: SharedResults[bytes | None] = SharedResults(keep_errors=True)
+        self._archives: SharedResults[tuple[str, str]] = SharedResults(keep_errors=True)
 
     def page(self, location: Link, *package: str) -> IndexContent | None:
         """Return a page, of a named package on an index; None if it cannot be read."""
-        page = self._once(self._pages, location.url, lambda: self._page(location, *package))
+        page = self._pages.get(location.url, lambda: self._page(location, *package))
         repeat(page.passed_over)
         return page.content
 
     def metadata(self, wheel: Link) -> bytes | None:
         """Return a wheel's METADATA; None if pip has to get it."""
-        return self._once(self._metadata, wheel.url, lambda: self._metadata_of(wheel))
+        return self._metadata.get(wheel.url, lambda: self._metadata_of(wheel))
 
     def archive(self, link: Link) -> tuple[str, str]:
         """Return the path and type of an sdist or wheel, before its hash is checked."""
-        return self._once(self._archives, link.url_without_fragment, lambda: self._archive(link))
+        return self._archives.get(link.url_without_fragment, lambda: self._archive(link))
 
     def archived(self, link: Link) -> Path | None:
         """Return an archive that was fetched, or is being fetched; None if it is not."""
-        with self._guard:
-            future = self._archives.get(link.url_without_fragment)
-        if future is None or future.exception() is not None:
-            return None
-        return Path(future.result()[0])
+        found = self._archives.peek(link.url_without_fragment, wait=True)
+        return Path(found[0]) if found is not None else None
 
     def has_page(self, url: str) -> bool:
         """Return whether a page was asked for."""
@@ -159,21 +152,6 @@ class SharedFetches:
         folder = self.folder / str(next(self._numbers))
         folder.mkdir()
         return self._downloader(link, str(folder))
-
-    def _once(self, memo: dict[Hashable, Future[T]], key: Hashable, work: Callable[[], T]) -> T:
-        with self._guard:
-            future = memo.get(key)
-            mine = future is None
-            if future is None:
-                future = memo[key] = Future()
-        if mine:
-            try:
-                result = work()
-            except BaseException as error:
-                future.set_exception(error)
-                raise
-            future.set_result(result)
-        return future.result()
 
 
 class AheadDownloader(ObservedDownloader):

@@ -67,9 +67,10 @@ class Sources:
     ) -> None:
         self._pip = pip
         self._commits = commits
-        self._fetched: dict[str, Source] = beside._fetched if beside is not None else {}  # noqa: SLF001
         self._places: dict[str, str] = {}
-        self._sources: SharedResults[Source] = SharedResults(keep=False)
+        self._sources: SharedResults[Source] = (
+            beside._sources if beside is not None else SharedResults()  # noqa: SLF001
+        )
         self._unpacked_once: SharedResults[Path] = SharedResults()
 
     def get(self, preparer: RequirementPreparer, req: InstallRequirement) -> Source:
@@ -80,16 +81,11 @@ class Sources:
         # Which folder of a repository is meant stands in the fragment.
         place = at.url_without_fragment + link.url.removeprefix(link.url_without_fragment)
         self._places[link.url] = place
-        known = self._fetched.get(place)
-        if known is not None:
-            return known
         return self._sources.get(place, lambda: self._get(preparer, req, at, place))
 
     def _get(
         self, preparer: RequirementPreparer, req: InstallRequirement, at: Link, place: str
     ) -> Source:
-        if place in self._fetched:
-            return self._fetched[place]
         link = req.link
         assert link is not None
         offline.check_checkout(link, self._pip.options)
@@ -120,7 +116,6 @@ class Sources:
         )
         if req.config_settings:
             self._pip.lines.config_settings[name_of(source)] = req.config_settings
-        self._fetched[place] = source
         return source
 
     def _unpacked(
@@ -189,7 +184,7 @@ class Sources:
 
     def find(self, link: Link) -> Source | None:
         """Return the source that was fetched from a link, if it was."""
-        return self._fetched.get(self._places.get(link.url, link.url))
+        return self._sources.peek(self._places.get(link.url, link.url))
 
 
 class Preparer:

@@ -57,14 +57,27 @@ class SharedResults(Generic[T]):
 
     Args:
         keep: whether results stay; otherwise only those who ask during the computation share it.
-            Errors never stay.
+        keep_errors: whether errors stay too, so that nothing is tried again.
 
     """
 
-    def __init__(self, *, keep: bool = True) -> None:
+    def __init__(self, *, keep: bool = True, keep_errors: bool = False) -> None:
         self._keep = keep
+        self._keep_errors = keep_errors
         self._computations: dict[Hashable, _Computation] = {}
         self._guard = threading.Lock()
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._computations
+
+    def peek(self, key: Hashable, *, wait: bool = False) -> T | None:
+        """Return a result if there is one; ``wait`` for it if it is being computed."""
+        with self._guard:
+            computation = self._computations.get(key)
+        if computation is None or not (wait or computation.future.done()):
+            return None
+        future: Future[T] = computation.future
+        return future.result() if future.exception() is None else None
 
     def get(
         self,
@@ -110,7 +123,8 @@ class SharedResults(Generic[T]):
         try:
             result = compute()
         except BaseException as error:
-            self._forget(key)
+            if not self._keep_errors:
+                self._forget(key)
             computation.future.set_exception(error)
             raise
         finally:

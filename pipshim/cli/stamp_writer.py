@@ -21,14 +21,14 @@ from pipshim.model.requests import RunRequest
 from pipshim.sync import journal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
     from pipshim.cli.context import Context
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock
-    from pipshim.model.requests import LockRequest, SyncRequest
+    from pipshim.model.requests import LockOptions, LockRequest, SyncRequest
     from pipshim.sync.transaction import Ready
 
 _FOLDER_FILES = (PYPROJECT, "setup.py", "setup.cfg")
@@ -55,40 +55,66 @@ def stamp(
         lock: what was installed.
         target: where.
         command: ``run`` or ``sync``.
-        options: the options before the command to run.
+        options: those before the command to run.
         say: what the command would say if run again.
 
     """
-    copied = request.selection.no_editable and lock.folders
-    if copied or _reinstalls(request) or not _is_recognisable(context, lock):
+    if not _can_rely_on(context, request, lock) or journal.is_open(target):
         return
-    read = list(dict.fromkeys(_read(context, lock)))
+    read = [*_read(context, lock)]
     block = context.project.block if context.project is not None else b""
     if context.script is not None and command == "sync":
         # Only run looks at its metadata apart.
         read.append(str(context.script))
         block = b""
-    if any(_is_new(path, context) for path in read):
-        return
-    if journal.is_open(target):
-        return
-    folder = _folder(context, request, target)
-    if folder is None:
-        return
-    up_to_date.Stamp(
+    _write(
+        context,
+        _folder(context, request, target),
+        read,
+        [str(context.lock_path), *state_files(target)],
         command=command,
         options=options,
+        say=say,
+        metadata=repr(block) if block else "",
+        **_environment(context, request, lock, target, [target.scripts], [target]),
+    )
+
+
+def _write(
+    context: Context,
+    folder: Path | None,
+    read: Iterable[str],
+    others: Iterable[str],
+    **fields: Any,
+) -> None:
+    """Write a stamp, unless a file that was read is newer than the command."""
+    paths = list(dict.fromkeys(read))
+    if folder is None or any(_is_new(path, context) for path in paths):
+        return
+    up_to_date.Stamp(
         variables=up_to_date.variables(os.environ),
         directory=str(Path.cwd()),
-        prefix=str(target.prefix),
-        python=str(target.python),
-        scripts=str(target.scripts),
-        env_files=_env_files(request),
-        metadata=repr(block) if block else "",
-        say=say,
-        inputs=_inputs(context, lock, [target]),
-        files=_states([*read, str(context.lock_path), *state_files(target)]),
+        files=[f"{up_to_date.state(path)} {path}" for path in dict.fromkeys([*paths, *others])],
+        **fields,
     ).write(str(folder))
+
+
+def _environment(
+    context: Context,
+    request: SyncRequest,
+    lock: Lock | None,
+    target: Target,
+    scripts: Sequence[Path],
+    seen: Sequence[Target],
+) -> dict[str, Any]:
+    """Return what a stamp says of the environments (`seen`) that a command runs in."""
+    return {
+        "prefix": str(target.prefix),
+        "python": str(target.python),
+        "scripts": os.pathsep.join(map(str, scripts)),
+        "env_files": _env_files(request),
+        "inputs": _inputs(context, lock, seen) if lock is not None else "",
+    }
 
 
 def _folder(context: Context, request: SyncRequest, target: Target) -> Path | None:
@@ -115,66 +141,55 @@ def stamp_layer(
 ) -> None:
     """Write the stamp of a ``run`` with a layer (``--with``).
 
-    As for `stamp`, none is written if the next command could not rely on it.
-
     Args:
         context: the command's parts.
         request: the request.
         lock: what the environment below has; None if there is no project.
         layer: the parts of the layer.
         target: what the command runs in: the layer, or an environment that has everything.
-        options: the options before the command to run.
+        options: those before the command to run.
 
     """
     cache, below = _known_cache(request), layer.below
     assert below is not None  # as of every layer
     given = request.run.over
-    unknown = given.editables or given.scripts or any("/" in one for one in given.requirements)
+    seen = [below.target, target] if below.target.is_venv else [target]
     if (
         cache is None
         or options is None
-        or unknown
-        or not all(map(_is_plain, given.requirement_files))
-        or not (_is_quiet(context) if lock is None else _is_recognisable(context, lock))
-        or _reinstalls(request)
-        or (request.selection.no_editable and lock is not None and lock.folders)
+        or not _has_known_files(given)
+        or not _can_rely_on(context, request, lock)
+        or any(map(journal.is_open, seen))
     ):
         return
-    read = [str(Path(path).absolute()) for path in given.requirement_files]
     if lock is not None:
-        read += _read(context, lock)
+        read = [*_read(context, lock)]
     else:
         here = Path.cwd()
-        read += [*_always(request), *(str(one / PYPROJECT) for one in (here, *here.parents))]
-    if any(_is_new(path, context) for path in read):
-        return
-    own = [] if lock is None else [str(context.lock_path)]
-    seen = [below.target, target] if below.target.is_venv else [target]
-    if any(journal.is_open(one) for one in seen):
-        return
+        read = [*_always(request), *(str(one / PYPROJECT) for one in (here, *here.parents))]
     scripts = programs(target, below) if target != below.target else [target.scripts]
     project = context.project
-    up_to_date.Stamp(
+    _write(
+        context,
+        cache / up_to_date.CACHE_FOLDER,
+        [*(str(Path(path).absolute()) for path in given.requirement_files), *read],
+        [
+            *([] if lock is None else [str(context.lock_path)]),
+            *(sign for one in seen for sign in state_files(one)),
+            *map(str, (*scripts, *below.folders)),
+        ],
         command="run",
         options=options,
-        variables=up_to_date.variables(os.environ),
-        directory=str(Path.cwd()),
-        prefix=str(target.prefix),
-        python=str(target.python),
-        scripts=os.pathsep.join(map(str, scripts)),
-        env_files=_env_files(request),
-        metadata=repr(project.block) if project is not None and project.block else "",
         say="",
-        inputs=_inputs(context, lock, seen) if lock is not None else "",
-        files=_states(
-            [
-                *read,
-                *own,
-                *(sign for one in seen for sign in state_files(one)),
-                *map(str, (*scripts, *below.folders)),
-            ]
-        ),
-    ).write(str(cache / up_to_date.CACHE_FOLDER))
+        metadata=repr(project.block) if project is not None and project.block else "",
+        **_environment(context, request, lock, target, scripts, seen),
+    )
+
+
+def _has_known_files(given: LockOptions) -> bool:
+    """Return whether it is known which files the requirements of a layer depend on."""
+    unknown = given.editables or given.scripts or any("/" in one for one in given.requirements)
+    return not unknown and all(map(_is_plain, given.requirement_files))
 
 
 def _is_plain(file: str) -> bool:
@@ -200,18 +215,8 @@ def write_snapshot(
     """Note the contents of a new environment, so that it can be restored.
 
     Nothing is noted if the next command could not rely on it, or if a project is installed from its
-    folder, which is built each time. The arguments are those of `stamp`, and:
-
-    Args:
-        context: the command's parts.
-        request: the request.
-        lock: what was installed.
-        target: where.
-        options: the options before the command to run.
-        say: what ``sync`` would say if run again.
-        ready: the contents of the environment.
-        requested: the distributions that the user asked for by name.
-
+    folder, which is built each time. The arguments are those of `stamp`, with the contents of the
+    environment (`ready`), and which distributions the user asked for by name (`requested`).
     """
     common, cache = request.common, _known_cache(request)
     if (
@@ -220,8 +225,7 @@ def write_snapshot(
         or common.verbosity
         or context.choice.origin != "project"
         or context.place is not None
-        or _reinstalls(request)
-        or not _is_recognisable(context, lock)
+        or not _can_rely_on(context, request, lock)
         or not _is_own(target.base_python)
     ):
         return
@@ -271,12 +275,14 @@ def _env_files(request: SyncRequest) -> list[str]:
     return [str(path.absolute()) for path in given]
 
 
-def _reinstalls(request: SyncRequest) -> bool:
-    return (
-        request.selection.reinstall
-        or bool(request.selection.reinstall_packages)
-        or bool(request.build.rebuild)
-    )
+def _can_rely_on(context: Context, request: SyncRequest, lock: Lock | None) -> bool:
+    """Return whether the next command finds the same, and does nothing again."""
+    selection = request.selection
+    if selection.reinstall or selection.reinstall_packages or request.build.rebuild:
+        return False
+    if lock is None:
+        return _is_quiet(context)
+    return not (selection.no_editable and lock.folders) and _is_recognisable(context, lock)
 
 
 def _is_own(python: Path) -> bool:
@@ -302,15 +308,8 @@ def stamp_lock(
     """Write the stamp of a ``lock`` whose lock is up to date.
 
     As for `stamp`, none is written if the next command could not rely on it; nor for given
-    requirements, which may name any number of files.
-
-    Args:
-        context: the command's parts.
-        lock: the lock.
-        options: the command's options.
-        say: what the same command would say if run again.
-        written: whether this command has written the lock.
-
+    requirements, which may name any number of files. `written` says that this command has written
+    the lock.
     """
     request, choice = context.request, context.choice
     if options is None or not _is_recognisable(context, lock) or request.lock.given:
@@ -318,25 +317,24 @@ def stamp_lock(
     cache = _known_cache(request)
     if cache is None:
         return
-    own = str(context.lock_path)
-    read = list(dict.fromkeys([*_read(context, lock), own]))
-    if context.script is not None:
-        read.append(str(context.script))
-    if any(_is_new(path, context) for path in read if not (written and path == own)):
-        return
     python = str(choice.target.python)
     if not choice.exists and not _is_own(choice.target.python):
         return
+    own = [str(context.lock_path)]
     environment = [] if choice.directory is None else [str(choice.directory / "pyvenv.cfg")]
-    made = [python, os.path.realpath(python), *environment]
-    up_to_date.Stamp(
+    _write(
+        context,
+        cache / up_to_date.CACHE_FOLDER,
+        [
+            *_read(context, lock),
+            *([] if context.script is None else [str(context.script)]),
+            *([] if written else own),
+        ],
+        [*own, python, os.path.realpath(python), *environment],
         command="lock",
         options=options,
-        variables=up_to_date.variables(os.environ),
-        directory=str(Path.cwd()),
         say=say,
-        files=_states([*read, *made]),
-    ).write(str(cache / up_to_date.CACHE_FOLDER))
+    )
 
 
 def _is_recognisable(context: Context, lock: Lock) -> bool:
@@ -366,10 +364,6 @@ def _is_new(path: str, context: Context) -> bool:
     """Return whether a file was written after the command began, perhaps after it was read."""
     time = up_to_date.state(path).split(" ")[0]
     return time != "-" and int(time) >= context.started
-
-
-def _states(paths: Sequence[str]) -> list[str]:
-    return [f"{up_to_date.state(path)} {path}" for path in dict.fromkeys(paths)]
 
 
 def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[str, ...] | None:
