@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
@@ -177,6 +178,51 @@ def test_a_source_is_built_against_the_torch_of_each_combination_and_both_wheels
     assert "building" not in again.err
     assert cli.ok("run", "--extra", "cpu", "python", "-c", kinds).out.strip() == "cpu"
     assert [line for line in index.requests if "/torch-" in line] == []
+
+
+def test_combinations_are_resolved_at_the_same_time(
+    cli: Cli, cpu: Index, cu128: Index, make_project: MakeProject, torches: str
+) -> None:
+    """Neither index answers before the other one is asked, too."""
+    cpu.meetings["/simple/torch/"] = cu128.meetings["/simple/torch/"] = Barrier(2, timeout=20)
+    make_project(torches, extras=EXTRAS)
+    assert "for 3 combinations" in cli.ok("lock").err
+
+
+def test_backends_of_two_combinations_are_asked_at_the_same_time(
+    cli: Cli, index: Index, cpu: Index, cu128: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    """Each backend waits until that of the other combination has been started."""
+    started = tmp_path / "started"
+    started.mkdir()
+    source = f"""
+import pathlib, time, engine, torch
+from engine import build_wheel
+
+def prepare_metadata_for_build_wheel(folder, *more):
+    (pathlib.Path({str(started)!r}) / torch.KIND).touch()
+    end = time.monotonic() + 20
+    while len(list(pathlib.Path({str(started)!r}).iterdir())) < 2:
+        assert time.monotonic() < end, "the other one was not started"
+        time.sleep(0.01)
+    return engine.prepare_metadata_for_build_wheel(folder, *more)
+"""
+    for name, other in (("cpu", cpu), ("cu128", cu128)):
+        files = {"torch.py": f"KIND = '{name}'\n"}
+        other.add(wheel(tmp_path / name, "torch", "2.9.0", files=files, tag="native"))
+    file = sdist(
+        tmp_path,
+        "attention",
+        "1.0",
+        build_requires=["torch"],
+        backend_source=source,
+        backend=Backend(),
+        static_metadata=False,
+    )
+    index.add(file)
+    requires = ["torch", "attention"]
+    make_project(settings(cpu, cu128), extras={"cpu": requires, "cu128": requires})
+    assert "for 3 combinations" in cli.ok("lock").err
 
 
 def test_the_example_is_locked_for_three_targets_and_built_for_both_extras(

@@ -15,7 +15,7 @@ from packaging.version import Version
 from pipshim._pip.logs import without_extras_of
 from pipshim.base.errors import BuildError, PipshimError, ResolveError, together
 from pipshim.base.shared_results import SharedResults
-from pipshim.base.tasks import each
+from pipshim.base.tasks import each, sharing
 from pipshim.builds.build_planner import BuildPlan, shared, waiting_builds, within
 from pipshim.lock.resolved_builds import is_of_build
 from pipshim.model import events
@@ -327,7 +327,8 @@ class Rounds:
 
     def _each(self, work: Callable[[Source], None], sources: Sequence[Source]) -> None:
         builder = self.builds.builder
-        each(work, sources, at_once=builder.jobs, interrupted=builder.processes.stop)
+        at_once = max(1, builder.jobs // sharing.get())
+        each(work, sources, at_once=at_once, interrupted=builder.processes.stop)
 
     def ask_ahead(self, sources: Sequence[Source], solution: Solution) -> None:
         """Ask backends for dynamic requirements at once, so that later calls find them."""

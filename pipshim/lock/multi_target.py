@@ -5,10 +5,10 @@ the served Python, the host, only; their metadata counts for all targets, and th
 the host is no target, it resolves the project too once a backend is needed. Each combination has
 backends asked with its own versions.
 
-The first case is resolved in this process, the others in forks of it, unless they take less time
-than forks do. Forks have the index pages and files that the first one has read, and ask backends
-through this process. A combination on the host that needs a backend is resolved in this process
-after all. The lock is the same as if all cases had been resolved one after the other.
+The first case is resolved alone, then the others at once: in forks, which have the index pages,
+files and versions of the first one, and ask backends through this process. A combination on the
+host that needs a backend has a thread of this process instead. The lock is the same as if all cases
+had been resolved one after the other.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import BuildError, PipshimError, ProjectError, ResolveError
+from pipshim.base.shared_results import SharedResults
+from pipshim.base.tasks import each, sharing
 from pipshim.lock import forked_resolvers
 from pipshim.lock.forked_resolvers import Forks, ParentProcess
 from pipshim.lock.metadata_rounds import BackendNeededError, Rounds
@@ -52,10 +54,6 @@ if TYPE_CHECKING:
     from pipshim.model.targets import TargetName
 
     Offered = Mapping[NormalizedName, tuple[Version, ...]]
-
-
-WORTH_FORKING = 1.0
-"""Seconds of one processor that other combinations must be expected to take for processes."""
 
 
 def lock(making: LockMaker, targets: Sequence[TargetName]) -> Lock:
@@ -145,6 +143,9 @@ class _Hosts:
     resolvers: dict[Combination, LockResolver] = field(default_factory=dict)
     solved: set[Combination] = field(default_factory=set)
     _errors: dict[Combination, ResolveError] = field(default_factory=dict, init=False)
+    _asking: SharedResults[Host] = field(
+        default_factory=lambda: SharedResults(keep=False), init=False
+    )
 
     def resolver(self, combination: Combination) -> LockResolver:
         """Return the host's resolver of a combination."""
@@ -163,6 +164,9 @@ class _Hosts:
             ResolveError: it cannot be resolved there.
 
         """
+        return self._asking.get(combination, lambda: self._solved(combination))
+
+    def _solved(self, combination: Combination) -> Host:
         if combination in self._errors:
             raise self._errors[combination]
         resolver = self.resolver(combination)
@@ -208,7 +212,6 @@ class _MultiTargetLock:
     kept: dict[Case, Lock | None] = field(init=False)
     forks: Forks[Case, Offered, _ForkResult] = field(init=False)
     _origin: ParentProcess | None = field(default=None, init=False)
-    _first_took: float = field(default=0.0, init=False)
     _failed: dict[tuple[Combination, Source], BuildError] = field(default_factory=dict, init=False)
     _hosts: _Hosts = field(init=False)
     _resolvers: dict[Case, LockResolver] = field(default_factory=dict, init=False)
@@ -261,33 +264,46 @@ class _MultiTargetLock:
         return None if source is None else (source.index, source.path, source.url)
 
     def solve(self, asked: Mapping[Case, Offered]) -> dict[Case, Solution]:
-        """Resolve cases, each with versions to prefer."""
+        """Resolve cases, each with versions to prefer: the first one, then the others at once."""
         first, *others = self.order
-        forking = self._is_forking()
-        here = [case for case in (self.order if not forking else [first]) if case in asked]
-        if forking and self._has_asked():
-            here += [case for case in others if case in asked and self._is_here(case)]
-        begun = time.process_time()
-        found = {case: self._solve(case, asked[case]) for case in here}
-        if here == [first]:
-            self._first_took = time.process_time() - begun
-        there = {case: asked[case] for case in self.order if case in asked and case not in here}
+        found = self._solve_each([first], asked)
+        # What is alone would only wait in another process.
+        forking = forked_resolvers.AVAILABLE and self.making.context.jobs > 1 and len(others) > 1
+        if not forking or self._has_asked():
+            found |= self._solve_each([case for case in others if self._is_here(case)], asked)
+        if forking:
+            left = [case for case in others if case not in found]
+            found |= self._solve_in_forks({case: asked[case] for case in left if case in asked})
+        left = [case for case in others if case not in found]
+        return found | self._solve_each(left, asked)
+
+    def _solve_each(
+        self, cases: Sequence[Case], asked: Mapping[Case, Offered]
+    ) -> dict[Case, Solution]:
+        """Resolve those of some cases that are asked for in threads of this process."""
+        context = self.making.context
+        cases = [case for case in cases if case in asked]
+        for case in cases:
+            self._problem(case)
+        at_once = min(context.jobs, len(cases))
+
+        def work(case: Case) -> Solution:
+            sharing.set(max(1, at_once))
+            return self._solve(case, asked[case])
+
+        found = each(work, cases, at_once=at_once, interrupted=context.builder.processes.stop)
+        return dict(zip(cases, found, strict=True))
+
+    def _solve_in_forks(self, asked: Mapping[Case, Offered]) -> dict[Case, Solution]:
+        """Resolve cases in forks, except those that need a backend."""
         self._failed.clear()
-        for case, (solution, extras, config_settings) in self.forks.each(there).items():
+        found = {}
+        for case, (solution, extras, config_settings) in self.forks.each(asked).items():
             self._problem(case).extras.update(extras)
             self._config_settings.update(config_settings)
-            found[case] = solution or self._solve(case, asked[case])
+            if solution is not None:
+                found[case] = solution
         return found
-
-    def _is_forking(self) -> bool:
-        """Return whether all cases but the first are resolved in forks."""
-        others = len(self.order) - 1
-        # What is alone would only wait in another process.
-        if not forked_resolvers.AVAILABLE or self.making.context.jobs == 1 or others <= 1:
-            return False
-        # The other combinations of a target need no page that its first one has not read: they take
-        # less time than that one, and a process each takes time too.
-        return bool(self.targets) or self._first_took * others > WORTH_FORKING
 
     def settle(self, found: Mapping[Case, Solution]) -> dict[Case, Lock]:
         """Decide how everything is built in each case, with equal environments where possible."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from pipshim.base.errors import BuildError, ResolveError
+from pipshim.base.errors import BuildError, Failures, ResolveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -92,7 +92,7 @@ def agree(
             }
             if good and good != wishes:
                 attempt = _attempt(found, good, solve, source_of, admits)
-        except (BuildError, ResolveError):
+        except (BuildError, ResolveError, Failures):
             continue  # of a version that nobody has to take
         if good and _too_many(attempt, source_of) < _too_many(found, source_of):
             found = attempt
@@ -126,7 +126,7 @@ def _refreshed(
         return found
     try:
         attempt = {**found, **solve(asked)}
-    except (BuildError, ResolveError):
+    except (BuildError, ResolveError, Failures):
         return found
     better = _too_many(attempt, source_of) <= _too_many(found, source_of)
     return attempt if better else found

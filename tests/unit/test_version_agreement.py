@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pipshim.base.errors import BuildError
+from pipshim.base.errors import BuildError, Failures, PipshimError
 from pipshim.model.targets import TargetName
 from pipshim.model.version_agreement import MAX_ATTEMPTS, agree
 
@@ -31,6 +31,7 @@ class Resolver:
         self.admits = admits
         self.asked: list[set[TargetName]] = []
         self.fails: Callable[[Offered], bool] = lambda _: False
+        self.error: PipshimError = BuildError("x", package="x", mode="isolated", step="metadata")
 
     def __call__(
         self, asked: Mapping[TargetName, Mapping[NormalizedName, tuple[Version, ...]]]
@@ -40,7 +41,7 @@ class Resolver:
 
     def one(self, target: TargetName, offered: Offered) -> Solved:
         if self.fails(offered):
-            raise BuildError("x", package="x", mode="isolated", step="metadata")
+            raise self.error
         versions = {}
         for text, admitted in self.admits[target].items():
             name = canonicalize_name(text)
@@ -93,6 +94,8 @@ def test_where_nothing_has_changed_nothing_is_tried_again() -> None:
 def test_a_version_that_cannot_be_tried_is_not_taken() -> None:
     resolver = Resolver({A: {"n": "1 2"}, C: {"n": "1"}})
     resolver.fails = lambda offered: offered.get(canonicalize_name("n"), ())[-1:] == (Version("1"),)
+    assert versions(agree([A, C], resolver, {})) == {"13": "n2", "10": "n1"}
+    resolver.error = Failures((resolver.error, resolver.error))
     assert versions(agree([A, C], resolver, {})) == {"13": "n2", "10": "n1"}
 
 
