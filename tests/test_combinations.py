@@ -324,10 +324,15 @@ def test_what_cannot_be_combined_is_refused_with_the_line_that_mends_it(
 ) -> None:
     text = settings(cpu, cu128)
     groups = {"old": ["filelock<3"], "new": ["filelock"]}
+    other = '[{ group = "old" }, { group = "new" }]'
     cases = {
         text.replace(CONFLICT, ""): (
             "sources.torch: two entries apply to linux",
             'conflicts = [[{ extra = "cpu" }, { extra = "cu128" }]]',
+        ),
+        text.replace(CONFLICT, f"conflicts = [{other}]\n"): (
+            "sources.torch: two entries apply to linux",
+            f'conflicts = [{other}, [{{ extra = "cpu" }}, {{ extra = "cu128" }}]]',
         ),
         text.replace('extra = "cu128" }]]', 'extra = "cu129" }]]'): (
             "conflicts[0][1] names the extra 'cu129'",

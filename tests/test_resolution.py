@@ -163,14 +163,16 @@ def test_what_the_lowest_version_fails_to_build_needs_is_a_bound(
         wheel(tmp_path, "asks", "1", requires=["told"]),
     )
 
-    def hint(*dependencies: str, strategy: str = "lowest") -> str:
-        make_project(dependencies=dependencies)
+    def hint(*dependencies: str, strategy: str = "lowest", pyproject: str = "") -> str:
+        make_project(pyproject, dependencies=dependencies)
         err = cli.fails("sync", "--resolution", strategy).err
         return " ".join(err.partition("hint: ")[2].split())
 
     assert 'raise its lower bound, as in "built>1"' in hint("built")
     assert 'as in "told>1"' in hint("told>=1", strategy="lowest-direct")
     assert 'constraint-dependencies = ["told>1"]' in hint("asks")
+    settings = '[tool.pipshim]\nconstraint-dependencies = ["other<3"]\n'
+    assert '= ["other<3", "told>1"]' in hint("asks", pyproject=settings)
     # None of these is the strategy's to choose.
     assert "bound" not in hint("built==1")
     assert "bound" not in hint("tooled")

@@ -105,14 +105,20 @@ class UserInput:
         return self.setting("", "no-build-isolation-package", change)
 
     def constraint(self, bound: str) -> str:
-        """Return the lines of a constraint, in place of an earlier upper bound."""
-        name = distribution(bound)
+        """Return the lines of a constraint, in place of an earlier bound of that kind."""
+        earlier = re.compile(rf"{re.escape(re.split(r'(?<=[<>])', bound)[0])}[\w.+]+")
 
         def change(old: Any) -> object:
-            kept = [one for one in _array(old) if not re.fullmatch(rf"{name}<[\w.+]+", _text(one))]
+            kept = [one for one in _array(old) if not earlier.fullmatch(_text(one))]
             return merge(kept, (), bound)
 
         return self.setting("", "constraint-dependencies", change)
+
+    def constrain(self, bound: str) -> str:
+        """Say how to add a constraint."""
+        if self.typed:
+            return f", as in {toml_values.inline(bound)}"
+        return f", in pyproject.toml:\n{self.constraint(bound).rstrip()}"
 
     def installed(self, declared: Sequence[str], requirement: str) -> str:
         """Return the lines that have requirements installed in the project environment."""

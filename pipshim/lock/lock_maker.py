@@ -321,8 +321,10 @@ def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[ob
         # What requires the project means this one.
         pip.editable_folders.add(project.directory.resolve())
         yield pip.pinned_to(project.name, project.directory.resolve().as_uri(), "the project")
-    sources = project.configuration.sources
-    for name, source in sources_for(sources, markers, pyproject, combination.chosen).items():
+    configuration = project.configuration
+    for name, source in sources_for(
+        configuration.sources, configuration.conflicts, markers, pyproject, combination.chosen
+    ).items():
         if source.index is not None or (project.is_package and name == project.name):
             continue
         if source.workspace:  # a script's: projects have a folder by now

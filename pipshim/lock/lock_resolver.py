@@ -156,13 +156,16 @@ class LockResolver:
             return self._last
 
         start = time.monotonic()
-        with suggest_lower_bounds(self.strategy, self._chosen):
+        with suggest_lower_bounds(self.strategy, self._chosen, self._constrain):
             solution = self.rounds.settle(one_round)
         if self.label:
             took = time.monotonic() - start
             self.builds.observer(events.TargetResolved(self.label, len(solution.pins), took))
         self._warn_of_lowest(asked, constraints, solution)
         return solution
+
+    def _constrain(self, bound: str) -> str:
+        return self.builds.builder.user().constrain(bound)
 
     def _chosen(self) -> Chosen:
         return (self._last.versions, self._last.roots) if self._last is not None else ({}, {})
@@ -198,7 +201,9 @@ class LockResolver:
         self.rounds.adopt(solution)
         settled = _Settled(self)
         sources = [pin.source for pin in solution.pins.values() if pin.source is not None]
-        with suggest_lower_bounds(self.strategy, lambda: (solution.versions, solution.roots)):
+        with suggest_lower_bounds(
+            self.strategy, lambda: (solution.versions, solution.roots), self._constrain
+        ):
             self.rounds.ask_ahead([*sources, *folders], solution)
             folders = [*folders, *(one for one in sources if one.editable)]
             for pin in solution.pins.values():

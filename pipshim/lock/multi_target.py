@@ -258,8 +258,13 @@ class _MultiTargetLock:
         if case not in self._sources:
             markers = self._resolver(case).builds.target.markers
             chosen = case.combination.chosen
-            sources = project.configuration.sources
-            self._sources[case] = sources_for(sources, markers, project.file, chosen)
+            self._sources[case] = sources_for(
+                project.configuration.sources,
+                project.configuration.conflicts,
+                markers,
+                project.file,
+                chosen,
+            )
         source = self._sources[case].get(name)
         return None if source is None else (source.index, source.path, source.url)
 

@@ -189,6 +189,18 @@ def named(origin: str) -> str:
     return f"{kind} {name!r}"
 
 
+def as_entry(origin: str) -> dict[str, str]:
+    """Return an extra or group as ``conflicts`` has it."""
+    of_member = _OF_MEMBER.fullmatch(origin)
+    if of_member is not None:
+        return {"package": of_member["member"], of_member["kind"]: of_member["name"]}
+    member = _MEMBER.fullmatch(origin)
+    if member is not None:
+        return {"package": member["member"]}
+    kind, _, name = origin.partition(" ")
+    return {kind: name}
+
+
 def _without(origin: str) -> str:
     """Return the option that leaves an extra, group or member out."""
     if _OF_MEMBER.fullmatch(origin) is None and _MEMBER.fullmatch(origin) is not None:

@@ -112,7 +112,7 @@ def routes_of(
         index.name: index.located(pyproject.parent).with_credentials(environ)
         for index in configuration.index
     }
-    found = sources_for(configuration.sources, markers, pyproject, chosen)
+    found = sources_for(configuration.sources, configuration.conflicts, markers, pyproject, chosen)
     return IndexRoutes(
         tuple(named.values()),
         {name: named[source.index] for name, source in found.items() if source.index},

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def suggest_lower_bounds(strategy: str, chosen: Callable[[], Chosen]) -> Iterator[None]:
+def suggest_lower_bounds(
+    strategy: str, chosen: Callable[[], Chosen], constrain: Callable[[str], str]
+) -> Iterator[None]:
     """Add to the hints of failed builds that a lower bound may help.
 
     Args:
         strategy: which versions are chosen.
         chosen: returns the chosen version.
+        constrain: returns the words that add a constraint.
 
     """
     try:
@@ -36,7 +39,7 @@ def suggest_lower_bounds(strategy: str, chosen: Callable[[], Chosen]) -> Iterato
     except PipshimError as error:
         if strategy != "highest":
             for one in error.errors if isinstance(error, Failures) else (error,):
-                hint = _hint(one, strategy, *chosen())
+                hint = _hint(one, strategy, *chosen(), constrain)
                 if hint is not None:
                     one.hint = f"{one.hint}\n{hint}" if one.hint else hint
         raise
@@ -47,6 +50,7 @@ def _hint(
     strategy: str,
     versions: Mapping[NormalizedName, Version],
     requirements: Mapping[str, Sequence[str]],
+    constrain: Callable[[str], str],
 ) -> str | None:
     if not isinstance(error, BuildError):
         return None
@@ -62,10 +66,7 @@ def _hint(
     said = f"{name} {version} was chosen by --resolution {strategy}, and may be too old to be built"
     if own:
         return f"{said}: raise its lower bound, as in {json.dumps(later)}"
-    return (
-        f"{said}: raise its lower bound, in pyproject.toml:\n\n"
-        f"    [tool.pipshim]\n    constraint-dependencies = [{json.dumps(later)}]"
-    )
+    return f"{said}: raise its lower bound{constrain(later)}"
 
 
 def _parsed(texts: Sequence[str]) -> Iterator[Requirement]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipshim.base import toml_values
 from pipshim.base.errors import ProjectError
-from pipshim.model.combinations import named
+from pipshim.model.combinations import as_entry, named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -73,6 +74,7 @@ PackageSources = dict["NormalizedName", tuple[PackageSource, ...]]
 
 def sources_for(
     sources: Mapping[NormalizedName, tuple[PackageSource, ...]],
+    conflicts: Sequence[Sequence[str]],
     markers: Mapping[str, str],
     pyproject: Path,
     chosen: Collection[str] = (),
@@ -87,7 +89,7 @@ def sources_for(
     for name, entries in sources.items():
         applying = [entry for entry in entries if entry.applies_to(markers, chosen)]
         if len(applying) > 1:
-            raise _ambiguous(name, applying, markers, pyproject)
+            raise _ambiguous(name, applying, markers, pyproject, conflicts)
         if applying:
             found[name] = applying[0]
     return found
@@ -98,6 +100,7 @@ def _ambiguous(
     entries: Sequence[PackageSource],
     markers: Mapping[str, str],
     pyproject: Path,
+    conflicts: Sequence[Sequence[str]],
 ) -> ProjectError:
     first, second = entries[:2]
     origins = [one.origin for one in (first, second) if one.origin is not None]
@@ -105,10 +108,10 @@ def _ambiguous(
     both = ""
     if len(set(origins)) > 1:
         both = f", {' and '.join(map(named, origins))}"
-        items = ", ".join("{ %s = %s }" % _key(origin) for origin in origins)  # noqa: UP031
+        sets = [[as_entry(origin) for origin in each] for each in (*conflicts, origins)]
         hint = (
-            f"if they are never installed together, say so under [tool.pipshim]:\n"
-            f"    conflicts = [[{items}]]"
+            "if they are never installed together, say so under [tool.pipshim]:\n"
+            f"    conflicts = {toml_values.inline(sets)}"
         )
     return ProjectError(
         pyproject,
@@ -117,8 +120,3 @@ def _ambiguous(
         f"with Python {markers['python_version']}{both}: {first.condition}, and {second.condition}",
         hint=hint,
     )
-
-
-def _key(origin: str) -> tuple[str, str]:
-    kind, _, name = origin.partition(" ")
-    return kind, f'"{name}"'

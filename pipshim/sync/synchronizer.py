@@ -225,7 +225,7 @@ class Sync:
             self.context.observer(events.Planned(len(wanted), len(sources) + len(folders)))
         self.builds.start()
         ready = self._fetched(wheels)
-        with suggest_lower_bounds(self.context.preferences.strategy, self._chosen):
+        with suggest_lower_bounds(self.context.preferences.strategy, self._chosen, self._constrain):
             ready |= self.builds.build(
                 {name: self.builds.source(name) for name in sources},
                 self.builds.solution,
@@ -246,6 +246,9 @@ class Sync:
             interrupted=self.context.builder.processes.stop,
         )
         return {package.name: one for (package, _), one in zip(wheels, found, strict=True)}
+
+    def _constrain(self, bound: str) -> str:
+        return self.context.builder.user().constrain(bound)
 
     def _chosen(self) -> Chosen:
         found = self.selection.packages.items()
