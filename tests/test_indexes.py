@@ -160,7 +160,9 @@ def test_without_variables_pip_looks_for_credentials_where_it_does(
 ) -> None:
     other.credentials = ("me", "secret-word")
     project = make_project(TORCH_INDEX.format(url=other.url), dependencies=["torch"])
-    assert "401" in cli.fails("lock", "--no-input").err
+    done = cli.fails("lock", "--no-input")
+    assert "401" in done.err
+    assert "hint: set PIPSHIM_INDEX_TORCH_CPU_USERNAME and PIPSHIM_INDEX_TORCH_CPU_PASS" in done.err
     netrc = cli.home / ".netrc"
     netrc.write_text("machine 127.0.0.1 login me password secret-word\n")
     netrc.chmod(0o600)

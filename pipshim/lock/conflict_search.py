@@ -123,7 +123,12 @@ class _Search:
         if any(offline.NOT_CACHED in why for why in trouble.values()):
             hint = offline.HINT
         else:
-            hint = network_hint(statuses[0] if statuses else None, " ".join(trouble.values()))
+            only = self.index.only_index(name)
+            hint = network_hint(
+                statuses[0] if statuses else None,
+                " ".join(trouble.values()),
+                index=only.name if only is not None else "",
+            )
         return NetworkError(
             "\n".join([f"{name} cannot be looked up in the index", *lines, *self.asked]),
             hint=hint,

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from pipshim.base.errors import NetworkError, PipshimError
 from pipshim.model.artifacts import name_and_version
+from pipshim.model.indexes import credentials_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,12 +71,25 @@ def unfetched(
     return NetworkError("\n".join(lines), hint=hint or network_hint(None, reason))
 
 
-def network_hint(status: int | None, why: str = "") -> str:
-    """Return the hint for a page or file that could not be fetched."""
+def network_hint(status: int | None, why: str = "", index: str = "") -> str:
+    """Return the hint for a page or file that could not be fetched.
+
+    Args:
+        status: of the server's answer, if there was one.
+        why: what happened.
+        index: the named index that it is of.
+
+    """
     if "certificate" in why.lower():
         return (
             "name the file with the certificates to trust (--cert FILE), and with your own if the "
             "server wants one (--client-cert FILE)"
+        )
+    if status in _LOGIN and index:
+        variable = credentials_variable(index)
+        return (
+            f"set {variable}_USERNAME and {variable}_PASSWORD, or give user and password in "
+            "~/.netrc, or with keyring"
         )
     if status in _LOGIN:
         return "give the index's user and password: in its URL, in ~/.netrc, or with keyring"

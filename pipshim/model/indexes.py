@@ -42,16 +42,20 @@ class Index:
         return replace(self, url=(directory / Path(self.url).expanduser()).resolve().as_uri())
 
     def with_credentials(self, environ: Mapping[str, str]) -> Index:
-        """Return the index with the credentials that the environment has for it."""
+        """Return the index with the credentials that the environment has for it.
+
+        A user without a password is one whose password pip finds in keyring.
+        """
         variable = credentials_variable(self.name)
         user = environ.get(f"{variable}_USERNAME", "")
         password = environ.get(f"{variable}_PASSWORD", "")
         parts = urlsplit(self.url)
         if not (user or password) or not parts.hostname:
             return self
-        host = parts.netloc.rpartition("@")[2]
-        login = f"{quote(user, safe='')}:{quote(password, safe='')}@"
-        return replace(self, url=urlunsplit(parts._replace(netloc=login + host)))
+        login, _, host = parts.netloc.rpartition("@")
+        user = quote(user, safe="") or login.partition(":")[0]
+        login = f"{user}:{quote(password, safe='')}" if password else user
+        return replace(self, url=urlunsplit(parts._replace(netloc=f"{login}@{host}")))
 
 
 def credentials_variable(name: str) -> str:

@@ -103,13 +103,24 @@ def test_no_index_leaves_pages_and_folders_of_links() -> None:
     assert found.shared(Locations()) == Locations((), ("file:///b",))
 
 
-def test_credentials_come_from_variables() -> None:
+@pytest.mark.parametrize(
+    ("url", "user", "password", "result"),
+    [
+        ("https://host/x", "me@work", "a/b", "https://me%40work:a%2Fb@host/x"),
+        ("https://host/x", "me", "", "https://me@host/x"),
+        ("https://host/x", "", "token", "https://:token@host/x"),
+        ("https://me@host/x", "", "word", "https://me:word@host/x"),
+        ("https://you:other@host/x", "me", "", "https://me@host/x"),
+        ("https://you:other@host/x", "", "", "https://you:other@host/x"),
+    ],
+)
+def test_credentials_come_from_variables(url: str, user: str, password: str, result: str) -> None:
     variables = {
-        "PIPSHIM_INDEX_MY_INDEX_USERNAME": "me@work",
-        "PIPSHIM_INDEX_MY_INDEX_PASSWORD": "a/b",
+        "PIPSHIM_INDEX_MY_INDEX_USERNAME": user,
+        "PIPSHIM_INDEX_MY_INDEX_PASSWORD": password,
     }
-    found = routes('index = [{ name = "my-index", url = "https://host/x" }]', LINUX, variables)
-    assert found.indexes[0].url == "https://me%40work:a%2Fb@host/x"
+    found = routes(f'index = [{{ name = "my-index", url = "{url}" }}]', LINUX, variables)
+    assert found.indexes[0].url == result
 
 
 def test_two_entries_that_apply_to_one_target_are_an_error() -> None:
