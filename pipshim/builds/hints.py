@@ -371,6 +371,18 @@ def _cmake_too_new(match: re.Match[str], build: FailedBuild) -> str:
 
 def _cuda(_match: re.Match[str], build: FailedBuild) -> str:
     problem = "The CUDA toolkit was not found: install it, and set CUDA_HOME to its folder."
+    return _with_cuda_or_without(problem, build)
+
+
+def _no_cuda_in_torch(match: re.Match[str], build: FailedBuild) -> str:
+    problem = (
+        f"torch {match['torch']} was made without CUDA, for which {build.package} compiles its "
+        "code: use a torch that was made for CUDA."
+    )
+    return _with_cuda_or_without(problem, build)
+
+
+def _with_cuda_or_without(problem: str, build: FailedBuild) -> str:
     if variable := missing_dependencies.WITHOUT_CUDA.get(build.package):
         problem += f" Or build {build.package} without its CUDA code"
         # Else it downloads a wheel, whose name it makes from a CUDA version.
@@ -514,6 +526,9 @@ _CUDA_FOUND = r"detected CUDA version \((?P<found>[^)\n]+)\) mismatches the vers
 _DOWNLOAD_FAILED = r"^[ \t]*(?:urllib\.error\.|TimeoutError|OSError: )"
 _CMAKE_VARIABLE = r"Could not find compiler set in environment variable"
 
+# setup.py files that are relatives of flash-attn's parse torch.version.cuda, which is None then
+_NO_VERSION = r"(?:InvalidVersion: Invalid version: '?None|TypeError: expected string or bytes)"
+
 _NO_MEMORY = (
     r"Killed signal terminated program|died with <Signals\.SIGKILL: 9>",
     r"(?:^|: line \d+:\s+\d+ |^make[^\n\]]*\] )Killed\b",
@@ -559,6 +574,10 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     (r"CUDA_HOME environment variable is not set|nvcc was not found", _cuda),
     # flash-attn and its relatives compare versions of a toolkit that they have not found
     (r"NameError: name 'bare_metal_version' is not defined", _cuda),
+    (
+        rf"^torch\.__version__ *= (?P<torch>\S+)$(?=[^\0]*^(?:\S+\.)?{_NO_VERSION})",
+        _no_cuda_in_torch,
+    ),
     (r", in get_wheel_url$", _own_download),
     (rf"^[ \t]*Guessing wheel URL: [^\0]*?{_DOWNLOAD_FAILED}", _own_download),
     (rf"{_CUDA_FOUND}to compile\s+PyTorch \((?P<torch>[^)\n]+)\)", _cuda_version),

@@ -358,6 +358,30 @@ def test_a_package_that_is_known_to_build_without_cuda() -> None:
     )
 
 
+# mamba-ssm 2.3.2.post1 with nvcc on PATH and torch 2.13.0+cpu, shortened
+NO_CUDA_IN_TORCH = """\
+torch.__version__  = 2.13.0+cpu
+Traceback (most recent call last):
+  File "<string>", line 177, in <module>
+  File "/v/site-packages/packaging/version.py", line 436, in __init__
+    raise InvalidVersion(f"Invalid version: {version!r}") from None
+packaging.version.InvalidVersion: Invalid version: None
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_torch_without_cuda(mode: str) -> None:
+    hint = hint_for(NO_CUDA_IN_TORCH, FailedBuild(mode=mode, package="mamba-ssm"))
+    assert hint is not None
+    assert hint.startswith("torch 2.13.0+cpu was made without CUDA")
+    variables = {"MAMBA_SKIP_CUDA_BUILD": "TRUE", "MAMBA_FORCE_BUILD": "TRUE"}
+    expected = {"tool": {"pipshim": {"extra-build-variables": {"mamba-ssm": variables}}}}
+    assert pasted(hint) == expected
+    hint = hint_for(NO_CUDA_IN_TORCH, FailedBuild(mode=mode, package="other"))
+    assert hint is not None
+    assert "If other has a variable to build without it" in hint
+
+
 def test_the_command_line_would_overrule_the_configuration() -> None:
     hint = hint_for(
         NATTEN, FailedBuild(mode="isolated", package="natten", chosen_by="command line")
