@@ -63,18 +63,25 @@ class Trace:
         modules: files that modules were imported from; only without isolation.
         variables: names of environment variables that were read as they were given to the hook.
         programs: files that were executed.
+        options: words of their command lines that may ask for the processor of this machine.
 
     """
 
     modules: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
     programs: set[str] = field(default_factory=set)
+    options: set[str] = field(default_factory=set)
 
     def add(self, folder: Path, environ: Mapping[str, str]) -> None:
         """Read what `pipshim.builds.process_trace` noted, one thing a line.
 
         A variable that the build has set itself has another value than in `environ`.
         """
+        found = {
+            process_trace.MODULES: self.modules,
+            process_trace.PROGRAMS: self.programs,
+            process_trace.OPTIONS: self.options,
+        }
         for path in folder.iterdir():
             try:
                 lines = path.read_bytes().splitlines()
@@ -86,9 +93,8 @@ class Trace:
                     name, _, digest = text.rpartition(" ")
                     if digest == (value_digest(environ.get(name)) or "-"):
                         self.variables.add(name)
-                else:
-                    found = self.modules if kind == process_trace.MODULES else self.programs
-                    found.add(text)
+                elif kind in found:
+                    found[kind].add(text)
 
 
 @dataclass

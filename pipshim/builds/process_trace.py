@@ -6,7 +6,8 @@ start: a traced process that starts such a Python for code or a script adds it t
 
 WHAT has a letter for each kind that is noted: MODULES are files that modules were imported from,
 VARIABLES are names of environment variables that were read, each with a digest of its first value
-(``-`` if it is not set), and PROGRAMS are files that were executed. Copying the whole environment
+(``-`` if it is not set), and PROGRAMS are files that were executed. OPTIONS come with these: words
+of their command lines that may ask for the processor of this machine. Copying the whole environment
 reads nothing. Without a FOLDER, notes wait until `begin` names one.
 
 Each process appends lines to a file of its own: a process that is killed, or ends without running
@@ -30,7 +31,7 @@ NAME = "_pipshim_trace"
 
 _FILE = "process_trace"
 
-MODULES, VARIABLES, PROGRAMS = "m", "v", "p"
+MODULES, VARIABLES, PROGRAMS, OPTIONS = "m", "v", "p", "o"
 
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 this starts in each Python
 _PROGRAM_EVENTS = {
@@ -119,6 +120,7 @@ def _listener(notes: _Notes, kinds: str) -> "Callable[[str, tuple[Any, ...]], No
             elif programs and event in _PROGRAM_EVENTS:
                 file, words, environ = (arguments[at] for at in _PROGRAM_EVENTS[event])
                 notes.add(PROGRAMS, _programs(file, words, environ))
+                notes.add(OPTIONS, _native_options(words))
                 if event == "subprocess.Popen" and isinstance(words, list):
                     _trace_bare_python(words)
         except Exception:  # noqa: BLE001 an exception here would end what is heard of
@@ -197,6 +199,15 @@ def _programs(file: object, words: "Any", environ: "Any") -> "Iterator[str]":
             if os.path.isfile(found) and os.access(found, os.X_OK):  # noqa: PTH113
                 yield found
                 break
+
+
+def _native_options(words: "Any") -> "Iterator[str]":
+    """Return the options, of a shell's command too, that may name the processor of this machine."""
+    if isinstance(words, (str, bytes)):
+        words = [words]
+    for word in map(os.fsdecode, words or ()):
+        if "native" in word or "xHost" in word:
+            yield from (one for one in word.split() if "native" in one or "xHost" in one)
 
 
 def _trace_bare_python(words: "list[Any]") -> None:

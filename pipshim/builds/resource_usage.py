@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim.base import process_tree
 from pipshim.base.memory import memory
+from pipshim.model.machine_needs import is_native
 
 if TYPE_CHECKING:
     import subprocess
@@ -56,6 +57,7 @@ class Usage:
         cpu: the processor time of those that have ended, in seconds; None if not known.
         least: the memory that was left when it was least.
         ran_out: whether the build failed for lack of memory.
+        is_native: whether a command line was seen that asks for the processor of this machine.
 
     """
 
@@ -65,6 +67,7 @@ class Usage:
     cpu: float | None = None
     least: Memory | None = None
     ran_out: bool = False
+    is_native: bool = False
 
     def sample(self, memory: int, processes: int, left: Memory | None) -> None:
         """Take note of what is used now, and of what is left."""
@@ -119,7 +122,9 @@ class Sampler:
             start = time.thread_time()
             processes, left = process_tree.running(), memory()
             for leader, usage in measured.items():
-                usage.sample(*_used(process_tree.tree([leader], processes), processes), left)
+                members = process_tree.tree([leader], processes)
+                usage.sample(*_used(members, processes), left)
+                usage.is_native = usage.is_native or any(map(_is_native, members))
             took = time.thread_time() - start
             interval = max(_INTERVAL_SECONDS, took / _MOST_OF_THE_TIME)
 
@@ -129,6 +134,17 @@ def _used(members: Collection[int], processes: Collection[process_tree.Process])
     parents = {one.parent for one in processes if one.pid in members}
     used = sum(map(_memory, members))
     return used, sum(pid not in parents for pid in members)
+
+
+def _is_native(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
+            line = file.read()
+    except OSError:
+        return False
+    return (b"native" in line or b"xHost" in line) and is_native(
+        line.replace(b"\0", b" ").decode("utf-8", "replace")
+    )
 
 
 def _memory(pid: int) -> int:

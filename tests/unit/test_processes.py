@@ -285,3 +285,14 @@ def test_memory_and_time_of_all_processes_are_measured(world: World, backend: st
 def test_a_peak_between_two_samples_is_known_from_the_kernel(world: World) -> None:
     world.run("x = bytearray(150 << 20); del x")
     assert 150 << 20 < world.usage.peak < 250 << 20
+
+
+@pytest.mark.parametrize("option", ["native", "x86-64-v3"])
+def test_command_lines_for_the_processor_of_this_machine_are_seen(
+    world: World, option: str
+) -> None:
+    world.run(
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', "
+        f"'import time; time.sleep(0.8)', '-march=' + {option!r}], check=True)"
+    )
+    assert world.usage.is_native is (option == "native")

@@ -286,3 +286,13 @@ def test_programs_are_noted_by_their_files(tmp_path: Path) -> None:
     noted = traced(tmp_path, code, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert f"p{tool}" in noted
     assert sum(line.startswith("p") for line in noted) == 2  # and the shell
+
+
+def test_options_for_the_processor_of_this_machine_are_noted(tmp_path: Path) -> None:
+    code = """
+        import subprocess
+        subprocess.run(["true", "-O2", "-march=native"], check=True)
+        subprocess.run("true -O3 -mcpu=native a.c", shell=True, check=True)
+    """
+    noted = [line for line in traced(tmp_path, code) if line[0] == "o"]
+    assert noted == ["o-march=native", "o-mcpu=native"]
