@@ -48,6 +48,7 @@ from pipshim.model.build_dependency_check import check
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Conditions, Record, Used, difference, languages_of
 from pipshim.model.build_variables import recorded
+from pipshim.model.compiler_choice import CompilerChoice
 from pipshim.model.past_build import MemoryNeed
 
 if TYPE_CHECKING:
@@ -261,12 +262,20 @@ class Builder:
         return Conditions(
             available=build.available,
             environ=environ,
-            tools=partial(self._tools.find, environ=environ),
+            tools=lambda name, systems: self._tools.find(
+                name, self._compiler_choice(build, environ, systems)
+            ),
             rules=self.settings.rules_for(build.name),
             exact=exact,
             abi={str(name): level for name, level in self.settings.abi.items()},
             content=self.content,
         )
+
+    def _compiler_choice(
+        self, build: BuildRequest, environ: Mapping[str, str], systems: Iterable[str]
+    ) -> CompilerChoice:
+        config = self.settings.config_for(build.name)
+        return CompilerChoice(environ, self.target.compilers, config, frozenset(systems))
 
     def _inherited(self, *, leaks: bool) -> dict[str, str]:
         with self._guard:
@@ -525,7 +534,7 @@ class Builder:
         variables: Mapping[str, str | None] = {}
         if hooks is not None:
             against = self._against(build, hooks)
-            tools = self._used_tools(build, hooks, compiled=compiled)
+            tools = self._used_tools(build, hooks, against, compiled=compiled)
             languages = languages_of(tools, against) if compiled else frozenset()
             rules = self.settings.rules_for(build.name)
             variables = recorded(hooks.trace.variables, hooks.variables, rules, languages)
@@ -555,19 +564,19 @@ class Builder:
         return f"{target.implementation} {target.version[0]}.{target.version[1]}"
 
     def _used_tools(
-        self, build: BuildRequest, hooks: Hooks, *, compiled: bool
+        self, build: BuildRequest, hooks: Hooks, systems: Iterable[str], *, compiled: bool
     ) -> dict[str, Tool | None]:
         """Return the programs that a result depends on; of a compiled wheel, compilers too."""
-        environ = self.conditions(build).environ
+        choice = self._compiler_choice(build, self.conditions(build).environ, systems)
         found: dict[str, Tool | None] = {}
         if build.commit and uses_lfs(hooks.source):
-            found[GIT_LFS] = self._tools.find(GIT_LFS, environ)
+            found[GIT_LFS] = self._tools.find(GIT_LFS, choice)
         if not compiled:
             return found
         own = (hooks.source, hooks.python.parent.parent, self.workspace.directory)
         prefixes = tuple(f"{folder}{os.sep}" for folder in own)
         programs = [one for one in hooks.trace.programs if not one.startswith(prefixes)]
-        return found | self._tools.used(hooks.source, programs, environ)
+        return found | self._tools.used(hooks.source, programs, choice)
 
     def _against(self, build: BuildRequest, hooks: Hooks) -> dict[str, Used]:
         """Return the distributions that a build used, and which of them count."""

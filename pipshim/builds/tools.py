@@ -6,20 +6,42 @@ import os
 import shutil
 import subprocess
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from pipshim.base import toml_files
 from pipshim.base.atomic_write import write_cache_file
 from pipshim.base.light import jsons
 from pipshim.base.light.digests import hex_of
-from pipshim.model.build_tools import Tool, candidates, compilers_of, is_tool, version_line
+from pipshim.model.build_tools import (
+    OF_CHANNEL,
+    Tool,
+    compilers_of,
+    is_tool,
+    of_content,
+    version_line,
+)
+from pipshim.model.compiler_choice import (
+    CARGO_CONFIG,
+    FILES,
+    NATIVE_FILE,
+    TOOLCHAIN_FILE,
+    WRAPPERS,
+    candidates,
+    of_cargo_config,
+    of_native_file,
+    of_toolchain_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
-GIT_LFS = "git-lfs"
+    from pipshim.model.compiler_choice import CompilerChoice
+
+GIT_LFS, RUSTUP = "git-lfs", "rustup"
 _SECONDS = 5
 _MOST_FILES = 50_000
 
@@ -35,39 +57,60 @@ class Tools:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[str, Tool | None] = {}
+        self._of_toolchains: dict[str, str | None] = {}
         self._lock = Lock()
 
-    def find(self, name: str, environ: Mapping[str, str]) -> Tool | None:
+    def find(self, name: str, choice: CompilerChoice) -> Tool | None:
         """Return what a build finds as a compiler or program; None if there is none."""
-        for program in candidates(name, environ):
-            path = shutil.which(program, path=environ.get("PATH", os.defpath))
+        if name in FILES:
+            return _settings_file(name, choice)
+        name, _, channel = name.partition(OF_CHANNEL)
+        for program in candidates(name, replace(choice, chosen=_chosen(name, choice))):
+            path = find_compiler(program, choice.environ.get("PATH", os.defpath))
             if path is not None and name == GIT_LFS:
                 return Tool("installed", path)  # any version fetches the same files
+            if path is not None and (rustup := _rustup(path)) is not None:
+                path = self._of_rustup([rustup, "which", name], channel, choice.environ)
             if path is not None:
                 return self._tool(os.path.abspath(path))  # noqa: PTH100 links stay
         return None
 
     def used(
-        self, source: Path, programs: Iterable[str], environ: Mapping[str, str]
+        self, source: Path, programs: Iterable[str], choice: CompilerChoice
     ) -> dict[str, Tool | None]:
         """Return the tools that a compiled wheel depends on.
 
         Args:
             source: the source tree that was built.
             programs: the files of the machine's that the build was seen to execute.
-            environ: its environment variables.
+            choice: what decides; the programs are added to its systems.
 
         """
-        found = {name: self.find(name, environ) for name in compilers_of(_suffixes(source))}
-        compilers = {os.path.realpath(tool.path) for tool in found.values() if tool is not None}
+        started: dict[str, Tool] = {}
         for program in sorted(programs):
             name = os.path.basename(program)  # noqa: PTH119
-            if not is_tool(name) or os.path.realpath(program) in compilers:
-                continue
-            tool = self.find(name, environ)
+            tool = self.find(name, choice) if is_tool(name) else None
             if tool is not None and tool.path == program:
-                found[name] = tool
-        return found
+                started[name] = tool
+        names = [_with_channel(name, source) for name in compilers_of(_suffixes(source))]
+        choice = replace(choice, systems=choice.systems.union(started, names))
+        names += [file for file in FILES if names and choice.file(file) is not None]
+        found = {name: self.find(name, choice) for name in names}
+        compilers = {os.path.realpath(tool.path) for tool in found.values() if tool is not None}
+        own = {n: one for n, one in started.items() if os.path.realpath(one.path) not in compilers}
+        return found | own
+
+    def _of_rustup(
+        self, command: list[str], channel: str, environ: Mapping[str, str]
+    ) -> str | None:
+        """Return the file of a toolchain that a proxy of rustup's would run."""
+        channel = environ.get("RUSTUP_TOOLCHAIN") or channel
+        command += ["--toolchain", channel] if channel else []
+        key = f"{command} {environ.get('RUSTUP_HOME')}"
+        with self._lock:
+            if key not in self._of_toolchains:
+                self._of_toolchains[key] = _output(command, environ).strip() or None
+            return self._of_toolchains[key]
 
     def _tool(self, path: str) -> Tool | None:
         try:
@@ -111,25 +154,97 @@ def uses_lfs(checkout: Path) -> bool:
 
 def _version(path: str) -> str:
     """Ask a program for its version; one that does not answer is told by its content."""
+    line = version_line(_output([path, "--version"], os.environ))
+    if line is not None:
+        return line
+    try:
+        return of_content(hex_of(Path(path).read_bytes()))
+    except OSError:
+        return "unknown"
+
+
+def _output(command: list[str], environ: Mapping[str, str]) -> str:
+    """Return what a program prints; nothing if it fails."""
     try:
         done = subprocess.run(
-            [path, "--version"],
+            command,
             check=False,
+            cwd=os.sep,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=_SECONDS,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**environ, "LC_ALL": "C"},
         )
-        line = version_line(done.stdout.decode("utf-8", "replace")) if not done.returncode else None
     except (OSError, subprocess.SubprocessError):
-        line = None
-    if line is not None:
-        return line
+        return ""
+    return "" if done.returncode else done.stdout.decode("utf-8", "replace")
+
+
+def find_compiler(program: str, path: str) -> str | None:
+    """Find a program; on PATH, links to wrappers such as ccache are passed over, as by these."""
+    if os.path.dirname(program):  # noqa: PTH120
+        return shutil.which(program)
+    for folder in path.split(os.pathsep):
+        found = shutil.which(program, path=folder or os.curdir)
+        if found is not None and (program in WRAPPERS or _target(found) not in WRAPPERS):
+            return found
+    return None
+
+
+def _rustup(path: str) -> str | None:
+    """Return the rustup that a program is a proxy of."""
+    if os.path.basename(path) == RUSTUP:  # noqa: PTH119
+        return None
+    if _target(path) == RUSTUP:
+        return os.path.realpath(path)
+    beside = os.path.join(os.path.dirname(path), RUSTUP)  # noqa: PTH118, PTH120
+    with suppress(OSError):
+        return beside if os.path.samefile(path, beside) else None  # noqa: PTH121
+    return None
+
+
+def _target(path: str) -> str:
+    return os.path.basename(os.path.realpath(path))  # noqa: PTH119
+
+
+def _with_channel(name: str, source: Path) -> str:
+    """Add the toolchain that a source tree asks rustup for."""
+    for file in ("rust-toolchain", "rust-toolchain.toml") if name == "rustc" else ():
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            text = (source / file).read_text("utf-8").strip()
+            found = toml_files.loads(text)["toolchain"]["channel"] if "[" in text else text
+            return f"{name}{OF_CHANNEL}{found}"
+    return name
+
+
+def _chosen(name: str, choice: CompilerChoice) -> dict[str, str]:
+    """Return the compilers that files choose."""
+    with suppress(OSError, ValueError):
+        if name == "rustc":
+            rustc = _cargo_settings(choice).get("build", {}).get("rustc")
+            return {name: str(rustc)} if rustc else {}
+        for file, read in ((TOOLCHAIN_FILE, of_toolchain_file), (NATIVE_FILE, of_native_file)):
+            if path := choice.file(file):
+                return read(Path(path).read_text("utf-8", "replace"))
+    return {}
+
+
+def _settings_file(name: str, choice: CompilerChoice) -> Tool | None:
+    """Return a file that chooses compilers as a tool, told by what it says."""
     try:
-        return f"file {hex_of(Path(path).read_bytes())[:16]}"
+        path = os.path.abspath(choice.file(name) or "")  # noqa: PTH100
+        if name == CARGO_CONFIG:
+            return Tool(of_content(hex_of(repr(_cargo_settings(choice)).encode())), path)
+        return Tool(of_content(hex_of(Path(path).read_bytes())), path)
     except OSError:
-        return "unknown"
+        return None
+
+
+def _cargo_settings(choice: CompilerChoice) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        return of_cargo_config(toml_files.read(Path(choice.file(CARGO_CONFIG) or "")))
+    return {}
 
 
 def _suffixes(source: Path) -> set[str]:

@@ -264,7 +264,7 @@ def _described(context: Context, origins: Sequence[Mapping[str, Any]]) -> str:
     if not records:
         return ""
     return up_to_date.inputs_line(
-        build_inputs.programs_of(records, os.environ),
+        build_inputs.programs_of(records, os.environ, context.target.compilers),
         build_inputs.describe_variables(records, context.settings.rules, os.environ),
         os.environ,
     )

@@ -209,6 +209,7 @@ def _target(answer: Mapping[str, Any]) -> Target:
         data=Path(answer["data"]),
         headers=Path(answer["headers"]),
         is_venv=bool(answer["is_venv"]),
+        compilers=dict(answer["compilers"]),
     )
 
 

@@ -35,6 +35,11 @@ def describe() -> dict[str, Any]:
         "data": paths["data"],
         "headers": headers if is_venv else paths["include"],
         "is_venv": is_venv,
+        "compilers": {
+            name: command
+            for name, variable in (("cc", "CC"), ("c++", "CXX"))
+            if (command := sysconfig.get_config_var(variable))
+        },
     }
 
 

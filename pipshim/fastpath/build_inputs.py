@@ -16,18 +16,33 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def programs_of(records: Iterable[Mapping[str, Any]], environ: Mapping[str, str]) -> list[str]:
-    """Return the programs that wheels depend on, as they would be looked for.
+def programs_of(
+    records: Iterable[Mapping[str, Any]],
+    environ: Mapping[str, str],
+    compilers: Mapping[str, str],
+) -> list[str]:
+    """Return the programs and files that wheels depend on, as they would be looked for.
 
     Args:
         records: the build records of the wheels, as plain data.
         environ: the user's environment variables.
+        compilers: the commands of the compilers that Python was built with.
 
     """
-    from pipshim.model.build_tools import candidates  # noqa: PLC0415 an unchanged run only reads
+    from pipshim.model.build_tools import OF_CHANNEL  # noqa: PLC0415 an unchanged run only reads
+    from pipshim.model.compiler_choice import FILES, CompilerChoice, candidates  # noqa: PLC0415
 
-    tools = {name for record in records for name in record.get("tools", ())}
-    return sorted({one for name in tools for one in candidates(name, environ)})
+    found: set[str | None] = set()
+    for record in records:
+        tools = record.get("tools", {})
+        systems = frozenset([*tools, *record.get("against", ())])
+        choice = CompilerChoice(environ, compilers, record.get("config_settings", {}), systems)
+        for name, tool in tools.items():
+            if name not in FILES:
+                found.update(candidates(name.partition(OF_CHANNEL)[0], choice))
+            found.add(tool["path"] if tool else None)
+        found.update([choice.rustup_settings, *(choice.file(name) for name in FILES)])
+    return sorted(filter(None, found))
 
 
 def describe_variables(

@@ -274,9 +274,9 @@ def inputs_hold(inputs: str, environ: Mapping[str, str]) -> bool:
 
 
 def _programs(names: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Digest how the files of programs are that PATH has."""
+    """Digest how files are, and those of programs that PATH has."""
     path = environ.get("PATH", "")
-    found = (find_program(name, path) for name in names)
+    found = (name if os.sep in name else find_program(name, path) for name in names)
     return digest("\n".join("-" if one is None else state(one) for one in found))
 
 

@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim.model import build_tools, build_variables
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_tools import BUILD_BACKENDS, BUILD_SYSTEMS, Tool
+from pipshim.model.build_tools import BUILD_BACKENDS, BUILD_SYSTEMS, OF_CHANNEL, Tool
 from pipshim.model.build_variables import VariableRules
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Used:
     counts: bool = field(default=True, compare=False)
 
 
-def no_tool(_: str) -> Tool | None:
+def no_tool(_name: str, _systems: frozenset[str]) -> Tool | None:
     """Find no tool."""
     return None
 
@@ -63,7 +63,8 @@ class Conditions:
         available: the distributions of its environment.
         environ: its environment variables.
         rules: which variables count.
-        tools: finds a compiler or program that it would use; None if there is none.
+        tools: finds a compiler or program that it would use, by its name and the names of all
+            distributions and programs that the build uses; None if there is none.
         exact: whether every distribution counts, pure Python ones too, in the very same version.
         abi: by distribution, how far versions may differ; not listed ones not at all.
         content: tells of two different identities whether they are of the same content: a wheel,
@@ -74,7 +75,7 @@ class Conditions:
     available: Mapping[str, Used] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     rules: VariableRules = field(default_factory=VariableRules)
-    tools: Callable[[str], Tool | None] = no_tool
+    tools: Callable[[str, frozenset[str]], Tool | None] = no_tool
     exact: bool = False
     abi: Mapping[str, Abi] = field(default_factory=dict)
     content: Callable[[str], str] = str
@@ -167,7 +168,7 @@ def languages_of(tools: Iterable[str], against: Iterable[str]) -> frozenset[str]
     for_gpus = {"nvcc", "torch", *BUILD_SYSTEMS, *BUILD_BACKENDS}
     if for_gpus & (tools | against):
         found.add("gpu")
-    if "rustc" in tools:
+    if any(name.partition(OF_CHANNEL)[0] == "rustc" for name in tools):
         found.add("rust")
     return frozenset(found)
 
@@ -210,7 +211,8 @@ def _differences(record: Record, now: Record, conditions: Conditions) -> Iterato
     yield from build_variables.differences(
         record.variables, conditions.environ, conditions.rules, record.languages
     )
-    now_found = {name: conditions.tools(name) for name in record.tools}
+    systems = frozenset([*record.tools, *record.against])
+    now_found = {name: conditions.tools(name, systems) for name in record.tools}
     yield from build_tools.differences(record.tools, now_found)
     yield from _changed(record, conditions)
     if record.requirements != now.requirements:

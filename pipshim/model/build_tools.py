@@ -6,7 +6,6 @@ An unchanged ``run`` compares files only; what is here is for commands that buil
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,19 +21,11 @@ LANGUAGES = {
 }
 """By compiler, the suffixes of the sources that it compiles."""
 
-_VARIABLES = {"cc": ("CC",), "c++": ("CXX",), "fortran": ("FC", "F90", "F77"), "rustc": ("RUSTC",)}
-_PROGRAMS = {
-    "cc": ("cc", "gcc", "clang"),
-    "c++": ("c++", "g++", "clang++"),
-    "fortran": ("gfortran", "flang", "ifx", "ifort"),
-    "rustc": ("rustc",),
-}
-_WRAPPERS = {"ccache", "sccache", "distcc", "icecc", "env"}
 _NO_TOOLS = re.compile(
     r"(python|pypy|pip)[\d.]*|[a-z]*sh|env|true|false|test|\[|echo|printf|cat|cp|mv|rm|mkdir|ln|ls|"
     r"chmod|touch|install|find|which|sed|[gmn]?awk|e?grep|sort|head|tail|tr|cut|xargs|uname|arch|"
-    r"hostname|id|whoami|locale|getconf|lsb_release|ldconfig|nproc|lscpu|sysctl|sw_vers|xcrun|"
-    r"nvidia-smi|rocminfo|git|hg|svn|jj|tar|gzip|unzip|curl|wget|g?make|ninja|samu"
+    r"hostname|id|whoami|locale|getconf|lsb_release|dpkg-architecture|ldconfig|nproc|lscpu|sysctl|"
+    r"sw_vers|xcrun|rustup|nvidia-smi|rocminfo|git|hg|svn|jj|tar|gzip|unzip|curl|wget|g?make|ninja|samu"
 )
 """Programs that do not decide what a compiled file is."""
 
@@ -46,6 +37,12 @@ BUILD_BACKENDS = frozenset({"meson-python", "scikit-build", "scikit-build-core",
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)+")
 
+
+OF_CHANNEL = " +"
+"""Comes between ``rustc`` and the toolchain that a source tree asks rustup for."""
+
+_FILE = "file "
+"""How the version of a file begins that is told by its content."""
 
 _GCC = re.compile(r"^(\S*-)?(cc|gcc|c\+\+|g\+\+)(-[\d.]+)? \(")
 """How GCC names itself: as it was called."""
@@ -71,27 +68,14 @@ def compilers_of(suffixes: Iterable[str]) -> list[str]:
     return [name for name, ends in LANGUAGES.items() if not present.isdisjoint(ends)]
 
 
+def of_content(digest: str) -> str:
+    """Return the version of a file that is told by its content."""
+    return f"{_FILE}{digest[:16]}"
+
+
 def is_tool(program: str) -> bool:
     """Return whether a program that a build started counts, by its name."""
     return _NO_TOOLS.fullmatch(program) is None
-
-
-def candidates(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the programs that a build takes for a tool, the first that exists.
-
-    Args:
-        name: a compiler (`LANGUAGES`), or the name of a program.
-        environ: the environment variables of the build.
-
-    """
-    for variable in _VARIABLES.get(name, ()):
-        words = [one for one in _words(environ.get(variable, "")) if one not in _WRAPPERS]
-        if words:
-            return (words[0],)
-    if name == "nvcc":
-        home = environ.get("CUDA_HOME") or environ.get("CUDA_PATH")
-        return (f"{home}/bin/nvcc",) if home else ("nvcc", "/usr/local/cuda/bin/nvcc")
-    return _PROGRAMS.get(name, (name,))
 
 
 def version_line(output: str) -> str | None:
@@ -114,6 +98,8 @@ def _difference(name: str, found: Tool, was: Tool | None) -> str:
     number = _numbers(found.version)
     if was is None:
         return f"{name} {number or found.version}, was not found"
+    if {found.version[:5], was.version[:5]} == {_FILE}:
+        return f"{name} has changed"
     before = _numbers(was.version)
     if number != before and _NUMBER.sub("", found.version) == _NUMBER.sub("", was.version):
         return f"{name} {number}, was {before}"
@@ -123,10 +109,3 @@ def _difference(name: str, found: Tool, was: Tool | None) -> str:
 def _numbers(version: str) -> str:
     numbers: list[str] = _NUMBER.findall(version)
     return numbers[-1] if numbers else ""
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()

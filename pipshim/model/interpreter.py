@@ -40,6 +40,7 @@ class Target(TargetPython):
         base_prefix: the prefix of the Python below a virtual environment; else as prefix.
         base_python: the interpreter of that Python; else as python.
         data: what the ``data`` files of a wheel are relative to.
+        compilers: the commands of the compilers that it was built with: ``cc``, ``c++``.
         headers: the folder with a folder of headers for each distribution, as
             ``pip._internal.locations`` chooses it.
 
@@ -55,6 +56,7 @@ class Target(TargetPython):
     data: Path
     headers: Path
     is_venv: bool
+    compilers: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def full_version(self) -> str:

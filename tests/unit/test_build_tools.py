@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipshim.builds.tools import Tools
+from pipshim.model.build_record import languages_of
 from pipshim.model.build_tools import (
     Tool,
-    candidates,
     compilers_of,
     differences,
     is_tool,
     version_line,
 )
+from pipshim.model.compiler_choice import CARGO_CONFIG, CompilerChoice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,22 +70,6 @@ def test_compilers_are_those_of_the_languages() -> None:
     assert not compilers_of(["py", "md"])
 
 
-@pytest.mark.parametrize(
-    ("name", "environ", "programs"),
-    [
-        ("cc", {}, ("cc", "gcc", "clang")),
-        ("cc", {"CC": "ccache /opt/bin/gcc-13 -m64"}, ("/opt/bin/gcc-13",)),
-        ("nvcc", {"CUDA_HOME": "/opt/cuda"}, ("/opt/cuda/bin/nvcc",)),
-        ("nvcc", {}, ("nvcc", "/usr/local/cuda/bin/nvcc")),
-        ("cmake", {"CC": "clang"}, ("cmake",)),
-    ],
-)
-def test_variables_choose_compilers(
-    name: str, environ: dict[str, str], programs: tuple[str, ...]
-) -> None:
-    assert candidates(name, environ) == programs
-
-
 def test_programs_of_the_system_are_no_tools() -> None:
     assert not any(map(is_tool, ["git", "sh", "bash", "uname", "python3.11", "ldconfig", "make"]))
     assert all(map(is_tool, ["gcc-12", "cmake", "swig", "x86_64-linux-gnu-gcc", "pg_config"]))
@@ -100,15 +85,15 @@ def program(folder: Path, name: str, version: str) -> Path:
 
 def test_each_file_is_asked_once_by_any_command(tmp_path: Path) -> None:
     path = program(tmp_path / "bin", "cc", "1.0")
-    environ = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    choice = CompilerChoice({"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
     for _ in range(2):
         tools = Tools(tmp_path / "cache")
-        assert tools.find("cc", environ) == Tool("cc 1.0")
-        assert tools.find("cc", environ) == Tool("cc 1.0")
+        assert tools.find("cc", choice) == Tool("cc 1.0")
+        assert tools.find("cc", choice) == Tool("cc 1.0")
     assert (tmp_path / "bin/asked").read_text("utf-8") == "x\n"
     program(tmp_path / "bin", "cc", "1.0.1")
-    assert Tools(tmp_path / "cache").find("cc", environ) == Tool("cc 1.0.1", str(path))
-    assert Tools(tmp_path / "cache").find("none", environ) is None
+    assert Tools(tmp_path / "cache").find("cc", choice) == Tool("cc 1.0.1", str(path))
+    assert Tools(tmp_path / "cache").find("none", choice) is None
 
 
 def test_compilers_and_programs_of_a_build_are_recorded_once(tmp_path: Path) -> None:
@@ -117,7 +102,88 @@ def test_compilers_and_programs_of_a_build_are_recorded_once(tmp_path: Path) -> 
     (tmp_path / "bin/gcc").symlink_to("cc")
     (tmp_path / "source").mkdir()
     (tmp_path / "source/a.c").touch()
-    environ = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    choice = CompilerChoice({"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
     programs = [f"{tmp_path}/bin/{name}" for name in ("gcc", "swig", "git", "gone")]
-    found = Tools(tmp_path / "cache").used(tmp_path / "source", programs, environ)
+    found = Tools(tmp_path / "cache").used(tmp_path / "source", programs, choice)
     assert found == {"cc": Tool("cc 1.0"), "swig": Tool("swig 1.0")}
+
+
+def test_links_to_ccache_are_passed_over(tmp_path: Path) -> None:
+    ccache = program(tmp_path / "bin", "ccache", "4.0")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/gcc").symlink_to(ccache)
+    program(tmp_path / "bin", "gcc", "13.1")
+    choice = CompilerChoice({"PATH": f"{tmp_path}/links:{tmp_path}/bin"})
+    assert Tools(tmp_path / "cache").find("gcc", choice) == Tool("gcc 13.1")
+
+
+RUSTUP = """\
+#!/bin/sh
+test "$(basename "$0")" = rustup || exit 1
+test "$1 $2" = "which rustc" || exit 1
+echo "{folder}/${{4:-$(cat {folder}/default)}}/rustc"
+"""
+
+
+def test_rustc_is_the_one_of_the_toolchain_that_rustup_would_run(tmp_path: Path) -> None:
+    rustup = program(tmp_path / "bin", "rustup", "1.28")
+    rustup.write_text(RUSTUP.format(folder=tmp_path), "utf-8")
+    (tmp_path / "bin/rustc").symlink_to("rustup")
+    for channel in ("1.70", "1.95"):
+        program(tmp_path / channel, "rustc", f"{channel}.0")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "lib.rs").touch()
+    (tmp_path / "default").write_text("1.95", "utf-8")
+    environ = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "CARGO_HOME": str(tmp_path)}
+
+    def used(**more: str) -> dict[str, str]:
+        found = Tools(tmp_path / "cache").used(source, (), CompilerChoice({**environ, **more}))
+        assert languages_of(found, ()) == {"c", "rust"}
+        versions = {name: tool.version for name, tool in found.items() if tool is not None}
+        versions.pop(CARGO_CONFIG)
+        return versions
+
+    assert used() == {"rustc": "rustc 1.95.0"}
+    (tmp_path / "default").write_text("1.70", "utf-8")
+    assert used() == {"rustc": "rustc 1.70.0"}
+    (source / "rust-toolchain.toml").write_text('[toolchain]\nchannel = "1.95"\n', "utf-8")
+    assert used() == {"rustc +1.95": "rustc 1.95.0"}
+    assert used(RUSTUP_TOOLCHAIN="1.70") == {"rustc +1.95": "rustc 1.70.0"}
+
+
+def test_flags_of_cargos_configuration_count_and_its_registries_do_not(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    choice = CompilerChoice({"CARGO_HOME": str(tmp_path)}, systems=frozenset({"rustc"}))
+    texts = [
+        "",
+        "[net]\nretry = 3\n[build]\njobs = 2\n",
+        '[build]\nrustflags = ["-Ctarget-cpu=native"]\n',
+    ]
+    found = []
+    for text in texts:
+        file.write_text(text, "utf-8")
+        found.append(Tools(tmp_path / "cache").find(CARGO_CONFIG, choice))
+    file.unlink()
+    assert Tools(tmp_path / "cache").find(CARGO_CONFIG, choice) == found[0] == found[1] != found[2]
+    assert list(differences({"x": found[0]}, {"x": found[2]})) == ["x has changed"]
+
+
+def test_files_of_cmake_and_meson_choose_compilers(tmp_path: Path) -> None:
+    for name in ("cc", "mine"):
+        program(tmp_path / "bin", name, "1.0")
+    (tmp_path / "tools.cmake").write_text('set(CMAKE_C_COMPILER "mine")\n', "utf-8")
+    (tmp_path / "native.ini").write_text("[binaries]\nc = ['mine', '-m64']\n", "utf-8")
+    path = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    by_cmake = CompilerChoice(
+        {**path, "CMAKE_TOOLCHAIN_FILE": f"{tmp_path}/tools.cmake"}, systems=frozenset({"cmake"})
+    )
+    by_meson = CompilerChoice(
+        path,
+        config={"setup-args": f"--native-file={tmp_path}/native.ini"},
+        systems=frozenset({"meson-python"}),
+    )
+    for choice in (by_cmake, by_meson):
+        assert Tools(tmp_path / "cache").find("cc", choice) == Tool("mine 1.0")
+    neither = CompilerChoice(by_cmake.environ, config=by_meson.config)
+    assert Tools(tmp_path / "cache").find("cc", neither) == Tool("cc 1.0")

@@ -1,0 +1,63 @@
+"""Which compilers build systems take."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipshim.model.compiler_choice import CompilerChoice, candidates
+
+PYTHON = {"cc": "ccache x86_64-linux-gnu-gcc -pthread", "c++": "x86_64-linux-gnu-g++ -pthread"}
+GENERIC, CXX = ("cc", "gcc", "clang"), ("c++", "g++", "clang++")
+
+
+@pytest.mark.parametrize(
+    ("systems", "cc", "cxx"),
+    [
+        ("setuptools", ("x86_64-linux-gnu-gcc",), ("x86_64-linux-gnu-g++",)),
+        ("setuptools scikit-build-core", ("x86_64-linux-gnu-gcc",), ("x86_64-linux-gnu-g++",)),
+        ("setuptools torch", ("x86_64-linux-gnu-gcc",), CXX),
+        ("setuptools cmake", GENERIC, CXX),
+        ("meson meson-python", GENERIC, CXX),
+        ("maturin", GENERIC, CXX),
+    ],
+)
+def test_each_build_system_takes_compilers_by_its_own_rule(
+    systems: str, cc: tuple[str, ...], cxx: tuple[str, ...]
+) -> None:
+    choice = CompilerChoice({}, PYTHON, systems=frozenset(systems.split()))
+    assert (candidates("cc", choice), candidates("c++", choice)) == (cc, cxx)
+    set_by_user = CompilerChoice({"CC": "tcc"}, PYTHON, systems=choice.systems)
+    assert candidates("cc", set_by_user) == ("tcc",)
+
+
+@pytest.mark.parametrize(
+    ("name", "systems", "environ", "programs"),
+    [
+        ("cc", "", {"CC": "ccache /opt/bin/gcc-13 -m64"}, ("/opt/bin/gcc-13",)),
+        ("cc", "setuptools", {"CC": "env LANG=C gcc"}, ("gcc",)),
+        ("nvcc", "", {"CUDA_HOME": "/opt/cuda"}, ("/opt/cuda/bin/nvcc",)),
+        ("nvcc", "", {}, ("nvcc", "/usr/local/cuda/bin/nvcc")),
+        ("nvcc", "torch", {"PYTORCH_NVCC": "ccache nvcc", "CUDACXX": "/x/nvcc"}, ("nvcc",)),
+        ("nvcc", "cmake", {"CUDACXX": "/x/nvcc", "PYTORCH_NVCC": "nvcc"}, ("/x/nvcc",)),
+        ("nvcc", "cmake", {"CUDA_PATH": "/opt/cuda"}, ("nvcc", "/opt/cuda/bin/nvcc")),
+        ("cmake", "cmake", {"CC": "clang"}, ("cmake",)),
+        ("cc", "cmake", {"CC": "gcc", "CMAKE_ARGS": "-DCMAKE_C_COMPILER=clang"}, ("clang",)),
+        ("c++", "cmake", {"CMAKE_ARGS": "-DCMAKE_CXX_COMPILER:FILEPATH=/x/c++"}, ("/x/c++",)),
+        ("cc", "scikit-build-core", {"SKBUILD_CMAKE_DEFINE": "A=1;CMAKE_C_COMPILER=tcc"}, ("tcc",)),
+        ("cc", "setuptools", {"CMAKE_ARGS": "-DCMAKE_C_COMPILER=clang"}, GENERIC),
+        ("rustc", "", {"RUSTC": "/opt/rustc"}, ("/opt/rustc",)),
+        ("rustc", "", {}, ("rustc",)),
+    ],
+)
+def test_variables_choose_compilers(
+    name: str, systems: str, environ: dict[str, str], programs: tuple[str, ...]
+) -> None:
+    choice = CompilerChoice(environ, systems=frozenset(systems.split()))
+    assert candidates(name, choice) == programs
+
+
+def test_config_settings_of_a_build_choose_compilers() -> None:
+    config = {"cmake.args": ["-DCMAKE_C_COMPILER=tcc"], "cmake.define.CMAKE_CXX_COMPILER": "t++"}
+    choice = CompilerChoice({}, config=config, systems=frozenset({"scikit-build-core"}))
+    assert candidates("cc", choice) == ("tcc",)
+    assert candidates("c++", choice) == ("t++",)
