@@ -185,10 +185,8 @@ class Resolving:
                     raise _RestartError from error
                 if not isinstance(impossible, ResolutionImpossible):
                     raise
-                conflict = conflict_of(
-                    impossible, resolver.factory, pip, requirements, given, overrides, self.target
-                )
-                raise self.explain(conflict) from error
+                of_resolver = impossible, resolver.factory, pip, requirements, given
+                raise self.explain(conflict_of(*of_resolver, overrides, self.target)) from error
             except AssertionError as error:
                 wrong = _of_other_wheel(error)
                 if wrong is None:

@@ -158,8 +158,6 @@ class Interruption:
 
     def _end_in_time(self) -> None:
         import threading  # noqa: PLC0415
-        import time  # noqa: PLC0415
-        from select import select  # noqa: PLC0415
 
         if sys.platform == "win32":
             return
@@ -170,27 +168,12 @@ class Interruption:
                 os.close(self._reading)
                 return
             first = next((one for one in came if one in self._before), None)
-        start = time.monotonic()
         threading.excepthook = _say_nothing
         threading.Thread(target=self._end_others, name="ending", daemon=True).start()
-        sent, is_second = 0, False
-        while (passed := time.monotonic() - start) < _CLEAN_WITHIN:
-            if passed >= _REACHED_WITHIN and not self._is_reached:
-                break
-            if not select([self._reading], [], [], 0.05)[0]:
-                if not self._is_reached:  # it came just before a system call began to wait
-                    signals.pthread_kill(self._main, first)
-                    sent += 1
-                continue
-            came = os.read(self._reading, 64)
-            if not came:  # nobody handles the signals any more
-                os.close(self._reading)
-                return
-            count = sum(one in self._before for one in came)
-            sent, count = max(0, sent - count), max(0, count - sent)
-            is_second = passed >= _ONE_SIGNAL and count > 0
-            if is_second:
-                break
+        is_second = self._awaits_second(first)
+        if is_second is None:  # nobody handles the signals any more
+            os.close(self._reading)
+            return
         self._end_children(grace=0)
         _call(at_abandon)
         try:
@@ -204,6 +187,33 @@ class Interruption:
                     self._is_left = True
                 _call([_remove_later])
             os._exit(128 + first)
+
+    def _awaits_second(self, first: int) -> bool | None:
+        """Wait while the main thread cleans up; return whether a second signal came.
+
+        None: the command has ended.
+        """
+        import time  # noqa: PLC0415
+        from select import select  # noqa: PLC0415
+
+        start, sent = time.monotonic(), 0
+        while (passed := time.monotonic() - start) < _CLEAN_WITHIN:
+            if passed >= _REACHED_WITHIN and not self._is_reached:
+                break
+            if not select([self._reading], [], [], 0.05)[0]:
+                if sys.platform != "win32" and not self._is_reached:
+                    # It came just before a system call began to wait.
+                    signals.pthread_kill(self._main, first)
+                    sent += 1
+                continue
+            came = os.read(self._reading, 64)
+            if not came:
+                return None
+            count = sum(one in self._before for one in came)
+            sent, count = max(0, sent - count), max(0, count - sent)
+            if passed >= _ONE_SIGNAL and count > 0:
+                return True
+        return False
 
     @staticmethod
     def _remove_folders() -> None:

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from pipshim.model.interpreter import Target
     from pipshim.model.per_requirement_options import BuildLines
     from pipshim.model.pylock import Lock
-    from pipshim.model.requests import LockOptions, LockRequest
+    from pipshim.model.requests import CommonOptions, LockOptions, LockRequest
 
 
 @dataclass
@@ -512,21 +512,7 @@ def open_context(
     directory = Path.cwd() if request.lock.given or project is None else project.directory
     common = request.common
     with (
-        make_observer(
-            verbosity=common.verbosity,
-            progress_bar=common.progress_bar,
-            no_color=common.no_color,
-            progress=common.progress,
-            environ=os.environ,
-        ) as shown,
-        forwarded(
-            observer := events.Relay(
-                masked(
-                    events.once(events.tee(shown, BuildLog(), *([also] if also else []))),
-                    command.mask,
-                )
-            )
-        ),
+        _observing(common, command.mask, also) as observer,
         workspace() as space,
         ExitStack() as until_end,
     ):
@@ -542,6 +528,22 @@ def open_context(
             cache = request.common.shim_cache
             name_full(error, [space.directory, *([cache] if cache else []), directory])
             raise
+
+
+@contextmanager
+def _observing(common: CommonOptions, mask: Mask, also: Observer | None) -> Iterator[events.Relay]:
+    """Show events, and what pip logs, without secrets."""
+    with make_observer(
+        verbosity=common.verbosity,
+        progress_bar=common.progress_bar,
+        no_color=common.no_color,
+        progress=common.progress,
+        environ=os.environ,
+    ) as shown:
+        told = events.once(events.tee(shown, BuildLog(), *([also] if also else [])))
+        observer = events.Relay(masked(told, mask))
+        with forwarded(observer):
+            yield observer
 
 
 def _say_where(error: PipshimError, context: Context) -> None:

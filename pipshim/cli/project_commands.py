@@ -48,12 +48,13 @@ from pipshim.model.requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from optparse import Values
     from typing import TypeAlias
 
     from pipshim._pip.session_warmup import Agent
     from pipshim.model.build_mode import IsolationLayer
+    from pipshim.model.option_parsing import Option
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
     from pipshim.model.selection_preferences import GivenPreferences
@@ -175,16 +176,8 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         with self._noted.typing(values):
             values, rest = self.parser.parse_args(args, values)
 
-        for one, other in exclusive:
-            names = one.destination, other.destination
-            decided = decide_between(
-                one.name,
-                other.name,
-                typed=(bool(getattr(values, names[0])), bool(getattr(values, names[1]))),
-                below=(bool(below[names[0]]), bool(below[names[1]])),
-            )
-            for name, value in zip(names, decided, strict=True):
-                setattr(values, name, value)
+        for pair in exclusive:
+            _decide(pair, values, below)
         if values.default_index:
             values.index_url = values.default_index
             self._noted.typed.add("index-url")
@@ -461,6 +454,18 @@ def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
         ).values,
         {*configuration.target_environments, *lock.targets_asked},
     )
+
+
+def _decide(pair: tuple[Option, Option], values: Values, below: Mapping[str, object]) -> None:
+    """Store which of two exclusive options holds."""
+    names = [one.destination for one in pair]
+    decided = decide_between(
+        *(one.name for one in pair),
+        typed=(bool(getattr(values, names[0])), bool(getattr(values, names[1]))),
+        below=(bool(below[names[0]]), bool(below[names[1]])),
+    )
+    for name, value in zip(names, decided, strict=True):
+        setattr(values, name, value)
 
 
 def _instead_of_arguments(args: list[str]) -> str:

@@ -162,17 +162,12 @@ def stamp_layer(
         or any(map(journal.is_open, seen))
     ):
         return
-    if lock is not None:
-        read = [*_read(context, lock)]
-    else:
-        here = Path.cwd()
-        read = [*_always(request), *(str(one / PYPROJECT) for one in (here, *here.parents))]
     scripts = programs(target, below) if target != below.target else [target.scripts]
     project = context.project
     _write(
         context,
         cache / up_to_date.CACHE_FOLDER,
-        [*(str(Path(path).absolute()) for path in given.requirement_files), *read],
+        [*(str(Path(path).absolute()) for path in given.requirement_files), *_read(context, lock)],
         [
             *([] if lock is None else [str(context.lock_path)]),
             *(sign for one in seen for sign in state_files(one)),
@@ -386,9 +381,13 @@ def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[s
     return tuple(rest)
 
 
-def _read(context: Context, lock: Lock) -> Iterator[str]:
-    """Return the files that the result depends on."""
+def _read(context: Context, lock: Lock | None) -> Iterator[str]:
+    """Return the files that the result depends on; without a lock there is no project so far."""
     yield from _always(context.request)
+    if lock is None:
+        here = Path.cwd()
+        yield from (str(one / PYPROJECT) for one in (here, *here.parents))
+        return
     yield from _nearer(context)
     directories = [context.directory] if context.script is None else []
     if context.script is not None:

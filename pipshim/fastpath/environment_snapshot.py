@@ -20,7 +20,7 @@ from pipshim.fastpath import up_to_date
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -92,93 +92,95 @@ def attempt(
     return 0
 
 
-def write(  # noqa: PLR0913 what a note consists of
+def write(
     cache: Path,
     *,
-    options: Sequence[str],
     files: Iterable[str],
     lock: Path,
     target: Target,
     ready: Mapping[NormalizedName, Ready],
-    requested: Iterable[str],
-    link_mode: str,
-    bytecode: bool,
-    no_color: bool,
+    requested: Collection[str],
     env_files: Sequence[str],
-    say: str,
-    inputs: str,
+    **said: object,
 ) -> None:
     """Note the contents of a new environment, if the cache can be written.
 
     Args:
         cache: pipshim's.
-        options: the options before the words of the command to run.
         files: those that determine what is installed.
         lock: the lock file.
         target: the environment.
         ready: its distributions.
         requested: those that the user asked for by name.
-        link_mode: how files are placed.
-        bytecode: whether bytecode was installed.
-        no_color: whether colours are off.
         env_files: files of variables for the command.
-        say: what ``sync`` says when nothing has changed.
-        inputs: what built wheels depend on besides (`pipshim.fastpath.build_inputs`).
+        said: of the command: its ``options`` before the words to run, ``link_mode``, whether
+            ``bytecode`` was installed, ``no_color``, what ``sync`` would ``say`` if nothing has
+            changed, and the ``inputs`` of built wheels (`pipshim.fastpath.build_inputs`).
 
     """
     import json
 
-    from pipshim.envs.interpreter_fingerprint import signature
     from pipshim.store.shared_paths import find_shared, losing_paths
 
-    named = set(requested)
     shared = find_shared({name: one.tree for name, one in ready.items()}, target)
     skip = losing_paths(shared)
-    prefix = str(target.prefix)
-    root = os.path.dirname(prefix)
-    python = str(target.base_python)
+    prefix, root = str(target.prefix), str(target.prefix.parent)
     directory = _here(os.getcwd(), root)  # noqa: PTH109
-    is_bound = directory[0] != "." or any(
-        one.direct_url and one.direct_url["url"].startswith("file:") for one in ready.values()
-    )
     note = {
+        **said,
         "format": _FORMAT,
-        "options": list(options),
         "variables": up_to_date.variables(os.environ),
-        "prefix": prefix if is_bound else None,
+        "prefix": prefix if _is_bound(directory, ready.values()) else None,
         "directory": directory,
+        **_interpreter(target, prefix),
+        "files": {_here(path, root): digest(path) for path in (*files, str(lock))},
+        "env_files": [_here(path, root) for path in env_files],
+        "shared": {_here(one.path, prefix): one.owners for one in shared},
+        "packages": [
+            {
+                **_package(one),
+                "name": name,
+                "skip": [_here(path, prefix) for path in sorted(skip.get(name, ()))],
+                "requested": name in requested,
+            }
+            for name, one in ready.items()
+        ],
+    }
+    write_cache_file(_path(str(cache), prefix), json.dumps(note).encode("ascii"))
+
+
+def _interpreter(target: Target, prefix: str) -> dict[str, Any]:
+    from pipshim.envs.interpreter_fingerprint import signature
+
+    python = str(target.base_python)
+    return {
         "own": os.path.realpath(sys.executable),
         "python": python,
         "signature": signature(python),
         "version": target.version,
         "abi": target.bytecode,
         "place": {name: _here(str(getattr(target, name)), prefix) for name in _PATHS},
-        "files": {_here(path, root): digest(path) for path in (*files, str(lock))},
-        "link_mode": link_mode,
-        "bytecode": bytecode,
-        "no_color": no_color,
-        "env_files": [_here(path, root) for path in env_files],
-        "say": say,
-        "inputs": inputs,
-        "shared": {_here(one.path, prefix): one.owners for one in shared},
-        "packages": [
-            {
-                "name": name,
-                "version": one.tree.version,
-                "weight": one.tree.weight,
-                "sha256": one.tree.sha256,
-                "origin": {**one.origin, "wheel": one.tree.sha256},
-                "skip": [_here(path, prefix) for path in sorted(skip.get(name, ()))],
-                "source": "index" if one.source == "index" else "cached",
-                "mode": one.mode,
-                "direct_url": one.direct_url,
-                "requested": name in named,
-                "built": one.built,
-            }
-            for name, one in ready.items()
-        ],
     }
-    write_cache_file(_path(str(cache), prefix), json.dumps(note).encode("ascii"))
+
+
+def _package(ready: Ready) -> dict[str, Any]:
+    return {
+        "version": ready.tree.version,
+        "weight": ready.tree.weight,
+        "sha256": ready.tree.sha256,
+        "origin": {**ready.origin, "wheel": ready.tree.sha256},
+        "source": "index" if ready.source == "index" else "cached",
+        "mode": ready.mode,
+        "direct_url": ready.direct_url,
+        "built": ready.built,
+    }
+
+
+def _is_bound(directory: str, ready: Iterable[Ready]) -> bool:
+    """Return whether an environment depends on where its project is."""
+    return directory[0] != "." or any(
+        one.direct_url and one.direct_url["url"].startswith("file:") for one in ready
+    )
 
 
 def _cached(note: Mapping[str, Any]) -> str:

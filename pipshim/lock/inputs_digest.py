@@ -85,21 +85,14 @@ def digest(
 def _of_project(project: Project) -> dict[str, Any]:
     """Return the inputs in a project's own lists and tables."""
     configuration = project.configuration
-    lists = (
-        project.dependencies,
-        *project.optional_dependencies.values(),
-        *project.dependency_groups.values(),
-    )
+    extras, groups = project.optional_dependencies, project.dependency_groups
+    lists = (project.dependencies, *extras.values(), *groups.values())
     about = {
         "name": project.name,
         "requires-python": str(project.requires_python or ""),
         "dependencies": _texts(project.dependencies),
-        "extras": {
-            name: _texts(found) for name, found in sorted(project.optional_dependencies.items())
-        },
-        "groups": {
-            name: _texts(found) for name, found in sorted(project.dependency_groups.items())
-        },
+        "extras": {name: _texts(found) for name, found in sorted(extras.items())},
+        "groups": {name: _texts(found) for name, found in sorted(groups.items())},
         "default-groups": list(project.default_groups),
         "package": configuration.package,
         "build-system": (

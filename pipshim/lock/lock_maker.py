@@ -217,7 +217,6 @@ class LockMaker:
             files = self.context.request.lock.requirement_files
             _refuse_unlisted(resolution, problem.pinned, files)
         project = None if self.context.request.lock.given else self.context.project
-        base = self.context.lock_path.parent
         solution = resolution.solution
         packages = tuple(pin.package for pin in solution.pins.values() if not pin.editable)
         runtime = {key_of(one) for one in packages}
@@ -232,18 +231,7 @@ class LockMaker:
                 name: tuple(sorted(map(key_of, found)))
                 for name, found in resolution.environments.items()
             },
-            folders=tuple(
-                LockedFolder(
-                    path=Path(os.path.relpath(directory, base)).as_posix(),
-                    name=name,
-                    build=self._noted(resolution.folders[directory], name),
-                    origins=origins,
-                    requires=(
-                        requires_of(solution.pins[name].package) if name in solution.pins else ()
-                    ),
-                )
-                for directory, name, origins in _folders(solution, problem)
-            ),
+            folders=tuple(self._folders(resolution, problem)),
             inputs=self.digest,
             requirements=tuple(inputs_digest.requirements_given(self.context.request.lock)),
             roots=solution.roots,
@@ -256,6 +244,17 @@ class LockMaker:
             groups=tuple(sorted(project.dependency_groups)) if project is not None else (),
             default_groups=project.default_groups if project is not None else (),
         )
+
+    def _folders(self, resolution: Resolution, problem: Problem) -> Iterator[LockedFolder]:
+        base, pins = self.context.lock_path.parent, resolution.solution.pins
+        for directory, name, origins in _folders(resolution.solution, problem):
+            yield LockedFolder(
+                path=Path(os.path.relpath(directory, base)).as_posix(),
+                name=name,
+                build=self._noted(resolution.folders[directory], name),
+                origins=origins,
+                requires=requires_of(pins[name].package) if name in pins else (),
+            )
 
     def _noted(self, build: LockedBuild, name: NormalizedName) -> LockedBuild:
         """Record the config settings of a build, if no pyproject.toml has them."""

@@ -27,7 +27,7 @@ from pipshim.model.pylock import any_of as any_environment
 from pipshim.model.targets import marker_for, target_of_markers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from packaging.markers import Marker
@@ -104,9 +104,9 @@ def combinations(lock: Lock, package: Package) -> frozenset[Combination]:
 
 def _part(lock: Lock, case: Case, markers: Mapping[str, str]) -> Lock:
     off = lock.conflicts.left_out(case.combination)
+    origins: dict[NormalizedName, frozenset[str]] = {}
     packages: list[Package] = []
     others: list[Package] = []
-    origins: dict[NormalizedName, frozenset[str]] = {}
     for package in lock.packages:
         of = frozenset(_table(package).get("for", ())) - off
         if of and _suits(lock, package, case.combination, markers):
@@ -116,34 +116,14 @@ def _part(lock: Lock, case: Case, markers: Mapping[str, str]) -> Lock:
             others.append(package)
     # Of what has the same name and version, that of this case counts; `by_key` takes the last one.
     own = [one for one in lock.build_packages if _suits(lock, one, case.combination, markers)]
-    rest = [one for one in lock.build_packages if one not in own]
-    builds = {
-        key_of(package): build
-        for package in (*others, *rest, *own, *packages)
-        for of, build in builds_from_dict(_table(package)).items()
-        if of in (None, str(case))
-    }
-    folders = tuple(
-        replace(
-            one,
-            build=one.builds.get(str(case), one.build),
-            builds={},
-            cases=None,
-            origins=one.origins - off,
-        )
-        for one in lock.folders
-        if one.cases is None or str(case) in one.cases
-    )
-    used = _reached(
-        [
-            *(builds[key] for key in map(key_of, packages) if key in builds),
-            *(one.build for one in folders),
-        ],
-        builds,
-        lock.environments,
-    )
-    needed = {key for name in used for key in lock.environments[name]} - set(map(key_of, packages))
-    by_key = {key_of(one): one for one in (*others, *rest, *own)}
+    others += [*(one for one in lock.build_packages if one not in own), *own]
+    by_key = {key_of(one): one for one in others}
+    builds = dict(_builds_in([*others, *packages], case))
+    folders = _folders_of(lock, case, off)
+    keys = list(map(key_of, packages))
+    begin = [*(builds[key] for key in keys if key in builds), *(one.build for one in folders)]
+    used = _reached(begin, builds, lock.environments)
+    needed = {key for name in used for key in lock.environments[name]} - set(keys)
     return replace(
         lock,
         packages=tuple(packages),
@@ -157,6 +137,28 @@ def _part(lock: Lock, case: Case, markers: Mapping[str, str]) -> Lock:
         targets=(),
         targets_asked=(),
         conflicts=Conflicts(),
+    )
+
+
+def _builds_in(packages: Iterable[Package], case: Case) -> Iterator[tuple[str, LockedBuild]]:
+    for package in packages:
+        for of, build in builds_from_dict(_table(package)).items():
+            if of in (None, str(case)):
+                yield key_of(package), build
+
+
+def _folders_of(lock: Lock, case: Case, off: AbstractSet[str]) -> tuple[LockedFolder, ...]:
+    """Return the folders of a case, without the origins that it leaves out."""
+    return tuple(
+        replace(
+            one,
+            build=one.builds.get(str(case), one.build),
+            builds={},
+            cases=None,
+            origins=one.origins - off,
+        )
+        for one in lock.folders
+        if one.cases is None or str(case) in one.cases
     )
 
 

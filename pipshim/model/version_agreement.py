@@ -73,12 +73,7 @@ def agree(
     tried: set[tuple[NormalizedName, object, Version]] = set()
     for _ in range(MAX_ATTEMPTS):
         _note_holders(found, source_of, held)
-        wishes: dict[_What, Version] = {}
-        for (name, source), versions in _by_name(found, source_of).items():
-            # What is forced on a target is mostly the older one: a new release drops what is old.
-            untried = sorted(one for one in versions if (name, source, one) not in tried)
-            if len(versions) > 1 and untried:
-                wishes[name, source] = untried[0]
+        wishes = _wishes(_by_name(found, source_of), tried)
         if not wishes:
             break
         tried |= {(*what, version) for what, version in wishes.items()}
@@ -97,6 +92,19 @@ def agree(
         if good and _too_many(attempt, source_of) < _too_many(found, source_of):
             found = attempt
     return _refreshed(found, held, solve, source_of)
+
+
+def _wishes(
+    known: Mapping[_What, set[Version]], tried: set[tuple[NormalizedName, object, Version]]
+) -> dict[_What, Version]:
+    """Return the version to offer next of each package that has several."""
+    wishes: dict[_What, Version] = {}
+    for (name, source), versions in known.items():
+        # What is forced on a target is mostly the older one: a new release drops what is old.
+        untried = sorted(one for one in versions if (name, source, one) not in tried)
+        if len(versions) > 1 and untried:
+            wishes[name, source] = untried[0]
+    return wishes
 
 
 def _refreshed(

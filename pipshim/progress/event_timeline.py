@@ -129,21 +129,7 @@ class History:
     def _build(self, event: Event) -> None:
         match event:
             case events.BuildStarted():
-                span = BuildSpan(
-                    event.name,
-                    event.version,
-                    event.mode,
-                    event.chosen_by,
-                    event.what,
-                    self.now,
-                    waits_for=event.waits_for,
-                    log=event.log,
-                    commit=event.commit,
-                    combination=event.combination,
-                    why=f"rebuild: {event.why}" if event.why else None,
-                )
-                self._running[event.name, event.version] = span
-                self.builds.append(span)
+                self._started(event)
             case events.BuildCached():
                 now = self.now
                 self.builds.append(
@@ -168,14 +154,35 @@ class History:
                 elif running is not None and isinstance(event, events.BuildRecorded):
                     running.record = event.record
             case events.BuildFinished() | events.BuildFailed():
-                running = self._running.pop((event.name, event.version), None)
-                if running is not None:
-                    running.ended = self.now
-                    running.ending = "built"
-                    running.cpu, running.memory = event.cpu, event.memory
-                    if isinstance(event, events.BuildFailed):
-                        running.ending = "stopped" if event.stopped else "failed"
-                    else:
-                        running.expected = event.expected
+                self._ended(event)
             case _:
                 return
+
+    def _started(self, event: events.BuildStarted) -> None:
+        span = BuildSpan(
+            event.name,
+            event.version,
+            event.mode,
+            event.chosen_by,
+            event.what,
+            self.now,
+            waits_for=event.waits_for,
+            log=event.log,
+            commit=event.commit,
+            combination=event.combination,
+            why=f"rebuild: {event.why}" if event.why else None,
+        )
+        self._running[event.name, event.version] = span
+        self.builds.append(span)
+
+    def _ended(self, event: events.BuildFinished | events.BuildFailed) -> None:
+        running = self._running.pop((event.name, event.version), None)
+        if running is None:
+            return
+        running.ended = self.now
+        running.ending = "built"
+        running.cpu, running.memory = event.cpu, event.memory
+        if isinstance(event, events.BuildFailed):
+            running.ending = "stopped" if event.stopped else "failed"
+        else:
+            running.expected = event.expected

@@ -52,23 +52,7 @@ def _builds(builds: Sequence[Build], width: int, now: float, *, with_output: boo
         return []
     phases = [build.phase or build.what for build in builds]
     times = [elapsed(now - build.since) for build in builds]
-    package = min(max(len(one.package) for one in builds), max(width // 2, _LEAST_PACKAGE))
-    mode, phase = max(len(one.mode) for one in builds), max(len(one) for one in phases)
-    took = max(len(one) for one in times)
-    # The first layout does not move when a phase changes; the last leave out what they must.
-    for gap, columns in (
-        (2, (package, mode, _PHASE_WIDTH, _ELAPSED_WIDTH)),
-        (2, (package, mode, phase, took)),
-        (1, (package, mode, phase, took)),
-        (1, (package, mode, 0, took)),
-        (1, (min(package, width - took - 1), 0, 0, took)),
-    ):
-        widths = [column for column in columns if column]
-        used = sum(widths) + gap * (len(widths) - 1)
-        if used <= width:
-            break
-    else:
-        widths, used = [width], width
+    gap, columns, used = _columns(builds, phases, times, width)
     found: list[Parts] = []
     for build, phase_name, time in zip(builds, phases, times, strict=True):
         cells = (
@@ -89,6 +73,29 @@ def _builds(builds: Sequence[Build], width: int, now: float, *, with_output: boo
             row += [(" " * gap, ""), (_crop(build.last_line, room - gap), "dim")]
         found.append(row)
     return found
+
+
+def _columns(
+    builds: Sequence[Build], phases: Sequence[str], times: Sequence[str], width: int
+) -> tuple[int, tuple[int, int, int, int], int]:
+    """Return the gap between the columns of builds, their widths, and the width of all."""
+    package = min(max(len(one.package) for one in builds), max(width // 2, _LEAST_PACKAGE))
+    mode, phase = max(len(one.mode) for one in builds), max(len(one) for one in phases)
+    took = max(len(one) for one in times)
+    narrowest = (min(package, width - took - 1), 0, 0, took)
+    # The first layout does not move when a phase changes; the last leave out what they must.
+    for gap, columns in (
+        (2, (package, mode, _PHASE_WIDTH, _ELAPSED_WIDTH)),
+        (2, (package, mode, phase, took)),
+        (1, (package, mode, phase, took)),
+        (1, (package, mode, 0, took)),
+        (1, narrowest),
+    ):
+        widths = [column for column in columns if column]
+        used = sum(widths) + gap * (len(widths) - 1)
+        if used <= width:
+            return gap, columns, used
+    return 1, narrowest, width
 
 
 def _progress(build: Build, now: float, room: int, gap: int) -> Parts:

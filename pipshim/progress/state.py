@@ -283,46 +283,23 @@ class State:
         if isinstance(event, events.BuildOutput):
             return self._output(event)
         key = (event.name, event.version)
+        match event:
+            case events.BuildStarted():
+                return self._started(event)
+            case events.BuildCached():
+                self.builds.pop(key, None)
+                self.waiting.pop(key, None)
+                build = Build(*key, event.mode, event.chosen_by, "wheel", 0.0)
+                build.combination = event.combination
+                return self._line("cached", build.package, build, f"({event.why})")
         known = self.builds.get(key)
         package = known.package if known is not None else events.label(*key)
-        if isinstance(event, events.BuildPhase):
-            if known is not None:
-                is_waiting = event.phase == "memory"
-                known.phase = "waiting" if is_waiting else event.phase
-                if is_waiting or known.note == _FOR_MEMORY:
-                    known.note = _FOR_MEMORY if is_waiting else ""
-            return self._at(2, f"{package}: {event.phase}")
-        if isinstance(event, events.BuildLimited):
-            jobs = plural(event.jobs, "job")
-            if known is not None:
-                known.note = f"{jobs} for lack of memory"
-            needs, there = size(event.needed), size(event.available)
-            text = f"{package}: needs {needs} of memory, {there} are available: {jobs} at a time"
-            return self._at(0 if self.starts else 1, text)
-        if isinstance(event, events.BuildStarted):
-            build = Build(
-                *key,
-                event.mode,
-                event.chosen_by,
-                event.what,
-                self.clock(),
-                event.log,
-                event.commit,
-                event.combination,
-            )
-            self.builds[key] = build
-            package = build.package
-            self.waiting.pop(key, None)
-            if event.what != "requirements":
-                self.columns.widen(package, event.chosen_by)
-            lines = self._line("building", package, build) if self.starts else []
-            return lines + (self._at(1, f"{package}: rebuild: {event.why}") if event.why else [])
+        match event:
+            case events.BuildPhase():
+                return self._phase(event, known, package)
+            case events.BuildLimited():
+                return self._limited(event, known, package)
         self.builds.pop(key, None)
-        if isinstance(event, events.BuildCached):
-            self.waiting.pop(key, None)
-            build = Build(*key, event.mode, event.chosen_by, "wheel", 0.0)
-            build.combination = event.combination
-            return self._line("cached", build.package, build, f"({event.why})")
         if isinstance(event, events.BuildFinished):
             build = Build(*key, event.mode, event.chosen_by, event.what, 0.0)
             return self._line("built", package, build, duration(event.seconds))
@@ -330,6 +307,43 @@ class State:
         took = duration(self.clock() - build.since)
         word = "stopped" if event.stopped else "failed"
         return self._line(word, package, build, f"{event.step}  {took}", failed=True)
+
+    def _started(self, event: events.BuildStarted) -> list[Parts]:
+        key = (event.name, event.version)
+        build = Build(
+            *key,
+            event.mode,
+            event.chosen_by,
+            event.what,
+            self.clock(),
+            event.log,
+            event.commit,
+            event.combination,
+        )
+        self.builds[key] = build
+        self.waiting.pop(key, None)
+        if event.what != "requirements":
+            self.columns.widen(build.package, event.chosen_by)
+        lines = self._line("building", build.package, build) if self.starts else []
+        return lines + (self._at(1, f"{build.package}: rebuild: {event.why}") if event.why else [])
+
+    def _phase(self, event: events.BuildPhase, build: Build | None, package: str) -> list[Parts]:
+        if build is not None:
+            is_waiting = event.phase == "memory"
+            build.phase = "waiting" if is_waiting else event.phase
+            if is_waiting or build.note == _FOR_MEMORY:
+                build.note = _FOR_MEMORY if is_waiting else ""
+        return self._at(2, f"{package}: {event.phase}")
+
+    def _limited(
+        self, event: events.BuildLimited, build: Build | None, package: str
+    ) -> list[Parts]:
+        jobs = plural(event.jobs, "job")
+        if build is not None:
+            build.note = f"{jobs} for lack of memory"
+        needs, there = size(event.needed), size(event.available)
+        text = f"{package}: needs {needs} of memory, {there} are available: {jobs} at a time"
+        return self._at(0 if self.starts else 1, text)
 
     def _output(self, event: events.BuildOutput) -> list[Parts]:
         line = clean(event.line)

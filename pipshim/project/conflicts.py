@@ -44,20 +44,8 @@ def read_conflicts(
         entry.origin for entries in configuration.sources.values() for entry in entries
     ):
         return Conflicts()
-    dynamic = "optional-dependencies" in project.dynamic
     for origin, path in _mentioned(settings, configuration):
-        if origin == PROJECT:
-            raise reader.error(
-                path,
-                "names the project itself: what it requires is always on",
-                hint="move what is in the conflict from project.dependencies to an extra",
-            )
-        if origin.startswith(PREFIX):
-            if configuration.workspace is not None:
-                continue  # a member's, which is looked at with the members
-            raise reader.error(path, f"names {named(origin)}, and there is no workspace")
-        if origin not in origins and not (dynamic and origin.startswith("extra ")):
-            raise _unknown(reader, path, origin, origins)
+        _check_member(reader, path, origin, origins, project)
     declared = {member for each in configuration.conflicts for member in each}
     named_by_sources = {
         entry.origin
@@ -77,6 +65,30 @@ def read_conflicts(
         number, problem, hint = both
         raise reader.error((*settings, "conflicts", number), problem, hint=hint)
     return conflicts
+
+
+def _check_member(
+    reader: Reader, path: KeyPath, origin: str, origins: Collection[str], project: Project
+) -> None:
+    """Check that there is such an extra or group.
+
+    Raises:
+        ProjectError: there is not.
+
+    """
+    if origin == PROJECT:
+        raise reader.error(
+            path,
+            "names the project itself: what it requires is always on",
+            hint="move what is in the conflict from project.dependencies to an extra",
+        )
+    if origin.startswith(PREFIX):
+        if project.configuration.workspace is None:
+            raise reader.error(path, f"names {named(origin)}, and there is no workspace")
+        return  # a member's, which is looked at with the members
+    dynamic = "optional-dependencies" in project.dynamic
+    if origin not in origins and not (dynamic and origin.startswith("extra ")):
+        raise _unknown(reader, path, origin, origins)
 
 
 def _mentioned(settings: KeyPath, configuration: Configuration) -> Iterator[tuple[str, KeyPath]]:

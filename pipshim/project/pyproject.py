@@ -218,36 +218,21 @@ def _project(
     def get(key: str, read: Any, default: Any = None) -> Any:
         return read(project[key], ("project", key)) if key in project else default
 
-    if "project" in data and "name" not in project:
-        raise reader.error(("project",), "has no 'name'", hint='write one: name = "my-project"')
     name: NormalizedName | None = get("name", reader.name)
     version: Version | None = get("version", reader.version)
     dynamic = frozenset(get("dynamic", reader.strings, ()))
-    for key in project:
-        if key in dynamic:
-            raise reader.error(("project", key), "is both given and listed in project.dynamic")
-
+    if "project" in data:
+        _check_keys(reader, project, dynamic)
     optional = list(get("optional-dependencies", reader.by_name, ()))
     extras = {extra: reader.requirements(items, at) for extra, items, at in optional}
-    own = _OwnExtras(reader, name, version, extras, "optional-dependencies" in dynamic)
-    for extra, _, at in optional:
-        own.check(extras[extra], at)
     dependencies: tuple[Requirement, ...] = get("dependencies", reader.requirements, ())
-    own.check(dependencies, ("project", "dependencies"))
+    own = _OwnExtras(reader, name, version, extras, "optional-dependencies" in dynamic)
+    own.check_all(dependencies, {extra: at for extra, _, at in optional})
     written = data.get("dependency-groups", {})
     if _is_of_uv(data) and isinstance(written, dict):
         written = uv_settings.with_dev_dependencies(written, data["tool"]["uv"])
     groups = _dependency_groups(reader, written, own)
     configuration, ignored = _configuration(reader, data, groups, more_indexes)
-    origins = [*(f"extra {extra}" for extra in extras), *(f"group {group}" for group in groups)]
-    sets = configuration.conflicts
-    if name is not None:
-        sets = _naming_itself(sets, name, (PROJECT, *origins), dynamic)
-    if _is_of_uv(data) and any(PROJECT in each for each in sets):
-        ignored = (*ignored, "conflicts (of the project itself)")
-        sets = tuple(each for each in sets if PROJECT not in each)
-    configuration = replace(configuration, conflicts=sets)
-
     made = Project(
         directory=directory,
         name=name,
@@ -262,15 +247,47 @@ def _project(
         configuration=configuration,
         ignored_settings=ignored,
     )
-    includes = {
-        PROJECT: own.named_in(dependencies),
-        **{f"extra {extra}": own.named_in(of) for extra, of in extras.items()},
-        **_included_by_groups(written, own),
-    }
-    conflicts = read_conflicts(reader, _settings(data), made, origins, includes)
+    includes = {PROJECT: own.named_in(dependencies), **_included_by_groups(written, own)}
+    includes |= {f"extra {extra}": own.named_in(of) for extra, of in extras.items()}
+    return _with_conflicts(made, reader, data, includes)
+
+
+def _check_keys(reader: Reader, project: Mapping[str, object], dynamic: Collection[str]) -> None:
+    """Check the keys of the project table.
+
+    Raises:
+        ProjectError: the name is missing, or something is both given and dynamic.
+
+    """
+    if "name" not in project:
+        raise reader.error(("project",), "has no 'name'", hint='write one: name = "my-project"')
+    for key in project:
+        if key in dynamic:
+            raise reader.error(("project", key), "is both given and listed in project.dynamic")
+
+
+def _with_conflicts(
+    project: Project, reader: Reader, data: dict[str, Any], includes: Mapping[str, set[str]]
+) -> Project:
+    """Add the conflicts of extras and groups, and which of them include each other."""
+    sets, ignored = project.configuration.conflicts, project.ignored_settings
+    origins = [
+        *(f"extra {extra}" for extra in project.optional_dependencies),
+        *(f"group {group}" for group in project.dependency_groups),
+    ]
+    if project.name is not None:
+        sets = _naming_itself(sets, project.name, (PROJECT, *origins), project.dynamic)
+    if _is_of_uv(data) and any(PROJECT in each for each in sets):
+        ignored = (*ignored, "conflicts (of the project itself)")
+        sets = tuple(each for each in sets if PROJECT not in each)
+    made = replace(
+        project,
+        configuration=replace(project.configuration, conflicts=sets),
+        ignored_settings=ignored,
+    )
     return replace(
         made,
-        conflicts=conflicts,
+        conflicts=read_conflicts(reader, _settings(data), made, origins, includes),
         includes={origin: frozenset(names) for origin, names in includes.items() if names},
     )
 
@@ -412,8 +429,15 @@ class _OwnExtras:
     extras: Mapping[NormalizedName, tuple[Requirement, ...]]
     dynamic: bool
 
-    def check(self, requirements: Iterable[Requirement], path: KeyPath) -> None:
-        """Refuse references to the project that cannot be replaced; ``path`` is the array's."""
+    def check_all(
+        self, dependencies: Iterable[Requirement], paths: Mapping[NormalizedName, KeyPath]
+    ) -> None:
+        """Refuse references to the project that cannot be replaced; ``paths`` are the extras'."""
+        for extra, path in paths.items():
+            self._check(self.extras[extra], path)
+        self._check(dependencies, ("project", "dependencies"))
+
+    def _check(self, requirements: Iterable[Requirement], path: KeyPath) -> None:
         for index, requirement in enumerate(requirements):
             self.check_one(requirement, (*path, index))
 
