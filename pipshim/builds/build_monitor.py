@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipshim.base.errors import BuildError
 from pipshim.builds.resource_usage import Usage
 from pipshim.model import events
 from pipshim.model.build_progress import ProgressReader, seconds_left
 from pipshim.model.past_build import PastBuild
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pipshim.builds.build_history import BuildHistory
@@ -67,6 +70,51 @@ class BuildMonitor:
         """How long an earlier build took."""
         return self.earlier.seconds if self.earlier is not None else None
 
+    @contextmanager
+    def watching(self, why: str, is_stopped: Callable[[], bool]) -> Iterator[None]:
+        """Report how the build begins and ends, and remember it.
+
+        Args:
+            why: why no earlier wheel is reused; empty if there is none.
+            is_stopped: whether the command ends all builds.
+
+        """
+        build, start = self.build, time.monotonic()
+        about = build.name, build.version, str(build.mode)
+        self.observer(
+            events.BuildStarted(
+                *about,
+                build.chosen_by,
+                self.what,
+                self.log,
+                build.waits_for,
+                build.commit,
+                build.combination,
+                why,
+            )
+        )
+        try:
+            yield
+        except BaseException as error:
+            step = error.step if isinstance(error, BuildError) else self.what
+            stopped = is_stopped() or not isinstance(error, Exception)
+            usage = self.usage
+            self._end("stopped" if stopped else "out of memory" if usage.ran_out else "failed")
+            self.observer(events.BuildFailed(*about, step, stopped, usage.cpu, usage.peak or None))
+            raise
+        self._end("built")
+        self.observer(
+            events.BuildFinished(
+                *about,
+                build.chosen_by,
+                self.what,
+                time.monotonic() - start,
+                self.usage.cpu,
+                self.usage.peak or None,
+                self.expected_seconds,
+            )
+        )
+
     def begin(self) -> None:
         """Take note that the backend is called now."""
         self._began = time.monotonic()
@@ -83,7 +131,7 @@ class BuildMonitor:
                 self._reported = now
                 self._report()
 
-    def end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: Outcome) -> None:
         """Remember a build whose backend was called."""
         if self._began is None or not self.is_of_wheel:
             return

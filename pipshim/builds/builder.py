@@ -63,7 +63,6 @@ if TYPE_CHECKING:
     from pipshim.model.build_tools import Tool
     from pipshim.model.events import Observer, What
     from pipshim.model.interpreter import Target
-    from pipshim.model.past_build import Outcome
     from pipshim.store.store import Store
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
@@ -372,24 +371,8 @@ class Builder:
     ) -> Iterator[tuple[Hooks, dict[str, Any]]]:
         """Announce a build, make its environment, and report how it ended."""
         log = self._log(build, what)
-        mode = str(build.mode)
-        self.observer(
-            events.BuildStarted(
-                build.name,
-                build.version,
-                mode,
-                build.chosen_by,
-                what,
-                log,
-                build.waits_for,
-                build.commit,
-                build.combination,
-                why,
-            )
-        )
-        start = time.monotonic()
         monitor = BuildMonitor(build, what, self._python, log, self.observer, self.history)
-        try:
+        with monitor.watching(why, lambda: self.processes.stopped):
             self._phase(build, "fetch")
             source, system = build.open()
             if self.settings.check and build.mode is Mode.NO_ISOLATION:
@@ -415,32 +398,6 @@ class Builder:
                     ),
                     self.settings.config_for(build.name),
                 )
-        except BaseException as error:
-            step = error.step if isinstance(error, BuildError) else what
-            stopped = self.processes.stopped or not isinstance(error, Exception)
-            usage = monitor.usage
-            failed: Outcome = "out of memory" if usage.ran_out else "failed"
-            monitor.end("stopped" if stopped else failed)
-            self.observer(
-                events.BuildFailed(
-                    build.name, build.version, mode, step, stopped, usage.cpu, usage.peak or None
-                )
-            )
-            raise
-        monitor.end("built")
-        self.observer(
-            events.BuildFinished(
-                build.name,
-                build.version,
-                mode,
-                build.chosen_by,
-                what,
-                time.monotonic() - start,
-                monitor.usage.cpu,
-                monitor.usage.peak or None,
-                monitor.expected_seconds,
-            )
-        )
 
     @contextmanager
     def _share(self, build: BuildRequest, monitor: BuildMonitor) -> Iterator[Share]:
