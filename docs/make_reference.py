@@ -37,6 +37,8 @@ COMMANDS = (
     "why",
     "cache store",
     "builds show",
+    "builds plan",
+    "builds run",
     "builds history",
     "builds log",
     "builds keygen",

@@ -88,6 +88,10 @@ class LockError(FileError):
             vars(self).update(vars(LockError(path, self.problem, line=self.line, hint=self.hint)))
 
 
+class PlanError(FileError):
+    """A build plan is damaged, of a newer version, or for another machine."""
+
+
 class UnknownNameError(UsageError):
     """The project or lock does not have a requested extra, group or package."""
 

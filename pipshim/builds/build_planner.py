@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from packaging.utils import canonicalize_name
@@ -133,6 +133,7 @@ class BuildPlanner:
             editable=source.editable,
             commit=source.commit,
             combination=self._shown_combination(plan.mode),
+            package=source.package,
         )
 
     def _shown_combination(self, mode: Mode) -> str:
@@ -148,18 +149,20 @@ class BuildPlanner:
     def component(self, pin: Pin, solution: Solution | None) -> Component:
         """Describe a distribution of a build environment, which is fetched or built when needed."""
         artifact = artifacts.choose(pin.package, self.target)
+        source = replace(pin.source, package=pin.package) if pin.source is not None else None
 
         def tree() -> UnpackedWheel:
-            if pin.source is None:
+            if source is None:
                 return self.fetcher.wheel(pin.package, artifact)  # type: ignore[arg-type]
-            return self.wheel(pin.source, solution).tree
+            return self.wheel(source, solution).tree
 
         return Component(
             pin.package.name,
             str(pin.version),
             artifacts.identity(artifact),
             tree,
-            is_built=pin.source is not None,
+            pin.package,
+            build=None if source is None else partial(self.request, source, solution),
             pure=artifacts.is_pure_wheel(artifact),
         )
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from packaging.pylock import Package
     from packaging.utils import NormalizedName
 
     from pipshim.builds.environment import BuildEnvironment
@@ -28,7 +29,8 @@ class Component:
     Attributes:
         identity: identifies its content before it is fetched (`pipshim.model.build_record.Used`).
         tree: fetches or builds it, once.
-        is_built: whether it comes from a source.
+        package: its entry in a lock (PEP 751).
+        build: describes its build; None for a wheel.
         pure: whether it is a wheel for every platform, as its file name says.
 
     """
@@ -37,8 +39,14 @@ class Component:
     version: str
     identity: str
     tree: Callable[[], UnpackedWheel] = field(compare=False)
-    is_built: bool = field(default=False, compare=False)
+    package: Package = field(compare=False)
+    build: Callable[[], BuildRequest] | None = field(default=None, compare=False)
     pure: bool = field(default=False, compare=False)
+
+    @property
+    def is_built(self) -> bool:
+        """Whether it comes from a source."""
+        return self.build is not None
 
     @property
     def used(self) -> Used:
@@ -80,6 +88,7 @@ class BuildRequest:
         editable: whether its metadata is that of an editable, which may require more than a wheel.
         commit: of a checkout.
         combination: of conflicting extras and groups, if its environment depends on it.
+        package: its entry in a lock (PEP 751), if it is locked.
 
     """
 
@@ -96,6 +105,7 @@ class BuildRequest:
     editable: bool = False
     commit: str = ""
     combination: str = field(default="", compare=False)
+    package: Package | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:

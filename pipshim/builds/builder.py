@@ -191,6 +191,10 @@ class Builder:
             self._built_now.add(built.tree.sha256)
             return built
 
+    def tool(self, name: str) -> Tool | None:
+        """Return what builds find as a compiler or program; None if there is none."""
+        return self._tools.find(name, CompilerChoice(self.environ, self.target.compilers))
+
     def seconds_of(self, name: str, version: str) -> float | None:
         """Return how long the last build of a package took; None if there was none."""
         build = self.history.last_success(name, version)
@@ -371,7 +375,9 @@ class Builder:
     ) -> Iterator[tuple[Hooks, dict[str, Any]]]:
         """Announce a build, make its environment, and report how it ended."""
         log = self._log(build, what)
-        monitor = BuildMonitor(build, what, self._python, log, self.observer, self.history)
+        monitor = BuildMonitor(
+            build, what, self.target.python_name, log, self.observer, self.history
+        )
         with monitor.watching(why, lambda: self.processes.stopped):
             self._phase(build, "fetch")
             source, system = build.open()
@@ -406,7 +412,7 @@ class Builder:
             with self._shares.of_hook() as share:
                 yield share
             return
-        need = self._memory_need(build)
+        need = self.memory_need(build)
         with self._shares.of_build(
             need,
             monitor.usage,
@@ -421,7 +427,7 @@ class Builder:
                 )
             yield share
 
-    def _memory_need(self, build: BuildRequest) -> MemoryNeed | None:
+    def memory_need(self, build: BuildRequest) -> MemoryNeed | None:
         """Return how much memory a build needs: configured, or measured earlier."""
         peak = self.settings.memory.get(build.name)
         if peak is not None:
@@ -500,8 +506,8 @@ class Builder:
             version=build.version,
             source=build.digest or "",
             mode=str(build.mode),
-            python=self._python,
-            platform=f"{target.markers['sys_platform']} {target.markers['platform_machine']}",
+            python=target.python_name,
+            platform=target.platform,
             requirements=tuple(sorted(map(without_credentials, build.requirements))),
             constraints=(
                 tuple(sorted({*self.settings.build_constraints, *self.settings.constraint_lines}))
@@ -514,11 +520,6 @@ class Builder:
             tools=tools,
             against=dict(sorted(against.items())),
         )
-
-    @property
-    def _python(self) -> str:
-        target = self.target
-        return f"{target.implementation} {target.version[0]}.{target.version[1]}"
 
     def _used_tools(
         self, build: BuildRequest, hooks: Hooks, systems: Iterable[str], *, compiled: bool

@@ -72,6 +72,17 @@ SUBCOMMANDS = {
             "BuildsShowCommand",
             "Show what a wheel was built from, and whether it would be reused.",
         ),
+        "plan": OwnCommand(
+            "builds_plan",
+            "BuildsPlanCommand",
+            "Write what a sync would have to build as JSON, for any machine.",
+            asks_index=True,
+        ),
+        "run": OwnCommand(
+            "builds_run",
+            "BuildsRunCommand",
+            "Run the builds of a plan on this machine.",
+        ),
         "history": OwnCommand(
             "builds_history",
             "BuildsHistoryCommand",

@@ -53,6 +53,7 @@ def pin_of(package: Package, target: TargetPython, fetcher: Fetcher) -> Pin:
             url=key_of(package),
             unpack=partial(fetcher.source, package, artifact),
             commit=package.vcs.commit_id if package.vcs is not None else "",
+            package=package,
         )
     return Pin(
         package=package,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
+
+Key = TypeVar("Key", bound=str)
 
 
 def needs(
@@ -77,9 +79,8 @@ def ordered(
 
 
 def longest_first(
-    seconds: Mapping[NormalizedName, float],
-    waits_for: Mapping[NormalizedName, Iterable[NormalizedName]],
-) -> list[NormalizedName]:
+    seconds: Mapping[Key, float], waits_for: Mapping[Key, Iterable[Key]]
+) -> list[Key]:
     """Order builds by how long they and what waits for them take, the longest path first.
 
     Args:
@@ -87,13 +88,13 @@ def longest_first(
         waits_for: by name, the other builds that each waits for; without cycles.
 
     """
-    waiting: dict[NormalizedName, list[NormalizedName]] = {name: [] for name in seconds}
+    waiting: dict[Key, list[Key]] = {name: [] for name in seconds}
     for name, others in waits_for.items():
         for other in set(others) & seconds.keys():
             waiting[other].append(name)
-    paths: dict[NormalizedName, float] = {}
+    paths: dict[Key, float] = {}
 
-    def path(name: NormalizedName) -> float:
+    def path(name: Key) -> float:
         if name not in paths:
             paths[name] = seconds[name] + max(map(path, waiting[name]), default=0.0)
         return paths[name]

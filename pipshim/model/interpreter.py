@@ -29,6 +29,21 @@ class TargetPython:
     markers: Mapping[str, str] = field(hash=False)
     tags: tuple[str, ...]
 
+    @property
+    def python_name(self) -> str:
+        """Implementation and minor version: ``cpython 3.11``."""
+        return f"{self.implementation} {self.version[0]}.{self.version[1]}"
+
+    @property
+    def platform(self) -> str:
+        """System and machine: ``linux x86_64``."""
+        return f"{self.markers['sys_platform']} {self.markers['platform_machine']}"
+
+    @property
+    def abi(self) -> str:
+        """The ABI tag of the wheels that it builds; empty if it has no tags."""
+        return self.tags[0].split("-")[1] if self.tags else ""
+
 
 @dataclass(frozen=True)
 class Target(TargetPython):
@@ -69,6 +84,5 @@ class Target(TargetPython):
         version = self.full_version
         final = ".".join(map(str, self.version))
         minor = f"{self.version[0]}.{self.version[1]}"
-        abi = self.tags[0].split("-")[1] if self.tags else ""
         # The form may change with every pre-release.
-        return f"{self.implementation}-{minor if version == final else version}-{abi}"
+        return f"{self.implementation}-{minor if version == final else version}-{self.abi}"

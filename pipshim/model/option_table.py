@@ -21,6 +21,7 @@ from pipshim.model.requests import (
     AddRequest,
     BuildOptions,
     BuildsHistoryRequest,
+    BuildsPlanRequest,
     BuildsShowRequest,
     CommonOptions,
     EditRequest,
@@ -259,6 +260,22 @@ BUILDS_SHOW = CommandOptions(
     options=(*COMMON, *SELECTION, *declared(BuildsShowRequest), OUTPUT),
 )
 
+BUILDS_PLAN = CommandOptions(
+    build=BUILD,
+    verb="Plan for",
+    helps={"--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml)."},
+    options=(
+        *COMMON,
+        *SELECTION,
+        *declared(LeftOut),
+        *declared(Upgrade),
+        *declared(UpToDate),
+        *declared(BuildsPlanRequest),
+    ),
+)
+
+BUILDS_RUN = CommandOptions(options=(*COMMON[1:], OUTPUT))
+
 BUILDS_HISTORY = CommandOptions(options=(*declared(BuildsHistoryRequest), OUTPUT))
 
 BUILDS_LOG = CommandOptions(options=())
@@ -284,6 +301,8 @@ ALL_FLAGS = long_names(
         STORE,
         BUILDS,
         BUILDS_SHOW,
+        BUILDS_PLAN,
+        BUILDS_RUN,
         BUILDS_HISTORY,
         BUILDS_LOG,
         BUILDS_KEYGEN,

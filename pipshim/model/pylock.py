@@ -372,7 +372,7 @@ def _table(lock: Lock, directory: Path) -> dict[str, Any]:
         "build-environments": {
             name: list(members) for name, members in sorted(lock.environments.items())
         },
-        "packages": _as_dicts(entries) if entries else [],
+        "packages": as_dicts(entries) if entries else [],
     }
     return {
         "version": FORMAT,
@@ -528,7 +528,8 @@ def _order(package: Package) -> tuple[str, str, str]:
     return package.name, key_of(package), str(package.marker or "")
 
 
-def _as_dicts(packages: list[Package]) -> list[dict[str, Any]]:
+def as_dicts(packages: list[Package]) -> list[dict[str, Any]]:
+    """Return the entries of packages as plain data."""
     pylock = Pylock(lock_version=Version("1.0"), created_by="pipshim", packages=packages)
     return [dict(one) for one in pylock.to_dict()["packages"]]
 

@@ -459,6 +459,43 @@ class BuildsShowRequest(SyncRequest):
 
 
 @dataclass(frozen=True)
+class BuildsPlanRequest(SyncRequest):
+    """``pipshim builds plan``; `output` is None, or ``-``, for standard output."""
+
+    asks_for_environment = False
+
+    output: str | None = field(
+        "-o --output", "The file to write (default: standard output).", "file"
+    )
+    missing: bool = field(
+        "--missing", "Leave out builds whose wheels could be reused here.", has_variable=False
+    )
+    tools: tuple[str, ...] = field(
+        "--tool",
+        "State the version of this compiler (cc, c++, fortran, nvcc, rustc) or program: "
+        "builds run fails where it differs. Can be given several times.",
+        "name",
+        is_list=True,
+    )
+
+
+@dataclass(frozen=True)
+class BuildsRunRequest(LockRequest):
+    """``pipshim builds run``.
+
+    Attributes:
+        file: the plan, ``-`` for standard input.
+        names: of packages, or ids of builds; all without any.
+
+    """
+
+    asks_for_lock = False
+
+    file: str = "-"
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class EditRequest(SyncRequest):
     """What ``pipshim add`` and ``remove`` have in common."""
 

@@ -33,6 +33,7 @@ class Source:
         url: where it came from, without credentials; distinguishes sources.
         unpack: fetches and unpacks the tree of an outline, once.
         commit: of a checkout whose version is not known.
+        package: its entry in a lock (PEP 751), once it is pinned.
 
     """
 
@@ -44,6 +45,7 @@ class Source:
     url: str
     unpack: Callable[[], Path] | None = field(default=None, repr=False, compare=False)
     commit: str = field(default="", compare=False)
+    package: Package | None = field(default=None, repr=False, compare=False)
 
     @property
     def directory(self) -> Path:

@@ -116,6 +116,14 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
     return "\n".join(lines) + "\n"
 
 
+def summarize_builds(builds: Sequence[Change], *, seconds: float, no_color: bool) -> str:
+    """Summarize ``builds run``: a line for each build, and one for all."""
+    color = use_color(sys.stderr, no_color=no_color)
+    lines = [_line(build, color=color) for build in builds]
+    lines.append(f"{', '.join(_built(builds)) or 'no builds'} in {duration(seconds, precise=True)}")
+    return "\n".join(lines) + "\n"
+
+
 def _line(change: Change, *, color: bool) -> str:
     sign = paint(change.kind, _STYLES[change.kind], color=color)
     old, new = change.old, change.new

@@ -100,7 +100,7 @@ def test_every_option_of_the_stores_is_there(completed: Callable[[str], list[str
         ("cache prune --day", "--days="),
         ("cache store --format ", "text json"),
         ("cache store list na", ""),
-        ("builds ", "show history log keygen trust"),
+        ("builds ", "show plan run history log keygen trust"),
         ("builds show --out", "--output-format="),
         ("builds show --output-format j", "json"),
         ("run p", "python pyproject.toml"),

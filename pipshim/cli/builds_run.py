@@ -1,0 +1,265 @@
+"""``pipshim builds run``: the builds of a plan on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from pipshim.base.errors import HashError, PlanError, UsageError
+from pipshim.base.spelling import nearest
+from pipshim.builds.environment import NEVER_INHERITED
+from pipshim.cli.command_report import reporting
+from pipshim.cli.context import open_context
+from pipshim.cli.project_commands import ProjectCommand
+from pipshim.lock.planned_builds import PlannedBuilds, settings_of
+from pipshim.model import option_table
+from pipshim.model.build_variables import LANGUAGES
+from pipshim.model.change import Change
+from pipshim.model.plan_file import LARGEST, read_plan
+from pipshim.model.requests import BuildsRunRequest, LockOptions
+from pipshim.progress.summary import summarize_builds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from optparse import Values
+
+    from pipshim._pip.commands import PipCommand
+    from pipshim.builds.build_request import BuiltWheel
+    from pipshim.cli.context import Context
+    from pipshim.cli.project_commands import Action
+    from pipshim.model.events import Source
+    from pipshim.model.plan_file import PlanFile, PlannedBuild
+
+
+_OF_THE_PLAN = (
+    "--constraint",
+    "--build-constraint",
+    "--no-build-isolation",
+    "--check-build-dependencies",
+    "--config-settings",
+    "--group",
+)
+"""Options of pip's that have no effect on a build that is planned."""
+
+
+class BuildsRunCommand(ProjectCommand):
+    """Run the builds of a plan on this machine.
+
+    Names are those of packages, or ids of builds in the plan; what they need
+    is built first. Without names everything is built. Wheels that an earlier
+    command has built are reused, so a command that was interrupted goes on
+    where it ended. A plan runs the code of the sources that it names: run
+    only plans that you trust.
+
+    For example:
+      pipshim builds run plan.json
+      pipshim builds run plan.json flash-attn natten -j 2
+      pipshim builds plan | pipshim builds run -
+    """
+
+    usage = """
+      %prog [options] <plan> [<name> ...]"""
+
+    declared = option_table.BUILDS_RUN
+
+    def load_action(self) -> Action:
+        return main
+
+    def default_values(self) -> Values:
+        """Return the values without a command line; how to build, the plan says."""
+        values = super().default_values()
+        values.no_build_isolation_package, values.resolution = [], None
+        return values
+
+    def _change_options(self) -> None:
+        super()._change_options()
+        for flag in _OF_THE_PLAN:
+            if self.parser.has_option(flag):
+                self.parser.remove_option(flag)
+        self.parser.option_groups = [one for one in self.parser.option_groups if one.option_list]
+
+    def request(self, options: Values, args: list[str]) -> BuildsRunRequest:
+        """Return the request.
+
+        Raises:
+            UsageError: no plan is given.
+
+        """
+        if not args:
+            raise UsageError("builds run: no plan given", hint="pipshim builds run plan.json")
+        file, *names = args
+        return BuildsRunRequest(
+            **self.common(options),
+            lock=LockOptions(said=self.said(options)),
+            file=file,
+            names=tuple(names),
+        )
+
+
+def main(request: BuildsRunRequest, pip: PipCommand) -> int:
+    """Run the builds.
+
+    Raises:
+        PlanError: the plan is damaged, or for another machine.
+        BuildError: a build failed; those that were done are kept.
+
+    """
+    with reporting(request, pip.mask, "builds run") as report:
+        with open_context(request, pip, report.observer, optional=True) as context:
+            plan = _read(request.file)
+            ids = _selected(plan, request)
+            builds = _planned(context, plan, request.file)
+            results = _Results()
+            try:
+                builds.run(ids, results.add)
+            except HashError as error:
+                error.hint = "the index has another file now: create the plan again"
+                raise
+            finally:
+                report.details["wheels"] = results.wheels
+        found = [results.changes[one] for one in ids]
+        report.details["changed"] = any(one.source != "cached" for one in found)
+        report.text = summarize_builds(
+            found, seconds=report.seconds, no_color=request.common.no_color
+        )
+    return report.status
+
+
+@dataclass
+class _Results:
+    """The wheels that were built or reused."""
+
+    changes: dict[str, Change] = field(default_factory=dict)
+    wheels: list[dict[str, str | None]] = field(default_factory=list)
+    _guard: Lock = field(default_factory=Lock)
+
+    def add(self, build: PlannedBuild, wheel: BuiltWheel) -> None:
+        source: Source = "cached" if wheel.cached else "built"
+        tree = wheel.tree
+        with self._guard:
+            self.changes[build.id] = Change(
+                "+", build.name, None, tree.version, None, source, str(build.mode)
+            )
+            self.wheels.append(
+                {
+                    "build": build.id,
+                    "name": build.name,
+                    "version": tree.version,
+                    "source": source,
+                    "sha256": tree.sha256,
+                }
+            )
+
+
+def _planned(context: Context, plan: PlanFile, file: str) -> PlannedBuilds:
+    """Return the builds, on a machine that fits.
+
+    Raises:
+        PlanError: they are for another machine.
+
+    """
+    context.settings = settings_of(plan)
+    builder = context.builder
+    builder.environ = _environ(plan, os.environ)
+    _check_machine(plan, file, context)
+    _warn_of_variables(plan, context)
+    return PlannedBuilds(plan, file, builder, context.fetcher)
+
+
+def _read(file: str) -> PlanFile:
+    """Read a plan from a file, or standard input.
+
+    Raises:
+        PlanError: it cannot be read.
+
+    """
+    if file == "-":
+        return read_plan(sys.stdin.buffer.read(LARGEST + 1), "standard input")
+    try:
+        with Path(file).open("rb") as stream:
+            return read_plan(stream.read(LARGEST + 1), file)
+    except OSError as error:
+        raise PlanError(
+            file,
+            f"cannot be read: {error.strerror}",
+            hint="create it: pipshim builds plan -o FILE",
+        ) from error
+
+
+def _selected(plan: PlanFile, request: BuildsRunRequest) -> list[str]:
+    """Return the ids of the named builds and of those that they need, in order.
+
+    Raises:
+        UsageError: the plan does not have one.
+
+    """
+    if not request.names:
+        return [one.id for one in plan.builds]
+    named: list[str] = []
+    for text in request.names:
+        name = canonicalize_name(text)
+        found = [one.id for one in plan.builds if one.id == text or one.name == name]
+        if found:
+            named += found
+            continue
+        left_out = next((one for one in plan.left_out if one.name == name), None)
+        if left_out is not None:
+            raise UsageError(f"{request.file} does not have {name}: {left_out.reason}")
+        known = {one.name for one in plan.builds}
+        hint = f"did you mean {nearest(text, known)}?" if known else "it has no builds"
+        raise UsageError(f"{request.file} has no build {text!r}", hint=hint)
+    return [one.id for one in plan.part(named).builds]
+
+
+def _check_machine(plan: PlanFile, file: str, context: Context) -> None:
+    """Check that what is built here is what the plan's machine would build.
+
+    Raises:
+        PlanError: it is not.
+
+    """
+    target = context.target
+    if plan.platform != target.platform:
+        raise PlanError(file, f"is for {plan.platform}, and this machine is {target.platform}")
+    if (plan.python, plan.python_abi) != (target.python_name, target.abi):
+        version = plan.python.rpartition(" ")[2]
+        here = f"{target.python_name} ({target.abi})"
+        raise PlanError(
+            file,
+            f"is for {plan.python} ({plan.python_abi}), and {target.python} is {here}",
+            hint=f"choose another Python: --python {version}",
+        )
+    for name, version in plan.tools.items():
+        tool = context.builder.tool(name)
+        if tool is None or tool.version != version:
+            has = f"has {tool.version}" if tool is not None else "does not have it"
+            raise PlanError(
+                file,
+                f"is for {name}: {version}; this machine {has}",
+                hint="use a machine with the same tools, or plan without --tool",
+            )
+
+
+def _environ(plan: PlanFile, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables of builds: the plan's replace this machine's."""
+    own = {name: value for name, value in environ.items() if name not in NEVER_INHERITED}
+    return {**own, **plan.variables}
+
+
+def _warn_of_variables(plan: PlanFile, context: Context) -> None:
+    """Warn of compilers' variables that are set here only: they count in build records."""
+    rules = context.settings.rules
+    here = {one for one in context.builder.environ if rules.is_listed(one, LANGUAGES)}
+    if only := sorted(here - {*plan.variables, *plan.own_variables}):
+        verb = "is" if len(only) == 1 else "are"
+        context.say(
+            f"{', '.join(only)} {verb} set here, and not where the plan was made: compiled wheels "
+            "are reused only where the values are the same",
+            "warning",
+        )

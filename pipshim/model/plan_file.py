@@ -1,0 +1,474 @@
+"""Build plans as JSON: what builds need, for any machine (docs/reference/build-plan.md). Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
+
+from packaging.pylock import Package, Pylock, PylockValidationError
+from packaging.utils import InvalidName, NormalizedName, canonicalize_name
+
+from pipshim.base.errors import PlanError
+from pipshim.base.spelling import nearest
+from pipshim.model.build_mode import Mode
+from pipshim.model.pylock import as_dicts, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from packaging.pylock import PackageVcs
+
+    from pipshim.model.config_settings import ConfigSettings
+    from pipshim.model.settings import Rebuild
+
+SCHEMA = 1
+"""Raised when an older pipshim could not run a plan, or would build something else."""
+
+LARGEST = 64 << 20
+"""How many bytes a plan may have; real ones have a few thousand for each build."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SCHEMES = frozenset({"http", "https", "ssh", "git+ssh"})
+_Read: TypeAlias = Callable[[object, str], Any]
+
+
+@dataclass(frozen=True)
+class PlannedBuild:
+    """One build of a plan.
+
+    Attributes:
+        id: names it in the plan (`pipshim.model.pylock.key_of`).
+        name: the distribution.
+        source: its entry, as in a lock (PEP 751), with an sdist, archive or commit.
+        mode: the build mode.
+        chosen_by: who chose it.
+        requirements: its build requirements, declared and extra.
+        environment: in order, the entries of wheels, and the ids of builds.
+        config_settings: for the backend.
+        variables: those that the project sets for the build.
+        cores: how many an earlier build used; None if not known.
+        memory: how many bytes it needs: configured, or measured; None if not known.
+        combination: of conflicting extras and groups, if its environment depends on it.
+
+    """
+
+    id: str
+    name: NormalizedName
+    source: Package
+    mode: Mode
+    chosen_by: str
+    requirements: tuple[str, ...] = ()
+    environment: tuple[Package | str, ...] = ()
+    config_settings: ConfigSettings = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    cores: int | None = None
+    memory: int | None = None
+    combination: str = ""
+
+    @property
+    def version(self) -> str | None:
+        """Its version; None if only the build can tell."""
+        return str(self.source.version) if self.source.version is not None else None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of the builds that it needs."""
+        return tuple(one for one in self.environment if isinstance(one, str))
+
+    def to_json(self) -> dict[str, Any]:
+        (source,) = as_dicts([self.source])
+        return {
+            "id": self.id,
+            "name": self.name,
+            "version": self.version,
+            "source": source,
+            "mode": str(self.mode),
+            "chosen_by": self.chosen_by,
+            "requirements": list(self.requirements),
+            "environment": [
+                {"build": one} if isinstance(one, str) else as_dicts([one])[0]
+                for one in self.environment
+            ],
+            "config_settings": dict(self.config_settings),
+            "variables": dict(self.variables),
+            "cores": self.cores,
+            "memory": self.memory,
+            "combination": self.combination,
+        }
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A build that a plan cannot describe, and why."""
+
+    name: str
+    version: str | None
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "version": self.version, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """Builds, each after those that it needs, and the machine that they are for.
+
+    Attributes:
+        pipshim: the version that made the plan.
+        python: implementation and minor version, as in build records.
+        python_abi: the ABI tag of its wheels, which tells debug and free-threaded builds.
+        platform: system and machine, as in build records.
+        tools: by name, the version that a compiler or program must have.
+        variables: environment variables of compilers that were set where the plan was made.
+        own_variables: such variables whose value names paths: each machine has its own.
+        constraints: of all isolated and matched builds.
+        record_variables, ignore_variables: patterns of variables that count, or not, in records.
+        rebuild, abi: how far records may differ from what is planned
+            (`pipshim.model.build_settings.Settings`).
+        builds: the builds.
+        left_out: what is built where it is installed.
+
+    """
+
+    pipshim: str
+    python: str
+    python_abi: str
+    platform: str
+    tools: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    own_variables: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    record_variables: tuple[str, ...] = ()
+    ignore_variables: tuple[str, ...] = ()
+    rebuild: Rebuild = "auto"
+    abi: Mapping[str, str] = field(default_factory=dict)
+    builds: tuple[PlannedBuild, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def by_id(self) -> dict[str, PlannedBuild]:
+        return {one.id: one for one in self.builds}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "pipshim": self.pipshim,
+            "python": self.python,
+            "python_abi": self.python_abi,
+            "platform": self.platform,
+            "tools": dict(self.tools),
+            "variables": dict(self.variables),
+            "own_variables": list(self.own_variables),
+            "constraints": list(self.constraints),
+            "record_variables": list(self.record_variables),
+            "ignore_variables": list(self.ignore_variables),
+            "rebuild": self.rebuild if isinstance(self.rebuild, str) else sorted(self.rebuild),
+            "abi": dict(self.abi),
+            "builds": [one.to_json() for one in self.builds],
+            "left_out": [one.to_json() for one in self.left_out],
+        }
+
+    def write(self) -> str:
+        return json.dumps(self.to_json(), indent=2) + "\n"
+
+    def part(self, ids: Iterable[str]) -> PlanFile:
+        """Return the plan of these builds and what they need."""
+        known, wanted, due = self.by_id, set[str](), [*ids]
+        while due:
+            one = due.pop()
+            if one not in wanted:
+                wanted.add(one)
+                due.extend(known[one].needs)
+        return replace(self, builds=tuple(one for one in self.builds if one.id in wanted))
+
+
+def read_plan(data: bytes, path: Path | str) -> PlanFile:
+    """Read a plan.
+
+    Args:
+        data: what the file has.
+        path: what errors call it.
+
+    Raises:
+        PlanError: it is damaged, or of a newer pipshim.
+
+    """
+    return _Reader(path).plan(data)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Checks the values of a plan; every method raises `PlanError`."""
+
+    path: Path | str
+
+    def error(self, where: str, problem: str) -> PlanError:
+        place = f"{where} " if where else ""
+        return PlanError(self.path, place + problem, hint="create it: pipshim builds plan -o FILE")
+
+    def plan(self, data: bytes) -> PlanFile:
+        if len(data) > LARGEST:
+            raise self.error("", f"is larger than {LARGEST >> 20} MB")
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            reason = str(error) if isinstance(error, json.JSONDecodeError) else "not JSON"
+            raise self.error("", f"invalid JSON: {reason}") from error
+        if not isinstance(found, dict) or "schema" not in found:
+            raise self.error("", "is not a build plan")
+        schema = found.pop("schema")
+        if schema is True or schema != SCHEMA:
+            if isinstance(schema, int) and schema > SCHEMA:
+                raise PlanError(
+                    self.path,
+                    f"has schema {schema}; this pipshim reads schema {SCHEMA}",
+                    hint="upgrade pipshim here to the version that made the plan",
+                )
+            raise self.error("schema", f"must be {SCHEMA}")
+        plan = PlanFile(
+            **self.fields(
+                found,
+                "",
+                {
+                    "pipshim": self.text,
+                    "python": self.text,
+                    "python_abi": self.text,
+                    "platform": self.text,
+                    "tools": self.texts_by_name,
+                    "variables": self.variables,
+                    "own_variables": self.texts,
+                    "constraints": self.texts,
+                    "record_variables": self.texts,
+                    "ignore_variables": self.texts,
+                    "rebuild": self.rebuild,
+                    "abi": self.abi,
+                    "builds": self.builds,
+                    "left_out": self.left_out,
+                },
+            )
+        )
+        return replace(plan, builds=self.in_order(plan.builds))
+
+    def in_order(self, builds: tuple[PlannedBuild, ...]) -> tuple[PlannedBuild, ...]:
+        """Check what builds need of each other; return each after what it needs."""
+        known = {one.id: one for one in builds}
+        if len(known) < len(builds):
+            ids = [one.id for one in builds]
+            twice = next(one for one in ids if ids.count(one) > 1)
+            raise self.error("builds", f"has {twice!r} twice")
+        for build in builds:
+            for needed in build.needs:
+                if needed not in known:
+                    raise self.error("builds", f"has {build.id!r}, which needs {needed!r}: missing")
+        try:
+            order = [*TopologicalSorter({one.id: one.needs for one in builds}).static_order()]
+        except CycleError as error:
+            raise self.error(
+                "builds", f"wait for each other: {' -> '.join(error.args[1])}"
+            ) from error
+        return tuple(known[one] for one in order)
+
+    def builds(self, value: object, where: str) -> tuple[PlannedBuild, ...]:
+        return tuple(self.build(one, at) for one, at in self.items(value, where))
+
+    def build(self, value: object, where: str) -> PlannedBuild:
+        found = self.fields(
+            value,
+            where,
+            {
+                "id": self.text,
+                "name": self.name,
+                "version": self.optional_text,
+                "source": self.source,
+                "mode": self.mode,
+                "chosen_by": self.text,
+                "requirements": self.texts,
+                "environment": self.environment,
+                "config_settings": self.config_settings,
+                "variables": self.variables,
+                "cores": self.count,
+                "memory": self.count,
+                "combination": self.text,
+            },
+        )
+        version = found.pop("version")
+        build = PlannedBuild(**found)
+        if (build.source.name, build.version, key_of(build.source)) != (
+            build.name,
+            version,
+            build.id,
+        ):
+            raise self.error(f"{where}.source", f"is not that of {build.id!r}")
+        return build
+
+    def environment(self, value: object, where: str) -> tuple[Package | str, ...]:
+        found: list[Package | str] = []
+        for one, at in self.items(value, where):
+            if isinstance(one, dict) and "build" in one:
+                found.append(self.fields(one, at, {"build": self.text})["build"])
+            else:
+                package = self.package(one, at)
+                if not package.wheels and not self.is_wheel_archive(package):
+                    raise self.error(at, "must have a wheel, or be a build of the plan")
+                found.append(package)
+        return tuple(found)
+
+    def source(self, value: object, where: str) -> Package:
+        package = self.package(value, where)
+        if package.wheels or not (package.sdist or package.archive or package.vcs):
+            raise self.error(where, "must have an sdist, an archive or a commit")
+        return package
+
+    def package(self, value: object, where: str) -> Package:
+        """Read an entry of a lock whose files can be fetched by any machine."""
+        data = {"lock-version": "1.0", "created-by": "", "packages": [value]}
+        try:
+            (package,) = Pylock.from_dict(data).packages
+        except PylockValidationError as error:
+            problem = str(error).replace(" in 'packages[0]'", "").replace("packages[0].", "")
+            raise self.error(where, f"is not a package as in pylock.toml: {problem}") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self.error(where, "is not a package as in pylock.toml") from error
+        self.check_files(package, where)
+        self.check_commit(package.vcs, where)
+        for placed in (package.archive, package.vcs):
+            folder = (placed.subdirectory or "") if placed is not None else ""
+            if folder.startswith("/") or ".." in re.split(r"[\\/]", folder):
+                raise self.error(where, f"has an invalid subdirectory: {folder!r}")
+        return package
+
+    def check_files(self, package: Package, where: str) -> None:
+        for file in (package.sdist, package.archive, *(package.wheels or ())):
+            if file is None:
+                continue
+            self.check_url(file.url, where)
+            if not re.fullmatch("[0-9a-f]{64}", file.hashes.get("sha256", "")):
+                raise self.error(where, "has a file without a sha256 hash")
+
+    def check_commit(self, vcs: PackageVcs | None, where: str) -> None:
+        if vcs is None:
+            return
+        self.check_url(vcs.url, where)
+        if vcs.type != "git" or not re.fullmatch("[0-9a-f]{40,64}", vcs.commit_id):
+            raise self.error(where, "has no commit of a git repository")
+
+    def check_url(self, url: str | None, where: str) -> None:
+        try:
+            scheme = urlsplit(url or "").scheme
+        except ValueError:
+            scheme = ""
+        if scheme not in _SCHEMES:
+            raise self.error(where, f"has no URL that other machines can fetch: {url!r}")
+
+    @staticmethod
+    def is_wheel_archive(package: Package) -> bool:
+        archive = package.archive
+        return archive is not None and urlsplit(archive.url or "").path.endswith(".whl")
+
+    def left_out(self, value: object, where: str) -> tuple[LeftOut, ...]:
+        kinds: dict[str, _Read] = {
+            "name": self.text,
+            "version": self.optional_text,
+            "reason": self.text,
+        }
+        return tuple(LeftOut(**self.fields(one, at, kinds)) for one, at in self.items(value, where))
+
+    def fields(self, value: object, where: str, kinds: Mapping[str, _Read]) -> dict[str, Any]:
+        """Read an object with exactly these keys."""
+        if not isinstance(value, dict):
+            raise self.error(where, "must be an object")
+        for key in value:
+            if key not in kinds:
+                guess = nearest(str(key), kinds)
+                raise self.error(where, f"has an unknown key {key!r}; did you mean {guess!r}?")
+        for key in kinds:
+            if key not in value:
+                raise self.error(where, f"lacks the key {key!r}")
+        prefix = f"{where}." if where else ""
+        return {key: kind(value[key], prefix + key) for key, kind in kinds.items()}
+
+    def items(self, value: object, where: str) -> list[tuple[object, str]]:
+        if not isinstance(value, list):
+            raise self.error(where, "must be an array")
+        return [(one, f"{where}[{number}]") for number, one in enumerate(value)]
+
+    def text(self, value: object, where: str) -> str:
+        if not isinstance(value, str):
+            raise self.error(where, "must be a string")
+        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise self.error(where, "has a character that no text has")
+        return value
+
+    def optional_text(self, value: object, where: str) -> str | None:
+        return None if value is None else self.text(value, where)
+
+    def texts(self, value: object, where: str) -> tuple[str, ...]:
+        return tuple(self.text(one, at) for one, at in self.items(value, where))
+
+    def name(self, value: object, where: str) -> NormalizedName:
+        text = self.text(value, where)
+        try:
+            name = canonicalize_name(text, validate=True)
+        except InvalidName as error:
+            raise self.error(where, f"is not a name: {text!r}") from error
+        if name != text:
+            raise self.error(where, f"must be normalised: {name!r}")
+        return name
+
+    def mode(self, value: object, where: str) -> Mode:
+        try:
+            return Mode(self.text(value, where))
+        except ValueError as error:
+            modes = ", ".join(map(str, Mode))
+            raise self.error(where, f"must be one of {modes}") from error
+
+    def count(self, value: object, where: str) -> int | None:
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self.error(where, "must be a whole number above 0, or null")
+        return value
+
+    def texts_by_name(self, value: object, where: str) -> dict[str, str]:
+        if not isinstance(value, dict):
+            raise self.error(where, "must be an object")
+        return {
+            self.text(key, where): self.text(one, f"{where}.{key}") for key, one in value.items()
+        }
+
+    def variables(self, value: object, where: str) -> dict[str, str]:
+        found = self.texts_by_name(value, where)
+        for name in found:
+            if not _VARIABLE.fullmatch(name):
+                raise self.error(where, f"has an invalid name of a variable: {name!r}")
+        return found
+
+    def config_settings(self, value: object, where: str) -> dict[str, str | list[str]]:
+        if not isinstance(value, dict):
+            raise self.error(where, "must be an object")
+        return {
+            self.text(key, where): (
+                list(self.texts(one, f"{where}.{key}"))
+                if isinstance(one, list)
+                else self.text(one, f"{where}.{key}")
+            )
+            for key, one in value.items()
+        }
+
+    def rebuild(self, value: object, where: str) -> Rebuild:
+        if value in ("auto", "exact"):
+            return "auto" if value == "auto" else "exact"
+        return frozenset(self.name(one, at) for one, at in self.items(value, where))
+
+    def abi(self, value: object, where: str) -> dict[str, str]:
+        found = self.texts_by_name(value, where)
+        for name, level in found.items():
+            if level not in ("exact", "major", "minor", "micro"):
+                raise self.error(f"{where}.{name}", "must be exact, major, minor or micro")
+        return found
