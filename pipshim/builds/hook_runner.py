@@ -11,16 +11,13 @@ import sys
 
 if __name__ == "__main__":
     _what, _script = sys.argv[1:3]
-    _trace = sys.modules.get("_pipshim_trace")
-    if _trace is None:  # not an environment of pipshim's
+    if "_pipshim_trace" not in sys.modules:  # not an environment of pipshim's
         sys.path.insert(0, os.path.dirname(__file__))  # noqa: PTH120 it is beside this script
         import process_trace  # type: ignore[import-not-found]
 
         del sys.path[0]
-        process_trace.start(_what)
-        del sys.modules["process_trace"]
-    else:
-        _trace.begin(_what)
+        sys.modules[process_trace.NAME] = sys.modules.pop(process_trace.__name__)
+    sys.modules["_pipshim_trace"].begin(_what)
     sys.argv = sys.argv[2:]
     sys.path[0] = os.path.dirname(_script)  # noqa: PTH120 this starts in each hook
     runpy.run_path(_script, run_name="__main__")

@@ -2,7 +2,7 @@
 
 Each Python that is started in a build environment imports this, and it begins if the variable NOTES
 says so, as WHAT:FOLDER. Forked processes inherit it. With ``-S``, Python imports nothing at its
-start: a traced process that starts such a Python for code or a script adds it to the command.
+start: a traced process that starts such a Python adds it to the command.
 
 WHAT has a letter for each kind that is noted: MODULES are files that modules were imported from,
 VARIABLES are names of environment variables that were read, each with a digest of its first value
@@ -33,6 +33,12 @@ _FILE = "process_trace"
 
 MODULES, VARIABLES, PROGRAMS, OPTIONS = "m", "v", "p", "o"
 
+_MODULE_FOLDER = (
+    "sys.flags.isolated or getattr(sys.flags, 'safe_path', 0) or "
+    "sys.path.__setitem__(0, __import__('os').getcwd())"
+)
+"""Lets the path begin as it does with ``-m``."""
+
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 this starts in each Python
 _PROGRAM_EVENTS = {
     "subprocess.Popen": (0, 1, 3),
@@ -48,6 +54,7 @@ class _Notes:
 
     def __init__(self) -> None:
         self.folder = ""
+        self.has_begun = False
         self._known: set[bytes] = set()
         self._waiting: list[bytes] = []
 
@@ -89,8 +96,11 @@ def import_line() -> str:
 def start(what: str) -> None:
     """Note what this process has done and does from now on."""
     kinds, _, _notes.folder = what.partition(":")
+    _notes.has_begun = True
     if VARIABLES in kinds:
         _trace_reads(_notes)
+    if sys.flags.no_site:
+        _trace_workers()
     hear = _listener(_notes, kinds)
     if hear is not None:
         sys.addaudithook(hear)
@@ -101,7 +111,9 @@ def start(what: str) -> None:
 
 
 def begin(what: str) -> None:
-    """Write from now on, what waits first: this process has been forked to run a hook."""
+    """Trace a hook: start, or write to a folder what waits since this process started."""
+    if not _notes.has_begun:
+        start(what)
     _notes.folder = what.partition(":")[2]
     _notes.add(MODULES, ())
 
@@ -213,23 +225,52 @@ def _native_options(words: "Any") -> "Iterator[str]":
 def _trace_bare_python(words: "list[Any]") -> None:
     """Let a Python that is to be started with ``-S`` be traced: change its command line."""
     what = os.environ.get(NOTES)
-    name = os.path.basename(words[0]) if isinstance(words[0], str) else ""  # noqa: PTH119
-    if what is None or not name.startswith(("python", "pypy")):
+    if what is None or not os.path.basename(os.fsdecode(words[0])).startswith(("python", "pypy")):  # noqa: PTH119
         return
     is_bare, at = False, 1
     while at < len(words) and words[at][:1] == "-" and words[at][1:2] not in ("", "-"):
         letters = words[at][1:]
         is_bare = is_bare or "S" in letters.partition("X")[0].partition("W")[0]
-        if "m" in letters:
-            return
-        if letters[-1] == "c":
-            if is_bare and "__future__" not in words[at + 1]:
-                words[at + 1] = f"{import_line()}\n{words[at + 1]}"
+        if letters[-1] in "cm" and letters[0] not in "XW":
+            if is_bare:
+                _trace_code(words, at)
             return
         at += 2 if letters in ("X", "W") else 1
-    if is_bare and at < len(words) and words[at] != "-":
-        runner = os.path.join(os.path.dirname(__file__), "hook_runner.py")  # noqa: PTH118, PTH120
+    runner = os.path.join(os.path.dirname(__file__), "hook_runner.py")  # noqa: PTH118, PTH120
+    if is_bare and at < len(words) and words[at] not in ("-", runner):
         words[at:at] = [runner, what]
+
+
+def _trace_code(words: "list[Any]", at: int) -> None:
+    """Change the code, or the module, that a Python is to run (``-c``, ``-m``)."""
+    code = words[at + 1]
+    if words[at][-1] == "m":
+        code = f"import runpy; {_MODULE_FOLDER}; runpy._run_module_as_main({code!r})"
+    elif "__future__" in code or code.startswith(import_line()):
+        return
+    words[at : at + 2] = [f"{words[at][:-1]}c", f"{import_line()}\n{code}"]
+
+
+def _trace_workers() -> None:
+    """Let workers of `multiprocessing`, which get the options of this process, be traced.
+
+    They are started without an event. What has ``-S`` has not imported `subprocess` yet.
+    """
+    try:
+        import _posixsubprocess as starter  # noqa: PLC0415 only with -S
+    except ImportError:
+        return
+    fork_exec = starter.fork_exec
+
+    def traced(words: "Any", *more: "Any") -> int:
+        if isinstance(words, list):
+            try:  # noqa: SIM105 contextlib is not needed yet
+                _trace_bare_python(words)
+            except Exception:  # noqa: BLE001, S110 the worker starts nevertheless
+                pass
+        return fork_exec(words, *more)
+
+    starter.fork_exec = traced
 
 
 def _imported() -> "Iterator[str]":

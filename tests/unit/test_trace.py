@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
 
-from pipshim.builds import hook_runner
+from pipshim.builds import hook_runner, process_trace
 from pipshim.model.build_variables import value_digest
 
 HOW = {
@@ -51,7 +52,17 @@ HOW = {
 }
 
 
-def traced(folder: Path, code: str, *options: str, **variables: str) -> list[str]:
+def environment_that_traces(folder: Path) -> str:
+    """Make an environment as builds have; return its Python."""
+    venv.create(folder / "env", symlinks=True)
+    (site,) = (folder / "env").glob("lib/python*/site-packages")
+    (site / "trace.pth").write_text(f"{process_trace.import_line()}\n", "utf-8")
+    return str(folder / "env/bin/python")
+
+
+def traced(
+    folder: Path, code: str, *options: str, python: str = sys.executable, **variables: str
+) -> list[str]:
     """Run code as a hook that is traced; return the lines that were noted."""
     lines = code.strip("\n").splitlines()
     indent = len(lines[0]) - len(lines[0].lstrip())
@@ -59,7 +70,7 @@ def traced(folder: Path, code: str, *options: str, **variables: str) -> list[str
     script.write_text("\n".join(["import os", *(line[indent:] for line in lines)]), "utf-8")
     notes = folder / "notes"
     notes.mkdir(exist_ok=True)
-    command = [sys.executable, *options, hook_runner.__file__, f"mvp:{notes}", str(script)]
+    command = [python, *options, hook_runner.__file__, f"mvp:{notes}", str(script)]
     environ = {**os.environ, "PYTHONPATH": str(folder), **variables}
     subprocess.run(command, check=False, timeout=60, env=environ)
     found = b"".join(path.read_bytes() for path in notes.iterdir())
@@ -71,9 +82,11 @@ def run(folder: Path, code: str, *options: str) -> set[str]:
     return {Path(line[1:]).name for line in traced(folder, code, *options) if line[0] == "m"}
 
 
-def reads(folder: Path, code: str, *options: str, **variables: str) -> dict[str, str | None]:
+def reads(
+    folder: Path, code: str, *options: str, python: str = sys.executable, **variables: str
+) -> dict[str, str | None]:
     """Run code as a hook that is traced; return the variables that it read, with digests."""
-    lines = traced(folder, code, *options, **variables)
+    lines = traced(folder, code, *options, python=python, **variables)
     found = (line[1:].rpartition(" ") for line in lines if line[0] == "v")
     return {name: None if digest == "-" else digest for name, _, digest in found}
 
@@ -216,13 +229,17 @@ def test_reads_are_noted_in_isolated_processes(tmp_path: Path, options: tuple[st
 
 
 @pytest.mark.parametrize("options", [["-S"], ["-IS"], ["-E", "-S"], ["-S", "-X", "utf8"]])
-@pytest.mark.parametrize("how", ["code", "script"])
+@pytest.mark.parametrize("how", ["code", "script", "module"])
 def test_reads_of_child_processes_are_noted_whatever_their_options(
     tmp_path: Path, options: list[str], how: str
 ) -> None:
     child = "import os, sys; os.getenv('WANTED'); print(sys.argv, __name__, sys.flags.no_site)"
     (tmp_path / "child.py").write_text(child, "utf-8")
-    rest = ["-c", child, "x"] if how == "code" else [str(tmp_path / "child.py"), "x"]
+    rest = {
+        "code": ["-c", child, "x"],
+        "script": [str(tmp_path / "child.py"), "x"],
+        "module": ["-m", "cProfile", "-o", os.devnull, str(tmp_path / "child.py"), "x"],
+    }[how]
     code = f"""
         import subprocess, sys
         done = subprocess.run([sys.executable, *{options}, *{rest}], capture_output=True, text=True)
@@ -234,6 +251,37 @@ def test_reads_of_child_processes_are_noted_whatever_their_options(
         [sys.executable, *options, *rest], capture_output=True, text=True, check=True
     )
     assert (tmp_path / "said").read_text("utf-8") == plain.stdout
+
+
+WORKERS = """
+import multiprocessing, os, subprocess, sys
+
+def work(words):
+    os.getenv("WANTED")
+    if words:
+        subprocess.run([sys.executable, "-S", *words], check=True)
+
+if __name__ == "__main__":
+    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+        pool.apply(work, [sys.argv[2:]])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="multiprocessing starts workers in another way")
+@pytest.mark.parametrize("options", [["-S"], ["-I"], ["-E"], ["-I", "-S"]])
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_of_multiprocessing_are_traced_whatever_their_options(
+    tmp_path: Path, options: list[str], method: str
+) -> None:
+    (tmp_path / "pth").mkdir()
+    (tmp_path / "workers.py").write_text(WORKERS, "utf-8")
+    grandchild = tmp_path / "grandchild.py"
+    grandchild.write_text("import os; os.getenv('ALSO_WANTED')", "utf-8")
+    words = [*options, str(tmp_path / "workers.py"), method, str(grandchild)]
+    code = f"import subprocess, sys; subprocess.run([sys.executable, *{words}], check=True)"
+    notes = f"mvp:{tmp_path}/notes"
+    found = reads(tmp_path, code, PIPSHIM_TRACE=notes, python=environment_that_traces(tmp_path))
+    assert {"WANTED", "ALSO_WANTED"} <= found.keys()
 
 
 def test_the_environment_looks_as_always(tmp_path: Path) -> None:
