@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.backend import Backend
-from tests.support.dists import native_tag, project, sdist, source_tree, wheel
+from tests.support.dists import (
+    native_tag,
+    project,
+    sdist,
+    source_tree,
+    wheel,
+    write_dynamic_project,
+)
 from tests.support.facts import calls
 from tests.support.index import Index
 from tests.support.locks import Locked, parse_lock, read_lock
@@ -174,6 +181,8 @@ def test_dynamic_dependencies_are_asked_of_the_backend(cli: Cli, make_project: M
     assert locked.versions == {"bb": "1.0", "cc": "1.0"}
     assert locked.markers == {"cc": "'all' in extras or 'e' in extras"}
     assert locked.raw["extras"] == ["all", "e"]
+    (cli.cwd / "pylock.toml").unlink()
+    assert "cc==1.0" in cli.ok("export", "--extra", "e").out
     write_dynamic_project(cli.cwd, requires=["bb"], extras={})
     assert cli("lock", "--check").status == 1
 
@@ -207,29 +216,6 @@ def test_dynamic_extras_may_conflict_unless_another_one_includes_them(
     write_dynamic_project(cli.cwd, requires=[], extras=extras, settings=conflict)
     failed = cli.fails("lock", "-U")
     assert "extra 'also' includes extra 'old', which conflicts or sources name" in failed.err
-
-
-def write_dynamic_project(
-    directory: Path, *, requires: list[str], extras: dict[str, list[str]], settings: str = ""
-) -> None:
-    table = (
-        "[build-system]\nrequires = []\n"
-        'build-backend = "tinybackend"\nbackend-path = ["_backend"]\n'
-        '[project]\nname = "demo"\nversion = "0.1"\n'
-        'dynamic = ["dependencies", "optional-dependencies"]\n'
-    )
-    (directory / "pyproject.toml").write_text(table + settings)
-    config = directory / "_backend" / "config.json"
-    stated = json.loads(config.read_text())
-    stated["metadata"] = {
-        "name": "demo",
-        "version": "0.1",
-        "requires": requires,
-        "extras": extras,
-    }
-    config.write_text(json.dumps(stated))
-    # pyproject.toml, setup.py and setup.cfg are what a backend's answer is taken to depend on
-    (directory / "setup.cfg").write_text(f"# {requires} {extras}\n")
 
 
 @pytest.mark.usefixtures("libs")

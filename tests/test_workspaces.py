@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.dists import wheel
+from tests.support.dists import Backend, wheel, write_dynamic_project
+from tests.support.dists import project as backend_project
 from tests.support.files import distributions
 from tests.support.locks import read_lock
 
@@ -336,6 +337,42 @@ def test_extras_of_members_may_exclude_each_other(
         assert problem in cli.fails("lock").err
     write(root, ROOT.partition("[tool")[0].replace('"library"', "") + dedent(conflict))
     assert "names extra 'old' of cli, and there is no workspace" in cli.fails("lock").err
+
+
+def test_extras_that_only_a_members_backend_knows_are_locked_and_selected(
+    cli: Cli, root: Path, index: Index, tmp_path: Path
+) -> None:
+    index.add(wheel(tmp_path / "dists", "quick", "1"), wheel(tmp_path / "dists", "slow", "1"))
+    extras = {"quick": ["quick"], "slow": ["slow"], "all": ["dyn[quick]", "slow"]}
+    folder = root / "packages" / "dyn"
+    backend_project(folder, name="dyn", backend=Backend())
+    write_dynamic_project(folder, requires=["helper"], extras=extras, name="dyn")
+    cli.ok("sync", "--package", "dyn", "--extra", "quick")
+    assert installed(root) == {"dyn", "helper", "quick"}
+    cli.ok("run", "--locked", "--extra", "slow", "python", "-c", "import slow", cwd=folder)
+    cli.ok("sync", "--locked", "--extra", "slow", cwd=folder)
+    assert installed(root) == {"dyn", "helper", "slow"}
+    cli.ok("sync", "--package", "dyn", "--all-extras", "--no-extra", "all")
+    assert installed(root) == {"dyn", "helper", "quick", "slow"}
+    lines = cli.ok("export", "--package", "dyn", "--extra", "all", "--no-hashes").out
+    assert "quick==1" in lines
+    assert "extra slow of dyn" in cli.ok("tree", "--package", "dyn", "--extra", "slow").out
+    failed = cli.fails("sync", "--package", "dyn", "--extra", "quik", status=2)
+    assert "no extra 'quik' in dyn" in failed.err
+    assert "those it has: all, quick, slow" in failed.err
+
+    conflict = """
+        [tool.pipshim]
+        conflicts = [[{ package = "dyn", extra = "quick" }, { package = "dyn", extra = "slow" }]]
+        """
+    write(root, ROOT + dedent(conflict))
+    told = "extra 'all' of dyn includes extra 'quick' of dyn, which conflicts or sources name"
+    assert told in cli.fails("lock").err
+    del extras["all"]
+    write_dynamic_project(folder, requires=["helper"], extras=extras, name="dyn")
+    cli.ok("lock")
+    both = ("--package", "dyn", "--extra", "quick", "--extra", "slow")
+    assert "extra 'quick' of dyn and extra 'slow' of dyn" in cli.fails("sync", *both, status=2).err
 
 
 def test_a_source_of_a_member_may_depend_on_its_extra(

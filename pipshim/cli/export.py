@@ -88,13 +88,13 @@ def main(request: ExportRequest, pip: PipCommand) -> int:
         style = Style(hashes=asked.hashes, header=asked.header, annotate=asked.annotate)
         where = Where(context.lock_path, Path.cwd())
         if asked.build is not None:
-            wanted = selected(request.selection, context.project)
+            wanted = selected(request.selection, context.project, lock)
             combination = combination_of(lock, wanted, context.lock_path)
             part = lock_for(lock, context.target.markers, combination)
             text = write_build(part, asked.build, style, where)
         else:
             project = context.project.name if context.project is not None else None
-            selection = selected(request.selection, context.project)
+            selection = selected(request.selection, context.project, lock)
             text = write(lock, selection, style, where, project)
         write_lock(context, lock)
         if output is None:

@@ -16,9 +16,9 @@ from pipshim.model.change import Change
 from pipshim.model.per_requirement_options import BuildLines
 from pipshim.model.pylock import write
 from pipshim.model.selection import (
-    check_conflicts,
     check_environment,
     check_names,
+    check_selection,
     check_target,
     combination_of,
     select,
@@ -257,7 +257,7 @@ def part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, S
     """
     markers, path = context.target.markers, context.followed_path
     check_environment(lock, markers, path)
-    asked = selected(request.selection, None if context.is_lock_given else context.project)
+    asked = selected(request.selection, None if context.is_lock_given else context.project, lock)
     context.combination = combination_of(lock, asked, path)
     part = lock_for(lock, markers, context.combination)
     if part.config_settings and not context.is_given:
@@ -325,13 +325,7 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
         raise LockError(path, f"the lock is out of date: {why}", hint="update it: pipshim lock")
     if context.below is None:
         assert context.project is not None  # else the lock is given
-        check_names(
-            selected(request.selection, context.project),
-            extras=context.project.optional_dependencies,
-            groups=context.project.dependency_groups,
-            where=context.project.file.name,
-        )
-        check_conflicts(selected(request.selection, context.project), context.project)
+        check_selection(selected(request.selection, context.project), context.project)
     return _make(context, old)
 
 

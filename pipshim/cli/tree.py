@@ -101,7 +101,7 @@ def main(request: TreeRequest) -> int:
     found = read_explained(request)
     origins = combination = None
     if request.selection is not None:
-        selection = selected(request.selection, found.project)
+        selection = selected(request.selection, found.project, found.lock)
         origins = origins_of(found.lock, selection, found.path)
         combination = combination_of(found.lock, selection, found.path)
     graph = found.graph(origins=origins, combination=combination, builds=request.builds)

@@ -116,6 +116,8 @@ def _of_project(project: Project) -> dict[str, Any]:
         data["exclude-newer-package"] = dict(configuration.exclude_newer_package)
     if {"dependencies", "optional-dependencies"} & project.dynamic:
         data["dynamic"] = _folder(project.directory)
+    for member in project.dynamic_members:
+        data[f"dynamic {member.name}"] = _folder(member.directory)
     return data
 
 

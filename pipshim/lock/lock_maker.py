@@ -17,6 +17,12 @@ from pipshim._pip.sources import Revision
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.lock import inputs_digest
+from pipshim.lock.backend_requirements import (
+    check_included,
+    expanded,
+    of_backend,
+    of_member,
+)
 from pipshim.lock.conflict_search import explain
 from pipshim.lock.lock_resolver import LockResolver
 from pipshim.lock.resolved_builds import planner_of
@@ -32,7 +38,7 @@ from pipshim.model.pylock import (
     target_marker,
 )
 from pipshim.model.solution import Source
-from pipshim.model.workspace_selection import PREFIX, origin_of_member
+from pipshim.model.workspace_selection import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -107,7 +113,7 @@ class Problem:
         roots: returns the root requirements; it may ask the rounds for the project's own metadata.
         constraints: pip's constraint objects.
         folders: the projects that are installed from their folders, besides editables.
-        extras: the project's; `roots` adds those that only its backend knows.
+        origins: the extras and groups (``extra cpu``); `roots` adds those that only backends know.
         pinned: the packages that may be chosen; None: any.
 
     """
@@ -115,7 +121,7 @@ class Problem:
     roots: Callable[[Rounds], Sequence[Root]]
     constraints: Sequence[object]
     folders: Sequence[Source]
-    extras: set[NormalizedName]
+    origins: set[str]
     pinned: Collection[NormalizedName] | None = None
 
 
@@ -240,8 +246,8 @@ class LockMaker:
             strategy=self.context.preferences.strategy,
             environment=target_marker(target),
             requires_python=project.requires_python if project is not None else None,
-            extras=tuple(sorted(problem.extras)),
-            groups=tuple(sorted(project.dependency_groups)) if project is not None else (),
+            extras=_names("extra ", problem),
+            groups=_names("group ", problem),
             default_groups=project.default_groups if project is not None else (),
         )
 
@@ -263,6 +269,11 @@ class LockMaker:
         return replace(build, config_settings=self.context.settings.config_for(name))
 
 
+def _names(kind: str, problem: Problem) -> tuple[NormalizedName, ...]:
+    names = (one.removeprefix(kind) for one in problem.origins if one.startswith(kind))
+    return tuple(sorted(map(canonicalize_name, names)))
+
+
 def project_source(project: Project) -> Source | None:
     """Return the source tree that the project is installed from; None if it is not installed."""
     if not project.is_package:
@@ -276,25 +287,29 @@ def _problem(
     dynamic = bool({"dependencies", "optional-dependencies"} & project.dynamic)
     installed = project_source(project)
     source = installed or (_source(project) if dynamic else None)
-    extras = set(project.optional_dependencies)
+    own: Mapping[str, Sequence[Requirement]]
+    own = {PROJECT: project.dependencies, **_by_origin(project)}
+    origins = set(own) - {PROJECT}
     left_out = project.conflicts.left_out(combination)
+    markers = dict(pip.target.markers)
 
     def roots(rounds: Rounds) -> list[Root]:
-        stated: dict[str, Sequence[Requirement]] = {PROJECT: project.dependencies}
-        stated.update({f"extra {name}": one for name, one in project.optional_dependencies.items()})
-        stated.update({f"group {name}": one for name, one in project.dependency_groups.items()})
+        stated = dict(own)
         if dynamic:
             assert source is not None
-            told, more = _dynamic(rounds.metadata(source), project, dict(pip.target.markers))
-            extras.update(more)
-            _check_included(told, project)
-            stated = _expanded({**stated, **told}, project, dict(pip.target.markers))
+            told = of_backend(rounds.metadata(source), project, markers)
+            check_included(told, project)
+            stated = expanded({**stated, **told}, project, markers)
         elif installed is not None and inputs_digest.editable_requires_more(project):
             texts = of_editable
             if texts is None:
                 texts = _requires_dist(rounds.editable_metadata(installed) or b"")
-            added = _not_stated(texts, project, dict(pip.target.markers))
+            added = _not_stated(texts, project, markers)
             stated[PROJECT] = [*project.dependencies, *added]
+        for member in project.dynamic_members:
+            metadata = rounds.metadata(_source(member))
+            stated |= of_member(metadata, member, project, markers)
+        origins.update(set(stated) - {PROJECT})
         return [
             pip.root(str(one), origins=(origin,), comes_from=_asks(origin))
             for origin, requirements in stated.items()
@@ -304,7 +319,13 @@ def _problem(
 
     folders = [installed] if installed is not None else []
     constraints = [*pip.constraint_files(), *_direct(pip, project, combination)]
-    return Problem(roots, constraints, folders, extras)
+    return Problem(roots, constraints, folders, origins)
+
+
+def _by_origin(project: Project) -> Mapping[str, Sequence[Requirement]]:
+    """Return the requirements of extras and groups."""
+    extras = {f"extra {name}": one for name, one in project.optional_dependencies.items()}
+    return extras | {f"group {name}": one for name, one in project.dependency_groups.items()}
 
 
 def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[object]:
@@ -406,60 +427,6 @@ def _source(project: Project) -> Source:
     )
 
 
-def _dynamic(
-    metadata: bytes, project: Project, environment: dict[str, str]
-) -> tuple[dict[str, list[Requirement]], set[NormalizedName]]:
-    """Read the dependencies that only the project's backend knows, by origin, and its extras."""
-    headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"))
-    told: dict[str, list[Requirement]] = {}
-    extras = {canonicalize_name(one) for one in headers.get_all("Provides-Extra", [])}
-    for text in headers.get_all("Requires-Dist", []):
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
-            raise ProjectError(
-                project.directory, f"its backend states an invalid requirement: {error}"
-            ) from error
-        marker, requirement.marker = requirement.marker, None
-        if marker is None or marker.evaluate({**environment, "extra": ""}):
-            told.setdefault(PROJECT, []).append(requirement)
-            continue
-        for extra in sorted(extras):
-            if marker.evaluate({**environment, "extra": extra}):
-                told.setdefault(f"extra {extra}", []).append(requirement)
-    return told, extras
-
-
-def _check_included(told: Mapping[str, Iterable[Requirement]], project: Project) -> None:
-    """See that no extra that only the backend knows includes one that others exclude.
-
-    Raises:
-        ProjectError: one does, so it is not known which combinations it is in.
-
-    """
-    conflicts = project.conflicts
-    for origin, requirements in told.items():
-        for member in _own_extras(requirements, project):
-            known = (*conflicts.members, *conflicts.included_by.get(member, ()))
-            if member in conflicts.members and origin not in known:
-                who = "the project" if origin == PROJECT else named(origin)
-                raise ProjectError(
-                    project.file,
-                    f"{who} includes {named(member)}, which conflicts or sources name; only the "
-                    "build backend says so",
-                    hint=f"state what {who} requires in [project]",
-                )
-
-
-def _own_extras(requirements: Iterable[Requirement], project: Project) -> Iterator[str]:
-    """Return the extras of the project, and of members, that are named."""
-    for one in requirements:
-        for extra in map(canonicalize_name, sorted(one.extras)):
-            of_project = canonicalize_name(one.name) == project.name
-            own = f"extra {extra}"
-            yield own if of_project else origin_of_member(one.name, own)
-
-
 def _requires_dist(metadata: bytes) -> list[str]:
     headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"))
     return [text.strip() for text in headers.get_all("Requires-Dist", [])]
@@ -478,24 +445,6 @@ def _not_stated(
         applies = marker is None or marker.evaluate({**environment, "extra": ""})
         if applies and requirement not in project.dependencies:
             yield requirement
-
-
-def _expanded(
-    stated: dict[str, Sequence[Requirement]], project: Project, environment: dict[str, str]
-) -> dict[str, Sequence[Requirement]]:
-    """Replace the project's requirements on its own extras, which only the backend knows."""
-
-    def expand(requirements: Sequence[Requirement], seen: set[str]) -> Iterator[Requirement]:
-        for one in requirements:
-            if canonicalize_name(one.name) != project.name:
-                yield one
-            elif one.marker is None or one.marker.evaluate({**environment, "extra": ""}):
-                for extra in sorted(map(canonicalize_name, one.extras)):
-                    if extra not in seen:
-                        seen.add(extra)
-                        yield from expand(stated.get(f"extra {extra}", ()), seen)
-
-    return {origin: list(expand(found, set())) for origin, found in stated.items()}
 
 
 def _asks(origin: str) -> str:

@@ -88,13 +88,13 @@ class _ForkResult(NamedTuple):
 
     Attributes:
         solution: of one case; None if it needs a backend.
-        extras: of the project, those that only its backend knows included.
+        origins: the extras and groups, those that only backends know included.
         config_settings: of requirements that have their own.
 
     """
 
     solution: Solution | None
-    extras: set[NormalizedName]
+    origins: set[str]
     config_settings: Mapping[NormalizedName, ConfigSettings]
 
 
@@ -303,8 +303,8 @@ class _MultiTargetLock:
         """Resolve cases in forks, except those that need a backend."""
         self._failed.clear()
         found = {}
-        for case, (solution, extras, config_settings) in self.forks.each(asked).items():
-            self._problem(case).extras.update(extras)
+        for case, (solution, origins, config_settings) in self.forks.each(asked).items():
+            self._problem(case).origins.update(origins)
             self._config_settings.update(config_settings)
             if solution is not None:
                 found[case] = solution
@@ -356,7 +356,7 @@ class _MultiTargetLock:
             solution = self._solve(case, offered)
         except BackendNeededError:
             solution = None
-        return _ForkResult(solution, self._problem(case).extras, self._config_settings)
+        return _ForkResult(solution, self._problem(case).origins, self._config_settings)
 
     def _answer(self, question: tuple[Any, ...]) -> object:
         """Ask the host for a fork; what failed once is not built again."""

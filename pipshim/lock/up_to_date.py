@@ -73,7 +73,9 @@ def may_be_kept(context: LockServices, lock: Lock) -> bool:
 
 def _depends_on_files(context: LockServices, lock: Lock) -> bool:
     """Return whether the metadata of a local source tree or archive counts."""
-    if context.project is not None and context.project.dynamic & _DEPENDENCIES:
+    if context.project is not None and (
+        context.project.dynamic & _DEPENDENCIES or context.project.dynamic_members
+    ):
         return True
     for package in lock.packages:
         archive = package.archive

@@ -84,6 +84,15 @@ class Project:
         return self.name is not None and (self.has_build_system if package is None else package)
 
     @property
+    def dynamic_members(self) -> list[Project]:
+        """The members of a workspace whose backends are asked for more than pip asks them for."""
+        members = self.workspace.members.values() if self.workspace is not None else ()
+        keys = {"dependencies", "optional-dependencies"}
+        # pip reads what a package requires, but not what that includes of conflicting extras.
+        of_package = keys if self.conflicts else {"optional-dependencies"}
+        return [one for one in members if one.dynamic & (of_package if one.is_package else keys)]
+
+    @property
     def default_groups(self) -> tuple[str, ...]:
         """The groups to take when none are asked for; uv's rule: ``dev``, if there is one."""
         if self.configuration.default_groups is not None:

@@ -124,23 +124,30 @@ def check_names(
     _known("group", asked, groups, where)
 
 
-def check_conflicts(options: SelectionOptions, project: Project) -> None:
+def check_selection(options: SelectionOptions, project: Project) -> None:
     """Check that a selection can be installed, before a lock is made for it.
+
+    Args:
+        options: the selection, in terms of a workspace's root.
+        project: the root, or a project without a workspace.
 
     Raises:
         UnknownNameError: there is no such extra or group.
         UsageError: two extras or groups exclude each other.
 
     """
+    extras: tuple[str, ...] = tuple(project.optional_dependencies)
+    groups: tuple[str, ...] = tuple(project.dependency_groups)
+    in_workspace = project.workspace is not None  # its names were checked as those of members
+    if in_workspace or "optional-dependencies" in project.dynamic:
+        extras += (*options.extras, *options.no_extras)
+    if in_workspace:
+        groups += (*options.groups, *options.only_groups, *options.no_groups)
+    where, defaults = project.file.name, project.default_groups
+    check_names(options, extras=extras, groups=groups, where=where)
     if project.conflicts:
-        extras, groups = _asked(
-            project.optional_dependencies,
-            project.dependency_groups,
-            project.default_groups,
-            options,
-            project.file.name,
-        )
-        project.conflicts.chosen_by(_origins(extras, groups, base=not options.only_groups))
+        chosen = _asked(extras, groups, defaults, options, where)
+        project.conflicts.chosen_by(_origins(*chosen, base=not options.only_groups))
 
 
 def combination_of(lock: Lock, options: SelectionOptions, path: Path) -> Combination:

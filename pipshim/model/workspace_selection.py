@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
     from pipshim.model.project import Project
+    from pipshim.model.pylock import Lock
     from pipshim.model.requests import SelectionOptions
 
 
@@ -47,7 +48,9 @@ def origin_of_member(name: str, origin: str) -> str:
     return f"group {group_of_extra(name, own) if kind == 'extra' else group_of_group(name, own)}"
 
 
-def selected(options: SelectionOptions, project: Project | None) -> SelectionOptions:
+def selected(
+    options: SelectionOptions, project: Project | None, lock: Lock | None = None
+) -> SelectionOptions:
     """Return a selection in terms of the workspace's root.
 
     Without ``--package`` and ``--all-packages`` it is the member, or the root, in whose folder the
@@ -56,6 +59,8 @@ def selected(options: SelectionOptions, project: Project | None) -> SelectionOpt
     Args:
         options: the selection.
         project: the root, or a project without a workspace.
+        lock: has the extras that only backends know; without it, those that are asked for are
+            taken to exist.
 
     Raises:
         UsageError: there is no such package.
@@ -66,9 +71,12 @@ def selected(options: SelectionOptions, project: Project | None) -> SelectionOpt
         check_members(options.packages, project)
         return options
     targets = _targets(options, project)
-    _check_names(options, targets, project)
+    extras = {id(one): _extras(one, project, options, lock) for one in targets}
+    _check_names(options, targets, project, sorted(set().union(*extras.values())))
     members = [one for one in targets if one is not project]
-    groups = [group for one in members for group in _groups_of_member(options, one, project)]
+    groups = [
+        group for one in members for group in _groups_of_member(options, one, extras[id(one)])
+    ]
     left_out = [one.name for one in members if one.name] if options.no_install_project else []
     found = replace(
         options,
@@ -87,8 +95,8 @@ def selected(options: SelectionOptions, project: Project | None) -> SelectionOpt
     own = _chosen_groups(options, project)
     if options.only_groups:
         return replace(found, extras=(), groups=(), only_groups=(*own, *groups))
-    extras = tuple(_chosen_extras(options, project))
-    return replace(found, extras=extras, groups=(*own, *groups))
+    chosen = tuple(_chosen_extras(options, extras[id(project)]))
+    return replace(found, extras=chosen, groups=(*own, *groups))
 
 
 def with_requirements_of_member(
@@ -168,11 +176,29 @@ def _named(names: Sequence[NormalizedName], project: Project) -> list[Project]:
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
-def _check_names(options: SelectionOptions, targets: Sequence[Project], project: Project) -> None:
-    extras = {name: None for one in targets for name in one.optional_dependencies}
+def _extras(
+    one: Project, project: Project, options: SelectionOptions, lock: Lock | None
+) -> set[NormalizedName]:
+    """Return a project's extras, those that only its backend knows included."""
+    found = set(map(canonicalize_name, one.optional_dependencies))
+    if "optional-dependencies" not in one.dynamic:
+        return found
+    if lock is None:
+        return {*found, *options.extras, *options.no_extras}
+    if one is project:
+        return {*found, *lock.extras}
+    start = group_of_extra(one.display_name, "")
+    of_lock = (name.removeprefix(start) for name in lock.groups if name.startswith(start))
+    return {*found, *map(canonicalize_name, of_lock)}
+
+
+def _check_names(
+    options: SelectionOptions,
+    targets: Sequence[Project],
+    project: Project,
+    extras: Iterable[NormalizedName],
+) -> None:
     groups = {name: None for one in targets for name in _own_groups(one, project)}
-    if any("optional-dependencies" in one.dynamic for one in targets):
-        extras |= dict.fromkeys((*options.extras, *options.no_extras))
     where = ", ".join(one.display_name for one in targets)
     _check_known("extra", (*options.extras, *options.no_extras), tuple(extras), where)
     asked = (*options.groups, *options.only_groups, *options.no_groups)
@@ -199,39 +225,25 @@ def groups_of(project: Project) -> set[str]:
     found: set[str] = set()
     for name, member in members:
         found.add(group_of_member(name))
-        found.update(group_of_extra(name, extra) for extra in member.optional_dependencies)
+        start = group_of_extra(name, "")
+        found.update(one for one in project.dependency_groups if one.startswith(start))
         found.update(group_of_group(name, group) for group in member.dependency_groups)
     return found
 
 
 def _groups_of_member(
-    options: SelectionOptions, member: Project, root: Project
+    options: SelectionOptions, member: Project, extras: set[NormalizedName]
 ) -> Iterable[NormalizedName]:
     assert member.name is not None  # every member has one
     if not options.only_groups:
         yield group_of_member(member.name)
-        for extra in _chosen_extras(options, member):
-            group = group_of_extra(member.name, extra)
-            if group not in root.dependency_groups:
-                raise _unlocked(extra, member)
-            yield group
+        for extra in _chosen_extras(options, extras):
+            yield group_of_extra(member.name, extra)
     for group in _chosen_groups(options, member):
         yield group_of_group(member.name, group)
 
 
-def _unlocked(extra: str, member: Project) -> UsageError:
-    return UsageError(
-        f"--extra {extra}: only the build backend of the member {member.name} knows its extras, so "
-        "they cannot be selected",
-        hint=f"require {member.name}[{extra}] in a dependency group, or state its "
-        "optional-dependencies in [project]",
-    )
-
-
-def _chosen_extras(options: SelectionOptions, one: Project) -> list[NormalizedName]:
-    there = set(one.optional_dependencies)
-    if "optional-dependencies" in one.dynamic:  # only its backend knows them
-        there |= set(options.extras)
+def _chosen_extras(options: SelectionOptions, there: set[NormalizedName]) -> list[NormalizedName]:
     asked = there if options.all_extras else set(options.extras)
     return sorted((asked & there) - set(options.no_extras))
 

@@ -42,6 +42,7 @@ __all__ = [
     "setuptools_sdist",
     "source_tree",
     "wheel",
+    "write_dynamic_project",
 ]
 
 _MTIME = 1704067200
@@ -233,6 +234,35 @@ def project(  # noqa: PLR0913 the parts of one file
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     return directory
+
+
+def write_dynamic_project(
+    directory: Path,
+    *,
+    requires: Sequence[str],
+    extras: Mapping[str, Sequence[str]],
+    settings: str = "",
+    name: str = "demo",
+) -> None:
+    """Let a project that `project` made say nothing, and its backend all that it requires."""
+    table = (
+        "[build-system]\nrequires = []\n"
+        'build-backend = "tinybackend"\nbackend-path = ["_backend"]\n'
+        f'[project]\nname = "{name}"\nversion = "0.1"\n'
+        'dynamic = ["dependencies", "optional-dependencies"]\n'
+    )
+    (directory / "pyproject.toml").write_text(table + settings)
+    config = directory / "_backend" / "config.json"
+    stated = json.loads(config.read_text())
+    stated["metadata"] = {
+        "name": name,
+        "version": "0.1",
+        "requires": requires,
+        "extras": extras,
+    }
+    config.write_text(json.dumps(stated))
+    # pyproject.toml, setup.py and setup.cfg are what a backend's answer is taken to depend on
+    (directory / "setup.cfg").write_text(f"# {requires} {extras}\n")
 
 
 def repack(name: str, directory: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,14 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import UnknownNameError, UsageError
+from pipshim.model.pylock import Lock
 from pipshim.model.requests import SelectionOptions
-from pipshim.model.workspace_selection import member_to_edit, selected
+from pipshim.model.workspace_selection import (
+    group_of_extra,
+    groups_of,
+    member_to_edit,
+    selected,
+)
 from pipshim.project.workspaces import load_builder, load_project
 
 if TYPE_CHECKING:
@@ -135,9 +142,7 @@ def test_pips_commands_read_a_project_that_has_settings(
     assert (load_builder(None, folder) is not None) is is_read
 
 
-def test_an_extra_that_only_a_members_backend_knows_is_refused_unless_a_conflict_names_it(
-    root: Path,
-) -> None:
+def test_extras_that_only_a_members_backend_knows_are_those_of_the_lock(root: Path) -> None:
     write(
         root / "b",
         """
@@ -151,9 +156,17 @@ def test_an_extra_that_only_a_members_backend_knows_is_refused_unless_a_conflict
         """,
     )
     project = load_project(root)
-    asked = SelectionOptions(packages=(B,), extras=(FAST,))
-    assert selected(asked, project).only_groups == ("member-b", "member-b-extra-fast")
-    with pytest.raises(UsageError, match="only the build backend of the member b knows") as error:
-        selected(SelectionOptions(packages=(B,), extras=(canonicalize_name("odd"),)), project)
-    assert error.value.hint is not None
-    assert "require b[odd] in a dependency group" in error.value.hint
+    lock = Lock(
+        (), {}, groups=tuple(group_of_extra("b", extra) for extra in ("fast", "slow", "odd"))
+    )
+    asked = SelectionOptions(packages=(B,), extras=(canonicalize_name("odd"),))
+    for known in (lock, None):  # before there is a lock, any may exist
+        assert selected(asked, project, known).only_groups == ("member-b", "member-b-extra-odd")
+    every = SelectionOptions(packages=(B,), all_extras=True, no_extras=(FAST,))
+    assert selected(every, project, lock).only_groups[1:] == (
+        "member-b-extra-odd",
+        "member-b-extra-slow",
+    )
+    with pytest.raises(UnknownNameError, match="no extra 'none' in b"):
+        selected(replace(asked, extras=(canonicalize_name("none"),)), project, lock)
+    assert not {"member-b-extra-fast"} - groups_of(project)
