@@ -179,12 +179,7 @@ class PipshimInstaller(Pip):
                 yield name, _digest(value)
 
     def _project_settings(self) -> str:
-        """Tell the build settings of pyproject.toml where pipshim will run, as a digest.
-
-        Raises:
-            Fail: it says what cannot be.
-
-        """
+        """Tell the build settings of pyproject.toml where pipshim will run, as a digest."""
         try:
             project = load_builder(None, self._env.core["tox_root"])
         except PipshimError as error:
@@ -436,12 +431,7 @@ def _digest(text: str) -> str:
 
 
 def _name_of(root: Path) -> str:
-    """Tell the project's name.
-
-    Raises:
-        Fail: pyproject.toml is not one, or does not say it.
-
-    """
+    """Tell the project's name."""
     try:
         name = load_project(root).name
     except PipshimError as error:
@@ -462,12 +452,7 @@ def _own_keys(conf: ConfigSet) -> set[str]:
 
 @impl
 def tox_add_env_config(env_conf: EnvConfigSet, state: State) -> None:  # noqa: ARG001 tox's signature
-    """Refuse keys of pipshim where they would mean nothing.
-
-    Raises:
-        HandledError: there is one.
-
-    """
+    """Refuse keys of pipshim where they would mean nothing."""
     ignored = sorted(key for key in _own_keys(env_conf) if key.startswith("pipshim_"))
     if ignored:
         raise HandledError(

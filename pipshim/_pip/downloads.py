@@ -53,12 +53,7 @@ class ObservedDownloader(Downloader):
         return found
 
     def fetch(self, url: str, folder: Path) -> Path:
-        """Download a file into a folder.
-
-        Raises:
-            PipshimError: it cannot be downloaded.
-
-        """
+        """Download a file into a folder."""
         with translating_errors():
             return Path(self(Link(url), str(folder))[0])
 

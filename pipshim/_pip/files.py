@@ -39,9 +39,6 @@ def check_out(url: str, into: Path, options: Values) -> None:
         into: a new folder.
         options: those of the command (``--offline``).
 
-    Raises:
-        PipshimError: it cannot be checked out.
-
     """
     link = Link(url)
     offline.check_checkout(link, options)
@@ -50,12 +47,7 @@ def check_out(url: str, into: Path, options: Values) -> None:
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """Unpack an archive into a folder, without its first folder.
-
-    Raises:
-        PipshimError: it cannot be unpacked.
-
-    """
+    """Unpack an archive into a folder, without its first folder."""
     with translating_errors(), naming_archive(archive.name):
         _unpacking.unpack_file(str(archive), str(into), None)
 

@@ -90,12 +90,7 @@ class ProjectParser(ConfigOptionParser):
         super().exit(status, msg and f"{msg.rstrip()}\n")
 
     def _match_long_opt(self, opt: str) -> str:
-        """Expand an abbreviation, unless it is an option of another command of pipshim's.
-
-        Raises:
-            UnknownOptionError: this command has no such option.
-
-        """
+        """Expand an abbreviation, unless it is an option of another command of pipshim's."""
         if opt in ALL_FLAGS and opt not in self._long_opt:
             raise UnknownOptionError(opt, self)
         try:

@@ -44,21 +44,11 @@ class PrebuiltBackend:
         yield
 
     def build_wheel(self, wheel_directory: str, **_: Any) -> str:
-        """Put the wheel into a folder and return its name.
-
-        Raises:
-            InstallationError: the build failed.
-
-        """
+        """Put the wheel into a folder and return its name."""
         return self._give("wheel", wheel_directory)
 
     def build_editable(self, wheel_directory: str, **_: Any) -> str:
-        """Do the same with an editable wheel (PEP 660).
-
-        Raises:
-            InstallationError: the build failed.
-
-        """
+        """Do the same with an editable wheel (PEP 660)."""
         return self._give("editable", wheel_directory)
 
     def _give(self, kind: str, directory: str) -> str:

@@ -70,12 +70,7 @@ def _take(lines: BuildLines, opts: Values, filename: str) -> None:
 
 
 def _refuse_beside(line: req_file.ParsedLine) -> None:
-    """Refuse a build option on a requirement's line, where pip would ignore it.
-
-    Raises:
-        RequirementsFileParseError: there is one.
-
-    """
+    """Refuse a build option on a requirement's line, where pip would ignore it."""
     for factory in _factories():
         option = factory()
         if getattr(line.opts, str(option.dest), None) is not None:

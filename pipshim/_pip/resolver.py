@@ -402,12 +402,7 @@ class _Reporter(PipReporter):
             listener.pinned(name_of_candidate(candidate), str(candidate.version))
 
     def rejecting_candidate(self, criterion: Any, candidate: Candidate) -> None:
-        """Stop where an index could not be asked: versions that do without it are no answer.
-
-        Raises:
-            ResolutionImpossible: for that reason.
-
-        """
+        """Stop where an index could not be asked: versions that do without it are no answer."""
         super().rejecting_candidate(criterion, candidate)
         listener = _listening.get()
         if listener is None:

@@ -72,12 +72,7 @@ class Attempts:
         self._retries = retries if isinstance(retries, Retry) else Retry(0)
 
     def wait(self, error: Exception) -> None:
-        """Wait for the next attempt.
-
-        Raises:
-            NetworkError: no attempt is left.
-
-        """
+        """Wait for the next attempt."""
         try:
             self._retries = self._retries.increment("GET", self._url, error=error)
         except MaxRetryError:
@@ -176,12 +171,7 @@ def _send(
 
 
 def _check_redirect(url: str, response: Response) -> None:
-    """Check that a redirect was followed.
-
-    Raises:
-        NetworkError: it leads nowhere.
-
-    """
+    """Check that a redirect was followed."""
     if response.status_code in _REDIRECTS:
         target = response.headers.get("Location")
         why = f"the server redirects to {target}" if target else "the server redirects to nowhere"

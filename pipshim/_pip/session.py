@@ -299,12 +299,7 @@ class Pip:
         return roots, constraints
 
     def pinned(self, roots: Iterable[Root]) -> set[NormalizedName]:
-        """Check that requirements name one file: a version, or a place; return their names.
-
-        Raises:
-            FileError: one of them does not.
-
-        """
+        """Check that requirements name one file: a version, or a place; return their names."""
         names: set[NormalizedName] = set()
         for root in roots:
             requirement = cast("InstallRequirement", root.requirement)

@@ -24,12 +24,7 @@ TEMPORARY_FILES = ".pipshim-*.tmp"
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write one of the user's files as `StagedFile` does, at once.
-
-    Raises:
-        FileError: the file cannot be written.
-
-    """
+    """Write one of the user's files as `StagedFile` does, at once."""
     with StagedFile(path, text):
         pass
 

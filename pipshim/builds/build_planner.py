@@ -325,12 +325,7 @@ def within(source: Source) -> Iterator[None]:
 
 
 def shared(results: SharedResults[T], key: Hashable, compute: Callable[[], T]) -> T:
-    """Return a result that other builds may need too.
-
-    Raises:
-        BuildError: builds need each other.
-
-    """
+    """Return a result that other builds may need too."""
     try:
         return results.get(key, compute, path=_waiting.get())
     except CycleError as error:

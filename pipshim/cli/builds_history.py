@@ -94,12 +94,7 @@ class BuildsLogCommand(_CacheCommand):
 
 
 def main(request: BuildsHistoryRequest) -> int:
-    """Show the builds that the cache remembers.
-
-    Raises:
-        PipshimError: there is no cache.
-
-    """
+    """Show the builds that the cache remembers."""
     builds = BuildHistory(existing_cache(request.common.shim_cache)).builds()
     found = [one for one in builds if not request.names or one.name in request.names]
     found = found[-request.limit :]

@@ -97,12 +97,6 @@ class BuildsShowCommand(SyncCommand):
         return main
 
     def request(self, options: Values, args: list[str]) -> BuildsShowRequest:
-        """Return what was asked.
-
-        Raises:
-            UsageError: no package is named.
-
-        """
         if not args:
             raise UsageError("builds show: no package given", hint="pipshim builds show NAME")
         return BuildsShowRequest(

@@ -117,12 +117,7 @@ def main(request: StoreRequest) -> int:
 
 
 def existing_cache(root: Path | None) -> Path:
-    """Return pipshim's cache folder.
-
-    Raises:
-        PipshimError: there is none.
-
-    """
+    """Return pipshim's cache folder."""
     if root is None:
         raise PipshimError(
             "the cache is disabled, or belongs to another user",

@@ -67,12 +67,7 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
 
 
 def _with_any_pip(arguments: list[str], program: str) -> int:
-    """Run a command of pip's with a pip that pipshim does not support.
-
-    Raises:
-        PipshimError: it is a command of pipshim's, or has an option of pipshim's.
-
-    """
+    """Run a command of pip's with a pip that pipshim does not support."""
     line = split(arguments)
     if line is None:  # an abbreviation, and pip's parser may be anywhere
         command = next((word for word in arguments if word in OWN_COMMANDS), None)

@@ -213,12 +213,7 @@ class _Editing:
             )
 
     def _check_place(self) -> None:
-        """Check that this project can have the list to edit.
-
-        Raises:
-            ProjectError: it cannot.
-
-        """
+        """Check that this project can have the list to edit."""
         request, project = self._request, self._edited_project
         if request.group is not None:
             return
@@ -266,12 +261,7 @@ class _Editing:
         return load_project(self._project.here.directory, {self._path.parent: text})
 
     def _check_unchanged(self, text: str) -> None:
-        """Check that nothing but requirements has changed since the command began.
-
-        Raises:
-            ProjectError: something else has, which this command has used already.
-
-        """
+        """Check that nothing but requirements has changed since the command began."""
         if _without_requirements(self.project(text)) != _without_requirements(self._project):
             raise ProjectError(self._path, _CHANGED, hint="run the command again")
 

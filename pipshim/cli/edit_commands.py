@@ -85,12 +85,6 @@ class AddCommand(EditCommand):
         return add
 
     def request(self, options: Values, args: list[str]) -> AddRequest:
-        """Return the request.
-
-        Raises:
-            UsageError: there is nothing to add, or no such place.
-
-        """
         added = self.declared.fields(AddRequest, options)
         if not (args or added["editables"] or added["files"]):
             raise UsageError("add: no requirement given", hint="pipshim add NAME…")
@@ -125,12 +119,6 @@ class RemoveCommand(EditCommand):
         return remove
 
     def request(self, options: Values, args: list[str]) -> RemoveRequest:
-        """Return the request.
-
-        Raises:
-            UsageError: there is nothing to remove, or no such place.
-
-        """
         if not args:
             raise UsageError("remove: no package given", hint="pipshim remove NAME…")
         names = tuple(map(name, args))

@@ -51,12 +51,7 @@ class Replacement(NamedTuple):
     stdin: bytes | None = None
 
     def start(self) -> NoReturn:
-        """Become that process, with the default actions of signals that Python ignores.
-
-        Raises:
-            UsageError: it cannot be executed.
-
-        """
+        """Become that process, with the default actions of signals that Python ignores."""
         sys.stdout.flush()
         sys.stderr.flush()
         if self.stdin is not None:

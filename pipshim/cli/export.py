@@ -44,12 +44,6 @@ class ExportCommand(SyncCommand):
         return main
 
     def request(self, options: Values, args: list[str]) -> ExportRequest:
-        """Return the request.
-
-        Raises:
-            UsageError: arguments were given, or requirements in place of a lock.
-
-        """
         if args:
             raise UsageError(
                 f"export takes no arguments: {' '.join(args)}",

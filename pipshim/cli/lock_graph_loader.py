@@ -74,12 +74,7 @@ class Explained:
         )
 
     def find(self, graph: Graph, name: NormalizedName) -> list[Node]:
-        """Return the nodes of a name.
-
-        Raises:
-            PipshimError: there are none.
-
-        """
+        """Return the nodes of a name."""
         found = graph.named(name)
         if found:
             return found

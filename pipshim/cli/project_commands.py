@@ -208,7 +208,6 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         raise NotImplementedError
 
     def request(self, options: Values, args: list[str]) -> LockRequest:
-        """Return the command's request."""
         raise NotImplementedError
 
     def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
@@ -225,12 +224,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         )
 
     def work(self, options: Values, args: list[str]) -> int:
-        """Run the action.
-
-        Raises:
-            PipshimError: as the action does.
-
-        """
+        """Run the action."""
         if not options.no_input and (sys.stdin is None or not sys.stdin.isatty()):
             # What can be read there is not an answer to pip's questions: it may be run's input.
             options.no_input = options.keyring_may_answer = True
@@ -294,13 +288,6 @@ class LockCommand(ProjectCommand):
         return main
 
     def request(self, options: Values, args: list[str]) -> LockRequest:
-        """Return the request.
-
-        Raises:
-            UsageError: the lock and the result both go to standard output, or a script and
-                requirements are both given.
-
-        """
         if options.output_file == "-" and options.output_format == "json":
             raise UsageError(
                 "-o - and --output-format json both write to standard output",
@@ -359,12 +346,6 @@ class SyncCommand(ProjectCommand):
         return main
 
     def request(self, options: Values, args: list[str]) -> SyncRequest:
-        """Return the request.
-
-        Raises:
-            UsageError: arguments were given, or both a script and a file to follow.
-
-        """
         if args:
             raise UsageError(
                 f"sync takes no arguments: {' '.join(args)}",
@@ -422,12 +403,6 @@ class RunCommand(SyncCommand):
         return main
 
     def request(self, options: Values, args: list[str]) -> RunRequest:
-        """Return the request.
-
-        Raises:
-            UsageError: there is nothing to run.
-
-        """
         return RunRequest(**self.installing(options), run=request_assembly.run_of(options, args))
 
 

@@ -79,12 +79,7 @@ def given_of(options: CommandOptions, values: Values) -> LockOptions:
 
 
 def run_of(values: Values, arguments: Sequence[str]) -> RunOptions:
-    """Return what to run.
-
-    Raises:
-        UsageError: nothing was named.
-
-    """
+    """Return what to run."""
     if values.module is None and not arguments:
         raise UsageError(
             "run: no command given", hint="pipshim run COMMAND…, or pipshim run -m MODULE…"

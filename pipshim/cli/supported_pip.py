@@ -12,12 +12,7 @@ from pipshim.base.errors import PipshimError
 
 
 def is_supported() -> bool:
-    """Return whether the installed pip is supported, without importing it.
-
-    Raises:
-        PipshimError: there is no pip.
-
-    """
+    """Return whether the installed pip is supported, without importing it."""
     found = compat.installed_version()
     if found is None:
         raise PipshimError(

@@ -336,12 +336,7 @@ def _make(context: Context, old: Lock | None) -> Lock:
 
 
 def _existing_lock(context: Context, request: SyncRequest) -> Lock:
-    """Return the lock as it is, which nobody may make.
-
-    Raises:
-        LockError: there is none.
-
-    """
+    """Return the lock as it is, which nobody may make."""
     if context.is_lock_cached:
         assert context.project is not None  # whose lock it is
         raise LockError(
@@ -357,12 +352,7 @@ def _existing_lock(context: Context, request: SyncRequest) -> Lock:
 
 
 def _check_heeded(context: Context, lock: Lock) -> None:
-    """Check that no given option needs a new lock.
-
-    Raises:
-        UsageError: one does.
-
-    """
+    """Check that no given option needs a new lock."""
     said = context.request.lock.said
     found = not_heeded(said, context.configuration, lock.options)
     if found:

@@ -32,10 +32,6 @@ def connect(layer: Target, below: BaseEnvironment) -> None:
 
     The scripts below run with a Python that does not see the layer, so copies of them run with the
     layer's.
-
-    Raises:
-        FileError: the layer cannot be written.
-
     """
     lines = [f"{site_line(folder)}\n" for folder in below.folders]
     try:

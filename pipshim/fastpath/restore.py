@@ -204,12 +204,7 @@ class _Share:
         return True
 
     def place(self) -> str:
-        """Link it; return a message about how, or an empty one.
-
-        Raises:
-            InstallError: it cannot be linked.
-
-        """
+        """Link it; return a message about how, or an empty one."""
         linker = Linker(self._note["link_mode"])
         for one, tree in zip(self._packages, self._trees, strict=True):
             install(
@@ -241,12 +236,7 @@ class _Helper:
         os.write(self._process.words, b"1")
 
     def result(self) -> str:
-        """Wait for its end; return the result of `_Share.place`.
-
-        Raises:
-            InstallError: it failed.
-
-        """
+        """Wait for its end; return the result of `_Share.place`."""
         text = b""
         while piece := os.read(self._process.answers, 1 << 16):
             text += piece

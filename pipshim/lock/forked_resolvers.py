@@ -54,12 +54,7 @@ class ParentProcess:
         self.tell("event", event)
 
     def ask(self, question: object) -> Any:
-        """Ask that process.
-
-        Raises:
-            PipshimError: the answer is an error.
-
-        """
+        """Ask that process."""
         self.tell("question", question)
         kind, value = self._connection.recv()
         if kind == "failed":

@@ -329,12 +329,7 @@ def _by_origin(project: Project) -> Mapping[str, Sequence[Requirement]]:
 
 
 def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[object]:
-    """Make constraints for packages that come from elsewhere than an index.
-
-    Raises:
-        ProjectError: one comes from a folder or file that does not exist.
-
-    """
+    """Make constraints for packages that come from elsewhere than an index."""
     pyproject = project.directory / "pyproject.toml"
     markers = dict(pip.target.markers)
     if project.is_package and project.name is not None:
@@ -387,12 +382,7 @@ def _pyproject(context: LockServices) -> str:
 def _refuse_unlisted(
     resolution: Resolution, pinned: Collection[NormalizedName], files: Sequence[str]
 ) -> None:
-    """Check that everything that is needed is pinned.
-
-    Raises:
-        FileError: something is not.
-
-    """
+    """Check that everything that is needed is pinned."""
     pins = resolution.solution.pins
     for name, pin in pins.items():
         if name in pinned or pin.package.is_direct or pin.editable:

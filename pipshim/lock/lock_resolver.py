@@ -126,9 +126,6 @@ class LockResolver:
             offered: the pins of other targets, preferred to these.
             shared: the pins of other combinations on the same target, likewise.
 
-        Raises:
-            ResolveError, BuildError: as `lock` does.
-
         """
         metadata_of, below = self.rounds.metadata, self.builds.below
         asked: Sequence[Root] = ()

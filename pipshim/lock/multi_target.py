@@ -158,12 +158,7 @@ class _Hosts:
         return self.resolvers[combination]
 
     def asking(self, combination: Combination) -> Host:
-        """Return the host's rounds after the project was resolved there.
-
-        Raises:
-            ResolveError: it cannot be resolved there.
-
-        """
+        """Return the host's rounds after the project was resolved there."""
         return self._asking.get(combination, lambda: self._solved(combination))
 
     def _solved(self, combination: Combination) -> Host:

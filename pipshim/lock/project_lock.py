@@ -33,10 +33,6 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
         context: the command's services.
         old: the existing lock; its pins are kept where they fit, unless they are upgraded.
 
-    Raises:
-        ResolveError: no versions fit.
-        BuildError: a backend failed.
-
     """
     given = context.request.lock
     digest = context.inputs  # first: pip adds to its options what it reads in requirements files

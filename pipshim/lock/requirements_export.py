@@ -218,12 +218,7 @@ def _hashes(package: Package) -> list[str]:
 def _refuse_unhashed(
     packages: Iterable[Package], folders: Iterable[LockedFolder], path: Path
 ) -> None:
-    """Check that everything has hashes, as pip does with ``--require-hashes``.
-
-    Raises:
-        LockError: something has none.
-
-    """
+    """Check that everything has hashes, as pip does with ``--require-hashes``."""
     without = [(one.name, f"the folder {one.path}") for one in folders]
     for package in packages:
         if package.vcs is not None:

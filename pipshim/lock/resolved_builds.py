@@ -442,12 +442,7 @@ def _applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
 
 
 def _check_default_backend(source: Source, solution: Solution) -> None:
-    """Check that setuptools can be called for a source that declares no backend.
-
-    Raises:
-        BuildRequirementsError: it is too old.
-
-    """
+    """Check that setuptools can be called for a source that declares no backend."""
     conflicts = _conflicts(build_system(source.outline, str(source)).needs, solution)
     if not conflicts:
         return

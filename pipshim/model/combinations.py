@@ -95,12 +95,7 @@ class Conflicts:
         return frozenset((*off, *(one for member in off for one in self._including(member))))
 
     def chosen_by(self, origins: Collection[str]) -> Combination:
-        """Return the combination of the selected extras and groups.
-
-        Raises:
-            UsageError: they exclude each other.
-
-        """
+        """Return the combination of the selected extras and groups."""
         chosen = tuple(
             member
             for member in self.members

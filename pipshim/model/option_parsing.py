@@ -277,12 +277,7 @@ def read_variables(
 
 
 def read_switch(name: str, text: str) -> bool:
-    """Read yes or no from a variable of pipshim's.
-
-    Raises:
-        UsageError: it is neither.
-
-    """
+    """Read yes or no from a variable of pipshim's."""
     word = text.strip().lower()
     if word in _YES or word in _NO:
         return word in _YES
@@ -315,12 +310,7 @@ def own_layers(environ: Mapping[str, str]) -> tuple[IsolationLayer, ...]:
 def decide_between(
     one: str, other: str, *, typed: tuple[bool, bool], below: tuple[bool, bool]
 ) -> tuple[bool, bool]:
-    """Decide between two exclusive flags; the command line wins over variables.
-
-    Raises:
-        UsageError: one source asks for both.
-
-    """
+    """Decide between two exclusive flags; the command line wins over variables."""
     said = typed if any(typed) else below
     if all(said):
         raise UsageError(f"{one} and {other} cannot be used together", hint="leave one of them out")
@@ -352,12 +342,7 @@ def settings_by_package(
 
 
 def name(text: str) -> NormalizedName:
-    """Read a package's name that is an argument.
-
-    Raises:
-        UsageError: it is none.
-
-    """
+    """Read a package's name that is an argument."""
     try:
         return canonicalize_name(text, validate=True)
     except InvalidName:

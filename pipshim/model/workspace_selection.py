@@ -132,12 +132,7 @@ def member_to_edit(project: Project, packages: Sequence[NormalizedName]) -> Proj
 
 
 def check_members(packages: Sequence[NormalizedName], project: Project | None) -> None:
-    """Check that these are the root or members of its workspace, or the project itself.
-
-    Raises:
-        UsageError: one is not.
-
-    """
+    """Check that these are the root or members of its workspace, or the project itself."""
     others = [name for name in packages if project is None or name != project.name]
     if others and project is not None:
         _named(others, project)

@@ -70,12 +70,7 @@ def read_conflicts(
 def _check_member(
     reader: Reader, path: KeyPath, origin: str, origins: Collection[str], project: Project
 ) -> None:
-    """Check that there is such an extra or group.
-
-    Raises:
-        ProjectError: there is not.
-
-    """
+    """Check that there is such an extra or group."""
     if origin == PROJECT:
         raise reader.error(
             path,
@@ -131,10 +126,6 @@ def _check_always_on(
     """Refuse conflicts of what is always installed, or installed by default.
 
     uv's table may name default groups: the other side is then for those who leave them out.
-
-    Raises:
-        ProjectError: there is one.
-
     """
     sets = project.configuration.conflicts
     is_of_uv = settings[-1] == "uv"

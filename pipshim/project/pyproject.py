@@ -253,12 +253,7 @@ def _project(
 
 
 def _check_keys(reader: Reader, project: Mapping[str, object], dynamic: Collection[str]) -> None:
-    """Check the keys of the project table.
-
-    Raises:
-        ProjectError: the name is missing, or something is both given and dynamic.
-
-    """
+    """Check the keys of the project table."""
     if "name" not in project:
         raise reader.error(("project",), "has no 'name'", hint='write one: name = "my-project"')
     for key in project:

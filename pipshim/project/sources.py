@@ -82,12 +82,7 @@ def _index(reader: Reader, value: object, path: KeyPath) -> Index:
 
 
 def read_moment(reader: Reader, value: object, path: KeyPath) -> str:
-    """Read a moment; TOML's own dates and times are accepted as well as strings.
-
-    Raises:
-        ProjectError: it is none.
-
-    """
+    """Read a moment; TOML's own dates and times are accepted as well as strings."""
     text = value.isoformat() if isinstance(value, date) else reader.string(value, path)
     try:
         return cutoff.normalised(text)
@@ -100,12 +95,7 @@ def read_moment(reader: Reader, value: object, path: KeyPath) -> str:
 
 
 def read_limit(reader: Reader, value: object, path: KeyPath) -> Limit:
-    """Read the upload limit of an index or package; ``false`` is for none.
-
-    Raises:
-        ProjectError: it is neither.
-
-    """
+    """Read the upload limit of an index or package; ``false`` is for none."""
     if value is False:
         return False
     if value is True:
@@ -137,12 +127,7 @@ def check_index_names(
     sources: Mapping[NormalizedName, tuple[PackageSource, ...]],
     path: KeyPath,
 ) -> None:
-    """Check that the indexes that sources name exist.
-
-    Raises:
-        ProjectError: one does not.
-
-    """
+    """Check that the indexes that sources name exist."""
     names = [index.name for index in indexes]
     for package, entries in sources.items():
         for entry in entries:

@@ -130,12 +130,7 @@ class _Files:
 
 
 def _folders(root: Path, table: WorkspaceTable) -> dict[Path, str]:
-    """Return the members' folders, each with its pattern, in the order of their paths.
-
-    Raises:
-        ProjectError: a folder is outside of the root, or lacks its pyproject.toml.
-
-    """
+    """Return the members' folders, each with its pattern, in the order of their paths."""
     found: dict[Path, str] = {}
     top = root.resolve()
     for pattern in table.members:
@@ -211,12 +206,7 @@ def _joined(root: Project, reader: _Files, here: Path | None) -> Project:
 def _check_member(
     member: Project, members: Mapping[NormalizedName, Project], root: Project
 ) -> None:
-    """Check that a member is valid.
-
-    Raises:
-        ProjectError: it is not.
-
-    """
+    """Check that a member is valid."""
     if member.name is None:
         raise ProjectError(
             member.file,
@@ -298,12 +288,7 @@ def _configuration(root: Project, members: Mapping[NormalizedName, Project]) -> 
 def _conflicts(
     root: Project, members: Mapping[NormalizedName, Project], groups: Mapping[str, object]
 ) -> Conflicts:
-    """Return which extras and groups exclude each other, those of members as groups of the root.
-
-    Raises:
-        ProjectError: there is no such extra or group, or one is always on.
-
-    """
+    """Return which extras and groups exclude each other, those of members as groups of the root."""
     sets = [*root.conflicts.sets]
     for name, member in members.items():
         sets += [tuple(map(partial(origin_of_member, name), s)) for s in member.conflicts.sets]
@@ -382,12 +367,7 @@ def _add_index(indexes: dict[str, Index], index: Index, member: Project, root: P
 
 
 def _sources(root: Project, members: Mapping[NormalizedName, Project]) -> PackageSources:
-    """Return the sources of all, and the members' own folders.
-
-    Raises:
-        ProjectError: two members do not agree on a package.
-
-    """
+    """Return the sources of all, and the members' own folders."""
     found: PackageSources = {}
     stated: dict[NormalizedName, Project] = {}
     for one in (root, *members.values()):
@@ -444,12 +424,7 @@ def _folder(member: Project, root: Project, entry: PackageSource | None = None) 
 
 
 def _without_members(project: Project) -> Project:
-    """Remove the sources of workspace members from a project that is in no workspace.
-
-    Raises:
-        ProjectError: such a member is required.
-
-    """
+    """Remove the sources of workspace members from a project that is in no workspace."""
     required, sources = _required(project), {}
     for name, entries in project.configuration.sources.items():
         if not any(entry.workspace for entry in entries):

@@ -96,12 +96,7 @@ def load(folder: str) -> Compiled | None:
 
 
 def compiled(trees: Sequence[UnpackedWheel], env: Layout) -> list[UnpackedWheel]:
-    """Return the wheels with their bytecode, compiled by the environment's Python if needed.
-
-    Raises:
-        InstallError: the store cannot be written.
-
-    """
+    """Return the wheels with their bytecode, compiled by the environment's Python if needed."""
     from pipshim.base.tasks import each  # noqa: PLC0415 what finds its bytecode compiles none
 
     at_once = available_cores()

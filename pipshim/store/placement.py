@@ -140,9 +140,6 @@ class Placement:
         Returns:
             The files; and by path, those that `FileManifest.record` does not have.
 
-        Raises:
-            InstallError: the distribution has two files for a path, or one that is not allowed.
-
         """
         tree = self.tree
         batches = [self._batch(group, tree.folder, tree.bundle) for group in tree.bundle.groups]

@@ -250,12 +250,7 @@ class _Place:
                 os.rmdir(folder)
 
     def _announced(self, path: str) -> list[tuple[str, list[str]]]:
-        """Read the folders and names of a journal; an incomplete last line is ignored.
-
-        Raises:
-            InstallError: it is of another version, or damaged.
-
-        """
+        """Read the folders and names of a journal; an incomplete last line is ignored."""
         with open(path, "rb") as file:
             head, *lines = file.read().split(b"\n")
         if not lines:
