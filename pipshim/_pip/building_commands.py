@@ -52,7 +52,6 @@ class BuildingCommand(RequirementCommand):
         Args:
             staged: makes what builds.
             options: the parsed options.
-            args: the arguments.
             show_error: shows an error, which pip then does not show again; None if errors are
                 raised.
 

@@ -104,7 +104,6 @@ class StagedResolver:
     Args:
         inner: pip's resolver.
         preparer: pip's preparer.
-        seams: the hooks.
         resolved: called with the names of all packages that are needed, builds included.
 
     """

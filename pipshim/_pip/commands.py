@@ -54,7 +54,6 @@ class PipCommand:
         command: the command, which has the session and the temporary folders.
         options: what pip's parser stored; ``build_isolation`` combines variables, files and the
             command line, without pyproject.toml.
-        mask: knows the credentials in them.
 
     """
 

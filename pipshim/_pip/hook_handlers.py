@@ -113,7 +113,6 @@ class PipBuilds:
     """The builds of one command of pip's, in pip's terms.
 
     Args:
-        building: does the builds.
         editables: whether editable requirements are built as editables.
         show: shows an error of a build before pip reports it in its own way.
 

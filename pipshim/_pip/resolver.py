@@ -115,7 +115,6 @@ class Resolving:
         """Choose versions for the roots and their dependencies.
 
         Args:
-            roots: the root requirements.
             constraints: pip's constraint objects (``Pip.constraint``).
             preferred: versions to take wherever they are admitted, the best one last.
             offered: those of other targets, to take before these, except sdists where another

@@ -53,9 +53,7 @@ def conflict_of(
         impossible: what it raised.
         factory: of the resolver, with all that it has read.
         pip: has the finder, and the Python that was resolved for.
-        roots: the root requirements.
         constraints: those in force.
-        overrides: likewise.
         target: its name, in a lock for several targets.
 
     """
@@ -90,7 +88,6 @@ class _Snapshot:
 
     Args:
         factory: of the resolver, with the candidates that it has read.
-        finder: the finder.
         python: the version that was resolved for.
 
     """

@@ -99,7 +99,6 @@ class Pip:
         routes_for: returns the indexes for a target's markers.
 
     Attributes:
-        cache: likewise.
         editable_folders: folders installed as editables, whoever requires them.
         lines: build options of the requirements files read so far.
         spared: the URLs that pip's cache does not keep, since pipshim does.

@@ -41,7 +41,6 @@ class FileLock:
         """Prepare the lock.
 
         Args:
-            path: the file.
             waiting: called once if another process has it, before waiting.
             shared: let other processes share the lock.
             mode: permissions of a new file.

@@ -31,7 +31,6 @@ class PackageLookup(NamedTuple):
     """A package that the resolver is going to look at.
 
     Attributes:
-        name: the package.
         specifier: the versions that one requirement admits (PEP 440).
         extras: of the package.
 

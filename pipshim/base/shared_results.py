@@ -89,7 +89,6 @@ class SharedResults(Generic[T]):
         """Return the result for a key; compute it if nobody else does.
 
         Args:
-            key: identifies the result.
             compute: called by whoever asks first.
             path: the steps from the outermost one on; without it, this step is `key`.
 

@@ -71,7 +71,6 @@ class TaskGroup:
     briefly.
 
     Args:
-        at_once: how many threads.
         interrupted: called at an interrupt; it ends what tasks may wait for.
 
     """
@@ -164,9 +163,7 @@ def each(
     if there are several (`pipshim.base.errors.together`). Context variables are the caller's.
 
     Args:
-        work: what to do.
         items: what to do it for.
-        at_once: how many threads.
         interrupted: called when the caller is interrupted; it ends what the work may wait for.
 
     """
@@ -199,9 +196,7 @@ def in_order(
     lets as much other work begin, up to ``at_once`` more.
 
     Args:
-        work: what to do.
         waits_for: by item, what it waits for; others than items are ignored. No cycles.
-        at_once: how many run.
         is_work: whether an item needs the machine's cores; others do not count for ``sharing``.
         interrupted: called when the caller is interrupted; it ends what the work may wait for.
 

@@ -31,7 +31,6 @@ class BuildMonitor:
     """Watches one build.
 
     Attributes:
-        build: what is built.
         what: what the backend is asked for.
         python: the Python that is built for.
         log: the file that all output goes to.

@@ -51,8 +51,6 @@ class BuildPlan(NamedTuple):
     """How a source is built.
 
     Attributes:
-        mode: the build mode.
-        chosen_by: what chose it.
         requirements: the build requirements, declared and extra.
         pins: the environment of an isolated build, as far as it is known.
         complete: whether all of it is known.
@@ -71,10 +69,7 @@ class BuildPlanner:
     """Plans the builds of one command, and does each of them once.
 
     Attributes:
-        settings: the build settings.
         target: the Python to build for.
-        builder: runs builds.
-        fetcher: fetches wheels.
         outer: returns what builds without isolation see besides their own environment.
         combination: which conflicting extras and groups to build for.
 
@@ -108,7 +103,6 @@ class BuildPlanner:
         """Describe a build.
 
         Args:
-            source: what is built.
             solution: the runtime pins; None if there are none yet.
             plan: how it is built, if that is known.
 

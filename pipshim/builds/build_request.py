@@ -75,10 +75,8 @@ class BuildRequest:
     """A build to be done.
 
     Attributes:
-        name: the distribution.
         version: its version; ``?`` where only a build can tell.
         digest: of the source; None for a folder, whose results are not cached.
-        mode: the build mode.
         chosen_by: who chose the mode.
         open: fetches and unpacks the source, once; returns its folder and its build system.
         requirements: its build requirements, declared and extra.
@@ -131,8 +129,6 @@ class BuiltWheel:
     """A wheel that was built, or reused from an earlier build.
 
     Attributes:
-        tree: the unpacked wheel.
-        record: its build record.
         cached: whether an earlier command built it.
         wheel: the file that the backend made, until the end of the command; None if cached.
         log: the build's output; None if cached.

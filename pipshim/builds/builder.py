@@ -80,7 +80,6 @@ class Builder:
         cache: pipshim's cache folder, for records and logs.
         settings: variables and config settings.
         observer: receives the events of builds.
-        workspace: temporary folders.
         environments: the same for build environments.
         jobs: how many builds run at once.
         environ: the user's environment variables.
@@ -245,7 +244,6 @@ class Builder:
         Args:
             build: the build that would be made now.
             record: of the wheel.
-            metadata: its METADATA.
 
         """
         changed = partial(difference, record, self.record(build))
@@ -486,7 +484,6 @@ class Builder:
         """Return the record of a build.
 
         Args:
-            build: the build.
             hooks: the hooks that were called; None before that.
             compiled: whether the wheel is for one platform only.
 

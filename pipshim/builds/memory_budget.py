@@ -25,7 +25,6 @@ class _Build:
 
     Attributes:
         need: how many bytes it needs.
-        usage: what it uses.
         after: how many builds were admitted when it began to wait, or with it.
 
     """

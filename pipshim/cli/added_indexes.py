@@ -35,7 +35,6 @@ class AddedIndex:
     Attributes:
         url: None if pyproject.toml has the index already.
         keys: the index's other keys.
-        packages: their names.
         conditions: where that applies: keys of a source.
 
     """

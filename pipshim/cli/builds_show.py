@@ -46,7 +46,6 @@ class ShownBuild:
     Attributes:
         result: what the cache has of it.
         reused: whether sync would reuse its wheel; None if that cannot be told.
-        why: the reason.
         installed: whether the environment has it.
 
     """
@@ -62,7 +61,6 @@ class ShownPackage:
     """What is shown of a package.
 
     Attributes:
-        name: its name.
         builds: those that are shown.
         others: how many builds of other versions and sources there are besides.
         note: what is to be said besides.

@@ -33,8 +33,6 @@ class Report:
 
     Attributes:
         request: the command's request.
-        mask: hides the credentials that were given.
-        command: its name.
         history: what has happened, from the command's observer.
         planned: nothing was changed (``--dry-run`` or ``--check``).
         status: the exit status on success.

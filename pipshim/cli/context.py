@@ -73,8 +73,6 @@ class Context:
         command: pip's part of that.
         project: None if requirements are given and there is no project.
         directory: the folder of the lock.
-        observer: receives all events.
-        workspace: temporary folders.
         until_end: closes resources when the command ends.
         started: when the command began, in nanoseconds since the epoch.
         isolated: serve an environment of pipshim's cache instead of the project's.

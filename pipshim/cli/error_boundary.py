@@ -101,7 +101,6 @@ def run_guarded(
     Args:
         action: returns the exit status of a command that succeeded, or whose check failed.
         debug: show tracebacks too.
-        no_color: use no colours.
         hide: masks secrets in a text; None masks only those in URLs.
         as_json: show errors as lines of JSON (``--progress json``), and no tracebacks.
 

@@ -44,7 +44,6 @@ class Explained:
     """A lock that is explained.
 
     Attributes:
-        path: where it is.
         lock: its contents.
         project: its project; None if it was made from given requirements.
 

@@ -69,7 +69,6 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
     """Run pip.
 
     Args:
-        arguments: all of them.
         command: the command's name among them, if known.
         until_exit: the process ends after it: nothing more is imported.
 
@@ -105,7 +104,6 @@ def project_command(
     """Run one of pipshim's commands; if it ends as another process, this does not return.
 
     Args:
-        name: the command.
         arguments: those before its name, then those after it.
         isolated: ignore variables and the user's configuration (pip's ``--isolated``).
         action: what to do; None for the module of the command in ``pipshim.cli``.

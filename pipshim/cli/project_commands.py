@@ -410,7 +410,6 @@ def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
     """Return the digest that ``pipshim lock --check`` would compare a lock with.
 
     Args:
-        project: the project.
         lock: the lock; its preferences count.
         isolated: ignore variables and the user's configuration.
 

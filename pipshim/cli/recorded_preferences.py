@@ -74,7 +74,6 @@ class NotedOptions:
 
         Args:
             values: what the parser stored; for ``--pre`` pip stores ``--all-releases :all:``.
-            environ: the environment variables.
 
         """
         words = dict(self._words)

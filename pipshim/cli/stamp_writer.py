@@ -51,9 +51,7 @@ def stamp(
 
     Args:
         context: the command's parts.
-        request: the request.
         lock: what was installed.
-        target: where.
         command: ``run`` or ``sync``.
         options: those before the command to run.
         say: what the command would say if run again.
@@ -143,9 +141,7 @@ def stamp_layer(
 
     Args:
         context: the command's parts.
-        request: the request.
         lock: what the environment below has; None if there is no project.
-        layer: the parts of the layer.
         target: what the command runs in: the layer, or an environment that has everything.
         options: those before the command to run.
 

@@ -56,7 +56,6 @@ class Outcome:
         target: the environment's Python.
         steps: what was done with each distribution.
         ready: what was installed.
-        lock: the lock.
         installed: how many distributions the lock has for the environment.
         exists: whether the environment is there and whole.
         requested: in a new environment, what the user asked for by name; else None.
@@ -117,8 +116,6 @@ def write_notes(
 
     Args:
         context: the command's parts.
-        request: the request.
-        outcome: what was done.
         command: ``run`` or ``sync``.
         options: the options before the command to run; None if that is not known.
 

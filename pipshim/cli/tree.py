@@ -43,7 +43,6 @@ class Branch:
     """A node in the drawn tree.
 
     Attributes:
-        node: the node.
         need: why it is below its parent; None for a root.
         mark: why its branches are not shown: ``(*)`` they are above, ``(cycle)`` it is within
             itself; else empty.

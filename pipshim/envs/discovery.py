@@ -32,7 +32,6 @@ class Request:
     """The value of ``--python``, unless it names an environment.
 
     Attributes:
-        text: as it was given.
         path: the interpreter that it names, or None.
         version: without a path, the first numbers of the version; empty for a name without one,
             like ``pypy3``.

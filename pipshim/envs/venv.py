@@ -41,7 +41,6 @@ class Environment:
     """A working virtual environment.
 
     Attributes:
-        target: its Python.
         created_by_pipshim: whether pipshim made it, now or earlier.
         created_now: whether it was made just now, and so is empty.
 

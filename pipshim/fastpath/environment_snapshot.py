@@ -44,7 +44,6 @@ def attempt(
 
     Args:
         arguments: of the command line, without the program.
-        environ: the environment variables.
         guard: calls a function, shows its errors, and returns the exit status.
 
     Returns:
@@ -109,9 +108,7 @@ def write(
         cache: pipshim's.
         files: those that determine what is installed.
         lock: the lock file.
-        target: the environment.
         ready: its distributions.
-        requested: those that the user asked for by name.
         env_files: files of variables for the command.
         said: of the command: its ``options`` before the words to run, ``link_mode``, whether
             ``bytecode`` was installed, ``no_color``, what ``sync`` would ``say`` if nothing has

@@ -61,7 +61,6 @@ def restore(
 
     Args:
         note: the contents.
-        place: where it will be.
         python: the interpreter that it is made with.
         cache: pipshim's.
         started: when the command began (``time.perf_counter``).

@@ -51,7 +51,6 @@ class Stamp:
         variables: a digest of the environment variables that count.
         directory: the working directory.
         prefix: the environment; empty for ``lock``, as are the next two.
-        python: its interpreter.
         scripts: its folder of scripts; several as in PATH.
         env_files: files of variables for the command (``--env-file``).
         metadata: of a script, its metadata, as Python writes bytes; its name is the last of the
@@ -169,7 +168,6 @@ def attempt(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
 
     Args:
         arguments: of the command line, without the program.
-        environ: the environment variables.
 
     Returns:
         the exit status; None if the command has to run as usual. ``run`` does not return when it
@@ -252,7 +250,6 @@ def inputs_line(programs: Sequence[str], variables: str, environ: Mapping[str, s
     Args:
         programs: those that count.
         variables: describes those that count (`pipshim.fastpath.build_inputs`).
-        environ: the environment variables.
 
     """
     names = _BETWEEN.join(programs)

@@ -46,7 +46,6 @@ def digest(
 
     Args:
         project: what is locked, unless requirements are given.
-        settings: the build settings.
         given: the requirements and constraints of the command line.
         build_constraints: files.
         selection: which versions and files are chosen (`pipshim.model.selection_preferences`).

@@ -69,7 +69,6 @@ def resolver_of(
     """Make a resolver of locks from a command's services.
 
     Args:
-        context: the services.
         keep: the lock whose build environments' pins, and whose commits, are kept.
         upgraded: the packages for which they are not.
         pip: for another target than the served one.

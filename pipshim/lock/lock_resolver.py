@@ -36,7 +36,6 @@ class Resolution:
     """The contents of a lock.
 
     Attributes:
-        solution: the runtime pins.
         builds: by entry key, how sources are built, those of build environments included.
         folders: by folder, how the projects that are installed from one are built.
         environments: by id, the packages of each build environment.

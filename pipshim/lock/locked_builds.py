@@ -74,7 +74,6 @@ class LockedBuilds(BuildPlanner):
 
     Args:
         context: the command's services.
-        lock: the lock.
         selection: the part of it that builds match.
         outer: as for every planner.
 

@@ -69,8 +69,6 @@ def write(
     The project itself is left out, as its hash would change with every edit.
 
     Args:
-        lock: the lock.
-        options: which part of it.
         style: what to write besides.
         where: the folders of relative paths.
         project: which of the lock's folders is the project, if it is not the lock's own.
@@ -108,8 +106,6 @@ def write_build(lock: Lock, name: NormalizedName, style: Style, where: Where) ->
     """Write the locked build environment of a package, or of the project, in the same format.
 
     Args:
-        lock: the lock, for one target.
-        name: the package.
         style: what to write besides.
         where: the folders of relative paths.
 

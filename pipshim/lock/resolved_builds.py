@@ -51,7 +51,6 @@ class ResolvedBuilds(BuildPlanner):
     Attributes:
         pip: pip's machinery.
         observer: receives warnings.
-        resolving: the resolver.
         metadata_of: returns the metadata of a source in a build environment; the rounds set it.
         constraints: pip's constraint objects for build environments.
         preferred: the pins of an earlier lock's build environments, kept where they fit.
@@ -87,8 +86,6 @@ class ResolvedBuilds(BuildPlanner):
         """Choose the mode of a build; resolve its environment if it is isolated.
 
         Args:
-            source: what is built.
-            solution: the runtime pins.
             may_defer: whether the environment may be incomplete, if it cannot be resolved here.
 
         Raises:

@@ -27,7 +27,6 @@ def needs(
     These are its build and runtime requirements, and theirs in turn.
 
     Args:
-        name: the package.
         requirements: its build requirements (PEP 508), declared and extra.
         dependencies: by name, what each package of the environment needs at run time.
 

@@ -38,7 +38,6 @@ class Used:
     """A distribution that a build used.
 
     Attributes:
-        version: its version.
         identity: tells its content: the hash of the wheel, or of the source that it was built of.
         counts: whether another version of it invalidates the wheel: compiled code can be built
             against it (`pipshim.builds.native`).
@@ -61,7 +60,6 @@ class Conditions:
 
     Attributes:
         available: the distributions of its environment.
-        environ: its environment variables.
         rules: which variables count.
         tools: finds a compiler or program that it would use, by its name and the names of all
             distributions and programs that the build uses; None if there is none.
@@ -86,10 +84,7 @@ class Record:
     """What a wheel was built from and against.
 
     Attributes:
-        name: the distribution.
-        version: its version.
         source: digest of the sdist or commit (`pipshim.model.artifacts.digest_of_source`).
-        mode: the build mode.
         python: implementation and minor version, ``cpython 3.11``.
         platform: system and machine, ``linux x86_64``.
         requirements: the build requirements, declared and extra.

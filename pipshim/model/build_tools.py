@@ -54,7 +54,6 @@ class Tool:
 
     Attributes:
         version: the line of its version output that has the number.
-        path: its file.
 
     """
 

@@ -154,7 +154,6 @@ def recorded(
 
     Args:
         read: the names that the build read.
-        environ: its environment.
         rules: which others count.
         languages: what it compiled (`LANGUAGES`).
 

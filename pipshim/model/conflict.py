@@ -138,7 +138,6 @@ class OnlyIndex:
     """The index that `sources` sends a package to.
 
     Attributes:
-        name: its name.
         packages: returns the sorted names of its packages; None if they cannot be listed.
 
     """

@@ -45,7 +45,6 @@ class Listing(Generic[L]):
 
     Args:
         files: the page's objects of JSON (PEP 691), or links.
-        name: the package.
         link: makes the link of an object of JSON.
         version: reads a version.
 

@@ -34,7 +34,6 @@ class IndexRoutes:
     """Which package is looked up where.
 
     Attributes:
-        indexes: all named indexes.
         packages: the packages that come from one index alone.
         no_index: use only pages and folders of links (``--no-index``).
         limits: packages with an upload limit of their own.
@@ -52,7 +51,6 @@ class IndexRoutes:
         """Return where a package is looked up.
 
         Args:
-            name: the package.
             given: what pip's own options say.
 
         """

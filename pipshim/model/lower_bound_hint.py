@@ -29,7 +29,6 @@ def suggest_lower_bounds(
     """Add to the hints of failed builds that a lower bound may help.
 
     Args:
-        strategy: which versions are chosen.
         chosen: returns the chosen version.
         constrain: returns the words that add a constraint.
 

@@ -21,7 +21,6 @@ def reduced(
     Args:
         marker: of a package; None always holds.
         extras: the selected ones, normalised.
-        groups: likewise.
 
     Returns:
         whether it holds, if nothing else is left; else the rest, a valid PEP 508 marker.

@@ -48,8 +48,6 @@ def package_entry(
     """Make the entry of a version from an index: every wheel, and the sdist.
 
     Args:
-        name: the package.
-        version: the version.
         files: the files that a lock may name.
         chosen: the name of the file that the resolver chose.
         page: the page that lists it.

@@ -16,12 +16,9 @@ class PastBuild:
     """A build of a wheel that has ended.
 
     Attributes:
-        name: the distribution.
         version: its version, or the commit of a checkout.
         what: ``wheel`` or ``editable``.
-        mode: the build mode.
         python: the Python that it was for: ``cpython 3.12``.
-        outcome: how it ended.
         started: when its backend was called, in seconds since the epoch.
         seconds: how long the backend took.
         cpu: the processor time of all its processes, in seconds; None if not measured.
@@ -71,7 +68,6 @@ def last_success(
 
     Args:
         builds: the oldest first.
-        name: the package.
         version: the version to prefer.
         what: ``wheel`` or ``editable``.
 

@@ -59,7 +59,6 @@ class LockedBuild:
     """How a package is built.
 
     Attributes:
-        mode: the build mode.
         chosen_by: the setting that chose it.
         backend: the build backend (PEP 517).
         requires: the declared build requirements.
@@ -132,8 +131,6 @@ class LockedFolder:
 
     Attributes:
         path: the folder, relative to the lock's.
-        name: the distribution.
-        build: how it is built.
         origins: what requires it.
         requires: what it requires; for the project itself, see the lock's `roots`.
         builds: how it is built in cases where `build` does not apply.
@@ -197,7 +194,6 @@ class Lock:
             their markers and tool tables too.
         targets_asked: the targets named on the command line.
         options: the preferences it was made with (`pipshim.model.selection_preferences`).
-        strategy: which versions were chosen.
         default_groups: those that are installed by default.
 
     """

@@ -46,7 +46,6 @@ def select(
     """Choose by extras and groups.
 
     Args:
-        lock: the whole lock.
         options: the selection.
         environment: the target's markers.
         path: of the lock, for errors.

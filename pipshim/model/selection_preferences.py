@@ -65,7 +65,6 @@ def combine(
     """Combine what is said now, what the lock was made with, and pyproject.toml, in this order.
 
     Args:
-        said: what is said now.
         configuration: ``[tool.pipshim]``.
         old: what the existing lock was made with.
         keeps: whether that counts where nothing is said: True for all commands but ``lock``.
@@ -103,7 +102,6 @@ def not_heeded(
     """Return what was typed but has no effect because a lock is followed as it is.
 
     Args:
-        said: what is said now.
         configuration: ``[tool.pipshim]``.
         old: what the lock was made with.
 

@@ -24,7 +24,6 @@ class Source:
 
     Attributes:
         name: the distribution, if the requirement or the file name says it.
-        version: likewise.
         outline: the folder with pyproject.toml, PKG-INFO and setup.py: the tree's own, or one that
             has nothing else.
         digest: identifies its content (`pipshim.model.artifacts.digest_of_source`); None for

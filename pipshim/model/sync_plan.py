@@ -59,9 +59,6 @@ class Step:
 
     Attributes:
         action: ``keep``, ``add``, ``replace`` or ``remove``.
-        name: which.
-        old: the version before.
-        new: the version after.
         reason: why, in a few words.
 
     """

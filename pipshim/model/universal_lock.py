@@ -199,7 +199,6 @@ def _marker(
     Args:
         found: by case, what requires it; outside of conflicts, the same in all.
         targets: those of the lock.
-        conflicts: likewise.
 
     """
     on_targets: dict[tuple[frozenset[Combination], frozenset[Combination]], list[Any]] = {}

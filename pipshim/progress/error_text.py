@@ -38,9 +38,7 @@ def render(
     Texts are wrapped, except lines to be pasted, which begin with four spaces.
 
     Args:
-        error: the error.
         width: of the terminal, in columns; None for a pipe or file, where nothing is wrapped.
-        color: whether to use colours.
         hint: whether to show the hint.
         lines: how many lines of a build's output to show; None for all.
 

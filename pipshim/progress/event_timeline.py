@@ -24,7 +24,6 @@ class BuildSpan:
 
     Attributes:
         ended: None while it runs.
-        ending: how it ended.
         phases: each phase and when it began.
         waits_for: the builds that its environment needs.
         why: why an earlier wheel was reused, or was not.

@@ -56,7 +56,6 @@ class Live:
             stream: the terminal.
             verbosity: the number of ``-v``: with one, the output of builds scrolls above, and the
                 last line of each is shown beside it.
-            no_color: use no colours.
             clock: returns seconds.
             console: used instead of a new one for the stream.
 

@@ -32,7 +32,6 @@ def make_observer(
     Args:
         verbosity: the number of ``-v`` less that of ``-q``.
         progress_bar: pip's ``--progress-bar``; ``off`` and ``raw`` make it plain.
-        no_color: use no colours.
         progress: ``auto``, ``plain`` or ``json``, which shows nothing: a report writes the lines.
         environ: for TERM, CI, GITHUB_ACTIONS, FORCE_COLOR; os.environ if None.
         stream: standard error if None.

@@ -45,7 +45,6 @@ class Plain:
         Args:
             stream: what to write to; it may be shared.
             verbosity: the number of ``-v`` less that of ``-q``.
-            color: whether to use colours.
             groups: write a build's output below its last line, in a group that GitHub's page of the
                 job shows folded; not with ``-v``, which shows it at once.
             heartbeat: after how many silent seconds to say that something still runs; None: never.

@@ -37,7 +37,6 @@ def summarize(
         packages: how many distributions are as the lock wants them, now.
         seconds: how long the whole command took.
         dry_run: nothing was done.
-        no_color: use no colours.
         environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
         stream: where the text goes; standard error if None.
 
@@ -94,7 +93,6 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
         targets: the number of targets, if it has any.
         combinations: the number of combinations of conflicting extras and groups.
         dry_run: nothing was written.
-        no_color: use no colours.
         environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
         stream: where the text goes; standard error if None.
 

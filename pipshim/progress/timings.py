@@ -78,7 +78,6 @@ def render(
         began: when, for people.
         cores: how many this process may use.
         memory_total: how many bytes of memory there are.
-        failed: whether the command failed.
 
     """
     whole = max(history.now, 0.001)

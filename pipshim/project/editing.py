@@ -304,7 +304,6 @@ class Document:
         """Add a named index; of an existing one, only the URL is set.
 
         Args:
-            name: its name.
             url: its URL, or a path relative to the file.
             more: its other keys.
 

@@ -97,7 +97,6 @@ def read_project(directory: Path, text: str, more_indexes: Iterable[Index] = ())
     """Read a pyproject.toml, without regard to a workspace.
 
     Args:
-        directory: its folder.
         text: its text, which may not be written yet.
         more_indexes: the indexes of its workspace.
 

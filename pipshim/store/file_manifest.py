@@ -80,7 +80,6 @@ class FileManifest(NamedTuple):
         """Group files.
 
         Args:
-            files: all files.
             time: the modification time of all.
             root: the scheme that RECORD is in.
 

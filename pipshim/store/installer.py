@@ -41,13 +41,11 @@ def install(  # noqa: PLR0913 what an installer is told
     distinguished from a whole distribution, and removed by its RECORD.
 
     Args:
-        tree: the unpacked wheel.
         env: the environment's paths.
         python: the Python of scripts; without it ``env.python``.
         mode: how files are placed. Wheels for the same environment should share a Linker: it saves
             work, and its ``fell_back_to`` is a message to show once.
         installer: the contents of INSTALLER.
-        requested: whether the user asked for it by name (REQUESTED).
         direct_url: the contents of ``direct_url.json`` (PEP 610).
         origin: the contents of ``pipshim.json``: what it was installed from.
         overwrite: replace existing files, one at a time. They are not restored if a later file
@@ -80,10 +78,8 @@ def restore(tree: UnpackedWheel, env: Layout, paths: Collection[str], linker: Li
     """Place some of the files again, where they are missing.
 
     Args:
-        tree: the unpacked wheel.
         env: an environment that has the distribution.
         paths: absolute, of files of the distribution.
-        linker: how to place them.
 
     Raises:
         InstallError: a file cannot be written, and none has been.

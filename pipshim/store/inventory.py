@@ -67,9 +67,7 @@ class Result:
     """The result of a build.
 
     Attributes:
-        path: its file.
         kind: ``wheel``, ``metadata`` or ``requires``.
-        record: its build record.
         tree: of a wheel, its hash in the store.
         time: when it was stored, in seconds since the epoch.
         log: the build's output, if it still exists.
@@ -100,7 +98,6 @@ class Item:
     """A file or folder that can be removed.
 
     Attributes:
-        path: where it is.
         kind: what it is: ``unpacked wheel``, ``build result``, ``log``…
         why: why it can be removed.
         size: in bytes.

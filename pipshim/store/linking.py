@@ -94,7 +94,6 @@ class Linker:
     It remembers which folders exist, and what each device refused.
 
     Attributes:
-        mode: what was asked for.
         used: how files were placed so far.
         made: folders that exist, and do not lead out of the environment.
 

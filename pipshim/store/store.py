@@ -71,7 +71,6 @@ class Store:
         """Unpack a wheel, unless the store has it, and return it.
 
         Args:
-            wheel: the file.
             sha256: the file's hash in hexadecimal, which is not checked.
             name: the distribution that it has to be of.
             built: whether it was built here.

@@ -71,8 +71,6 @@ class Sync:
     Attributes:
         context: the command's services.
         lock: what to install.
-        selection: which part of it.
-        options: how.
         exact: whether to remove what the lock does not have; None: depends on who made the
             environment.
 

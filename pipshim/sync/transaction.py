@@ -68,12 +68,7 @@ class Transaction:
     """One change of one environment.
 
     Attributes:
-        target: the environment.
-        present: what it has.
-        requested: what the user asked for by name (REQUESTED).
-        linker: places files.
         bytecode: whether to install bytecode.
-        observer: receives the events.
         tree_of: returns the unpacked wheel of an installed distribution, or None.
 
     """
