@@ -133,20 +133,26 @@ def cell(text: str | None) -> str:
     return re.sub(r"\s+", " ", text or "").replace("|", "\\|")
 
 
-def module_tables() -> str:
-    """Return the tables of architecture.md: the first line of each module's docstring."""
-    return "\n\n".join(f"### {folder}\n\n{module_table(folder)}" for folder in FOLDERS) + "\n"
+def module_lists() -> str:
+    """Return the lists of architecture.md: the first line of each module's docstring."""
+    return "\n\n".join(map(module_list, FOLDERS)) + "\n"
 
 
-def module_table(folder: str) -> str:
-    """Return one line for each module of a folder, and of the folders in it."""
-    rows = ["| module | what it is for |", "|---|---|"]
-    for path in sorted((PACKAGE / folder).rglob("*.py")):
-        if path.stem != "__init__":
-            said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            name = path.relative_to(PACKAGE).as_posix()
-            rows.append(f"| `{name}` | {cell(said.partition(chr(10))[0])} |")
-    return "\n".join(rows)
+def module_list(folder: str) -> str:
+    """Return what a folder is for, and one line for each module in it and in its folders."""
+    modules = (
+        f"- `{path.relative_to(PACKAGE).as_posix()}`: {first_line(path)}"
+        for path in sorted((PACKAGE / folder).rglob("*.py"))
+        if path.stem != "__init__"
+    )
+    purpose = first_line(PACKAGE / folder / "__init__.py")
+    return "\n".join([f"### {folder}/", "", purpose, "", *modules])
+
+
+def first_line(path: Path) -> str:
+    """Return the first line of a module's docstring."""
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return said.partition("\n")[0]
 
 
 def with_part(path: Path, name: str, part: str) -> str:
@@ -163,7 +169,7 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "options.md": options_page(),
         configuration: with_part(configuration, "settings", settings_table()),
-        architecture: with_part(architecture, "modules", module_tables()),
+        architecture: with_part(architecture, "modules", module_lists()),
     }
 
 

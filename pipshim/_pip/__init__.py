@@ -1,1 +1,1 @@
-"""Adapters for pip: the only package that imports pip's internals."""
+"""Adapt pip: session, index, resolver, hooks into pip's own commands."""

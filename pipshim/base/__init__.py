@@ -1,1 +1,1 @@
-"""What every other folder uses: errors, atomic writes, locks, tasks, masking."""
+"""What every other folder uses: errors, atomic writes, locks, task groups, masking."""

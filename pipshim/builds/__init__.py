@@ -1,1 +1,1 @@
-"""Builds: environments, hooks, records, cached results."""
+"""Build wheels: environments, hooks, records, cached results."""

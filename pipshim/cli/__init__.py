@@ -1,1 +1,1 @@
-"""The command line: one file for each command."""
+"""A command line in, an exit status out; assembles what the other folders need."""

@@ -1,1 +1,1 @@
-"""Make locks, and plan the builds of locks."""
+"""From what is asked to a lock: rounds, build environments, targets."""

@@ -1,1 +1,1 @@
-"""Pure values and rules: what is asked, locked, built and installed."""
+"""Pure values and rules: requests, settings, the lock, modes, order, records, selection, plan."""

@@ -1,1 +1,1 @@
-"""Show what happens: observers of events."""
+"""Show events: live, plain, JSON and timings views."""

@@ -1,1 +1,1 @@
-"""Unpack wheels once, and install their files into environments."""
+"""Unpack wheels once, and install them by linking."""

@@ -1,1 +1,1 @@
-"""Change an environment: plan, carry out, roll back."""
+"""Change an environment: what to fetch and build, the transaction, the journal."""
