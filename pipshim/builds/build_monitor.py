@@ -134,7 +134,7 @@ class BuildMonitor:
         """Remember a build whose backend was called."""
         if self._began is None or not self.is_of_wheel:
             return
-        took = time.monotonic() - self._began
+        took = self._elapsed()
         self.history.add(
             PastBuild(
                 name=self.build.name,
@@ -157,9 +157,13 @@ class BuildMonitor:
     def _version(self) -> str:
         return self.build.commit or self.build.version
 
+    def _elapsed(self) -> float:
+        """Return how long the backend has been at work."""
+        now = time.monotonic()
+        return now - (self._began or now) - self.usage.waited
+
     def _report(self) -> None:
         progress, fraction = self._reader.progress, self._reader.fraction
-        elapsed = time.monotonic() - (self._began or time.monotonic())
         self.observer(
             events.BuildProgress(
                 self.build.name,
@@ -169,6 +173,6 @@ class BuildMonitor:
                 progress.unit if progress is not None else "steps",
                 progress.extension if progress is not None else 0,
                 fraction,
-                seconds_left(elapsed, fraction, self.expected_seconds),
+                seconds_left(self._elapsed(), fraction, self.expected_seconds),
             )
         )

@@ -11,6 +11,7 @@ import json
 import signal
 import subprocess
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -193,7 +194,9 @@ class Processes:
 
         """
         usage = Usage() if usage is None else usage
+        queued = time.monotonic()
         with self._turns:
+            usage.waited += time.monotonic() - queued
             process_tree.adopt_orphans(yes=True)
             if backend is None or not can_fork():
                 return self._wait(lambda: _start(command, cwd, variables, log, None), usage)

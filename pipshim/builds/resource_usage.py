@@ -54,6 +54,7 @@ class Usage:
         memory: what its processes use now, together, in bytes.
         peak: the most that this has been.
         processes: how many of them had no children when it was: so many worked at once.
+        waited: how long they waited for the turn of other builds, in seconds.
         cpu: the processor time of those that have ended, in seconds; None if not known.
         least: the memory that was left when it was least.
         ran_out: whether the build failed for lack of memory.
@@ -64,6 +65,7 @@ class Usage:
     memory: int = 0
     peak: int = 0
     processes: int = 1
+    waited: float = 0.0
     cpu: float | None = None
     least: Memory | None = None
     ran_out: bool = False

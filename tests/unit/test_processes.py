@@ -287,6 +287,23 @@ def test_a_peak_between_two_samples_is_known_from_the_kernel(world: World) -> No
     assert 150 << 20 < world.usage.peak < 250 << 20
 
 
+def test_the_time_for_which_another_build_had_the_turn_is_known(world: World) -> None:
+    processes, started = Processes(1), world.folder / "started"
+    first, second = Usage(), Usage()
+
+    def run(code: str, usage: Usage) -> None:
+        command = [sys.executable, "-c", code]
+        processes.run(command, cwd="/", variables={}, log=world.log, usage=usage)
+
+    code = f"import time; open({str(started)!r}, 'w'); time.sleep(0.5)"
+    thread = threading.Thread(target=run, args=(code, first))
+    thread.start()
+    wait_until(started.exists)
+    run("", second)
+    thread.join()
+    assert second.waited > 0.3 > first.waited
+
+
 @pytest.mark.parametrize("option", ["native", "x86-64-v3"])
 def test_command_lines_for_the_processor_of_this_machine_are_seen(
     world: World, option: str
