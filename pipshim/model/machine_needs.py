@@ -41,6 +41,7 @@ _MORE = re.compile(
 )
 """What else compilers use if they may, as the kernel names it."""
 
+_GPU_CODE = re.compile(r"(?P<kind>sm|compute)_(?P<number>\d{2,4})(?P<exact>a?)")
 _FEATURES_SHOWN = 3
 
 
@@ -54,6 +55,10 @@ class Machine(Protocol):
     @property
     def processor(self) -> Collection[str]:
         """What the processor can do, as `features` returns it; empty if unknown."""
+
+    @property
+    def gpus(self) -> Collection[tuple[int, int]]:
+        """The compute capabilities of its NVIDIA GPUs; empty if it has none that is known."""
 
     def has_library(self, name: str) -> bool:
         """Return whether a library would be found."""
@@ -73,12 +78,15 @@ class MachineNeeds:
             RPATH), which the usual search may not find.
         processor: if it was compiled for the processor of the machine that built it
             (``-march=native``), what that can do.
+        gpus: the NVIDIA GPUs that it has code for, ``sm_90`` (machine code) and ``compute_90``
+            (PTX, which newer GPUs can use too); empty if it has none.
 
     """
 
     libraries: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     placed: frozenset[str] = frozenset()
     processor: frozenset[str] = frozenset()
+    gpus: frozenset[str] = frozenset()
 
     @property
     def libc(self) -> str:
@@ -94,6 +102,8 @@ class MachineNeeds:
             data["placed"] = sorted(self.placed)
         if self.processor:
             data["processor"] = sorted(self.processor)
+        if self.gpus:
+            data["gpus"] = sorted(self.gpus)
         return data
 
     @classmethod
@@ -104,7 +114,8 @@ class MachineNeeds:
             ValueError: it is something else.
 
         """
-        if not isinstance(data, dict) or not data.keys() <= {"libraries", "placed", "processor"}:
+        known = {"libraries", "placed", "processor", "gpus"}
+        if not isinstance(data, dict) or not data.keys() <= known:
             raise ValueError("invalid machine needs")
         libraries = data.get("libraries")
         if not isinstance(libraries, dict) or len(libraries) > MOST:
@@ -113,6 +124,7 @@ class MachineNeeds:
             {_name(name): tuple(_names(versions)) for name, versions in libraries.items()},
             frozenset(_names(data.get("placed", []))),
             frozenset(_names(data.get("processor", []))),
+            frozenset(_names(data.get("gpus", []))),
         )
 
 
@@ -153,6 +165,7 @@ def lacking(needs: MachineNeeds, machine: Machine, *, elsewhere: Collection[str]
                 whole = _GLIBC if family(version) == "GLIBC" else name
                 found.append(_version_lacking(version, name, machine.versions(whole, [version])))
     found += _processor_lacking(needs.processor, machine.processor)
+    found += _gpu_lacking(needs.gpus, machine)
     return [*dict.fromkeys(found)]
 
 
@@ -175,6 +188,28 @@ def _processor_lacking(needed: Collection[str], present: Collection[str]) -> Ite
     more = len(missing) - _FEATURES_SHOWN
     shown = ", ".join(missing[:_FEATURES_SHOWN]) + (f" and {more} more" if more > 0 else "")
     yield f"{was}, this machine's{_in_brackets(level(present))} has no {shown}"
+
+
+def _gpu_lacking(codes: Collection[str], machine: Machine) -> Iterator[str]:
+    """Say it if a wheel has code for GPUs, and none of it is for one of the machine's."""
+    if not codes or not machine.gpus:  # a machine without GPUs may prepare environments for others
+        return
+    if not any(_runs(code, *gpu) for code in codes for gpu in machine.gpus):
+        here = ", ".join(sorted({f"sm_{major}{minor}" for major, minor in machine.gpus}))
+        yield f"was compiled for the GPUs {', '.join(sorted(codes))}, this machine has {here}"
+
+
+def _runs(code: str, major: int, minor: int) -> bool:
+    """Return whether a GPU of a compute capability can run code."""
+    parts = _GPU_CODE.fullmatch(code)
+    if parts is None:
+        return True
+    needed = divmod(int(parts["number"]), 10)
+    if parts["exact"]:
+        return needed == (major, minor)
+    if parts["kind"] == "compute":
+        return needed <= (major, minor)
+    return needed[0] == major and needed[1] <= minor
 
 
 def _in_brackets(text: str) -> str:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipshim.envs.gpu_drivers import find_gpus
 from pipshim.model.machine_needs import family, features
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ class ThisMachine:
             return features(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
         except OSError:
             return frozenset()
+
+    @cached_property
+    def gpus(self) -> tuple[tuple[int, int], ...]:
+        """The compute capabilities of its NVIDIA GPUs."""
+        return find_gpus().capabilities
 
     def has_library(self, name: str) -> bool:
         """Return whether the dynamic linker would find a library."""

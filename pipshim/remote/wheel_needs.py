@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import posixpath
+import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipshim.base.errors import PipshimError
 from pipshim.model.machine_needs import MachineNeeds, newest
+from pipshim.remote import gpu_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,6 +49,7 @@ class _Object(NamedTuple):
         needed: the libraries that it names.
         folders: where it looks for them (DT_RPATH, DT_RUNPATH).
         versions: by library, the symbol versions that it uses.
+        gpus: the GPUs that it has code for (`pipshim.remote.gpu_code`).
 
     """
 
@@ -55,6 +58,7 @@ class _Object(NamedTuple):
     needed: tuple[str, ...]
     folders: tuple[str, ...]
     versions: Mapping[str, tuple[str, ...]]
+    gpus: frozenset[str]
 
 
 def needs_of(
@@ -94,6 +98,7 @@ def needs_of(
         {name: newest(versions) for name, versions in sorted(libraries.items())},
         frozenset(placed),
         processor,
+        frozenset().union(*(one.gpus for one in objects)),
     )
 
 
@@ -159,10 +164,14 @@ def _read(stream: Any, path: str) -> _Object | None:
                     tags.setdefault(kind, []).append(_bounded_text(getattr(tag, kind)))
         searched = tags.get("runpath") or tags.get("rpath", [])
         versions = _versions(file, is_versioned="DT_VERNEED" in kinds)
+        code = file.get_section_by_name(gpu_code.SECTION)
+        gpus = set()
+        if code is not None:
+            gpus = gpu_code.architectures(stream, code["sh_offset"], code["sh_size"])
     # Damaged files make pyelftools raise what its parts raise.
     except (
         *(ELFError, ArithmeticError, AssertionError, AttributeError, LookupError),
-        *(MemoryError, TypeError, ValueError),
+        *(MemoryError, TypeError, ValueError, struct.error),
     ) as error:
         raise UnreadableWheelError(f"{posixpath.basename(path)} is not a valid ELF file") from error
     return _Object(
@@ -171,6 +180,7 @@ def _read(stream: Any, path: str) -> _Object | None:
         tuple(tags.get("needed", ())),
         tuple(one for text in searched for one in text.split(":") if one),
         versions,
+        frozenset(gpus),
     )
 
 

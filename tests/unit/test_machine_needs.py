@@ -32,6 +32,7 @@ class FakeMachine:
     libraries: Mapping[str, set[str]] = field(default_factory=dict)
     libc: str = "glibc"
     processor: frozenset[str] = frozenset()
+    gpus: tuple[tuple[int, int], ...] = ()
 
     def has_library(self, name: str) -> bool:
         return name in self.libraries
@@ -154,6 +155,32 @@ def test_compiler_options_for_this_processor_are_recognised(options: str, native
     assert is_native(options) is native
 
 
+@pytest.mark.parametrize(
+    ("codes", "gpu", "runs"),
+    [
+        ({"sm_80"}, (8, 0), True),
+        ({"sm_80"}, (8, 6), True),
+        ({"sm_86"}, (8, 0), False),
+        ({"sm_80"}, (9, 0), False),
+        ({"sm_80", "compute_80"}, (9, 0), True),
+        ({"compute_90"}, (8, 0), False),
+        ({"sm_90a"}, (9, 0), True),
+        ({"sm_100a"}, (10, 3), False),
+        ({"sm_120"}, (12, 0), True),
+        ({"sm_75"}, None, True),
+    ],
+)
+def test_code_for_other_gpus_does_not_run(
+    codes: set[str], gpu: tuple[int, int] | None, runs: bool
+) -> None:
+    machine = FakeMachine(gpus=(gpu,) if gpu is not None else ())
+    said = lacking(MachineNeeds(gpus=frozenset(codes)), machine)
+    assert (not said) is runs
+    if said and gpu is not None:
+        code, here = ", ".join(sorted(codes)), f"sm_{gpu[0]}{gpu[1]}"
+        assert said == [f"was compiled for the GPUs {code}, this machine has {here}"]
+
+
 def test_older_symbol_versions_of_one_library_are_implied() -> None:
     found = newest(["GLIBC_2.9", "GLIBC_2.17", "GLIBC_PRIVATE", "OPENSSL_3.0.0", "OPENSSL_3.2.0"])
     assert found == ("GLIBC_2.17", "GLIBC_PRIVATE", "OPENSSL_3.0.0", "OPENSSL_3.2.0")
@@ -161,7 +188,10 @@ def test_older_symbol_versions_of_one_library_are_implied() -> None:
 
 def test_needs_are_read_as_they_were_written() -> None:
     needs = MachineNeeds(
-        {"libc.so.6": ("GLIBC_2.34",), "libx.so": ()}, frozenset({"libx.so"}), frozenset({"avx2"})
+        {"libc.so.6": ("GLIBC_2.34",), "libx.so": ()},
+        frozenset({"libx.so"}),
+        frozenset({"avx2"}),
+        frozenset({"sm_90"}),
     )
     assert MachineNeeds.from_json(needs.to_json()) == needs
     assert MachineNeeds.from_json({"libraries": {}}) == MachineNeeds()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -113,6 +114,29 @@ def test_a_damaged_library_is_an_error(tmp_path: Path, size: int) -> None:
     wheel = unpacked(tmp_path, "pkg", {"pkg/extension.so": damaged})
     with pytest.raises(UnreadableWheelError, match=r"extension\.so is not a valid ELF file"):
         needs_of(wheel)
+
+
+def fat_binary(*codes: tuple[int, int, int]) -> bytes:
+    """Make what nvcc puts into a library: for each code its kind, architecture and flags."""
+    entries = b"".join(
+        struct.pack("<HHIQIIHHIIIQ", kind, 257, 64, 24, 0, 0, 8, 1, architecture, 0, 0, flags)
+        + bytes(16 + 24)
+        for kind, architecture, flags in codes
+    )
+    return struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(entries)) + entries + bytes(8)
+
+
+def test_the_gpus_of_compiled_code_are_needs(tmp_path: Path) -> None:
+    first = fat_binary((2, 80, 0x11), (2, 90, 0x1011))
+    content = first + fat_binary((1, 90, 0x11), (2, 100, 0x1100011))
+    (tmp_path / "code.bin").write_bytes(content)
+    assembly = f'.section .nv_fatbin, "a"\n.incbin "{tmp_path / "code.bin"}"\n'
+    assembly += '.section .note.GNU-stack, ""\n'
+    (tmp_path / "code.s").write_text(assembly, encoding="utf-8")
+    subprocess.run(["gcc", "-c", tmp_path / "code.s", "-o", tmp_path / "code.o"], check=True)
+    extension = library(tmp_path / "extension.so", str(tmp_path / "code.o"))
+    needs = needs_of(unpacked(tmp_path, "pkg", {"pkg/extension.so": extension}))
+    assert needs.gpus == {"sm_80", "sm_90a", "compute_90", "sm_100a"}
 
 
 def test_text_and_python_files_need_nothing(tmp_path: Path) -> None:
