@@ -104,6 +104,7 @@ NEVER = Patterns(
 
 _SECRETS = ("TOKEN", "PASS", "SECRET", "KEY", "AUTH", "CREDENTIAL", "LOGIN", "USER")
 _LONGEST = 40
+_recovered: dict[tuple[str, str | None, str], str | None] = {}
 
 
 class VariableRules(NamedTuple):
@@ -205,18 +206,31 @@ def _change(
     name: str, value: str | None, known: Mapping[str, str | None], rules: VariableRules
 ) -> str:
     """Say what a variable is, and what is known of what it was."""
-    if known.get(name) is not None:
-        was = "set" if value is None else "another value"
+    digest = known.get(name)
+    is_secret = any(word in name.upper() for word in _SECRETS)
+    if digest is not None:
+        old = None if is_secret else _common_value(name, value, digest)
+        was = old or ("empty" if old == "" else "set" if value is None else "another value")
     elif name in known or name in rules.given or COMPILER_VARIABLES.match(name):
         was = "not set"
     else:
         was = "not recorded"
     if value is None:
         return f"is not set, was {was}"
-    if any(word in name.upper() for word in _SECRETS) or not value.isprintable():
-        return "has changed" if was == "another value" else f"is set, was {was}"
+    if is_secret or not value.isprintable():
+        return "has changed" if digest is not None else f"is set, was {was}"
     shown = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
     return f"is {shown or 'empty'}, was {was}"
+
+
+def _common_value(name: str, now: str | None, digest: str) -> str | None:
+    """Return the value with a digest, if it is one that such a variable often has."""
+    from pipshim.model.common_values import find_value  # noqa: PLC0415 only to say a reason
+
+    key = name, now, digest
+    if key not in _recovered:
+        _recovered[key] = find_value(name, now, lambda value: value_digest(value) == digest)
+    return _recovered[key]
 
 
 def _fits(name: str, pattern: str) -> bool:

@@ -119,10 +119,10 @@ def test_a_record_of_another_schema_is_not_read() -> None:
 COMPILED = replace(
     RECORD,
     tools={"cc": None},
-    variables={"CC": None, "FLASH": value_digest("on"), "API_TOKEN": value_digest("a")},
+    variables={"CC": None, "FLASH": value_digest("mine"), "API_TOKEN": value_digest("a")},
     compiled=True,
 )
-ENVIRON = {"FLASH": "on", "API_TOKEN": "a"}
+ENVIRON = {"FLASH": "mine", "API_TOKEN": "a"}
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,37 @@ def test_variables_that_the_build_read_count_and_those_of_compilers(
     changed = {**ENVIRON, **change}
     environ = {name: value for name, value in changed.items() if value is not None}
     assert difference(COMPILED, COMPILED, Conditions(SAME, environ)) == why
+
+
+@pytest.mark.parametrize(
+    ("name", "was", "now", "said"),
+    [
+        ("TORCH_CUDA_ARCH_LIST", "8.0", "9.0", "is 9.0, was 8.0"),
+        ("TORCH_CUDA_ARCH_LIST", "8.0;8.6 PTX", "9.0", "is 9.0, was another value"),
+        ("TORCH_CUDA_ARCH_LIST", "8.0;9.0+PTX", None, "is not set, was 8.0;9.0+PTX"),
+        ("CMAKE_CUDA_ARCHITECTURES", "80;90-real", "90", "is 90, was 80;90-real"),
+        ("CMAKE_CUDA_ARCHITECTURES", "80", "90", "is 90, was 80"),
+        (
+            "CUDA_HOME",
+            "/usr/local/cuda-12.4",
+            "/opt/cuda",
+            "is /opt/cuda, was /usr/local/cuda-12.4",
+        ),
+        ("CUDA_HOME", "/x/cuda-12.4/a", "/x/cuda-13.0/a", "is /x/cuda-13.0/a, was /x/cuda-12.4/a"),
+        ("CC", "/usr/bin/gcc-12", "clang", "is clang, was /usr/bin/gcc-12"),
+        ("CFLAGS", "-O2 -g", "", "is empty, was -O2 -g"),
+        ("CFLAGS", "", "-O2", "is -O2, was empty"),
+        ("RUSTFLAGS", "-C target-cpu=native", None, "is not set, was -C target-cpu=native"),
+        ("USE_TOKEN", "1", "2", "has changed"),
+    ],
+)
+def test_the_old_value_is_said_if_it_is_a_common_one(
+    name: str, was: str, now: str | None, said: str
+) -> None:
+    record = replace(COMPILED, tools={"nvcc": None, "rustc": None})
+    record = replace(record, variables={name: value_digest(was)})
+    environ = {name: now} if now is not None else {}
+    assert difference(record, record, Conditions(SAME, environ)) == f"{name} {said}"
 
 
 @pytest.mark.parametrize(
