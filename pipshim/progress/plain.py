@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from pipshim.model.events import Event
 
 HEARTBEAT_SECONDS = 30.0
-_LONGEST_OUTPUT = 80
-"""How much of a build's last line a heartbeat repeats: command lines of compilers are long."""
 
 
 class Plain:
@@ -134,8 +132,7 @@ class Plain:
             words = [phase, elapsed(now - build.since), *build.progress_words(now)]
             line = f"still    {build.package}  {', '.join(words)}"
             if build.last_line:
-                more = "…" if len(build.last_line) > _LONGEST_OUTPUT else ""
-                line += f": {build.last_line[:_LONGEST_OUTPUT]}{more}"
+                line += f": {build.last_line}"
             yield build.name, (build.since, line)
         if state.downloads.running:
             downloads = state.downloads
