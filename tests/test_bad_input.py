@@ -568,7 +568,12 @@ def test_a_version_that_does_not_exist_is_said_with_those_that_do(
 
 
 def test_a_conflict_is_said_with_both_sides(
-    refuses: Refuses, index: Index, make_project: MakeProject, old: Path, tmp_path: Path
+    refuses: Refuses,
+    cli: Cli,
+    index: Index,
+    make_project: MakeProject,
+    old: Path,
+    tmp_path: Path,
 ) -> None:
     assert old.exists()
     index.add(
@@ -591,6 +596,12 @@ def test_a_conflict_is_said_with_both_sides(
         "the project requires app app 1.0 requires fakelib<2",
         hint="locked together, one version of each package for all",
     )
+    extras = {"old": ["fakelib<2"], "new": ["fakelib>=2"]}
+    project = make_project(extras=extras)
+    sets = '[{ extra = "old" }, { extra = "new" }]'
+    refuses("lock", says="no version of fakelib", hint=f"add {sets} to the list 'conflicts'")
+    make_project(f"[tool.pipshim]\nconflicts = [{sets}]\n", extras=extras)
+    cli.ok("lock", cwd=project)
 
 
 def test_a_constraint_that_leaves_no_version_is_named(

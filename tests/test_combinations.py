@@ -445,6 +445,25 @@ def test_members_of_a_workspace_may_exclude_each_other(
     cli.ok("sync", "--package", "cc", "--extra", "old")
     assert "filelock-2.0" in installed(root)
 
+    # Extras of members that are not installed themselves count as their members, too.
+    for name, wanted in {"aa": "<3", "bb": ">=3"}.items():
+        extras = {"more": [f"filelock{wanted}"]}
+        make_project(folder=f"project/{name}", name=name, extras=extras)
+    make_project(folder="project/cc", name="cc")
+    cli.ok("sync", "--package", "aa", "--extra", "more")
+    assert "filelock-2.0" in installed(root)
+    entry = '{ package = "bb", extra = "more" }'
+    mixed = conflict.replace('{ package = "bb" }', entry)
+    (root / "pyproject.toml").write_text(f"[tool.pipshim]\n{mixed}{workspace}")
+    cli.ok("sync", "--package", "bb", "--extra", "more")
+    assert "filelock-3.0" in installed(root)
+    failed = cli.fails("sync", "--all-packages", "--extra", "more", status=2)
+    assert "member 'aa' and extra 'more' of bb conflict" in failed.err
+    cli.ok("sync", "--all-packages")
+
+    (root / "pyproject.toml").write_text(f"[tool.pipshim]\n{conflict}{workspace}")
+    for name in ("aa", "bb"):
+        make_project(folder=f"project/{name}", name=name, backend=backend)
     make_project(folder="project/cc", name="cc", dependencies=["aa", "bb"], backend=backend)
     assert "member 'cc' includes both" in cli.fails("lock").err
     make_project(f"[tool.pipshim]\n{conflict}{workspace}", name="app", dependencies=["aa"])

@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from pipshim._pip import offline
 from pipshim._pip.errors import status_of
+from pipshim.base import toml_values
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
 from pipshim.lock.conflict_report import ConflictReport
 from pipshim.lock.minimal_conflict import find_contradiction
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pipshim.model.conflict import Conflict, Fact, Index, OnlyIndex, Refused
 
 _SHOWN = 8
+_OPTIONAL = re.compile(r"(?P<kind>extra|group|member) '(?P<name>[^']+)'(?: of (?P<of>.+))?")
 _OF_BUILD = re.compile(rf"(?:{BUILD}|({EXTRA}))((\S+).*)")
 _MENDS = {
     Refusal.PYTHON: "{another}, or loosen the requirements",
@@ -239,6 +241,9 @@ class _Search:
                 f"change what {of} requires, use another version of it, or build it without "
                 "isolation (no-build-isolation-package)"
             )
+        apart = _never_together(story)
+        if apart is not None:
+            return apart
         kinds = {one.by.partition(" ")[0] for one in story.asked}
         if kinds & {"extra", "group"} and len(story.asked) > 1:
             return (
@@ -257,6 +262,23 @@ class _Search:
                     f" in build-system.requires of {match[3]}, or in its extra-build-dependencies"
                 )
         return ""
+
+
+def _never_together(story: ConflictReport) -> str | None:
+    """Return the hint to put two extras, groups or members into `conflicts`, if it is about two."""
+    asking = list(dict.fromkeys(one.by for one in story.asked))
+    parts = [part for part in map(_OPTIONAL.fullmatch, asking) if part is not None]
+    if not len(asking) == len(parts) == 2:  # noqa: PLR2004 a pair
+        return None
+    entries = []
+    for part in parts:
+        own = {"package" if part["kind"] == "member" else part["kind"]: part["name"]}
+        of = {} if part["of"] in {None, "the project"} else {"package": part["of"]}
+        entries.append({**of, **own})
+    return (
+        "loosen one of these requirements, or let the lock have versions for each: under "
+        f"[tool.pipshim], add {toml_values.inline(entries)} to the list 'conflicts'"
+    )
 
 
 def _newest(refused: list[Refused]) -> list[Refused]:

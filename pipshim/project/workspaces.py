@@ -331,9 +331,8 @@ def _includes(
         for origin, of in member.includes.items():
             found.setdefault(of_root(origin), set()).update(map(of_root, of))
         lists |= {of_root(origin): of for origin, of in _lists(member).items()}
-        if member.is_package:
-            for extra in member.optional_dependencies:
-                found.setdefault(of_root(f"extra {extra}"), set()).add(of_root(PROJECT))
+        for extra in member.optional_dependencies:
+            found.setdefault(of_root(f"extra {extra}"), set()).add(of_root(PROJECT))
     for origin, requirements in lists.items():
         for one in requirements:
             own = [group_of_member(one.name), *(group_of_extra(one.name, e) for e in one.extras)]
