@@ -58,6 +58,25 @@ def label(name: str, version: str, commit: str = "") -> str:
 
 
 @dataclass(frozen=True)
+class _OfDistribution:
+    """What happens to a distribution."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class _OfBuild(_OfDistribution):
+    """What happens to a build whose mode is chosen.
+
+    ``chosen_by`` is the setting that chose it (``pyproject.toml``, ``command line``, ``default``).
+    """
+
+    mode: str
+    chosen_by: str
+
+
+@dataclass(frozen=True)
 class ResolveStarted:
     """Reported before each round of the resolver; ``round`` counts from 1.
 
@@ -69,11 +88,9 @@ class ResolveStarted:
 
 
 @dataclass(frozen=True)
-class Pinned:
+class Pinned(_OfDistribution):
     """Reported when the resolver pins a version; it may pin another one later."""
 
-    name: str
-    version: str
     target: str = ""
 
 
@@ -110,11 +127,9 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(_OfDistribution):
     """Reported when one of the planned distributions is ready to be installed."""
 
-    name: str
-    version: str
     source: Source
 
 
@@ -147,21 +162,16 @@ class DownloadFinished:
 
 
 @dataclass(frozen=True)
-class BuildStarted:
+class BuildStarted(_OfBuild):
     """Reported when a build begins: its mode is chosen, nothing is fetched or made yet.
 
     Reported for each question to a backend, with another ``what``: its build requirements
-    (``requirements``), metadata or wheel. ``chosen_by`` is the setting that chose the mode
-    (``pyproject.toml``, ``command line``, ``default``). ``log`` is the file of all output, if
-    known. ``waits_for`` names builds that must end before its hooks run. ``commit`` is that of a
-    checkout. ``combination`` names the conflicting extras and groups whose versions it sees.
-    ``why`` is the reason why an earlier wheel of the same source is not reused, if there is one.
+    (``requirements``), metadata or wheel. ``log`` is the file of all output, if known.
+    ``waits_for`` names builds that must end before its hooks run. ``commit`` is that of a checkout.
+    ``combination`` names the conflicting extras and groups whose versions it sees. ``why`` is the
+    reason why an earlier wheel of the same source is not reused, if there is one.
     """
 
-    name: str
-    version: str
-    mode: str
-    chosen_by: str
     what: What
     log: Path | None = None
     waits_for: tuple[str, ...] = ()
@@ -171,28 +181,24 @@ class BuildStarted:
 
 
 @dataclass(frozen=True)
-class BuildPhase:
+class BuildPhase(_OfDistribution):
     """Reported when a build enters a phase, which ends the phase before.
 
     ``fetch`` gets and unpacks the sdist, ``environment`` makes the build environment,
     ``requirements``, ``metadata`` and ``wheel`` run the backend's hooks.
     """
 
-    name: str
-    version: str
     phase: Phase
 
 
 @dataclass(frozen=True)
-class BuildLimited:
+class BuildLimited(_OfDistribution):
     """Reported when a build is given fewer jobs than there are cores, for lack of memory.
 
     ``needed`` is how many bytes it is known to need with as many as it would have, and
     ``available`` how many there are.
     """
 
-    name: str
-    version: str
     jobs: int
     needed: int
     available: int
@@ -207,7 +213,7 @@ class BuildOutput:
 
 
 @dataclass(frozen=True)
-class BuildProgress:
+class BuildProgress(_OfDistribution):
     """Reported as a build goes on, at most a few times a second.
 
     ``done`` of ``total`` steps of the running tool are done; ``total`` is None if it is not known,
@@ -217,8 +223,6 @@ class BuildProgress:
     it takes, it is reported at the start too, with nothing done.
     """
 
-    name: str
-    version: str
     done: int
     total: int | None
     unit: Unit
@@ -228,29 +232,23 @@ class BuildProgress:
 
 
 @dataclass(frozen=True)
-class BuildRecorded:
+class BuildRecorded(_OfDistribution):
     """Reported when a wheel is made; ``record`` is its build record as plain data."""
 
-    name: str
-    version: str
     record: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class BuildCached:
+class BuildCached(_OfBuild):
     """Reported instead of a build if an earlier wheel is reused; ``why`` says why."""
 
-    name: str
-    version: str
-    mode: str
-    chosen_by: str
     why: str
     record: Mapping[str, Any] | None = None
     combination: str = ""
 
 
 @dataclass(frozen=True)
-class BuildFinished:
+class BuildFinished(_OfBuild):
     """Reported when a build has succeeded; ``seconds`` counts from its BuildStarted.
 
     ``cpu`` is the processor time of its processes in seconds, ``memory`` the most bytes that they
@@ -258,10 +256,6 @@ class BuildFinished:
     known.
     """
 
-    name: str
-    version: str
-    mode: str
-    chosen_by: str
     what: What
     seconds: float
     cpu: float | None = None
@@ -270,15 +264,13 @@ class BuildFinished:
 
 
 @dataclass(frozen=True)
-class BuildFailed:
+class BuildFailed(_OfDistribution):
     """Reported when a build has failed or was interrupted.
 
     The engine raises the error, which is shown at the end: observers only note that the build has
     ended. ``step`` is that of BuildError; ``stopped`` is True if the command ended the build.
     """
 
-    name: str
-    version: str
     mode: str
     step: str
     stopped: bool = False
@@ -287,20 +279,15 @@ class BuildFailed:
 
 
 @dataclass(frozen=True)
-class Installed:
+class Installed(_OfDistribution):
     """Reported when a distribution was installed; ``editable`` is set for editables."""
 
-    name: str
-    version: str
     source: Source
 
 
 @dataclass(frozen=True)
-class Removed:
+class Removed(_OfDistribution):
     """Reported when a distribution was uninstalled."""
-
-    name: str
-    version: str
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,14 @@ def rows(state: State, *, width: int, height: int, now: float) -> list[Parts]:
 def _builds(builds: Sequence[Build], width: int, now: float, *, with_output: bool) -> list[Parts]:
     if not builds:
         return []
-    phases = [build.phase or build.what for build in builds]
+    phases = [build.phase or build.event.what for build in builds]
     times = [elapsed(now - build.since) for build in builds]
     gap, columns, used = _columns(builds, phases, times, width)
     found: list[Parts] = []
     for build, phase_name, time in zip(builds, phases, times, strict=True):
         cells = (
             (f"{_crop(build.package, columns[0]):{columns[0]}}", "bold"),
-            (f"{build.mode:{columns[1]}}", MODE_STYLES.get(build.mode, "")),
+            (f"{build.event.mode:{columns[1]}}", MODE_STYLES.get(build.event.mode, "")),
             (f"{phase_name:{columns[2]}}", ""),
             (f"{time:>{columns[3]}}", "dim"),
         )
@@ -80,7 +80,7 @@ def _columns(
 ) -> tuple[int, tuple[int, int, int, int], int]:
     """Return the gap between the columns of builds, their widths, and the width of all."""
     package = min(max(len(one.package) for one in builds), max(width // 2, _LEAST_PACKAGE))
-    mode, phase = max(len(one.mode) for one in builds), max(len(one) for one in phases)
+    mode, phase = max(len(one.event.mode) for one in builds), max(len(one) for one in phases)
     took = max(len(one) for one in times)
     narrowest = (min(package, width - took - 1), 0, 0, took)
     # The first layout does not move when a phase changes; the last leave out what they must.

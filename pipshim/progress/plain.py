@@ -85,7 +85,7 @@ class Plain:
         if not self._groups or not isinstance(event, events.BuildFinished | events.BuildFailed):
             return None
         build = self._state.builds.get((event.name, event.version))
-        return build.log if build is not None else None
+        return build.event.log if build is not None else None
 
     def close(self) -> None:
         """Stop the heartbeat; nothing is written after that."""
@@ -128,12 +128,12 @@ class Plain:
         """Yield by name what is running: since when, and a line that says so."""
         state, now = self._state, self._clock()
         for build in state.builds.values():
-            phase = build.phase or build.what
+            phase = build.phase or build.event.what
             words = [phase, elapsed(now - build.since), *build.progress_words(now)]
             line = f"still    {build.package}  {', '.join(words)}"
             if build.last_line:
                 line += f": {build.last_line}"
-            yield build.name, (build.since, line)
+            yield build.event.name, (build.since, line)
         if state.downloads.running:
             downloads = state.downloads
             files = plural(len(downloads.running), "file")

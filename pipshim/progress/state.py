@@ -15,7 +15,6 @@ from pipshim.progress.formatting import Columns, duration, plural, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pipshim.model.events import Event, What
     from pipshim.progress.formatting import Parts
@@ -37,15 +36,8 @@ _SPEED_SECONDS, _SAMPLE_SECONDS = 3.0, 0.2
 class Build:
     """A build that is running; times are those of the state's clock."""
 
-    name: str
-    version: str
-    mode: str
-    chosen_by: str
-    what: What
+    event: events.BuildStarted
     since: float
-    log: Path | None = None
-    commit: str = ""
-    combination: str = ""
     phase: str = ""
     last_line: str = ""
     progress: events.BuildProgress | None = None
@@ -81,8 +73,13 @@ class Build:
     @property
     def package(self) -> str:
         """Its name and version, or the commit of a checkout; and its combination."""
-        label = events.label(self.name, self.version, self.commit)
-        return f"{label} ({self.combination})" if self.combination else label
+        event = self.event
+        return _package(event.name, event.version, event.commit, event.combination)
+
+
+def _package(name: str, version: str, commit: str = "", combination: str = "") -> str:
+    label = events.label(name, version, commit)
+    return f"{label} ({combination})" if combination else label
 
 
 @dataclass(frozen=True)
@@ -289,9 +286,8 @@ class State:
             case events.BuildCached():
                 self.builds.pop(key, None)
                 self.waiting.pop(key, None)
-                build = Build(*key, event.mode, event.chosen_by, "wheel", 0.0)
-                build.combination = event.combination
-                return self._line("cached", build.package, build, f"({event.why})")
+                package = _package(*key, combination=event.combination)
+                return self._line("cached", package, event, end=f"({event.why})")
         known = self.builds.get(key)
         package = known.package if known is not None else events.label(*key)
         match event:
@@ -301,30 +297,21 @@ class State:
                 return self._limited(event, known, package)
         self.builds.pop(key, None)
         if isinstance(event, events.BuildFinished):
-            build = Build(*key, event.mode, event.chosen_by, event.what, 0.0)
-            return self._line("built", package, build, duration(event.seconds))
-        build = known or Build(*key, event.mode, "", "wheel", self.clock())
-        took = duration(self.clock() - build.since)
+            return self._line("built", package, event, event.what, duration(event.seconds))
+        started = (
+            known.event if known is not None else events.BuildStarted(*key, event.mode, "", "wheel")
+        )
+        took = duration(self.clock() - known.since if known is not None else 0)
         word = "stopped" if event.stopped else "failed"
-        return self._line(word, package, build, f"{event.step}  {took}", failed=True)
+        return self._line(word, package, started, end=f"{event.step}  {took}")
 
     def _started(self, event: events.BuildStarted) -> list[Parts]:
-        key = (event.name, event.version)
-        build = Build(
-            *key,
-            event.mode,
-            event.chosen_by,
-            event.what,
-            self.clock(),
-            event.log,
-            event.commit,
-            event.combination,
-        )
-        self.builds[key] = build
-        self.waiting.pop(key, None)
+        build = Build(event, self.clock())
+        self.builds[event.name, event.version] = build
+        self.waiting.pop((event.name, event.version), None)
         if event.what != "requirements":
             self.columns.widen(build.package, event.chosen_by)
-        lines = self._line("building", build.package, build) if self.starts else []
+        lines = self._line("building", build.package, event, event.what) if self.starts else []
         return lines + (self._at(1, f"{build.package}: rebuild: {event.why}") if event.why else [])
 
     def _phase(self, event: events.BuildPhase, build: Build | None, package: str) -> list[Parts]:
@@ -348,17 +335,21 @@ class State:
     def _output(self, event: events.BuildOutput) -> list[Parts]:
         line = clean(event.line)
         for build in self.builds.values():
-            if build.name == event.name and line:
+            if build.event.name == event.name and line:
                 build.last_line = line
         if self.verbosity < self.output_at:
             return []
         return [[(f"{event.name} | ", "dim"), (line, "")]]
 
     def _line(
-        self, word: str, package: str, build: Build, end: str = "", *, failed: bool = False
+        self,
+        word: str,
+        package: str,
+        build: events.BuildStarted | events.BuildCached | events.BuildFinished,
+        what: What = "wheel",
+        end: str = "",
     ) -> list[Parts]:
         # Asking a backend what it requires is a step towards a build, and not worth two lines.
-        if self.verbosity < (1 if build.what == "requirements" and not failed else 0):
+        if self.verbosity < (1 if what == "requirements" else 0):
             return []
-        what = "wheel" if failed else build.what
         return [self.columns.line(word, package, build.mode, build.chosen_by, what, end)]
