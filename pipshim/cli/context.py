@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pipshim._pip import selection_options
 from pipshim._pip.logs import forwarded
@@ -22,8 +22,8 @@ from pipshim.builds.builder import Builder
 from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
 from pipshim.cli.user_input import user_input
-from pipshim.envs import environment_choice
 from pipshim.envs.cached_environments import lock_beside, place
+from pipshim.envs.environment_choice import EnvironmentSearch
 from pipshim.envs.interpreter import base_of
 from pipshim.envs.layers import connect
 from pipshim.fastpath.up_to_date import cache_folder
@@ -221,12 +221,14 @@ class Context:
             return place(self._environments_cache, "with", base, what)
         if project is None or (project.script is None and not self.isolated):
             return None
-        base = environment_choice.base_python(
+        search = EnvironmentSearch(
             python=common.python,
+            project=None,
             environ=os.environ,
             requires_python=project.requires_python,
             cache_dir=common.shim_cache,
         )
+        base = search.base_python()
         if project.script is None:
             label, what = project.display_name, ["isolated", str(project.directory)]
             what += [repr(getattr(self.request, "selection", None))]
@@ -250,18 +252,17 @@ class Context:
         return [*texts, str(Path.cwd()) if relative else ""]
 
     @cached_property
-    def _served(self) -> dict[str, Any]:
-        """What an environment is chosen by."""
+    def _search(self) -> EnvironmentSearch:
         common, project, place = self.request.common, self.project, self.place
-        return {
-            "python": str(place.base.python) if place is not None else common.python,
-            "project": (place.directory if place is not None else None if self.bare else self.home),
-            "environ": {} if place is not None else self._environ,
-            "requires_python": (
+        return EnvironmentSearch(
+            python=str(place.base.python) if place is not None else common.python,
+            project=place.directory if place is not None else None if self.bare else self.home,
+            environ={} if place is not None else self._environ,
+            requires_python=(
                 project.requires_python if project is not None and self.below is None else None
             ),
-            "cache_dir": common.shim_cache,
-        }
+            cache_dir=common.shim_cache,
+        )
 
     @property
     def _environ(self) -> Mapping[str, str]:
@@ -272,7 +273,7 @@ class Context:
     def choice(self) -> EnvironmentChoice:
         """The environment to serve, existing or not."""
         lock_only = not self.request.asks_for_environment
-        return environment_choice.choose(**self._served, lock_only=lock_only)
+        return self._search.choose(lock_only=lock_only)
 
     def environment(self) -> Environment:
         """Return the environment to serve; it is made if it is missing.
@@ -284,7 +285,7 @@ class Context:
         if self.place is not None:
             self.place.use()
         wait = "waiting for another command that creates the environment"
-        found = environment_choice.find(**self._served, waiting=lambda: self.wait(wait))
+        found = self._search.find(lambda: self.wait(wait))
         if self.below is not None:
             connect(found.target, self.below)
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,112 +43,85 @@ class EnvironmentChoice:
     origin: Origin
 
 
-def choose(
-    *,
-    python: str | None,
-    project: Path | None,
-    environ: Mapping[str, str],
-    requires_python: SpecifierSet | None,
-    cache_dir: Path | None,
-    lock_only: bool = False,
-) -> EnvironmentChoice:
-    """Choose the environment: ``--python``, else VIRTUAL_ENV, else ``.venv``.
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentSearch:
+    """The search for a command's environment.
 
-    Args:
+    Attributes:
         python: the value of ``--python``: an environment, an interpreter, its name or a version.
         project: the folder of pyproject.toml.
         environ: VIRTUAL_ENV and PATH count.
         requires_python: what the Python must satisfy.
         cache_dir: where the answers of interpreters are kept, or None.
-        lock_only: only the Python to lock for is wanted; a broken environment does not matter.
-
-    Raises:
-        TargetError: the environment, or a Python to make it with, is missing, broken, not an
-            environment, or of a version that is not admitted.
 
     """
-    search = _Search(environ, requires_python, cache_dir)
-    try:
-        return search.choose(python, project)
-    except TargetError:
-        if not lock_only:
-            raise
-        request = None if python is None else Request.parse(python)
-        if request is not None and request.path is not None and request.path.is_dir():
-            raise
-        return EnvironmentChoice(search.interpreter(request), None, False, False, "project")
 
-
-def base_python(
-    *,
-    python: str | None,
-    environ: Mapping[str, str],
-    requires_python: SpecifierSet | None,
-    cache_dir: Path | None,
-) -> Target:
-    """Find the Python to make an environment with that is neither the active nor a project's.
-
-    Raises:
-        TargetError: there is none that works and is admitted.
-
-    """
-    choice = choose(
-        python=python,
-        project=None,
-        environ={name: value for name, value in environ.items() if name != "VIRTUAL_ENV"},
-        requires_python=requires_python,
-        cache_dir=cache_dir,
-    )
-    return base_of(choice.target, cache_dir)
-
-
-def find(
-    *,
-    python: str | None,
-    project: Path | None,
-    environ: Mapping[str, str],
-    requires_python: SpecifierSet | None,
-    cache_dir: Path | None,
-    waiting: Callable[[], None] | None = None,
-) -> Environment:
-    """Choose the environment, and make it if it is missing.
-
-    Raises:
-        TargetError: as ``choose`` raises; or there is none, or it cannot be made.
-
-    """
-    choice = choose(
-        python=python,
-        project=project,
-        environ=environ,
-        requires_python=requires_python,
-        cache_dir=cache_dir,
-    )
-    if choice.directory is None:
-        if python is None:
-            raise TargetError(
-                "there is no environment to change: none is active, and there is no project",
-                hint="activate a virtual environment, or choose one with --python",
-            )
-        raise TargetError(
-            f"{choice.target.python} is not in a virtual environment, and pipshim changes no other",
-            hint=f"create one: {choice.target.python} -m venv DIR; then pass --python DIR",
-        )
-    if choice.exists:
-        return Environment(choice.target, choice.created_by_pipshim)
-    return create(choice.directory, choice.target, cache_dir=cache_dir, waiting=waiting)
-
-
-@dataclass(frozen=True)
-class _Search:
+    python: str | None
+    project: Path | None
     environ: Mapping[str, str]
     requires_python: SpecifierSet | None
     cache_dir: Path | None
 
-    def choose(self, python: str | None, project: Path | None) -> EnvironmentChoice:
+    def choose(self, *, lock_only: bool = False) -> EnvironmentChoice:
+        """Choose the environment: ``--python``, else VIRTUAL_ENV, else ``.venv``.
+
+        With ``lock_only`` only the Python to lock for is wanted: a broken environment does not
+        matter.
+
+        Raises:
+            TargetError: the environment, or a Python to make it with, is missing, broken, not an
+                environment, or of a version that is not admitted.
+
+        """
+        try:
+            return self._choose()
+        except TargetError:
+            if not lock_only:
+                raise
+            request = None if self.python is None else Request.parse(self.python)
+            if request is not None and request.path is not None and request.path.is_dir():
+                raise
+            return EnvironmentChoice(self.interpreter(request), None, False, False, "project")
+
+    def base_python(self) -> Target:
+        """Find the Python to make an environment with that is neither the active nor a project's.
+
+        Raises:
+            TargetError: there is none that works and is admitted.
+
+        """
+        environ = {name: value for name, value in self.environ.items() if name != "VIRTUAL_ENV"}
+        choice = replace(self, project=None, environ=environ).choose()
+        return base_of(choice.target, self.cache_dir)
+
+    def find(self, waiting: Callable[[], None] | None = None) -> Environment:
+        """Choose the environment, and make it if it is missing.
+
+        Raises:
+            TargetError: as ``choose`` raises; or there is none, or it cannot be made.
+
+        """
+        choice = self.choose()
+        if choice.directory is None:
+            if self.python is None:
+                raise TargetError(
+                    "there is no environment to change: none is active, and there is no project",
+                    hint="activate a virtual environment, or choose one with --python",
+                )
+            python = choice.target.python
+            raise TargetError(
+                f"{python} is not in a virtual environment, and pipshim changes no other",
+                hint=f"create one: {python} -m venv DIR; then pass --python DIR",
+            )
+        if choice.exists:
+            return Environment(choice.target, choice.created_by_pipshim)
+        return create(choice.directory, choice.target, cache_dir=self.cache_dir, waiting=waiting)
+
+    def _choose(self) -> EnvironmentChoice:
+        project = self.project
         own = None if project is None else Path(os.path.abspath(project)) / ".venv"  # noqa: PTH100
-        if python is not None:
-            return self._asked(Request.parse(python), own)
+        if self.python is not None:
+            return self._asked(Request.parse(self.python), own)
         active = self.environ.get("VIRTUAL_ENV")
         if active and (own is None or os.path.realpath(active) != os.path.realpath(own)):
             directory = Path(os.path.abspath(active))  # noqa: PTH100

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from pipshim.base.errors import TargetError
 from pipshim.envs.discovery import running
-from pipshim.envs.environment_choice import EnvironmentChoice, choose, find
+from pipshim.envs.environment_choice import EnvironmentChoice, EnvironmentSearch
 from pipshim.envs.interpreter import query
 from pipshim.envs.venv import Environment, create
 from pipshim.envs.venv_template import INCOMPLETE
@@ -51,17 +51,18 @@ class Case:
 
     def choose(self, **changes: Any) -> EnvironmentChoice:
         before = self.files()
-        choice = choose(**self.arguments(changes))
+        lock_only = changes.pop("lock_only", False)
+        choice = EnvironmentSearch(**self.arguments(changes)).choose(lock_only=lock_only)
         assert self.files() == before, "choosing must not write"
         return choice
 
     def find(self, **changes: Any) -> Environment:
-        return find(**self.arguments(changes))
+        return EnvironmentSearch(**self.arguments(changes)).find()
 
     def refused(self, **changes: Any) -> TargetError:
         before = self.files()
         with pytest.raises(TargetError) as caught:
-            find(**self.arguments(changes))
+            EnvironmentSearch(**self.arguments(changes)).find()
         assert self.files() == before, "what is refused must not be changed"
         assert caught.value.hint
         return caught.value
