@@ -14,8 +14,8 @@ from pipshim.base.light import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import NoReturn
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
 
 MOST = 4
 """How many are started at most: what they do is mostly the file system's work."""
@@ -76,3 +76,14 @@ def can_fork() -> bool:
 def processes(wanted: int) -> int:
     """Return how many of the wanted processes to use, this one included."""
     return max(1, min(available_cores(), MOST, wanted)) if can_fork() else 1
+
+
+def divided(items: Iterable[tuple[int, Any]], count: int) -> list[list[Any]]:
+    """Divide items, each with its work, into `count` lists with about the same work in each."""
+    shares: list[list[Any]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for work, item in sorted(items, key=lambda one: -one[0]):
+        least = loads.index(min(loads))
+        shares[least].append(item)
+        loads[least] += work
+    return shares

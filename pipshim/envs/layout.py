@@ -12,37 +12,28 @@ class Layout(Protocol):
     """An environment's paths, such as `pipshim.model.interpreter.Target`."""
 
     @property
-    def python(self) -> Path | str:
-        """The interpreter that scripts start."""
+    def python(self) -> Path | str: ...
 
     @property
-    def version(self) -> tuple[int, int, int]:
-        """The interpreter's version."""
+    def version(self) -> tuple[int, int, int]: ...
 
     @property
-    def bytecode(self) -> str:
-        """Identifies the Pythons that the interpreter's bytecode is valid for."""
+    def bytecode(self) -> str: ...
 
     @property
-    def prefix(self) -> Path | str:
-        """The environment's own folder."""
+    def prefix(self) -> Path | str: ...
 
     @property
-    def purelib(self) -> Path | str:
-        """For packages in pure Python."""
+    def purelib(self) -> Path | str: ...
 
     @property
-    def platlib(self) -> Path | str:
-        """For packages with compiled code."""
+    def platlib(self) -> Path | str: ...
 
     @property
-    def scripts(self) -> Path | str:
-        """For programs."""
+    def scripts(self) -> Path | str: ...
 
     @property
-    def data(self) -> Path | str:
-        """For the ``data`` files of wheels; usually the environment's own folder."""
+    def data(self) -> Path | str: ...
 
     @property
-    def headers(self) -> Path | str:
-        """For a folder of each distribution's headers."""
+    def headers(self) -> Path | str: ...

@@ -16,7 +16,7 @@ import time
 from pipshim.base.cache_folders import InUse
 from pipshim.base.errors import InstallError
 from pipshim.base.file_lock import FileLock
-from pipshim.base.forked_process import Forked, processes
+from pipshim.base.forked_process import Forked, divided, processes
 from pipshim.base.light import jsons
 from pipshim.base.light.named_tuples import NamedTuple
 from pipshim.base.unwritable_files import reason
@@ -148,13 +148,7 @@ def _divided(packages: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, An
     """Divide distributions among processes, with about the same number of files for each."""
     work = sum(one["weight"] for one in packages)
     count = processes(work // _WORTH_A_PROCESS)
-    shares: list[list[Mapping[str, Any]]] = [[] for _ in range(count)]
-    loads = [0] * len(shares)
-    for one in sorted(packages, key=lambda one: -int(one["weight"])):
-        least = loads.index(min(loads))
-        shares[least].append(one)
-        loads[least] += one["weight"]
-    return shares
+    return divided(((one["weight"], one) for one in packages), count)
 
 
 def _empty(prefix: str) -> None:

@@ -33,93 +33,69 @@ class LockServices(Protocol):
     """Values and services of one command, as far as locking uses them."""
 
     @property
-    def request(self) -> LockRequest:
-        """The command's request."""
+    def request(self) -> LockRequest: ...
 
     @property
-    def mask(self) -> Mask:
-        """Hides the credentials that were given."""
+    def mask(self) -> Mask: ...
 
     @property
-    def project(self) -> Project | None:
-        """The project, if there is one."""
+    def project(self) -> Project | None: ...
 
     @property
-    def configuration(self) -> Configuration:
-        """``[tool.pipshim]``."""
+    def configuration(self) -> Configuration: ...
 
     @property
-    def target(self) -> Target:
-        """The Python to serve."""
+    def target(self) -> Target: ...
 
     @property
-    def targets(self) -> tuple[TargetName, ...]:
-        """The named targets; empty for the served Python only."""
+    def targets(self) -> tuple[TargetName, ...]: ...
 
     @property
-    def combination(self) -> Combination:
-        """The conflicting extras and groups in use, once a lock is followed."""
+    def combination(self) -> Combination: ...
 
     @property
-    def below(self) -> BaseEnvironment | None:
-        """The environment below a layer."""
+    def below(self) -> BaseEnvironment | None: ...
 
     @property
-    def directory(self) -> Path:
-        """The folder of the project, or of what is locked."""
+    def directory(self) -> Path: ...
 
     @property
-    def lock_path(self) -> Path:
-        """The path of the lock, existing or not."""
+    def lock_path(self) -> Path: ...
 
     @property
-    def inputs(self) -> str:
-        """The digest of everything the lock is made from."""
+    def inputs(self) -> str: ...
 
     @property
-    def settings(self) -> Settings:
-        """The build settings."""
+    def settings(self) -> Settings: ...
 
     @property
-    def preferences(self) -> Preferences:
-        """Which versions and files are chosen."""
+    def preferences(self) -> Preferences: ...
 
     @property
-    def jobs(self) -> int:
-        """How many builds, or targets, run at once."""
+    def jobs(self) -> int: ...
 
     @property
-    def observer(self) -> Relay:
-        """Receives events."""
+    def observer(self) -> Relay: ...
 
     @property
-    def workspace(self) -> Workspace:
-        """Temporary folders of the command."""
+    def workspace(self) -> Workspace: ...
 
     @property
-    def until_end(self) -> ExitStack:
-        """Closes resources when the command ends."""
+    def until_end(self) -> ExitStack: ...
 
     @property
-    def pip(self) -> Pip:
-        """The session and finder of pip, for the target."""
+    def pip(self) -> Pip: ...
 
     @property
-    def fetcher(self) -> Fetcher:
-        """Downloads what a lock names."""
+    def fetcher(self) -> Fetcher: ...
 
     @property
-    def builder(self) -> Builder:
-        """Runs builds."""
+    def builder(self) -> Builder: ...
 
-    def routes(self, markers: Mapping[str, str], combination: Combination) -> IndexRoutes:
-        """Return the indexes that packages come from on a target."""
+    def routes(self, markers: Mapping[str, str], combination: Combination) -> IndexRoutes: ...
 
-    def apply(self, lines: BuildLines) -> None:
-        """Apply the build options of requirements files."""
+    def apply(self, lines: BuildLines) -> None: ...
 
-    def say(self, text: str, level: Level = "info") -> None:
-        """Show a message."""
+    def say(self, text: str, level: Level = "info") -> None: ...
 
-    def explain(self, error: Exception) -> PipshimError:
-        """Turn any error into one that can be shown."""
+    def explain(self, error: Exception) -> PipshimError: ...

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import InstallError
+from pipshim.base.forked_process import divided
 from pipshim.base.light import jsons
 from pipshim.base.unwritable_files import reason
 from pipshim.envs import dist_info
@@ -101,9 +102,10 @@ def compiled(trees: Sequence[UnpackedWheel], env: Layout) -> list[UnpackedWheel]
 
     at_once = available_cores()
     found = each(partial(with_bytecode, env=env), trees, at_once=at_once)
-    missing = [tree for tree in found if not is_complete(tree)]
+    missing = [(_size(tree), tree) for tree in found if not is_complete(tree)]
+    shares = [share for share in divided(missing, at_once) if share]
     try:
-        each(partial(_compile, env=env), _shares(missing, at_once), at_once=at_once)
+        each(partial(_compile, env=env), shares, at_once=at_once)
     except OSError as error:
         raise InstallError(
             f"bytecode cannot be kept: {error.filename}: {reason(error)}",
@@ -126,19 +128,6 @@ def _sources(tree: UnpackedWheel) -> list[tuple[str, str]]:
         for name in group.names
         if name.endswith(".py")
     ]
-
-
-def _shares(trees: Iterable[UnpackedWheel], count: int) -> list[list[UnpackedWheel]]:
-    """Divide wheels among processes, with about the same work for each."""
-    shares: list[list[UnpackedWheel]] = [[] for _ in range(count)]
-    work = [0] * count
-    for size, tree in sorted(
-        ((_size(tree), tree) for tree in trees), key=lambda item: item[0], reverse=True
-    ):
-        least = work.index(min(work))
-        shares[least].append(tree)
-        work[least] += size
-    return [share for share in shares if share]
 
 
 def _size(tree: UnpackedWheel) -> int:

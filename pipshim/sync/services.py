@@ -18,9 +18,7 @@ class SyncServices(LockServices, Protocol):
     """
 
     @property
-    def choice(self) -> EnvironmentChoice:
-        """The environment to serve, and why."""
+    def choice(self) -> EnvironmentChoice: ...
 
     @property
-    def store(self) -> Store:
-        """The unpacked wheels."""
+    def store(self) -> Store: ...
