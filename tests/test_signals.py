@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -256,6 +257,26 @@ def test_the_terminal_is_as_it_was(cli: Cli, index: Index, filled: Path, keys: s
         assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")
         assert typist.attributes() == before
     until(lambda: processes(cli) == left_behind(cli) == [])  # after a second signal, a moment later
+
+
+def test_a_second_signal_leaves_nothing_of_what_was_drawn(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    log = tmp_path / "calls"
+    backend = Backend(acts_at=["metadata"], sleep_seconds=600, log=str(log))
+    source = DEAF.replace("MARK", str(tmp_path))
+    made = partial(sdist, backend=backend, backend_source=source, static_metadata=False)
+    index.add(made(tmp_path / "files", "deaf", "1"))
+    make_project(dependencies=["deaf"])
+    with Typist([sys.executable, "-m", "pipshim", "lock"], cli.env, cli.cwd) as typist:
+        typist.wait_for("round 1")
+        until(lambda: sleepers(tmp_path))
+        typist.type("\x03")
+        time.sleep(0.15)
+        typist.type("\x03")
+        status, shown = typist.wait(seconds=BOUND)
+    assert status == 130
+    assert shown.removesuffix("^C").endswith("pipshim: interrupted\r\n"), shown
 
 
 def test_a_question_is_ended_by_the_first_signal(cli: Cli, index: Index, filled: Path) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _FASTEST_SECONDS = 1 / 8
 # Elapsed times are shown in whole seconds.
 _IDLE_SECONDS = 1.0
+_ABANDON_SECONDS = 0.3
+"""How long a drawing is waited for that may be stuck."""
 
 
 class Live:
@@ -78,7 +80,7 @@ class Live:
 
     def __enter__(self) -> Self:
         prompts.drawings.append(self)
-        at_abandon.append(self._show_cursor)
+        at_abandon.append(self._abandon)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,9 +114,6 @@ class Live:
 
     def close(self) -> None:
         """Clear the region, write the remaining lines, and release the terminal."""
-        if self in prompts.drawings:
-            prompts.drawings.remove(self)
-            at_abandon.remove(self._show_cursor)
         try:
             with self._change:
                 self._closed.set()
@@ -123,13 +122,22 @@ class Live:
                 self._thread.join()
         finally:
             try:
-                self._stop()
-                self._print(self._take_lines())
+                with self._drawing:
+                    self._stop()
+                    self._print(self._take_lines())
             except (OSError, ValueError):
                 self._lines.clear()  # the terminal is gone
+            if self in prompts.drawings:
+                prompts.drawings.remove(self)
+                at_abandon.remove(self._abandon)
 
-    def _show_cursor(self) -> None:
-        if self._region is not None:
+    def _abandon(self) -> None:
+        """Clear the region and draw no more, because the process ends now."""
+        self._paused = True
+        is_drawing = not self._drawing.acquire(timeout=_ABANDON_SECONDS)
+        if not is_drawing:  # it is kept, so that nothing follows
+            self._stop()
+        elif self._region is not None:
             os.write(self._console.file.fileno(), b"\x1b[?25h\n")
 
     def _draw(self) -> None:
