@@ -381,7 +381,7 @@ def _packages(error: PipshimError) -> set[str]:
 
 
 def _is_cached(made: BuiltWheel | None) -> bool:
-    return made is not None and made.came_from == "cached"
+    return made is not None and made.came_from in ("cached", "remote")
 
 
 def _is_built(req: InstallRequirement, wheel: Path) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from pipshim.base.atomic_write import replace_file
 from pipshim.base.file_lock import FileLock
@@ -20,11 +21,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipshim.model.build_record import Conditions
+    from pipshim.model.shared_record import Kind
 
 OLDER = "its build record is that of an older pipshim"
 """Why a wheel is not reused whose record lacks what counts today."""
 
-Kind = Literal["requires", "metadata", "wheel"]
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build answered.
+
+    Attributes:
+        kind: what was asked of the backend.
+        record: what it was built from and against.
+        result: of a wheel, its hash in the store; METADATA; or requirements.
+        seconds: how long the backend took.
+        private: why no other machine may have it; empty if nothing prevents that.
+        log: the name of the file with the build's output.
+
+    """
+
+    kind: Kind
+    record: Record
+    result: Any
+    seconds: float
+    private: str = ""
+    log: str | None = None
 
 
 class BuildCache:
@@ -85,11 +107,12 @@ class BuildCache:
             if isinstance(data, dict) and "result" in data:
                 yield Record.from_json(data.get("record")), data["result"]
 
-    def store(self, kind: Kind, record: Record, result: Any, log: str | None = None) -> None:
-        """Write a result with its record, and the name of the log, atomically."""
+    def store(self, result: BuildResult) -> None:
+        """Write a result with its record, atomically."""
+        kind, record = result.kind, result.record
         folder = self._folder(record.source)
         folder.mkdir(parents=True, exist_ok=True)
-        data = {"record": record.to_json(), "result": result, "log": log}
+        data = {**vars(result), "record": record.to_json()}
         text = json.dumps(data, sort_keys=True)
         replace_file(folder / f"{kind}-{record.key()}.json", text.encode("ascii"))
 

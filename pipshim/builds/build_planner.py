@@ -195,6 +195,7 @@ class BuildPlanner:
             build: builds one of them, given its name.
 
         """
+        self.builder.look_ahead((one.digest for one in sources.values()), ("wheel",))
         waits = {
             name: self.request(source, solution).waits_for
             for name, source in sources.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipshim.model.build_record import Used
 from pipshim.model.events import label
@@ -129,14 +129,16 @@ class BuiltWheel:
     """A wheel that was built, or reused from an earlier build.
 
     Attributes:
-        cached: whether an earlier command built it.
-        wheel: the file that the backend made, until the end of the command; None if cached.
-        log: the build's output; None if cached.
+        origin: whether it was built now, earlier on this machine, or on another one.
+        wheel: the file that the backend made, until the end of the command; None unless built now.
+        log: the build's output; None likewise.
+        seconds: how long the backend took, likewise.
 
     """
 
     tree: UnpackedWheel
     record: Record
-    cached: bool
+    origin: Literal["built", "cached", "remote"]
     wheel: Path | None = None
     log: Path | None = None
+    seconds: float = 0.0

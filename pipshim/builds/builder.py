@@ -26,7 +26,7 @@ from pipshim.base.errors import BuildError, InstallError
 from pipshim.base.tasks import each
 from pipshim.base.urls import without_credentials
 from pipshim.builds.abi_provider_wheels import is_native_tree
-from pipshim.builds.build_cache import OLDER, BuildCache
+from pipshim.builds.build_cache import OLDER, BuildCache, BuildResult
 from pipshim.builds.build_history import BuildHistory
 from pipshim.builds.build_monitor import BuildMonitor
 from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component
@@ -38,6 +38,7 @@ from pipshim.builds.job_variables import JobTools
 from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares
 from pipshim.builds.processes import Processes
+from pipshim.builds.shared_builds import SharedBuilds
 from pipshim.builds.tools import GIT_LFS, Tools, uses_lfs
 from pipshim.envs import installed
 from pipshim.envs.abi_providers import is_platform_specific
@@ -50,6 +51,7 @@ from pipshim.model.build_record import Conditions, Record, Used, difference, lan
 from pipshim.model.build_variables import recorded
 from pipshim.model.compiler_choice import CompilerChoice
 from pipshim.model.past_build import MemoryNeed
+from pipshim.model.shared_record import requires_dist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -57,12 +59,13 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.base.masking import Mask
-    from pipshim.builds.build_cache import Kind
     from pipshim.builds.machine_shares import Share
     from pipshim.model.build_settings import Settings
     from pipshim.model.build_tools import Tool
     from pipshim.model.events import Observer, What
     from pipshim.model.interpreter import Target
+    from pipshim.model.shared_record import Kind, SharedRecord
+    from pipshim.remote.remote_cache import RemoteCache
     from pipshim.store.store import Store
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
@@ -85,6 +88,7 @@ class Builder:
         environ: the user's environment variables.
         mask: knows the secrets to hide in logs.
         user: returns what the user has written and typed, for hints.
+        remote: the results of other machines' builds, if they are used.
 
     """
 
@@ -99,9 +103,11 @@ class Builder:
     environ: Mapping[str, str]
     mask: Mask
     user: Callable[[], UserInput] = UserInput
+    remote: RemoteCache | None = None
     processes: Processes = field(init=False)
     _pool: EnvironmentPool = field(init=False)
     _cache: BuildCache = field(init=False)
+    _shared: SharedBuilds | None = field(default=None, init=False)
     _tools: Tools = field(init=False)
     history: BuildHistory = field(init=False)
     _rebuilt: set[tuple[object, ...]] = field(default_factory=set, init=False)
@@ -121,6 +127,8 @@ class Builder:
         )
         self._job_tools = JobTools(self.workspace.directory)
         self._cache = BuildCache(self.cache / BUILDS)
+        if self.remote is not None:
+            self._shared = SharedBuilds(self.remote, self._cache, self.store, self.target)
         self._tools = Tools(self.cache / TOOLS)
         self.history = BuildHistory(self.cache)
 
@@ -131,30 +139,35 @@ class Builder:
 
     def requires(self, build: BuildRequest, kinds: tuple[str, ...] = ("wheel",)) -> list[str]:
         """Ask the backend for additional requirements (``get_requires_for_build_…``)."""
-        kept = self._kept(build, "requires")
+        kept = self._answer(build, "requires")
         if kept is not None:
             return list(kept[1])
         with self._building(build, "requirements") as (hooks, config):
             self._phase(build, "requirements")
+            start = time.monotonic()
             if kinds == ("editable",):
                 hooks.check_editable()
             found: list[str] = []
             for kind in kinds:
                 found.extend(one for one in hooks.requires(kind, config) if one not in found)
-        self._keep(build, "requires", hooks, found)
+            seconds = time.monotonic() - start
+        self._keep(build, BuildResult("requires", self.record(build, hooks), found, seconds))
         return found
 
     def metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]]:
         """Ask the backend for METADATA; return what its build used too."""
         with self._building(build, "metadata") as (hooks, config):
             self._phase(build, "metadata")
+            start = time.monotonic()
             text = hooks.metadata(self.workspace.fresh("metadata"), config, editable=build.editable)
-            record = self._keep(build, "metadata", hooks, text.decode("utf-8", "surrogateescape"))
-        return text, record.against
+            seconds, told = time.monotonic() - start, text.decode("utf-8", "surrogateescape")
+            result = BuildResult("metadata", self.record(build, hooks), told, seconds)
+            self._keep(build, result)
+        return text, result.record.against
 
     def kept_metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]] | None:
-        """Return METADATA that an earlier command was given, if its record is still valid."""
-        kept = self._kept(build, "metadata")
+        """Return METADATA that was given before, here or elsewhere, if its record is valid."""
+        kept = self._answer(build, "metadata")
         if kept is None:
             return None
         return str(kept[1]).encode("utf-8", "surrogateescape"), kept[0].against
@@ -169,7 +182,7 @@ class Builder:
         """Build a wheel, unless an earlier one's record is still valid."""
         if build.digest is None:
             return self._build(build)
-        earlier = self._earlier(build)
+        earlier = self._earlier(build) or self._from_remote(build)
         if earlier is not None:
             return self._reused(build, earlier)
         # Builds that this one needs come first: while one is locked, no other is waited for.
@@ -181,14 +194,19 @@ class Builder:
             if earlier is not None:
                 return self._reused(build, earlier)
             built = self._build(build, self._why_not(build))
-            if self._is_due("wheel", build):
+            is_due = self._is_due("wheel", build)
+            if is_due:
                 for record, _ in list(self._found(build, "wheel", exact=False)):
                     self._cache.discard("wheel", record)
                 self._rebuilt.add(_key("wheel", build))
-            assert built.log is not None  # as of every build
-            self._cache.store("wheel", built.record, built.tree.sha256, built.log.name)
             self._built_now.add(built.tree.sha256)
-            return built
+            assert built.log is not None  # as of every build
+            result = BuildResult("wheel", built.record, built.tree.sha256, built.seconds)
+            result = replace(result, private=self._private(build), log=built.log.name)
+            self._cache.store(result)
+        if self._shared is not None:
+            self._shared.push(result, built.wheel, anew=is_due)
+        return built
 
     def tool(self, name: str) -> Tool | None:
         """Return what builds find as a compiler or program; None if there is none."""
@@ -200,8 +218,16 @@ class Builder:
         return build.seconds if build is not None else None
 
     def has(self, build: BuildRequest) -> bool:
-        """Return whether an earlier wheel can be reused."""
-        return build.digest is not None and self._earlier(build) is not None
+        """Return whether an earlier wheel can be reused, or taken from the remote."""
+        if build.digest is None:
+            return False
+        return self._earlier(build) is not None or self._offer(build) is not None
+
+    def look_ahead(self, sources: Iterable[str | None], kinds: Sequence[Kind]) -> None:
+        """Ask the remote for all results of several sources at once."""
+        if self.remote is not None:
+            some = [one for one in sources if one is not None]
+            self.remote.look_ahead(some, kinds, self.target.python_name, self.target.platform)
 
     def _is_due(self, kind: Kind, build: BuildRequest) -> bool:
         """Return whether ``--rebuild`` asks for a build that this command has not done yet."""
@@ -210,18 +236,21 @@ class Builder:
     def _reused(self, build: BuildRequest, earlier: BuiltWheel) -> BuiltWheel:
         if earlier.tree.sha256 in self._built_now:
             return earlier  # this command has reported its build
-        record = earlier.record
+        record, is_remote = earlier.record, earlier.origin == "remote"
         self.observer(
             events.BuildCached(
                 build.name,
                 build.version,
                 str(build.mode),
                 build.chosen_by,
-                record.why(),
+                record.why(elsewhere=is_remote),
                 record.to_json(),
                 build.combination,
+                "remote" if is_remote else "cached",
+                earlier.seconds if is_remote else None,
             )
         )
+        self._built_now.add(earlier.tree.sha256)
         return earlier
 
     def _earlier(self, build: BuildRequest) -> BuiltWheel | None:
@@ -234,9 +263,29 @@ class Builder:
                 if tree is None:
                     continue
                 metadata = installed.read_text(f"{tree.lib}/{tree.dist_info}/{METADATA}")
-                if exact or self._requires_the_same(build, metadata):
-                    return BuiltWheel(tree, record, cached=True)
+                if exact or self._may_require(build, requires_dist(metadata)):
+                    return BuiltWheel(tree, record, "cached")
         return None
+
+    def _offer(self, build: BuildRequest) -> SharedRecord | None:
+        """Return a wheel of the remote that can be used."""
+        if self._shared is None or self._is_due("wheel", build):
+            return None
+        exact = dict.fromkeys((True, self.settings.is_exact(build.name)))
+        conditions = [self.conditions(build, exact=one) for one in exact]
+        return self._shared.find(
+            "wheel",
+            self.record(build),
+            conditions,
+            lambda shared: self._may_require(build, shared.wheel.requires),
+        )
+
+    def _from_remote(self, build: BuildRequest) -> BuiltWheel | None:
+        shared = self._offer(build)
+        if shared is None or self._shared is None:
+            return None
+        taken = self._shared.take_wheel(shared, self.conditions(build))
+        return BuiltWheel(*taken, "remote", seconds=shared.seconds) if taken else None
 
     def why_stale(self, build: BuildRequest, record: Record, metadata: str) -> str | None:
         """Return why a wheel has to be built again; None if it can be kept.
@@ -250,7 +299,7 @@ class Builder:
         why = changed(self.conditions(build, exact=True))
         if why is None or self.settings.is_exact(build.name):
             return why
-        if self._requires_the_same(build, metadata):
+        if self._may_require(build, requires_dist(metadata)):
             return changed(self.conditions(build))
         return why
 
@@ -284,13 +333,13 @@ class Builder:
                 self._environs[leaks] = inherited(self.environ, leaks=leaks)
             return self._environs[leaks]
 
-    def _requires_the_same(self, build: BuildRequest, metadata: str) -> bool:
+    def _may_require(self, build: BuildRequest, requirements: Iterable[str]) -> bool:
         """Return whether a wheel requires what the backend says now, as far as it was asked.
 
         What a wheel requires may depend on pure Python distributions of its build environment.
         """
         kept = self._kept(build, "metadata")
-        return kept is None or _requires_dist(str(kept[1])) == _requires_dist(metadata)
+        return kept is None or set(requires_dist(str(kept[1]))) == set(requirements)
 
     def _found(
         self, build: BuildRequest, kind: Kind, *, exact: bool
@@ -304,12 +353,30 @@ class Builder:
             return None
         return next(self._found(build, kind, exact=True), None)
 
-    def _keep(self, build: BuildRequest, kind: Kind, hooks: Hooks, result: Any) -> Record:
-        record = self.record(build, hooks)
+    def _answer(self, build: BuildRequest, kind: Kind) -> tuple[Record, Any] | None:
+        """Return an answer of a hook from the cache, or from the remote."""
+        kept = self._kept(build, kind)
+        if kept is not None or self._shared is None:
+            return kept
+        if build.digest is None or self._is_due(kind, build):
+            return None
+        conditions = self.conditions(build, exact=True)
+        shared = self._shared.find(kind, self.record(build), [conditions])
+        return self._shared.take_answer(shared, conditions) if shared is not None else None
+
+    def _keep(self, build: BuildRequest, result: BuildResult) -> None:
         if build.digest is not None:
-            self._cache.store(kind, record, result)
-            self._rebuilt.add(_key(kind, build))
-        return record
+            result = replace(result, private=self._private(build))
+            self._cache.store(result)
+            self._rebuilt.add(_key(result.kind, build))
+            if self._shared is not None:
+                self._shared.push(result)
+
+    def _private(self, build: BuildRequest) -> str:
+        """Say why no other machine may have the results of a build; empty if nothing does."""
+        if self.conditions(build).environ.get("PYTHONPATH"):
+            return "it was built with PYTHONPATH"
+        return "it was built in place" if build.environment is not None else ""
 
     def _why_not(self, build: BuildRequest) -> str:
         """Return why no earlier wheel is reused; empty if there is none."""
@@ -320,6 +387,8 @@ class Builder:
         if why == OLDER:
             text = "wheels that an older pipshim built are built again: their records do not say "
             self._say_once(f"{text}which environment variables and tools they depend on")
+        if why is None and self._shared is not None:
+            why = self._shared.why_not(self.record(build), conditions)
         return why or ""
 
     def _say_once(self, text: str) -> None:
@@ -332,11 +401,13 @@ class Builder:
     def _build(self, build: BuildRequest, why: str = "") -> BuiltWheel:
         with self._building(build, "wheel", why) as (hooks, config):
             self._phase(build, "wheel")
+            start = time.monotonic()
             wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
+            seconds = time.monotonic() - start
             tree = self._taken(wheel, build, hooks)
             record = self.record(build, hooks, compiled=is_platform_specific(_wheel_file(tree)))
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
-        return BuiltWheel(tree, record, cached=False, wheel=wheel, log=hooks.log)
+        return BuiltWheel(tree, record, "built", wheel, hooks.log, seconds)
 
     def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> UnpackedWheel:
         """Put a built wheel into the store, if it is what it was asked for."""
@@ -488,7 +559,6 @@ class Builder:
             compiled: whether the wheel is for one platform only.
 
         """
-        target = self.target
         against: Mapping[str, Used] = {}
         tools: Mapping[str, Tool | None] = {}
         variables: Mapping[str, str | None] = {}
@@ -503,8 +573,8 @@ class Builder:
             version=build.version,
             source=build.digest or "",
             mode=str(build.mode),
-            python=target.python_name,
-            platform=target.platform,
+            python=self.target.python_name,
+            platform=self.target.platform,
             requirements=tuple(sorted(map(without_credentials, build.requirements))),
             constraints=(
                 tuple(sorted({*self.settings.build_constraints, *self.settings.constraint_lines}))
@@ -591,11 +661,6 @@ class Builder:
 
 def _wheel_file(tree: UnpackedWheel) -> str:
     return installed.read_text(f"{tree.lib}/{tree.dist_info}/WHEEL")
-
-
-def _requires_dist(metadata: str) -> set[str]:
-    headers = metadata.partition("\n\n")[0].splitlines()
-    return {line.strip() for line in headers if line.lower().startswith("requires-dist:")}
 
 
 def _key(kind: Kind, build: BuildRequest) -> tuple[object, ...]:

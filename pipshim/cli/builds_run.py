@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from pipshim.builds.build_request import BuiltWheel
     from pipshim.cli.context import Context
     from pipshim.cli.project_commands import Action
-    from pipshim.model.events import Source
     from pipshim.model.plan_file import PlanFile, PlannedBuild
 
 
@@ -126,7 +125,10 @@ def main(request: BuildsRunRequest, pip: PipCommand) -> int:
         found = [results.changes[one] for one in ids]
         report.details["changed"] = any(one.source != "cached" for one in found)
         report.text = summarize_builds(
-            found, seconds=report.seconds, no_color=request.common.no_color
+            found,
+            seconds=report.seconds,
+            saved=context.saved_seconds,
+            no_color=request.common.no_color,
         )
     return report.status
 
@@ -140,8 +142,7 @@ class _Results:
     _guard: Lock = field(default_factory=Lock)
 
     def add(self, build: PlannedBuild, wheel: BuiltWheel) -> None:
-        source: Source = "cached" if wheel.cached else "built"
-        tree = wheel.tree
+        source, tree = wheel.origin, wheel.tree
         with self._guard:
             self.changes[build.id] = Change(
                 "+", build.name, None, tree.version, None, source, str(build.mode)

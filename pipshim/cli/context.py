@@ -7,7 +7,7 @@ import shlex
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,6 +21,7 @@ from pipshim.base.unwritable_files import name_full
 from pipshim.builds.builder import Builder
 from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
+from pipshim.cli.remote import open_remote, remote_address
 from pipshim.cli.user_input import user_input
 from pipshim.envs.cached_environments import lock_beside, place
 from pipshim.envs.environment_choice import EnvironmentSearch
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from pipshim.model.per_requirement_options import BuildLines
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import CommonOptions, LockOptions, LockRequest
+    from pipshim.remote.remote_cache import RemoteCache
 
 
 @dataclass
@@ -412,9 +414,31 @@ class Context:
                 of_pip=self.is_of_pip,
                 is_layer=self.below is not None,
             ),
+            remote=self.remote,
         )
         self.until_end.callback(builder.processes.close)
         return builder
+
+    @cached_property
+    def remote(self) -> RemoteCache | None:
+        """The results of other machines' builds; None if none are used."""
+        address = remote_address(self.request.common, self.configuration.remote, self.home)
+        if address is None:
+            return None
+        made = open_remote(
+            address,
+            self.command.options,
+            self.mask,
+            self.observer,
+            partial(self.workspace.fresh, "remote"),
+        )
+        return self.until_end.enter_context(made)
+
+    @property
+    def saved_seconds(self) -> float:
+        """How long the builds took whose wheels came from the remote."""
+        remote: RemoteCache | None = vars(self).get("remote")
+        return remote.saved if remote is not None else 0.0
 
     @property
     def _environments(self) -> Workspace:
@@ -446,7 +470,7 @@ class Context:
     def at(self, project: Project) -> Context:
         """Return the context for another state of the project; pip's knowledge is shared."""
         other = replace(self, project=project)
-        for name in ("choice", "old_lock", "cache", "store", "fetcher", "builder"):
+        for name in ("choice", "old_lock", "cache", "store", "fetcher", "remote", "builder"):
             vars(other)[name] = getattr(self, name)
         markers = self.target.markers
         same = other._routes(markers) == self._routes(markers)  # noqa: SLF001

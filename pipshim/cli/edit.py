@@ -296,6 +296,7 @@ class _Editing:
             report_sync(report, context, outcome),
             packages=outcome.installed,
             seconds=report.seconds,
+            saved=context.saved_seconds,
             no_color=request.common.no_color,
         )
 

@@ -210,7 +210,7 @@ class Building:
             return BuiltWheel(builder.editable(request), "editable")
         built = builds.wheel(source, self._solution)
         file = built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
-        return BuiltWheel(file, "cached" if built.cached else "built")
+        return BuiltWheel(file, built.origin)
 
     @property
     def pip(self) -> Pip:

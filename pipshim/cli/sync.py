@@ -98,6 +98,7 @@ def main(request: SyncRequest, pip: PipCommand) -> int:
             found,
             packages=outcome.installed,
             seconds=report.seconds,
+            saved=context.saved_seconds,
             dry_run=report.planned,
             no_color=request.common.no_color,
         )

@@ -132,6 +132,8 @@ class Rounds:
             if one.editable or one.name in solution.left_out
         }
         asked = [one for one in sources.values() if self._static(one) is None]
+        digests = (one.digest for one in asked)
+        self.builds.builder.look_ahead(digests, ("requires", "metadata"))
         self.ask_ahead(asked, solution)
         return [one for one in asked if self._differs(one, solution)]
 

@@ -118,6 +118,11 @@ class Record:
         """What was compiled (`pipshim.model.build_variables.LANGUAGES`)."""
         return languages_of(self.tools, self.against) if self.compiled else frozenset()
 
+    @property
+    def systems(self) -> frozenset[str]:
+        """The names of the programs and distributions that decide which compilers are taken."""
+        return frozenset([*self.tools, *self.against])
+
     def to_json(self) -> dict[str, Any]:
         """Say it as plain data."""
         return {"schema": SCHEMA, **asdict(self)}
@@ -140,13 +145,14 @@ class Record:
         except (KeyError, TypeError, AttributeError):
             return None
 
-    def why(self) -> str:
+    def why(self, *, elsewhere: bool = False) -> str:
         """Say why a wheel can be taken whose record this is, and still holds."""
+        built = "built on another machine" if elsewhere else "built earlier"
         shown = [f"{name} {used.version}" for name, used in self.against.items() if used.counts]
         if not shown:
-            return "built earlier"
+            return built
         more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""  # noqa: PLR2004 fits a line
-        return f"built earlier against the same {', '.join(shown[:3])}{more}"
+        return f"{built} against the same {', '.join(shown[:3])}{more}"
 
     def key(self) -> str:
         """Name it: equal records have equal keys."""
@@ -206,8 +212,7 @@ def _differences(record: Record, now: Record, conditions: Conditions) -> Iterato
     yield from build_variables.differences(
         record.variables, conditions.environ, conditions.rules, record.languages
     )
-    systems = frozenset([*record.tools, *record.against])
-    now_found = {name: conditions.tools(name, systems) for name in record.tools}
+    now_found = {name: conditions.tools(name, record.systems) for name in record.tools}
     yield from build_tools.differences(record.tools, now_found)
     yield from _changed(record, conditions)
     if record.requirements != now.requirements:

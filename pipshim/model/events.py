@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 What: TypeAlias = Literal["requirements", "metadata", "wheel", "editable"]
 Phase: TypeAlias = Literal["fetch", "environment", "memory", "requirements", "metadata", "wheel"]
-Source: TypeAlias = Literal["index", "built", "cached", "editable"]
+Source: TypeAlias = Literal["index", "built", "cached", "remote", "editable"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 _FREE_TEXTS = ("line", "text", "key", "why", "record")
@@ -155,7 +155,10 @@ class DownloadProgress:
 
 @dataclass(frozen=True)
 class DownloadFinished:
-    """Reported when the whole file is there, before its hash is checked; ``size`` is in bytes."""
+    """Reported when the whole file is there, before its hash is checked; ``size`` is in bytes.
+
+    Reported too when a download from a remote is given up, with what there is of it.
+    """
 
     key: str
     size: int
@@ -240,11 +243,17 @@ class BuildRecorded(_OfDistribution):
 
 @dataclass(frozen=True)
 class BuildCached(_OfBuild):
-    """Reported instead of a build if an earlier wheel is reused; ``why`` says why."""
+    """Reported instead of a build if an earlier wheel is reused; ``why`` says why.
+
+    ``origin`` is ``remote`` if another machine built it, and was fetched now; then ``saved`` is how
+    many seconds its build took there.
+    """
 
     why: str
     record: Mapping[str, Any] | None = None
     combination: str = ""
+    origin: Literal["cached", "remote"] = "cached"
+    saved: float | None = None
 
 
 @dataclass(frozen=True)

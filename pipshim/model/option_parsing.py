@@ -60,6 +60,8 @@ class Option(NamedTuple):
         ends_options: what follows its value are the arguments of that.
         excludes: the option that it cannot be used together with.
         abbreviates: an option of pip's that this one's flag abbreviates, whose values it takes too.
+        named: the variable, if it is not named after the flag. That of an option without a value
+            takes one of `choices`, if there are any.
 
     """
 
@@ -78,6 +80,7 @@ class Option(NamedTuple):
     ends_options: bool = False
     excludes: str = ""
     abbreviates: str = ""
+    named: str = ""
 
     @property
     def name(self) -> str:
@@ -92,8 +95,8 @@ class Option(NamedTuple):
     @property
     def variable(self) -> str | None:
         """The PIPSHIM_* variable that means the same."""
-        if not self.has_variable:
-            return None
+        if not self.has_variable or self.named:
+            return self.named or None
         return "PIPSHIM_" + self.name[2:].upper().replace("-", "_")
 
     @property
@@ -226,12 +229,20 @@ class ParserOption(optparse.Option):
             if self.declared.is_list:
                 return [self.check_value(name, part) for part in text.split()]
             return self.check_value(name, text)
+        if self.declared.choices:
+            return _read_choice(name, text, self.declared.choices)
         said, const = read_switch(name, text), self.declared.const
         if isinstance(const, bool):
             return said is const
         if not said:
             return NO_DEFAULT
         return [const] if self.declared.is_list else const
+
+
+def _read_choice(name: str, text: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise OptionValueError(f"{name}: {text!r} is not one of {', '.join(choices)}")
+    return text
 
 
 def _take_rest(

@@ -65,9 +65,10 @@ BUILD = (
 )
 """Options of building from source, beside pip's own."""
 
-PROJECT, JOBS, LINK_MODE, OFFLINE, PROGRESS_VIEW, TIMINGS, OUTPUT, NO_PROJECT = declared(
+PROJECT, JOBS, LINK_MODE, OFFLINE, PROGRESS_VIEW, TIMINGS, OUTPUT, NO_PROJECT, *REMOTE = declared(
     CommonOptions
 )
+
 COMMON = (
     Option(
         "--resolution",
@@ -87,6 +88,7 @@ COMMON = (
     ),
     PROGRESS_VIEW,
     TIMINGS,
+    *REMOTE,
 )
 """Options of the commands that may lock."""
 
@@ -284,7 +286,7 @@ BUILDS_KEYGEN = CommandOptions(options=())
 
 BUILDS_TRUST = CommandOptions(options=(PROJECT,))
 
-BUILDING = CommandOptions(options=(*BUILD, PROJECT, JOBS, PROGRESS_VIEW, TIMINGS))
+BUILDING = CommandOptions(options=(*BUILD, PROJECT, JOBS, PROGRESS_VIEW, TIMINGS, *REMOTE))
 """Options of pip's commands that build: install, wheel, download."""
 
 ALL_FLAGS = long_names(

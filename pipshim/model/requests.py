@@ -34,6 +34,7 @@ from pipshim.model.option_parsing import (
     settings_by_package,
 )
 from pipshim.model.selection_preferences import GivenPreferences
+from pipshim.model.settings import PUSHES
 from pipshim.model.torch_backends import TORCH_BACKENDS
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
+    from pipshim.model.settings import Push
     from pipshim.model.targets import TargetName
 
 LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
@@ -113,6 +115,21 @@ class CommonOptions:
         default="text",
     )
     no_project: bool = field("--no-project", "Look for no project.")
+    remote: str | None = field(
+        "--remote",
+        "Where the wheels of other machines are: a folder, or a URL (s3, gs, abfs, sftp, https).",
+        "url",
+        named="PIPSHIM_REMOTE_URL",
+    )
+    push: Push | None = field(
+        "--push",
+        "Add what is built to the remote.",
+        choices=PUSHES,
+        const="always",
+        convert=lambda stored: stored or None,
+        named="PIPSHIM_REMOTE_PUSH",
+    )
+    no_remote: bool = field("--no-remote", "Do not use the remote.")
     python: str | None = None
     verbosity: int = 0
     debug: bool = False

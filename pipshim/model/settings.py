@@ -28,6 +28,11 @@ Abi = Literal["exact", "micro", "minor", "major"]
 
 ABIS: tuple[Abi, ...] = ("exact", "micro", "minor", "major")
 
+Push = Literal["never", "always"]
+"""Whether what is built is added to the remote."""
+
+PUSHES: tuple[Push, ...] = ("never", "always")
+
 Rebuild = Literal["auto", "exact"] | frozenset[NormalizedName]
 """Which distributions count in build records; with names, all do for these packages."""
 
@@ -76,6 +81,22 @@ class WorkspaceTable:
 
 
 @dataclass(frozen=True)
+class RemoteTable:
+    """Where the results of other machines' builds are.
+
+    Attributes:
+        url: a folder, or a URL.
+        push: whether what is built is added.
+        trust: the public keys of which one must have signed a result; without any, none has to.
+
+    """
+
+    url: str | None = None
+    push: Push = "never"
+    trust: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Configuration:
     """``[tool.pipshim]``; ``Configuration()`` has only defaults."""
 
@@ -109,3 +130,4 @@ class Configuration:
     record_variables: Patterns = field(default_factory=Patterns)
     ignore_variables: Patterns = field(default_factory=Patterns)
     workspace: WorkspaceTable | None = None
+    remote: RemoteTable = field(default_factory=RemoteTable)

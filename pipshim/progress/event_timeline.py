@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pipshim.model.events import Event, What
 
-Ending: TypeAlias = Literal["built", "cached", "failed", "stopped"]
+Ending: TypeAlias = Literal["built", "cached", "remote", "failed", "stopped"]
 
 
 @dataclass
@@ -33,6 +33,7 @@ class BuildSpan:
         cpu: the processor time of its processes, in seconds.
         memory: the peak of their memory, in bytes.
         expected: how many seconds an earlier build's backend took.
+        saved: how many seconds the build of a wheel from a remote took there.
 
     """
 
@@ -54,6 +55,7 @@ class BuildSpan:
     cpu: float | None = None
     memory: int | None = None
     expected: float | None = None
+    saved: float | None = None
 
     def lasting(self, now: float) -> list[tuple[str, float, float]]:
         """Return each phase with its start and its end."""
@@ -140,10 +142,11 @@ class History:
                         "wheel",
                         now,
                         now,
-                        "cached",
+                        event.origin,
                         why=event.why,
                         record=event.record,
                         combination=event.combination,
+                        saved=event.saved,
                     )
                 )
             case events.BuildPhase() | events.BuildRecorded():

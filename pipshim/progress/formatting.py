@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 MODE_STYLES = {"isolated": "green", "matched": "cyan", "no-isolation": "yellow"}
-_WORD_STYLES = {"built": "green", "cached": "cyan", "failed": "red"}
+_WORD_STYLES = {"built": "green", "cached": "cyan", "remote": "cyan", "failed": "red"}
 _WORD_WIDTH = len("building")
 _MODE_WIDTH = len("no-isolation")
 _MINUTE, _HOUR = 60, 3600
@@ -41,6 +41,15 @@ def duration(seconds: float, *, precise: bool = False) -> str:
     if whole < _HOUR:
         return f"{whole // _MINUTE}m {whole % _MINUTE:02}s"
     return f"{whole // _HOUR}h {whole % _HOUR // _MINUTE:02}m"
+
+
+def rough_duration(seconds: float) -> str:
+    """Format seconds that were not measured here: ``12 s``, ``41 min``, ``1 h 20 min``."""
+    minutes = round(seconds / _MINUTE)
+    if not minutes:
+        return f"{seconds:.0f} s"
+    hours, rest = divmod(minutes, _MINUTE)
+    return " ".join([*([f"{hours} h"] if hours else []), *([f"{rest} min"] if rest else [])])
 
 
 def elapsed(seconds: float) -> str:

@@ -36,7 +36,7 @@ class Bar:
 
     Attributes:
         mode: the build mode; ``index`` for a wheel that was only downloaded.
-        ending: ``built``, ``cached``, ``failed``, ``downloaded``, ``running``.
+        ending: ``built``, ``cached``, ``remote``, ``failed``, ``downloaded``, ``running``.
         parts: what was done for it, one after the other, perhaps with pauses.
         waits_for: the packages that had to be built before.
         waited: when its environment only waited for these.

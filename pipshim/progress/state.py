@@ -287,7 +287,7 @@ class State:
                 self.builds.pop(key, None)
                 self.waiting.pop(key, None)
                 package = _package(*key, combination=event.combination)
-                return self._line("cached", package, event, end=f"({event.why})")
+                return self._line(event.origin, package, event, end=f"({event.why})")
         known = self.builds.get(key)
         package = known.package if known is not None else events.label(*key)
         match event:

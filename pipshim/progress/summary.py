@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from pipshim.model.change import FOR_BUILDS
-from pipshim.progress.formatting import duration, paint, plural, use_color
+from pipshim.progress.formatting import duration, paint, plural, rough_duration, use_color
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def summarize(
     *,
     packages: int,
     seconds: float,
+    saved: float = 0.0,
     dry_run: bool = False,
     no_color: bool = False,
     environ: Mapping[str, str] | None = None,
@@ -36,6 +37,7 @@ def summarize(
         changes: in the order to show them.
         packages: how many distributions are as the lock wants them, now.
         seconds: how long the whole command took.
+        saved: how long the builds of the wheels from the remote took, in seconds.
         dry_run: nothing was done.
         environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
         stream: where the text goes; standard error if None.
@@ -51,7 +53,7 @@ def summarize(
     if dry_run:
         lines.append(f"would {', '.join(parts)}")
     else:
-        built = _built(changes)
+        built = _built(changes, saved)
         took = duration(seconds, precise=True)
         lines.append(f"{', '.join([*parts, *built])} in {took}")
     return "\n".join(lines) + "\n"
@@ -114,11 +116,15 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
     return "\n".join(lines) + "\n"
 
 
-def summarize_builds(builds: Sequence[Change], *, seconds: float, no_color: bool) -> str:
+def summarize_builds(
+    builds: Sequence[Change], *, seconds: float, saved: float, no_color: bool
+) -> str:
     """Summarize ``builds run``: a line for each build, and one for all."""
     color = use_color(sys.stderr, no_color=no_color)
     lines = [_line(build, color=color) for build in builds]
-    lines.append(f"{', '.join(_built(builds)) or 'no builds'} in {duration(seconds, precise=True)}")
+    lines.append(
+        f"{', '.join(_built(builds, saved)) or 'no builds'} in {duration(seconds, precise=True)}"
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -130,9 +136,10 @@ def _line(change: Change, *, color: bool) -> str:
     return " ".join(part for part in (sign, change.name, versions, reason) if part)
 
 
-def _built(changes: Sequence[Change]) -> list[str]:
+def _built(changes: Sequence[Change], saved: float) -> list[str]:
     built = [change for change in changes if change.source == "built"]
     cached = sum(change.source == "cached" for change in changes)
+    remote = sum(change.source == "remote" for change in changes)
     modes = [change.mode for change in built]
     by_mode = ", ".join(f"{modes.count(mode)} {mode}" for mode in _MODES if mode in modes)
     found = []
@@ -140,4 +147,6 @@ def _built(changes: Sequence[Change]) -> list[str]:
         found.append(f"{len(built)} built ({by_mode})" if by_mode else f"{len(built)} built")
     if cached:
         found.append(f"{cached} built earlier")
+    if remote:
+        found += [f"{remote} from the remote", f"{rough_duration(saved)} of building saved"]
     return found

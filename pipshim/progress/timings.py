@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _TEMPLATE = Path(__file__).with_name("timings.html")
 _MODES = ("isolated", "matched", "no-isolation")
+_REUSED = {"cached": "built earlier", "remote": "from the remote"}
 _PHASES = ("fetch", "environment", "requirements", "metadata", "wheel")
 _LABEL_PIXELS = (140, 300)
 _MANY = 40
@@ -115,7 +116,7 @@ def _summary(
     if built:
         by_mode = ", ".join(f"{modes[mode]} {mode}" for mode in _MODES if modes[mode])
         words.append(f"{len(built)} built ({by_mode})")
-    for ending, said in (("cached", "built earlier"), ("failed", "failed")):
+    for ending, said in (*_REUSED.items(), ("failed", "failed")):
         if count := sum(bar.ending == ending for bar in made):
             words.append(f"{count} {said}")
     if history.downloads:
@@ -237,9 +238,9 @@ def _row(bar: Bar, ids: dict[int, int], whole: float, queued: float | None) -> s
     track += "".join(
         _bar(part.phase, part.start, part.end, whole, f"{label}\n{_of(part)}") for part in bar.parts
     )
-    took = duration(bar.seconds) if bar.ending != "cached" else "built earlier"
+    took = _REUSED.get(bar.ending) or duration(bar.seconds)
     is_inside = bar.end / whole > _INSIDE
-    if bar.ending == "cached" or bar.seconds >= (whole / 10 if is_inside else _SLOW * whole):
+    if bar.ending in _REUSED or bar.seconds >= (whole / 10 if is_inside else _SLOW * whole):
         inside = " inside" if is_inside else ""
         track += f'<span class="took{inside}" style="left:{_share(bar.end, whole)}">{took}</span>'
     kind = "failed" if bar.ending == "failed" else bar.mode

@@ -10,11 +10,13 @@ from pipshim.model.build_variables import Patterns, is_pattern
 from pipshim.model.combinations import named
 from pipshim.model.settings import (
     ABIS,
+    PUSHES,
     STRATEGIES,
     Abi,
     Configuration,
     ExtraBuildRequirement,
     Rebuild,
+    RemoteTable,
     StaticMetadata,
     WorkspaceTable,
 )
@@ -292,6 +294,18 @@ def _workspace(reader: Reader, value: object, path: KeyPath) -> WorkspaceTable:
     )
 
 
+def _remote(reader: Reader, value: object, path: KeyPath) -> RemoteTable:
+    table = reader.known_table(value, path, ("url", "push", "trust"))
+    url = reader.string(table["url"], (*path, "url")) if "url" in table else None
+    if url == "":
+        raise reader.error((*path, "url"), "is empty")
+    push = table.get("push", "never")
+    if push not in PUSHES:
+        wanted = " or ".join(f'"{one}"' for one in PUSHES)
+        raise reader.wrong_type((*path, "push"), wanted, push)
+    return RemoteTable(url, push, reader.strings(table.get("trust", []), (*path, "trust")))
+
+
 def _variable_patterns(reader: Reader, value: object, path: KeyPath) -> Patterns:
     found = []
     for item, at in reader.array(value, path):
@@ -435,6 +449,11 @@ SETTINGS = {
         _abi,
         'for each distribution `"exact"`, `"micro"`, `"minor"` or `"major"`',
         "How far its version may differ from the one that a wheel was built against.",
+    ),
+    "remote": Setting(
+        _remote,
+        'a table with `url`, `push` (`"never"` or `"always"`) and `trust`',
+        "Where the wheels that other machines built are, and whether this one adds its own.",
     ),
     "record-variables": Setting(
         _variable_patterns,

@@ -270,7 +270,7 @@ class Sync:
         ready = Ready(
             built.tree,
             {"identity": identity, "record": built.record.to_json()},
-            "cached" if built.cached else "built",
+            built.origin,
             built.record.mode,
             direct_url(package),
             (self.builds.locked(source).chosen_by, built.record.why()),

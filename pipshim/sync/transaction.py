@@ -48,7 +48,8 @@ class Ready:
     Attributes:
         tree: its files.
         origin: the contents of its ``pipshim.json``: what it was installed from, its build record.
-        source: where the wheel came from: ``index``, ``built``, ``cached`` or ``editable``.
+        source: where the wheel came from: ``index``, ``built``, ``cached``, ``remote`` or
+            ``editable``.
         mode: the mode that it was built in; None for a wheel of the index.
         direct_url: PEP 610's data, for a direct reference.
         built: what chose that mode, and why its wheel can be reused next time; None likewise.

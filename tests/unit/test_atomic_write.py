@@ -15,7 +15,7 @@ import pytest
 
 from pipshim.base.atomic_write import TEMPORARY_FILES, replace_file, write_cache_file, write_file
 from pipshim.base.errors import FileError
-from pipshim.builds.build_cache import BuildCache
+from pipshim.builds.build_cache import BuildCache, BuildResult
 from pipshim.fastpath.up_to_date import Stamp
 from pipshim.model.build_record import Record
 
@@ -77,7 +77,7 @@ def test_processes_with_the_same_id_write_the_same_file_at_once(
     def keep(number: int) -> None:
         start.wait(30)
         for _ in range(20):
-            cache.store("wheel", record, str(number) * 50_000)
+            cache.store(BuildResult("wheel", record, str(number) * 50_000, 1.0))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(keep, range(8)))

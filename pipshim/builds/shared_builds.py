@@ -1,0 +1,210 @@
+"""Take the results of builds from a remote into the cache, and add new ones to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from packaging.version import Version
+
+from pipshim.base.errors import InstallError
+from pipshim.builds.build_cache import BuildResult
+from pipshim.envs import installed
+from pipshim.envs.abi_providers import is_platform_specific
+from pipshim.envs.dist_info import METADATA
+from pipshim.model.artifacts import sha256_of, unsuitable_tags
+from pipshim.model.build_record import difference
+from pipshim.model.shared_record import (
+    InvalidRecordError,
+    SharedRecord,
+    SharedWheel,
+    headers_of,
+    parse,
+    requires_dist,
+    why_private,
+    without_paths,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from pipshim.builds.build_cache import BuildCache
+    from pipshim.model.build_record import Conditions, Record
+    from pipshim.model.interpreter import TargetPython
+    from pipshim.model.shared_record import Kind
+    from pipshim.remote.remote_cache import RemoteCache
+    from pipshim.store.store import Store
+    from pipshim.store.unpacked_wheel import UnpackedWheel
+
+FROM_REMOTE = "it came from a remote"
+"""Why a result is not added to a remote."""
+
+
+@dataclass
+class SharedBuilds:
+    """The results of builds that other machines have, and those that they may have.
+
+    Attributes:
+        remote: where they are.
+        cache: the results here.
+        store: the wheels here.
+        target: the Python to build for.
+
+    """
+
+    remote: RemoteCache
+    cache: BuildCache
+    store: Store
+    target: TargetPython
+
+    def find(
+        self,
+        kind: Kind,
+        now: Record,
+        conditions: Iterable[Conditions],
+        suits: Callable[[SharedRecord], bool] = lambda _: True,
+    ) -> SharedRecord | None:
+        """Return a result that may be used now.
+
+        Args:
+            kind: what is asked of the backend.
+            now: the record of the build that would be made.
+            conditions: what that build would meet, the strictest first.
+            suits: says whether the distribution of a wheel may require what it does.
+
+        """
+        every = self.remote.records(kind, now.source, now.python, now.platform)
+        for one in conditions:
+            for shared in every:
+                if difference(shared.record, now, one) is not None:
+                    continue
+                if kind != "wheel" or (suits(shared) and self._runs_here(shared)):
+                    return shared
+        return None
+
+    def _runs_here(self, shared: SharedRecord) -> bool:
+        tags = unsuitable_tags(shared.wheel.filename, self.target)
+        why = self.remote.why_unusable(shared) if tags is None else f"it is for {tags}"
+        if why is not None:
+            self.remote.say(f"{shared.wheel.filename} is not used: {why}")
+        return why is None
+
+    def why_not(self, now: Record, conditions: Conditions) -> str | None:
+        """Say how the most similar wheel of the remote differs; None if there is none."""
+        every = self.remote.records("wheel", now.source, now.python, now.platform)
+        reasons = [difference(one.record, now, conditions) for one in every]
+        closest = min(filter(None, reasons), key=lambda why: why.count("; "), default=None)
+        return None if closest is None else f"the remote has another: {closest}"
+
+    def take_answer(self, shared: SharedRecord, conditions: Conditions) -> tuple[Record, Any]:
+        """Take what a backend answered into the cache."""
+        result = shared.result
+        plain = list(result) if isinstance(result, tuple) else result
+        return self._keep(shared, plain, conditions), plain
+
+    def take_wheel(
+        self, shared: SharedRecord, conditions: Conditions
+    ) -> tuple[UnpackedWheel, Record] | None:
+        """Take a wheel into the store; None if it cannot be fetched, or is not as it should be."""
+        file = self.remote.wheel(shared)
+        if file is None:
+            return None
+        name = shared.record.name
+        try:
+            tree = self.store.add(file, shared.wheel.sha256, name, built=True)
+        except InstallError as error:
+            self.remote.reject(str(error))
+            return None
+        finally:
+            file.unlink(missing_ok=True)
+        problem = _mismatch(shared, tree)
+        if problem is not None:
+            self.store.discard(tree)
+            self.remote.reject(f"{shared.wheel.filename} is not used: {problem}")
+            return None
+        self.remote.count(shared)
+        return tree, self._keep(shared, tree.sha256, conditions)
+
+    def _keep(self, shared: SharedRecord, result: Any, conditions: Conditions) -> Record:
+        """Write a result into the cache, with the places of this machine's tools."""
+        tools = {}
+        systems = shared.record.systems
+        for name, tool in shared.record.tools.items():
+            here = conditions.tools(name, systems)
+            tools[name] = here if here == tool else tool
+        record = replace(shared.record, tools=tools)
+        self.cache.store(BuildResult(shared.kind, record, result, shared.seconds, FROM_REMOTE))
+        return record
+
+    def push(self, result: BuildResult, wheel: Path | None = None, *, anew: bool = False) -> None:
+        """Add a result to the remote, soon.
+
+        Args:
+            result: what the cache has.
+            wheel: the file of a wheel, which may be moved meanwhile.
+            anew: add it though the remote has one with an equal record.
+
+        """
+        if not self.remote.pushes or result.private or why_private(result.record) is not None:
+            return
+        file = None
+        if wheel is not None:
+            file = self.remote.folder() / wheel.name
+            try:
+                os.link(wheel, file)
+            except OSError:
+                shutil.copyfile(wheel, file)
+        self.remote.soon(lambda: self.push_now(result, file, anew=anew))
+
+    def push_now(self, result: BuildResult, file: Path | None, *, anew: bool = False) -> str | None:
+        """Add a result to the remote; return why it is not there, None if it is."""
+        why = result.private or why_private(result.record)
+        if why:
+            return why
+        shared = self._shared(result, file)
+        content, record = shared.to_bytes(), shared.record
+        try:
+            parse(content, record.source, shared.name)
+        except InvalidRecordError as error:
+            return str(error)
+        there = self.remote.records(result.kind, record.source, record.python, record.platform)
+        if not anew and any(one.record.key() == record.key() for one in there):
+            return None
+        return None if self.remote.push(shared, file) else "the remote cannot be written"
+
+    def _shared(self, result: BuildResult, file: Path | None) -> SharedRecord:
+        plain: SharedWheel | str | tuple[str, ...]
+        needs = None
+        if file is not None:
+            tree = self.store.tree(str(result.result))
+            assert tree is not None
+            metadata = _read(tree, METADATA)
+            size = file.stat().st_size
+            plain = SharedWheel(sha256_of(file), size, file.name, tuple(requires_dist(metadata)))
+            needs = self.remote.rules.needs_of(file)
+        elif result.kind == "metadata":
+            plain = headers_of(str(result.result))
+        else:
+            plain = tuple(result.result)
+        record = without_paths(result.record)
+        made = SharedRecord(result.kind, record, plain, float(result.seconds), needs)
+        return replace(made, signature=self.remote.rules.sign(made.content))
+
+
+def _mismatch(shared: SharedRecord, tree: UnpackedWheel) -> str | None:
+    """Say in what a wheel is not what its record says."""
+    record = shared.record
+    if record.version != "?" and Version(tree.version) != Version(record.version):
+        return f"it is version {tree.version}, not {record.version}"
+    if is_platform_specific(_read(tree, "WHEEL")) != record.compiled:
+        return "its record does not say whether it is compiled"
+    if tuple(requires_dist(_read(tree, METADATA))) != shared.wheel.requires:
+        return "its record does not say what it requires"
+    return None
+
+
+def _read(tree: UnpackedWheel, name: str) -> str:
+    return installed.read_text(f"{tree.lib}/{tree.dist_info}/{name}")

@@ -1,0 +1,53 @@
+"""Find out what kind of remote a URL or path is, and open it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from pipshim.remote.folder_store import FolderStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipshim._pip.remote_session import RemoteSession
+    from pipshim.remote.file_store import FileStore
+
+
+def absolute(address: str, folder: Path) -> str:
+    """Return an address as it is, but a path relative to a folder as an absolute one."""
+    if "://" in address or address.startswith("file:"):
+        return address
+    return str(folder / Path(address).expanduser())
+
+
+def open_store(
+    address: str, session: Callable[[], RemoteSession], *, may_be_missing: bool = False
+) -> FileStore:
+    """Open the files of a remote.
+
+    Args:
+        address: a URL, or the absolute path of a folder.
+        session: opens a session of pip's, for http.
+        may_be_missing: whether a folder that does not exist is an empty remote.
+
+    Raises:
+        RemoteError: what is needed for such a URL is not installed, or the URL is wrong.
+
+    """
+    scheme = address.partition(":")[0].lower() if "://" in address else ""
+    if scheme in ("http", "https"):
+        from pipshim.remote.http_store import HttpStore  # noqa: PLC0415 imports pip's session
+
+        return HttpStore(address, session())
+    if address.startswith("file:"):
+        return FolderStore(
+            Path(url2pathname(urlsplit(address).path)), may_be_missing=may_be_missing
+        )
+    if not scheme:
+        return FolderStore(Path(address), may_be_missing=may_be_missing)
+    from pipshim.remote.fsspec_store import FsspecStore  # noqa: PLC0415 imports asyncio
+
+    return FsspecStore(address, may_be_missing=may_be_missing)

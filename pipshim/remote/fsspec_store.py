@@ -1,0 +1,207 @@
+"""A remote in an object store or on a server that fsspec knows: s3, gcs, abfs, sftp and more."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import textwrap
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pipshim.remote.file_store import (
+    CHUNK,
+    MOST_NAMES,
+    PATIENCE,
+    Entry,
+    FileMissingError,
+    RemoteError,
+    copy,
+    within,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from threading import Event
+
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+_POLL_SECONDS = 0.2
+_LONG = 120.0
+_LONGEST = 300
+
+
+class FsspecStore:
+    """The files below a URL of fsspec's.
+
+    Asynchronous file systems (those of object stores) create files exclusively. On the others a
+    file is written under another name and renamed: equal names have equal content.
+
+    Args:
+        url: where; credentials and further settings come from wherever fsspec takes them.
+        may_be_missing: whether it is empty if it does not exist, and not an error.
+
+    Raises:
+        RemoteError: fsspec, or its part for this kind of URL, is not installed.
+
+    """
+
+    is_writable = True
+
+    def __init__(self, url: str, *, may_be_missing: bool = False) -> None:
+        try:
+            core = importlib.import_module("fsspec.core")
+            self._fs, root = within(_LONG, lambda: core.url_to_fs(url))
+        except ImportError as error:
+            text = f"{error.name or error} is not installed: pip install 'pipshim[remote]'"
+            raise RemoteError(text) from error
+        except RemoteError:
+            raise
+        except Exception as error:
+            raise _error(error) from error
+        self._root = str(root).rstrip("/")
+        self._may_be_missing = may_be_missing
+        self._is_async = bool(getattr(self._fs, "async_impl", False))
+        if self._is_async:
+            self._fs.max_concurrency = 1  # several files are fetched at once; each shows progress
+
+    def names(self, folder: str, prefix: str, seconds: float) -> list[Entry]:
+        place = self._place(folder)
+        if self._is_async:
+            found = self._call("find", seconds, place, prefix=prefix, detail=True)
+            return _entries(found, place)
+        try:
+            listed = self._call("ls", seconds, place, detail=True)
+        except FileMissingError:
+            if not (self._may_be_missing or self._call("exists", seconds, self._root)):
+                raise RemoteError("it does not exist") from None
+            return []
+        files = {one["name"]: one for one in listed if one["type"] != "directory"}
+        return [one for one in _entries(files, place) if one.name.startswith(prefix)]
+
+    def walk(self, folder: str) -> list[Entry]:
+        place = self._place(folder)
+        self._fs.invalidate_cache()
+        try:
+            return _entries(self._call("find", _LONG, place, detail=True), place, most=None)
+        except FileMissingError:
+            return []
+
+    def read(self, path: str, most: int, seconds: float) -> bytes:
+        place = self._place(path)
+        content = self._call("cat_file", seconds, place, start=0, end=most + 1)
+        return bytes(content)
+
+    def fetch(self, path: str, into: Path, most: int, stop: Event) -> None:
+        place = self._place(path)
+        if self._is_async:
+            future = self._start("get_file", place, str(into))
+            while not future.done() and not stop.is_set():
+                with suppress(FutureTimeoutError, Exception):
+                    future.result(_POLL_SECONDS)
+            if stop.is_set():
+                future.cancel()
+            elif (error := future.exception()) is not None:
+                raise _error(error)
+            return
+        try:
+            with self._fs.open(place, "rb") as file:
+                copy(iter(lambda: file.read(CHUNK), b""), into, most, stop)
+        except RemoteError:
+            raise
+        except Exception as error:
+            raise _error(error) from error
+
+    def create(self, path: str, content: bytes, seconds: float) -> bool:
+        return self._write(path, "pipe_file", (content,), seconds)
+
+    def upload(self, path: str, file: Path, seconds: float) -> bool:
+        if self._exists(path):
+            return False
+        return self._write(path, "put_file", (str(file),), seconds)
+
+    def _write(self, path: str, method: str, what: tuple[Any], seconds: float) -> bool:
+        place = self._place(path)
+        arguments = (place, *what) if method == "pipe_file" else (*what, place)
+        if not self._is_async:
+            return self._write_and_rename(path, method, what, seconds)
+        try:
+            self._call(method, seconds, *arguments, mode="create")
+        except RemoteError:
+            if self._exists(path):
+                return False
+            # A store that cannot create exclusively says so in words of its own.
+            self._call(method, seconds, *arguments)
+        return True
+
+    def _write_and_rename(self, path: str, method: str, what: tuple[Any], seconds: float) -> bool:
+        if self._exists(path):
+            return False
+        place = self._place(path)
+        folder, _, name = place.rpartition("/")
+        aside = f"{folder}/.tmp-{os.getpid()}-{os.urandom(8).hex()}-{name}"
+        self._call("makedirs", seconds, folder, exist_ok=True)
+        arguments = (aside, *what) if method == "pipe_file" else (*what, aside)
+        self._call(method, seconds, *arguments)
+        self._call("mv", seconds, aside, place)
+        return True
+
+    def remove(self, path: str) -> None:
+        with suppress(FileMissingError):
+            self._call("rm_file", PATIENCE, self._place(path))
+
+    def _exists(self, path: str) -> bool:
+        self._fs.invalidate_cache()
+        return bool(self._call("exists", PATIENCE, self._place(path)))
+
+    def _place(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def _call(self, method: str, seconds: float, *arguments: Any, **more: Any) -> Any:
+        """Call a method of the file system, which is cancelled or left alone after some time."""
+        if not self._is_async:
+            try:
+                return within(seconds, lambda: getattr(self._fs, method)(*arguments, **more))
+            except RemoteError:
+                raise
+            except Exception as error:
+                raise _error(error) from error
+        future = self._start(method, *arguments, **more)
+        try:
+            return future.result(seconds)
+        except FutureTimeoutError:
+            future.cancel()
+            raise RemoteError(f"it did not answer within {seconds:.0f} seconds") from None
+        except Exception as error:
+            raise _error(error) from error
+
+    def _start(self, method: str, *arguments: Any, **more: Any) -> Any:
+        work = getattr(self._fs, f"_{method}")(*arguments, **more)
+        return asyncio.run_coroutine_threadsafe(work, self._fs.loop)
+
+
+def _entries(found: Mapping[str, Any], place: str, most: int | None = MOST_NAMES) -> list[Entry]:
+    cut = len(place.strip("/")) + 1
+    listed = [*found.items()][:most]
+    return [Entry(name.strip("/")[cut:], one.get("size"), _time(one)) for name, one in listed]
+
+
+def _time(info: Mapping[str, Any]) -> float | None:
+    for key in _TIMES:
+        value = info.get(key)
+        if isinstance(value, str):
+            with suppress(ValueError):
+                value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+    return None
+
+
+def _error(error: BaseException) -> RemoteError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    kind = FileMissingError if isinstance(error, FileNotFoundError) else RemoteError
+    return kind(textwrap.shorten(text, _LONGEST, placeholder="…"))

@@ -1,0 +1,318 @@
+"""The results of builds in a remote: find one that fits, fetch it, add another.
+
+Layout: ``v1/records/<digest of the source>/<record's name>`` and ``v1/wheels/<sha256>.whl``. The
+wheel is written before its record, and neither is ever changed. A remote that fails is not asked
+again by the same command; its results are built here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from pipshim.base.shared_results import SharedResults
+from pipshim.base.tasks import TaskGroup, each
+from pipshim.model import events
+from pipshim.model.artifacts import sha256_of
+from pipshim.model.shared_record import (
+    MOST_BYTES,
+    InvalidRecordError,
+    is_name_of,
+    is_source,
+    name_prefix,
+    parse,
+)
+from pipshim.remote.file_store import PATIENCE, FileMissingError, RemoteError
+from pipshim.remote.transfer import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    from pipshim.model.events import Observer
+    from pipshim.model.shared_record import Kind, SharedRecord
+    from pipshim.remote.file_store import Entry, FileStore
+
+RECORDS, WHEELS = "v1/records", "v1/wheels"
+_MOST_READ = 64
+"""How many records of a source are read, the newest; a hostile remote may have any number."""
+
+_LISTED_AT_ONCE, _READ_AT_ONCE = 32, 8
+_PUSHED_AT_ONCE = 4
+_MOST_FAULTS = 3
+_WASTE_SECONDS = 6.0
+_SLOW_SECONDS = 0.5
+_UPLOAD_SECONDS, _UPLOAD_RATE = 60.0, 100_000
+
+
+def _accept(_content: bytes, _signature: str | None) -> str | None:
+    return None
+
+
+def _no_signature(_content: bytes) -> str | None:
+    return None
+
+
+def _no_needs(_wheel: Path) -> Mapping[str, Any] | None:
+    return None
+
+
+def _runs(_needs: Mapping[str, Any]) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which records are taken from a remote, and what is said in those that are added.
+
+    Attributes:
+        why_untrusted: says why a record with this content and signature is not taken.
+        sign: signs a content; None: unsigned.
+        needs_of: returns what a wheel file needs of a machine.
+        why_unusable: says why this machine cannot load a wheel with such needs.
+
+    """
+
+    why_untrusted: Callable[[bytes, str | None], str | None] = _accept
+    sign: Callable[[bytes], str | None] = _no_signature
+    needs_of: Callable[[Path], Mapping[str, Any] | None] = _no_needs
+    why_unusable: Callable[[Mapping[str, Any]], str | None] = _runs
+
+
+@dataclass
+class RemoteCache:
+    """A remote, as one command uses it.
+
+    Attributes:
+        label: its URL, as it is shown.
+        open: connects; called when the remote is needed first.
+        pushes: whether results of builds are added.
+        observer: told of downloads, and once of a failure.
+        folder: returns a new folder for files.
+        rules: which records are taken.
+        found: how many wheels were taken from it.
+        saved: how long their builds took, in seconds.
+
+    """
+
+    label: str
+    open: Callable[[], FileStore]
+    pushes: bool
+    observer: Observer
+    folder: Callable[[], Path]
+    rules: Rules = field(default_factory=Rules)
+    found: int = field(default=0, init=False)
+    saved: float = field(default=0.0, init=False)
+    _store: FileStore | None = field(default=None, init=False)
+    _is_over: bool = field(default=False, init=False)
+    _faults: int = field(default=0, init=False)
+    _wasted: float = field(default=0.0, init=False)
+    _guard: Lock = field(default_factory=Lock, init=False)
+    _opening: Lock = field(default_factory=Lock, init=False)
+    _tasks: TaskGroup | None = field(default=None, init=False)
+    _begun: list[Future[object]] = field(default_factory=list, init=False)
+    _listings: SharedResults[list[Entry]] = field(default_factory=SharedResults, init=False)
+    _records: SharedResults[SharedRecord | None] = field(default_factory=SharedResults, init=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Wait until what was to be added is there."""
+        if self._tasks is None:
+            return
+        if kind is None and not all(one.done() for one in self._begun):
+            self.observer(events.Waiting(f"adding what was built to the remote {self.label}"))
+        self._tasks.__exit__(kind, *error)
+        if kind is None:
+            for one in self._begun:
+                one.result()
+
+    # Finding
+
+    def look_ahead(
+        self, sources: Iterable[str], kinds: Iterable[Kind], python: str, platform: str
+    ) -> None:
+        """Read the records of several sources at once, so that `records` has them.
+
+        Args:
+            sources: the digests of the sources.
+            kinds: what will be asked for.
+            python: the Python, as records have it.
+            platform: the platform, likewise.
+
+        """
+        asked = [(kind, source) for source in dict.fromkeys(sources) for kind in kinds]
+        each(lambda one: self.records(*one, python, platform), asked, at_once=_LISTED_AT_ONCE)
+
+    def records(self, kind: Kind, source: str, python: str, platform: str) -> list[SharedRecord]:
+        """Return the records of a source that may be used, the newest first.
+
+        Args:
+            kind: what was asked of the backend.
+            source: the digest of the source.
+            python: the Python, as records have it.
+            platform: the platform, likewise.
+
+        """
+        if self._is_over or not is_source(source):
+            return []
+        start = time.monotonic()
+        try:
+            found = self._read_all(kind, source, python, platform)
+        except RemoteError as error:
+            self.fail(str(error))
+            return []
+        took = time.monotonic() - start
+        if not found and took > _SLOW_SECONDS:
+            with self._guard:
+                self._wasted += took
+            if self._wasted > _WASTE_SECONDS:
+                self.fail("it answers too slowly")
+        return found
+
+    def _read_all(self, kind: Kind, source: str, python: str, platform: str) -> list[SharedRecord]:
+        prefix = name_prefix(kind, python, platform)
+        for_python = prefix.removesuffix(kind)
+        listed = self._listings.get(
+            (source, for_python), lambda: self._listed(f"{RECORDS}/{source}", for_python)
+        )
+        names = [one.name for one in listed if is_name_of(one.name, prefix)][:_MOST_READ]
+        read = each(
+            lambda name: self._records.get((source, name), lambda: self._read(source, name)),
+            names,
+            at_once=_READ_AT_ONCE,
+        )
+        return [one for one in read if one is not None]
+
+    def _listed(self, folder: str, prefix: str) -> list[Entry]:
+        found = self._connected().names(folder, prefix, PATIENCE)
+        return sorted(found, key=lambda one: (-(one.time or 0), one.name))
+
+    def _read(self, source: str, name: str) -> SharedRecord | None:
+        """Read a record; None if it is not to be used."""
+        if self._is_over:
+            return None
+        try:
+            content = self._connected().read(f"{RECORDS}/{source}/{name}", MOST_BYTES, PATIENCE)
+            record = parse(content, source, name)
+        except FileMissingError:
+            return None  # it has been pruned since
+        except InvalidRecordError as error:
+            self.reject(f"the record {name} is invalid: {error}")
+            return None
+        if record is None:
+            return None
+        why = self.rules.why_untrusted(record.content, record.signature)
+        if why is not None:
+            self.reject(f"a record of {_label(record)} is not used: {why}")
+        return record if why is None else None
+
+    def _connected(self) -> FileStore:
+        with self._opening:
+            if self._store is None:
+                self._store = self.open()
+            return self._store
+
+    def look_again(self) -> None:
+        """Ask again which records there are: somebody may have added some."""
+        self._listings = SharedResults()
+
+    # Taking
+
+    def why_unusable(self, shared: SharedRecord) -> str | None:
+        """Say why this machine cannot load a wheel."""
+        return self.rules.why_unusable(shared.needs) if shared.needs is not None else None
+
+    def wheel(self, shared: SharedRecord) -> Path | None:
+        """Fetch a wheel, and check its size and hash; None if it is not to be had."""
+        if self._is_over:
+            return None
+        wheel = shared.wheel
+        into = self.folder() / wheel.filename
+        try:
+            fetch(self._connected(), f"{WHEELS}/{wheel.sha256}.whl", into, shared, self.observer)
+        except FileMissingError:
+            self.reject(f"its record of {_label(shared)} has no wheel")
+            return None
+        except RemoteError as error:
+            self.fail(f"{wheel.filename}: {error}")
+            return None
+        if into.stat().st_size != wheel.size or sha256_of(into) != wheel.sha256:
+            self.reject(f"{wheel.filename} is not the file that its record names")
+            return None
+        return into
+
+    def count(self, shared: SharedRecord) -> None:
+        """Note that a wheel was taken."""
+        with self._guard:
+            self.found += 1
+            self.saved += shared.seconds
+
+    # Adding
+
+    def soon(self, work: Callable[[], object]) -> None:
+        """Do something while the command goes on; it ends when all of that is done."""
+        with self._guard:
+            if self._tasks is None:
+                self._tasks = TaskGroup(_PUSHED_AT_ONCE)
+            self._begun.append(self._tasks.start(work))
+
+    def push(self, shared: SharedRecord, wheel: Path | None) -> bool:
+        """Add a result; return whether the remote has it now.
+
+        Args:
+            shared: its record, unsigned.
+            wheel: the file, if it is one.
+
+        """
+        if self._is_over:
+            return False
+        try:
+            self._push(shared, wheel)
+        except RemoteError as error:
+            self.fail(str(error), doing=f"push {_label(shared)} to")
+            return False
+        return True
+
+    def _push(self, shared: SharedRecord, wheel: Path | None) -> None:
+        store = self._connected()
+        if wheel is not None:
+            size = shared.wheel.size
+            seconds = _UPLOAD_SECONDS + size / _UPLOAD_RATE
+            store.upload(f"{WHEELS}/{shared.wheel.sha256}.whl", wheel, seconds)
+        path = f"{RECORDS}/{shared.record.source}/{shared.name}"
+        store.create(path, shared.to_bytes(), 10 * PATIENCE)
+
+    # Failing
+
+    def fail(self, why: str, doing: str = "use") -> None:
+        """Ask no more; say so once."""
+        with self._guard:
+            if self._is_over:
+                return
+            self._is_over = True
+        text = f"cannot {doing} the remote {self.label}: {why}; building here"
+        self.observer(events.Message("warning", text))
+
+    def reject(self, why: str) -> None:
+        """Say why a result is not taken; a remote with several such is not asked again."""
+        with self._guard:
+            if self._is_over:
+                return
+            self._faults += 1
+            self._is_over = self._faults >= _MOST_FAULTS
+        self.say(f"{why}; no more is asked of it" if self._is_over else why)
+
+    def say(self, text: str) -> None:
+        """Say something about the remote, once."""
+        self.observer(events.Message("warning", f"remote {self.label}: {text}"))
+
+
+def _label(shared: SharedRecord) -> str:
+    return events.label(shared.record.name, shared.record.version)

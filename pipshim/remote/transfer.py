@@ -1,0 +1,102 @@
+"""Fetch a wheel from a remote as long as that is faster than building it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING
+
+from pipshim.model import events
+from pipshim.remote.file_store import PATIENCE, RemoteError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipshim.model.events import Observer
+    from pipshim.model.shared_record import SharedRecord
+    from pipshim.remote.file_store import FileStore
+
+_POLL_SECONDS = 0.1
+_LEAST_SECONDS = 10.0
+"""How long a transfer may take in any case."""
+
+
+class Pace:
+    """Tells whether a file that grows is worth waiting for.
+
+    Args:
+        size: how large it will be, in bytes.
+        seconds: how long it may take as a whole; it gets 10 seconds at least.
+        now: when it was asked for.
+
+    """
+
+    def __init__(self, size: int, seconds: float, now: float) -> None:
+        self._size = size
+        self._most = max(seconds, _LEAST_SECONDS)
+        self._start = self._since = now
+        self._before = 0
+
+    def why_not(self, received: int, now: float) -> str | None:
+        """Say why not to wait any longer, given how many bytes there are."""
+        if received > self._size:
+            return "it is longer than its record says"
+        if now - self._since < PATIENCE:
+            return None
+        rate = (received - self._before) / (now - self._since)
+        self._since, self._before = now, received
+        if rate == 0:
+            return f"nothing came for {PATIENCE:.0f} seconds"
+        if now - self._start + (self._size - received) / rate > self._most:
+            return "fetching it takes longer than building it"
+        return None
+
+
+def fetch(
+    store: FileStore, path: str, into: Path, shared: SharedRecord, observer: Observer
+) -> None:
+    """Fetch a wheel, and show how far it is.
+
+    Raises:
+        RemoteError: it cannot be fetched, or not in reasonable time.
+
+    """
+    wheel = shared.wheel
+    future: Future[None] = Future()
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            store.fetch(path, into, wheel.size, stop)
+        except BaseException as error:  # noqa: BLE001 whoever waits for it raises it
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    key = f"remote:{path}"
+    observer(events.DownloadStarted(key, wheel.filename, wheel.size))
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        _watch(future, into, key, Pace(wheel.size, shared.seconds, time.monotonic()), observer)
+    finally:
+        stop.set()
+        observer(events.DownloadFinished(key, _size(into)))
+
+
+def _watch(future: Future[None], into: Path, key: str, pace: Pace, observer: Observer) -> None:
+    while not wait([future], _POLL_SECONDS).done:
+        received = _size(into)
+        observer(events.DownloadProgress(key, received))
+        why = pace.why_not(received, time.monotonic())
+        if why is not None:
+            raise RemoteError(why)
+    future.result()
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116
+    except OSError:
+        return 0
