@@ -92,6 +92,11 @@ def test_a_changed_variable_that_counts_rebuilds_what_depends_on_it(
     wheels = [one for one in json.loads(result.out)["builds"] if one["what"] == "wheel"]
     assert [(one["name"], one["reason"]) for one in wheels] == [("needy", f"rebuild: {reason}")]
     assert "up to date" in cli.ok("sync").err
+    cli.env.pop(name, None)
+    cli.env["READ"] = "mine"
+    back = cli.ok("sync", "--dry-run").err
+    assert "needy 1.0 (from the cache: " in back
+    assert "rebuild" not in back
 
 
 SPAWNING = """\

@@ -235,7 +235,9 @@ def _settings_file(name: str, choice: CompilerChoice) -> Tool | None:
     try:
         path = os.path.abspath(choice.file(name) or "")  # noqa: PTH100
         if name == CARGO_CONFIG:
-            return Tool(of_content(hex_of(repr(_cargo_settings(choice)).encode())), path)
+            settings = _cargo_settings(choice)
+            version = of_content(hex_of(repr(settings).encode())) if settings else "no settings"
+            return Tool(version, path)
         return Tool(of_content(hex_of(Path(path).read_bytes())), path)
     except OSError:
         return None

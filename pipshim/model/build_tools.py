@@ -97,7 +97,7 @@ def _difference(name: str, found: Tool, was: Tool | None) -> str:
     number = _numbers(found.version)
     if was is None:
         return f"{name} {number or found.version}, was not found"
-    if {found.version[:5], was.version[:5]} == {_FILE}:
+    if found.version.startswith(_FILE) or was.version.startswith(_FILE):
         return f"{name} has changed"
     before = _numbers(was.version)
     if number != before and _NUMBER.sub("", found.version) == _NUMBER.sub("", was.version):

@@ -188,8 +188,12 @@ class Sync:
         if record is None:
             return f"rebuild: {OLDER}"
         metadata = installed.read_text(str(present.dist_info / METADATA))
-        why = self.builds.why_stale(self.builds.source(name), record, metadata)
-        return f"rebuild: {why}" if why is not None else None
+        source = self.builds.source(name)
+        why = self.builds.why_stale(source, record, metadata)
+        if why is None:
+            return None
+        is_work = self.builds.is_work(source, self.builds.solution)
+        return f"rebuild: {why}" if is_work else f"from the cache: {why}"
 
     @cached_property
     def builds(self) -> LockedBuilds:
