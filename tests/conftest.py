@@ -120,6 +120,22 @@ def cli(tmp_path: Path, project_dir: Path, index: Index, interpreters: Path) -> 
 
 
 @pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    """Give the folder of a remote; pushing makes it."""
+    return tmp_path / "remote"
+
+
+@pytest.fixture
+def other(tmp_path: Path, index: Index, project_dir: Path, interpreters: Path) -> Cli:
+    """Give the command on another machine: its own home and cache, and a clone of the project."""
+    folder = tmp_path / "clone"
+    shutil.copytree(project_dir, folder, ignore=shutil.ignore_patterns(".venv"))
+    made = Cli(tmp_path / "other", cwd=folder, index_url=index.url_with_credentials)
+    shutil.copytree(interpreters, made.shim_cache / interpreters.name)
+    return made
+
+
+@pytest.fixture
 def network_cli(tmp_path: Path, project_dir: Path) -> Cli:
     """Give the command with this machine's own registry, and empty caches."""
     return Cli(tmp_path / "cli", cwd=project_dir, index_url=None)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 pytest.importorskip("cryptography")
 
 KEY = "ed25519:VKuLfbxJfAri37+Ex3UuxYzFz3IbB0QAMnnw/KyoWLA="
-OTHER = "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
 def test_keygen_creates_a_key_once_and_shows_its_public_part(cli: Cli, tmp_path: Path) -> None:
@@ -48,3 +47,6 @@ def test_trust_adds_public_keys_to_the_project(cli: Cli, tmp_path: Path) -> None
     assert path.read_text().endswith(
         f'[tool.pipshim]  # ours\n\n[tool.pipshim.remote]\ntrust = ["{KEY}"]\n'
     )
+    path.write_text(path.read_text().replace(KEY, "ed25519:x"))
+    error = cli.fails("sync", *project).err
+    assert "tool.pipshim.remote.trust[0] is not valid Base64" in error

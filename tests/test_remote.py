@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.dists import Backend, sdist, wheel
-from tests.support.pipshim import Cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,21 +22,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import MakeProject
     from tests.support.index import Index
-
-
-@pytest.fixture
-def remote(tmp_path: Path) -> Path:
-    return tmp_path / "remote"
-
-
-@pytest.fixture
-def other(tmp_path: Path, index: Index, project_dir: Path, interpreters: Path) -> Cli:
-    """Give the command on another machine: its own home and cache, and a clone of the project."""
-    folder = tmp_path / "clone"
-    shutil.copytree(project_dir, folder, ignore=shutil.ignore_patterns(".venv"))
-    made = Cli(tmp_path / "other", cwd=folder, index_url=index.url_with_credentials)
-    shutil.copytree(interpreters, made.shim_cache / interpreters.name)
-    return made
+    from tests.support.pipshim import Cli
 
 
 def built(cli: Cli, *args: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from pipshim.base.light import jsons
 from pipshim.model.build_record import Record, difference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from pipshim.model.build_record import Conditions
@@ -38,6 +38,7 @@ class BuildResult:
         seconds: how long the backend took.
         private: why no other machine may have it; empty if nothing prevents that.
         log: the name of the file with the build's output.
+        needs: what a wheel needs of a machine (`pipshim.model.machine_needs`); None if unknown.
 
     """
 
@@ -47,6 +48,7 @@ class BuildResult:
     seconds: float
     private: str = ""
     log: str | None = None
+    needs: Mapping[str, Any] | None = None
 
 
 class BuildCache:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.model.build_record import Used
 from pipshim.model.events import label
@@ -133,6 +133,7 @@ class BuiltWheel:
         wheel: the file that the backend made, until the end of the command; None unless built now.
         log: the build's output; None likewise.
         seconds: how long the backend took, likewise.
+        needs: what it needs of a machine (`pipshim.builds.built_wheel_needs`), likewise.
 
     """
 
@@ -142,3 +143,4 @@ class BuiltWheel:
     wheel: Path | None = None
     log: Path | None = None
     seconds: float = 0.0
+    needs: Mapping[str, Any] | None = None

@@ -30,6 +30,7 @@ from pipshim.builds.build_cache import OLDER, BuildCache, BuildResult
 from pipshim.builds.build_history import BuildHistory
 from pipshim.builds.build_monitor import BuildMonitor
 from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component
+from pipshim.builds.built_wheel_needs import needs_of_built
 from pipshim.builds.environment import BuildEnvironment, Workspace, inherited, make
 from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
 from pipshim.builds.hint_lines import UserInput
@@ -201,8 +202,15 @@ class Builder:
                 self._rebuilt.add(_key("wheel", build))
             self._built_now.add(built.tree.sha256)
             assert built.log is not None  # as of every build
-            result = BuildResult("wheel", built.record, built.tree.sha256, built.seconds)
-            result = replace(result, private=self._private(build), log=built.log.name)
+            result = BuildResult(
+                "wheel",
+                built.record,
+                built.tree.sha256,
+                built.seconds,
+                self._private(build),
+                built.log.name,
+                built.needs,
+            )
             self._cache.store(result)
         if self._shared is not None:
             self._shared.push(result, built.wheel, anew=is_due)
@@ -407,7 +415,9 @@ class Builder:
             tree = self._taken(wheel, build, hooks)
             record = self.record(build, hooks, compiled=is_platform_specific(_wheel_file(tree)))
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
-        return BuiltWheel(tree, record, "built", wheel, hooks.log, seconds)
+            components = self._trees(build.components)
+            needs = needs_of_built(tree, record, hooks, components, build.outer)
+        return BuiltWheel(tree, record, "built", wheel, hooks.log, seconds, needs)
 
     def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> UnpackedWheel:
         """Put a built wheel into the store, if it is what it was asked for."""

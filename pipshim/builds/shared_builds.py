@@ -7,6 +7,8 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from packaging.tags import parse_tag
+from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from pipshim.base.errors import InstallError
@@ -16,6 +18,7 @@ from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
 from pipshim.model.artifacts import sha256_of, unsuitable_tags
 from pipshim.model.build_record import difference
+from pipshim.model.machine_needs import MachineNeeds
 from pipshim.model.shared_record import (
     InvalidRecordError,
     SharedRecord,
@@ -26,10 +29,13 @@ from pipshim.model.shared_record import (
     why_private,
     without_paths,
 )
+from pipshim.remote.wheel_limits import why_excessive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from packaging.tags import Tag
 
     from pipshim.builds.build_cache import BuildCache
     from pipshim.model.build_record import Conditions, Record
@@ -38,6 +44,10 @@ if TYPE_CHECKING:
     from pipshim.remote.remote_cache import RemoteCache
     from pipshim.store.store import Store
     from pipshim.store.unpacked_wheel import UnpackedWheel
+
+UNKNOWN_NEEDS = "what it needs of a machine was not read when it was built: \
+pip install 'pipshim[remote]'"
+"""Why a wheel is not added to a remote that others might not be able to load."""
 
 FROM_REMOTE = "it came from a remote"
 """Why a result is not added to a remote."""
@@ -81,16 +91,18 @@ class SharedBuilds:
             for shared in every:
                 if difference(shared.record, now, one) is not None:
                     continue
-                if kind != "wheel" or (suits(shared) and self._runs_here(shared)):
+                if (kind != "wheel" or suits(shared)) and self._may_be_used(shared):
                     return shared
         return None
 
-    def _runs_here(self, shared: SharedRecord) -> bool:
+    def _may_be_used(self, shared: SharedRecord) -> bool:
+        if shared.kind != "wheel":
+            return self.remote.is_trusted(shared)
         tags = unsuitable_tags(shared.wheel.filename, self.target)
-        why = self.remote.why_unusable(shared) if tags is None else f"it is for {tags}"
+        why = f"it is for {tags}" if tags is not None else self.remote.why_unusable(shared)
         if why is not None:
             self.remote.say(f"{shared.wheel.filename} is not used: {why}")
-        return why is None
+        return why is None and self.remote.is_trusted(shared)
 
     def why_not(self, now: Record, conditions: Conditions) -> str | None:
         """Say how the most similar wheel of the remote differs; None if there is none."""
@@ -114,16 +126,20 @@ class SharedBuilds:
             return None
         name = shared.record.name
         try:
+            why = why_excessive(file)
+            if why is not None:
+                self.remote.reject_wheel(shared, why)
+                return None
             tree = self.store.add(file, shared.wheel.sha256, name, built=True)
         except InstallError as error:
-            self.remote.reject(str(error))
+            self.remote.reject_wheel(shared, str(error))
             return None
         finally:
             file.unlink(missing_ok=True)
-        problem = _mismatch(shared, tree)
+        problem = _mismatch(shared, tree) or self.remote.why_unloadable(shared, tree)
         if problem is not None:
             self.store.discard(tree)
-            self.remote.reject(f"{shared.wheel.filename} is not used: {problem}")
+            self.remote.reject_wheel(shared, problem)
             return None
         self.remote.count(shared)
         return tree, self._keep(shared, tree.sha256, conditions)
@@ -150,6 +166,9 @@ class SharedBuilds:
         """
         if not self.remote.pushes or result.private or why_private(result.record) is not None:
             return
+        if wheel is not None and result.needs is None:
+            self.remote.say(f"{wheel.name} is not shared: {UNKNOWN_NEEDS}")
+            return
         file = None
         if wheel is not None:
             file = self.remote.folder() / wheel.name
@@ -162,6 +181,8 @@ class SharedBuilds:
     def push_now(self, result: BuildResult, file: Path | None, *, anew: bool = False) -> str | None:
         """Add a result to the remote; return why it is not there, None if it is."""
         why = result.private or why_private(result.record)
+        if result.kind == "wheel" and result.needs is None:
+            why = why or UNKNOWN_NEEDS
         if why:
             return why
         shared = self._shared(result, file)
@@ -171,7 +192,8 @@ class SharedBuilds:
         except InvalidRecordError as error:
             return str(error)
         there = self.remote.records(result.kind, record.source, record.python, record.platform)
-        if not anew and any(one.record.key() == record.key() for one in there):
+        same = (one for one in there if one.record.key() == record.key())
+        if not anew and any(map(self._may_be_used, same)):
             return None
         return None if self.remote.push(shared, file) else "the remote cannot be written"
 
@@ -184,19 +206,20 @@ class SharedBuilds:
             metadata = _read(tree, METADATA)
             size = file.stat().st_size
             plain = SharedWheel(sha256_of(file), size, file.name, tuple(requires_dist(metadata)))
-            needs = self.remote.rules.needs_of(file)
+            needs = MachineNeeds.from_json(result.needs)
         elif result.kind == "metadata":
             plain = headers_of(str(result.result))
         else:
             plain = tuple(result.result)
         record = without_paths(result.record)
-        made = SharedRecord(result.kind, record, plain, float(result.seconds), needs)
-        return replace(made, signature=self.remote.rules.sign(made.content))
+        return SharedRecord(result.kind, record, plain, float(result.seconds), needs)
 
 
 def _mismatch(shared: SharedRecord, tree: UnpackedWheel) -> str | None:
     """Say in what a wheel is not what its record says."""
     record = shared.record
+    if set(_tags(tree)) != parse_wheel_filename(shared.wheel.filename)[3]:
+        return "it is for other tags than its name says"
     if record.version != "?" and Version(tree.version) != Version(record.version):
         return f"it is version {tree.version}, not {record.version}"
     if is_platform_specific(_read(tree, "WHEEL")) != record.compiled:
@@ -204,6 +227,13 @@ def _mismatch(shared: SharedRecord, tree: UnpackedWheel) -> str | None:
     if tuple(requires_dist(_read(tree, METADATA))) != shared.wheel.requires:
         return "its record does not say what it requires"
     return None
+
+
+def _tags(tree: UnpackedWheel) -> Iterator[Tag]:
+    for line in _read(tree, "WHEEL").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip().lower() == "tag":
+            yield from parse_tag(value.strip())
 
 
 def _read(tree: UnpackedWheel, name: str) -> str:

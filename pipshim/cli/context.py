@@ -431,6 +431,7 @@ class Context:
             self.mask,
             self.observer,
             partial(self.workspace.fresh, "remote"),
+            self.target.base_prefix / "lib",
         )
         return self.until_end.enter_context(made)
 

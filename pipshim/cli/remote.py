@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
+import os
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipshim._pip.user_folders import configuration_folder
+from pipshim.model import events
+from pipshim.remote import signatures
 from pipshim.remote.address import absolute, open_store
-from pipshim.remote.remote_cache import RemoteCache
+from pipshim.remote.file_store import RemoteError
+from pipshim.remote.machine import ThisMachine
+from pipshim.remote.remote_cache import RemoteCache, Rules
+from pipshim.remote.signatures import SigningError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from optparse import Values
 
     from pipshim._pip.remote_session import RemoteSession
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
     from pipshim.model.events import Observer
     from pipshim.model.requests import CommonOptions
     from pipshim.model.settings import RemoteTable
+    from pipshim.remote.file_store import FileStore
 
 
 class RemoteAddress(NamedTuple):
@@ -64,6 +74,7 @@ def open_remote(
     mask: Mask,
     observer: Observer,
     folder: Callable[[], Path],
+    libraries: Path,
 ) -> RemoteCache:
     """Prepare the use of a remote; nothing is asked of it yet.
 
@@ -73,6 +84,7 @@ def open_remote(
         mask: learns the credentials in its URL.
         observer: told of what goes wrong.
         folder: makes a folder for fetched files.
+        libraries: the folder with those of the Python that loads wheels.
 
     """
     mask.add_urls(address.url)
@@ -82,10 +94,59 @@ def open_remote(
 
         return RemoteSession(options, mask)
 
-    return RemoteCache(
-        mask.hide(address.url),
-        partial(open_store, address.url, session, may_be_missing=address.pushes),
-        address.pushes,
-        observer,
-        folder,
-    )
+    def connect() -> FileStore:
+        if address.trust:
+            with _remote_errors():
+                signatures.check_installed()
+        return open_store(address.url, session, may_be_missing=address.pushes)
+
+    rules = Rules(machine=ThisMachine(os.environ, [libraries]))
+    if address.trust:
+        rules = replace(rules, why_untrusted=partial(signatures.distrust, trusted=address.trust))
+    if address.pushes:
+        rules = replace(rules, sign=_Signer(address, observer).sign)
+    return RemoteCache(mask.hide(address.url), connect, address.pushes, observer, folder, rules)
+
+
+class _Signer:
+    """Signs what is added to a remote, if the user has a key."""
+
+    def __init__(self, address: RemoteAddress, observer: Observer) -> None:
+        self._address = address
+        self._observer = observer
+
+    @cached_property
+    def _key(self) -> str | None:
+        """The private key; says once if those who trust keys do not take what it signs."""
+        key, trust = signatures.read_key(os.environ, configuration_folder()), self._address.trust
+        if not trust:
+            return key
+        hint = ""
+        if key is None:
+            hint = "this user has no signing key: pipshim builds keygen"
+        elif (public := signatures.public_of(key)) not in trust:
+            hint = f"its key is not trusted here: pipshim builds trust {public}"
+        if hint:
+            text = f"what is added to the remote is of no use to this project: {hint}"
+            self._observer(events.Message("warning", text))
+        return key
+
+    def sign(self, content: bytes) -> str | None:
+        """Return a signature; None without a key.
+
+        Raises:
+            RemoteError: the key cannot be read, or what is needed is not installed.
+
+        """
+        with _remote_errors():
+            return signatures.sign(content, self._key) if self._key is not None else None
+
+
+@contextmanager
+def _remote_errors() -> Iterator[None]:
+    """Turn errors of keys into those of the remote: what is needed is built here then."""
+    try:
+        yield
+    except SigningError as error:
+        hint = f": {error.hint}" if error.hint else ""
+        raise RemoteError(f"{error}{hint}") from error

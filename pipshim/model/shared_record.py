@@ -24,6 +24,7 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Record
+from pipshim.model.machine_needs import MachineNeeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -90,7 +91,7 @@ class SharedRecord:
     record: Record
     result: SharedWheel | str | tuple[str, ...]
     seconds: float
-    needs: Mapping[str, Any] | None = None
+    needs: MachineNeeds | None = None
     signature: str | None = field(default=None, compare=False)
 
     @property
@@ -113,7 +114,7 @@ class SharedRecord:
             "record": self.record.to_json(),
             "result": list(plain) if isinstance(plain, tuple) else plain,
             "seconds": self.seconds,
-            "needs": self.needs,
+            "needs": self.needs.to_json() if self.needs is not None else None,
         }
 
     def to_bytes(self) -> bytes:
@@ -215,10 +216,13 @@ def _made(data: Mapping[str, Any], record: Record) -> SharedRecord:
     _check(kind in KINDS, "its kind is unknown")
     is_duration = isinstance(seconds, float) and math.isfinite(seconds)
     _check(is_duration and 0 <= seconds <= _MOST_SECONDS, "its duration is none")
-    _check(needs is None or isinstance(needs, dict), "its needs are no table")
+    try:
+        read = MachineNeeds.from_json(needs) if needs is not None else None
+    except ValueError:
+        raise InvalidRecordError("what it needs of a machine is not valid") from None
     _check(signature is None or _is_text(signature), "its signature is no text")
     return SharedRecord(
-        kind, record, _result(kind, data["result"], record), seconds, needs, signature
+        kind, record, _result(kind, data["result"], record), seconds, read, signature
     )
 
 

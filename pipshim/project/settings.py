@@ -20,6 +20,7 @@ from pipshim.model.settings import (
     StaticMetadata,
     WorkspaceTable,
 )
+from pipshim.model.signing_keys import read_public_key
 from pipshim.model.targets import FORM, KNOWN, TargetName
 from pipshim.model.workspace_selection import origin_of_member
 from pipshim.project.conflicts import PROJECT
@@ -303,7 +304,14 @@ def _remote(reader: Reader, value: object, path: KeyPath) -> RemoteTable:
     if push not in PUSHES:
         wanted = " or ".join(f'"{one}"' for one in PUSHES)
         raise reader.wrong_type((*path, "push"), wanted, push)
-    return RemoteTable(url, push, reader.strings(table.get("trust", []), (*path, "trust")))
+    keys = reader.strings(table.get("trust", []), (*path, "trust"))
+    for index, key in enumerate(keys):
+        try:
+            read_public_key(key)
+        except ValueError as error:
+            hint = "public keys look like ed25519:…; pipshim builds keygen creates one"
+            raise reader.error((*path, "trust", index), str(error), hint=hint) from None
+    return RemoteTable(url, push, keys)
 
 
 def _variable_patterns(reader: Reader, value: object, path: KeyPath) -> Patterns:

@@ -8,14 +8,15 @@ again by the same command; its results are built here.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.tasks import TaskGroup, each
 from pipshim.model import events
 from pipshim.model.artifacts import sha256_of
+from pipshim.model.machine_needs import lacking
 from pipshim.model.shared_record import (
     MOST_BYTES,
     InvalidRecordError,
@@ -24,19 +25,22 @@ from pipshim.model.shared_record import (
     name_prefix,
     parse,
 )
+from pipshim.remote import wheel_needs
 from pipshim.remote.file_store import PATIENCE, FileMissingError, RemoteError
 from pipshim.remote.transfer import fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
     from pathlib import Path
 
     from typing_extensions import Self
 
     from pipshim.model.events import Observer
+    from pipshim.model.machine_needs import Machine
     from pipshim.model.shared_record import Kind, SharedRecord
     from pipshim.remote.file_store import Entry, FileStore
+    from pipshim.store.unpacked_wheel import UnpackedWheel
 
 RECORDS, WHEELS = "v1/records", "v1/wheels"
 _MOST_READ = 64
@@ -50,38 +54,20 @@ _SLOW_SECONDS = 0.5
 _UPLOAD_SECONDS, _UPLOAD_RATE = 60.0, 100_000
 
 
-def _accept(_content: bytes, _signature: str | None) -> str | None:
-    return None
-
-
-def _no_signature(_content: bytes) -> str | None:
-    return None
-
-
-def _no_needs(_wheel: Path) -> Mapping[str, Any] | None:
-    return None
-
-
-def _runs(_needs: Mapping[str, Any]) -> str | None:
-    return None
-
-
 @dataclass(frozen=True)
 class Rules:
-    """Which records are taken from a remote, and what is said in those that are added.
+    """Which records are taken from a remote, and how those are signed that are added.
 
     Attributes:
         why_untrusted: says why a record with this content and signature is not taken.
         sign: signs a content; None: unsigned.
-        needs_of: returns what a wheel file needs of a machine.
-        why_unusable: says why this machine cannot load a wheel with such needs.
+        machine: what wheels have to be loaded by; None: whatever they need.
 
     """
 
-    why_untrusted: Callable[[bytes, str | None], str | None] = _accept
-    sign: Callable[[bytes], str | None] = _no_signature
-    needs_of: Callable[[Path], Mapping[str, Any] | None] = _no_needs
-    why_unusable: Callable[[Mapping[str, Any]], str | None] = _runs
+    why_untrusted: Callable[[bytes, str | None], str | None] = lambda _content, _signature: None
+    sign: Callable[[bytes], str | None] = lambda _content: None
+    machine: Machine | None = None
 
 
 @dataclass
@@ -116,6 +102,7 @@ class RemoteCache:
     _opening: Lock = field(default_factory=Lock, init=False)
     _tasks: TaskGroup | None = field(default=None, init=False)
     _begun: list[Future[object]] = field(default_factory=list, init=False)
+    _damaged: set[str] = field(default_factory=set, init=False)
     _listings: SharedResults[list[Entry]] = field(default_factory=SharedResults, init=False)
     _records: SharedResults[SharedRecord | None] = field(default_factory=SharedResults, init=False)
 
@@ -208,10 +195,7 @@ class RemoteCache:
             return None
         if record is None:
             return None
-        why = self.rules.why_untrusted(record.content, record.signature)
-        if why is not None:
-            self.reject(f"a record of {_label(record)} is not used: {why}")
-        return record if why is None else None
+        return record
 
     def _connected(self) -> FileStore:
         with self._opening:
@@ -225,9 +209,34 @@ class RemoteCache:
 
     # Taking
 
+    def is_trusted(self, shared: SharedRecord) -> bool:
+        """Return whether the signature of a record is right; say what is wrong with it."""
+        why = self.rules.why_untrusted(shared.content, shared.signature)
+        if why is not None:
+            self.say(f"results whose record {why} are not used")
+        return why is None
+
     def why_unusable(self, shared: SharedRecord) -> str | None:
-        """Say why this machine cannot load a wheel."""
-        return self.rules.why_unusable(shared.needs) if shared.needs is not None else None
+        """Say why this machine cannot load a wheel, or cannot have it; None for other results."""
+        if shared.name in self._damaged:
+            return "it is damaged"
+        if shared.kind != "wheel" or self.rules.machine is None:
+            return None
+        if shared.needs is None:
+            return "its record does not say what it needs of a machine"
+        # Where the wheel itself can be read, it is known then whether it finds these.
+        placed = shared.needs.placed if wheel_needs.can_read() else ()
+        return "; ".join(lacking(shared.needs, self.rules.machine, elsewhere=placed)) or None
+
+    def why_unloadable(self, shared: SharedRecord, tree: UnpackedWheel) -> str | None:
+        """Say why this machine cannot load a wheel that was fetched."""
+        machine, needs = self.rules.machine, shared.needs
+        if machine is None or needs is None or not wheel_needs.can_read():
+            return None
+        try:
+            return wheel_needs.why_unloadable(tree, needs, machine)
+        except wheel_needs.UnreadableWheelError as error:
+            return str(error)
 
     def wheel(self, shared: SharedRecord) -> Path | None:
         """Fetch a wheel, and check its size and hash; None if it is not to be had."""
@@ -238,13 +247,14 @@ class RemoteCache:
         try:
             fetch(self._connected(), f"{WHEELS}/{wheel.sha256}.whl", into, shared, self.observer)
         except FileMissingError:
+            self._damaged.add(shared.name)
             self.reject(f"its record of {_label(shared)} has no wheel")
             return None
         except RemoteError as error:
             self.fail(f"{wheel.filename}: {error}")
             return None
         if into.stat().st_size != wheel.size or sha256_of(into) != wheel.sha256:
-            self.reject(f"{wheel.filename} is not the file that its record names")
+            self.reject_wheel(shared, "it is not the file that its record names")
             return None
         return into
 
@@ -282,6 +292,7 @@ class RemoteCache:
 
     def _push(self, shared: SharedRecord, wheel: Path | None) -> None:
         store = self._connected()
+        shared = replace(shared, signature=self.rules.sign(shared.content))
         if wheel is not None:
             size = shared.wheel.size
             seconds = _UPLOAD_SECONDS + size / _UPLOAD_RATE
@@ -308,6 +319,11 @@ class RemoteCache:
             self._faults += 1
             self._is_over = self._faults >= _MOST_FAULTS
         self.say(f"{why}; no more is asked of it" if self._is_over else why)
+
+    def reject_wheel(self, shared: SharedRecord, why: str) -> None:
+        """Say why a wheel is not taken; a new one may be added in its place."""
+        self._damaged.add(shared.name)
+        self.reject(f"{shared.wheel.filename} is not used: {why}")
 
     def say(self, text: str) -> None:
         """Say something about the remote, once."""

@@ -44,6 +44,19 @@ def _missing() -> SigningError:
     )
 
 
+def check_installed() -> None:
+    """Check that cryptography can be imported.
+
+    Raises:
+        SigningError: it cannot.
+
+    """
+    try:
+        import cryptography.hazmat.primitives.asymmetric.ed25519  # noqa: F401, PLC0415 an extra
+    except ImportError as error:
+        raise _missing() from error
+
+
 def new_key() -> str:
     """Return a new private key.
 
@@ -89,7 +102,7 @@ def sign(content: bytes, private: str) -> str:
 
 
 def distrust(content: bytes, signature: str | None, trusted: Collection[str]) -> str | None:
-    """Say why content cannot be trusted; None if one of the trusted keys signed it.
+    """Say in what content is not to be trusted; None if one of the trusted keys signed it.
 
     Args:
         content: what was signed.
@@ -107,7 +120,7 @@ def distrust(content: bytes, signature: str | None, trusted: Collection[str]) ->
     except ValueError:
         return "has an invalid signature"
     if made.key not in trusted:
-        return f"is signed with a key that is not trusted: {made.key}"
+        return f"is signed with {made.key}, which is not trusted,"
     try:
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 an extra
         from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415

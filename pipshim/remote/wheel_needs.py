@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import posixpath
 import struct
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipshim.base.errors import PipshimError
-from pipshim.model.machine_needs import MachineNeeds, newest
+from pipshim.model.machine_needs import MachineNeeds, lacking, newest
 from pipshim.remote import gpu_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pipshim.model.machine_needs import Machine
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
 _MAGIC = b"\x7fELF"
@@ -34,6 +36,11 @@ _ROOTS = {
     "data": "",
     "headers": "include/python/",
 }
+
+
+def can_read() -> bool:
+    """Return whether what compiled wheels need can be read here: with pyelftools."""
+    return find_spec("elftools") is not None
 
 
 class UnreadableWheelError(PipshimError):
@@ -63,7 +70,7 @@ class _Object(NamedTuple):
 
 def needs_of(
     wheel: UnpackedWheel,
-    against: Iterable[UnpackedWheel] = (),
+    against: Iterable[str] = (),
     *,
     processor: frozenset[str] = frozenset(),
 ) -> MachineNeeds:
@@ -71,7 +78,7 @@ def needs_of(
 
     Args:
         wheel: the unpacked wheel.
-        against: the distributions that it was built against.
+        against: the files that the distributions that it was built against install (`paths_of`).
         processor: that of the machine that built it, if it was compiled for that.
 
     Raises:
@@ -79,9 +86,7 @@ def needs_of(
 
     """
     objects = list(_objects(wheel))
-    brought = {_installed_path(file.scheme, file.path) for file in wheel.files}
-    for other in against:
-        brought |= {_installed_path(file.scheme, file.path) for file in other.files}
+    brought = {*paths_of(wheel), *against}
     # A package may load libraries itself, which are then there for all that come after it.
     names = {posixpath.basename(path) for path in brought} | {one.name for one in objects}
     libraries: dict[str, set[str]] = {}
@@ -100,6 +105,39 @@ def needs_of(
         processor,
         frozenset().union(*(one.gpus for one in objects)),
     )
+
+
+def paths_of(wheel: UnpackedWheel) -> set[str]:
+    """Return the paths of a wheel's files in an environment."""
+    return {_installed_path(file.scheme, file.path) for file in wheel.files}
+
+
+def path_in_site(path: str) -> str:
+    """Return the path in an environment of a file below site-packages."""
+    return _installed_path("purelib", path)
+
+
+def why_unloadable(wheel: UnpackedWheel, said: MachineNeeds, machine: Machine) -> str | None:
+    """Say why a machine cannot load a wheel, whatever its record says; None if it can.
+
+    Libraries that the record does not name come with distributions, which are not here to look at.
+
+    Args:
+        wheel: the unpacked wheel.
+        said: what its record says that it needs.
+        machine: the one that would load it.
+
+    Raises:
+        UnreadableWheelError: as `needs_of`.
+
+    """
+    found = needs_of(wheel)
+    elsewhere = {
+        name
+        for name in found.libraries
+        if name in found.placed or (name not in said.libraries and not machine.has_library(name))
+    }
+    return "; ".join(lacking(found, machine, elsewhere=elsewhere)) or None
 
 
 def _installed_path(scheme: str, path: str) -> str:

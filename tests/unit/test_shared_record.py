@@ -11,6 +11,7 @@ import pytest
 
 from pipshim.model.build_record import Record, Used
 from pipshim.model.build_tools import Tool
+from pipshim.model.machine_needs import MachineNeeds
 from pipshim.model.shared_record import (
     MOST_BYTES,
     InvalidRecordError,
@@ -38,7 +39,8 @@ RECORD = Record(
     against={"torch": Used("2.9.0", f"sha256:{'cd' * 32}")},
 )
 WHEEL = SharedWheel("ef" * 32, 5, "natten-0.17.5-cp311-cp311-linux_x86_64.whl", ("torch>=2",))
-SHARED = SharedRecord("wheel", RECORD, WHEEL, 2460.5, {"libc": "glibc 2.34"}, "ed25519:abc")
+NEEDS = MachineNeeds({"libc.so.6": ("GLIBC_2.34",)}, processor=frozenset({"avx2"}))
+SHARED = SharedRecord("wheel", RECORD, WHEEL, 2460.5, NEEDS, "ed25519:abc")
 METADATA = "Metadata-Version: 2.2\nName: natten\nVersion: 0.17.5\nRequires-Dist: torch>=2\n"
 
 

@@ -33,7 +33,7 @@ def test_content_is_trusted_if_a_trusted_key_signed_it() -> None:
     assert distrust(b"content", made, both) is None
     assert distrust(b"Content", made, both) == "has an invalid signature"
     assert distrust(b"content", None, both) == "is not signed"
-    said = f"is signed with a key that is not trusted: {public_of(mine)}"
+    said = f"is signed with {public_of(mine)}, which is not trusted,"
     assert distrust(b"content", made, {public_of(other)}) == said
 
 

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.model.machine_needs import lacking
+from pipshim.model.machine_needs import MachineNeeds, lacking
 from pipshim.remote.machine import ThisMachine
-from pipshim.remote.wheel_needs import UnreadableWheelError, needs_of
+from pipshim.remote.wheel_needs import (
+    UnreadableWheelError,
+    needs_of,
+    paths_of,
+    why_unloadable,
+)
 from pipshim.store.store import Store
 from tests.support import dists
 
@@ -77,7 +82,7 @@ def test_libraries_of_what_the_wheel_was_built_against_are_no_needs(tmp_path: Pa
     wheel = unpacked(tmp_path, "pkg", {"pkg/extension.so": extension})
     framework = unpacked(tmp_path, "framework", {"framework/lib/libcore.so": core})
     assert "libcore.so" in needs_of(wheel).libraries
-    assert "libcore.so" not in needs_of(wheel, [framework]).libraries
+    assert "libcore.so" not in needs_of(wheel, paths_of(framework)).libraries
 
 
 def test_a_library_in_a_folder_of_the_machine_may_be_found_there_only(tmp_path: Path) -> None:
@@ -89,6 +94,22 @@ def test_a_library_in_a_folder_of_the_machine_may_be_found_there_only(tmp_path: 
     assert needs.placed == {"libplaced.so"}
     assert not lacking(needs, ThisMachine({}), elsewhere=needs.placed)
     assert str(tmp_path) not in str(needs.to_json())
+
+
+def test_a_record_that_leaves_out_a_need_does_not_help_a_wheel(tmp_path: Path) -> None:
+    library(tmp_path / "libtheirs.so", "-Wl,-soname,libtheirs.so")
+    linked = (str(tmp_path / "libtheirs.so"), f"-Wl,-rpath,{tmp_path}")
+    wheel = unpacked(tmp_path, "pkg", {"pkg/x.so": library(tmp_path / "x.so", *linked)})
+    needs, machine = needs_of(wheel), ThisMachine({})
+    assert why_unloadable(wheel, needs, machine) is None
+    (tmp_path / "libtheirs.so").unlink()
+    said = "needs libtheirs.so, which was not found here"
+    assert why_unloadable(wheel, needs, machine) == said
+    # A distribution may bring what the record does not name.
+    assert why_unloadable(wheel, MachineNeeds(), machine) is None
+    other = ThisMachine({})
+    vars(other)["libc"] = "musl" if machine.libc == "glibc" else "glibc"
+    assert f"this machine has {other.libc}" in (why_unloadable(wheel, MachineNeeds(), other) or "")
 
 
 def test_a_library_for_another_machine_is_not_found(tmp_path: Path) -> None:
