@@ -259,8 +259,9 @@ def test_the_terminal_is_as_it_was(cli: Cli, index: Index, filled: Path, keys: s
     until(lambda: processes(cli) == left_behind(cli) == [])  # after a second signal, a moment later
 
 
+@pytest.mark.parametrize("command", [["lock"], ["install", "deaf"]], ids=" ".join)
 def test_a_second_signal_leaves_nothing_of_what_was_drawn(
-    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, command: Sequence[str]
 ) -> None:
     log = tmp_path / "calls"
     backend = Backend(acts_at=["metadata"], sleep_seconds=600, log=str(log))
@@ -268,15 +269,36 @@ def test_a_second_signal_leaves_nothing_of_what_was_drawn(
     made = partial(sdist, backend=backend, backend_source=source, static_metadata=False)
     index.add(made(tmp_path / "files", "deaf", "1"))
     make_project(dependencies=["deaf"])
-    with Typist([sys.executable, "-m", "pipshim", "lock"], cli.env, cli.cwd) as typist:
-        typist.wait_for("round 1")
+    cli.env["PIP_TARGET"] = str(tmp_path / "target")
+    with Typist([sys.executable, "-m", "pipshim", *command], cli.env, cli.cwd) as typist:
+        typist.wait_for("isolated")
         until(lambda: sleepers(tmp_path))
         typist.type("\x03")
         time.sleep(0.15)
         typist.type("\x03")
         status, shown = typist.wait(seconds=BOUND)
     assert status == 130
-    assert shown.removesuffix("^C").endswith("pipshim: interrupted\r\n"), shown
+    *_, last = shown.removesuffix("^C").splitlines()
+    assert "pipshim: interrupted" in last or "ERROR: Operation cancelled" in last, shown
+    until(lambda: processes(cli) == left_behind(cli) == [])
+
+
+@pytest.mark.parametrize("is_full", [False, True], ids=["Ctrl-S", "full"])
+def test_a_terminal_that_takes_no_output_holds_nothing_up(
+    cli: Cli, index: Index, filled: Path, is_full: bool
+) -> None:
+    index.stall.add(WHEEL)
+    with Typist([sys.executable, "-m", "pipshim", "sync"], cli.env, filled) as typist:
+        typist.wait_for("\x1b[?25l")
+        until(lambda: index.stalled)
+        if is_full:
+            typist.fill()
+        else:
+            typist.type("\x13")
+        time.sleep(1.2)  # it draws once a second
+        typist.program.send_signal(signal.SIGTERM)
+        assert typist.program.wait(BOUND) == 143
+    until(lambda: processes(cli) == left_behind(cli) == [])
 
 
 def test_a_question_is_ended_by_the_first_signal(cli: Cli, index: Index, filled: Path) -> None:

@@ -10,7 +10,7 @@ from pip._internal.commands import download, install, wheel
 from pip._internal.exceptions import CommandError
 from pip._internal.resolution.resolvelib.resolver import Resolver
 
-from pipshim._pip import patches
+from pipshim._pip import patches, temporary_folders
 from pipshim._pip.command_hooks import PipHooks, StagedResolver
 from pipshim._pip.installed_record import hashed
 from pipshim._pip.metadata import prepared
@@ -59,6 +59,7 @@ class BuildingCommand(RequirementCommand):
             PipshimError: it failed, and errors are raised.
 
         """
+        temporary_folders.note()
         self._seams = PipHooks(staged)
         with self._seams.put_in(self.module):
             try:

@@ -54,6 +54,12 @@ PATCHES = (
         "_vendor.urllib3.connection:HTTPConnection._new_conn",
     ),
     Patch(
+        "_internal.utils.temp_dir:TempDirectory._create",
+        "notes temporary folders, to remove them if a second signal ends the command",
+        "self kind",
+        "TempDirectory.__init__",
+    ),
+    Patch(
         "_vendor.resolvelib.resolvers.resolution:Resolution._is_current_pin_satisfying",
         "remembers answers: a fifth of the time of resolving 800 packages",
         "self name criterion",

@@ -78,6 +78,9 @@ class Interruption:
     _is_reached = False
     _is_left = False
     _ending: LockType | None = None
+    _reading: int
+    _writing: int
+    _main: int
 
     def __enter__(self) -> Interruption:  # noqa: PYI034 the outermost of several handles them
         global _active  # noqa: PLW0603 there is one main thread
@@ -180,7 +183,7 @@ class Interruption:
             if not is_second:
                 self._remove_folders()
             self._terminal.restore()
-            os.write(2, f"pipshim: {NAMES[first]}\n".encode())
+            write(2, f"pipshim: {NAMES[first]}\n".encode())
         finally:
             if is_second:
                 with self._looking:
@@ -198,7 +201,8 @@ class Interruption:
 
         start, sent = time.monotonic(), 0
         while (passed := time.monotonic() - start) < _CLEAN_WITHIN:
-            if passed >= _REACHED_WITHIN and not self._is_reached:
+            is_stuck = not (self._is_reached and is_writable(2))
+            if passed >= _REACHED_WITHIN and is_stuck:
                 break
             if not select([self._reading], [], [], 0.05)[0]:
                 if sys.platform != "win32" and not self._is_reached:
@@ -280,6 +284,18 @@ class _Terminal:
         else:
             self._attributes = termios.tcgetattr(self._descriptor)
 
+    def restart(self) -> None:
+        """Let output that Ctrl-S has stopped go on, as Ctrl-C does; the command waits for it."""
+        if self._descriptor is None or sys.platform == "win32" or is_writable(self._descriptor):
+            return
+        import termios  # noqa: PLC0415 only on a terminal
+
+        try:
+            if self._is_ours():
+                termios.tcflow(self._descriptor, termios.TCOON)
+        except (OSError, termios.error):
+            return  # it was closed
+
     def restore(self) -> None:
         """Restore the settings, if they have changed."""
         if self._descriptor is None or sys.platform == "win32":
@@ -287,12 +303,31 @@ class _Terminal:
         import termios  # noqa: PLC0415 only on a terminal
 
         try:
-            # In the background the terminal is somebody else's.
-            is_ours = os.tcgetpgrp(self._descriptor) == os.getpgrp()
-            if is_ours and termios.tcgetattr(self._descriptor) != self._attributes:
-                termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._attributes)
+            if self._is_ours() and termios.tcgetattr(self._descriptor) != self._attributes:
+                termios.tcsetattr(self._descriptor, termios.TCSANOW, self._attributes)
         except (OSError, termios.error):
             return  # it was closed
+
+    def _is_ours(self) -> bool:
+        """Return whether it is not somebody else's, as it is in the background."""
+        if self._descriptor is None or sys.platform == "win32":
+            return False
+        return os.tcgetpgrp(self._descriptor) == os.getpgrp()
+
+
+def is_writable(descriptor: int) -> bool:
+    """Return whether a terminal takes output; what is no terminal is assumed to."""
+    if not _is_terminal(descriptor):
+        return True
+    from select import select  # noqa: PLC0415 only now
+
+    return bool(select([], [descriptor], [], 0)[1])
+
+
+def write(descriptor: int, text: bytes) -> None:
+    """Write a few words as the process ends, unless the terminal takes no output."""
+    if is_writable(descriptor):
+        os.write(descriptor, text)
 
 
 def _is_terminal(descriptor: int) -> bool:

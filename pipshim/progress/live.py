@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -15,7 +14,7 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from pipshim.base import prompts
-from pipshim.base.interruption import at_abandon
+from pipshim.base.interruption import at_abandon, write
 from pipshim.model.events import BuildOutput
 from pipshim.progress.formatting import join
 from pipshim.progress.live_region import rows
@@ -138,7 +137,7 @@ class Live:
         if not is_drawing:  # it is kept, so that nothing follows
             self._stop()
         elif self._region is not None:
-            os.write(self._console.file.fileno(), b"\x1b[?25h\n")
+            write(self._console.file.fileno(), b"\x1b[?25h\n")
 
     def _draw(self) -> None:
         try:

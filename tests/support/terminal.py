@@ -52,6 +52,13 @@ class Typist:
             os.close(self._terminal)
             self._terminal = -1
 
+    def fill(self) -> None:
+        """Let it take no more output, as if nobody read it."""
+        os.set_blocking(self._inside, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(self._inside, b"x" * 1024)
+
     def type(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
 
