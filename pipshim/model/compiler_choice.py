@@ -111,9 +111,11 @@ class CompilerChoice:
     def _native_file(self) -> str | None:
         words = [one for text in _values(self.config.get("setup-args")) for one in words_of(text)]
         found, option = None, "--native-file"
-        for word, after in zip(words, [*words[1:], ""], strict=True):
-            if word == option or word.startswith(f"{option}="):
-                found = word.partition("=")[2] or after
+        for number, word in enumerate(words):
+            if word == option:
+                found = "".join(words[number + 1 : number + 2])
+            elif word.startswith(f"{option}="):
+                found = word.partition("=")[2]
         return found
 
 

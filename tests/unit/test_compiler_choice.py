@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipshim.model.compiler_choice import CompilerChoice, candidates
+from pipshim.model.compiler_choice import NATIVE_FILE, CompilerChoice, candidates
 
 PYTHON = {"cc": "ccache x86_64-linux-gnu-gcc -pthread", "c++": "x86_64-linux-gnu-g++ -pthread"}
 GENERIC, CXX = ("cc", "gcc", "clang"), ("c++", "g++", "clang++")
@@ -61,3 +61,21 @@ def test_config_settings_of_a_build_choose_compilers() -> None:
     choice = CompilerChoice({}, config=config, systems=frozenset({"scikit-build-core"}))
     assert candidates("cc", choice) == ("tcc",)
     assert candidates("c++", choice) == ("t++",)
+
+
+@pytest.mark.parametrize(
+    ("config", "file"),
+    [
+        ({}, None),
+        ({"setup-args": ""}, None),
+        ({"setup-args": "--native-file"}, ""),
+        ({"setup-args": ["-Dx=1", "--native-file=a.ini"]}, "a.ini"),
+        ({"setup-args": "--native-file=a.ini --native-file b.ini"}, "b.ini"),
+        ({"builddir": "--native-file=a.ini"}, None),
+    ],
+)
+def test_the_native_file_is_the_one_of_config_settings(
+    config: dict[str, str | list[str]], file: str | None
+) -> None:
+    choice = CompilerChoice({}, config=config, systems=frozenset({"meson-python"}))
+    assert choice.file(NATIVE_FILE) == file
