@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from packaging.version import Version
 from pipshim.base.cache_folders import BUILDS, LOGS, TOOLS
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import BuildError, InstallError
-from pipshim.base.tasks import each
+from pipshim.base.tasks import each, paused
 from pipshim.base.urls import without_credentials
 from pipshim.builds.abi_provider_wheels import is_native_tree
 from pipshim.builds.build_cache import OLDER, BuildCache, BuildResult
@@ -50,6 +50,7 @@ from pipshim.model.build_dependency_check import check
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Conditions, Record, Used, difference, languages_of
 from pipshim.model.build_variables import recorded
+from pipshim.model.claim import key_of as claim_key
 from pipshim.model.compiler_choice import CompilerChoice
 from pipshim.model.past_build import MemoryNeed
 from pipshim.model.shared_record import requires_dist
@@ -66,12 +67,15 @@ if TYPE_CHECKING:
     from pipshim.model.events import Observer, What
     from pipshim.model.interpreter import Target
     from pipshim.model.shared_record import Kind, SharedRecord
+    from pipshim.remote.claims import HeldClaim
     from pipshim.remote.remote_cache import RemoteCache
     from pipshim.store.store import Store
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
 _FETCHES_AT_ONCE = 8
 _LOGS_KEPT = 200
+_LEAST_WAIT, _LONGEST_WAIT = 600.0, 3 * 3600.0
+"""How long another machine's build is waited for, if it takes longer than builds here took."""
 
 
 @dataclass
@@ -188,12 +192,20 @@ class Builder:
             return self._reused(build, earlier)
         # Builds that this one needs come first: while one is locked, no other is waited for.
         self._trees([one for one in build.components if one.is_built])
+        earlier = self._awaited(build)
+        if earlier is not None:
+            return self._reused(build, earlier)
         text = f"waiting for another command that builds {build.label}"
         waiting = events.Waiting(text, build.name, build.version)
         with self._cache.lock(build.digest, lambda: self.observer(waiting)):
             earlier = self._earlier(build)
             if earlier is not None:
                 return self._reused(build, earlier)
+            return self._built(build)
+
+    def _built(self, build: BuildRequest) -> BuiltWheel:
+        """Build a wheel, and let other commands and machines have it."""
+        with self._claimed(build) as claim:
             built = self._build(build, self._why_not(build))
             is_due = self._is_due("wheel", build)
             if is_due:
@@ -212,9 +224,36 @@ class Builder:
                 built.needs,
             )
             self._cache.store(result)
-        if self._shared is not None:
-            self._shared.push(result, built.wheel, anew=is_due)
+            if self._shared is not None:
+                self._shared.push(result, built.wheel, anew=is_due, claim=claim)
         return built
+
+    def _awaited(self, build: BuildRequest) -> BuiltWheel | None:
+        """Return what another machine is building, when it has done that; None if none is."""
+        if self._shared is None or self._is_due("wheel", build) or self._private(build):
+            return None
+        before = self.seconds_of(build.name, build.version)
+        most = _LONGEST_WAIT if before is None else max(_LEAST_WAIT, 3 * before)
+        with paused():  # other builds can begin meanwhile
+            waited = self._shared.wait(
+                claim_key(self.record(build), self.conditions(build)),
+                lambda: self.processes.stopped,
+                most,
+                lambda who: self.observer(
+                    events.Waiting(
+                        f"waiting for {who}, who builds {build.label}", build.name, build.version
+                    )
+                ),
+            )
+        if not waited:
+            return None
+        return self._earlier(build) or self._from_remote(build)
+
+    def _claimed(self, build: BuildRequest) -> AbstractContextManager[HeldClaim | None]:
+        if self._shared is None or self._private(build):
+            return nullcontext()
+        key = claim_key(self.record(build), self.conditions(build))
+        return self._shared.claimed(key, lambda: self.processes.stopped)
 
     def tool(self, name: str) -> Tool | None:
         """Return what builds find as a compiler or program; None if there is none."""

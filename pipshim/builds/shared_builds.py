@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pipshim.model.build_record import Conditions, Record
     from pipshim.model.interpreter import TargetPython
     from pipshim.model.shared_record import Kind
+    from pipshim.remote.claims import HeldClaim
     from pipshim.remote.remote_cache import RemoteCache
     from pipshim.store.store import Store
     from pipshim.store.unpacked_wheel import UnpackedWheel
@@ -155,19 +157,66 @@ class SharedBuilds:
         self.cache.store(BuildResult(shared.kind, record, result, shared.seconds, FROM_REMOTE))
         return record
 
-    def push(self, result: BuildResult, wheel: Path | None = None, *, anew: bool = False) -> None:
+    def wait(
+        self, key: str, is_stopped: Callable[[], bool], most: float, report: Callable[[str], object]
+    ) -> bool:
+        """Wait while another machine builds something; return whether one did.
+
+        Args:
+            key: of the build (`pipshim.model.claim.key_of`).
+            is_stopped: whether the command is being stopped.
+            most: how long to wait, in seconds.
+            report: told who builds, when waiting begins.
+
+        """
+        claims = self.remote.claims(is_stopped)
+        if claims is None:
+            return False
+        unknown = "another machine"
+        waited = claims.wait(key, most, lambda held: report(held.who if held else unknown))
+        if waited:
+            self.remote.look_again()
+        return waited
+
+    @contextmanager
+    def claimed(self, key: str, is_stopped: Callable[[], bool]) -> Iterator[HeldClaim | None]:
+        """Claim a build, if it is to be pushed; an error in the block gives the claim up.
+
+        Whoever has pushed the result releases it.
+        """
+        claims = self.remote.claims(is_stopped) if self.remote.pushes else None
+        held = claims.take(key) if claims is not None else None
+        try:
+            yield held
+        except BaseException:
+            if held is not None:
+                held.release()
+            raise
+
+    def push(
+        self,
+        result: BuildResult,
+        wheel: Path | None = None,
+        *,
+        anew: bool = False,
+        claim: HeldClaim | None = None,
+    ) -> None:
         """Add a result to the remote, soon.
 
         Args:
             result: what the cache has.
             wheel: the file of a wheel, which may be moved meanwhile.
             anew: add it though the remote has one with an equal record.
+            claim: released when that is done.
 
         """
-        if not self.remote.pushes or result.private or why_private(result.record) is not None:
-            return
-        if wheel is not None and result.needs is None:
-            self.remote.say(f"{wheel.name} is not shared: {UNKNOWN_NEEDS}")
+        is_private = result.private or why_private(result.record) is not None
+        is_unknown = wheel is not None and result.needs is None
+        if not self.remote.pushes or is_private or is_unknown:
+            if claim is not None:
+                claim.release()
+            if self.remote.pushes and is_unknown and wheel is not None:
+                self.remote.say(f"{wheel.name} is not shared: {UNKNOWN_NEEDS}")
             return
         file = None
         if wheel is not None:
@@ -176,7 +225,15 @@ class SharedBuilds:
                 os.link(wheel, file)
             except OSError:
                 shutil.copyfile(wheel, file)
-        self.remote.soon(lambda: self.push_now(result, file, anew=anew))
+
+        def work() -> None:
+            try:
+                self.push_now(result, file, anew=anew)
+            finally:
+                if claim is not None:
+                    claim.release()
+
+        self.remote.soon(work)
 
     def push_now(self, result: BuildResult, file: Path | None, *, anew: bool = False) -> str | None:
         """Add a result to the remote; return why it is not there, None if it is."""

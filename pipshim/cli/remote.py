@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim._pip.user_folders import configuration_folder
 from pipshim.model import events
+from pipshim.model.claim import is_name
 from pipshim.remote import signatures
 from pipshim.remote.address import absolute, open_store
 from pipshim.remote.file_store import RemoteError
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from pipshim.model.requests import CommonOptions
     from pipshim.model.settings import RemoteTable
     from pipshim.remote.file_store import FileStore
+
+
+NAME = "PIPSHIM_BUILDER_NAME"
+"""The variable with the name that others are shown who wait for a build of this machine."""
 
 
 class RemoteAddress(NamedTuple):
@@ -100,7 +105,9 @@ def open_remote(
                 signatures.check_installed()
         return open_store(address.url, session, may_be_missing=address.pushes)
 
-    rules = Rules(machine=ThisMachine(os.environ, [libraries]))
+    name = os.environ.get(NAME, "")
+    holder = name if is_name(name) else ""
+    rules = Rules(machine=ThisMachine(os.environ, [libraries]), holder=holder)
     if address.trust:
         rules = replace(rules, why_untrusted=partial(signatures.distrust, trusted=address.trust))
     if address.pushes:

@@ -26,6 +26,7 @@ from pipshim.model.shared_record import (
     parse,
 )
 from pipshim.remote import wheel_needs
+from pipshim.remote.claims import Claims
 from pipshim.remote.file_store import PATIENCE, FileMissingError, RemoteError
 from pipshim.remote.transfer import fetch
 
@@ -62,12 +63,14 @@ class Rules:
         why_untrusted: says why a record with this content and signature is not taken.
         sign: signs a content; None: unsigned.
         machine: what wheels have to be loaded by; None: whatever they need.
+        holder: what other machines are shown that wait for a build of this one.
 
     """
 
     why_untrusted: Callable[[bytes, str | None], str | None] = lambda _content, _signature: None
     sign: Callable[[bytes], str | None] = lambda _content: None
     machine: Machine | None = None
+    holder: str = ""
 
 
 @dataclass
@@ -102,6 +105,7 @@ class RemoteCache:
     _opening: Lock = field(default_factory=Lock, init=False)
     _tasks: TaskGroup | None = field(default=None, init=False)
     _begun: list[Future[object]] = field(default_factory=list, init=False)
+    _claims: Claims | None = field(default=None, init=False)
     _damaged: set[str] = field(default_factory=set, init=False)
     _listings: SharedResults[list[Entry]] = field(default_factory=SharedResults, init=False)
     _records: SharedResults[SharedRecord | None] = field(default_factory=SharedResults, init=False)
@@ -110,7 +114,14 @@ class RemoteCache:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Wait until what was to be added is there."""
+        """Wait until what was to be added is there, and give up the claims of what was not."""
+        try:
+            self._finish(kind, *error)
+        finally:
+            if self._claims is not None:
+                self._claims.close()
+
+    def _finish(self, kind: type[BaseException] | None, *error: object) -> None:
         if self._tasks is None:
             return
         if kind is None and not all(one.done() for one in self._begun):
@@ -263,6 +274,26 @@ class RemoteCache:
         with self._guard:
             self.found += 1
             self.saved += shared.seconds
+
+    # Claiming
+
+    def claims(self, is_stopped: Callable[[], bool]) -> Claims | None:
+        """Return the claims on builds; None if this remote has none: it is only read, or fails.
+
+        Args:
+            is_stopped: whether the command is being stopped.
+
+        """
+        if self._is_over:
+            return None
+        try:
+            store = self._connected()
+        except RemoteError:
+            return None
+        with self._guard:
+            if self._claims is None and store.is_writable:
+                self._claims = Claims(store, self.rules.holder, is_stopped)
+            return self._claims
 
     # Adding
 
