@@ -28,6 +28,9 @@ NAMES = dict(zip(_NUMBERS, ("interrupted", "terminated", "hung up"), strict=Fals
 _REACHED_WITHIN = 0.8
 """Seconds that the main thread may stay in a system call, such as the look-up of a host's name."""
 
+_WRITABLE_WITHIN = 0.4
+"""Seconds that the terminal may take no output."""
+
 _CLEAN_WITHIN = 5.0
 """Seconds that cleaning up may take."""
 
@@ -201,8 +204,9 @@ class Interruption:
 
         start, sent = time.monotonic(), 0
         while (passed := time.monotonic() - start) < _CLEAN_WITHIN:
-            is_stuck = not (self._is_reached and is_writable(2))
-            if passed >= _REACHED_WITHIN and is_stuck:
+            if passed >= _REACHED_WITHIN and not self._is_reached:
+                break
+            if passed >= _WRITABLE_WITHIN and not is_writable(2):
                 break
             if not select([self._reading], [], [], 0.05)[0]:
                 if sys.platform != "win32" and not self._is_reached:
@@ -292,6 +296,8 @@ class _Terminal:
 
         try:
             if self._is_ours():
+                # TCOON ends only what TCOOFF began.
+                termios.tcflow(self._descriptor, termios.TCOOFF)
                 termios.tcflow(self._descriptor, termios.TCOON)
         except (OSError, termios.error):
             return  # it was closed

@@ -256,6 +256,8 @@ def _trace_workers() -> None:
 
     They are started without an event. What has ``-S`` has not imported `subprocess` yet.
     """
+    if sys.platform == "win32":
+        return
     try:
         import _posixsubprocess as starter  # noqa: PLC0415 only with -S
     except ImportError:
