@@ -39,9 +39,11 @@ MOST_BYTES = 1 << 20
 MOST_WHEEL_BYTES = 1 << 35
 _MOST_SECONDS = 30 * 86_400
 _MOST_TEXT = 1000
+_MOST_DIGITS = 20
 
 _SOURCE = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"(?P<prefix>[a-z0-9._-]{1,100})-[0-9a-f]{32}\.json")
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,250}\.whl")
 _IDENTITY = re.compile(r"[a-z0-9_]+:[0-9a-f]{16,128}")
 _VALUE_DIGEST = re.compile(r"[0-9a-f]{16}")
 _PATH_IN_TEXT = re.compile(r"(?:^|[\s(=:,'\"])(?:/|~/|[A-Za-z]:[\\/])|\\\\|://|@")
@@ -176,7 +178,7 @@ def parse(content: bytes, source: str, name: str) -> SharedRecord | None:
     if len(content) > MOST_BYTES:
         raise InvalidRecordError("it is too large")
     try:
-        data = json.loads(content, parse_constant=_refuse)
+        data = json.loads(content, parse_constant=_refuse, parse_int=_small_int)
     except (ValueError, RecursionError):
         raise InvalidRecordError("it is not valid JSON") from None
     if not isinstance(data, dict):
@@ -236,7 +238,7 @@ def _result(kind: Kind, data: Any, record: Record) -> SharedWheel | str | tuple[
     wheel = SharedWheel(**{**data, "requires": _requirements(data["requires"])})
     _check(type(wheel.size) is int and 0 < wheel.size <= MOST_WHEEL_BYTES, "its size is none")
     _check(is_source(wheel.sha256), "its hash is none")
-    _check(_is_text(wheel.filename), "its file has no name")
+    _check(bool(_FILENAME.fullmatch(str(wheel.filename))), "its file has not the name of a wheel")
     try:
         name, version, *_ = parse_wheel_filename(wheel.filename)
     except InvalidWheelFilename:
@@ -303,6 +305,13 @@ def _is_text(value: object) -> bool:
 def _check(condition: bool, problem: str) -> None:
     if not condition:
         raise InvalidRecordError(problem)
+
+
+def _small_int(digits: str) -> int:
+    """Read a number, unless it has so many digits that this takes long."""
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(digits[:_MOST_DIGITS])
+    return int(digits)
 
 
 def _refuse(constant: str) -> NoReturn:

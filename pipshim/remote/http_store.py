@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
-from html.parser import HTMLParser
+from html import unescape
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from urllib.parse import unquote, urljoin, urlsplit
 
 from pipshim._pip.remote_session import UnansweredError
 from pipshim.base.tasks import each
 from pipshim.remote.file_store import (
+    MOST_NAMES,
     PATIENCE,
     Entry,
     FileMissingError,
@@ -27,6 +30,13 @@ if TYPE_CHECKING:
     from pipshim._pip.remote_session import Answer, RemoteSession
 
 _LONGEST_PAGE = 8 << 20
+_LINK = re.compile(
+    r"<a\s[^<>]{0,500}?href\s{0,9}=\s{0,9}"
+    r"(?:\"([^\"<>]{0,1000})\"|'([^'<>]{0,1000})'|([^\s\"'<>]{1,1000}))",
+    re.IGNORECASE,
+)
+"""A link. Python's HTML parser takes quadratic time for some texts."""
+
 _MOST_LEVELS = 3
 _AT_ONCE = 16
 
@@ -125,27 +135,19 @@ class _Page(NamedTuple):
 
 
 def names_in(page: str, url: str) -> list[str]:
-    """Return the names that a directory page links to, and that are directly below its URL."""
-    links = _Links()
-    links.feed(page)
+    """Return the names that a directory page links to, and that are directly below its URL.
+
+    A page may be anything: the time that this takes is proportional to its length.
+    """
     base = urlsplit(urljoin(url, "."))
-    found = []
-    for target in dict.fromkeys(links.targets):
-        parts = urlsplit(urljoin(url, target))
+    found: dict[str, None] = {}
+    for match in islice(_LINK.finditer(page), MOST_NAMES):
+        try:
+            parts = urlsplit(urljoin(url, unescape(match[1] or match[2] or match[3] or "")))
+        except ValueError:  # no valid URL
+            continue
         is_below = parts[:2] == base[:2] and parts.path.startswith(base.path)
         name = unquote(parts.path[len(base.path) :])
         if is_below and name and "/" not in name[:-1] and not (parts.query or parts.fragment):
-            found.append(name)
-    return found
-
-
-class _Links(HTMLParser):
-    """Collects the targets of links."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.targets: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "a":
-            self.targets += [value for name, value in attrs if name == "href" and value]
+            found[name] = None
+    return list(found)
