@@ -130,7 +130,7 @@ class Builder:
         self._shares = MachineShares(
             self.jobs, Jobserver(self.workspace.directory, available_cores())
         )
-        self._job_tools = JobTools(self.workspace.directory)
+        self._job_tools = JobTools()
         self._cache = BuildCache(self.cache / BUILDS)
         if self.remote is not None:
             self._shared = SharedBuilds(self.remote, self._cache, self.store, self.target)
@@ -572,6 +572,7 @@ class Builder:
         bare = build.mode is Mode.NO_ISOLATION
         folder = self.environments.fresh("environment")
         made = make(folder, self.target, trees, behind=build.outer.folders)
+        self._job_tools.wrap_ninja(made.target.scripts, self.environ.get("PATH", os.defpath))
         if bare:
             made = replace(made, leaks=True, scripts=build.outer.programs)
         return made, tuple(trees)

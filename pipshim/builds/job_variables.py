@@ -4,6 +4,7 @@ make, ninja from 1.13 on, cargo and GCC take tokens of a jobserver (`pipshim.bui
 other tools get a number. The user's own settings stay. GNU make understands a FIFO from 4.4 on.
 Older ones only take file descriptors, which Python closes in the programs that it starts: so a
 script before them on PATH opens the FIFO, and another one tells ninja what they do not understand.
+An older ninja reads no variable: a script gives it its number.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import replace_file
@@ -34,7 +36,7 @@ JOBSERVER = "PIPSHIM_JOBSERVER"
 """Tells the scripts in place of make and ninja the FIFO."""
 
 _CARGO = "CARGO_MAKEFLAGS"
-_PROGRAMS = "programs"
+_PROGRAMS = ".programs"
 _FIFO_MAKE, _AUTH_MAKE, _FIFO_NINJA = (4, 4), (4, 2), (1, 13)
 _MAKE_SCRIPT = r"""#!/bin/sh
 # Lets GNU make {version} use the jobserver of pipshim.
@@ -54,19 +56,20 @@ fi
 exec {program} "$@"
 """
 
+_OLD_NINJA_SCRIPT = """#!/bin/sh
+# Gives ninja {version}, which does not know jobservers, its share of the cores.
+exec {program} -j{share} "$@"
+"""
+_WRAPPED = ".pipshim-ninja"
+"""What ninja is called in a build environment whose ninja is a script."""
+
 Version = tuple[int, ...]
 
 
 class JobTools:
-    """Knows which make and ninja builds find, each asked once.
+    """Knows which make and ninja builds find, each asked once."""
 
-    Args:
-        folder: where scripts are written.
-
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / _PROGRAMS
+    def __init__(self) -> None:
         self._versions: dict[str, Version] = {}
 
     def add_variables(self, variables: MutableMapping[str, str], share: Share) -> None:
@@ -76,48 +79,82 @@ class JobTools:
         if share.fifo is None or "MAKEFLAGS" in variables:
             _add_numbers(variables, share.jobs)
             return
-        make, ninja = (self._find(name, variables) for name in ("make", "ninja"))
-        if make is not None and not make[1]:  # not GNU make: it would not know the option
+        makes = self._found(("make", "gmake"), variables["PATH"])
+        ninjas = self._found(("ninja", "ninja-build"), variables["PATH"])
+        if any(not version for _, version in makes.values()):  # not GNU make: it would not know it
             _add_numbers(variables, share.jobs)
             return
-        numbers = ["NPY_NUM_BUILD_JOBS"]
-        has_fifo_ninja = ninja is not None and ninja[1] >= _FIFO_NINJA
-        if not has_fifo_ninja:
-            numbers += ["MAX_JOBS"] if ninja is None else ["MAX_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL"]
+        is_old_make = any(version < _FIFO_MAKE for _, version in makes.values())
+        is_new_ninja = bool(ninjas) and min(one[1] for one in ninjas.values()) >= _FIFO_NINJA
+        scripts = {name: (_MAKE_SCRIPT, *one) for name, one in makes.items() if is_old_make}
+        for name, one in ninjas.items():
+            if one[1] < _FIFO_NINJA or is_old_make:
+                script = _OLD_NINJA_SCRIPT if one[1] < _FIFO_NINJA else _NINJA_SCRIPT
+                scripts[name] = (script, *one)
+        numbers = ["NPY_NUM_BUILD_JOBS", *([] if is_new_ninja else ["MAX_JOBS"])]
+        if any(_is_old_and_inside(one, variables) for one in ninjas.values()):
+            numbers.append("CMAKE_BUILD_PARALLEL_LEVEL")  # CMake may run it by its path
         for name in numbers:
             variables.setdefault(name, str(share.jobs))
         flags = f" -j{available_cores()} --jobserver-auth=fifo:{share.fifo}"
         variables.setdefault(_CARGO, flags)
-        if make is None or make[1] >= _FIFO_MAKE:
+        if not is_old_make:
             variables["MAKEFLAGS"] = flags
-            return
-        self._write("make", _MAKE_SCRIPT, *make)
-        if ninja is not None and has_fifo_ninja:
-            self._write("ninja", _NINJA_SCRIPT, *ninja)
-        variables[JOBSERVER] = str(share.fifo)
-        variables["PATH"] = f"{self._folder}{os.pathsep}{variables['PATH']}"
+        if scripts:
+            folder = share.fifo.with_name(f"{share.fifo.name}{_PROGRAMS}")
+            for name, (script, program, version) in scripts.items():
+                _write(folder / name, script, program, version, share.jobs)
+            variables[JOBSERVER] = str(share.fifo)
+            variables["PATH"] = f"{folder}{os.pathsep}{variables['PATH']}"
 
-    def _find(self, name: str, variables: Mapping[str, str]) -> tuple[str, Version] | None:
-        program = shutil.which(name, path=variables["PATH"])
-        if program is None:
-            return None
-        if program not in self._versions:
-            self._versions[program] = _version_of(program)
-        return program, self._versions[program]
+    def wrap_ninja(self, programs: Path, path: str) -> None:
+        """Put a script before the ninja of a build environment, if it needs one.
 
-    def _write(self, name: str, script: str, program: str, version: Version) -> None:
-        """Write the script for a program, unless it is there."""
-        text = script.format(
-            program=_quoted(program),
-            version=".".join(map(str, version)),
-            jobs=available_cores(),
-            option="auth" if version >= _AUTH_MAKE else "fds",
-        )
-        path = self._folder / name
-        if path.exists() and path.read_text(encoding="utf-8") == text:
+        scikit-build-core runs it by its path, and not as PATH has it.
+
+        Args:
+            programs: the environment's folder of programs.
+            path: the PATH of builds.
+
+        """
+        ninja, real = programs / "ninja", programs / _WRAPPED
+        if not ninja.is_file() or sys.platform == "win32":
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        replace_file(path, text.encode(), mode=0o700)
+        makes = self._found(("make", "gmake"), path).values()
+        if not any(() < version < _FIFO_MAKE for _, version in makes):
+            return
+        if (version := _version_of(str(ninja))) >= _FIFO_NINJA:
+            ninja.rename(real)
+            _write(ninja, _NINJA_SCRIPT, str(real), version, available_cores())
+
+    def _found(self, names: tuple[str, ...], path: str) -> dict[str, tuple[str, Version]]:
+        """Return which of some programs are on PATH: their files and versions."""
+        found = {}
+        for name in names:
+            program = shutil.which(name, path=path)
+            if program is not None:
+                if program not in self._versions:
+                    self._versions[program] = _version_of(program)
+                found[name] = program, self._versions[program]
+        return found
+
+
+def _is_old_and_inside(ninja: tuple[str, Version], variables: Mapping[str, str]) -> bool:
+    environment = variables.get("VIRTUAL_ENV")
+    is_inside = environment is not None and ninja[0].startswith(f"{environment}{os.sep}")
+    return is_inside and ninja[1] < _FIFO_NINJA
+
+
+def _write(path: Path, script: str, program: str, version: Version, share: int) -> None:
+    text = script.format(
+        program=_quoted(program),
+        version=".".join(map(str, version)),
+        jobs=available_cores(),
+        share=share,
+        option="auth" if version >= _AUTH_MAKE else "fds",
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, text.encode(), mode=0o700)
 
 
 def without_jobs(variables: Mapping[str, str]) -> dict[str, str]:
@@ -128,8 +165,7 @@ def without_jobs(variables: Mapping[str, str]) -> dict[str, str]:
         if name not in (*JOB_VARIABLES, _CARGO, JOBSERVER)
     }
     if fifo := variables.get(JOBSERVER):
-        programs = os.path.join(os.path.dirname(fifo), _PROGRAMS)  # noqa: PTH118, PTH120 text
-        left["PATH"] = left["PATH"].removeprefix(f"{programs}{os.pathsep}")
+        left["PATH"] = left["PATH"].removeprefix(f"{fifo}{_PROGRAMS}{os.pathsep}")
     return left
 
 

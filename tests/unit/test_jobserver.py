@@ -9,20 +9,20 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import accumulate
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pipshim.base.cores import available_cores
 from pipshim.builds.job_variables import JobTools, without_jobs
 from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs FIFOs")
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -87,7 +87,7 @@ def test_builds_at_the_same_time_never_run_more_processes_than_there_are_cores(
     if with_ninja and not ninja_understands_jobservers():
         pytest.skip("needs ninja 1.13")
     log = tmp_path / "log"
-    server, tools = Jobserver(tmp_path, CORES), JobTools(tmp_path)
+    server, tools = Jobserver(tmp_path, CORES), JobTools()
     results: list[int] = []
 
     def build(number: int) -> None:
@@ -120,7 +120,7 @@ def test_builds_at_the_same_time_never_run_more_processes_than_there_are_cores(
 @needs_make
 def test_what_a_killed_build_held_is_given_to_the_others(tmp_path: Path) -> None:
     makefile(tmp_path, tmp_path / "log", jobs=20)
-    server, tools = Jobserver(tmp_path, CORES), JobTools(tmp_path)
+    server, tools = Jobserver(tmp_path, CORES), JobTools()
     with server.client(2) as other:
         with server.client(2) as fifo:
             variables = {"PATH": os.environ["PATH"]}
@@ -188,17 +188,22 @@ def program(folder: Path, name: str, version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "ninja", "static", "direct"),
+    ("make", "ninja", "static", "direct", "scripts"),
     [
-        ("GNU Make 4.4.1", "1.13.0", set(), True),
-        ("GNU Make 4.4.1", "1.11.1", {"MAX_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL"}, True),
-        ("GNU Make 4.3", None, {"MAX_JOBS"}, False),
-        ("GNU Make 4.3", "1.13.0.git.kitware", set(), False),
-        (None, "1.13.0", set(), True),
+        ("GNU Make 4.4.1", "1.13.0", set(), True, False),
+        ("GNU Make 4.4.1", "1.11.1", {"MAX_JOBS"}, True, True),
+        ("GNU Make 4.3", None, {"MAX_JOBS"}, False, True),
+        ("GNU Make 4.3", "1.13.0.git.kitware", set(), False, True),
+        (None, "1.13.0", set(), True, False),
     ],
 )
 def test_each_version_of_a_tool_gets_what_it_understands(
-    tmp_path: Path, make: str | None, ninja: str | None, static: set[str], direct: bool
+    tmp_path: Path,
+    make: str | None,
+    ninja: str | None,
+    static: set[str],
+    direct: bool,
+    scripts: bool,
 ) -> None:
     programs = tmp_path / "bin"
     for name, version in (("make", make), ("ninja", ninja)):
@@ -206,7 +211,7 @@ def test_each_version_of_a_tool_gets_what_it_understands(
             program(programs, name, version)
     before = {"PATH": str(programs), "CARGO_MAKEFLAGS": "-j7"} if ninja else {"PATH": str(programs)}
     variables = dict(before)
-    JobTools(tmp_path).add_variables(variables, Share(3, fifo=tmp_path / "jobs"))
+    JobTools().add_variables(variables, Share(3, fifo=tmp_path / "jobs"))
     assert {*static, "NPY_NUM_BUILD_JOBS"} == {
         name
         for name in ("MAX_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL", "NPY_NUM_BUILD_JOBS")
@@ -214,32 +219,67 @@ def test_each_version_of_a_tool_gets_what_it_understands(
     }
     auth = f"--jobserver-auth=fifo:{tmp_path / 'jobs'}"
     assert (auth in variables.get("MAKEFLAGS", "")) is direct
-    assert (variables["PATH"] == str(programs)) is direct
+    assert (variables["PATH"] != str(programs)) is scripts
     assert variables["CARGO_MAKEFLAGS"] == "-j7" if ninja else auth in variables["CARGO_MAKEFLAGS"]
     assert without_jobs(variables) == {"PATH": str(programs)}
 
 
-def test_builds_that_begin_at_the_same_moment_write_the_same_scripts(tmp_path: Path) -> None:
-    program(tmp_path / "bin", "make", "4.3")
-    tools, start = JobTools(tmp_path), threading.Barrier(8)
+def run(command: str, variables: dict[str, str]) -> str:
+    """Run a stand-in of make or ninja by its name; return its arguments and MAKEFLAGS."""
+    environ = {**variables, "PATH": f"{variables['PATH']}:/usr/bin:/bin"}
+    return subprocess.run(
+        ["sh", "-c", command], env=environ, capture_output=True, text=True, check=True
+    ).stdout
 
-    def begin() -> None:
-        start.wait()
-        tools.add_variables({"PATH": str(tmp_path / "bin")}, Share(1, fifo=tmp_path / "jobs"))
 
-    with ThreadPoolExecutor(8) as pool:
-        for _ in range(100):
-            builds = [pool.submit(begin) for _ in range(8)]
-            assert [build.exception() for build in builds] == [None] * 8
-            assert [path.name for path in (tmp_path / "programs").iterdir()] == ["make"]
-            shutil.rmtree(tmp_path / "programs")
+def test_scripts_say_to_each_tool_what_it_understands(tmp_path: Path) -> None:
+    programs, fifo = tmp_path / "bin", tmp_path / "jobs"
+    os.mkfifo(fifo)
+    for name, version in (("make", "GNU Make 4.3"), ("gmake", "GNU Make 4.1"), ("ninja", "1.11")):
+        program(programs, name, f"{version}'; echo \"$* $MAKEFLAGS\"; echo '")
+    variables = {"PATH": str(programs)}
+    JobTools().add_variables(variables, Share(3, fifo=fifo))
+    cores = available_cores()
+    assert f"all  -j{cores} --jobserver-auth=9,9\n" in run("make all", variables)
+    assert f"all  -j{cores} --jobserver-fds=9,9\n" in run("gmake all", variables)
+    assert "-j3 all \n" in run("ninja all", variables)
+    assert "-j3 -j9 \n" in run("ninja -j9", variables)  # the last one counts
+
+
+def test_builds_have_scripts_of_their_own(tmp_path: Path) -> None:
+    program(tmp_path / "bin", "make", "GNU Make 4.3")
+    tools, paths = JobTools(), set()
+    for number, environment in enumerate(("a", "b")):
+        program(tmp_path / environment, "ninja", "1.13.0")
+        variables = {"PATH": f"{tmp_path / environment}:{tmp_path / 'bin'}"}
+        tools.add_variables(variables, Share(1, fifo=tmp_path / f"jobs-{number}"))
+        paths.add(variables["PATH"].partition(":")[0])
+        script = Path(variables["PATH"].partition(":")[0], "ninja").read_text()
+        assert str(tmp_path / environment / "ninja") in script
+    assert len(paths) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "ninja", "wrapped"),
+    [("4.3", "1.13.0", True), ("4.4", "1.13.0", False), ("4.3", "1.11.1", False)],
+)
+def test_the_ninja_of_a_build_environment_takes_part_if_run_by_its_path(
+    tmp_path: Path, make: str, ninja: str, wrapped: bool
+) -> None:
+    program(tmp_path / "bin", "make", f"GNU Make {make}")
+    program(tmp_path / "env", "ninja", f"{ninja}'; echo \"$MAKEFLAGS\"; echo '")
+    JobTools().wrap_ninja(tmp_path / "env", str(tmp_path / "bin"))
+    auth = f"--jobserver-auth=fifo:{tmp_path}/jobs"
+    said = run(f"{tmp_path}/env/ninja", {"PATH": "", "PIPSHIM_JOBSERVER": f"{tmp_path}/jobs"})
+    assert (auth in said) is wrapped
+    assert ninja in run(f"{tmp_path}/env/ninja --version", {"PATH": ""})
 
 
 def test_another_make_gets_a_number_only(tmp_path: Path) -> None:
     program(tmp_path / "bin", "make", "unknown option --version")
     program(tmp_path / "bin", "ninja", "1.13.0")
     variables = {"PATH": str(tmp_path / "bin")}
-    JobTools(tmp_path).add_variables(variables, Share(3, fifo=tmp_path / "jobs"))
+    JobTools().add_variables(variables, Share(3, fifo=tmp_path / "jobs"))
     assert variables["MAKEFLAGS"] == "-j3"
     assert variables["MAX_JOBS"] == variables["CMAKE_BUILD_PARALLEL_LEVEL"] == "3"
 
@@ -247,8 +287,8 @@ def test_another_make_gets_a_number_only(tmp_path: Path) -> None:
 def test_the_users_own_settings_stay(tmp_path: Path) -> None:
     own = {"PATH": "/bin", "MAKEFLAGS": "-j9", "MAX_JOBS": "8", "CMAKE_BUILD_PARALLEL_LEVEL": "7"}
     variables = dict(own)
-    JobTools(tmp_path).add_variables(variables, Share(3, fifo=tmp_path / "jobs"))
+    JobTools().add_variables(variables, Share(3, fifo=tmp_path / "jobs"))
     assert variables == {**own, "NPY_NUM_BUILD_JOBS": "3"}
     lone = {"PATH": "/bin"}
-    JobTools(tmp_path).add_variables(lone, Share(None))
+    JobTools().add_variables(lone, Share(None))
     assert lone == {"PATH": "/bin"}
