@@ -1738,7 +1738,9 @@ def test_typed_settings_for_packages_that_the_lock_does_not_have_are_warned_of(
     index.add(wheel(tmp_path, "natten", "1.0"))
     tree = source_tree(sdist(tmp_path, "folder", "1.0"), tmp_path)
     make_project(
-        "[tool.pipshim]\nrebuild = { nattn = 'exact', natten = 'exact', folder = 'exact' }\n",
+        "[tool.pipshim]\nrebuild = { nattn = 'exact', natten = 'exact', folder = 'exact' }\n"
+        "build-memory = { natte = '1 GB' }\nabi = { nattens = 'minor' }\n"
+        "exclude-newer-package = { nattena = false }\nsources = { nattenb = { path = '.' } }\n",
         dependencies=["natten", f"folder @ {tree.as_uri()}"],
     )
     typed = ("--no-build-isolation-package", "natteen", "--extra-build-dependency", "naten=x")
@@ -1747,6 +1749,10 @@ def test_typed_settings_for_packages_that_the_lock_does_not_have_are_warned_of(
     said = cli.ok("lock", *typed, *lists, env=env).err
     for setting, name in (
         ("rebuild", "nattn"),
+        ("build-memory", "natte"),
+        ("abi", "nattens"),
+        ("exclude-newer-package", "nattena"),
+        ("sources", "nattenb"),
         ("--no-build-isolation-package", "natteen"),
         ("PIPSHIM_NO_BUILD_ISOLATION_PACKAGE", "nat-ten"),
         ("extra-build-dependencies", "naten"),
@@ -1755,3 +1761,6 @@ def test_typed_settings_for_packages_that_the_lock_does_not_have_are_warned_of(
     ):
         assert f"{setting} names {name}, which the lock does not have; did you mean natten?" in said
     assert "names folder" not in said
+    said = cli.ok("sync", "--reinstall-package", "naten", "--reinstall-package", "natten").err
+    assert "--reinstall-package naten: what is installed does not include naten; did you" in said
+    assert said.count("--reinstall-package") == 1

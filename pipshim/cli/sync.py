@@ -191,6 +191,7 @@ def sync(
         selection = context.below.without(selection)
     job = Sync(context, part, selection, request.selection, exact)
     job.check_rebuilt()
+    job.check_reinstalled()
     count = len(selection.packages) + len(selection.folders)
     if not change:
         return _planned(context, job, lock, count)

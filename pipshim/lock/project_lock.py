@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pipshim.lock.services import LockServices
     from pipshim.model.build_settings import Settings
+    from pipshim.model.settings import Configuration
 
 
 def make(context: LockServices, *, old: Lock | None) -> Lock:
@@ -117,7 +118,8 @@ def _warn_of_unknown_names(context: LockServices, lock: Lock) -> None:
         for name in LISTS
         if name in said.typed
     ]
-    for setting, names in (*_names_in(context.settings), *typed_names):
+    configured = (*_names_in(context.settings), *_of_lock(context.configuration))
+    for setting, names in (*configured, *typed_names):
         for name in sorted(set(names) - known):
             nearest = get_close_matches(name, known, n=1)
             meant = f"; did you mean {nearest[0]}?" if nearest else ""
@@ -129,6 +131,8 @@ def _names_in(settings: Settings) -> Iterator[tuple[str, Iterable[NormalizedName
     yield "config-settings-package", settings.config_settings_package
     yield "extra-build-dependencies", settings.extra
     yield "extra-build-variables", settings.variables
+    yield "build-memory", settings.memory
+    yield "abi", settings.abi
     if settings.match_runtime != "auto":
         yield "match-runtime", settings.match_runtime
     if not isinstance(settings.rebuild, str):
@@ -140,6 +144,11 @@ def _names_in(settings: Settings) -> Iterator[tuple[str, Iterable[NormalizedName
             yield layer.source, layer.packages
         elif layer.source != "pip.conf":
             yield "no-build-isolation-package", layer.packages
+
+
+def _of_lock(configuration: Configuration) -> Iterator[tuple[str, Iterable[NormalizedName]]]:
+    yield "exclude-newer-package", configuration.exclude_newer_package
+    yield "sources", configuration.sources
 
 
 def name_of_given(context: LockServices, text: str) -> str:

@@ -172,6 +172,15 @@ class Sync:
                     hint=f"to install it again: --reinstall-package {name}",
                 )
 
+    def check_reinstalled(self) -> None:
+        """Warn of packages to reinstall that are not installed."""
+        known = {*self.selection.packages, *(folder.name for folder in self.selection.folders)}
+        for name in sorted(set(self.options.reinstall_packages) - known):
+            close = get_close_matches(name, known, 1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            text = f"--reinstall-package {name}: what is installed does not include {name}{meant}"
+            self.context.say(text, "warning")
+
     def _stale(self, name: NormalizedName) -> str | None:
         """Return why an installed wheel has to be built again."""
         package = self.selection.packages.get(name)
