@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from threading import Lock
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from pipshim.base import toml_files
 from pipshim.base.atomic_write import write_cache_file
 from pipshim.base.light import jsons
 from pipshim.base.light.digests import hex_of
+from pipshim.base.shared_results import SharedResults
 from pipshim.model.build_tools import (
     OF_CHANNEL,
     Tool,
@@ -36,7 +37,7 @@ from pipshim.model.compiler_choice import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from pipshim.model.compiler_choice import CompilerChoice
@@ -56,9 +57,8 @@ class Tools:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[str, Tool | None] = {}
-        self._of_toolchains: dict[str, str | None] = {}
-        self._lock = Lock()
+        self._known: SharedResults[Tool] = SharedResults()
+        self._of_toolchains: SharedResults[str | None] = SharedResults()
 
     def find(self, name: str, choice: CompilerChoice) -> Tool | None:
         """Return what a build finds as a compiler or program; None if there is none."""
@@ -74,6 +74,14 @@ class Tools:
             if path is not None:
                 return self._tool(os.path.abspath(path))  # noqa: PTH100 links stay
         return None
+
+    @contextmanager
+    def asked_ahead(self, source: Path, choice: CompilerChoice) -> Iterator[None]:
+        """Ask the compilers of a source tree for their versions while it is built."""
+        asking = Thread(target=self.used, args=(source, (), choice), daemon=True)
+        asking.start()
+        yield
+        asking.join()
 
     def used(
         self, source: Path, programs: Iterable[str], choice: CompilerChoice
@@ -107,10 +115,7 @@ class Tools:
         channel = environ.get("RUSTUP_TOOLCHAIN") or channel
         command += ["--toolchain", channel] if channel else []
         key = f"{command} {environ.get('RUSTUP_HOME')}"
-        with self._lock:
-            if key not in self._of_toolchains:
-                self._of_toolchains[key] = _output(command, environ).strip() or None
-            return self._of_toolchains[key]
+        return self._of_toolchains.get(key, lambda: _output(command, environ).strip() or None)
 
     def _tool(self, path: str) -> Tool | None:
         try:
@@ -118,10 +123,7 @@ class Tools:
         except OSError:
             return None
         key = hex_of(os.fsencode(f"{path}\n{status.st_size}\n{status.st_mtime_ns}"))[:32]
-        with self._lock:
-            if key not in self._known:
-                self._known[key] = self._read(key) or self._ask(key, path)
-            return self._known[key]
+        return self._known.get(key, lambda: self._read(key) or self._ask(key, path))
 
     def _read(self, key: str) -> Tool | None:
         try:

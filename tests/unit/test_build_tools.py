@@ -96,6 +96,20 @@ def test_each_file_is_asked_once_by_any_command(tmp_path: Path) -> None:
     assert Tools(tmp_path / "cache").find("none", choice) is None
 
 
+def test_compilers_are_asked_while_a_build_runs_and_wait_for_nobody(tmp_path: Path) -> None:
+    for name, other in (("cc", "c++"), ("c++", "cc")):  # each answers once both were asked
+        path = program(tmp_path / "bin", name, "1.0")
+        wait = f"until test -e {tmp_path}/{other}.asked; do sleep 0.01; done"
+        path.write_text(f"#!/bin/sh\n: > {tmp_path}/{name}.asked\n{wait}\necho {name} 1.0\n")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/a.c").touch()
+    choice = CompilerChoice({"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
+    tools = Tools(tmp_path / "cache")
+    with tools.asked_ahead(tmp_path / "source", choice):
+        assert tools.find("c++", choice) == Tool("c++ 1.0")
+    assert tools.find("cc", choice) == Tool("cc 1.0")
+
+
 def test_compilers_and_programs_of_a_build_are_recorded_once(tmp_path: Path) -> None:
     for name in ("cc", "swig", "git"):
         program(tmp_path / "bin", name, "1.0")
