@@ -110,10 +110,10 @@ def world(tmp_path: Path) -> World:
 def test_many_packages_take_two_round_trips(world: World) -> None:
     for source in SOURCES:
         world.add(source)
-    world.files.latency = 0.05
+    world.files.latency = 0.2
     remote, start = world.make(), time.monotonic()
     remote.look_ahead(SOURCES, ["requires", "metadata", "wheel"], *HERE)
-    assert time.monotonic() - start < 0.3
+    assert time.monotonic() - start < 2  # 8 seconds one after the other, 0.4 in two round trips
     assert len(world.files.asked) == 40
     for source in SOURCES:
         assert [one.record.source for one in remote.records("wheel", source, *HERE)] == [source]
@@ -180,7 +180,7 @@ def test_a_slow_remote_without_results_is_given_up_on(world: World) -> None:
     remote.look_ahead(SOURCES, ["wheel"], *HERE)
     for source in SOURCES:
         remote.records("wheel", source[::-1], *HERE)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 6
     assert "too slowly" in world.lines[0]
 
 
