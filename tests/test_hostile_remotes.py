@@ -34,7 +34,7 @@ MOST_SECONDS = 25.0
 """How long a sync may take with a remote that answers slowly; without it, two seconds."""
 
 TAG = "py3-none-any"
-RECORD, WHEEL, LIST = r"-wheel-\w+\.json", r"\.whl", r"/v1/records/\w+/"
+RECORD, WHEEL, LIST = r"-wheel-[\w-]+\.json", r"\.whl", r"/v1/records/\w+/"
 
 
 @pytest.fixture(scope="module")

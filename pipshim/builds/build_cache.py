@@ -50,6 +50,16 @@ class BuildResult:
     log: str | None = None
     needs: Mapping[str, Any] | None = None
 
+    @classmethod
+    def read(cls, path: Path) -> BuildResult | None:
+        """Read a file of the cache; None if it cannot be read, or an older pipshim wrote it."""
+        try:
+            data = jsons.loads(path.read_text(encoding="utf-8"))
+            record = Record.from_json(data["record"])
+            return None if record is None else cls(**{**data, "record": record})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
 
 class BuildCache:
     """Results of builds from sdists and commits.
@@ -117,6 +127,17 @@ class BuildCache:
         data = {**vars(result), "record": record.to_json()}
         text = json.dumps(data, sort_keys=True)
         replace_file(folder / f"{kind}-{record.key()}.json", text.encode("ascii"))
+
+    def has(self, kind: Kind, record: Record) -> bool:
+        """Return whether there is a result with an equal record."""
+        return any(one == record for one, _ in self._all(kind, record.source))
+
+    def results(self) -> Iterator[BuildResult]:
+        """Yield all results that this pipshim can share."""
+        for path in sorted(self._root.glob("*/*/*.json")):
+            result = BuildResult.read(path)
+            if result is not None:
+                yield result
 
     def discard(self, kind: Kind, record: Record) -> None:
         """Remove a result, if it exists."""

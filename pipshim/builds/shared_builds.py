@@ -14,22 +14,13 @@ from packaging.version import Version
 
 from pipshim.base.errors import InstallError
 from pipshim.builds.build_cache import BuildResult
+from pipshim.builds.pushed_result import UNKNOWN_NEEDS, push, why_unshared
 from pipshim.envs import installed
 from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
-from pipshim.model.artifacts import sha256_of, unsuitable_tags
+from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_record import difference
-from pipshim.model.machine_needs import MachineNeeds
-from pipshim.model.shared_record import (
-    InvalidRecordError,
-    SharedRecord,
-    SharedWheel,
-    headers_of,
-    parse,
-    requires_dist,
-    why_private,
-    without_paths,
-)
+from pipshim.model.shared_record import requires_dist
 from pipshim.remote.wheel_limits import why_excessive
 
 if TYPE_CHECKING:
@@ -41,15 +32,11 @@ if TYPE_CHECKING:
     from pipshim.builds.build_cache import BuildCache
     from pipshim.model.build_record import Conditions, Record
     from pipshim.model.interpreter import TargetPython
-    from pipshim.model.shared_record import Kind
+    from pipshim.model.shared_record import Kind, SharedRecord
     from pipshim.remote.claims import HeldClaim
     from pipshim.remote.remote_cache import RemoteCache
     from pipshim.store.store import Store
     from pipshim.store.unpacked_wheel import UnpackedWheel
-
-UNKNOWN_NEEDS = "what it needs of a machine was not read when it was built: \
-pip install 'pipshim[remote]'"
-"""Why a wheel is not added to a remote that others might not be able to load."""
 
 FROM_REMOTE = "it came from a remote"
 """Why a result is not added to a remote."""
@@ -93,11 +80,12 @@ class SharedBuilds:
             for shared in every:
                 if difference(shared.record, now, one) is not None:
                     continue
-                if (kind != "wheel" or suits(shared)) and self._may_be_used(shared):
+                if (kind != "wheel" or suits(shared)) and self.may_be_used(shared):
                     return shared
         return None
 
-    def _may_be_used(self, shared: SharedRecord) -> bool:
+    def may_be_used(self, shared: SharedRecord) -> bool:
+        """Return whether a result is trusted and of use on this machine; if not, say why."""
         if shared.kind != "wheel":
             return self.remote.is_trusted(shared)
         tags = unsuitable_tags(shared.wheel.filename, self.target)
@@ -210,13 +198,12 @@ class SharedBuilds:
             claim: released when that is done.
 
         """
-        is_private = result.private or why_private(result.record) is not None
-        is_unknown = wheel is not None and result.needs is None
-        if not self.remote.pushes or is_private or is_unknown:
+        why = why_unshared(result)
+        if self.remote.pushes and why == UNKNOWN_NEEDS:
+            self.remote.say(f"{result.record.name} is not shared: {why}")
+        if not self.remote.pushes or why is not None:
             if claim is not None:
                 claim.release()
-            if self.remote.pushes and is_unknown and wheel is not None:
-                self.remote.say(f"{wheel.name} is not shared: {UNKNOWN_NEEDS}")
             return
         file = None
         if wheel is not None:
@@ -228,48 +215,13 @@ class SharedBuilds:
 
         def work() -> None:
             try:
-                self.push_now(result, file, anew=anew)
+                get = (lambda: file) if file is not None else None
+                push(self.remote, self.store, result, get, anew=anew)
             finally:
                 if claim is not None:
                     claim.release()
 
         self.remote.soon(work)
-
-    def push_now(self, result: BuildResult, file: Path | None, *, anew: bool = False) -> str | None:
-        """Add a result to the remote; return why it is not there, None if it is."""
-        why = result.private or why_private(result.record)
-        if result.kind == "wheel" and result.needs is None:
-            why = why or UNKNOWN_NEEDS
-        if why:
-            return why
-        shared = self._shared(result, file)
-        content, record = shared.to_bytes(), shared.record
-        try:
-            parse(content, record.source, shared.name)
-        except InvalidRecordError as error:
-            return str(error)
-        there = self.remote.records(result.kind, record.source, record.python, record.platform)
-        same = (one for one in there if one.record.key() == record.key())
-        if not anew and any(map(self._may_be_used, same)):
-            return None
-        return None if self.remote.push(shared, file) else "the remote cannot be written"
-
-    def _shared(self, result: BuildResult, file: Path | None) -> SharedRecord:
-        plain: SharedWheel | str | tuple[str, ...]
-        needs = None
-        if file is not None:
-            tree = self.store.tree(str(result.result))
-            assert tree is not None
-            metadata = _read(tree, METADATA)
-            size = file.stat().st_size
-            plain = SharedWheel(sha256_of(file), size, file.name, tuple(requires_dist(metadata)))
-            needs = MachineNeeds.from_json(result.needs)
-        elif result.kind == "metadata":
-            plain = headers_of(str(result.result))
-        else:
-            plain = tuple(result.result)
-        record = without_paths(result.record)
-        return SharedRecord(result.kind, record, plain, float(result.seconds), needs)
 
 
 def _mismatch(shared: SharedRecord, tree: UnpackedWheel) -> str | None:

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeAlias
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import (
@@ -42,7 +42,10 @@ _MOST_TEXT = 1000
 _MOST_DIGITS = 20
 
 _SOURCE = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"(?P<prefix>[a-z0-9._-]{1,100})-[0-9a-f]{32}\.json")
+_NAME = re.compile(
+    r"(?P<machine>[a-z0-9._-]{1,100}?)-(?P<kind>requires|metadata|wheel)"
+    r"-(?P<package>[a-z0-9-]{1,100})-[0-9a-f]{32}\.json"
+)
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,250}\.whl")
 _IDENTITY = re.compile(r"[a-z0-9_]+:[0-9a-f]{16,128}")
 _VALUE_DIGEST = re.compile(r"[0-9a-f]{16}")
@@ -126,24 +129,35 @@ class SharedRecord:
     @property
     def name(self) -> str:
         """The name of its file: what it is for, and a digest of all of it."""
-        prefix = name_prefix(self.kind, self.record.python, self.record.platform)
-        return f"{prefix}-{_digest(self.to_bytes())}.json"
+        record = self.record
+        machine = machine_of(record.python, record.platform)
+        return f"{machine}-{self.kind}-{record.name}-{_digest(self.to_bytes())}.json"
 
 
-def name_prefix(kind: Kind, python: str, platform: str) -> str:
-    """Return how the names of records begin that are of this kind and for this Python."""
-    return f"{re.sub(r'[^a-z0-9._]+', '-', f'{python} {platform}'.lower())}-{kind}"
+class RecordName(NamedTuple):
+    """What the name of a record's file says.
+
+    Attributes:
+        machine: the Python and the platform (`machine_of`).
+        kind: what was asked of the backend.
+        package: the distribution.
+
+    """
+
+    machine: str
+    kind: Kind
+    package: str
+
+    @classmethod
+    def parse(cls, name: str) -> RecordName | None:
+        """Read the name of a file; None if it is not a record's."""
+        match = _NAME.fullmatch(name)
+        return None if match is None else cls(match["machine"], match["kind"], match["package"])  # type: ignore[arg-type]
 
 
-def is_name_of(name: str, prefix: str) -> bool:
-    """Return whether a file's name is that of a record with this prefix."""
-    match = _NAME.fullmatch(name)
-    return match is not None and match["prefix"] == prefix
-
-
-def is_name(name: str) -> bool:
-    """Return whether a file's name is that of a record."""
-    return _NAME.fullmatch(name) is not None
+def machine_of(python: str, platform: str) -> str:
+    """Return how the names of records for this Python and platform begin."""
+    return re.sub(r"[^a-z0-9._]+", "-", f"{python} {platform}".lower())
 
 
 def is_source(text: str) -> bool:

@@ -20,9 +20,9 @@ from pipshim.model.machine_needs import lacking
 from pipshim.model.shared_record import (
     MOST_BYTES,
     InvalidRecordError,
-    is_name_of,
+    RecordName,
     is_source,
-    name_prefix,
+    machine_of,
     parse,
 )
 from pipshim.remote import wheel_needs
@@ -84,8 +84,10 @@ class RemoteCache:
         observer: told of downloads, and once of a failure.
         folder: returns a new folder for files.
         rules: which records are taken.
+        otherwise: what the command does if the remote fails.
         found: how many wheels were taken from it.
         saved: how long their builds took, in seconds.
+        is_over: whether it has failed, and is not asked again.
 
     """
 
@@ -95,10 +97,11 @@ class RemoteCache:
     observer: Observer
     folder: Callable[[], Path]
     rules: Rules = field(default_factory=Rules)
+    otherwise: str = "; building here"
     found: int = field(default=0, init=False)
     saved: float = field(default=0.0, init=False)
     _store: FileStore | None = field(default=None, init=False)
-    _is_over: bool = field(default=False, init=False)
+    is_over: bool = field(default=False, init=False)
     _faults: int = field(default=0, init=False)
     _wasted: float = field(default=0.0, init=False)
     _guard: Lock = field(default_factory=Lock, init=False)
@@ -158,7 +161,7 @@ class RemoteCache:
             platform: the platform, likewise.
 
         """
-        if self._is_over or not is_source(source):
+        if self.is_over or not is_source(source):
             return []
         start = time.monotonic()
         try:
@@ -175,12 +178,11 @@ class RemoteCache:
         return found
 
     def _read_all(self, kind: Kind, source: str, python: str, platform: str) -> list[SharedRecord]:
-        prefix = name_prefix(kind, python, platform)
-        for_python = prefix.removesuffix(kind)
+        machine = machine_of(python, platform)
         listed = self._listings.get(
-            (source, for_python), lambda: self._listed(f"{RECORDS}/{source}", for_python)
+            (source, machine), lambda: self._listed(f"{RECORDS}/{source}", f"{machine}-")
         )
-        names = [one.name for one in listed if is_name_of(one.name, prefix)][:_MOST_READ]
+        names = [one.name for one in listed if _is_of(one.name, machine, kind)][:_MOST_READ]
         read = each(
             lambda name: self._records.get((source, name), lambda: self._read(source, name)),
             names,
@@ -194,7 +196,7 @@ class RemoteCache:
 
     def _read(self, source: str, name: str) -> SharedRecord | None:
         """Read a record; None if it is not to be used."""
-        if self._is_over:
+        if self.is_over:
             return None
         try:
             content = self._connected().read(f"{RECORDS}/{source}/{name}", MOST_BYTES, PATIENCE)
@@ -251,7 +253,7 @@ class RemoteCache:
 
     def wheel(self, shared: SharedRecord) -> Path | None:
         """Fetch a wheel, and check its size and hash; None if it is not to be had."""
-        if self._is_over:
+        if self.is_over:
             return None
         wheel = shared.wheel
         into = self.folder() / wheel.filename
@@ -269,6 +271,10 @@ class RemoteCache:
             return None
         return into
 
+    def is_of_use(self, shared: SharedRecord) -> bool:
+        """Return whether a result is trusted and not damaged, and this machine can load it."""
+        return self.why_unusable(shared) is None and self.is_trusted(shared)
+
     def count(self, shared: SharedRecord) -> None:
         """Note that a wheel was taken."""
         with self._guard:
@@ -284,7 +290,7 @@ class RemoteCache:
             is_stopped: whether the command is being stopped.
 
         """
-        if self._is_over:
+        if self.is_over:
             return None
         try:
             store = self._connected()
@@ -312,7 +318,7 @@ class RemoteCache:
             wheel: the file, if it is one.
 
         """
-        if self._is_over:
+        if self.is_over:
             return False
         try:
             self._push(shared, wheel)
@@ -336,20 +342,20 @@ class RemoteCache:
     def fail(self, why: str, doing: str = "use") -> None:
         """Ask no more; say so once."""
         with self._guard:
-            if self._is_over:
+            if self.is_over:
                 return
-            self._is_over = True
-        text = f"cannot {doing} the remote {self.label}: {why}; building here"
+            self.is_over = True
+        text = f"cannot {doing} the remote {self.label}: {why}{self.otherwise}"
         self.observer(events.Message("warning", text))
 
     def reject(self, why: str) -> None:
         """Say why a result is not taken; a remote with several such is not asked again."""
         with self._guard:
-            if self._is_over:
+            if self.is_over:
                 return
             self._faults += 1
-            self._is_over = self._faults >= _MOST_FAULTS
-        self.say(f"{why}; no more is asked of it" if self._is_over else why)
+            self.is_over = self._faults >= _MOST_FAULTS
+        self.say(f"{why}; no more is asked of it" if self.is_over else why)
 
     def reject_wheel(self, shared: SharedRecord, why: str) -> None:
         """Say why a wheel is not taken; a new one may be added in its place."""
@@ -359,6 +365,11 @@ class RemoteCache:
     def say(self, text: str) -> None:
         """Say something about the remote, once."""
         self.observer(events.Message("warning", f"remote {self.label}: {text}"))
+
+
+def _is_of(name: str, machine: str, kind: Kind) -> bool:
+    parts = RecordName.parse(name)
+    return parts is not None and (parts.machine, parts.kind) == (machine, kind)
 
 
 def _label(shared: SharedRecord) -> str:

@@ -191,11 +191,10 @@ def test_invalid_and_untrusted_records_are_not_used(world: World) -> None:
     assert world.make().records("wheel", SOURCE, *HERE) == []
     assert "is invalid: it is not valid JSON" in world.lines[0]
     world.add()
-    rules = Rules(why_untrusted=lambda *_: "it is not signed")
-    assert world.make(rules).records("wheel", SOURCE, *HERE) == []
-    assert world.lines[1] == (
-        "remote s3://team: a record of natten 0.17.5 is not used: it is not signed"
-    )
+    remote = world.make(Rules(why_untrusted=lambda *_: "is not signed"))
+    (read,) = remote.records("wheel", SOURCE, *HERE)
+    assert not remote.is_of_use(read)
+    assert world.lines[1:] == ["remote s3://team: results whose record is not signed are not used"]
 
 
 def test_of_any_number_of_records_only_some_are_read(world: World) -> None:

@@ -15,10 +15,10 @@ from pipshim.model.machine_needs import MachineNeeds
 from pipshim.model.shared_record import (
     MOST_BYTES,
     InvalidRecordError,
+    RecordName,
     SharedRecord,
     SharedWheel,
-    is_name_of,
-    name_prefix,
+    machine_of,
     parse,
     why_private,
     without_paths,
@@ -46,7 +46,7 @@ METADATA = "Metadata-Version: 2.2\nName: natten\nVersion: 0.17.5\nRequires-Dist:
 
 def named(content: bytes) -> str:
     digest = hashlib.sha256(content).hexdigest()[:32]
-    return f"cpython-3.11-linux-x86_64-wheel-{digest}.json"
+    return f"cpython-3.11-linux-x86_64-wheel-natten-{digest}.json"
 
 
 def changed(**changes: Any) -> bytes:
@@ -73,8 +73,8 @@ def test_what_is_written_can_be_read(shared: SharedRecord) -> None:
     assert read == shared
     assert read is not None
     assert (read.content, read.signature) == (shared.content, shared.signature)
-    assert is_name_of(shared.name, name_prefix(shared.kind, "cpython 3.11", "linux x86_64"))
-    assert not is_name_of(shared.name, name_prefix(shared.kind, "cpython 3.12", "linux x86_64"))
+    machine = machine_of("cpython 3.11", "linux x86_64")
+    assert RecordName.parse(shared.name) == (machine, shared.kind, "natten")
 
 
 def test_the_signature_covers_all_but_itself() -> None:
@@ -147,7 +147,8 @@ def test_a_record_is_believed_only_in_its_own_place() -> None:
         ("cd" * 32, SHARED.name),
         (SOURCE, SHARED.name.replace("3.11", "3.12")),
         (SOURCE, SHARED.name.replace("-wheel-", "-metadata-")),
-        (SOURCE, f"cpython-3.11-linux-x86_64-wheel-{'0' * 32}.json"),
+        (SOURCE, SHARED.name.replace("-natten-", "-torch-")),
+        (SOURCE, f"cpython-3.11-linux-x86_64-wheel-natten-{'0' * 32}.json"),
     ):
         with pytest.raises(InvalidRecordError):
             parse(content, source, name)
@@ -187,3 +188,18 @@ def test_the_places_of_tools_are_not_shared() -> None:
     record = replace(RECORD, tools={"cc": Tool("gcc 12.2.0", "/home/ann/bin/cc"), "nvcc": None})
     assert "ann" not in json.dumps(without_paths(record).to_json())
     assert without_paths(record).tools == record.tools
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("a-wheel-wheel-inspect-", ("a", "wheel", "wheel-inspect")),
+        ("a-metadata-wheel-", ("a", "metadata", "wheel")),
+        ("../a-wheel-x-", None),
+        ("a-egg-x-", None),
+        ("-wheel-x", None),
+        (".tmp-5", None),
+    ],
+)
+def test_a_file_s_name_tells_what_it_is_for(name: str, parts: tuple[str, ...] | None) -> None:
+    assert RecordName.parse(f"{name}{'0' * 32}.json") == parts

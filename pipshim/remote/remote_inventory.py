@@ -1,0 +1,160 @@
+"""List the contents of a remote, and find what can be removed from it.
+
+Records and wheels are never changed, so their age is the time since they were added. Who adds one
+writes the wheel first: a wheel without a record that is new is one whose record is still to come.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipshim.base.sizes import size
+from pipshim.base.tasks import each
+from pipshim.model.shared_record import MOST_BYTES, InvalidRecordError, RecordName, is_source, parse
+from pipshim.remote.file_store import PATIENCE, FileMissingError
+from pipshim.remote.folder_store import TEMPORARY
+from pipshim.remote.remote_cache import RECORDS, WHEELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from pipshim.model.shared_record import SharedRecord
+    from pipshim.remote.file_store import Entry, FileStore
+
+_READ_AT_ONCE = 32
+_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class RemoteRecord:
+    """A record in a remote.
+
+    Attributes:
+        path: its file.
+        entry: the file's size and time.
+        name: what the file's name says.
+        shared: its content; None if this pipshim cannot use it.
+        wheel: the path of its wheel; None if it has none.
+
+    """
+
+    path: str
+    entry: Entry
+    name: RecordName
+    shared: SharedRecord | None
+    wheel: str | None
+
+
+class Removal(NamedTuple):
+    """A file of a remote that can be removed; `size` is in bytes, 0 if it is not known."""
+
+    path: str
+    kind: str
+    why: str
+    size: int
+
+
+def records(store: FileStore, is_wanted: Callable[[RecordName], bool]) -> list[RemoteRecord]:
+    """Read the records whose names are wanted, by package and age, the newest last.
+
+    Raises:
+        RemoteError: the remote cannot be read.
+
+    """
+    named = [(one, RecordName.parse(one.name.rpartition("/")[2])) for one in store.walk(RECORDS)]
+    wanted = [(one, name) for one, name in named if name is not None and is_wanted(name)]
+    found = each(lambda one: _read(store, *one), wanted, at_once=_READ_AT_ONCE)
+    return sorted(found, key=lambda one: (one.name.package, one.entry.time or 0, one.path))
+
+
+def _read(store: FileStore, entry: Entry, name: RecordName) -> RemoteRecord:
+    path, shared, content = f"{RECORDS}/{entry.name}", None, b""
+    with suppress(FileMissingError, InvalidRecordError):
+        content = store.read(path, MOST_BYTES, 10 * PATIENCE)
+        source, _, file = entry.name.partition("/")
+        shared = parse(content, source, file)
+    return RemoteRecord(path, entry, name, shared, _wheel_in(content))
+
+
+def _wheel_in(content: bytes) -> str | None:
+    """Return the path of the wheel that a record names, of any version of pipshim."""
+    try:
+        sha256 = json.loads(content)["result"]["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    is_hash = isinstance(sha256, str) and is_source(sha256)
+    return f"{WHEELS}/{sha256}.whl" if is_hash else None
+
+
+def removals(
+    store: FileStore, *, days: float | None, most_bytes: int | None, now: float
+) -> list[Removal]:
+    """Find what is too old, or more than a remote may hold; each record before its wheel.
+
+    Args:
+        store: the remote.
+        days: how old a record may become.
+        most_bytes: how large all wheels may be together; the oldest go first.
+        now: in seconds since the epoch.
+
+    Raises:
+        RemoteError: the remote cannot be read.
+
+    """
+    every = records(store, lambda _: True)
+    wheels = {f"{WHEELS}/{one.name}": one for one in store.walk(WHEELS)}
+    going = dict(_old(every, days, now))
+    going |= _too_many([one for one in every if one.path not in going], wheels, most_bytes)
+    for one in every:
+        if one.wheel is not None and one.wheel not in wheels:
+            going.setdefault(one.path, (one.entry, "its wheel is gone"))
+    found = [Removal(path, "record", why, entry.size or 0) for path, (entry, why) in going.items()]
+    needed = {one.wheel for one in every if one.path not in going}
+    freed = {one.wheel for one in every if one.path in going}
+    for path, entry in wheels.items():
+        is_new = entry.time is not None and now - entry.time < _DAY
+        if path not in needed and (path in freed or not is_new):
+            kind = "temporary file" if entry.name.startswith(TEMPORARY) else "wheel"
+            found.append(Removal(path, kind, "no record needs it", entry.size or 0))
+    return [*found, *_left_behind(store, now)]
+
+
+def _old(
+    every: Iterable[RemoteRecord], days: float | None, now: float
+) -> Iterator[tuple[str, tuple[Entry, str]]]:
+    if days is None:
+        return
+    for one in every:
+        if one.entry.time is not None and now - one.entry.time > days * _DAY:
+            yield one.path, (one.entry, f"older than {days:g} days")
+
+
+def _too_many(
+    every: Iterable[RemoteRecord], wheels: Mapping[str, Entry], most: int | None
+) -> dict[str, tuple[Entry, str]]:
+    """Return the records of the oldest wheels that are more than may be kept."""
+    if most is None:
+        return {}
+    kept: set[str] = set()
+    total, going = 0, {}
+    for one in sorted(every, key=lambda one: -(one.entry.time or 0)):
+        wheel = one.wheel
+        if wheel is None or wheel not in wheels or wheel in kept:
+            continue
+        total += wheels[wheel].size or 0
+        if total > most:
+            going[one.path] = (one.entry, f"older than the newest {size(most)}")
+        else:
+            kept.add(wheel)
+    return going
+
+
+def _left_behind(store: FileStore, now: float) -> Iterator[Removal]:
+    """Find what was left behind by who was killed while adding a record."""
+    for one in store.walk(RECORDS):
+        is_old = one.time is None or now - one.time > _DAY
+        if one.name.rpartition("/")[2].startswith(TEMPORARY) and is_old:
+            yield Removal(f"{RECORDS}/{one.name}", "temporary file", "left behind", one.size or 0)
