@@ -53,9 +53,9 @@ def summarize(
     if dry_run:
         lines.append(f"would {', '.join(parts)}")
     else:
-        built = _built(changes, saved)
+        built = ", ".join([*parts, *_built(changes)])
         took = duration(seconds, precise=True)
-        lines.append(f"{', '.join([*parts, *built])} in {took}")
+        lines.append(f"{built} in {took}{_from_remote(changes, saved)}")
     return "\n".join(lines) + "\n"
 
 
@@ -122,9 +122,8 @@ def summarize_builds(
     """Summarize ``builds run``: a line for each build, and one for all."""
     color = use_color(sys.stderr, no_color=no_color)
     lines = [_line(build, color=color) for build in builds]
-    lines.append(
-        f"{', '.join(_built(builds, saved)) or 'no builds'} in {duration(seconds, precise=True)}"
-    )
+    built, took = ", ".join(_built(builds)) or "no builds", duration(seconds, precise=True)
+    lines.append(f"{built} in {took}{_from_remote(builds, saved)}")
     return "\n".join(lines) + "\n"
 
 
@@ -136,10 +135,15 @@ def _line(change: Change, *, color: bool) -> str:
     return " ".join(part for part in (sign, change.name, versions, reason) if part)
 
 
-def _built(changes: Sequence[Change], saved: float) -> list[str]:
+def _from_remote(changes: Sequence[Change], saved: float) -> str:
+    count = sum(change.source == "remote" for change in changes)
+    saving = f"{rough_duration(saved)} of building saved"
+    return f"; {count} from the remote, {saving}" if count else ""
+
+
+def _built(changes: Sequence[Change]) -> list[str]:
     built = [change for change in changes if change.source == "built"]
     cached = sum(change.source == "cached" for change in changes)
-    remote = sum(change.source == "remote" for change in changes)
     modes = [change.mode for change in built]
     by_mode = ", ".join(f"{modes.count(mode)} {mode}" for mode in _MODES if mode in modes)
     found = []
@@ -147,6 +151,4 @@ def _built(changes: Sequence[Change], saved: float) -> list[str]:
         found.append(f"{len(built)} built ({by_mode})" if by_mode else f"{len(built)} built")
     if cached:
         found.append(f"{cached} built earlier")
-    if remote:
-        found += [f"{remote} from the remote", f"{rough_duration(saved)} of building saved"]
     return found
