@@ -64,7 +64,8 @@ class UserInput:
     @property
     def run_time(self) -> str:
         """Name the requirements that the project environment is made of."""
-        return "dependencies" if self.is_script else f"the group {self.group}"
+        kind = "dependencies" if self.is_script else f"requirements of the group {self.group}"
+        return f"The {kind}"
 
     def setting(self, table: str, key: str, change: Callable[[Any], object]) -> str:
         """Return the lines of a setting, with ``table`` below ``[tool.pipshim]``.

@@ -118,12 +118,12 @@ def _require(build: FailedBuild, problem: str, requirement: str, *, other: str =
     """``other`` is one more way out, a sentence."""
     quoted, user = json.dumps(requirement), build.user
     has = user.is_extra(build.package, requirement)
-    where = f"the extra-build-dependencies of {build.package} have"
+    where = f"The extra-build-dependencies of {build.package} have"
     if build.mode == _NO_ISOLATION:
-        has, where = user.is_installed(requirement), f"{user.run_time} has"
+        has, where = user.is_installed(requirement), f"{user.run_time} have"
     if has:
-        hint = f"{problem}. Though {where} {quoted} already: check that it is installed"
-        return f"{hint} in this environment, and is what has that module.\n\n{other}".rstrip()
+        hint = f"{problem}. {where} {quoted} already: check that this command installs it, and that"
+        return f"{hint} {quoted} is what has the module.\n\n{other}".rstrip()
     if user.typed:
         return _require_typed(build, problem, requirement, other)
     if build.mode == _NO_ISOLATION:

@@ -658,7 +658,7 @@ def test_what_is_there_already_is_not_asked_for_again(mode: str) -> None:
         natten = ["torch"]
     """
     hint = after(document, mode)
-    assert "already: check that it is installed in this environment" in hint
+    assert '"torch" already: check that this command installs it' in hint
     assert "    " not in hint
 
 
