@@ -68,6 +68,7 @@ FOLDERS = (
     "sync",
     "lock",
     "builds",
+    "workers",
     "remote",
     "store",
     "_pip",

@@ -32,7 +32,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-OPTIONAL = {"network": "need the package registry", "slow": "take minutes"}
+OPTIONAL = {
+    "network": "need the package registry",
+    "slow": "take minutes",
+    "engines": "need Slurm",
+}
 """The marks of tests that run only if asked for, and what these tests do."""
 
 

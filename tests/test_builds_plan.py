@@ -108,7 +108,7 @@ def test_a_plan_says_what_builds_need_and_nothing_of_this_machine(cli: Cli, tmp_
 def test_what_another_machine_builds_is_what_sync_would_build(
     cli: Cli, other: Cli, project: Path, tmp_path: Path
 ) -> None:
-    cli.ok("builds", "plan", "-o", "plan.json")
+    assert cli.ok("builds", "plan", "-o", "plan.json").out == "tool\nneedy\nfree\n"
     plan = project / "plan.json"
     other.ok("builds", "run", plan, "-j", "2")
     copy = shutil.copytree(project, tmp_path / "clone" / "project")
@@ -283,6 +283,27 @@ def test_a_plan_for_another_python_is_run_with_it(
     other.fails("builds", "run", project / "plan.json")
     done = other.ok("builds", "run", project / "plan.json", "--python", str(python))
     assert "1 built (1 isolated)" in done.err
+
+
+def test_a_build_that_asks_the_gpu_needs_one_or_the_list_of_architectures(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    backend = Backend(reads=["TORCH_CUDA_ARCH_LIST"])
+    index.add(sdist(tmp_path, "needy", "1.0", backend=backend))
+    make_project(dependencies=["needy"])
+    assert planned(cli)["builds"][0]["reads"] == []
+    cli.ok("sync")
+    plan = planned(cli, env={"TORCH_CUDA_ARCH_LIST": ""})
+    assert plan["builds"][0]["reads"] == ["TORCH_CUDA_ARCH_LIST"]
+    path = cli.cwd / "plan.json"
+    path.write_text(json.dumps(plan))
+    elsewhere = {"PIPSHIM_CACHE_DIR": str(tmp_path / "elsewhere"), "PATH": "/usr/bin:/bin"}
+    err = cli.fails("builds", "run", path, env=elsewhere).err
+    assert "needy==1.0 reads TORCH_CUDA_ARCH_LIST, which is not set, and this machine" in err
+    assert 'needy = { TORCH_CUDA_ARCH_LIST = "8.0;9.0" }' in err
+    plan = planned(cli, env={"TORCH_CUDA_ARCH_LIST": "9.0"})
+    path.write_text(json.dumps(plan))
+    assert "1 built" in cli.ok("builds", "run", path, env=elsewhere).err
 
 
 def test_a_plan_is_read_from_standard_input(cli: Cli, project: Path) -> None:

@@ -23,6 +23,8 @@ ALLOWED = {
     "rich": ("progress/",),
     "tomlkit": ("project/editing.py",),
     "tox": ("tox_plugin.py",),
+    "distributed": ("workers/dask_engine.py",),
+    "submitit": ("workers/slurm_engine.py",),
 }
 """By package, the only places that import it; pyproject.toml has the rules between folders."""
 

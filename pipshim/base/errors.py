@@ -92,6 +92,10 @@ class PlanError(FileError):
     """A build plan is damaged, of a newer version, or for another machine."""
 
 
+class NoGpuError(PipshimError):
+    """A build asks this machine's GPUs what to compile for, and there are none."""
+
+
 class UnknownNameError(UsageError):
     """The project or lock does not have a requested extra, group or package."""
 

@@ -206,14 +206,14 @@ class BuildPlanner:
         }
         is_work = cache(lambda name: self.is_work(sources[name], solution))
         waits = {**free, **{name: waits[name] for name in ordered(waits)}}
-        if len(waits) > self.builder.jobs:  # otherwise all that can begin does
+        if len(waits) > self.builder.at_once:  # otherwise all that can begin does
             work = {name: sources[name] for name in waits if is_work(name)}
             seconds = dict.fromkeys(waits, 0.0) | self._estimates(work, solution)
             waits = {name: waits[name] for name in longest_first(seconds, waits)}
         return in_order(
             build,
             waits,
-            at_once=self.builder.jobs,
+            at_once=self.builder.at_once,
             is_work=is_work,
             interrupted=self.builder.processes.stop,
         )

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
     from pipshim.base.masking import Mask
     from pipshim.builds.machine_shares import Share
+    from pipshim.builds.worker_events import WorkerEvents
     from pipshim.model.build_settings import Settings
     from pipshim.model.build_tools import Tool
     from pipshim.model.events import Observer, What
@@ -94,6 +95,9 @@ class Builder:
         mask: knows the secrets to hide in logs.
         user: returns what the user has written and typed, for hints.
         remote: the results of other machines' builds, if they are used.
+        elsewhere: lets another machine build, which puts the wheel into the remote; returns None
+            if the build is to be done here.
+        at_once: how many builds are begun at once; with other machines, more than here.
 
     """
 
@@ -109,6 +113,8 @@ class Builder:
     mask: Mask
     user: Callable[[], UserInput] = UserInput
     remote: RemoteCache | None = None
+    elsewhere: Callable[[BuildRequest], WorkerEvents | None] | None = None
+    at_once: int = field(init=False)
     processes: Processes = field(init=False)
     _pool: EnvironmentPool = field(init=False)
     _cache: BuildCache = field(init=False)
@@ -117,6 +123,7 @@ class Builder:
     history: BuildHistory = field(init=False)
     _rebuilt: set[tuple[object, ...]] = field(default_factory=set, init=False)
     _built_now: set[str] = field(default_factory=set, init=False)
+    _places: Semaphore = field(init=False)
     _guard: Lock = field(default_factory=Lock, init=False)
     _shares: MachineShares = field(init=False)
     _job_tools: JobTools = field(init=False)
@@ -125,6 +132,8 @@ class Builder:
     _environs: dict[bool, dict[str, str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        self.at_once = self.jobs
+        self._places = Semaphore(self.jobs)
         self.processes = Processes(self.jobs)
         self._pool = EnvironmentPool(self.processes)
         self._shares = MachineShares(
@@ -195,9 +204,13 @@ class Builder:
         earlier = self._awaited(build)
         if earlier is not None:
             return self._reused(build, earlier)
+        return self._built_elsewhere(build) or self._built_here(build)
+
+    def _built_here(self, build: BuildRequest) -> BuiltWheel:
+        assert build.digest is not None  # else nothing is kept
         text = f"waiting for another command that builds {build.label}"
         waiting = events.Waiting(text, build.name, build.version)
-        with self._cache.lock(build.digest, lambda: self.observer(waiting)):
+        with self._places, self._cache.lock(build.digest, lambda: self.observer(waiting)):
             earlier = self._earlier(build)
             if earlier is not None:
                 return self._reused(build, earlier)
@@ -209,9 +222,7 @@ class Builder:
             built = self._build(build, self._why_not(build))
             is_due = self._is_due("wheel", build)
             if is_due:
-                for record, _ in list(self._found(build, "wheel", exact=False)):
-                    self._cache.discard("wheel", record)
-                self._rebuilt.add(_key("wheel", build))
+                self._discard_earlier(build)
             self._built_now.add(built.tree.sha256)
             assert built.log is not None  # as of every build
             result = BuildResult(
@@ -255,6 +266,30 @@ class Builder:
         key = claim_key(self.record(build), self.conditions(build))
         return self._shared.claimed(key, lambda: self.processes.stopped)
 
+    def _built_elsewhere(self, build: BuildRequest) -> BuiltWheel | None:
+        """Let another machine build, and take the wheel from the remote."""
+        told = self.elsewhere(build) if self.elsewhere is not None else None
+        if told is None or self.remote is None:
+            return None
+        if self._is_due("wheel", build):
+            self._discard_earlier(build)
+        self.remote.look_again()
+        built = self._from_remote(build)
+        if built is None:
+            text = f"{build.label} is built here: the remote has no wheel of the worker that fits"
+            self.observer(events.Message("warning", text))
+            return None
+        if not told.has_built:
+            return self._reused(build, built)
+        self._built_now.add(built.tree.sha256)
+        return replace(built, origin="built", seconds=told.seconds)
+
+    def _discard_earlier(self, build: BuildRequest) -> None:
+        """Discard the wheels that ``--rebuild`` replaces."""
+        for record, _ in list(self._found(build, "wheel", exact=False)):
+            self._cache.discard("wheel", record)
+        self._rebuilt.add(_key("wheel", build))
+
     def tool(self, name: str) -> Tool | None:
         """Return what builds find as a compiler or program; None if there is none."""
         return self._tools.find(name, CompilerChoice(self.environ, self.target.compilers))
@@ -297,6 +332,8 @@ class Builder:
                 earlier.seconds if is_remote else None,
             )
         )
+        if is_remote and self.remote is not None:
+            self.remote.count(earlier.seconds)
         self._built_now.add(earlier.tree.sha256)
         return earlier
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -27,8 +28,9 @@ from pipshim.model import artifacts
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_variables import LANGUAGES
 from pipshim.model.events import UNKNOWN
-from pipshim.model.plan_file import LeftOut, PlanFile, PlannedBuild
+from pipshim.model.plan_file import GPU_VARIABLES, LeftOut, PlanFile, PlannedBuild
 from pipshim.model.pylock import key_of
+from pipshim.store import inventory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,7 +63,7 @@ class PlanWriter:
     def add(self, build: BuildRequest) -> None:
         """Add a build, or note why it cannot be in a plan."""
         try:
-            self._add(build)
+            self.add_or_raise(build)
         except NotPlannableError as error:
             self.leave_out(build.name, build.version, str(error))
 
@@ -95,6 +97,15 @@ class PlanWriter:
             left_out=tuple(self._left_out.values()),
         )
 
+    @cached_property
+    def _gpu_variables(self) -> dict[str, set[str]]:
+        """The variables that choose GPUs, by the packages whose earlier builds read them."""
+        found: dict[str, set[str]] = {}
+        for result in inventory.wheels(self.builder.cache):
+            record = result.record
+            found.setdefault(record.name, set()).update(GPU_VARIABLES & record.variables.keys())
+        return found
+
     def _compiler_variables(self) -> dict[str, str]:
         rules = self.builder.settings.rules
         return {
@@ -103,7 +114,7 @@ class PlanWriter:
             if rules.is_listed(name, LANGUAGES) and not _is_secret(name, value)
         }
 
-    def _add(self, build: BuildRequest) -> str:
+    def add_or_raise(self, build: BuildRequest) -> str:
         """Add a build and those that it needs; return its id.
 
         Raises:
@@ -123,7 +134,7 @@ class PlanWriter:
                 environment.append(portable(component.package, target))
                 continue
             try:
-                environment.append(self._add(component.build()))
+                environment.append(self.add_or_raise(component.build()))
             except NotPlannableError as error:
                 raise NotPlannableError(f"it needs {component.name}: {error}") from error
         settings, history = self.builder.settings, self.builder.history
@@ -140,6 +151,7 @@ class PlanWriter:
             environment=tuple(environment),
             config_settings=settings.config_for(build.name),
             variables=settings.variables_for(build.name),
+            reads=tuple(sorted(self._gpu_variables.get(build.name, ()))),
             cores=math.ceil(used) if used is not None else None,
             memory=memory.peak if memory is not None else None,
             combination=build.combination,

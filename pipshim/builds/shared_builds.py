@@ -131,7 +131,6 @@ class SharedBuilds:
             self.store.discard(tree)
             self.remote.reject_wheel(shared, problem)
             return None
-        self.remote.count(shared)
         return tree, self._keep(shared, tree.sha256, conditions)
 
     def _keep(self, shared: SharedRecord, result: Any, conditions: Conditions) -> Record:

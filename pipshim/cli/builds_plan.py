@@ -33,7 +33,8 @@ class BuildsPlanCommand(SyncCommand):
     The plan has all that builds need: sources and build environments as URLs
     and hashes, settings, and what each build needs of another. Nothing is
     built or installed. ``pipshim builds run`` builds it on any machine with
-    the same Python and platform.
+    the same Python and platform. With -o, the names of the packages that are
+    built are printed, one a line.
 
     For example:
       pipshim builds plan -o plan.json
@@ -96,6 +97,8 @@ def main(request: BuildsPlanRequest, pip: PipCommand) -> int:
             sys.stdout.write(plan.write())
         else:
             write_file(output, plan.write())
+            names = dict.fromkeys(one.name for one in plan.builds)
+            sys.stdout.write("".join(f"{name}\n" for name in names))
             report.text = f"planned {plural(len(plan.builds), 'build')} in {output}\n"
     return 0
 

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from pipshim.base.errors import HashError, PlanError, UsageError
+from pipshim.base.errors import HashError, NoGpuError, PlanError, UsageError
 from pipshim.base.spelling import nearest
 from pipshim.builds.environment import NEVER_INHERITED
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import open_context
 from pipshim.cli.project_commands import ProjectCommand
+from pipshim.envs.gpu_drivers import find_gpus
 from pipshim.lock.planned_builds import PlannedBuilds, settings_of
 from pipshim.model import option_table
 from pipshim.model.build_variables import LANGUAGES
 from pipshim.model.change import Change
 from pipshim.model.plan_file import LARGEST, read_plan
 from pipshim.model.requests import BuildsRunRequest, LockOptions
+from pipshim.model.torch_backends import Gpus
 from pipshim.progress.summary import summarize_builds
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ def main(request: BuildsRunRequest, pip: PipCommand) -> int:
             plan = _read(request.file)
             ids = _selected(plan, request)
             builds = _planned(context, plan, request.file)
+            _check_gpus([plan.by_id[one] for one in ids], builds, context)
             results = _Results()
             try:
                 builds.run(ids, results.add)
@@ -245,6 +248,29 @@ def _check_machine(plan: PlanFile, file: str, context: Context) -> None:
                 f"is for {name}: {version}; this machine {has}",
                 hint="use a machine with the same tools, or plan without --tool",
             )
+
+
+def _check_gpus(planned: list[PlannedBuild], builds: PlannedBuilds, context: Context) -> None:
+    """Check that builds know which GPUs to compile for.
+
+    Raises:
+        NoGpuError: they would ask those of this machine, which has none.
+
+    """
+    environ = context.builder.environ
+    due = [
+        (build, name)
+        for build in planned
+        for name in build.reads
+        if not (build.variables.get(name) or environ.get(name)) and builds.is_due(build.id)
+    ]
+    if due and find_gpus() == Gpus(sys.platform):
+        build, name = due[0]
+        raise NoGpuError(
+            f"{build.id} reads {name}, which is not set, and this machine has no GPU to ask",
+            hint=f"set it where the plan is made:\n[tool.pipshim.extra-build-variables]\n"
+            f'{build.name} = {{ {name} = "8.0;9.0" }}',
+        )
 
 
 def _environ(plan: PlanFile, environ: Mapping[str, str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
 from pipshim.cli.remote import open_remote, remote_address
 from pipshim.cli.user_input import user_input
+from pipshim.cli.workers import AT_ONCE, builders_address, open_workers
 from pipshim.envs.cached_environments import lock_beside, place
 from pipshim.envs.environment_choice import EnvironmentSearch
 from pipshim.envs.interpreter import base_of
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from pipshim.envs.cached_environments import CachedEnvironment
     from pipshim.envs.environment_choice import EnvironmentChoice
     from pipshim.envs.venv import Environment
+    from pipshim.model.builders import BuildersAddress
     from pipshim.model.events import Observer, Relay
     from pipshim.model.interpreter import Target
     from pipshim.model.per_requirement_options import BuildLines
@@ -417,7 +419,19 @@ class Context:
             remote=self.remote,
         )
         self.until_end.callback(builder.processes.close)
+        common = self.request.common
+        if self._builders is not None:
+            remote = remote_address(common, self.configuration.remote, self.home)
+            table = self.configuration.builders
+            workers = open_workers(self._builders, table, remote, self.cache, self.observer)
+            self.until_end.callback(workers.close)
+            builder.elsewhere = partial(workers.build, builder)
+            builder.at_once = common.jobs or AT_ONCE
         return builder
+
+    @property
+    def _builders(self) -> BuildersAddress | None:
+        return builders_address(self.request.common, self.configuration.builders)
 
     @cached_property
     def remote(self) -> RemoteCache | None:
@@ -432,6 +446,7 @@ class Context:
             self.observer,
             partial(self.workspace.fresh, "remote"),
             self.target.base_prefix / "lib",
+            may_be_missing=address.pushes or self._builders is not None,
         )
         return self.until_end.enter_context(made)
 

@@ -80,6 +80,8 @@ def open_remote(
     observer: Observer,
     folder: Callable[[], Path],
     libraries: Path,
+    *,
+    may_be_missing: bool,
 ) -> RemoteCache:
     """Prepare the use of a remote; nothing is asked of it yet.
 
@@ -90,6 +92,7 @@ def open_remote(
         observer: told of what goes wrong.
         folder: makes a folder for fetched files.
         libraries: the folder with those of the Python that loads wheels.
+        may_be_missing: whether the remote may be made later: by this command, or its workers.
 
     """
     mask.add_urls(address.url)
@@ -103,7 +106,7 @@ def open_remote(
         if address.trust:
             with _remote_errors():
                 signatures.check_installed()
-        return open_store(address.url, session, may_be_missing=address.pushes)
+        return open_store(address.url, session, may_be_missing=may_be_missing)
 
     name = os.environ.get(NAME, "")
     holder = name if is_name(name) else ""

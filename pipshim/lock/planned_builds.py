@@ -87,17 +87,18 @@ class PlannedBuilds(BuildPlanner):
             planned = self._planned[one]
             done(planned, self.wheel(self._source(one), None))
 
-        def is_work(one: str) -> bool:
-            return not self.builder.has(self.request(self._source(one), None))
-
         seconds = {one: self._seconds(self._planned[one]) for one in waits}
         in_order(
             build,
             {one: waits[one] for one in longest_first(seconds, waits)},
-            at_once=self.builder.jobs,
-            is_work=is_work,
+            at_once=self.builder.at_once,
+            is_work=self.is_due,
             interrupted=self.builder.processes.stop,
         )
+
+    def is_due(self, one: str) -> bool:
+        """Return whether a build has to be done: no earlier wheel can be reused."""
+        return not self.builder.has(self.request(self._source(one), None))
 
     def plan(self, source: Source, solution: Solution | None) -> BuildPlan:  # noqa: ARG002
         """Return a build as the plan has it."""

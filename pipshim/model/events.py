@@ -172,7 +172,9 @@ class BuildStarted(_OfBuild):
     (``requirements``), metadata or wheel. ``log`` is the file of all output, if known.
     ``waits_for`` names builds that must end before its hooks run. ``commit`` is that of a checkout.
     ``combination`` names the conflicting extras and groups whose versions it sees. ``why`` is the
-    reason why an earlier wheel of the same source is not reused, if there is one.
+    reason why an earlier wheel of the same source is not reused, if there is one. ``worker`` names
+    the machine that builds, if it is another one. If that dies, the build fails (``stopped``), and
+    is started again elsewhere.
     """
 
     what: What
@@ -181,6 +183,7 @@ class BuildStarted(_OfBuild):
     commit: str = ""
     combination: str = ""
     why: str = ""
+    worker: str = ""
 
 
 @dataclass(frozen=True)

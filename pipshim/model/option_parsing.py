@@ -19,6 +19,7 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from pipshim.base.errors import UsageError
 from pipshim.base.spelling import nearest
 from pipshim.model.build_mode import ALL, IsolationLayer
+from pipshim.model.builders import BuildersAddress
 from pipshim.model.targets import KNOWN, TargetName
 from pipshim.model.torch_backends import TORCH_BACKENDS
 
@@ -410,6 +411,14 @@ def read_torch_backend(option: str, text: str) -> str:
             f" {nearest(text, TORCH_BACKENDS)!r}? Choose from {', '.join(TORCH_BACKENDS)}"
         )
     return text
+
+
+def read_builders(opt: str, value: str) -> BuildersAddress:
+    """Read where to build."""
+    try:
+        return BuildersAddress.parse(value)
+    except ValueError as error:
+        raise OptionValueError(f"{opt}: {error}") from None
 
 
 def read_days(opt: str, value: str) -> int:

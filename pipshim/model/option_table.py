@@ -65,9 +65,18 @@ BUILD = (
 )
 """Options of building from source, beside pip's own."""
 
-PROJECT, JOBS, LINK_MODE, OFFLINE, PROGRESS_VIEW, TIMINGS, OUTPUT, NO_PROJECT, *REMOTE = declared(
-    CommonOptions
-)
+(
+    PROJECT,
+    JOBS,
+    LINK_MODE,
+    OFFLINE,
+    PROGRESS_VIEW,
+    TIMINGS,
+    OUTPUT,
+    BUILDERS,
+    NO_PROJECT,
+    *REMOTE,
+) = declared(CommonOptions)
 
 COMMON = (
     Option(
@@ -89,6 +98,7 @@ COMMON = (
     PROGRESS_VIEW,
     TIMINGS,
     *REMOTE,
+    BUILDERS,
 )
 """Options of the commands that may lock."""
 

@@ -33,6 +33,9 @@ SCHEMA = 1
 LARGEST = 64 << 20
 """How many bytes a plan may have; real ones have a few thousand for each build."""
 
+GPU_VARIABLES = frozenset({"TORCH_CUDA_ARCH_LIST"})
+"""Variables that say which GPUs to compile for; without them, builds ask those of the machine."""
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCHEMES = frozenset({"http", "https", "ssh", "git+ssh"})
 _Read: TypeAlias = Callable[[object, str], Any]
@@ -52,6 +55,7 @@ class PlannedBuild:
         environment: in order, the entries of wheels, and the ids of builds.
         config_settings: for the backend.
         variables: those that the project sets for the build.
+        reads: those of `GPU_VARIABLES` that an earlier build read.
         cores: how many an earlier build used; None if not known.
         memory: how many bytes it needs: configured, or measured; None if not known.
         combination: of conflicting extras and groups, if its environment depends on it.
@@ -67,6 +71,7 @@ class PlannedBuild:
     environment: tuple[Package | str, ...] = ()
     config_settings: ConfigSettings = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
     cores: int | None = None
     memory: int | None = None
     combination: str = ""
@@ -97,6 +102,7 @@ class PlannedBuild:
             ],
             "config_settings": dict(self.config_settings),
             "variables": dict(self.variables),
+            "reads": list(self.reads),
             "cores": self.cores,
             "memory": self.memory,
             "combination": self.combination,
@@ -292,6 +298,7 @@ class _Reader:
                 "environment": self.environment,
                 "config_settings": self.config_settings,
                 "variables": self.variables,
+                "reads": self.texts,
                 "cores": self.count,
                 "memory": self.count,
                 "combination": self.text,

@@ -21,6 +21,7 @@ from pipshim.model.option_parsing import (
     extras_by_package,
     field,
     names_field,
+    read_builders,
     read_days,
     read_extra_build,
     read_index,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.build_mode import IsolationLayer
+    from pipshim.model.builders import BuildersAddress
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
@@ -113,6 +115,13 @@ class CommonOptions:
         "format",
         choices=OUTPUT_FORMATS,
         default="text",
+    )
+    builders: BuildersAddress | None = field(
+        "--builders",
+        "Build on other machines: dask://HOST:PORT, slurm or slurm:PARTITION. Their wheels come "
+        "through the remote.",
+        "where",
+        read_builders,
     )
     no_project: bool = field("--no-project", "Look for no project.")
     remote: str | None = field(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from packaging.utils import NormalizedName
 
 from pipshim.model.build_variables import Patterns
+from pipshim.model.builders import BuildersTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,3 +132,4 @@ class Configuration:
     ignore_variables: Patterns = field(default_factory=Patterns)
     workspace: WorkspaceTable | None = None
     remote: RemoteTable = field(default_factory=RemoteTable)
+    builders: BuildersTable = field(default_factory=BuildersTable)

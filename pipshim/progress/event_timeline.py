@@ -30,6 +30,7 @@ class BuildSpan:
         record: the build record of the wheel.
         commit: of a checkout.
         combination: the conflicting extras and groups whose versions it saw.
+        worker: the other machine that built it, if one did.
         cpu: the processor time of its processes, in seconds.
         memory: the peak of their memory, in bytes.
         expected: how many seconds an earlier build's backend took.
@@ -52,6 +53,7 @@ class BuildSpan:
     record: Mapping[str, Any] | None = None
     commit: str = ""
     combination: str = ""
+    worker: str = ""
     cpu: float | None = None
     memory: int | None = None
     expected: float | None = None
@@ -172,6 +174,7 @@ class History:
             log=event.log,
             commit=event.commit,
             combination=event.combination,
+            worker=event.worker,
             why=f"rebuild: {event.why}" if event.why else None,
         )
         self._running[event.name, event.version] = span

@@ -109,6 +109,8 @@ def bars(history: History) -> list[Bar]:
         version = shown_version(build.version, build.commit)
         if build.combination:
             version = f"{version} ({build.combination})"
+        if build.worker:
+            version = f"{version} on {build.worker}"
         bar = found.setdefault(key, Bar(build.name, version, build.mode))
         _add(bar, build, history.now)
     for download in history.downloads.values():

@@ -72,9 +72,10 @@ class Build:
 
     @property
     def package(self) -> str:
-        """Its name and version, or the commit of a checkout; and its combination."""
+        """Its name and version, or the commit of a checkout; its combination and its worker."""
         event = self.event
-        return _package(event.name, event.version, event.commit, event.combination)
+        label = _package(event.name, event.version, event.commit, event.combination)
+        return f"{label} on {event.worker}" if event.worker else label
 
 
 def _package(name: str, version: str, commit: str = "", combination: str = "") -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pipshim.base.sizes import read_size
 from pipshim.base.spelling import nearest
 from pipshim.model.build_variables import Patterns, is_pattern
+from pipshim.model.builders import BuildersAddress, BuildersTable
 from pipshim.model.combinations import named
 from pipshim.model.settings import (
     ABIS,
@@ -314,6 +315,23 @@ def _remote(reader: Reader, value: object, path: KeyPath) -> RemoteTable:
     return RemoteTable(url, push, keys)
 
 
+def _builders(reader: Reader, value: object, path: KeyPath) -> BuildersTable:
+    table = reader.known_table(value, path, ("use", "setup", "sbatch"))
+    use = None
+    if "use" in table:
+        try:
+            use = BuildersAddress.parse(reader.string(table["use"], (*path, "use")))
+        except ValueError as error:
+            raise reader.error((*path, "use"), f"is invalid: {error}") from None
+    setup = reader.known_table(table.get("setup", {}), (*path, "setup"), ("dask", "slurm"))
+    sbatch = reader.table(table.get("sbatch", {}), (*path, "sbatch"))
+    return BuildersTable(
+        use,
+        {key: reader.string(one, (*path, "setup", key)) for key, one in setup.items()},
+        {key: reader.string(one, (*path, "sbatch", key)) for key, one in sbatch.items()},
+    )
+
+
 def _variable_patterns(reader: Reader, value: object, path: KeyPath) -> Patterns:
     found = []
     for item, at in reader.array(value, path):
@@ -432,6 +450,12 @@ SETTINGS = {
         _workspace,
         "a table with the arrays of patterns `members` and `exclude`",
         "The folders of projects that share this project's lock and environment.",
+    ),
+    "builders": Setting(
+        _builders,
+        "a table with `use` (as `--builders`), `setup` (a line of shell code for `dask` or "
+        "`slurm`) and `sbatch` (options of Slurm jobs)",
+        "The machines that build ([Build on a cluster](../how-to/build-on-a-cluster.md)).",
     ),
     "resolution": Setting(
         _resolution,

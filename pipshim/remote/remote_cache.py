@@ -275,11 +275,11 @@ class RemoteCache:
         """Return whether a result is trusted and not damaged, and this machine can load it."""
         return self.why_unusable(shared) is None and self.is_trusted(shared)
 
-    def count(self, shared: SharedRecord) -> None:
-        """Note that a wheel was taken."""
+    def count(self, seconds: float) -> None:
+        """Note that a wheel was taken, and how long its build took."""
         with self._guard:
             self.found += 1
-            self.saved += shared.seconds
+            self.saved += seconds
 
     # Claiming
 

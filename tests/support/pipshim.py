@@ -252,6 +252,15 @@ def site_packages(environment: Path) -> Path:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """Return whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def until(condition: Callable[[], object], *, seconds: float = 30) -> None:
     """Wait until a condition holds; fail if it never does."""
     end = time.monotonic() + seconds

@@ -62,6 +62,11 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("store/bytecode.py", "--compile"): SYNCING,
     ("sync/synchronizer.py", "--reinstall-package"): SYNCING,
     ("sync/transaction.py", "--no-install-package"): SYNCING,
+    ("cli/workers.py", "--builders"): (*PROJECT, "builds run"),
+    ("cli/workers.py", "--remote"): (*PROJECT, "builds run"),
+    ("project/settings.py", "--builders"): (*PROJECT, "builds run"),
+    ("workers/dask_engine.py", "--builders"): (*PROJECT, "builds run"),
+    ("workers/slurm_engine.py", "--builders"): (*PROJECT, "builds run"),
 }
 """Where a text names an option that not all of these have: the commands that show the text."""
 
@@ -74,6 +79,8 @@ NOT_SHOWN = (
     *("cli/cache_store.py", "cli/pip_command_extensions.py"),  # usage
     *("lock/inputs_digest.py", "lock/requirements_export.py:--hash"),  # what files have
     *("tox_plugin.py", "builds/job_variables.py"),  # what they run
+    *(f"workers/slurm_engine.py:--{one}" for one in ("format", "noheader", "states", "jobs")),
+    "workers/plan_task.py",
 )
 """Modules whose texts with options are neither errors nor hints."""
 

@@ -33,6 +33,7 @@ def build(name: str, *environment: dict[str, Any]) -> dict[str, Any]:
         "environment": list(environment),
         "config_settings": {"key": ["a", "b"]},
         "variables": {"CC": "gcc"},
+        "reads": ["TORCH_CUDA_ARCH_LIST"],
         "cores": 2,
         "memory": None,
         "combination": "",

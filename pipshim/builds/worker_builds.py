@@ -1,0 +1,184 @@
+"""Let other machines build: send builds to an engine's workers, and show what they do."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import CancelledError, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from pipshim import __version__
+from pipshim.base.errors import BuildError, NoGpuError
+from pipshim.builds.plan_writer import NotPlannableError, PlanWriter
+from pipshim.builds.worker_events import WorkerEvents
+from pipshim.model import events
+from pipshim.workers.engine import Needs, NoWorkerError, WorkerLostError
+from pipshim.workers.plan_task import PlanTask, TaskOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from pipshim.builds.build_request import BuildRequest
+    from pipshim.builds.builder import Builder
+    from pipshim.model.events import Observer
+    from pipshim.workers.engine import Engine
+
+_POLL_SECONDS = 0.1
+_STUCK_SECONDS = 1.0
+_ATTEMPTS = 3
+
+
+@dataclass
+class WorkerBuilds:
+    """The builds of one command on other machines.
+
+    Attributes:
+        open: connects to the engine; called when it is needed first.
+        remote: where workers put wheels.
+        setup: a line of shell code that workers run before each build.
+        observer: told of what workers do.
+
+    """
+
+    open: Callable[[], Engine]
+    remote: str
+    setup: str
+    observer: Observer
+    _engine: Engine | None = field(default=None, init=False)
+    _is_over: bool = field(default=False, init=False)
+    _guard: Lock = field(default_factory=Lock, init=False)
+
+    def build(self, builder: Builder, build: BuildRequest) -> WorkerEvents | None:
+        """Let a worker build a wheel, which is in the remote then.
+
+        Returns:
+            What the worker has reported; None: the wheel is to be built here.
+
+        Raises:
+            BuildError: the build failed there.
+            NoGpuError: no worker can tell which GPUs to compile for.
+
+        """
+        task, needs = self._task(builder, build)
+        if task is None:
+            return None
+        relay = WorkerEvents(build, self.observer)
+        excluded: set[str] = set()
+        no_gpu: NoGpuError | None = None
+        why = ""
+        for _ in range(_ATTEMPTS):
+            try:
+                engine = self._connected()
+                self._say_waiting(engine, build)
+                future = engine.submit(task, needs, excluded, relay.take)
+                outcome = self._outcome(engine, future, lambda: builder.processes.stopped)
+            except NoWorkerError as no_worker:
+                why = f": {no_worker}"
+                break
+            finally:
+                relay.end()
+            if outcome.status == "built":
+                return relay
+            error = outcome.error
+            if outcome.status == "failed":
+                raise _failure(build, outcome)
+            self._warn(f"{outcome.worker} did not build {build.label}: {error['message']}")
+            excluded.add(outcome.worker)
+            if error.get("kind") == NoGpuError.__name__:
+                no_gpu = NoGpuError(error["message"], hint=error.get("hint"))
+        if no_gpu is not None:
+            raise no_gpu
+        self._warn(f"{build.label} is built here{why}")
+        return None
+
+    def _say_waiting(self, engine: Engine, build: BuildRequest) -> None:
+        text = f"waiting for a worker of {engine.label}"
+        self.observer(events.Waiting(text, build.name, build.version))
+
+    def close(self) -> None:
+        """End all builds on workers."""
+        with self._guard:
+            self._is_over = True
+        if self._engine is not None:
+            self._engine.close()
+
+    def _connected(self) -> Engine:
+        """Connect once.
+
+        Raises:
+            NoWorkerError: that failed.
+
+        """
+        with self._guard:
+            if self._is_over:
+                raise NoWorkerError("no worker can be reached")
+            if self._engine is None:
+                try:
+                    self._engine = self.open()
+                except NoWorkerError:
+                    self._is_over = True
+                    raise
+            return self._engine
+
+    def _task(self, builder: Builder, build: BuildRequest) -> tuple[PlanTask | None, Needs]:
+        writer = PlanWriter(builder)
+        try:
+            key = writer.add_or_raise(build)
+        except NotPlannableError as error:
+            self._warn(f"{build.label} is built here: {error}")
+            return None, Needs(build.name, None, None)
+        plan = writer.plan()
+        planned = plan.by_id[key]
+        python = plan.python.rpartition(" ")[2]
+        task = PlanTask(plan.write(), key, python, __version__, self.remote, self.setup)
+        return task, Needs(build.name, planned.cores, planned.memory)
+
+    def _outcome(
+        self, engine: Engine, future: Future[TaskOutcome], is_stopped: Callable[[], bool]
+    ) -> TaskOutcome:
+        """Wait for a task.
+
+        Raises:
+            NoWorkerError: no worker is left.
+            KeyboardInterrupt: the command is to end.
+
+        """
+        asked = time.monotonic()
+        while not wait([future], _POLL_SECONDS).done:
+            if is_stopped():
+                future.cancel()
+                raise KeyboardInterrupt
+            if time.monotonic() - asked > _STUCK_SECONDS:
+                asked = time.monotonic()
+                if (why := engine.why_stuck()) is not None:
+                    future.cancel()
+                    raise NoWorkerError(why)
+        try:
+            return future.result()
+        except CancelledError:
+            raise NoWorkerError(engine.why_stuck() or "its task was cancelled") from None
+        except WorkerLostError as error:
+            return TaskOutcome(error.worker or "a worker", "unsuitable", {"message": str(error)})
+        except Exception as error:  # noqa: BLE001 whatever happens to a worker
+            message = f"{type(error).__name__}: {error}"
+            return TaskOutcome("a worker", "unsuitable", {"message": message})
+
+    def _warn(self, text: str) -> None:
+        self.observer(events.Message("warning", text))
+
+
+def _failure(build: BuildRequest, outcome: TaskOutcome) -> BuildError:
+    error = outcome.error
+    log = error.get("log")
+    return BuildError(
+        f"{error['message']}\n  on the worker {outcome.worker}",
+        package=build.label,
+        mode=str(build.mode),
+        step=str(error.get("step", "wheel")),
+        output=tuple(map(str, error.get("output", ()))),
+        log=Path(log) if log else None,
+        hint=error.get("hint"),
+    )

@@ -1,0 +1,75 @@
+"""The interface of engines, which run tasks on other machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from pipshim.workers.plan_task import PlanTask, TaskOutcome
+
+Report: TypeAlias = Callable[[str, list[dict[str, Any]]], object]
+"""Is given a worker's name, and events of builds there."""
+
+
+class NoWorkerError(Exception):
+    """There is no worker for a task, or none left; the text says why."""
+
+
+class WorkerLostError(Exception):
+    """A worker has died, or its job has ended, before the task did.
+
+    Attributes:
+        worker: its name; empty if it is not known.
+
+    """
+
+    def __init__(self, worker: str, problem: str) -> None:
+        super().__init__(problem)
+        self.worker = worker
+
+
+class Engine(Protocol):
+    """Runs tasks on other machines, through an executor of `concurrent.futures`."""
+
+    @property
+    def label(self) -> str:
+        """What the user called it."""
+
+    def submit(
+        self, task: PlanTask, needs: Needs, excluding: Collection[str], report: Report
+    ) -> Future[TaskOutcome]:
+        """Start a task. To cancel the future ends it there.
+
+        Args:
+            task: what to do.
+            needs: what it needs of a machine.
+            excluding: the names of workers that cannot do it.
+            report: is given its events, from any thread.
+
+        Raises:
+            NoWorkerError: no worker can do it.
+
+        """
+
+    def why_stuck(self) -> str | None:
+        """Say why no task goes on; None if they do, or may."""
+
+    def close(self) -> None:
+        """End all tasks; take less than a second."""
+
+
+class Needs:
+    """What a task needs of a machine.
+
+    Attributes:
+        name: of the build, for people.
+        cores: how many it used before; None if not known.
+        memory: how many bytes it needs; None if not known.
+
+    """
+
+    def __init__(self, name: str, cores: int | None, memory: int | None) -> None:
+        self.name, self.cores, self.memory = name, cores, memory

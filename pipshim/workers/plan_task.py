@@ -1,0 +1,196 @@
+"""Run one build of a plan on a worker: ``pipshim builds run`` in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pipshim import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Lines: TypeAlias = list[dict[str, Any]]
+    Report: TypeAlias = Callable[[Lines], object]
+
+_SCRIPT = """
+setup=$1; shift
+if [ -n "$setup" ]; then eval "$setup" || exit 97; fi
+exec 3<&0
+"$@" </dev/null 3<&- & child=$!
+{ cat <&3 >/dev/null; kill -TERM "$child"; } 2>/dev/null & watch=$!
+exec 3<&-
+wait "$child"; status=$?
+kill "$watch"
+exit "$status"
+"""
+"""Runs a command until it ends, or standard input does: with the worker, or on request."""
+
+_SETUP_FAILED = 97
+_POLL_SECONDS = 0.1
+_LAST_LINES = 20
+_OF_BUILDS = "build-"
+
+
+@dataclass(frozen=True)
+class PlanTask:
+    """A build for a worker.
+
+    Attributes:
+        plan: the plan, as JSON, with this build and those that it needs.
+        build: its id.
+        python: the version of the Python that it is for: ``3.11``.
+        pipshim: the version that the worker must have.
+        remote: where the wheel goes, and what the build needs comes from.
+        setup: a line of shell code to run before it.
+
+    """
+
+    plan: str
+    build: str
+    python: str
+    pipshim: str
+    remote: str
+    setup: str = ""
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """What came of a task.
+
+    Attributes:
+        worker: who did it.
+        status: ``unsuitable`` if this worker could not build, and another one may.
+        error: what went wrong, as ``--progress json`` has it; at least ``message``.
+
+    """
+
+    worker: str
+    status: Literal["built", "failed", "unsuitable"]
+    error: dict[str, Any] = field(default_factory=dict)
+
+
+def run(
+    task: PlanTask, worker: str, report: Report, is_cancelled: Callable[[], bool]
+) -> TaskOutcome:
+    """Run a task.
+
+    Args:
+        task: what to do.
+        worker: this worker's name.
+        report: is given the events of builds, a few times a second.
+        is_cancelled: is asked a few times a second whether to end.
+
+    """
+    if task.pipshim != __version__:
+        problem = f"it has pipshim {__version__}, and this is pipshim {task.pipshim}"
+        return TaskOutcome(worker, "unsuitable", {"message": problem})
+    with tempfile.TemporaryDirectory(prefix="pipshim-task-") as folder:
+        plan = Path(folder, "plan.json")
+        plan.write_text(task.plan, encoding="utf-8")
+        with subprocess.Popen(
+            [shutil.which("bash") or "sh", "-c", _SCRIPT, "sh", task.setup, *_command(task, plan)],
+            cwd=folder,
+            env=_variables(task),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as process:
+            return _outcome(worker, process, _Output(process, report, is_cancelled))
+
+
+def _command(task: PlanTask, plan: Path) -> list[str]:
+    own = ".".join(map(str, sys.version_info[:2]))
+    python = sys.executable if task.python == own else task.python
+    return [
+        *(sys.executable, "-m", "pipshim", "builds", "run", plan.name, task.build),
+        *("--progress", "json", "--python", python, "--no-input"),
+    ]
+
+
+def _variables(task: PlanTask) -> dict[str, str]:
+    """Return the environment: the worker's own, with the client's remote."""
+    own = {name: one for name, one in os.environ.items() if not name.startswith("PIPSHIM_BUILDERS")}
+    return {**own, "PIPSHIM_REMOTE_URL": task.remote, "PIPSHIM_REMOTE_PUSH": "always"}
+
+
+class _Output:
+    """Reads what the process says, and reports the events of builds while it runs.
+
+    Attributes:
+        errors: its errors.
+        last: its last lines that are no events.
+
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        report: Report,
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        self.errors: Lines = []
+        self.last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._report = report
+        self._due: Lines = []
+        self._guard = threading.Lock()
+        watcher = threading.Thread(
+            target=self._watch, args=(process, is_cancelled), name="watch the build", daemon=True
+        )
+        watcher.start()
+        assert process.stderr is not None
+        for line in process.stderr:
+            self._take(line.decode("utf-8", "replace").rstrip())
+        process.wait()
+        watcher.join()
+        self._flush()
+
+    def _take(self, line: str) -> None:
+        try:
+            found = json.loads(line)
+            name = str(found["event"])
+        except (ValueError, TypeError, KeyError):
+            self.last.append(line)
+            return
+        if name == "error":
+            self.errors.append(found)
+        elif name.startswith(_OF_BUILDS):
+            with self._guard:
+                self._due.append(found)
+
+    def _watch(self, process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) -> None:
+        while process.poll() is None:
+            if is_cancelled() and process.stdin is not None and not process.stdin.closed:
+                process.stdin.close()
+            self._flush()
+            time.sleep(_POLL_SECONDS)
+
+    def _flush(self) -> None:
+        with self._guard:
+            due, self._due = self._due, []
+        if due:
+            self._report(due)
+
+
+def _outcome(worker: str, process: subprocess.Popen[bytes], output: _Output) -> TaskOutcome:
+    status = process.returncode
+    if status == 0:
+        return TaskOutcome(worker, "built")
+    of_build = next((one for one in output.errors if "step" in one), None)
+    if of_build is not None:
+        return TaskOutcome(worker, "failed", of_build)
+    if output.errors:
+        return TaskOutcome(worker, "unsuitable", output.errors[0])
+    said = "\n".join(f"  {line}" for line in output.last)
+    what = "its set-up line failed" if status == _SETUP_FAILED else f"pipshim ended with {status}"
+    return TaskOutcome(worker, "unsuitable", {"message": f"{what}\n{said}".rstrip()})
