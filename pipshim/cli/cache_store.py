@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pipshim._pip.commands import program
 from pipshim.base.cache_folders import Alone
 from pipshim.base.errors import PipshimError, UsageError
 from pipshim.base.sizes import size
@@ -52,16 +51,6 @@ class StoreCommand(PlainCommand):
       %prog remove [--dry-run] <name>[==<version>] ...
       %prog prune [--days <n>] [--dry-run]
       %prog verify [--dry-run]"""
-
-    def __init__(
-        self,
-        # One name for pip's configuration (``[cache]`` is that of its own command).
-        name: str = "cache-store",
-        summary: str = "Inspect and clear pipshim's cache.",
-        isolated: bool = False,
-    ) -> None:
-        super().__init__(name, summary, isolated)
-        self.parser.prog = f"{program()} cache store"
 
     def add_options(self) -> None:
         self.cmd_opts.title = "Store Options"

@@ -66,6 +66,11 @@ OWN_COMMANDS = {
     ),
 }
 SUBCOMMANDS = {
+    "cache": {
+        "store": OwnCommand(
+            "cache_store", "StoreCommand", "Inspect and clear pipshim's cache.", is_plain=True
+        ),
+    },
     "builds": {
         "show": OwnCommand(
             "builds_show",

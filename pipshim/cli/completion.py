@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim._pip import commands
-from pipshim._pip.commands import Implementation, auto_complete_paths, create_command
+from pipshim._pip.commands import auto_complete_paths, create_command
 from pipshim.cli.cache_store import ACTIONS
 from pipshim.cli.command_base import DeclaredCommand, register_subcommand
 from pipshim.cli.command_names import STORE_ACTIONS, SUBCOMMANDS
@@ -47,14 +47,11 @@ def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
     line = _Line.of(environ)
     if line is None:
         return
-    if line.name == "cache" and line.before and line.before[0] in ("store", *STORE_ACTIONS):
-        commands.add(_STORE, Implementation("pipshim.cli.cache_store", "StoreCommand"))
-        before = line.before[1:] if line.before[0] == "store" else line.before
-        line = line._replace(name=_STORE, before=before)
-        environ["COMP_WORDS"] = " ".join(["pip", _STORE, *line.before, line.current])
-        environ["COMP_CWORD"] = str(len(line.before) + 2)
-    elif line.before and line.before[0] in SUBCOMMANDS.get(line.name, ()):
-        words = ["pip", register_subcommand(f"{line.name} {line.before[0]}"), *line.before[1:]]
+    word = line.before[0] if line.before else ""
+    if line.name == "cache" and word in STORE_ACTIONS:
+        line, word = line._replace(before=["store", *line.before]), "store"
+    if word in SUBCOMMANDS.get(line.name, ()):
+        words = ["pip", register_subcommand(f"{line.name} {word}"), *line.before[1:]]
         environ["COMP_WORDS"] = " ".join([*words, line.current])
         environ["COMP_CWORD"] = str(len(words))
         line = line._replace(name=words[1], before=line.before[1:])

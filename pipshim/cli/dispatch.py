@@ -57,11 +57,9 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
         line = _split_by_pip(arguments)
     if any(_asks_of_pip(argument) for argument in line.before):
         return _pip(arguments, None, until_exit=argv is None)
-    if line.command in OWN_COMMANDS:
-        return run_guarded(partial(_own, line))
-    words = _store_words(line)
-    if words is not None:
-        return run_guarded(partial(_store, words))
+    own = _own_command(line)
+    if own is not None:
+        return run_guarded(partial(_own, own))
     implied = active_environment.options(line.command, line.before, os.environ, sys.argv[0])
     return _pip([*implied, *arguments], line.command, until_exit=argv is None)
 
@@ -75,10 +73,9 @@ def _with_any_pip(arguments: list[str], program: str) -> int:
     if any(argument in ("-V", "--version") for argument in line.before):
         sys.stdout.write(f"{supported_pip.version_text()}\n")
         return 0
-    if line.command in OWN_COMMANDS:
-        raise supported_pip.unsupported(f"pipshim {line.command}")
-    if _store_words(line) is not None:
-        raise supported_pip.unsupported("pipshim cache store")
+    own = _own_command(line)
+    if own is not None:
+        raise supported_pip.unsupported(f"pipshim {own.command}")
     if line.command in BUILDING:
         from pipshim.model.option_table import typed_for_builds  # noqa: PLC0415 not needed by others
 
@@ -89,13 +86,15 @@ def _with_any_pip(arguments: list[str], program: str) -> int:
     return compat.run_any_pip([*implied, *arguments])
 
 
-def _store_words(line: Line) -> list[str] | None:
-    """Return the arguments of ``cache store``; None if it is another command."""
-    rest = split(line.after) if line.command == "cache" else None
-    if rest is None or rest.command not in ("store", *STORE_ACTIONS):
-        return None
-    action = [rest.command] if rest.command in STORE_ACTIONS else []
-    return [*line.before, *rest.before, *action, *rest.after]
+def _own_command(line: Line) -> Line | None:
+    """Return the line with the whole name of a command of pipshim's; None if it is pip's."""
+    name = line.command or ""
+    inner = split(line.after) if name in SUBCOMMANDS else None
+    if inner is not None and name == "cache" and inner.command in STORE_ACTIONS:
+        inner = Line(inner.before, "store", [inner.command, *inner.after])
+    if inner is not None and inner.command in SUBCOMMANDS[name]:
+        return Line([*line.before, *inner.before], f"{name} {inner.command}", inner.after)
+    return line if name in OWN_COMMANDS else None
 
 
 def split(arguments: Sequence[str]) -> Line | None:
@@ -139,17 +138,13 @@ def _own(line: Line) -> int:
 
 def _started(line: Line) -> int:
     assert line.command is not None  # as the caller made sure
-    name, command = line.command, OWN_COMMANDS[line.command]
-    before, after = line.before, line.after
-    inner = split(after) if name in SUBCOMMANDS else None
-    if inner is not None and inner.command in SUBCOMMANDS[name]:
-        command = SUBCOMMANDS[name][inner.command]
-        name = f"{name} {inner.command}"
-        before, after = [*before, *inner.before], inner.after
+    name, before, after = line.command, line.before, line.after
+    group, _, word = name.partition(" ")
+    command = SUBCOMMANDS[group][word] if word else OWN_COMMANDS[name]
     agent: Agent | None = None
     if command.asks_index and {"-h", "--help"}.isdisjoint(after):
         agent = _begin_to_ask()
-    from pipshim.cli.pip_main import plain_command, project_command  # noqa: PLC0415 imports pip
+    from pipshim.cli.pip_main import create, project_command  # noqa: PLC0415 imports pip
 
     isolated = "--isolated" in before
     if command.has_isolated:
@@ -159,7 +154,7 @@ def _started(line: Line) -> int:
         isolated = isolated or "--isolated" in after
     words = [*before, *after]
     if command.is_plain:
-        return plain_command(name, words, isolated=isolated)
+        return create(name, isolated=isolated).main(words)
     return project_command(name, words, isolated=isolated, agent=agent)
 
 
@@ -173,12 +168,6 @@ def _begin_to_ask() -> Agent:
     from pipshim._pip.session_warmup import Agent  # noqa: PLC0415 imports pip
 
     return Agent()
-
-
-def _store(arguments: Sequence[str]) -> int:
-    from pipshim.cli.pip_main import store_command  # noqa: PLC0415 imports pip
-
-    return store_command(arguments, isolated="--isolated" in arguments)
 
 
 def _pip(arguments: Sequence[str], command: str | None, *, until_exit: bool) -> int:

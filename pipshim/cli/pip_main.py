@@ -46,10 +46,6 @@ def create(name: str, *, isolated: bool = False) -> Command:
     """Create a command, or a subcommand (``cache store``, ``builds show``)."""
     commands.begin()
     register()
-    if name == "cache store":
-        from pipshim.cli.cache_store import StoreCommand  # noqa: PLC0415 not needed for others
-
-        return StoreCommand(isolated=isolated)
     if " " not in name:
         return create_command(name, isolated=isolated)
     command = create_command(register_subcommand(name), isolated=isolated)
@@ -122,29 +118,6 @@ def project_command(
     if command.replacement is not None:
         command.replacement.start()
     return status
-
-
-def plain_command(name: str, arguments: Sequence[str], *, isolated: bool = False) -> int:
-    """Run one of pipshim's commands that need neither index nor environment.
-
-    Args:
-        name: ``tree`` or ``why``.
-        arguments: without the name.
-        isolated: ignore variables and the user's configuration (pip's ``--isolated``).
-
-    """
-    return create(name, isolated=isolated).main(list(arguments))
-
-
-def store_command(arguments: Sequence[str], *, isolated: bool = False) -> int:
-    """Run ``pipshim cache store``.
-
-    Args:
-        arguments: without these two words.
-        isolated: ignore variables and the user's configuration (pip's ``--isolated``).
-
-    """
-    return create("cache store", isolated=isolated).main(list(arguments))
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pip._internal.commands import create_command
 
-from pipshim.cli.cache_store import StoreCommand
 from pipshim.cli.command_names import OWN_COMMANDS
-from pipshim.cli.pip_main import pass_through
+from pipshim.cli.pip_main import create, pass_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +75,7 @@ def test_every_option_of_every_command_is_there(
 
 
 def test_every_option_of_the_stores_is_there(completed: Callable[[str], list[str]]) -> None:
-    assert {*completed("pipshim -v cache store prune --")} == listed(StoreCommand().parser)
+    assert {*completed("pipshim -v cache store prune --")} == listed(create("cache store").parser)
 
 
 @pytest.mark.parametrize(
