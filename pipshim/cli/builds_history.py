@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
@@ -21,7 +20,7 @@ from pipshim.model.option_parsing import name
 from pipshim.model.requests import BuildsHistoryRequest
 from pipshim.progress.control_codes import clean
 from pipshim.progress.formatting import duration, paint, use_color
-from pipshim.progress.json_lines import SCHEMA
+from pipshim.progress.json_lines import SCHEMA, write_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +99,7 @@ def main(request: BuildsHistoryRequest) -> int:
     found = found[-request.limit :]
     if request.common.output_format == "json":
         document = {"schema": SCHEMA, "builds": list(map(_as_json, found))}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        write_document(document)
         return 0
     if not found:
         names = f" of {', '.join(request.names)}" if request.names else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pipshim.model.build_record import Record
 from pipshim.model.option_parsing import name
 from pipshim.model.requests import BuildsShowRequest
 from pipshim.progress.formatting import paint, plural, use_color
-from pipshim.progress.json_lines import SCHEMA
+from pipshim.progress.json_lines import SCHEMA, write_document
 from pipshim.store import inventory
 from pipshim.sync.synchronizer import Sync
 
@@ -116,7 +115,7 @@ def main(request: BuildsShowRequest, pip: PipCommand) -> int:
         packages = [lookup.package(name, every=request.all) for name in request.names]
     if request.common.output_format == "json":
         document = {"schema": SCHEMA, "packages": list(map(_package_as_json, packages))}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        write_document(document)
         return 0
     color = use_color(sys.stdout, no_color=request.common.no_color)
     for number, package in enumerate(packages):

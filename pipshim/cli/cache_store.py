@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from optparse import SUPPRESS_HELP
@@ -17,6 +16,7 @@ from pipshim.cli.command_base import PlainCommand
 from pipshim.model import option_table
 from pipshim.model.requests import StoreRequest
 from pipshim.progress.formatting import plural
+from pipshim.progress.json_lines import write_document
 from pipshim.store import inventory
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _info(root: Path, *, as_json: bool) -> None:
     total = inventory.size_of(root)
     if as_json:
         listed = [{"name": one.name, "count": one.count, "size": one.size} for one in parts]
-        _write_json({"location": str(root), "size": total, "parts": listed})
+        write_document({"location": str(root), "size": total, "parts": listed})
         return
     sys.stdout.write(f"Location: {root}\nSize: {size(total)}\n")
     for one in parts:
@@ -149,7 +149,7 @@ def _info(root: Path, *, as_json: bool) -> None:
 def _list(root: Path, pattern: str | None, *, as_json: bool) -> None:
     found = inventory.wheels(root, pattern)
     if as_json:
-        _write_json([_as_json(root, one) for one in found])
+        write_document([_as_json(root, one) for one in found])
         return
     rows = [
         (
@@ -248,7 +248,3 @@ def _tell(items: Sequence[inventory.Item], request: StoreRequest) -> None:
         return
     word = "would remove" if request.dry_run else "removed"
     sys.stdout.write(f"{word} {_counted(items)} ({size(sum(one.size for one in items))})\n")
-
-
-def _write_json(data: Any) -> None:
-    sys.stdout.write(json.dumps(data, indent=2) + "\n")

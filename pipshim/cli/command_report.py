@@ -134,13 +134,13 @@ def _end(report: Report, status: str, exit_status: int, details: Mapping[str, An
 
 
 def _write_documents(made: Mapping[str, Any], output_format: str, lines: JsonLines | None) -> None:
-    import json  # noqa: PLC0415 only where it is asked for
-
     # The line of an error, or an interrupt, is written where errors are.
     if lines is not None and made["status"] in ("done", "planned"):
         lines.result(made)
     if output_format == "json":
-        sys.stdout.write(json.dumps(made, indent=2) + "\n")
+        from pipshim.progress.json_lines import write_document  # noqa: PLC0415 seldom asked for
+
+        write_document(made)
 
 
 def _timings(page: Path, history: History) -> Timings:

@@ -14,6 +14,7 @@ from pipshim.base.interruption import NAMES, Interruption, Terminated
 from pipshim.base.light import signals
 from pipshim.base.light.named_tuples import NamedTuple
 from pipshim.base.unwritable_files import reason
+from pipshim.progress.formatting import use_color, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,7 +203,6 @@ def _show(
     import shutil  # noqa: PLC0415
 
     from pipshim.progress.error_text import render  # noqa: PLC0415
-    from pipshim.progress.formatting import use_color  # noqa: PLC0415
 
     color = use_color(sys.stderr, no_color=no_color)
     _mask(error, hide or _plain_hide())
@@ -215,7 +215,7 @@ def _show(
         return
     width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
     text = render(error, width=width, color=color)
-    _write(text if text.endswith("\n") else f"{text}\n")
+    write(sys.stderr, text if text.endswith("\n") else f"{text}\n")
 
 
 def _mask(error: PipshimError, hide: Callable[[str], str]) -> None:
@@ -249,17 +249,7 @@ def _say(what: str, *, as_json: bool) -> None:
         said = {"kind": what.capitalize(), "message": what, "hint": None}
         write_line(sys.stderr, {"event": "error", **said})
     else:
-        _write(f"pipshim: {what}\n")
-
-
-def _write(text: str) -> None:
-    """Write to standard error, which may be closed or lack the characters."""
-    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    try:
-        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        return
+        write(sys.stderr, f"pipshim: {what}\n")
 
 
 def _trace(error: BaseException, hide: Callable[[str], str] | None, *, debug: bool) -> None:
@@ -267,7 +257,7 @@ def _trace(error: BaseException, hide: Callable[[str], str] | None, *, debug: bo
         import traceback  # noqa: PLC0415
 
         hide = hide or _plain_hide()
-        _write(hide("".join(traceback.format_exception(error))))
+        write(sys.stderr, hide("".join(traceback.format_exception(error))))
 
 
 def give_up_stdout() -> None:
@@ -285,5 +275,5 @@ def _status_of(request: SystemExit, hide: Callable[[str], str] | None) -> int:
     if isinstance(request.code, int):
         return request.code
     hide = hide or _plain_hide()
-    _write(hide(f"{request.code}\n"))
+    write(sys.stderr, hide(f"{request.code}\n"))
     return 1

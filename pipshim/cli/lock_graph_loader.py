@@ -19,11 +19,12 @@ from pipshim.model.option_parsing import name
 from pipshim.model.pylock import LOCK_NAME, Lock, read
 from pipshim.model.workspace_selection import PREFIX
 from pipshim.progress.formatting import paint, use_color
+from pipshim.progress.json_lines import SCHEMA, write_document
 from pipshim.project.pyproject import find_project
 from pipshim.project.workspaces import load_project
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from optparse import Values
     from typing import Any
 
@@ -84,7 +85,30 @@ class Explained:
             hint += f" The build environment of {', '.join(deferred)} is unknown until it is built."
         raise PipshimError(f"{name} is not in {self.path.name}", hint=hint)
 
-    def out_of_date(self, request: ExplainRequest) -> str | None:
+    def show(
+        self,
+        request: ExplainRequest,
+        data: Callable[[], Mapping[str, Any]],
+        text: Callable[[], str],
+    ) -> int:
+        """Write what was asked for, as JSON or text, and warn if the lock is out of date."""
+        why = self._out_of_date(request)
+        if request.common.output_format == "json":
+            head = {"schema": SCHEMA, "lock": str(self.path), "out_of_date": why}
+            write_document({**head, **data()})
+        else:
+            shown = text()
+            sys.stdout.write(f"{shown}\n" if shown else "")
+        sys.stdout.flush()
+        if why is not None and request.common.verbosity >= 0:
+            color = use_color(sys.stderr, no_color=request.common.no_color)
+            word = paint("warning:", "yellow", color=color)
+            sys.stderr.write(
+                f"{word} {self.path.name} is out of date: {why}; update it: pipshim lock\n"
+            )
+        return 0
+
+    def _out_of_date(self, request: ExplainRequest) -> str | None:
         """Return why the lock is out of date; None if it is not, or if that is unknown."""
         if self.project is None or not self.lock.inputs:
             return None
@@ -95,17 +119,6 @@ class Explained:
             None
             if request.inputs_now(self.project, self.lock) == self.lock.inputs
             else _OUT_OF_DATE
-        )
-
-    def warn(self, why: str | None, request: ExplainRequest) -> None:
-        """Warn that the lock is out of date."""
-        if why is None or request.common.verbosity < 0:
-            return
-        word = paint(
-            "warning:", "yellow", color=use_color(sys.stderr, no_color=request.common.no_color)
-        )
-        sys.stderr.write(
-            f"{word} {self.path.name} is out of date: {why}; update it: pipshim lock\n"
         )
 
 

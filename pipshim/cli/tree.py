@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ from pipshim.model.requests import SelectionOptions, TreeRequest
 from pipshim.model.selection import combination_of, origins_of
 from pipshim.model.workspace_selection import selected
 from pipshim.progress.formatting import paint, use_color
-from pipshim.progress.json_lines import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -111,21 +109,11 @@ def main(request: TreeRequest) -> int:
     trees = build_tree(
         graph, roots, invert=request.invert, depth=request.depth, dedupe=request.dedupe
     )
-    why = found.out_of_date(request)
-    if request.common.output_format == "json":
-        document = {
-            "schema": SCHEMA,
-            "lock": str(found.path),
-            "out_of_date": why,
-            "tree": list(map(_as_json, trees)),
-        }
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    else:
-        for line in draw(trees, no_color=request.common.no_color, invert=request.invert):
-            sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-    found.warn(why, request)
-    return 0
+    return found.show(
+        request,
+        lambda: {"tree": list(map(_as_json, trees))},
+        lambda: "\n".join(draw(trees, no_color=request.common.no_color, invert=request.invert)),
+    )
 
 
 def build_tree(

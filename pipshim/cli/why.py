@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from itertools import islice
 from textwrap import wrap
@@ -25,7 +24,6 @@ from pipshim.model import option_table
 from pipshim.model.lock_graph import in_both, narrowing
 from pipshim.model.requests import WhyRequest
 from pipshim.progress.formatting import paint, use_color
-from pipshim.progress.json_lines import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,21 +72,11 @@ def main(request: WhyRequest) -> int:
     found = read_explained(request)
     graph = found.graph(builds=True)
     nodes = [(name, found.find(graph, name)) for name in request.names]
-    why = found.out_of_date(request)
-    if request.common.output_format == "json":
-        document = {
-            "schema": SCHEMA,
-            "lock": str(found.path),
-            "out_of_date": why,
-            "packages": [_as_json(graph, one, request) for _, of in nodes for one in of],
-        }
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    else:
-        parts = ["\n".join(_told(graph, of, request)) for _, of in nodes]
-        sys.stdout.write("\n\n".join(parts) + "\n")
-    sys.stdout.flush()
-    found.warn(why, request)
-    return 0
+    return found.show(
+        request,
+        lambda: {"packages": [_as_json(graph, one, request) for _, of in nodes for one in of]},
+        lambda: "\n\n".join("\n".join(_told(graph, of, request)) for _, of in nodes),
+    )
 
 
 def _told(graph: Graph, nodes: Sequence[Node], request: WhyRequest) -> Iterator[str]:

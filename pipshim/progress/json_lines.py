@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 from dataclasses import fields
@@ -71,3 +72,8 @@ def data_of(event: Event) -> dict[str, Any]:
 def write_line(stream: TextIO, data: Mapping[str, Any]) -> None:
     """Write plain data as one line; paths become texts."""
     write(stream, json.dumps(data, default=str) + "\n")
+
+
+def write_document(document: Any) -> None:
+    """Write plain data to standard output, for programs to read."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
