@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.support.backend import Backend  # noqa: E402
+from tests.support.backend import CLOSES_ITS_STREAMS, Backend  # noqa: E402
 from tests.support.dists import (  # noqa: E402
     project,
     repack,
@@ -1407,23 +1407,6 @@ def a_build_reads_nothing_of_what_is_there_for_the_command(world: World) -> str:
         output, _ = process.communicate("for the command\n", timeout=PATIENCE)
     done = Done(process.returncode, output)
     return outcome(done, lambda: f"the build read {built(world.site, 'curious')['stdin']!r}")
-
-
-CLOSES_ITS_STREAMS = """
-import os, sys
-from engine import *
-import engine
-
-def build_wheel(*args, **more):
-    name = engine.build_wheel(*args, **more)
-    sys.stdout.close()
-    for number in range(3):
-        try:
-            os.close(number)
-        except OSError:
-            pass
-    return name
-"""
 
 
 @scenario

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from tests.support.dists import project, repack
 from tests.support.index import Index
-from tests.support.pipshim import Cli
+from tests.support.pipshim import Cli, make_venv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,6 +85,25 @@ def project_dir(tmp_path: Path) -> Path:
     directory = tmp_path / "project"
     directory.mkdir()
     return directory
+
+
+@pytest.fixture
+def dists(tmp_path: Path) -> Path:
+    """Give the folder that distributions are made in."""
+    return tmp_path / "dists"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Give the file that backends note their hooks in."""
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Path:
+    """Give an empty environment."""
+    make_venv(tmp_path / "env")
+    return tmp_path / "env"
 
 
 @pytest.fixture

@@ -28,12 +28,6 @@ os.getenv("SET_BY_BUILD")
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Path:
-    """Give the file that backends note their hooks in."""
-    return tmp_path / "log"
-
-
-@pytest.fixture
 def project(index: Index, make_project: MakeProject, tmp_path: Path, log: Path) -> MakeProject:
     """Make a project of a pure wheel, and one for this platform that reads variables."""
     reading = Backend(

@@ -37,18 +37,6 @@ BARE = "[tool.pipshim]\nno-build-isolation = true\n"
 
 
 @pytest.fixture
-def dists(tmp_path: Path) -> Path:
-    """Give the folder that distributions are made in."""
-    return tmp_path / "dists"
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    """Give the file that backends note their hooks in."""
-    return tmp_path / "log"
-
-
-@pytest.fixture
 def site(project_dir: Path) -> Path:
     """Give where the project's environment has, or will have, its packages."""
     minor = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -1242,23 +1230,6 @@ def test_builds_at_once_have_each_their_own_variables_and_folder(
     facts = [built(site, name) for name in ("one", "two")]
     assert [one["variables"]["WHO"] for one in facts] == ["one", "two"]
     assert len({str(cli.cwd), *(one["cwd"] for one in facts)}) == 3
-
-
-CLOSES_ITS_STREAMS = """
-import os, sys
-from engine import *
-import engine
-
-def build_wheel(*args, **more):
-    name = engine.build_wheel(*args, **more)
-    sys.stdout.close()
-    for number in range(3):
-        try:
-            os.close(number)
-        except OSError:
-            pass
-    return name
-"""
 
 
 def test_a_backend_may_close_its_streams(

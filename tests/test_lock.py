@@ -41,12 +41,6 @@ UV = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).pare
 
 
 @pytest.fixture
-def dists(tmp_path: Path) -> Path:
-    """Give the folder that distributions are made in."""
-    return tmp_path / "dists"
-
-
-@pytest.fixture
 def libs(index: Index, dists: Path) -> None:
     """Put aa (needs bb; its extra x needs cc), bb 1.0 and 2.0, cc and dd into the index."""
     index.add(

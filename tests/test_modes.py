@@ -30,18 +30,6 @@ SECRET = "s3cret"
 
 
 @pytest.fixture
-def dists(tmp_path: Path) -> Path:
-    """Give the folder that distributions are made in."""
-    return tmp_path / "dists"
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    """Give the file that backends note their hooks in."""
-    return tmp_path / "log"
-
-
-@pytest.fixture
 def pair(index: Index, dists: Path) -> tuple[str, ...]:
     """Give dependencies: two sources that look for ``fakelib`` while they are built, and that."""
     for name in ("native", "other"):

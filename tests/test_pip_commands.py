@@ -33,25 +33,6 @@ BARE = ("--no-build-isolation-package", "needy")
 
 
 @pytest.fixture
-def dists(tmp_path: Path) -> Path:
-    """Give the folder that distributions are made in."""
-    return tmp_path / "dists"
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    """Give the file that backends note their hooks in."""
-    return tmp_path / "log"
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> Path:
-    """Give an empty environment."""
-    make_venv(tmp_path / "env")
-    return tmp_path / "env"
-
-
-@pytest.fixture
 def run(cli: Cli, env: Path) -> Run:
     """Run a command of pip's in that environment."""
 

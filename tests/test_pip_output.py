@@ -28,19 +28,6 @@ _PIPS = re.compile(
 )
 
 
-@pytest.fixture
-def dists(tmp_path: Path) -> Path:
-    """Give the folder that distributions are made in."""
-    return tmp_path / "dists"
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> Path:
-    """Give an empty environment."""
-    make_venv(tmp_path / "env")
-    return tmp_path / "env"
-
-
 def pips_lines(output: str) -> list[str]:
     """Return what pip prints of builds, without file names, sizes and hashes that differ."""
     lines = [line for line in output.splitlines() if _PIPS.match(line)]

@@ -53,12 +53,6 @@ PLATFORM_TAGS = {
 }
 
 
-@pytest.fixture
-def dists(tmp_path: Path) -> Path:
-    """Give the folder that distributions are made in."""
-    return tmp_path / "dists"
-
-
 def configured(targets: Sequence[str], more: str = "") -> str:
     return f"[tool.pipshim]\ntarget-environments = {json.dumps(list(targets))}\n{more}"
 

@@ -42,6 +42,24 @@ BUILDS: tuple[Step, ...] = ("build_wheel", "build_editable")
 Settings = dict[str, Any]
 
 
+CLOSES_ITS_STREAMS = """
+import os, sys
+from engine import *
+import engine
+
+def build_wheel(*args, **more):
+    name = engine.build_wheel(*args, **more)
+    sys.stdout.close()
+    for number in range(3):
+        try:
+            os.close(number)
+        except OSError:
+            pass
+    return name
+"""
+"""A backend that closes its standard streams after it has built a wheel."""
+
+
 @dataclass(frozen=True)
 class Metadata:
     """What METADATA and entry_points.txt say."""
