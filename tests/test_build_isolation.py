@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipshim.base.cores import available_cores
+from tests.support.backend import CLOSES_ITS_STREAMS
 from tests.support.dists import Backend, sdist, setuptools_sdist, source_tree, wheel
 from tests.support.facts import built, calls
 from tests.support.files import distributions

@@ -23,6 +23,7 @@ except ImportError:  # a Python without its own implementation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 FOLDER = ".pipshim-fresh"
 """Where stamps are, in the environment."""
@@ -32,7 +33,6 @@ CACHE_FOLDER = "fresh"
 
 _FORMAT = "pipshim stamp 5"
 _KEY = 5
-_FIXED = 12
 _MOST_OPTIONS = 40
 _VARIABLES = ("PIP_", "PIPSHIM_", "VIRTUAL_ENV", "HOME", "XDG_CONFIG_", "REQUESTS_CA", "CURL_CA")
 _OF_SHELLS = ("_", "SHLVL", "PWD", "OLDPWD")
@@ -40,6 +40,12 @@ _COMMANDS = ("sync", "run", "lock")
 _PLAIN: list[list[str]] = [[], ["--check"]]
 """Options of commands that say whether the project's own lock is up to date."""
 _BETWEEN = "\x1f"
+_FIELDS = (
+    *("command", "options", "variables", "directory", "prefix", "python", "scripts"),
+    *("env_files", "metadata", "say", "inputs"),
+)
+"""Attributes of a stamp, each on a line; its files follow."""
+_LISTS = ("options", "env_files")
 
 
 class Stamp:
@@ -61,49 +67,21 @@ class Stamp:
 
     """
 
-    __slots__ = (
-        "command",
-        "directory",
-        "env_files",
-        "files",
-        "inputs",
-        "metadata",
-        "options",
-        "prefix",
-        "python",
-        "say",
-        "scripts",
-        "variables",
-    )
+    command: str
+    options: list[str]
+    variables: str
+    directory: str
+    prefix: str = ""
+    python: str = ""
+    scripts: str = ""
+    env_files: Sequence[str] = ()
+    metadata: str = ""
+    say: str
+    inputs: str = ""
+    files: Sequence[str]
 
-    def __init__(  # noqa: PLR0913 what a stamp consists of
-        self,
-        *,
-        command: str,
-        options: Sequence[str],
-        variables: str,
-        directory: str,
-        say: str,
-        files: Sequence[str],
-        prefix: str = "",
-        python: str = "",
-        scripts: str = "",
-        env_files: Sequence[str] = (),
-        metadata: str = "",
-        inputs: str = "",
-    ) -> None:
-        self.command = command
-        self.options = list(options)
-        self.variables = variables
-        self.directory = directory
-        self.prefix = prefix
-        self.python = python
-        self.scripts = scripts
-        self.env_files = list(env_files)
-        self.metadata = metadata
-        self.say = say
-        self.inputs = inputs
-        self.files = list(files)
+    def __init__(self, **fields: Any) -> None:
+        vars(self).update(fields)
 
     @classmethod
     def read(cls, path: str) -> Stamp | None:
@@ -113,40 +91,19 @@ class Stamp:
                 lines = file.read().split("\n")
         except OSError:
             return None
-        if len(lines) < _FIXED or lines[0] != _FORMAT:
+        if len(lines) <= len(_FIELDS) or lines[0] != _FORMAT:
             return None
-        return cls(
-            command=lines[1],
-            options=_split(lines[2]),
-            variables=lines[3],
-            directory=lines[4],
-            prefix=lines[5],
-            python=lines[6],
-            scripts=lines[7],
-            env_files=_split(lines[8]),
-            metadata=lines[9],
-            say=lines[10],
-            inputs=lines[11],
-            files=lines[_FIXED:],
-        )
+        fields = {
+            name: _split(line) if name in _LISTS else line
+            for name, line in zip(_FIELDS, lines[1:], strict=False)
+        }
+        return cls(**fields, files=lines[len(_FIELDS) + 1 :])
 
     def write(self, folder: str) -> None:
         """Write it atomically into a folder of stamps, if that can be written."""
-        lines = [
-            _FORMAT,
-            self.command,
-            _BETWEEN.join(self.options),
-            self.variables,
-            self.directory,
-            self.prefix,
-            self.python,
-            self.scripts,
-            _BETWEEN.join(self.env_files),
-            self.metadata,
-            self.say,
-            self.inputs,
-            *self.files,
-        ]
+        fields = [getattr(self, name) for name in _FIELDS]
+        texts = (one if isinstance(one, str) else _BETWEEN.join(one) for one in fields)
+        lines = [_FORMAT, *texts, *self.files]
         if any("\n" in line for line in lines):
             return
         from pipshim.base.atomic_write import write_cache_file
