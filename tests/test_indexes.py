@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,14 @@ def test_credentials_of_an_index_are_used_and_written_nowhere(
     assert done.status == 0, done
     assert "secret-word" not in done.out + done.err
     assert "secret-word" not in (project / "pylock.toml").read_text(encoding="utf-8")
+
+    # No page of the index is read by those who have the lock.
+    for settings, env in ((other.url, variables), (other.url_with_credentials, {})):
+        make_project(TORCH_INDEX.format(url=settings), dependencies=["torch"])
+        shutil.rmtree(project / ".venv")
+        done = cli.ok("sync", "--frozen", "--cache-dir", project / "cache", "-v", env=env)
+        shutil.rmtree(project / "cache")
+        assert "secret-word" not in done.out + done.err
 
 
 @pytest.mark.usefixtures("decoys")

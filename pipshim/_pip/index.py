@@ -43,7 +43,7 @@ from pipshim.model.reused_index_files import LockedFiles
 from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -375,12 +375,13 @@ class Finder(PackageFinder):
                 return known
             self._look_up(name)
         self._fetch_all_pages(name)
+        results: dict[Hashable, BestCandidateResult] = self.order.results
+        key = (project_name, specifier, hashes)
         with self._alone:
-            if not hashes:
-                found = self._best_of_newest(project_name, specifier)
-                if found is not None:
-                    return found
-            return self._best_of_all(project_name, specifier, hashes)
+            if key not in results:
+                found = self._best_of_newest(project_name, specifier) if not hashes else None
+                results[key] = found or self._best_of_all(project_name, specifier, hashes)
+            return results[key]
 
     def _best_of_all(
         self, project_name: str, specifier: Any, hashes: Hashes | None = None

@@ -16,6 +16,7 @@ from pipshim.model.index_routes import IndexRoutes, Locations
 if TYPE_CHECKING:
     from pip._internal.index.collector import CollectedSources
     from pip._internal.index.sources import CandidatesFromPage
+    from pip._internal.network.session import PipSession
 
     from pipshim.base.masking import Mask
 
@@ -88,16 +89,24 @@ def follow_routes(collector: LinkCollector, routes: IndexRoutes, mask: Mask) -> 
     if not (routes.indexes or routes.limits):
         return
     given = collector.search_scope
-    urls = [index.url for index in routes.indexes if index.format == "simple"]
-    for url in urls:
-        mask.add_urls(url)
-    auth = collector.session.auth
-    auth.index_urls = list(dict.fromkeys((*(auth.index_urls or ()), *urls)))
+    learn_indexes(collector.session, routes, mask)
     if not isinstance(collector, RoutedCollector):
         patches.become(collector, RoutedCollector)
     assert isinstance(collector, RoutedCollector)
     collector.routes = replace(routes, no_index=given.no_index)
     collector.search_scope = given
+
+
+def learn_indexes(session: PipSession, routes: IndexRoutes, mask: Mask) -> None:
+    """Let a session find the credentials of indexes for files on their hosts, as pip's for its own.
+
+    Those who have a lock read no page of an index, whose URL would show them.
+    """
+    urls = [index.url for index in routes.indexes if not index.url.startswith("file:")]
+    for url in urls:
+        mask.add_urls(url)
+    auth = session.auth
+    auth.index_urls = list(dict.fromkeys((*(auth.index_urls or ()), *urls)))
 
 
 def scope_of(scope: SearchScope, project_name: str) -> SearchScope:

@@ -42,7 +42,7 @@ from pipshim._pip.metadata import MetadataFiles
 from pipshim._pip.pip_texts import IN_FILE
 from pipshim._pip.requirements_build_options import accepting_build_options
 from pipshim._pip.retries import retry_broken_answers
-from pipshim._pip.routed_search import follow_routes
+from pipshim._pip.routed_search import follow_routes, learn_indexes
 from pipshim._pip.session_warmup import Agent
 from pipshim._pip.shared_fetches import AheadDownloader, Collector, SharedFetches, keep_connections
 from pipshim.base.cache_folders import METADATA
@@ -172,6 +172,7 @@ class Pip:
             if getattr(self.options, "keyring_may_answer", False):
                 credentials.let_keyring_answer(session)
             credentials.learn(session, self._mask)
+            learn_indexes(session, self._routes_for(self.target.markers), self._mask)
             if getattr(self.options, "offline", False):
                 offline.restrict(session)
             http_cache.spare(session, self.spared)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -22,6 +22,7 @@ class Order:
         direct: what is required directly.
         offered: versions of other targets, which go before all others, but not where they would
             have to be built and another version would not.
+        results: what a finder found in this order; a resolver that goes back asks again and again.
 
     """
 
@@ -29,6 +30,7 @@ class Order:
     strategy: str = "highest"
     direct: set[NormalizedName] = field(default_factory=set)
     offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
+    results: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def is_lowest_first(self, name: NormalizedName) -> bool:
         """Return whether a package's lowest version is wanted."""
