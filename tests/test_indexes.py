@@ -158,8 +158,8 @@ def test_credentials_of_an_index_are_used_and_written_nowhere(
     for settings, env in ((other.url, variables), (other.url_with_credentials, {})):
         make_project(TORCH_INDEX.format(url=settings), dependencies=["torch"])
         shutil.rmtree(project / ".venv")
-        done = cli.ok("sync", "--frozen", "--cache-dir", project / "cache", "-v", env=env)
-        shutil.rmtree(project / "cache")
+        shutil.rmtree(cli.shim_cache)
+        done = cli.ok("sync", "--frozen", "-v", env=env)
         assert "secret-word" not in done.out + done.err
 
 
@@ -493,6 +493,9 @@ def test_each_platform_may_have_an_index_of_its_own(
     assert set(files) == {"2.9.0", "2.9.0+cu128"}
     assert files["2.9.0+cu128"]["url"].startswith(other.url.rpartition("/simple")[0])
     assert "GET /simple/torch/" not in index.requests
+    tree = cli.ok("tree").out
+    assert "torch 2.9.0 [macos-arm64-cp311]" in tree
+    assert "torch 2.9.0+cu128 [linux-x86_64-cp311]" in tree
 
     make_project(config.replace("'darwin'", "'linux'"), dependencies=["torch"])
     failed = cli.fails("lock")

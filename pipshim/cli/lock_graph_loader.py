@@ -181,6 +181,7 @@ def label(node: Node) -> str:
     if node.kind == "absent":
         return f"{node.name} (not in the lock)"
     shown = " ".join(filter(None, (node.name, node.version)))
+    shown += f" [{', '.join(node.targets)}]" if node.targets else ""
     return f"{shown} @ {node.place}" if node.place else shown
 
 
@@ -220,6 +221,8 @@ def as_json(node: Node, need: Need | None) -> dict[str, Any]:
     made: dict[str, Any] = {"name": node.name, "version": node.version, "kind": node.kind}
     if node.place is not None:
         made["place"] = node.place
+    if node.targets:
+        made["targets"] = list(node.targets)
     if node.within is not None:
         made["build_environment"] = node.within
     if node.kind == "build":

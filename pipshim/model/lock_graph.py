@@ -7,7 +7,7 @@ of its environment satisfy its requirements.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Literal
@@ -48,6 +48,7 @@ class Node:
         environment: the build environment of a build; None without isolation, or if unknown.
         deferred: whether a build's environment is resolved when it is built.
         place: the path, URL or commit of what no index has.
+        targets: those that it is for, if others have another version.
 
     """
 
@@ -59,6 +60,7 @@ class Node:
     environment: str | None = None
     place: str | None = None
     deferred: bool = False
+    targets: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,22 @@ def graph_of(
     return _Reading(lock, root, builds=builds, extra=extra or {}, only=only).graph(origins)
 
 
+def _targets(lock: Lock) -> dict[tuple[str, str | None], tuple[str, ...]]:
+    """Return the targets of packages that have a version for each of some, by name and version."""
+    every = frozenset(map(str, lock.targets))
+    found: dict[tuple[str, str | None], set[str]] = defaultdict(set)
+    for package in lock.packages:
+        own = ((package.tool or {}).get("pipshim") or {}).get("targets", every)
+        version = str(package.version) if package.version is not None else None
+        found[package.name, version].update(own)
+    several = Counter(name for name, _ in found)
+    return {
+        key: tuple(sorted(own))
+        for key, own in found.items()
+        if own != every and several[key[0]] > 1
+    }
+
+
 class _Reading:
     def __init__(
         self,
@@ -251,6 +269,7 @@ class _Reading:
             for one in lock.folders
             if one.name != root.name
         }
+        self._targets = _targets(lock)
         for package in lock.packages:
             node = self._node(package, None)
             self._run_time[package.name].append(node)
@@ -421,7 +440,9 @@ class _Reading:
 
     def _node(self, package: Package, within: str | None) -> Node:
         version = str(package.version) if package.version is not None else None
-        node = Node(package.name, version, within=within, place=_place(package))
+        targets = self._targets.get((package.name, version), ()) if within is None else ()
+        place = _place(package)
+        node = Node(package.name, version, within=within, place=place, targets=targets)
         self._packages[node] = package
         return node
 

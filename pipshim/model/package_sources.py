@@ -54,7 +54,7 @@ class PackageSource:
     def condition(self) -> str:
         """Describe where the entry applies."""
         parts = [named(self.origin)] if self.origin is not None else []
-        parts += [f'marker "{self.marker}"'] if self.marker is not None else []
+        parts += [f"marker '{self.marker}'"] if self.marker is not None else []
         return " and ".join(parts) or "no marker"
 
     def link(self, directory: Path) -> str:
