@@ -178,6 +178,9 @@ def test_a_source_is_built_against_the_torch_of_each_combination_and_both_wheels
     assert "building" not in again.err
     assert cli.ok("run", "--extra", "cpu", "python", "-c", kinds).out.strip() == "cpu"
     assert [line for line in index.requests if "/torch-" in line] == []
+    shown = cli.ok("builds", "show", "attention").out
+    assert "has it for extra 'cpu' and extra 'cu128': pass --extra or --group" in shown
+    assert "reused" in cli.ok("builds", "show", "attention", "--extra", "cpu").out
 
 
 def test_combinations_are_resolved_at_the_same_time(

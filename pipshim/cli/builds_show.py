@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_name
+
 from pipshim.base.errors import PipshimError, UsageError
 from pipshim.cli.context import open_context
 from pipshim.cli.project_commands import SyncCommand
@@ -16,6 +18,7 @@ from pipshim.envs.dist_info import METADATA
 from pipshim.envs.install_notes import origin_of, site_folders
 from pipshim.model import option_table
 from pipshim.model.build_record import Record
+from pipshim.model.combinations import named
 from pipshim.model.option_parsing import name
 from pipshim.model.requests import BuildsShowRequest
 from pipshim.progress.formatting import paint, plural, use_color
@@ -183,14 +186,22 @@ class _Lookup:
         is_installed = result.record == self._installed(result.record.name)
         source = next((one for one in sources if one.digest == result.record.source), None)
         if self.sync is None or not sources:
-            where = self.context.lock_path.name
-            why = f"there is no {where}" if self.sync is None else f"{where} does not build it"
-            return ShownBuild(result, None, why, is_installed)
+            return ShownBuild(result, None, self._why_unknown(result.record.name), is_installed)
         tree = self.context.store.tree(str(result.tree))
         assert tree is not None  # wheels that are gone are not listed
         metadata = installed.read_text(f"{tree.lib}/{tree.dist_info}/{METADATA}")
         why_not = self.sync.builds.why_stale(source or sources[0], result.record, metadata)
         return ShownBuild(result, why_not is None, why_not or result.record.why(), is_installed)
+
+    def _why_unknown(self, name: str) -> str:
+        where, lock = self.context.lock_path.name, self.context.old_lock
+        if lock is None or self.sync is None:
+            return f"there is no {where}"
+        key = canonicalize_name(name)
+        of = sorted(lock.origins.get(key, ()))
+        if not of or key in self.sync.selection.packages:
+            return f"{where} does not build it"
+        return f"{where} has it for {' and '.join(map(named, of))}: pass --extra or --group"
 
     def _installed(self, name: str) -> Record | None:
         """Return the record of what the environment has."""
