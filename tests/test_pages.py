@@ -350,3 +350,21 @@ def test_every_command_that_is_named_is_run() -> None:
         known = {line.split()[1] for line in commands(page) if line.startswith("pipshim ")}
         named = set(re.findall(r"`pipshim (?:--\S+ \S+ )?([a-z]+)", text))
         assert named <= known | {"install"}, page
+
+
+@pytest.mark.usefixtures("shop")
+def test_share_wheels(cli: Cli, make_project: MakeProject, tmp_path: Path) -> None:
+    """The commands of the page push what is built, and trust a key."""
+    pytest.importorskip("cryptography")
+    page = (ROOT / "docs" / "how-to" / "share-wheels.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    builds = '\n[tool.pipshim.extra-build-dependencies]\nnatten = ["torch"]\n'
+    project = make_project(
+        table.replace("s3://team/wheels", "../remote") + builds, dependencies=["torch", "natten"]
+    )
+    cli.env["XDG_CONFIG_HOME"] = str(tmp_path / "config")
+    said = run("share-wheels.md", cli, project, tmp_path)
+    assert len([*(tmp_path / "remote").glob("v1/wheels/*.whl")]) == 1
+    (key,) = set(re.findall(r"builds trust (ed25519:\S+)", page))
+    assert f"Trusted: {key}" in said
+    assert f'trust = ["{key}"]' in (project / "pyproject.toml").read_text(encoding="utf-8")

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
 RECORDS, WHEELS = "v1/records", "v1/wheels"
-_MOST_READ = 64
+MOST_READ = 64
 """How many records of a source are read, the newest; a hostile remote may have any number."""
 
 _LISTED_AT_ONCE, _READ_AT_ONCE = 32, 8
@@ -182,7 +182,7 @@ class RemoteCache:
         listed = self._listings.get(
             (source, machine), lambda: self._listed(f"{RECORDS}/{source}", f"{machine}-")
         )
-        names = [one.name for one in listed if _is_of(one.name, machine, kind)][:_MOST_READ]
+        names = [one.name for one in listed if _is_of(one.name, machine, kind)][:MOST_READ]
         read = each(
             lambda name: self._records.get((source, name), lambda: self._read(source, name)),
             names,
