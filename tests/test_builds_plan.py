@@ -132,6 +132,8 @@ def test_names_choose_builds_and_bring_what_these_need(cli: Cli, other: Cli, pro
     assert {one["source"] for one in document["wheels"]} == {"cached"}
     assert document["changed"] is False
     assert "1 built (1 no-isolation), 2 built earlier in" in other.ok("builds", "run", plan).err
+    rebuilt = other.ok("builds", "run", plan, "tool", "--rebuild", "tool").err
+    assert "1 built (1 isolated) in" in rebuilt
 
 
 def test_an_interrupted_run_goes_on_where_it_ended(
@@ -248,6 +250,7 @@ PLAN = {
         (["run", "plan.json", "nedy"], 2, "plan.json has no build 'nedy'"),
         (["run", "plan.json", "demo"], 2, "plan.json does not have demo: it is built from its"),
         (["run", "plan.json", "--no-build-isolation"], 2, "no such option"),
+        (["run", "plan.json", "--rebuild", "nedy"], 2, "plan.json has no build 'nedy'"),
     ],
 )
 def test_mistakes_are_explained(

@@ -95,7 +95,7 @@ class WorkerBuilds:
         return None
 
     def _say_waiting(self, engine: Engine, build: BuildRequest) -> None:
-        text = f"waiting for a worker of {engine.label}"
+        text = f"{build.label} waits for a worker of {engine.label}"
         self.observer(events.Waiting(text, build.name, build.version))
 
     def close(self) -> None:
@@ -133,7 +133,8 @@ class WorkerBuilds:
         plan = writer.plan()
         planned = plan.by_id[key]
         python = plan.python.rpartition(" ")[2]
-        task = PlanTask(plan.write(), key, python, __version__, self.remote, self.setup)
+        rebuild = build.name if builder.settings.is_rebuilt(build.name) else ""
+        task = PlanTask(plan.write(), key, python, __version__, self.remote, self.setup, rebuild)
         return task, Needs(build.name, planned.cores, planned.memory)
 
     def _outcome(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from pipshim.cli.project_commands import ProjectCommand
 from pipshim.envs.gpu_drivers import find_gpus
 from pipshim.lock.planned_builds import PlannedBuilds, settings_of
 from pipshim.model import option_table
+from pipshim.model.build_mode import ALL
 from pipshim.model.build_variables import LANGUAGES
 from pipshim.model.change import Change
 from pipshim.model.plan_file import LARGEST, read_plan
@@ -28,7 +29,7 @@ from pipshim.model.torch_backends import Gpus
 from pipshim.progress.summary import summarize_builds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from optparse import Values
 
     from pipshim._pip.commands import PipCommand
@@ -168,7 +169,7 @@ def _planned(context: Context, plan: PlanFile, file: str) -> PlannedBuilds:
         PlanError: they are for another machine.
 
     """
-    context.settings = settings_of(plan)
+    context.settings = replace(settings_of(plan), rebuilt=context.request.build.rebuild)
     builder = context.builder
     builder.environ = _environ(plan, os.environ)
     _check_machine(plan, file, context)
@@ -203,10 +204,21 @@ def _selected(plan: PlanFile, request: BuildsRunRequest) -> list[str]:
         UsageError: the plan does not have one.
 
     """
+    _ids(plan, request.file, [one for one in request.build.rebuild if one != ALL])
     if not request.names:
         return [one.id for one in plan.builds]
+    return [one.id for one in plan.part(_ids(plan, request.file, request.names)).builds]
+
+
+def _ids(plan: PlanFile, file: str, names: Iterable[str]) -> list[str]:
+    """Return the ids of the named builds.
+
+    Raises:
+        UsageError: the plan does not have one.
+
+    """
     named: list[str] = []
-    for text in request.names:
+    for text in names:
         name = canonicalize_name(text)
         found = [one.id for one in plan.builds if one.id == text or one.name == name]
         if found:
@@ -214,11 +226,11 @@ def _selected(plan: PlanFile, request: BuildsRunRequest) -> list[str]:
             continue
         left_out = next((one for one in plan.left_out if one.name == name), None)
         if left_out is not None:
-            raise UsageError(f"{request.file} does not have {name}: {left_out.reason}")
+            raise UsageError(f"{file} does not have {name}: {left_out.reason}")
         known = {one.name for one in plan.builds}
         hint = f"did you mean {nearest(text, known)}?" if known else "it has no builds"
-        raise UsageError(f"{request.file} has no build {text!r}", hint=hint)
-    return [one.id for one in plan.part(named).builds]
+        raise UsageError(f"{file} has no build {text!r}", hint=hint)
+    return named
 
 
 def _check_machine(plan: PlanFile, file: str, context: Context) -> None:

@@ -286,7 +286,7 @@ BUILDS_PLAN = CommandOptions(
     ),
 )
 
-BUILDS_RUN = CommandOptions(options=(*COMMON[1:], OUTPUT))
+BUILDS_RUN = CommandOptions(build=declared(BuildOptions, "rebuild"), options=(*COMMON[1:], OUTPUT))
 
 BUILDS_HISTORY = CommandOptions(options=(*declared(BuildsHistoryRequest), OUTPUT))
 

@@ -142,7 +142,7 @@ def _totals(state: State, now: float) -> list[list[str]]:
 def _waiting(waits: Sequence[Wait], now: float) -> list[str]:
     text = waits[0].text
     if len(waits) > 1:
-        text = f"{len(waits)} builds wait for other commands"
+        text = f"{len(waits)} builds wait"
     return [text, elapsed(now - min(wait.since for wait in waits))]
 
 

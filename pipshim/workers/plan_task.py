@@ -53,6 +53,7 @@ class PlanTask:
         pipshim: the version that the worker must have.
         remote: where the wheel goes, and what the build needs comes from.
         setup: a line of shell code to run before it.
+        rebuild: the name of what is built even if a wheel could be reused; empty for nothing.
 
     """
 
@@ -62,6 +63,7 @@ class PlanTask:
     pipshim: str
     remote: str
     setup: str = ""
+    rebuild: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def _command(task: PlanTask, plan: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "pipshim", "builds", "run", plan.name, task.build),
         *("--progress", "json", "--python", python, "--no-input"),
+        *(["--rebuild", task.rebuild] if task.rebuild else []),
     ]
 
 

@@ -545,7 +545,7 @@ def test_region_of_waiting() -> None:
     clock.now += 5
     state.take(events.Waiting("waiting for another command that builds b 1", "b", "1"))
     clock.now += 60
-    assert region(state, 80, 24, 65) == ["2 builds wait for other commands  1m 05s"]
+    assert region(state, 80, 24, 65) == ["2 builds wait  1m 05s"]
     state.take(events.BuildCached("a", "1", "isolated", "default", "why"))
     assert region(state, 80, 24, 65) == ["waiting for another command that builds b 1  1m 00s"]
     state.take(events.BuildStarted("b", "1", "isolated", "default", "wheel"))

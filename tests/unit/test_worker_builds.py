@@ -1,0 +1,166 @@
+"""Builds on workers: what is done when a worker cannot build, or none is left."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from pipshim import __version__
+from pipshim.base.errors import BuildError, NoGpuError
+from pipshim.builds.build_request import BuildRequest
+from pipshim.builds.worker_builds import WorkerBuilds
+from pipshim.model import events
+from pipshim.model.build_mode import Mode
+from pipshim.model.builders import BuildersAddress
+from pipshim.workers.engine import Needs, NoWorkerError, WorkerLostError
+from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pipshim.workers.engine import Report
+
+BUILD = BuildRequest(
+    canonicalize_name("natten"),
+    "1.0",
+    "0" * 64,
+    Mode.ISOLATED,
+    "default",
+    lambda: 1 / 0,  # type: ignore[arg-type,return-value]
+)
+TASK = PlanTask("{}", "natten==1.0", "3.11", __version__, "s3://team/wheels")
+STARTED = {"event": "build-started", "name": "natten", "version": "1.0", "mode": "isolated"}
+STARTED |= {"chosen_by": "default", "what": "wheel", "log": "/on/the/worker"}
+ENDED = {**STARTED, "event": "build-finished", "seconds": 3.0}
+
+
+class FakeEngine:
+    """Gives the next of the answers to each task."""
+
+    label = "dask://fake:1"
+
+    def __init__(self, *answers: TaskOutcome | Exception) -> None:
+        self.answers = list(answers)
+        self.excluded: list[set[str]] = []
+
+    def submit(
+        self, task: PlanTask, needs: Needs, excluding: Collection[str], report: Report
+    ) -> Future[TaskOutcome]:
+        assert (task, needs.name) == (TASK, "natten")
+        self.excluded.append(set(excluding))
+        answer = self.answers.pop(0)
+        if isinstance(answer, NoWorkerError):
+            raise answer
+        future: Future[TaskOutcome] = Future()
+        report("one", [STARTED])
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            if answer.status == "built":
+                report("one", [ENDED])
+            future.set_result(answer)
+        return future
+
+    def why_stuck(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return
+
+
+def built_by(engine: FakeEngine) -> tuple[Any, list[events.Event]]:
+    seen: list[events.Event] = []
+    workers = WorkerBuilds(lambda: engine, "s3://team/wheels", "", seen.append)
+    vars(workers)["_task"] = lambda *_: (TASK, Needs("natten", None, None))
+    builder: Any = SimpleNamespace(processes=SimpleNamespace(stopped=False))
+    return workers.build(builder, BUILD), seen
+
+
+def warnings(seen: list[events.Event]) -> list[str]:
+    return [one.text for one in seen if isinstance(one, events.Message)]
+
+
+def unsuitable(worker: str, **error: str) -> TaskOutcome:
+    return TaskOutcome(worker, "unsuitable", {"message": "it has no cc", **error})
+
+
+def test_a_worker_builds_and_its_events_are_shown() -> None:
+    told, seen = built_by(FakeEngine(TaskOutcome("one", "built")))
+    assert told is not None
+    assert told.has_built
+    assert told.seconds == 3.0
+    started = [one for one in seen if isinstance(one, events.BuildStarted)]
+    assert [(one.worker, one.log) for one in started] == [("one", None)]
+
+
+def test_what_a_worker_cannot_build_another_one_does() -> None:
+    lost = WorkerLostError("two", "job 3 has ended: node_fail")
+    engine = FakeEngine(unsuitable("one"), lost, TaskOutcome("three", "built"))
+    told, seen = built_by(engine)
+    assert told is not None
+    assert engine.excluded == [set(), {"one"}, {"one", "two"}]
+    assert warnings(seen) == [
+        "one did not build natten 1.0: it has no cc",
+        "two did not build natten 1.0: job 3 has ended: node_fail",
+    ]
+    ends = [one.stopped for one in seen if isinstance(one, events.BuildFailed)]
+    assert ends == [True, True]  # each build that was begun is reported to have ended
+
+
+def test_without_another_worker_it_is_built_here() -> None:
+    told, seen = built_by(FakeEngine(unsuitable("one"), NoWorkerError("no worker is left")))
+    assert told is None
+    assert warnings(seen)[-1] == "natten 1.0 is built here: no worker is left"
+    told, seen = built_by(FakeEngine(*[RuntimeError("it broke")] * 3))
+    assert told is None
+    assert warnings(seen)[0] == "a worker did not build natten 1.0: RuntimeError: it broke"
+    assert warnings(seen)[-1] == "natten 1.0 is built here"
+
+
+def test_a_failed_build_is_not_repeated() -> None:
+    error = {"message": "natten 1.0: the wheel failed", "step": "wheel", "output": ["no cc"]}
+    engine = FakeEngine(TaskOutcome("one", "failed", error))
+    with pytest.raises(BuildError, match="on the worker one") as failure:
+        built_by(engine)
+    assert failure.value.output == ("no cc",)
+
+
+def test_a_build_that_no_worker_can_ask_a_gpu_for_is_an_error() -> None:
+    error = unsuitable("one", kind="NoGpuError", hint="set it")
+    with pytest.raises(NoGpuError, match="it has no cc"):
+        built_by(FakeEngine(error, NoWorkerError("no other worker")))
+
+
+def test_a_task_says_why_a_worker_is_unsuitable() -> None:
+    other = PlanTask("{}", "natten==1.0", "3.11", "9.9", "")
+    found = run(other, "one", print, lambda: False)
+    assert found.status == "unsuitable"
+    assert found.error["message"] == f"it has pipshim {__version__}, and this is pipshim 9.9"
+    setup = PlanTask("{}", "natten==1.0", "3.11", __version__, "", "echo why >&2; false")
+    found = run(setup, "one", print, lambda: False)
+    assert found.error["message"] == "its set-up line failed\n  why"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "place"),
+    [
+        ("dask://host:8786", "dask", "host:8786"),
+        ("dask://[::1]:8786/", "dask", "[::1]:8786"),
+        ("slurm", "slurm", ""),
+        ("slurm:gpu", "slurm", "gpu"),
+    ],
+)
+def test_the_place_of_builders_is_read(text: str, kind: str, place: str) -> None:
+    assert BuildersAddress.parse(text) == (kind, place)
+
+
+@pytest.mark.parametrize(
+    "text", ["dask://host", "dask://user@host:1", "slurm:", "slurm:a b", "ssh://host:1", ""]
+)
+def test_another_place_of_builders_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="is not of the form dask://HOST:PORT, slurm"):
+        BuildersAddress.parse(text)
