@@ -231,17 +231,7 @@ class _Search:
             return f"choose one of the versions listed above{self._where()}"
         if story.limits:
             return "loosen the constraint, or the requirement that it conflicts with"
-        builds = {build for one in story.asked if (build := _OF_BUILD.fullmatch(one.by))}
-        if builds:
-            of = next(iter(builds))[3]
-            own = any(one[1] for one in builds)
-            if own:
-                return f"loosen {EXTRA}{of}"
-            return (
-                f"change what {of} requires, use another version of it, or build it without "
-                "isolation (no-build-isolation-package)"
-            )
-        apart = _never_together(story)
+        apart = _of_builds(story) or _never_together(story)
         if apart is not None:
             return apart
         kinds = {one.by.partition(" ")[0] for one in story.asked}
@@ -262,6 +252,20 @@ class _Search:
                     f" in build-system.requires of {match[3]}, or in its extra-build-dependencies"
                 )
         return ""
+
+
+def _of_builds(story: ConflictReport) -> str | None:
+    """Say how to change the requirements of a build; None if no build has any of them."""
+    builds = {build for one in story.asked if (build := _OF_BUILD.fullmatch(one.by))}
+    if not builds:
+        return None
+    of = next(iter(builds))[3]
+    if any(one[1] for one in builds):
+        return f"loosen {EXTRA}{of}"
+    return (
+        f"change what {of} requires, use another version of it, or build it without "
+        "isolation (no-build-isolation-package)"
+    )
 
 
 def _never_together(story: ConflictReport) -> str | None:

@@ -87,25 +87,11 @@ class PlannedBuild:
         return tuple(one for one in self.environment if isinstance(one, str))
 
     def to_json(self) -> dict[str, Any]:
-        (source,) = as_dicts([self.source])
-        return {
-            "id": self.id,
-            "name": self.name,
-            "version": self.version,
-            "source": source,
-            "mode": str(self.mode),
-            "chosen_by": self.chosen_by,
-            "requirements": list(self.requirements),
+        names = ("id", "name", "version", *list(vars(self))[2:])
+        return {name: _plain(getattr(self, name)) for name in names} | {
             "environment": [
-                {"build": one} if isinstance(one, str) else as_dicts([one])[0]
-                for one in self.environment
+                {"build": one} if isinstance(one, str) else _plain(one) for one in self.environment
             ],
-            "config_settings": dict(self.config_settings),
-            "variables": dict(self.variables),
-            "reads": list(self.reads),
-            "cores": self.cores,
-            "memory": self.memory,
-            "combination": self.combination,
         }
 
 
@@ -118,7 +104,7 @@ class LeftOut:
     reason: str
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "version": self.version, "reason": self.reason}
+        return {**vars(self)}
 
 
 @dataclass(frozen=True)
@@ -162,23 +148,7 @@ class PlanFile:
         return {one.id: one for one in self.builds}
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "pipshim": self.pipshim,
-            "python": self.python,
-            "python_abi": self.python_abi,
-            "platform": self.platform,
-            "tools": dict(self.tools),
-            "variables": dict(self.variables),
-            "own_variables": list(self.own_variables),
-            "constraints": list(self.constraints),
-            "record_variables": list(self.record_variables),
-            "ignore_variables": list(self.ignore_variables),
-            "rebuild": self.rebuild if isinstance(self.rebuild, str) else sorted(self.rebuild),
-            "abi": dict(self.abi),
-            "builds": [one.to_json() for one in self.builds],
-            "left_out": [one.to_json() for one in self.left_out],
-        }
+        return {"schema": SCHEMA} | {name: _plain(value) for name, value in vars(self).items()}
 
     def write(self) -> str:
         return json.dumps(self.to_json(), indent=2) + "\n"
@@ -192,6 +162,24 @@ class PlanFile:
                 wanted.add(one)
                 due.extend(known[one].needs)
         return replace(self, builds=tuple(one for one in self.builds if one.id in wanted))
+
+
+def _plain(value: object) -> Any:
+    """Return the value of a field as JSON has it."""
+    match value:
+        case PlannedBuild() | LeftOut():
+            return value.to_json()
+        case Mode():
+            return str(value)
+        case Package():
+            return as_dicts([value])[0]
+        case Mapping():
+            return dict(value)
+        case frozenset():
+            return sorted(value)
+        case tuple():
+            return [_plain(one) for one in value]
+    return value
 
 
 def read_plan(data: bytes, path: Path | str) -> PlanFile:
@@ -219,6 +207,27 @@ class _Reader:
         return PlanError(self.path, place + problem, hint="create it: pipshim builds plan -o FILE")
 
     def plan(self, data: bytes) -> PlanFile:
+        kinds: dict[str, _Read] = {
+            "pipshim": self.text,
+            "python": self.text,
+            "python_abi": self.text,
+            "platform": self.text,
+            "tools": self.texts_by_name,
+            "variables": self.variables,
+            "own_variables": self.texts,
+            "constraints": self.texts,
+            "record_variables": self.texts,
+            "ignore_variables": self.texts,
+            "rebuild": self.rebuild,
+            "abi": self.abi,
+            "builds": self.builds,
+            "left_out": self.left_out,
+        }
+        plan = PlanFile(**self.fields(self.decoded(data), "", kinds))
+        return replace(plan, builds=self.in_order(plan.builds))
+
+    def decoded(self, data: bytes) -> dict[str, object]:
+        """Decode a plan of a schema that is known, which is left out."""
         if len(data) > LARGEST:
             raise self.error("", f"is larger than {LARGEST >> 20} MB")
         try:
@@ -237,29 +246,7 @@ class _Reader:
                     hint="upgrade pipshim here to the version that made the plan",
                 )
             raise self.error("schema", f"must be {SCHEMA}")
-        plan = PlanFile(
-            **self.fields(
-                found,
-                "",
-                {
-                    "pipshim": self.text,
-                    "python": self.text,
-                    "python_abi": self.text,
-                    "platform": self.text,
-                    "tools": self.texts_by_name,
-                    "variables": self.variables,
-                    "own_variables": self.texts,
-                    "constraints": self.texts,
-                    "record_variables": self.texts,
-                    "ignore_variables": self.texts,
-                    "rebuild": self.rebuild,
-                    "abi": self.abi,
-                    "builds": self.builds,
-                    "left_out": self.left_out,
-                },
-            )
-        )
-        return replace(plan, builds=self.in_order(plan.builds))
+        return found
 
     def in_order(self, builds: tuple[PlannedBuild, ...]) -> tuple[PlannedBuild, ...]:
         """Check what builds need of each other; return each after what it needs."""

@@ -202,10 +202,7 @@ def _read(stream: Any, path: str) -> _Object | None:
                     tags.setdefault(kind, []).append(_bounded_text(getattr(tag, kind)))
         searched = tags.get("runpath") or tags.get("rpath", [])
         versions = _versions(file, is_versioned="DT_VERNEED" in kinds)
-        code = file.get_section_by_name(gpu_code.SECTION)
-        gpus = set()
-        if code is not None:
-            gpus = gpu_code.architectures(stream, code["sh_offset"], code["sh_size"])
+        gpus = _gpus(file, stream)
     # Damaged files make pyelftools raise what its parts raise.
     except (
         *(ELFError, ArithmeticError, AssertionError, AttributeError, LookupError),
@@ -218,8 +215,15 @@ def _read(stream: Any, path: str) -> _Object | None:
         tuple(tags.get("needed", ())),
         tuple(one for text in searched for one in text.split(":") if one),
         versions,
-        frozenset(gpus),
+        gpus,
     )
+
+
+def _gpus(file: Any, stream: Any) -> frozenset[str]:
+    code = file.get_section_by_name(gpu_code.SECTION)
+    if code is None:
+        return frozenset()
+    return frozenset(gpu_code.architectures(stream, code["sh_offset"], code["sh_size"]))
 
 
 def _versions(file: Any, *, is_versioned: bool) -> dict[str, tuple[str, ...]]:
