@@ -128,9 +128,10 @@ class BuildCache:
         text = json.dumps(data, sort_keys=True)
         replace_file(folder / f"{kind}-{record.key()}.json", text.encode("ascii"))
 
-    def has(self, kind: Kind, record: Record) -> bool:
-        """Return whether there is a result with an equal record."""
-        return any(one == record for one, _ in self._all(kind, record.source))
+    def has(self, kind: Kind, record: Record, is_there: Callable[[Any], bool]) -> bool:
+        """Return whether there is a result with an equal record that `is_there` admits."""
+        found = self._all(kind, record.source)
+        return any(one == record and is_there(result) for one, result in found)
 
     def results(self) -> Iterator[BuildResult]:
         """Yield all results that this pipshim can share."""

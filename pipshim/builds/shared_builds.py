@@ -94,6 +94,15 @@ class SharedBuilds:
             self.remote.say(f"{shared.wheel.filename} is not used: {why}")
         return why is None and self.remote.is_trusted(shared)
 
+    def has(self, shared: SharedRecord) -> bool:
+        """Return whether the cache has a result with an equal record, and its wheel."""
+        return self.cache.has(
+            shared.kind, shared.record, lambda result: self._is_there(shared.kind, result)
+        )
+
+    def _is_there(self, kind: Kind, result: Any) -> bool:
+        return kind != "wheel" or self.store.tree(str(result)) is not None
+
     def why_not(self, now: Record, conditions: Conditions) -> str | None:
         """Say how the most similar wheel of the remote differs; None if there is none."""
         every = self.remote.records("wheel", now.source, now.python, now.platform)

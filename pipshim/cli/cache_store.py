@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from optparse import Values
     from pathlib import Path
 
-ACTIONS = ("info", "list", "remove", "prune", "verify")
+    from pipshim.model.build_record import Record
+
+ACTIONS = ("info", "list", "remove", "prune", "verify", "push", "pull")
+_DAYS = 30
 
 
 class StoreCommand(PlainCommand):
@@ -39,7 +42,10 @@ class StoreCommand(PlainCommand):
     - remove: Remove the results of building a package.
     - prune: Remove what nothing refers to, and what was not used for long.
     - verify: Find files that were edited, and remove what has them.
+    - push: Add what was built here to the remote.
+    - pull: Take from the remote what was built of packages, or of the lock.
 
+    The remote is the project's, that of PIPSHIM_REMOTE_URL, or --remote-url.
     A pattern is a name, or a glob of names. Nothing is removed while another
     command of pipshim is at work.
     """
@@ -50,12 +56,15 @@ class StoreCommand(PlainCommand):
       %prog list [<pattern>] [--format text|json]
       %prog remove [--dry-run] <name>[==<version>] ...
       %prog prune [--days <n>] [--dry-run]
-      %prog verify [--dry-run]"""
+      %prog prune --remote [--days <n>] [--max-size <size>] [--dry-run]
+      %prog verify [--dry-run]
+      %prog push [<name> ...]
+      %prog pull [<name> ...]"""
 
     def add_options(self) -> None:
         self.cmd_opts.title = "Store Options"
         super().add_options()
-        # It is a general option, which may stand anywhere; no project counts here.
+        # It is a general option, which may stand anywhere.
         self.cmd_opts.add_option("--project", help=SUPPRESS_HELP)
 
     def run(self, options: Values, args: list[str]) -> int:
@@ -66,12 +75,13 @@ class StoreCommand(PlainCommand):
                 arguments=tuple(args[1:]),
                 as_json=options.format == "json",
                 **self.declared.fields(StoreRequest, options),
-            )
+            ),
+            options,
         )
 
 
-def main(request: StoreRequest) -> int:
-    """Run an action; return 1 if something was damaged.
+def main(request: StoreRequest, options: Values) -> int:
+    """Run an action; return 1 if something was damaged, or the remote failed.
 
     Raises:
         UsageError: there is no such action, or its arguments are wrong.
@@ -79,6 +89,8 @@ def main(request: StoreRequest) -> int:
 
     """
     _check(request)
+    if request.remote or request.action in ("push", "pull"):
+        return _of_remote(request, options)
     root = existing_cache(request.common.shim_cache)
     if request.action == "info":
         _info(root, as_json=request.as_json)
@@ -97,12 +109,28 @@ def main(request: StoreRequest) -> int:
                 inventory.discard(root, items)
         _tell(items, request)
         if request.action == "remove" and request.common.verbosity >= 0 and not request.dry_run:
-            options = " ".join(f"--rebuild {Requirement(one).name}" for one in request.arguments)
+            rebuilt = " ".join(f"--rebuild {Requirement(one).name}" for one in request.arguments)
             sys.stdout.write(
                 "environments keep what is installed; to build and install it now: "
-                f"pipshim sync {options}\n"
+                f"pipshim sync {rebuilt}\n"
             )
     return 0
+
+
+def _of_remote(request: StoreRequest, options: Values) -> int:
+    from pipshim.cli import cache_store_remote  # noqa: PLC0415 imports what builds
+
+    if request.action == "prune":
+        return cache_store_remote.prune(request, options)
+    root = existing_cache(request.common.shim_cache)
+    if request.action == "push":
+        return cache_store_remote.push_results(request, options, root)
+    if request.action == "pull":
+        return cache_store_remote.pull_results(request, options, root)
+    raise UsageError(
+        f"cache store {request.action}: --remote is for prune",
+        hint="to list what the remote has: pipshim builds list --remote",
+    )
 
 
 def existing_cache(root: Path | None) -> Path:
@@ -120,7 +148,7 @@ def _check(request: StoreRequest) -> None:
     if request.action not in ACTIONS:
         what = f"unknown action {request.action!r}" if request.action else "no action given"
         raise UsageError(f"cache store: {what}", hint=f"one of: {actions}")
-    most = {"list": 1, "remove": None}.get(request.action, 0)
+    most = {"list": 1, "remove": None, "push": None, "pull": None}.get(request.action, 0)
     if most is not None and len(request.arguments) > most:
         raise UsageError(
             f"cache store {request.action}: too many arguments: {' '.join(request.arguments)}"
@@ -151,29 +179,40 @@ def _list(root: Path, pattern: str | None, *, as_json: bool) -> None:
     if as_json:
         write_document([_as_json(root, one) for one in found])
         return
-    rows = [
-        (
-            f"{one.record.name} {one.record.version}",
-            one.record.mode,
-            f"{one.record.python} {one.record.platform}",
-            _against(one),
-        )
-        for one in found
-    ]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    write_table([(*row_of(one.record), against(one.record)) for one in found])
+
+
+def row_of(record: Record) -> tuple[str, str, str]:
+    """Return the first columns of the line of a wheel."""
+    return f"{record.name} {record.version}", record.mode, f"{record.python} {record.platform}"
+
+
+def write_table(rows: Sequence[Sequence[str]]) -> None:
+    """Write lines whose columns are aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for *cells, last in rows:
-        padded = [f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)]
+        padded = [f"{cell:{width}}" for cell, width in zip(cells, widths, strict=False)]
         sys.stdout.write("  ".join([*padded, last]).rstrip() + "\n")
 
 
-def _against(result: inventory.Result) -> str:
-    used = [f"{name} {one.version}" for name, one in sorted(result.record.against.items())]
+def against(record: Record) -> str:
+    """Say what a wheel was built against."""
+    used = [f"{name} {one.version}" for name, one in sorted(record.against.items())]
     return f"against {', '.join(used)}" if used else "against nothing"
 
 
 def _as_json(root: Path, result: inventory.Result) -> dict[str, Any]:
-    record = result.record
     tree = result.tree or ""
+    return {
+        **record_as_json(result.record),
+        "wheel": tree,
+        "size": inventory.size_of(inventory.tree_folder(root, tree)),
+        "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(result.time)),
+    }
+
+
+def record_as_json(record: Record) -> dict[str, Any]:
+    """Return what a list says of a record."""
     return {
         "name": record.name,
         "version": record.version,
@@ -182,15 +221,13 @@ def _as_json(root: Path, result: inventory.Result) -> dict[str, Any]:
         "platform": record.platform,
         "against": {name: one.version for name, one in sorted(record.against.items())},
         "source": record.source,
-        "wheel": tree,
-        "size": inventory.size_of(inventory.tree_folder(root, tree)),
-        "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(result.time)),
     }
 
 
 def _removal(root: Path, request: StoreRequest) -> list[inventory.Item]:
     if request.action == "prune":
-        return inventory.stale(root, days=request.days, now=time.time())
+        days = _DAYS if request.days is None else request.days
+        return inventory.stale(root, days=days, now=time.time())
     items: dict[Path, inventory.Item] = {}
     for text in request.arguments:
         try:

@@ -72,6 +72,12 @@ SUBCOMMANDS = {
         ),
     },
     "builds": {
+        "list": OwnCommand(
+            "builds_list",
+            "BuildsListCommand",
+            "List the wheels that were built here, or that the remote has.",
+            is_plain=True,
+        ),
         "show": OwnCommand(
             "builds_show",
             "BuildsShowCommand",

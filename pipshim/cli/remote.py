@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim._pip.user_folders import configuration_folder
+from pipshim.base.errors import UsageError
 from pipshim.model import events
 from pipshim.model.claim import is_name
+from pipshim.model.requests import CommonOptions
+from pipshim.model.settings import RemoteTable
 from pipshim.remote import signatures
 from pipshim.remote.address import absolute, open_store
 from pipshim.remote.file_store import RemoteError
@@ -26,8 +29,7 @@ if TYPE_CHECKING:
     from pipshim._pip.remote_session import RemoteSession
     from pipshim.base.masking import Mask
     from pipshim.model.events import Observer
-    from pipshim.model.requests import CommonOptions
-    from pipshim.model.settings import RemoteTable
+    from pipshim.model.project import Project
     from pipshim.remote.file_store import FileStore
 
 
@@ -71,6 +73,30 @@ def remote_address(
     else:
         return None
     return RemoteAddress(url, push == "always", configured.trust)
+
+
+def named_remote(url: str | None, project: Project | None, *, pushes: bool) -> RemoteAddress:
+    """Return the remote that a command is about.
+
+    Args:
+        url: the one that was named; None for the project's.
+        project: the project, if there is one.
+        pushes: whether results are added.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    common = CommonOptions(remote=url, push="always" if pushes else "never")
+    configured = project.configuration.remote if project is not None else RemoteTable()
+    folder = project.directory if project is not None else Path.cwd()
+    address = remote_address(common, configured, folder)
+    if address is None:
+        raise UsageError(
+            "there is no remote",
+            hint="--remote-url URL, PIPSHIM_REMOTE_URL=URL, or url in [tool.pipshim.remote]",
+        )
+    return address
 
 
 def open_remote(

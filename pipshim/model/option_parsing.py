@@ -17,6 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from pipshim.base.errors import UsageError
+from pipshim.base.sizes import read_size
 from pipshim.base.spelling import nearest
 from pipshim.model.build_mode import ALL, IsolationLayer
 from pipshim.model.builders import BuildersAddress
@@ -425,6 +426,13 @@ def read_days(opt: str, value: str) -> int:
     if not (value.isascii() and value.isdecimal()):
         raise OptionValueError(f"{opt}: {value!r} is not a number of days")
     return int(value)
+
+
+def read_size_value(opt: str, value: str) -> int:
+    try:
+        return read_size(value)
+    except ValueError:
+        raise OptionValueError(f"{opt}: {value!r} is not a size, such as 50GB") from None
 
 
 def read_extra_build(opt: str, value: str) -> tuple[NormalizedName, Requirement]:

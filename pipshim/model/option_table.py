@@ -250,6 +250,7 @@ WHY = CommandOptions(
 )
 
 STORE = CommandOptions(
+    verb="Prune",
     options=(
         Option(
             "--format",
@@ -259,10 +260,14 @@ STORE = CommandOptions(
             default="text",
         ),
         *declared(StoreRequest),
-    )
+    ),
 )
 
 BUILDS = CommandOptions(options=(PROJECT,))
+
+BUILDS_LIST = CommandOptions(
+    verb="List", options=(PROJECT, *declared(StoreRequest, "remote", "remote_url"), OUTPUT)
+)
 
 BUILDS_SHOW = CommandOptions(
     build=BUILD,
@@ -312,6 +317,7 @@ ALL_FLAGS = long_names(
         WHY,
         STORE,
         BUILDS,
+        BUILDS_LIST,
         BUILDS_SHOW,
         BUILDS_PLAN,
         BUILDS_RUN,

@@ -30,6 +30,7 @@ from pipshim.model.option_parsing import (
     read_package_setting,
     read_path,
     read_positive,
+    read_size_value,
     read_target,
     read_torch_backend,
     settings_by_package,
@@ -607,8 +608,8 @@ class StoreRequest:
     """``pipshim cache store``.
 
     Attributes:
-        action: ``info``, ``list``, ``remove``, ``prune`` or ``verify``.
-        arguments: of ``list`` at most one pattern; of ``remove`` what to remove.
+        action: ``info``, ``list``, ``remove``, ``prune``, ``verify``, ``push`` or ``pull``.
+        arguments: of ``list`` at most one pattern; of ``remove``, ``push`` and ``pull`` packages.
 
     """
 
@@ -616,12 +617,24 @@ class StoreRequest:
     action: str
     arguments: tuple[str, ...]
     as_json: bool
-    days: int = field(
+    days: int | None = field(
         "--days",
-        "With prune: what was not used for so many days can go (default: 30).",
+        "With prune: what was not used for so many days can go (default: 30); of a remote, what "
+        "was added earlier.",
         "n",
         read_days,
-        default=30,
+    )
+    remote: bool = field(
+        "--remote", "{verb} the remote's wheels, not those of this machine.", has_variable=False
+    )
+    remote_url: str | None = field(
+        "--remote-url", "The remote (default: that of the project).", "url"
+    )
+    max_size: int | None = field(
+        "--max-size",
+        "With prune --remote: how much its wheels may take together (50GB); the oldest go.",
+        "size",
+        read_size_value,
     )
     dry_run: bool = field("--dry-run", "With remove and prune: change nothing; show what would go.")
 

@@ -191,7 +191,7 @@ class RemoteCache:
         return [one for one in read if one is not None]
 
     def _listed(self, folder: str, prefix: str) -> list[Entry]:
-        found = self._connected().names(folder, prefix, PATIENCE)
+        found = self.connected().names(folder, prefix, PATIENCE)
         return sorted(found, key=lambda one: (-(one.time or 0), one.name))
 
     def _read(self, source: str, name: str) -> SharedRecord | None:
@@ -199,7 +199,7 @@ class RemoteCache:
         if self.is_over:
             return None
         try:
-            content = self._connected().read(f"{RECORDS}/{source}/{name}", MOST_BYTES, PATIENCE)
+            content = self.connected().read(f"{RECORDS}/{source}/{name}", MOST_BYTES, PATIENCE)
             record = parse(content, source, name)
         except FileMissingError:
             return None  # it has been pruned since
@@ -210,7 +210,8 @@ class RemoteCache:
             return None
         return record
 
-    def _connected(self) -> FileStore:
+    def connected(self) -> FileStore:
+        """Return the files of the remote; connect if that is not done yet."""
         with self._opening:
             if self._store is None:
                 self._store = self.open()
@@ -258,7 +259,7 @@ class RemoteCache:
         wheel = shared.wheel
         into = self.folder() / wheel.filename
         try:
-            fetch(self._connected(), f"{WHEELS}/{wheel.sha256}.whl", into, shared, self.observer)
+            fetch(self.connected(), f"{WHEELS}/{wheel.sha256}.whl", into, shared, self.observer)
         except FileMissingError:
             self._damaged.add(shared.name)
             self.reject(f"its record of {_label(shared)} has no wheel")
@@ -293,7 +294,7 @@ class RemoteCache:
         if self.is_over:
             return None
         try:
-            store = self._connected()
+            store = self.connected()
         except RemoteError:
             return None
         with self._guard:
@@ -328,7 +329,7 @@ class RemoteCache:
         return True
 
     def _push(self, shared: SharedRecord, wheel: Path | None) -> None:
-        store = self._connected()
+        store = self.connected()
         shared = replace(shared, signature=self.rules.sign(shared.content))
         if wheel is not None:
             size = shared.wheel.size

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipshim.base.sizes import size
 from pipshim.base.tasks import each
 from pipshim.model.shared_record import MOST_BYTES, InvalidRecordError, RecordName, is_source, parse
+from pipshim.remote.claims import CLAIMS
 from pipshim.remote.file_store import PATIENCE, FileMissingError
 from pipshim.remote.folder_store import TEMPORARY
 from pipshim.remote.remote_cache import RECORDS, WHEELS
@@ -64,10 +65,15 @@ def records(store: FileStore, is_wanted: Callable[[RecordName], bool]) -> list[R
         RemoteError: the remote cannot be read.
 
     """
-    named = [(one, RecordName.parse(one.name.rpartition("/")[2])) for one in store.walk(RECORDS)]
-    wanted = [(one, name) for one, name in named if name is not None and is_wanted(name)]
+    wanted = [(one, name) for one, name in named(store) if is_wanted(name)]
     found = each(lambda one: _read(store, *one), wanted, at_once=_READ_AT_ONCE)
     return sorted(found, key=lambda one: (one.name.package, one.entry.time or 0, one.path))
+
+
+def named(store: FileStore) -> list[tuple[Entry, RecordName]]:
+    """List the records; a name in an entry has the digest of the source, and the file's name."""
+    found = [(one, RecordName.parse(one.name.rpartition("/")[2])) for one in store.walk(RECORDS)]
+    return [(one, name) for one, name in found if name is not None]
 
 
 def _read(store: FileStore, entry: Entry, name: RecordName) -> RemoteRecord:
@@ -153,8 +159,9 @@ def _too_many(
 
 
 def _left_behind(store: FileStore, now: float) -> Iterator[Removal]:
-    """Find what was left behind by who was killed while adding a record."""
-    for one in store.walk(RECORDS):
-        is_old = one.time is None or now - one.time > _DAY
-        if one.name.rpartition("/")[2].startswith(TEMPORARY) and is_old:
-            yield Removal(f"{RECORDS}/{one.name}", "temporary file", "left behind", one.size or 0)
+    """Find what was left behind by who was killed while building, or adding a record."""
+    for folder, kind, prefix in ((RECORDS, "temporary file", TEMPORARY), (CLAIMS, "claim", "")):
+        for one in store.walk(folder):
+            is_old = one.time is None or now - one.time > _DAY
+            if one.name.rpartition("/")[2].startswith(prefix) and is_old:
+                yield Removal(f"{folder}/{one.name}", kind, "left behind", one.size or 0)
