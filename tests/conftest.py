@@ -35,7 +35,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 OPTIONAL = {
     "network": "need the package registry",
     "slow": "take minutes",
-    "engines": "need Slurm",
+    "engines": "need Slurm, or a server in the place of S3",
 }
 """The marks of tests that run only if asked for, and what these tests do."""
 

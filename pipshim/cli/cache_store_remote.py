@@ -120,7 +120,7 @@ def prune(request: StoreRequest, options: Values) -> int:
     if request.days is None and request.max_size is None:
         raise UsageError(
             "cache store prune --remote: nothing says what can go",
-            hint="--days N: what was added earlier; --max-size SIZE: the oldest beyond that",
+            hint="pipshim cache store prune --remote --days 90 --max-size 200GB --dry-run",
         )
     with remote_files(request, options) as store:
         if not store.is_writable:
@@ -163,7 +163,9 @@ def remote_files(request: StoreRequest, options: Values) -> Iterator[FileStore]:
     address = named_remote(request.remote_url, project_of(request), pushes=False)
     with workspace() as space:
         folder = partial(space.fresh, "remote")
-        remote = open_remote(address, options, mask, events.ignore, folder, _LIBRARIES)
+        remote = open_remote(
+            address, options, mask, events.ignore, folder, _LIBRARIES, may_be_missing=False
+        )
         try:
             yield remote.open()
         except RemoteError as error:
@@ -281,7 +283,13 @@ def _opened(
         if root.is_dir():
             stack.enter_context(InUse(root, lambda: observer(events.Waiting(_WAIT))))
         remote = open_remote(
-            address, options, mask, observer, partial(space.fresh, "remote"), libraries
+            address,
+            options,
+            mask,
+            observer,
+            partial(space.fresh, "remote"),
+            libraries,
+            may_be_missing=pushes,
         )
         remote.otherwise = ""
         yield _Opened(remote, BuildCache(root / BUILDS), Store(root), project, space, observer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import os
 import textwrap
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from threading import Event
 
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+_TALKATIVE = ("botocore", "aiobotocore", "s3fs", "gcsfs", "azure", "adlfs", "paramiko", "asyncio")
+"""Loggers of libraries whose lines would be shown as pip's."""
+
 _POLL_SECONDS = 0.2
 _LONG = 120.0
 _LONGEST = 300
@@ -51,9 +55,11 @@ class FsspecStore:
     is_writable = True
 
     def __init__(self, url: str, *, may_be_missing: bool = False) -> None:
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised too
         try:
             core = importlib.import_module("fsspec.core")
-            self._fs, root = within(_LONG, lambda: core.url_to_fs(url))
+            self._fs, root = within(_LONG, lambda: core.url_to_fs(url, skip_instance_cache=True))
         except ImportError as error:
             text = f"{error.name or error} is not installed: pip install 'pipshim[remote]'"
             raise RemoteError(text) from error
