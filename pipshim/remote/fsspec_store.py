@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 import os
+import re
 import textwrap
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -208,6 +209,6 @@ def _time(info: Mapping[str, Any]) -> float | None:
 
 
 def _error(error: BaseException) -> RemoteError:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = re.sub(r"^\[Errno \w+\] ", "", " ".join(str(error).split())) or type(error).__name__
     kind = FileMissingError if isinstance(error, FileNotFoundError) else RemoteError
     return kind(textwrap.shorten(text, _LONGEST, placeholder="…"))
