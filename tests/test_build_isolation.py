@@ -1263,7 +1263,8 @@ def test_parallel_builds_share_the_cores_and_a_lone_one_gets_no_job_variables(
     cli.ok("sync", "-j2", env=env)
     share = max(1, cores // 2)
     variables = built(site, "one")["variables"]
-    assert [variables[name] for name in SHARED] == [str(share), str(share), "77"]
+    # The old ninja has its number from a script, which CMake runs too.
+    assert [variables.get(name) for name in SHARED] == [str(share), None, "77"]
     assert variables["MAKEFLAGS"].startswith(f" -j{cores} --jobserver-auth=fifo:")
     make_project(dependencies=["one", "two", "lone"])
     shutil.rmtree(cli.cwd / ".venv")
