@@ -352,17 +352,17 @@ def test_every_command_that_is_named_is_run() -> None:
         assert named <= known | {"install"}, page
 
 
-@pytest.mark.usefixtures("shop")
-def test_share_wheels(cli: Cli, make_project: MakeProject, tmp_path: Path) -> None:
-    """The commands of the page push what is built, and trust a key."""
+def test_share_wheels(cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path) -> None:
+    """The commands of the page push what was built, and trust a key."""
     pytest.importorskip("cryptography")
+    index.add(sdist(tmp_path / "dists", "flash-attn", "2.8", backend=Backend()))
     page = (ROOT / "docs" / "how-to" / "share-wheels.md").read_text(encoding="utf-8")
-    (table,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    builds = '\n[tool.pipshim.extra-build-dependencies]\nnatten = ["torch"]\n'
-    project = make_project(
-        table.replace("s3://team/wheels", "../remote") + builds, dependencies=["torch", "natten"]
-    )
+    table, *_ = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "remote").mkdir()
+    settings = table.replace("s3://team/wheels", "../remote")
+    project = make_project(settings, dependencies=["flash-attn"])
     cli.env["XDG_CONFIG_HOME"] = str(tmp_path / "config")
+    cli.ok("sync")
     said = run("share-wheels.md", cli, project, tmp_path)
     assert len([*(tmp_path / "remote").glob("v1/wheels/*.whl")]) == 1
     (key,) = set(re.findall(r"builds trust (ed25519:\S+)", page))
