@@ -1251,7 +1251,8 @@ def test_parallel_builds_share_the_cores_and_a_lone_one_gets_no_job_variables(
     cores = available_cores()
     tools = tmp_path / "tools"
     tools.mkdir()
-    for program, version in (("make", "GNU Make 4.4.1"), ("ninja", "1.11.1")):
+    versions = {"make": "GNU Make 4.4.1", "gmake": "GNU Make 4.4.1", "ninja": "1.11.1"}
+    for program, version in versions.items():
         (tools / program).write_text(f"#!/bin/sh\necho {version}\n")
         (tools / program).chmod(0o755)
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
