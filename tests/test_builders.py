@@ -54,8 +54,12 @@ def test_workers_build_what_a_sync_needs(
     for name in ("first", "second"):
         needs = ["fakelib", "tool"]
         index.add(sdist(tmp_path, name, "1.0", build_requires=needs, backend=backend))
-    make_project(dependencies=["first", "second", "fakelib"])
-    cli.ok("lock", env={"PIPSHIM_BUILDERS": "", "PIPSHIM_REMOTE_URL": ""})
+    asking = Backend(dynamic_requires=["fakelib"])
+    index.add(sdist(tmp_path, "asking", "1.0", build_requires=["tool"], backend=asking))
+    make_project(dependencies=["first", "second", "fakelib", "asking"])
+    locked = json.loads(cli.ok("lock", "--output-format", "json").out)["builds"]
+    (tool,) = [one for one in locked if (one["name"], one["what"]) == ("tool", "wheel")]
+    assert tool["worker"] in NAMES
     done = cli.ok("sync", "--progress", "json", "--output-format", "json")
     builds = {one["name"]: one for one in json.loads(done.out)["builds"]}
     assert {builds["first"]["worker"], builds["second"]["worker"]} == set(NAMES)
@@ -66,7 +70,8 @@ def test_workers_build_what_a_sync_needs(
     phases = [one["phase"] for one in of_first if one["event"] == "build-phase"]
     assert phases == ["fetch", "environment", "wheel"]
     assert "[1/2] compiling" in [one["line"] for one in of_first if one["event"] == "build-output"]
-    assert json.loads(done.out)["changes"][1]["source"] == "built"
+    sources = {one["name"]: one["source"] for one in json.loads(done.out)["changes"]}
+    assert sources["first"] == "built"
     remade = cli.ok("sync", "--reinstall", "--output-format", "json")
     assert {one["outcome"] for one in json.loads(remade.out)["builds"]} == {"cached"}
     assert not cli.ok("sync", "--reinstall", env={"PIPSHIM_BUILDERS": ""}).err.count("building")
