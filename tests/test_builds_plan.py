@@ -284,6 +284,9 @@ def test_a_plan_for_another_python_is_run_with_it(
     project = make_project(dependencies=["plain"])
     cli.ok("builds", "plan", "-o", "plan.json", "--python", str(python))
     other.fails("builds", "run", project / "plan.json")
+    (other.cwd / "pyproject.toml").write_text(
+        '[project]\nname = "other"\nversion = "1"\nrequires-python = ">=3.99"\n'
+    )
     done = other.ok("builds", "run", project / "plan.json", "--python", str(python))
     assert "1 built (1 isolated)" in done.err
 

@@ -210,7 +210,7 @@ class Builder:
         assert build.digest is not None  # else nothing is kept
         text = f"waiting for another command that builds {build.label}"
         waiting = events.Waiting(text, build.name, build.version)
-        with self._places, self._cache.lock(build.digest, lambda: self.observer(waiting)):
+        with self._place(), self._cache.lock(build.digest, lambda: self.observer(waiting)):
             earlier = self._earlier(build)
             if earlier is not None:
                 return self._reused(build, earlier)
@@ -283,6 +283,10 @@ class Builder:
             return self._reused(build, built)
         self._built_now.add(built.tree.sha256)
         return replace(built, origin="built", seconds=told.seconds)
+
+    def _place(self) -> AbstractContextManager[object]:
+        """Return the place of a build among those here, if other machines build most of them."""
+        return self._places if self.elsewhere is not None else nullcontext()
 
     def _discard_earlier(self, build: BuildRequest) -> None:
         """Discard the wheels that ``--rebuild`` replaces."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -34,6 +34,7 @@ from pipshim.store import inventory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from pipshim.builds.build_request import BuildRequest
     from pipshim.builds.builder import Builder
@@ -97,15 +98,6 @@ class PlanWriter:
             left_out=tuple(self._left_out.values()),
         )
 
-    @cached_property
-    def _gpu_variables(self) -> dict[str, set[str]]:
-        """The variables that choose GPUs, by the packages whose earlier builds read them."""
-        found: dict[str, set[str]] = {}
-        for result in inventory.wheels(self.builder.cache):
-            record = result.record
-            found.setdefault(record.name, set()).update(GPU_VARIABLES & record.variables.keys())
-        return found
-
     def _compiler_variables(self) -> dict[str, str]:
         rules = self.builder.settings.rules
         return {
@@ -151,7 +143,7 @@ class PlanWriter:
             environment=tuple(environment),
             config_settings=settings.config_for(build.name),
             variables=settings.variables_for(build.name),
-            reads=tuple(sorted(self._gpu_variables.get(build.name, ()))),
+            reads=tuple(sorted(_gpu_variables(self.builder.cache).get(build.name, ()))),
             cores=math.ceil(used) if used is not None else None,
             memory=memory.peak if memory is not None else None,
             combination=build.combination,
@@ -215,6 +207,16 @@ def portable(package: Package, target: TargetPython) -> Package:
         return replace(bare, sdist=kept)
     assert isinstance(kept, PackageWheel)  # that is all there is
     return replace(bare, wheels=[kept])
+
+
+@lru_cache(maxsize=1)
+def _gpu_variables(cache: Path) -> dict[str, set[str]]:
+    """Return the variables that choose GPUs, by the packages whose earlier builds read them."""
+    found: dict[str, set[str]] = {}
+    for result in inventory.wheels(cache):
+        record = result.record
+        found.setdefault(record.name, set()).update(GPU_VARIABLES & record.variables.keys())
+    return found
 
 
 def _is_secret(name: str, value: str) -> bool:

@@ -263,7 +263,9 @@ class Context:
             project=place.directory if place is not None else None if self.bare else self.home,
             environ={} if place is not None else self._environ,
             requires_python=(
-                project.requires_python if project is not None and self.below is None else None
+                project.requires_python
+                if project is not None and self.below is None and self.request.heeds_requires_python
+                else None
             ),
             cache_dir=common.shim_cache,
         )

@@ -434,12 +434,14 @@ class LockRequest:
         asks_for_lock: whether the command is about the lock.
         asks_for_environment: whether the command needs an environment.
         project_is_optional: whether ``--no-project`` may be given.
+        heeds_requires_python: whether the project says which Pythons can be served.
 
     """
 
     asks_for_lock: ClassVar[bool] = True
     asks_for_environment: ClassVar[bool] = False
     project_is_optional: ClassVar[bool] = False
+    heeds_requires_python: ClassVar[bool] = True
 
     common: CommonOptions
     build: BuildOptions
@@ -517,6 +519,7 @@ class BuildsRunRequest(LockRequest):
     """
 
     asks_for_lock = False
+    heeds_requires_python = False
 
     file: str = "-"
     names: tuple[str, ...] = ()

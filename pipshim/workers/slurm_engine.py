@@ -96,7 +96,7 @@ class SlurmExecutor(Executor):
         from submitit import SlurmExecutor as Submitter  # noqa: PLC0415 an extra
 
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # a remote's URL may be secret
         try:
             self._submitter = Submitter(folder)
         except RuntimeError as error:
