@@ -47,6 +47,8 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("cli/sync.py", "--frozen"): ("sync", "run", "export"),
     ("cli/why.py", "--limit"): ("why",),
     ("cli/builds_show.py", "--all"): ("builds show",),
+    ("cli/builds_show.py", "--extra"): ("builds show",),
+    ("cli/builds_show.py", "--group"): ("builds show",),
     ("cli/builds_plan.py", "--extra"): ("builds plan",),
     ("cli/builds_plan.py", "--group"): ("builds plan",),
     ("cli/builds_plan.py", "--tool"): ("builds plan",),
