@@ -269,7 +269,7 @@ def overrides() -> set[str]:
         known |= new
         waiting += new
     for kind in known:
-        if not kind.__module__.startswith("pipshim."):
+        if not str(kind.__module__).startswith("pipshim."):
             continue
         for base in kind.__mro__[1:]:
             if base.__module__.startswith("pip."):
