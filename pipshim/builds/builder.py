@@ -498,8 +498,8 @@ class Builder:
             tree = self._taken(wheel, build, hooks)
             record = self.record(build, hooks, compiled=is_platform_specific(_wheel_file(tree)))
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
-            components = self._trees(build.components)
-            needs = needs_of_built(tree, record, hooks, components, build.outer)
+        components = self._trees(build.components) if record.compiled else []
+        needs = needs_of_built(tree, record, hooks, components, build.outer)
         return BuiltWheel(tree, record, "built", wheel, hooks.log, seconds, needs)
 
     def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> UnpackedWheel:

@@ -37,7 +37,8 @@ def needs_of_built(
 
     """
     brought = {path for one in components for path in paths_of(one)}
-    brought.update(_outer_paths(record, outer))
+    if record.compiled:
+        brought.update(_outer_paths(record, outer))
     processor: frozenset[str] = frozenset()
     if record.compiled and is_for_this_processor(hooks):
         processor = ThisMachine(hooks.variables).processor
