@@ -232,7 +232,8 @@ def test_stopping_ends_a_fork_and_its_children_and_the_servers(world: World) -> 
     world.processes.stop()
     thread.join(10)
     assert not thread.is_alive()
-    assert world.status == -signal.SIGTERM
+    # The server may be ended before it has told how its fork ended.
+    assert world.status in {-signal.SIGTERM, -signal.SIGKILL}
     child, server = map(int, children.read_text().split())
     wait_until(lambda: not is_running(child) and not is_running(server))
 
