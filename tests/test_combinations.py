@@ -138,6 +138,22 @@ def test_each_combination_is_locked_alone_and_chosen_by_its_extra(
     assert installed(project) == {"model-1.0", "torch-9.0"}
 
 
+def test_conflicting_extras_are_a_usage_error_in_an_environment_that_is_no_target_too(
+    cli: Cli, make_project: MakeProject
+) -> None:
+    targets = 'target-environments = ["windows-x86_64-cp312"]\n'
+    make_project(f"[tool.pipshim]\n{CONFLICT}{targets}", extras={"cpu": [], "cu128": []})
+    both = ("--extra", "cpu", "--extra", "cu128")
+    for _ in range(2):  # without a lock, and with one
+        for command in (["sync"], ["export"], ["run"]):
+            ending = ["python", "-c", ""] if command == ["run"] else []
+            done = cli(*command, *both, *ending)
+            assert done.status == 2, done
+            assert "extra 'cpu' and extra 'cu128' conflict" in done.err
+        cli.ok("lock")
+    assert cli("sync", "--frozen", *both).status == 2
+
+
 def test_a_source_is_built_against_the_torch_of_each_combination_and_both_wheels_are_kept(
     cli: Cli, index: Index, cpu: Index, cu128: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:

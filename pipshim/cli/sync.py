@@ -255,9 +255,9 @@ def part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, S
 
     """
     markers, path = context.target.markers, context.followed_path
-    check_environment(lock, markers, path)
     asked = selected(request.selection, None if context.is_lock_given else context.project, lock)
     context.combination = combination_of(lock, asked, path)
+    check_environment(lock, markers, path)
     part = lock_for(lock, markers, context.combination)
     if part.config_settings and not context.is_given:
         context.apply(BuildLines(config_settings=part.config_settings))
@@ -304,6 +304,9 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
         return _make(context, None)
     if asked.frozen or context.is_lock_given or (asked.locked and context.is_lock_cached):
         return _existing_lock(context, request)
+    project = context.project if context.below is None else None
+    if project is not None and project.conflicts:  # whatever the environment is
+        check_selection(selected(request.selection, project), project)
     old = context.old_lock
     targets = context.targets
     if targets:
@@ -322,9 +325,8 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
         raise LockError(path, "there is no lock file", hint="create it: pipshim lock")
     if asked.locked and why is not None:
         raise LockError(path, f"the lock is out of date: {why}", hint="update it: pipshim lock")
-    if context.below is None:
-        assert context.project is not None  # else the lock is given
-        check_selection(selected(request.selection, context.project), context.project)
+    if project is not None:
+        check_selection(selected(request.selection, project), project)
     return _make(context, old)
 
 
