@@ -1,4 +1,4 @@
-"""Run one build: make its environment, call the hooks, keep wheel and record.
+"""Run one build: make its environment, call the hooks, reuse and keep wheels.
 
 `pipshim.builds.build_planner` decides what is in the environment; here it is a `BuildRequest`.
 """
@@ -16,22 +16,19 @@ from pathlib import Path
 from threading import Lock, Semaphore
 from typing import TYPE_CHECKING, Any
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name
+from packaging.utils import InvalidWheelFilename
 from packaging.version import Version
 
 from pipshim.base.cache_folders import BUILDS, LOGS, TOOLS
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import BuildError, InstallError
 from pipshim.base.tasks import each, paused
-from pipshim.base.urls import without_credentials
-from pipshim.builds.abi_provider_wheels import is_native_tree
 from pipshim.builds.build_cache import OLDER, BuildCache, BuildResult
 from pipshim.builds.build_history import BuildHistory
 from pipshim.builds.build_monitor import BuildMonitor
 from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component
 from pipshim.builds.built_wheel_needs import needs_of_built
-from pipshim.builds.environment import BuildEnvironment, Workspace, inherited, make
+from pipshim.builds.environment import BuildEnvironment, Workspace, make
 from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
 from pipshim.builds.hint_lines import UserInput
 from pipshim.builds.hooks import Hooks
@@ -39,8 +36,9 @@ from pipshim.builds.job_variables import JobTools
 from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares
 from pipshim.builds.processes import Processes
+from pipshim.builds.record_maker import RecordMaker
 from pipshim.builds.shared_builds import SharedBuilds
-from pipshim.builds.tools import GIT_LFS, Tools, uses_lfs
+from pipshim.builds.tools import Tools
 from pipshim.envs import installed
 from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
@@ -48,23 +46,19 @@ from pipshim.model import events
 from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_dependency_check import check
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_record import Conditions, Record, Used, difference, languages_of
-from pipshim.model.build_variables import recorded
+from pipshim.model.build_record import difference
 from pipshim.model.claim import key_of as claim_key
-from pipshim.model.compiler_choice import CompilerChoice
 from pipshim.model.past_build import MemoryNeed
 from pipshim.model.shared_record import requires_dist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from packaging.utils import NormalizedName
-
     from pipshim.base.masking import Mask
     from pipshim.builds.machine_shares import Share
     from pipshim.builds.worker_events import WorkerEvents
+    from pipshim.model.build_record import Record, Used
     from pipshim.model.build_settings import Settings
-    from pipshim.model.build_tools import Tool
     from pipshim.model.events import Observer, What
     from pipshim.model.interpreter import Target
     from pipshim.model.shared_record import Kind, SharedRecord
@@ -89,7 +83,8 @@ class Builder:
         cache: pipshim's cache folder, for records and logs.
         settings: variables and config settings.
         observer: receives the events of builds.
-        environments: the same for build environments.
+        workspace: temporary folders.
+        environments: temporary folders of build environments.
         jobs: how many builds run at once.
         environ: the user's environment variables.
         mask: knows the secrets to hide in logs.
@@ -119,6 +114,7 @@ class Builder:
     _pool: EnvironmentPool = field(init=False)
     _cache: BuildCache = field(init=False)
     _shared: SharedBuilds | None = field(default=None, init=False)
+    records: RecordMaker = field(init=False)
     _tools: Tools = field(init=False)
     history: BuildHistory = field(init=False)
     _rebuilt: set[tuple[object, ...]] = field(default_factory=set, init=False)
@@ -127,9 +123,7 @@ class Builder:
     _guard: Lock = field(default_factory=Lock, init=False)
     _shares: MachineShares = field(init=False)
     _job_tools: JobTools = field(init=False)
-    _native: dict[tuple[str, str], bool] = field(default_factory=dict, init=False)
     _said: set[str] = field(default_factory=set, init=False)
-    _environs: dict[bool, dict[str, str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.at_once = self.jobs
@@ -144,12 +138,15 @@ class Builder:
         if self.remote is not None:
             self._shared = SharedBuilds(self.remote, self._cache, self.store, self.target)
         self._tools = Tools(self.cache / TOOLS)
+        self.records = RecordMaker(
+            self.target,
+            self.store,
+            self.settings,
+            self.environ,
+            self._tools,
+            self.workspace.directory,
+        )
         self.history = BuildHistory(self.cache)
-
-    def content(self, identity: str) -> str:
-        """Return how installed distributions identify the content of a wheel; all else as it is."""
-        tree = self.store.tree(identity.removeprefix("sha256:"))
-        return identity if tree is None else tree.content
 
     def requires(self, build: BuildRequest, kinds: tuple[str, ...] = ("wheel",)) -> list[str]:
         """Ask the backend for additional requirements (``get_requires_for_build_…``)."""
@@ -165,7 +162,9 @@ class Builder:
             for kind in kinds:
                 found.extend(one for one in hooks.requires(kind, config) if one not in found)
             seconds = time.monotonic() - start
-        self._keep(build, BuildResult("requires", self.record(build, hooks), found, seconds))
+        self._keep(
+            build, BuildResult("requires", self.records.record(build, hooks), found, seconds)
+        )
         return found
 
     def metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]]:
@@ -175,7 +174,7 @@ class Builder:
             start = time.monotonic()
             text = hooks.metadata(self.workspace.fresh("metadata"), config, editable=build.editable)
             seconds, told = time.monotonic() - start, text.decode("utf-8", "surrogateescape")
-            result = BuildResult("metadata", self.record(build, hooks), told, seconds)
+            result = BuildResult("metadata", self.records.record(build, hooks), told, seconds)
             self._keep(build, result)
         return text, result.record.against
 
@@ -247,7 +246,7 @@ class Builder:
         most = _LONGEST_WAIT if before is None else max(_LEAST_WAIT, 3 * before)
         with paused():  # other builds can begin meanwhile
             waited = self._shared.wait(
-                claim_key(self.record(build), self.conditions(build)),
+                claim_key(self.records.record(build), self.records.conditions(build)),
                 lambda: self.processes.stopped,
                 most,
                 lambda who: self.observer(
@@ -263,7 +262,7 @@ class Builder:
     def _claimed(self, build: BuildRequest) -> AbstractContextManager[HeldClaim | None]:
         if self._shared is None or self._private(build):
             return nullcontext()
-        key = claim_key(self.record(build), self.conditions(build))
+        key = claim_key(self.records.record(build), self.records.conditions(build))
         return self._shared.claimed(key, lambda: self.processes.stopped)
 
     def _built_elsewhere(self, build: BuildRequest) -> BuiltWheel | None:
@@ -293,10 +292,6 @@ class Builder:
         for record, _ in list(self._found(build, "wheel", exact=False)):
             self._cache.discard("wheel", record)
         self._rebuilt.add(_key("wheel", build))
-
-    def tool(self, name: str) -> Tool | None:
-        """Return what builds find as a compiler or program; None if there is none."""
-        return self._tools.find(name, CompilerChoice(self.environ, self.target.compilers))
 
     def seconds_of(self, name: str, version: str) -> float | None:
         """Return how long the last build of a package took; None if there was none."""
@@ -360,10 +355,10 @@ class Builder:
         if self._shared is None or self._is_due("wheel", build):
             return None
         exact = dict.fromkeys((True, self.settings.is_exact(build.name)))
-        conditions = [self.conditions(build, exact=one) for one in exact]
+        conditions = [self.records.conditions(build, exact=one) for one in exact]
         return self._shared.find(
             "wheel",
-            self.record(build),
+            self.records.record(build),
             conditions,
             lambda shared: self._may_require(build, shared.wheel.requires),
         )
@@ -372,7 +367,7 @@ class Builder:
         shared = self._offer(build)
         if shared is None or self._shared is None:
             return None
-        taken = self._shared.take_wheel(shared, self.conditions(build))
+        taken = self._shared.take_wheel(shared, self.records.conditions(build))
         return BuiltWheel(*taken, "remote", seconds=shared.seconds) if taken else None
 
     def why_stale(self, build: BuildRequest, record: Record, metadata: str) -> str | None:
@@ -383,43 +378,13 @@ class Builder:
             record: of the wheel.
 
         """
-        changed = partial(difference, record, self.record(build))
-        why = changed(self.conditions(build, exact=True))
+        changed = partial(difference, record, self.records.record(build))
+        why = changed(self.records.conditions(build, exact=True))
         if why is None or self.settings.is_exact(build.name):
             return why
         if self._may_require(build, requires_dist(metadata)):
-            return changed(self.conditions(build))
+            return changed(self.records.conditions(build))
         return why
-
-    def conditions(self, build: BuildRequest, *, exact: bool = False) -> Conditions:
-        """Describe what a build would meet now."""
-        environ = {
-            **self._inherited(leaks=build.mode is Mode.NO_ISOLATION),
-            **self.settings.variables_for(build.name),
-        }
-        return Conditions(
-            available=build.available,
-            environ=environ,
-            tools=lambda name, systems: self._tools.find(
-                name, self._compiler_choice(build, environ, systems)
-            ),
-            rules=self.settings.rules_for(build.name),
-            exact=exact,
-            abi={str(name): level for name, level in self.settings.abi.items()},
-            content=self.content,
-        )
-
-    def _compiler_choice(
-        self, build: BuildRequest, environ: Mapping[str, str], systems: Iterable[str]
-    ) -> CompilerChoice:
-        config = self.settings.config_for(build.name)
-        return CompilerChoice(environ, self.target.compilers, config, frozenset(systems))
-
-    def _inherited(self, *, leaks: bool) -> dict[str, str]:
-        with self._guard:
-            if leaks not in self._environs:
-                self._environs[leaks] = inherited(self.environ, leaks=leaks)
-            return self._environs[leaks]
 
     def _may_require(self, build: BuildRequest, requirements: Iterable[str]) -> bool:
         """Return whether a wheel requires what the backend says now, as far as it was asked.
@@ -432,8 +397,8 @@ class Builder:
     def _found(
         self, build: BuildRequest, kind: Kind, *, exact: bool
     ) -> Iterator[tuple[Record, Any]]:
-        conditions = self.conditions(build, exact=exact)
-        return self._cache.lookup(kind, self.record(build), conditions)
+        conditions = self.records.conditions(build, exact=exact)
+        return self._cache.lookup(kind, self.records.record(build), conditions)
 
     def _kept(self, build: BuildRequest, kind: Kind) -> tuple[Record, Any] | None:
         """Return a cached answer of a hook. It depends on pure Python distributions too."""
@@ -448,8 +413,8 @@ class Builder:
             return kept
         if build.digest is None or self._is_due(kind, build):
             return None
-        conditions = self.conditions(build, exact=True)
-        shared = self._shared.find(kind, self.record(build), [conditions])
+        conditions = self.records.conditions(build, exact=True)
+        shared = self._shared.find(kind, self.records.record(build), [conditions])
         return self._shared.take_answer(shared, conditions) if shared is not None else None
 
     def _keep(self, build: BuildRequest, result: BuildResult) -> None:
@@ -462,7 +427,7 @@ class Builder:
 
     def _private(self, build: BuildRequest) -> str:
         """Say why no other machine may have the results of a build; empty if nothing does."""
-        if self.conditions(build).environ.get("PYTHONPATH"):
+        if self.records.conditions(build).environ.get("PYTHONPATH"):
             return "it was built with PYTHONPATH"
         return "it was built in place" if build.environment is not None else ""
 
@@ -470,13 +435,13 @@ class Builder:
         """Return why no earlier wheel is reused; empty if there is none."""
         if self._is_due("wheel", build):
             return "asked for"
-        conditions = self.conditions(build, exact=self.settings.is_exact(build.name))
-        why = self._cache.why_not("wheel", self.record(build), conditions)
+        conditions = self.records.conditions(build, exact=self.settings.is_exact(build.name))
+        why = self._cache.why_not("wheel", self.records.record(build), conditions)
         if why == OLDER:
             text = "wheels that an older pipshim built are built again: their records do not say "
             self._say_once(f"{text}which environment variables and tools they depend on")
         if why is None and self._shared is not None:
-            why = self._shared.why_not(self.record(build), conditions)
+            why = self._shared.why_not(self.records.record(build), conditions)
         return why or ""
 
     def _say_once(self, text: str) -> None:
@@ -490,13 +455,15 @@ class Builder:
         with self._building(build, "wheel", why) as (hooks, config):
             self._phase(build, "wheel")
             start = time.monotonic()
-            environ = self.conditions(build).environ
-            choice = self._compiler_choice(build, environ, build.available)
+            environ = self.records.conditions(build).environ
+            choice = self.records.compiler_choice(build, environ, build.available)
             with self._tools.asked_ahead(hooks.source, choice):
                 wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
             seconds = time.monotonic() - start
             tree = self._taken(wheel, build, hooks)
-            record = self.record(build, hooks, compiled=is_platform_specific(_wheel_file(tree)))
+            record = self.records.record(
+                build, hooks, compiled=is_platform_specific(_wheel_file(tree))
+            )
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
         components = self._trees(build.components) if record.compiled else []
         needs = needs_of_built(tree, record, hooks, components, build.outer)
@@ -610,9 +577,7 @@ class Builder:
 
     def _make(self, build: BuildRequest) -> tuple[BuildEnvironment, tuple[UnpackedWheel, ...]]:
         trees = self._trees(build.components)
-        with self._guard:
-            for component, tree in zip(build.components, trees, strict=True):
-                self._native[component.name, component.identity] = is_native_tree(tree)
+        self.records.note_native(build.components, trees)
         bare = build.mode is Mode.NO_ISOLATION
         folder = self.environments.fresh("environment")
         made = make(folder, self.target, trees, behind=build.outer.folders)
@@ -642,92 +607,6 @@ class Builder:
                         f"{tree.name} {tree.version} in its environment only",
                     )
                 )
-
-    def record(
-        self, build: BuildRequest, hooks: Hooks | None = None, *, compiled: bool = False
-    ) -> Record:
-        """Return the record of a build.
-
-        Args:
-            hooks: the hooks that were called; None before that.
-            compiled: whether the wheel is for one platform only.
-
-        """
-        against: Mapping[str, Used] = {}
-        tools: Mapping[str, Tool | None] = {}
-        variables: Mapping[str, str | None] = {}
-        if hooks is not None:
-            against = self._against(build, hooks)
-            tools = self._used_tools(build, hooks, against, compiled=compiled)
-            languages = languages_of(tools, against) if compiled else frozenset()
-            rules = self.settings.rules_for(build.name)
-            variables = recorded(hooks.trace.variables, hooks.variables, rules, languages)
-        return Record(
-            name=build.name,
-            version=build.version,
-            source=build.digest or "",
-            mode=str(build.mode),
-            python=self.target.python_name,
-            platform=self.target.platform,
-            requirements=tuple(sorted(map(without_credentials, build.requirements))),
-            constraints=(
-                tuple(sorted({*self.settings.build_constraints, *self.settings.constraint_lines}))
-                if build.mode is not Mode.NO_ISOLATION
-                else ()
-            ),
-            config_settings=self.settings.config_for(build.name),
-            variables=variables,
-            compiled=compiled,
-            tools=tools,
-            against=dict(sorted(against.items())),
-        )
-
-    def _used_tools(
-        self, build: BuildRequest, hooks: Hooks, systems: Iterable[str], *, compiled: bool
-    ) -> dict[str, Tool | None]:
-        """Return the programs that a result depends on; of a compiled wheel, compilers too."""
-        choice = self._compiler_choice(build, self.conditions(build).environ, systems)
-        found: dict[str, Tool | None] = {}
-        if build.commit and uses_lfs(hooks.source):
-            found[GIT_LFS] = self._tools.find(GIT_LFS, choice)
-        if not compiled:
-            return found
-        own = (hooks.source, hooks.python.parent.parent, self.workspace.directory)
-        prefixes = tuple(f"{folder}{os.sep}" for folder in own)
-        programs = [one for one in hooks.trace.programs if not one.startswith(prefixes)]
-        return found | self._tools.used(hooks.source, programs, choice)
-
-    def _against(self, build: BuildRequest, hooks: Hooks) -> dict[str, Used]:
-        """Return the distributions that a build used, and which of them count."""
-        native = {
-            str(one.name): self._native[one.name, one.identity]
-            for one in build.components
-            if (one.name, one.identity) in self._native
-        }
-        return {
-            name: replace(one, counts=native.get(name, one.counts))
-            for name, one in self._used(build, hooks).items()
-        }
-
-    def _used(self, build: BuildRequest, hooks: Hooks) -> dict[str, Used]:
-        available = build.available
-        if build.mode is not Mode.NO_ISOLATION:
-            return available
-        required = {_name(text) for text in build.requirements}
-        used = {name: found for name, found in available.items() if name in required}
-        owners: dict[str, Component] = {}
-        for component in build.components:
-            for path in component.tree().module_files:
-                owners[path] = component
-        for file in hooks.trace.modules:
-            owner = owners.get(_inside_site(file) or "")
-            if owner is not None:
-                used[owner.name] = owner.used
-        outer = build.outer
-        for folder in outer.folders:
-            imported = _imported_from(folder, hooks.trace.modules) & outer.distributions.keys()
-            used.update({name: outer.distributions[name] for name in imported})
-        return used
 
     def _variables(self, build: BuildRequest) -> dict[str, str]:
         variables = self.settings.variables_for(build.name)
@@ -759,31 +638,3 @@ def _wheel_file(tree: UnpackedWheel) -> str:
 
 def _key(kind: Kind, build: BuildRequest) -> tuple[object, ...]:
     return kind, build.name, build.version, build.mode, build.components
-
-
-def _name(requirement: str) -> str:
-    try:
-        return canonicalize_name(Requirement(requirement).name)
-    except InvalidRequirement:
-        return requirement
-
-
-_SITE = re.compile(r"/site-packages/(.+)$")
-
-
-def _inside_site(file: str) -> str | None:
-    match = _SITE.search(file.replace(os.sep, "/"))
-    return match[1] if match else None
-
-
-def _imported_from(folder: Path, files: Iterable[str]) -> set[NormalizedName]:
-    """Return the distributions behind a staging environment that a build imported."""
-    prefix = f"{folder}{os.sep}"
-    wanted = {file for file in files if file.startswith(prefix)}
-    if not wanted:
-        return set()
-    return {
-        name
-        for name, one in installed.scan([folder]).items()
-        if any(str(path) in wanted for path in installed.files_of(one))
-    }

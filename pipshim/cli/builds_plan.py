@@ -130,7 +130,7 @@ def _tools(context: Context, names: tuple[str, ...]) -> dict[str, str]:
     """
     found = {}
     for name in names:
-        tool = context.builder.tool(name)
+        tool = context.builder.records.tool(name)
         if tool is None:
             raise UsageError(f"--tool {name}: there is no {name} on this machine")
         found[name] = tool.version

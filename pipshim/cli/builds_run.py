@@ -252,7 +252,7 @@ def _check_machine(plan: PlanFile, file: str, context: Context) -> None:
             hint=f"choose another Python: --python {version}",
         )
     for name, version in plan.tools.items():
-        tool = context.builder.tool(name)
+        tool = context.builder.records.tool(name)
         if tool is None or tool.version != version:
             has = f"has {tool.version}" if tool is not None else "does not have it"
             raise PlanError(
