@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,21 +24,33 @@ if TYPE_CHECKING:
     Lines: TypeAlias = list[dict[str, Any]]
     Report: TypeAlias = Callable[[Lines], object]
 
-_SCRIPT = """
-setup=$1; shift
-if [ -n "$setup" ]; then eval "$setup" || exit 97; fi
-exec 3<&0
-"$@" </dev/null 3<&- & child=$!
-{ cat <&3 >/dev/null; kill -TERM "$child"; } 2>/dev/null & watch=$!
+_IS_SET_UP = "pipshim: the set-up line is done"
+_SCRIPT = f"""
+exec 3<&0 </dev/null
+{{ cat <&3 >/dev/null; kill -TERM 0; }} 2>/dev/null &
 exec 3<&-
-wait "$child"; status=$?
-kill "$watch"
-exit "$status"
+if [ -n "$1" ]; then
+    if [ -n "$BASH_VERSION" ]; then trap '[ ${{#BASH_SOURCE[@]}} -gt 0 ] || exit $?' ERR; fi
+    set -a
+    eval "$1" >&2
+    set -- $? "$@"
+    [ "$1" = 0 ] || exit "$1"
+    set +a; shift
+fi
+shift
+echo '{_IS_SET_UP}' >&2
+exec "$@"
 """
-"""Runs a command until it ends, or standard input does: with the worker, or on request."""
+"""Runs the set-up line and a command until it ends, or standard input does: when the worker dies.
 
-_SETUP_FAILED = 97
+Each command of the set-up line must succeed, whatever files that it reads do inside (bash only; in
+sh, the last one). Variables that it sets are exported.
+"""
+
 _POLL_SECONDS = 0.1
+_KILL_SECONDS = 10.0
+"""How long a task may take to end when it is cancelled."""
+
 _LAST_LINES = 20
 _OF_BUILDS = "build-"
 
@@ -107,6 +120,7 @@ def run(
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            start_new_session=True,
         ) as process:
             return _outcome(worker, process, _Output(process, report, is_cancelled))
 
@@ -133,6 +147,7 @@ class _Output:
     Attributes:
         errors: its errors.
         last: its last lines that are no events.
+        is_set_up: whether the set-up line has succeeded.
 
     """
 
@@ -144,6 +159,7 @@ class _Output:
     ) -> None:
         self.errors: Lines = []
         self.last: deque[str] = deque(maxlen=_LAST_LINES)
+        self.is_set_up = False
         self._report = report
         self._due: Lines = []
         self._guard = threading.Lock()
@@ -159,6 +175,10 @@ class _Output:
         self._flush()
 
     def _take(self, line: str) -> None:
+        if not self.is_set_up:
+            self.is_set_up = line == _IS_SET_UP
+            self.last.append(line)
+            return
         try:
             found = json.loads(line)
             name = str(found["event"])
@@ -172,9 +192,14 @@ class _Output:
                 self._due.append(found)
 
     def _watch(self, process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) -> None:
+        cancelled: float | None = None
         while process.poll() is None:
-            if is_cancelled() and process.stdin is not None and not process.stdin.closed:
+            if cancelled is None and is_cancelled():
+                cancelled = time.monotonic()
+                assert process.stdin is not None
                 process.stdin.close()
+            elif cancelled is not None and time.monotonic() - cancelled > _KILL_SECONDS:
+                os.killpg(process.pid, signal.SIGKILL)
             self._flush()
             time.sleep(_POLL_SECONDS)
 
@@ -187,6 +212,10 @@ class _Output:
 
 def _outcome(worker: str, process: subprocess.Popen[bytes], output: _Output) -> TaskOutcome:
     status = process.returncode
+    said = "".join(f"\n  {line}" for line in output.last)
+    if not output.is_set_up:
+        what = f"its set-up line failed with status {status}"
+        return TaskOutcome(worker, "unsuitable", {"message": what + said})
     if status == 0:
         return TaskOutcome(worker, "built")
     of_build = next((one for one in output.errors if "step" in one), None)
@@ -194,6 +223,6 @@ def _outcome(worker: str, process: subprocess.Popen[bytes], output: _Output) -> 
         return TaskOutcome(worker, "failed", of_build)
     if output.errors:
         return TaskOutcome(worker, "unsuitable", output.errors[0])
-    said = "\n".join(f"  {line}" for line in output.last)
-    what = "its set-up line failed" if status == _SETUP_FAILED else f"pipshim ended with {status}"
-    return TaskOutcome(worker, "unsuitable", {"message": f"{what}\n{said}".rstrip()})
+    return TaskOutcome(
+        worker, "unsuitable", {"message": f"pipshim ended with status {status}{said}"}
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ from pipshim.workers.engine import Needs, NoWorkerError, WorkerLostError
 from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+    from pathlib import Path
 
     from pipshim.workers.engine import Report
 
@@ -140,9 +142,49 @@ def test_a_task_says_why_a_worker_is_unsuitable() -> None:
     found = run(other, "one", print, lambda: False)
     assert found.status == "unsuitable"
     assert found.error["message"] == f"it has pipshim {__version__}, and this is pipshim 9.9"
-    setup = PlanTask("{}", "natten==1.0", "3.11", __version__, "", "echo why >&2; false")
-    found = run(setup, "one", print, lambda: False)
-    assert found.error["message"] == "its set-up line failed\n  why"
+
+
+def set_up_by(line: str, is_cancelled: Callable[[], bool] = lambda: False) -> str:
+    """Run a task whose plan is empty; return what a worker says of it."""
+    task = PlanTask("{}", "natten==1.0", "3.11", __version__, "", line)
+    found = run(task, "one", lambda _: None, is_cancelled)
+    assert found.status == "unsuitable"
+    return str(found.error["message"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "echo why >&2; false",
+        "echo why; exit 0",
+        "echo why; exec true",
+        "echo why; false; true",
+        "module() { echo why; return 1; }; module load cuda/12.8; export CUDA_HOME=/opt",
+        "echo why\nif then",
+    ],
+)
+def test_a_set_up_line_that_does_not_succeed_is_shown_with_its_output(line: str) -> None:
+    said = set_up_by(line)
+    assert said.startswith("its set-up line failed with status ")
+    assert "\n  why" in said
+
+
+def test_variables_of_the_set_up_line_reach_the_command(tmp_path: Path) -> None:
+    module = tmp_path / "module.sh"
+    module.write_text("false\nmodule() { CUDA_HOME=/opt/$2; false; true; }\n")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "sys.stderr.write(os.environ.get('CUDA_HOME', '') + os.environ.get('X', '') + '\\n')\n"
+        "sys.exit(3)\n"
+    )
+    said = set_up_by(f". {module}; module load cuda; export X=1 PYTHONPATH={tmp_path}")
+    assert "/opt/cuda1" in said
+
+
+def test_a_set_up_line_that_hangs_ends_with_its_task() -> None:
+    start = time.monotonic()
+    set_up_by("sleep 100", lambda: True)
+    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize(
