@@ -76,6 +76,26 @@ def test_a_key_that_is_no_longer_trusted_is_revoked(
     assert warnings(other)[0] == "remote"
 
 
+def test_a_revoked_key_ends_the_use_of_what_was_taken_before(
+    cli: Cli, other: Cli, private: str
+) -> None:
+    cli.ok("sync", "--push", env={"PIPSHIM_SIGNING_KEY": private})
+    assert warnings(other) == ("remote", [])
+    (shown,) = json.loads(other.ok("builds", "show", "native", "--output-format", "json").out)[
+        "packages"
+    ]
+    assert shown["builds"][0]["signer"] == public_of(private)
+    (listed,) = json.loads(other.ok("builds", "list", "--output-format", "json").out)
+    assert (listed["remote"], listed["signer"]) == (True, public_of(private))
+    path = other.cwd / "pyproject.toml"
+    path.write_text(path.read_text().replace(public_of(private), public_of(new_key())))
+    result = other.ok("sync", "--no-remote", "-v")
+    assert "1 built" in result.err
+    assert f"it is signed with {public_of(private)}, which is not trusted" in result.err
+    shutil.rmtree(other.cwd / ".venv")
+    assert "1 built earlier" in other.ok("sync", "--no-remote").err
+
+
 def test_a_record_that_was_changed_is_not_used(
     cli: Cli, other: Cli, private: str, remote: Path
 ) -> None:

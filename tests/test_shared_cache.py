@@ -53,7 +53,7 @@ def test_what_was_built_is_pushed_and_pulled(built: Cli, other: Cli, remote: Pat
     assert names(remote) == everything
 
     (listed, _) = json.loads(built.ok("builds", "list", "--remote", "--output-format", "json").out)
-    assert (listed["name"], listed["version"], listed["signed"]) == ("one", "1.0", False)
+    assert (listed["name"], listed["version"], listed["signer"]) == ("one", "1.0", None)
     rows = built.ok("builds", "list", "--remote", "t*").out.splitlines()
     assert [row.split()[:3] for row in rows] == [["two", "1.0", "isolated"]]
     assert built.ok("builds", "list", "one").out.startswith("one 1.0  isolated  cpython")

@@ -15,9 +15,10 @@ from pipshim.base.atomic_write import replace_file
 from pipshim.base.file_lock import FileLock
 from pipshim.base.light import jsons
 from pipshim.model.build_record import Record, difference
+from pipshim.model.signing_keys import why_untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from pipshim.model.build_record import Conditions
@@ -39,6 +40,8 @@ class BuildResult:
         private: why no other machine may have it; empty if nothing prevents that.
         log: the name of the file with the build's output.
         needs: what a wheel needs of a machine (`pipshim.model.machine_needs`); None if unknown.
+        signer: of what came from a remote, the public key that signed it; empty if none did. None
+            for what was built here.
 
     """
 
@@ -49,6 +52,7 @@ class BuildResult:
     private: str = ""
     log: str | None = None
     needs: Mapping[str, Any] | None = None
+    signer: str | None = None
 
     @classmethod
     def read(cls, path: Path) -> BuildResult | None:
@@ -66,11 +70,14 @@ class BuildCache:
 
     Args:
         root: a folder of pipshim's cache.
+        trust: the public keys of which one must have signed what came from a remote; without any,
+            everything counts.
 
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, trust: Collection[str] = ()) -> None:
         self._root = root
+        self._trust = trust
 
     @contextmanager
     def lock(self, digest: str, waiting: Callable[[], object]) -> Iterator[None]:
@@ -82,8 +89,8 @@ class BuildCache:
 
     def lookup(
         self, kind: Kind, now: Record, conditions: Conditions
-    ) -> Iterator[tuple[Record, Any]]:
-        """Return the earlier results whose record is still valid.
+    ) -> Iterator[tuple[Record, Any, str | None]]:
+        """Return the earlier results whose record is still valid, each with its signer.
 
         Args:
             kind: what was asked of the backend.
@@ -91,25 +98,32 @@ class BuildCache:
             conditions: what that build would meet.
 
         """
-        for record, result in self._all(kind, now.source):
-            if record is not None and difference(record, now, conditions) is None:
-                yield record, result
+        for record, result, signer in self._all(kind, now.source):
+            if (
+                record is not None
+                and why_untrusted(signer, self._trust) is None
+                and difference(record, now, conditions) is None
+            ):
+                yield record, result, signer
 
     def why_not(self, kind: Kind, now: Record, conditions: Conditions) -> str | None:
         """Return why no earlier result for this Python can be used; None if there is none.
 
         The reason is that of the result with the fewest differences.
         """
-        records = [record for record, _ in self._all(kind, now.source)]
-        readable = [one for one in records if one is not None]
-        same = [one for one in readable if (one.python, one.platform) == (now.python, now.platform)]
-        reasons = [why for one in same if (why := difference(one, now, conditions)) is not None]
-        if not readable and records:
+        found = [(record, signer) for record, _, signer in self._all(kind, now.source)]
+        readable = [(record, signer) for record, signer in found if record is not None]
+        reasons = [
+            difference(record, now, conditions) or why_untrusted(signer, self._trust)
+            for record, signer in readable
+            if (record.python, record.platform) == (now.python, now.platform)
+        ]
+        if not readable and found:
             return OLDER
-        return min(reasons, key=lambda why: why.count("; "), default=None)
+        return min(filter(None, reasons), key=lambda why: why.count("; "), default=None)
 
-    def _all(self, kind: Kind, source: str) -> Iterator[tuple[Record | None, Any]]:
-        """Yield the earlier results, the newest first, with their records; None if not readable."""
+    def _all(self, kind: Kind, source: str) -> Iterator[tuple[Record | None, Any, str | None]]:
+        """Yield earlier results and signers, the newest first; None for an unreadable record."""
         paths = sorted(self._folder(source).glob(f"{kind}-*.json"), key=_time, reverse=True)
         for path in paths:
             try:
@@ -117,7 +131,7 @@ class BuildCache:
             except (OSError, ValueError):
                 continue
             if isinstance(data, dict) and "result" in data:
-                yield Record.from_json(data.get("record")), data["result"]
+                yield Record.from_json(data.get("record")), data["result"], data.get("signer")
 
     def store(self, result: BuildResult) -> None:
         """Write a result with its record, atomically."""
@@ -129,9 +143,11 @@ class BuildCache:
         replace_file(folder / f"{kind}-{record.key()}.json", text.encode("ascii"))
 
     def has(self, kind: Kind, record: Record, is_there: Callable[[Any], bool]) -> bool:
-        """Return whether there is a result with an equal record that `is_there` admits."""
-        found = self._all(kind, record.source)
-        return any(one == record and is_there(result) for one, result in found)
+        """Return whether a trusted result has an equal record, and `is_there` admits it."""
+        return any(
+            one == record and why_untrusted(signer, self._trust) is None and is_there(result)
+            for one, result, signer in self._all(kind, record.source)
+        )
 
     def results(self) -> Iterator[BuildResult]:
         """Yield all results that this pipshim can share."""

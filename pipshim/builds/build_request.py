@@ -134,6 +134,7 @@ class BuiltWheel:
         log: the build's output; None likewise.
         seconds: how long the backend took, likewise.
         needs: what it needs of a machine (`pipshim.builds.built_wheel_needs`), likewise.
+        signer: as of `pipshim.builds.build_cache.BuildResult`.
 
     """
 
@@ -144,3 +145,4 @@ class BuiltWheel:
     log: Path | None = None
     seconds: float = 0.0
     needs: Mapping[str, Any] | None = None
+    signer: str | None = None

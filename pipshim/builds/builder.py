@@ -50,6 +50,7 @@ from pipshim.model.build_record import difference
 from pipshim.model.claim import key_of as claim_key
 from pipshim.model.past_build import MemoryNeed
 from pipshim.model.shared_record import requires_dist
+from pipshim.model.signing_keys import why_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -90,6 +91,8 @@ class Builder:
         mask: knows the secrets to hide in logs.
         user: returns what the user has written and typed, for hints.
         remote: the results of other machines' builds, if they are used.
+        trust: the public keys that may have signed what came from a remote, now or earlier;
+            without any, everything is trusted.
         elsewhere: lets another machine build, which puts the wheel into the remote; returns None
             if the build is to be done here.
         at_once: how many builds are begun at once; with other machines, more than here.
@@ -108,6 +111,7 @@ class Builder:
     mask: Mask
     user: Callable[[], UserInput] = UserInput
     remote: RemoteCache | None = None
+    trust: tuple[str, ...] = ()
     elsewhere: Callable[[BuildRequest], WorkerEvents | None] | None = None
     at_once: int = field(init=False)
     processes: Processes = field(init=False)
@@ -134,7 +138,7 @@ class Builder:
             self.jobs, Jobserver(self.workspace.directory, available_cores())
         )
         self._job_tools = JobTools()
-        self._cache = BuildCache(self.cache / BUILDS)
+        self._cache = BuildCache(self.cache / BUILDS, self.trust)
         if self.remote is not None:
             self._shared = SharedBuilds(self.remote, self._cache, self.store, self.target)
         self._tools = Tools(self.cache / TOOLS)
@@ -289,7 +293,7 @@ class Builder:
 
     def _discard_earlier(self, build: BuildRequest) -> None:
         """Discard the wheels that ``--rebuild`` replaces."""
-        for record, _ in list(self._found(build, "wheel", exact=False)):
+        for record, *_ in list(self._found(build, "wheel", exact=False)):
             self._cache.discard("wheel", record)
         self._rebuilt.add(_key("wheel", build))
 
@@ -341,13 +345,13 @@ class Builder:
             return None
         # The wheel that was built against the very same, if there is one, goes first.
         for exact in dict.fromkeys((True, self.settings.is_exact(build.name))):
-            for record, sha256 in self._found(build, "wheel", exact=exact):
+            for record, sha256, signer in self._found(build, "wheel", exact=exact):
                 tree = self.store.tree(str(sha256))
                 if tree is None:
                     continue
                 metadata = installed.read_text(f"{tree.lib}/{tree.dist_info}/{METADATA}")
                 if exact or self._may_require(build, requires_dist(metadata)):
-                    return BuiltWheel(tree, record, "cached")
+                    return BuiltWheel(tree, record, "cached", signer=signer)
         return None
 
     def _offer(self, build: BuildRequest) -> SharedRecord | None:
@@ -368,16 +372,25 @@ class Builder:
         if shared is None or self._shared is None:
             return None
         taken = self._shared.take_wheel(shared, self.records.conditions(build))
-        return BuiltWheel(*taken, "remote", seconds=shared.seconds) if taken else None
+        if taken is None:
+            return None
+        tree, record, signer = taken
+        return BuiltWheel(tree, record, "remote", seconds=shared.seconds, signer=signer)
 
-    def why_stale(self, build: BuildRequest, record: Record, metadata: str) -> str | None:
+    def why_stale(
+        self, build: BuildRequest, record: Record, metadata: str, signer: str | None
+    ) -> str | None:
         """Return why a wheel has to be built again; None if it can be kept.
 
         Args:
             build: the build that would be made now.
             record: of the wheel.
+            signer: of what came from a remote.
 
         """
+        untrusted = why_untrusted(signer, self.trust)
+        if untrusted is not None:
+            return untrusted
         changed = partial(difference, record, self.records.record(build))
         why = changed(self.records.conditions(build, exact=True))
         if why is None or self.settings.is_exact(build.name):
@@ -396,7 +409,7 @@ class Builder:
 
     def _found(
         self, build: BuildRequest, kind: Kind, *, exact: bool
-    ) -> Iterator[tuple[Record, Any]]:
+    ) -> Iterator[tuple[Record, Any, str | None]]:
         conditions = self.records.conditions(build, exact=exact)
         return self._cache.lookup(kind, self.records.record(build), conditions)
 
@@ -404,7 +417,7 @@ class Builder:
         """Return a cached answer of a hook. It depends on pure Python distributions too."""
         if build.digest is None or self._is_due(kind, build):
             return None
-        return next(self._found(build, kind, exact=True), None)
+        return next((found[:2] for found in self._found(build, kind, exact=True)), None)
 
     def _answer(self, build: BuildRequest, kind: Kind) -> tuple[Record, Any] | None:
         """Return an answer of a hook from the cache, or from the remote."""

@@ -21,6 +21,7 @@ from pipshim.envs.dist_info import METADATA
 from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_record import difference
 from pipshim.model.shared_record import requires_dist
+from pipshim.remote.signatures import signer_of
 from pipshim.remote.wheel_limits import why_excessive
 
 if TYPE_CHECKING:
@@ -114,12 +115,12 @@ class SharedBuilds:
         """Take what a backend answered into the cache."""
         result = shared.result
         plain = list(result) if isinstance(result, tuple) else result
-        return self._keep(shared, plain, conditions), plain
+        return self._keep(shared, plain, conditions)[0], plain
 
     def take_wheel(
         self, shared: SharedRecord, conditions: Conditions
-    ) -> tuple[UnpackedWheel, Record] | None:
-        """Take a wheel into the store; None if it cannot be fetched, or is not as it should be."""
+    ) -> tuple[UnpackedWheel, Record, str] | None:
+        """Take a wheel into the store, and return its signer too; None if that fails."""
         file = self.remote.wheel(shared)
         if file is None:
             return None
@@ -140,18 +141,24 @@ class SharedBuilds:
             self.store.discard(tree)
             self.remote.reject_wheel(shared, problem)
             return None
-        return tree, self._keep(shared, tree.sha256, conditions)
+        return tree, *self._keep(shared, tree.sha256, conditions)
 
-    def _keep(self, shared: SharedRecord, result: Any, conditions: Conditions) -> Record:
-        """Write a result into the cache, with the places of this machine's tools."""
+    def _keep(
+        self, shared: SharedRecord, result: Any, conditions: Conditions
+    ) -> tuple[Record, str]:
+        """Write a result into the cache, with its signer and the places of this machine's tools."""
         tools = {}
         systems = shared.record.systems
         for name, tool in shared.record.tools.items():
             here = conditions.tools(name, systems)
             tools[name] = here if here == tool else tool
         record = replace(shared.record, tools=tools)
-        self.cache.store(BuildResult(shared.kind, record, result, shared.seconds, FROM_REMOTE))
-        return record
+        signer = signer_of(shared.content, shared.signature)
+        kept = BuildResult(
+            shared.kind, record, result, shared.seconds, private=FROM_REMOTE, signer=signer
+        )
+        self.cache.store(kept)
+        return record, signer
 
     def wait(
         self, key: str, is_stopped: Callable[[], bool], most: float, report: Callable[[str], object]

@@ -18,6 +18,7 @@ from pipshim.model import option_table
 from pipshim.model.requests import StoreRequest
 from pipshim.progress.formatting import rough_duration
 from pipshim.remote import remote_inventory
+from pipshim.remote.signatures import signer_of
 
 if TYPE_CHECKING:
     from optparse import Values
@@ -96,7 +97,7 @@ def _as_json(one: RemoteRecord) -> dict[str, Any]:
         "wheel": shared.wheel.sha256,
         "size": shared.wheel.size,
         "seconds": shared.seconds,
-        "signed": shared.signature is not None,
+        "signer": signer_of(shared.content, shared.signature) or None,
         "added": (
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(written))
             if written is not None

@@ -190,7 +190,9 @@ class _Lookup:
         tree = self.context.store.tree(str(result.tree))
         assert tree is not None  # wheels that are gone are not listed
         metadata = installed.read_text(f"{tree.lib}/{tree.dist_info}/{METADATA}")
-        why_not = self.sync.builds.why_stale(source or sources[0], result.record, metadata)
+        why_not = self.sync.builds.why_stale(
+            source or sources[0], result.record, metadata, result.signer
+        )
         return ShownBuild(result, why_not is None, why_not or result.record.why(), is_installed)
 
     def _why_unknown(self, name: str) -> str:
@@ -249,11 +251,18 @@ def _build_lines(build: ShownBuild, *, color: bool, verbose: bool) -> Iterator[s
         "also used": _versions(record, counts=False),
         "wheel": result.tree or "",
         "log": str(result.log or ""),
+        "from a remote": _signed(result.signer),
     }
     width = max(map(len, rows))
     for title, text in rows.items():
         if text:
             yield f"  {title:{width}}  {text}"
+
+
+def _signed(signer: str | None) -> str:
+    if signer is None:
+        return ""
+    return f"signed with {signer}" if signer else "not signed"
 
 
 def _variables(record: Record, *, verbose: bool) -> str:
@@ -292,5 +301,7 @@ def _build_as_json(build: ShownBuild) -> dict[str, Any]:
         "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(result.time)),
         "wheel": result.tree,
         "log": str(result.log) if result.log is not None else None,
+        "remote": result.signer is not None,
+        "signer": result.signer or None,
         "record": result.record.to_json(),
     }

@@ -208,6 +208,8 @@ def _as_json(root: Path, result: inventory.Result) -> dict[str, Any]:
         "wheel": tree,
         "size": inventory.size_of(inventory.tree_folder(root, tree)),
         "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(result.time)),
+        "remote": result.signer is not None,
+        "signer": result.signer or None,
     }
 
 

@@ -292,7 +292,8 @@ def _opened(
             may_be_missing=pushes,
         )
         remote.otherwise = ""
-        yield _Opened(remote, BuildCache(root / BUILDS), Store(root), project, space, observer)
+        cache = BuildCache(root / BUILDS, address.trust)
+        yield _Opened(remote, cache, Store(root), project, space, observer)
 
 
 _WAIT = "waiting for a command that cleans the cache"

@@ -419,6 +419,7 @@ class Context:
                 is_layer=self.below is not None,
             ),
             remote=self.remote,
+            trust=self.configuration.remote.trust,
         )
         self.until_end.callback(builder.processes.close)
         common = self.request.common

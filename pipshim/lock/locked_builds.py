@@ -206,7 +206,9 @@ class LockedBuilds(BuildPlanner):
         sources = (self._pin(one).source for one in self._lock.members(build.environment))
         return all(one is None or self.precedes(one, source) for one in sources)
 
-    def why_stale(self, source: Source, record: Record, metadata: str) -> str | None:
+    def why_stale(
+        self, source: Source, record: Record, metadata: str, signer: str | None
+    ) -> str | None:
         """Return why an installed wheel has to be built again; None if it can stay.
 
         In an environment that the lock leaves open, only what matches the runtime version can have
@@ -221,7 +223,7 @@ class LockedBuilds(BuildPlanner):
             available = {name: known.get(name, used) for name, used in record.against.items()}
             outer = OuterEnvironment(distributions=available)
             request = replace(request, components=(), outer=outer)
-        return self.builder.why_stale(request, record, metadata)
+        return self.builder.why_stale(request, record, metadata, signer)
 
     def _pin(self, package: Package) -> Pin:
         return pin_of(package, self.target, self.fetcher)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 PUBLIC = "ed25519:"
 PRIVATE = "ed25519-private:"
@@ -72,6 +75,22 @@ def read_signature(text: str) -> Signature:
     key, _, value = text.rpartition(":")
     read_public_key(key)
     return Signature(key, _decoded(value, _SIGNATURE_BYTES, "signature"))
+
+
+def why_untrusted(signer: str | None, trusted: Collection[str]) -> str | None:
+    """Say why a result that is here is not used; None if nothing is against it.
+
+    Args:
+        signer: the public key that signed it; empty if it came from a remote and none did; None if
+            it was built here.
+        trusted: public keys; without any, everything is trusted.
+
+    """
+    if signer is None or not trusted or signer in trusted:
+        return None
+    if not signer:
+        return "it came from a remote, and is not signed"
+    return f"it is signed with {signer}, which is not trusted"
 
 
 def _encoded(content: bytes) -> str:

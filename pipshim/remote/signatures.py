@@ -134,6 +134,15 @@ def distrust(content: bytes, signature: str | None, trusted: Collection[str]) ->
     return None
 
 
+def signer_of(content: bytes, signature: str | None) -> str:
+    """Return the public key that signed content; empty if none did, or that cannot be checked."""
+    try:
+        key = read_signature(signature).key if signature is not None else ""
+        return key if key and distrust(content, signature, [key]) is None else ""
+    except (ValueError, SigningError):
+        return ""
+
+
 def key_file(environ: Mapping[str, str], folder: Path) -> Path:
     """Return the file of the private key.
 

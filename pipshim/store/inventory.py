@@ -71,6 +71,7 @@ class Result:
         tree: of a wheel, its hash in the store.
         time: when it was stored, in seconds since the epoch.
         log: the build's output, if it still exists.
+        signer: of what came from a remote, the public key that signed it; empty if none did.
 
     """
 
@@ -80,6 +81,7 @@ class Result:
     tree: str | None
     time: float
     log: Path | None = None
+    signer: str | None = None
 
     def is_of(self, requirement: Requirement) -> bool:
         """Return whether a requirement names it; an invalid version matches by name only."""
@@ -148,7 +150,10 @@ def results(root: Path) -> list[Result]:
         kind = path.name.partition("-")[0]
         tree = str(data.get("result")) if kind == "wheel" else None
         log = root / LOGS / str(data.get("log"))
-        found.append(Result(path, kind, record, tree, _time(path), log if log.is_file() else None))
+        signer = data.get("signer")
+        found.append(
+            Result(path, kind, record, tree, _time(path), log if log.is_file() else None, signer)
+        )
     return sorted(found, key=lambda one: (one.record.name, _order(one.record.version), one.time))
 
 

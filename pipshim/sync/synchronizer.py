@@ -190,7 +190,8 @@ class Sync:
             return "rebuild: asked for"
         if package is None or present is None:
             return None
-        noted = origin_of(present).get("record")
+        origin = origin_of(present)
+        noted = origin.get("record")
         if noted is None:
             return None
         record = Record.from_json(noted)
@@ -198,7 +199,7 @@ class Sync:
             return f"rebuild: {OLDER}"
         metadata = installed.read_text(str(present.dist_info / METADATA))
         source = self.builds.source(name)
-        why = self.builds.why_stale(source, record, metadata)
+        why = self.builds.why_stale(source, record, metadata, origin.get("signer"))
         if why is None:
             return None
         is_work = self.builds.is_work(source, self.builds.solution)
@@ -282,7 +283,7 @@ class Sync:
         identity = artifacts.identity(artifacts.choose(package, self.context.target))
         ready = Ready(
             built.tree,
-            {"identity": identity, "record": built.record.to_json()},
+            {"identity": identity, "record": built.record.to_json(), **_signed(built.signer)},
             built.origin,
             built.record.mode,
             direct_url(package),
@@ -428,3 +429,8 @@ class Sync:
         ):
             names |= {canonicalize_name(one.name) for one in found}
         return names
+
+
+def _signed(signer: str | None) -> dict[str, str]:
+    """Return what is noted of the signer of a wheel that came from a remote."""
+    return {} if signer is None else {"signer": signer}
