@@ -19,5 +19,6 @@ if __name__ == "__main__":
         sys.modules[process_trace.NAME] = sys.modules.pop(process_trace.__name__)
     sys.modules["_pipshim_trace"].begin(_what)
     sys.argv = sys.argv[2:]
-    sys.path[0] = os.path.dirname(_script)  # noqa: PTH120 this starts in each hook
+    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        sys.path[0] = os.path.dirname(os.path.realpath(_script))  # noqa: PTH120 this starts in each hook
     runpy.run_path(_script, run_name="__main__")

@@ -48,6 +48,9 @@ _PROGRAM_EVENTS = {
 }
 """Where events have the file, the arguments and the environment of a program."""
 
+_OF_SHELL = frozenset("$`\\;&|<>()*?[]{}~#\n")
+"""What a shell does more with than to split a command at spaces and quotes."""
+
 
 class _Notes:
     """Lines that are written once each, to a file of the process's own."""
@@ -60,25 +63,32 @@ class _Notes:
 
     def add(self, kind: str, texts: "Iterable[str]") -> None:
         """Write what is not written yet."""
-        lines = [kind.encode() + os.fsencode(text).replace(b"\n", b"?") for text in texts]
-        new = [line for line in lines if line not in self._known]
-        self._known.update(new)
-        self._waiting += new
+        for text in texts:
+            line = kind.encode() + os.fsencode(text).replace(b"\n", b"?")
+            if line not in self._known:
+                self._waiting.append(line)
+                self._known.add(line)
         if self._waiting and self.folder:
             self._write()
 
     def _write(self) -> None:
+        # A lock would not survive a fork: lines are taken one by one, each by one thread.
+        lines = []
+        while self._waiting:
+            try:
+                lines.append(self._waiting.pop(0))
+            except IndexError:  # another thread took it
+                break
         # The file is opened each time: the process may close descriptors that it does not know.
         try:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
             notes = os.open(f"{self.folder}/{os.getpid()}", flags, 0o600)
             try:
-                os.write(notes, b"".join(line + b"\n" for line in self._waiting))
+                os.write(notes, b"".join(line + b"\n" for line in lines))
             finally:
                 os.close(notes)
         except OSError:
             pass  # a child that has outlived its hook
-        self._waiting.clear()
 
 
 _notes = _Notes()
@@ -131,10 +141,11 @@ def _listener(notes: _Notes, kinds: str) -> "Callable[[str, tuple[Any, ...]], No
                 notes.add(MODULES, _own_file(arguments[1]))
             elif programs and event in _PROGRAM_EVENTS:
                 file, words, environ = (arguments[at] for at in _PROGRAM_EVENTS[event])
-                notes.add(PROGRAMS, _programs(file, words, environ))
+                started = list(_programs(file, words, environ))
+                notes.add(PROGRAMS, started)
                 notes.add(OPTIONS, _native_options(words))
                 if event == "subprocess.Popen" and isinstance(words, list):
-                    _trace_bare_python(words)
+                    _trace_child(started, words)
         except Exception:  # noqa: BLE001 an exception here would end what is heard of
             return
 
@@ -199,8 +210,9 @@ def _digest(value: "str | bytes") -> str:
 def _programs(file: object, words: "Any", environ: "Any") -> "Iterator[str]":
     """Return the file of a program that is started, and of the one that a shell starts first."""
     names = [os.fsdecode(file or words[0])]  # type: ignore[arg-type]
-    if len(words) > 2 and os.fsdecode(words[1]) == "-c":  # noqa: PLR2004 sh -c COMMAND
-        names += os.fsdecode(words[2]).split()[:1]
+    is_shell = names[0].endswith("sh")
+    if is_shell and len(words) > 2 and os.fsdecode(words[1]) == "-c":  # noqa: PLR2004 and COMMAND
+        names += [name.strip("\"'") for name in os.fsdecode(words[2]).split()[:1]]
     # The copy reads no variable.
     known = dict(os.environ if environ is None else environ)
     path = os.fsdecode(known.get("PATH") or known.get(b"PATH") or os.defpath)
@@ -222,33 +234,74 @@ def _native_options(words: "Any") -> "Iterator[str]":
             yield from (one for one in word.split() if "native" in one or "xHost" in one)
 
 
+def _trace_child(programs: "list[str]", words: "list[Any]") -> None:
+    """Let a Python that is to be started with ``-S`` be traced: change its command line.
+
+    A shell's command line is changed if it is that of a Python and nothing else.
+    """
+    own = os.path.realpath(sys.executable)
+    is_own = [os.path.realpath(program) == own for program in programs]
+    if is_own == [True]:
+        _trace_bare_python(words)
+    elif is_own == [False, True] and len(words) == 3:  # noqa: PLR2004 sh -c COMMAND
+        line = os.fsdecode(words[2])
+        if " -" in line and "S" in line and not _OF_SHELL.intersection(line):
+            import shlex  # noqa: PLC0415 seldom
+
+            command: list[Any] = shlex.split(line)
+            _trace_bare_python(command)
+            if command != shlex.split(line):
+                words[2] = shlex.join(command)
+
+
 def _trace_bare_python(words: "list[Any]") -> None:
-    """Let a Python that is to be started with ``-S`` be traced: change its command line."""
     what = os.environ.get(NOTES)
-    if what is None or not os.path.basename(os.fsdecode(words[0])).startswith(("python", "pypy")):  # noqa: PTH119
+    if what is None:
         return
     is_bare, at = False, 1
-    while at < len(words) and words[at][:1] == "-" and words[at][1:2] not in ("", "-"):
-        letters = words[at][1:]
-        is_bare = is_bare or "S" in letters.partition("X")[0].partition("W")[0]
-        if letters[-1] in "cm" and letters[0] not in "XW":
-            if is_bare:
-                _trace_code(words, at)
+    while at < len(words):
+        word = os.fsdecode(words[at])
+        if word[:1] != "-" or word == "-":
+            break
+        at += 1
+        if word == "--":
+            break
+        if word[:2] == "--":
+            at += word == "--check-hash-based-pycs"
+            continue
+        flags, value = _flags_and_value(word)
+        is_bare = is_bare or "S" in flags
+        if "x" in flags:  # skips the first line of the script
             return
-        at += 2 if letters in ("X", "W") else 1
+        if value[:1] in ("c", "m"):
+            if is_bare:
+                _trace_code(words, at - 1, flags, value)
+            return
+        at += len(value) == 1  # -W and -X have it in the next word
     runner = os.path.join(os.path.dirname(__file__), "hook_runner.py")  # noqa: PTH118, PTH120
-    if is_bare and at < len(words) and words[at] not in ("-", runner):
+    if is_bare and at < len(words) and os.fsdecode(words[at]) not in ("-", runner):
         words[at:at] = [runner, what]
 
 
-def _trace_code(words: "list[Any]", at: int) -> None:
+def _flags_and_value(word: str) -> "tuple[str, str]":
+    """Split combined short options of Python (``-Sc``) before the one that takes a value."""
+    at = next((at for at, letter in enumerate(word) if letter in "cmWX"), len(word))
+    return word[1:at], word[at:]
+
+
+def _trace_code(words: "list[Any]", at: int, flags: str, value: str) -> None:
     """Change the code, or the module, that a Python is to run (``-c``, ``-m``)."""
-    code = words[at + 1]
-    if words[at][-1] == "m":
+    end = at + (2 if len(value) == 1 else 1)
+    code = value[1:] or os.fsdecode(words[at + 1])
+    if value[0] == "m":
         code = f"import runpy; {_MODULE_FOLDER}; runpy._run_module_as_main({code!r})"
-    elif "__future__" in code or code.startswith(import_line()):
+    elif (
+        "__future__" in code  # has to come first
+        or code.strip("\n")[:1] in (" ", "\t")  # Python 3.14 removes what all lines begin with
+        or code.startswith(import_line())
+    ):
         return
-    words[at : at + 2] = [f"{words[at][:-1]}c", f"{import_line()}\n{code}"]
+    words[at:end] = [f"-{flags}c", f"{import_line()}\n{code}"]
 
 
 def _trace_workers() -> None:
@@ -267,7 +320,7 @@ def _trace_workers() -> None:
     def traced(words: "Any", *more: "Any") -> int:
         if isinstance(words, list):
             try:  # noqa: SIM105 contextlib is not needed yet
-                _trace_bare_python(words)
+                _trace_child([os.fsdecode(words[0])], words)
             except Exception:  # noqa: BLE001, S110 the worker starts nevertheless
                 pass
         return fork_exec(words, *more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import venv
@@ -151,7 +152,8 @@ def test_a_process_that_outlives_its_hook_goes_on(wanted: Path) -> None:
 
 @pytest.mark.parametrize("option", ["-I", "-E", "-s"])
 def test_isolated_processes_are_traced_too(wanted: Path, option: str) -> None:
-    assert "wanted.py" in run(wanted, "import wanted, os; os._exit(0)", option)
+    code = f"import sys; sys.path.insert(0, {str(wanted)!r}); import wanted; os._exit(0)"
+    assert "wanted.py" in run(wanted, code, option)
 
 
 READS = {
@@ -228,29 +230,135 @@ def test_reads_are_noted_in_isolated_processes(tmp_path: Path, options: tuple[st
     assert "WANTED" in reads(tmp_path, "os.getenv('WANTED')", *options)
 
 
-@pytest.mark.parametrize("options", [["-S"], ["-IS"], ["-E", "-S"], ["-S", "-X", "utf8"]])
-@pytest.mark.parametrize("how", ["code", "script", "module"])
+CHILD = """import os, sys
+os.getenv('WANTED')
+print(sys.argv, __name__, sys.flags, sys._xoptions, sys.warnoptions, sys.path)
+"""
+OPTIONS = [
+    ["-S"],
+    ["-IS"],
+    ["-E", "-S"],
+    ["-S", "-X", "utf8"],
+    ["-bSX", "utf8", "-Wignore"],
+    ["-SWignore", "--check-hash-based-pycs", "always"],
+    ["-S", "-Xdev", "-W", "ignore::UserWarning"],
+]
+HOW_CHILDREN_RUN = {
+    "code": ["-c", CHILD, "x"],
+    "attached code": [f"-c{CHILD}", "x", "-S"],
+    "combined with code": [f"-uc{CHILD}", "x"],
+    "script": ["child.py", "x"],
+    "script after dashes": ["--", "child.py", "-c"],
+    "module": ["-m", "cProfile", "-o", os.devnull, "child.py", "x"],
+    "attached module": ["-mcProfile", "-o", os.devnull, "child.py", "x"],
+    "combined with module": ["-um", "cProfile", "-o", os.devnull, "child.py", "x"],
+}
+
+
+def assert_child_is_traced(folder: Path, words: list[str], start: str) -> None:
+    """Check that a child process is traced, and prints what it prints without this."""
+    (folder / "child.py").write_text(CHILD, "utf-8")
+    code = f"""
+        import pathlib, shlex, subprocess
+        os.chdir({str(folder)!r})
+        words = {words}
+        done = subprocess.run({start}, capture_output=True, text=True)
+        open("said", "w").write(done.stdout + done.stderr)
+    """
+    environ = {"PIPSHIM_TRACE": f"mvp:{folder}/notes", "PYTHONPATH": ""}
+    assert "WANTED" in reads(folder, code, **environ)
+    plain = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert (folder / "said").read_text("utf-8") == plain.stdout + plain.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "how"),
+    [
+        *(([*one], how) for one in OPTIONS for how in ("code", "script")),
+        *((["-IS"], how) for how in HOW_CHILDREN_RUN if how not in ("code", "script")),
+    ],
+)
 def test_reads_of_child_processes_are_noted_whatever_their_options(
     tmp_path: Path, options: list[str], how: str
 ) -> None:
-    child = "import os, sys; os.getenv('WANTED'); print(sys.argv, __name__, sys.flags.no_site)"
-    (tmp_path / "child.py").write_text(child, "utf-8")
-    rest = {
-        "code": ["-c", child, "x"],
-        "script": [str(tmp_path / "child.py"), "x"],
-        "module": ["-m", "cProfile", "-o", os.devnull, str(tmp_path / "child.py"), "x"],
-    }[how]
+    words = [sys.executable, *options, *HOW_CHILDREN_RUN[how]]
+    assert_child_is_traced(tmp_path, words, "words")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "shlex.join(words), shell=True",
+        "['/bin/sh', '-c', ' '.join(words)]",
+        "[os.fsencode(word) for word in words]",
+        "[*words[:-2], pathlib.Path('child.py'), 'x']",
+    ],
+)
+def test_reads_of_child_processes_are_noted_however_their_words_are_given(
+    tmp_path: Path, start: str
+) -> None:
+    assert_child_is_traced(tmp_path, [sys.executable, "-S", "child.py", "x"], start)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-Sc", "from __future__ import annotations; print(1)"], "1\n"),
+        (["-Sx", "skipping.py"], "skipped\n"),
+        (["-S", "-c", "import sys; print(sys.argv)", "-S"], "['-c', '-S']\n"),
+        (["-c", "print(2)"], "2\n"),
+        (["-S", "-V"], f"Python {platform.python_version()}\n"),
+    ],
+)
+def test_child_processes_that_cannot_be_traced_run_as_always(
+    tmp_path: Path, words: list[str], said: str
+) -> None:
+    (tmp_path / "skipping.py").write_text("not Python\nprint('skipped')\n", "utf-8")
     code = f"""
         import subprocess, sys
-        done = subprocess.run([sys.executable, *{options}, *{rest}], capture_output=True, text=True)
-        open({str(tmp_path / "said")!r}, "w").write(done.stdout + done.stderr)
+        os.chdir({str(tmp_path)!r})
+        done = subprocess.run([sys.executable, *{words}], capture_output=True, text=True)
+        open("said", "w").write(done.stdout + done.stderr)
     """
-    found = reads(tmp_path, code, PIPSHIM_TRACE=f"mvp:{tmp_path}/notes")
-    assert "WANTED" in found
-    plain = subprocess.run(
-        [sys.executable, *options, *rest], capture_output=True, text=True, check=True
-    )
-    assert (tmp_path / "said").read_text("utf-8") == plain.stdout
+    reads(tmp_path, code, PIPSHIM_TRACE=f"mvp:{tmp_path}/notes")
+    assert (tmp_path / "said").read_text("utf-8") == said
+
+
+def test_another_python_is_started_as_it_was_asked_for(tmp_path: Path) -> None:
+    other = tmp_path / "python2"
+    other.write_text('#!/bin/sh\necho "$@"\n', "utf-8")
+    other.chmod(0o755)
+    code = f"""
+        import subprocess
+        ways = (["{other}", "-S", "a.py"], ["sh", "-c", "{other} -S a.py"])
+        said = [subprocess.check_output(way, text=True) for way in ways]
+        open({str(tmp_path / "said")!r}, "w").write("".join(said))
+    """
+    traced(tmp_path, code, PIPSHIM_TRACE=f"mvp:{tmp_path}/notes")
+    assert (tmp_path / "said").read_text("utf-8") == "-S a.py\n" * 2
+
+
+def test_reads_of_many_threads_are_noted(tmp_path: Path) -> None:
+    code = """
+        import sys, threading
+        sys.setswitchinterval(1e-6)
+        def read(number):
+            for name in range(200):
+                os.environ.get(f"WANTED_{number}_{name}")
+        threads = [threading.Thread(target=read, args=[number]) for number in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        os._exit(0)
+    """
+    found = [name for name in reads(tmp_path, code) if name.startswith("WANTED_")]
+    assert len(found) == 1600
 
 
 WORKERS = """
@@ -326,14 +434,15 @@ def test_programs_are_noted_by_their_files(tmp_path: Path) -> None:
     tool.write_text("#!/bin/sh\n", encoding="utf-8")
     tool.chmod(0o755)
     code = """
-        import subprocess
+        import subprocess, sys
         subprocess.run(["tool"], check=True)
         subprocess.run("tool x", shell=True, check=True)
         subprocess.run(["./gone"], check=False) if os.path.exists("gone") else None
+        subprocess.run([sys.executable, "-c", "tool = 1"], check=True)
     """
     noted = traced(tmp_path, code, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert f"p{tool}" in noted
-    assert sum(line.startswith("p") for line in noted) == 2  # and the shell
+    assert sum(line.startswith("p") for line in noted) == 3  # and the shell, and Python
 
 
 def test_options_for_the_processor_of_this_machine_are_noted(tmp_path: Path) -> None:
