@@ -43,7 +43,9 @@ def test_trust_adds_public_keys_to_the_project(cli: Cli, tmp_path: Path) -> None
     error = cli.fails("builds", "trust", private, *project, status=2).err
     assert "is a private key" in error
     assert private not in error
-    assert f"Trusted: {KEY}" in cli.ok("builds", "trust", KEY, *project).out
+    error = cli.fails("builds", "trust", f" {private} ", *project, status=2).err
+    assert private not in error
+    assert f"Trusted: {KEY}" in cli.ok("builds", "trust", f" {KEY}\n", *project).out
     assert path.read_text().endswith(
         f'[tool.pipshim]  # ours\n\n[tool.pipshim.remote]\ntrust = ["{KEY}"]\n'
     )

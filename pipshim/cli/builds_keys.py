@@ -10,7 +10,7 @@ from pipshim._pip.user_folders import configuration_folder
 from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import UsageError
 from pipshim.model.project import PYPROJECT
-from pipshim.model.signing_keys import read_public_key
+from pipshim.model.signing_keys import PUBLIC, read_public_key
 from pipshim.project.editing import Document
 from pipshim.project.pyproject import find_project, read_text
 from pipshim.project.workspaces import load_project
@@ -63,11 +63,12 @@ def trust(keys: Sequence[str], project: Path | None) -> int:
         PipshimError: a key is none, or the file cannot be edited.
 
     """
+    keys = [key.strip() for key in keys]
     for key in keys:
         try:
             read_public_key(key)
         except ValueError as error:
-            shown = repr(key) if "private" not in str(error) else "the key"
+            shown = repr(key) if key.startswith(PUBLIC) else "the key"  # it may be a private one
             hint = "pipshim builds keygen shows the public key: ed25519:…"
             raise UsageError(f"builds trust: {shown} {error}", hint=hint) from None
     root = load_project(find_project(project or Path.cwd())).directory

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.masking import Mask
+from pipshim.model.signing_keys import PRIVATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,6 +42,8 @@ def known_credentials(
     for name, value in environ.items():
         if name.startswith(("PIP_", "UV_")):
             mask.add_urls(value)
+        if value.strip().startswith(PRIVATE):  # the key that wheels are signed with
+            mask.add(value.strip())
     for user, password in _of_netrc(environ):
         mask.add_credentials(user, password)
     return mask

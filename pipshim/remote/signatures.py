@@ -154,7 +154,7 @@ def key_file(environ: Mapping[str, str], folder: Path) -> Path:
         SigningError: the variable has the key itself.
 
     """
-    named = environ.get(VARIABLE, "")
+    named = _named(environ)
     if named.startswith(PRIVATE):
         raise SigningError(f"{VARIABLE} has the key itself", hint=f"unset {VARIABLE}")
     return Path(named).expanduser() if named else folder / KEY_FILE
@@ -167,9 +167,9 @@ def read_key(environ: Mapping[str, str], folder: Path) -> str | None:
         SigningError: it cannot be read, or is none, or the variable names a missing file.
 
     """
-    named = environ.get(VARIABLE, "")
+    named = _named(environ)
     if named.startswith(PRIVATE):
-        return _checked(named.strip(), VARIABLE)
+        return _checked(named, VARIABLE)
     path = key_file(environ, folder)
     try:
         with path.open("rb") as file:
@@ -177,12 +177,21 @@ def read_key(environ: Mapping[str, str], folder: Path) -> str | None:
     except FileNotFoundError:
         if not named:
             return None
+        # Its value is not shown: it may be a key that was not copied whole.
         raise SigningError(
-            f"{VARIABLE}: there is no file {path}", hint="create a key: pipshim builds keygen"
+            f"{VARIABLE} is neither a signing key ({PRIVATE}…) nor the path of a file",
+            hint="create a key: pipshim builds keygen",
         ) from None
-    except OSError as error:
-        raise SigningError(f"the signing key cannot be read: {path}: {reason(error)}") from error
-    return _checked(content.decode("utf-8", "replace").strip(), str(path))
+    except (OSError, ValueError) as error:
+        where = f"the file that {VARIABLE} names" if named else str(path)
+        why = reason(error) if isinstance(error, OSError) else "that is no path"
+        raise SigningError(f"the signing key cannot be read: {where}: {why}") from None
+    text = content.decode("utf-8", "replace").strip()
+    return _checked(text, f"the file that {VARIABLE} names" if named else str(path))
+
+
+def _named(environ: Mapping[str, str]) -> str:
+    return environ.get(VARIABLE, "").strip()
 
 
 def _checked(private: str, where: str) -> str:

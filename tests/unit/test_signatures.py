@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import stat
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,10 +89,11 @@ def test_the_private_key_is_a_file_of_its_owner(tmp_path: Path) -> None:
 
 def test_the_variable_has_the_key_or_the_path_of_its_file(tmp_path: Path) -> None:
     made = new_key()
-    assert signatures.read_key({signatures.VARIABLE: made}, tmp_path) == made
+    for text in (made, f" {made}\n", f"\t{made}\r\n"):
+        assert signatures.read_key({signatures.VARIABLE: text}, tmp_path) == made
     assert signatures.read_key({}, tmp_path) is None
     named = {signatures.VARIABLE: str(tmp_path / "key")}
-    with pytest.raises(SigningError, match="there is no file"):
+    with pytest.raises(SigningError, match="nor the path of a file"):
         signatures.read_key(named, tmp_path)
     signatures.write_key(made, tmp_path / "key")
     assert signatures.read_key(named, tmp_path) == made
@@ -99,6 +101,17 @@ def test_the_variable_has_the_key_or_the_path_of_its_file(tmp_path: Path) -> Non
     with pytest.raises(SigningError, match="has no signing key: it is not valid Base64") as raised:
         signatures.read_key(named, tmp_path)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["ed25519-private:SECRET", "SECRET", "SECRET" * 100, '"ed25519-private:SECRET"', "S\0"]
+)
+def test_a_damaged_key_is_not_shown(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SigningError) as raised:
+        signatures.read_key({signatures.VARIABLE: text}, tmp_path)
+    error: BaseException | None = raised.value
+    assert "SECRET" not in f"{raised.value!r} {raised.value.hint}"
+    assert "SECRET" not in "".join(traceback.format_exception(error, limit=0))
 
 
 def test_without_cryptography_the_error_says_what_to_install(
