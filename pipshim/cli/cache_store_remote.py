@@ -167,7 +167,7 @@ def remote_files(request: StoreRequest, options: Values) -> Iterator[FileStore]:
             address, options, mask, events.ignore, folder, _LIBRARIES, may_be_missing=False
         )
         try:
-            yield remote.open()
+            yield remote.connected()
         except RemoteError as error:
             raise PipshimError(f"the remote {remote.label}: {mask.hide(str(error))}") from error
 
@@ -248,7 +248,7 @@ class _Opened:
         try:
             named = remote_inventory.named(self.remote.connected())
         except RemoteError as error:
-            self.remote.fail(str(error))
+            self.remote.fail_to_use(error)
             return []
         return [
             *dict.fromkeys(

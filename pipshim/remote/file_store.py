@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -24,6 +25,10 @@ CHUNK = 1 << 20
 
 MOST_NAMES = 20_000
 """How many names a folder may have; what has more is not a folder of records."""
+
+
+UNSUPPORTED = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""The errors of what a file system or store cannot do at all."""
 
 
 class RemoteError(Exception):
@@ -112,6 +117,14 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
         RemoteError: it did; or as `work` does.
 
     """
+    try:
+        return started(work).result(seconds)
+    except FutureTimeoutError:
+        raise RemoteError(f"it did not answer within {seconds:.0f} seconds") from None
+
+
+def started(work: Callable[[], Result]) -> Future[Result]:
+    """Call `work` in a thread that does not keep the program from ending."""
     future: Future[Result] = Future()
 
     def call() -> None:
@@ -121,7 +134,4 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
             future.set_exception(error)
 
     threading.Thread(target=call, daemon=True).start()
-    try:
-        return future.result(seconds)
-    except FutureTimeoutError:
-        raise RemoteError(f"it did not answer within {seconds:.0f} seconds") from None
+    return future

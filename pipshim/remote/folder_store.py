@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from itertools import islice
@@ -11,6 +12,7 @@ from pipshim.base.unwritable_files import reason
 from pipshim.remote.file_store import (
     CHUNK,
     MOST_NAMES,
+    UNSUPPORTED,
     Entry,
     FileMissingError,
     RemoteError,
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 TEMPORARY = ".tmp-"
 """How the names of files begin that are being written."""
+
+_NO_LINKS = UNSUPPORTED | {errno.EPERM, errno.EMLINK, errno.EINVAL}
+"""The errors of file systems without hard links (link(2)); the last one is of Windows."""
 
 
 class FolderStore:
@@ -139,8 +144,10 @@ def _put_in_place(temporary: Path, place: Path) -> bool:
         os.link(temporary, place)
     except FileExistsError:
         return False
-    except OSError:  # no hard links there; what has the same name has the same content
-        temporary.replace(place)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        temporary.replace(place)  # what has the same name has the same content
     return True
 
 

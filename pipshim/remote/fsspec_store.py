@@ -17,6 +17,7 @@ from pipshim.remote.file_store import (
     CHUNK,
     MOST_NAMES,
     PATIENCE,
+    UNSUPPORTED,
     Entry,
     FileMissingError,
     RemoteError,
@@ -41,8 +42,9 @@ _LONGEST = 300
 class FsspecStore:
     """The files below a URL of fsspec's.
 
-    Asynchronous file systems (those of object stores) create files exclusively. On the others a
-    file is written under another name and renamed: equal names have equal content.
+    Asynchronous file systems (those of object stores) create files exclusively, unless they say
+    that they cannot. On the others a file is written under another name and renamed: equal names
+    have equal content.
 
     Args:
         url: where; credentials and further settings come from wherever fsspec takes them.
@@ -60,16 +62,15 @@ class FsspecStore:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised too
         try:
             core = importlib.import_module("fsspec.core")
-            self._fs, root = within(_LONG, lambda: core.url_to_fs(url, skip_instance_cache=True))
+            self._fs, root = core.url_to_fs(url, skip_instance_cache=True)
         except ImportError as error:
             text = f"{error.name or error} is not installed: pip install 'pipshim[remote]'"
             raise RemoteError(text) from error
-        except RemoteError:
-            raise
         except Exception as error:
             raise _error(error) from error
         self._root = str(root).rstrip("/")
         self._may_be_missing = may_be_missing
+        self._is_exclusive = True
         self._is_async = bool(getattr(self._fs, "async_impl", False))
         if self._is_async:
             self._fs.max_concurrency = 1  # several files are fetched at once; each shows progress
@@ -134,13 +135,20 @@ class FsspecStore:
         arguments = (place, *what) if method == "pipe_file" else (*what, place)
         if not self._is_async:
             return self._write_and_rename(path, method, what, seconds)
-        try:
-            self._call(method, seconds, *arguments, mode="create")
-        except RemoteError:
-            if self._exists(path):
-                return False
-            # A store that cannot create exclusively says so in words of its own.
-            self._call(method, seconds, *arguments)
+        if self._is_exclusive:
+            try:
+                self._call(method, seconds, *arguments, mode="create")
+            except RemoteError as error:
+                if not _is_unsupported(error.__cause__):
+                    if self._exists(path):
+                        return False
+                    raise
+                self._is_exclusive = False
+            else:
+                return True
+        if self._exists(path):
+            return False
+        self._call(method, seconds, *arguments)
         return True
 
     def _write_and_rename(self, path: str, method: str, what: tuple[Any], seconds: float) -> bool:
@@ -151,8 +159,15 @@ class FsspecStore:
         aside = f"{folder}/.tmp-{os.getpid()}-{os.urandom(8).hex()}-{name}"
         self._call("makedirs", seconds, folder, exist_ok=True)
         arguments = (aside, *what) if method == "pipe_file" else (*what, aside)
-        self._call(method, seconds, *arguments)
-        self._call("mv", seconds, aside, place)
+        try:
+            self._call(method, seconds, *arguments)
+            self._call("mv", seconds, aside, place)
+        except RemoteError:
+            with suppress(RemoteError):
+                self._call("rm_file", PATIENCE, aside)
+            if self._exists(path):  # somebody else was faster
+                return False
+            raise
         return True
 
     def remove(self, path: str) -> None:
@@ -187,6 +202,13 @@ class FsspecStore:
     def _start(self, method: str, *arguments: Any, **more: Any) -> Any:
         work = getattr(self._fs, f"_{method}")(*arguments, **more)
         return asyncio.run_coroutine_threadsafe(work, self._fs.loop)
+
+
+def _is_unsupported(error: BaseException | None) -> bool:
+    """Return whether a store says that it cannot create files exclusively."""
+    if isinstance(error, NotImplementedError | TypeError):  # the latter of an older client
+        return True
+    return getattr(error, "errno", None) in UNSUPPORTED or "IfNoneMatch" in str(error)
 
 
 def _entries(found: Mapping[str, Any], place: str, most: int | None = MOST_NAMES) -> list[Entry]:

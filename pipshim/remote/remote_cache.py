@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,8 @@ from pipshim.model.shared_record import (
 )
 from pipshim.remote import wheel_needs
 from pipshim.remote.claims import Claims
-from pipshim.remote.file_store import PATIENCE, FileMissingError, RemoteError
-from pipshim.remote.transfer import fetch
+from pipshim.remote.file_store import PATIENCE, FileMissingError, RemoteError, within
+from pipshim.remote.transfer import fetch, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +53,8 @@ _PUSHED_AT_ONCE = 4
 _MOST_FAULTS = 3
 _WASTE_SECONDS = 6.0
 _SLOW_SECONDS = 0.5
-_UPLOAD_SECONDS, _UPLOAD_RATE = 60.0, 100_000
+_CONNECT_SECONDS = 10.0
+"""How long connecting may take, imports of the store's client included."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,13 @@ class RemoteCache:
     otherwise: str = "; building here"
     found: int = field(default=0, init=False)
     saved: float = field(default=0.0, init=False)
-    _store: FileStore | None = field(default=None, init=False)
+    _opened: SharedResults[FileStore] = field(
+        default_factory=partial(SharedResults, keep_errors=True), init=False
+    )
     is_over: bool = field(default=False, init=False)
     _faults: int = field(default=0, init=False)
     _wasted: float = field(default=0.0, init=False)
     _guard: Lock = field(default_factory=Lock, init=False)
-    _opening: Lock = field(default_factory=Lock, init=False)
     _tasks: TaskGroup | None = field(default=None, init=False)
     _begun: list[Future[object]] = field(default_factory=list, init=False)
     _claims: Claims | None = field(default=None, init=False)
@@ -167,14 +170,14 @@ class RemoteCache:
         try:
             found = self._read_all(kind, source, python, platform)
         except RemoteError as error:
-            self.fail(str(error))
+            self.fail_to_use(error)
             return []
         took = time.monotonic() - start
         if not found and took > _SLOW_SECONDS:
             with self._guard:
                 self._wasted += took
             if self._wasted > _WASTE_SECONDS:
-                self.fail("it answers too slowly")
+                self.fail_to_use("it answers too slowly")
         return found
 
     def _read_all(self, kind: Kind, source: str, python: str, platform: str) -> list[SharedRecord]:
@@ -211,11 +214,13 @@ class RemoteCache:
         return record
 
     def connected(self) -> FileStore:
-        """Return the files of the remote; connect if that is not done yet."""
-        with self._opening:
-            if self._store is None:
-                self._store = self.open()
-            return self._store
+        """Return the files of the remote; connect once, which fails for all that come later.
+
+        Raises:
+            RemoteError: there is no connection.
+
+        """
+        return self._opened.get("", lambda: within(_CONNECT_SECONDS, self.open))
 
     def look_again(self) -> None:
         """Ask again which records there are: somebody may have added some."""
@@ -265,7 +270,7 @@ class RemoteCache:
             self.reject(f"its record of {_label(shared)} has no wheel")
             return None
         except RemoteError as error:
-            self.fail(f"{wheel.filename}: {error}")
+            self.fail_to_use(f"{wheel.filename}: {error}")
             return None
         if into.stat().st_size != wheel.size or sha256_of(into) != wheel.sha256:
             self.reject_wheel(shared, "it is not the file that its record names")
@@ -324,7 +329,7 @@ class RemoteCache:
         try:
             self._push(shared, wheel)
         except RemoteError as error:
-            self.fail(str(error), doing=f"push {_label(shared)} to")
+            self.fail(f"cannot push {_label(shared)} to the remote {self.label}: {error}")
             return False
         return True
 
@@ -332,22 +337,23 @@ class RemoteCache:
         store = self.connected()
         shared = replace(shared, signature=self.rules.sign(shared.content))
         if wheel is not None:
-            size = shared.wheel.size
-            seconds = _UPLOAD_SECONDS + size / _UPLOAD_RATE
-            store.upload(f"{WHEELS}/{shared.wheel.sha256}.whl", wheel, seconds)
+            upload(store, f"{WHEELS}/{shared.wheel.sha256}.whl", wheel)
         path = f"{RECORDS}/{shared.record.source}/{shared.name}"
-        store.create(path, shared.to_bytes(), 10 * PATIENCE)
+        store.create(path, shared.to_bytes(), 2 * PATIENCE)
 
     # Failing
 
-    def fail(self, why: str, doing: str = "use") -> None:
+    def fail(self, problem: str) -> None:
         """Ask no more; say so once."""
         with self._guard:
             if self.is_over:
                 return
             self.is_over = True
-        text = f"cannot {doing} the remote {self.label}: {why}{self.otherwise}"
-        self.observer(events.Message("warning", text))
+        self.observer(events.Message("warning", problem))
+
+    def fail_to_use(self, why: object) -> None:
+        """Ask no more; say once what the command does instead."""
+        self.fail(f"cannot use the remote {self.label}: {why}{self.otherwise}")
 
     def reject(self, why: str) -> None:
         """Say why a result is not taken; a remote with several such is not asked again."""

@@ -1,4 +1,4 @@
-"""Fetch a wheel from a remote as long as that is faster than building it."""
+"""Fetch a wheel from a remote as long as that is faster than building it, and add one to it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 import threading
 import time
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipshim.model import events
-from pipshim.remote.file_store import PATIENCE, RemoteError
+from pipshim.remote.file_store import PATIENCE, FileMissingError, RemoteError, started
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pipshim.remote.file_store import FileStore
 
 _POLL_SECONDS = 0.1
+_LEAST_UPLOAD, _LEAST_RATE = 60.0, 100_000
+"""How long adding a wheel may take, and how many bytes a second are expected beyond that."""
+
 _LEAST_SECONDS = 10.0
 """How long a transfer may take in any case."""
 
@@ -64,25 +68,30 @@ def fetch(
 
     """
     wheel = shared.wheel
-    future: Future[None] = Future()
     stop = threading.Event()
-
-    def work() -> None:
-        try:
-            store.fetch(path, into, wheel.size, stop)
-        except BaseException as error:  # noqa: BLE001 whoever waits for it raises it
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-
     key = f"remote:{path}"
     observer(events.DownloadStarted(key, wheel.filename, wheel.size))
-    threading.Thread(target=work, daemon=True).start()
+    future = started(lambda: store.fetch(path, into, wheel.size, stop))
     try:
         _watch(future, into, key, Pace(wheel.size, shared.seconds, time.monotonic()), observer)
     finally:
         stop.set()
         observer(events.DownloadFinished(key, _size(into)))
+
+
+def upload(store: FileStore, path: str, file: Path) -> bool:
+    """Add a wheel, unless it exists, as long as the remote answers other requests meanwhile.
+
+    Raises:
+        RemoteError: it cannot be added.
+
+    """
+    most = _LEAST_UPLOAD + file.stat().st_size / _LEAST_RATE
+    future = started(lambda: store.upload(path, file, most))
+    while not wait([future], PATIENCE).done:
+        with suppress(FileMissingError):
+            store.read(path, 0, PATIENCE)
+    return future.result()
 
 
 def _watch(future: Future[None], into: Path, key: str, pace: Pace, observer: Observer) -> None:

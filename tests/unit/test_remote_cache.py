@@ -11,6 +11,7 @@ import pytest
 
 from pipshim.model import events
 from pipshim.model.shared_record import SharedRecord, SharedWheel
+from pipshim.remote import remote_cache, transfer
 from pipshim.remote.file_store import Entry, FileMissingError, RemoteError
 from pipshim.remote.remote_cache import RemoteCache, Rules
 from tests.unit.test_shared_record import RECORD, SHARED, SOURCE
@@ -165,13 +166,51 @@ def test_after_a_failure_the_remote_is_not_asked_again(world: World) -> None:
 
 
 def test_a_remote_that_cannot_be_opened_is_said_once(world: World) -> None:
+    tries = []
+
     def fail() -> Files:
+        tries.append(1)
         raise RemoteError("s3fs is not installed: pip install 'pipshim[remote]'")
 
     remote = world.make()
     remote.open = fail
     remote.look_ahead(SOURCES, ["wheel"], *HERE)
-    assert len(world.lines) == 1
+    assert remote.claims(lambda: False) is None
+    assert (len(world.lines), len(tries)) == (1, 1)
+
+
+def test_a_connection_is_made_once_and_not_waited_for_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_cache, "_CONNECT_SECONDS", 0.5)
+    tries = []
+
+    def hang() -> Files:
+        tries.append(1)
+        time.sleep(30)
+        return world.files
+
+    remote, start = world.make(), time.monotonic()
+    remote.open = hang
+    remote.look_ahead(SOURCES, ["wheel"], *HERE)
+    assert time.monotonic() - start < 5
+    assert len(tries) == 1
+    assert "did not answer" in world.lines[0]
+
+
+def test_a_wheel_is_not_added_for_long_to_a_remote_that_is_dead(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "PATIENCE", 0.2)
+    shared, wheel = world.add(), tmp_path / "x.whl"
+    wheel.write_bytes(CONTENT)
+    monkeypatch.setattr(world.files, "upload", lambda *_: time.sleep(30), raising=False)
+    remote, start = world.make(), time.monotonic()
+    world.files.failure = "it did not answer within 3 seconds"
+    assert not remote.push(shared, wheel)
+    assert time.monotonic() - start < 5
+    (line,) = world.lines
+    assert line.endswith("0.17.5 to the remote s3://team: it did not answer within 3 seconds")
 
 
 def test_a_slow_remote_without_results_is_given_up_on(world: World) -> None:

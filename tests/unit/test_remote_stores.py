@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from optparse import Values
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -100,6 +101,57 @@ def test_a_folder_without_hard_links_is_written_too(
     assert store.create("v1/one", b"one", SECONDS)
     assert not store.create("v1/one", b"other", SECONDS)
     assert [path.name for path in (tmp_path / "remote" / "v1").iterdir()] == ["one"]
+
+
+def test_another_error_of_a_folder_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("os.link", refuse)
+    store = open_store(str(tmp_path / "remote"), no_session, may_be_missing=True)
+    with pytest.raises(RemoteError):
+        store.create("v1/one", b"one", SECONDS)
+    assert not [*(tmp_path / "remote" / "v1").iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_written"),
+    [
+        (OSError(errno.ENOSYS, "A header implies functionality that is not implemented"), True),
+        (NotImplementedError("mode"), True),
+        (TypeError("unexpected keyword argument 'mode'"), True),
+        (PermissionError("Access Denied"), False),
+        (ConnectionError("reset by peer"), False),
+    ],
+)
+def test_a_file_is_only_written_plainly_where_it_cannot_be_created_exclusively(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, is_written: bool
+) -> None:
+    core = pytest.importorskip("fsspec.core")
+    base: Any = pytest.importorskip("fsspec.asyn").AsyncFileSystem
+    files: dict[str, bytes] = {}
+
+    class Fake(base):  # type: ignore[misc]
+        async def _pipe_file(self, path: str, value: bytes, mode: str = "") -> None:
+            if mode == "create":
+                raise error
+            files[path] = value
+
+        async def _info(self, path: str, **_: object) -> dict[str, object]:
+            if path not in files:
+                raise FileNotFoundError(path)
+            return {"name": path}
+
+    monkeypatch.setattr(core, "url_to_fs", lambda *_, **__: (Fake(), "x"))
+    store = open_store("fake://x", no_session)
+    if is_written:
+        assert store.create("one", b"one", SECONDS)
+    else:
+        with pytest.raises(RemoteError):
+            store.create("one", b"one", SECONDS)
+    files["x/one"] = b"other"
+    assert not store.create("one", b"one", SECONDS)
+    assert files == {"x/one": b"other"}
 
 
 class Handler(SimpleHTTPRequestHandler):
