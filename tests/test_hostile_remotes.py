@@ -176,6 +176,20 @@ def test_a_wheel_that_contradicts_its_record(
     assert not [*tmp_path.rglob("outside.py")]
 
 
+def test_a_record_that_lies_of_a_wheel_that_is_here_does_not_remove_it(
+    other: Cli, remote: Path
+) -> None:
+    sha256 = shared_record(remote)[1].wheel.sha256
+    other.ok("sync", "--remote", remote)
+    (tree,) = other.shim_cache.glob(f"trees-*/*/{sha256}")
+    shutil.rmtree(other.shim_cache / "builds-v1")
+    replace_wheel(remote, requires=("evil",))
+    result = other.ok("cache", "store", "pull", "native", "--remote-url", remote)
+    assert "pulled 0 wheels" in result.out
+    assert "its record does not say what it requires" in result.err
+    assert tree.is_dir()
+
+
 def test_a_zip_bomb(other: Cli, remote: Path, tmp_path: Path) -> None:
     bomb = other_wheel(tmp_path)
     with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as archive:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipshim.model.machine_needs import MachineNeeds
-from pipshim.remote.signatures import new_key, public_of
+from pipshim.model.shared_record import parse
+from pipshim.remote.signatures import new_key, public_of, sign
 from tests.support.dists import Backend, sdist
 from tests.support.hostile import replace_record
 
@@ -112,6 +114,27 @@ def test_a_key_that_cannot_be_read_ends_the_use_of_the_remote(cli: Cli, remote: 
     assert "PIPSHIM_SIGNING_KEY is neither a signing key" in line
     assert "/none/key" not in line  # it may be a part of a key
     assert not [*remote.glob("v1/records/*/*")]
+
+
+def test_what_several_wheels_need_is_said_once(
+    cli: Cli, other: Cli, remote: Path, index: Index, private: str, tmp_path: Path
+) -> None:
+    index.add(sdist(tmp_path, "second", "1.0", backend=Backend(tag="native")))
+    for machine in (cli, other):
+        path = machine.cwd / "pyproject.toml"
+        path.write_text(path.read_text().replace('["native"]', '["native", "second"]'))
+    cli.ok("sync", "--push", env={"PIPSHIM_SIGNING_KEY": private})
+    needs = MachineNeeds({"libother.so.7": ()})
+    for path in [*remote.glob("v1/records/*/*-wheel-*.json")]:
+        known = parse(path.read_bytes(), path.parent.name, path.name)
+        assert known is not None
+        made = replace(known, needs=needs)
+        made = replace(made, signature=sign(made.content, private))
+        path.unlink()
+        (path.parent / made.name).write_bytes(made.to_bytes())
+    result = other.ok("sync")
+    assert "2 built" in result.err
+    assert result.err.count("needs libother.so.7, which was not found here") == 1
 
 
 @pytest.mark.parametrize(

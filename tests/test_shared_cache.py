@@ -107,6 +107,23 @@ def test_wheels_that_nobody_needs_are_pruned(built: Cli, remote: Path) -> None:
     assert "its wheel is gone" in built.ok(*prune, "-v").out
 
 
+def test_why_wheels_are_not_shared_is_said_once(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, remote: Path
+) -> None:
+    for name in ("one", "two"):
+        files = {f"{name}/damaged.so": b"\x7fELF damaged"}
+        index.add(sdist(tmp_path, name, "1.0", backend=Backend(tag="native"), files=files))
+    settings = f'[tool.pipshim.remote]\nurl = "{remote}"\n'
+    make_project(settings, dependencies=["one", "two"])
+    result = cli.ok("sync", "--push")
+    why = "not shared: damaged.so is not a valid ELF file"
+    assert [line[-len(why) :] for line in result.err.splitlines() if "shared" in line] == [why]
+    result = cli.ok("cache", "store", "push")
+    assert f"one 1.0, two 1.0 are {why}\n" in result.out
+    assert "pipshim sync --push --rebuild one --rebuild two\n" in result.out
+    assert not [*remote.glob("v1/wheels/*")]
+
+
 def test_mistakes_are_said(built: Cli, remote: Path, make_project: MakeProject) -> None:
     assert "the cache has no builds of three" in built.fails("cache", "store", "push", "three").err
     with folder_served(remote) as url:

@@ -134,6 +134,7 @@ class BuiltWheel:
         log: the build's output; None likewise.
         seconds: how long the backend took, likewise.
         needs: what it needs of a machine (`pipshim.builds.built_wheel_needs`), likewise.
+        private: why it is not known what it needs.
         signer: as of `pipshim.builds.build_cache.BuildResult`.
 
     """
@@ -145,4 +146,5 @@ class BuiltWheel:
     log: Path | None = None
     seconds: float = 0.0
     needs: Mapping[str, Any] | None = None
+    private: str = ""
     signer: str | None = None

@@ -51,6 +51,7 @@ from pipshim.model.claim import key_of as claim_key
 from pipshim.model.past_build import MemoryNeed
 from pipshim.model.shared_record import requires_dist
 from pipshim.model.signing_keys import why_untrusted
+from pipshim.remote.wheel_needs import UnreadableWheelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -233,7 +234,7 @@ class Builder:
                 built.record,
                 built.tree.sha256,
                 built.seconds,
-                self._private(build),
+                self._private(build) or built.private,
                 built.log.name,
                 built.needs,
             )
@@ -479,8 +480,12 @@ class Builder:
             )
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
         components = self._trees(build.components) if record.compiled else []
-        needs = needs_of_built(tree, record, hooks, components, build.outer)
-        return BuiltWheel(tree, record, "built", wheel, hooks.log, seconds, needs)
+        needs, private = None, ""
+        try:
+            needs = needs_of_built(tree, record, hooks, components, build.outer)
+        except UnreadableWheelError as error:
+            private = f"{error}{f': {error.hint}' if error.hint else ''}"
+        return BuiltWheel(tree, record, "built", wheel, hooks.log, seconds, needs, private)
 
     def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> UnpackedWheel:
         """Put a built wheel into the store, if it is what it was asked for."""

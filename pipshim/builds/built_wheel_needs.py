@@ -25,8 +25,8 @@ def needs_of_built(
     hooks: Hooks,
     components: Iterable[UnpackedWheel],
     outer: OuterEnvironment,
-) -> dict[str, Any] | None:
-    """Return what a wheel needs of machines, as records have it; None if that is unknown.
+) -> dict[str, Any]:
+    """Return what a wheel needs of machines, as records have it.
 
     Args:
         tree: the unpacked wheel.
@@ -34,6 +34,9 @@ def needs_of_built(
         hooks: that built it.
         components: the distributions of its environment.
         outer: what its build saw besides.
+
+    Raises:
+        UnreadableWheelError: that cannot be found out.
 
     """
     brought = {path for one in components for path in paths_of(one)}
@@ -43,11 +46,11 @@ def needs_of_built(
     if record.compiled and is_for_this_processor(hooks):
         processor = ThisMachine(hooks.variables).processor
         if not processor:
-            return None
-    try:
-        return needs_of(tree, brought, processor=processor).to_json()
-    except UnreadableWheelError:
-        return None
+            raise UnreadableWheelError(
+                "it was compiled for this machine's processor (-march=native), and what that can "
+                "do is unknown"
+            )
+    return needs_of(tree, brought, processor=processor).to_json()
 
 
 def _outer_paths(record: Record, outer: OuterEnvironment) -> Iterator[str]:

@@ -29,12 +29,6 @@ if TYPE_CHECKING:
     from pipshim.store.store import Store
 
 
-UNKNOWN_NEEDS = (
-    "what it needs of a machine was not read when it was built: pip install 'pipshim[remote]'"
-)
-"""Why a wheel is not added to a remote that others might not be able to load."""
-
-
 class Pushed(NamedTuple):
     """What became of a result.
 
@@ -52,9 +46,10 @@ class Pushed(NamedTuple):
 
 def why_unshared(result: BuildResult) -> str | None:
     """Say why no other machine may have a result; None if nothing prevents that."""
-    if result.kind == "wheel" and result.needs is None:
-        return result.private or UNKNOWN_NEEDS
-    return result.private or why_private(result.record)
+    why = result.private or why_private(result.record)
+    if why is None and result.kind == "wheel" and result.needs is None:
+        return "an older pipshim built it, and did not read what it needs of a machine"
+    return why
 
 
 def push(

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from pipshim.base.errors import InstallError
 from pipshim.builds.build_cache import BuildResult
-from pipshim.builds.pushed_result import UNKNOWN_NEEDS, push, why_unshared
+from pipshim.builds.pushed_result import push, why_unshared
 from pipshim.envs import installed
 from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pipshim.builds.build_cache import BuildCache
     from pipshim.model.build_record import Conditions, Record
+    from pipshim.model.events import Level
     from pipshim.model.interpreter import TargetPython
     from pipshim.model.shared_record import Kind, SharedRecord
     from pipshim.remote.claims import HeldClaim
@@ -92,7 +93,7 @@ class SharedBuilds:
         tags = unsuitable_tags(shared.wheel.filename, self.target)
         why = f"it is for {tags}" if tags is not None else self.remote.why_unusable(shared)
         if why is not None:
-            self.remote.say(f"{shared.wheel.filename} is not used: {why}")
+            self.remote.say_why(f"{shared.wheel.filename} is not used", why)
         return why is None and self.remote.is_trusted(shared)
 
     def has(self, shared: SharedRecord) -> bool:
@@ -121,27 +122,33 @@ class SharedBuilds:
         self, shared: SharedRecord, conditions: Conditions
     ) -> tuple[UnpackedWheel, Record, str] | None:
         """Take a wheel into the store, and return its signer too; None if that fails."""
-        file = self.remote.wheel(shared)
-        if file is None:
+        present = self.store.tree(shared.wheel.sha256)
+        tree = present if present is not None else self._fetched(shared)
+        if tree is None:
             return None
-        name = shared.record.name
-        try:
-            why = why_excessive(file)
-            if why is not None:
-                self.remote.reject_wheel(shared, why)
-                return None
-            tree = self.store.add(file, shared.wheel.sha256, name, built=True)
-        except InstallError as error:
-            self.remote.reject_wheel(shared, str(error))
-            return None
-        finally:
-            file.unlink(missing_ok=True)
         problem = _mismatch(shared, tree) or self.remote.why_unloadable(shared, tree)
         if problem is not None:
-            self.store.discard(tree)
+            if present is None:  # else it is not the remote's alone
+                self.store.discard(tree)
             self.remote.reject_wheel(shared, problem)
             return None
         return tree, *self._keep(shared, tree.sha256, conditions)
+
+    def _fetched(self, shared: SharedRecord) -> UnpackedWheel | None:
+        """Fetch a wheel into the store; None if it cannot be fetched or unpacked."""
+        file = self.remote.wheel(shared)
+        if file is None:
+            return None
+        try:
+            why = why_excessive(file)
+            if why is None:
+                return self.store.add(file, shared.wheel.sha256, shared.record.name, built=True)
+        except InstallError as error:
+            why = str(error)
+        finally:
+            file.unlink(missing_ok=True)
+        self.remote.reject_wheel(shared, why)
+        return None
 
     def _keep(
         self, shared: SharedRecord, result: Any, conditions: Conditions
@@ -214,8 +221,10 @@ class SharedBuilds:
 
         """
         why = why_unshared(result)
-        if self.remote.pushes and why == UNKNOWN_NEEDS:
-            self.remote.say(f"{result.record.name} is not shared: {why}")
+        if self.remote.pushes and why is not None and why != FROM_REMOTE:
+            is_unknown = result.kind == "wheel" and result.needs is None
+            level: Level = "warning" if is_unknown else "debug"
+            self.remote.say_why(f"{result.record.name} is not shared", why, level)
         if not self.remote.pushes or why is not None:
             if claim is not None:
                 claim.release()

@@ -315,12 +315,19 @@ def _told(
     results: Iterable[BuildResult], done: Iterable[Pushed], *, verbose: bool
 ) -> Iterator[str]:
     pairs = [*zip(results, done, strict=True)]
-    private = {
-        f"{label(one.record.name, one.record.version)} is not shared: {pushed.why}": None
+    private: dict[str, dict[str, None]] = {}
+    for one, pushed in pairs:
+        if pushed.how == "private" and (verbose or pushed.why != FROM_REMOTE):
+            private.setdefault(pushed.why, {})[label(one.record.name, one.record.version)] = None
+    for why, names in private.items():
+        yield f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not shared: {why}"
+    unknown = {
+        one.record.name
         for one, pushed in pairs
-        if pushed.how == "private" and (verbose or pushed.why != FROM_REMOTE)
+        if one.kind == "wheel" and one.needs is None and pushed.why not in ("", FROM_REMOTE)
     }
-    yield from private
+    if again := " ".join(f"--rebuild {name}" for name in sorted(unknown)):
+        yield f"when that is fixed: pipshim sync --push {again}"
     count = Counter((one.kind == "wheel", pushed.how) for one, pushed in pairs)
     total = sum(pushed.size for _, pushed in pairs)
     parts = []

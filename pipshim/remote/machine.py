@@ -27,6 +27,8 @@ _HEADER = 20
 class ThisMachine:
     """What wheels need to know of this machine (`pipshim.model.machine_needs.Machine`).
 
+    It is looked at once: what is installed later is not noticed.
+
     Args:
         environ: the environment variables of the programs that load wheels.
         more: folders whose libraries are found too, such as those of the Python itself.
@@ -36,6 +38,8 @@ class ThisMachine:
     def __init__(self, environ: Mapping[str, str], more: Iterable[Path] = ()) -> None:
         self._environ = environ
         self._more = tuple(more)
+        self._paths: dict[str, Path | None] = {}
+        self._versions: dict[tuple[str, frozenset[str]], set[str]] = {}
 
     @cached_property
     def libc(self) -> str:
@@ -68,10 +72,18 @@ class ThisMachine:
 
     def versions(self, name: str, like: Iterable[str]) -> set[str]:
         """Return the symbol versions of a library that are these, or of the same families."""
-        path = self._find(name)
-        return _versions(path, like) if path is not None else set()
+        key = name, frozenset(like)
+        if key not in self._versions:
+            path = self._find(name)
+            self._versions[key] = _versions(path, key[1]) if path is not None else set()
+        return self._versions[key]
 
     def _find(self, name: str) -> Path | None:
+        if name not in self._paths:
+            self._paths[name] = self._search(name)
+        return self._paths[name]
+
+    def _search(self, name: str) -> Path | None:
         paths = (Path(folder, name) for folder in self._folders_first)
         listed = (Path(one) for one in self._listed.get(name, ()))
         usual = (Path(folder, name) for folder in _FOLDERS)

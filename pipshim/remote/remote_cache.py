@@ -112,6 +112,7 @@ class RemoteCache:
     _tasks: TaskGroup | None = field(default=None, init=False)
     _begun: list[Future[object]] = field(default_factory=list, init=False)
     _claims: Claims | None = field(default=None, init=False)
+    _reasons: set[str] = field(default_factory=set, init=False)
     _damaged: set[str] = field(default_factory=set, init=False)
     _listings: SharedResults[list[Entry]] = field(default_factory=SharedResults, init=False)
     _records: SharedResults[SharedRecord | None] = field(default_factory=SharedResults, init=False)
@@ -368,6 +369,14 @@ class RemoteCache:
         """Say why a wheel is not taken; a new one may be added in its place."""
         self._damaged.add(shared.name)
         self.reject(f"{shared.wheel.filename} is not used: {why}")
+
+    def say_why(self, text: str, why: str, level: events.Level = "warning") -> None:
+        """Say something with a reason; if that is no news, only to those who want details."""
+        with self._guard:
+            is_known = why in self._reasons
+            self._reasons.add(why)
+        full = f"remote {self.label}: {text}: {why}"
+        self.observer(events.Message("debug" if is_known else level, full))
 
     def say(self, text: str) -> None:
         """Say something about the remote, once."""

@@ -184,7 +184,7 @@ def _read(stream: Any, path: str) -> _Object | None:
         from elftools.elf.elffile import ELFFile  # noqa: PLC0415
     except ImportError as error:
         raise UnreadableWheelError(
-            "pyelftools, which reads what compiled wheels need, is not installed",
+            "pyelftools, which reads what compiled wheels need of a machine, was not installed",
             hint="pip install 'pipshim[remote]'",
         ) from error
     try:

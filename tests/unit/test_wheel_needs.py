@@ -163,3 +163,12 @@ def test_the_gpus_of_compiled_code_are_needs(tmp_path: Path) -> None:
 def test_text_and_python_files_need_nothing(tmp_path: Path) -> None:
     wheel = unpacked(tmp_path, "pkg", {"pkg/__init__.py": "", "pkg/data.so": "not a library"})
     assert not needs_of(wheel).libraries
+
+
+def test_a_machine_is_looked_at_once(tmp_path: Path) -> None:
+    library(tmp_path / "libours.so.1")
+    machine = ThisMachine({"LD_LIBRARY_PATH": str(tmp_path)})
+    assert machine.has_library("libours.so.1")
+    (tmp_path / "libours.so.1").unlink()
+    assert machine.has_library("libours.so.1")
+    assert not ThisMachine({"LD_LIBRARY_PATH": str(tmp_path)}).has_library("libours.so.1")
