@@ -7,6 +7,7 @@ or typed already.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -154,17 +155,14 @@ class UserInput:
         """Return the options that add a requirement to the build environment of a package."""
         found = merge(self.extra.get(package, ()), (), requirement)
         return " ".join(
-            f"--extra-build-dependency {toml_values.inline(f'{package}={one}')}" for one in found
+            f"--extra-build-dependency {shlex.quote(f'{package}={one}')}" for one in found
         )
 
     def arguments(self, package: str, declared: Sequence[str], requirement: str) -> str:
         """Return the requirements to name in a command, beside the package."""
         named = [one for one in self.requirements if distribution(one) != package]
         option = f"{self.option} " if self.option else ""
-        return " ".join(
-            option + (one if re.fullmatch(r"[\w.=/-]+", one) else toml_values.inline(one))
-            for one in merge(named, declared, requirement)
-        )
+        return " ".join(option + shlex.quote(one) for one in merge(named, declared, requirement))
 
     def _typed_extra(self, package: str, old: Any) -> list[str]:
         return [one for one in self.extra.get(package, ()) if one not in _array(old)]

@@ -297,12 +297,12 @@ def test_what_is_typed_names_all_that_a_build_without_isolation_needs() -> None:
         NATTEN, FailedBuild(mode="isolated", package="natten", user=typed, requires=requires)
     )
     assert hint is not None
-    assert hint.endswith('\n    --no-build-isolation-package natten "setuptools>=61" wheel torch')
+    assert hint.endswith("\n    --no-build-isolation-package natten 'setuptools>=61' wheel torch")
     hint = hint_for(
         NATTEN, FailedBuild(mode="no-isolation", package="natten", user=typed, requires=requires)
     )
     assert hint is not None
-    assert hint.endswith('in the same command:\n\n    "setuptools>=61" wheel torch')
+    assert hint.endswith("in the same command:\n\n    'setuptools>=61' wheel torch")
 
 
 # flash-attn 2.8.3 with FLASH_ATTENTION_SKIP_CUDA_BUILD alone, and a torch without CUDA
@@ -672,11 +672,11 @@ def test_what_was_typed_is_repeated() -> None:
     hint = hint_for(NATTEN, build)
     assert hint is not None
     assert (
-        '\n    --extra-build-dependency "natten=cmake" --extra-build-dependency "natten=torch"\n'
+        "\n    --extra-build-dependency natten=cmake --extra-build-dependency natten=torch\n"
         in hint
     )
     assert hint.endswith(
-        '    --no-build-isolation-package natten "numpy<2" torchvision "setuptools>=40.8.0" torch'
+        "    --no-build-isolation-package natten 'numpy<2' torchvision 'setuptools>=40.8.0' torch"
     )
 
 
@@ -689,4 +689,4 @@ def test_requirements_files_and_layers() -> None:
     user = UserInput(requirements=("natten", "numpy"), option="--with", typed=True)
     hint = hint_for(NATTEN, dataclasses.replace(build, user=user))
     assert hint is not None
-    assert hint.endswith('    --with numpy --with "setuptools>=40.8.0" --with torch')
+    assert hint.endswith("    --with numpy --with 'setuptools>=40.8.0' --with torch")
