@@ -142,7 +142,7 @@ class Builder:
         self._cache = BuildCache(self.cache / BUILDS, self.trust)
         if self.remote is not None:
             self._shared = SharedBuilds(self.remote, self._cache, self.store, self.target)
-        self._tools = Tools(self.cache / TOOLS)
+        self._tools = Tools(self.cache / TOOLS, lambda: self.processes.stopped)
         self.records = RecordMaker(
             self.target,
             self.store,

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
-from pipshim.base import toml_files
+from pipshim.base import process_tree, toml_files
 from pipshim.base.atomic_write import write_cache_file
 from pipshim.base.light import jsons
 from pipshim.base.light.digests import hex_of
 from pipshim.base.shared_results import SharedResults
+from pipshim.base.tasks import TaskGroup
 from pipshim.model.build_tools import (
     OF_CHANNEL,
     Tool,
@@ -37,13 +38,14 @@ from pipshim.model.compiler_choice import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from pipshim.model.compiler_choice import CompilerChoice
 
 GIT_LFS, RUSTUP = "git-lfs", "rustup"
-_SECONDS = 5
+_SECONDS = 5.0
+_POLL_SECONDS = 0.1
 _MOST_FILES = 50_000
 
 
@@ -52,20 +54,23 @@ class Tools:
 
     Args:
         folder: where answers are kept.
+        is_stopped: returns whether the command ends; no program is waited for then.
 
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, is_stopped: Callable[[], bool] = lambda: False) -> None:
         self._folder = folder
+        self._is_stopped = is_stopped
+        self._files: SharedResults[bytes | None] = SharedResults()
         self._known: SharedResults[Tool] = SharedResults()
         self._of_toolchains: SharedResults[str | None] = SharedResults()
 
     def find(self, name: str, choice: CompilerChoice) -> Tool | None:
         """Return what a build finds as a compiler or program; None if there is none."""
         if name in FILES:
-            return _settings_file(name, choice)
+            return self._settings_file(name, choice)
         name, _, channel = name.partition(OF_CHANNEL)
-        for program in candidates(name, replace(choice, chosen=_chosen(name, choice))):
+        for program in candidates(name, replace(choice, chosen=self._chosen(name, choice))):
             path = find_compiler(program, choice.environ.get("PATH", os.defpath))
             if path is not None and name == GIT_LFS:
                 return Tool("installed", path)  # any version fetches the same files
@@ -78,10 +83,9 @@ class Tools:
     @contextmanager
     def asked_ahead(self, source: Path, choice: CompilerChoice) -> Iterator[None]:
         """Ask the compilers of a source tree for their versions while it is built."""
-        asking = Thread(target=self.used, args=(source, (), choice), daemon=True)
-        asking.start()
-        yield
-        asking.join()
+        with TaskGroup(1) as group:
+            group.start(lambda: self.used(source, (), choice))
+            yield
 
     def used(
         self, source: Path, programs: Iterable[str], choice: CompilerChoice
@@ -115,7 +119,11 @@ class Tools:
         channel = environ.get("RUSTUP_TOOLCHAIN") or channel
         command += ["--toolchain", channel] if channel else []
         key = f"{command} {environ.get('RUSTUP_HOME')}"
-        return self._of_toolchains.get(key, lambda: _output(command, environ).strip() or None)
+        return self._of_toolchains.get(key, lambda: self._path_printed(command, environ))
+
+    def _path_printed(self, command: list[str], environ: Mapping[str, str]) -> str | None:
+        outputs = self._output(command, environ)
+        return None if outputs is None else outputs[0].strip() or None
 
     def _tool(self, path: str) -> Tool | None:
         try:
@@ -132,13 +140,89 @@ class Tools:
             return None
 
     def _ask(self, key: str, path: str) -> Tool:
+        """Ask a program for its version; one that does not say it is told by its content."""
         import json  # noqa: PLC0415 seldom
 
-        tool = Tool(_version(path), path)
-        with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_cache_file(f"{self._folder}/{key}.json", json.dumps(asdict(tool)).encode())
+        outputs = self._output([path, "--version"], os.environ)
+        version = next(filter(None, map(version_line, outputs or ())), None)
+        if version is None:
+            data = self._content(path)
+            version = "unknown" if data is None else of_content(hex_of(data))
+        tool = Tool(version, path)
+        if outputs is not None:
+            with suppress(OSError):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                data = json.dumps(asdict(tool)).encode()
+                write_cache_file(f"{self._folder}/{key}.json", data)
         return tool
+
+    def _output(self, command: list[str], environ: Mapping[str, str]) -> tuple[str, str] | None:
+        """Return what a program prints, and its errors; None if it does not end in time."""
+        limit = time.monotonic() + _SECONDS
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=os.sep,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**environ, "LC_ALL": "C"},
+                start_new_session=True,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return "", ""
+        with process:
+            while True:
+                try:
+                    outputs = process.communicate(timeout=_POLL_SECONDS)
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() < limit and not self._is_stopped():
+                        continue
+                    process.kill()
+                    process_tree.end([process.pid], lambda: process_tree.tree([process.pid]))
+                    return None
+                if process.returncode:
+                    return "", ""
+                printed, errors = (output.decode("utf-8", "replace") for output in outputs)
+                return printed, errors
+
+    def _chosen(self, name: str, choice: CompilerChoice) -> dict[str, str]:
+        """Return the compilers that files choose."""
+        if name == "rustc":
+            build = self._cargo_settings(choice).get("build")
+            rustc = build.get("rustc") if isinstance(build, dict) else None
+            return {name: rustc} if isinstance(rustc, str) else {}
+        for file in (TOOLCHAIN_FILE, NATIVE_FILE):
+            path = choice.file(file)
+            data = self._content(path)
+            if path is not None and data is not None:
+                text = data.decode("utf-8", "replace")
+                if file == NATIVE_FILE:
+                    return of_native_file(text)
+                return of_toolchain_file(text, os.path.dirname(path), choice.environ)  # noqa: PTH120
+        return {}
+
+    def _settings_file(self, name: str, choice: CompilerChoice) -> Tool | None:
+        """Return a file that chooses compilers as a tool, told by what it says."""
+        path = choice.file(name)
+        if path is None:
+            return None
+        if name == CARGO_CONFIG:
+            settings = self._cargo_settings(choice)
+            version = of_content(hex_of(repr(settings).encode())) if settings else "no settings"
+            return Tool(version, path)
+        data = self._content(path)
+        return None if data is None else Tool(of_content(hex_of(data)), path)
+
+    def _cargo_settings(self, choice: CompilerChoice) -> dict[str, Any]:
+        data = self._content(choice.file(CARGO_CONFIG))
+        with suppress(ValueError):
+            return of_cargo_config(toml_files.loads(toml_files.decode(data or b"")))
+        return {}
+
+    def _content(self, path: str | None) -> bytes | None:
+        """Read a file once; None if it cannot be read."""
+        return None if path is None else self._files.get(path, lambda: _read_file(path))
 
 
 def uses_lfs(checkout: Path) -> bool:
@@ -154,41 +238,22 @@ def uses_lfs(checkout: Path) -> bool:
     return False
 
 
-def _version(path: str) -> str:
-    """Ask a program for its version; one that does not answer is told by its content."""
-    line = version_line(_output([path, "--version"], os.environ))
-    if line is not None:
-        return line
+def _read_file(path: str) -> bytes | None:
     try:
-        return of_content(hex_of(Path(path).read_bytes()))
-    except OSError:
-        return "unknown"
-
-
-def _output(command: list[str], environ: Mapping[str, str]) -> str:
-    """Return what a program prints; nothing if it fails."""
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            cwd=os.sep,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_SECONDS,
-            env={**environ, "LC_ALL": "C"},
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return "" if done.returncode else done.stdout.decode("utf-8", "replace")
+        return Path(path).read_bytes()
+    except (OSError, ValueError):
+        return None
 
 
 def find_compiler(program: str, path: str) -> str | None:
-    """Find a program; on PATH, links to wrappers such as ccache are passed over, as by these."""
+    """Find a program; on PATH, links to wrappers such as ccache are passed over, as by these.
+
+    Builds look for relative paths in their own folder, which has nothing of the machine's.
+    """
     if os.path.dirname(program):  # noqa: PTH120
-        return shutil.which(program)
-    for folder in path.split(os.pathsep):
-        found = shutil.which(program, path=folder or os.curdir)
+        return shutil.which(program) if os.path.isabs(program) else None  # noqa: PTH117
+    for folder in filter(os.path.isabs, path.split(os.pathsep)):
+        found = shutil.which(program, path=folder)
         if found is not None and (program in WRAPPERS or _target(found) not in WRAPPERS):
             return found
     return None
@@ -218,37 +283,6 @@ def _with_channel(name: str, source: Path) -> str:
             found = toml_files.loads(text)["toolchain"]["channel"] if "[" in text else text
             return f"{name}{OF_CHANNEL}{found}"
     return name
-
-
-def _chosen(name: str, choice: CompilerChoice) -> dict[str, str]:
-    """Return the compilers that files choose."""
-    with suppress(OSError, ValueError):
-        if name == "rustc":
-            rustc = _cargo_settings(choice).get("build", {}).get("rustc")
-            return {name: str(rustc)} if rustc else {}
-        for file, read in ((TOOLCHAIN_FILE, of_toolchain_file), (NATIVE_FILE, of_native_file)):
-            if path := choice.file(file):
-                return read(Path(path).read_text("utf-8", "replace"))
-    return {}
-
-
-def _settings_file(name: str, choice: CompilerChoice) -> Tool | None:
-    """Return a file that chooses compilers as a tool, told by what it says."""
-    try:
-        path = os.path.abspath(choice.file(name) or "")  # noqa: PTH100
-        if name == CARGO_CONFIG:
-            settings = _cargo_settings(choice)
-            version = of_content(hex_of(repr(settings).encode())) if settings else "no settings"
-            return Tool(version, path)
-        return Tool(of_content(hex_of(Path(path).read_bytes())), path)
-    except OSError:
-        return None
-
-
-def _cargo_settings(choice: CompilerChoice) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        return of_cargo_config(toml_files.read(Path(choice.file(CARGO_CONFIG) or "")))
-    return {}
 
 
 def _suffixes(source: Path) -> set[str]:

@@ -6,6 +6,8 @@ compares the programs, and asks this only if the environment variables are not t
 
 from __future__ import annotations
 
+import os
+
 from pipshim.base.light import jsons
 from pipshim.base.light.digests import hex_of
 from pipshim.model.build_variables import LANGUAGES, Patterns, VariableRules
@@ -21,7 +23,9 @@ def programs_of(
     environ: Mapping[str, str],
     compilers: Mapping[str, str],
 ) -> list[str]:
-    """Return the programs and files that wheels depend on, as they would be looked for.
+    """Return the programs and files that wheels depend on: names to look for on PATH, and paths.
+
+    Relative paths are those of a build's own files.
 
     Args:
         records: the build records of the wheels, as plain data.
@@ -42,7 +46,7 @@ def programs_of(
                 found.update(candidates(name.partition(OF_CHANNEL)[0], choice))
             found.add(tool["path"] if tool else None)
         found.update([choice.rustup_settings, *(choice.file(name) for name in FILES)])
-    return sorted(filter(None, found))
+    return sorted(one for one in found if one and (os.path.isabs(one) or not os.path.dirname(one)))  # noqa: PTH117, PTH120
 
 
 def describe_variables(

@@ -7,6 +7,7 @@ All of them follow variables, some their settings and files.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -41,8 +42,9 @@ _IN_CMAKE = {"cc": "C", "c++": "CXX", "fortran": "Fortran", "nvcc": "CUDA"}
 _IN_MESON = {"cc": "c", "c++": "cpp", "fortran": "fortran", "nvcc": "cuda", "rustc": "rust"}
 _ANY_CASE = re.IGNORECASE | re.MULTILINE
 _DEFINITION = re.compile(r"-D([^:=]+)(?::[^=]*)?=(.*)", re.DOTALL)
-_SET = re.compile(r"^\s*set\s*\(\s*(CMAKE_\w+_COMPILER)\s+\"?([^\s\")]+)", _ANY_CASE)
-_BINARY = re.compile(r"^\s*(\w+)\s*=\s*\[?\s*'([^']+)'", re.MULTILINE)
+_SET = re.compile(r"^\s*set\s*\(\s*(\w+)\s+(\"[^\"]*\"|[^\s\")]+)", _ANY_CASE)
+_REFERENCE = re.compile(r"\$(ENV)?\{([^{}]*)\}")
+_MESON_TOKEN = re.compile(r"'((?:[^'\\]|\\.)*)'|(\w+)|([+/,])")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class CompilerChoice:
         arguments = [
             *words_of(environ.get("CMAKE_ARGS", "")),
             *environ.get("SKBUILD_CMAKE_ARGS", "").split(";"),
-            *(f"-D{one}" for one in environ.get("SKBUILD_CMAKE_DEFINE", "").split(";")),
+            *(f"-D{one}" for one in environ.get("SKBUILD_CMAKE_DEFINE", "").split(";") if one),
         ]
         for key, value in self.config.items():
             name = key.removeprefix("skbuild.")
@@ -86,11 +88,17 @@ class CompilerChoice:
                 arguments += _values(value)
             elif name.startswith("cmake.define."):
                 arguments.append(f"-D{name.removeprefix('cmake.define.')}={value}")
-        matches = (_DEFINITION.fullmatch(one) for one in arguments)
-        return found | {match[1]: match[2] for match in matches if match is not None}
+        return found | _definitions(arguments)
 
     def file(self, name: str) -> str | None:
-        """Return the path of a file (`FILES`), if the build may use it."""
+        """Return the path of a file (`FILES`), if the build may use it.
+
+        Relative paths are those of files in the source tree.
+        """
+        path = self._file(name)
+        return path if path and os.path.isabs(path) else None  # noqa: PTH117
+
+    def _file(self, name: str) -> str | None:
         if name == TOOLCHAIN_FILE:
             return self.definitions.get("CMAKE_TOOLCHAIN_FILE") if self.uses_cmake else None
         if name == NATIVE_FILE:
@@ -141,8 +149,12 @@ def candidates(name: str, choice: CompilerChoice) -> tuple[str, ...]:
 
 def program_of(command: str | None) -> str | None:
     """Return the compiler of a command, without the programs that are put before it."""
-    words = (one for one in words_of(command or "") if one.rpartition("/")[2] not in WRAPPERS)
-    return next((one for one in words if "=" not in one), None)
+    return _first_compiler(words_of(command or ""))
+
+
+def _first_compiler(words: Iterable[str]) -> str | None:
+    others = (one for one in words if one.rpartition("/")[2] not in WRAPPERS)
+    return next((one for one in others if "=" not in one), None)
 
 
 def words_of(text: str) -> list[str]:
@@ -153,16 +165,49 @@ def words_of(text: str) -> list[str]:
         return text.split()
 
 
-def of_toolchain_file(text: str) -> dict[str, str]:
-    """Return the compilers that a toolchain file of CMake names."""
-    return _of_definitions({match[1]: match[2] for match in _SET.finditer(text)})
+def of_toolchain_file(text: str, folder: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the compilers that a toolchain file of CMake names, in a folder."""
+    known = {"CMAKE_CURRENT_LIST_DIR": folder}
+
+    def value_of(match: re.Match[str]) -> str:
+        return (environ if match[1] else known).get(match[2], match[0])
+
+    for match in _SET.finditer(text):
+        known[match[1]] = _REFERENCE.sub(value_of, match[2].strip('"')).partition(";")[0]
+    return {name: path for name, path in _of_definitions(known).items() if "$" not in path}
 
 
 def of_native_file(text: str) -> dict[str, str]:
     """Return the compilers that a native file of Meson names."""
-    section = re.search(r"^\[binaries\]$(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
-    found = dict(_BINARY.findall(section[1])) if section is not None else {}
-    return {name: found[key] for name, key in _IN_MESON.items() if key in found}
+    from configparser import Error, RawConfigParser  # noqa: PLC0415 as Meson; seldom
+
+    parser = RawConfigParser(delimiters="=", inline_comment_prefixes="#")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(text)
+    except Error:
+        return {}
+    constants: dict[str, str] = {}
+    if parser.has_section("constants"):
+        for key, value in parser.items("constants"):
+            constants[key] = _of_meson(value, constants)[0]
+    binaries = dict(parser.items("binaries")) if parser.has_section("binaries") else {}
+    commands = ((name, binaries.get(key, "")) for name, key in _IN_MESON.items())
+    found = {name: _first_compiler(_of_meson(value, constants)) for name, value in commands}
+    return {name: program for name, program in found.items() if program}
+
+
+def _of_meson(text: str, constants: Mapping[str, str]) -> list[str]:
+    """Evaluate a string, or a list of them, of a file of Meson's."""
+    words, join = [""], False
+    for string, name, sign in _MESON_TOKEN.findall(text):
+        if sign == ",":
+            words.append("")
+        elif not sign:
+            value = constants.get(name, "") if name else re.sub(r"\\(.)", r"\1", string)
+            words[-1] = os.path.join(words[-1], value) if join else words[-1] + value  # noqa: PTH118
+        join = sign == "/"
+    return words
 
 
 def of_cargo_config(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,6 +224,20 @@ def _of_settings(name: str, choice: CompilerChoice) -> str | None:
     if choice.uses_cmake and (found := _of_definitions(choice.definitions).get(name)):
         return found
     return choice.chosen.get(name)
+
+
+def _definitions(arguments: Iterable[str]) -> dict[str, str]:
+    """Return what arguments of CMake define; ``--toolchain`` is short for a definition."""
+    found: dict[str, str] = {}
+    option = ""
+    for word in arguments:
+        text = f"{option}{word}"
+        option = {"-D": "-D", "--toolchain": "--toolchain="}.get(text, "")
+        if text.startswith("--toolchain="):
+            text = f"-DCMAKE_TOOLCHAIN_FILE={text.partition('=')[2]}"
+        if match := _DEFINITION.fullmatch(text):
+            found[match[1]] = match[2]
+    return found
 
 
 def _of_definitions(definitions: Mapping[str, str]) -> dict[str, str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import time
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pipshim.builds import tools
 from pipshim.builds.tools import Tools
+from pipshim.fastpath.build_inputs import programs_of
 from pipshim.model.build_record import languages_of
 from pipshim.model.build_tools import (
     Tool,
@@ -135,6 +140,7 @@ RUSTUP = """\
 #!/bin/sh
 test "$(basename "$0")" = rustup || exit 1
 test "$1 $2" = "which rustc" || exit 1
+echo "info: syncing channel updates" >&2
 echo "{folder}/${{4:-$(cat {folder}/default)}}/rustc"
 """
 
@@ -181,6 +187,80 @@ def test_flags_of_cargos_configuration_count_and_its_registries_do_not(tmp_path:
     file.unlink()
     assert Tools(tmp_path / "cache").find(CARGO_CONFIG, choice) == found[0] == found[1] != found[2]
     assert list(differences({"x": found[0]}, {"x": found[2]})) == ["x has changed"]
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "= 3", "build = 3\n", "[build]\nrustc = 3\n", "[[build]]\n", "\x00", b"\xff"]
+)
+def test_a_configuration_of_cargo_that_says_nothing_is_passed_over(
+    tmp_path: Path, text: str | bytes | None
+) -> None:
+    program(tmp_path / "bin", "rustc", "1.95.0")
+    if text is not None:
+        data = text if isinstance(text, bytes) else text.encode()
+        (tmp_path / "config.toml").write_bytes(data)
+    environ = {"CARGO_HOME": str(tmp_path), "PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    choice = CompilerChoice(environ, systems=frozenset({"rustc"}))
+    tools = Tools(tmp_path / "cache")
+    assert tools.find("rustc", choice) == Tool("rustc 1.95.0")
+    assert tools.find(CARGO_CONFIG, choice) is not None
+
+
+def test_the_rustc_that_cargos_configuration_names_is_used(tmp_path: Path) -> None:
+    mine = program(tmp_path / "mine", "rustc", "1.70.0")
+    (tmp_path / "config.toml").write_text(f'[build]\nrustc = "{mine}"\n', "utf-8")
+    choice = CompilerChoice({"CARGO_HOME": str(tmp_path)}, systems=frozenset({"rustc"}))
+    assert Tools(tmp_path / "cache").find("rustc", choice) == Tool("rustc 1.70.0")
+
+
+def test_a_program_that_gave_no_answer_in_time_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = program(tmp_path / "bin", "cc", "1.0")
+    answer = path.read_text("utf-8")
+    path.write_text(answer.replace("echo x", "test -e /nowhere || sleep 60; echo x"), "utf-8")
+    os.utime(path, (0, 0))
+    monkeypatch.setattr(tools, "_SECONDS", 0.3)
+    choice = CompilerChoice({"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
+    silent = Tools(tmp_path / "cache").find("cc", choice)
+    assert silent is not None
+    assert silent.version.startswith("file ")
+    path.write_text(answer.ljust(path.stat().st_size), "utf-8")
+    os.utime(path, (0, 0))
+    assert Tools(tmp_path / "cache").find("cc", choice) == Tool("cc 1.0")
+
+
+def test_nothing_is_waited_for_when_the_command_ends(tmp_path: Path) -> None:
+    path = program(tmp_path / "bin", "cc", "1.0")
+    path.write_text("#!/bin/sh\nsleep 60\n", "utf-8")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/a.c").touch()
+    choice = CompilerChoice({"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
+    is_stopped = Event()
+    start = time.monotonic()
+    with Tools(tmp_path / "cache", is_stopped.is_set).asked_ahead(tmp_path / "source", choice):
+        is_stopped.set()
+    assert time.monotonic() - start < 3
+
+
+def test_what_a_program_says_beside_its_version_does_not_count(tmp_path: Path) -> None:
+    path = program(tmp_path / "bin", "rustc", "1.95.0")
+    path.write_text("#!/bin/sh\necho 'info: syncing 1.70.0' >&2\necho rustc 1.95.0\n", "utf-8")
+    program(tmp_path / "bin", "old", "1.0").write_text("#!/bin/sh\necho old 1.0 >&2\n", "utf-8")
+    choice = CompilerChoice({"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
+    assert Tools(tmp_path / "cache").find("rustc", choice) == Tool("rustc 1.95.0")
+    assert Tools(tmp_path / "cache").find("old", choice) == Tool("old 1.0")
+
+
+def test_relative_programs_are_those_of_the_source_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "bin", "cc", "1.0")
+    monkeypatch.chdir(tmp_path)
+    choice = CompilerChoice({"PATH": "bin", "CC": "bin/cc"})
+    assert Tools(tmp_path / "cache").find("cc", choice) is None
+    record = {"tools": {"cc": {"version": "1.0", "path": ""}, "ninja": None}}
+    assert programs_of([record], choice.environ, {}) == ["ninja"]
 
 
 def test_files_of_cmake_and_meson_choose_compilers(tmp_path: Path) -> None:
