@@ -98,7 +98,24 @@ def test_a_build_whose_worker_dies_is_done_elsewhere_and_then_here(
     assert {one["worker"] for one in builds[:-1]} == set(NAMES)
     assert [one["worker"] for one in builds][2:] == [""]
     said = [one["text"] for one in lines if one["event"] == "message"]
-    assert any("slow 1.0 is built here: no worker is left" in text for text in said)
+    assert any("slow 1.0 is built here: dask://" in text for text in said)
+
+
+def test_without_the_scheduler_a_build_is_done_here(
+    cli: Cli, cluster: DaskCluster, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    log = tmp_path / "calls"
+    slow = Backend(sleep_seconds=5, acts_at=("build_wheel",), log=str(log))
+    index.add(sdist(tmp_path, "slow", "1.0", backend=slow), sdist(tmp_path, "after", "1.0"))
+    make_project(dependencies=["slow", "after"])
+    with cli.start("sync", "-j1") as syncing:
+        until(lambda: starts(log))
+        cluster.kill_scheduler()
+        _, err = syncing.communicate(timeout=60)
+    assert syncing.returncode == 0, err
+    assert "slow 1.0 is built here: the scheduler dask://127.0.0.1" in err
+    assert "Traceback" not in err
+    assert "distributed" not in err
 
 
 def starts(log: Path) -> list[int]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from pipshim import __version__
 from pipshim.base.errors import BuildError, NoGpuError
+from pipshim.base.shared_results import SharedResults
 from pipshim.builds.plan_writer import NotPlannableError, PlanWriter
 from pipshim.builds.worker_events import WorkerEvents
 from pipshim.model import events
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from pipshim.workers.engine import Engine
 
 _POLL_SECONDS = 0.1
-_STUCK_SECONDS = 1.0
 _ATTEMPTS = 3
 
 
@@ -47,9 +45,10 @@ class WorkerBuilds:
     remote: str
     setup: str
     observer: Observer
-    _engine: Engine | None = field(default=None, init=False)
+    _engines: SharedResults[Engine] = field(
+        default_factory=lambda: SharedResults(keep_errors=True), init=False
+    )
     _is_over: bool = field(default=False, init=False)
-    _guard: Lock = field(default_factory=Lock, init=False)
 
     def build(self, builder: Builder, build: BuildRequest) -> WorkerEvents | None:
         """Let a worker build a wheel, which is in the remote then.
@@ -74,7 +73,7 @@ class WorkerBuilds:
                 engine = self._connected()
                 self._say_waiting(engine, build)
                 future = engine.submit(task, needs, excluded, relay.take)
-                outcome = self._outcome(engine, future, lambda: builder.processes.stopped)
+                outcome = self._outcome(future, lambda: builder.processes.stopped)
             except NoWorkerError as no_worker:
                 why = f": {no_worker}"
                 break
@@ -100,28 +99,23 @@ class WorkerBuilds:
 
     def close(self) -> None:
         """End all builds on workers."""
-        with self._guard:
-            self._is_over = True
-        if self._engine is not None:
-            self._engine.close()
+        self._is_over = True
+        engine = self._engines.peek(self.remote)
+        if engine is not None:
+            engine.close()
 
     def _connected(self) -> Engine:
         """Connect once.
 
         Raises:
-            NoWorkerError: that failed.
+            NoWorkerError: that failed, or the command ends.
 
         """
-        with self._guard:
-            if self._is_over:
-                raise NoWorkerError("no worker can be reached")
-            if self._engine is None:
-                try:
-                    self._engine = self.open()
-                except NoWorkerError:
-                    self._is_over = True
-                    raise
-            return self._engine
+        engine = self._engines.get(self.remote, self.open)
+        if self._is_over:
+            engine.close()
+            raise NoWorkerError("the command ends")
+        return engine
 
     def _task(self, builder: Builder, build: BuildRequest) -> tuple[PlanTask | None, Needs]:
         writer = PlanWriter(builder)
@@ -137,9 +131,8 @@ class WorkerBuilds:
         task = PlanTask(plan.write(), key, python, __version__, self.remote, self.setup, rebuild)
         return task, Needs(build.name, planned.cores, planned.memory)
 
-    def _outcome(
-        self, engine: Engine, future: Future[TaskOutcome], is_stopped: Callable[[], bool]
-    ) -> TaskOutcome:
+    @staticmethod
+    def _outcome(future: Future[TaskOutcome], is_stopped: Callable[[], bool]) -> TaskOutcome:
         """Wait for a task.
 
         Raises:
@@ -147,20 +140,14 @@ class WorkerBuilds:
             KeyboardInterrupt: the command is to end.
 
         """
-        asked = time.monotonic()
         while not wait([future], _POLL_SECONDS).done:
             if is_stopped():
                 future.cancel()
                 raise KeyboardInterrupt
-            if time.monotonic() - asked > _STUCK_SECONDS:
-                asked = time.monotonic()
-                if (why := engine.why_stuck()) is not None:
-                    future.cancel()
-                    raise NoWorkerError(why)
         try:
             return future.result()
-        except CancelledError:
-            raise NoWorkerError(engine.why_stuck() or "its task was cancelled") from None
+        except NoWorkerError:
+            raise
         except WorkerLostError as error:
             return TaskOutcome(error.worker or "a worker", "unsuitable", {"message": str(error)})
         except Exception as error:  # noqa: BLE001 whatever happens to a worker

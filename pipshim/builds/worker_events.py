@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pipshim.model import events
+from pipshim.model.build_progress import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pipshim.builds.build_request import BuildRequest
     from pipshim.model.events import Observer
 
@@ -23,6 +22,21 @@ _RELAYED: dict[str, type[Any]] = {
     "build-recorded": events.BuildRecorded,
     "build-finished": events.BuildFinished,
     "build-failed": events.BuildFailed,
+}
+
+_OWN = ("name", "version", "mode", "chosen_by", "worker")
+"""Fields that are known here."""
+
+_NOT_RELAYED = ("log", "waits_for")
+_CHOICES = {"phase": get_args(events.Phase), "what": get_args(events.What), "unit": get_args(Unit)}
+_KINDS: dict[str, Any] = {
+    "str": str,
+    "bool": bool,
+    "int": int,
+    "float": int | float,
+    "int | None": int | None,
+    "float | None": int | float | None,
+    "Mapping[str, Any]": dict,
 }
 
 
@@ -63,20 +77,28 @@ class WorkerEvents:
                 about = build.name, build.version, str(build.mode)
                 self.observer(events.BuildFailed(*about, "wheel", stopped=True))
 
-    def _event(self, line: Mapping[str, Any], worker: str) -> Any:
+    def _event(self, line: object, worker: str) -> Any:
+        """Return an event of this build; None for another one, and for what is no event."""
+        if not isinstance(line, dict) or line.get("name") != self.build.name:
+            return None
         kind = _RELAYED.get(str(line.get("event")))
-        if kind is None or line.get("name") != self.build.name:
+        if kind is None:
             return None
-        known = {one.name for one in fields(kind)}
+        known = {one.name: one for one in fields(kind)}
+        given = {
+            key: value for key, value in line.items() if key in known and key not in _NOT_RELAYED
+        }
+        if not all(_fits(known[key], value) for key, value in given.items()):
+            return None
+        build = self.build
+        own = build.name, build.version, str(build.mode), build.chosen_by, worker
+        given |= {key: value for key, value in zip(_OWN, own, strict=True) if key in known}
         try:
-            event = kind(**{key: value for key, value in line.items() if key in known})
-        except TypeError:
+            event = kind(**given)
+        except TypeError:  # a field is missing
             return None
-        if not isinstance(event, events.BuildStarted):
-            return event
-        if event.what != "wheel":
-            return None
-        return replace(event, log=None, waits_for=(), worker=worker)
+        is_other = isinstance(event, events.BuildStarted) and event.what != "wheel"
+        return None if is_other else event
 
     def _pass(self, event: Any, worker: str) -> None:
         if isinstance(event, events.BuildStarted):
@@ -92,3 +114,10 @@ class WorkerEvents:
         if isinstance(event, events.BuildFinished):
             self.has_built, self.seconds = True, event.seconds
         self.observer(event)
+
+
+def _fits(known: Field[Any], value: object) -> bool:
+    """Return whether a value that a worker has sent can be that of a field."""
+    if known.name in _CHOICES:
+        return value in _CHOICES[known.name]
+    return isinstance(value, _KINDS[str(known.type)])

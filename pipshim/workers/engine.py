@@ -43,6 +43,9 @@ class Engine(Protocol):
     ) -> Future[TaskOutcome]:
         """Start a task. To cancel the future ends it there.
 
+        The future fails with `NoWorkerError` if no worker is left that can do it, and with
+        `WorkerLostError` if one was lost.
+
         Args:
             task: what to do.
             needs: what it needs of a machine.
@@ -53,9 +56,6 @@ class Engine(Protocol):
             NoWorkerError: no worker can do it.
 
         """
-
-    def why_stuck(self) -> str | None:
-        """Say why no task goes on; None if they do, or may."""
 
     def close(self) -> None:
         """End all tasks; take less than a second."""

@@ -275,9 +275,6 @@ class SlurmEngine:
             additional_parameters={**memory, **self._options},
         )
 
-    def why_stuck(self) -> None:
-        """Return None: a job may wait for a node as long as it has to."""
-
     def close(self) -> None:
         """Cancel all jobs."""
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,25 +34,37 @@ class DaskCluster:
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
         self._directory = directory
         self._environ = {**environ, **_QUIET}
-        self._stack = ExitStack()
+        self._schedulers: list[subprocess.Popen[bytes]] = []
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.address = ""
 
     def __enter__(self) -> Self:
+        self.start_scheduler()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in [*self.workers.values(), *self._schedulers]:
+            _kill(process)
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler; at the same address, if there was one."""
+        port = self.address.rpartition(":")[2] or "0"
         log = self._start(
-            "scheduler", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
+            f"scheduler{len(self._schedulers)}",
+            *("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"),
         )
-        at = re.compile(r"tcp://(127\.0\.0\.1:\d+)")
+        at = re.compile(r"Scheduler at: +tcp://(127\.0\.0\.1:\d+)")
         until(lambda: at.search(log.read_text()))
         found = at.search(log.read_text())
         assert found is not None
         self.address = f"dask://{found[1]}"
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def kill_scheduler(self) -> None:
+        """Kill the scheduler; workers end then."""
+        _kill(self._schedulers[-1])
         for process in self.workers.values():
             _kill(process)
-        self._stack.close()
+        self.workers.clear()
 
     def add(self, name: str, environ: Mapping[str, str]) -> None:
         """Start a worker, and wait until it has joined."""
@@ -97,7 +106,7 @@ class DaskCluster:
         if words[0] == "worker":
             self.workers[name] = process
         else:
-            self._stack.callback(_kill, process)
+            self._schedulers.append(process)
         return log
 
 
@@ -109,5 +118,5 @@ def _parent(pid: int) -> int:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()

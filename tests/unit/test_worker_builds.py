@@ -14,6 +14,7 @@ from pipshim import __version__
 from pipshim.base.errors import BuildError, NoGpuError
 from pipshim.builds.build_request import BuildRequest
 from pipshim.builds.worker_builds import WorkerBuilds
+from pipshim.builds.worker_events import WorkerEvents
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.builders import BuildersAddress
@@ -67,9 +68,6 @@ class FakeEngine:
             future.set_result(answer)
         return future
 
-    def why_stuck(self) -> None:
-        return None
-
     def close(self) -> None:
         return
 
@@ -97,6 +95,24 @@ def test_a_worker_builds_and_its_events_are_shown() -> None:
     assert told.seconds == 3.0
     started = [one for one in seen if isinstance(one, events.BuildStarted)]
     assert [(one.worker, one.log) for one in started] == [("one", None)]
+
+
+def test_events_that_make_no_sense_are_left_out() -> None:
+    seen: list[events.Event] = []
+    told = WorkerEvents(BUILD, seen.append)
+    output = {"event": "build-output", "name": "natten"}
+    progress = {**output, "event": "build-progress", "done": 1, "total": 2, "unit": "steps"}
+    garbage: list[Any] = [
+        *(None, 1, [], {}, {"event": 3}, {"event": "error", "name": "natten"}),
+        *({**STARTED, "what": 3}, {**STARTED, "why": None}, {**STARTED, "commit": []}),
+        *({**STARTED, "what": ["wheel"]}, {**STARTED, "name": "other"}),
+        *(output, {**output, "line": 3}, {**progress, "done": "x"}, {**progress, "unit": "miles"}),
+        *({**progress, "fraction": "all"}, {**ENDED, "seconds": None}, {**output, "line": b"x"}),
+        {**output, "event": "build-recorded", "record": []},
+    ]
+    told.take("one", [*garbage, STARTED, *garbage, progress, {**output, "line": "[1/2]"}, ENDED])
+    names = ["BuildStarted", "BuildProgress", "BuildOutput", "BuildFinished"]
+    assert [type(one).__name__ for one in seen] == names
 
 
 def test_what_a_worker_cannot_build_another_one_does() -> None:
