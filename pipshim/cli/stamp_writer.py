@@ -65,9 +65,11 @@ def stamp(
         # Only run looks at its metadata apart.
         read.append(str(context.script))
         block = b""
+    folder = _folder(context, request, target)
+    if folder is None or _is_any_new(read, context):
+        return
     _write(
-        context,
-        _folder(context, request, target),
+        folder,
         read,
         [str(context.lock_path), *state_files(target)],
         command=command,
@@ -78,21 +80,12 @@ def stamp(
     )
 
 
-def _write(
-    context: Context,
-    folder: Path | None,
-    read: Iterable[str],
-    others: Iterable[str],
-    **fields: Any,
-) -> None:
-    """Write a stamp, unless a file that was read is newer than the command."""
-    paths = list(dict.fromkeys(read))
-    if folder is None or any(_is_new(path, context) for path in paths):
-        return
+def _write(folder: Path, read: Iterable[str], others: Iterable[str], **fields: Any) -> None:
+    """Write a stamp of a command that has read these files, none of them newer than itself."""
     up_to_date.Stamp(
         variables=up_to_date.variables(os.environ),
         directory=str(Path.cwd()),
-        files=[f"{up_to_date.state(path)} {path}" for path in dict.fromkeys([*paths, *others])],
+        files=[f"{up_to_date.state(path)} {path}" for path in dict.fromkeys([*read, *others])],
         **fields,
     ).write(str(folder))
 
@@ -158,12 +151,15 @@ def stamp_layer(
         or any(map(journal.is_open, seen))
     ):
         return
+    files = (str(Path(path).absolute()) for path in given.requirement_files)
+    read = [*files, *_read(context, lock)]
+    if _is_any_new(read, context):
+        return
     scripts = programs(target, below) if target != below.target else [target.scripts]
     project = context.project
     _write(
-        context,
         cache / up_to_date.CACHE_FOLDER,
-        [*(str(Path(path).absolute()) for path in given.requirement_files), *_read(context, lock)],
+        read,
         [
             *([] if lock is None else [str(context.lock_path)]),
             *(sign for one in seen for sign in state_files(one)),
@@ -221,7 +217,7 @@ def write_snapshot(
     ):
         return
     read = list(dict.fromkeys(_read(context, lock)))
-    if any(_is_new(path, context) for path in read):
+    if _is_any_new(read, context):
         return
     environment_snapshot.write(
         cache,
@@ -313,14 +309,16 @@ def stamp_lock(
         return
     own = [str(context.lock_path)]
     environment = [] if choice.directory is None else [str(choice.directory / "pyvenv.cfg")]
+    read = [
+        *_read(context, lock),
+        *([] if context.script is None else [str(context.script)]),
+        *([] if written else own),
+    ]
+    if _is_any_new(read, context):
+        return
     _write(
-        context,
         cache / up_to_date.CACHE_FOLDER,
-        [
-            *_read(context, lock),
-            *([] if context.script is None else [str(context.script)]),
-            *([] if written else own),
-        ],
+        read,
         [*own, python, os.path.realpath(python), *environment],
         command="lock",
         options=options,
@@ -351,10 +349,10 @@ def _is_given_anew(context: Context, lock: Lock) -> bool:
     return inputs_digest.requirement_files(given.requirement_files) is None
 
 
-def _is_new(path: str, context: Context) -> bool:
+def _is_any_new(paths: Iterable[str], context: Context) -> bool:
     """Return whether a file was written after the command began, perhaps after it was read."""
-    time = up_to_date.state(path).split(" ")[0]
-    return time != "-" and int(time) >= context.started
+    times = (up_to_date.state(path).split(" ")[0] for path in dict.fromkeys(paths))
+    return any(time != "-" and int(time) >= context.started for time in times)
 
 
 def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[str, ...] | None:
