@@ -52,7 +52,8 @@ def _builds(builds: Sequence[Build], width: int, now: float, *, with_output: boo
         return []
     phases = [build.phase or build.event.what for build in builds]
     times = [elapsed(now - build.since) for build in builds]
-    gap, columns, used = _columns(builds, phases, times, width)
+    counts = [cell_len(words[0]) for build in builds if (words := build.progress_words(now))]
+    gap, columns, used = _columns(builds, phases, times, width, max(counts, default=0))
     found: list[Parts] = []
     for build, phase_name, time in zip(builds, phases, times, strict=True):
         cells = (
@@ -76,25 +77,36 @@ def _builds(builds: Sequence[Build], width: int, now: float, *, with_output: boo
 
 
 def _columns(
-    builds: Sequence[Build], phases: Sequence[str], times: Sequence[str], width: int
+    builds: Sequence[Build],
+    phases: Sequence[str],
+    times: Sequence[str],
+    width: int,
+    progress: int,
 ) -> tuple[int, tuple[int, int, int, int], int]:
-    """Return the gap between the columns of builds, their widths, and the width of all."""
+    """Return the gap between the columns of builds, their widths, and the width of all.
+
+    Columns are left out if the rest of the row has no room for how far builds are (`progress`).
+    """
     package = min(max(len(one.package) for one in builds), max(width // 2, _LEAST_PACKAGE))
     mode, phase = max(len(one.event.mode) for one in builds), max(len(one) for one in phases)
     took = max(len(one) for one in times)
     narrowest = (min(package, width - took - 1), 0, 0, took)
     # The first layout does not move when a phase changes; the last leave out what they must.
-    for gap, columns in (
+    layouts = (
         (2, (package, mode, _PHASE_WIDTH, _ELAPSED_WIDTH)),
         (2, (package, mode, phase, took)),
         (1, (package, mode, phase, took)),
         (1, (package, mode, 0, took)),
+        (1, (package, 0, phase, took)),
+        (1, (package, 0, 0, took)),
         (1, narrowest),
-    ):
-        widths = [column for column in columns if column]
-        used = sum(widths) + gap * (len(widths) - 1)
-        if used <= width:
-            return gap, columns, used
+    )
+    for reserved in (progress, 0):
+        for gap, columns in layouts:
+            widths = [column for column in columns if column]
+            used = sum(widths) + gap * (len(widths) - 1)
+            if used + (gap + reserved if reserved else 0) <= width:
+                return gap, columns, used
     return 1, narrowest, width
 
 

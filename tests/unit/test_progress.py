@@ -501,7 +501,10 @@ def test_region_shows_how_far_a_build_is() -> None:
     assert region(state, 100, 24, 65) == [f"{row}  ━━━─────────  25/100  about 3 min left"]
     assert region(state, 80, 24, 65) == [f"{row}  ━━━─────────  25/100"]
     assert region(state, 60, 24, 65) == [f"{row}  25/100"]
-    assert region(state, 52, 24, 65) == [row]
+    assert region(state, 52, 24, 65) == ["natten 0.17.5  no-isolation  wheel  1m 05s  25/100"]
+    assert region(state, 40, 24, 65) == ["natten 0.17.5 wheel 1m 05s 25/100"]
+    assert region(state, 30, 24, 65) == ["natten 0.17.5 1m 05s 25/100"]
+    assert region(state, 24, 24, 65) == ["natten 0.17.5 1m 05s"]
     # What was expected has passed, and nothing new is known.
     (late,) = region(state, 100, 24, 300)
     assert late.endswith("5m 00s  ━━━─────────  25/100")
