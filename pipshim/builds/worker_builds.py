@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.1
 _ATTEMPTS = 3
+_UNNAMED = "a worker"
+"""The name of one that is not known."""
 
 
 @dataclass
@@ -84,10 +86,10 @@ class WorkerBuilds:
             error = outcome.error
             if outcome.status == "failed":
                 raise _failure(build, outcome)
-            self._warn(f"{outcome.worker} did not build {build.label}: {error['message']}")
-            excluded.add(outcome.worker)
+            self._warn(f"{outcome.worker} did not build {build.label}: {error.get('message')}")
+            excluded |= {outcome.worker} - {_UNNAMED}
             if error.get("kind") == NoGpuError.__name__:
-                no_gpu = NoGpuError(error["message"], hint=error.get("hint"))
+                no_gpu = NoGpuError(str(error.get("message")), hint=error.get("hint"))
         if no_gpu is not None:
             raise no_gpu
         self._warn(f"{build.label} is built here{why}")
@@ -149,10 +151,10 @@ class WorkerBuilds:
         except NoWorkerError:
             raise
         except WorkerLostError as error:
-            return TaskOutcome(error.worker or "a worker", "unsuitable", {"message": str(error)})
+            return TaskOutcome(error.worker or _UNNAMED, "unsuitable", {"message": str(error)})
         except Exception as error:  # noqa: BLE001 whatever happens to a worker
             message = f"{type(error).__name__}: {error}"
-            return TaskOutcome("a worker", "unsuitable", {"message": message})
+            return TaskOutcome(_UNNAMED, "unsuitable", {"message": message})
 
     def _warn(self, text: str) -> None:
         self.observer(events.Message("warning", text))
@@ -162,7 +164,7 @@ def _failure(build: BuildRequest, outcome: TaskOutcome) -> BuildError:
     error = outcome.error
     log = error.get("log")
     return BuildError(
-        f"{error['message']}\n  on the worker {outcome.worker}",
+        f"{error.get('message')}\n  on the worker {outcome.worker}",
         package=build.label,
         mode=str(build.mode),
         step=str(error.get("step", "wheel")),

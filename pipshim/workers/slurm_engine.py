@@ -10,20 +10,21 @@ import socket
 import subprocess
 import threading
 import time
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from pipshim.base.errors import PipshimError
 from pipshim.workers.engine import NoWorkerError, WorkerLostError
-from pipshim.workers.plan_task import run
+from pipshim.workers.plan_task import TaskOutcome, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
     from pipshim.workers.engine import Needs, Report
-    from pipshim.workers.plan_task import PlanTask, TaskOutcome
+    from pipshim.workers.plan_task import PlanTask
 
 _POLL_SECONDS = 0.2
 _QUEUE_SECONDS = 2.0
@@ -31,12 +32,25 @@ _RESULT_SECONDS = 6.0
 """How long the result of a job that has ended may be on its way through a shared file system."""
 
 _COMMAND_SECONDS = 20
+_SILENCE_SECONDS = 300.0
+"""How long Slurm may not answer: jobs go on while its controller is restarted."""
+
+_CLOSE_SECONDS = 0.7
+_LAST_LINES = 20
 _STATES = """
 PENDING RUNNING CONFIGURING COMPLETING SUSPENDED STOPPED RESIZING SIGNALING STAGE_OUT
 REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD
 """
 _GOING_ON = frozenset(_STATES.split())
 """The states of jobs that may still end well."""
+
+_FINAL = {
+    "TIMEOUT": ("its time was up", 'give it more: sbatch = { time = "8:00:00" }'),
+    "DEADLINE": ("its deadline has passed", None),
+    "OUT_OF_MEMORY": ("it ran out of memory", "say what it needs in [tool.pipshim.build-memory]"),
+    "CANCELLED": ("it was cancelled", None),
+}
+"""What ended jobs that another node would not do either, and what helps."""
 
 
 def run_task(task: PlanTask, events: str) -> TaskOutcome:
@@ -56,11 +70,12 @@ def run_task(task: PlanTask, events: str) -> TaskOutcome:
     return run(task, worker, report, lambda: False)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
     """A job that was submitted.
 
     Attributes:
+        name: of the build.
         submitted: submitit's job.
         events: the file with its events.
         report: is given them.
@@ -71,165 +86,25 @@ class _Job:
 
     """
 
+    name: str
     submitted: Any
     events: Path
     report: Report
-    future: Future[Any] = field(default_factory=Future)
+    future: Future[TaskOutcome] = field(default_factory=Future)
     worker: str = ""
     read: int = 0
     ended: float | None = None
 
+    @property
+    def id(self) -> str:
+        return str(self.submitted.job_id)
 
-class SlurmExecutor(Executor):
-    """Jobs of Slurm as futures.
-
-    Args:
-        folder: for what jobs get and answer; all nodes must see it.
-        parameters: of submitit, for all jobs.
-
-    Raises:
-        NoWorkerError: Slurm is not installed here.
-
-    """
-
-    def __init__(self, folder: Path, parameters: Mapping[str, Any]) -> None:
-        from submitit import SlurmExecutor as Submitter  # noqa: PLC0415 an extra
-
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # a remote's URL may be secret
-        try:
-            self._submitter = Submitter(folder)
-        except RuntimeError as error:
-            raise NoWorkerError(str(error)) from error
-        self._parameters = dict(parameters)
-        self._jobs: list[_Job] = []
-        self._guard = threading.Lock()
-        self._watcher: threading.Thread | None = None
-        self._closed = threading.Event()
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **parameters: Any) -> Future[Any]:
-        """Submit a job that calls ``fn(*args, file for events)``.
-
-        Args:
-            fn: what to call.
-            args: with what.
-            parameters: of submitit, and ``report``, which is given the events.
-
-        Raises:
-            NoWorkerError: Slurm has refused the job.
-
-        """
-        from submitit.core.utils import FailedJobError, FailedSubmissionError  # noqa: PLC0415
-
-        report: Report = parameters.pop("report")
-        with self._guard:
-            events = self._folder / f"events-{len(self._jobs)}.jsonl"
-            self._submitter.update_parameters(**{**self._parameters, **parameters})
-            try:
-                submitted = self._submitter.submit(fn, *args, str(events))
-            except (FailedJobError, FailedSubmissionError, OSError) as error:
-                raise NoWorkerError(f"sbatch failed: {str(error).strip()}") from error
-            job = _Job(submitted, events, report)
-            self._jobs.append(job)
-            if self._watcher is None:
-                self._watcher = threading.Thread(target=self._watch, name="slurm", daemon=True)
-                self._watcher.start()
-        job.future.add_done_callback(lambda _: self._end_if_cancelled(job))
-        return job.future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Stop watching; with `cancel_futures`, end all jobs."""
-        left = [job for job in self._jobs if not job.future.done()]
-        if wait and not cancel_futures:
-            for job in left:
-                job.future.exception()
-        self._closed.set()
-        if cancel_futures and left:
-            for job in left:
-                job.future.cancel()
-            _end(left)
-
-    def _end_if_cancelled(self, job: _Job) -> None:
-        if job.future.cancelled() and not self._closed.is_set():
-            _end([job])
-
-    def _watch(self) -> None:
-        asked = 0.0
-        while not self._closed.wait(_POLL_SECONDS):
-            running = [job for job in self._jobs if not job.future.done()]
-            for job in running:
-                self._hear(job)
-                self._settle(job)
-            running = [job for job in running if not job.future.done()]
-            if running and time.monotonic() - asked > _QUEUE_SECONDS:
-                self._look_at_queue(running)
-                asked = time.monotonic()
-
-    def _hear(self, job: _Job) -> None:
-        """Report the events that have come in since."""
-        try:
-            with job.events.open("rb") as file:
-                file.seek(job.read)
-                data = file.read()
-        except OSError:
-            return
-        whole = data[: data.rfind(b"\n") + 1]
-        job.read += len(whole)
-        lines = [json.loads(line) for line in whole.splitlines()]
-        if lines:
-            job.worker = str(lines[-1].get("worker", ""))
-            job.report(job.worker, lines)
-
-    def _settle(self, job: _Job) -> None:
-        """Take the result, if it is there."""
-        from submitit.core.utils import pickle_load  # noqa: PLC0415 an extra
-
-        path = job.submitted.paths.result_pickle
-        try:
-            status, result = pickle_load(path)
-        except (OSError, EOFError):
-            return
-        self._hear(job)
-        if job.future.cancelled():
-            return
-        if status == "success":
-            job.future.set_result(result)
-        else:
-            job.future.set_exception(WorkerLostError(job.worker, str(result).strip()))
-
-    def _look_at_queue(self, jobs: list[_Job]) -> None:
-        """Find the jobs that have ended without a result."""
-        states = _states([str(job.submitted.job_id) for job in jobs])
-        now = time.monotonic()
-        for job in jobs:
-            state = states.get(str(job.submitted.job_id), "gone")
-            if state in _GOING_ON:
-                job.ended = None
-            elif job.ended is None:
-                job.ended = now
-            elif now - job.ended > _RESULT_SECONDS and not job.future.done():
-                problem = f"job {job.submitted.job_id} has ended: {state.lower()}"
-                job.future.set_exception(WorkerLostError(job.worker, problem))
-
-
-def _end(jobs: list[_Job]) -> None:
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        command = ["scancel", *(str(job.submitted.job_id) for job in jobs)]
-        subprocess.run(command, check=False, capture_output=True, timeout=_COMMAND_SECONDS)
-
-
-def _states(ids: list[str]) -> dict[str, str]:
-    """Return the states of jobs; those that Slurm has forgotten are missing."""
-    command = ["squeue", "--noheader", "--states=all", "--format=%i %T", f"--jobs={','.join(ids)}"]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return dict.fromkeys(ids, "PENDING")  # the controller may be busy: ask again
-    if done.returncode and "Invalid job id" not in done.stderr:
-        return dict.fromkeys(ids, "PENDING")
-    return dict(line.split()[:2] for line in done.stdout.splitlines() if line.strip())
+    def settle(self, outcome: TaskOutcome | Exception) -> None:
+        with contextlib.suppress(InvalidStateError):  # it was cancelled
+            if isinstance(outcome, Exception):
+                self.future.set_exception(outcome)
+            else:
+                self.future.set_result(outcome)
 
 
 class SlurmEngine:
@@ -249,33 +124,188 @@ class SlurmEngine:
     def __init__(self, partition: str | None, folder: Path, options: Mapping[str, str]) -> None:
         self.label = f"slurm:{partition}" if partition else "slurm"
         self._folder = folder
+        self._partition = partition
         self._options = options
-        parameters: dict[str, Any] = {"use_srun": False, "wckey": None, "time": None}
-        parameters["partition"] = partition
+        self._jobs: list[_Job] = []
+        self._watcher = threading.Thread(target=self._watch, name="slurm", daemon=True)
+        self._closed = threading.Event()
+        self._answered = time.monotonic()
         try:
-            self._executor = SlurmExecutor(folder, parameters)
+            import submitit  # noqa: F401, PLC0415 an extra
         except ImportError as error:
             raise PipshimError(
                 f"--builders {self.label} needs the package submitit",
                 hint="pip install 'pipshim[slurm]'",
             ) from error
+        if shutil.which("sbatch") is None:
+            raise NoWorkerError("Slurm is not installed on this machine: there is no sbatch")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # a remote's URL may be secret
+        self._watcher.start()
 
     def submit(
         self, task: PlanTask, needs: Needs, excluding: Collection[str], report: Report
     ) -> Future[TaskOutcome]:
         """Submit a task as a job."""
+        from submitit import SlurmExecutor  # noqa: PLC0415 an extra
+        from submitit.core.utils import FailedJobError, FailedSubmissionError  # noqa: PLC0415
+
+        events = self._folder / f"events-{uuid4().hex}.jsonl"
         memory = {"mem": f"{-(-needs.memory // (1 << 20))}M"} if needs.memory is not None else {}
-        return self._executor.submit(
-            run_task,
-            task,
-            report=report,
-            job_name=f"pipshim-{needs.name}",
-            cpus_per_task=needs.cores,
-            exclude=",".join(sorted(excluding)) or None,
-            additional_parameters={**memory, **self._options},
-        )
+        try:
+            submitter = SlurmExecutor(self._folder)
+            submitter.update_parameters(
+                use_srun=False,
+                wckey=None,
+                time=None,
+                partition=self._partition,
+                job_name=f"pipshim-{needs.name}",
+                cpus_per_task=needs.cores,
+                exclude=",".join(sorted(excluding)) or None,
+                additional_parameters={**memory, **self._options},
+            )
+            submitted = submitter.submit(run_task, task, str(events))
+        except (FailedJobError, FailedSubmissionError, OSError, RuntimeError) as error:
+            raise NoWorkerError(f"sbatch failed: {str(error).strip()}") from error
+        job = _Job(needs.name, submitted, events, report)
+        job.future.add_done_callback(lambda _: self._end_if_cancelled(job))
+        self._jobs.append(job)
+        if self._closed.is_set():
+            _end([job])
+        return job.future
 
     def close(self) -> None:
         """Cancel all jobs."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._closed.set()
+        left = self._running()
+        for job in left:
+            job.future.cancel()
+        if left:
+            _end(left).join(_CLOSE_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _running(self) -> list[_Job]:
+        return [job for job in [*self._jobs] if not job.future.done()]
+
+    def _end_if_cancelled(self, job: _Job) -> None:
+        if job.future.cancelled() and not self._closed.is_set():
+            _end([job])
+
+    def _watch(self) -> None:
+        asked = 0.0
+        while not self._closed.wait(_POLL_SECONDS):
+            for job in self._running():
+                try:
+                    self._hear(job)
+                    self._take_result(job)
+                except Exception as error:  # noqa: BLE001 of this job, whatever it wrote
+                    job.settle(WorkerLostError(job.worker, f"job {job.id}: {error}"))
+            running = self._running()
+            if not running:
+                self._answered = time.monotonic()
+            elif time.monotonic() - asked > _QUEUE_SECONDS:
+                self._look_at_queue(running)
+                asked = time.monotonic()
+
+    @staticmethod
+    def _hear(job: _Job) -> None:
+        """Report the events that have come in since."""
+        try:
+            with job.events.open("rb") as file:
+                file.seek(job.read)
+                data = file.read()
+        except OSError:
+            return
+        whole = data[: data.rfind(b"\n") + 1]
+        job.read += len(whole)
+        lines = []
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):  # two nodes wrote at once, or a disk was full
+                lines.append(json.loads(line))
+        if lines:
+            if isinstance(lines[-1], dict):
+                job.worker = str(lines[-1].get("worker", ""))
+            job.report(job.worker, lines)
+
+    def _take_result(self, job: _Job) -> None:
+        """Take the result, if it is there."""
+        from submitit.core.utils import pickle_load  # noqa: PLC0415 an extra
+
+        try:
+            status, result = pickle_load(job.submitted.paths.result_pickle)
+        except (OSError, EOFError):
+            return
+        self._hear(job)
+        if status == "success":
+            job.settle(result)
+        else:  # a traceback
+            job.settle(WorkerLostError(job.worker, str(result).strip().rpartition("\n")[2]))
+
+    def _look_at_queue(self, jobs: list[_Job]) -> None:
+        """Find the jobs that have ended without a result."""
+        states = _states([job.id for job in jobs])
+        now = time.monotonic()
+        if states is None:
+            if now - self._answered > _SILENCE_SECONDS:
+                for job in jobs:
+                    job.settle(NoWorkerError("Slurm does not answer any more"))
+                _end(jobs)
+            return
+        self._answered = now
+        for job in jobs:
+            state = states.get(job.id, "gone")
+            if state in _GOING_ON:
+                job.ended = None
+            elif job.ended is None:
+                job.ended = now
+            elif now - job.ended > _RESULT_SECONDS:
+                job.settle(self._ended(job, state))
+
+    @staticmethod
+    def _ended(job: _Job, state: str) -> TaskOutcome | WorkerLostError:
+        """Say how a job has ended that has no result."""
+        output: list[str] = []
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            output = (job.submitted.stderr() or "").splitlines()[-_LAST_LINES:]
+        if state in _FINAL:
+            what, hint = _FINAL[state]
+            message = f"{job.name}: job {job.id} of Slurm did not end: {what}"
+            error = {"message": message, "step": "wheel", "output": output, "hint": hint}
+            return TaskOutcome(job.worker or "a node", "failed", error)
+        said = "".join(f"\n  {line}" for line in output)
+        problem = f"job {job.id} has ended: {state.lower().replace('_', ' ')}{said}"
+        return WorkerLostError("" if state == "PREEMPTED" else job.worker, problem)
+
+
+def _end(jobs: list[_Job]) -> threading.Thread:
+    """Begin to cancel jobs; Slurm may take long to answer."""
+    command = ["scancel", *(job.id for job in jobs)]
+
+    def cancel() -> None:
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                command,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_COMMAND_SECONDS,
+                start_new_session=True,  # an interrupt of the command does not end it
+            )
+
+    thread = threading.Thread(target=cancel, name="scancel", daemon=True)
+    thread.start()
+    return thread
+
+
+def _states(ids: list[str]) -> dict[str, str] | None:
+    """Return the states of jobs, without those that Slurm has forgotten; None if it is silent."""
+    command = ["squeue", "--noheader", "--states=all", "--format=%i %T", f"--jobs={','.join(ids)}"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode and "Invalid job id" not in done.stderr:
+        return None
+    rows = (line.split() for line in done.stdout.splitlines())
+    return {row[0]: row[1] for row in rows if len(row) > 1}
