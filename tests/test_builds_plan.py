@@ -105,6 +105,41 @@ def test_a_plan_says_what_builds_need_and_nothing_of_this_machine(cli: Cli, tmp_
     assert getpass.getuser() not in text.replace("127.0.0.1", "")
 
 
+def test_a_plan_has_no_secret(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    """Given secrets in variables and settings, when a plan is made, then they are not in it."""
+    named = "needy", "plain", "open"
+    index.add(*(sdist(tmp_path, name, "1.0") for name in named))
+    make_project(
+        """
+        [tool.pipshim.extra-build-variables]
+        needy = { CFLAGS = "-DTOKEN=opensesame" }
+        [tool.pipshim.config-settings-package]
+        plain = { fetch-from = "https://me:sesame2@example.org/x" }
+        """,
+        dependencies=named,
+    )
+    env = {
+        "PIPSHIM_REMOTE_URL": "https://me:opensesame@127.0.0.1:9/wheels",
+        "PIPSHIM_SIGNING_KEY": f"ed25519-private:{'k' * 43}",
+        "CFLAGS": f"-DKEY=ed25519-private:{'k' * 43}",
+        "CXXFLAGS": "-I//me:sesame2@example.org/x https://me:sesame2@example.org/x",
+        "FCFLAGS": "-O2",
+    }
+    done = cli.ok("builds", "plan", "--no-remote", env=env)
+    plan = json.loads(done.out)
+    assert [one["name"] for one in plan["builds"]] == ["open"]
+    assert plan["variables"] == {"FCFLAGS": "-O2"}
+    reasons = {one["name"]: one["reason"] for one in plan["left_out"]}
+    assert reasons == {
+        "needy": "its setting CFLAGS has credentials",
+        "plain": "its setting fetch-from has credentials",
+    }
+    for secret in ("sesame", "kkkk"):
+        assert secret not in done.out + done.err
+
+
 def test_what_another_machine_builds_is_what_sync_would_build(
     cli: Cli, other: Cli, project: Path, tmp_path: Path
 ) -> None:

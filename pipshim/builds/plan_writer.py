@@ -103,7 +103,7 @@ class PlanWriter:
         return {
             name: value
             for name, value in sorted(self.builder.environ.items())
-            if rules.is_listed(name, LANGUAGES) and not _is_secret(name, value)
+            if rules.is_listed(name, LANGUAGES) and not self._is_secret(name, value)
         }
 
     def add_or_raise(self, build: BuildRequest) -> str:
@@ -162,7 +162,7 @@ class PlanWriter:
         settings = self.builder.settings
         given = {**settings.variables_for(build.name), **settings.config_for(build.name)}
         for name, value in given.items():
-            if _is_secret(name, str(value)):
+            if self._is_secret(name, str(value)):
                 raise NotPlannableError(f"its setting {name} has credentials")
         if build.mode is not Mode.NO_ISOLATION:
             return
@@ -177,6 +177,11 @@ class PlanWriter:
                 f"it is built without isolation, with {', '.join(outside)} of the environment, "
                 "which the lock does not have"
             )
+
+    def _is_secret(self, name: str, value: str) -> bool:
+        """Return whether a variable or setting has credentials: by its name, or known ones."""
+        shown = self.builder.mask.hide(without_credentials(value))
+        return is_credential(name, value) or shown != value
 
 
 def portable(package: Package, target: TargetPython) -> Package:
@@ -217,10 +222,6 @@ def _gpu_variables(cache: Path) -> dict[str, set[str]]:
         record = result.record
         found.setdefault(record.name, set()).update(GPU_VARIABLES & record.variables.keys())
     return found
-
-
-def _is_secret(name: str, value: str) -> bool:
-    return is_credential(name, value) or without_credentials(value) != value
 
 
 def _names(requirements: Iterable[str]) -> set[str]:

@@ -44,8 +44,8 @@ class WorkerBuilds:
     """
 
     open: Callable[[], Engine]
-    remote: str
-    setup: str
+    remote: str = field(repr=False)
+    setup: str = field(repr=False)
     observer: Observer
     _engines: SharedResults[Engine] = field(
         default_factory=lambda: SharedResults(keep_errors=True), init=False

@@ -40,7 +40,7 @@ def known_credentials(
     for proxy in (options.proxy or "", *proxies):
         mask.add_urls(proxy if "://" in proxy else f"://{proxy}")
     for name, value in environ.items():
-        if name.startswith(("PIP_", "UV_")):
+        if name.startswith(("PIP_", "PIPSHIM_", "UV_")):
             mask.add_urls(value)
         if value.strip().startswith(PRIVATE):  # the key that wheels are signed with
             mask.add(value.strip())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim._pip.user_folders import configuration_folder
 from pipshim.base.errors import UsageError
+from pipshim.base.urls import without_credentials
 from pipshim.model import events
 from pipshim.model.claim import is_name
 from pipshim.model.requests import CommonOptions
@@ -50,6 +51,9 @@ class RemoteAddress(NamedTuple):
     url: str
     pushes: bool
     trust: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"RemoteAddress({without_credentials(self.url)!r}, pushes={self.pushes})"
 
 
 def remote_address(

@@ -55,5 +55,5 @@ class BuildersTable:
     """
 
     use: BuildersAddress | None = None
-    setup: Mapping[str, str] = field(default_factory=dict)
+    setup: Mapping[str, str] = field(default_factory=dict, repr=False)
     sbatch: Mapping[str, str] = field(default_factory=dict)

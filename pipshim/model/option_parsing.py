@@ -164,9 +164,12 @@ class CommandOptions(NamedTuple):
 
 def field(flags: str, help_: str, *args: Any, **more: Any) -> Any:
     """Declare an option and the field of a request that it fills, whose default follows from it."""
+    is_shown = more.pop("is_shown", True)
     option = Option(flags, help_, *args, **more)
     return dataclasses.field(
-        default_factory=lambda: option.value(option.unset), metadata={OPTION: option}
+        repr=is_shown,  # a value with secrets is not
+        default_factory=lambda: option.value(option.unset),
+        metadata={OPTION: option},
     )
 
 

@@ -130,6 +130,7 @@ class CommonOptions:
         "Where the wheels of other machines are: a folder, or a URL (s3, gs, abfs, sftp, https).",
         "url",
         named="PIPSHIM_REMOTE_URL",
+        is_shown=False,
     )
     push: Push | None = field(
         "--push",
@@ -631,7 +632,7 @@ class StoreRequest:
         "--remote", "{verb} the remote's wheels, not those of this machine.", has_variable=False
     )
     remote_url: str | None = field(
-        "--remote-url", "The remote (default: that of the project).", "url"
+        "--remote-url", "The remote (default: that of the project).", "url", is_shown=False
     )
     max_size: int | None = field(
         "--max-size",

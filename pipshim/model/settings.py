@@ -92,7 +92,7 @@ class RemoteTable:
 
     """
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     push: Push = "never"
     trust: tuple[str, ...] = ()
 

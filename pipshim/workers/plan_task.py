@@ -57,7 +57,7 @@ _OF_BUILDS = "build-"
 
 @dataclass(frozen=True)
 class PlanTask:
-    """A build for a worker.
+    """A build for a worker; engines log it without what may have secrets.
 
     Attributes:
         plan: the plan, as JSON, with this build and those that it needs.
@@ -70,12 +70,12 @@ class PlanTask:
 
     """
 
-    plan: str
+    plan: str = field(repr=False)
     build: str
     python: str
     pipshim: str
-    remote: str
-    setup: str = ""
+    remote: str = field(repr=False)
+    setup: str = field(default="", repr=False)
     rebuild: str = ""
 
 

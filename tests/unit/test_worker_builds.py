@@ -15,9 +15,12 @@ from pipshim.base.errors import BuildError, NoGpuError
 from pipshim.builds.build_request import BuildRequest
 from pipshim.builds.worker_builds import WorkerBuilds
 from pipshim.builds.worker_events import WorkerEvents
+from pipshim.cli.remote import RemoteAddress
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
-from pipshim.model.builders import BuildersAddress
+from pipshim.model.builders import BuildersAddress, BuildersTable
+from pipshim.model.requests import CommonOptions
+from pipshim.model.settings import RemoteTable
 from pipshim.workers.engine import Needs, NoWorkerError, WorkerLostError
 from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
@@ -151,6 +154,21 @@ def test_a_build_that_no_worker_can_ask_a_gpu_for_is_an_error() -> None:
     error = unsuitable("one", kind="NoGpuError", hint="set it")
     with pytest.raises(NoGpuError, match="it has no cc"):
         built_by(FakeEngine(error, NoWorkerError("no other worker")))
+
+
+def test_requests_and_tasks_are_logged_without_secrets() -> None:
+    url = "https://user:hush@team.example/wheels"
+    builder = WorkerBuilds(FakeEngine, url, "export TOKEN=hush", print)
+    values = [
+        PlanTask(f'{{"url": "{url}"}}', "natten==1.0", "3.11", "1", url, "export TOKEN=hush"),
+        CommonOptions(remote=url),
+        RemoteAddress(url, pushes=True, trust=()),
+        RemoteTable(url),
+        BuildersTable(setup={"dask": "export TOKEN=hush"}),
+        builder,
+    ]
+    assert "hush" not in repr(values)
+    assert "natten==1.0" in repr(values)
 
 
 def test_a_task_says_why_a_worker_is_unsuitable() -> None:
