@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -147,7 +148,7 @@ def _is_old_and_inside(ninja: tuple[str, Version], variables: Mapping[str, str])
 
 def _write(path: Path, script: str, program: str, version: Version, share: int) -> None:
     text = script.format(
-        program=_quoted(program),
+        program=shlex.quote(program),
         version=".".join(map(str, version)),
         jobs=available_cores(),
         share=share,
@@ -172,10 +173,6 @@ def without_jobs(variables: Mapping[str, str]) -> dict[str, str]:
 def _add_numbers(variables: MutableMapping[str, str], jobs: int) -> None:
     for name in JOB_VARIABLES:
         variables.setdefault(name, f"-j{jobs}" if name == "MAKEFLAGS" else str(jobs))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _version_of(program: str) -> Version:
