@@ -11,6 +11,7 @@ import pytest
 from tests.support.backend import Backend
 from tests.support.dists import sdist
 from tests.support.facts import calls
+from tests.support.pipshim import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,20 @@ def test_builds_are_remembered_with_what_they_took(
     assert text.count("\n") == 3
     assert "bad 1.0" in text
     assert "other" not in text
+
+
+def test_a_stopped_build_is_remembered_without_what_its_killed_processes_used(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    index.add(sdist(tmp_path, "slow", "1.0", backend=Backend(sleep_seconds=2, log=str(log))))
+    make_project(dependencies=["slow"])
+    cli.ok("lock")
+    with cli.start("sync") as process:
+        until(lambda: any(one.hook == "build_wheel" for one in calls(log)))
+        process.terminate()
+    (stopped,) = history(cli)
+    assert (stopped["outcome"], stopped["cpu"]) == ("stopped", None)
 
 
 def test_the_longest_build_begins_first(

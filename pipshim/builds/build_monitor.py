@@ -98,6 +98,8 @@ class BuildMonitor:
             step = error.step if isinstance(error, BuildError) else self.what
             stopped = is_stopped() or not isinstance(error, Exception)
             usage = self.usage
+            if stopped:
+                usage.cpu = None  # killed processes do not tell what they used
             self._end("stopped" if stopped else "out of memory" if usage.ran_out else "failed")
             self.observer(events.BuildFailed(*about, step, stopped, usage.cpu, usage.peak or None))
             raise
