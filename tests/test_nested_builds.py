@@ -103,8 +103,7 @@ class Graph:
 
 
 @pytest.mark.parametrize("isolation", [True, False], ids=["isolated", "no-isolation"])
-@pytest.mark.parametrize("jobs", [1, 2, 8])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("jobs", "seed"), [(1, 1), (2, 2), (8, 3)])
 def test_random_graphs_of_nested_sdists_are_locked(
     cli: Cli,
     index: Index,
