@@ -478,6 +478,8 @@ class Builder:
             record = self.records.record(
                 build, hooks, compiled=is_platform_specific(_wheel_file(tree))
             )
+            if record.version == events.UNKNOWN:  # that of a checkout
+                record = replace(record, version=tree.version)
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
         components = self._trees(build.components) if record.compiled else []
         needs, private = None, ""
