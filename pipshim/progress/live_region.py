@@ -21,6 +21,7 @@ _MOST_RESOLVES = 4
 _PHASE_WIDTH = len("requirements")
 _ELAPSED_WIDTH = len("59m 59s")
 _LEAST_PACKAGE, _LEAST_OUTPUT = 16, 8
+_SHORT_BAR = 6
 _BAR_WIDTH = 12
 
 
@@ -52,8 +53,8 @@ def _builds(builds: Sequence[Build], width: int, now: float, *, with_output: boo
         return []
     phases = [build.phase or build.event.what for build in builds]
     times = [elapsed(now - build.since) for build in builds]
-    counts = [cell_len(words[0]) for build in builds if (words := build.progress_words(now))]
-    gap, columns, used = _columns(builds, phases, times, width, max(counts, default=0))
+    texts = [build.progress_words(now) for build in builds]
+    gap, columns, used = _columns(builds, phases, times, width, texts)
     found: list[Parts] = []
     for build, phase_name, time in zip(builds, phases, times, strict=True):
         cells = (
@@ -81,7 +82,7 @@ def _columns(
     phases: Sequence[str],
     times: Sequence[str],
     width: int,
-    progress: int,
+    progress: Sequence[Sequence[str]],
 ) -> tuple[int, tuple[int, int, int, int], int]:
     """Return the gap between the columns of builds, their widths, and the width of all.
 
@@ -101,11 +102,14 @@ def _columns(
         (1, (package, 0, 0, took)),
         (1, narrowest),
     )
-    for reserved in (progress, 0):
-        for gap, columns in layouts:
+    everything = [["━" * _SHORT_BAR, *words] for words in progress if words]
+    counts = [words[:1] for words in progress if words]
+    for rest, choices in ((everything, layouts[:3]), (counts, layouts), ([], layouts)):
+        for gap, columns in choices:
             widths = [column for column in columns if column]
             used = sum(widths) + gap * (len(widths) - 1)
-            if used + (gap + reserved if reserved else 0) <= width:
+            more = (sum(gap + cell_len(text) for text in row) for row in rest)
+            if used + max(more, default=0) <= width:
                 return gap, columns, used
     return 1, narrowest, width
 
@@ -114,18 +118,22 @@ def _progress(build: Build, now: float, room: int, gap: int) -> Parts:
     """Lay out a bar and what it stands for, as much of it as there is room for."""
     words, fraction = build.progress_words(now), build.fraction(now)
     spaces = " " * gap
-    bar: Parts = []
-    if fraction is not None:
-        filled = round(fraction * _BAR_WIDTH)
-        rest = "─" * (_BAR_WIDTH - filled)
-        bar = [(spaces, ""), ("━" * filled, "green"), (rest, "dim")]
     texts: list[Parts] = [[(f"{spaces}{word}", "")] for word in words]
-    choices = ([bar, *texts], [bar, *texts[:1]], texts[:1])
+    bars: list[Parts] = [[], []]
+    if fraction is not None:
+        bars = [[(spaces, ""), *_bar(fraction, cells)] for cells in (_BAR_WIDTH, _SHORT_BAR)]
+    wide, short = bars
+    choices = ([wide, *texts], [short, *texts], [wide, *texts[:1]], texts[:1])
     for choice in choices:
         parts = [part for cells in choice for part in cells]
         if sum(cell_len(text) for text, _ in parts) <= room:
             return parts
     return []
+
+
+def _bar(fraction: float, cells: int) -> Parts:
+    filled = round(fraction * cells)
+    return [("━" * filled, "green"), ("─" * (cells - filled), "dim")]
 
 
 def _totals(state: State, now: float) -> list[list[str]]:

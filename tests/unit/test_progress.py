@@ -499,9 +499,11 @@ def test_region_shows_how_far_a_build_is() -> None:
     assert state.take(progress(25, 100, 180)) == []
     row = "natten 0.17.5  no-isolation  wheel          1m 05s"
     assert region(state, 100, 24, 65) == [f"{row}  ━━━─────────  25/100  about 3 min left"]
-    assert region(state, 80, 24, 65) == [f"{row}  ━━━─────────  25/100"]
+    narrow = "natten 0.17.5  no-isolation  wheel  1m 05s"
+    assert region(state, 80, 24, 65) == [f"{narrow}  ━━────  25/100  about 3 min left"]
+    assert region(state, 70, 24, 65) == [f"{row}  25/100"]
     assert region(state, 60, 24, 65) == [f"{row}  25/100"]
-    assert region(state, 52, 24, 65) == ["natten 0.17.5  no-isolation  wheel  1m 05s  25/100"]
+    assert region(state, 52, 24, 65) == [f"{narrow}  25/100"]
     assert region(state, 40, 24, 65) == ["natten 0.17.5 wheel 1m 05s 25/100"]
     assert region(state, 30, 24, 65) == ["natten 0.17.5 1m 05s 25/100"]
     assert region(state, 24, 24, 65) == ["natten 0.17.5 1m 05s"]
