@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 _STEP = 1000
 _BINARY_STEP = 1024
 _LETTERS = "kmgt"
@@ -27,9 +29,9 @@ def read_size(text: str) -> int:
     unit = text[len(number) :].strip().lower()
     letter, rest = unit[:1], unit[1:]
     steps = {"b": _STEP, "ib": _BINARY_STEP}
-    if letter not in _LETTERS or not letter or rest not in steps:
-        raise ValueError(f"not a size: {text!r}")
-    count = float(number) * steps[rest] ** (_LETTERS.index(letter) + 1)
-    if not 1 <= count < float("inf"):
-        raise ValueError(f"not a size: {text!r}")
-    return int(count)
+    if letter and letter in _LETTERS and rest in steps:
+        with suppress(ValueError):
+            count = float(number) * steps[rest] ** (_LETTERS.index(letter) + 1)
+            if 1 <= count < float("inf"):
+                return int(count)
+    raise ValueError(f"{text!r} is not a size, such as 50GB")

@@ -10,6 +10,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+Format = Literal["simple", "flat"]
+FORMATS: tuple[Format, ...] = ("simple", "flat")
+
 Limit = str | Literal[False]
 """A moment before which files have to be uploaded (`pipshim.model.cutoff`); False for none."""
 
@@ -32,7 +35,7 @@ class Index:
     url: str
     explicit: bool = False
     default: bool = False
-    format: Literal["simple", "flat"] = "simple"
+    format: Format = "simple"
     exclude_newer: Limit | None = None
 
     def located(self, directory: Path) -> Index:

@@ -17,11 +17,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from pipshim.base.errors import UsageError
-from pipshim.base.sizes import read_size
 from pipshim.base.spelling import nearest
 from pipshim.model.build_mode import ALL, IsolationLayer
-from pipshim.model.builders import BuildersAddress
-from pipshim.model.targets import KNOWN, TargetName
 from pipshim.model.torch_backends import TORCH_BACKENDS
 
 if TYPE_CHECKING:
@@ -49,7 +46,7 @@ class Option(NamedTuple):
         flags: separated by spaces; the variable is named after the first long one.
         help: ``{verb}`` in it stands for what the command does with extras and groups.
         metavar: what help calls the value; empty for an option without one.
-        read: returns the value of a text, given the option's name for errors.
+        read: returns the value of a text; a ValueError says what is wrong with it.
         choices: the values that it takes.
         default: None is no value, an empty list, or False.
         is_list: it can be given several times.
@@ -70,7 +67,7 @@ class Option(NamedTuple):
     flags: str
     help: str
     metavar: str = ""
-    read: Callable[[str, str], object] | None = None
+    read: Callable[[str], object] | None = None
     choices: tuple[str, ...] = ()
     default: object = None
     is_list: bool = False
@@ -215,7 +212,10 @@ class ParserOption(optparse.Option):
 
     def check_value(self, opt: str, value: str) -> Any:
         checked = super().check_value(opt, value)
-        return checked if self.declared.read is None else self.declared.read(opt, value)
+        try:
+            return checked if self.declared.read is None else self.declared.read(value)
+        except ValueError as error:
+            raise OptionValueError(f"{opt}: {error}") from None
 
     def process(
         self, opt: str, value: Any, values: optparse.Values, parser: optparse.OptionParser
@@ -310,9 +310,9 @@ def own_layers(environ: Mapping[str, str]) -> tuple[IsolationLayer, ...]:
     layers = []
     name = "PIPSHIM_NO_BUILD_ISOLATION_PACKAGE"
     try:
-        packages = frozenset(read_name(name, part) for part in environ.get(name, "").split())
-    except OptionValueError as error:
-        raise UsageError(str(error)) from None
+        packages = frozenset(map(read_name, environ.get(name, "").split()))
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from None
     if packages:
         layers.append(IsolationLayer(name, packages=packages))
     for name, meaning in (("PIPSHIM_NO_BUILD_ISOLATION", True), ("PIPSHIM_BUILD_ISOLATION", False)):
@@ -360,100 +360,76 @@ def settings_by_package(
 def name(text: str) -> NormalizedName:
     """Read a package's name that is an argument."""
     try:
-        return canonicalize_name(text, validate=True)
-    except InvalidName:
-        raise UsageError(f"{text!r} is not a valid name") from None
+        return read_name(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
-def read_name(opt: str, value: str) -> NormalizedName:
+def read_name(text: str) -> NormalizedName:
     """Read the name of a package, an extra or a dependency group."""
     try:
-        return canonicalize_name(value, validate=True)
+        return canonicalize_name(text, validate=True)
     except InvalidName:
-        raise OptionValueError(f"{opt}: {value!r} is not a valid name") from None
+        raise ValueError(f"{text!r} is not a valid name") from None
 
 
-def read_name_or_all(opt: str, value: str) -> str:
+def read_name_or_all(text: str) -> str:
     """Read the name of a package, or the word for all of them."""
-    return value if value == ALL else read_name(opt, value)
+    return text if text == ALL else read_name(text)
 
 
-def read_path(_opt: str, value: str) -> Path:
+def read_path(text: str) -> Path:
     """Read a path; ``~`` is the user's folder."""
-    return Path(value).expanduser()
+    return Path(text).expanduser()
 
 
-def read_positive(opt: str, value: str) -> int:
+def read_positive(text: str) -> int:
     """Read a whole number above 0."""
-    if not (value.isascii() and value.isdecimal() and int(value)):
-        raise OptionValueError(f"{opt}: {value!r} is not a whole number above 0")
-    return int(value)
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise ValueError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
-def read_target(opt: str, value: str) -> TargetName:
-    try:
-        return TargetName.parse(value)
-    except ValueError as error:
-        raise OptionValueError(f"{opt}: {error}; did you mean {nearest(value, KNOWN)!r}?") from None
+def read_days(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"{text!r} is not a number of days")
+    return int(text)
 
 
-def read_index(option: str, text: str) -> tuple[str, str | None]:
+def read_index(text: str) -> tuple[str, str | None]:
     """Read ``NAME`` or ``NAME=URL``; return the name and the URL."""
     name, equals, url = text.partition("=")
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None or (equals and not url):
-        raise OptionValueError(
-            f"option {option}: {text!r} is neither the name of an index nor NAME=URL"
-        )
+        raise ValueError(f"{text!r} is neither the name of an index nor NAME=URL")
     return name, url or None
 
 
-def read_torch_backend(option: str, text: str) -> str:
+def read_torch_backend(text: str) -> str:
     """Read the name of a PyTorch backend, or ``auto``."""
     if text not in TORCH_BACKENDS:
-        raise OptionValueError(
-            f"option {option}: PyTorch has no index {text!r}; did you mean"
-            f" {nearest(text, TORCH_BACKENDS)!r}? Choose from {', '.join(TORCH_BACKENDS)}"
+        raise ValueError(
+            f"PyTorch has no index {text!r}; did you mean {nearest(text, TORCH_BACKENDS)!r}? "
+            f"Choose from {', '.join(TORCH_BACKENDS)}"
         )
     return text
 
 
-def read_builders(opt: str, value: str) -> BuildersAddress:
-    """Read where to build."""
-    try:
-        return BuildersAddress.parse(value)
-    except ValueError as error:
-        raise OptionValueError(f"{opt}: {error}") from None
-
-
-def read_days(opt: str, value: str) -> int:
-    if not (value.isascii() and value.isdecimal()):
-        raise OptionValueError(f"{opt}: {value!r} is not a number of days")
-    return int(value)
-
-
-def read_size_value(opt: str, value: str) -> int:
-    try:
-        return read_size(value)
-    except ValueError:
-        raise OptionValueError(f"{opt}: {value!r} is not a size, such as 50GB") from None
-
-
-def read_extra_build(opt: str, value: str) -> tuple[NormalizedName, Requirement]:
+def read_extra_build(text: str) -> tuple[NormalizedName, Requirement]:
     """Read PACKAGE=REQUIREMENT."""
-    package, separator, text = value.partition("=")
-    if not separator or not text:
-        raise OptionValueError(f"{opt}: {value!r} is not of the form PACKAGE=REQUIREMENT")
+    package, _, requirement = text.partition("=")
+    if not requirement:
+        raise ValueError(f"{text!r} is not of the form PACKAGE=REQUIREMENT")
     try:
-        return read_name(opt, package.strip()), Requirement(text)
+        return read_name(package.strip()), Requirement(requirement)
     except InvalidRequirement as error:
         reason = str(error).partition("\n")[0]
-        raise OptionValueError(f"{opt}: {text!r} is not a requirement: {reason}") from None
+        raise ValueError(f"{requirement!r} is not a requirement: {reason}") from None
 
 
-def read_package_setting(opt: str, value: str) -> tuple[NormalizedName, str, str]:
+def read_package_setting(text: str) -> tuple[NormalizedName, str, str]:
     """Read PACKAGE:KEY=VALUE."""
-    package, colon, setting = value.partition(":")
-    key, equals, text = setting.partition("=")
-    if not (colon and equals and key):
-        raise OptionValueError(f"{opt}: {value!r} is not of the form PACKAGE:KEY=VALUE")
-    return read_name(opt, package.strip()), key, text
+    package, _, setting = text.partition(":")
+    key, equals, value = setting.partition("=")
+    if not (equals and key):
+        raise ValueError(f"{text!r} is not of the form PACKAGE:KEY=VALUE")
+    return read_name(package.strip()), key, value

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from packaging.pylock import Package, Pylock, PylockValidationError
-from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from pipshim.base.errors import PlanError
-from pipshim.base.spelling import nearest
+from pipshim.model.artifacts import is_wheel
 from pipshim.model.build_mode import Mode
 from pipshim.model.pylock import as_dicts, key_of
+from pipshim.model.settings import ABIS
+from pipshim.model.value_reader import KeyPath, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from packaging.pylock import PackageVcs
+    from packaging.utils import NormalizedName
 
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.settings import Rebuild
@@ -38,7 +39,7 @@ GPU_VARIABLES = frozenset({"TORCH_CUDA_ARCH_LIST"})
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCHEMES = frozenset({"http", "https", "ssh", "git+ssh"})
-_Read: TypeAlias = Callable[[object, str], Any]
+_Read: TypeAlias = Callable[[object, KeyPath], Any]
 
 
 @dataclass(frozen=True)
@@ -196,273 +197,216 @@ def read_plan(data: bytes, path: Path | str) -> PlanFile:
     return _Reader(path).plan(data)
 
 
-@dataclass(frozen=True)
-class _Reader:
+class _Reader(Reader):
     """Checks the values of a plan; every method raises `PlanError`."""
 
-    path: Path | str
-
-    def error(self, where: str, problem: str) -> PlanError:
-        place = f"{where} " if where else ""
-        return PlanError(self.path, place + problem, hint="create it: pipshim builds plan -o FILE")
+    def failure(self, problem: str, *, line: int | None, hint: str | None) -> PlanError:
+        hint = hint or "create it: pipshim builds plan -o FILE"
+        return PlanError(self.where, problem, line=line, hint=hint)
 
     def plan(self, data: bytes) -> PlanFile:
         kinds: dict[str, _Read] = {
-            "pipshim": self.text,
-            "python": self.text,
-            "python_abi": self.text,
-            "platform": self.text,
+            "pipshim": self.string,
+            "python": self.string,
+            "python_abi": self.string,
+            "platform": self.string,
             "tools": self.texts_by_name,
             "variables": self.variables,
-            "own_variables": self.texts,
-            "constraints": self.texts,
-            "record_variables": self.texts,
-            "ignore_variables": self.texts,
+            "own_variables": self.strings,
+            "constraints": self.strings,
+            "record_variables": self.strings,
+            "ignore_variables": self.strings,
             "rebuild": self.rebuild,
             "abi": self.abi,
             "builds": self.builds,
             "left_out": self.left_out,
         }
-        plan = PlanFile(**self.fields(self.decoded(data), "", kinds))
+        plan = PlanFile(**self.fields(self.decoded(data), (), kinds))
         return replace(plan, builds=self.in_order(plan.builds))
 
     def decoded(self, data: bytes) -> dict[str, object]:
         """Decode a plan of a schema that is known, which is left out."""
         if len(data) > LARGEST:
-            raise self.error("", f"is larger than {LARGEST >> 20} MB")
+            raise self.error((), f"is larger than {LARGEST >> 20} MB")
         try:
             found = json.loads(data)
         except (ValueError, RecursionError) as error:
             reason = str(error) if isinstance(error, json.JSONDecodeError) else "not JSON"
-            raise self.error("", f"invalid JSON: {reason}") from error
+            raise self.error((), f"invalid JSON: {reason}") from error
         if not isinstance(found, dict) or "schema" not in found:
-            raise self.error("", "is not a build plan")
+            raise self.error((), "is not a build plan")
         schema = found.pop("schema")
         if schema is True or schema != SCHEMA:
             if isinstance(schema, int) and schema > SCHEMA:
-                raise PlanError(
-                    self.path,
-                    f"has schema {schema}; this pipshim reads schema {SCHEMA}",
-                    hint="upgrade pipshim here to the version that made the plan",
-                )
-            raise self.error("schema", f"must be {SCHEMA}")
+                problem = f"has schema {schema}; this pipshim reads schema {SCHEMA}"
+                hint = "upgrade pipshim here to the version that made the plan"
+                raise self.error((), problem, hint=hint)
+            raise self.error(("schema",), f"must be {SCHEMA}")
         return found
 
     def in_order(self, builds: tuple[PlannedBuild, ...]) -> tuple[PlannedBuild, ...]:
         """Check what builds need of each other; return each after what it needs."""
+        path: KeyPath = ("builds",)
         known = {one.id: one for one in builds}
         if len(known) < len(builds):
             ids = [one.id for one in builds]
             twice = next(one for one in ids if ids.count(one) > 1)
-            raise self.error("builds", f"has {twice!r} twice")
+            raise self.error(path, f"has {twice!r} twice")
         for build in builds:
             for needed in build.needs:
                 if needed not in known:
-                    raise self.error("builds", f"has {build.id!r}, which needs {needed!r}: missing")
+                    raise self.error(path, f"has {build.id!r}, which needs {needed!r}: missing")
         try:
             order = [*TopologicalSorter({one.id: one.needs for one in builds}).static_order()]
         except CycleError as error:
-            raise self.error(
-                "builds", f"wait for each other: {' -> '.join(error.args[1])}"
-            ) from error
+            problem = f"wait for each other: {' -> '.join(error.args[1])}"
+            raise self.error(path, problem) from error
         return tuple(known[one] for one in order)
 
-    def builds(self, value: object, where: str) -> tuple[PlannedBuild, ...]:
-        return tuple(self.build(one, at) for one, at in self.items(value, where))
+    def builds(self, value: object, path: KeyPath) -> tuple[PlannedBuild, ...]:
+        return tuple(self.build(one, at) for one, at in self.array(value, path))
 
-    def build(self, value: object, where: str) -> PlannedBuild:
-        found = self.fields(
-            value,
-            where,
-            {
-                "id": self.text,
-                "name": self.name,
-                "version": self.optional_text,
-                "source": self.source,
-                "mode": self.mode,
-                "chosen_by": self.text,
-                "requirements": self.texts,
-                "environment": self.environment,
-                "config_settings": self.config_settings,
-                "variables": self.variables,
-                "reads": self.texts,
-                "cores": self.count,
-                "memory": self.count,
-                "combination": self.text,
-            },
-        )
+    def build(self, value: object, path: KeyPath) -> PlannedBuild:
+        kinds: dict[str, _Read] = {
+            "id": self.string,
+            "name": self.name,
+            "version": self.optional_text,
+            "source": self.source,
+            "mode": self.mode,
+            "chosen_by": self.string,
+            "requirements": self.strings,
+            "environment": self.environment,
+            "config_settings": self.config_settings,
+            "variables": self.variables,
+            "reads": self.strings,
+            "cores": self.count,
+            "memory": self.count,
+            "combination": self.string,
+        }
+        found = self.fields(value, path, kinds)
         version = found.pop("version")
         build = PlannedBuild(**found)
-        if (build.source.name, build.version, key_of(build.source)) != (
-            build.name,
-            version,
-            build.id,
-        ):
-            raise self.error(f"{where}.source", f"is not that of {build.id!r}")
+        own = build.source.name, build.version, key_of(build.source)
+        if own != (build.name, version, build.id):
+            raise self.error((*path, "source"), f"is not that of {build.id!r}")
         return build
 
-    def environment(self, value: object, where: str) -> tuple[Package | str, ...]:
+    def environment(self, value: object, path: KeyPath) -> tuple[Package | str, ...]:
         found: list[Package | str] = []
-        for one, at in self.items(value, where):
+        for one, at in self.array(value, path):
             if isinstance(one, dict) and "build" in one:
-                found.append(self.fields(one, at, {"build": self.text})["build"])
+                found.append(self.fields(one, at, {"build": self.string})["build"])
             else:
                 package = self.package(one, at)
-                if not package.wheels and not self.is_wheel_archive(package):
+                archive = package.archive
+                if not (package.wheels or (archive is not None and is_wheel(archive))):
                     raise self.error(at, "must have a wheel, or be a build of the plan")
                 found.append(package)
         return tuple(found)
 
-    def source(self, value: object, where: str) -> Package:
-        package = self.package(value, where)
+    def source(self, value: object, path: KeyPath) -> Package:
+        package = self.package(value, path)
         if package.wheels or not (package.sdist or package.archive or package.vcs):
-            raise self.error(where, "must have an sdist, an archive or a commit")
+            raise self.error(path, "must have an sdist, an archive or a commit")
         return package
 
-    def package(self, value: object, where: str) -> Package:
+    def package(self, value: object, path: KeyPath) -> Package:
         """Read an entry of a lock whose files can be fetched by any machine."""
         data = {"lock-version": "1.0", "created-by": "", "packages": [value]}
         try:
             (package,) = Pylock.from_dict(data).packages
         except PylockValidationError as error:
             problem = str(error).replace(" in 'packages[0]'", "").replace("packages[0].", "")
-            raise self.error(where, f"is not a package as in pylock.toml: {problem}") from error
+            raise self.error(path, f"is not a package as in pylock.toml: {problem}") from error
         except (ValueError, TypeError, RecursionError) as error:
-            raise self.error(where, "is not a package as in pylock.toml") from error
-        self.check_files(package, where)
-        self.check_commit(package.vcs, where)
+            raise self.error(path, "is not a package as in pylock.toml") from error
+        for file in (package.sdist, package.archive, *(package.wheels or ())):
+            if file is not None:
+                self.check_url(file.url, path)
+                if not re.fullmatch("[0-9a-f]{64}", file.hashes.get("sha256", "")):
+                    raise self.error(path, "has a file without a sha256 hash")
+        if (vcs := package.vcs) is not None:
+            self.check_url(vcs.url, path)
+            if vcs.type != "git" or not re.fullmatch("[0-9a-f]{40,64}", vcs.commit_id):
+                raise self.error(path, "has no commit of a git repository")
         for placed in (package.archive, package.vcs):
             folder = (placed.subdirectory or "") if placed is not None else ""
             if folder.startswith("/") or ".." in re.split(r"[\\/]", folder):
-                raise self.error(where, f"has an invalid subdirectory: {folder!r}")
+                raise self.error(path, f"has an invalid subdirectory: {folder!r}")
         return package
 
-    def check_files(self, package: Package, where: str) -> None:
-        for file in (package.sdist, package.archive, *(package.wheels or ())):
-            if file is None:
-                continue
-            self.check_url(file.url, where)
-            if not re.fullmatch("[0-9a-f]{64}", file.hashes.get("sha256", "")):
-                raise self.error(where, "has a file without a sha256 hash")
-
-    def check_commit(self, vcs: PackageVcs | None, where: str) -> None:
-        if vcs is None:
-            return
-        self.check_url(vcs.url, where)
-        if vcs.type != "git" or not re.fullmatch("[0-9a-f]{40,64}", vcs.commit_id):
-            raise self.error(where, "has no commit of a git repository")
-
-    def check_url(self, url: str | None, where: str) -> None:
+    def check_url(self, url: str | None, path: KeyPath) -> None:
         try:
             scheme = urlsplit(url or "").scheme
         except ValueError:
             scheme = ""
         if scheme not in _SCHEMES:
-            raise self.error(where, f"has no URL that other machines can fetch: {url!r}")
+            raise self.error(path, f"has no URL that other machines can fetch: {url!r}")
 
-    @staticmethod
-    def is_wheel_archive(package: Package) -> bool:
-        archive = package.archive
-        return archive is not None and urlsplit(archive.url or "").path.endswith(".whl")
+    def left_out(self, value: object, path: KeyPath) -> tuple[LeftOut, ...]:
+        kinds = {"name": self.string, "version": self.optional_text, "reason": self.string}
+        return tuple(LeftOut(**self.fields(one, at, kinds)) for one, at in self.array(value, path))
 
-    def left_out(self, value: object, where: str) -> tuple[LeftOut, ...]:
-        kinds: dict[str, _Read] = {
-            "name": self.text,
-            "version": self.optional_text,
-            "reason": self.text,
-        }
-        return tuple(LeftOut(**self.fields(one, at, kinds)) for one, at in self.items(value, where))
-
-    def fields(self, value: object, where: str, kinds: Mapping[str, _Read]) -> dict[str, Any]:
-        """Read an object with exactly these keys."""
-        if not isinstance(value, dict):
-            raise self.error(where, "must be an object")
-        for key in value:
-            if key not in kinds:
-                guess = nearest(str(key), kinds)
-                raise self.error(where, f"has an unknown key {key!r}; did you mean {guess!r}?")
+    def fields(self, value: object, path: KeyPath, kinds: Mapping[str, _Read]) -> dict[str, Any]:
+        """Read a table with exactly these keys."""
+        table = self.known_table(value, path, tuple(kinds))
         for key in kinds:
-            if key not in value:
-                raise self.error(where, f"lacks the key {key!r}")
-        prefix = f"{where}." if where else ""
-        return {key: kind(value[key], prefix + key) for key, kind in kinds.items()}
+            if key not in table:
+                raise self.error(path, f"lacks the key {key!r}")
+        return {key: kind(table[key], (*path, key)) for key, kind in kinds.items()}
 
-    def items(self, value: object, where: str) -> list[tuple[object, str]]:
-        if not isinstance(value, list):
-            raise self.error(where, "must be an array")
-        return [(one, f"{where}[{number}]") for number, one in enumerate(value)]
+    def string(self, value: object, path: KeyPath) -> str:
+        """Return a text that can be written and passed on."""
+        text = super().string(value, path)
+        if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise self.error(path, "has a character that no text has")
+        return text
 
-    def text(self, value: object, where: str) -> str:
-        if not isinstance(value, str):
-            raise self.error(where, "must be a string")
-        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise self.error(where, "has a character that no text has")
-        return value
+    def optional_text(self, value: object, path: KeyPath) -> str | None:
+        return None if value is None else self.string(value, path)
 
-    def optional_text(self, value: object, where: str) -> str | None:
-        return None if value is None else self.text(value, where)
-
-    def texts(self, value: object, where: str) -> tuple[str, ...]:
-        return tuple(self.text(one, at) for one, at in self.items(value, where))
-
-    def name(self, value: object, where: str) -> NormalizedName:
-        text = self.text(value, where)
-        try:
-            name = canonicalize_name(text, validate=True)
-        except InvalidName as error:
-            raise self.error(where, f"is not a name: {text!r}") from error
-        if name != text:
-            raise self.error(where, f"must be normalised: {name!r}")
+    def name(self, value: object, path: KeyPath) -> NormalizedName:
+        """Return a name that is normalised already."""
+        name = super().name(value, path)
+        if name != value:
+            raise self.error(path, f"must be normalised: {name!r}")
         return name
 
-    def mode(self, value: object, where: str) -> Mode:
-        try:
-            return Mode(self.text(value, where))
-        except ValueError as error:
-            modes = ", ".join(map(str, Mode))
-            raise self.error(where, f"must be one of {modes}") from error
+    def mode(self, value: object, path: KeyPath) -> Mode:
+        return Mode(self.word(value, path, tuple(map(str, Mode))))
 
-    def count(self, value: object, where: str) -> int | None:
+    def count(self, value: object, path: KeyPath) -> int | None:
         if value is None:
             return None
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self.error(where, "must be a whole number above 0, or null")
+            raise self.error(path, "must be a whole number above 0, or null")
         return value
 
-    def texts_by_name(self, value: object, where: str) -> dict[str, str]:
-        if not isinstance(value, dict):
-            raise self.error(where, "must be an object")
+    def texts_by_name(self, value: object, path: KeyPath) -> dict[str, str]:
         return {
-            self.text(key, where): self.text(one, f"{where}.{key}") for key, one in value.items()
+            self.string(key, path): self.string(one, (*path, key))
+            for key, one in self.table(value, path).items()
         }
 
-    def variables(self, value: object, where: str) -> dict[str, str]:
-        found = self.texts_by_name(value, where)
+    def variables(self, value: object, path: KeyPath) -> dict[str, str]:
+        found = self.texts_by_name(value, path)
         for name in found:
             if not _VARIABLE.fullmatch(name):
-                raise self.error(where, f"has an invalid name of a variable: {name!r}")
+                raise self.error(path, f"has an invalid name of a variable: {name!r}")
         return found
 
-    def config_settings(self, value: object, where: str) -> dict[str, str | list[str]]:
-        if not isinstance(value, dict):
-            raise self.error(where, "must be an object")
-        return {
-            self.text(key, where): (
-                list(self.texts(one, f"{where}.{key}"))
-                if isinstance(one, list)
-                else self.text(one, f"{where}.{key}")
-            )
-            for key, one in value.items()
-        }
+    def config_settings(self, value: object, path: KeyPath) -> dict[str, str | list[str]]:
+        found: dict[str, str | list[str]] = {}
+        for key, one in self.table(value, path).items():
+            at = (*path, self.string(key, path))
+            found[key] = [*self.strings(one, at)] if isinstance(one, list) else self.string(one, at)
+        return found
 
-    def rebuild(self, value: object, where: str) -> Rebuild:
+    def rebuild(self, value: object, path: KeyPath) -> Rebuild:
         if value in ("auto", "exact"):
             return "auto" if value == "auto" else "exact"
-        return frozenset(self.name(one, at) for one, at in self.items(value, where))
+        return frozenset(self.name(one, at) for one, at in self.array(value, path))
 
-    def abi(self, value: object, where: str) -> dict[str, str]:
-        found = self.texts_by_name(value, where)
-        for name, level in found.items():
-            if level not in ("exact", "major", "minor", "micro"):
-                raise self.error(f"{where}.{name}", "must be exact, major, minor or micro")
-        return found
+    def abi(self, value: object, path: KeyPath) -> dict[str, str]:
+        found = self.table(value, path).items()
+        return {self.string(key, path): self.word(one, (*path, key), ABIS) for key, one in found}

@@ -13,7 +13,9 @@ from operator import attrgetter, not_
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pipshim.base.sizes import read_size
 from pipshim.model.build_mode import ALL
+from pipshim.model.builders import BuildersAddress
 from pipshim.model.option_parsing import (
     EXTRAS,
     GROUPS,
@@ -21,7 +23,6 @@ from pipshim.model.option_parsing import (
     extras_by_package,
     field,
     names_field,
-    read_builders,
     read_days,
     read_extra_build,
     read_index,
@@ -30,13 +31,12 @@ from pipshim.model.option_parsing import (
     read_package_setting,
     read_path,
     read_positive,
-    read_size_value,
-    read_target,
     read_torch_backend,
     settings_by_package,
 )
 from pipshim.model.selection_preferences import GivenPreferences
 from pipshim.model.settings import PUSHES
+from pipshim.model.targets import TargetName
 from pipshim.model.torch_backends import TORCH_BACKENDS
 
 if TYPE_CHECKING:
@@ -47,12 +47,10 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.build_mode import IsolationLayer
-    from pipshim.model.builders import BuildersAddress
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
     from pipshim.model.settings import Push
-    from pipshim.model.targets import TargetName
 
 LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
 
@@ -122,7 +120,7 @@ class CommonOptions:
         "Build on other machines: dask://HOST:PORT, slurm or slurm:PARTITION. Their wheels come "
         "through the remote.",
         "where",
-        read_builders,
+        BuildersAddress.parse,
     )
     no_project: bool = field("--no-project", "Look for no project.")
     remote: str | None = field(
@@ -247,7 +245,7 @@ class LockOptions(Upgrade):
         "macos-arm64-cp313, windows-x86_64-cp310 and the like), with the same versions where "
         "that can be. Can be given several times.",
         "name",
-        read_target,
+        TargetName.parse,
         is_list=True,
         convert=lambda given: tuple(dict.fromkeys(given)),
     )
@@ -638,7 +636,7 @@ class StoreRequest:
         "--max-size",
         "With prune --remote: how much its wheels may take together (50GB); the oldest go.",
         "size",
-        read_size_value,
+        read_size,
     )
     dry_run: bool = field("--dry-run", "With remove and prune: change nothing; show what would go.")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from packaging.markers import Marker
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
 
+from pipshim.base.spelling import nearest
 from pipshim.model.interpreter import OLDEST, TargetPython
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class TargetName:
             or int(match["minor"]) not in _MINORS
         ):
             because = next((why for word, why in _NAMELESS if word.search(text)), "")
-            raise ValueError(f"{text!r} is no target{because}")
+            meant = f"; did you mean {nearest(text, KNOWN)!r}?"
+            raise ValueError(f"{text!r} is no target{because}{meant}")
         return cls(match["platform"], match["machine"], int(match["minor"]))
 
     @property

@@ -11,10 +11,10 @@ from pipshim.model.workspace_selection import PREFIX
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from pipshim.base.errors import ProjectError
+    from pipshim.base.errors import FileError
     from pipshim.model.project import Project
     from pipshim.model.settings import Configuration
-    from pipshim.project.toml_reader import KeyPath, Reader
+    from pipshim.model.value_reader import KeyPath, Reader
 
 PROJECT = "project"
 
@@ -96,7 +96,7 @@ def _mentioned(settings: KeyPath, configuration: Configuration) -> Iterator[tupl
                 yield entry.origin, (*settings, "sources", name)
 
 
-def _unknown(reader: Reader, path: KeyPath, origin: str, origins: Collection[str]) -> ProjectError:
+def _unknown(reader: Reader, path: KeyPath, origin: str, origins: Collection[str]) -> FileError:
     kind, _, name = origin.partition(" ")
     known = [one.partition(" ")[2] for one in origins if one.startswith(f"{kind} ")]
     near = f"; did you mean {nearest(name, known)!r}?" if known else ""

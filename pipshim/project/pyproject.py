@@ -19,16 +19,16 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base import toml_files
-from pipshim.base.errors import ProjectError
+from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.spelling import nearest
 from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.settings import Configuration
+from pipshim.model.value_reader import KeyPath, Reader
 from pipshim.model.workspace_selection import origin_of_member
 from pipshim.project import script_metadata, uv_settings
 from pipshim.project.conflicts import PROJECT, read_conflicts
 from pipshim.project.settings import SETTINGS, load_configuration
 from pipshim.project.toml_lines import line_finder
-from pipshim.project.toml_reader import KeyPath, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -344,7 +344,7 @@ def _configuration(
     if _is_of_uv(data):
         uv = reader.table(tool["uv"], ("tool", "uv"))
         (table, ignored), name = uv_settings.translate(uv, SETTINGS, groups), "uv"
-    configuration = load_configuration(table, reader.where, reader.line_of, name, more_indexes)
+    configuration = load_configuration(reader, table, name, more_indexes)
     if configuration.default_groups:
         for index, written in enumerate(table["default-groups"]):
             if canonicalize_name(written) not in groups:
@@ -408,7 +408,7 @@ def _dependency_groups(
 
 def _unknown_group(
     reader: Reader, path: KeyPath, name: str, groups: Mapping[str, object]
-) -> ProjectError:
+) -> FileError:
     hint = f"the groups are: {', '.join(groups)}" if groups else "there is no [dependency-groups]"
     return reader.error(path, f"names a group that does not exist: {name!r}", hint=hint)
 

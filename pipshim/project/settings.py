@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pipshim.base.sizes import read_size
-from pipshim.base.spelling import nearest
 from pipshim.model.build_variables import Patterns, is_pattern
 from pipshim.model.builders import BuildersAddress, BuildersTable
 from pipshim.model.combinations import named
@@ -22,7 +21,8 @@ from pipshim.model.settings import (
     WorkspaceTable,
 )
 from pipshim.model.signing_keys import read_public_key
-from pipshim.model.targets import FORM, KNOWN, TargetName
+from pipshim.model.targets import FORM, TargetName
+from pipshim.model.value_reader import KeyPath, Reader
 from pipshim.model.workspace_selection import origin_of_member
 from pipshim.project.conflicts import PROJECT
 from pipshim.project.sources import (
@@ -33,11 +33,9 @@ from pipshim.project.sources import (
     read_moment,
     read_sources,
 )
-from pipshim.project.toml_reader import KeyPath, LineOf, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
@@ -51,9 +49,8 @@ _LEAST = 2
 
 
 def load_configuration(
+    reader: Reader,
     table: object,
-    where: Path,
-    line_of: LineOf,
     tool: str = "pipshim",
     more_indexes: Iterable[Index] = (),
 ) -> Configuration:
@@ -67,7 +64,6 @@ def load_configuration(
             specifier or requirement.
 
     """
-    reader = Reader(where, line_of)
     path: KeyPath = ("tool", tool)
     settings: dict[str, Any] = {}
     for key, value in reader.known_table(table, path, tuple(SETTINGS)).items():
@@ -112,12 +108,7 @@ def _rebuild_word(reader: Reader, value: object, path: KeyPath) -> Literal["auto
 
 
 def _abi(reader: Reader, value: object, path: KeyPath) -> dict[NormalizedName, Abi]:
-    levels = {}
-    for name, level, at in reader.by_name(value, path):
-        if level not in ABIS:
-            raise reader.error(at, f"must be one of {', '.join(ABIS)}, not {level!r}")
-        levels[name] = level
-    return levels
+    return {name: reader.word(level, at, ABIS) for name, level, at in reader.by_name(value, path)}
 
 
 def _name_set(reader: Reader, value: object, path: KeyPath) -> frozenset[NormalizedName]:
@@ -125,21 +116,15 @@ def _name_set(reader: Reader, value: object, path: KeyPath) -> frozenset[Normali
 
 
 def _target_environments(reader: Reader, value: object, path: KeyPath) -> tuple[TargetName, ...]:
-    found = []
-    for text, at in reader.array(value, path):
-        try:
-            found.append(TargetName.parse(reader.string(text, at)))
-        except ValueError as error:
-            problem = f"must be a target: {error}; did you mean {nearest(text, KNOWN)!r}?"
-            raise reader.error(at, problem, hint=FORM) from None
+    found = (
+        reader.parsed(text, at, TargetName.parse, "target", hint=FORM)
+        for text, at in reader.array(value, path)
+    )
     return tuple(dict.fromkeys(found))
 
 
 def _resolution(reader: Reader, value: object, path: KeyPath) -> str:
-    word = reader.string(value, path)
-    if word not in STRATEGIES:
-        raise reader.error(path, f"must be one of {', '.join(STRATEGIES)}, not {word!r}")
-    return word
+    return reader.word(value, path, STRATEGIES)
 
 
 def _exclude_newer_package(
@@ -223,14 +208,11 @@ def _extra_build_variables(
 
 
 def _build_memory(reader: Reader, value: object, path: KeyPath) -> dict[NormalizedName, int]:
-    found = {}
-    for name, text, at in reader.by_name(value, path):
-        try:
-            found[name] = read_size(reader.string(text, at))
-        except ValueError:
-            hint = 'a number and a unit, such as "8 GB", "500 MB" or "1.5 GiB"'
-            raise reader.error(at, f"is not a size: {text!r}", hint=hint) from None
-    return found
+    hint = 'a number and a unit, such as "8 GB", "500 MB" or "1.5 GiB"'
+    return {
+        name: reader.parsed(text, at, read_size, "size", why=False, hint=hint)
+        for name, text, at in reader.by_name(value, path)
+    }
 
 
 def _config_settings(reader: Reader, value: object, path: KeyPath) -> dict[str, str | list[str]]:
@@ -301,15 +283,12 @@ def _remote(reader: Reader, value: object, path: KeyPath) -> RemoteTable:
     url = reader.string(table["url"], (*path, "url")) if "url" in table else None
     if url == "":
         raise reader.error((*path, "url"), "is empty")
-    push = table.get("push", "never")
-    if push not in PUSHES:
-        wanted = " or ".join(f'"{one}"' for one in PUSHES)
-        raise reader.wrong_type((*path, "push"), wanted, push)
+    push = reader.word(table.get("push", "never"), (*path, "push"), PUSHES)
     keys = reader.strings(table.get("trust", []), (*path, "trust"))
     for index, key in enumerate(keys):
         try:
             read_public_key(key)
-        except ValueError as error:
+        except ValueError as error:  # says it without the key, which may be a private one
             hint = "public keys look like ed25519:…; pipshim builds keygen creates one"
             raise reader.error((*path, "trust", index), str(error), hint=hint) from None
     return RemoteTable(url, push, keys)
@@ -319,10 +298,7 @@ def _builders(reader: Reader, value: object, path: KeyPath) -> BuildersTable:
     table = reader.known_table(value, path, ("use", "setup", "sbatch"))
     use = None
     if "use" in table:
-        try:
-            use = BuildersAddress.parse(reader.string(table["use"], (*path, "use")))
-        except ValueError as error:
-            raise reader.error((*path, "use"), f"is invalid: {error}") from None
+        use = reader.parsed(table["use"], (*path, "use"), BuildersAddress.parse, "address")
     setup = reader.known_table(table.get("setup", {}), (*path, "setup"), ("dask", "slurm"))
     sbatch = reader.table(table.get("sbatch", {}), (*path, "sbatch"))
     return BuildersTable(

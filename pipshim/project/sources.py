@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from pipshim.base.spelling import nearest
 from pipshim.model import cutoff
-from pipshim.model.indexes import Index, Limit
+from pipshim.model.indexes import FORMATS, Index, Limit
 from pipshim.model.package_sources import PackageSource
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.package_sources import PackageSources
-    from pipshim.project.toml_reader import KeyPath, Reader
+    from pipshim.model.value_reader import KeyPath, Reader
 
 _REVISIONS = ("rev", "tag", "branch")
 _KINDS = {
@@ -64,15 +64,12 @@ def _index(reader: Reader, value: object, path: KeyPath) -> Index:
             raise reader.error(
                 path, f"has no {key!r}", hint='for example: name = "company", url = "https://…"'
             )
-    form = reader.string(table.get("format", "simple"), (*path, "format"))
-    if form not in ("simple", "flat"):
-        raise reader.error((*path, "format"), f'must be "simple" or "flat", not {form!r}')
     return Index(
         name=reader.string(table["name"], (*path, "name")),
         url=reader.string(table["url"], (*path, "url")),
         explicit=reader.boolean(table.get("explicit", False), (*path, "explicit")),
         default=reader.boolean(table.get("default", False), (*path, "default")),
-        format="flat" if form == "flat" else "simple",
+        format=reader.word(table.get("format", "simple"), (*path, "format"), FORMATS),
         exclude_newer=(
             read_limit(reader, table["exclude-newer"], (*path, "exclude-newer"))
             if "exclude-newer" in table
@@ -83,15 +80,9 @@ def _index(reader: Reader, value: object, path: KeyPath) -> Index:
 
 def read_moment(reader: Reader, value: object, path: KeyPath) -> str:
     """Read a moment; TOML's own dates and times are accepted as well as strings."""
-    text = value.isoformat() if isinstance(value, date) else reader.string(value, path)
-    try:
-        return cutoff.normalised(text)
-    except ValueError as error:
-        raise reader.error(
-            path,
-            f"is neither a date, a time nor a duration: {text!r}: {error}",
-            hint='write "2026-11-25", "2026-11-25T12:00:00Z", or "7 days"',
-        ) from None
+    text = value.isoformat() if isinstance(value, date) else value
+    hint = 'write "2026-11-25", "2026-11-25T12:00:00Z", or "7 days"'
+    return reader.parsed(text, path, cutoff.normalised, "date, time or duration", hint=hint)
 
 
 def read_limit(reader: Reader, value: object, path: KeyPath) -> Limit:

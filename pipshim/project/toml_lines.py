@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipshim.base import toml_files
 
 if TYPE_CHECKING:
-    from pipshim.project.toml_reader import KeyPath, LineOf
+    from pipshim.model.value_reader import KeyPath, LineOf
 
 
 def line_finder(text: str) -> LineOf:

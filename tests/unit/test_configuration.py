@@ -13,9 +13,9 @@ from pipshim.base.errors import ProjectError
 from pipshim.base.spelling import nearest
 from pipshim.model.settings import Configuration, ExtraBuildRequirement, StaticMetadata
 from pipshim.model.targets import TargetName
+from pipshim.model.value_reader import Reader, format_key
 from pipshim.project.settings import load_configuration
 from pipshim.project.toml_lines import line_finder
-from pipshim.project.toml_reader import format_key
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,7 +28,8 @@ FILE = Path("pyproject.toml")
 def load(text: str) -> Configuration:
     """Read what stands under [tool.pipshim]; the table's header is line 1."""
     text = "[tool.pipshim]\n" + text
-    return load_configuration(tomllib.loads(text)["tool"]["pipshim"], FILE, line_finder(text))
+    reader = Reader(FILE, line_finder(text))
+    return load_configuration(reader, tomllib.loads(text)["tool"]["pipshim"])
 
 
 def refused(text: str) -> ProjectError:
@@ -284,8 +285,9 @@ def test_refused_with_its_line(text: str, line: int, problem: str) -> None:
 
 @pytest.mark.parametrize("table", [1, [], "x", True])
 def test_the_table_itself(table: object) -> None:
+    reader = Reader(FILE, lambda path: 7 if path == ("tool", "pipshim") else None)
     with pytest.raises(ProjectError, match=r"^pyproject\.toml:7: tool\.pipshim must be a table"):
-        load_configuration(table, FILE, lambda path: 7 if path == ("tool", "pipshim") else None)
+        load_configuration(reader, table)
 
 
 def test_match_runtime_says_how_to_write_one_name() -> None:

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from pipshim.base.errors import ProjectError
 from pipshim.model.index_routes import IndexRoutes, Locations, routes_of
 from pipshim.model.indexes import Index
+from pipshim.model.value_reader import Reader
 from pipshim.project.settings import load_configuration
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ TORCH, OTHER = canonicalize_name("torch"), canonicalize_name("other")
 
 
 def load(text: str) -> Configuration:
-    return load_configuration(tomllib.loads(text), PYPROJECT, lambda _: 1)
+    return load_configuration(Reader(PYPROJECT, lambda _: 1), tomllib.loads(text))
 
 
 def routes(
@@ -141,7 +142,7 @@ def test_two_entries_that_apply_to_one_target_are_an_error() -> None:
         ('index = [{ url = "https://a" }]', "tool.pipshim.index[0] has no 'name'"),
         ('index = [{ name = "a" }]', "tool.pipshim.index[0] has no 'url'"),
         ('index = [{ name = "a", url = "b", priority = 1 }]', "unknown key 'priority'"),
-        ('index = [{ name = "a", url = "b", format = "html" }]', 'must be "simple" or "flat"'),
+        ('index = [{ name = "a", url = "b", format = "html" }]', "must be one of simple, flat"),
         (
             'index = [{ name = "a", url = "b" }, { name = "a", url = "c" }]',
             "tool.pipshim.index[1].name is the name of two indexes: 'a'",

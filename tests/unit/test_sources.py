@@ -10,6 +10,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import ProjectError
+from pipshim.model.value_reader import Reader
 from pipshim.project.settings import load_configuration
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ else:
 def load(entry: str) -> PackageSource:
     sources: Mapping[str, object] = tomllib.loads(f"My_Lib = {entry}")
     table = {"sources": sources}
-    made = load_configuration(table, Path("pyproject.toml"), lambda _: 1).sources
+    made = load_configuration(Reader(Path("pyproject.toml"), lambda _: 1), table).sources
     (source,) = made[canonicalize_name("my-lib")]
     return source
 

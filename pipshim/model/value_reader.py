@@ -1,24 +1,25 @@
-"""Check and convert the values of a TOML file; errors name the file and line."""
+"""Check and convert the values of TOML and JSON files; errors name the file and the value."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from packaging.markers import (
-    InvalidMarker,
     Marker,
     UndefinedComparison,
     UndefinedEnvironmentName,
+    default_environment,
 )
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import InvalidName, NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
 
-from pipshim.base.errors import ProjectError
+from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.spelling import nearest
 
 if TYPE_CHECKING:
@@ -31,23 +32,11 @@ KeyPath = tuple["str | int", ...]
 LineOf = Callable[[KeyPath], "int | None"]
 """Returns the line (from 1) of a value's key or array item, or of the nearest one around it."""
 
+T = TypeVar("T")
+W = TypeVar("W", bound=str)
+
 # Only to see that a marker can be evaluated: PEP 508 leaves `os_name ~= "x"` undefined.
-_ANY_ENVIRONMENT = dict.fromkeys(
-    (
-        "implementation_name",
-        "implementation_version",
-        "os_name",
-        "platform_machine",
-        "platform_python_implementation",
-        "platform_release",
-        "platform_system",
-        "platform_version",
-        "python_full_version",
-        "python_version",
-        "sys_platform",
-    ),
-    "1",
-)
+_ANY_ENVIRONMENT = dict.fromkeys(default_environment(), "1")
 
 
 def _describe(value: object) -> str:
@@ -68,20 +57,23 @@ def _describe(value: object) -> str:
 
 @dataclass(frozen=True)
 class Reader:
-    """Checks the values of one TOML file; every method raises `ProjectError`."""
+    """Checks the values of one file; every method raises what `failure` makes."""
 
-    where: Path
-    line_of: LineOf
+    where: Path | str
+    line_of: LineOf = lambda _: None
 
-    def error(self, path: KeyPath, problem: str, *, hint: str | None = None) -> ProjectError:
+    def failure(self, problem: str, *, line: int | None, hint: str | None) -> FileError:
+        """Make the error that a value is invalid."""
+        return ProjectError(self.where, problem, line=line, hint=hint)
+
+    def error(self, path: KeyPath, problem: str, *, hint: str | None = None) -> FileError:
         """Make the error for a key path (its line is looked up)."""
-        return ProjectError(
-            self.where, f"{format_key(path)} {problem}", line=self.line_of(path), hint=hint
-        )
+        problem = f"{format_key(path)} {problem}".lstrip()
+        return self.failure(problem, line=self.line_of(path), hint=hint)
 
     def wrong_type(
         self, path: KeyPath, wanted: str, value: object, *, hint: str | None = None
-    ) -> ProjectError:
+    ) -> FileError:
         """Make the error for a value of the wrong type."""
         return self.error(path, f"must be {wanted}, not {_describe(value)}", hint=hint)
 
@@ -95,10 +87,9 @@ class Reader:
         table = self.table(value, path)
         for key in table:
             if key not in known:
-                raise ProjectError(
-                    self.where,
-                    f"unknown key {key!r} in {format_key(path)};"
-                    f" did you mean {nearest(key, known)!r}?",
+                place = f" in {format_key(path)}" if path else ""
+                raise self.failure(
+                    f"unknown key {key!r}{place}; did you mean {nearest(key, known)!r}?",
                     line=self.line_of((*path, key)),
                     hint=f"the known keys are: {', '.join(known)}",
                 )
@@ -138,17 +129,44 @@ class Reader:
     def strings(self, value: object, path: KeyPath) -> tuple[str, ...]:
         return tuple(self.string(item, at) for item, at in self.array(value, path))
 
-    def name(self, value: object, path: KeyPath) -> NormalizedName:
-        """Return a package's, extra's or group's name, normalised (PEP 503, PEP 685, PEP 735)."""
+    def word(self, value: object, path: KeyPath, words: tuple[W, ...]) -> W:
+        """Return one of some words."""
+        for word in words:
+            if value == word:
+                return word
+        raise self.error(path, f"must be one of {', '.join(words)}, not {value!r}")
+
+    def parsed(
+        self,
+        value: object,
+        path: KeyPath,
+        parse: Callable[[str], T],
+        what: str,
+        *,
+        why: bool = True,
+        hint: str | None = None,
+    ) -> T:
+        """Return what `parse` makes of a string.
+
+        Args:
+            parse: raises ValueError for what is not valid.
+            what: it should be.
+            why: whether its error says more than that.
+
+        """
         text = self.string(value, path)
         try:
-            return canonicalize_name(text, validate=True)
-        except InvalidName:
-            raise self.error(
-                path,
-                f"is not a valid name: {text!r}",
-                hint="letters, digits, '.', '-' and '_'; a letter or digit first and last",
-            ) from None
+            return parse(text)
+        except ValueError as error:
+            reason = f": {error}" if why else ""
+            problem = f"is not a valid {what}: {text!r}{reason}"
+            raise self.error(path, problem, hint=hint) from None
+
+    def name(self, value: object, path: KeyPath) -> NormalizedName:
+        """Return a package's, extra's or group's name, normalised (PEP 503, PEP 685, PEP 735)."""
+        hint = "letters, digits, '.', '-' and '_'; a letter or digit first and last"
+        parse = partial(canonicalize_name, validate=True)
+        return self.parsed(value, path, parse, "name", why=False, hint=hint)
 
     def names(self, value: object, path: KeyPath) -> tuple[NormalizedName, ...]:
         """Return an array of names, in its order, each once."""
@@ -156,61 +174,50 @@ class Reader:
 
     def version(self, value: object, path: KeyPath) -> Version:
         """Return a version (PEP 440)."""
-        text = self.string(value, path)
-        try:
-            return Version(text)
-        except InvalidVersion:
-            raise self.error(path, f"is not a valid version: {text!r}") from None
+        return self.parsed(value, path, Version, "version", why=False)
 
     def specifiers(self, value: object, path: KeyPath) -> SpecifierSet:
         """Return version specifiers (PEP 440)."""
-        text = self.string(value, path)
-        try:
-            return SpecifierSet(text)
-        except InvalidSpecifier as error:
-            raise self.error(
-                path,
-                f"is not a valid version specifier: {text!r}: {error}",
-                hint="an operator and a version, such as '>=3.10'",
-            ) from None
+        hint = "an operator and a version, such as '>=3.10'"
+        return self.parsed(value, path, SpecifierSet, "version specifier", hint=hint)
 
     def requirement(self, value: object, path: KeyPath) -> Requirement:
         """Return a requirement (PEP 508) whose marker can be evaluated."""
-        text = self.string(value, path)
-        try:
-            requirement = Requirement(text)
-            if requirement.marker is not None:
-                # not with this machine's values, so that the answer is the same everywhere
-                requirement.marker.evaluate(_ANY_ENVIRONMENT)
-        except InvalidRequirement as error:
-            raise self.error(path, f"is not a valid requirement: {text!r}: {error}") from None
-        except UndefinedComparison:
-            raise self.error(
-                path,
-                f"is not a valid requirement: {text!r}: its marker has an operator"
-                " that is not defined for these values",
-            ) from None
-        except UndefinedEnvironmentName as error:
-            raise self.error(
-                path,
-                f"is not a valid requirement: {text!r}: its marker asks for {error.args[0]!r},"
-                " which has a value in lock files only",
-            ) from None
-        return requirement
+        return self.parsed(value, path, _requirement, "requirement")
 
     def marker(self, value: object, path: KeyPath) -> Marker:
         """Return an environment marker (PEP 508) that can be evaluated."""
-        text = self.string(value, path)
-        try:
-            marker = Marker(text)
-            marker.evaluate(_ANY_ENVIRONMENT)
-        except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName) as error:
-            raise self.error(path, f"is not a valid marker: {text!r}: {error}") from None
-        return marker
+        return self.parsed(value, path, _marker, "marker")
 
     def requirements(self, value: object, path: KeyPath) -> tuple[Requirement, ...]:
         """Return an array of requirements."""
         return tuple(self.requirement(item, at) for item, at in self.array(value, path))
+
+
+def _requirement(text: str) -> Requirement:
+    requirement = Requirement(text)
+    _check_marker(requirement.marker)
+    return requirement
+
+
+def _marker(text: str) -> Marker:
+    marker = Marker(text)
+    _check_marker(marker)
+    return marker
+
+
+def _check_marker(marker: Marker | None) -> None:
+    """Check that a marker can be evaluated; not with this machine's values: anywhere."""
+    try:
+        if marker is not None:
+            marker.evaluate(_ANY_ENVIRONMENT)
+    except UndefinedComparison:
+        problem = "has an operator that is not defined for these values"
+    except UndefinedEnvironmentName as error:
+        problem = f"asks for {error.args[0]!r}, which has a value in lock files only"
+    else:
+        return
+    raise ValueError(f"its marker {problem}")
 
 
 def format_key(path: KeyPath) -> str:
