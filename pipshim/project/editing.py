@@ -1,7 +1,7 @@
 """Edit requirements in pyproject.toml; comments and layout stay.
 
-The only importer of tomlkit. The edited text is parsed and compared with what was meant, so that a
-bug of a library cannot damage a file.
+The only importer of tomlkit. The edited text is parsed and compared with the document and with the
+original, so that a bug of a library cannot damage a file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from tomlkit.exceptions import TOMLKitError
 
-from pipshim.base import toml_files
+from pipshim.base import toml_files, toml_values
 from pipshim.base.errors import ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from packaging.utils import NormalizedName
@@ -78,11 +78,10 @@ class Document:
     def __init__(self, text: str, path: Path) -> None:
         self.original = text
         self._path = path
-        self._expected = toml_files.loads(text)
-        tool = self._expected.get("tool", {})
-        settings = "uv" if "uv" in tool and "pipshim" not in tool else "pipshim"
-        self._sources = ("tool", settings, "sources")
-        self._index = ("tool", settings, "index")
+        tool = toml_files.loads(text).get("tool", {})
+        self._settings = ("tool", "uv" if "uv" in tool and "pipshim" not in tool else "pipshim")
+        self._sources = (*self._settings, "sources")
+        self._index = (*self._settings, "index")
         self._made: set[str] = set()
         self.configured: list[tuple[str, str]] = []
         self._blank_at_end = text.endswith(("\n\n", "\n\r\n")) or not text.endswith("\n")
@@ -105,17 +104,28 @@ class Document:
             text = f"{text.rstrip()}\n"
         if self._line_end != "\n":
             text = re.sub("(?<!\r)\n", self._line_end, text)
-        try:
-            as_meant = toml_files.loads(text) == self._expected
-        except toml_files.TomlError:
-            as_meant = False
-        if not as_meant:
+        if not self._is_as_meant(text):
             raise ProjectError(
                 self._path,
                 "its layout cannot be edited automatically",
                 hint="edit it by hand, then: pipshim sync",
             )
         return text
+
+    def _is_as_meant(self, text: str) -> bool:
+        """Return whether a text has what the document has, and all else that the original has."""
+        edited = (
+            *(("project", key) for key in ("dependencies", "optional-dependencies")),
+            ("dependency-groups",),
+            *((*self._settings, key) for key in ("sources", "index", "conflicts", "remote")),
+        )
+        try:
+            data = toml_files.loads(text)
+        except toml_files.TomlError:
+            return False
+        original = toml_files.loads(self.original)
+        is_kept = _without(data, edited) == _without(original, edited)
+        return is_kept and data == self._document.unwrap()
 
     def add(self, place: RequirementList, text: str, *, raw: bool = False) -> str:
         """Add a requirement, or change the one of the same name and marker.
@@ -134,10 +144,10 @@ class Document:
         new = Requirement(text)
         array = self._array(place)
         for index, old in self._of(place, canonicalize_name(new.name)):
-            if _marker(Requirement(old)) == _marker(new):
+            if Requirement(old).marker == new.marker:
                 made = written(text) if raw else _merged(old, text)
                 if made != old:
-                    self._set(place, index, made)
+                    array[index] = made
                 return made
         made = written(text)
         position = _position(self._requirements(place), made, array)
@@ -145,22 +155,20 @@ class Document:
             array.append(made)
         elif position == 0 and "\n" not in array.as_string():
             # tomlkit writes no space behind an item that is put first.
-            items = ", ".join(tomlkit.item(one).as_string() for one in (made, *array.unwrap()))
-            table = self._table(place)
-            table[place.path[-1]] = tomlkit.parse(f"x = [{items}]")["x"]
-            array = self._array(place)
+            table, key = self._table(place.path[:-1]), place.path[-1]
+            table[key] = _parsed(toml_values.inline([made, *array.unwrap()]))
+            array = table[key]
         else:
             array.insert(position, made)
         if len(array) == 1 or ("\n" not in array.as_string() and _line(place, array) > _WIDTH):
             array.multiline(True)
-        self._note(place)
         return made
 
     def bound(self, place: RequirementList, old: str, version: Version, bounds: Bounds) -> str:
         """Give a requirement without a version a bound."""
         made = bounded(old, version, bounds)
         (index,) = [at for at, text in self._requirements(place) if text == old]
-        self._set(place, index, made)
+        self._array(place)[index] = made
         return made
 
     def remove(self, place: RequirementList, name: NormalizedName) -> list[str]:
@@ -171,22 +179,18 @@ class Document:
             for index, _ in reversed(found):
                 del array[index]
             if not array and "#" not in array.as_string():
-                self._table(place)[place.path[-1]] = tomlkit.array()
-            self._note(place)
-        if not any(True for other in self.places() for _ in self._of(other, name)):
+                self._table(place.path[:-1])[place.path[-1]] = tomlkit.array()
+        if not self.having(name):
             self._forget_source(name)
         return [text for _, text in found]
 
     def places(self) -> list[RequirementList]:
         """Return all lists."""
-        project = self._expected.get("project", {})
+        project = self._value(("project",), {})
         found = [RequirementList()] if "dependencies" in project else []
-        found += [
-            RequirementList("extra", name) for name in project.get("optional-dependencies", {})
-        ]
-        return found + [
-            RequirementList("group", name) for name in self._expected.get("dependency-groups", {})
-        ]
+        found += [RequirementList("extra", one) for one in project.get("optional-dependencies", {})]
+        groups = self._value(("dependency-groups",), {})
+        return found + [RequirementList("group", name) for name in groups]
 
     def place(self, kind: Literal["project", "extra", "group"], name: str = "") -> RequirementList:
         """Return a place with its spelling in this file."""
@@ -204,11 +208,8 @@ class Document:
         return any("index" not in entry for entry in self._entries(name))
 
     def _entries(self, name: NormalizedName) -> list[dict[str, object]]:
-        table: Any = self._expected
-        for key in self._sources:
-            table = table.get(key, {})
         found: list[dict[str, object]] = []
-        for key, value in table.items():
+        for key, value in self._value(self._sources, {}).items():
             if canonicalize_name(key) == name:
                 found += value if isinstance(value, list) else [value]
         return found
@@ -235,70 +236,51 @@ class Document:
         entries = [*others, dict(entry)]
         if dict(entry) not in before or len(entries) < len(before):
             self._set_entries(name, entries)
-            value = ", ".join(f"{key} = {_toml(value)}" for key, value in entry.items())
-            self.configured.append((f"{name} = {{ {value} }}", ".".join(self._sources)))
+            self._configure(f"{name} = {toml_values.inline(entry)}", self._sources)
 
     def _set_entries(self, name: NormalizedName, entries: list[dict[str, object]]) -> None:
-        table = self._document
-        expected = self._expected
-        for depth, key in enumerate(self._sources, 1):
-            if key not in table:
-                table[key] = tomlkit.table(is_super_table=key != "sources")
-                self._made.add(".".join(self._sources[:depth]))
-            table = cast("Any", table[key])
-            expected = expected.setdefault(key, {})
-        known = next((key for key in expected if canonicalize_name(key) == name), name)
-        texts = [
-            f"{{ {', '.join(f'{key} = {_toml(value)}' for key, value in entry.items())} }}"
-            for entry in entries
-        ]
+        table = self._table(self._sources)
+        known = next((key for key in table if canonicalize_name(key) == name), name)
+        texts = [toml_values.inline(entry) for entry in entries]
         several = "[\n" + "".join(f"    {text},\n" for text in texts) + "]"
-        value = texts[0] if len(texts) == 1 else several
-        table[known] = tomlkit.parse(f"x = {value}")["x"]
-        expected[known] = entries[0] if len(entries) == 1 else entries
+        table[known] = _parsed(texts[0] if len(texts) == 1 else several)
 
     def conflict(self, extra: str, name: NormalizedName) -> None:
         """Let an extra exclude the other extras that have a source of the same package."""
         others = [one["extra"] for one in self._entries(name) if one.get("extra", extra) != extra]
         if not others:
             return
-        expected: Any = self._expected
-        table: Any = self._document
-        for key in self._sources[:-1]:
-            table, expected = table[key], expected[key]
-        sets: list[Any] = expected.get("conflicts", [])
-        names = [str(one) for one in dict.fromkeys((*others, extra))]
-        found = next((one for one in sets if any({"extra": name} in one for name in names)), None)
-        if found is not None and all({"extra": name} in found for name in names):
+        sets: list[list[object]] = self._value((*self._settings, "conflicts"), [])
+        entries = [{"extra": str(one)} for one in dict.fromkeys((*others, extra))]
+        found = next((one for one in sets if any(entry in one for entry in entries)), None)
+        members = [*(found or ())]
+        members += [entry for entry in entries if entry not in members]
+        if members == found:
             return
-        members = [*(found or ()), *({"extra": name} for name in names)]
-        unique = [one for at, one in enumerate(members) if one not in members[:at]]
-        made = [unique if one is found else one for one in sets]
-        expected["conflicts"] = made if found is not None else [*sets, unique]
-        place, value = ".".join(self._sources[:-1]), _inline(expected["conflicts"])
-        self.configured.append((f"conflicts: {_inline(unique)}", place))
-        text = self._document.as_string()
+        made = [members if one is found else one for one in sets]
+        made += [members] if found is None else []
+        self._configure(f"conflicts: {toml_values.inline(members)}", self._settings)
+        self._set_conflicts(toml_values.inline(made))
+
+    def _set_conflicts(self, value: str) -> None:
+        place, text = ".".join(self._settings), self._document.as_string()
         head = re.search(rf"^\[{re.escape(place)}\][^\n]*\n", text, re.MULTILINE)
         below = re.search(rf"^\[+{re.escape(place)}\.", text, re.MULTILINE)
+        table = self._table(self._settings)
         if "conflicts" in table or (head is None and below is None):
-            table["conflicts"] = tomlkit.parse(f"x = {value}")["x"]
+            table["conflicts"] = _parsed(value)
             return
         # tomlkit would put a new key behind the tables in this one.
         line = f"conflicts = {value}\n"
         if head is not None:
-            made_text = f"{text[: head.end()]}{line}{text[head.end() :]}"
-        else:
-            assert below is not None
-            at = below.start()
-            made_text = f"{text[:at]}[{place}]\n{line}\n{text[at:]}"
-        self._document = tomlkit.parse(made_text)
+            text = f"{text[: head.end()]}{line}{text[head.end() :]}"
+        elif below is not None:
+            text = f"{text[: below.start()]}[{place}]\n{line}\n{text[below.start() :]}"
+        self._document = tomlkit.parse(text)
 
     def index_urls(self) -> dict[str, str]:
         """Return the URL of each named index."""
-        table: Any = self._expected
-        for key in self._index:
-            table = table.get(key, {})
-        return {index["name"]: index["url"] for index in table}
+        return {index["name"]: index["url"] for index in self._value(self._index, [])}
 
     def set_index(self, name: str, url: str, **more: object) -> None:
         """Add a named index; of an existing one, only the URL is set.
@@ -311,25 +293,17 @@ class Document:
         known = self.index_urls()
         if known.get(name) == url:
             return
-        self.configured.append((f"{name} = {url}", ".".join(self._index)))
-        tables: Any = self._document
-        expected: Any = self._expected
-        for key in self._index[:-1]:
-            if key not in tables:
-                tables[key] = tomlkit.table(is_super_table=True)
-            tables, expected = tables[key], expected.setdefault(key, {})
+        self._configure(f"{name} = {url}", self._index)
+        table = self._table(self._settings, has_header=False)
         if name in known:
-            position = list(known).index(name)
-            tables["index"][position]["url"] = expected["index"][position]["url"] = url
+            table["index"][list(known).index(name)]["url"] = url
             return
-        entry = {"name": name, "url": url, **more}
-        if "index" not in tables:
-            tables["index"] = tomlkit.aot()
-        is_array = isinstance(tables["index"], tomlkit.items.Array)
+        if "index" not in table:
+            table["index"] = tomlkit.aot()
+        is_array = isinstance(table["index"], tomlkit.items.Array)
         made = tomlkit.inline_table() if is_array else tomlkit.table()
-        made.update(entry)
-        tables["index"].append(made)
-        expected.setdefault("index", []).append(entry)
+        made.update({"name": name, "url": url, **more})
+        table["index"].append(made)
         self._made.add(f"[{'.'.join(self._index)}]")
 
     def trust(self, key: str) -> bool:
@@ -339,62 +313,39 @@ class Document:
             ProjectError: the settings are those of uv, which has none for this.
 
         """
-        path = ("tool", "pipshim", "remote")
-        if self._index[1] != "pipshim":
+        if self._settings[-1] != "pipshim":
             raise ProjectError(
                 self._path,
                 "has [tool.uv] and no [tool.pipshim], where trusted keys are written",
                 hint="rename [tool.uv] to [tool.pipshim]",
             )
-        table: Any = self._document
-        expected: Any = self._expected
-        for depth, name in enumerate(path, 1):
-            if name not in table:
-                table[name] = tomlkit.table(is_super_table=depth < len(path))
-                self._made.add(".".join(path[:depth]))
-            table, expected = table[name], expected.setdefault(name, {})
-        keys: list[str] = expected.setdefault("trust", [])
+        table = self._table((*self._settings, "remote"))
+        keys = table.setdefault("trust", tomlkit.array())
         if key in keys:
             return False
-        if "trust" not in table:
-            table["trust"] = tomlkit.array()
-        table["trust"].append(key)
         keys.append(key)
         if len(keys) > 1:
-            table["trust"].multiline(multiline=True)
+            keys.multiline(multiline=True)
         return True
 
-    def _forget_source(self, name: NormalizedName) -> None:
-        table: Any = self._document
-        expected: Any = self._expected
-        for key in self._sources:
-            if not isinstance(expected, MutableMapping) or key not in expected:
-                return
-            table, expected = table[key], expected[key]
-        for key in [one for one in expected if canonicalize_name(one) == name]:
-            del table[key]
-            del expected[key]
-        if not expected:
-            self._drop(self._sources)
+    def _configure(self, text: str, path: Iterable[str]) -> None:
+        self.configured.append((text, ".".join(path)))
 
-    def _drop(self, path: tuple[str, ...]) -> None:
-        """Remove a table, and its parents if they are empty then."""
-        for depth in range(len(path), 0, -1):
-            table: Any = self._document
-            expected: Any = self._expected
-            for key in path[: depth - 1]:
-                table, expected = table[key], expected[key]
-            if expected[path[depth - 1]]:
+    def _forget_source(self, name: NormalizedName) -> None:
+        table = self._item(self._sources)
+        for key in [one for one in table or () if canonicalize_name(one) == name]:
+            del table[key]
+        # Remove the table, and its parents, if they are empty then.
+        for depth in range(len(self._sources), 0, -1):
+            *above, last = self._sources[:depth]
+            if self._item(self._sources[:depth]) is None or self._value(self._sources[:depth], {}):
                 return
-            del table[path[depth - 1]]
-            del expected[path[depth - 1]]
+            del self._item(above)[last]
 
     def _requirements(self, place: RequirementList) -> list[tuple[int, str]]:
         """Return the requirements of a list with their index; included groups may be between."""
-        table: Any = self._expected
-        for key in place.path:
-            table = table.get(key, {})
-        return [(at, one) for at, one in enumerate(table) if isinstance(one, str)]
+        found = enumerate(self._value(place.path, []))
+        return [(at, one) for at, one in found if isinstance(one, str)]
 
     def _of(self, place: RequirementList, name: NormalizedName) -> Iterator[tuple[int, str]]:
         for index, text in self._requirements(place):
@@ -405,48 +356,55 @@ class Document:
             if found == name:
                 yield index, text
 
-    def _set(self, place: RequirementList, index: int, text: str) -> None:
-        self._array(place)[index] = text
-        self._note(place)
-
     def _array(self, place: RequirementList) -> Array:
-        table, last = self._table(place), place.path[-1]
+        table, last = self._table(place.path[:-1]), place.path[-1]
         if last not in table:
             table[last] = tomlkit.array()
         return cast("Array", table[last])
 
-    def _table(self, place: RequirementList) -> Any:
+    def _table(self, path: Sequence[str], *, has_header: bool = True) -> Any:
+        """Return the table at a key path, which is made if it is missing."""
         table: Any = self._document
-        for depth, key in enumerate(place.path[:-1], 1):
+        for depth, key in enumerate(path, 1):
             if key not in table:
-                table[key] = tomlkit.table()
-                self._made.add(".".join(place.path[:depth]))
+                table[key] = tomlkit.table(is_super_table=depth < len(path) or not has_header)
+                self._made.add(".".join(path[:depth]))
             table = table[key]
         return table
 
-    def _note(self, place: RequirementList) -> None:
-        table: Any = self._expected
-        *above, last = place.path
-        for key in above:
-            table = table.setdefault(key, {})
-        table[last] = self._array(place).unwrap()
+    def _item(self, path: Iterable[str]) -> Any:
+        """Return what the document has at a key path; None if there is nothing."""
+        item: Any = self._document
+        for key in path:
+            if not isinstance(item, MutableMapping) or key not in item:
+                return None
+            item = item[key]
+        return item
+
+    def _value(self, path: Iterable[str], default: object) -> Any:
+        """Return the plain value at a key path."""
+        item = self._item(path)
+        return default if item is None else item.unwrap()
+
+
+def _without(table: dict[str, Any], paths: Iterable[Sequence[str]]) -> dict[str, Any]:
+    """Return a table without the values at these key paths, and what is empty without them."""
+    made = {}
+    for key, value in table.items():
+        below = [path[1:] for path in paths if path[0] == key]
+        if () not in below:
+            rest = _without(value, below) if below and isinstance(value, dict) else value
+            if rest or not below:
+                made[key] = rest
+    return made
+
+
+def _parsed(value: str) -> Any:
+    return tomlkit.parse(f"x = {value}")["x"]
 
 
 def _conditions(entry: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in entry.items() if key in _CONDITIONS}
-
-
-def _inline(value: object) -> str:
-    """Write arrays and tables on one line."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_inline, value))}]"
-    if isinstance(value, dict):
-        return f"{{ {', '.join(f'{key} = {_toml(one)}' for key, one in value.items())} }}"
-    return _toml(value)
-
-
-def _toml(value: object) -> str:
-    return str(tomlkit.item(value).as_string())
 
 
 def written(text: str) -> str:
@@ -524,10 +482,6 @@ def _specifier(text: str) -> str:
         if head is not None and "@" not in text.split(";", maxsplit=1)[0]
         else ""
     )
-
-
-def _marker(requirement: Requirement) -> str:
-    return str(requirement.marker or "")
 
 
 def _position(there: list[tuple[int, str]], new: str, array: Array) -> int | None:
