@@ -49,7 +49,7 @@ from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import difference
 from pipshim.model.claim import key_of as claim_key
 from pipshim.model.past_build import MemoryNeed
-from pipshim.model.shared_record import requires_dist
+from pipshim.model.requirements import requires_dist
 from pipshim.model.signing_keys import why_untrusted
 from pipshim.remote.wheel_needs import UnreadableWheelError
 

@@ -9,13 +9,13 @@ from pipshim.envs import installed
 from pipshim.envs.dist_info import METADATA
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.machine_needs import MachineNeeds
+from pipshim.model.requirements import requires_dist
 from pipshim.model.shared_record import (
     InvalidRecordError,
     SharedRecord,
     SharedWheel,
     headers_of,
     parse,
-    requires_dist,
     why_private,
     without_paths,
 )

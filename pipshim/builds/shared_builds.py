@@ -20,7 +20,7 @@ from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
 from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_record import difference
-from pipshim.model.shared_record import requires_dist
+from pipshim.model.requirements import requires_dist
 from pipshim.remote.signatures import signer_of
 from pipshim.remote.wheel_limits import why_excessive
 

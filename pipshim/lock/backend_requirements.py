@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from pipshim.base.errors import ProjectError
 from pipshim.model.combinations import named
 from pipshim.model.pylock import PROJECT
+from pipshim.model.requirements import applies
 from pipshim.model.workspace_selection import origin_of_member
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def expanded(
         for one in requirements:
             if canonicalize_name(one.name) != project.name:
                 yield one
-            elif one.marker is None or one.marker.evaluate({**environment, "extra": ""}):
+            elif applies(one, environment):
                 for extra in sorted(map(canonicalize_name, one.extras)):
                     if extra not in seen:
                         seen.add(extra)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -37,11 +35,14 @@ from pipshim.model.pylock import (
     requires_of,
     target_marker,
 )
+from pipshim.model.requirements import applies, requires_dist, valid
 from pipshim.model.solution import Source
 from pipshim.model.workspace_selection import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from packaging.requirements import Requirement
 
     from pipshim._pip.session import Pip, Root
     from pipshim.lock.lock_resolver import Resolution
@@ -302,7 +303,9 @@ def _problem(
         elif installed is not None and inputs_digest.editable_requires_more(project):
             texts = of_editable
             if texts is None:
-                texts = _requires_dist(rounds.editable_metadata(installed) or b"")
+                texts = requires_dist(
+                    (rounds.editable_metadata(installed) or b"").decode("utf-8", "replace")
+                )
             added = _not_stated(texts, project, markers)
             stated[PROJECT] = [*project.dependencies, *added]
         for member in project.dynamic_members:
@@ -416,23 +419,12 @@ def _source(project: Project) -> Source:
     )
 
 
-def _requires_dist(metadata: bytes) -> list[str]:
-    headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"))
-    return [text.strip() for text in headers.get_all("Requires-Dist", [])]
-
-
 def _not_stated(
     texts: Iterable[str], project: Project, environment: dict[str, str]
 ) -> Iterator[Requirement]:
     """Return the requirements that pyproject.toml does not state: those of the editable wheel."""
-    for text in texts:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        marker = requirement.marker
-        applies = marker is None or marker.evaluate({**environment, "extra": ""})
-        if applies and requirement not in project.dependencies:
+    for requirement in valid(texts):
+        if applies(requirement, environment) and requirement not in project.dependencies:
             yield requirement
 
 

@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -19,12 +18,14 @@ from pipshim.builds.build_request import OuterEnvironment
 from pipshim.model import artifacts
 from pipshim.model.build_mode import Mode
 from pipshim.model.pylock import LockedBuild, key_of
+from pipshim.model.requirements import valid
 from pipshim.model.solution import Pin, Solution, Source, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from packaging.pylock import Package
+    from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
 
     from pipshim.builds.build_request import BuildRequest, Component
@@ -231,11 +232,7 @@ class LockedBuilds(BuildPlanner):
     def _matching(self, requirements: tuple[str, ...]) -> Iterator[Pin]:
         """Return the runtime pins that a build with these requirements matches."""
         stated: dict[NormalizedName, list[Requirement]] = {}
-        for text in (*requirements, *self.settings.build_constraints):
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement:
-                continue
+        for requirement in valid((*requirements, *self.settings.build_constraints)):
             stated.setdefault(canonicalize_name(requirement.name), []).append(requirement)
         pins = self.solution.pins
         for name in stated.keys() & pins.keys():

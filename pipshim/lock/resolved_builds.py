@@ -26,6 +26,7 @@ from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.conflict import BUILD, EXTRA
 from pipshim.model.pylock import environment_id
+from pipshim.model.requirements import applies
 from pipshim.model.solution import name_of
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ class ResolvedBuilds(BuildPlanner):
         for text in requirements:
             requirement = Requirement(text)
             required = canonicalize_name(requirement.name)
-            if required not in wanted or not _applies(requirement, self.target.markers):
+            if required not in wanted or not applies(requirement, self.target.markers):
                 continue
             if required not in versions:
                 raise ResolveError(
@@ -432,12 +433,6 @@ def _platform_specific(solution: Solution | None) -> dict[NormalizedName, Versio
     return {name: pin.version for name, pin in solution.pins.items() if pin.platform_specific}
 
 
-def _applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
-    if requirement.marker is None:
-        return True
-    return requirement.marker.evaluate({**environment, "extra": ""})
-
-
 def _check_default_backend(source: Source, solution: Solution) -> None:
     """Check that setuptools can be called for a source that declares no backend."""
     conflicts = _conflicts(build_system(source.outline, str(source)).needs, solution)
@@ -473,7 +468,7 @@ def _conflicts(requirements: Iterable[str], solution: Solution) -> tuple[tuple[s
 
 def _satisfied(text: str, solution: Solution, environment: Mapping[str, str]) -> bool:
     requirement = Requirement(text)
-    if not _applies(requirement, environment):
+    if not applies(requirement, environment):
         return True
     pin = solution.pins.get(canonicalize_name(requirement.name))
     if pin is None or requirement.extras or requirement.url is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import BuildRequirementsError
+from pipshim.model.requirements import applies, valid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,20 +36,16 @@ def check(
     lines: list[str] = []
     missing: list[str] = []
     conflicts: list[tuple[str, str]] = []
-    for text in requirements:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if requirement.marker and not requirement.marker.evaluate({**environment, "extra": ""}):
+    for requirement in valid(requirements):
+        if not applies(requirement, environment):
             continue
         found = available.get(canonicalize_name(requirement.name))
         if found is None:
             lines.append(f"  {requirement} is not installed")
-            missing.append(text)
+            missing.append(str(requirement))
         elif not requirement.specifier.contains(found.version, prereleases=True):
             lines.append(f"  {requirement}, but {requirement.name} {found.version} is installed")
-            conflicts.append((f"{requirement.name}=={found.version}", text))
+            conflicts.append((f"{requirement.name}=={found.version}", str(requirement)))
     if lines:
         error = BuildRequirementsError(
             "\n".join([f"{package}: the environment lacks what its build declares", *lines]),

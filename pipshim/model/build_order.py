@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import BuildError
+from pipshim.model.requirements import valid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,8 @@ def needs(
         dependencies: by name, what each package of the environment needs at run time.
 
     """
-    waiting = [*_names(requirements), *dependencies.get(name, ())]
+    own = (canonicalize_name(one.name) for one in valid(requirements))
+    waiting = [*own, *dependencies.get(name, ())]
     seen: set[NormalizedName] = set()
     while waiting:
         one = waiting.pop()
@@ -99,13 +100,3 @@ def longest_first(
         return paths[name]
 
     return sorted(seconds, key=lambda name: -path(name))
-
-
-def _names(requirements: Iterable[str]) -> list[NormalizedName]:
-    found = []
-    for text in requirements:
-        try:
-            found.append(canonicalize_name(Requirement(text).name))
-        except InvalidRequirement:
-            continue
-    return found

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
+
+from pipshim.model.requirements import requires_dist, valid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
 
     from pipshim.model.settings import StaticMetadata
@@ -121,11 +122,7 @@ def required_by(wheel: Path) -> list[Requirement]:
     with ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         text = archive.read(names[0]).decode("utf-8", "replace") if names else ""
-    found = []
-    for line in HeaderParser().parsestr(text).get_all("Requires-Dist", []):
-        with suppress(InvalidRequirement):
-            found.append(Requirement(line.strip()))
-    return found
+    return list(valid(requires_dist(text)))
 
 
 def stub_metadata(name: NormalizedName, version: Version) -> bytes:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim.model.combinations import BASE, Case
 from pipshim.model.pylock import PROJECT, builds_from_dict, key_of, requires_of
+from pipshim.model.requirements import valid
 from pipshim.model.universal_lock import combinations
 
 if TYPE_CHECKING:
@@ -451,26 +452,20 @@ class _Reading:
     ) -> Iterator[tuple[str, Node]]:
         """Return the nodes that satisfy a requirement; only targets may have several versions."""
         for text in texts:
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement:
-                continue
-            nodes = known.get(canonicalize_name(requirement.name), ())
-            fitting = [
-                one
-                for one in nodes
-                if one.version is None or requirement.specifier.contains(one.version, True)
-            ]
-            # Parts of the project may have an entry each for one version, on several targets.
-            yield from ((text, node) for node in dict.fromkeys(fitting or nodes))
+            for requirement in valid([text]):
+                nodes = known.get(canonicalize_name(requirement.name), ())
+                fitting = [
+                    one
+                    for one in nodes
+                    if one.version is None or requirement.specifier.contains(one.version, True)
+                ]
+                # Parts of the project may have an entry each for one version, on several targets.
+                yield from ((text, node) for node in dict.fromkeys(fitting or nodes))
 
 
 def _absent(text: str) -> list[Node]:
     """Return a node for a declared build requirement that the lock lacks."""
-    try:
-        return [Node(canonicalize_name(Requirement(text).name), kind="absent")]
-    except InvalidRequirement:
-        return []
+    return [Node(canonicalize_name(one.name), kind="absent") for one in valid([text])]
 
 
 def _place(package: Package) -> str | None:

@@ -6,15 +6,16 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import BuildError, Failures, PipshimError
+from pipshim.model.requirements import valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
+    from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
@@ -57,7 +58,7 @@ def _hint(
     name = canonicalize_name(name)
     if name not in versions or str(versions[name]) != version:
         return None  # one of a build environment, where the highest are taken
-    asked = [one for texts in requirements.values() for one in _parsed(texts)]
+    asked = [one for texts in requirements.values() for one in valid(texts)]
     own = [one for one in asked if canonicalize_name(one.name) == name]
     if any(_fixes(one) for one in own) or (strategy != "lowest" and not own):
         return None
@@ -66,14 +67,6 @@ def _hint(
     if own:
         return f"{said}: raise its lower bound, as in {json.dumps(later)}"
     return f"{said}: raise its lower bound{constrain(later)}"
-
-
-def _parsed(texts: Sequence[str]) -> Iterator[Requirement]:
-    for text in texts:
-        try:
-            yield Requirement(text)
-        except InvalidRequirement:
-            continue
 
 
 def _fixes(requirement: Requirement) -> bool:

@@ -1,23 +1,43 @@
-"""Requirements (PEP 508) as the lock, ``tree`` and ``why`` show them. Pure."""
+"""Read requirements (PEP 508), and write them as the lock, ``tree`` and ``why`` show them. Pure."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from packaging.markers import InvalidMarker, Marker
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from packaging.requirements import Requirement
+    from collections.abc import Iterable, Iterator, Mapping
 
 _CLOSED_BY = {"[": "]", "'": "'", '"': '"'}
 _OPERATORS = frozenset("!=<>~")
 _EXTRA = r"""extra\s*==\s*(?:"[^"]*"|'[^']*')"""
 _ABOUT_EXTRA = re.compile(rf"\s+and\s+{_EXTRA}|{_EXTRA}\s+and\s+")
 _ONLY_EXTRA = re.compile(_EXTRA)
+
+
+def valid(texts: Iterable[str]) -> Iterator[Requirement]:
+    """Parse requirements; leave out those that are invalid."""
+    for text in texts:
+        with suppress(InvalidRequirement):
+            yield Requirement(text)
+
+
+def applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
+    """Return whether a requirement holds in an environment, without any extra."""
+    marker = requirement.marker
+    return marker is None or marker.evaluate({**environment, "extra": ""})
+
+
+def requires_dist(metadata: str) -> list[str]:
+    """Return the requirements in METADATA, as they are written there."""
+    headers = metadata.replace("\r\n", "\n").partition("\n\n")[0].splitlines()
+    found = (line.partition(":") for line in headers)
+    return [value.strip() for key, _, value in found if key.strip().lower() == "requires-dist"]
 
 
 def merged(requirements: Iterable[Requirement]) -> tuple[str, ...]:

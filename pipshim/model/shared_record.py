@@ -25,6 +25,7 @@ from packaging.version import InvalidVersion, Version
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Record
 from pipshim.model.machine_needs import MachineNeeds
+from pipshim.model.requirements import requires_dist
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -382,13 +383,6 @@ def _is_place(text: str) -> bool:
         return Requirement(text).url is not None
     except InvalidRequirement:
         return True
-
-
-def requires_dist(metadata: str) -> list[str]:
-    """Return the requirements in METADATA, as they are written there."""
-    headers = metadata.partition("\n\n")[0].splitlines()
-    found = (line.partition(":") for line in headers)
-    return [value.strip() for key, _, value in found if key.strip().lower() == "requires-dist"]
 
 
 def headers_of(metadata: str) -> str:

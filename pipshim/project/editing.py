@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import tomlkit
 import tomlkit.items
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from tomlkit.exceptions import TOMLKitError
 
 from pipshim.base import toml_files, toml_values
 from pipshim.base.errors import ProjectError
+from pipshim.model.requirements import valid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -349,11 +350,7 @@ class Document:
 
     def _of(self, place: RequirementList, name: NormalizedName) -> Iterator[tuple[int, str]]:
         for index, text in self._requirements(place):
-            try:
-                found = canonicalize_name(Requirement(text).name)
-            except InvalidRequirement:
-                continue
-            if found == name:
+            if any(canonicalize_name(one.name) == name for one in valid([text])):
                 yield index, text
 
     def _array(self, place: RequirementList) -> Array:
