@@ -15,7 +15,7 @@ from pipshim.model.pylock import PROJECT
 from pipshim.model.targets import target_of_markers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -110,7 +110,7 @@ def _origins(
 
 
 def check_names(
-    options: SelectionOptions, *, extras: Iterable[str], groups: Iterable[str], where: str
+    options: SelectionOptions, *, extras: Collection[str], groups: Collection[str], where: str
 ) -> None:
     """Check that selected names exist, before a lock is made for them.
 
@@ -118,9 +118,35 @@ def check_names(
         UnknownNameError: there is no such extra or group.
 
     """
-    _known("extra", (*options.extras, *options.no_extras), extras, where)
-    asked = (*options.groups, *options.only_groups, *options.no_groups)
-    _known("group", asked, groups, where)
+    asked = {
+        "extra": (extras, (*options.extras, *options.no_extras)),
+        "group": (groups, (*options.groups, *options.only_groups, *options.no_groups)),
+    }
+    for kind, (known, names) in asked.items():
+        normalized = set(map(canonicalize_name, known))
+        for name in names:
+            if name not in normalized:
+                raise UnknownNameError(kind, name, tuple(known), where)
+
+
+def chosen_extras(options: SelectionOptions, known: Iterable[str]) -> set[NormalizedName]:
+    """Return the selected ones of some extras."""
+    there = set(map(canonicalize_name, known))
+    asked = there if options.all_extras else there & set(options.extras)
+    return asked - set(options.no_extras)
+
+
+def chosen_groups(
+    options: SelectionOptions, known: Iterable[str], defaults: Iterable[str]
+) -> set[NormalizedName]:
+    """Return the selected ones of some groups, default groups included."""
+    there = set(map(canonicalize_name, known))
+    asked = set(options.only_groups or options.groups)
+    if options.all_groups and not options.only_groups:
+        asked = there
+    elif not (options.only_groups or options.no_default_groups):
+        asked |= set(map(canonicalize_name, defaults))
+    return (asked & there) - {*options.no_groups, *(["dev"] if options.no_dev else [])}
 
 
 def check_selection(options: SelectionOptions, project: Project) -> None:
@@ -142,10 +168,10 @@ def check_selection(options: SelectionOptions, project: Project) -> None:
         extras += (*options.extras, *options.no_extras)
     if in_workspace:
         groups += (*options.groups, *options.only_groups, *options.no_groups)
-    where, defaults = project.file.name, project.default_groups
-    check_names(options, extras=extras, groups=groups, where=where)
+    defaults = project.default_groups
+    check_names(options, extras=extras, groups=groups, where=project.file.name)
     if project.conflicts:
-        chosen = _asked(extras, groups, defaults, options, where)
+        chosen = chosen_extras(options, extras), chosen_groups(options, groups, defaults)
         project.conflicts.chosen_by(_origins(*chosen, base=not options.only_groups))
 
 
@@ -249,43 +275,11 @@ def asked(
         UnknownNameError: the lock has no such extra or group.
 
     """
-    return _asked(lock.extras, lock.groups, lock.default_groups, options, path.name)
-
-
-def _asked(
-    known_extras: Iterable[str],
-    known_groups: Iterable[str],
-    default_groups: Iterable[str],
-    options: SelectionOptions,
-    where: str,
-) -> tuple[set[NormalizedName], set[NormalizedName]]:
-    extras = set(_known("extra", options.extras, known_extras, where))
-    if options.all_extras:
-        extras |= set(map(canonicalize_name, known_extras))
-    if options.only_groups:
-        groups = set(_known("group", options.only_groups, known_groups, where))
-    else:
-        groups = set(_known("group", options.groups, known_groups, where))
-        if options.all_groups:
-            groups |= set(map(canonicalize_name, known_groups))
-        elif not options.no_default_groups:
-            groups |= set(map(canonicalize_name, default_groups))
-    extras -= set(_known("extra", options.no_extras, known_extras, where))
-    groups -= set(_known("group", options.no_groups, known_groups, where))
-    return extras, groups - {canonicalize_name("dev")} if options.no_dev else groups
+    check_names(options, extras=lock.extras, groups=lock.groups, where=path.name)
+    groups = chosen_groups(options, lock.groups, lock.default_groups)
+    return chosen_extras(options, lock.extras), groups
 
 
 def _is_local(package: Package) -> bool:
     archive = package.archive
     return package.directory is not None or (archive is not None and archive.path is not None)
-
-
-def _known(
-    kind: str, asked: Iterable[str], known: Iterable[str], where: str
-) -> list[NormalizedName]:
-    names = tuple(known)
-    normalized = {canonicalize_name(name) for name in names}
-    for name in asked:
-        if canonicalize_name(name) not in normalized:
-            raise UnknownNameError(kind, name, names, where)
-    return [canonicalize_name(name) for name in asked]

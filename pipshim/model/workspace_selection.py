@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from pipshim.base.errors import UnknownNameError, UsageError
+from pipshim.base.errors import UsageError
 from pipshim.base.spelling import nearest
+from pipshim.model.selection import check_names, chosen_extras, chosen_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,7 +96,7 @@ def selected(
     own = _chosen_groups(options, project)
     if options.only_groups:
         return replace(found, extras=(), groups=(), only_groups=(*own, *groups))
-    chosen = tuple(_chosen_extras(options, extras[id(project)]))
+    chosen = tuple(sorted(chosen_extras(options, extras[id(project)])))
     return replace(found, extras=chosen, groups=(*own, *groups))
 
 
@@ -195,15 +196,7 @@ def _check_names(
 ) -> None:
     groups = {name: None for one in targets for name in _own_groups(one, project)}
     where = ", ".join(one.display_name for one in targets)
-    _check_known("extra", (*options.extras, *options.no_extras), tuple(extras), where)
-    asked = (*options.groups, *options.only_groups, *options.no_groups)
-    _check_known("group", asked, tuple(groups), where)
-
-
-def _check_known(kind: str, asked: Iterable[str], known: tuple[str, ...], where: str) -> None:
-    for name in asked:
-        if canonicalize_name(name) not in map(canonicalize_name, known):
-            raise UnknownNameError(kind, name, known, where)
+    check_names(options, extras=tuple(extras), groups=tuple(groups), where=where)
 
 
 def _own_groups(one: Project, project: Project) -> list[str]:
@@ -232,26 +225,12 @@ def _groups_of_member(
     assert member.name is not None  # every member has one
     if not options.only_groups:
         yield group_of_member(member.name)
-        for extra in _chosen_extras(options, extras):
+        for extra in sorted(chosen_extras(options, extras)):
             yield group_of_extra(member.name, extra)
     for group in _chosen_groups(options, member):
         yield group_of_group(member.name, group)
 
 
-def _chosen_extras(options: SelectionOptions, there: set[NormalizedName]) -> list[NormalizedName]:
-    asked = there if options.all_extras else set(options.extras)
-    return sorted((asked & there) - set(options.no_extras))
-
-
 def _chosen_groups(options: SelectionOptions, one: Project) -> list[NormalizedName]:
-    there = {canonicalize_name(name) for name in one.dependency_groups} - groups_of(one)
-    if options.only_groups:
-        asked = set(options.only_groups)
-    else:
-        asked = set(options.groups)
-        if options.all_groups:
-            asked |= there
-        elif not options.no_default_groups:
-            asked |= {canonicalize_name(name) for name in one.default_groups}
-    left_out = {*options.no_groups, *(["dev"] if options.no_dev else [])}
-    return sorted((asked & there) - left_out)
+    there = set(one.dependency_groups) - groups_of(one)
+    return sorted(chosen_groups(options, there, one.default_groups))
