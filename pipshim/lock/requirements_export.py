@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipshim.base.errors import LockError
 from pipshim.base.urls import without_credentials
 from pipshim.model.markers import reduced
-from pipshim.model.pylock import key_of
+from pipshim.model.pylock import key_of, table_of
 from pipshim.model.selection import asked, combination_of, origins_of
 
 if TYPE_CHECKING:
@@ -143,8 +143,7 @@ def _selected(
     selected: list[tuple[Package, Marker | None]] = []
     for package in lock.packages:
         # Entries of a name may be for different parts of the project on different targets.
-        table = (package.tool or {}).get("pipshim") or {}
-        of = frozenset(table.get("for", lock.origins.get(package.name, ())))
+        of = frozenset(table_of(package).get("for", lock.origins.get(package.name, ())))
         if package.name in options.no_install_packages or (of and not of & origins):
             continue
         marker = reduced(package.marker, extras=extras, groups=groups)

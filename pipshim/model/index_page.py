@@ -226,9 +226,7 @@ class Newest(list[C], Generic[C]):
         yield from (one for one in reversed(self._full()) if one.link not in known)
 
 
-@cache
-def _canonical(name: str) -> NormalizedName:
-    return canonicalize_name(name)
+_canonical = cache(canonicalize_name)
 
 
 def _without_suffix(filename: str) -> str:

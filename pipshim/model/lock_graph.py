@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim.model.combinations import BASE, Case
-from pipshim.model.pylock import PROJECT, builds_from_dict, key_of, requires_of
+from pipshim.model.pylock import PROJECT, builds_from_dict, key_of, requires_of, table_of
 from pipshim.model.requirements import valid
 from pipshim.model.universal_lock import combinations
 
@@ -234,7 +234,7 @@ def _targets(lock: Lock) -> dict[tuple[str, str | None], tuple[str, ...]]:
     every = frozenset(map(str, lock.targets))
     found: dict[tuple[str, str | None], set[str]] = defaultdict(set)
     for package in lock.packages:
-        own = ((package.tool or {}).get("pipshim") or {}).get("targets", every)
+        own = table_of(package).get("targets", every)
         version = str(package.version) if package.version is not None else None
         found[package.name, version].update(own)
     several = Counter(name for name, _ in found)
@@ -294,7 +294,7 @@ class _Reading:
                 for text, node in self._answers(roots[origin], self._run_time)
                 if (rest := in_both(self._with(origin), self._of_node(node))) != frozenset()
             ]
-        if self._builds and (origins is None or PROJECT in origins):
+        if origins is None or PROJECT in origins:
             for folder in self._lock.folders:
                 if folder.name == self._root.name:
                     needs += self._builds_of_folder(self._root, folder)
@@ -311,10 +311,7 @@ class _Reading:
 
     def _of(self, node: Node) -> Iterator[Need]:
         folder = self._folders.get(node)
-        if folder is not None:
-            texts: Sequence[str] = folder.requires
-        else:
-            texts = requires_of(self._packages[node])
+        texts = requires_of(self._packages[node]) if folder is None else folder.requires
         known = self._run_time if node.within is None else self._members(node.within)
         for text, other in self._answers(texts, known):
             rest = in_both(self._of_node(node), self._of_node(other))
@@ -322,9 +319,9 @@ class _Reading:
                 yield Need(other, node, text)
             elif self._is_asked_for(other) and rest != frozenset():
                 yield Need(other, node, text, "", rest)
-        if self._builds and folder is not None:
+        if folder is not None:
             yield from self._builds_of_folder(node, folder)
-        elif self._builds:
+        else:
             yield from self._builds_of_package(node, self._packages[node])
 
     def _with(self, origin: str) -> _Combinations:
@@ -342,19 +339,20 @@ class _Reading:
 
     def _builds_of_folder(self, node: Node, folder: LockedFolder) -> Iterator[Need]:
         builds: dict[str | None, LockedBuild] = dict(folder.builds.items())
-        yield from self._builds_by_case(node, builds or {None: folder.build})
+        return self._builds_by_case(node, builds or {None: folder.build})
 
     def _builds_of_package(self, node: Node, package: Package) -> Iterator[Need]:
-        table = (package.tool or {}).get("pipshim") or {}
-        builds = builds_from_dict(table)
+        builds = builds_from_dict(table_of(package))
         if not builds and (build := self._lock.builds.get(key_of(package))) is not None:
             builds = {None: build}
-        yield from self._builds_by_case(node, builds)
+        return self._builds_by_case(node, builds)
 
     def _builds_by_case(
         self, node: Node, builds: Mapping[str | None, LockedBuild]
     ) -> Iterator[Need]:
-        """Return each way of building something, with its combinations."""
+        """Return each way of building something, with its combinations, if builds are shown."""
+        if not self._builds:
+            return
         cases = {
             str(Case(target, combination)): combination
             for target in self._lock.targets or (None,)
@@ -398,40 +396,20 @@ class _Reading:
         for text, origin in stated:
             found = [other for _, other in self._answers([text], known)]
             if not found and not isolated:
-                found = _absent(text)
+                names = [canonicalize_name(one.name) for one in valid([text])]
+                found = [Node(name, kind="absent") for name in names]
             answered += found
             yield from (Need(other, node, text, origin) for other in found)
         if isolated:
             for other in self._unasked(known, answered):
                 yield Need(other, node, other.name, "backend")
 
-    def _unasked(
-        self, known: Mapping[str, Sequence[Node]], answered: Iterable[Node]
-    ) -> Iterator[Node]:
-        """Return the packages of a build environment that no stated requirement leads to."""
-        reached: set[Node] = set()
-
-        def reach(node: Node) -> None:
-            waiting = [node]
-            while waiting:
-                at = waiting.pop()
-                if at not in reached:
-                    reached.add(at)
-                    texts = requires_of(self._packages[at])
-                    waiting += [other for _, other in self._answers(texts, known)]
-
-        for node in answered:
-            reach(node)
-        rest = [one for found in known.values() for one in found if one not in reached]
-        asked = {
-            other
-            for one in rest
-            for _, other in self._answers(requires_of(self._packages[one]), known)
-        }
-        for node in sorted(rest, key=lambda one: (one in asked, one.name)):
-            if node not in reached:
-                reach(node)
-                yield node
+    def _unasked(self, known: Mapping[str, Sequence[Node]], answered: Iterable[Node]) -> list[Node]:
+        """Return the packages of a build environment that nothing stated requires."""
+        members = [node for found in known.values() for node in found]
+        texts = [text for node in members for text in requires_of(self._packages[node])]
+        required = {node for _, node in self._answers(texts, known)} | {*answered}
+        return sorted({*members} - required, key=lambda node: node.name)
 
     def _members(self, environment: str) -> dict[str, list[Node]]:
         found: dict[str, list[Node]] = defaultdict(list)
@@ -461,11 +439,6 @@ class _Reading:
                 ]
                 # Parts of the project may have an entry each for one version, on several targets.
                 yield from ((text, node) for node in dict.fromkeys(fitting or nodes))
-
-
-def _absent(text: str) -> list[Node]:
-    """Return a node for a declared build requirement that the lock lacks."""
-    return [Node(canonicalize_name(one.name), kind="absent") for one in valid([text])]
 
 
 def _place(package: Package) -> str | None:

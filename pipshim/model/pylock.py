@@ -283,9 +283,14 @@ def key_of(package: Package) -> str:
     return f"{package.name}=={package.version}"
 
 
+def table_of(package: Package) -> dict[str, Any]:
+    """Return the tool table of a package; empty if another tool locked it."""
+    return (package.tool or {}).get("pipshim") or {}
+
+
 def requires_of(package: Package) -> tuple[str, ...]:
     """Return the requirements of a package, as its metadata writes them."""
-    return tuple(((package.tool or {}).get("pipshim") or {}).get("requires", ()))
+    return tuple(table_of(package).get("requires", ()))
 
 
 def environment_id(packages: Iterable[Package]) -> str:
@@ -303,13 +308,8 @@ def marker_of(origins: frozenset[str]) -> Marker | None:
 
 def target_marker(target: TargetPython) -> Marker:
     """Return the marker for the environments that a lock for this target serves."""
-    fields = {
-        "implementation_name": target.markers["implementation_name"],
-        "platform_machine": target.markers["platform_machine"],
-        "python_version": target.markers["python_version"],
-        "sys_platform": target.markers["sys_platform"],
-    }
-    return Marker(" and ".join(f'{key} == "{value}"' for key, value in fields.items()))
+    keys = ("implementation_name", "platform_machine", "python_version", "sys_platform")
+    return Marker(" and ".join(f'{key} == "{target.markers[key]}"' for key in keys))
 
 
 def write(lock: Lock, directory: Path) -> str:
@@ -414,39 +414,30 @@ def read(path: Path) -> Lock:
         raise LockError(path, f"cannot be read: {error.strerror}") from error
     except toml_files.TomlError as error:
         raise _damaged(path, error.problem, error.line) from error
+    table = ""
     try:
         _decode_file_names(data)
         pylock = Pylock.from_dict(data)
-    except PylockUnsupportedVersionError as error:
-        raise LockError(
-            path,
-            f"lock-version is {data.get('lock-version')}, which is newer than this pipshim reads",
-            hint="upgrade pipshim, or recreate the lock: pipshim lock --upgrade",
-        ) from error
-    except PylockValidationError as error:
-        raise _damaged(path, str(error)) from error
-    except RecursionError as error:
-        raise _damaged(path, "a marker is nested too deeply") from error
-    ours = (data.get("tool") or {}).get("pipshim", {})
-    version = ours.get("version", FORMAT) if isinstance(ours, dict) else FORMAT
-    if isinstance(version, int) and version > FORMAT:
-        raise LockError(
-            path,
-            f"the lock was made by a newer pipshim than this one ({__version__})",
-            hint="upgrade pipshim, or recreate the lock: pipshim lock --upgrade",
-        )
-    if not isinstance(version, int):
-        raise _damaged(path, f"[tool.pipshim] version is {version!r}, not a number")
-    try:
+        table = "[tool.pipshim] "
+        ours = (data.get("tool") or {}).get("pipshim", {})
+        version = ours.get("version", FORMAT)
+        if not isinstance(version, int):
+            raise _damaged(path, f"{table}version is {version!r}, not a number")
+        if version > FORMAT:
+            raise _too_new(path, f"the lock was made by a newer pipshim than this ({__version__})")
         return _lock(pylock, ours)
+    except PylockUnsupportedVersionError as error:
+        version = data.get("lock-version")
+        problem = f"lock-version is {version}, which is newer than this pipshim reads"
+        raise _too_new(path, problem) from error
+    except PylockValidationError as error:
+        raise _damaged(path, f"{table}{error}") from error
     except RecursionError as error:
         raise _damaged(path, "a marker is nested too deeply") from error
     except KeyError as error:
-        raise _damaged(path, f"[tool.pipshim] lacks {error}") from error
-    except PylockValidationError as error:
-        raise _damaged(path, f"[tool.pipshim] {error}") from error
+        raise _damaged(path, f"{table}lacks {error}") from error
     except (TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, "[tool.pipshim] is not as pipshim writes it") from error
+        raise _damaged(path, f"{table}is not as pipshim writes it") from error
 
 
 def _decode_file_names(data: Mapping[str, Any]) -> None:
@@ -470,11 +461,11 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
     build_packages = Pylock.from_dict(wrapped).packages if extra else ()
     origins: dict[NormalizedName, frozenset[str]] = {}
     for package in pylock.packages:
-        of = (package.tool or {}).get("pipshim", {}).get("for", ())
+        of = table_of(package).get("for", ())
         origins[package.name] = origins.get(package.name, frozenset()) | set(of)
     builds: dict[str, LockedBuild] = {}
     for package in (*pylock.packages, *build_packages):
-        for build in builds_from_dict((package.tool or {}).get("pipshim", {})).values():
+        for build in builds_from_dict(table_of(package)).values():
             builds.setdefault(key_of(package), build)
     return Lock(
         packages=tuple(pylock.packages),
@@ -509,6 +500,11 @@ def any_of(markers: Iterable[Marker]) -> Marker | None:
     """Join the environments of a lock into one marker."""
     text = " or ".join(f"({one})" for one in markers)
     return Marker(text) if text else None
+
+
+def _too_new(path: Path, problem: str) -> LockError:
+    hint = "upgrade pipshim, or recreate the lock: pipshim lock --upgrade"
+    return LockError(path, problem, hint=hint)
 
 
 def _damaged(path: Path, why: str, line: int | None = None) -> LockError:

@@ -193,7 +193,10 @@ def marker_for(some: Collection[TargetName], of: Collection[TargetName]) -> Mark
         ("platform_machine", "python_version"),
         ("platform_machine", "python_version", "sys_platform"),
     ):
-        values = sorted({tuple(one.fields[key] for key in keys) for one in chosen}, key=_by_version)
+        values = sorted(
+            {tuple(one.fields[key] for key in keys) for one in chosen},
+            key=lambda one: [(len(value), value) for value in one],  # 3.9 comes before 3.10
+        )
         if all(tuple(one.fields[key] for key in keys) not in values for one in set(of) - chosen):
             terms = [
                 " and ".join(f'{key} == "{value}"' for key, value in zip(keys, one, strict=True))
@@ -201,10 +204,6 @@ def marker_for(some: Collection[TargetName], of: Collection[TargetName]) -> Mark
             ]
             return Marker(" or ".join(terms))
     raise AssertionError(some)  # the last keys tell all targets apart
-
-
-def _by_version(values: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
-    return tuple((len(value), value) for value in values)  # 3.9 comes before 3.10
 
 
 def _platforms(platform: str, machine: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ from pipshim.model.pylock import (
     key_of,
     marker_of,
     requires_of,
+    table_of,
     tool_table,
 )
 from pipshim.model.pylock import any_of as any_environment
@@ -108,7 +109,7 @@ def _part(lock: Lock, case: Case, markers: Mapping[str, str]) -> Lock:
     packages: list[Package] = []
     others: list[Package] = []
     for package in lock.packages:
-        of = frozenset(_table(package).get("for", ())) - off
+        of = frozenset(table_of(package).get("for", ())) - off
         if of and _suits(lock, package, case.combination, markers):
             packages.append(package)
             origins[package.name] = of
@@ -142,7 +143,7 @@ def _part(lock: Lock, case: Case, markers: Mapping[str, str]) -> Lock:
 
 def _builds_in(packages: Iterable[Package], case: Case) -> Iterator[tuple[str, LockedBuild]]:
     for package in packages:
-        for of, build in builds_from_dict(_table(package)).items():
+        for of, build in builds_from_dict(table_of(package)).items():
             if of in (None, str(case)):
                 yield key_of(package), build
 
@@ -256,18 +257,13 @@ def _for_builds(
 
 
 def _builds(found: Found, locks: Mapping[Case, Lock]) -> dict[str, LockedBuild]:
-    key = key_of(next(iter(found.values()))[0])
-    index = next(iter(found.values()))[0].index
-    return _builds_of(
-        key,
-        [
-            case
-            for case, lock in locks.items()
-            if case in found
-            or any(key_of(one) == key and one.index == index for one in lock.build_packages)
-        ],
-        locks,
-    )
+    file = _file_key(next(iter(found.values()))[0])
+    cases = [
+        case
+        for case, lock in locks.items()
+        if case in found or any(_file_key(one) == file for one in lock.build_packages)
+    ]
+    return _builds_of(file[0], cases, locks)
 
 
 def _builds_of(
@@ -338,8 +334,3 @@ def _reached(
         found.append(name)
         waiting += [by_key[key] for key in environments[name] if key in by_key]
     return found
-
-
-def _table(package: Package) -> dict[str, Any]:
-    table: dict[str, Any] = (package.tool or {}).get("pipshim", {})
-    return table
