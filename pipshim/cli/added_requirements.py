@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import (
     InvalidName,
-    InvalidSdistFilename,
-    InvalidWheelFilename,
     canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
 )
 
 from pipshim.base import toml_files, urls
 from pipshim.base.errors import UsageError
 from pipshim.lock.project_lock import name_of_given
+from pipshim.model.artifacts import name_and_version
 from pipshim.project.editing import with_parts
 
 if TYPE_CHECKING:
@@ -125,12 +122,8 @@ def _of_folder(directory: Path) -> str | None:
 
 
 def _of_archive(filename: str) -> str | None:
-    try:
-        if filename.endswith(".whl"):
-            return str(parse_wheel_filename(filename)[0])
-        return str(parse_sdist_filename(filename)[0])
-    except (InvalidWheelFilename, InvalidSdistFilename):
-        return None
+    found = name_and_version(filename)
+    return str(found[0]) if found is not None else None
 
 
 def _said(url: str) -> str | None:

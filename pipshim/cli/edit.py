@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -27,7 +27,7 @@ from pipshim.project.pyproject import read_text
 from pipshim.project.workspaces import load_project
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -59,7 +59,7 @@ def add(request: AddRequest, pip: PipCommand) -> int:
         addition = _Addition(request, requirements, index, members)
         if not request.frozen:
             addition.versions = _versions_without_bound(editing, addition)
-        editing.finish(addition, exact=False)
+        editing.finish(_Edit(addition.names, addition.apply), exact=False)
     return 0
 
 
@@ -80,19 +80,24 @@ def remove(request: RemoveRequest, pip: PipCommand) -> int:
         for name in request.names:
             if not document.stated(place, {name}):
                 raise _not_there(document, place, name)
-        editing.finish(_Removal(request), exact=None)
+        edit = _Edit(
+            set(request.names), lambda document, place: _remove(document, place, request.names)
+        )
+        editing.finish(edit, exact=None)
     return 0
 
 
-class _Edit(Protocol):
-    """A change of a project's lists of requirements."""
+class _Edit(NamedTuple):
+    """A change of a project's lists of requirements.
 
-    def __call__(self, document: Document, place: RequirementList) -> None:
-        """Edit the document, unless it is done already."""
+    Attributes:
+        names: the distributions that are added or removed.
+        apply: edits the document, unless it is done already.
 
-    @property
-    def names(self) -> set[NormalizedName]:
-        """Return the distributions that are added or removed."""
+    """
+
+    names: set[NormalizedName]
+    apply: Callable[[Document, RequirementList], object]
 
 
 class _Addition:
@@ -120,7 +125,8 @@ class _Addition:
     def names(self) -> set[NormalizedName]:
         return {canonicalize_name(Requirement(one.text).name) for one in self._requirements}
 
-    def __call__(self, document: Document, place: RequirementList) -> None:
+    def apply(self, document: Document, place: RequirementList) -> None:
+        """Add the requirements, with bounds."""
         for text in self.add(document, place):
             if text in self.versions:
                 document.bound(place, text, self.versions[text], self._request.bounds)
@@ -164,15 +170,9 @@ def _versions_without_bound(editing: _Editing, addition: _Addition) -> dict[str,
     return found
 
 
-class _Removal:
-    """Names to remove."""
-
-    def __init__(self, request: RemoveRequest) -> None:
-        self.names = set(request.names)
-
-    def __call__(self, document: Document, place: RequirementList) -> None:
-        for name in self.names:
-            document.remove(place, name)
+def _remove(document: Document, place: RequirementList, names: Iterable[NormalizedName]) -> None:
+    for name in names:
+        document.remove(place, name)
 
 
 class _Edited(NamedTuple):
@@ -305,7 +305,7 @@ class _Editing:
         document = self.document()
         before, place = document.original, self.place_in(document)
         old = document.stated(place, edit.names)
-        edit(document, place)
+        edit.apply(document, place)
         new = document.stated(place, edit.names)
         changes = [("-", text, str(place)) for text in old if text not in new]
         changes += [("+", text, str(place)) for text in new if text not in old]
@@ -348,9 +348,8 @@ class _Editing:
     def _restore(self, text: str, times: os.stat_result) -> None:
         try:
             write_file(self._path, text)
-        except (
-            FileError
-        ):  # on a full disk there is room for the old content only in the file itself
+        except FileError:
+            # On a full disk there is room for the old content only in the file itself.
             with self._path.open("r+b") as file:
                 file.write(text.encode("utf-8"))
                 file.truncate()

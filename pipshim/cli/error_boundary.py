@@ -125,7 +125,7 @@ def run_guarded(
             if interruption.number is not None:  # it failed while cleaning up, or because of that
                 return say_interrupted(interruption.error, as_json=as_json)
             told = explain(error)
-            _show(told, hide, no_color=no_color, as_json=as_json)
+            show(told, hide=hide, no_color=no_color, as_json=as_json)
             return told.exit_status
     return status
 
@@ -149,12 +149,26 @@ def show(
     with_output: bool = True,
 ) -> None:
     """Show an error without ending the command, and what failed builds printed."""
+    import shutil  # noqa: PLC0415
+
+    from pipshim.progress.error_text import render  # noqa: PLC0415
+
     sys.stdout.flush()
     if not with_output:
         for one in error.errors if isinstance(error, Failures) else (error,):
             if isinstance(one, BuildError):
                 one.output = ()
-    _show(error, hide, no_color=no_color, as_json=as_json)
+    _mask(error, hide or _plain_hide())
+    if as_json:
+        from pipshim.progress.json_lines import write_line  # noqa: PLC0415
+        from pipshim.progress.result import errors  # noqa: PLC0415
+
+        for failure in errors(error):
+            write_line(sys.stderr, {"event": "error", **failure})
+        return
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    text = render(error, width=width, color=use_color(sys.stderr, no_color=no_color))
+    write(sys.stderr, text if text.endswith("\n") else f"{text}\n")
 
 
 def explain(error: Exception) -> PipshimError:
@@ -193,31 +207,6 @@ def _place(error: Exception) -> str:
     return "an unknown place"
 
 
-def _show(
-    error: PipshimError,
-    hide: Callable[[str], str] | None,
-    *,
-    no_color: bool,
-    as_json: bool,
-) -> None:
-    import shutil  # noqa: PLC0415
-
-    from pipshim.progress.error_text import render  # noqa: PLC0415
-
-    color = use_color(sys.stderr, no_color=no_color)
-    _mask(error, hide or _plain_hide())
-    if as_json:
-        from pipshim.progress.json_lines import write_line  # noqa: PLC0415
-        from pipshim.progress.result import errors  # noqa: PLC0415
-
-        for one in errors(error):
-            write_line(sys.stderr, {"event": "error", **one})
-        return
-    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
-    text = render(error, width=width, color=color)
-    write(sys.stderr, text if text.endswith("\n") else f"{text}\n")
-
-
 def _mask(error: PipshimError, hide: Callable[[str], str]) -> None:
     """Mask secrets in an error before its lines are wrapped."""
     if isinstance(error, Failures):
@@ -238,11 +227,7 @@ def _plain_hide() -> Callable[[str], str]:
 def say_interrupted(error: KeyboardInterrupt, *, as_json: bool) -> int:
     """Say which signal ended a command; return the exit status."""
     number = error.number if isinstance(error, Terminated) else signals.SIGINT
-    _say(NAMES[number], as_json=as_json)
-    return 128 + number
-
-
-def _say(what: str, *, as_json: bool) -> None:
+    what = NAMES[number]
     if as_json:
         from pipshim.progress.json_lines import write_line  # noqa: PLC0415
 
@@ -250,6 +235,7 @@ def _say(what: str, *, as_json: bool) -> None:
         write_line(sys.stderr, {"event": "error", **said})
     else:
         write(sys.stderr, f"pipshim: {what}\n")
+    return 128 + number
 
 
 def _trace(error: BaseException, hide: Callable[[str], str] | None, *, debug: bool) -> None:

@@ -145,7 +145,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         else:
             # --version (pip 26.1 and 26.2) does nothing there.
             unused = {*compat.LOCK_ONLY, *long_names(declared.all), "--version"}
-            for flag in unused - set(declared.helps):
+            for flag in unused - set(declared.keeps):
                 if parser.has_option(flag):
                     parser.remove_option(flag)
         if declared.runs_program:
@@ -156,7 +156,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         self.cmd_opts.add_options(self.own)
         for flag, text in {**_OTHER_HELP, **declared.helps}.items():
             option = parser.get_option(flag)
-            if option is not None and text:
+            if option is not None:
                 option.help = text.replace("{verb}", declared.verb)
 
     def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:

@@ -191,27 +191,24 @@ def requirement_files(paths: Iterable[str]) -> list[str] | None:
             return None
         if "${" in text:
             return None
-        included = [match["path"] for match in map(_INCLUDE.match, text.splitlines()) if match]
-        waiting += [one if "://" in one else str(Path(path).parent / one) for one in included]
+        waiting += _included(path, text)
     return list(found)
 
 
-def _files(path: str, above: frozenset[Path] = frozenset()) -> list[Any]:
+def _included(path: str, text: str) -> list[str]:
+    """Return the paths and URLs that the text of a requirements file includes."""
+    paths = [match["path"] for match in map(_INCLUDE.match, text.splitlines()) if match]
+    return [one if "://" in one else str(Path(path).parent / one) for one in paths]
+
+
+def _files(path: str, above: frozenset[str] = frozenset()) -> list[Any]:
     """Digest a requirements file, the files that it includes and the folders that it names."""
-    file = Path(path)
     found: list[Any] = [_content(path)]
-    if file in above or not file.is_file():
+    if path in above or not Path(path).is_file():
         return found
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    for line in lines:
-        included = _INCLUDE.match(line)
-        if included is None:
-            continue
-        if "://" in included["path"]:
-            found.append(included["path"])
-        else:
-            found.append(_files(str(file.parent / included["path"]), above | {file}))
-    return [*found, *_folders(lines)]
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    inner = [one if "://" in one else _files(one, above | {path}) for one in _included(path, text)]
+    return [*found, *inner, *_folders(text.splitlines())]
 
 
 def _folders(requirements: Iterable[str]) -> list[list[str | None]]:

@@ -120,8 +120,8 @@ class CommandOptions(NamedTuple):
     Attributes:
         options: those listed with the command's own options.
         build: those listed as build options.
-        helps: the help of options that differs for this command; pip's lock has some of them, which
-            only these commands keep.
+        keeps: options of pip's lock that other commands do not have.
+        helps: the help of options that differs for this command.
         verb: what it does with extras and groups.
         arguments: returns the completions of an argument, given the names in a project's files and
             what was parsed so far.
@@ -130,6 +130,7 @@ class CommandOptions(NamedTuple):
 
     options: tuple[Option, ...]
     build: tuple[Option, ...] = ()
+    keeps: tuple[str, ...] = ()
     helps: Mapping[str, str] = {}
     verb: str = "Install"
     arguments: Callable[[Any, optparse.Values], list[str]] | None = None

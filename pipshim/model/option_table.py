@@ -65,18 +65,22 @@ BUILD = (
 )
 """Options of building from source, beside pip's own."""
 
-(
+(PROJECT,) = declared(CommonOptions, "project")
+_OUTPUT = declared(CommonOptions, "output_format")
+_REMOTE = declared(CommonOptions, "remote", "push", "no_remote")
+
+_BUILDING = (
     PROJECT,
-    JOBS,
-    LINK_MODE,
-    OFFLINE,
-    PROGRESS_VIEW,
-    TIMINGS,
-    OUTPUT,
-    BUILDERS,
-    NO_PROJECT,
-    *REMOTE,
-) = declared(CommonOptions)
+    *declared(CommonOptions, "jobs", "link_mode", "offline"),
+    Option(
+        "--default-index",
+        "The default index, in place of pip's and of the project's.",
+        "url",
+    ),
+    *declared(CommonOptions, "progress", "timings"),
+    *_REMOTE,
+    *declared(CommonOptions, "builders"),
+)
 
 COMMON = (
     Option(
@@ -86,19 +90,7 @@ COMMON = (
         "strategy",
         choices=STRATEGIES,
     ),
-    PROJECT,
-    JOBS,
-    LINK_MODE,
-    OFFLINE,
-    Option(
-        "--default-index",
-        "The default index, in place of pip's and of the project's.",
-        "url",
-    ),
-    PROGRESS_VIEW,
-    TIMINGS,
-    *REMOTE,
-    BUILDERS,
+    *_BUILDING,
 )
 """Options of the commands that may lock."""
 
@@ -129,7 +121,7 @@ COMPILE = (
 """pip's options about bytecode; their default is the command's to choose."""
 
 LOCK = CommandOptions(
-    build=BUILD, options=(*COMMON, *declared(Upgrade), *declared(LockOptions), OUTPUT)
+    build=BUILD, options=(*COMMON, *declared(Upgrade), *declared(LockOptions), *_OUTPUT)
 )
 
 _INSTALLING = (
@@ -143,11 +135,11 @@ _INSTALLING = (
 
 SYNC = CommandOptions(
     build=BUILD,
+    keeps=("--requirement", "--no-deps", "--require-hashes", "--script"),
     helps={
         "--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml), or install what "
         "this requirements file pins. Requirements files can be given several times.",
         "--no-deps": "With a requirements file: do not ask what the pins themselves need.",
-        "--require-hashes": "",
         "--script": "Make the environment of this script (PEP 723), not that of the project.",
     },
     options=(
@@ -156,16 +148,15 @@ SYNC = CommandOptions(
         Option("--inexact", "Remove nothing."),
         *declared(SyncOptions),
         *declared(LockOptions, "script"),
-        OUTPUT,
+        *_OUTPUT,
     ),
 )
 
-_NO_SYNC, _ISOLATED, _SCRIPT, _ENV_FILE = declared(RunOptions)
 RUN = CommandOptions(
     build=BUILD,
     options=(
         *_INSTALLING,
-        _NO_SYNC,
+        *declared(RunOptions, "no_sync"),
         Option(
             "--with",
             "Run with this too, in a layer over the environment, which stays as it is. "
@@ -185,10 +176,9 @@ RUN = CommandOptions(
             "file",
             is_list=True,
         ),
-        _ISOLATED,
-        NO_PROJECT,
-        _SCRIPT,
-        _ENV_FILE,
+        *declared(RunOptions, "isolated"),
+        *declared(CommonOptions, "no_project"),
+        *declared(RunOptions, "script", "env_files"),
         Option(
             "-m --module",
             "Run this module; all that follows are its arguments.",
@@ -201,6 +191,7 @@ RUN = CommandOptions(
 
 EXPORT = CommandOptions(
     build=BUILD,
+    keeps=("--requirement",),
     helps={"--requirement": "Export this lock (pylock.toml, pylock.NAME.toml), as it is."},
     options=(
         *COMMON,
@@ -226,18 +217,18 @@ ADD = CommandOptions(
     build=BUILD,
     verb="Add to",
     helps=_MEMBER,
-    options=(*_EDIT, *declared(AddRequest), *INSTALL, *COMPILE, OUTPUT),
+    options=(*_EDIT, *declared(AddRequest), *INSTALL, *COMPILE, *_OUTPUT),
 )
 
 REMOVE = CommandOptions(
     build=BUILD,
     verb="Remove from",
     helps=_MEMBER,
-    options=(*_EDIT, *INSTALL, *COMPILE, OUTPUT),
+    options=(*_EDIT, *INSTALL, *COMPILE, *_OUTPUT),
     arguments=lambda names, values: names.required(extra=values.optional, group=values.group),
 )
 
-_EXPLAIN = (PROJECT, *declared(ExplainRequest), OUTPUT)
+_EXPLAIN = (PROJECT, *declared(ExplainRequest), *_OUTPUT)
 
 TREE = CommandOptions(
     verb="Show",
@@ -266,20 +257,22 @@ STORE = CommandOptions(
 BUILDS = CommandOptions(options=(PROJECT,))
 
 BUILDS_LIST = CommandOptions(
-    verb="List", options=(PROJECT, *declared(StoreRequest, "remote", "remote_url"), OUTPUT)
+    verb="List", options=(PROJECT, *declared(StoreRequest, "remote", "remote_url"), *_OUTPUT)
 )
 
 BUILDS_SHOW = CommandOptions(
     build=BUILD,
     verb="Count",
+    keeps=("--requirement",),
     helps={"--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml)."},
     arguments=lambda names, _: LOCKED(names),
-    options=(*COMMON, *SELECTION, *declared(BuildsShowRequest), OUTPUT),
+    options=(*COMMON, *SELECTION, *declared(BuildsShowRequest), *_OUTPUT),
 )
 
 BUILDS_PLAN = CommandOptions(
     build=BUILD,
     verb="Plan for",
+    keeps=("--requirement",),
     helps={"--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml)."},
     options=(
         *COMMON,
@@ -291,9 +284,9 @@ BUILDS_PLAN = CommandOptions(
     ),
 )
 
-BUILDS_RUN = CommandOptions(build=declared(BuildOptions, "rebuild"), options=(*COMMON[1:], OUTPUT))
+BUILDS_RUN = CommandOptions(build=declared(BuildOptions, "rebuild"), options=(*_BUILDING, *_OUTPUT))
 
-BUILDS_HISTORY = CommandOptions(options=(*declared(BuildsHistoryRequest), OUTPUT))
+BUILDS_HISTORY = CommandOptions(options=(*declared(BuildsHistoryRequest), *_OUTPUT))
 
 BUILDS_LOG = CommandOptions(options=())
 
@@ -301,32 +294,20 @@ BUILDS_KEYGEN = CommandOptions(options=())
 
 BUILDS_TRUST = CommandOptions(options=(PROJECT,))
 
-BUILDING = CommandOptions(options=(*BUILD, PROJECT, JOBS, PROGRESS_VIEW, TIMINGS, *REMOTE))
+BUILDING = CommandOptions(
+    options=(
+        *BUILD,
+        PROJECT,
+        *declared(CommonOptions, "jobs", "progress", "timings"),
+        *_REMOTE,
+    )
+)
 """Options of pip's commands that build: install, wheel, download."""
 
 ALL_FLAGS = long_names(
     option
-    for command in (
-        LOCK,
-        SYNC,
-        RUN,
-        EXPORT,
-        ADD,
-        REMOVE,
-        TREE,
-        WHY,
-        STORE,
-        BUILDS,
-        BUILDS_LIST,
-        BUILDS_SHOW,
-        BUILDS_PLAN,
-        BUILDS_RUN,
-        BUILDS_HISTORY,
-        BUILDS_LOG,
-        BUILDS_KEYGEN,
-        BUILDS_TRUST,
-        BUILDING,
-    )
+    for command in tuple(globals().values())
+    if isinstance(command, CommandOptions)
     for option in command.all
 )
 """The long flags of all commands."""
@@ -334,7 +315,7 @@ ALL_FLAGS = long_names(
 
 def typed_for_builds(words: Iterable[str]) -> str | None:
     """Return the first word that is one of `BUILDING`, without a parser."""
-    flags = long_names(BUILDING.options) - {PROGRESS_VIEW.name}  # pip's too: an abbreviation
+    flags = long_names(BUILDING.options) - {"--progress"}  # pip's too: an abbreviation
     for word in words:
         if word == "--":
             return None

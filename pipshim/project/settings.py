@@ -12,7 +12,6 @@ from pipshim.model.settings import (
     ABIS,
     PUSHES,
     STRATEGIES,
-    Abi,
     Configuration,
     ExtraBuildRequirement,
     Rebuild,
@@ -41,7 +40,9 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim.model.indexes import Index, Limit
+    from pipshim.model.indexes import Index
+
+    Read = Callable[[Reader, object, KeyPath], Any]
 
 
 _LEAST = 2
@@ -107,10 +108,6 @@ def _rebuild_word(reader: Reader, value: object, path: KeyPath) -> Literal["auto
     )
 
 
-def _abi(reader: Reader, value: object, path: KeyPath) -> dict[NormalizedName, Abi]:
-    return {name: reader.word(level, at, ABIS) for name, level, at in reader.by_name(value, path)}
-
-
 def _name_set(reader: Reader, value: object, path: KeyPath) -> frozenset[NormalizedName]:
     return frozenset(reader.names(value, path))
 
@@ -127,10 +124,13 @@ def _resolution(reader: Reader, value: object, path: KeyPath) -> str:
     return reader.word(value, path, STRATEGIES)
 
 
-def _exclude_newer_package(
-    reader: Reader, value: object, path: KeyPath
-) -> dict[NormalizedName, Limit]:
-    return {name: read_limit(reader, limit, at) for name, limit, at in reader.by_name(value, path)}
+def _by_package(read: Read) -> Read:
+    """Return the reader of a table that has what `read` reads for each package."""
+
+    def by_package(reader: Reader, value: object, path: KeyPath) -> dict[NormalizedName, Any]:
+        return {name: read(reader, item, at) for name, item, at in reader.by_name(value, path)}
+
+    return by_package
 
 
 def _constraints(reader: Reader, value: object, path: KeyPath) -> tuple[Requirement, ...]:
@@ -169,13 +169,10 @@ def _conflict(reader: Reader, value: object, path: KeyPath) -> tuple[str, ...]:
     return tuple(members)
 
 
-def _extra_build_dependencies(
+def _extra_build_requirements(
     reader: Reader, value: object, path: KeyPath
-) -> dict[NormalizedName, tuple[ExtraBuildRequirement, ...]]:
-    return {
-        name: tuple(_extra_build_requirement(reader, *each) for each in reader.array(items, at))
-        for name, items, at in reader.by_name(value, path)
-    }
+) -> tuple[ExtraBuildRequirement, ...]:
+    return tuple(_extra_build_requirement(reader, *each) for each in reader.array(value, path))
 
 
 def _extra_build_requirement(reader: Reader, value: object, path: KeyPath) -> ExtraBuildRequirement:
@@ -192,27 +189,19 @@ def _extra_build_requirement(reader: Reader, value: object, path: KeyPath) -> Ex
     )
 
 
-def _extra_build_variables(
-    reader: Reader, value: object, path: KeyPath
-) -> dict[NormalizedName, dict[str, str]]:
-    variables: dict[NormalizedName, dict[str, str]] = {}
-    for name, table, at in reader.by_name(value, path):
-        variables[name] = {}
-        for variable, text in reader.table(table, at).items():
-            here = (*at, variable)
-            variables[name][variable] = reader.string(text, here)
-            # what execve could not pass on
-            if not variable or "=" in variable or "\0" in variable + text:
-                raise reader.error(here, "cannot be an environment variable")
+def _variables(reader: Reader, value: object, path: KeyPath) -> dict[str, str]:
+    variables = {}
+    for name, text in reader.table(value, path).items():
+        variables[name] = reader.string(text, (*path, name))
+        # what execve could not pass on
+        if not name or "=" in name or "\0" in name + text:
+            raise reader.error((*path, name), "cannot be an environment variable")
     return variables
 
 
-def _build_memory(reader: Reader, value: object, path: KeyPath) -> dict[NormalizedName, int]:
+def _size(reader: Reader, value: object, path: KeyPath) -> int:
     hint = 'a number and a unit, such as "8 GB", "500 MB" or "1.5 GiB"'
-    return {
-        name: reader.parsed(text, at, read_size, "size", why=False, hint=hint)
-        for name, text, at in reader.by_name(value, path)
-    }
+    return reader.parsed(value, path, read_size, "size", why=False, hint=hint)
 
 
 def _config_settings(reader: Reader, value: object, path: KeyPath) -> dict[str, str | list[str]]:
@@ -223,14 +212,6 @@ def _config_settings(reader: Reader, value: object, path: KeyPath) -> dict[str, 
             raise reader.wrong_type(here, "a string or an array of strings", setting)
         settings[key] = setting if isinstance(setting, str) else list(reader.strings(setting, here))
     return settings
-
-
-def _config_settings_package(
-    reader: Reader, value: object, path: KeyPath
-) -> dict[NormalizedName, dict[str, str | list[str]]]:
-    return {
-        name: _config_settings(reader, table, at) for name, table, at in reader.by_name(value, path)
-    }
 
 
 def _dependency_metadata(
@@ -329,7 +310,7 @@ class Setting(NamedTuple):
 
     """
 
-    read: Callable[[Reader, object, KeyPath], object]
+    read: Read
     values: str
     meaning: str
 
@@ -377,17 +358,17 @@ SETTINGS = {
         _constraints, _REQUIREMENTS, "Limit the versions of packages in build environments."
     ),
     "extra-build-dependencies": Setting(
-        _extra_build_dependencies,
+        _by_package(_extra_build_requirements),
         "for each package, an array of requirements or of `{requirement, match-runtime}`",
         "Requirements that the build of a package needs and does not declare.",
     ),
     "extra-build-variables": Setting(
-        _extra_build_variables,
+        _by_package(_variables),
         "for each package, a table of strings",
         "Environment variables for the build of a package.",
     ),
     "build-memory": Setting(
-        _build_memory,
+        _by_package(_size),
         'for each package, a size: `"8 GB"`',
         "How much memory the build of a package needs, instead of what was measured.",
     ),
@@ -397,7 +378,7 @@ SETTINGS = {
         "Settings for all build backends.",
     ),
     "config-settings-package": Setting(
-        _config_settings_package,
+        _by_package(_config_settings),
         "for each package, a table of strings or arrays of strings",
         "Settings for the build backend of a package.",
     ),
@@ -444,7 +425,7 @@ SETTINGS = {
         "Ignore files that were uploaded to the index later.",
     ),
     "exclude-newer-package": Setting(
-        _exclude_newer_package,
+        _by_package(read_limit),
         "for each package, a date, a time, a duration or `false`",
         "The same for single packages; `false` ignores no file.",
     ),
@@ -454,7 +435,7 @@ SETTINGS = {
         "Which changes of its build environment invalidate a built wheel.",
     ),
     "abi": Setting(
-        _abi,
+        _by_package(lambda reader, value, path: reader.word(value, path, ABIS)),
         'for each distribution `"exact"`, `"micro"`, `"minor"` or `"major"`',
         "How far its version may differ from the one that a wheel was built against.",
     ),

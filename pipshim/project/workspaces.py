@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from pipshim.project.conflicts import PROJECT, included_twice, including
 from pipshim.project.pyproject import find_project, read_project, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -76,21 +76,25 @@ def load_project(directory: Path, texts: Mapping[Path, str] | None = None) -> Pr
         ProjectError: there is no file, or one is invalid; with the line.
 
     """
-    reader = _Files(texts or {})
-    own = reader.text(directory)
+    known = texts or {}
+
+    def read(folder: Path) -> str:
+        return known[folder] if folder in known else read_text(folder / PYPROJECT)
+
+    own = read(directory)
     if "workspace" in own:
         project = read_project(directory, own)
         if project.configuration.workspace is not None:
-            return _joined(project, reader, None)
+            return _joined(project, read, None)
     for root in directory.absolute().parents:
-        if not (root / PYPROJECT).is_file() or "workspace" not in (text := reader.text(root)):
+        if not (root / PYPROJECT).is_file() or "workspace" not in (text := read(root)):
             continue
         project = read_project(root, text)
         table = project.configuration.workspace
         if table is None:
             continue
         if directory.resolve() in _folders(root, table):
-            return _joined(project, reader, directory)
+            return _joined(project, read, directory)
         break
     return _without_members(read_project(directory, own))
 
@@ -115,18 +119,6 @@ def load_builder(named: Path | None, here: Path) -> Project | None:
     except (OSError, ProjectError):
         return None
     return load_project(directory)
-
-
-@dataclass(frozen=True)
-class _Files:
-    """The pyproject.toml files, some with new texts."""
-
-    texts: Mapping[Path, str]
-
-    def text(self, directory: Path) -> str:
-        if directory in self.texts:
-            return self.texts[directory]
-        return read_text(directory / PYPROJECT)
 
 
 def _folders(root: Path, table: WorkspaceTable) -> dict[Path, str]:
@@ -172,14 +164,13 @@ def _watched(root: Path, table: WorkspaceTable) -> Iterator[Path]:
                 yield folder
 
 
-def _joined(root: Project, reader: _Files, here: Path | None) -> Project:
+def _joined(root: Project, read: Callable[[Path], str], here: Path | None) -> Project:
     """Return the root with the parts of its members."""
     table = root.configuration.workspace
     assert table is not None
     members: dict[NormalizedName, Project] = {}
     for folder in _folders(root.directory, table):
-        text = reader.text(folder)
-        member = read_project(folder, text, more_indexes=root.configuration.index)
+        member = read_project(folder, read(folder), more_indexes=root.configuration.index)
         _check_member(member, members, root)
         assert member.name is not None
         members[member.name] = member
