@@ -32,7 +32,6 @@ class Report:
     """What is reported at the end.
 
     Attributes:
-        request: the command's request.
         history: what has happened, from the command's observer.
         planned: nothing was changed (``--dry-run`` or ``--check``).
         status: the exit status on success.

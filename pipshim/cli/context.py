@@ -73,8 +73,6 @@ class Context:
     """The parts of one command, each made when it is first used.
 
     Attributes:
-        request: the command's request.
-        command: pip's part of that.
         project: None if requirements are given and there is no project.
         directory: the folder of the lock.
         until_end: closes resources when the command ends.
@@ -538,8 +536,6 @@ def open_context(
     """Make a command's context, and clean up at its end.
 
     Args:
-        request: the command's request.
-        command: pip's part of that.
         also: receives all events too.
         script: serve this script instead of a project.
         optional: whether a project is optional.

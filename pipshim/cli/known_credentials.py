@@ -27,7 +27,6 @@ def known_credentials(
 
     Args:
         options: what pip's parser stored.
-        arguments: the positional arguments.
         configuration: settings of pip's variables and files, overridden ones too: a build may read
             the file itself.
         environ: for the proxies' variables, those of other tools' indexes, and NETRC.

@@ -45,7 +45,6 @@ class Explained:
     """A lock that is explained.
 
     Attributes:
-        lock: its contents.
         project: its project; None if it was made from given requirements.
 
     """

@@ -66,7 +66,6 @@ class Building:
     """The builds of one command of pip's. It has to be closed.
 
     Attributes:
-        request: the command's request.
         pip_command: pip's part of that.
         stays: whether the environment's distributions stay beside what is resolved.
         adopt: gives pip's machinery for build environments the command's indexes.

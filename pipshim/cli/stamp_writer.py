@@ -50,7 +50,6 @@ def stamp(
     PATH, or with a project that is always reinstalled as a copy; nor if it has more to say.
 
     Args:
-        context: the command's parts.
         lock: what was installed.
         command: ``run`` or ``sync``.
         options: those before the command to run.
@@ -133,7 +132,6 @@ def stamp_layer(
     """Write the stamp of a ``run`` with a layer (``--with``).
 
     Args:
-        context: the command's parts.
         lock: what the environment below has; None if there is no project.
         target: what the command runs in: the layer, or an environment that has everything.
         options: those before the command to run.

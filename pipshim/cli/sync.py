@@ -116,7 +116,6 @@ def write_notes(
     """Write stamps and notes for the next command.
 
     Args:
-        context: the command's parts.
         command: ``run`` or ``sync``.
         options: the options before the command to run; None if that is not known.
 
@@ -166,7 +165,6 @@ def sync(
     A new lock is written after the environment: an error leaves both as before.
 
     Args:
-        context: the command's parts.
         request: how to lock, and what to select.
         exact: whether to remove what the lock does not have.
         change: False for a dry run.

@@ -20,8 +20,6 @@ def user_input(
     """Return what the user has written and typed for a command.
 
     Args:
-        project: the project or script, if there is one.
-        request: the command's request.
         of_pip: whether the command is one of pip's, which does nothing for the project.
         is_layer: whether the requirements are those of ``--with``.
 

@@ -27,7 +27,6 @@ class ConflictReport:
     that no version suits.
 
     Args:
-        known: everything that is known.
         facts: those that contradict each other.
         overrides: what replaced requirements.
 

@@ -34,7 +34,7 @@ _MENDS = {
     Refusal.PLATFORM: "{suiting}",
     Refusal.UPLOADED_LATER: "choose a later date: exclude-newer in pyproject.toml, "
     "--uploaded-prior-to",
-    Refusal.FORMAT: "loosen --only-binary or --no-binary, which exclude the versions that fit",
+    Refusal.FORMAT: "loosen --only-binary or --no-binary, which exclude the files that fit",
 }
 
 
@@ -145,21 +145,19 @@ class _Search:
             first = f"no version of {name} supports {self.place}"
             hint = f"{self.another}, and check requires-python in pyproject.toml"
         elif reasons == {Refusal.UPLOADED_LATER}:
-            first = f"no version of {name} was uploaded before {self._cutoff(name)}"
-            hint = "choose a later date: exclude-newer in pyproject.toml, --uploaded-prior-to"
+            moment = self.index.cutoff(name)
+            before = normalised(moment) if moment is not None else "now"
+            first = f"no version of {name} was uploaded before {before}"
+            hint = _MENDS[Refusal.UPLOADED_LATER]
         elif Refusal.FORMAT in reasons:
             first = f"no file of {name} may be used"
-            hint = "loosen --only-binary or --no-binary, which exclude all its files"
+            hint = _MENDS[Refusal.FORMAT]
         else:
             first = (
                 f"no file of {name} suits {self.place}{'' if self.target else ' on this platform'}"
             )
             hint = f"{self.suiting}, or do without {name}"
         return ResolveError("\n".join([first, *self.asked, *lines]), hint=hint)
-
-    def _cutoff(self, name: NormalizedName) -> str:
-        moment = self.index.cutoff(name)
-        return normalised(moment) if moment is not None else "now"
 
     def conflict(
         self, story: ConflictReport, direct: Mapping[NormalizedName, Sequence[Version]]

@@ -130,7 +130,6 @@ class LockMaker:
     """The making of one lock.
 
     Attributes:
-        context: the command's services.
         keep: the lock whose pins are kept where they fit.
         upgraded: the packages whose pins are not kept.
         digest: of the inputs.
@@ -338,10 +337,8 @@ def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[ob
         # What requires the project means this one.
         pip.editable_folders.add(project.directory.resolve())
         yield pip.pinned_to(project.name, project.directory.resolve().as_uri(), "the project")
-    configuration = project.configuration
-    for name, source in sources_for(
-        configuration.sources, configuration.conflicts, markers, pyproject, combination.chosen
-    ).items():
+    sources = sources_for(project.configuration, markers, pyproject, combination.chosen)
+    for name, source in sources.items():
         if source.index is not None or (project.is_package and name == project.name):
             continue
         if source.workspace:  # a script's: projects have a folder by now

@@ -74,7 +74,6 @@ class LockedBuilds(BuildPlanner):
     """Plans the builds of a lock.
 
     Args:
-        context: the command's services.
         selection: the part of it that builds match.
         outer: as for every planner.
 

@@ -147,7 +147,6 @@ class _Trial(_Provider):
     """Some of the facts, as a resolution.
 
     Args:
-        known: everything that is known.
         facts: those that count.
         end: when to give up.
 

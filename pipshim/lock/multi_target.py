@@ -60,7 +60,6 @@ def lock(making: LockMaker, targets: Sequence[TargetName]) -> Lock:
     """Lock for several targets and combinations.
 
     Args:
-        making: the lock to make.
         targets: empty for the served Python.
 
     Raises:
@@ -133,7 +132,6 @@ class _Hosts:
     """The host's resolutions, by combination, which backends are asked with.
 
     Attributes:
-        making: the lock to make.
         resolvers: those that have resolved it, or will.
         solved: those of them that have.
 
@@ -142,9 +140,8 @@ class _Hosts:
     making: LockMaker
     resolvers: dict[Combination, LockResolver] = field(default_factory=dict)
     solved: set[Combination] = field(default_factory=set)
-    _errors: dict[Combination, ResolveError] = field(default_factory=dict, init=False)
     _asking: SharedResults[Host] = field(
-        default_factory=lambda: SharedResults(keep=False), init=False
+        default_factory=lambda: SharedResults(keep_errors=True), init=False
     )
 
     def resolver(self, combination: Combination) -> LockResolver:
@@ -162,34 +159,23 @@ class _Hosts:
         return self._asking.get(combination, lambda: self._solved(combination))
 
     def _solved(self, combination: Combination) -> Host:
-        if combination in self._errors:
-            raise self._errors[combination]
         resolver = self.resolver(combination)
-        if combination not in self.solved:
-            self.solved.add(combination)
-            try:
-                self._solve(resolver, combination)
-            except PipshimError as error:
-                self._errors[combination] = self._error(error)
-                raise self._errors[combination] from error
+        if combination in self.solved:
+            return resolver.rounds
+        self.solved.add(combination)
+        try:
+            problem = self.making.problem(resolver.builds.pip, combination)
+            preferred = self.making.pins(self.making.keep)
+            resolver.solve(problem.roots, constraints=problem.constraints, preferred=preferred)
+        except PipshimError as error:
+            raise ResolveError(
+                "a build backend has to give metadata on this machine "
+                f"({_label(self.making.context.target)}), for which the project cannot be "
+                f"resolved:\n{error.message}",
+                hint="lock with a Python that the project supports (--python), or state the "
+                "metadata ([[tool.pipshim.dependency-metadata]])",
+            ) from error
         return resolver.rounds
-
-    def _solve(self, resolver: LockResolver, combination: Combination) -> None:
-        problem = self.making.problem(resolver.builds.pip, combination)
-        resolver.solve(
-            problem.roots,
-            constraints=problem.constraints,
-            preferred=self.making.pins(self.making.keep),
-        )
-
-    def _error(self, error: PipshimError) -> ResolveError:
-        return ResolveError(
-            "a build backend has to give metadata on this machine "
-            f"({_label(self.making.context.target)}), for which the project cannot be resolved:\n"
-            f"{error.message}",
-            hint="lock with a Python that the project supports (--python), or state the "
-            "metadata ([[tool.pipshim.dependency-metadata]])",
-        )
 
     def _pip(self, combination: Combination) -> Pip:
         context = self.making.context
@@ -253,13 +239,7 @@ class _MultiTargetLock:
         if case not in self._sources:
             markers = self._resolver(case).builds.target.markers
             chosen = case.combination.chosen
-            self._sources[case] = sources_for(
-                project.configuration.sources,
-                project.configuration.conflicts,
-                markers,
-                project.file,
-                chosen,
-            )
+            self._sources[case] = sources_for(project.configuration, markers, project.file, chosen)
         source = self._sources[case].get(name)
         return None if source is None else (source.index, source.path, source.url)
 

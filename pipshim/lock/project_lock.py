@@ -9,10 +9,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.lock import multi_target
 from pipshim.lock.lock_maker import LockMaker, resolver_of
-from pipshim.model.pylock import (
-    PROJECT,
-    Lock,
-)
+from pipshim.model.pylock import PROJECT, Lock
 from pipshim.model.selection_preferences import LISTS, typed
 from pipshim.project.uv_lock import UV_LOCK, read_versions
 
@@ -24,14 +21,12 @@ if TYPE_CHECKING:
 
     from pipshim.lock.services import LockServices
     from pipshim.model.build_settings import Settings
-    from pipshim.model.settings import Configuration
 
 
 def make(context: LockServices, *, old: Lock | None) -> Lock:
     """Resolve, and make a lock.
 
     Args:
-        context: the command's services.
         old: the existing lock; its pins are kept where they fit, unless they are upgraded.
 
     """
@@ -59,17 +54,15 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
     making = LockMaker(context, keep, upgraded, digest, hints)
     if context.targets or making.conflicts:
         made = multi_target.lock(making, context.targets)
-        _warn_of_unknown_names(context, made)
-        return made
-    problem = making.problem(context.pip)
-    resolver = making.resolver(context.pip, keep)
-    resolution = resolver.lock(
-        problem.roots,
-        constraints=problem.constraints,
-        preferred=making.pins(keep),
-        folders=problem.folders,
-    )
-    made = making.lock(resolution, problem, context.target)
+    else:
+        problem = making.problem(context.pip)
+        resolution = making.resolver(context.pip, keep).lock(
+            problem.roots,
+            constraints=problem.constraints,
+            preferred=making.pins(keep),
+            folders=problem.folders,
+        )
+        made = making.lock(resolution, problem, context.target)
     _warn_of_unknown_names(context, made)
     return made
 
@@ -118,8 +111,12 @@ def _warn_of_unknown_names(context: LockServices, lock: Lock) -> None:
         for name in LISTS
         if name in said.typed
     ]
-    configured = (*_names_in(context.settings), *_of_lock(context.configuration))
-    for setting, names in (*configured, *typed_names):
+    configuration = context.configuration
+    of_lock: list[tuple[str, Iterable[NormalizedName]]] = [
+        ("exclude-newer-package", configuration.exclude_newer_package),
+        ("sources", configuration.sources),
+    ]
+    for setting, names in (*_names_in(context.settings), *of_lock, *typed_names):
         for name in sorted(set(names) - known):
             nearest = get_close_matches(name, known, n=1)
             meant = f"; did you mean {nearest[0]}?" if nearest else ""
@@ -144,11 +141,6 @@ def _names_in(settings: Settings) -> Iterator[tuple[str, Iterable[NormalizedName
             yield layer.source, layer.packages
         elif layer.source != "pip.conf":
             yield "no-build-isolation-package", layer.packages
-
-
-def _of_lock(configuration: Configuration) -> Iterator[tuple[str, Iterable[NormalizedName]]]:
-    yield "exclude-newer-package", configuration.exclude_newer_package
-    yield "sources", configuration.sources
 
 
 def name_of_given(context: LockServices, text: str) -> str:

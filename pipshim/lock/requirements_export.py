@@ -80,8 +80,17 @@ def write(
     """
     path = where.path
     extras, groups = asked(lock, options, path)
-    selected = _selected(lock, options, path)
+    combination_of(lock, options, path)  # refuses what excludes each other
     wanted = origins_of(lock, options, path)
+    selected: list[tuple[Package, Marker | None]] = []
+    for package in lock.packages:
+        # Entries of a name may be for different parts of the project on different targets.
+        of = frozenset(table_of(package).get("for", lock.origins.get(package.name, ())))
+        if package.name in options.no_install_packages or (of and not of & wanted):
+            continue
+        marker = reduced(package.marker, extras=extras, groups=groups)
+        if marker is not False:
+            selected.append((package, None if marker is True else marker))
     folders = [
         one
         for one in lock.folders
@@ -132,24 +141,6 @@ def write_build(lock: Lock, name: NormalizedName, style: Style, where: Where) ->
     lines = _header(lock, where, f" (the build of {name})") if style.header else []
     entries = _entries([(package, None) for package in members], style, where)
     return "".join(f"{line}\n" for line in [*lines, *entries])
-
-
-def _selected(
-    lock: Lock, options: SelectionOptions, path: Path
-) -> list[tuple[Package, Marker | None]]:
-    combination_of(lock, options, path)  # refuses what excludes each other
-    origins = origins_of(lock, options, path)
-    extras, groups = asked(lock, options, path)
-    selected: list[tuple[Package, Marker | None]] = []
-    for package in lock.packages:
-        # Entries of a name may be for different parts of the project on different targets.
-        of = frozenset(table_of(package).get("for", lock.origins.get(package.name, ())))
-        if package.name in options.no_install_packages or (of and not of & origins):
-            continue
-        marker = reduced(package.marker, extras=extras, groups=groups)
-        if marker is not False:
-            selected.append((package, None if marker is True else marker))
-    return selected
 
 
 def _header(lock: Lock, where: Where, about: str) -> list[str]:

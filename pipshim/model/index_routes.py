@@ -96,7 +96,6 @@ def routes_of(
     """Return where a project's packages are looked up for a target.
 
     Args:
-        configuration: the project's.
         pyproject: its file.
         markers: the target's.
         environ: may have the indexes' credentials.
@@ -110,7 +109,7 @@ def routes_of(
         index.name: index.located(pyproject.parent).with_credentials(environ)
         for index in configuration.index
     }
-    found = sources_for(configuration.sources, configuration.conflicts, markers, pyproject, chosen)
+    found = sources_for(configuration, markers, pyproject, chosen)
     return IndexRoutes(
         tuple(named.values()),
         {name: named[source.index] for name, source in found.items() if source.index},

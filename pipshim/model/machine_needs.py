@@ -144,7 +144,6 @@ def lacking(needs: MachineNeeds, machine: Machine, *, elsewhere: Collection[str]
     """Say what a machine lacks to load a wheel; empty if nothing is known to be missing.
 
     Args:
-        needs: of the wheel.
         machine: that would load it.
         elsewhere: libraries that the wheel finds by itself here, or need not find.
 

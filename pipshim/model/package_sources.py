@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from packaging.markers import Marker
     from packaging.utils import NormalizedName
 
+    from pipshim.model.settings import Configuration
+
 
 @dataclass(frozen=True)
 class PackageSource:
@@ -73,8 +75,7 @@ PackageSources = dict["NormalizedName", tuple[PackageSource, ...]]
 
 
 def sources_for(
-    sources: Mapping[NormalizedName, tuple[PackageSource, ...]],
-    conflicts: Sequence[Sequence[str]],
+    configuration: Configuration,
     markers: Mapping[str, str],
     pyproject: Path,
     chosen: Collection[str] = (),
@@ -86,10 +87,10 @@ def sources_for(
 
     """
     found = {}
-    for name, entries in sources.items():
+    for name, entries in configuration.sources.items():
         applying = [entry for entry in entries if entry.applies_to(markers, chosen)]
         if len(applying) > 1:
-            raise _ambiguous(name, applying, markers, pyproject, conflicts)
+            raise _ambiguous(name, applying, markers, pyproject, configuration.conflicts)
         if applying:
             found[name] = applying[0]
     return found

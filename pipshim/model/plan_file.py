@@ -124,7 +124,6 @@ class PlanFile:
         record_variables, ignore_variables: patterns of variables that count, or not, in records.
         rebuild, abi: how far records may differ from what is planned
             (`pipshim.model.build_settings.Settings`).
-        builds: the builds.
         left_out: what is built where it is installed.
 
     """

@@ -316,7 +316,6 @@ def write(lock: Lock, directory: Path) -> str:
     """Write a lock as TOML, sorted, so that equal locks are equal bytes.
 
     Args:
-        lock: what to write.
         directory: its folder; paths in the lock become relative to it.
 
     """

@@ -46,7 +46,6 @@ def select(
     """Choose by extras and groups.
 
     Args:
-        options: the selection.
         environment: the target's markers.
         path: of the lock, for errors.
         project: which of the lock's folders is the project; None: each counts as one.

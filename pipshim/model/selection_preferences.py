@@ -43,7 +43,6 @@ class Preferences:
     """The preferences in force.
 
     Attributes:
-        values: by name.
         remembered: the part that the lock has to remember, since pyproject.toml does not say it.
         dropped: those of the existing lock that no longer hold.
 
@@ -65,7 +64,6 @@ def combine(
     """Combine what is said now, what the lock was made with, and pyproject.toml, in this order.
 
     Args:
-        configuration: ``[tool.pipshim]``.
         old: what the existing lock was made with.
         keeps: whether that counts where nothing is said: True for all commands but ``lock``.
 
@@ -102,7 +100,6 @@ def not_heeded(
     """Return what was typed but has no effect because a lock is followed as it is.
 
     Args:
-        configuration: ``[tool.pipshim]``.
         old: what the lock was made with.
 
     """

@@ -82,8 +82,6 @@ def plan(
     """Compare wanted and present distributions.
 
     Args:
-        wanted: by name.
-        present: by name.
         removes: which others to remove: all, those that pipshim installed, or none.
         protected: never removed.
         reinstall: returns whether a distribution is reinstalled in any case.

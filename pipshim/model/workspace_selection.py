@@ -58,7 +58,6 @@ def selected(
     command runs. A root that is no project stands for all members.
 
     Args:
-        options: the selection.
         project: the root, or a project without a workspace.
         lock: has the extras that only backends know; without it, those that are asked for are
             taken to exist.

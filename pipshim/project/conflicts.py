@@ -40,20 +40,13 @@ def read_conflicts(
 
     """
     configuration = project.configuration
-    if not configuration.conflicts and not any(
-        entry.origin for entries in configuration.sources.values() for entry in entries
-    ):
+    mentioned = list(_mentioned(settings, configuration))
+    if not mentioned:
         return Conflicts()
-    for origin, path in _mentioned(settings, configuration):
+    for origin, path in mentioned:
         _check_member(reader, path, origin, origins, project)
     declared = {member for each in configuration.conflicts for member in each}
-    named_by_sources = {
-        entry.origin
-        for entries in configuration.sources.values()
-        for entry in entries
-        if entry.origin is not None
-    }
-    members = declared | named_by_sources
+    members = {origin for origin, _ in mentioned}
     included_by = {member: including(member, includes) for member in sorted(members)}
     _check_always_on(reader, settings, project, included_by)
     conflicts = Conflicts(

@@ -42,7 +42,6 @@ def translate(
     """Return the settings that pipshim has too. Its reader checks the values.
 
     Args:
-        uv: the table.
         known: the settings of ``[tool.pipshim]``.
         groups: the names of all dependency groups.
 
