@@ -209,7 +209,7 @@ class _Reader(Reader):
             "python": self.string,
             "python_abi": self.string,
             "platform": self.string,
-            "tools": self.texts_by_name,
+            "tools": self.texts,
             "variables": self.variables,
             "own_variables": self.strings,
             "constraints": self.strings,
@@ -381,24 +381,11 @@ class _Reader(Reader):
             raise self.error(path, "must be a whole number above 0, or null")
         return value
 
-    def texts_by_name(self, value: object, path: KeyPath) -> dict[str, str]:
-        return {
-            self.string(key, path): self.string(one, (*path, key))
-            for key, one in self.table(value, path).items()
-        }
-
     def variables(self, value: object, path: KeyPath) -> dict[str, str]:
-        found = self.texts_by_name(value, path)
+        found = self.texts(value, path)
         for name in found:
             if not _VARIABLE.fullmatch(name):
                 raise self.error(path, f"has an invalid name of a variable: {name!r}")
-        return found
-
-    def config_settings(self, value: object, path: KeyPath) -> dict[str, str | list[str]]:
-        found: dict[str, str | list[str]] = {}
-        for key, one in self.table(value, path).items():
-            at = (*path, self.string(key, path))
-            found[key] = [*self.strings(one, at)] if isinstance(one, list) else self.string(one, at)
         return found
 
     def rebuild(self, value: object, path: KeyPath) -> Rebuild:

@@ -23,7 +23,7 @@ from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.spelling import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 KeyPath = tuple["str | int", ...]
@@ -95,6 +95,17 @@ class Reader:
                 )
         return table
 
+    def get(
+        self,
+        table: Mapping[str, object],
+        path: KeyPath,
+        key: str,
+        read: Callable[[object, KeyPath], Any],
+        default: Any = None,
+    ) -> Any:
+        """Return what `read` makes of the value of a key; the default if there is none."""
+        return read(table[key], (*path, key)) if key in table else default
+
     def by_name(
         self, value: object, path: KeyPath
     ) -> Iterator[tuple[NormalizedName, Any, KeyPath]]:
@@ -125,6 +136,23 @@ class Reader:
         if not isinstance(value, str):
             raise self.wrong_type(path, "a string", value)
         return value
+
+    def texts(self, value: object, path: KeyPath) -> dict[str, str]:
+        """Return a table of strings."""
+        return {
+            self.string(key, path): self.string(item, (*path, key))
+            for key, item in self.table(value, path).items()
+        }
+
+    def config_settings(self, value: object, path: KeyPath) -> dict[str, str | list[str]]:
+        """Return config settings (PEP 517): a table of strings or arrays of strings."""
+        found: dict[str, str | list[str]] = {}
+        for key, one in self.table(value, path).items():
+            at = (*path, self.string(key, path))
+            if not isinstance(one, (str, list)):
+                raise self.wrong_type(at, "a string or an array of strings", one)
+            found[key] = [*self.strings(one, at)] if isinstance(one, list) else self.string(one, at)
+        return found
 
     def strings(self, value: object, path: KeyPath) -> tuple[str, ...]:
         return tuple(self.string(item, at) for item, at in self.array(value, path))

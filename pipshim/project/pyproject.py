@@ -155,19 +155,14 @@ def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> P
                 f" did you mean {nearest(key, _SCRIPT_KEYS)!r}?",
                 line=reader.line_of((key,)),
             )
-    requires_python = data.get("requires-python")
     configuration, ignored = _configuration(reader, data, {})
     made = Project(
         directory=Path.cwd() if path == STDIN else path.absolute().parent,
         name=None,
         display_name=path.name,
         version=None,
-        requires_python=(
-            None
-            if requires_python is None
-            else reader.specifiers(requires_python, ("requires-python",))
-        ),
-        dependencies=reader.requirements(data.get("dependencies", []), ("dependencies",)),
+        requires_python=reader.get(data, (), "requires-python", reader.specifiers),
+        dependencies=reader.get(data, (), "dependencies", reader.requirements, ()),
         optional_dependencies={},
         dependency_groups={},
         dynamic=frozenset(),
@@ -213,10 +208,7 @@ def _project(
     directory: Path, data: dict[str, Any], reader: Reader, more_indexes: Iterable[Index]
 ) -> Project:
     project = reader.table(data.get("project", {}), ("project",))
-
-    def get(key: str, read: Any, default: Any = None) -> Any:
-        return read(project[key], ("project", key)) if key in project else default
-
+    get = functools.partial(reader.get, project, ("project",))
     name: NormalizedName | None = get("name", reader.name)
     version: Version | None = get("version", reader.version)
     dynamic = frozenset(get("dynamic", reader.strings, ()))
@@ -226,7 +218,9 @@ def _project(
     extras = {extra: reader.requirements(items, at) for extra, items, at in optional}
     dependencies: tuple[Requirement, ...] = get("dependencies", reader.requirements, ())
     own = _OwnExtras(reader, name, version, extras, "optional-dependencies" in dynamic)
-    own.check_all(dependencies, {extra: at for extra, _, at in optional})
+    for extra, _, at in optional:
+        own.check(extras[extra], at)
+    own.check(dependencies, ("project", "dependencies"))
     written = data.get("dependency-groups", {})
     if _is_of_uv(data) and isinstance(written, dict):
         written = uv_settings.with_dev_dependencies(written, data["tool"]["uv"])
@@ -423,15 +417,8 @@ class _OwnExtras:
     extras: Mapping[NormalizedName, tuple[Requirement, ...]]
     dynamic: bool
 
-    def check_all(
-        self, dependencies: Iterable[Requirement], paths: Mapping[NormalizedName, KeyPath]
-    ) -> None:
-        """Refuse references to the project that cannot be replaced; ``paths`` are the extras'."""
-        for extra, path in paths.items():
-            self._check(self.extras[extra], path)
-        self._check(dependencies, ("project", "dependencies"))
-
-    def _check(self, requirements: Iterable[Requirement], path: KeyPath) -> None:
+    def check(self, requirements: Iterable[Requirement], path: KeyPath) -> None:
+        """Refuse references to the project that cannot be replaced."""
         for index, requirement in enumerate(requirements):
             self.check_one(requirement, (*path, index))
 

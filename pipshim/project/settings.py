@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pipshim.base.sizes import read_size
@@ -190,9 +191,8 @@ def _extra_build_requirement(reader: Reader, value: object, path: KeyPath) -> Ex
 
 
 def _variables(reader: Reader, value: object, path: KeyPath) -> dict[str, str]:
-    variables = {}
-    for name, text in reader.table(value, path).items():
-        variables[name] = reader.string(text, (*path, name))
+    variables = reader.texts(value, path)
+    for name, text in variables.items():
         # what execve could not pass on
         if not name or "=" in name or "\0" in name + text:
             raise reader.error((*path, name), "cannot be an environment variable")
@@ -202,16 +202,6 @@ def _variables(reader: Reader, value: object, path: KeyPath) -> dict[str, str]:
 def _size(reader: Reader, value: object, path: KeyPath) -> int:
     hint = 'a number and a unit, such as "8 GB", "500 MB" or "1.5 GiB"'
     return reader.parsed(value, path, read_size, "size", why=False, hint=hint)
-
-
-def _config_settings(reader: Reader, value: object, path: KeyPath) -> dict[str, str | list[str]]:
-    settings: dict[str, str | list[str]] = {}
-    for key, setting in reader.table(value, path).items():
-        here = (*path, key)
-        if not isinstance(setting, (str, list)):
-            raise reader.wrong_type(here, "a string or an array of strings", setting)
-        settings[key] = setting if isinstance(setting, str) else list(reader.strings(setting, here))
-    return settings
 
 
 def _dependency_metadata(
@@ -238,30 +228,26 @@ def _static_metadata(reader: Reader, value: object, path: KeyPath) -> StaticMeta
     table = reader.known_table(value, path, known)
     if "name" not in table:
         raise reader.error(path, "has no 'name'")
-
-    def get(key: str, read: Callable[[object, KeyPath], Any], default: object) -> Any:
-        return read(table[key], (*path, key)) if key in table else default
-
+    get = partial(reader.get, table, path)
     return StaticMetadata(
-        name=get("name", reader.name, None),
-        version=get("version", reader.version, None),
+        name=get("name", reader.name),
+        version=get("version", reader.version),
         requires_dist=get("requires-dist", reader.requirements, ()),
-        requires_python=get("requires-python", reader.specifiers, None),
+        requires_python=get("requires-python", reader.specifiers),
         provides_extra=get("provides-extra", reader.names, ()),
-        build_requires=get("build-requires", reader.requirements, None),
+        build_requires=get("build-requires", reader.requirements),
     )
 
 
 def _workspace(reader: Reader, value: object, path: KeyPath) -> WorkspaceTable:
     table = reader.known_table(value, path, ("members", "exclude"))
-    return WorkspaceTable(
-        *(reader.strings(table.get(key, []), (*path, key)) for key in ("members", "exclude"))
-    )
+    get = partial(reader.get, table, path, read=reader.strings, default=())
+    return WorkspaceTable(get("members"), get("exclude"))
 
 
 def _remote(reader: Reader, value: object, path: KeyPath) -> RemoteTable:
     table = reader.known_table(value, path, ("url", "push", "trust"))
-    url = reader.string(table["url"], (*path, "url")) if "url" in table else None
+    url = reader.get(table, path, "url", reader.string)
     if url == "":
         raise reader.error((*path, "url"), "is empty")
     push = reader.word(table.get("push", "never"), (*path, "push"), PUSHES)
@@ -277,15 +263,12 @@ def _remote(reader: Reader, value: object, path: KeyPath) -> RemoteTable:
 
 def _builders(reader: Reader, value: object, path: KeyPath) -> BuildersTable:
     table = reader.known_table(value, path, ("use", "setup", "sbatch"))
-    use = None
-    if "use" in table:
-        use = reader.parsed(table["use"], (*path, "use"), BuildersAddress.parse, "address")
-    setup = reader.known_table(table.get("setup", {}), (*path, "setup"), ("dask", "slurm"))
-    sbatch = reader.table(table.get("sbatch", {}), (*path, "sbatch"))
+    address = partial(reader.parsed, parse=BuildersAddress.parse, what="address")
+    reader.known_table(table.get("setup", {}), (*path, "setup"), ("dask", "slurm"))
     return BuildersTable(
-        use,
-        {key: reader.string(one, (*path, "setup", key)) for key, one in setup.items()},
-        {key: reader.string(one, (*path, "sbatch", key)) for key, one in sbatch.items()},
+        reader.get(table, path, "use", address),
+        reader.get(table, path, "setup", reader.texts, {}),
+        reader.get(table, path, "sbatch", reader.texts, {}),
     )
 
 
@@ -373,12 +356,12 @@ SETTINGS = {
         "How much memory the build of a package needs, instead of what was measured.",
     ),
     "config-settings": Setting(
-        _config_settings,
+        Reader.config_settings,
         "a table of strings or arrays of strings",
         "Settings for all build backends.",
     ),
     "config-settings-package": Setting(
-        _by_package(_config_settings),
+        _by_package(Reader.config_settings),
         "for each package, a table of strings or arrays of strings",
         "Settings for the build backend of a package.",
     ),

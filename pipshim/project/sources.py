@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -70,11 +71,7 @@ def _index(reader: Reader, value: object, path: KeyPath) -> Index:
         explicit=reader.boolean(table.get("explicit", False), (*path, "explicit")),
         default=reader.boolean(table.get("default", False), (*path, "default")),
         format=reader.word(table.get("format", "simple"), (*path, "format"), FORMATS),
-        exclude_newer=(
-            read_limit(reader, table["exclude-newer"], (*path, "exclude-newer"))
-            if "exclude-newer" in table
-            else None
-        ),
+        exclude_newer=reader.get(table, path, "exclude-newer", partial(read_limit, reader)),
     )
 
 
@@ -144,7 +141,7 @@ def _source(reader: Reader, value: object, path: KeyPath) -> PackageSource:
     for key in table:
         if key not in (kind, *_CONDITIONS, *_KINDS[kind]):
             raise reader.error((*path, key), f"does not go with '{kind}'")
-    marker = reader.marker(table["marker"], (*path, "marker")) if "marker" in table else None
+    marker = reader.get(table, path, "marker", reader.marker)
     origin = _origin(reader, table, path)
     if kind == "workspace":
         if not reader.boolean(table[kind], (*path, kind)):

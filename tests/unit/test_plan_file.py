@@ -109,7 +109,10 @@ URL = ("builds", 0, "source", "sdist", "url")
         (at("builds", 0, "variables", value={"A": "\0"}), "variables.A has a character"),
         (at("builds", 0, "chosen_by", value="\ud800"), "chosen_by has a character"),
         (at("builds", 0, "requirements", value=[1]), r"requirements\[0\] must be a string"),
-        (at("builds", 0, "config_settings", value={"a": 1}), "config_settings.a must be a string"),
+        (
+            at("builds", 0, "config_settings", value={"a": 1}),
+            "config_settings.a must be a string or an array",
+        ),
         (at("builds", 1, value=build("app")), "has 'app==1.0' twice"),
         (at("builds", 1, value=build("else")), "which needs 'tool==1.0': missing"),
         (
