@@ -97,27 +97,22 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
 
     def run(self, options: Values, args: list[str]) -> int:
         """Run pip's command with pipshim's builds."""
-        self._arguments = args
-        self._late = mask = _LateMask(
-            lambda: known_credentials(options, args, self.parser.config.items(), os.environ)
-        )
+        self._arguments, self._options = args, options
         as_json = options.progress == "json"
         show_error = partial(
             show,
             no_color=bool(options.no_color),
-            hide=mask.hide,
+            hide=self._hide,
             as_json=as_json,
             # With -v what builds print has been shown already, and pip says nothing twice.
             with_output=as_json or self.verbosity < 1,
         )
-        action = partial(self._run_pips, options, args, mask, show_error)
+        action = partial(self._run_pips, options, args, show_error)
         if as_json:  # pip would tell its errors in text
-            return run_guarded(action, hide=mask.hide, as_json=True)
+            return run_guarded(action, hide=self._hide, as_json=True)
         return run_beside(action, show_error)
 
-    def _run_pips(
-        self, options: Values, args: list[str], mask: _LateMask, show_error: Callable[..., object]
-    ) -> int:
+    def _run_pips(self, options: Values, args: list[str], show_error: Callable[..., object]) -> int:
         lines = BuildLines()
         as_json = options.progress == "json"
         with ExitStack() as stack:
@@ -126,11 +121,11 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                 from pipshim.cli.command_report import reporting  # noqa: PLC0415 seldom asked for
 
                 report = stack.enter_context(
-                    reporting(self._request(options), mask.known, self.name)
+                    reporting(self._request(options), self.mask, self.name)
                 )
                 report.details |= {"changed": None, "changes": None}
                 if report.lines is not None:
-                    warn = masked(report.lines, mask.known)
+                    warn = masked(report.lines, self.mask)
                     stack.enter_context(forwarded(warn, logging.WARNING, stdout=False))
 
             def staged() -> PipBuilds:
@@ -142,7 +137,7 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                 for_builds.ignore_requires_python = False  # said of what is asked for
                 building = Building(
                     replace(request, build=lines.beside(request.build)),
-                    PipCommand(self, for_builds, mask.known),
+                    PipCommand(self, for_builds, self.mask),
                     stays=self._stays and not _goes_elsewhere(options),
                     adopt=self.adopt,
                     also=report.observer if report is not None else None,
@@ -156,10 +151,14 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                 report.status = status
             return status
 
-    @property
+    @cached_property
     def mask(self) -> Mask:  # type: ignore[override]
-        """Hides the credentials that are known."""
-        return self._late.known
+        """The credentials, collected when they are first needed."""
+        configuration = self.parser.config.items()
+        return known_credentials(self._options, self._arguments, configuration, os.environ)
+
+    def _hide(self, text: str) -> str:
+        return self.mask.hide(text)
 
     def routes(self, options: Values) -> IndexRoutes:
         """Return where the project here has packages looked up, with the extras that are asked for.
@@ -250,20 +249,6 @@ class WheelCommand(_Building, building_commands.WheelCommand):  # noqa: D101 it 
 
 class DownloadCommand(_Building, building_commands.DownloadCommand):  # noqa: D101 as above
     __doc__ = building_commands.DownloadCommand.__doc__
-
-
-class _LateMask:
-    """The credentials, collected when they are first needed."""
-
-    def __init__(self, gather: Callable[[], Mask]) -> None:
-        self._gather = gather
-
-    @cached_property
-    def known(self) -> Mask:
-        return self._gather()
-
-    def hide(self, text: str) -> str:
-        return self.known.hide(text)
 
 
 def _may_name_indexes(pyproject: Path | str) -> bool:

@@ -19,6 +19,7 @@ from pipshim.model.pylock import LockedBuild, environment_id, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from pipshim._pip.session import Root
     from pipshim.lock.metadata_rounds import Host
-    from pipshim.model.lower_bound_hint import Chosen
     from pipshim.model.overrides import Overrides
     from pipshim.model.solution import Pin, Solution, Source
 
@@ -157,18 +157,19 @@ class LockResolver:
 
     def _settle(self, one_round: Callable[[int], Solution]) -> Solution:
         start = time.monotonic()
-        with suggest_lower_bounds(self.strategy, self._chosen, self._constrain):
+        with self._suggesting():
             solution = self.rounds.settle(one_round)
         if self.label:
             took = time.monotonic() - start
             self.builds.observer(events.TargetResolved(self.label, len(solution.pins), took))
         return solution
 
-    def _constrain(self, bound: str) -> str:
-        return self.builds.builder.user().constrain(bound)
-
-    def _chosen(self) -> Chosen:
-        return (self._last.versions, self._last.roots) if self._last is not None else ({}, {})
+    def _suggesting(self) -> AbstractContextManager[None]:
+        return suggest_lower_bounds(
+            self.strategy,
+            lambda: self._last,
+            lambda bound: self.builds.builder.user().constrain(bound),
+        )
 
     def _warn_of_lowest(
         self, roots: Sequence[Root], constraints: Sequence[object], solution: Solution
@@ -201,9 +202,8 @@ class LockResolver:
         self.rounds.adopt(solution)
         settled = _Settled(self)
         sources = [pin.source for pin in solution.pins.values() if pin.source is not None]
-        with suggest_lower_bounds(
-            self.strategy, lambda: (solution.versions, solution.roots), self._constrain
-        ):
+        self._last = solution
+        with self._suggesting():
             self.rounds.ask_ahead([*sources, *folders], solution)
             folders = [*folders, *(one for one in sources if one.editable)]
             for pin in solution.pins.values():

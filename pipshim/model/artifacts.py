@@ -41,8 +41,13 @@ def choose(package: Package, target: TargetPython) -> Artifact:
     """
     direct = package.vcs or package.directory or package.archive
     if direct is not None:
-        if isinstance(direct, PackageArchive) and _is_wheel(direct):
-            _supported(package, direct, target)
+        if isinstance(direct, PackageArchive) and is_wheel(direct):
+            try:
+                wrong = unsuitable_tags(file_name(direct), target)
+            except InvalidWheelFilename as error:
+                raise LockError(None, f"{package.name}: {error}") from error
+            if wrong is not None:
+                raise _unsuitable(package, target)
         return direct
     if package.wheels:
         selector = create_compatible_tags_selector(_tags(target.tags))
@@ -62,15 +67,13 @@ def size(artifact: Artifact) -> int:
 
 def is_wheel(artifact: Artifact) -> bool:
     return isinstance(artifact, PackageWheel) or (
-        isinstance(artifact, PackageArchive) and _is_wheel(artifact)
+        isinstance(artifact, PackageArchive) and file_name(artifact).endswith(".whl")
     )
 
 
 def is_platform_specific(artifact: Artifact) -> bool:
     """Return whether an artifact is a wheel with compiled code, by its name."""
-    if not isinstance(artifact, (PackageWheel, PackageArchive)) or not is_wheel(artifact):
-        return False
-    return not file_name(artifact).endswith("-none-any.whl")
+    return is_wheel(artifact) and not is_pure_wheel(artifact)
 
 
 def identity(artifact: Artifact) -> str:
@@ -121,22 +124,15 @@ def _repository(url: str) -> str:
 def file_name(artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
     """Return an artifact's file name, percent-decoded."""
     if isinstance(artifact, PackageArchive):
-        return _last_part(artifact.path) if artifact.path else urls.file_name(artifact.url or "")
+        path = (artifact.path or "").replace("\\", "/")
+        return path.rpartition("/")[2] if path else urls.file_name(artifact.url or "")
     return artifact.filename
-
-
-def _last_part(path: str) -> str:
-    return path.replace("\\", "/").rpartition("/")[2]
 
 
 def is_pure_wheel(artifact: Artifact) -> bool:
     if not isinstance(artifact, (PackageWheel, PackageArchive)):
         return False
     return file_name(artifact).endswith("-none-any.whl")
-
-
-def _is_wheel(archive: PackageArchive) -> bool:
-    return file_name(archive).endswith(".whl")
 
 
 def unsuitable_tags(filename: str, target: TargetPython) -> str | None:
@@ -150,15 +146,6 @@ def unsuitable_tags(filename: str, target: TargetPython) -> str | None:
     if tags & set(_tags(target.tags)):
         return None
     return ", ".join(sorted(map(str, tags)))
-
-
-def _supported(package: Package, archive: PackageArchive, target: TargetPython) -> None:
-    try:
-        wrong = unsuitable_tags(file_name(archive), target)
-    except InvalidWheelFilename as error:
-        raise LockError(None, f"{package.name}: {error}") from error
-    if wrong is not None:
-        raise _unsuitable(package, target)
 
 
 def _unsuitable(package: Package, target: TargetPython) -> LockError:

@@ -12,53 +12,46 @@ from pipshim.base.errors import BuildError, Failures, PipshimError
 from pipshim.model.requirements import valid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import TypeAlias
+    from collections.abc import Callable, Iterator
 
     from packaging.requirements import Requirement
-    from packaging.utils import NormalizedName
-    from packaging.version import Version
 
-    Chosen: TypeAlias = tuple[Mapping[NormalizedName, Version], Mapping[str, Sequence[str]]]
-    """Versions, and by origin the requirements that they were chosen for."""
+    from pipshim.model.solution import Solution
 
 
 @contextmanager
 def suggest_lower_bounds(
-    strategy: str, chosen: Callable[[], Chosen], constrain: Callable[[str], str]
+    strategy: str, chosen: Callable[[], Solution | None], constrain: Callable[[str], str]
 ) -> Iterator[None]:
     """Add to the hints of failed builds that a lower bound may help.
 
     Args:
-        chosen: returns the chosen version.
+        chosen: returns what was chosen last.
         constrain: returns the words that add a constraint.
 
     """
     try:
         yield
     except PipshimError as error:
-        if strategy != "highest":
+        solution = chosen()
+        if strategy != "highest" and solution is not None:
             for one in error.errors if isinstance(error, Failures) else (error,):
-                hint = _hint(one, strategy, *chosen(), constrain)
+                hint = _hint(one, strategy, solution, constrain)
                 if hint is not None:
                     one.hint = f"{one.hint}\n{hint}" if one.hint else hint
         raise
 
 
 def _hint(
-    error: PipshimError,
-    strategy: str,
-    versions: Mapping[NormalizedName, Version],
-    requirements: Mapping[str, Sequence[str]],
-    constrain: Callable[[str], str],
+    error: PipshimError, strategy: str, solution: Solution, constrain: Callable[[str], str]
 ) -> str | None:
     if not isinstance(error, BuildError):
         return None
     name, _, version = error.package.partition(" ")
     name = canonicalize_name(name)
-    if name not in versions or str(versions[name]) != version:
+    if str(solution.versions.get(name)) != version:
         return None  # one of a build environment, where the highest are taken
-    asked = [one for texts in requirements.values() for one in valid(texts)]
+    asked = [one for texts in solution.roots.values() for one in valid(texts)]
     own = [one for one in asked if canonicalize_name(one.name) == name]
     if any(_fixes(one) for one in own) or (strategy != "lowest" and not own):
         return None

@@ -5,7 +5,7 @@ Settings with the same meaning are used. The names of all others go into one war
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pipshim.project.sources import INDEX_KEYS, SOURCE_KEYS
 
@@ -23,36 +23,25 @@ _INDEX_OPTIONS = ("index-url", "extra-index-url", "find-links")
 _NEVER = "sys_platform == 'none'"
 
 
-class UvSettings(NamedTuple):
-    """The settings of a ``[tool.uv]``.
-
-    Attributes:
-        table: the equivalent ``[tool.pipshim]``.
-        ignored: the names of the other settings.
-
-    """
-
-    table: dict[str, Any]
-    ignored: tuple[str, ...]
-
-
 def translate(
     uv: Mapping[str, Any], known: Collection[str], groups: Iterable[str] = ()
-) -> UvSettings:
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the settings that pipshim has too. Its reader checks the values.
 
     Args:
         known: the settings of ``[tool.pipshim]``.
         groups: the names of all dependency groups.
 
+    Returns:
+        the equivalent ``[tool.pipshim]``, and the names of the other settings.
+
     """
     ignored: list[str] = []
     table: dict[str, Any] = {}
     for key, value in uv.items():
-        if key in _TRANSLATED:
-            table[key] = _TRANSLATED[key](value, ignored)
-        elif key in known:
-            table[key] = value
+        if key in known:
+            kind, translate_value = _TRANSLATED.get(key, (object, lambda value, _: value))
+            table[key] = translate_value(value, ignored) if isinstance(value, kind) else value
         elif key not in _READ_ELSEWHERE and _AS_HERE.get(key) != value:
             ignored.append(key)
     indexes = [*table.get("index", ()), *_of_options(uv)]
@@ -64,7 +53,7 @@ def translate(
         table["override-dependencies"] = [*table.get("override-dependencies", ()), *excluded]
     if table.get("default-groups") == "all":
         table["default-groups"] = list(groups)
-    return UvSettings(table, tuple(ignored))
+    return table, tuple(ignored)
 
 
 def with_dev_dependencies(groups: Mapping[str, Any], uv: object) -> Mapping[str, Any]:
@@ -75,9 +64,7 @@ def with_dev_dependencies(groups: Mapping[str, Any], uv: object) -> Mapping[str,
     return {**groups, "dev": [*groups.get("dev", []), *dev]}
 
 
-def _sources(value: object, ignored: list[str]) -> object:
-    if not isinstance(value, dict):
-        return value
+def _sources(value: dict[str, Any], ignored: list[str]) -> object:
     return {
         name: (
             [_only(SOURCE_KEYS, entry, f"sources.{name}", ignored) for entry in entries]
@@ -88,9 +75,7 @@ def _sources(value: object, ignored: list[str]) -> object:
     }
 
 
-def _indexes(value: object, ignored: list[str]) -> object:
-    if not isinstance(value, list):
-        return value
+def _indexes(value: list[Any], ignored: list[str]) -> object:
     return [
         {"name": f"index-{number}", **_only(INDEX_KEYS, entry, "index", ignored)}
         if isinstance(entry, dict)
@@ -99,26 +84,22 @@ def _indexes(value: object, ignored: list[str]) -> object:
     ]
 
 
-def _metadata(value: object, ignored: list[str]) -> object:
-    if not isinstance(value, list):
-        return value
+def _metadata(value: list[Any], ignored: list[str]) -> object:
     return [_only(_METADATA_KEYS, entry, "dependency-metadata", ignored) for entry in value]
 
 
-def _requirements(value: object, ignored: list[str]) -> object:
+def _requirements(value: list[Any], ignored: list[str]) -> object:
     """Leave out tables, which uv accepts too."""
-    if not isinstance(value, list):
-        return value
     if any(isinstance(one, dict) for one in value):
         ignored.append("override-dependencies (tables)")
     return [one for one in value if not isinstance(one, dict)]
 
 
-_TRANSLATED: Mapping[str, Callable[[object, list[str]], object]] = {
-    "sources": _sources,
-    "index": _indexes,
-    "dependency-metadata": _metadata,
-    "override-dependencies": _requirements,
+_TRANSLATED: Mapping[str, tuple[type, Callable[[Any, list[str]], object]]] = {
+    "sources": (dict, _sources),
+    "index": (list, _indexes),
+    "dependency-metadata": (list, _metadata),
+    "override-dependencies": (list, _requirements),
 }
 _READ_ELSEWHERE = {*_NOT_FOR_RESOLVING, *_INDEX_OPTIONS, "exclude-dependencies", "dev-dependencies"}
 

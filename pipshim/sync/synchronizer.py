@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
     from pipshim.envs.installed import Installed
     from pipshim.model.interpreter import Target
-    from pipshim.model.lower_bound_hint import Chosen
     from pipshim.model.pylock import Lock, LockedFolder
     from pipshim.model.requests import SelectionOptions
     from pipshim.model.selection import Selection
@@ -237,7 +236,11 @@ class Sync:
             self.context.observer(events.Planned(len(wanted), len(sources) + len(folders)))
         self.builds.start()
         ready = self._fetched(wheels)
-        with suggest_lower_bounds(self.context.preferences.strategy, self._chosen, self._constrain):
+        with suggest_lower_bounds(
+            self.context.preferences.strategy,
+            lambda: replace(self.builds.solution, roots=self.lock.roots),
+            lambda bound: self.context.builder.user().constrain(bound),
+        ):
             ready |= self.builds.build(
                 {name: self.builds.source(name) for name in sources},
                 self.builds.solution,
@@ -258,14 +261,6 @@ class Sync:
             interrupted=self.context.builder.processes.stop,
         )
         return {package.name: one for (package, _), one in zip(wheels, found, strict=True)}
-
-    def _constrain(self, bound: str) -> str:
-        return self.context.builder.user().constrain(bound)
-
-    def _chosen(self) -> Chosen:
-        found = self.selection.packages.items()
-        versions = {name: one.version for name, one in found if one.version is not None}
-        return versions, self.lock.roots
 
     def _prepared(self, name: NormalizedName, ready: Ready) -> None:
         self.context.observer(events.Prepared(name, ready.tree.version, ready.source))

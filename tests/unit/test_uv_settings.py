@@ -31,7 +31,7 @@ def project(text: str) -> Project:
 
 
 def ignored(text: str) -> tuple[str, ...]:
-    return translate(tomllib.loads(dedent(text)), SETTINGS).ignored
+    return translate(tomllib.loads(dedent(text)), SETTINGS)[1]
 
 
 def test_settings_with_the_same_meaning_are_read() -> None:
