@@ -9,8 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import ProjectError
-from pipshim.model.combinations import named
-from pipshim.model.pylock import PROJECT
+from pipshim.model.combinations import PROJECT, named
 from pipshim.model.requirements import applies
 from pipshim.model.workspace_selection import origin_of_member
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from pipshim.lock.lock_maker import resolver_of
 from pipshim.lock.locked_builds import pin_of, unpacked
-from pipshim.model.pylock import PROJECT, LockedFolder, key_of
+from pipshim.model.combinations import PROJECT
+from pipshim.model.pylock import LockedFolder, key_of
 from pipshim.model.selection import Selection
 from pipshim.model.solution import Solution
 

@@ -85,7 +85,6 @@ def _of_project(project: Project) -> dict[str, Any]:
     """Return the inputs in a project's own lists and tables."""
     configuration = project.configuration
     extras, groups = project.optional_dependencies, project.dependency_groups
-    lists = (project.dependencies, *extras.values(), *groups.values())
     about = {
         "name": project.name,
         "requires-python": str(project.requires_python or ""),
@@ -99,7 +98,9 @@ def _of_project(project: Project) -> dict[str, Any]:
             if project.has_build_system
             else None
         ),
-        "folders": _folders(one.url for found in lists for one in found if one.url is not None),
+        "folders": _folders(
+            one.url for found in project.lists.values() for one in found if one.url is not None
+        ),
     }
     data: dict[str, Any] = {"project": about}
     if editable_requires_more(project):

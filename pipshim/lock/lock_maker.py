@@ -24,17 +24,10 @@ from pipshim.lock.backend_requirements import (
 from pipshim.lock.conflict_search import explain
 from pipshim.lock.lock_resolver import LockResolver
 from pipshim.lock.resolved_builds import planner_of
-from pipshim.model.combinations import BASE, Combination, Conflicts, named
+from pipshim.model.combinations import BASE, PROJECT, Combination, Conflicts, named
+from pipshim.model.index_routes import sources_for
 from pipshim.model.overrides import Overrides
-from pipshim.model.package_sources import sources_for
-from pipshim.model.pylock import (
-    PROJECT,
-    Lock,
-    LockedFolder,
-    key_of,
-    requires_of,
-    target_marker,
-)
+from pipshim.model.pylock import Lock, LockedFolder, key_of, requires_of, target_marker
 from pipshim.model.requirements import applies, requires_dist, valid
 from pipshim.model.solution import Source
 from pipshim.model.workspace_selection import PREFIX
@@ -286,8 +279,7 @@ def _problem(
     dynamic = bool({"dependencies", "optional-dependencies"} & project.dynamic)
     installed = project_source(project)
     source = installed or (_source(project) if dynamic else None)
-    own: Mapping[str, Sequence[Requirement]]
-    own = {PROJECT: project.dependencies, **_by_origin(project)}
+    own: Mapping[str, Sequence[Requirement]] = project.lists
     origins = set(own) - {PROJECT}
     left_out = project.conflicts.left_out(combination)
     markers = dict(pip.target.markers)
@@ -321,12 +313,6 @@ def _problem(
     folders = [installed] if installed is not None else []
     constraints = [*pip.constraint_files(), *_direct(pip, project, combination)]
     return Problem(roots, constraints, folders, origins)
-
-
-def _by_origin(project: Project) -> Mapping[str, Sequence[Requirement]]:
-    """Return the requirements of extras and groups."""
-    extras = {f"extra {name}": one for name, one in project.optional_dependencies.items()}
-    return extras | {f"group {name}": one for name, one in project.dependency_groups.items()}
 
 
 def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[object]:

@@ -30,7 +30,7 @@ from pipshim.lock.metadata_rounds import BackendNeededError, Rounds
 from pipshim.model import events
 from pipshim.model.combinations import Case, Combination
 from pipshim.model.events import masked
-from pipshim.model.package_sources import sources_for
+from pipshim.model.index_routes import sources_for
 from pipshim.model.targets import target_of_python
 from pipshim.model.universal_lock import lock_for, merge_locks
 from pipshim.model.version_agreement import agree

@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.lock import multi_target
 from pipshim.lock.lock_maker import LockMaker, resolver_of
-from pipshim.model.pylock import PROJECT, Lock
+from pipshim.model.combinations import PROJECT
 from pipshim.model.selection_preferences import LISTS, typed
 from pipshim.project.uv_lock import UV_LOCK, read_versions
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pipshim.lock.services import LockServices
     from pipshim.model.build_settings import Settings
+    from pipshim.model.pylock import Lock
 
 
 def make(context: LockServices, *, old: Lock | None) -> Lock:

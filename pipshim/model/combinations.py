@@ -39,6 +39,9 @@ class Combination:
         return ", ".join(self.chosen) or "base"
 
 
+PROJECT = "project"
+"""The origin of what the project itself depends on."""
+
 BASE = Combination()
 """None of them is on."""
 

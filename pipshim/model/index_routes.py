@@ -1,4 +1,4 @@
-"""Decide in which index each package is looked up.
+"""Decide which source each package has, and in which index it is looked up.
 
 A package that ``sources`` sends to an index is looked up only there. An explicit index serves no
 other package. All other indexes are equal, like those of pip's options.
@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipshim.model.package_sources import sources_for
+from pipshim.base import toml_values
+from pipshim.base.errors import ProjectError
+from pipshim.model.combinations import as_entry, named
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from packaging.utils import NormalizedName
 
     from pipshim.model.indexes import Index, Limit
+    from pipshim.model.package_sources import PackageSource
     from pipshim.model.settings import Configuration
 
 
@@ -105,13 +108,62 @@ def routes_of(
         ProjectError: two sources of a package apply to the target.
 
     """
-    named = {
+    by_name = {
         index.name: index.located(pyproject.parent).with_credentials(environ)
         for index in configuration.index
     }
     found = sources_for(configuration, markers, pyproject, chosen)
     return IndexRoutes(
-        tuple(named.values()),
-        {name: named[source.index] for name, source in found.items() if source.index},
+        tuple(by_name.values()),
+        {name: by_name[source.index] for name, source in found.items() if source.index},
         limits=configuration.exclude_newer_package,
+    )
+
+
+def sources_for(
+    configuration: Configuration,
+    markers: Mapping[str, str],
+    pyproject: Path,
+    chosen: Collection[str] = (),
+) -> dict[NormalizedName, PackageSource]:
+    """Return the entry of each package that applies to a target, with these extras and groups.
+
+    Raises:
+        ProjectError: two entries of a package apply.
+
+    """
+    found = {}
+    for name, entries in configuration.sources.items():
+        applying = [entry for entry in entries if entry.applies_to(markers, chosen)]
+        if len(applying) > 1:
+            raise _ambiguous(name, applying, markers, pyproject, configuration.conflicts)
+        if applying:
+            found[name] = applying[0]
+    return found
+
+
+def _ambiguous(
+    name: NormalizedName,
+    entries: Sequence[PackageSource],
+    markers: Mapping[str, str],
+    pyproject: Path,
+    conflicts: Sequence[Sequence[str]],
+) -> ProjectError:
+    first, second = entries[:2]
+    origins = [one.origin for one in (first, second) if one.origin is not None]
+    hint = "give the entries markers that exclude each other"
+    both = ""
+    if len(set(origins)) > 1:
+        both = f", {' and '.join(map(named, origins))}"
+        sets = [[as_entry(origin) for origin in each] for each in (*conflicts, origins)]
+        hint = (
+            "if they are never installed together, say so under [tool.pipshim]:\n"
+            f"    conflicts = {toml_values.inline(sets)}"
+        )
+    return ProjectError(
+        pyproject,
+        f"tool.pipshim.sources.{name}: two entries apply to "
+        f"{markers['sys_platform']} {markers['platform_machine']} "
+        f"with Python {markers['python_version']}{both}: {first.condition}, and {second.condition}",
+        hint=hint,
     )

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim.model.combinations import BASE, Case
-from pipshim.model.pylock import PROJECT, builds_from_dict, key_of, requires_of, table_of
+from pipshim.model.combinations import BASE, PROJECT, Case
+from pipshim.model.pylock import builds_from_dict, key_of, requires_of, table_of
 from pipshim.model.requirements import valid
 from pipshim.model.universal_lock import combinations
 

@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim.base import toml_values
-from pipshim.base.errors import ProjectError
-from pipshim.model.combinations import as_entry, named
+from pipshim.model.combinations import named
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from packaging.markers import Marker
     from packaging.utils import NormalizedName
-
-    from pipshim.model.settings import Configuration
 
 
 @dataclass(frozen=True)
@@ -72,52 +68,3 @@ class PackageSource:
 
 PackageSources = dict["NormalizedName", tuple[PackageSource, ...]]
 """The entries of each package; at most one of them applies to a target."""
-
-
-def sources_for(
-    configuration: Configuration,
-    markers: Mapping[str, str],
-    pyproject: Path,
-    chosen: Collection[str] = (),
-) -> dict[NormalizedName, PackageSource]:
-    """Return the entry of each package that applies to a target, with these extras and groups.
-
-    Raises:
-        ProjectError: two entries of a package apply.
-
-    """
-    found = {}
-    for name, entries in configuration.sources.items():
-        applying = [entry for entry in entries if entry.applies_to(markers, chosen)]
-        if len(applying) > 1:
-            raise _ambiguous(name, applying, markers, pyproject, configuration.conflicts)
-        if applying:
-            found[name] = applying[0]
-    return found
-
-
-def _ambiguous(
-    name: NormalizedName,
-    entries: Sequence[PackageSource],
-    markers: Mapping[str, str],
-    pyproject: Path,
-    conflicts: Sequence[Sequence[str]],
-) -> ProjectError:
-    first, second = entries[:2]
-    origins = [one.origin for one in (first, second) if one.origin is not None]
-    hint = "give the entries markers that exclude each other"
-    both = ""
-    if len(set(origins)) > 1:
-        both = f", {' and '.join(map(named, origins))}"
-        sets = [[as_entry(origin) for origin in each] for each in (*conflicts, origins)]
-        hint = (
-            "if they are never installed together, say so under [tool.pipshim]:\n"
-            f"    conflicts = {toml_values.inline(sets)}"
-        )
-    return ProjectError(
-        pyproject,
-        f"tool.pipshim.sources.{name}: two entries apply to "
-        f"{markers['sys_platform']} {markers['platform_machine']} "
-        f"with Python {markers['python_version']}{both}: {first.condition}, and {second.condition}",
-        hint=hint,
-    )

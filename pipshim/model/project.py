@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim.model.combinations import Conflicts
+from pipshim.model.combinations import PROJECT, Conflicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +76,15 @@ class Project:
         if workspace is None or workspace.here is None:
             return self
         return workspace.members[workspace.here]
+
+    @property
+    def lists(self) -> dict[str, tuple[Requirement, ...]]:
+        """Its requirements, by origin: ``project``, ``extra NAME``, ``group NAME``."""
+        return {
+            PROJECT: self.dependencies,
+            **{f"extra {name}": of for name, of in self.optional_dependencies.items()},
+            **{f"group {name}": of for name, of in self.dependency_groups.items()},
+        }
 
     @property
     def is_package(self) -> bool:

@@ -33,7 +33,7 @@ from pipshim.base import toml_files
 from pipshim.base.errors import LockError
 from pipshim.base.urls import without_credentials
 from pipshim.model.build_mode import Mode
-from pipshim.model.combinations import Conflicts, membership
+from pipshim.model.combinations import PROJECT, Conflicts, membership
 from pipshim.model.selection_preferences import checked
 from pipshim.model.targets import TargetName
 
@@ -49,9 +49,6 @@ LOCK_NAME = "pylock.toml"
 
 FORMAT = 1
 """The version of the tool table."""
-
-PROJECT = "project"
-"""The origin of what the project itself depends on."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.base.errors import LockError, UnknownNameError
-from pipshim.model.combinations import Combination
-from pipshim.model.pylock import PROJECT
+from pipshim.model.combinations import PROJECT, Combination
 from pipshim.model.targets import target_of_markers
 
 if TYPE_CHECKING:

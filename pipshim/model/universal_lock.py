@@ -10,9 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pipshim.model.combinations import BASE, Case, Combination, Conflicts, all_of, any_of, selected
-from pipshim.model.pylock import (
+from pipshim.model.combinations import (
+    BASE,
     PROJECT,
+    Case,
+    Combination,
+    Conflicts,
+    all_of,
+    any_of,
+    selected,
+)
+from pipshim.model.pylock import (
     Lock,
     LockedBuild,
     LockedFolder,

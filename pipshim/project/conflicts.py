@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipshim.base.spelling import nearest
-from pipshim.model.combinations import Conflicts, named
+from pipshim.model.combinations import PROJECT, Conflicts, named
 from pipshim.model.workspace_selection import PREFIX
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pipshim.model.project import Project
     from pipshim.model.settings import Configuration
     from pipshim.model.value_reader import KeyPath, Reader
-
-PROJECT = "project"
 
 
 def read_conflicts(

@@ -21,12 +21,13 @@ from packaging.utils import NormalizedName, canonicalize_name
 from pipshim.base import toml_files
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.spelling import nearest
+from pipshim.model.combinations import PROJECT
 from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.settings import Configuration
 from pipshim.model.value_reader import KeyPath, Reader
 from pipshim.model.workspace_selection import origin_of_member
 from pipshim.project import script_metadata, uv_settings
-from pipshim.project.conflicts import PROJECT, read_conflicts
+from pipshim.project.conflicts import read_conflicts
 from pipshim.project.settings import SETTINGS, load_configuration
 from pipshim.project.toml_lines import line_finder
 
@@ -259,12 +260,9 @@ def _with_conflicts(
 ) -> Project:
     """Add the conflicts of extras and groups, and which of them include each other."""
     sets, ignored = project.configuration.conflicts, project.ignored_settings
-    origins = [
-        *(f"extra {extra}" for extra in project.optional_dependencies),
-        *(f"group {group}" for group in project.dependency_groups),
-    ]
+    origins = list(project.lists)
     if project.name is not None:
-        sets = _naming_itself(sets, project.name, (PROJECT, *origins), project.dynamic)
+        sets = _naming_itself(sets, project.name, origins, project.dynamic)
     if _is_of_uv(data) and any(PROJECT in each for each in sets):
         ignored = (*ignored, "conflicts (of the project itself)")
         sets = tuple(each for each in sets if PROJECT not in each)

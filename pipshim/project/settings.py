@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pipshim.base.sizes import read_size
 from pipshim.model.build_variables import Patterns, is_pattern
 from pipshim.model.builders import BuildersAddress, BuildersTable
-from pipshim.model.combinations import named
+from pipshim.model.combinations import PROJECT, named
 from pipshim.model.settings import (
     ABIS,
     PUSHES,
@@ -24,7 +24,6 @@ from pipshim.model.signing_keys import read_public_key
 from pipshim.model.targets import FORM, TargetName
 from pipshim.model.value_reader import KeyPath, Reader
 from pipshim.model.workspace_selection import origin_of_member
-from pipshim.project.conflicts import PROJECT
 from pipshim.project.sources import (
     check_index_names,
     origin_of,

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import ProjectError
 from pipshim.base.spelling import nearest
-from pipshim.model.combinations import Conflicts, named
+from pipshim.model.combinations import PROJECT, Conflicts, named
 from pipshim.model.package_sources import PackageSource
 from pipshim.model.project import PYPROJECT, Project, Workspace
 from pipshim.model.settings import Configuration
@@ -27,7 +27,7 @@ from pipshim.model.workspace_selection import (
     group_of_member,
     origin_of_member,
 )
-from pipshim.project.conflicts import PROJECT, included_twice, including
+from pipshim.project.conflicts import included_twice, including
 from pipshim.project.pyproject import find_project, read_project, read_text
 
 if TYPE_CHECKING:
@@ -316,12 +316,12 @@ def _includes(
 ) -> dict[str, set[str]]:
     """Return the extras and groups, as the root's, that each of all extras and groups names."""
     found: dict[str, set[str]] = {origin: set(of) for origin, of in root.includes.items()}
-    lists = _lists(root)
+    lists = root.lists
     for name, member in members.items():
         of_root = partial(origin_of_member, name)
         for origin, of in member.includes.items():
             found.setdefault(of_root(origin), set()).update(map(of_root, of))
-        lists |= {of_root(origin): of for origin, of in _lists(member).items()}
+        lists |= {of_root(origin): of for origin, of in member.lists.items()}
         for extra in member.optional_dependencies:
             found.setdefault(of_root(f"extra {extra}"), set()).add(of_root(PROJECT))
     for origin, requirements in lists.items():
@@ -331,15 +331,6 @@ def _includes(
                 f"group {each}" for each in own if each in groups
             )
     return found
-
-
-def _lists(project: Project) -> dict[str, tuple[Requirement, ...]]:
-    """Return a project's lists of requirements, by origin."""
-    return {
-        PROJECT: project.dependencies,
-        **{f"extra {name}": of for name, of in project.optional_dependencies.items()},
-        **{f"group {name}": of for name, of in project.dependency_groups.items()},
-    }
 
 
 def _hint(members: Mapping[NormalizedName, Project]) -> str:
@@ -383,7 +374,7 @@ def _sources(root: Project, members: Mapping[NormalizedName, Project]) -> Packag
 
 def _required(project: Project) -> set[NormalizedName]:
     """Return the names that a project, its extras and groups require."""
-    return {canonicalize_name(one.name) for of in _lists(project).values() for one in of}
+    return {canonicalize_name(one.name) for of in project.lists.values() for one in of}
 
 
 def _placed(

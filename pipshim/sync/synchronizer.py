@@ -13,7 +13,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from packaging.direct_url import DirectUrl, DirInfo
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base.errors import UsageError
@@ -38,6 +37,7 @@ from pipshim.model.build_mode import ALL, Mode
 from pipshim.model.build_record import Record
 from pipshim.model.build_system import required_by
 from pipshim.model.lower_bound_hint import suggest_lower_bounds
+from pipshim.model.requirements import applies, valid
 from pipshim.model.sync_plan import Step, Wanted, plan
 from pipshim.store import store
 from pipshim.store.linking import Linker
@@ -343,12 +343,11 @@ class Sync:
         """
         locked = {one.name for one in self.lock.packages}
         locked |= {folder.name for folder in self.lock.folders}
-        markers = {**self.context.target.markers, "extra": ""}
+        markers = self.context.target.markers
         missing = [
             str(one)
             for one in required_by(wheel)
-            if (one.marker is None or one.marker.evaluate(markers))
-            and canonicalize_name(one.name) not in locked
+            if applies(one, markers) and canonicalize_name(one.name) not in locked
         ]
         if missing:
             self.context.say(
@@ -411,19 +410,10 @@ class Sync:
         project = self.context.project
         names: set[NormalizedName] = {folder.name for folder in self.selection.folders}
         if self.lock.requirements or project is None:
-            for text in self.lock.requirements:
-                try:
-                    names.add(canonicalize_name(Requirement(text).name))
-                except InvalidRequirement:
-                    continue
-            return names
-        for found in (
-            project.dependencies,
-            *project.optional_dependencies.values(),
-            *project.dependency_groups.values(),
-        ):
-            names |= {canonicalize_name(one.name) for one in found}
-        return names
+            found = list(valid(self.lock.requirements))
+        else:
+            found = [one for of in project.lists.values() for one in of]
+        return names | {canonicalize_name(one.name) for one in found}
 
 
 def _signed(signer: str | None) -> dict[str, str]:
