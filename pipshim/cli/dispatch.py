@@ -54,7 +54,9 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
     line = split(arguments)
     if line is None:
-        line = _split_by_pip(arguments)
+        from pipshim.cli.pip_main import split as split_by_pip  # noqa: PLC0415 imports pip
+
+        line = Line(*split_by_pip(arguments))
     if any(_asks_of_pip(argument) for argument in line.before):
         return _pip(arguments, None, until_exit=argv is None)
     own = _own_command(line)
@@ -112,12 +114,6 @@ def split(arguments: Sequence[str]) -> Line | None:
         else:
             return None
     return Line(list(arguments), None, [])
-
-
-def _split_by_pip(arguments: Sequence[str]) -> Line:
-    from pipshim.cli.pip_main import split as split_by_pip  # noqa: PLC0415 imports pip
-
-    return Line(*split_by_pip(arguments))
 
 
 def _asks_of_pip(argument: str) -> bool:

@@ -138,7 +138,8 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                 building = Building(
                     replace(request, build=lines.beside(request.build)),
                     PipCommand(self, for_builds, self.mask),
-                    stays=self._stays and not _goes_elsewhere(options),
+                    stays=self._stays
+                    and not (options.target_dir or options.prefix_path or options.root_path),
                     adopt=self.adopt,
                     also=report.observer if report is not None else None,
                 )
@@ -256,7 +257,3 @@ def _may_name_indexes(pyproject: Path | str) -> bool:
         return b"index" in Path(pyproject).read_bytes()
     except OSError:
         return False
-
-
-def _goes_elsewhere(options: Values) -> bool:
-    return bool(options.target_dir or options.prefix_path or options.root_path)

@@ -378,8 +378,10 @@ class _MultiTargetLock:
         if case.target is None:
             python: TargetPython = context.target
         else:
-            here = self._is_here(case)
-            python = _as_named(context.target, case.target) if here else case.target.python
+            python = case.target.python
+            if self._is_here(case):  # without what else this machine has
+                tags = tuple(tag for tag in python.tags if tag in context.target.tags)
+                python = replace(python, tags=tags)
             more["asked_on"] = _label(context.target)
         if self._is_here(case):
             more["beside"] = next(iter(self._hosts.resolvers.values()), None)
@@ -456,12 +458,6 @@ def _kept(lock: Lock | None, case: Case, here: Mapping[str, str]) -> Lock | None
         lock.environment is None or lock.environment.evaluate(dict(markers))
     )
     return lock_for(lock, markers, combination) if is_for_it else None
-
-
-def _as_named(target: Target, name: TargetName) -> TargetPython:
-    """Return a Python as its name describes it, without what else this machine has."""
-    named, here = name.python, set(target.tags)
-    return replace(named, tags=tuple(tag for tag in named.tags if tag in here))
 
 
 def _label(target: Target) -> str:

@@ -87,7 +87,10 @@ class PlannedBuilds(BuildPlanner):
             planned = self._planned[one]
             done(planned, self.wheel(self._source(one), None))
 
-        seconds = {one: self._seconds(self._planned[one]) for one in waits}
+        seconds = {}
+        for one in waits:
+            planned = self._planned[one]
+            seconds[one] = self.builder.seconds_of(planned.name, planned.version or "") or 0.0
         in_order(
             build,
             {one: waits[one] for one in longest_first(seconds, waits)},
@@ -149,6 +152,3 @@ class PlannedBuilds(BuildPlanner):
                 self._path,
                 f"{planned.id} needs a file that does not suit this machine: {error.problem}",
             ) from error
-
-    def _seconds(self, planned: PlannedBuild) -> float:
-        return self.builder.seconds_of(planned.name, planned.version or "") or 0.0

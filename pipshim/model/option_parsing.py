@@ -235,20 +235,17 @@ class ParserOption(optparse.Option):
             if self.declared.is_list:
                 return [self.check_value(name, part) for part in text.split()]
             return self.check_value(name, text)
-        if self.declared.choices:
-            return _read_choice(name, text, self.declared.choices)
+        choices = self.declared.choices
+        if choices and text not in choices:
+            raise OptionValueError(f"{name}: {text!r} is not one of {', '.join(choices)}")
+        if choices:
+            return text
         said, const = read_switch(name, text), self.declared.const
         if isinstance(const, bool):
             return said is const
         if not said:
             return NO_DEFAULT
         return [const] if self.declared.is_list else const
-
-
-def _read_choice(name: str, text: str, choices: tuple[str, ...]) -> str:
-    if text not in choices:
-        raise OptionValueError(f"{name}: {text!r} is not one of {', '.join(choices)}")
-    return text
 
 
 def _take_rest(

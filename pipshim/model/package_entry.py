@@ -60,7 +60,10 @@ def package_entry(
     wheels: list[PackageWheel] = []
     sdists: list[PackageSdist] = []
     for file in files:
-        if allowed and file.name != chosen and not _is_allowed(file, allowed):
+        is_allowed = any(
+            value in (allowed or {}).get(name, ()) for name, value in file.hashes.items()
+        )
+        if allowed and file.name != chosen and not is_allowed:
             continue
         fields: dict[str, Any] = file._asdict()
         if file.name.endswith(".whl"):
@@ -80,7 +83,3 @@ def package_entry(
         wheels=sorted(wheels, key=lambda one: one.filename) or None,
         sdist=sdists[0] if sdists else None,
     )
-
-
-def _is_allowed(file: IndexFile, allowed: Mapping[str, Sequence[str]]) -> bool:
-    return any(value in allowed.get(name, ()) for name, value in file.hashes.items())

@@ -108,20 +108,12 @@ def _rebuild_word(reader: Reader, value: object, path: KeyPath) -> Literal["auto
     )
 
 
-def _name_set(reader: Reader, value: object, path: KeyPath) -> frozenset[NormalizedName]:
-    return frozenset(reader.names(value, path))
-
-
 def _target_environments(reader: Reader, value: object, path: KeyPath) -> tuple[TargetName, ...]:
     found = (
         reader.parsed(text, at, TargetName.parse, "target", hint=FORM)
         for text, at in reader.array(value, path)
     )
     return tuple(dict.fromkeys(found))
-
-
-def _resolution(reader: Reader, value: object, path: KeyPath) -> str:
-    return reader.word(value, path, STRATEGIES)
 
 
 def _by_package(read: Read) -> Read:
@@ -306,7 +298,9 @@ SETTINGS = {
         Reader.boolean, "true or false", "Build every sdist in the project's environment."
     ),
     "no-build-isolation-package": Setting(
-        _name_set, _PACKAGES, "Build these packages in the project's environment."
+        lambda reader, value, path: frozenset(reader.names(value, path)),
+        _PACKAGES,
+        "Build these packages in the project's environment.",
     ),
     "match-runtime": Setting(
         _match_runtime,
@@ -397,7 +391,7 @@ SETTINGS = {
         "The machines that build ([Build on a cluster](../how-to/build-on-a-cluster.md)).",
     ),
     "resolution": Setting(
-        _resolution,
+        partial(Reader.word, words=STRATEGIES),
         ", ".join(f'`"{strategy}"`' for strategy in STRATEGIES),
         "Which versions are locked; without it the highest.",
     ),
@@ -417,7 +411,7 @@ SETTINGS = {
         "Which changes of its build environment invalidate a built wheel.",
     ),
     "abi": Setting(
-        _by_package(lambda reader, value, path: reader.word(value, path, ABIS)),
+        _by_package(partial(Reader.word, words=ABIS)),
         'for each distribution `"exact"`, `"micro"`, `"minor"` or `"major"`',
         "How far its version may differ from the one that a wheel was built against.",
     ),
