@@ -38,8 +38,8 @@ from pipshim._pip.unread_pages import passed_over
 from pipshim.model import cutoff, index_page
 from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import OnlyIndex, Refusal, Refused
+from pipshim.model.index_files import LockedFiles
 from pipshim.model.index_page import Listing, Newest, PageCut, TargetFilter
-from pipshim.model.reused_index_files import LockedFiles
 from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from optparse import Option, OptionParser, Values
 
+    from pipshim.model.build_settings import BuildLines
     from pipshim.model.option_parsing import Option as DeclaredOption
-    from pipshim.model.per_requirement_options import BuildLines
 
 
 @contextmanager

@@ -45,8 +45,8 @@ from pipshim.base.errors import ResolveError
 from pipshim.base.prefetch import PackageLookup
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of
+from pipshim.model.index_files import IndexFile, package_entry
 from pipshim.model.overrides import Overrides
-from pipshim.model.package_entry import IndexFile, package_entry
 from pipshim.model.requirements import merged
 from pipshim.model.solution import Pin, Solution
 from pipshim.model.version_order import Order

@@ -50,9 +50,9 @@ from pipshim.base.errors import FileError
 from pipshim.base.masking import Mask
 from pipshim.base.prefetch import Prefetch
 from pipshim.model import events
+from pipshim.model.build_settings import BuildLines
+from pipshim.model.index_files import LockedFiles
 from pipshim.model.index_routes import IndexRoutes
-from pipshim.model.per_requirement_options import BuildLines
-from pipshim.model.reused_index_files import LockedFiles
 from pipshim.project.sdist_static_files import StaticFiles
 
 if TYPE_CHECKING:

@@ -59,12 +59,12 @@ if TYPE_CHECKING:
     from pipshim.envs.cached_environments import CachedEnvironment
     from pipshim.envs.environment_choice import EnvironmentChoice
     from pipshim.envs.venv import Environment
-    from pipshim.model.builders import BuildersAddress
+    from pipshim.model.build_settings import BuildLines
     from pipshim.model.events import Observer, Relay
     from pipshim.model.interpreter import Target
-    from pipshim.model.per_requirement_options import BuildLines
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import CommonOptions, LockOptions, LockRequest
+    from pipshim.model.settings import BuildersAddress
     from pipshim.remote.remote_cache import RemoteCache
 
 

@@ -11,8 +11,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import FileError, LockError, PipshimError, ProjectError
-from pipshim.cli.added_indexes import AddedIndex, added_index
-from pipshim.cli.added_requirements import NewRequirement, read_arguments
+from pipshim.cli.added_requirements import AddedIndex, NewRequirement, added_index, read_arguments
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.sync import report_sync, sync, write_lock

@@ -22,12 +22,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim._pip.logs import forwarded, without_extras_of
-from pipshim._pip.prebuilt import BuiltWheel
+from pipshim._pip.prebuilt import BuiltWheel, report_step
 from pipshim._pip.resolver import Resolving
 from pipshim.base.errors import PipshimError
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment, workspace
-from pipshim.cli.build_steps import BuildSteps
 from pipshim.cli.context import Context
 from pipshim.envs import abi_providers, dist_info, installed
 from pipshim.envs.interpreter import query
@@ -46,7 +45,7 @@ from pipshim.project.workspaces import load_builder
 from pipshim.store.wheel_packing import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from typing_extensions import Self
@@ -59,6 +58,84 @@ if TYPE_CHECKING:
     from pipshim.model.project import Project
     from pipshim.model.requests import LockRequest
     from pipshim.model.solution import Solution, Source
+
+
+class BuildSteps:
+    """Collects the build steps that pip reports, until they can be printed.
+
+    It observes events from several threads; `report` is called where pip may print.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[NormalizedName, str, bool]] = []
+        self._running: dict[tuple[str, str], events.BuildStarted] = {}
+        self._phases: dict[tuple[str, str], events.Phase] = {}
+        self._with_environment: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event, /) -> None:
+        """Note a step that has ended."""
+        with self._lock:
+            if isinstance(event, events.BuildStarted):
+                self._running[event.name, event.version] = event
+            elif isinstance(event, events.BuildPhase):
+                self._begin(event)
+            elif isinstance(event, events.BuildFinished | events.BuildFailed):
+                self._end(event)
+
+    def _begin(self, event: events.BuildPhase) -> None:
+        key = (event.name, event.version)
+        if self._phases.get(key) == "environment":
+            self._end_environment(event.name, key, failed=False)
+        self._phases[key] = event.phase
+
+    def _end(self, event: events.BuildFinished | events.BuildFailed) -> None:
+        key = (event.name, event.version)
+        failed = isinstance(event, events.BuildFailed)
+        started = self._running.get(key)
+        phase = self._phases.pop(key, None)
+        if phase == "environment":
+            self._end_environment(event.name, key, failed=failed)
+        elif started is not None and phase == started.what and phase in _STEPS:
+            name = canonicalize_name(event.name)
+            if phase == "requirements":
+                self._steps.append((name, _CHECK, False))
+            if not (isinstance(event, events.BuildFailed) and event.step == "editable"):
+                self._steps.append((name, _STEPS[phase], failed))
+        self._running.pop(key, None)
+
+    def _end_environment(self, name: str, key: tuple[str, str], *, failed: bool) -> None:
+        started = self._running.get(key)
+        isolated = started is not None and started.mode != str(Mode.NO_ISOLATION)
+        if isolated and (failed or name not in self._with_environment):
+            self._with_environment.add(name)
+            self._steps.append((canonicalize_name(name), "Installing build dependencies", failed))
+
+    def report(
+        self, names: Collection[NormalizedName], editable: Collection[NormalizedName]
+    ) -> None:
+        """Print the steps of these packages, each once, and forget all steps.
+
+        Args:
+            names: what pip itself would build, without build requirements.
+            editable: those of them that are installed as editables.
+
+        """
+        with self._lock:
+            steps, self._steps = self._steps, []
+        for name, message, failed in steps:
+            if name not in names or (message == _CHECK and name not in editable):
+                continue
+            text = message.format(*_EDITABLE if name in editable else _WHEEL)
+            report_step(text, failed=failed)
+
+
+_STEPS = {
+    "requirements": "Getting requirements to build {0}",
+    "metadata": "Preparing {1}metadata (pyproject.toml)",
+}
+_CHECK = "Checking if build backend supports build_editable"
+_WHEEL, _EDITABLE = ("wheel", ""), ("editable", "editable ")
 
 
 @dataclass

@@ -12,8 +12,8 @@ from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.stamp_writer import stamp, typed, write_snapshot
 from pipshim.lock.up_to_date import out_of_date
+from pipshim.model.build_settings import BuildLines
 from pipshim.model.change import Change
-from pipshim.model.per_requirement_options import BuildLines
 from pipshim.model.pylock import write
 from pipshim.model.selection import (
     check_environment,
@@ -263,7 +263,7 @@ def part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, S
     selection = select(part, asked, markers, path, own)
     if part.inputs:
         return part, selection
-    from pipshim.lock.foreign_lock_builds import completed  # noqa: PLC0415 imports pip's resolver
+    from pipshim.lock.project_lock import completed  # noqa: PLC0415 imports pip's resolver
 
     return completed(context, part, selection)
 

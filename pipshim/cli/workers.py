@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipshim.cli.remote import RemoteAddress
-    from pipshim.model.builders import BuildersAddress, BuildersTable
     from pipshim.model.events import Observer
     from pipshim.model.requests import CommonOptions
+    from pipshim.model.settings import BuildersAddress, BuildersTable
     from pipshim.workers.engine import Engine
 
 AT_ONCE = 64

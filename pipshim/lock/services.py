@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     from pipshim.builds.builder import Builder
     from pipshim.builds.environment import Workspace
     from pipshim.envs.base_environment import BaseEnvironment
-    from pipshim.model.build_settings import Settings
+    from pipshim.model.build_settings import BuildLines, Settings
     from pipshim.model.combinations import Combination
     from pipshim.model.events import Level, Relay
     from pipshim.model.index_routes import IndexRoutes
     from pipshim.model.interpreter import Target
-    from pipshim.model.per_requirement_options import BuildLines
     from pipshim.model.project import Project
     from pipshim.model.requests import LockRequest
     from pipshim.model.selection_preferences import Preferences

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pipshim.base.sizes import read_size
 from pipshim.model.build_mode import ALL
-from pipshim.model.builders import BuildersAddress
 from pipshim.model.option_parsing import (
     EXTRAS,
     GROUPS,
@@ -35,7 +34,7 @@ from pipshim.model.option_parsing import (
     settings_by_package,
 )
 from pipshim.model.selection_preferences import GivenPreferences
-from pipshim.model.settings import PUSHES
+from pipshim.model.settings import PUSHES, BuildersAddress
 from pipshim.model.targets import TargetName
 from pipshim.model.torch_backends import TORCH_BACKENDS
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pipshim.base.sizes import read_size
 from pipshim.model.build_variables import Patterns, is_pattern
-from pipshim.model.builders import BuildersAddress, BuildersTable
 from pipshim.model.combinations import PROJECT, named
 from pipshim.model.settings import (
     ABIS,
     PUSHES,
     STRATEGIES,
+    BuildersAddress,
+    BuildersTable,
     Configuration,
     ExtraBuildRequirement,
     Rebuild,

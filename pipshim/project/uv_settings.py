@@ -1,4 +1,4 @@
-"""Read ``[tool.uv]`` as ``[tool.pipshim]``, if a project has only the former.
+"""Read ``[tool.uv]`` as ``[tool.pipshim]``, if a project has only the former, and uv.lock.
 
 Settings with the same meaning are used. The names of all others go into one warning.
 """
@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from pipshim.base import toml_files
 from pipshim.project.sources import INDEX_KEYS, SOURCE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from pathlib import Path
 
 _NOT_FOR_RESOLVING = frozenset({"build-backend"})
 """What is for another program than uv's resolver and installer: uv_build reads it itself."""
@@ -123,3 +128,26 @@ def _of_options(uv: Mapping[str, Any]) -> list[dict[str, Any]]:
         for number, url in enumerate(value if isinstance(value, list) else [value], 1):
             found.append({"name": f"{key}-{number}", "url": url, "format": form})
     return found
+
+
+UV_LOCK = "uv.lock"
+
+
+def read_versions(directory: Path) -> dict[NormalizedName, tuple[Version, ...]]:
+    """Read the versions of the packages that a uv.lock has from an index, the newest last.
+
+    A package has several where uv resolved platforms, Pythons or conflicting extras apart.
+
+    Args:
+        directory: the project's; there need be no uv.lock in it.
+
+    """
+    found: dict[NormalizedName, set[Version]] = {}
+    try:
+        for one in toml_files.read(directory / UV_LOCK)["package"]:
+            if "registry" in one.get("source", {}):
+                versions = found.setdefault(canonicalize_name(one["name"]), set())
+                versions.add(Version(one["version"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidVersion):
+        return {}  # it is not pipshim's to judge
+    return {name: tuple(sorted(versions)) for name, versions in found.items()}

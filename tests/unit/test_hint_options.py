@@ -30,7 +30,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("cli/edit_commands.py", "--optional"): ("add", "remove"),
     ("cli/edit_commands.py", "--index"): ("add",),
     ("cli/edit_commands.py", "--torch-backend"): ("add",),
-    ("cli/added_indexes.py", "--index"): ("add",),
+    ("cli/added_requirements.py", "--index"): ("add",),
     ("cli/remote.py", "--remote-url"): ("cache store", "builds list"),
     ("model/workspace_selection.py", "--package"): (*SYNCING, "export", "tree", "add", "remove"),
     ("model/workspace_selection.py", "--extra"): ("sync", "run", "export"),

@@ -16,7 +16,7 @@ from pip._internal.req import req_file
 from pipshim._pip import commands
 from pipshim._pip.requirements_build_options import accepting_build_options
 from pipshim.cli import pip_main
-from pipshim.model.per_requirement_options import BuildLines
+from pipshim.model.build_settings import BuildLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

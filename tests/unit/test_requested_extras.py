@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.cli.requested_extras import requested_origins
+from pipshim.cli.pip_commands import requested_origins
 from pipshim.project.workspaces import load_project
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ import pytest
 from pipshim.base.errors import ProjectError
 from pipshim.project.pyproject import read_project
 from pipshim.project.settings import SETTINGS
-from pipshim.project.uv_lock import read_versions
-from pipshim.project.uv_settings import translate
+from pipshim.project.uv_settings import read_versions, translate
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -18,9 +18,8 @@ from pipshim.builds.worker_events import WorkerEvents
 from pipshim.cli.remote import RemoteAddress
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
-from pipshim.model.builders import BuildersAddress, BuildersTable
 from pipshim.model.requests import CommonOptions
-from pipshim.model.settings import RemoteTable
+from pipshim.model.settings import BuildersAddress, BuildersTable, RemoteTable
 from pipshim.workers.engine import Needs, NoWorkerError, WorkerLostError
 from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 

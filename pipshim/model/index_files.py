@@ -1,0 +1,149 @@
+"""The files of a version: an entry of a lock from those of an index, and the other way round."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from packaging.pylock import Package, PackageSdist, PackageWheel
+
+from pipshim.model.artifacts import index_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
+
+
+class IndexFile(NamedTuple):
+    """A file of a version, as a lock has it.
+
+    Attributes:
+        url: without credentials.
+        hashes: the secure ones.
+        size: in bytes, if it is known.
+        upload_time: if the index says it.
+
+    """
+
+    name: str
+    url: str
+    hashes: Mapping[str, str]
+    size: int | None
+    upload_time: datetime | None
+
+
+def package_entry(
+    name: NormalizedName,
+    version: Version,
+    files: Iterable[IndexFile],
+    *,
+    chosen: str,
+    page: str | None,
+    dependencies: Iterable[NormalizedName],
+    requires_python: Any,
+    allowed: Mapping[str, Sequence[str]] | None = None,
+) -> Package:
+    """Make the entry of a version from an index: every wheel, and the sdist.
+
+    Args:
+        files: the files that a lock may name.
+        chosen: the name of the file that the resolver chose.
+        page: the page that lists it.
+        dependencies: what it needs.
+        requires_python: of the version.
+        allowed: the hashes of its requirement (``--hash``): other files are left out; pip has
+            checked the chosen one.
+
+    """
+    wheels: list[PackageWheel] = []
+    sdists: list[PackageSdist] = []
+    for file in files:
+        is_allowed = any(
+            value in (allowed or {}).get(name, ()) for name, value in file.hashes.items()
+        )
+        if allowed and file.name != chosen and not is_allowed:
+            continue
+        fields: dict[str, Any] = file._asdict()
+        if file.name.endswith(".whl"):
+            wheels.append(PackageWheel(**fields))
+        else:
+            sdists.append(PackageSdist(**fields))
+    if chosen.endswith(".whl"):
+        sdists.sort(key=lambda one: not one.filename.endswith(".tar.gz"))
+    else:
+        sdists = sdists[:1]
+    return Package(
+        name=name,
+        version=version,
+        requires_python=requires_python,
+        dependencies=[{"name": one} for one in sorted(dependencies)] or None,
+        index=index_of(page, name),
+        wheels=sorted(wheels, key=lambda one: one.filename) or None,
+        sdist=sdists[0] if sdists else None,
+    )
+
+
+class LockedFile(NamedTuple):
+    """A file as an index page would list it."""
+
+    url: str
+    requires_python: str | None
+    hashes: Mapping[str, str]
+    upload_time: datetime | None
+    size: int | None
+
+
+class LockedFiles:
+    """The files of a lock's packages, used instead of index pages.
+
+    A locked version is kept where it fits. The lock has its files and hashes, the cache its
+    metadata, so a package's page is requested only if another version may be chosen. Files uploaded
+    or yanked since then are noticed when the package is upgraded (``-P``).
+
+    Args:
+        packages: its entries. Local files, files of unknown origin and prereleases are left out:
+            whether prereleases are admitted depends on the other files.
+
+    """
+
+    def __init__(self, packages: Iterable[Package] = ()) -> None:
+        found: dict[NormalizedName, dict[Version, Package]] = defaultdict(dict)
+        for package in packages:
+            if package.version is not None:
+                found[package.name][package.version] = package
+        self._packages = {
+            name: one for name, one in found.items() if all(map(_is_kept, one.values()))
+        }
+
+    def has(self, name: NormalizedName) -> bool:
+        return name in self._packages
+
+    def versions(self, name: NormalizedName) -> Iterable[Version]:
+        return self._packages[name]
+
+    def forget(self, name: NormalizedName) -> None:
+        """Request the package's page from now on."""
+        self._packages.pop(name, None)
+
+    def files(self, name: NormalizedName, page: str) -> Iterator[LockedFile]:
+        """Return the files that came from an index page (by URL)."""
+        for package in self._packages[name].values():
+            if package.index != index_of(page, name):
+                continue
+            for file in (*(package.wheels or ()), *((package.sdist,) if package.sdist else ())):
+                assert file.url is not None
+                python = str(package.requires_python or "") or None
+                yield LockedFile(file.url, python, file.hashes, file.upload_time, file.size)
+
+
+def _is_kept(package: Package) -> bool:
+    files = (*(package.wheels or ()), package.sdist)
+    return (
+        package.index is not None
+        and package.version is not None
+        and not package.version.is_prerelease
+        and all(file is None or file.url is not None for file in files)
+    )
