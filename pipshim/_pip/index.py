@@ -217,11 +217,12 @@ class Finder(PackageFinder):
         return super().evaluate_links(link_evaluator, self._suiting.among(listing, numbers))
 
     def _links_of_lock(self, name: NormalizedName, page: str) -> Iterator[Link]:
-        for file in self.kept.files(name, page):
+        for file, requires_python in self.kept.files(name, page):
+            assert file.url is not None  # as those of all packages that are kept
             link = Link(
                 file.url,
                 comes_from=page,
-                requires_python=file.requires_python,
+                requires_python=requires_python,
                 hashes=dict(file.hashes),
                 upload_time=file.upload_time,
             )

@@ -86,16 +86,6 @@ def package_entry(
     )
 
 
-class LockedFile(NamedTuple):
-    """A file as an index page would list it."""
-
-    url: str
-    requires_python: str | None
-    hashes: Mapping[str, str]
-    upload_time: datetime | None
-    size: int | None
-
-
 class LockedFiles:
     """The files of a lock's packages, used instead of index pages.
 
@@ -128,15 +118,16 @@ class LockedFiles:
         """Request the package's page from now on."""
         self._packages.pop(name, None)
 
-    def files(self, name: NormalizedName, page: str) -> Iterator[LockedFile]:
-        """Return the files that came from an index page (by URL)."""
+    def files(
+        self, name: NormalizedName, page: str
+    ) -> Iterator[tuple[PackageWheel | PackageSdist, str | None]]:
+        """Return the files that came from an index page (by URL), with their requires-python."""
         for package in self._packages[name].values():
             if package.index != index_of(page, name):
                 continue
-            for file in (*(package.wheels or ()), *((package.sdist,) if package.sdist else ())):
-                assert file.url is not None
-                python = str(package.requires_python or "") or None
-                yield LockedFile(file.url, python, file.hashes, file.upload_time, file.size)
+            python = str(package.requires_python or "") or None
+            files = (*(package.wheels or ()), package.sdist)
+            yield from ((file, python) for file in files if file is not None)
 
 
 def _is_kept(package: Package) -> bool:

@@ -20,9 +20,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.base.errors import LockError, UnknownNameError
-from pipshim.lock.requirements_export import Style, Where, write, write_build
+from pipshim.lock.requirements_export import Style, Where, reduced, write, write_build
 from pipshim.model.build_mode import Mode
-from pipshim.model.markers import reduced
 from pipshim.model.pylock import Lock, LockedBuild, LockedFolder
 from pipshim.model.requests import SelectionOptions
 
