@@ -135,11 +135,10 @@ class Rounds:
         digests = (one.digest for one in asked)
         self.builds.builder.look_ahead(digests, ("requires", "metadata"))
         self.ask_ahead(asked, solution)
-        return [one for one in asked if self._differs(one, solution)]
-
-    def _differs(self, source: Source, solution: Solution) -> bool:
-        known = self._valid(source, solution)
-        return known is None or known.metadata != self._told.get(source.url)
+        known = [(one, self._valid(one, solution)) for one in asked]
+        return [
+            one for one, told in known if told is None or told.metadata != self._told.get(one.url)
+        ]
 
     # For other targets
 
@@ -222,13 +221,10 @@ class Rounds:
             raise BackendNeededError(f"the backend of {source} has to be asked")
 
     def _editable_metadata(self, source: Source) -> bytes:
-        current = self._current
-        bare = self.builds.mode(source) is Mode.NO_ISOLATION
-        if current is None and bare:
+        if self._current is None and self.builds.mode(source) is Mode.NO_ISOLATION:
             return self._stand_in(source)
         self.stand_ins.discard(name_of(source))
-        known = self._valid(source, current) if current is not None else None
-        return (known or self._ask(source, current)).metadata
+        return self.ask_metadata(source)
 
     def _optional(self, source: Source, told: Callable[[], bytes]) -> bytes | None:
         """Ask for something optional; after a failure, do not ask again."""
@@ -327,18 +323,14 @@ class Rounds:
         self._each(ask, sources)
         return failures
 
-    def _each(self, work: Callable[[Source], None], sources: Sequence[Source]) -> None:
+    def _each(self, work: Callable[[Source], object], sources: Sequence[Source]) -> None:
         builder = self.builds.builder
         at_once = max(1, builder.jobs // sharing.get())
         each(work, sources, at_once=at_once, interrupted=builder.processes.stop)
 
     def ask_ahead(self, sources: Sequence[Source], solution: Solution) -> None:
         """Ask backends for dynamic requirements at once, so that later calls find them."""
-
-        def ask(source: Source) -> None:
-            self.build_plan(source, solution)
-
-        self._each(ask, sources)
+        self._each(lambda source: self.build_plan(source, solution), sources)
 
     def build_plan(self, source: Source, solution: Solution) -> BuildPlan:
         """Plan a build.

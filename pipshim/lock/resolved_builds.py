@@ -162,25 +162,21 @@ class ResolvedBuilds(BuildPlanner):
     def _resolve_within(
         self, source: Source, plan: BuildPlan, solution: Solution | None, known: list[Pin]
     ) -> BuildPlan:
-        name, requirements = name_of(source), plan.requirements
-        runtime = self._runtime(solution)
-        strict = self._strict(name, requirements, runtime, solution)
-        found = self._resolve_build(source, requirements, runtime, strict)
+        requirements = plan.requirements
+        strict, found = self._resolve_build(source, requirements, solution)
         known += found.pins.values()
         _check_default_backend(source, found)
-        dynamic = self._also_required(source, plan, found, solution, runtime)
+        dynamic = self._also_required(source, plan, found, solution)
         missing = [one for one in dynamic if not _satisfied(one, found, self.target.markers)]
         if missing:
-            everything = (*requirements, *missing)
-            strict = self._strict(name, everything, runtime, solution)
             try:
-                found = self._resolve_build(source, everything, runtime, strict)
+                strict, found = self._resolve_build(source, (*requirements, *missing), solution)
             except ResolveError as error:
                 error.conflicts = _conflicts(missing, found)
                 raise
         matched = bool(strict)
         if self.settings.match_runtime == "auto":
-            self._warn_unmatched(source, found, runtime)
+            self._warn_unmatched(source, found, self._runtime(solution))
             matched = matched or self._is_matched(found.pins.values(), solution)
         return self._planned(plan, found.pins.values(), matched)
 
@@ -197,24 +193,23 @@ class ResolvedBuilds(BuildPlanner):
         return any(runtime.get(pin.package.name) == pin.version for pin in pins)
 
     def _also_required(
-        self,
-        source: Source,
-        plan: BuildPlan,
-        declared: Solution,
-        solution: Solution | None,
-        runtime: Mapping[NormalizedName, Version],
+        self, source: Source, plan: BuildPlan, declared: Solution, solution: Solution | None
     ) -> list[str]:
         stated = self.stated_metadata(source)
         if stated is not None and stated.build_requires is not None:
             return list(map(str, stated.build_requires))
         if self.ask_host is not None:
             return self.ask_host(source, plan.requirements)
-        return self._dynamic(source, plan.requirements, declared, solution, runtime)
+        return self._dynamic(source, plan.requirements, declared, solution)
 
     def _runtime(self, solution: Solution | None) -> dict[NormalizedName, Version]:
         """Return the runtime versions that a build should match."""
         below = self.below.platform_specific if self.below is not None else {}
-        return {**below, **_platform_specific(solution)}
+        pins = solution.pins if solution is not None else {}
+        return {
+            **below,
+            **{name: pin.version for name, pin in pins.items() if pin.platform_specific},
+        }
 
     def stated_metadata(self, source: Source) -> StaticMetadata | None:
         """Return the ``dependency-metadata`` of a source."""
@@ -225,24 +220,18 @@ class ResolvedBuilds(BuildPlanner):
         self, source: Source, requirements: tuple[str, ...], solution: Solution | None
     ) -> list[str]:
         """Ask a backend, on this machine, for additional build requirements."""
-        runtime = _platform_specific(solution)
-        strict = self._strict(name_of(source), requirements, runtime, solution)
-        declared = self._resolve_build(source, requirements, runtime, strict)
-        return self._dynamic(source, requirements, declared, solution, runtime)
+        _, declared = self._resolve_build(source, requirements, solution)
+        return self._dynamic(source, requirements, declared, solution)
 
     def _strict(
-        self,
-        name: NormalizedName,
-        requirements: Iterable[str],
-        runtime: Mapping[NormalizedName, Version],
-        solution: Solution | None,
+        self, name: NormalizedName, requirements: Iterable[str], solution: Solution | None
     ) -> dict[NormalizedName, Version]:
         """Return what must have the runtime version: names of match-runtime, and marked extras."""
         wanted = self._matched_names(name)
         if solution is None or not wanted:
             return {}
         below = self.below.versions if self.below is not None else {}
-        versions = {**below, **solution.versions, **runtime}
+        versions = {**below, **solution.versions, **self._runtime(solution)}
         found: dict[NormalizedName, Version] = {}
         for text in requirements:
             requirement = Requirement(text)
@@ -274,14 +263,13 @@ class ResolvedBuilds(BuildPlanner):
         return names if named == "auto" else names | named
 
     def _resolve_build(
-        self,
-        source: Source,
-        requirements: tuple[str, ...],
-        runtime: Mapping[NormalizedName, Version],
-        strict: Mapping[NormalizedName, Version],
-    ) -> Solution:
+        self, source: Source, requirements: tuple[str, ...], solution: Solution | None
+    ) -> tuple[Mapping[NormalizedName, Version], Solution]:
+        """Resolve an environment; return what must have the runtime version, and the pins."""
         preferred, offered = dict(self.preferred), dict(self.offered)
-        matching = {**runtime, **strict} if self.settings.match_runtime == "auto" else strict
+        strict = self._strict(name_of(source), requirements, solution)
+        is_auto = self.settings.match_runtime == "auto"
+        matching = {**self._runtime(solution), **strict} if is_auto else strict
         for one, version in matching.items():
             # Where it is not admitted, the pins of an earlier lock come next.
             preferred[one] = (*preferred.get(one, ()), *offered.pop(one, ()), version)
@@ -308,7 +296,7 @@ class ResolvedBuilds(BuildPlanner):
 
         found = shared(self._resolved, key, resolve)
         self.resolved_names |= set(found.pins)
-        return found
+        return strict, found
 
     def _roots(self, source: Source, requirements: Iterable[str]) -> list[Root]:
         extra = {str(one.requirement) for one in self.settings.extra.get(name_of(source), ())}
@@ -325,7 +313,6 @@ class ResolvedBuilds(BuildPlanner):
         requirements: tuple[str, ...],
         declared: Solution,
         solution: Solution | None,
-        runtime: Mapping[NormalizedName, Version],
     ) -> list[str]:
         """Ask the backend, in an environment of the declared requirements, for additional ones."""
         key = (source.url, environment_id(pin.package for pin in declared.pins.values()))
@@ -333,7 +320,7 @@ class ResolvedBuilds(BuildPlanner):
         def ask() -> list[str]:
             choice = self.settings.choice(name_of(source))
             plan = BuildPlan(choice.mode, choice.chosen_by, requirements)
-            is_matched = bool(set(declared.pins) & set(runtime))
+            is_matched = bool(declared.pins.keys() & self._runtime(solution))
             plan = self._planned(plan, declared.pins.values(), is_matched)
             kinds = ("wheel", "editable") if source.editable else ("wheel",)
             if source.editable and self.editables_only:
@@ -425,12 +412,6 @@ def _asking(name: NormalizedName, solution: Solution) -> list[str]:
         for other, pin in solution.pins.items()
         if any(canonicalize_name(one["name"]) == name for one in pin.package.dependencies or ())
     )
-
-
-def _platform_specific(solution: Solution | None) -> dict[NormalizedName, Version]:
-    if solution is None:
-        return {}
-    return {name: pin.version for name, pin in solution.pins.items() if pin.platform_specific}
 
 
 def _check_default_backend(source: Source, solution: Solution) -> None:

@@ -188,28 +188,23 @@ class ParserOption(optparse.Option):
 
     def __init__(self, declared: Option, verb: str = "") -> None:
         self.declared = declared
-        names = declared.flags.split()
         more: dict[str, Any] = {"dest": declared.destination}
         more["help"] = declared.help.replace("{verb}", verb)
-        if declared.dest is None:
-            more["default"] = declared.default
-        if declared.metavar:
+        if declared.dest is None or (declared.metavar and declared.is_list):
+            more["default"] = declared.unset
+        if declared.ends_options:
+            more |= {"metavar": declared.metavar, "type": "str"}
+            more |= {"action": "callback", "callback": _take_rest}
+        elif declared.metavar:
             more |= {"metavar": declared.metavar, "type": "choice" if declared.choices else "str"}
+            more |= {"choices": declared.choices} if declared.choices else {}
             more["action"] = "append" if declared.is_list else "store"
-            if declared.choices:
-                more["choices"] = declared.choices
-            if declared.is_list:
-                more["default"] = []
-            if declared.ends_options:
-                more |= {"action": "callback", "callback": _take_rest}
         elif isinstance(declared.const, bool):
             more["action"] = "store_true" if declared.const else "store_false"
-            if declared.dest is None:
-                more["default"] = False
         else:
-            more |= {"action": "append_const" if declared.is_list else "store_const"}
+            more["action"] = "append_const" if declared.is_list else "store_const"
             more["const"] = declared.const
-        super().__init__(*names, **more)
+        super().__init__(*declared.flags.split(), **more)
 
     def check_value(self, opt: str, value: str) -> Any:
         checked = super().check_value(opt, value)
