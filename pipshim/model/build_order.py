@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
 
 from packaging.utils import canonicalize_name
@@ -52,30 +53,18 @@ def ordered(
         BuildError: some wait for each other; it names them.
 
     """
-    done: list[NormalizedName] = []
-    path: list[NormalizedName] = []
-
-    def visit(name: NormalizedName) -> None:
-        if name in done:
-            return
-        if name in path:
-            members = [*path[path.index(name) :], name]
-            raise BuildError(
-                f"these builds wait for each other: {' -> '.join(members)}",
-                package=name,
-                mode="no-isolation",
-                step="order",
-                hint="build one of them in isolation: remove it from no-build-isolation-package",
-            )
-        path.append(name)
-        for other in sorted(set(waits_for[name]) & set(waits_for)):
-            visit(other)
-        path.pop()
-        done.append(name)
-
-    for name in sorted(waits_for):
-        visit(name)
-    return done
+    graph = {name: sorted({*waits_for[name]} & waits_for.keys()) for name in sorted(waits_for)}
+    try:
+        return [*TopologicalSorter(graph).static_order()]
+    except CycleError as error:
+        members = error.args[1][::-1]
+        raise BuildError(
+            f"these builds wait for each other: {' -> '.join(members)}",
+            package=members[0],
+            mode="no-isolation",
+            step="order",
+            hint="build one of them in isolation: remove it from no-build-isolation-package",
+        ) from error
 
 
 def longest_first(
