@@ -8,7 +8,7 @@ resolved again without an index, and as many as possible are left out while no v
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -21,6 +21,7 @@ from pipshim._pip.resolvelib import (
     ResolutionTooDeep,
     Resolver,
 )
+from pipshim.base.graph_search import distances
 from pipshim.model.conflict import Constraint, Dependency, Key, Need, RootRequirement
 
 if TYPE_CHECKING:
@@ -85,14 +86,7 @@ def _steps(
     parents: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
     for link in links:
         parents[link.child].add(link.parent.name)
-    steps = dict.fromkeys(suspects, 0)
-    waiting = deque(steps)
-    while waiting:
-        name = waiting.popleft()
-        for parent in parents[name] - steps.keys():
-            steps[parent] = steps[name] + 1
-            waiting.append(parent)
-    return steps
+    return distances(suspects, lambda name: parents[name])
 
 
 @dataclass

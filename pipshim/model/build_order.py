@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import BuildError
+from pipshim.base.graph_search import distances
 from pipshim.model.requirements import valid
 
 if TYPE_CHECKING:
@@ -33,15 +34,8 @@ def needs(
 
     """
     own = (canonicalize_name(one.name) for one in valid(requirements))
-    waiting = [*own, *dependencies.get(name, ())]
-    seen: set[NormalizedName] = set()
-    while waiting:
-        one = waiting.pop()
-        if one in seen or one == name or one not in dependencies:
-            continue
-        seen.add(one)
-        waiting += dependencies[one]
-    return seen
+    found = distances([*own, *dependencies.get(name, ())], lambda one: dependencies.get(one, ()))
+    return {one for one in found if one in dependencies} - {name}
 
 
 def ordered(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pipshim.base.graph_search import distances
 from pipshim.model.combinations import BASE, PROJECT, Case
 from pipshim.model.pylock import builds_from_dict, key_of, requires_of, table_of
 from pipshim.model.requirements import valid
@@ -132,26 +133,19 @@ class Graph:
     def ends(self) -> list[Node]:
         """Return nodes from which all others are reached when needs are followed backwards."""
         ends = sorted((one for one in self if not self.needs.get(one)), key=_rank)
-        reached = self._above(ends)
+        reached = distances(ends, self._needing)
         for node in sorted(self, key=_rank):
             if node not in reached:  # those that need each other have no end
                 ends.append(node)
-                reached |= self._above([node])
+                reached |= distances([node], self._needing)
         return ends
 
-    def _above(self, start: Iterable[Node]) -> set[Node]:
-        reached = set(start)
-        waiting = list(reached)
-        while waiting:
-            for need in self.needed.get(waiting.pop(), ()):
-                if need.by not in reached:
-                    reached.add(need.by)
-                    waiting.append(need.by)
-        return reached
+    def _needing(self, node: Node) -> Iterator[Node]:
+        return (need.by for need in self.needed.get(node, ()))
 
     def chains(self, node: Node) -> Iterator[tuple[Need, ...]]:
         """Return the paths from the root to a node, the shortest first, without cycles."""
-        distance = self._distances()
+        distance = distances([self.root], lambda at: (one.node for one in self.needs.get(at, ())))
         order = count()
         found: list[tuple[int, int, tuple[Need, ...], Node, _Combinations]] = []
         if node in distance:
@@ -167,18 +161,6 @@ class Graph:
                 if need.by not in passed and need.by in distance and rest != frozenset():
                     length = len(chain) + 1 + distance[need.by]
                     heapq.heappush(found, (length, next(order), (need, *chain), need.by, rest))
-
-    def _distances(self) -> dict[Node, int]:
-        """Return each node's distance from the root."""
-        distance = {self.root: 0}
-        waiting = deque([self.root])
-        while waiting:
-            at = waiting.popleft()
-            for need in self.needs.get(at, ()):
-                if need.node not in distance:
-                    distance[need.node] = distance[at] + 1
-                    waiting.append(need.node)
-        return distance
 
 
 def in_both(one: _Combinations, other: _Combinations) -> _Combinations:

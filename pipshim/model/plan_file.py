@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from packaging.pylock import Package, Pylock, PylockValidationError
 
 from pipshim.base.errors import PlanError
+from pipshim.base.graph_search import distances
 from pipshim.model.artifacts import is_wheel
 from pipshim.model.build_mode import Mode
 from pipshim.model.pylock import as_dicts, key_of
@@ -155,12 +156,8 @@ class PlanFile:
 
     def part(self, ids: Iterable[str]) -> PlanFile:
         """Return the plan of these builds and what they need."""
-        known, wanted, due = self.by_id, set[str](), [*ids]
-        while due:
-            one = due.pop()
-            if one not in wanted:
-                wanted.add(one)
-                due.extend(known[one].needs)
+        known = self.by_id
+        wanted = distances(ids, lambda one: known[one].needs)
         return replace(self, builds=tuple(one for one in self.builds if one.id in wanted))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pipshim.base.graph_search import distances
 from pipshim.model.combinations import (
     BASE,
     PROJECT,
@@ -333,12 +334,12 @@ def _reached(
     environments: Mapping[str, tuple[str, ...]],
 ) -> list[str]:
     """Return the build environments that builds use, directly or indirectly."""
-    found: list[str] = []
-    waiting = list(builds)
-    while waiting:
-        name = waiting.pop().environment
-        if name is None or name in found or name not in environments:
-            continue
-        found.append(name)
-        waiting += [by_key[key] for key in environments[name] if key in by_key]
-    return found
+
+    def known(builds: Iterable[LockedBuild]) -> Iterator[str]:
+        named = (one.environment for one in builds if one.environment is not None)
+        return (name for name in named if name in environments)
+
+    inner = {
+        name: [by_key[key] for key in of if key in by_key] for name, of in environments.items()
+    }
+    return list(distances(known(builds), lambda name: known(inner[name])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipshim.base.graph_search import distances
 from pipshim.base.spelling import nearest
 from pipshim.model.combinations import PROJECT, Conflicts, named
 from pipshim.model.workspace_selection import PREFIX
@@ -97,15 +98,8 @@ def _unknown(reader: Reader, path: KeyPath, origin: str, origins: Collection[str
 
 def including(member: str, includes: Mapping[str, Collection[str]]) -> set[str]:
     """Return the extras and groups (and ``project``) that include one, also indirectly."""
-    found: set[str] = set()
-    waiting = [member]
-    while waiting:
-        one = waiting.pop()
-        for by, included in includes.items():
-            if one in included and by not in found and by != member:
-                found.add(by)
-                waiting.append(by)
-    return found
+    found = distances([member], lambda one: (by for by, of in includes.items() if one in of))
+    return {*found} - {member}
 
 
 def _check_always_on(
