@@ -134,15 +134,7 @@ def requirements_given(given: LockOptions) -> list[str]:
 
 def editable_requires_more(project: Project) -> bool:
     """Return whether the project is installed, and its editable wheel may require more."""
-    if not project.is_package:
-        return False
-    system = table(project.directory / "pyproject.toml", "build-system")
-    system = system if isinstance(system, dict) else {}
-    return editable_may_require_more(
-        project.directory,
-        str(system.get("build-backend", "setuptools")),
-        in_tree="backend-path" in system,
-    )
+    return project.is_package and editable_may_require_more(project.directory)
 
 
 def _sources(project: Project) -> dict[str, Any]:

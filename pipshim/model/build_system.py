@@ -10,6 +10,7 @@ from zipfile import ZipFile
 
 from packaging.version import InvalidVersion, Version
 
+from pipshim.base import toml_files
 from pipshim.model.requirements import requires_dist, valid
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
     from packaging.utils import NormalizedName
 
     from pipshim.model.settings import StaticMetadata
@@ -65,11 +67,15 @@ class BuildSystem:
     needs: tuple[str, ...] = ()
 
 
-def editable_may_require_more(directory: Path, backend: str, *, in_tree: bool) -> bool:
+def editable_may_require_more(directory: Path) -> bool:
     """Return whether the editable wheel of a source tree may require more than its wheel."""
-    if in_tree:
+    try:
+        system = toml_files.read(directory / "pyproject.toml").get("build-system", {})
+    except (OSError, ValueError):
+        system = {}
+    if not isinstance(system, dict) or "backend-path" in system:
         return True
-    module = backend.partition(":")[0].partition(".")[0]
+    module = str(system.get("build-backend", "setuptools")).partition(":")[0].partition(".")[0]
     setting = _EDITABLE_SETTINGS.get(module)
     if setting is None:
         return module not in _EDITABLE_LIKE_WHEEL
@@ -96,12 +102,8 @@ def static_metadata(
     """
     for one in written:
         if one.is_about(name, version):
-            lines = ["Metadata-Version: 2.2", f"Name: {name}", f"Version: {version}"]
-            if one.requires_python is not None:
-                lines.append(f"Requires-Python: {one.requires_python}")
-            lines.extend(f"Requires-Dist: {requirement}" for requirement in one.requires_dist)
-            lines.extend(f"Provides-Extra: {extra}" for extra in one.provides_extra)
-            return "\n".join([*lines, "", ""]).encode()
+            extras, python = one.provides_extra, one.requires_python
+            return metadata_text(str(name), str(version), one.requires_dist, extras, python)
     info = directory / "PKG-INFO"
     if not info.is_file():
         return None
@@ -115,6 +117,21 @@ def static_metadata(
     if stated < _STATIC_SINCE or dynamic & _RESOLVED_BY:
         return None
     return text
+
+
+def metadata_text(
+    name: str,
+    version: str,
+    requires: Iterable[Requirement],
+    extras: Iterable[str],
+    python: SpecifierSet | None,
+) -> bytes:
+    """Write METADATA with what a resolver reads."""
+    lines = ["Metadata-Version: 2.2", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Python: {python}"] if python is not None else []
+    lines += [f"Requires-Dist: {one}" for one in requires]
+    lines += [f"Provides-Extra: {one}" for one in extras]
+    return "\n".join([*lines, "", ""]).encode()
 
 
 def required_by(wheel: Path) -> list[Requirement]:

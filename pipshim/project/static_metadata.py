@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim.base import toml_files
 from pipshim.base.errors import PipshimError
-from pipshim.model.build_system import editable_may_require_more
+from pipshim.model.build_system import editable_may_require_more, metadata_text
 from pipshim.model.project import PYPROJECT
 from pipshim.project.pyproject import read_project, read_text
 
@@ -75,22 +75,16 @@ def stated_metadata(directory: Path) -> bytes | None:
     """
     try:
         project = read_project(directory, read_text(directory / PYPROJECT))
-        system = toml_files.read(directory / PYPROJECT).get("build-system", {})
-        backend, in_tree = system.get("build-backend", "setuptools"), "backend-path" in system
-        if editable_may_require_more(directory, backend, in_tree=in_tree):
-            return None
-    except (PipshimError, OSError, ValueError, AttributeError):
+    except PipshimError:
         return None  # its backend will say what is wrong
     if project.name is None or project.version is None or project.dynamic & _READ_BY_RESOLVER:
         return None
-    lines = ["Metadata-Version: 2.2", f"Name: {project.name}", f"Version: {project.version}"]
-    if project.requires_python is not None:
-        lines.append(f"Requires-Python: {project.requires_python}")
-    lines += [f"Requires-Dist: {one}" for one in project.dependencies]
-    for extra, requirements in project.optional_dependencies.items():
-        lines.append(f"Provides-Extra: {extra}")
-        lines += [f"Requires-Dist: {_of_extra(one, extra)}" for one in requirements]
-    return "\n".join([*lines, "", ""]).encode()
+    if editable_may_require_more(directory):
+        return None
+    extras = project.optional_dependencies
+    requires = [*project.dependencies]
+    requires += [_of_extra(one, extra) for extra, of in extras.items() for one in of]
+    return metadata_text(project.name, project.version, requires, extras, project.requires_python)
 
 
 def _of_extra(requirement: Requirement, extra: str) -> Requirement:

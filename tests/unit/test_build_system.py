@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 def test_which_editables_may_require_more_than_their_wheels(
     backend: str, text: str, may: bool, tmp_path: Path
 ) -> None:
-    (tmp_path / "pyproject.toml").write_text(text)
-    assert editable_may_require_more(tmp_path, backend, in_tree=False) is may
-    assert editable_may_require_more(tmp_path, backend, in_tree=True)
+    system = f"[build-system]\nrequires = []\nbuild-backend = '{backend}'\n"
+    file = tmp_path / "pyproject.toml"
+    file.write_text(f"{system}{text}")
+    assert editable_may_require_more(tmp_path) is may
+    file.write_text(f"{system}backend-path = ['.']\n{text}")
+    assert editable_may_require_more(tmp_path)
