@@ -30,7 +30,7 @@ ACTIONS = ("info", "list", "remove", "prune", "verify", "push", "pull")
 _DAYS = 30
 
 
-class StoreCommand(PlainCommand):
+class CacheStoreCommand(PlainCommand):
     """Inspect and clear what pipshim adds to the cache.
 
     These are the wheels that it has unpacked, the results of builds with their

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pipshim._pip import commands, patches
 from pipshim._pip.commands import Command, Implementation
 from pipshim._pip.parser import ProjectParser, says
-from pipshim.cli.command_names import SUBCOMMANDS
+from pipshim.cli.command_names import SUBCOMMANDS, class_of
 from pipshim.cli.error_boundary import run_guarded
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.option_parsing import COMMAND_LINE, own_layers, parser_options, read_variables
@@ -134,7 +134,7 @@ def register_subcommand(name: str) -> str:
     group, _, word = name.partition(" ")
     own = SUBCOMMANDS[group][word]
     key = f"{group}-{word}"
-    commands.add(key, Implementation(f"pipshim.cli.{own.module}", own.class_name, own.summary))
+    commands.add(key, Implementation(f"pipshim.cli.{own.module}", class_of(name), own.summary))
     return key
 
 

@@ -13,7 +13,6 @@ class OwnCommand(NamedTuple):
 
     Attributes:
         module: its module in ``pipshim.cli``.
-        class_name: its class in that module.
         summary: for the help.
         asks_index: whether it usually asks an index.
         is_plain: whether it needs neither index nor environment.
@@ -22,99 +21,71 @@ class OwnCommand(NamedTuple):
     """
 
     module: str
-    class_name: str
     summary: str
     asks_index: bool = False
     is_plain: bool = False
     has_isolated: bool = False
 
 
+def class_of(name: str) -> str:
+    """Return the name of a command's class: ``BuildsShowCommand``."""
+    return "".join(word.title() for word in [*name.split(), "command"])
+
+
 OWN_COMMANDS = {
-    "lock": OwnCommand(
-        "project_commands", "LockCommand", "Lock the project, or requirements.", asks_index=True
-    ),
-    "sync": OwnCommand(
-        "project_commands",
-        "SyncCommand",
-        "Make the environment match the lock.",
-        asks_index=True,
-    ),
+    "lock": OwnCommand("project_commands", "Lock the project, or requirements.", asks_index=True),
+    "sync": OwnCommand("project_commands", "Make the environment match the lock.", asks_index=True),
     "run": OwnCommand(
         "project_commands",
-        "RunCommand",
         "Run a command in the project's environment, brought up to date first.",
         asks_index=True,
         has_isolated=True,
     ),
     "add": OwnCommand(
-        "edit_commands",
-        "AddCommand",
-        "Add requirements to the project, lock and sync.",
-        asks_index=True,
+        "edit_commands", "Add requirements to the project, lock and sync.", asks_index=True
     ),
     "remove": OwnCommand(
-        "edit_commands",
-        "RemoveCommand",
-        "Remove requirements from the project, lock and sync.",
-        asks_index=True,
+        "edit_commands", "Remove requirements from the project, lock and sync.", asks_index=True
     ),
-    "tree": OwnCommand("tree", "TreeCommand", "Show what needs what in the lock.", is_plain=True),
-    "why": OwnCommand("why", "WhyCommand", "Show why a package is in the lock.", is_plain=True),
-    "export": OwnCommand("export", "ExportCommand", "Write the lock as a requirements file."),
-    "builds": OwnCommand(
-        "builds_command", "BuildsCommand", "Show what was built, and from what.", is_plain=True
-    ),
+    "tree": OwnCommand("tree", "Show what needs what in the lock.", is_plain=True),
+    "why": OwnCommand("why", "Show why a package is in the lock.", is_plain=True),
+    "export": OwnCommand("export", "Write the lock as a requirements file."),
+    "builds": OwnCommand("builds_command", "Show what was built, and from what.", is_plain=True),
 }
 SUBCOMMANDS = {
     "cache": {
-        "store": OwnCommand(
-            "cache_store", "StoreCommand", "Inspect and clear pipshim's cache.", is_plain=True
-        ),
+        "store": OwnCommand("cache_store", "Inspect and clear pipshim's cache.", is_plain=True),
     },
     "builds": {
         "list": OwnCommand(
             "builds_list",
-            "BuildsListCommand",
             "List the wheels that were built here, or that the remote has.",
             is_plain=True,
         ),
         "show": OwnCommand(
-            "builds_show",
-            "BuildsShowCommand",
-            "Show what a wheel was built from, and whether it would be reused.",
+            "builds_show", "Show what a wheel was built from, and whether it would be reused."
         ),
         "plan": OwnCommand(
             "builds_plan",
-            "BuildsPlanCommand",
             "Write what a sync would have to build as JSON, for any machine.",
             asks_index=True,
         ),
-        "run": OwnCommand(
-            "builds_run",
-            "BuildsRunCommand",
-            "Run the builds of a plan on this machine.",
-        ),
+        "run": OwnCommand("builds_run", "Run the builds of a plan on this machine."),
         "history": OwnCommand(
             "builds_history",
-            "BuildsHistoryCommand",
             "Show what was built when, how long it took, and how much memory.",
             is_plain=True,
         ),
         "log": OwnCommand(
-            "builds_history",
-            "BuildsLogCommand",
-            "Show what the last build of a package printed.",
-            is_plain=True,
+            "builds_history", "Show what the last build of a package printed.", is_plain=True
         ),
         "keygen": OwnCommand(
             "builds_keys_command",
-            "BuildsKeygenCommand",
             "Create the key that the wheels you push are signed with.",
             is_plain=True,
         ),
         "trust": OwnCommand(
             "builds_keys_command",
-            "BuildsTrustCommand",
             "Use wheels from the remote only if this key, or another trusted one, signed them.",
             is_plain=True,
         ),

@@ -13,7 +13,7 @@ from pipshim._pip.parser import keep_abbreviations
 from pipshim.base.interruption import Interruption
 from pipshim.base.temporary_files import temporary_files
 from pipshim.cli.command_base import register_subcommand
-from pipshim.cli.command_names import BUILDING, OWN_COMMANDS
+from pipshim.cli.command_names import BUILDING, OWN_COMMANDS, class_of
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
 from pipshim.cli.other_python import continue_in_other_python
 from pipshim.cli.supported_pip import version_text, versions
@@ -32,7 +32,7 @@ _VARIANTS = ("cache", "completion", "debug")
 def register() -> None:
     """Add pipshim's commands to pip's help and completion, before pip's own."""
     added = {
-        name: Implementation(f"pipshim.cli.{own.module}", own.class_name, own.summary)
+        name: Implementation(f"pipshim.cli.{own.module}", class_of(name), own.summary)
         for name, own in OWN_COMMANDS.items()
     }
     extended = {
