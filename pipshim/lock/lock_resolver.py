@@ -114,7 +114,6 @@ class LockResolver:
         constraints: Sequence[object],
         preferred: Mapping[NormalizedName, tuple[Version, ...]],
         offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
-        shared: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
     ) -> Solution:
         """Resolve in rounds.
 
@@ -123,14 +122,10 @@ class LockResolver:
             constraints: pip's constraint objects.
             preferred: the pins of an earlier lock.
             offered: the pins of other targets, preferred to these.
-            shared: the pins of other combinations on the same target, likewise.
 
         """
         metadata_of, below = self.rounds.metadata, self.builds.below
         asked: Sequence[Root] = ()
-        better = dict(preferred)
-        for name, versions in (shared or {}).items():
-            better[name] = (*better.get(name, ()), *versions)
 
         def one_round(number: int) -> Solution:
             nonlocal asked
@@ -139,7 +134,7 @@ class LockResolver:
             self._last = self.builds.resolving.resolve(
                 asked,
                 constraints=constraints,
-                preferred=better,
+                preferred=preferred,
                 offered=offered,
                 below=below.versions if below is not None else None,
                 metadata_of=metadata_of,

@@ -350,15 +350,18 @@ class _MultiTargetLock:
     def _solve(self, case: Case, offered: Offered) -> Solution:
         problem = self._problem(case)
         resolver = self._resolver(case)
-        kept = self.kept[case] or self.making.keep
+        preferred = self.making.pins(self.kept[case] or self.making.keep)
+        if not self.targets:  # what other combinations have comes before what an earlier lock had
+            for name, versions in offered.items():
+                preferred[name] = (*preferred.get(name, ()), *versions)
         if self._is_here(case):
             self._hosts.solved.add(case.combination)
         with _for(case):
             return resolver.solve(
                 problem.roots,
                 constraints=problem.constraints,
-                preferred=self.making.pins(kept),
-                **{"offered" if self.targets else "shared": offered},
+                preferred=preferred,
+                offered=offered if self.targets else None,
             )
 
     def _problem(self, case: Case) -> Problem:

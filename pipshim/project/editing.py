@@ -21,6 +21,7 @@ from tomlkit.exceptions import TOMLKitError
 from pipshim.base import toml_files, toml_values
 from pipshim.base.errors import ProjectError
 from pipshim.model.requirements import valid
+from pipshim.project.uv_settings import tool_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,8 +80,7 @@ class Document:
     def __init__(self, text: str, path: Path) -> None:
         self.original = text
         self._path = path
-        tool = toml_files.loads(text).get("tool", {})
-        self._settings = ("tool", "uv" if "uv" in tool and "pipshim" not in tool else "pipshim")
+        self._settings = ("tool", tool_of(toml_files.loads(text)))
         self._sources = (*self._settings, "sources")
         self._index = (*self._settings, "index")
         self._made: set[str] = set()

@@ -173,7 +173,9 @@ def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> P
         script=path if path == STDIN else path.absolute(),
         block=block,
     )
-    read_conflicts(reader, _settings(data), made, (), {})  # a script has neither extras nor groups
+    read_conflicts(
+        reader, ("tool", uv_settings.tool_of(data)), made, (), {}
+    )  # a script has neither extras nor groups
     return made
 
 
@@ -223,7 +225,7 @@ def _project(
         own.check(extras[extra], at)
     own.check(dependencies, ("project", "dependencies"))
     written = data.get("dependency-groups", {})
-    if _is_of_uv(data) and isinstance(written, dict):
+    if uv_settings.tool_of(data) == "uv" and isinstance(written, dict):
         written = uv_settings.with_dev_dependencies(written, data["tool"]["uv"])
     groups = _dependency_groups(reader, written, own)
     configuration, ignored = _configuration(reader, data, groups, more_indexes)
@@ -263,7 +265,7 @@ def _with_conflicts(
     origins = list(project.lists)
     if project.name is not None:
         sets = _naming_itself(sets, project.name, origins, project.dynamic)
-    if _is_of_uv(data) and any(PROJECT in each for each in sets):
+    if uv_settings.tool_of(data) == "uv" and any(PROJECT in each for each in sets):
         ignored = (*ignored, "conflicts (of the project itself)")
         sets = tuple(each for each in sets if PROJECT not in each)
     made = replace(
@@ -273,7 +275,9 @@ def _with_conflicts(
     )
     return replace(
         made,
-        conflicts=read_conflicts(reader, _settings(data), made, origins, includes),
+        conflicts=read_conflicts(
+            reader, ("tool", uv_settings.tool_of(data)), made, origins, includes
+        ),
         includes={origin: frozenset(names) for origin, names in includes.items() if names},
     )
 
@@ -331,11 +335,12 @@ def _configuration(
 ) -> tuple[Configuration, tuple[str, ...]]:
     """Read the settings; return the ignored ones of another tool too."""
     tool = reader.table(data.get("tool", {}), ("tool",))
-    table, name = tool.get("pipshim", {}), "pipshim"
+    name = uv_settings.tool_of(data)
+    table = tool.get(name, {})
     ignored: tuple[str, ...] = ()
-    if _is_of_uv(data):
-        uv = reader.table(tool["uv"], ("tool", "uv"))
-        (table, ignored), name = uv_settings.translate(uv, SETTINGS, groups), "uv"
+    if name == "uv":
+        uv = reader.table(table, ("tool", "uv"))
+        table, ignored = uv_settings.translate(uv, SETTINGS, groups)
     configuration = load_configuration(reader, table, name, more_indexes)
     if configuration.default_groups:
         for index, written in enumerate(table["default-groups"]):
@@ -344,17 +349,6 @@ def _configuration(
                     reader, ("tool", name, "default-groups", index), written, groups
                 )
     return configuration, ignored
-
-
-def _settings(data: dict[str, Any]) -> KeyPath:
-    """Return the table that the settings are read from."""
-    return ("tool", "uv" if _is_of_uv(data) else "pipshim")
-
-
-def _is_of_uv(data: dict[str, Any]) -> bool:
-    """Return whether a project is configured for uv alone."""
-    tool = data.get("tool", {})
-    return isinstance(tool, dict) and "uv" in tool and "pipshim" not in tool
 
 
 def _dependency_groups(

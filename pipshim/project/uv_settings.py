@@ -28,6 +28,13 @@ _INDEX_OPTIONS = ("index-url", "extra-index-url", "find-links")
 _NEVER = "sys_platform == 'none'"
 
 
+def tool_of(data: Mapping[str, Any]) -> str:
+    """Return whose table has the settings of a project: that of pipshim, or of uv alone."""
+    tool = data.get("tool", {})
+    is_of_uv = isinstance(tool, dict) and "uv" in tool and "pipshim" not in tool
+    return "uv" if is_of_uv else "pipshim"
+
+
 def translate(
     uv: Mapping[str, Any], known: Collection[str], groups: Iterable[str] = ()
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
