@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from packaging.pylock import is_valid_pylock_path
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from pipshim.lock import inputs_digest
+from pipshim.model.pylock import requires_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
 
     from pipshim.lock.services import LockServices
     from pipshim.model.pylock import Lock
@@ -44,6 +51,7 @@ def is_up_to_date(context: LockServices, lock: Lock) -> bool:
         may_be_kept(context, lock)
         and not typed & _INDEX_OPTIONS
         and out_of_date(context, lock) is None
+        and _is_complete(lock, context.project.name if context.project is not None else None)
     )
 
 
@@ -83,3 +91,34 @@ def _is_static(folder: Path) -> bool:
     """Return whether pyproject.toml states the dependencies, so that no backend is needed."""
     project = inputs_digest.table(folder / "pyproject.toml", "project")
     return isinstance(project, dict) and not _DEPENDENCIES & set(project.get("dynamic", ()))
+
+
+def _is_complete(lock: Lock, project: NormalizedName | None) -> bool:
+    """Return whether a lock has everything required; someone may have edited it by hand."""
+    versions: dict[NormalizedName, set[Version | None]] = {}
+    for package in lock.packages:
+        versions.setdefault(package.name, set()).add(package.version)
+    for folder in lock.folders:
+        versions.setdefault(folder.name, set()).add(None)
+    try:
+        requirements = [Requirement(text) for text in dict.fromkeys(_requirements(lock))]
+    except InvalidRequirement:
+        return False
+    for requirement in requirements:
+        name = canonicalize_name(requirement.name)
+        if name != project and not any(
+            version is None or requirement.specifier.contains(version, prereleases=True)
+            for version in versions.get(name, ())
+        ):
+            return False
+    known = lock.by_key
+    return all(key in known for members in lock.environments.values() for key in members)
+
+
+def _requirements(lock: Lock) -> Iterator[str]:
+    for texts in lock.roots.values():
+        yield from texts
+    for package in lock.packages:
+        yield from requires_of(package)
+    for folder in lock.folders:
+        yield from folder.requires
