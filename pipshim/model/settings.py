@@ -143,7 +143,7 @@ class BuildersTable:
     """
 
     use: BuildersAddress | None = None
-    setup: Mapping[str, str] = field(default_factory=dict)
+    setup: Mapping[str, str] = field(default_factory=dict, repr=False)
     sbatch: Mapping[str, str] = field(default_factory=dict)
 
 
