@@ -77,21 +77,19 @@ class LockedBuild:
     config_settings: ConfigSettings = field(default_factory=dict, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
-        made: dict[str, Any] = {
+        more = {
+            "environment": self.environment,
+            "metadata-from": self.metadata_from,
+            "deferred": self.deferred,
+            "config-settings": dict(sorted(self.config_settings.items())),
+        }
+        return {
             "mode": str(self.mode),
             "chosen-by": self.chosen_by,
             "backend": self.backend,
             "requires": [without_credentials(one) for one in self.requires],
+            **_without_empty(more),
         }
-        if self.environment is not None:
-            made["environment"] = self.environment
-        if self.metadata_from is not None:
-            made["metadata-from"] = self.metadata_from
-        if self.deferred:
-            made["deferred"] = True
-        if self.config_settings:
-            made["config-settings"] = dict(sorted(self.config_settings.items()))
-        return made
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LockedBuild:
@@ -105,6 +103,10 @@ class LockedBuild:
             deferred=bool(data.get("deferred", False)),
             config_settings=data.get("config-settings", {}),
         )
+
+
+def _without_empty(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in said.items() if value}
 
 
 def builds_as_dict(builds: Mapping[str, LockedBuild]) -> dict[str, Any]:
@@ -148,8 +150,7 @@ class LockedFolder:
             "name": self.name,
             "path": self.path,
             "for": sorted(self.origins),
-            **({"cases": list(self.cases)} if self.cases is not None else {}),
-            **({"requires": list(self.requires)} if self.requires else {}),
+            **_without_empty({"cases": [*(self.cases or ())], "requires": [*self.requires]}),
             **(builds_as_dict(self.builds) if self.builds else {"build": self.build.to_dict()}),
         }
 
@@ -366,11 +367,7 @@ def _table(lock: Lock, directory: Path) -> dict[str, Any]:
         },
         "packages": as_dicts(entries) if entries else [],
     }
-    return {
-        "version": FORMAT,
-        "inputs": lock.inputs,
-        **{key: value for key, value in said.items() if value},
-    }
+    return {"version": FORMAT, "inputs": lock.inputs, **_without_empty(said)}
 
 
 def _entry(lock: Lock, package: Package, directory: Path, said: Mapping[str, Any]) -> Package:
@@ -393,7 +390,7 @@ def _entry(lock: Lock, package: Package, directory: Path, said: Mapping[str, Any
 
 def tool_table(said: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a package's tool table, without empty values."""
-    table = {key: value for key, value in said.items() if value}
+    table = _without_empty(said)
     return {"pipshim": table} if table else None
 
 
