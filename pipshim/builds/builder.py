@@ -323,10 +323,11 @@ class Builder:
         if earlier.tree.sha256 in self._built_now:
             return earlier  # this command has reported its build
         record, is_remote = earlier.record, earlier.origin == "remote"
+        is_unknown = build.version == events.UNKNOWN
         self.observer(
             events.BuildCached(
                 build.name,
-                build.version,
+                earlier.tree.version if is_unknown else build.version,
                 str(build.mode),
                 build.chosen_by,
                 record.why(elsewhere=is_remote),

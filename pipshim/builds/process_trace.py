@@ -239,8 +239,7 @@ def _trace_child(programs: "list[str]", words: "list[Any]") -> None:
 
     A shell's command line is changed if it is that of a Python and nothing else.
     """
-    own = os.path.realpath(sys.executable)
-    is_own = [os.path.realpath(program) == own for program in programs]
+    is_own = [_is_this_python(program) for program in programs]
     if is_own == [True]:
         _trace_bare_python(words)
     elif is_own == [False, True] and len(words) == 3:  # noqa: PLR2004 sh -c COMMAND
@@ -252,6 +251,12 @@ def _trace_child(programs: "list[str]", words: "list[Any]") -> None:
             _trace_bare_python(command)
             if command != shlex.split(line):
                 words[2] = shlex.join(command)
+
+
+def _is_this_python(program: str) -> bool:
+    name = os.path.basename(program)  # noqa: PTH119
+    is_python = name.startswith(("python", "pypy"))
+    return is_python and os.path.realpath(program) == os.path.realpath(sys.executable)
 
 
 def _trace_bare_python(words: "list[Any]") -> None:
