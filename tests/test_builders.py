@@ -72,6 +72,11 @@ def test_workers_build_what_a_sync_needs(
     assert "[1/2] compiling" in [one["line"] for one in of_first if one["event"] == "build-output"]
     sources = {one["name"]: one["source"] for one in json.loads(done.out)["changes"]}
     assert sources["first"] == "built"
+    assert "[1/2] compiling" in cli.ok("builds", "log", "first").out
+    past = json.loads(cli.ok("builds", "history", "first", "--output-format", "json").out)
+    assert [(one["outcome"], one["worker"] in NAMES) for one in past["builds"]] == [("built", True)]
+    assert past["builds"][0]["steps"] == 1
+    assert f"built    {past['builds'][0]['worker']}" in cli.ok("builds", "history", "first").out
     remade = cli.ok("sync", "--reinstall", "--output-format", "json")
     assert {one["outcome"] for one in json.loads(remade.out)["builds"]} == {"cached"}
     assert not cli.ok("sync", "--reinstall", env={"PIPSHIM_BUILDERS": ""}).err.count("building")
@@ -162,6 +167,8 @@ def test_a_failed_build_names_the_worker_and_another_pipshim_is_not_used(
     err = cli.fails("sync").err
     assert "no such luck" in err
     assert "on the worker third" in err
+    assert "no such luck" in cli.ok("builds", "log", "broken").out
+    assert "failed   third" in cli.ok("builds", "history", "broken").out
 
 
 @pytest.mark.parametrize(

@@ -40,24 +40,29 @@ class BuildHistory:
         self._read: list[PastBuild] | None = None
 
     def builds(self) -> list[PastBuild]:
-        """Read all builds, the oldest first."""
+        """Read all builds, the oldest first.
+
+        One with the same log as another is the same build: a worker with this cache added it too.
+        """
         try:
             lines = self._file.read_bytes().splitlines()
         except OSError:
             return []
-        found = []
+        found: dict[str | int, PastBuild] = {}
         for line in lines:
             try:
                 build = PastBuild.from_json(json.loads(line))
             except ValueError:
                 continue  # a command was killed while it wrote this line
             if build is not None:
-                found.append(build)
-        return found
+                found[build.log or len(found)] = build
+        return [*found.values()]
 
     def last_success(self, name: str, version: str, what: str = "wheel") -> PastBuild | None:
         """Return the build to estimate the next one by, as of when this was first asked."""
-        return last_success(self._known(), name, version, what)
+        own = [one for one in self._known() if not one.worker]
+        own_last = last_success(own, name, version, what)
+        return own_last or last_success(self._known(), name, version, what)
 
     def memory_need(self, name: str) -> MemoryNeed | None:
         """Return how much memory a build of a package will need, likewise."""

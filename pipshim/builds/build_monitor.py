@@ -101,7 +101,8 @@ class BuildMonitor:
             if stopped:
                 usage.cpu = None  # killed processes do not tell what they used
             self._end("stopped" if stopped else "out of memory" if usage.ran_out else "failed")
-            self.observer(events.BuildFailed(*about, step, stopped, usage.cpu, usage.peak or None))
+            used = usage.cpu, usage.peak or None, usage.processes
+            self.observer(events.BuildFailed(*about, step, stopped, *used))
             raise
         self._end("built")
         self.observer(
@@ -113,6 +114,7 @@ class BuildMonitor:
                 self.usage.cpu,
                 self.usage.peak or None,
                 self.expected_seconds,
+                self.usage.processes,
             )
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipshim.model.build_record import Used
 from pipshim.model.events import label
@@ -148,3 +148,16 @@ class BuiltWheel:
     needs: Mapping[str, Any] | None = None
     private: str = ""
     signer: str | None = None
+
+
+class WorkerReport(Protocol):
+    """What a worker says of a build.
+
+    Attributes:
+        has_built: whether it has built for this command; else it had the wheel.
+        seconds: how long that took.
+
+    """
+
+    has_built: bool
+    seconds: float

@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pipshim.base.masking import Mask
+    from pipshim.builds.build_request import WorkerReport
     from pipshim.builds.machine_shares import Share
-    from pipshim.builds.worker_events import WorkerEvents
     from pipshim.model.build_record import Record, Used
     from pipshim.model.build_settings import Settings
     from pipshim.model.events import Observer, What
@@ -113,7 +113,7 @@ class Builder:
     user: Callable[[], UserInput] = UserInput
     remote: RemoteCache | None = None
     trust: tuple[str, ...] = ()
-    elsewhere: Callable[[BuildRequest], WorkerEvents | None] | None = None
+    elsewhere: Callable[[BuildRequest], WorkerReport | None] | None = None
     at_once: int = field(init=False)
     processes: Processes = field(init=False)
     _pool: EnvironmentPool = field(init=False)
@@ -524,7 +524,7 @@ class Builder:
         self, build: BuildRequest, what: What, why: str = ""
     ) -> Iterator[tuple[Hooks, dict[str, Any]]]:
         """Announce a build, make its environment, and report how it ended."""
-        log = self._log(build, what)
+        log = self.new_log(build, what)
         monitor = BuildMonitor(
             build, what, self.target.python_name, log, self.observer, self.history
         )
@@ -639,7 +639,7 @@ class Builder:
     def _phase(self, build: BuildRequest, phase: events.Phase) -> None:
         self.observer(events.BuildPhase(build.name, build.version, phase))
 
-    def _log(self, build: BuildRequest, what: What) -> Path:
+    def new_log(self, build: BuildRequest, what: What) -> Path:
         """Make a log file, which only its owner can read: secrets are masked at a hook's end."""
         logs = self.cache / LOGS
         logs.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import wait
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim import __version__
@@ -19,6 +18,7 @@ from pipshim.workers.plan_task import PlanTask, TaskOutcome
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
+    from pathlib import Path
 
     from pipshim.builds.build_request import BuildRequest
     from pipshim.builds.builder import Builder
@@ -66,7 +66,7 @@ class WorkerBuilds:
         task, needs = self._task(builder, build)
         if task is None:
             return None
-        relay = WorkerEvents(build, self.observer)
+        relay = WorkerEvents(build, self.observer, builder)
         excluded: set[str] = set()
         no_gpu: NoGpuError | None = None
         why = ""
@@ -85,7 +85,7 @@ class WorkerBuilds:
                 return relay
             error = outcome.error
             if outcome.status == "failed":
-                raise _failure(build, outcome)
+                raise _failure(build, outcome, relay.log)
             self._warn(f"{outcome.worker} did not build {build.label}: {error.get('message')}")
             excluded |= {outcome.worker} - {_UNNAMED}
             if error.get("kind") == NoGpuError.__name__:
@@ -160,15 +160,14 @@ class WorkerBuilds:
         self.observer(events.Message("warning", text))
 
 
-def _failure(build: BuildRequest, outcome: TaskOutcome) -> BuildError:
+def _failure(build: BuildRequest, outcome: TaskOutcome, log: Path | None) -> BuildError:
     error = outcome.error
-    log = error.get("log")
     return BuildError(
         f"{error.get('message')}\n  on the worker {outcome.worker}",
         package=build.label,
         mode=str(build.mode),
         step=str(error.get("step", "wheel")),
         output=tuple(map(str, error.get("output", ()))),
-        log=Path(log) if log else None,
+        log=log,
         hint=error.get("hint"),
     )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, get_args
 
+from pipshim.builds.worker_history import WorkerHistory
 from pipshim.model import events
 from pipshim.model.build_progress import Unit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipshim.builds.build_request import BuildRequest
+    from pipshim.builds.builder import Builder
     from pipshim.model.events import Observer
 
 _RELAYED: dict[str, type[Any]] = {
@@ -47,17 +51,20 @@ class WorkerEvents:
     Attributes:
         build: the build.
         observer: is told.
+        builder: has the history, and the folder of logs.
         has_built: whether a worker has built it for this command, and has said so to the end.
         seconds: how long that took.
+        log: the file here with what it printed.
 
     """
 
     build: BuildRequest
     observer: Observer
+    builder: Builder
     has_built: bool = False
     seconds: float = 0.0
-    _worker: str = ""
-    _is_open: bool = False
+    log: Path | None = None
+    _history: WorkerHistory | None = None
     _guard: Lock = field(default_factory=Lock)
 
     def take(self, worker: str, lines: list[dict[str, Any]]) -> None:
@@ -65,17 +72,15 @@ class WorkerEvents:
         with self._guard:
             for line in lines:
                 event = self._event(line, worker)
-                if event is not None:
+                if isinstance(event, events.BuildStarted):
+                    self._begin(event, line.get("log"))
+                elif event is not None:
                     self._pass(event, worker)
 
     def end(self) -> None:
         """Report that a build has ended whose worker does not say so any more."""
         with self._guard:
-            if self._is_open:
-                self._is_open = False
-                build = self.build
-                about = build.name, build.version, str(build.mode)
-                self.observer(events.BuildFailed(*about, "wheel", stopped=True))
+            self._end()
 
     def _event(self, line: object, worker: str) -> Any:
         """Return an event of this build; None for another one, and for what is no event."""
@@ -100,20 +105,30 @@ class WorkerEvents:
         is_other = isinstance(event, events.BuildStarted) and event.what != "wheel"
         return None if is_other else event
 
+    def _begin(self, event: events.BuildStarted, log: object) -> None:
+        self._end()  # on a worker that has died since
+        self._history = WorkerHistory.begin(self.builder, self.build, event.worker, log)
+        self.log = self._history.log
+        self.observer(replace(event, log=self.log))
+
     def _pass(self, event: Any, worker: str) -> None:
-        if isinstance(event, events.BuildStarted):
-            if self._is_open:  # on a worker that has died since
-                build = self.build
-                about = build.name, build.version, str(build.mode)
-                self.observer(events.BuildFailed(*about, "wheel", stopped=True))
-            self._is_open, self._worker = True, worker
-        elif not self._is_open or worker != self._worker:
+        history = self._history
+        if history is None or worker != history.worker:
             return
+        history.note(event)
         if isinstance(event, events.BuildFinished | events.BuildFailed):
-            self._is_open = False
+            self._history = None
         if isinstance(event, events.BuildFinished):
             self.has_built, self.seconds = True, event.seconds
         self.observer(event)
+
+    def _end(self) -> None:
+        if self._history is not None:
+            self._history.end("stopped")
+            self._history = None
+            build = self.build
+            about = build.name, build.version, str(build.mode)
+            self.observer(events.BuildFailed(*about, "wheel", stopped=True))
 
 
 def _fits(known: Field[Any], value: object) -> bool:

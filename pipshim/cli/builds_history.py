@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from pipshim.model.past_build import PastBuild
 
-_TITLES = ("package", "mode", "started", "took", "CPU", "memory", "steps", "outcome", "log")
-_RIGHT = ("took", "CPU", "memory", "steps")
+_NUMBERS = ("took", "CPU", "memory", "steps")
+_TITLES = ("package", "mode", "started", *_NUMBERS, "outcome", "worker", "log")
 _STYLES = {"built": "green", "failed": "red", "out of memory": "red", "stopped": "yellow"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -108,6 +108,8 @@ def main(request: BuildsHistoryRequest) -> int:
     color = use_color(sys.stdout, no_color=request.common.no_color)
     rows = [_TITLES, *map(_row, found)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
+    if not any(one.worker for one in found):
+        widths[_TITLES.index("worker")] = 0
     for number, row in enumerate(rows):
         style = _STYLES[found[number - 1].outcome] if number else ""
         sys.stdout.write(_line(row, widths, style, color=color) + "\n")
@@ -159,6 +161,7 @@ def _row(build: PastBuild) -> tuple[str, ...]:
         size(build.peak) if build.peak is not None else "",
         str(build.steps or ""),
         build.outcome,
+        build.worker,
         build.log or "",
     )
 
@@ -166,7 +169,9 @@ def _row(build: PastBuild) -> tuple[str, ...]:
 def _line(row: Sequence[str], widths: Sequence[int], style: str, *, color: bool) -> str:
     cells = []
     for title, text, width in zip(_TITLES, row, widths, strict=True):
-        padded = f"{text:>{width}}" if title in _RIGHT else f"{text:{width}}"
+        if not width:
+            continue
+        padded = f"{text:>{width}}" if title in _NUMBERS else f"{text:{width}}"
         cells.append(paint(padded, style, color=color) if title == "outcome" and style else padded)
     return "  ".join(cells).rstrip()
 

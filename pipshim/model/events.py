@@ -264,8 +264,8 @@ class BuildFinished(_OfBuild):
     """Reported when a build has succeeded; ``seconds`` counts from its BuildStarted.
 
     ``cpu`` is the processor time of its processes in seconds, ``memory`` the most bytes that they
-    used together, ``expected`` how many seconds the backend was expected to take; None if not
-    known.
+    used together, ``processes`` how many were at work then, ``expected`` how many seconds the
+    backend was expected to take; None if not known.
     """
 
     what: What
@@ -273,6 +273,7 @@ class BuildFinished(_OfBuild):
     cpu: float | None = None
     memory: int | None = None
     expected: float | None = None
+    processes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -288,6 +289,7 @@ class BuildFailed(_OfDistribution):
     stopped: bool = False
     cpu: float | None = None
     memory: int | None = None
+    processes: int | None = None
 
 
 @dataclass(frozen=True)

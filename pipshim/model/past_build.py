@@ -26,6 +26,7 @@ class PastBuild:
         processes: how many of them were at work then.
         steps: how many steps it printed (compiled files and the like); 0: none.
         log: the file with its output.
+        worker: the machine that built, if it was another one.
 
     """
 
@@ -42,6 +43,7 @@ class PastBuild:
     processes: int = 1
     steps: int = 0
     log: str | None = None
+    worker: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""

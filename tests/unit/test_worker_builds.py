@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from packaging.utils import canonicalize_name
 
 from pipshim import __version__
 from pipshim.base.errors import BuildError, NoGpuError
+from pipshim.base.masking import Mask
+from pipshim.builds.build_history import BuildHistory
 from pipshim.builds.build_request import BuildRequest
 from pipshim.builds.worker_builds import WorkerBuilds
 from pipshim.builds.worker_events import WorkerEvents
@@ -25,7 +28,6 @@ from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from pathlib import Path
 
     from pipshim.workers.engine import Report
 
@@ -74,11 +76,26 @@ class FakeEngine:
         return
 
 
-def built_by(engine: FakeEngine) -> tuple[Any, list[events.Event]]:
+class FakeBuilder:
+    """What builds on workers need of a builder: where to keep what they report."""
+
+    def __init__(self, cache: Path | None = None) -> None:
+        self.cache, self.logs = cache or Path("/nowhere"), 0
+        self.history = BuildHistory(self.cache)
+        self.mask = Mask(["opensesame"])
+        self.target = SimpleNamespace(python_name="cpython 3.11")
+        self.processes = SimpleNamespace(stopped=False)
+
+    def new_log(self, build: BuildRequest, what: str) -> Path:
+        self.logs += 1
+        return self.cache / f"{build.name}-{build.version}-{what}-{self.logs}.log"
+
+
+def built_by(engine: FakeEngine, cache: Path | None = None) -> tuple[Any, list[events.Event]]:
     seen: list[events.Event] = []
     workers = WorkerBuilds(lambda: engine, "s3://team/wheels", "", seen.append)
     vars(workers)["_task"] = lambda *_: (TASK, Needs("natten", None, None))
-    builder: Any = SimpleNamespace(processes=SimpleNamespace(stopped=False))
+    builder: Any = FakeBuilder(cache)
     return workers.build(builder, BUILD), seen
 
 
@@ -95,13 +112,31 @@ def test_a_worker_builds_and_its_events_are_shown() -> None:
     assert told is not None
     assert told.has_built
     assert told.seconds == 3.0
-    started = [one for one in seen if isinstance(one, events.BuildStarted)]
-    assert [(one.worker, one.log) for one in started] == [("one", None)]
+    assert [one.worker for one in seen if isinstance(one, events.BuildStarted)] == ["one"]
+
+
+def test_what_a_worker_reports_is_kept_here(tmp_path: Path) -> None:
+    builder: Any = FakeBuilder(tmp_path)
+    seen: list[events.Event] = []
+    told = WorkerEvents(BUILD, seen.append, builder)
+    about = {"name": "natten", "version": "1.0"}
+    phase = {**about, "event": "build-phase", "phase": "wheel"}
+    line = {**about, "event": "build-output", "line": "[1/2] cc --token opensesame"}
+    told.take("one", [STARTED, phase, line])
+    told.take("two", [STARTED, phase, line, {**ENDED, "cpu": 9.0, "memory": 8, "processes": 4}])
+    lost, built = BuildHistory(tmp_path).builds()[-2:]
+    assert (lost.worker, lost.outcome) == ("one", "stopped")
+    assert (built.worker, built.outcome, built.steps) == ("two", "built", 1)
+    assert (built.cpu, built.peak, built.processes) == (9.0, 8, 4)
+    logs = [one.log for one in seen if isinstance(one, events.BuildStarted) and one.log]
+    assert [str(one) for one in logs] == [lost.log, built.log]
+    assert [one.read_text() for one in logs] == ["[1/2] cc --token ****\n"] * 2
 
 
 def test_events_that_make_no_sense_are_left_out() -> None:
     seen: list[events.Event] = []
-    told = WorkerEvents(BUILD, seen.append)
+    builder: Any = FakeBuilder()
+    told = WorkerEvents(BUILD, seen.append, builder)
     output = {"event": "build-output", "name": "natten"}
     progress = {**output, "event": "build-progress", "done": 1, "total": 2, "unit": "steps"}
     garbage: list[Any] = [
