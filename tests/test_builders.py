@@ -82,6 +82,17 @@ def test_workers_build_what_a_sync_needs(
     assert not cli.ok("sync", "--reinstall", env={"PIPSHIM_BUILDERS": ""}).err.count("building")
 
 
+@pytest.mark.usefixtures("cluster")
+def test_pips_own_commands_build_on_workers_too(cli: Cli, index: Index, tmp_path: Path) -> None:
+    index.add(sdist(tmp_path, "tool", "1.0"))
+    index.add(sdist(tmp_path, "plain", "1.0", build_requires=["tool"]))
+    done = cli.ok("wheel", "plain", "-w", str(tmp_path / "wheels"))
+    assert "Successfully built plain" in done.out
+    assert (tmp_path / "wheels" / "plain-1.0-py3-none-any.whl").is_file()
+    past = json.loads(cli.ok("builds", "history", "--output-format", "json").out)["builds"]
+    assert {one["name"]: one["worker"] in NAMES for one in past} == {"tool": True, "plain": True}
+
+
 def test_a_build_whose_worker_dies_is_done_elsewhere_and_then_here(
     cli: Cli, cluster: DaskCluster, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:

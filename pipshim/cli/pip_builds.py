@@ -284,6 +284,9 @@ class Building:
                 here = BuildEnvironment(self.context.target, leaks=True)
                 request = replace(request, components=(), environment=here)
             return BuiltWheel(builder.editable(request), "editable")
+        pin = self._solution.pins.get(name_of(source)) if self._solution is not None else None
+        if pin is not None and pin.source == source:
+            source = replace(source, package=pin.package)  # which workers fetch
         built = builds.wheel(source, self._solution)
         file = built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
         return BuiltWheel(file, built.origin)

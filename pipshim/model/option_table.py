@@ -300,6 +300,7 @@ BUILDING = CommandOptions(
         PROJECT,
         *declared(CommonOptions, "jobs", "progress", "timings"),
         *_REMOTE,
+        *declared(CommonOptions, "builders"),
     )
 )
 """Options of pip's commands that build: install, wheel, download."""
