@@ -62,7 +62,7 @@ def test_workers_build_what_a_sync_needs(
     assert tool["worker"] in NAMES
     done = cli.ok("sync", "--progress", "json", "--output-format", "json")
     builds = {one["name"]: one for one in json.loads(done.out)["builds"]}
-    assert {builds["first"]["worker"], builds["second"]["worker"]} == set(NAMES)
+    assert {builds[name]["worker"] for name in ("first", "second", "asking")} == set(NAMES)
     assert builds["first"]["outcome"] == "built"
     assert builds["first"]["record"]["against"]["fakelib"]["version"] == "1.0"
     lines = [json.loads(line) for line in done.err.splitlines()]
@@ -80,6 +80,27 @@ def test_workers_build_what_a_sync_needs(
     remade = cli.ok("sync", "--reinstall", "--output-format", "json")
     assert {one["outcome"] for one in json.loads(remade.out)["builds"]} == {"cached"}
     assert not cli.ok("sync", "--reinstall", env={"PIPSHIM_BUILDERS": ""}).err.count("building")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_variables_of_a_set_up_line_and_paths_are_each_machines_own(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    reading = Backend(reads=["LEVEL", "CUDA_HOME"])
+    index.add(sdist(tmp_path, "reading", "1.0", backend=reading))
+    make_project(
+        '[tool.pipshim]\nrecord-variables = ["LEVEL"]\n'
+        '[tool.pipshim.builders]\nsetup = { dask = "cd /; LEVEL=3 CUDA_HOME=/there" }\n',
+        dependencies=["reading"],
+    )
+    env = {"CUDA_HOME": "/opt/cuda"}
+    done = cli.ok("sync", "--output-format", "json", env=env)
+    (built,) = [one for one in json.loads(done.out)["builds"] if one["what"] == "wheel"]
+    assert (built["outcome"], built["worker"] in NAMES) == ("built", True)
+    again = json.loads(cli.ok("sync", "--reinstall", "--output-format", "json", env=env).out)
+    assert [one["outcome"] for one in again["builds"]] == ["cached"]
+    why = cli.ok("sync", "--dry-run", "-v", env={**env, "LEVEL": "4"}).err
+    assert "LEVEL is 4, was not set" in why
 
 
 @pytest.mark.usefixtures("cluster")

@@ -81,7 +81,13 @@ def test_a_plan_says_what_builds_need_and_nothing_of_this_machine(cli: Cli, tmp_
         cli,
         "--tool",
         "cc",
-        env={"CFLAGS": "-O2", "CUDA_HOME": f"{tmp_path}/cuda", "PIP_TOKEN": "hush", "USER": "zoe"},
+        env={
+            "CFLAGS": "-O2",
+            "LDFLAGS": f"-s -L{tmp_path}",
+            "CUDA_HOME": f"{tmp_path}/cuda",
+            "PIP_TOKEN": "hush",
+            "USER": "zoe",
+        },
     )
     builds = {one["id"]: one for one in plan["builds"]}
     assert [*builds] == ["tool==1.0", "needy==1.0", "free==1.0"]
@@ -96,7 +102,8 @@ def test_a_plan_says_what_builds_need_and_nothing_of_this_machine(cli: Cli, tmp_
     assert builds["free==1.0"]["mode"] == "no-isolation"
     assert plan["constraints"] == ["tool<2"]
     assert plan["variables"]["CFLAGS"] == "-O2"
-    assert "CUDA_HOME" in plan["own_variables"]
+    assert set(plan["own_variables"]) == {"CUDA_HOME", "LDFLAGS"}
+    assert plan["own_variables"]["LDFLAGS"] is None
     assert "cc" in plan["tools"]
     text = json.dumps(plan)
     for own in (str(tmp_path), str(Path.home()), sys.prefix, socket.gethostname(), "zoe", "hush"):
@@ -261,7 +268,7 @@ PLAN = {
     "platform": "linux x86_64",
     "tools": {},
     "variables": {},
-    "own_variables": [],
+    "own_variables": {},
     "constraints": [],
     "record_variables": [],
     "ignore_variables": [],

@@ -52,7 +52,7 @@ def test_jobs_build_what_a_sync_needs(
         index.add(sdist(tmp_path, name, "1.0", build_requires=["tool"], backend=backend))
     make_project(
         '[tool.pipshim.builders]\nsetup = { slurm = "export LOADED=cuda" }\n'
-        'sbatch = { time = "10:00" }\n[tool.pipshim]\nignore-variables = ["LOADED"]\n',
+        'sbatch = { time = "10:00" }\n',
         dependencies=["first", "second"],
     )
     done = cli.ok("sync", "--progress", "json", "--output-format", "json")

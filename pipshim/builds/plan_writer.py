@@ -26,7 +26,7 @@ from pipshim.builds.credentials import is_credential
 from pipshim.builds.environment import NEVER_INHERITED
 from pipshim.model import artifacts
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_variables import LANGUAGES
+from pipshim.model.build_variables import LANGUAGES, value_digest
 from pipshim.model.events import UNKNOWN
 from pipshim.model.plan_file import GPU_VARIABLES, LeftOut, PlanFile, PlannedBuild
 from pipshim.model.pylock import key_of
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _OWN_PATH = re.compile(r"(?:^|[\s=:;,'\"]|-[A-Za-z]+)(?:/|~|[A-Za-z]:[\\/])")
 """A path in the value of a variable: each machine has its own."""
+
+_ONLY_PATHS = re.compile(r"(?:/|~|[A-Za-z]:[\\/])[^\s=,;'\"]*")
 
 
 class NotPlannableError(Exception):
@@ -83,7 +85,11 @@ class PlanWriter:
             platform=target.platform,
             tools=tools or {},
             variables={name: value for name, value in own.items() if not _OWN_PATH.search(value)},
-            own_variables=tuple(name for name, value in own.items() if _OWN_PATH.search(value)),
+            own_variables={
+                name: value_digest(value) if _ONLY_PATHS.fullmatch(value) else None
+                for name, value in own.items()
+                if _OWN_PATH.search(value)
+            },
             constraints=tuple(
                 map(
                     without_credentials,

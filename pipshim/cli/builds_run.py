@@ -27,6 +27,7 @@ from pipshim.model.plan_file import LARGEST, read_plan
 from pipshim.model.requests import BuildsRunRequest, LockOptions
 from pipshim.model.torch_backends import Gpus
 from pipshim.progress.summary import summarize_builds
+from pipshim.workers.plan_task import set_up_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -169,7 +170,11 @@ def _planned(context: Context, plan: PlanFile, file: str) -> PlannedBuilds:
         PlanError: they are for another machine.
 
     """
-    context.settings = replace(settings_of(plan), rebuilt=context.request.build.rebuild)
+    context.settings = replace(
+        settings_of(plan),
+        rebuilt=context.request.build.rebuild,
+        own_variables=_own_variables(plan, os.environ),
+    )
     builder = context.builder
     builder.environ = _environ(plan, os.environ)
     _check_machine(plan, file, context)
@@ -291,11 +296,21 @@ def _environ(plan: PlanFile, environ: Mapping[str, str]) -> dict[str, str]:
     return {**own, **plan.variables}
 
 
+def _own_variables(plan: PlanFile, environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what counts in records in place of the values that only this machine has.
+
+    Those of a set-up line belong to the machine, as its compilers do.
+    """
+    set_up = dict.fromkeys(set_up_variables(environ) - plan.variables.keys())
+    return {**set_up, **{name: one for name, one in plan.own_variables.items() if one is not None}}
+
+
 def _warn_of_variables(plan: PlanFile, context: Context) -> None:
     """Warn of compilers' variables that are set here only: they count in build records."""
     rules = context.settings.rules
     here = {one for one in context.builder.environ if rules.is_listed(one, LANGUAGES)}
-    if only := sorted(here - {*plan.variables, *plan.own_variables}):
+    known = {*plan.variables, *plan.own_variables, *context.settings.own_variables}
+    if only := sorted(here - known):
         verb = "is" if len(only) == 1 else "are"
         context.say(
             f"{', '.join(only)} {verb} set here, and not where the plan was made: compiled wheels "

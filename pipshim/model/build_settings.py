@@ -43,6 +43,7 @@ class Settings:
         abi: how far versions may differ from those that a wheel was built against.
         record_variables: environment variables that count in every build record.
         ignore_variables: environment variables that count in none.
+        own_variables: digests that count in place of what this machine has.
 
     """
 
@@ -67,6 +68,7 @@ class Settings:
     abi: Mapping[NormalizedName, Abi] = field(default_factory=dict)
     record_variables: Patterns = field(default_factory=Patterns)
     ignore_variables: Patterns = field(default_factory=Patterns)
+    own_variables: Mapping[str, str | None] = field(default_factory=dict)
 
     def choice(self, name: NormalizedName) -> ModeChoice:
         """Choose a package's mode; whether an isolated build is matched is decided later."""
@@ -96,7 +98,7 @@ class Settings:
     @property
     def rules(self) -> VariableRules:
         """Which variables count in build records."""
-        return VariableRules(self.record_variables, self.ignore_variables)
+        return VariableRules(self.record_variables, self.ignore_variables, own=self.own_variables)
 
     def rules_for(self, name: NormalizedName) -> VariableRules:
         """Return which variables count in the records of a package's builds."""

@@ -116,12 +116,21 @@ class VariableRules(NamedTuple):
         record: patterns of the user's (``record-variables``) that count in every build.
         ignore: patterns of the user's (``ignore-variables``) that never count.
         given: variables that the project sets for the build; they count.
+        own: digests that count in place of the values on this machine, which builds for another
+            one; None: as if it was not set.
 
     """
 
     record: Patterns = Patterns(())
     ignore: Patterns = Patterns(())
     given: frozenset[str] = frozenset()
+    own: Mapping[str, str | None] = {}
+
+    def digest(self, name: str, environ: Mapping[str, str]) -> str | None:
+        """Return the digest of the value that counts; None if there is none."""
+        if name in self.own and name not in self.given:
+            return self.own[name]
+        return value_digest(environ.get(name))
 
     def counts(self, name: str) -> bool:
         """Return whether a variable counts if a build read it."""
@@ -162,8 +171,8 @@ def recorded(
 
     """
     names = {name for name in read if rules.counts(name)}
-    names |= {name for name in environ if rules.is_listed(name, languages)}
-    return {name: value_digest(environ.get(name)) for name in sorted(names)}
+    names |= {name for name in {*environ, *rules.own} if rules.is_listed(name, languages)}
+    return {name: rules.digest(name, environ) for name in sorted(names)}
 
 
 def differences(
@@ -181,10 +190,10 @@ def differences(
         languages: what the build compiled (`LANGUAGES`).
 
     """
-    names = {name for name in environ if rules.is_listed(name, languages)}
+    names = {name for name in {*environ, *rules.own} if rules.is_listed(name, languages)}
     for name in sorted(names.union(known)):
         value = environ.get(name)
-        if not rules.counts(name) or value_digest(value) == known.get(name):
+        if not rules.counts(name) or rules.digest(name, environ) == known.get(name):
             continue
         yield f"{name} {_change(name, value, known, rules)}"
 

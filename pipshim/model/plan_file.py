@@ -120,7 +120,8 @@ class PlanFile:
         platform: system and machine, as in build records.
         tools: by name, the version that a compiler or program must have.
         variables: environment variables of compilers that were set where the plan was made.
-        own_variables: such variables whose value names paths: each machine has its own.
+        own_variables: such variables whose value names paths: each machine has its own. Digests of
+            values that are nothing else, which count in records; None of others.
         constraints: of all isolated and matched builds.
         record_variables, ignore_variables: patterns of variables that count, or not, in records.
         rebuild, abi: how far records may differ from what is planned
@@ -135,7 +136,7 @@ class PlanFile:
     platform: str
     tools: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
-    own_variables: tuple[str, ...] = ()
+    own_variables: Mapping[str, str | None] = field(default_factory=dict)
     constraints: tuple[str, ...] = ()
     record_variables: tuple[str, ...] = ()
     ignore_variables: tuple[str, ...] = ()
@@ -208,7 +209,7 @@ class _Reader(Reader):
             "platform": self.string,
             "tools": self.texts,
             "variables": self.variables,
-            "own_variables": self.strings,
+            "own_variables": self.digests,
             "constraints": self.strings,
             "record_variables": self.strings,
             "ignore_variables": self.strings,
@@ -384,6 +385,11 @@ class _Reader(Reader):
             if not _VARIABLE.fullmatch(name):
                 raise self.error(path, f"has an invalid name of a variable: {name!r}")
         return found
+
+    def digests(self, value: object, path: KeyPath) -> dict[str, str | None]:
+        table = self.table(value, path)
+        self.variables(dict.fromkeys(table, ""), path)
+        return {key: self.optional_text(one, (*path, key)) for key, one in table.items()}
 
     def rebuild(self, value: object, path: KeyPath) -> Rebuild:
         if value in ("auto", "exact"):

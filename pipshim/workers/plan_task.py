@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pipshim import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Lines: TypeAlias = list[dict[str, Any]]
     Report: TypeAlias = Callable[[Lines], object]
@@ -46,6 +46,9 @@ exec "$@"
 Each command of the set-up line must succeed, whatever files that it reads do inside (bash only; in
 sh, the last one). Variables that it sets are exported.
 """
+
+BEFORE_SETUP = "PIPSHIM_BEFORE_SETUP"
+"""Names a file with the environment before the set-up line, as JSON."""
 
 _POLL_SECONDS = 0.1
 _KILL_SECONDS = 10.0
@@ -111,12 +114,15 @@ def run(
         problem = f"it has pipshim {__version__}, and this is pipshim {task.pipshim}"
         return TaskOutcome(worker, "unsuitable", {"message": problem})
     with tempfile.TemporaryDirectory(prefix="pipshim-task-") as folder:
-        plan = Path(folder, "plan.json")
+        plan, environ = Path(folder, "plan.json"), _variables(task)
         plan.write_text(task.plan, encoding="utf-8")
+        if task.setup:
+            environ[BEFORE_SETUP] = str(Path(folder, "environ.json"))
+            Path(environ[BEFORE_SETUP]).write_text(json.dumps(environ), encoding="utf-8")
         with subprocess.Popen(
             [shutil.which("bash") or "sh", "-c", _SCRIPT, "sh", task.setup, *_command(task, plan)],
             cwd=folder,
-            env=_variables(task),
+            env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -125,11 +131,19 @@ def run(
             return _outcome(worker, process, _Output(process, report, is_cancelled))
 
 
+def set_up_variables(environ: Mapping[str, str]) -> set[str]:
+    """Return the names of the variables that a set-up line has set or changed."""
+    if BEFORE_SETUP not in environ:
+        return set()
+    before = json.loads(Path(environ[BEFORE_SETUP]).read_text(encoding="utf-8"))
+    return {name for name, value in environ.items() if before.get(name) != value}
+
+
 def _command(task: PlanTask, plan: Path) -> list[str]:
     own = ".".join(map(str, sys.version_info[:2]))
     python = sys.executable if task.python == own else task.python
     return [
-        *(sys.executable, "-m", "pipshim", "builds", "run", plan.name, task.build),
+        *(sys.executable, "-m", "pipshim", "builds", "run", str(plan), task.build),
         *("--progress", "json", "--python", python, "--no-input"),
         *(["--rebuild", task.rebuild] if task.rebuild else []),
     ]

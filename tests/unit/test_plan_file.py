@@ -49,7 +49,7 @@ PLAN: dict[str, Any] = {
     "platform": "linux x86_64",
     "tools": {},
     "variables": {},
-    "own_variables": [],
+    "own_variables": {"CUDA_HOME": "0123", "LDFLAGS": None},
     "constraints": [],
     "record_variables": [],
     "ignore_variables": [],
