@@ -273,8 +273,6 @@ class Finder(PackageFinder):
                 del self._seen_newest[newest]
             for known in [one for one in self._all_candidates if canonicalize_name(one) == name]:
                 del self._all_candidates[known]
-            for key in [one for one in self._best_candidates if canonicalize_name(one[0]) == name]:
-                del self._best_candidates[key]
 
     def look_up_all(self) -> bool:
         """Use all pages from now on; return whether that may change the result.
@@ -377,7 +375,11 @@ class Finder(PackageFinder):
             self._look_up(name)
         self._fetch_all_pages(name)
         results: dict[Hashable, BestCandidateResult] = self.order.results
-        key = (project_name, specifier, hashes)
+        control = self.release_control
+        prereleases = control.allows_prereleases(name) if control is not None else None
+        # Specifiers that differ only in admitting prereleases are equal.
+        admits = (prereleases, getattr(specifier, "prereleases", None))
+        key = (name, specifier, admits, hashes, self.order.is_lowest_first(name))
         with self._alone:
             if key not in results:
                 found = self._best_of_newest(project_name, specifier) if not hashes else None
@@ -388,7 +390,9 @@ class Finder(PackageFinder):
         self, project_name: str, specifier: Any, hashes: Hashes | None = None
     ) -> BestCandidateResult:
         with self._alone:
-            found = super().find_best_candidate(project_name, specifier, hashes)
+            # pip would remember the result by less than it depends on.
+            evaluator = self.make_candidate_evaluator(project_name, specifier, hashes)
+            found = evaluator.compute_best_candidate(self.find_all_candidates(project_name))
             return self._in_order(canonicalize_name(project_name), found, hashes)
 
     # The newest versions

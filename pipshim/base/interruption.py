@@ -288,20 +288,6 @@ class _Terminal:
         else:
             self._attributes = termios.tcgetattr(self._descriptor)
 
-    def restart(self) -> None:
-        """Let output that Ctrl-S has stopped go on, as Ctrl-C does; the command waits for it."""
-        if self._descriptor is None or sys.platform == "win32" or is_writable(self._descriptor):
-            return
-        import termios  # noqa: PLC0415 only on a terminal
-
-        try:
-            if self._is_ours():
-                # TCOON ends only what TCOOFF began.
-                termios.tcflow(self._descriptor, termios.TCOOFF)
-                termios.tcflow(self._descriptor, termios.TCOON)
-        except (OSError, termios.error):
-            return  # it was closed
-
     def restore(self) -> None:
         """Restore the settings, if they have changed."""
         if self._descriptor is None or sys.platform == "win32":

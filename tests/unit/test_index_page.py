@@ -12,6 +12,7 @@ from packaging.version import Version
 from pip._internal.index.collector import IndexContent, LinkCollector
 from pip._internal.index.package_finder import PackageFinder
 from pip._internal.models.format_control import FormatControl
+from pip._internal.models.release_control import ReleaseControl
 from pip._internal.models.search_scope import SearchScope
 from pip._internal.models.selection_prefs import SelectionPreferences
 from pip._internal.models.target_python import TargetPython
@@ -202,6 +203,33 @@ def test_what_is_refused_and_why_is_pips_word(seed: int) -> None:
     refused = {(one.filename, one.why) for one in ours.refused(NAME)}
     assert refused
     assert refused <= reasons
+
+
+def test_prereleases_that_are_admitted_later_are_found() -> None:
+    files = [file(f"some_pkg-{one}-py3-none-any.whl") for one in ("1.0", "2.0a1")]
+    _, ours = finders({f"{INDEXES[0]}/some-pkg/": page(f"{INDEXES[0]}/pre/some-pkg/", files)})
+    assert chosen(ours) == "1.0"
+    ours.set_release_control(ReleaseControl(all_releases={":all:"}))
+    assert chosen(ours) == "2.0a1"
+    ours.set_release_control(ReleaseControl(only_final={":all:"}))
+    assert chosen(ours) == "1.0"
+
+
+@pytest.mark.parametrize("specifier", ["", ">=1", "<3"])
+def test_requirements_that_turn_out_to_be_direct_get_the_lowest_version(specifier: str) -> None:
+    files = [file(f"some_pkg-{one}-py3-none-any.whl") for one in ("1.0", "2.0")]
+    _, ours = finders({f"{INDEXES[0]}/some-pkg/": page(f"{INDEXES[0]}/low/some-pkg/", files)})
+    order = Order(strategy="lowest-direct")
+    with ours.ordered(order):
+        assert chosen(ours, specifier) == "2.0"
+        order.direct.add(NAME)  # once the metadata of a project is known
+        assert chosen(ours, specifier) == "1.0"
+
+
+def chosen(finder: Finder, specifier: str = "") -> str:
+    best = finder.find_best_candidate("some-pkg", SpecifierSet(specifier)).best_candidate
+    assert best is not None
+    return str(best.version)
 
 
 def test_of_a_long_page_few_links_are_made() -> None:
