@@ -17,6 +17,7 @@ from pip._internal.cli.autocompletion import auto_complete_paths
 from pip._internal.cli.base_command import Command
 from pip._internal.commands import CommandInfo, commands_dict, create_command
 from pip._internal.utils import deprecation, misc
+from pip._internal.utils.logging import BrokenStdoutLoggingError
 
 from pipshim._pip import patches
 
@@ -29,7 +30,15 @@ if TYPE_CHECKING:
     from pipshim.base.masking import Mask
     from pipshim.model.requests import LockOptions
 
-__all__ = ["Command", "add", "auto_complete_paths", "create_command", "has", "register"]
+__all__ = [
+    "BrokenStdoutLoggingError",
+    "Command",
+    "add",
+    "auto_complete_paths",
+    "create_command",
+    "has",
+    "register",
+]
 
 BROKEN_STDOUT = 120
 """The status that pip ends with where nobody reads what it writes."""

@@ -6,7 +6,6 @@ Nothing here imports ``pip._internal`` until it is called.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,24 +30,6 @@ def folder() -> str:
     import pip  # noqa: PLC0415
 
     return os.path.dirname(os.path.abspath(pip.__file__))  # noqa: PTH100, PTH120 as pip does
-
-
-def run_any_pip(arguments: Sequence[str]) -> int:
-    """Run ``python -m pip``, which works with every version of pip."""
-    import runpy  # noqa: PLC0415 seldom needed
-
-    before = sys.argv
-    sys.argv = ["pip", *arguments]
-    try:
-        runpy.run_module("pip", run_name="__main__", alter_sys=True)
-    except SystemExit as request:
-        if isinstance(request.code, int):
-            return request.code
-        if request.code is not None:
-            raise
-    finally:
-        sys.argv = before
-    return 0
 
 
 def pip_entry(*, until_exit: bool) -> Callable[[list[str] | None], int]:

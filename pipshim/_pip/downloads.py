@@ -15,7 +15,7 @@ from pip._internal.network.download import Downloader, _get_http_response_size
 
 from pipshim._pip import patches
 from pipshim._pip.errors import translating_errors, unfetched
-from pipshim.model import events
+from pipshim.model import events, fetch_errors
 
 if TYPE_CHECKING:
     from pip._internal.network.download import _FileDownload
@@ -60,8 +60,8 @@ class ObservedDownloader(Downloader):
     @staticmethod
     def _incomplete(link: Link, download: _FileDownload) -> NetworkError:
         had, size = download.bytes_received, download.size
-        why = f"the connection was closed after {had:,} of {size:,} bytes"
-        return unfetched(link.url_without_fragment, why, attempts=download.reattempts + 1)
+        url, attempts = link.url_without_fragment, download.reattempts + 1
+        return unfetched(url, fetch_errors.cut_off(had, size or had), attempts=attempts)
 
     def _process_response(self, download: _FileDownload, resp: Response) -> None:
         self._keys.download = download

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import contextmanager
-from http import HTTPStatus
 from http.client import IncompleteRead as HTTPIncompleteRead
 from http.client import RemoteDisconnected
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pip._internal.exceptions import (
     BadCommand,
@@ -42,7 +41,7 @@ from pipshim._pip import offline, pip_texts
 from pipshim._pip.pip_texts import CONNECTION_ERROR, OUTPUT_BEGINS, OUTPUT_ENDS
 from pipshim.base.errors import NetworkError, PipshimError, UsageError
 from pipshim.model import fetch_errors
-from pipshim.model.fetch_errors import DAMAGED, file_at, network_hint
+from pipshim.model.fetch_errors import WrongHash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +61,6 @@ _IN_WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (HTTPIncompleteRead, "the connection was closed in the middle of the answer"),
     (DecodeError, "the compressed response is damaged"),
 )
-_LINES_OF_COMMAND = 10
 _OF_VCS = re.compile(r"(git|hg|svn|bzr) ")
 
 
@@ -100,15 +98,14 @@ _SAID_BEFORE_RAISING = (pip_texts.FACTORY, pip_texts.DOWNLOAD, "pip.subprocessor
 def network_reason(error: object) -> str | None:
     """Describe why something could not be fetched; None: it does not exist (404)."""
     if offline.is_not_cached(error):
-        return f"it is {offline.NOT_CACHED}"
+        return f"it is {fetch_errors.NOT_CACHED}"
     if isinstance(error, TooManyRedirects):
         return "the server redirects in a loop"
     status = status_of(error)
     if status in (404, 410):
         return None
     if status is not None:
-        phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
-        return f"the server answers {status} {phrase}".rstrip()
+        return fetch_errors.server_answer(status)
     for one in _causes(error):
         if (words := _in_words(one)) is not None:
             return words
@@ -134,7 +131,7 @@ def _in_words(error: object) -> str | None:
     """Describe an error of the network libraries, whose texts are for programmers."""
     if isinstance(error, IncompleteRead) and isinstance(error.partial, int):
         had, missing = error.partial, error.expected or 0
-        return f"the connection was closed after {had:,} of {had + missing:,} bytes"
+        return fetch_errors.cut_off(had, had + missing)
     return next((words for kind, words in _IN_WORDS if isinstance(error, kind)), None)
 
 
@@ -172,113 +169,80 @@ def translate(error: BaseException) -> PipshimError:
         return kind("\n".join(lines), hint=hint)
     text = str(error)
     if isinstance(error, HashErrors):
-        return _hashes(error.errors)
+        return fetch_errors.wrong_hashes(map(_wrong_hash, error.errors))
     if isinstance(error, HashError):
-        return _hashes([error])
+        return fetch_errors.wrong_hashes([_wrong_hash(error)])
     if isinstance(error, (NetworkConnectionError, RequestException, HTTPError)):
         return _unfetched(error)
     if isinstance(error.__context__, NetworkConnectionError):
         return _unfetched(error.__context__)  # pip's preparer says no more than its text
     if isinstance(error, InvalidWheel):
-        name = error.location.rpartition("/")[2]
-        return PipshimError(f"{name} is not a valid wheel of {error.name}", hint=DAMAGED)
+        return fetch_errors.invalid_wheel(error.location.rpartition("/")[2], error.name)
     if isinstance(error, CommandError):
         return UsageError(text)
     if (match := pip_texts.NO_UPLOAD_TIME.match(text)) is not None:
         of_index = pip_texts.OF_INDEX.match(match[1])
-        return PipshimError(
-            f"{of_index[1] if of_index else match[1]} does not say when files were uploaded",
-            hint="remove exclude-newer and --uploaded-prior-to, or except this index or package: "
-            "exclude-newer = false in its [[tool.pipshim.index]], or "
-            "exclude-newer-package = { NAME = false }",
-        )
+        return fetch_errors.without_upload_times(of_index[1] if of_index else match[1])
     if isinstance(error, (InstallationError, BadCommand)) and _NETWORK.search(text):
         return NetworkError(text)
     return PipshimError(text)
 
 
 def _of_command(error: InstallationSubprocessError, name: str | None) -> PipshimError:
-    """Describe a failed command of git or the like, by its output."""
     _, _, output = _plain(error.context).partition(OUTPUT_BEGINS.text)
-    said = [line.rstrip() for line in output.partition(OUTPUT_ENDS.text)[0].splitlines()]
-    lines = [f"  | {line}" for line in said if line][-_LINES_OF_COMMAND:]
-    what = f"{error.command_description} failed (exit status {error.exit_code})"
-    kind = NetworkError if _NETWORK.search(output) else PipshimError
-    return kind(
-        "\n".join([f"{name}: {what}" if name else what, *lines]),
-        hint="check the URL and the revision, and that the repository can be read without asking "
-        "for a password",
+    return fetch_errors.failed_checkout(
+        name,
+        error.command_description,
+        error.exit_code,
+        output.partition(OUTPUT_ENDS.text)[0],
+        is_network=_NETWORK.search(output) is not None,
     )
 
 
 def _unfetched(error: BaseException) -> NetworkError:
     """Describe which file could not be fetched, and why."""
     if isinstance(error, (MissingSchema, InvalidURL)):
-        return NetworkError(
-            str(error).partition(pip_texts.PERHAPS.text)[0],
-            hint="a URL begins with https:// or file:///; a folder beside the project is named in "
-            '[tool.pipshim.sources], as in: name = { path = "../name" }',
-        )
+        return fetch_errors.invalid_url(str(error).partition(pip_texts.PERHAPS.text)[0])
     asked = getattr(error, "request", None) or getattr(error, "response", None)
     url = getattr(asked, "url", None)
-    status = status_of(error)
-    why = network_reason(error)
-    hint = network_hint(status, why or "")
-    if why is None:
-        why = f"the server answers {status}: it was not found"
-        hint = "it may have been withdrawn since it was locked; lock again: pipshim lock -U"
+    status, why = status_of(error), network_reason(error)
     if not isinstance(url, str):
-        return NetworkError(why, hint=hint)
+        return fetch_errors.unfetched(None, why, status=status)
     history = getattr(getattr(error, "response", None), "history", None)
     redirected_to = None
     if history:
         url, redirected_to = history[0].url, url
     if offline.is_not_cached(error):
-        return NetworkError(
-            f"{file_at(url)} is {offline.NOT_CACHED}\n  from {redact_auth_from_url(url)}",
-            hint=offline.HINT,
-        )
-    return unfetched(url, why, redirected_to=redirected_to, hint=hint)
+        return fetch_errors.not_cached(redact_auth_from_url(url))
+    return unfetched(url, why, status=status, redirected_to=redirected_to)
 
 
 def unfetched(
     url: str,
     why: object,
     *,
+    status: int | None = None,
     attempts: int = 1,
     redirected_to: str | None = None,
-    hint: str | None = None,
 ) -> NetworkError:
     """Make the error for a page or file that could not be fetched; ``why`` is an error or text."""
     return fetch_errors.unfetched(
         redact_auth_from_url(url),
-        why if isinstance(why, str) else network_reason(why) or "None",
+        network_reason(why) if isinstance(why, BaseException) else cast("str | None", why),
+        status=status,
         attempts=attempts,
         redirected_to=redirected_to and redact_auth_from_url(redirected_to),
-        hint=hint,
     )
 
 
-def _hashes(errors: list[HashError]) -> PipshimError:
-    """Name the files whose hash differs from that of the index or a requirements file."""
-    lines = []
-    for error in errors:
-        link = error.req.link if error.req is not None else None
-        name = link.filename if link is not None else "a file"
-        if not isinstance(error, HashMismatch):
-            lines.append(f"{name}: {error}")
-            continue
-        lines.append(f"{name} does not have the expected hash")
-        for algorithm, allowed in error.allowed.items():
-            lines += [f"  expected {algorithm}:{digest}" for digest in allowed]
-            lines.append(f"  got      {algorithm}:{error.gots[algorithm].hexdigest()}")
-        if link is not None:
-            lines.append(f"  from     {redact_auth_from_url(link.url_without_fragment)}")
-    return PipshimError(
-        "\n".join(lines),
-        hint="it may have been tampered with, or damaged in transit: ask its "
-        "publisher before you use it",
-    )
+def _wrong_hash(error: HashError) -> WrongHash:
+    link = error.req.link if error.req is not None else None
+    name = link.filename if link is not None else "a file"
+    url = redact_auth_from_url(link.url_without_fragment) if link is not None else ""
+    if not isinstance(error, HashMismatch):
+        return WrongHash(name, url, problem=str(error))
+    digests = {algorithm: got.hexdigest() for algorithm, got in error.gots.items()}
+    return WrongHash(name, url, error.allowed, digests)
 
 
 def _plain(text: object) -> str:

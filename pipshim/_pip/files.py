@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pip._internal.models.link import Link
@@ -52,17 +49,7 @@ def unpack(archive: Path, into: Path) -> None:
         _unpacking.unpack_file(str(archive), str(into), None)
 
 
-@functools.cache
-def _umask() -> int:
-    """Return the umask without setting it, unlike pip: other threads write files meanwhile."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_bytes().splitlines():
-            if line.startswith(b"Umask:"):
-                return int(line.split()[1], 8)
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "file")
-        path.touch(0o777)
-        return 0o777 & ~path.stat().st_mode
+_umask = _unpacking.current_umask()
+"""Read once: pip sets it to read it, and other threads write files meanwhile."""
 
-
-patches.replace(_unpacking, current_umask=_umask)
+patches.replace(_unpacking, current_umask=lambda: _umask)

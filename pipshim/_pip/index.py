@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from packaging.utils import canonicalize_name
 from pip._internal.index import package_finder
@@ -31,7 +31,6 @@ from pip._vendor.packaging.version import Version as PipVersion
 from pipshim._pip import patches
 from pipshim._pip.index_listing import names_in
 from pipshim._pip.links import note_size, secure_hashes
-from pipshim._pip.offline import NOT_CACHED
 from pipshim._pip.pip_texts import NO_FOLDER
 from pipshim._pip.routed_search import RoutedCollector, scope_of
 from pipshim._pip.unread_pages import passed_over
@@ -39,6 +38,7 @@ from pipshim.model import cutoff, index_page
 from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import OnlyIndex, Refusal, Refused
 from pipshim.model.index_files import LockedFiles
+from pipshim.model.fetch_errors import NOT_CACHED
 from pipshim.model.index_page import Listing, Newest, PageCut, TargetFilter
 from pipshim.model.version_order import Order
 
@@ -376,7 +376,7 @@ class Finder(PackageFinder):
         self._fetch_all_pages(name)
         results: dict[Hashable, BestCandidateResult] = self.order.results
         control = self.release_control
-        prereleases = control.allows_prereleases(name) if control is not None else None
+        prereleases = control.allows_prereleases(cast("Any", name)) if control is not None else None
         # Specifiers that differ only in admitting prereleases are equal.
         admits = (prereleases, getattr(specifier, "prereleases", None))
         key = (name, specifier, admits, hashes, self.order.is_lowest_first(name))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 from pip._internal.exceptions import NetworkConnectionError
@@ -13,7 +11,7 @@ from pip._internal.index.collector import parse_links
 from pip._internal.models.link import Link
 from pip._vendor.requests.exceptions import RequestException
 
-from pipshim.base.light import jsons
+from pipshim.model import index_page
 from pipshim.model.artifacts import name_and_version
 
 if TYPE_CHECKING:
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from pipshim.model.indexes import Index
 
 _MOST_BYTES = 2_000_000
-_JSON = "application/vnd.pypi.simple.v1+json"
-_HREF = re.compile(r"""<a\s[^>]*href\s*=\s*["']?([^"'>\s]+)""", re.IGNORECASE)
 
 
 def names_in(collector: LinkCollector, index: Index) -> tuple[NormalizedName, ...] | None:
@@ -56,18 +52,14 @@ def _of_root(collector: LinkCollector, link: Link) -> list[str] | None:
     url = f"{link.url_without_fragment.rstrip('/')}/"
     try:
         response = collector.session.get(
-            url, headers={"Accept": f"{_JSON}, text/html"}, stream=True
+            url, headers={"Accept": f"{index_page.JSON}, text/html"}, stream=True
         )
         with response:
             if not response.ok:
                 return None
             body = response.raw.read(_MOST_BYTES, decode_content=True)
-            text = body.decode("utf-8", "replace")
             if len(body) == _MOST_BYTES:
                 return None
-            if response.headers.get("Content-Type", "").startswith(_JSON):
-                return [str(one["name"]) for one in jsons.loads(text)["projects"]]
-    except (RequestException, NetworkConnectionError, OSError, ValueError, KeyError, TypeError):
+            return index_page.project_names(response.headers.get("Content-Type", ""), body)
+    except (RequestException, NetworkConnectionError, OSError):
         return None
-    paths = [unquote(href).partition("#")[0].rstrip("/") for href in _HREF.findall(text)]
-    return [path.rpartition("/")[2] for path in paths if path]

@@ -7,14 +7,13 @@ import logging.handlers
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 from pip._internal.utils.logging import RichPipStreamHandler
 
 from pipshim._pip import pip_texts
 from pipshim._pip.errors import network_reason
-from pipshim.model import events
+from pipshim.model import events, fetch_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -74,15 +73,10 @@ def _retrying(record: logging.LogRecord) -> str:
     """Describe a network failure that is retried."""
     assert isinstance(record.args, tuple)
     retries, error, url = record.args
-    path = urlsplit(str(url)).path.rstrip("/")
-    # An index page is a folder (PEP 503), which has the package's name.
-    name = unquote(path.rpartition("/")[2])
     host = record.__dict__.get("__urllib3-retry-warning", {}).get("host") or _host(error)
-    again = ""
-    if isinstance(left := getattr(retries, "total", None), int):
-        again = f", {left} more {'try' if left == 1 else 'tries'} after that" if left else ""
-        again = f"; trying again{again or ', for the last time'}"
-    return f"cannot fetch {name or url}{f' from {host}' if host else ''}: {_reason(error)}{again}"
+    left = getattr(retries, "total", None)
+    left = left if isinstance(left, int) else None
+    return fetch_errors.retry(str(url), host, network_reason(error) or str(error), left)
 
 
 def _host(error: object) -> str | None:
@@ -90,10 +84,6 @@ def _host(error: object) -> str | None:
     known = vars(error)
     found = getattr(known.get("conn") or known.get("pool"), "host", None)
     return found if isinstance(found, str) else None
-
-
-def _reason(error: object) -> str:
-    return network_reason(error) or str(error)
 
 
 class _Masking(logging.Formatter):

@@ -17,7 +17,8 @@ from pip._vendor.requests.adapters import BaseAdapter
 from pip._vendor.requests.models import Response
 
 from pipshim._pip import patches
-from pipshim.base.errors import NetworkError
+from pipshim.model import fetch_errors
+from pipshim.model.fetch_errors import NOT_CACHED
 
 if TYPE_CHECKING:
     from optparse import Values
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._vendor.requests.models import PreparedRequest
     from pip._vendor.urllib3 import HTTPResponse
-
-NOT_CACHED = "not in the cache, and --offline is given"
-"""What the status line of such a 504 says."""
-
-HINT = "run it once without --offline: downloaded files stay in the cache"
 
 
 def restrict(session: PipSession) -> None:
@@ -56,10 +52,7 @@ def check_checkout(link: Link, options: Values) -> None:
 
     """
     if getattr(options, "offline", False) and link.is_vcs and not link.scheme.endswith("+file"):
-        raise NetworkError(
-            f"{redact_auth_from_url(link.url)} has to be checked out, and --offline is given",
-            hint="leave out --offline: checkouts are not kept in the cache",
-        )
+        raise fetch_errors.not_checked_out(redact_auth_from_url(link.url))
 
 
 class _Cached(BaseAdapter):

@@ -11,9 +11,9 @@ from pip._internal.cli import cmdoptions
 from pip._internal.exceptions import RequirementsFileParseError
 from pip._internal.req import req_file
 
-from pipshim._pip.parser import keep_abbreviations
 from pipshim._pip.patches import replaced
 from pipshim.model.build_mode import IsolationLayer
+from pipshim.model.option_abbreviations import keep_abbreviations
 from pipshim.model.option_parsing import ParserOption, long_names
 from pipshim.model.option_table import BUILD
 

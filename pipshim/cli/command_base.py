@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pipshim._pip import commands, patches
 from pipshim._pip.commands import Command, Implementation
-from pipshim._pip.parser import ProjectParser, says
+from pipshim._pip.parser import says
 from pipshim.cli.command_names import SUBCOMMANDS, class_of
 from pipshim.cli.error_boundary import run_guarded
+from pipshim.cli.project_parser import ProjectParser
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.option_parsing import COMMAND_LINE, own_layers, parser_options, read_variables
 from pipshim.model.requests import CommonOptions, shim_cache_directory

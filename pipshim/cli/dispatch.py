@@ -8,7 +8,6 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipshim._pip import compat
 from pipshim.base.errors import PipshimError
 from pipshim.cli import active_environment, supported_pip
 from pipshim.cli.command_names import (
@@ -85,7 +84,7 @@ def _with_any_pip(arguments: list[str], program: str) -> int:
         if option is not None:
             raise supported_pip.unsupported(f"{line.command} {option}")
     implied = active_environment.options(line.command, line.before, os.environ, program)
-    return compat.run_any_pip([*implied, *arguments])
+    return _run_any_pip([*implied, *arguments])
 
 
 def _own_command(line: Line) -> Line | None:
@@ -170,3 +169,21 @@ def _pip(arguments: Sequence[str], command: str | None, *, until_exit: bool) -> 
     from pipshim.cli.pip_main import pass_through  # noqa: PLC0415 imports pip
 
     return pass_through(arguments, command=command, until_exit=until_exit)
+
+
+def _run_any_pip(arguments: Sequence[str]) -> int:
+    """Run ``python -m pip``, which works with every version of pip."""
+    import runpy  # noqa: PLC0415 seldom needed
+
+    before = sys.argv
+    sys.argv = ["pip", *arguments]
+    try:
+        runpy.run_module("pip", run_name="__main__", alter_sys=True)
+    except SystemExit as request:
+        if isinstance(request.code, int):
+            return request.code
+        if request.code is not None:
+            raise
+    finally:
+        sys.argv = before
+    return 0

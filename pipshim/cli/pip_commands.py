@@ -21,7 +21,6 @@ from packaging.utils import canonicalize_name
 from pipshim._pip import building_commands
 from pipshim._pip.commands import PipCommand
 from pipshim._pip.logs import forwarded
-from pipshim._pip.parser import keep_abbreviations
 from pipshim._pip.requirements_build_options import accepting_build_options
 from pipshim.base.errors import ProjectError, UsageError
 from pipshim.cli import request_assembly
@@ -36,6 +35,7 @@ from pipshim.model.build_mode import ALL
 from pipshim.model.build_settings import BuildLines
 from pipshim.model.events import masked
 from pipshim.model.index_routes import IndexRoutes, routes_of
+from pipshim.model.option_abbreviations import keep_abbreviations
 from pipshim.model.option_parsing import COMMAND_LINE, long_names
 from pipshim.model.option_table import BUILD, BUILDING
 from pipshim.model.requests import LockOptions, LockRequest

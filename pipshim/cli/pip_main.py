@@ -6,17 +6,17 @@ import os
 from typing import TYPE_CHECKING
 
 from pipshim._pip import commands
-from pipshim._pip.broken_stdout import replace_stdout
 from pipshim._pip.commands import Command, Implementation, create_command, program
 from pipshim._pip.compat import pip_entry
-from pipshim._pip.parser import keep_abbreviations
 from pipshim.base.interruption import Interruption
 from pipshim.base.temporary_files import temporary_files
+from pipshim.cli.broken_stdout import replace_stdout
 from pipshim.cli.command_base import register_subcommand
 from pipshim.cli.command_names import BUILDING, OWN_COMMANDS, class_of
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
 from pipshim.cli.other_python import continue_in_other_python
 from pipshim.cli.supported_pip import version_text, versions
+from pipshim.model.option_abbreviations import keep_abbreviations
 from pipshim.model.option_table import PROJECT
 
 if TYPE_CHECKING:

@@ -17,10 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pipshim._pip import compat, lock_command, logs
 from pipshim._pip.commands import PipCommand
-from pipshim._pip.parser import (
-    ProjectParser,
-    keep_abbreviations,
-)
 from pipshim.base.errors import UsageError
 from pipshim.base.masking import Mask
 from pipshim.cli import request_assembly
@@ -37,6 +33,7 @@ from pipshim.envs.interpreter import end_asking
 from pipshim.lock import inputs_digest
 from pipshim.model import option_table, selection_preferences
 from pipshim.model.build_settings import combine
+from pipshim.model.option_abbreviations import keep_abbreviations
 from pipshim.model.option_parsing import decide_between, long_names
 from pipshim.model.requests import (
     LockOptions,
@@ -53,6 +50,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pipshim._pip.session_warmup import Agent
+    from pipshim.cli.project_parser import ProjectParser
     from pipshim.model.build_mode import IsolationLayer
     from pipshim.model.option_parsing import Option
     from pipshim.model.project import Project

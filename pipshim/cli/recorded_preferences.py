@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from optparse import Option, Values
 
-    from pipshim._pip.parser import ProjectParser
+    from pipshim.cli.project_parser import ProjectParser
 
 _TYPED = {
     "all-releases": "pre",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from pipshim._pip import offline
 from pipshim._pip.errors import status_of
 from pipshim.base import toml_values
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
@@ -122,18 +121,14 @@ class _Search:
     def _unreachable(self, name: NormalizedName, trouble: dict[str, str]) -> PipshimError:
         lines = [f"  {page}: {why}" if why else f"  {page}" for page, why in trouble.items()]
         statuses = [status for why in trouble.values() if (status := _status(why)) is not None]
-        if any(offline.NOT_CACHED in why for why in trouble.values()):
-            hint = offline.HINT
-        else:
-            only = self.index.only_index(name)
-            hint = network_hint(
+        only = self.index.only_index(name)
+        return NetworkError(
+            "\n".join([f"{name} cannot be looked up in the index", *lines, *self.asked]),
+            hint=network_hint(
                 statuses[0] if statuses else None,
                 " ".join(trouble.values()),
                 index=only.name if only is not None else "",
-            )
-        return NetworkError(
-            "\n".join([f"{name} cannot be looked up in the index", *lines, *self.asked]),
-            hint=hint,
+            ),
         )
 
     def _refused(self, name: NormalizedName, refused: list[Refused]) -> PipshimError:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from urllib.parse import unquote
 
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 JSON = "application/vnd.pypi.simple.v1+json"
 """How the type of a page begins that is read as JSON (PEP 691)."""
+
+_HREF = re.compile(r"""<a\s[^>]*href\s*=\s*["']?([^"'>\s]+)""", re.IGNORECASE)
 
 PipVersion: TypeAlias = Any
 PipSpecifierSet: TypeAlias = Any
@@ -233,6 +237,27 @@ def _without_suffix(filename: str) -> str:
     """Return a file's name without its suffix, as pip's ``splitext``: ``.tar.gz`` is one."""
     stem = posixpath.splitext(filename)[0]
     return stem[: -len(".tar")] if stem.lower().endswith(".tar") else stem
+
+
+def project_names(kind: str, body: bytes) -> list[str] | None:
+    """Return the names on the page that lists all projects (PEP 503, PEP 691).
+
+    Args:
+        kind: its type (``Content-Type``).
+        body: the page.
+
+    Returns:
+        the names as written; None if they cannot be read.
+
+    """
+    text = body.decode("utf-8", "replace")
+    if kind.startswith(JSON):
+        try:
+            return [str(one["name"]) for one in json.loads(text)["projects"]]
+        except (ValueError, KeyError, TypeError):
+            return None
+    paths = [unquote(href).partition("#")[0].rstrip("/") for href in _HREF.findall(text)]
+    return [path.rpartition("/")[2] for path in paths if path]
 
 
 def is_cut(kind: str, body: bytes) -> bool:

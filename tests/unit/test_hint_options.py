@@ -36,7 +36,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("model/workspace_selection.py", "--extra"): ("sync", "run", "export"),
     ("model/combinations.py", "--package"): (*SYNCING, "export"),
     ("cli/export.py", "--build"): ("export",),
-    ("_pip/offline.py", "--offline"): PROJECT,
+    ("model/fetch_errors.py", "--offline"): PROJECT,
     ("cli/tree.py", "--invert"): ("tree",),
     ("builds/hooks.py", "--no-editable"): SYNCING,
     ("cli/request_assembly.py", "--frozen"): ("sync", "run", "export"),

@@ -10,7 +10,7 @@ import errno
 import io
 import sys
 
-from pip._internal.utils.logging import BrokenStdoutLoggingError
+from pipshim._pip.commands import BrokenStdoutLoggingError
 
 
 class _BrokenStdoutError(BrokenStdoutLoggingError, BrokenPipeError):
