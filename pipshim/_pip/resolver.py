@@ -27,7 +27,6 @@ from packaging.version import Version
 from pip._internal.cli.req_command import RequirementCommand
 from pip._internal.exceptions import InstallationError
 from pip._internal.operations.build.build_tracker import BuildTracker
-from pip._internal.req.req_install import InstallRequirement
 from pip._internal.resolution.resolvelib import resolver as pip_resolver
 from pip._internal.resolution.resolvelib.provider import PipProvider
 from pip._internal.resolution.resolvelib.reporter import PipReporter
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
 
     from pip._internal.models.link import Link
     from pip._internal.operations.prepare import RequirementPreparer
+    from pip._internal.req.req_install import InstallRequirement
     from pip._internal.resolution.resolvelib.base import Candidate
     from pip._internal.resolution.resolvelib.resolver import Resolver
     from pip._vendor.resolvelib.resolvers.abstract import Result
@@ -64,14 +64,13 @@ if TYPE_CHECKING:
     from pip._vendor.resolvelib.structs import DirectedGraph
 
     from pipshim._pip.index import Finder
-    from pipshim._pip.session import Pip, Root
+    from pipshim._pip.requirements import ParsedRequirement, Root
+    from pipshim._pip.session import Pip
     from pipshim.base.errors import PipshimError
     from pipshim.model.conflict import Conflict
     from pipshim.model.solution import Source
 
 satisfaction_cache.install()
-
-_LOWER = {">=", ">", "==", "===", "~="}
 
 
 @dataclass
@@ -102,7 +101,7 @@ class Resolving:
         self,
         roots: Sequence[Root],
         *,
-        constraints: Sequence[object] = (),
+        constraints: Sequence[ParsedRequirement] = (),
         preferred: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
         offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
         below: Mapping[NormalizedName, Version] | None = None,
@@ -154,7 +153,7 @@ class Resolving:
     def _attempt(
         self,
         roots: Sequence[Root],
-        constraints: Sequence[object],
+        constraints: Sequence[ParsedRequirement],
         metadata_of: Callable[[Source], bytes],
         overrides: Overrides,
         for_build: bool,
@@ -172,8 +171,8 @@ class Resolving:
         PipProvider.is_satisfied_by.cache_clear()
         with translating_errors(), pip.markers():
             resolver = self._resolver(metadata_of, overrides, for_build=for_build)
-            requirements = [_fresh(root.requirement) for root in roots]
-            given = [cast("InstallRequirement", one) for one in constraints]
+            requirements = [root.requirement.copied() for root in roots]
+            given = [one.inner for one in constraints]
             try:
                 with _told(pinned, pip.finder) as rejected:
                     resolver.resolve([*given, *requirements], check_supported_wheels=False)
@@ -453,50 +452,27 @@ def _of_other_wheel(error: AssertionError) -> ResolveError | None:
     )
 
 
-def _fresh(requirement: object) -> InstallRequirement:
-    """Copy a requirement, since pip's resolver writes into it."""
-    assert isinstance(requirement, InstallRequirement)
-    return copy.copy(requirement)
-
-
 def _overridden(pip: Pip, root: Root, overrides: Overrides) -> Iterator[Root]:
     """Apply overrides to a root whose name is known before its metadata."""
-    requirement = cast("InstallRequirement", root.requirement)
+    requirement = root.requirement
     if requirement.name is None or not overrides.of(requirement.name):
         yield root
         return
-    comes_from = str(requirement.comes_from or "the command line")
+    comes_from = str(requirement.inner.comes_from or "the command line")
     for one in overrides.replacing(requirement.name):
         yield pip.root(str(one), origins=root.origins, comes_from=comes_from)
 
 
 def _names(roots: Iterable[Root]) -> set[NormalizedName]:
     """Return the names that roots require, as far as they are known without metadata."""
-    requirements = (cast("InstallRequirement", root.requirement) for root in roots)
-    return {canonicalize_name(one.name) for one in requirements if one.name and one.match_markers()}
-
-
-def without_lower_bound(
-    roots: Iterable[Root], constraints: Iterable[object]
-) -> set[NormalizedName]:
-    """Return the direct requirements without a lower bound, in constraints neither."""
-    asked = [cast("InstallRequirement", root.requirement) for root in roots]
-    given = [cast("InstallRequirement", one) for one in constraints]
-    bounded = {
-        canonicalize_name(one.name)
-        for one in (*asked, *given)
-        if one.name
-        and one.match_markers()
-        and (one.link is not None or any(each.operator in _LOWER for each in one.specifier))
-    }
-    return _names(roots) - bounded
+    requirements = [root.requirement for root in roots]
+    return {one.name for one in requirements if one.name is not None and one.applies}
 
 
 def _wanted(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Iterator[PackageLookup]:
     for root in roots:
-        requirement = cast("InstallRequirement", root.requirement)
-        if requirement.req is not None and requirement.link is None and requirement.match_markers():
-            req = requirement.req
+        req = root.requirement.inner.req
+        if req is not None and not root.requirement.is_direct and root.requirement.applies:
             extras = frozenset(req.extras)
             yield PackageLookup(canonicalize_name(req.name), str(req.specifier), extras)
     yield from map(PackageLookup, preferred)

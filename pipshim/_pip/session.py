@@ -9,14 +9,10 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from packaging.markers import Marker
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from pip._internal.cli.req_command import parse_constraint_files
 from pip._internal.index.collector import LinkCollector
 from pip._internal.models.link import Link
@@ -39,14 +35,13 @@ from pipshim._pip import (
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
 from pipshim._pip.metadata import MetadataFiles
-from pipshim._pip.pip_texts import IN_FILE
+from pipshim._pip.requirements import ParsedRequirement, Root
 from pipshim._pip.requirements_build_options import accepting_build_options
 from pipshim._pip.retries import retry_broken_answers
 from pipshim._pip.routed_search import follow_routes, learn_indexes
 from pipshim._pip.session_warmup import Agent
 from pipshim._pip.shared_fetches import AheadDownloader, Collector, SharedFetches, keep_connections
 from pipshim.base.cache_folders import METADATA
-from pipshim.base.errors import FileError
 from pipshim.base.masking import Mask
 from pipshim.base.prefetch import Prefetch
 from pipshim.model import events
@@ -60,29 +55,13 @@ if TYPE_CHECKING:
     from optparse import Values
 
     from packaging.pylock import Package
+    from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
     from pip._internal.network.session import PipSession
-    from pip._internal.req.req_install import InstallRequirement
 
     from pipshim.model.events import Observer
     from pipshim.model.interpreter import TargetPython
-
-
-@dataclass(frozen=True)
-class Root:
-    """A requirement that a lock starts from.
-
-    Attributes:
-        origins: who states it: ``project``, ``extra NAME`` or ``group NAME``.
-        requirement: pip's object for it; opaque outside of ``_pip``.
-        left_out: only its dependencies are locked (``--only-deps``).
-
-    """
-
-    origins: frozenset[str]
-    requirement: object
-    left_out: bool = False
 
 
 class Pip:
@@ -124,7 +103,7 @@ class Pip:
         self._observer = observer
         self.editable_folders: set[Path] = set()
         self.lines = BuildLines()
-        self._given: dict[tuple[str, ...], tuple[list[Root], list[object]]] = {}
+        self._given: dict[tuple[str, ...], tuple[list[Root], list[ParsedRequirement]]] = {}
         self.cache = cache
         self._finder: Finder | None = None
         self._session: PipSession | None = None
@@ -272,9 +251,9 @@ class Pip:
             requirement, comes_from=None, isolated=self.options.isolated_mode, user_supplied=True
         )
         made.comes_from = comes_from
-        return Root(frozenset(origins), made)
+        return Root(frozenset(origins), ParsedRequirement(made))
 
-    def given(self, arguments: Sequence[str]) -> tuple[list[Root], list[object]]:
+    def given(self, arguments: Sequence[str]) -> tuple[list[Root], list[ParsedRequirement]]:
         """Read the command line's requirements, once: specifiers, ``-r``, ``-e``, ``-c``.
 
         Returns:
@@ -288,41 +267,15 @@ class Pip:
             requirements = self.command.get_requirements(
                 list(arguments), self.options, self.finder, self.session
             )
-        constraints: list[object] = [one for one in requirements if one.constraint]
+        constraints = [ParsedRequirement(one) for one in requirements if one.constraint]
         only_needs = bool(getattr(self.options, "only_dependencies", False))
         roots = [
-            Root(frozenset({"project"}), one, only_needs)
+            Root(frozenset({"project"}), ParsedRequirement(one), only_needs)
             for one in requirements
             if not one.constraint
         ]
         self._given[tuple(arguments)] = roots, constraints
         return roots, constraints
-
-    def pinned(self, roots: Iterable[Root]) -> set[NormalizedName]:
-        """Check that requirements name one file: a version, or a place; return their names."""
-        names: set[NormalizedName] = set()
-        for root in roots:
-            requirement = cast("InstallRequirement", root.requirement)
-            if requirement.req is None:
-                continue
-            names.add(canonicalize_name(requirement.req.name))
-            if requirement.link is not None:
-                continue
-            exact = [
-                one
-                for one in requirement.req.specifier
-                if one.operator in ("==", "===") and not one.version.endswith(".*")
-            ]
-            if not exact and requirement.match_markers():
-                where = IN_FILE.match(str(requirement.comes_from))
-                raise FileError(
-                    where[2] if where else str(requirement.comes_from),
-                    f"{requirement.req} is not pinned, and sync installs only pinned requirements",
-                    line=int(where[3]) if where else None,
-                    hint="lock what it requires, then sync: pipshim lock -r "
-                    + (where[2] if where else "FILE"),
-                )
-        return names
 
     def plain(self, arguments: Sequence[str]) -> tuple[list[Requirement], list[Requirement]] | None:
         """Read the command line's requirements as plain requirements.
@@ -332,22 +285,21 @@ class Pip:
 
         """
         roots, constraints = self.given(arguments)
-        found = [_plain(one) for one in (*(root.requirement for root in roots), *constraints)]
+        found = [one.plain for one in (*(root.requirement for root in roots), *constraints)]
         if None in found:
             return None
         plain = [one for one in found if one is not None]
         return plain[: len(roots)], plain[len(roots) :]
 
-    def constraint_files(self, files: Sequence[str] | None = None) -> list[object]:
+    def constraint_files(self, files: Sequence[str] | None = None) -> list[ParsedRequirement]:
         """Read pip's constraint files (``-c``, ``PIP_CONSTRAINT``), or those named."""
-        return list(
-            parse_constraint_files(
-                self.options.constraints if files is None else list(files),
-                self.finder,
-                self.options,
-                self.session,
-            )
+        found = parse_constraint_files(
+            self.options.constraints if files is None else list(files),
+            self.finder,
+            self.options,
+            self.session,
         )
+        return [ParsedRequirement(one) for one in found]
 
     def requirement_lines(self, files: Iterable[str]) -> Iterator[tuple[str, bool]]:
         """Read requirements files as pip does, without constraints.
@@ -363,29 +315,21 @@ class Pip:
                 if not one.constraint:
                     yield one.requirement, one.is_editable
 
-    def constraint(self, requirement: str, comes_from: str) -> object:
+    def constraint(self, requirement: str, comes_from: str) -> ParsedRequirement:
         """Make a constraint of a requirement (PEP 508)."""
-        return install_req_from_line(
+        made = install_req_from_line(
             requirement,
             comes_from=comes_from,
             isolated=self.options.isolated_mode,
             constraint=True,
             user_supplied=False,
         )
+        return ParsedRequirement(made)
 
-    def pinned_to(self, name: NormalizedName, url: str, comes_from: str) -> object:
+    def pinned_to(self, name: NormalizedName, url: str, comes_from: str) -> ParsedRequirement:
         """Constrain a distribution to a URL, without asking an index for it."""
         self.ahead.left_out.add(name)
         return self.constraint(f"{name} @ {url}", comes_from)
-
-    def editables(self, roots: Iterable[Root]) -> list[tuple[Path, frozenset[str]]]:
-        """Return the folders of the editable requirements among the roots, with their extras."""
-        found = []
-        for root in roots:
-            requirement = cast("InstallRequirement", root.requirement)
-            if requirement.editable and requirement.link is not None and requirement.link.is_file:
-                found.append((Path(requirement.link.file_path), frozenset(requirement.extras)))
-        return found
 
     def temporary_directory(self, kind: str) -> Path:
         """Make a folder that pip removes at the end of the command."""
@@ -433,16 +377,6 @@ def _target_environment() -> vendored_markers.Environment:
 
 
 patches.replace(vendored_markers, default_environment=_target_environment)
-
-
-def _plain(requirement: object) -> Requirement | None:
-    one = cast("InstallRequirement", requirement)
-    if one.req is None or one.link is not None or one.editable:
-        return None
-    made = Requirement(str(one.req))
-    if one.markers is not None:
-        made.marker = Marker(str(one.markers))
-    return made
 
 
 def _target_python(target: TargetPython) -> PipTargetPython:

@@ -28,7 +28,7 @@ from pipshim.model.combinations import BASE, PROJECT, Combination, Conflicts, na
 from pipshim.model.index_routes import sources_for
 from pipshim.model.overrides import Overrides
 from pipshim.model.pylock import Lock, LockedFolder, key_of, requires_of, target_marker
-from pipshim.model.requirements import applies, requires_dist, valid
+from pipshim.model.requirements import applies, is_exact, requires_dist, valid
 from pipshim.model.solution import Source
 from pipshim.model.workspace_selection import PREFIX
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
-    from pipshim._pip.session import Pip, Root
+    from pipshim._pip.requirements import ParsedRequirement, Root
+    from pipshim._pip.session import Pip
     from pipshim.lock.lock_resolver import Resolution
     from pipshim.lock.metadata_rounds import Rounds
     from pipshim.lock.services import LockServices
@@ -112,7 +113,7 @@ class Problem:
     """
 
     roots: Callable[[Rounds], Sequence[Root]]
-    constraints: Sequence[object]
+    constraints: Sequence[ParsedRequirement]
     folders: Sequence[Source]
     origins: set[str]
     pinned: Collection[NormalizedName] | None = None
@@ -179,7 +180,7 @@ class LockMaker:
         """Return what to resolve for the target of this pip and a combination."""
         if self.context.request.lock.given:
             roots, constraints = pip.given(self.context.request.lock.requirements)
-            pinned = pip.pinned(roots) if self.context.request.lock.pinned else None
+            pinned = _check_pinned(roots) if self.context.request.lock.pinned else None
             found = Problem(lambda _: roots, constraints, [], set(), pinned)
         else:
             assert self.context.project is not None
@@ -315,7 +316,7 @@ def _problem(
     return Problem(roots, constraints, folders, origins)
 
 
-def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[object]:
+def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[ParsedRequirement]:
     """Make constraints for packages that come from elsewhere than an index."""
     pyproject = project.directory / "pyproject.toml"
     markers = dict(pip.target.markers)
@@ -362,6 +363,25 @@ def _pyproject(context: LockServices) -> str:
     path = context.project.directory / "pyproject.toml"
     near = os.path.relpath(path)
     return str(path) if near.startswith(os.pardir) else near
+
+
+def _check_pinned(roots: Iterable[Root]) -> set[NormalizedName]:
+    """Check that requirements name one file: a version, or a place; return their names."""
+    names: set[NormalizedName] = set()
+    for requirement in (root.requirement for root in roots):
+        if requirement.name is None:
+            continue
+        names.add(requirement.name)
+        is_pinned = requirement.is_direct or is_exact(requirement.specifier)
+        if not is_pinned and requirement.applies:
+            file = requirement.stated_in if requirement.line is not None else "FILE"
+            raise FileError(
+                requirement.stated_in,
+                f"{requirement} is not pinned, and sync installs only pinned requirements",
+                line=requirement.line,
+                hint=f"lock what it requires, then sync: pipshim lock -r {file}",
+            )
+    return names
 
 
 def _refuse_unlisted(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipshim._pip.pyproject import build_system
-from pipshim._pip.resolver import without_lower_bound
 from pipshim.base.errors import PipshimError
 from pipshim.builds.build_planner import within
 from pipshim.lock.metadata_rounds import RemoteRounds, Rounds
@@ -16,16 +15,17 @@ from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.lower_bound_hint import suggest_lower_bounds
 from pipshim.model.pylock import LockedBuild, environment_id, key_of
+from pipshim.model.requirements import has_lower_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim._pip.session import Root
+    from pipshim._pip.requirements import ParsedRequirement, Root
     from pipshim.lock.metadata_rounds import Host
     from pipshim.model.overrides import Overrides
     from pipshim.model.solution import Pin, Solution, Source
@@ -83,7 +83,7 @@ class LockResolver:
         self,
         roots: Callable[[Rounds], Sequence[Root]],
         *,
-        constraints: Sequence[object],
+        constraints: Sequence[ParsedRequirement],
         preferred: Mapping[NormalizedName, tuple[Version, ...]],
         folders: Sequence[Source],
     ) -> Resolution:
@@ -111,7 +111,7 @@ class LockResolver:
         self,
         roots: Callable[[Rounds], Sequence[Root]],
         *,
-        constraints: Sequence[object],
+        constraints: Sequence[ParsedRequirement],
         preferred: Mapping[NormalizedName, tuple[Version, ...]],
         offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
     ) -> Solution:
@@ -167,12 +167,12 @@ class LockResolver:
         )
 
     def _warn_of_lowest(
-        self, roots: Sequence[Root], constraints: Sequence[object], solution: Solution
+        self, roots: Sequence[Root], constraints: Sequence[ParsedRequirement], solution: Solution
     ) -> None:
         """Warn of direct requirements without a lower bound, which may get very old versions."""
         if self.strategy == "highest":
             return
-        found = without_lower_bound(roots, constraints) & set(solution.pins)
+        found = _without_lower_bound(roots, constraints) & set(solution.pins)
         for name in sorted(found):
             text = (
                 f"{name} {solution.pins[name].version} is the lowest that fits; a lower bound "
@@ -253,3 +253,16 @@ class _Settled:
             None if rounds.is_static(source) else self._resolver.asked_on,
             deferred=not plan.complete,
         )
+
+
+def _without_lower_bound(
+    roots: Iterable[Root], constraints: Iterable[ParsedRequirement]
+) -> set[NormalizedName]:
+    """Return the direct requirements without a lower bound, in constraints neither."""
+    asked = [root.requirement for root in roots]
+    bounded = {
+        one.name
+        for one in (*asked, *constraints)
+        if one.applies and (one.is_direct or has_lower_bound(one.specifier))
+    }
+    return {one.name for one in asked if one.name is not None and one.applies} - bounded

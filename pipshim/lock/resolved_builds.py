@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
+    from pipshim._pip.requirements import ParsedRequirement, Root
     from pipshim._pip.resolver import Resolving
-    from pipshim._pip.session import Pip, Root
+    from pipshim._pip.session import Pip
     from pipshim.builds.build_request import OuterEnvironment
     from pipshim.envs.base_environment import BaseEnvironment
     from pipshim.lock.services import LockServices
@@ -68,7 +69,7 @@ class ResolvedBuilds(BuildPlanner):
     observer: Observer = field(kw_only=True)
     resolving: Resolving = field(kw_only=True)
     metadata_of: Callable[[Source], bytes] = field(init=False)
-    constraints: Sequence[object] = ()
+    constraints: Sequence[ParsedRequirement] = ()
     preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     offered: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
     ask_host: Callable[[Source, tuple[str, ...]], list[str]] | None = None

@@ -13,7 +13,10 @@ from packaging.utils import canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from packaging.specifiers import SpecifierSet
+
 _CLOSED_BY = {"[": "]", "'": "'", '"': '"'}
+_LOWER = frozenset({">=", ">", "==", "===", "~="})
 _OPERATORS = frozenset("!=<>~")
 _EXTRA = r"""extra\s*==\s*(?:"[^"]*"|'[^']*')"""
 _ABOUT_EXTRA = re.compile(rf"\s+and\s+{_EXTRA}|{_EXTRA}\s+and\s+")
@@ -55,6 +58,18 @@ def merged(requirements: Iterable[Requirement]) -> tuple[str, ...]:
         bracket = f"[{','.join(sorted(extras))}]" if extras else ""
         texts.append(f"{name}{bracket}{specifier}" + (f"; {marker}" if marker else ""))
     return tuple(sorted(texts))
+
+
+def is_exact(specifier: SpecifierSet) -> bool:
+    """Return whether a specifier names one version."""
+    return any(
+        one.operator == "===" or (one.operator == "==" and not one.version.endswith(".*"))
+        for one in specifier
+    )
+
+
+def has_lower_bound(specifier: SpecifierSet) -> bool:
+    return any(one.operator in _LOWER for one in specifier)
 
 
 def separated(text: str) -> list[str]:
