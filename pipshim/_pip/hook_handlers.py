@@ -27,7 +27,7 @@ from pipshim._pip.install_rollback import OneStep
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.pip_texts import WHEEL_BUILDER
 from pipshim._pip.prebuilt import PrebuiltBackend
-from pipshim._pip.resolver import children_of, chosen, name_of_candidate, needs_of, result_of
+from pipshim._pip.resolver import chosen, graph_of, name_of_candidate, result_of
 from pipshim._pip.sources import digest_of_checkout, distribution_of
 from pipshim.base.errors import BuildError, Failures
 from pipshim.model.artifacts import archive_digest, sha256_of, unsuitable_tags
@@ -229,8 +229,7 @@ class PipBuilds:
     def _solution(self, resolver: Resolver, preparer: RequirementPreparer) -> Solution:
         """Return what the resolver chose, and what stays of the environment."""
         result = result_of(resolver)
-        mapping = chosen(result)
-        needs = needs_of(children_of(result.graph, mapping), mapping)
+        mapping, needs = chosen(result), graph_of(result).needs()
         pins = self.building.present()
         for identifier, candidate in mapping.items():
             if identifier == candidate.project_name and not candidate.is_installed:

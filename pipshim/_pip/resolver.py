@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import inspect
 import os
-import re
 from collections import defaultdict
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -46,8 +45,8 @@ from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.index_files import IndexFile, package_entry
 from pipshim.model.overrides import Overrides
-from pipshim.model.requirements import merged
-from pipshim.model.solution import Pin, Solution
+from pipshim.model.resolution_graph import ChosenRoot, ResolutionGraph, solution_of
+from pipshim.model.solution import Pin
 from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:
@@ -61,14 +60,13 @@ if TYPE_CHECKING:
     from pip._internal.resolution.resolvelib.resolver import Resolver
     from pip._vendor.resolvelib.resolvers.abstract import Result
     from pip._vendor.resolvelib.resolvers.criterion import Criterion
-    from pip._vendor.resolvelib.structs import DirectedGraph
 
     from pipshim._pip.index import Finder
     from pipshim._pip.requirements import ParsedRequirement, Root
     from pipshim._pip.session import Pip
     from pipshim.base.errors import PipshimError
     from pipshim.model.conflict import Conflict
-    from pipshim.model.solution import Source
+    from pipshim.model.solution import Solution, Source
 
 satisfaction_cache.install()
 
@@ -238,41 +236,16 @@ class Resolving:
         self, resolver: Resolver, roots: list[tuple[Root, InstallRequirement]]
     ) -> Solution:
         result = result_of(resolver)
-        mapping = chosen(result)
-        children = children_of(result.graph, mapping)
-        origins: dict[str, set[str]] = defaultdict(set)
-        asked: dict[str, list[Requirement]] = defaultdict(list)
-        requires = _requires(result.criteria, mapping)
-        left_out: set[NormalizedName] = set()
-        for root, requirement in roots:
-            for identifier in _identifiers(requirement, mapping):
-                stated = [_stated(requirement, mapping[identifier])]
-                if root.left_out:
-                    name = name_of_candidate(mapping[identifier])
-                    left_out.add(name)
-                    stated = requires[name]
-                for reached in _closure(identifier, children):
-                    origins[name_of_candidate(mapping[reached])] |= root.origins
-                for origin in root.origins:
-                    asked[origin] += stated
-
-        needs = needs_of(children, mapping)
-        pins: dict[NormalizedName, Pin] = {}
-        for identifier, candidate in mapping.items():
-            name = name_of_candidate(candidate)
-            if identifier == candidate.project_name and name not in left_out:
-                pin = self._pin(candidate, needs[name] - left_out)
-                texts = merged(requires[name])
-                tool = {"pipshim": {"requires": list(texts)}} if texts else None
-                pins[name] = replace(pin, package=replace(pin.package, tool=tool))
-        return Solution(
-            pins=dict(sorted(pins.items())),
-            origins={name: frozenset(origins[name]) for name in sorted(pins)},
-            roots={
-                origin: merged(one for one in found if canonicalize_name(one.name) not in left_out)
-                for origin, found in sorted(asked.items())
-            },
-            left_out=frozenset(left_out),
+        mapping, graph = chosen(result), graph_of(result)
+        found = [
+            ChosenRoot(root.origins, root.left_out, dict(_stated_by(requirement, mapping, graph)))
+            for root, requirement in roots
+        ]
+        return solution_of(
+            graph,
+            found,
+            _requires(result.criteria, mapping),
+            lambda identifier, needs: self._pin(mapping[identifier], needs),
         )
 
     def _pin(self, candidate: Candidate, needs: Iterable[NormalizedName]) -> Pin:
@@ -489,29 +462,16 @@ def chosen(result: Result[Any, Any, Any]) -> dict[str, Candidate]:
     return {one: found for one, found in result.mapping.items() if not one.startswith("<")}
 
 
-def needs_of(
-    children: Mapping[str, set[str]], mapping: Mapping[str, Candidate]
-) -> dict[NormalizedName, set[NormalizedName]]:
-    """Return the names that each distribution needs."""
-    needs: dict[NormalizedName, set[NormalizedName]] = defaultdict(set)
-    for parent, found in children.items():
-        name = name_of_candidate(mapping[parent])
-        needs[name] |= {name_of_candidate(mapping[child]) for child in found} - {name}
-    return needs
-
-
-def children_of(
-    graph: DirectedGraph[str | None], mapping: Mapping[str, Candidate]
-) -> dict[str, set[str]]:
-    """Return what each identifier needs; an extra needs its base too (``foo[bar]``, ``foo``)."""
+def graph_of(result: Result[Any, Any, Any]) -> ResolutionGraph:
+    mapping = chosen(result)
     children: dict[str, set[str]] = {}
     for parent, candidate in mapping.items():
-        found = {child for child in graph.iter_children(parent) if child in mapping}
-        base = candidate.project_name
-        if base != parent and base in mapping:
-            found.add(base)
-        children[parent] = {child for child in found if child is not None}
-    return children
+        children[parent] = {
+            child for child in result.graph.iter_children(parent) if child in mapping
+        }
+        if candidate.project_name in mapping:
+            children[parent] |= {candidate.project_name} - {parent}
+    return ResolutionGraph({one: name_of_candidate(mapping[one]) for one in mapping}, children)
 
 
 def _requires(
@@ -541,36 +501,16 @@ def _stated(requirement: InstallRequirement | None, candidate: Candidate) -> Req
     return Requirement(f"{name}[{','.join(sorted(extras))}]" if extras else name)
 
 
-def _identifiers(req: InstallRequirement, mapping: Mapping[str, Candidate]) -> Iterator[str]:
-    """Return the resolver's names for a root (``foo``, ``foo[bar]``)."""
+def _stated_by(
+    req: InstallRequirement, mapping: Mapping[str, Candidate], graph: ResolutionGraph
+) -> Iterator[tuple[str, Requirement]]:
+    """Return the identifiers that were chosen for a root, each with the requirement as stated."""
     if not req.match_markers():
         return
-    name = canonicalize_name(req.name) if req.name else None
-    if name is None:
-        for identifier, candidate in mapping.items():
-            found = candidate.get_install_requirement()
-            if found is not None and found.link == req.link:
-                name = name_of_candidate(candidate)
-                yield identifier
-    if name is None:
-        return
-    if name in mapping:
-        yield name
-    wanted = {canonicalize_name(extra) for extra in req.extras}
-    for identifier in mapping:
-        match = re.fullmatch(r"(.+)\[(.+)\]", identifier)
-        if match and match[1] == name:
-            extras = {canonicalize_name(extra) for extra in match[2].split(",")}
-            if extras <= wanted:
-                yield identifier
-
-
-def _closure(start: str, children: Mapping[str, set[str]]) -> set[str]:
-    seen = {start}
-    waiting = [start]
-    while waiting:
-        for child in children.get(waiting.pop(), ()):
-            if child not in seen:
-                seen.add(child)
-                waiting.append(child)
-    return seen
+    names = [canonicalize_name(req.name)] if req.name else []
+    for candidate in mapping.values() if not names else ():
+        found = candidate.get_install_requirement()
+        if found is not None and found.link == req.link:
+            names.append(name_of_candidate(candidate))
+    for identifier in graph.identifiers(names[-1], req.extras) if names else ():
+        yield identifier, _stated(req, mapping[identifier])
