@@ -34,7 +34,7 @@ from pipshim._pip import (
 )
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.index import Finder
-from pipshim._pip.metadata import MetadataFiles
+from pipshim._pip.metadata import cached_as
 from pipshim._pip.requirements import ParsedRequirement, Root
 from pipshim._pip.requirements_build_options import accepting_build_options
 from pipshim._pip.retries import retry_broken_answers
@@ -49,6 +49,7 @@ from pipshim.model.build_settings import BuildLines
 from pipshim.model.index_files import LockedFiles
 from pipshim.model.index_routes import IndexRoutes
 from pipshim.project.sdist_static_files import StaticFiles
+from pipshim.project.wheel_metadata_files import MetadataCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -215,11 +216,18 @@ class Pip:
         if self._beside is not None:
             return self._beside.fetched
         kept = self.cache / METADATA if self.cache is not None else None
-        files = MetadataFiles(self.session, kept, self.spared)
         folder = self.temporary_directory("archive")
         is_lazy = "fast-deps" in self.options.features_enabled
         collector, downloader = self._plain_collector, self.downloader
-        return SharedFetches(collector, files, downloader, folder, self.outlines, is_lazy=is_lazy)
+        return SharedFetches(
+            collector,
+            MetadataCache(kept),
+            downloader,
+            folder,
+            self.outlines,
+            self.spared,
+            is_lazy=is_lazy,
+        )
 
     def archived(self, url: str) -> Path | None:
         """Return an archive that was fetched for its metadata; None if it was not."""
@@ -243,7 +251,8 @@ class Pip:
     def keep(self, packages: Iterable[Package]) -> None:
         """Use the files of an earlier lock's packages instead of index pages."""
         self.finder.kept = LockedFiles(packages)
-        self.finder.knows_metadata = self.fetched.files.knows
+        files = self.fetched.files
+        self.finder.knows_metadata = lambda wheel: files.has(cached_as(wheel))
 
     def root(self, requirement: str, *, origins: Iterable[str], comes_from: str) -> Root:
         """Make a root of a requirement (PEP 508) that the project states."""

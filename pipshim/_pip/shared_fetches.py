@@ -11,11 +11,12 @@ from zipfile import BadZipFile
 
 from pip._internal.exceptions import HashError, UnsupportedWheel
 from pip._internal.index.collector import LinkCollector
+from pip._internal.network.utils import HEADERS, raise_for_status
 from pip._vendor.requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.links import secure_hashes, size_of
-from pipshim._pip.metadata import contained
+from pipshim._pip.metadata import cached_as, contained
 from pipshim._pip.routed_search import RoutedCollector
 from pipshim._pip.unread_pages import passed_over, repeat
 from pipshim.base.prefetch import AT_ONCE
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from pip._internal.models.link import Link
     from pip._internal.network.session import PipSession
 
-    from pipshim._pip.metadata import MetadataFiles
     from pipshim.project.sdist_static_files import StaticFiles
+    from pipshim.project.wheel_metadata_files import MetadataCache
 
 _LITTLE = 1 << 24
 """Up to which size, in bytes, a wheel is fetched ahead for its METADATA: 16 MB."""
@@ -57,10 +58,11 @@ class SharedFetches:
 
     Args:
         collector: fetches pages.
-        files: fetches metadata files.
+        files: the cached metadata files.
         downloader: fetches sdists and wheels.
         folder: where it puts them.
         outlines: knows the sdists that need not be fetched in advance.
+        spared: gets the URLs of files that pip's cache need not keep.
         is_lazy: pip reads METADATA from parts of wheels (``fast-deps``).
 
     Attributes:
@@ -71,10 +73,11 @@ class SharedFetches:
     def __init__(
         self,
         collector: LinkCollector,
-        files: MetadataFiles,
+        files: MetadataCache,
         downloader: ObservedDownloader,
         folder: Path,
         outlines: StaticFiles,
+        spared: set[str],
         *,
         is_lazy: bool = False,
     ) -> None:
@@ -83,6 +86,7 @@ class SharedFetches:
         self._collector = collector
         self._downloader = downloader
         self._outlines = outlines
+        self._spared = spared
         self._is_lazy = is_lazy
         self._numbers = count()
         self._pages: SharedResults[Page] = SharedResults(keep_errors=True)
@@ -125,13 +129,16 @@ class SharedFetches:
 
     def _costs_little(self, wheel: Link) -> bool:
         """Return whether fetching a wheel's METADATA in vain would be cheap."""
-        if wheel.metadata_link() is not None or self.files.knows(wheel):
+        if wheel.metadata_link() is not None or self.files.has(cached_as(wheel)):
             return True
         size = size_of(wheel)
         return size is not None and size <= _LITTLE
 
     def _metadata_of(self, wheel: Link) -> bytes | None:
-        contents = self.files.fetch(wheel)
+        link = wheel.metadata_link()
+        if link is not None:
+            return self._offered(wheel, link)
+        contents = self.files.find(cached_as(wheel))
         if contents is not None or self._is_lazy or not wheel.has_hash or wheel.is_file:
             return contents
         path = Path(self.archive(wheel)[0])
@@ -140,8 +147,31 @@ class SharedFetches:
             contents = contained(path, wheel)
         except (HashError, UnsupportedWheel, BadZipFile):
             return None  # pip says it better
-        self.files.keep(wheel, contents)
+        if wheel.hash_name == "sha256":
+            self.files.keep(cached_as(wheel), contents)
         return contents
+
+    def _offered(self, wheel: Link, link: Link) -> bytes:
+        """Return the METADATA that the index offers (PEP 658).
+
+        Raises:
+            HashMismatch: its hash differs from the index's.
+
+        """
+        sha256 = link.hash if link.hash_name == "sha256" else None
+        contents = self.files.find(cached_as(wheel), sha256) if sha256 is not None else None
+        if contents is not None:
+            return contents
+        if self.files.is_used and sha256 is not None:
+            self._spared.add(link.url_without_fragment)
+        response = self._collector.session.get(link.url_without_fragment, headers=HEADERS)
+        raise_for_status(response)
+        hashes = link.as_hashes()
+        if hashes:
+            hashes.check_against_chunks([response.content])
+        if sha256 is not None:
+            self.files.keep(cached_as(wheel), response.content)
+        return response.content
 
     def _page(self, location: Link, *package: str) -> Page:
         with passed_over() as pages:

@@ -125,6 +125,14 @@ def invalid_wheel(filename: str, package: str) -> PipshimError:
     return PipshimError(f"{filename} is not a valid wheel of {package}", hint=DAMAGED)
 
 
+def unreadable_metadata(package: str, filename: str, url: str, problem: str) -> PipshimError:
+    """Make the error for a wheel whose METADATA is empty, is not UTF-8 or lacks a field."""
+    return PipshimError(
+        f"{package}: the METADATA of {filename} {problem}\n  from {url}",
+        hint=f"choose another version of {package}, and report this one to its maintainers",
+    )
+
+
 def without_upload_times(index: str) -> PipshimError:
     """Make the error for an index that an upload limit cannot be applied to."""
     return PipshimError(
