@@ -1,9 +1,8 @@
-"""Turn pip's log lines into events, so that only observers write to the terminal."""
+"""pip's log records and the handlers that show them."""
 
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,32 +12,12 @@ from pip._internal.utils.logging import RichPipStreamHandler
 
 from pipshim._pip import pip_texts
 from pipshim._pip.errors import network_reason
-from pipshim.model import events, fetch_errors
+from pipshim.model import fetch_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from packaging.utils import NormalizedName
-
-    from pipshim.model.events import Level, Observer
-
-
-class _Forwarding(logging.Handler):
-    def __init__(self, observer: Observer, level: int) -> None:
-        super().__init__(level)
-        self._observer = observer
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.name == pip_texts.DOWNLOAD and record.levelno <= logging.INFO:
-            return
-        level: Level = "debug"
-        if record.levelno >= logging.ERROR:
-            level = "error"
-        elif record.levelno >= logging.WARNING:
-            level = "warning"
-        elif record.levelno >= logging.INFO:
-            level = "info"
-        self._observer(events.Message(level, reworded(record)))
 
 
 @contextmanager
@@ -86,47 +65,10 @@ def _host(error: object) -> str | None:
     return found if isinstance(found, str) else None
 
 
-class _Masking(logging.Formatter):
-    def __init__(self, inner: logging.Formatter | None, hide: Callable[[str], str]) -> None:
-        super().__init__()
-        self._inner = inner or logging.Formatter()
-        self._hide = hide
-
-    def format(self, record: logging.LogRecord) -> str:
-        return self._hide(self._inner.format(record))
-
-
-def mask(hide: Callable[[str], str]) -> None:
-    """Hide secrets in what pip's handlers write, to the terminal and to its log file."""
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(_Masking(handler.formatter, hide))
-
-
-@contextmanager
-def forwarded(
-    observer: Observer, least: int = logging.NOTSET, *, stdout: bool = True
-) -> Iterator[None]:
-    """Pass on to the observer what pip's handlers would have written to the terminal.
-
-    pip's handlers and their verbosity (``pip._internal.utils.logging``) stay; records below
-    ``least`` are not passed on. Without ``stdout``, what goes to standard output stays there.
-    """
-    root = logging.getLogger()
-    theirs = [
+def terminal_handlers(*, stdout: bool = True) -> list[logging.Handler]:
+    """Return pip's handlers that write to the terminal; without `stdout`, those of errors."""
+    return [
         one
-        for one in root.handlers
+        for one in logging.getLogger().handlers
         if isinstance(one, RichPipStreamHandler) and (stdout or one.console.file is sys.stderr)
     ]
-    if not theirs:
-        yield
-        return
-    ours = _Forwarding(observer, max(least, min(one.level for one in theirs)))
-    for handler in theirs:
-        root.removeHandler(handler)
-    root.addHandler(ours)
-    try:
-        yield
-    finally:
-        root.removeHandler(ours)
-        for handler in theirs:
-            root.addHandler(handler)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pipshim._pip import selection_options
-from pipshim._pip.logs import forwarded
 from pipshim._pip.session import Pip
 from pipshim.base.cache_folders import WORK, InUse
 from pipshim.base.cores import available_cores
@@ -21,6 +20,7 @@ from pipshim.base.unwritable_files import name_full
 from pipshim.builds.builder import Builder
 from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
+from pipshim.cli.pip_messages import forwarded
 from pipshim.cli.remote import open_remote, remote_address
 from pipshim.cli.user_input import user_input
 from pipshim.cli.workers import AT_ONCE, builders_address, open_workers

@@ -21,13 +21,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pipshim._pip.logs import forwarded, without_extras_of
+from pipshim._pip.logs import without_extras_of
 from pipshim._pip.prebuilt import BuiltWheel, report_step
 from pipshim._pip.resolver import Resolving
 from pipshim.base.errors import PipshimError
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment, workspace
 from pipshim.cli.context import Context
+from pipshim.cli.pip_messages import forwarded
 from pipshim.envs import abi_providers, dist_info, installed
 from pipshim.envs.interpreter import query
 from pipshim.lock.conflict_search import explain

@@ -20,7 +20,6 @@ from packaging.utils import canonicalize_name
 
 from pipshim._pip import building_commands
 from pipshim._pip.commands import PipCommand
-from pipshim._pip.logs import forwarded
 from pipshim._pip.requirements_build_options import accepting_build_options
 from pipshim.base.errors import ProjectError, UsageError
 from pipshim.cli import request_assembly
@@ -31,6 +30,7 @@ from pipshim.cli.command_base import (
 )
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
+from pipshim.cli.pip_messages import forwarded
 from pipshim.model.build_mode import ALL
 from pipshim.model.build_settings import BuildLines
 from pipshim.model.events import masked

@@ -15,11 +15,11 @@ from functools import partial
 from optparse import OptionGroup
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from pipshim._pip import compat, lock_command, logs
+from pipshim._pip import compat, lock_command
 from pipshim._pip.commands import PipCommand
 from pipshim.base.errors import UsageError
 from pipshim.base.masking import Mask
-from pipshim.cli import request_assembly
+from pipshim.cli import pip_messages, request_assembly
 from pipshim.cli.command_base import (
     DeclaredCommand,
     isolates,
@@ -212,7 +212,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
         """Run the action; unlike pip's, show errors in pipshim's way."""
         lock_command.quieten(self.verbosity, log=options.log is not None)
         self._mask = known_credentials(options, args, self.parser.config.items(), os.environ)
-        logs.mask(self._mask.hide)
+        pip_messages.mask(self._mask.hide)
         return run_guarded(
             partial(self.run, options, args),
             debug=options.debug_mode,
