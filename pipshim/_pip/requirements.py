@@ -45,15 +45,24 @@ class ParsedRequirement:
         return SpecifierSet(str(self.inner.req.specifier) if self.inner.req is not None else "")
 
     @property
+    def extras(self) -> frozenset[str]:
+        return frozenset(self.inner.extras)
+
+    @property
+    def comes_from(self) -> str:
+        """Who or what states it, as pip says it."""
+        return str(self.inner.comes_from or "the command line")
+
+    @property
     def stated_in(self) -> str:
         """Who or which file states it."""
-        where = IN_FILE.match(str(self.inner.comes_from))
-        return where[2] if where else str(self.inner.comes_from or "the command line")
+        where = IN_FILE.match(self.comes_from)
+        return where[2] if where else self.comes_from
 
     @property
     def line(self) -> int | None:
         """The line of the requirements file that states it."""
-        where = IN_FILE.match(str(self.inner.comes_from))
+        where = IN_FILE.match(self.comes_from)
         return int(where[3]) if where else None
 
     @property

@@ -13,7 +13,7 @@ import os
 from collections import defaultdict
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -38,16 +38,13 @@ from pipshim._pip.errors import translating_errors
 from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.pip_texts import OTHER_WHEEL
 from pipshim._pip.resolver_snapshot import conflict_of
-from pipshim._pip.sources import Preparer, Revision, Sources
+from pipshim._pip.sources import Preparer
 from pipshim.base.errors import ResolveError
-from pipshim.base.prefetch import PackageLookup
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.index_files import IndexFile, package_entry
-from pipshim.model.overrides import Overrides
 from pipshim.model.resolution_graph import ChosenRoot, ResolutionGraph, solution_of
 from pipshim.model.solution import Pin
-from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -64,103 +61,57 @@ if TYPE_CHECKING:
     from pipshim._pip.index import Finder
     from pipshim._pip.requirements import ParsedRequirement, Root
     from pipshim._pip.session import Pip
+    from pipshim._pip.sources import Sources
     from pipshim.base.errors import PipshimError
     from pipshim.model.conflict import Conflict
+    from pipshim.model.overrides import Overrides
     from pipshim.model.solution import Solution, Source
 
 satisfaction_cache.install()
 
 
-@dataclass
-class Resolving:
-    """Runs the resolver, with the same finder and sources each time.
+@dataclass(frozen=True)
+class PipResolver:
+    """pip's resolver, for one set of overrides and one way to get metadata.
 
     Attributes:
         pip: pip's machinery.
+        sources: fetches and unpacks sources.
+        overrides: what replaces requirements.
+        metadata_of: returns a source's METADATA file.
         explain: turns a conflict into an error.
-        commits: those of an earlier lock, to be kept.
-        beside: the same for another target; sources are fetched once for both.
         target: the target's name, in a lock for several.
+        for_build: the roots are a build environment's: ignore ``--no-deps`` and hashes.
 
     """
 
     pip: Pip
+    sources: Sources
+    overrides: Overrides
+    metadata_of: Callable[[Source], bytes]
     explain: Callable[[Conflict], PipshimError]
-    commits: Mapping[Revision, str] = field(default_factory=dict)
-    beside: Resolving | None = None
-    target: str = ""
-    sources: Sources = field(init=False)
+    target: str
+    for_build: bool
 
-    def __post_init__(self) -> None:
-        beside = self.beside.sources if self.beside is not None else None
-        self.sources = Sources(self.pip, self.commits, beside)
-
-    def resolve(  # noqa: PLR0913 what there is to say of a resolve
-        self,
-        roots: Sequence[Root],
-        *,
-        constraints: Sequence[ParsedRequirement] = (),
-        preferred: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
-        offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
-        below: Mapping[NormalizedName, Version] | None = None,
-        metadata_of: Callable[[Source], bytes],
-        strategy: str = "highest",
-        overrides: Overrides | None = None,
-        for_build: bool = False,
-        pinned: Callable[[str, str], object] | None = None,
-    ) -> Solution:
-        """Choose versions for the roots and their dependencies.
-
-        Args:
-            constraints: pip's constraint objects (``Pip.constraint``).
-            preferred: versions to take wherever they are admitted, the best one last.
-            offered: those of other targets, to take before these, except sdists where another
-                version has a wheel.
-            below: better ones, of packages most of which will not be needed.
-            metadata_of: returns a source's METADATA file.
-            strategy: how to choose other versions: ``highest``, ``lowest``, ``lowest-direct``.
-            overrides: what replaces requirements.
-            for_build: the roots are a build environment's: ignore ``--no-deps`` and hashes.
-            pinned: called with name and version of each pin that the resolver tries.
-
-        Raises:
-            ResolveError: no set of versions fits, or a package does not exist.
-
-        """
-        pip = self.pip
-        overrides = overrides or Overrides()
-        roots = [one for root in roots for one in _overridden(pip, root, overrides)]
-        where = f"override-dependencies of {overrides.stated_in}"
-        urls = [pip.constraint(str(one), where) for one in overrides.urls()]
-        better = dict(preferred or {})
-        for name, one in (below or {}).items():
-            better[name] = (*better.get(name, ()), one)
-        order = Order(better, strategy, _names(roots), offered or {})
-        attempt = partial(
-            self._attempt, roots, [*constraints, *urls], metadata_of, overrides, for_build, pinned
-        )
-        with pip.finder.ordered(order):
-            while True:
-                wanted = [name for name in preferred or {} if not pip.finder.kept.has(name)]
-                pip.ahead.want(_wanted(roots, wanted))
-                try:
-                    return attempt()
-                except _RestartError:
-                    continue
-
-    def _attempt(
+    def run(
         self,
         roots: Sequence[Root],
         constraints: Sequence[ParsedRequirement],
-        metadata_of: Callable[[Source], bytes],
-        overrides: Overrides,
-        for_build: bool,
         pinned: Callable[[str, str], object] | None,
-    ) -> Solution:
+        assumes_less: Callable[[bool], bool],
+    ) -> Solution | None:
         """Resolve once.
 
+        Args:
+            pinned: called with name and version of each pin that the resolver tries.
+            assumes_less: called if anything did not fit, with whether that is a conflict; returns
+                whether it may fit the next time.
+
+        Returns:
+            the solution; None if it has to be run again.
+
         Raises:
-            _RestartError: an assumption, such as a locked commit, does not hold any more.
+            ResolveError: no set of versions fits, or a package does not exist.
 
         """
         pip = self.pip
@@ -168,7 +119,7 @@ class Resolving:
         # branch there may be another commit by now.
         PipProvider.is_satisfied_by.cache_clear()
         with translating_errors(), pip.markers():
-            resolver = self._resolver(metadata_of, overrides, for_build=for_build)
+            resolver = self._resolver()
             requirements = [root.requirement.copied() for root in roots]
             given = [one.inner for one in constraints]
             try:
@@ -176,31 +127,29 @@ class Resolving:
                     resolver.resolve([*given, *requirements], check_supported_wheels=False)
             except InstallationError as error:
                 impossible = error.__cause__
-                is_conflict = isinstance(impossible, ResolutionImpossible)
-                if (is_conflict and self.sources.forget_commits()) or pip.finder.look_up_all():
-                    raise _RestartError from error
+                if assumes_less(isinstance(impossible, ResolutionImpossible)):
+                    return None
                 if not isinstance(impossible, ResolutionImpossible):
                     raise
                 of_resolver = impossible, resolver.factory, pip, requirements, given
-                raise self.explain(conflict_of(*of_resolver, overrides, self.target)) from error
+                conflict = conflict_of(*of_resolver, self.overrides, self.target)
+                raise self.explain(conflict) from error
             except AssertionError as error:
                 wrong = _of_other_wheel(error)
                 if wrong is None:
                     raise
                 raise wrong from error
-            if rejected and pip.finder.look_up_all():
-                raise _RestartError
+            if rejected and assumes_less(False):
+                return None
             solution = self._solution(resolver, list(zip(roots, requirements, strict=True)))
             return replace(
                 solution, by_hash=any(one.hash_options for one in (*requirements, *given))
             )
 
-    def _resolver(
-        self, metadata_of: Callable[[Source], bytes], overrides: Overrides, *, for_build: bool
-    ) -> Resolver:
+    def _resolver(self) -> Resolver:
         """Make pip's resolver, whose preparer asks `metadata_of` for that of sources."""
         pip = self.pip
-        options = _options_for_build(pip.options) if for_build else pip.options
+        options = _options_for_build(pip.options) if self.for_build else pip.options
         preparer = RequirementCommand.make_requirement_preparer(
             temp_build_dir=TempDirectory(kind="install", globally_managed=True),
             options=_preparer_options(options),
@@ -218,7 +167,8 @@ class Resolving:
                 metadata.of_requirement, fetch=pip.fetched.metadata
             ),
         )
-        ours = Preparer(preparer, self.sources, metadata_of, pip.finder.order.direct, overrides)
+        direct = pip.finder.order.direct
+        ours = Preparer(preparer, self.sources, self.metadata_of, direct, self.overrides)
         resolver = RequirementCommand.make_resolver(
             preparer=cast("RequirementPreparer", ours),
             finder=pip.finder,
@@ -339,10 +289,6 @@ class Resolving:
         return Path(path)
 
 
-class _RestartError(Exception):
-    """The resolver has to run again."""
-
-
 @contextmanager
 def _told(pinned: Callable[[str, str], object] | None, finder: Finder) -> Iterator[list[Candidate]]:
     """Report this thread's pins to `pinned`; yield a growing list of rejected candidates."""
@@ -423,32 +369,6 @@ def _of_other_wheel(error: AssertionError) -> ResolveError | None:
         f"{asked} is required from a URL, which is of a wheel of {there}",
         hint=f"write {there} @ URL, or use the URL of a wheel of {asked}",
     )
-
-
-def _overridden(pip: Pip, root: Root, overrides: Overrides) -> Iterator[Root]:
-    """Apply overrides to a root whose name is known before its metadata."""
-    requirement = root.requirement
-    if requirement.name is None or not overrides.of(requirement.name):
-        yield root
-        return
-    comes_from = str(requirement.inner.comes_from or "the command line")
-    for one in overrides.replacing(requirement.name):
-        yield pip.root(str(one), origins=root.origins, comes_from=comes_from)
-
-
-def _names(roots: Iterable[Root]) -> set[NormalizedName]:
-    """Return the names that roots require, as far as they are known without metadata."""
-    requirements = [root.requirement for root in roots]
-    return {one.name for one in requirements if one.name is not None and one.applies}
-
-
-def _wanted(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Iterator[PackageLookup]:
-    for root in roots:
-        req = root.requirement.inner.req
-        if req is not None and not root.requirement.is_direct and root.requirement.applies:
-            extras = frozenset(req.extras)
-            yield PackageLookup(canonicalize_name(req.name), str(req.specifier), extras)
-    yield from map(PackageLookup, preferred)
 
 
 def result_of(resolver: Resolver) -> Result[Any, Any, Any]:

@@ -23,7 +23,6 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim._pip.logs import without_extras_of
 from pipshim._pip.prebuilt import BuiltWheel, report_step
-from pipshim._pip.resolver import Resolving
 from pipshim.base.errors import PipshimError
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment, workspace
@@ -34,6 +33,7 @@ from pipshim.envs.interpreter import query
 from pipshim.lock.conflict_search import explain
 from pipshim.lock.metadata_rounds import Rounds
 from pipshim.lock.resolved_builds import planner_of
+from pipshim.lock.resolving import Resolving
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_settings import Settings, combine

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pipshim._pip.resolver import Resolving
 from pipshim._pip.sources import Revision
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.builds.build_request import OuterEnvironment
@@ -24,6 +23,7 @@ from pipshim.lock.backend_requirements import (
 from pipshim.lock.conflict_search import explain
 from pipshim.lock.lock_resolver import LockResolver
 from pipshim.lock.resolved_builds import planner_of
+from pipshim.lock.resolving import Resolving
 from pipshim.model.combinations import BASE, PROJECT, Combination, Conflicts, named
 from pipshim.model.index_routes import sources_for
 from pipshim.model.overrides import Overrides

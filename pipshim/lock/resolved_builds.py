@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.requirements import ParsedRequirement, Root
-    from pipshim._pip.resolver import Resolving
     from pipshim._pip.session import Pip
     from pipshim.builds.build_request import OuterEnvironment
     from pipshim.envs.base_environment import BaseEnvironment
+    from pipshim.lock.resolving import Resolving
     from pipshim.lock.services import LockServices
     from pipshim.model.events import Observer
     from pipshim.model.settings import StaticMetadata
