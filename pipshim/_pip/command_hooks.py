@@ -8,6 +8,7 @@ metadata is known), and ``wheel_builder.build``. Without a source, the command r
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -16,19 +17,20 @@ from packaging.utils import canonicalize_name
 from pip._internal.distributions.sdist import SourceDistribution
 from pip._internal.exceptions import UnsupportedWheel
 from pip._internal.operations import prepare
+from pip._internal.resolution.resolvelib.resolver import Resolver
 
-from pipshim._pip.patches import replaced
+from pipshim._pip import patches
+from pipshim._pip.metadata import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import ModuleType
 
     from packaging.utils import NormalizedName
+    from pip._internal.cli.req_command import RequirementCommand
     from pip._internal.exceptions import PipError
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.req.req_install import InstallRequirement
     from pip._internal.req.req_set import RequirementSet
-    from pip._internal.resolution.resolvelib.resolver import Resolver
 
     from pipshim._pip.hook_handlers import PipBuilds
     from pipshim.base.errors import PipshimError
@@ -40,11 +42,14 @@ class PipHooks:
     Args:
         make: makes the object that answers them, when the first source is met.
 
+    Attributes:
+        is_on: whether pipshim builds.
+
     """
 
     def __init__(self, make: Callable[[], PipBuilds]) -> None:
         self._make = make
-        self._is_on = True
+        self.is_on = True
 
     @cached_property
     def staged(self) -> PipBuilds:
@@ -66,35 +71,58 @@ class PipHooks:
 
         return as_pip_error(error, self.staged.named)
 
-    def leave_out(self) -> None:
-        """Let pip build by itself: its old resolver cannot resolve in rounds."""
-        self._is_on = False
+    def resolver(
+        self,
+        make: Callable[..., object],
+        arguments: dict[str, Any],
+        resolved: Callable[[set[NormalizedName]], object],
+    ) -> object:
+        """Make pip's resolver, and let it resolve in rounds, if it is not the old one.
+
+        Args:
+            make: makes pip's.
+            arguments: what pip gives it.
+            resolved: called with the names of all packages that are needed, builds included.
+
+        """
+        preparer = arguments["preparer"]
+        patches.override(
+            preparer,
+            prepare_linked_requirement=partial(prepared, preparer.prepare_linked_requirement),
+        )
+        # It is unknown what the wheels in pip's cache were built against.
+        made = make(**{**arguments, "wheel_cache": None})
+        if isinstance(made, Resolver):
+            return StagedResolver(made, preparer, self, resolved)
+        self.is_on = False
+        return made
 
     @contextmanager
-    def put_in(self, command: ModuleType) -> Iterator[None]:
-        """Replace pip's functions in its operations and in the module of a command."""
+    def put_in(self, pips: type[RequirementCommand]) -> Iterator[None]:
+        """Replace pip's functions in its operations and in the module of a command of pip's."""
+        command = sys.modules[pips.__module__]
         original = vars(prepare)["make_distribution_for_install_requirement"]
 
         def distribution_for(req: InstallRequirement) -> Any:
             made = original(req)
-            if self._is_on and isinstance(made, SourceDistribution):
+            if self.is_on and isinstance(made, SourceDistribution):
                 return self.staged.distribution(req)
             return made
 
-        with replaced(prepare, make_distribution_for_install_requirement=distribution_for):
-            pips = vars(command).get("build")
-            if pips is None:  # download builds nothing
+        with patches.replaced(prepare, make_distribution_for_install_requirement=distribution_for):
+            original_build = vars(command).get("build")
+            if original_build is None:  # download builds nothing
                 yield
                 return
 
             def build(requirements: Iterable[InstallRequirement], *args: Any, **kwargs: Any) -> Any:
                 found = list(requirements)
-                if found and self._is_on:
+                if found and self.is_on:
                     kwargs.pop("wheel_cache", None)
-                    return self.staged.build(found, partial(pips, **kwargs))
-                return pips(found, *args, **kwargs)
+                    return self.staged.build(found, partial(original_build, **kwargs))
+                return original_build(found, *args, **kwargs)
 
-            with replaced(command, build=build):
+            with patches.replaced(command, build=build):
                 yield
 
 

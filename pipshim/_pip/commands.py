@@ -8,8 +8,6 @@ from __future__ import annotations
 import locale
 import warnings
 from contextlib import suppress
-from copy import copy
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pip._internal.cli import autocompletion, base_command, main_parser
@@ -25,10 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from optparse import OptionParser, Values
 
-    from pip._internal.cli.req_command import RequirementCommand
-
-    from pipshim.base.masking import Mask
-    from pipshim.model.requests import LockOptions
 
 __all__ = [
     "BrokenStdoutLoggingError",
@@ -53,31 +47,6 @@ class Implementation(NamedTuple):
     module: str
     class_name: str | None = None
     summary: str | None = None
-
-
-@dataclass(frozen=True)
-class PipCommand:
-    """pip's part of a request.
-
-    Attributes:
-        command: the command, which has the session and the temporary folders.
-        options: what pip's parser stored; ``build_isolation`` combines variables, files and the
-            command line, without pyproject.toml.
-
-    """
-
-    command: RequirementCommand
-    options: Values
-    mask: Mask
-
-    def giving(self, given: LockOptions) -> PipCommand:
-        """Return the same with other requirements."""
-        options = copy(self.options)
-        options.requirements = list(given.requirement_files)
-        options.requirements_from_scripts = list(given.scripts)
-        options.editables = list(given.editables)
-        options.dependency_groups = []
-        return replace(self, options=options)
 
 
 def register(

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from optparse import Values
 
 SUPPORTED = ("26.1", "26.2", "26.3")
@@ -52,6 +52,7 @@ def check_lock_options(values: Values) -> None:
     """Let pip check options that exclude each other (``--only-deps`` is new in 26.2)."""
     from pip._internal.cli import cmdoptions  # noqa: PLC0415
 
+    cmdoptions.check_release_control_exclusive(values)
     check = getattr(cmdoptions, "check_only_deps_option_does_not_conflict", None)
     if check is not None:
         check(values)
@@ -62,18 +63,3 @@ def plain_markup(text: str) -> str:
     from pip._vendor.rich.text import Text  # noqa: PLC0415
 
     return Text.from_markup(text).plain
-
-
-LOCK_ONLY: Sequence[str] = (
-    "--output",
-    "--requirement",
-    "--requirements-from-script",
-    "--no-deps",
-    "--only-deps",  # since 26.2
-    "--editable",
-    "--src",
-    "--ignore-requires-python",
-    "--require-hashes",
-    "--no-require-hashes",  # since 26.2
-)
-"""Options of ``pip lock`` that sync, run and export do not have, or not all of them."""

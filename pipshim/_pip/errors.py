@@ -78,7 +78,7 @@ def translating_errors() -> Iterator[None]:
         logger.addFilter(silence)
     try:
         yield
-    except (PipError, RequestException, HTTPError) as error:
+    except NETWORK_ERRORS as error:
         raise translate(error) from error
     finally:
         for logger in loggers:
@@ -93,6 +93,9 @@ class _Silence(logging.Filter):
 
 
 _SAID_BEFORE_RAISING = (pip_texts.FACTORY, pip_texts.DOWNLOAD, "pip.subprocessor")
+
+
+NETWORK_ERRORS = PipError, RequestException, HTTPError
 
 
 def network_reason(error: object) -> str | None:
@@ -113,6 +116,11 @@ def network_reason(error: object) -> str | None:
     # urllib3 and requests wrap what the system said several times.
     said = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text) or CONNECTION_ERROR.search(text)
     return said[1].strip() if said else text
+
+
+def unanswered_reason(error: BaseException) -> str | None:
+    """Describe why a server did not answer; pip's own error says where, and its cause says why."""
+    return network_reason((isinstance(error, PipError) and error.__context__) or error)
 
 
 def _causes(error: object) -> Iterator[object]:
@@ -150,7 +158,7 @@ def status_of(error: object) -> int | None:
 
 def translate_if_pips(error: BaseException) -> PipshimError | None:
     """Translate an error of pip or its libraries; return None for any other."""
-    if isinstance(error, (PipError, RequestException, HTTPError)):
+    if isinstance(error, NETWORK_ERRORS):
         return translate(error)
     return None
 

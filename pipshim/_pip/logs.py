@@ -65,7 +65,7 @@ def _host(error: object) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def terminal_handlers(*, stdout: bool = True) -> list[logging.Handler]:
+def terminal_handlers(*, stdout: bool = True) -> list[RichPipStreamHandler]:
     """Return pip's handlers that write to the terminal; without `stdout`, those of errors."""
     return [
         one

@@ -9,10 +9,12 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pip._internal.cli.index_command import SessionCommandMixin
 from pip._internal.cli.req_command import parse_constraint_files
 from pip._internal.index.collector import LinkCollector
 from pip._internal.models.link import Link
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
+    from pip._internal.index.package_finder import PackageFinder
     from pip._internal.network.session import PipSession
 
     from pipshim.model.events import Observer
@@ -248,6 +251,13 @@ class Pip:
     def _plain_collector(self) -> LinkCollector:
         return LinkCollector.create(self.session, options=self.options)
 
+    def search_like(self, finder: PackageFinder) -> None:
+        """Search as another finder of pip's does."""
+        self.finder.search_scope = finder.search_scope
+        self.finder._candidate_prefs.prefer_binary = finder.prefer_binary  # noqa: SLF001
+        if finder.release_control is not None:
+            self.finder.set_release_control(finder.release_control)
+
     def keep(self, packages: Iterable[Package]) -> None:
         """Use the files of an earlier lock's packages instead of index pages."""
         self.finder.kept = LockedFiles(packages)
@@ -371,6 +381,17 @@ class Pip:
             yield
         finally:
             _environment.reset(token)
+
+
+def session_without_cache(options: Values, mask: Mask) -> PipSession:
+    """Make a session of pip's that asks a server once, and the user for nothing."""
+    options = copy(options)
+    options.cache_dir = None
+    session = SessionCommandMixin()._build_session(options, retries=0)  # noqa: SLF001
+    session.auth.prompting = False
+    credentials.learn(session, mask)
+    connection_shutdown.install()
+    return session
 
 
 _environment: ContextVar[dict[str, str] | None] = ContextVar("environment", default=None)

@@ -21,8 +21,8 @@ from pipshim.sync.synchronizer import Sync
 if TYPE_CHECKING:
     from optparse import Values
 
-    from pipshim._pip.commands import PipCommand
     from pipshim.cli.context import Context
+    from pipshim.cli.pip_command import PipCommand
     from pipshim.cli.project_commands import Action
     from pipshim.model.plan_file import PlanFile
 

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from optparse import Values
 
-    from pipshim._pip.commands import PipCommand
     from pipshim.builds.build_request import BuiltWheel
     from pipshim.cli.context import Context
+    from pipshim.cli.pip_command import PipCommand
     from pipshim.cli.project_commands import Action
     from pipshim.model.plan_file import PlanFile, PlannedBuild
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim._pip.commands import PipCommand
     from pipshim.cli.context import Context
+    from pipshim.cli.pip_command import PipCommand
     from pipshim.cli.project_commands import Action
     from pipshim.model.build_record import Used
     from pipshim.model.solution import Source

@@ -53,8 +53,8 @@ from pipshim.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pipshim._pip.commands import PipCommand
     from pipshim.base.masking import Mask
+    from pipshim.cli.pip_command import PipCommand
     from pipshim.envs.base_environment import BaseEnvironment
     from pipshim.envs.cached_environments import CachedEnvironment
     from pipshim.envs.environment_choice import EnvironmentChoice

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim._pip.commands import PipCommand
     from pipshim.cli.command_report import Report
+    from pipshim.cli.pip_command import PipCommand
     from pipshim.model.project import Project
     from pipshim.model.requests import AddRequest, EditRequest, RemoveRequest
 

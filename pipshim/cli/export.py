@@ -23,7 +23,7 @@ from pipshim.progress.formatting import plural
 if TYPE_CHECKING:
     from optparse import Values
 
-    from pipshim._pip.commands import PipCommand
+    from pipshim.cli.pip_command import PipCommand
     from pipshim.cli.project_commands import Action
 
 

@@ -22,8 +22,8 @@ from pipshim.progress.summary import summarize_lock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim._pip.commands import PipCommand
     from pipshim.cli.command_report import Report
+    from pipshim.cli.pip_command import PipCommand
     from pipshim.model.change import Change
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import LockRequest

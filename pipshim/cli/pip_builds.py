@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from typing_extensions import Self
 
-    from pipshim._pip.commands import PipCommand
     from pipshim._pip.session import Pip
+    from pipshim.cli.pip_command import PipCommand
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.events import Event, Observer
     from pipshim.model.interpreter import Target

@@ -12,17 +12,18 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim._pip import building_commands
-from pipshim._pip.commands import PipCommand
+from pipshim._pip import building_commands as pips
+from pipshim._pip.installed_record import hashed
 from pipshim._pip.requirements_build_options import accepting_build_options
 from pipshim.base.errors import ProjectError, UsageError
 from pipshim.cli import request_assembly
+from pipshim.cli.building_command import BuildingCommand
 from pipshim.cli.command_base import (
     DeclaredCommand,
     isolates,
@@ -30,6 +31,7 @@ from pipshim.cli.command_base import (
 )
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
+from pipshim.cli.pip_command import PipCommand
 from pipshim.cli.pip_messages import forwarded
 from pipshim.model.build_mode import ALL
 from pipshim.model.build_settings import BuildLines
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class _Building(DeclaredCommand, building_commands.BuildingCommand):
+class _Building(DeclaredCommand, BuildingCommand):
     """The options and builds that the three have in common."""
 
     declared = BUILDING
@@ -241,18 +243,29 @@ class _Building(DeclaredCommand, building_commands.BuildingCommand):
                 )
 
 
-class InstallCommand(_Building, building_commands.InstallCommand):  # noqa: D101 it has that of pip
-    __doc__ = building_commands.InstallCommand.__doc__
+class InstallCommand(_Building, pips.InstallCommand):  # noqa: D101 it has that of pip
+    __doc__ = pips.InstallCommand.__doc__
+    usage = pips.InstallCommand.usage
+    pips = pips.InstallCommand
     _stays = True
     _editables = True
 
+    def run_with(self, *args: Any, **kwargs: Any) -> int:
+        """Run pip's command, which writes hashes of all files to RECORD."""
+        with hashed():
+            return super().run_with(*args, **kwargs)
 
-class WheelCommand(_Building, building_commands.WheelCommand):  # noqa: D101 it has that of pip
-    __doc__ = building_commands.WheelCommand.__doc__
+
+class WheelCommand(_Building, pips.WheelCommand):  # noqa: D101 it has that of pip
+    __doc__ = pips.WheelCommand.__doc__
+    usage = pips.WheelCommand.usage
+    pips = pips.WheelCommand
 
 
-class DownloadCommand(_Building, building_commands.DownloadCommand):  # noqa: D101 as above
-    __doc__ = building_commands.DownloadCommand.__doc__
+class DownloadCommand(_Building, pips.DownloadCommand):  # noqa: D101 as above
+    __doc__ = pips.DownloadCommand.__doc__
+    usage = pips.DownloadCommand.usage
+    pips = pips.DownloadCommand
 
 
 def _may_name_indexes(pyproject: Path | str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -74,3 +75,16 @@ def forwarded(
         root.removeHandler(ours)
         for handler in theirs:
             root.addHandler(handler)
+
+
+def quieten(verbosity: int, *, log: bool) -> None:
+    """Keep standard output for the command's own, and pip's progress for ``-v``."""
+    root, handlers = logging.getLogger(), terminal_handlers()
+    stderr = next((one.console for one in handlers if one.console.file is sys.stderr), None)
+    for handler in handlers:
+        if stderr is not None:
+            handler.console = stderr
+        if verbosity == 0:
+            handler.setLevel(max(handler.level, logging.WARNING))
+    if verbosity == 0 and not log:
+        root.setLevel(logging.WARNING)

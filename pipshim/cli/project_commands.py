@@ -15,8 +15,8 @@ from functools import partial
 from optparse import OptionGroup
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from pipshim._pip import compat, lock_command
-from pipshim._pip.commands import PipCommand
+from pipshim._pip import compat
+from pipshim._pip import requirement_commands as pips
 from pipshim.base.errors import UsageError
 from pipshim.base.masking import Mask
 from pipshim.cli import pip_messages, request_assembly
@@ -28,6 +28,7 @@ from pipshim.cli.command_base import (
 )
 from pipshim.cli.error_boundary import Replacement, run_guarded
 from pipshim.cli.known_credentials import known_credentials
+from pipshim.cli.pip_command import PipCommand
 from pipshim.cli.recorded_preferences import NotedOptions
 from pipshim.envs.interpreter import end_asking
 from pipshim.lock import inputs_digest
@@ -63,6 +64,20 @@ _NEW_OBJECTS = 20_000
 """How many there are to be before garbage is looked for: most of what resolving makes is kept."""
 
 
+_LOCK_ONLY = (
+    "--output",
+    "--requirement",
+    "--requirements-from-script",
+    "--no-deps",
+    "--only-deps",  # since 26.2
+    "--editable",
+    "--src",
+    "--ignore-requires-python",
+    "--require-hashes",
+    "--no-require-hashes",  # since 26.2
+)
+"""Options of ``pip lock`` that sync, run and export do not have, or not all of them."""
+
 _OTHER_HELP = {
     "--debug": "Show tracebacks.",
     "--no-build-isolation": "Build in the project's environment, without installing what the "
@@ -87,8 +102,10 @@ class _ParsedOptions(NamedTuple):
     below: tuple[IsolationLayer, ...] = ()
 
 
-class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
+class ProjectCommand(DeclaredCommand, pips.LockCommand):
     """What the commands that lock, or follow a lock, have in common.
+
+    They have the options, the session and the temporary folders of pip's ``lock``.
 
     Attributes:
         action: does the work, given the request and pip's part of it;
@@ -142,7 +159,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
             keep_abbreviations(parser, long_names(declared.all), elsewhere=("--extra", "--index"))
         else:
             # --version (pip 26.1 and 26.2) does nothing there.
-            unused = {*compat.LOCK_ONLY, *long_names(declared.all), "--version"}
+            unused = {*_LOCK_ONLY, *long_names(declared.all), "--version"}
             for flag in unused - set(declared.keeps):
                 if parser.has_option(flag):
                     parser.remove_option(flag)
@@ -210,7 +227,7 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
 
     def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
         """Run the action; unlike pip's, show errors in pipshim's way."""
-        lock_command.quieten(self.verbosity, log=options.log is not None)
+        pip_messages.quieten(self.verbosity, log=options.log is not None)
         self._mask = known_credentials(options, args, self.parser.config.items(), os.environ)
         pip_messages.mask(self._mask.hide)
         return run_guarded(
@@ -221,8 +238,10 @@ class ProjectCommand(DeclaredCommand, lock_command.LockCommand):
             as_json=options.progress == "json",
         )
 
-    def work(self, options: Values, args: list[str]) -> int:
-        """Run the action."""
+    @pips.with_cleanup
+    def run(self, options: Values, args: list[str]) -> int:
+        """Let pip check its options, then run the action."""
+        compat.check_lock_options(options)
         if not options.no_input and (sys.stdin is None or not sys.stdin.isatty()):
             # What can be read there is not an answer to pip's questions: it may be run's input.
             options.no_input = options.keyring_may_answer = True

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from optparse import Values
 
-    from pipshim._pip.remote_session import RemoteSession
     from pipshim.base.masking import Mask
     from pipshim.model.events import Observer
     from pipshim.model.project import Project
     from pipshim.remote.file_store import FileStore
+    from pipshim.remote.http_session import RemoteSession
 
 
 NAME = "PIPSHIM_BUILDER_NAME"
@@ -128,7 +128,7 @@ def open_remote(
     mask.add_urls(address.url)
 
     def session() -> RemoteSession:
-        from pipshim._pip.remote_session import RemoteSession  # noqa: PLC0415 only for http
+        from pipshim.remote.http_session import RemoteSession  # noqa: PLC0415 only for http
 
         return RemoteSession(options, mask)
 

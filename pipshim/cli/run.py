@@ -25,7 +25,7 @@ from pipshim.project.pyproject import load_script
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim._pip.commands import PipCommand
+    from pipshim.cli.pip_command import PipCommand
     from pipshim.model.interpreter import Target
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim._pip.commands import PipCommand
     from pipshim.cli.command_report import Report
+    from pipshim.cli.pip_command import PipCommand
     from pipshim.envs.venv import Environment
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock

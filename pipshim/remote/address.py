@@ -12,8 +12,8 @@ from pipshim.remote.folder_store import FolderStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipshim._pip.remote_session import RemoteSession
     from pipshim.remote.file_store import FileStore
+    from pipshim.remote.http_session import RemoteSession
 
 
 def absolute(address: str, folder: Path) -> str:

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from urllib.parse import unquote, urljoin, urlsplit
 
-from pipshim._pip.remote_session import UnansweredError
 from pipshim.base.tasks import each
 from pipshim.remote.file_store import (
     MOST_NAMES,
@@ -21,13 +20,14 @@ from pipshim.remote.file_store import (
     copy,
     within,
 )
+from pipshim.remote.http_session import UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from threading import Event
 
-    from pipshim._pip.remote_session import Answer, RemoteSession
+    from pipshim.remote.http_session import Answer, RemoteSession
 
 _LONGEST_PAGE = 8 << 20
 _LINK = re.compile(

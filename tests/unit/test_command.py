@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim._pip.commands import PipCommand
     from pipshim.base.errors import PipshimError
+    from pipshim.cli.pip_command import PipCommand
 
 
 @pytest.fixture(autouse=True)

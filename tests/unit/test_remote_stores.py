@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipshim._pip.remote_session import RemoteSession
 from pipshim.base.masking import Mask
 from pipshim.remote.address import absolute, open_store
 from pipshim.remote.file_store import FileMissingError, RemoteError, within
+from pipshim.remote.http_session import RemoteSession
 from pipshim.remote.http_store import HttpStore, names_in
 from pipshim.remote.transfer import Pace
 

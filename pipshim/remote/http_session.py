@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from copy import copy
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pip._internal.cli.index_command import SessionCommandMixin
-from pip._internal.exceptions import PipError
-from pip._vendor.requests.exceptions import RequestException
-from pip._vendor.urllib3.exceptions import HTTPError
-
-from pipshim._pip import connection_shutdown, credentials
-from pipshim._pip.errors import network_reason
+from pipshim._pip.errors import NETWORK_ERRORS, unanswered_reason
+from pipshim._pip.session import session_without_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from optparse import Values
-
-    from pip._internal.network.session import PipSession
 
     from pipshim.base.masking import Mask
 
@@ -64,7 +56,7 @@ class RemoteSession:
     def __init__(self, options: Values, mask: Mask) -> None:
         self._options = options
         self._mask = mask
-        self._session: PipSession | None = None
+        self._session: Any = None
         self._guard = Lock()
 
     @contextmanager
@@ -84,18 +76,11 @@ class RemoteSession:
             with self._open().get(url, headers=headers, stream=True, timeout=seconds) as response:
                 response.raise_for_status()
                 yield Answer(response.url, response.iter_content(_PIECE))
-        except (PipError, RequestException, HTTPError) as error:
-            # pip's own error says where, and what it was made of says why.
-            cause = error.__context__ if isinstance(error, PipError) else None
-            raise UnansweredError(network_reason(cause or error)) from error
+        except NETWORK_ERRORS as error:
+            raise UnansweredError(unanswered_reason(error)) from error
 
-    def _open(self) -> PipSession:
+    def _open(self) -> Any:
         with self._guard:
             if self._session is None:
-                options = copy(self._options)
-                options.cache_dir = None
-                self._session = SessionCommandMixin()._build_session(options, retries=0)  # noqa: SLF001
-                self._session.auth.prompting = False
-                credentials.learn(self._session, self._mask)
-                connection_shutdown.install()
+                self._session = session_without_cache(self._options, self._mask)
             return self._session
