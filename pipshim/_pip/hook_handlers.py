@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -20,7 +18,6 @@ from pip._internal.exceptions import InstallWheelBuildError, MetadataInconsisten
 from pip._internal.models.link import Link
 from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.urls import path_to_url
-from pyproject_hooks import HookMissing
 
 from pipshim._pip import patches, pyproject
 from pipshim._pip.install_rollback import OneStep
@@ -29,7 +26,6 @@ from pipshim._pip.pip_texts import WHEEL_BUILDER
 from pipshim._pip.prebuilt import PrebuiltBackend
 from pipshim._pip.resolver import chosen, graph_of, name_of_candidate, result_of
 from pipshim._pip.sources import digest_of_checkout, distribution_of
-from pipshim.base.errors import BuildError, Failures
 from pipshim.model.artifacts import archive_digest, sha256_of, unsuitable_tags
 from pipshim.model.solution import Pin, Solution, Source, name_of
 from pipshim.project.static_metadata import name_and_version
@@ -46,23 +42,13 @@ if TYPE_CHECKING:
     from pip._internal.resolution.resolvelib.factory import Factory
     from pip._internal.resolution.resolvelib.resolver import Resolver
 
-    from pipshim._pip.prebuilt import BuiltWheel
+    from pipshim._pip.prebuilt import BuiltWheel, WheelBuilds
     from pipshim._pip.session import Pip
     from pipshim.base.errors import PipshimError
     from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.interpreter import Target
 
     PipsBuild = Callable[..., tuple[list[InstallRequirement], list[InstallRequirement]]]
-
-_BY_THEN = (
-    "concurrent.futures.thread",
-    "encodings.cp437",  # names in a zip archive
-    *(() if sys.platform == "win32" else ("resource",)),  # os.wait4 imports it
-    "pipshim._pip.build_errors",
-    "pipshim.progress.error_text",
-    "pipshim.progress.json_lines",
-    "pipshim.progress.plain",
-)
 
 logger = logging.getLogger(WHEEL_BUILDER)
 
@@ -100,10 +86,16 @@ class BuildService(Protocol):
     def is_last(self, source: Source) -> bool:
         """Return whether a source is built in the environment itself, after everything else."""
 
-    def build(
-        self, sources: Sequence[Source], *, at_last: bool = False
-    ) -> tuple[dict[str, BuiltWheel], PipshimError | None]:
-        """Build wheels; return them by the URL of the source, and the error, if any."""
+    def load_modules(self) -> None:
+        """Import what the last builds need: once pip installs, it lets nothing be imported."""
+
+    def build(self, sources: Sequence[Source], *, at_last: bool = False) -> WheelBuilds:
+        """Build wheels.
+
+        Raises:
+            PipshimError: something failed that pip finds out before it builds wheels.
+
+        """
 
     def present(self) -> dict[NormalizedName, Pin]:
         """Return the installed distributions that stay."""
@@ -172,8 +164,7 @@ class PipBuilds:
         for req in requirements:
             self.last.add(id(req))
             patches.override(req, install=partial(self._install, req, pips))
-        for name in _BY_THEN:  # pip lets nothing be imported once it installs
-            import_module(name)
+        self.building.load_modules()
 
     def ordered(self, order: list[InstallRequirement]) -> list[InstallRequirement]:
         """Put what is built in the environment itself last, so that it can roll back the rest."""
@@ -184,12 +175,10 @@ class PipBuilds:
         return found
 
     def _install(self, req: InstallRequirement, pips: PipsBuild, *args: Any, **kwargs: Any) -> None:
-        done, error = self.building.build([self._named(req)], at_last=True)
-        if error is not None and not _is_wheels(error):
-            raise error
-        _, failed = self._by_pip([req], done, pips)
-        if error is not None:
-            self._show(error)
+        builds = self.building.build([self._named(req)], at_last=True)
+        _, failed = self._by_pip([req], builds.wheels, pips)
+        if builds.error is not None:
+            self._show(builds.error)
         if failed:
             raise InstallWheelBuildError(failed)
         type(req).install(req, *args, **kwargs)
@@ -298,29 +287,27 @@ class PipBuilds:
         sources = {id(req): self._named(req) for req in requirements}
         last = [req for req in requirements if self.building.is_last(sources[id(req)])]
         now = [req for req in requirements if req not in last]
-        done, error = self.building.build([sources[id(req)] for req in now])
-        if error is not None and not _is_wheels(error):
-            raise error  # pip finds it out before it builds wheels
+        builds = self.building.build([sources[id(req)] for req in now])
+        done = builds.wheels
         cached = [req for req in now if _is_cached(done.get(sources[id(req)].url))]
         for req in cached:
             wheel = done[sources[id(req)].url].wheel
             logger.info("Using cached %s", wheel.name)
             _is_built(req, wheel)
-        broken = _packages(error) if error is not None else set()
         begun = [
             req
             for req in now
             if req not in cached
-            and (sources[id(req)].url in done or name_of(sources[id(req)]) in broken)
+            and (sources[id(req)].url in done or name_of(sources[id(req)]) in builds.failed)
         ]
         succeeded, failed = self._by_pip(begun, done, pips) if begun else ([], [])
         left = [req.name or "" for req in now if req not in cached and req not in begun]
         if left:
             logger.info("Not built, since another build failed: %s", " ".join(left))
-        if error is not None:
+        if builds.error is not None:
             if not failed:
-                raise error
-            self._show(error)
+                raise builds.error
+            self._show(builds.error)
         if not failed:
             self._put_off(last, pips)
         return [*cached, *succeeded], failed
@@ -362,21 +349,6 @@ def _give_downloads(preparer: RequirementPreparer, building: BuildService) -> No
         original(found, parallel_builds)
 
     patches.override(preparer, prepare_linked_requirements_more=more)
-
-
-def _is_wheels(error: PipshimError) -> bool:
-    """Return whether building a wheel failed, not a step before it."""
-    if isinstance(error, Failures):
-        return any(map(_is_wheels, error.errors))
-    late = isinstance(error, BuildError) and error.step in ("wheel", "editable")
-    return late and not isinstance(error.__cause__, HookMissing)
-
-
-def _packages(error: PipshimError) -> set[str]:
-    """Return the names of the packages that could not be built."""
-    if isinstance(error, Failures):
-        return set().union(*map(_packages, error.errors))
-    return {error.package.partition(" ")[0]} if isinstance(error, BuildError) else set()
 
 
 def _is_cached(made: BuiltWheel | None) -> bool:

@@ -252,7 +252,7 @@ class Finder(PackageFinder):
             return None
         result = self._in_order(name, super().find_best_candidate(name, specifier, hashes), hashes)
         best = result.best_candidate
-        wanted = {*self.order.preferred.get(name, ()), *self.order.offered.get(name, ())}
+        wanted = self.order.wanted(name)
         holds = (
             best is not None
             and str(best.version) in set(map(str, wanted))
@@ -452,22 +452,9 @@ class Finder(PackageFinder):
     def _in_order(
         self, name: NormalizedName, result: BestCandidateResult, hashes: Hashes | None
     ) -> BestCandidateResult:
-        found = result.applicable_candidates
-        wanted, offered = self.order.preferred.get(name, ()), self.order.offered.get(name, ())
-        # Sorts are stable: pip's order stays among files of one version.
-        if self.order.is_lowest_first(name):
-            found = sorted(found, key=lambda one: one.version, reverse=True)
-            # What pip puts before the version stays before it.
-            found.sort(key=lambda one: self._outranking(one.link, hashes))
-        if wanted or offered:
-            has_wheels = any(one.link.is_wheel for one in found)
-            ranks, of_sdists = _ranks((*wanted, *offered)), _ranks(wanted)
-
-            def rank(one: InstallationCandidate) -> int:
-                known = ranks if one.link.is_wheel or not has_wheels else of_sdists
-                return known.get(str(one.version), -1)
-
-            found = sorted(found, key=rank)
+        found = self.order.arranged(
+            name, result.applicable_candidates, lambda one: self._outranking(one.link, hashes)
+        )
         # Of files that are equally good, pip's resolver takes the last one.
         return BestCandidateResult(result.all_candidates, found, found[-1] if found else None)
 
@@ -533,10 +520,6 @@ def _version(text: str) -> PipVersion | None:
         return PipVersion(text)
     except InvalidVersion:
         return None
-
-
-def _ranks(versions: Iterable[Version]) -> dict[str, int]:
-    return {str(version): rank for rank, version in enumerate(versions)}
 
 
 def _same_content(local: Link, link: Link) -> bool:

@@ -13,8 +13,9 @@ from pip._internal.exceptions import InstallationError
 from pip._internal.utils.logging import get_indentation, indent_log, subprocess_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
+    from pipshim.base.errors import PipshimError
     from pipshim.model import events
 
 
@@ -23,6 +24,21 @@ class BuiltWheel(NamedTuple):
 
     wheel: Path
     came_from: events.Source
+
+
+class WheelBuilds(NamedTuple):
+    """The end of some builds.
+
+    Attributes:
+        wheels: what was built or found, by the URL of the source.
+        error: why some of them failed.
+        failed: the names of these.
+
+    """
+
+    wheels: Mapping[str, BuiltWheel]
+    error: PipshimError | None = None
+    failed: Collection[str] = ()
 
 
 class PrebuiltBackend:

@@ -13,6 +13,7 @@ import time
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,11 @@ from packaging.pylock import Package
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
+from pyproject_hooks import HookMissing
 
 from pipshim._pip.logs import without_extras_of
-from pipshim._pip.prebuilt import BuiltWheel, report_step
-from pipshim.base.errors import PipshimError
+from pipshim._pip.prebuilt import BuiltWheel, WheelBuilds, report_step
+from pipshim.base.errors import BuildError, Failures, PipshimError
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment, workspace
 from pipshim.cli.context import Context
@@ -59,6 +61,17 @@ if TYPE_CHECKING:
     from pipshim.model.project import Project
     from pipshim.model.requests import LockRequest
     from pipshim.model.solution import Solution, Source
+
+
+_NEEDED_AT_LAST = (
+    "concurrent.futures.thread",
+    "encodings.cp437",  # names in a zip archive
+    *(() if sys.platform == "win32" else ("resource",)),  # os.wait4 imports it
+    "pipshim._pip.build_errors",
+    "pipshim.progress.error_text",
+    "pipshim.progress.json_lines",
+    "pipshim.progress.plain",
+)
 
 
 class BuildSteps:
@@ -239,17 +252,15 @@ class Building:
     def _is_in_place(self, source: Source) -> bool:
         return source.editable and self.rounds.builds.mode(source) is Mode.NO_ISOLATION
 
-    def build(
-        self, sources: Sequence[Source], *, at_last: bool = False
-    ) -> tuple[dict[str, BuiltWheel], PipshimError | None]:
+    def build(self, sources: Sequence[Source], *, at_last: bool = False) -> WheelBuilds:
         """Build wheels, each after what it waits for.
 
         Args:
             sources: what to build.
             at_last: all else is installed now.
 
-        Returns:
-            the files, by the URL of the source, and the error; then some may be missing.
+        Raises:
+            PipshimError: something failed that pip finds out before it builds wheels.
 
         """
         done: dict[str, BuiltWheel] = {}
@@ -274,8 +285,15 @@ class Building:
                     self.rounds.ask_ahead(sources, self._solution)
                 builds.build(by_name, self._solution, made)
             except PipshimError as error:
-                return done, error
-        return done, None
+                if not _is_of_wheel(error):
+                    raise
+                return WheelBuilds(done, error, _packages(error))
+        return WheelBuilds(done)
+
+    def load_modules(self) -> None:
+        """Import what the last builds need: once pip installs, it lets nothing be imported."""
+        for name in _NEEDED_AT_LAST:
+            import_module(name)
 
     def _wheel(self, source: Source) -> BuiltWheel:
         builder, builds = self.context.builder, self.rounds.builds
@@ -473,3 +491,18 @@ def _present(one: installed.Installed) -> Pin:
     pure = "Root-Is-Purelib: true" in text or one.dist_info.suffix != dist_info.SUFFIX
     package = Package(name=one.name, version=version)
     return Pin(package, version, None, False, not pure, present=True)
+
+
+def _is_of_wheel(error: PipshimError) -> bool:
+    """Return whether building a wheel failed, not a step before it."""
+    if isinstance(error, Failures):
+        return any(map(_is_of_wheel, error.errors))
+    late = isinstance(error, BuildError) and error.step in ("wheel", "editable")
+    return late and not isinstance(error.__cause__, HookMissing)
+
+
+def _packages(error: PipshimError) -> set[str]:
+    """Return the names of the packages that could not be built."""
+    if isinstance(error, Failures):
+        return set().union(*map(_packages, error.errors))
+    return {error.package.partition(" ")[0]} if isinstance(error, BuildError) else set()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pipshim.model.index_page import Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
+
+
+C = TypeVar("C", bound=Candidate)
 
 
 @dataclass
@@ -37,3 +42,37 @@ class Order:
         return self.strategy == "lowest" or (
             self.strategy == "lowest-direct" and name in self.direct
         )
+
+    def wanted(self, name: NormalizedName) -> set[Version]:
+        """Return the versions of a package that go before all others."""
+        return {*self.preferred.get(name, ()), *self.offered.get(name, ())}
+
+    def arranged(
+        self, name: NormalizedName, candidates: Iterable[C], outranking: Callable[[C], Any]
+    ) -> list[C]:
+        """Put a package's candidates in order, the best last.
+
+        Args:
+            candidates: in pip's order, which stays among the files of one version.
+            outranking: returns what counts more than a file's version.
+
+        """
+        found = list(candidates)
+        if self.is_lowest_first(name):
+            found.sort(key=lambda one: one.version, reverse=True)
+            found.sort(key=outranking)
+        wanted, offered = self.preferred.get(name, ()), self.offered.get(name, ())
+        if wanted or offered:
+            has_wheels = any(one.link.is_wheel for one in found)
+            ranks, of_sdists = _ranks((*wanted, *offered)), _ranks(wanted)
+
+            def rank(one: C) -> int:
+                known = ranks if one.link.is_wheel or not has_wheels else of_sdists
+                return known.get(str(one.version), -1)
+
+            found.sort(key=rank)
+        return found
+
+
+def _ranks(versions: Iterable[Version]) -> dict[str, int]:
+    return {str(version): rank for rank, version in enumerate(versions)}
