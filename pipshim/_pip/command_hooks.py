@@ -7,7 +7,6 @@ metadata is known), and ``wheel_builder.build``. Without a source, the command r
 
 from __future__ import annotations
 
-import logging
 import sys
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -21,6 +20,7 @@ from pip._internal.resolution.resolvelib.resolver import Resolver
 
 from pipshim._pip import patches
 from pipshim._pip.metadata import prepared
+from pipshim.base.repeated_messages import shown_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -155,7 +155,7 @@ class StagedResolver:
         self, root_reqs: list[InstallRequirement], check_supported_wheels: bool
     ) -> RequirementSet:
         """Resolve as pip does; again while the metadata of sources is not settled."""
-        with _said_once() as once:
+        with shown_once() as once:
             found = self._inner.resolve(root_reqs, check_supported_wheels)
             if not self._seams.has_sources:
                 self._resolved(self._names())
@@ -183,32 +183,3 @@ class StagedResolver:
         if not self._seams.has_sources:
             return order
         return self._seams.staged.ordered(order)
-
-
-class _RepeatFilter(logging.Filter):
-    """Drops messages that pip repeats in a later round."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.again = False
-        self._said: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = f"{record.name} {record.getMessage()}"
-        if self.again and text in self._said:
-            return False
-        self._said.add(text)
-        return True
-
-
-@contextmanager
-def _said_once() -> Iterator[_RepeatFilter]:
-    once = _RepeatFilter()
-    handlers = [*logging.getLogger().handlers]
-    for handler in handlers:
-        handler.addFilter(once)
-    try:
-        yield once
-    finally:
-        for handler in handlers:
-            handler.removeFilter(once)
