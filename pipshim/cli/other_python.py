@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim import _pip
+from pipshim._pip import compat
 from pipshim._pip.commands import interpreter_at, parse_general_options
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def continue_in_other_python(arguments: Sequence[str]) -> None:
     interpreter = interpreter_at(options.python or "")
     if interpreter is None:
         return  # pip says what is wrong
-    runner = Path(_pip.__path__[0], "__pipshim-runner__.py")
+    runner = Path(__file__).with_name("__pipshim-runner__.py")
     modules = json.dumps(dict(_folders()))
     sys.stdout.flush()
     sys.stderr.flush()
@@ -58,4 +58,7 @@ def _folders() -> list[tuple[str, str]]:
             package = spec.submodule_search_locations is not None
             folder = Path(spec.origin).parent
             found.append((name, str(folder.parent if package else folder)))
+    if "tomli" not in dict(found):
+        # pipshim was installed for a newer Python, which needs none; pip brings its own.
+        found.append(("tomli", str(Path(compat.folder(), "_vendor"))))
     return found

@@ -33,10 +33,4 @@ class Redirecting:
 
 
 sys.meta_path.insert(0, Redirecting)
-if "tomli" not in FOLDERS and sys.version_info[:2] < (3, 11):
-    # pipshim was installed for a newer Python, which needs none; pip brings its own.
-    from pip._vendor import tomli
-
-    sys.modules["tomli"] = tomli
-
 runpy.run_module("pipshim", run_name="__main__", alter_sys=True)
