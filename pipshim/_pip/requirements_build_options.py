@@ -12,7 +12,6 @@ from pip._internal.exceptions import RequirementsFileParseError
 from pip._internal.req import req_file
 
 from pipshim._pip.patches import replaced
-from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.option_abbreviations import keep_abbreviations
 from pipshim.model.option_parsing import ParserOption, long_names
 from pipshim.model.option_table import BUILD
@@ -39,7 +38,7 @@ def accepting_build_options(lines: BuildLines) -> Iterator[None]:
         return built
 
     def handle(opts: Values, filename: str, *args: Any, **kwargs: Any) -> None:
-        _take(lines, opts, filename)
+        lines.note(Path(filename).name, opts)
         original(opts, filename, *args, **kwargs)
 
     def handle_requirement(line: req_file.ParsedLine, options: Values | None = None) -> Any:
@@ -54,19 +53,6 @@ def accepting_build_options(lines: BuildLines) -> Iterator[None]:
         handle_option_line=handle,
     ):
         yield
-
-
-def _take(lines: BuildLines, opts: Values, filename: str) -> None:
-    isolated = opts.build_isolation
-    lines.add_layer(
-        IsolationLayer(
-            Path(filename).name,
-            None if isolated is None else not isolated,
-            frozenset(opts.no_build_isolation_package or ()),
-        )
-    )
-    lines.extra_build_dependency += opts.extra_build_dependency or ()
-    lines.config_settings_package += opts.config_settings_package or ()
 
 
 def _refuse_beside(line: req_file.ParsedLine) -> None:

@@ -18,7 +18,7 @@ from pipshim.cli.command_names import SUBCOMMANDS, class_of
 from pipshim.cli.error_boundary import run_guarded
 from pipshim.cli.project_parser import ProjectParser
 from pipshim.model.build_mode import IsolationLayer
-from pipshim.model.option_parsing import COMMAND_LINE, own_layers, parser_options, read_variables
+from pipshim.model.option_parsing import own_layers, parser_options, read_variables
 from pipshim.model.requests import CommonOptions, shim_cache_directory
 
 if TYPE_CHECKING:
@@ -144,16 +144,6 @@ def use_project_parser(command: Command) -> None:
     # pip makes its parser itself and has no place to name another class.
     patches.become(command.parser, ProjectParser)
     command.parser.description = cleandoc(command.__doc__ or "")
-
-
-def typed_isolation(values: Values) -> IsolationLayer:
-    """Return the isolation settings of the command line."""
-    isolation = values.build_isolation
-    return IsolationLayer(
-        COMMAND_LINE,
-        None if isolation is None else not isolation,
-        frozenset(values.no_build_isolation_package or ()),
-    )
 
 
 def isolates(layers: Iterable[IsolationLayer]) -> bool:

@@ -27,7 +27,6 @@ from pipshim.cli.building_command import BuildingCommand
 from pipshim.cli.command_base import (
     DeclaredCommand,
     isolates,
-    typed_isolation,
 )
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
@@ -38,7 +37,7 @@ from pipshim.model.build_settings import BuildLines
 from pipshim.model.events import masked
 from pipshim.model.index_routes import IndexRoutes, routes_of
 from pipshim.model.option_abbreviations import keep_abbreviations
-from pipshim.model.option_parsing import COMMAND_LINE, long_names
+from pipshim.model.option_parsing import COMMAND_LINE, isolation_layer, long_names
 from pipshim.model.option_table import BUILD, BUILDING
 from pipshim.model.requests import LockOptions, LockRequest
 from pipshim.model.workspace_selection import origin_of_member
@@ -92,7 +91,7 @@ class _Building(DeclaredCommand, BuildingCommand):
         values.build_isolation = values.no_build_isolation_package = None
         index_url, values.index_url = values.index_url, None
         values, rest = self.parser.parse_args(args, values)
-        above = (typed_isolation(values), *self.variable_layers())
+        above = (isolation_layer(COMMAND_LINE, values), *self.variable_layers())
         self._layers = (above, self.file_layers())
         values.build_isolation = isolates((*above, *self._layers[1]))
         self._index_is_typed = values.index_url is not None

@@ -23,7 +23,6 @@ from pipshim.cli import pip_messages, request_assembly
 from pipshim.cli.command_base import (
     DeclaredCommand,
     isolates,
-    typed_isolation,
     use_project_parser,
 )
 from pipshim.cli.error_boundary import Replacement, run_guarded
@@ -35,7 +34,12 @@ from pipshim.lock import inputs_digest
 from pipshim.model import option_table, selection_preferences
 from pipshim.model.build_settings import combine
 from pipshim.model.option_abbreviations import keep_abbreviations
-from pipshim.model.option_parsing import decide_between, long_names
+from pipshim.model.option_parsing import (
+    COMMAND_LINE,
+    decide_between,
+    isolation_layer,
+    long_names,
+)
 from pipshim.model.requests import (
     LockOptions,
     LockRequest,
@@ -198,7 +202,7 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
             self._noted.typed.add("index-url")
         elif values.index_url is None:
             values.index_url = below["index_url"]
-        typed = typed_isolation(values)
+        typed = isolation_layer(COMMAND_LINE, values)
         if values.build_constraints and typed.no_build_isolation:
             raise UsageError(
                 "--build-constraint cannot be used with --no-build-isolation",

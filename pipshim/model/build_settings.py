@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipshim.model.build_mode import ALL, IsolationLayer, ModeChoice, choose
 from pipshim.model.build_variables import Patterns, VariableRules
-from pipshim.model.option_parsing import COMMAND_LINE, extras_by_package, settings_by_package
+from pipshim.model.option_parsing import (
+    COMMAND_LINE,
+    extras_by_package,
+    isolation_layer,
+    settings_by_package,
+)
 from pipshim.model.settings import Configuration, ExtraBuildRequirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from optparse import Values
 
     from packaging.utils import NormalizedName
 
@@ -218,8 +224,16 @@ class BuildLines:
             config_settings_package=settings,
         )
 
-    def add_layer(self, layer: IsolationLayer) -> None:
-        """Add what a line says about isolation, if anything."""
+    def note(self, file: str, values: Values) -> None:
+        """Note what a line of a file says.
+
+        Args:
+            values: the parsed options of the line.
+
+        """
+        self.extra_build_dependency += values.extra_build_dependency or ()
+        self.config_settings_package += values.config_settings_package or ()
+        layer = isolation_layer(file, values)
         if layer.no_build_isolation is not None or layer.packages:
             # What names a package goes before what is said of all, wherever it stands.
             self.layers = sorted([*self.layers, layer], key=lambda one: not one.packages)

@@ -293,6 +293,16 @@ def read_switch(name: str, text: str) -> bool:
     raise UsageError(f"{name}: {text!r} is neither yes nor no", hint=f"{name}=1, or {name}=0")
 
 
+def isolation_layer(source: str, values: optparse.Values) -> IsolationLayer:
+    """Return the isolation settings of the command line, or of a line of a requirements file."""
+    isolated = values.build_isolation
+    return IsolationLayer(
+        source,
+        None if isolated is None else not isolated,
+        frozenset(values.no_build_isolation_package or ()),
+    )
+
+
 def own_layers(environ: Mapping[str, str]) -> tuple[IsolationLayer, ...]:
     """Return what the PIPSHIM_* variables say about build isolation.
 
