@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pip._internal.index.collector import IndexContent
     from pip._internal.index.package_finder import LinkEvaluator
     from pip._internal.models.candidate import InstallationCandidate
+    from pip._internal.models.release_control import ReleaseControl
     from pip._internal.utils.hashes import Hashes
 
     from pipshim.base.prefetch import Prefetch
@@ -233,6 +234,11 @@ class Finder(PackageFinder):
     def _suiting(self) -> TargetFilter:
         return TargetFilter(self.target_python.get_unsorted_tags())
 
+    def set_release_control(self, release_control: ReleaseControl) -> None:
+        """Admit other prereleases from now on."""
+        super().set_release_control(release_control)
+        self._best_candidates.clear()
+
     # What an earlier lock has
 
     def needs_page(self, name: NormalizedName, specifier: str) -> bool:
@@ -273,6 +279,8 @@ class Finder(PackageFinder):
                 del self._seen_newest[newest]
             for known in [one for one in self._all_candidates if canonicalize_name(one) == name]:
                 del self._all_candidates[known]
+            for key in [one for one in self._best_candidates if canonicalize_name(one[0]) == name]:
+                del self._best_candidates[key]
 
     def look_up_all(self) -> bool:
         """Use all pages from now on; return whether that may change the result.
@@ -377,9 +385,7 @@ class Finder(PackageFinder):
         results: dict[Hashable, BestCandidateResult] = self.order.results
         control = self.release_control
         prereleases = control.allows_prereleases(cast("Any", name)) if control is not None else None
-        # Specifiers that differ only in admitting prereleases are equal.
-        admits = (prereleases, getattr(specifier, "prereleases", None))
-        key = (name, specifier, admits, hashes, self.order.is_lowest_first(name))
+        key = (name, specifier, prereleases, hashes, self.order.is_lowest_first(name))
         with self._alone:
             if key not in results:
                 found = self._best_of_newest(project_name, specifier) if not hashes else None
@@ -390,9 +396,7 @@ class Finder(PackageFinder):
         self, project_name: str, specifier: Any, hashes: Hashes | None = None
     ) -> BestCandidateResult:
         with self._alone:
-            # pip would remember the result by less than it depends on.
-            evaluator = self.make_candidate_evaluator(project_name, specifier, hashes)
-            found = evaluator.compute_best_candidate(self.find_all_candidates(project_name))
+            found = super().find_best_candidate(project_name, specifier, hashes)
             return self._in_order(canonicalize_name(project_name), found, hashes)
 
     # The newest versions
