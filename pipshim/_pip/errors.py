@@ -54,12 +54,12 @@ _NETWORK = re.compile(
 
 
 _IN_WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (NameResolutionError, "the host name could not be resolved"),
-    (ReadTimeoutError, "the server stopped answering"),
-    (RemoteDisconnected, "the server closed the connection without an answer"),
-    (ConnectionResetError, "the connection was reset"),
-    (HTTPIncompleteRead, "the connection was closed in the middle of the answer"),
-    (DecodeError, "the compressed response is damaged"),
+    (NameResolutionError, fetch_errors.UNKNOWN_HOST),
+    (ReadTimeoutError, fetch_errors.STALLED),
+    (RemoteDisconnected, fetch_errors.NO_ANSWER),
+    (ConnectionResetError, fetch_errors.RESET),
+    (HTTPIncompleteRead, fetch_errors.CUT),
+    (DecodeError, fetch_errors.NOT_DECODED),
 )
 _OF_VCS = re.compile(r"(git|hg|svn|bzr) ")
 
@@ -101,9 +101,9 @@ NETWORK_ERRORS = PipError, RequestException, HTTPError
 def network_reason(error: object) -> str | None:
     """Describe why something could not be fetched; None: it does not exist (404)."""
     if offline.is_not_cached(error):
-        return f"it is {fetch_errors.NOT_CACHED}"
+        return fetch_errors.IS_NOT_CACHED
     if isinstance(error, TooManyRedirects):
-        return "the server redirects in a loop"
+        return fetch_errors.REDIRECT_LOOP
     status = status_of(error)
     if status in (404, 410):
         return None

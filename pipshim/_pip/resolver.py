@@ -39,8 +39,8 @@ from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.pip_texts import OTHER_WHEEL
 from pipshim._pip.resolver_snapshot import conflict_of
 from pipshim._pip.sources import Preparer
-from pipshim.base.errors import ResolveError
 from pipshim.base.urls import without_credentials
+from pipshim.model import fetch_errors
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.index_files import IndexFile, package_entry
 from pipshim.model.resolution_graph import ChosenRoot, ResolutionGraph, solution_of
@@ -359,16 +359,12 @@ def name_of_candidate(candidate: Candidate) -> NormalizedName:
     return canonicalize_name(str(candidate.project_name))
 
 
-def _of_other_wheel(error: AssertionError) -> ResolveError | None:
+def _of_other_wheel(error: AssertionError) -> PipshimError | None:
     """Translate the failed assertion that a wheel has the requested name; None for other errors."""
     match = OTHER_WHEEL.match(str(error))
     if match is None:
         return None
-    asked, there = (name.strip("'") for name in match.groups())
-    return ResolveError(
-        f"{asked} is required from a URL, which is of a wheel of {there}",
-        hint=f"write {there} @ URL, or use the URL of a wheel of {asked}",
-    )
+    return fetch_errors.other_wheel(*(name.strip("'") for name in match.groups()))
 
 
 def result_of(resolver: Resolver) -> Result[Any, Any, Any]:

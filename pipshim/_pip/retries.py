@@ -38,7 +38,7 @@ from pipshim._pip import patches
 from pipshim._pip.errors import unfetched
 from pipshim._pip.pip_texts import CONNECTION_POOL, DOWNLOAD, RETRYING
 from pipshim.base.unwritable_files import name_full
-from pipshim.model import index_page
+from pipshim.model import fetch_errors, index_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,8 +174,7 @@ def _check_redirect(url: str, response: Response) -> None:
     """Check that a redirect was followed."""
     if response.status_code in _REDIRECTS:
         target = response.headers.get("Location")
-        why = f"the server redirects to {target}" if target else "the server redirects to nowhere"
-        raise unfetched(url, why)
+        raise unfetched(url, fetch_errors.redirect(target))
 
 
 def _check_whole(session: PipSession, response: Response) -> None:

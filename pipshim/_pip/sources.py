@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.utils import NormalizedName, canonicalize_name
-from pip._internal.exceptions import HashError, InstallationError
+from pip._internal.exceptions import HashError
 from pip._internal.metadata import get_metadata_distribution
 from pip._internal.models.link import Link
 from pip._internal.operations.prepare import unpack_url
@@ -26,9 +26,9 @@ from pipshim._pip import offline
 from pipshim._pip.errors import translating_errors
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.metadata import prepared
-from pipshim.base.errors import PipshimError
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
+from pipshim.model import fetch_errors
 from pipshim.model.artifacts import archive_digest, checkout_digest, sha256_of
 from pipshim.model.fetch_errors import naming_archive
 from pipshim.model.solution import Source, name_of
@@ -147,13 +147,9 @@ class Sources:
         assert req.source_dir is not None
         directory = Path(req.unpacked_source_directory).resolve()
         if not any((directory / name).is_file() for name in ("pyproject.toml", "setup.py")):
-            what = directory if link.is_existing_dir() or req.editable else link.filename
-            raise PipshimError(
-                f"{what} is not a Python project: it has neither pyproject.toml nor setup.py",
-                hint=None
-                if link.is_existing_dir()
-                else "if it is in a subdirectory, name it: #subdirectory=FOLDER",
-            )
+            is_folder = link.is_existing_dir()
+            what = str(directory) if is_folder or req.editable else link.filename
+            raise fetch_errors.not_a_project(what, is_folder=is_folder)
         return directory, sha256
 
     def _unpacked_later(
@@ -222,7 +218,7 @@ class Preparer:
         assert req.link is not None
         if req.link.is_wheel:
             if req.link.is_existing_dir():
-                raise InstallationError(f"{req.link.file_path} is a folder, not a wheel")
+                raise fetch_errors.folder_not_wheel(req.link.file_path)
             prepare = self._inner.prepare_linked_requirement
             return self._overridden(prepared(prepare, req, parallel_builds))
         self._inner._log_preparing_link(req)  # noqa: SLF001

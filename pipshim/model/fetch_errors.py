@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from pipshim.base.errors import NetworkError, PipshimError
+from pipshim.base.errors import NetworkError, PipshimError, ResolveError
 from pipshim.model.artifacts import name_and_version
 from pipshim.model.indexes import credentials_variable
 
@@ -31,6 +31,14 @@ _UNPACKING = (
 )
 _LINES_OF_COMMAND = 10
 NOT_CACHED = "not in the cache, and --offline is given"
+IS_NOT_CACHED = f"it is {NOT_CACHED}"
+UNKNOWN_HOST = "the host name could not be resolved"
+STALLED = "the server stopped answering"
+NO_ANSWER = "the server closed the connection without an answer"
+RESET = "the connection was reset"
+CUT = "the connection was closed in the middle of the answer"
+NOT_DECODED = "the compressed response is damaged"
+REDIRECT_LOOP = "the server redirects in a loop"
 DAMAGED = "the file is damaged: ask for another version, or tell its publisher"
 
 
@@ -117,6 +125,27 @@ def failed_checkout(
         "\n".join([f"{package}: {what}" if package else what, *said[-_LINES_OF_COMMAND:]]),
         hint="check the URL and the revision, and that the repository can be read without asking "
         "for a password",
+    )
+
+
+def other_wheel(asked: str, there: str) -> ResolveError:
+    """Make the error for a direct reference to a wheel of another package."""
+    return ResolveError(
+        f"{asked} is required from a URL, which is of a wheel of {there}",
+        hint=f"write {there} @ URL, or use the URL of a wheel of {asked}",
+    )
+
+
+def folder_not_wheel(path: str) -> PipshimError:
+    """Make the error for a folder that is named like a wheel."""
+    return PipshimError(f"{path} is a folder, not a wheel")
+
+
+def not_a_project(place: str, *, is_folder: bool) -> PipshimError:
+    """Make the error for a folder, archive or checkout that nothing can be built from."""
+    return PipshimError(
+        f"{place} is not a Python project: it has neither pyproject.toml nor setup.py",
+        hint=None if is_folder else "if it is in a subdirectory, name it: #subdirectory=FOLDER",
     )
 
 
@@ -213,6 +242,11 @@ def server_answer(status: int) -> str:
     """Describe a server's answer that is not the page or file."""
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
     return f"the server answers {status} {phrase}".rstrip()
+
+
+def redirect(target: str | None) -> str:
+    """Describe a redirect that cannot be followed."""
+    return f"the server redirects to {target or 'nowhere'}"
 
 
 def cut_off(received: int, size: int) -> str:
