@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -17,24 +17,8 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
 
-class StatedRequirement(Protocol):
-    """A requirement (PEP 508) of any copy of packaging; its marker holds."""
-
-    @property
-    def name(self) -> str:
-        """The name as written."""
-
-    @property
-    def url(self) -> str | None:
-        """The URL of a direct reference."""
-
-    @property
-    def specifier(self) -> object:
-        """The versions that it admits."""
-
-    @property
-    def extras(self) -> Collection[str]:
-        """The extras that it asks for."""
+StatedRequirement: TypeAlias = Any
+"""A requirement (PEP 508) of packaging, or of pip's copy of it; its marker holds."""
 
 
 class ReadCandidate(NamedTuple):
