@@ -37,8 +37,8 @@ from pipshim._pip.unread_pages import passed_over
 from pipshim.model import cutoff, index_page
 from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import OnlyIndex, Refusal, Refused
-from pipshim.model.index_files import LockedFiles
 from pipshim.model.fetch_errors import NOT_CACHED
+from pipshim.model.index_files import LockedFiles
 from pipshim.model.index_page import Listing, Newest, PageCut, TargetFilter
 from pipshim.model.version_order import Order
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.utils import canonicalize_name
 
+from pipshim.base.graph_search import distances
 from pipshim.model.requirements import merged
 from pipshim.model.solution import Solution
 
@@ -54,15 +55,9 @@ class ResolutionGraph:
             if set(map(canonicalize_name, match[2].split(","))) <= wanted:
                 yield identifier
 
-    def closure(self, start: str) -> set[str]:
+    def closure(self, start: str) -> Iterable[str]:
         """Return an identifier and all that it leads to."""
-        seen = {start}
-        waiting = [start]
-        while waiting:
-            new = set(self.children.get(waiting.pop(), ())) - seen
-            seen |= new
-            waiting += new
-        return seen
+        return distances([start], lambda one: self.children.get(one, ()))
 
 
 class ChosenRoot(NamedTuple):
