@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -230,7 +231,9 @@ def test_large_files_that_git_can_fetch_now_rebuild_what_was_built_of_a_checkout
     make_project(dependencies=[f"needy @ git+{tree.as_uri()}@main"])
     cli.ok("sync")
     assert record(cli, "needy")["tools"] == {"git-lfs": None}
-    assert cli.ok("builds", "show", "needy").out.startswith("needy 1.0, built ")
+    shown = cli.ok("builds", "show", "needy").out
+    assert shown.startswith("needy 1.0, built ")
+    assert re.search(r"/needy-[0-9a-f]{10}-wheel-\S+\.log$", shown, re.MULTILINE)
     compiler(tmp_path / "bin", "git-lfs", "3.4")
     cli.env["PATH"] = f"{tmp_path}/bin:{cli.env['PATH']}"
     assert "git-lfs installed, was not found" in cli.ok("sync", "--dry-run").err

@@ -647,7 +647,8 @@ class Builder:
             for path in sorted(logs.iterdir(), key=lambda path: path.stat().st_mtime)[:-_LOGS_KEPT]:
                 path.unlink()
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        stem = re.sub(r"[^\w.+-]", "_", f"{build.name}-{build.version}-{what}-{stamp}-")
+        version = events.shown_version(build.version, build.commit) or "unknown"
+        stem = re.sub(r"[^\w.+-]", "_", f"{build.name}-{version}-{what}-{stamp}-")
         descriptor, name = tempfile.mkstemp(".log", stem, logs)
         os.close(descriptor)
         return Path(name)
