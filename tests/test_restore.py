@@ -9,7 +9,7 @@ import shutil
 import signal
 import stat
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -298,15 +298,15 @@ def test_what_goes_wrong_in_any_process_leaves_nothing(
     error: BaseException,
 ) -> None:
     own = os.getpid()
-    place = restore._Share.place
+    link = restore._link
 
-    def fail(share: restore._Share) -> str:
-        done = place(share)
+    def fail(*arguments: Any) -> str | None:
+        done = link(*arguments)
         if (os.getpid() == own) == (where == "here"):
             raise error
         return done
 
-    monkeypatch.setattr(restore._Share, "place", fail)
+    monkeypatch.setattr(restore, "_link", fail)
     is_lost = where == "elsewhere" and isinstance(error, KeyboardInterrupt)
     with pytest.raises(InstallError if is_lost else type(error)) as caught:
         made_again()

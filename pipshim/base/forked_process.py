@@ -22,47 +22,40 @@ MOST = 4
 
 
 class Forked:
-    """A forked process, with two pipes to talk with it.
+    """A forked process that does one piece of work, and tells what came of it."""
 
-    It reads to the end of one and writes to the other. When this process ends, its reading ends.
-    """
-
-    def __init__(self, work: Callable[[int, int], object]) -> None:
-        """Start it.
-
-        Args:
-            work: called with the descriptors that it reads from and writes to. An exception ends it
-                silently.
-
-        """
+    def __init__(self, work: Callable[[Any], bytes], argument: object) -> None:
+        """Start it; an exception in the work ends it without an answer."""
         fork: Callable[[], int] = vars(os)["fork"]  # Windows has none
-        theirs, self.words = os.pipe()
-        self.answers, said = os.pipe()
+        self._reading, writing = os.pipe()
         self._pid: int | None = fork()
         if self._pid == 0:
-            os.close(self.words)
-            os.close(self.answers)
-            _work(work, theirs, said)
-        os.close(theirs)
-        os.close(said)
+            _answer(work, argument, writing)
+        os.close(writing)
+
+    def answer(self) -> bytes:
+        """Wait for its end; return what it tells, which is nothing if it was killed."""
+        text = b""
+        while piece := os.read(self._reading, 1 << 16):
+            text += piece
+        return text
 
     def end(self) -> None:
         """End it, if it still runs."""
         if self._pid is None:
             return
         pid, self._pid = self._pid, None
-        os.close(self.words)
-        os.close(self.answers)
+        os.close(self._reading)
         os.kill(pid, signals.SIGKILL)
         os.waitpid(pid, 0)
 
 
-def _work(work: Callable[[int, int], object], words: int, said: int) -> NoReturn:
+def _answer(work: Callable[[Any], bytes], argument: object, writing: int) -> NoReturn:
     status = 1
     try:
         for number in signals.ENDING:
             signals.signal(number, signals.default_int_handler)
-        work(words, said)
+        os.write(writing, work(argument))
         status = 0
     finally:
         os._exit(status)

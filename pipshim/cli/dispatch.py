@@ -20,7 +20,6 @@ from pipshim.cli.command_names import (
     SWITCHES,
 )
 from pipshim.cli.error_boundary import run_guarded, show
-from pipshim.fastpath import up_to_date
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +137,10 @@ def _started(line: Line) -> int:
     command = SUBCOMMANDS[group][word] if word else OWN_COMMANDS[name]
     agent: Agent | None = None
     if command.asks_index and {"-h", "--help"}.isdisjoint(after):
-        agent = _begin_to_ask()
+        # What other processes answer while pip is imported.
+        from pipshim._pip.session_warmup import Agent  # noqa: PLC0415 imports pip
+
+        agent = Agent()
     from pipshim.cli.pip_main import create, project_command  # noqa: PLC0415 imports pip
 
     isolated = "--isolated" in before
@@ -151,18 +153,6 @@ def _started(line: Line) -> int:
     if command.is_plain:
         return create(name, isolated=isolated).main(words)
     return project_command(name, words, isolated=isolated, agent=agent)
-
-
-def _begin_to_ask() -> Agent:
-    """Start what other processes answer while pip is imported."""
-    from pipshim.envs.interpreter import ask_ahead  # noqa: PLC0415 as below
-
-    # Where pip.conf names a cache, the answer may be there already; that is not known by now.
-    ask_ahead(os.path.dirname(up_to_date.cache_folder(os.environ)))  # noqa: PTH120
-
-    from pipshim._pip.session_warmup import Agent  # noqa: PLC0415 imports pip
-
-    return Agent()
 
 
 def _pip(arguments: Sequence[str], command: str | None, *, until_exit: bool) -> int:

@@ -29,7 +29,6 @@ from pipshim.cli.error_boundary import Replacement, run_guarded
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.cli.pip_command import PipCommand
 from pipshim.cli.recorded_preferences import NotedOptions
-from pipshim.envs.interpreter import end_asking
 from pipshim.lock import inputs_digest
 from pipshim.model import option_table, selection_preferences
 from pipshim.model.build_settings import combine
@@ -260,7 +259,6 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
         if isinstance(done, Replacement):
             if self.agent is not None:
                 self.agent.end()
-            end_asking()
             self.replacement = done
             return 0
         return done

@@ -17,18 +17,10 @@ from pipshim.model.interpreter import OLDEST, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Future
-
-_asked: dict[str, Future[dict[str, Any]]] = {}
-"""The answers that are under way, by interpreter."""
 
 _ANSWER = "pipshim-target:"
 _SECONDS = 60
 _DESCRIBING = "interpreter_info.py"
-_ANYWHERE = "/anywhere"
-
-OF = "of-"
-"""How kept answers begin that an environment gave for all those of its Python."""
 
 # The host's `packaging` runs in the target, so that markers and tags are right by construction; it
 # alone, not the folder it lies in, is put within reach. Every Python there ever was must be able to
@@ -72,68 +64,13 @@ def query(python: Path, cache_dir: Path | None) -> Target:
     entry = None if cache_dir is None or is_script else _entry(cache_dir, python)
     if entry is not None and (kept := _answer(entry, stamp)) is not None:
         return _target(kept)
-    asked = _asked.pop(str(python), None)
-    answer = _ask(python) if asked is None else asked.result()
+    answer = _ask(python)
     answer["python"] = answer["executable"] if is_script else str(python)
     if not answer["is_venv"]:
         answer["base_python"] = answer["python"]
     target = _target(answer)
     if entry is not None:
         _save(entry, stamp, answer)
-    return target
-
-
-def ask_ahead(cache_dir: str) -> None:
-    """Start a query of the Python below the running environment, which is likely to be needed.
-
-    It runs in a thread, unless its answer is cached; `query` waits for it. Python 3.10 does not
-    know at once which one that is.
-    """
-    base: str | None = getattr(sys, "_base_executable", None)
-    if sys.prefix == sys.base_prefix or not base or base == sys.executable:
-        return
-    # A folder that may not be looked into, as a guess may be, counts as one without it.
-    if os.path.exists(_entry(Path(cache_dir), Path(base))):  # noqa: PTH110
-        return
-    from concurrent.futures import Future  # noqa: PLC0415 not needed for a kept answer
-    from threading import Thread  # noqa: PLC0415 likewise
-
-    answer: Future[dict[str, Any]] = Future()
-
-    def ask() -> None:
-        try:
-            answer.set_result(_ask(Path(base)))
-        except BaseException as error:  # noqa: BLE001 raised where it is asked for
-            answer.set_exception(error)
-
-    # A daemon: nobody waits for what nobody asked for.
-    Thread(target=ask, daemon=True).start()
-    _asked[base] = answer
-
-
-def end_asking() -> None:
-    """Wait for running queries, before this process becomes another."""
-    for answer in _asked.values():
-        answer.exception()
-
-
-def query_new(python: Path, base: Target, cache_dir: Path | None) -> Target:
-    """Query a new virtual environment of the Python `base`.
-
-    Environments of a Python differ only in their paths: the answer of the first one is cached, and
-    used for all later ones.
-    """
-    prefix = str(python.parent.parent)
-    entry = None if cache_dir is None else _entry(cache_dir, base.base_python, OF)
-    stamp = _signature(base.base_python)
-    if entry is not None and (answer := _answer(entry, stamp)) is not None:
-        target = _target(_moved(answer, _ANYWHERE, prefix))
-        if target.python.exists() and target.purelib.exists():
-            return target
-    target = query(python, cache_dir)
-    kept = _answer(_entry(cache_dir, python), _signature(python)) if cache_dir is not None else None
-    if entry is not None and kept is not None and kept["prefix"] == prefix:
-        _save(entry, stamp, _moved(kept, prefix, _ANYWHERE))
     return target
 
 
@@ -159,11 +96,11 @@ def _is_script(python: Path) -> bool:
         return False
 
 
-def _entry(cache_dir: Path, python: Path, kind: str = "") -> Path:
+def _entry(cache_dir: Path, python: Path) -> Path:
     import hashlib  # noqa: PLC0415 loads OpenSSL
 
     name = hashlib.sha256(os.fsencode(python)).hexdigest()[:32]
-    return cache_dir / INTERPRETERS / f"{kind}{name}.json"
+    return cache_dir / INTERPRETERS / f"{name}.json"
 
 
 def _answer(entry: Path, stamp: list[Any]) -> dict[str, Any] | None:
@@ -175,16 +112,6 @@ def _answer(entry: Path, stamp: list[Any]) -> dict[str, Any] | None:
         return None
     answer: dict[str, Any] = kept["answer"]
     return answer if kept["stamp"] == stamp else None
-
-
-def _moved(answer: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
-    """Change the paths in an environment's answer to another folder."""
-    return {
-        key: f"{new}{value[len(old) :]}"
-        if isinstance(value, str) and (value == old or value.startswith(f"{old}/"))
-        else value
-        for key, value in answer.items()
-    }
 
 
 def _save(entry: Path, stamp: list[Any], answer: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from pipshim.base.errors import TargetError
 from pipshim.base.file_lock import FileLock
 from pipshim.base.unwritable_files import reason, refusal
 from pipshim.envs import venv_template
-from pipshim.envs.interpreter import query, query_new
+from pipshim.envs.interpreter import query
 from pipshim.envs.interpreter_fingerprint import signature
 from pipshim.envs.venv_template import INCOMPLETE, LOCK
 
@@ -165,8 +165,7 @@ def create(
                 if cache_dir is not None and not directory.is_symlink():
                     known = signature(str(base.base_python))
                     venv_template.keep(str(cache_dir), str(base.base_python), str(directory), known)
-            python = interpreter_in(directory)
-            target = query_new(python, base, cache_dir) if made else query(python, cache_dir)
+            target = query(interpreter_in(directory), cache_dir)
     except OSError as error:
         raise TargetError(
             f"cannot create the environment {directory}: {reason(error, directory)}"

@@ -109,17 +109,25 @@ def _fill(
         messages about how files were placed.
 
     """
-    own, *others = (_Share(note, packages, place, store) for packages in _divided(note["packages"]))
-    helpers: list[_Helper] = []
+    own, *others = _divided(note["packages"])
+    helpers: list[Forked] = []
     is_done = False
+
+    def answer(packages: Sequence[Mapping[str, Any]]) -> bytes:
+        failed: tuple[str, str | None] | None = None
+        told = None
+        try:
+            told = _link(note, packages, place, store)
+        except InstallError as error:
+            failed = error.message, error.hint
+        return jsons.dumps([told, failed]).encode("ascii")
+
     try:
-        helpers += (_Helper(share) for share in others)
         venv_template.make(place.prefix, known)
-        if not all([own.load(), *(helper.is_ready() for helper in helpers)]):
+        helpers += (Forked(answer, packages) for packages in others)
+        told = [_link(note, own, place, store), *map(_told, helpers)]
+        if None in told:
             return None
-        for helper in helpers:
-            helper.go_on()
-        told = [own.place(), *(helper.result() for helper in helpers)]
         _note_shared(note, place.prefix)
         os.unlink(f"{place.prefix}/{venv_template.INCOMPLETE}")
         is_done = True
@@ -165,94 +173,53 @@ def _there(path: str, prefix: str) -> str:
     return f"{prefix}{path[1:]}" if path[:1] == "." else path
 
 
-class _Share:
-    """Some of an environment's distributions."""
+def _link(
+    note: Mapping[str, Any], packages: Sequence[Mapping[str, Any]], env: Layout, store: Store
+) -> str | None:
+    """Link some of the distributions.
 
-    def __init__(
-        self,
-        note: Mapping[str, Any],
-        packages: Sequence[Mapping[str, Any]],
-        env: Layout,
-        store: Store,
-    ) -> None:
-        self._note = note
-        self._packages = packages
-        self._env = env
-        self._store = store
-        self._trees: list[UnpackedWheel] = []
+    Returns:
+        a message about how, or an empty one; None if the store lacks one of them.
 
-    def load(self) -> bool:
-        """Return whether the store has all of it, undamaged."""
-        for one in self._packages:
-            tree = self._store.tree(one["sha256"])
-            if tree is not None and self._note["bytecode"]:
-                from pipshim.store.bytecode import is_complete, with_bytecode
-
-                tree = with_bytecode(tree, self._env)
-                if not is_complete(tree):
-                    return False
-            if tree is None:
-                return False
-            self._trees.append(tree)
-        return True
-
-    def place(self) -> str:
-        """Link it; return a message about how, or an empty one."""
-        linker = Linker(self._note["link_mode"])
-        for one, tree in zip(self._packages, self._trees, strict=True):
-            install(
-                tree,
-                self._env,
-                mode=linker,
-                requested=one["requested"],
-                direct_url=one["direct_url"],
-                origin={**one["origin"], **tree.where(self._env)},
-                skip={_there(path, str(self._env.prefix)) for path in one["skip"]},
-            )
-        return linker.fallback_message or ""
+    """
+    trees = [_tree(note, one["sha256"], env, store) for one in packages]
+    linker = Linker(note["link_mode"])
+    for one, tree in zip(packages, trees, strict=True):
+        if tree is None:
+            return None
+        install(
+            tree,
+            env,
+            mode=linker,
+            requested=one["requested"],
+            direct_url=one["direct_url"],
+            origin={**one["origin"], **tree.where(env)},
+            skip={_there(path, str(env.prefix)) for path in one["skip"]},
+        )
+    return linker.fallback_message or ""
 
 
-class _Helper:
-    """A process that links its share when it is told to."""
+def _tree(note: Mapping[str, Any], sha256: str, env: Layout, store: Store) -> UnpackedWheel | None:
+    """Return a wheel, with its bytecode if that is wanted; None if the store has it no more."""
+    tree = store.tree(sha256)
+    if tree is None or not note["bytecode"]:
+        return tree
+    from pipshim.store.bytecode import is_complete, with_bytecode
 
-    def __init__(self, share: _Share) -> None:
-        self._share = share
-        self._process = Forked(self._work)
-        self.end = self._process.end
+    tree = with_bytecode(tree, env)
+    return tree if is_complete(tree) else None
 
-    def is_ready(self) -> bool:
-        """Wait for the process; return whether the store has its share."""
-        return os.read(self._process.answers, 1) == b"1"
 
-    def go_on(self) -> None:
-        """Let it link."""
-        os.write(self._process.words, b"1")
-
-    def result(self) -> str:
-        """Wait for its end; return the result of `_Share.place`."""
-        text = b""
-        while piece := os.read(self._process.answers, 1 << 16):
-            text += piece
-        if not text:
-            raise InstallError("a process that links files was ended by something else")
-        failed: bool
-        told: str
-        failed, told, hint = jsons.loads(text)
-        if failed:
-            raise InstallError(told, hint=hint)
-        return told
-
-    def _work(self, words: int, said: int) -> None:
-        """Link the share, in the process."""
-        os.write(said, b"1" if self._share.load() else b"0")
-        if not os.read(words, 1):
-            return
-        answer: tuple[bool, str, str | None]
-        try:
-            answer = (False, self._share.place(), None)
-        except InstallError as error:
-            answer = (True, error.message, error.hint)
-        os.write(said, jsons.dumps(answer).encode("ascii"))
+def _told(helper: Forked) -> str | None:
+    """Wait for a process; return the result of its `_link`."""
+    text = helper.answer()
+    if not text:
+        raise InstallError("a process that links files was ended by something else")
+    told: str | None
+    told, failed = jsons.loads(text)
+    if failed is not None:
+        raise InstallError(failed[0], hint=failed[1])
+    return told
 
 
 def state_files(env: Layout) -> list[str]:

@@ -37,7 +37,6 @@ from pipshim.base.cores import available_cores
 from pipshim.base.light import jsons
 from pipshim.base.tasks import each
 from pipshim.envs import dist_info
-from pipshim.envs.interpreter import OF
 from pipshim.model.build_record import Record
 from pipshim.store.bytecode import PREFIX, load
 from pipshim.store.store import BUILT, MANIFEST, Store
@@ -387,9 +386,7 @@ def _stale_interpreters(root: Path) -> Iterator[Item]:
     for path in (root / INTERPRETERS).glob("*.json"):
         data = _read(path)
         answer = data.get("answer") if isinstance(data, dict) else None
-        # What an environment answered for all of its kind holds while there is its Python.
-        key = "base_python" if path.name.startswith(OF) else "python"
-        python = answer.get(key) if isinstance(answer, dict) else None
+        python = answer.get("python") if isinstance(answer, dict) else None
         if not isinstance(python, str) or not os.path.exists(python):  # noqa: PTH110
             yield _item(path, "interpreter", "is gone")
 

@@ -1,6 +1,6 @@
 """Place the store's files in an environment: reflink, else hard link, else copy."""
 # Paths are strings here: one wheel may have ten thousand files.
-# ruff: noqa: PTH102, PTH108, PTH112, PTH114, PTH116, PTH120, PTH123
+# ruff: noqa: PTH102, PTH108, PTH112, PTH114, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -48,20 +48,7 @@ _REFUSED = {
 }
 
 
-class _Files(NamedTuple):
-    """The attributes of the files of one folder."""
-
-    source: str
-    destination: str
-    names: Sequence[str]
-    sizes: Sequence[int]
-    executable: Collection[str]
-    time: int
-    scheme: str
-    bytecode: bool = False
-
-
-class Batch(_Files):
+class Batch(NamedTuple):
     """The files of one folder, to be placed in another one, which exists.
 
     Attributes:
@@ -74,13 +61,17 @@ class Batch(_Files):
             ``.pyc`` files are valid only with it.
         scheme: which of the environment's folders that is in.
         bytecode: whether the files are bytecode.
-        device: ``st_dev`` of the environment's folder, to remember what it refuses.
-        done: how many of the names are placed.
 
     """
 
-    device = 0
-    done = 0
+    source: str
+    destination: str
+    names: Sequence[str]
+    sizes: Sequence[int]
+    executable: Collection[str]
+    time: int
+    scheme: str
+    bytecode: bool = False
 
     def only(self, names: Sequence[str]) -> Batch:
         """Return the same with some of the names."""
@@ -91,129 +82,94 @@ class Batch(_Files):
 class Linker:
     """Places files in one environment, for several wheels and threads.
 
-    It remembers which folders exist, and what each device refused.
+    It remembers which folders exist, and what the file system refused.
 
     Attributes:
-        used: how files were placed so far.
         made: folders that exist, and do not lead out of the environment.
 
     """
 
     def __init__(self, mode: LinkMode = "auto") -> None:
         self.mode = mode
-        self.used: set[Placed] = set()
-        self._refused: dict[tuple[int, Placed], int | None] = {}
+        self._refused: dict[Placed, int | None] = {}
         self.made: set[str] = set()
 
     @property
     def fell_back_to(self) -> Placed | None:
         """What was used because a device refused what was asked for, or None."""
-        refused = {mode for _, mode in self._refused}
-        if self.mode == "reflink" and "reflink" in refused:
-            return "copy" if "hardlink" in refused else "hardlink"
-        return "copy" if "hardlink" in refused else None
+        if "hardlink" in self._refused:
+            return "copy"
+        return "hardlink" if self.mode == "reflink" and "reflink" in self._refused else None
 
     @property
     def fallback_message(self) -> str | None:
         """A message if files were not placed as was asked for; else None."""
         if self.fell_back_to is None:
             return None
-        how = "copied" if self.fell_back_to == "copy" else "hard-linked"
-        return f"files are {how}: {self.why}"
-
-    @property
-    def why(self) -> str:
-        """Why it fell back."""
+        is_copy = self.fell_back_to == "copy"
+        why = f"the file system has no {'hard links' if is_copy else 'clones of files'}"
         if errno.EXDEV in self._refused.values():
-            return "the cache is on another file system"
-        kind = "hard links" if self.fell_back_to == "copy" else "clones of files"
-        return f"the file system has no {kind}"
+            why = "the cache is on another file system"
+        return f"files are {'copied' if is_copy else 'hard-linked'}: {why}"
 
-    def place(self, batch: Batch, start: int = 0) -> int:
-        """Place the files of one folder that do not exist.
+    def place(self, batch: Batch, start: int, placed: list[str]) -> int:
+        """Place the files of one folder, up to the first that exists already.
 
         Args:
             batch: the files.
-            start: the first of them to place.
+            start: the number of the first one to place.
+            placed: receives the paths.
 
         Returns:
-            how many of them are placed; the next one, if any, exists already.
+            the number of the file that exists; how many files there are, if none does.
 
         Raises:
-            OSError: one cannot be written. `Batch.done` says how many are placed.
+            OSError: one cannot be written.
 
         """
-        batch.done = start
-        mode = self.mode
-        names = batch.names
-        if mode != "copy" and mode != "hardlink" and not self._refuses(batch, "reflink"):  # noqa: PLR1714
-            return self._place_each(batch)
-        if mode in {"copy", "mixed"} or self._refuses(batch, "hardlink"):
-            return self._place_each(batch)
-        link, source, destination = os.link, batch.source, batch.destination
-        try:
-            for name in names[start:]:
-                link(source + name, destination + name)
-                batch.done += 1
-        except FileExistsError:
-            pass
-        except OSError as error:
-            if error.errno in _REFUSED:
-                self._refused[batch.device, "hardlink"] = error.errno
-            elif error.errno != errno.EMLINK:
-                raise
-            return self._place_each(batch)
-        self.used.add("hardlink")
-        return batch.done
-
-    def _refuses(self, batch: Batch, how: Placed) -> bool:
-        return (batch.device, how) in self._refused
-
-    def _place_each(self, batch: Batch) -> int:
-        for name, size in zip(batch.names[batch.done :], batch.sizes[batch.done :], strict=True):
+        for number in range(start, len(batch.names)):
+            name = batch.names[number]
+            path = batch.destination + name
             try:
-                self._place_one(batch, name, size)
+                self._place_one(batch, number, batch.source + name, path)
             except FileExistsError:
-                break
-            batch.done += 1
-        return batch.done
+                return number
+            placed.append(path)
+        return len(batch.names)
 
-    def _place_one(self, batch: Batch, name: str, size: int) -> None:
-        source, destination = batch.source + name, batch.destination + name
-        executable = name in batch.executable
-        clones = self.mode not in {"copy", "hardlink"} and not self._refuses(batch, "reflink")
-        if clones and self._clone(source, destination, batch, executable=executable):
+    def _place_one(self, batch: Batch, number: int, source: str, destination: str) -> None:
+        mode, refused = self.mode, self._refused
+        executable = batch.names[number] in batch.executable
+        clones = mode not in ("copy", "hardlink") and "reflink" not in refused
+        if clones and self._clone(source, destination, batch.time, executable=executable):
             return
-        if (
-            self.mode != "copy"
-            and not self._refuses(batch, "hardlink")
-            and (self.mode != "mixed" or size >= MIXED_LIMIT or name.endswith(HEADERS))
-        ):
+        is_linked = mode != "mixed" or (
+            batch.sizes[number] >= MIXED_LIMIT or destination.endswith(HEADERS)
+        )
+        if mode != "copy" and is_linked and "hardlink" not in refused:
             try:
                 os.link(source, destination)
             except OSError as error:
                 if error.errno in _REFUSED:
-                    self._refused[batch.device, "hardlink"] = error.errno
+                    refused["hardlink"] = error.errno
                 elif error.errno != errno.EMLINK:
                     raise
             else:
-                self.used.add("hardlink")
                 return
         _copy(source, destination, batch.time, executable=executable)
-        self.used.add("copy")
 
-    def _clone(self, source: str, destination: str, batch: Batch, *, executable: bool) -> bool:
+    def _clone(self, source: str, destination: str, time: int, *, executable: bool) -> bool:
         old = os.open(source, os.O_RDONLY | _BINARY)
         try:
             new = _create(destination, executable=executable)
             try:
                 _reflink(old, new)
-                os.utime(new, (batch.time, batch.time))
+                os.utime(new, (time, time))
             except OSError as error:
                 os.unlink(destination)
                 if error.errno not in _REFUSED:
                     raise
-                self._refused[batch.device, "reflink"] = error.errno
+                self._refused["reflink"] = error.errno
                 return False
             except BaseException:
                 os.unlink(destination)
@@ -222,16 +178,10 @@ class Linker:
                 os.close(new)
         finally:
             os.close(old)
-        self.used.add("reflink")
         return True
 
-    def make_root(self, path: str) -> tuple[list[str], int]:
-        """Make a folder of the environment's scheme.
-
-        Returns:
-            The folders that were missing, and the device that it is on.
-
-        """
+    def make_root(self, path: str) -> list[str]:
+        """Make a folder of the environment's scheme; return the folders that were missing."""
         missing: list[str] = []
         folder = path
         while folder not in self.made and not os.path.isdir(folder):
@@ -239,7 +189,7 @@ class Linker:
             folder = os.path.dirname(folder)
         created = [folder for folder in reversed(missing) if _mkdir(folder)]
         self.made.add(path)
-        return created, os.stat(path).st_dev
+        return created
 
     def make_folders(self, paths: Iterable[str], inside: Iterable[str]) -> Iterator[str]:
         """Make folders below the roots; yield each new one.

@@ -60,7 +60,6 @@ class Placement:
         self.lib = self.roots[tree.root]
         self.placed: list[str] = []
         self.folders: list[str] = []
-        self._devices: dict[str, int] = {}
         self._executable = frozenset(tree.bundle.executable)
 
     def run(
@@ -243,31 +242,22 @@ class Placement:
         """Make all folders of linked files."""
         roots = self.roots
         for scheme in sorted(self.tree.bundle.schemes):
-            created, self._devices[scheme] = self.linker.make_root(roots[scheme])
-            self.folders += created
+            self.folders += self.linker.make_root(roots[scheme])
         for bundle in self.tree.bundles.values():
             paths = (f"{roots[scheme]}/{path}" for scheme, path in bundle.folders)
             self.folders.extend(self.linker.make_folders(paths, roots.values()))
 
     def _link(self, batch: Batch) -> None:
-        batch.device = self._devices[batch.scheme]
-        names, destination = batch.names, batch.destination
         start = 0
-        while start < len(names):
-            try:
-                self.linker.place(batch, start)
-            finally:
-                self.placed += [destination + name for name in names[start : batch.done]]
-            start = batch.done
-            if start < len(names):
-                path = destination + names[start]
-                if batch.bytecode:  # what Python has compiled since
-                    start += 1
-                elif os.path.lexists(path):
-                    self._clear(path)
+        while (start := self.linker.place(batch, start, self.placed)) < len(batch.names):
+            path = batch.destination + batch.names[start]
+            if batch.bytecode:  # what Python has compiled since
+                start += 1
+            elif os.path.lexists(path):
+                self._clear(path)
 
     def _write(self, file: _Written) -> None:
-        self.folders += self.linker.make_root(file.root)[0]
+        self.folders += self.linker.make_root(file.root)
         parent = file.path.rpartition("/")[0]
         self.folders.extend(self.linker.make_folders([parent], self.roots.values()))
         if os.path.lexists(file.path):

@@ -683,7 +683,6 @@ def test_reflinks_where_there_are(
     tree = add(store, make_wheel(tmp_path, {"demo.py": "x = 1\n"}))
     linker = Linker("mixed")
     install(tree, env, mode=linker)
-    assert linker.used == {"reflink"}
     assert linker.fell_back_to is None
     assert (env.purelib / "demo.py").stat().st_nlink == 1
     assert inode(env.purelib / "demo.py") != inode(Path(tree.lib, "demo.py"))
@@ -711,7 +710,6 @@ def test_copies_across_file_systems(
         env,
         mode=linker,
     )
-    assert linker.used == {"copy"}
     assert linker.fell_back_to == "copy"
     assert len(tried) == 1
     check_record(env)

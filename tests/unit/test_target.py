@@ -17,7 +17,7 @@ from packaging.tags import sys_tags
 from pipshim.base.cache_folders import STAMPS
 from pipshim.base.errors import TargetError
 from pipshim.envs import interpreter as module
-from pipshim.envs.interpreter import base_of, query, query_new
+from pipshim.envs.interpreter import base_of, query
 from pipshim.fastpath import up_to_date
 from tests.unit.fake_python import answering, script
 
@@ -446,41 +446,5 @@ def test_frozen() -> None:
         query(HERE, None).version = (1, 2, 3)  # type: ignore[misc]
 
 
-def test_what_one_environment_answered_holds_for_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = tmp_path / "cache"
-    base = base_of(query(Path(sys.executable), cache), cache)
-    first, second = tmp_path / "first", tmp_path / "second"
-    for folder in (first, second):
-        venv(folder)
-    told = query_new(first / "bin" / "python", base, cache)
-    monkeypatch.setattr(module, "_ask", lambda python: pytest.fail(f"{python} was asked"))
-    moved = query_new(second / "bin" / "python", base, cache)
-    assert moved.prefix == second
-    assert moved.purelib.is_dir()
-    monkeypatch.undo()
-    assert told == query(first / "bin" / "python", None)
-    assert moved == query(second / "bin" / "python", None)
-
-
 def test_stamps_of_locks_have_one_place_in_the_cache() -> None:
     assert up_to_date.CACHE_FOLDER == STAMPS
-
-
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 does not say which that is")
-def test_the_python_below_is_asked_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = base_of(query(HERE, None), None)
-    module.ask_ahead(str(tmp_path))
-    assert module._asked.keys() == {str(expected.python)}
-    monkeypatch.setattr(module, "_run", None)  # it is not asked again
-    assert base_of(query(HERE, tmp_path), tmp_path) == expected
-    assert not module._asked
-    module.ask_ahead(str(tmp_path))
-    assert not module._asked  # what it answered is kept
-    module.end_asking()
-    monkeypatch.undo()
-    module.ask_ahead("/" + 300 * "x")  # a guess that cannot be looked at
-    module.end_asking()
-    assert all(answer.done() for answer in module._asked.values())
-    module._asked.clear()
