@@ -8,13 +8,13 @@ import subprocess
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base import process_tree, toml_files
 from pipshim.base.atomic_write import write_cache_file
 from pipshim.base.light import jsons
-from pipshim.base.light.digests import hex_of
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.tasks import TaskGroup
 from pipshim.model.build_tools import (
@@ -130,7 +130,8 @@ class Tools:
             status = os.stat(path)  # noqa: PTH116
         except OSError:
             return None
-        key = hex_of(os.fsencode(f"{path}\n{status.st_size}\n{status.st_mtime_ns}"))[:32]
+        state = os.fsencode(f"{path}\n{status.st_size}\n{status.st_mtime_ns}")
+        key = sha256(state).hexdigest()[:32]
         return self._known.get(key, lambda: self._read(key) or self._ask(key, path))
 
     def _read(self, key: str) -> Tool | None:
@@ -147,7 +148,7 @@ class Tools:
         version = next(filter(None, map(version_line, outputs or ())), None)
         if version is None:
             data = self._content(path)
-            version = "unknown" if data is None else of_content(hex_of(data))
+            version = "unknown" if data is None else of_content(data)
         tool = Tool(version, path)
         if outputs is not None:
             with suppress(OSError):
@@ -209,10 +210,10 @@ class Tools:
             return None
         if name == CARGO_CONFIG:
             settings = self._cargo_settings(choice)
-            version = of_content(hex_of(repr(settings).encode())) if settings else "no settings"
+            version = of_content(repr(settings).encode()) if settings else "no settings"
             return Tool(version, path)
         data = self._content(path)
-        return None if data is None else Tool(of_content(hex_of(data)), path)
+        return None if data is None else Tool(of_content(data), path)
 
     def _cargo_settings(self, choice: CompilerChoice) -> dict[str, Any]:
         data = self._content(choice.file(CARGO_CONFIG))

@@ -8,10 +8,10 @@ The rules are those of "Recording installed projects" (PEP 376, PEP 627) and of 
 
 from __future__ import annotations
 
+import hashlib
 import io
 from binascii import b2a_base64
 
-from pipshim.base.light import digests
 from pipshim.base.light.named_tuples import NamedTuple
 
 TYPE_CHECKING = False
@@ -80,7 +80,7 @@ def content_of(files: Iterable[tuple[str, str]], dist_info: str) -> str:
         for path, digest in files
         if not (path in others or path.endswith(".pyc") or path.startswith(("../", "/")))
     )
-    return digests.hex_of("\n".join(lines).encode())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def record_line(row: Row) -> str:
@@ -116,13 +116,11 @@ def encode_hash(algorithm: str, digest: bytes) -> str:
 
 def hash_bytes(data: bytes) -> str:
     """Return RECORD's hash of ``data``."""
-    return encode_hash(HASH, digests.raw_of(data))
+    return encode_hash(HASH, hashlib.sha256(data).digest())
 
 
 def hash_file(path: str, algorithm: str = HASH) -> str:
     """Return RECORD's hash of a file, which is read in pieces of ``CHUNK``."""
-    import hashlib  # noqa: PLC0415 loads OpenSSL
-
     hasher = hashlib.new(algorithm)
     with open(path, "rb", buffering=0) as file:
         while piece := file.read(CHUNK):
@@ -144,3 +142,12 @@ def read_headers(text: str) -> dict[str, str]:
         if colon and not line[0].isspace():
             headers.setdefault(name.lower(), value.strip())
     return headers
+
+
+def read_text(path: str) -> str:
+    """Read a file as UTF-8; empty if that is not possible."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

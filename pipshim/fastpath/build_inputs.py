@@ -7,9 +7,9 @@ compares the programs, and asks this only if the environment variables are not t
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 
 from pipshim.base.light import jsons
-from pipshim.base.light.digests import hex_of
 from pipshim.model.build_variables import LANGUAGES, Patterns, VariableRules
 
 TYPE_CHECKING = False
@@ -87,4 +87,4 @@ def _digest(described: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     languages = LANGUAGES if described["compiled"] else ()
     names = {name for name in environ if rules.is_listed(name, languages)}
     lines = [f"{name}={environ.get(name)!r}" for name in sorted(names.union(described["names"]))]
-    return hex_of("\n".join(lines).encode("utf-8", "surrogateescape"))[:16]
+    return sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from hashlib import sha256
 
 from pipshim.base.atomic_write import write_cache_file
-from pipshim.base.light import digests, jsons
+from pipshim.base.light import jsons
 from pipshim.fastpath import up_to_date
 
 TYPE_CHECKING = False
@@ -202,7 +203,7 @@ def digest(path: str) -> str | None:
     """Digest a file's contents; None if it is missing."""
     try:
         with open(path, "rb") as file:
-            return digests.hex_of(file.read())
+            return sha256(file.read()).hexdigest()
     except OSError:
         return None
 
@@ -211,7 +212,7 @@ def _path(cache: str, prefix: str) -> str:
     root = os.path.dirname(prefix)
     known = [digest(f"{root}/{name}") for name in ("pyproject.toml", "pylock.toml")]
     of = os.fsencode(prefix) if None in known else "".join(map(str, known)).encode()
-    return f"{cache}/{FOLDER}/{digests.hex_of(of)[:32]}.json"
+    return f"{cache}/{FOLDER}/{sha256(of).hexdigest()[:32]}.json"
 
 
 def _here(path: str, root: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def compilers_of(suffixes: Iterable[str]) -> list[str]:
     return [name for name, ends in LANGUAGES.items() if not present.isdisjoint(ends)]
 
 
-def of_content(digest: str) -> str:
+def of_content(content: bytes) -> str:
     """Return the version of a file that is told by its content."""
-    return f"{_FILE}{digest[:16]}"
+    return f"{_FILE}{sha256(content).hexdigest()[:16]}"
 
 
 def is_tool(program: str) -> bool:

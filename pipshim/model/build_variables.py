@@ -8,7 +8,8 @@ this, so it imports little.
 
 from __future__ import annotations
 
-from pipshim.base.light.digests import hex_of
+from hashlib import sha256
+
 from pipshim.base.light.named_tuples import NamedTuple
 
 TYPE_CHECKING = False
@@ -210,7 +211,7 @@ def value_digest(value: str | None) -> str | None:
     """Digest a value; None if there is none."""
     if value is None:
         return None
-    return hex_of(value.encode("utf-8", "surrogateescape"))[:16]
+    return sha256(value.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _change(
