@@ -246,7 +246,7 @@ DIGITS = "1" * 6000
 UNREADABLE = (
     pytest.param(f"x = {NESTED}", "nested too deeply", id="nested arrays"),
     pytest.param(f"x{'.a' * 3000} = 1", "nested too deeply", id="dotted key"),
-    pytest.param(f"x = {DIGITS}", "an integer has 6000 digits", id="long integer"),
+    pytest.param(f"x = {DIGITS}", "value has 6000 digits", id="long integer"),
 )
 
 
@@ -257,9 +257,8 @@ def test_a_lock_that_python_cannot_read_is_damaged(
     path = locked / "pylock.toml"
     text = f"{path.read_text()}\n[tool.other]\n{value}\n"
     path.write_text(text)
-    line = "" if value.startswith("x.") else f":{text.count(chr(10))}"
     for command in (["sync"], ["lock"], ["export"], ["sync", "-r", "pylock.toml"]):
-        refuses(*command, says=(f"error: {path}{line}: the lock is damaged: ", says))
+        refuses(*command, says=(f"error: {path}: the lock is damaged: ", says))
 
 
 def test_a_lock_with_a_deeply_nested_marker_is_damaged(refuses: Refuses, locked: Path) -> None:

@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 
 # Far more than any tool writes, and few enough for code that walks the values recursively.
 _DEEPEST = 100
+_TOO_DEEP = f"arrays or tables are nested too deeply (more than {_DEEPEST} levels)"
 _WHERE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
-# Strings and comments in one piece, so that brackets and digits in them are skipped.
-_SKIPPED = r"\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}.*?'{3}|\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|\#[^\n]*"
-_BRACKETS = re.compile(rf"{_SKIPPED}|(?P<bracket>[\[\]{{}}])", re.DOTALL)
-_NUMBERS = re.compile(rf"{_SKIPPED}|(?P<number>\d[\d_]*)", re.DOTALL)
 
 
 class TomlError(ValueError):
@@ -78,11 +75,11 @@ def loads(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(str(error), text) from None
     except RecursionError:
-        raise _too_deep(text) from None
-    except ValueError as error:
-        raise _unreadable_value(error, text) from None
+        raise TomlError(_TOO_DEEP) from None
+    except ValueError as error:  # an integer that is too long
+        raise TomlError(f"a value cannot be read: {str(error).partition(';')[0]}") from None
     if _depth(data) > _DEEPEST:
-        raise _too_deep(text)
+        raise TomlError(_TOO_DEEP)
     return data
 
 
@@ -94,33 +91,6 @@ def _syntax_error(reason: str, text: str) -> TomlError:
     if found["line"] is None:
         return TomlError(f"{problem}, at the end", max(len(text.splitlines()), 1))
     return TomlError(f"{problem}, at column {found['column']}", int(found["line"]))
-
-
-def _too_deep(text: str) -> TomlError:
-    line = depth = 0
-    for match in _BRACKETS.finditer(text):
-        if match["bracket"]:
-            depth += 1 if match["bracket"] in "[{" else -1
-            if depth > _DEEPEST:
-                line = _line(text, match.start())
-                break
-    problem = f"arrays or tables are nested too deeply (more than {_DEEPEST} levels)"
-    return TomlError(problem, line or None)
-
-
-def _unreadable_value(error: ValueError, text: str) -> TomlError:
-    """Explain an integer that is longer than Python converts (`sys.set_int_max_str_digits`)."""
-    limit = sys.get_int_max_str_digits()
-    for match in _NUMBERS.finditer(text):
-        digits = len((match["number"] or "").replace("_", ""))
-        if digits > limit > 0:
-            problem = f"an integer has {digits} digits, more than the limit of {limit}"
-            return TomlError(problem, _line(text, match.start()))
-    return TomlError(f"a value cannot be read: {error}")
-
-
-def _line(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1
 
 
 def _depth(data: object) -> int:
