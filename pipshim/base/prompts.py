@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
-class Drawing(Protocol):
-    """Draws on the terminal until it is paused."""
-
-    def pause(self) -> None:
-        """Remove what is drawn, and draw no more."""
-
-    def resume(self) -> None:
-        """Draw again."""
-
-
-drawings: list[Drawing] = []
-"""What draws now."""
+drawings: list[tuple[Callable[[], object], Callable[[], object]]] = []
+"""How whoever draws on the terminal now clears it, and draws again."""
 
 _one = threading.Lock()
 
@@ -31,10 +21,10 @@ def asking() -> Iterator[None]:
     """Reserve the terminal for a question; wait for other threads' questions."""
     with _one:
         paused = [*drawings]
-        for one in paused:
-            one.pause()
+        for pause, _ in paused:
+            pause()
         try:
             yield
         finally:
-            for one in paused:
-                one.resume()
+            for _, resume in paused:
+                resume()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pipshim.model import events
@@ -135,22 +135,7 @@ class History:
                 self._started(event)
             case events.BuildCached():
                 now = self.now
-                self.builds.append(
-                    BuildSpan(
-                        event.name,
-                        event.version,
-                        event.mode,
-                        event.chosen_by,
-                        "wheel",
-                        now,
-                        now,
-                        event.origin,
-                        why=event.why,
-                        record=event.record,
-                        combination=event.combination,
-                        saved=event.saved,
-                    )
-                )
+                self._add(event, what="wheel", started=now, ended=now, ending=event.origin)
             case events.BuildPhase() | events.BuildRecorded():
                 running = self._running.get((event.name, event.version))
                 if running is not None and isinstance(event, events.BuildPhase):
@@ -163,22 +148,17 @@ class History:
                 return
 
     def _started(self, event: events.BuildStarted) -> None:
-        span = BuildSpan(
-            event.name,
-            event.version,
-            event.mode,
-            event.chosen_by,
-            event.what,
-            self.now,
-            waits_for=event.waits_for,
-            log=event.log,
-            commit=event.commit,
-            combination=event.combination,
-            worker=event.worker,
-            why=f"rebuild: {event.why}" if event.why else None,
-        )
+        why = f"rebuild: {event.why}" if event.why else None
+        span = self._add(event, started=self.now, why=why)
         self._running[event.name, event.version] = span
+
+    def _add(self, event: events.BuildStarted | events.BuildCached, **more: Any) -> BuildSpan:
+        """Add a build, with all that its event says and a span has."""
+        names = {one.name for one in fields(BuildSpan)}
+        told = {name: value for name, value in vars(event).items() if name in names}
+        span = BuildSpan(**{**told, **more})
         self.builds.append(span)
+        return span
 
     def _ended(self, event: events.BuildFinished | events.BuildFailed) -> None:
         running = self._running.pop((event.name, event.version), None)

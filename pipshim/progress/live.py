@@ -78,7 +78,7 @@ class Live:
         self._paused = False
 
     def __enter__(self) -> Self:
-        prompts.drawings.append(self)
+        prompts.drawings.append((self.pause, self.resume))
         at_abandon.append(self._abandon)
         return self
 
@@ -126,8 +126,8 @@ class Live:
                     self._print(self._take_lines())
             except (OSError, ValueError):
                 self._lines.clear()  # the terminal is gone
-            if self in prompts.drawings:
-                prompts.drawings.remove(self)
+            if (self.pause, self.resume) in prompts.drawings:
+                prompts.drawings.remove((self.pause, self.resume))
                 at_abandon.remove(self._abandon)
 
     def _abandon(self) -> None:

@@ -9,8 +9,7 @@ from pipshim.progress.formatting import duration, paint, plural, rough_duration,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import TextIO
+    from collections.abc import Sequence
 
     from pipshim.model.change import Change, Kind
 
@@ -28,8 +27,6 @@ def summarize(
     saved: float = 0.0,
     dry_run: bool = False,
     no_color: bool = False,
-    environ: Mapping[str, str] | None = None,
-    stream: TextIO | None = None,
 ) -> str:
     """Summarize a sync: a line for each change and one for all, or one line.
 
@@ -39,13 +36,11 @@ def summarize(
         seconds: how long the whole command took.
         saved: how long the builds of the wheels from the remote took, in seconds.
         dry_run: nothing was done.
-        environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
-        stream: where the text goes; standard error if None.
 
     """
     if not changes:
         return f"up to date ({plural(packages, 'package')}, {duration(seconds, precise=True)})\n"
-    color = use_color(stream or sys.stderr, no_color=no_color, environ=environ)
+    color = use_color(sys.stderr, no_color=no_color)
     lines = [_line(change, color=color) for change in changes]
     kinds = [change.kind for change in changes]
     words = _PLANNED if dry_run else _DONE
@@ -81,8 +76,6 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
     combinations: int = 0,
     dry_run: bool = False,
     no_color: bool = False,
-    environ: Mapping[str, str] | None = None,
-    stream: TextIO | None = None,
 ) -> str:
     """Summarize the changes of a lock; for a new lock, only the number of packages.
 
@@ -95,8 +88,6 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
         targets: the number of targets, if it has any.
         combinations: the number of combinations of conflicting extras and groups.
         dry_run: nothing was written.
-        environ: for NO_COLOR and FORCE_COLOR; os.environ if None.
-        stream: where the text goes; standard error if None.
 
     """
     took = duration(seconds, precise=True)
@@ -107,7 +98,7 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
         locked += f" for {' and '.join(cases)}"
     if not written:
         return f"{path} is up to date ({locked}, {took})\n"
-    color = use_color(stream or sys.stderr, no_color=no_color, environ=environ)
+    color = use_color(sys.stderr, no_color=no_color)
     at_run_time = [change for change in changes if change.reason != FOR_BUILDS]
     is_new = len(at_run_time) == packages > 1 and all(change.kind == "+" for change in changes)
     lines = [] if is_new else [_line(change, color=color) for change in changes]

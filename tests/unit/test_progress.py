@@ -803,7 +803,7 @@ def test_live_in_a_terminal_gives_it_back_on_interrupt() -> None:
 # summary
 
 
-def test_summary() -> None:
+def test_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     changes = [
         Change("-", "six", "1.16.0", None),
         Change("+", "numpy", None, "2.3.1", source="index"),
@@ -820,7 +820,7 @@ def test_summary() -> None:
         Change("~", "torch", "2.12.0", "2.13.0", source="index"),
         Change("+", "demo", None, None, source="cached"),
     ]
-    assert summarize(changes, packages=41, seconds=12.34, stream=io.StringIO()) == (
+    assert summarize(changes, packages=41, seconds=12.34, no_color=True) == (
         "- six 1.16.0\n"
         "+ numpy 2.3.1\n"
         "+ pyemd 0.5.1\n"
@@ -830,13 +830,13 @@ def test_summary() -> None:
         "3 added, 1 removed, 2 changed, 2 built (1 isolated, 1 no-isolation), 1 built earlier"
         " in 12.3 s\n"
     )
-    dry = summarize(changes, packages=41, seconds=1, dry_run=True, stream=io.StringIO())
+    dry = summarize(changes, packages=41, seconds=1, dry_run=True, no_color=True)
     assert dry.splitlines()[-1] == "would add 3, remove 1, change 2"
-    colored = summarize(changes, packages=41, seconds=1, environ={"FORCE_COLOR": "1"})
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    colored = summarize(changes, packages=41, seconds=1)
     assert colored.startswith("\x1b[31m-\x1b[0m six 1.16.0\n\x1b[32m+\x1b[0m numpy 2.3.1\n")
-    plain_text = summarize(
-        changes, packages=41, seconds=1, no_color=True, environ={"FORCE_COLOR": "1"}
-    )
+    plain_text = summarize(changes, packages=41, seconds=1, no_color=True)
     assert "\x1b" not in plain_text
 
 
@@ -852,7 +852,7 @@ def test_summary_without_modes() -> None:
 
 def test_summary_of_a_lock() -> None:
     new = [Change("+", "a", None, "1"), Change("+", "b", None, "1")]
-    options: dict[str, Any] = {"path": "pylock.toml", "seconds": 0.8, "stream": io.StringIO()}
+    options: dict[str, Any] = {"path": "pylock.toml", "seconds": 0.8, "no_color": True}
     assert summarize_lock(new, packages=2, written=True, **options) == (
         "locked 2 packages in pylock.toml (0.8 s)\n"
     )
