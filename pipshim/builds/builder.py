@@ -39,7 +39,6 @@ from pipshim.builds.processes import Processes
 from pipshim.builds.record_maker import RecordMaker
 from pipshim.builds.shared_builds import SharedBuilds
 from pipshim.builds.tools import Tools
-from pipshim.envs import installed
 from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
 from pipshim.model import events
@@ -351,7 +350,7 @@ class Builder:
                 tree = self.store.tree(str(sha256))
                 if tree is None:
                     continue
-                metadata = installed.read_text(f"{tree.lib}/{tree.dist_info}/{METADATA}")
+                metadata = tree.text(METADATA)
                 if exact or self._may_require(build, requires_dist(metadata)):
                     return BuiltWheel(tree, record, "cached", signer=signer)
         return None
@@ -477,7 +476,7 @@ class Builder:
             seconds = time.monotonic() - start
             tree = self._taken(wheel, build, hooks)
             record = self.records.record(
-                build, hooks, compiled=is_platform_specific(_wheel_file(tree))
+                build, hooks, compiled=is_platform_specific(tree.text("WHEEL"))
             )
             if record.version == events.UNKNOWN:  # that of a checkout
                 record = replace(record, version=tree.version)
@@ -652,10 +651,6 @@ class Builder:
         descriptor, name = tempfile.mkstemp(".log", stem, logs)
         os.close(descriptor)
         return Path(name)
-
-
-def _wheel_file(tree: UnpackedWheel) -> str:
-    return installed.read_text(f"{tree.lib}/{tree.dist_info}/WHEEL")
 
 
 def _key(kind: Kind, build: BuildRequest) -> tuple[object, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pipshim.envs import installed
 from pipshim.envs.dist_info import METADATA
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.machine_needs import MachineNeeds
@@ -95,7 +94,7 @@ def _shared(store: Store, result: BuildResult, file: Path | None) -> SharedRecor
     if file is not None:
         tree = store.tree(str(result.result))
         assert tree is not None  # whoever has the file has put it there
-        metadata = installed.read_text(f"{tree.lib}/{tree.dist_info}/{METADATA}")
+        metadata = tree.text(METADATA)
         size = file.stat().st_size
         plain = SharedWheel(sha256_of(file), size, file.name, tuple(requires_dist(metadata)))
         needs = MachineNeeds.from_json(result.needs)

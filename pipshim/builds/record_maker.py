@@ -12,7 +12,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim.base.urls import without_credentials
-from pipshim.builds.abi_provider_wheels import is_native_tree
 from pipshim.builds.environment import inherited
 from pipshim.builds.tools import GIT_LFS, Tools, uses_lfs
 from pipshim.envs import installed
@@ -110,7 +109,7 @@ class RecordMaker:
         """Note which distributions of an environment compiled code can be built against."""
         with self._guard:
             for component, tree in zip(components, trees, strict=True):
-                self._native[component.name, component.identity] = is_native_tree(tree)
+                self._native[component.name, component.identity] = tree.is_native
 
     def record(
         self, build: BuildRequest, hooks: Hooks | None = None, *, compiled: bool = False

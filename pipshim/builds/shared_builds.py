@@ -15,7 +15,6 @@ from packaging.version import Version
 from pipshim.base.errors import InstallError
 from pipshim.builds.build_cache import BuildResult
 from pipshim.builds.pushed_result import push, why_unshared
-from pipshim.envs import installed
 from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
 from pipshim.model.artifacts import unsuitable_tags
@@ -129,7 +128,7 @@ class SharedBuilds:
         problem = _mismatch(shared, tree) or self.remote.why_unloadable(shared, tree)
         if problem is not None:
             if present is None:  # else it is not the remote's alone
-                self.store.discard(tree)
+                self.store.remove(tree.folder)
             self.remote.reject_wheel(shared, problem)
             return None
         return tree, *self._keep(shared, tree.sha256, conditions)
@@ -255,19 +254,15 @@ def _mismatch(shared: SharedRecord, tree: UnpackedWheel) -> str | None:
         return "it is for other tags than its name says"
     if record.version != "?" and Version(tree.version) != Version(record.version):
         return f"it is version {tree.version}, not {record.version}"
-    if is_platform_specific(_read(tree, "WHEEL")) != record.compiled:
+    if is_platform_specific(tree.text("WHEEL")) != record.compiled:
         return "its record does not say whether it is compiled"
-    if tuple(requires_dist(_read(tree, METADATA))) != shared.wheel.requires:
+    if tuple(requires_dist(tree.text(METADATA))) != shared.wheel.requires:
         return "its record does not say what it requires"
     return None
 
 
 def _tags(tree: UnpackedWheel) -> Iterator[Tag]:
-    for line in _read(tree, "WHEEL").splitlines():
+    for line in tree.text("WHEEL").splitlines():
         key, _, value = line.partition(":")
         if key.strip().lower() == "tag":
             yield from parse_tag(value.strip())
-
-
-def _read(tree: UnpackedWheel, name: str) -> str:
-    return installed.read_text(f"{tree.lib}/{tree.dist_info}/{name}")

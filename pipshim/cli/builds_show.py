@@ -189,7 +189,7 @@ class _Lookup:
             return ShownBuild(result, None, self._why_unknown(result.record.name), is_installed)
         tree = self.context.store.tree(str(result.tree))
         assert tree is not None  # wheels that are gone are not listed
-        metadata = installed.read_text(f"{tree.lib}/{tree.dist_info}/{METADATA}")
+        metadata = tree.text(METADATA)
         why_not = self.sync.builds.why_stale(
             source or sources[0], result.record, metadata, result.signer
         )

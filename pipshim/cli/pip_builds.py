@@ -487,7 +487,7 @@ def _present(one: installed.Installed) -> Pin:
         version = Version(one.version)
     except InvalidVersion:
         version = Version("0")
-    text = installed.read_text(str(one.dist_info / "WHEEL"))
+    text = dist_info.read_text(str(one.dist_info / "WHEEL"))
     pure = "Root-Is-Purelib: true" in text or one.dist_info.suffix != dist_info.SUFFIX
     package = Package(name=one.name, version=version)
     return Pin(package, version, None, False, not pure, present=True)

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pipshim.envs import installed
-from pipshim.envs.dist_info import RECORD
+from pipshim.envs.dist_info import RECORD, read_text
 from pipshim.model.build_record import Used
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def is_native(one: Installed) -> bool:
 
     One whose files are unknown counts as such.
     """
-    record = installed.read_text(str(one.dist_info / RECORD))
-    if not record or is_platform_specific(installed.read_text(str(one.dist_info / "WHEEL"))):
+    record = read_text(str(one.dist_info / RECORD))
+    if not record or is_platform_specific(read_text(str(one.dist_info / "WHEEL"))):
         return True
     return _NATIVE_LINE.search(record) is not None
 

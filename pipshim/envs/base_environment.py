@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim.envs import abi_providers, installed
-from pipshim.envs.dist_info import METADATA
+from pipshim.envs.dist_info import METADATA, read_text
 from pipshim.envs.install_notes import site_folders
 from pipshim.envs.venv import shared_folders
 
@@ -71,7 +71,9 @@ class BaseEnvironment:
         return {
             name: version
             for name, version in self.versions.items()
-            if abi_providers.is_platform_specific(_wheel_of(self.present[name]))
+            if abi_providers.is_platform_specific(
+                read_text(f"{self.present[name].dist_info}/WHEEL")
+            )
         }
 
     def used(self, *, besides: Iterable[NormalizedName]) -> dict[str, Used]:
@@ -168,10 +170,6 @@ def _requirements(one: Installed) -> Iterator[Requirement]:
                 yield Requirement(value.strip())
             except InvalidRequirement:
                 continue
-
-
-def _wheel_of(one: Installed) -> str:
-    return installed.read_text(str(one.dist_info / "WHEEL"))
 
 
 def _url(direct: Mapping[str, object]) -> str | None:

@@ -1,6 +1,6 @@
 """Find installed distributions and their files."""
 # Paths are strings here: one wheel may have ten thousand files.
-# ruff: noqa: PTH118, PTH119, PTH120, PTH123, PTH208
+# ruff: noqa: PTH118, PTH208
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from pipshim.base.errors import InstallError
 from pipshim.base.light import jsons
 from pipshim.base.paths import is_within
 from pipshim.envs import dist_info
-from pipshim.envs.dist_info import DIRECT_URL, INSTALLER, METADATA, RECORD, REQUESTED, SUFFIX
+from pipshim.envs.dist_info import (
+    DIRECT_URL,
+    INSTALLER,
+    METADATA,
+    RECORD,
+    REQUESTED,
+    SUFFIX,
+    read_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -166,15 +174,6 @@ def _headers(path: str) -> dict[str, str]:
     return dist_info.read_headers(read_text(f"{path}/{METADATA}"))
 
 
-def read_text(path: str) -> str:
-    """Read a file as UTF-8; empty if that is not possible."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
 def _direct_url(path: str) -> dict[str, Any] | None:
     try:
         data = jsons.loads(read_text(path))
@@ -284,20 +283,6 @@ class _Paths:
         for name in listed:
             if name.startswith(stem + ".") and _COMPILED.fullmatch(name[start:]):
                 self._add(cache, name)
-
-
-def owner_of(path: str, site_dirs: Iterable[Path], *, besides: str | None = None) -> str | None:
-    """Return the distribution (``name version``) whose RECORD has this path, or None.
-
-    The one whose ``.dist-info`` folder is ``besides`` does not count.
-    """
-    wanted = f"{os.path.realpath(os.path.dirname(path))}/{os.path.basename(path)}"
-    for installed in scan(site_dirs).values():
-        if str(installed.dist_info) != besides and any(
-            wanted == its for its, _ in recorded_hashes(installed.dist_info)
-        ):
-            return f"{installed.name} {installed.version}"
-    return None
 
 
 def recorded_hashes(info: Path, text: str | None = None) -> Iterator[tuple[str, str]]:

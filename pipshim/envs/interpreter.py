@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _ANSWER = "pipshim-target:"
 _SECONDS = 60
 _DESCRIBING = "interpreter_info.py"
+_PATHS = (
+    *("python", "prefix", "base_prefix", "base_python"),
+    *("purelib", "platlib", "scripts", "data", "headers"),
+)
 
 # The host's `packaging` runs in the target, so that markers and tags are right by construction; it
 # alone, not the folder it lies in, is put within reach. Every Python there ever was must be able to
@@ -122,21 +126,13 @@ def _save(entry: Path, stamp: list[Any], answer: Mapping[str, Any]) -> None:
 def _target(answer: Mapping[str, Any]) -> Target:
     major, minor, micro = answer["version"]
     return Target(
-        python=Path(answer["python"]),
-        prefix=Path(answer["prefix"]),
-        base_prefix=Path(answer["base_prefix"]),
-        base_python=Path(answer["base_python"]),
         version=(int(major), int(minor), int(micro)),
         implementation=answer["implementation"],
         markers=dict(answer["markers"]),
         tags=tuple(answer["tags"]),
-        purelib=Path(answer["purelib"]),
-        platlib=Path(answer["platlib"]),
-        scripts=Path(answer["scripts"]),
-        data=Path(answer["data"]),
-        headers=Path(answer["headers"]),
         is_venv=bool(answer["is_venv"]),
         compilers=dict(answer["compilers"]),
+        **{name: Path(answer[name]) for name in _PATHS},
     )
 
 

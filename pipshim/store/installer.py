@@ -26,13 +26,10 @@ def install(  # noqa: PLR0913 what an installer is told
     python: Path | None = None,
     *,
     mode: LinkMode | Linker = "auto",
-    installer: str = "pipshim",
     requested: bool = False,
     direct_url: Mapping[str, Any] | None = None,
     origin: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
     announce: Announce | None = None,
-    compiled: bool = False,
     skip: Collection[str] = (),
 ) -> list[str]:
     """Install an unpacked wheel into an environment, as pip would.
@@ -45,12 +42,8 @@ def install(  # noqa: PLR0913 what an installer is told
         python: the Python of scripts; without it ``env.python``.
         mode: how files are placed. Wheels for the same environment should share a Linker: it saves
             work, and its ``fell_back_to`` is a message to show once.
-        installer: the contents of INSTALLER.
         direct_url: the contents of ``direct_url.json`` (PEP 610).
         origin: the contents of ``pipshim.json``: what it was installed from.
-        overwrite: replace existing files, one at a time. They are not restored if a later file
-            fails.
-        compiled: install bytecode too, if the store has it already.
         skip: absolute paths that are left to other distributions, but listed in RECORD.
         announce: called once, before the first file is placed, with the names of all by folder.
 
@@ -62,15 +55,11 @@ def install(  # noqa: PLR0913 what an installer is told
 
     """
     linker = mode if isinstance(mode, Linker) else Linker(mode)
-    if compiled:
-        from pipshim.store.bytecode import with_bytecode  # noqa: PLC0415 it is rarely wanted
-
-        tree = with_bytecode(tree, env)
-    job = Placement(tree, env, linker, overwrite=overwrite, announce=announce, skip=skip)
+    job = Placement(tree, env, linker, announce=announce, skip=skip)
     notes = {dist_info.DIRECT_URL: direct_url, dist_info.ORIGIN: origin}
     return _placed(
         job,
-        lambda: job.run(str(python or env.python), installer, notes, requested=requested),
+        lambda: job.run(str(python or env.python), notes, requested=requested),
     )
 
 
@@ -85,7 +74,7 @@ def restore(tree: UnpackedWheel, env: Layout, paths: Collection[str], linker: Li
         InstallError: a file cannot be written, and none has been.
 
     """
-    job = Placement(tree, env, linker, overwrite=False)
+    job = Placement(tree, env, linker)
     _placed(job, lambda: job.restore(str(env.python), paths))
 
 

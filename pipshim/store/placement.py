@@ -46,14 +46,12 @@ class Placement:
         env: Layout,
         linker: Linker,
         *,
-        overwrite: bool,
         announce: Announce | None = None,
         skip: Collection[str] = (),
     ) -> None:
         self.tree = tree
         self.env = env
         self.linker = linker
-        self.overwrite = overwrite
         self.announce = announce
         self.skip = skip
         self.roots = tree.roots(env)
@@ -65,7 +63,6 @@ class Placement:
     def run(
         self,
         python: str,
-        installer: str,
         notes: Mapping[str, Mapping[str, Any] | None],
         *,
         requested: bool,
@@ -74,13 +71,12 @@ class Placement:
 
         Args:
             python: the Python of scripts.
-            installer: the contents of INSTALLER.
             notes: JSON files of ``.dist-info`` by name; None for those to leave out.
             requested: whether to write REQUESTED.
 
         """
         info = f"{self.lib}/{self.tree.dist_info}"
-        texts = {dist_info.INSTALLER: f"{installer}\n"}
+        texts = {dist_info.INSTALLER: "pipshim\n"}
         if requested:
             texts[dist_info.REQUESTED] = ""
         for name, note in notes.items():
@@ -251,17 +247,16 @@ class Placement:
         start = 0
         while (start := self.linker.place(batch, start, self.placed)) < len(batch.names):
             path = batch.destination + batch.names[start]
-            if batch.bytecode:  # what Python has compiled since
-                start += 1
-            elif os.path.lexists(path):
-                self._clear(path)
+            if not batch.bytecode:
+                raise self._in_the_way(path)
+            start += 1  # what Python has compiled since
 
     def _write(self, file: _Written) -> None:
         self.folders += self.linker.make_root(file.root)
         parent = file.path.rpartition("/")[0]
         self.folders.extend(self.linker.make_folders([parent], self.roots.values()))
         if os.path.lexists(file.path):
-            self._clear(file.path)
+            raise self._in_the_way(file.path)
         self.placed.append(file.path)
         if file.executable:
             scripts.write_executable(file.path, file.content)
@@ -269,21 +264,11 @@ class Placement:
             with open(file.path, "xb") as new:
                 new.write(file.content)
 
-    def _clear(self, path: str) -> None:
-        """Remove a file that is in the way, or raise InstallError."""
-        if not self.overwrite:
-            from pathlib import Path  # noqa: PLC0415 for an error only, as is the next
-
-            from pipshim.envs.installed import owner_of  # noqa: PLC0415
-
-            own = self.placed[0].rpartition("/")[0] if self.placed else None  # RECORD is first
-            owner = owner_of(path, map(Path, (self.env.purelib, self.env.platlib)), besides=own)
-            whose = f", which belongs to {owner}" if owner else ""
-            raise InstallError(
-                f"{self.tree.name} {self.tree.version} would overwrite {path}{whose}",
-                hint=None if owner else "move that file away if nothing needs it",
-            )
-        os.unlink(path)
+    def _in_the_way(self, path: str) -> InstallError:
+        return InstallError(
+            f"{self.tree.name} {self.tree.version} would overwrite {path}",
+            hint="move that file away if nothing needs it",
+        )
 
     def undo(self) -> None:
         """Remove what was placed, as far as that is possible."""

@@ -30,23 +30,16 @@ class SharedPath(NamedTuple):
 
 def find_shared(trees: Mapping[NormalizedName, UnpackedWheel], env: Layout) -> list[SharedPath]:
     """Find the paths that more than one of these distributions would install in ``env``."""
-    folders: dict[str, list[tuple[NormalizedName, list[str]]]] = {}
-    for owner, tree in trees.items():
-        for folder, names in tree.placements(env):
-            folders.setdefault(folder, []).append((owner, names))
     owners: dict[str, set[NormalizedName]] = {}
-    for folder, several in folders.items():
-        first: dict[str, NormalizedName] = {}
-        for owner, names in several if len(several) > 1 else ():
-            for name in names:
-                other = first.setdefault(name, owner)
-                if other != owner:
-                    owners.setdefault(f"{folder}/{name}", {other}).add(owner)
-    involved = {name for names in owners.values() for name in names}
-    contents = {name: tree.contents(env) for name, tree in trees.items() if name in involved}
+    for name, tree in trees.items():
+        for path in tree.destinations(env):
+            owners.setdefault(path, set()).add(name)
+    shared = {path: sorted(names) for path, names in owners.items() if len(names) > 1}
+    involved = {name for names in shared.values() for name in names}
+    contents = {name: trees[name].contents(env) for name in involved}
     return [
-        SharedPath(path, tuple(sorted(names)), len({contents[one][path] for one in names}) > 1)
-        for path, names in sorted(owners.items())
+        SharedPath(path, tuple(names), len({contents[one][path] for one in names}) > 1)
+        for path, names in sorted(shared.items())
     ]
 
 

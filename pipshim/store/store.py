@@ -126,12 +126,8 @@ class Store:
             raise InstallError(f"{wheel} cannot be read: {error.strerror}") from error
         return self.add(wheel, hasher.hexdigest(), name, built=built)
 
-    def discard(self, tree: UnpackedWheel) -> None:
-        """Remove an unpacked wheel; environments that were linked from it keep their files."""
-        self.remove(tree.folder)
-
     def remove(self, folder: Path | str) -> None:
-        """Remove an unpacked wheel by its folder, damaged or not, if it exists."""
+        """Remove an unpacked wheel, damaged or not; environments with its files keep these."""
         import shutil  # noqa: PLC0415 seldom needed
 
         # Renamed first, so that nobody finds half of it.

@@ -20,31 +20,12 @@ if TYPE_CHECKING:
 
 _MODULES = (".py", ".so", ".pyd")
 _TOLD = (
-    *("name", "version", "dist_info", "root", "binary"),
+    *("name", "version", "dist_info", "root"),
     *("console", "gui", "bodies", "python", "hashes"),
 )
 
 
-class _StoredFields(NamedTuple):
-    """The stored attributes of an unpacked wheel."""
-
-    folder: str
-    sha256: str
-    name: str
-    version: str
-    dist_info: str
-    root: str
-    binary: bool
-    console: Mapping[str, str]
-    gui: Mapping[str, str]
-    bodies: Mapping[str, str]
-    bundle: FileManifest
-    python: list[str]
-    hashes: Mapping[str, str]
-    compiled: Compiled | None = None
-
-
-class UnpackedWheel(_StoredFields):
+class UnpackedWheel(NamedTuple):
     """A wheel, unpacked in the store, which is never written to.
 
     Attributes:
@@ -54,7 +35,6 @@ class UnpackedWheel(_StoredFields):
         version: its version, as METADATA has it.
         dist_info: the name of its ``.dist-info`` folder.
         root: the scheme of that: ``purelib`` or ``platlib``.
-        binary: whether it has compiled code.
         console: entry points for the terminal, ``name: module:callable``.
         gui: the same without a terminal.
         bodies: the script of each entry point, without its first line.
@@ -65,6 +45,20 @@ class UnpackedWheel(_StoredFields):
 
     """
 
+    folder: str
+    sha256: str
+    name: str
+    version: str
+    dist_info: str
+    root: str
+    console: Mapping[str, str]
+    gui: Mapping[str, str]
+    bodies: Mapping[str, str]
+    bundle: FileManifest
+    python: list[str]
+    hashes: Mapping[str, str]
+    compiled: Compiled | None = None
+
     def __hash__(self) -> int:
         return hash(self.sha256)
 
@@ -72,6 +66,10 @@ class UnpackedWheel(_StoredFields):
     def lib(self) -> str:
         """The folder that would be on ``sys.path``."""
         return os.path.join(self.folder, self.root)
+
+    def text(self, name: str) -> str:
+        """Read a file of its ``.dist-info``; empty if that is not possible."""
+        return dist_info.read_text(f"{self.lib}/{self.dist_info}/{name}")
 
     @property
     def files(self) -> Iterator[TreeFile]:
@@ -85,6 +83,19 @@ class UnpackedWheel(_StoredFields):
                 full = f"{scheme}/{path}"
                 is_script = scheme == "scripts" and path in python
                 yield TreeFile(scheme, path, size, hashes[full], full in executable, is_script)
+
+    @property
+    def is_native(self) -> bool:
+        """Whether compiled code can be built against it."""
+        from pipshim.envs.abi_providers import (  # noqa: PLC0415 for builds only
+            has_native_files,
+            is_platform_specific,
+        )
+
+        return is_platform_specific(self.text("WHEEL")) or any(
+            group.scheme == "headers" or has_native_files(group.names)
+            for group in self.bundle.groups
+        )
 
     @property
     def content(self) -> str:

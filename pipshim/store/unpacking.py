@@ -43,7 +43,6 @@ logger = logging.getLogger(__name__)
 SCHEMES = ("data", "headers", "platlib", "purelib", "scripts")
 """The kinds of place that a wheel's files go to, and the folders of an unpacked wheel."""
 
-_BINARY = re.compile(r"\.(so|pyd|dylib|dll)(\.[0-9.]+)?$")
 _CALLABLE = re.compile(r"(?P<module>[\w.]+)\s*(:\s*(?P<name>[\w.]+))?\s*(\[.*\])?")
 _SCRIPT = """\
 import sys
@@ -156,7 +155,6 @@ class _Wheel:
             version=self.headers["version"],
             dist_info=self.dist_info,
             root=self.root,
-            binary=any(self._is_binary(file, folder) for file in files),
             console=self.console,
             gui=self.gui,
             bodies=bodies,
@@ -374,12 +372,6 @@ class _Wheel:
             return "", [dist_info.HASH]
         more = [] if algorithm in STRONG_HASHES else [dist_info.HASH]
         return f"{algorithm}={digest.rstrip('=')}", [algorithm, *more]
-
-    def _is_binary(self, file: TreeFile, folder: str) -> bool:
-        if file.scheme != "scripts":
-            return _BINARY.search(file.path) is not None
-        with open(f"{folder}/scripts/{file.path}", "rb") as script:
-            return script.read(2) != b"#!"
 
     def _invalid(self, problem: str) -> InstallError:
         return InstallError(f"{self.wheel} is not a valid wheel: {problem}")

@@ -19,7 +19,6 @@ so that a file put back is not taken for a new one.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import threading
@@ -90,7 +89,7 @@ class Journal:
             if parent not in self._made:
                 os.makedirs(parent, exist_ok=True)
                 self._made.add(parent)
-            self._place.move(path, aside)
+            os.replace(path, aside)
             folder = os.path.dirname(path)
             if folder.endswith(SUFFIX):
                 infos.add(folder)
@@ -171,28 +170,6 @@ class _Place:
                 return path[len(start) :].lstrip("/")
         raise InstallError(f"{path} is outside the environment {self.prefix}")
 
-    def move(self, source: str, destination: str) -> None:
-        """Move a file; one of the two is whole at any moment."""
-        try:
-            os.replace(source, destination)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            import shutil  # noqa: PLC0415 as below
-
-            # A folder of the environment may be a mount of its own.
-            copy = f"{self.folder}/copy"
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(copy)
-            if is_within(destination, self.folder):
-                shutil.copy2(source, copy, follow_symlinks=False)
-                os.replace(copy, destination)
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(destination)
-                shutil.copy2(source, destination, follow_symlinks=False)
-            os.unlink(source)
-
     def undo(self) -> None:
         """Roll the change back, as far as it has come."""
         try:
@@ -229,7 +206,7 @@ class _Place:
             if names:
                 os.makedirs(there, exist_ok=True)
             for name in names:
-                self.move(f"{folder}/{name}", f"{there}/{name}")
+                os.replace(f"{folder}/{name}", f"{there}/{name}")
 
     def _there(self, folder: str) -> str:
         return self.prefix + folder[len(self.old) :]

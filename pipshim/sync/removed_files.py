@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim.base.errors import InstallError
-from pipshim.envs.dist_info import RECORD
-from pipshim.envs.installed import paths_of, read_text, recorded_hashes
+from pipshim.envs.dist_info import RECORD, read_text
+from pipshim.envs.installed import paths_of, recorded_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

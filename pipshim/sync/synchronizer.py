@@ -22,7 +22,7 @@ from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment
 from pipshim.envs import installed, shared_files
 from pipshim.envs.abi_providers import used
-from pipshim.envs.dist_info import METADATA
+from pipshim.envs.dist_info import METADATA, read_text
 from pipshim.envs.install_notes import (
     WHEEL,
     as_present,
@@ -196,7 +196,7 @@ class Sync:
         record = Record.from_json(noted)
         if record is None:
             return f"rebuild: {OLDER}"
-        metadata = installed.read_text(str(present.dist_info / METADATA))
+        metadata = read_text(str(present.dist_info / METADATA))
         source = self.builds.source(name)
         why = self.builds.why_stale(source, record, metadata, origin.get("signer"))
         if why is None:

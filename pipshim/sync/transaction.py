@@ -14,6 +14,7 @@ from pipshim.base.unwritable_files import reason
 from pipshim.envs import dist_info, installed, scripts, shared_files
 from pipshim.envs.install_notes import WHEEL, site_folders
 from pipshim.envs.installed import bytecode_of, recorded_hashes
+from pipshim.model import events
 from pipshim.store.bytecode import compiled
 from pipshim.store.installer import install, restore
 from pipshim.store.shared_paths import SharedPath, find_shared, losing_paths
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.envs.installed import Installed
-    from pipshim.model import events
     from pipshim.model.events import Observer
     from pipshim.model.interpreter import Target
     from pipshim.model.sync_plan import Step
@@ -79,7 +79,7 @@ class Transaction:
     requested: Collection[NormalizedName]
     linker: Linker
     bytecode: bool = False
-    observer: Observer | None = None
+    observer: Observer = events.ignore
     tree_of: Callable[[Installed], UnpackedWheel | None] = lambda _: None
 
     def make(
@@ -142,7 +142,7 @@ class Transaction:
             self._take(journal, step, [path for path in old if path not in taken])
             taken.update(old)
             if step.action == "remove":
-                self._removed(name, step.old or "")
+                self.observer(events.Removed(name, step.old or ""))
             elif name in ready:
                 self._link(journal, name, ready[name], coming)
                 self._installed(name, ready[name])
@@ -333,22 +333,10 @@ class Transaction:
         )
 
     def _say(self, text: str) -> None:
-        if self.observer is not None:
-            from pipshim.model import events  # noqa: PLC0415 thirty classes to make
-
-            self.observer(events.Message("warning", text))
+        self.observer(events.Message("warning", text))
 
     def _installed(self, name: NormalizedName, one: Ready) -> None:
-        if self.observer is not None:
-            from pipshim.model import events  # noqa: PLC0415 thirty classes to make
-
-            self.observer(events.Installed(name, one.tree.version, one.source))
-
-    def _removed(self, name: NormalizedName, version: str) -> None:
-        if self.observer is not None:
-            from pipshim.model import events  # noqa: PLC0415 thirty classes to make
-
-            self.observer(events.Removed(name, version))
+        self.observer(events.Installed(name, one.tree.version, one.source))
 
 
 @dataclass

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.builds import abi_provider_wheels
 from pipshim.envs import abi_providers, installed
 from pipshim.store.store import Store
 from tests.support.dists import wheel
@@ -46,7 +45,7 @@ def test_what_counts_in_the_store_and_in_an_environment(
 ) -> None:
     file = wheel(tmp_path, "lib", "1.0", files=files, tag=tag)
     tree = Store(tmp_path / "cache").add_file(file, "lib")
-    assert abi_provider_wheels.is_native_tree(tree) is counts
+    assert tree.is_native is counts
     if "lib-1.0.data/headers/lib/lib" in files:
         return  # not below site-packages, so RECORD of an environment shows its path only
     zipfile.ZipFile(file).extractall(tmp_path / "site")

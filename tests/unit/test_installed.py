@@ -11,7 +11,7 @@ import pytest
 from packaging.utils import NormalizedName
 
 from pipshim.base.errors import InstallError
-from pipshim.envs.installed import Installed, files_of, owner_of, scan
+from pipshim.envs.installed import Installed, files_of, scan
 from pipshim.store.installer import install
 from pipshim.store.shared_paths import find_shared, losing_paths
 from pipshim.store.store import Store
@@ -19,7 +19,6 @@ from pipshim.sync.journal import Journal
 from pipshim.sync.removed_files import leaving_files
 from tests.unit.test_store import (
     DATA,
-    INFO,
     WHEELS,
     Env,
     install_with_pip,
@@ -303,17 +302,6 @@ def test_what_two_have_goes_with_the_last(tmp_path: Path) -> None:
     remove(found[TWO], env.prefix)
     assert list(env.purelib.iterdir()) == []
     assert not (env.prefix / "share").exists()
-
-
-def test_owner_of(tmp_path: Path) -> None:
-    env = Env(tmp_path / "env")
-    wheel = make_wheel(tmp_path, {"demo.py": "", f"{DATA}/data/share/x": ""})
-    install(Store(tmp_path / "store").add_file(wheel, "demo"), env)
-    sites = (env.purelib,)
-    assert owner_of(str(env.purelib / "demo.py"), sites) == "demo 1.0"
-    assert owner_of(str(env.prefix / "share/x"), sites) == "demo 1.0"
-    assert owner_of(str(env.purelib / "other/demo.py"), sites) is None
-    assert owner_of(str(env.purelib / "demo.py"), sites, besides=str(env.purelib / INFO)) is None
 
 
 def test_hints_name_the_file(site: Path) -> None:

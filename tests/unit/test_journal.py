@@ -191,20 +191,3 @@ def test_what_cannot_be_put_back_is_said_and_tried_again(
         assert f"{CHANGE}/old" in (caught.value.hint or "")
     assert journal.recover(env)
     assert files(env) == before
-
-
-def test_a_folder_may_be_a_mount_of_its_own(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = files(env)
-    real = os.replace
-
-    def cross(source: str, destination: str) -> None:
-        if source != f"{env.prefix}/{CHANGE}/copy":
-            raise OSError(18, "Invalid cross-device link", source)
-        real(source, destination)
-
-    monkeypatch.setattr(os, "replace", cross)
-    begin(env).undo()
-    assert files(env) == before
-    begin(env).commit()
-    assert (env.purelib / "both.py").read_text() == "new"
-    assert not (env.purelib / "old").exists()

@@ -98,13 +98,13 @@ def test_environments_get_what_pip_compiles_and_share_it(
 @pytest.mark.parametrize("mode", ["copy", "mixed", "auto"])
 def test_bytecode_is_valid_however_it_is_placed(mode: str, tree: UnpackedWheel, env: Env) -> None:
     compiled([tree], env)
-    install(tree, env, mode=mode, compiled=True)  # type: ignore[arg-type]
+    install(with_bytecode(tree, env), env, mode=mode)  # type: ignore[arg-type]
     assert "# code object from" in loaded(env, "demo")
     assert "# wrote" not in loaded(env, "demo")
 
 
 def test_nothing_is_compiled_unless_that_is_asked_for(tree: UnpackedWheel, env: Env) -> None:
-    install(tree, env, compiled=True)
+    install(with_bytecode(tree, env), env)
     assert list(env.prefix.rglob("*.pyc")) == []
 
 
