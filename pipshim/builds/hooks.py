@@ -27,7 +27,7 @@ from pyproject_hooks import (
 
 from pipshim.base.errors import BuildError
 from pipshim.base.memory import kills_for_memory
-from pipshim.base.unwritable_files import name_full, reason
+from pipshim.base.unwritable_files import mount_point, name_full, reason
 from pipshim.builds import hook_runner, process_trace
 from pipshim.builds.error_excerpt import excerpt
 from pipshim.builds.hint_lines import UserInput
@@ -302,7 +302,7 @@ class Hooks:
             words, folder = min(folders.items(), key=lambda one: shutil.disk_usage(one[1]).free)
         except OSError:
             return None
-        return f"the file system {_mount_point(folder)}; {words} {folder}"
+        return f"the file system {mount_point(str(folder))}; {words} {folder}"
 
     def _failed(self, step: str, why: str, *, status: int | None = None) -> BuildError:
         build, text = self.build, ""
@@ -332,13 +332,6 @@ class Hooks:
             log=self.log if self.log.exists() else None,
             hint=hint_for(f"{text}\n{why}", failed),
         )
-
-
-def _mount_point(folder: Path) -> Path:
-    folder = folder.absolute()
-    while not os.path.ismount(folder) and folder != folder.parent:
-        folder = folder.parent
-    return folder
 
 
 def _torch_version(text: str) -> str | None:

@@ -17,7 +17,6 @@ from packaging.pylock import (
     PackageVcs,
     PackageWheel,
 )
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim import __version__
@@ -30,10 +29,11 @@ from pipshim.model.build_variables import LANGUAGES, value_digest
 from pipshim.model.events import UNKNOWN
 from pipshim.model.plan_file import GPU_VARIABLES, LeftOut, PlanFile, PlannedBuild
 from pipshim.model.pylock import key_of
+from pipshim.model.requirements import valid
 from pipshim.store import inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pipshim.builds.build_request import BuildRequest
@@ -177,7 +177,8 @@ class PlanWriter:
                 f"it is built without isolation, and {', '.join(leaking)} is set"
             )
         own = {component.name for component in build.components}
-        outside = sorted(_names(build.requirements) & build.outer.distributions.keys() - own)
+        names = {canonicalize_name(one.name) for one in valid(build.requirements)}
+        outside = sorted(names & build.outer.distributions.keys() - own)
         if outside:
             raise NotPlannableError(
                 f"it is built without isolation, with {', '.join(outside)} of the environment, "
@@ -228,13 +229,3 @@ def _gpu_variables(cache: Path) -> dict[str, set[str]]:
         record = result.record
         found.setdefault(record.name, set()).update(GPU_VARIABLES & record.variables.keys())
     return found
-
-
-def _names(requirements: Iterable[str]) -> set[str]:
-    names = set()
-    for text in requirements:
-        try:
-            names.add(canonicalize_name(Requirement(text).name))
-        except InvalidRequirement:
-            continue
-    return set(map(str, names))

@@ -13,8 +13,9 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim.base import process_tree
 from pipshim.base.forked_process import can_fork
@@ -30,15 +31,17 @@ _FORKSERVER = Path(__file__).with_name("forkserver.py")
 _HOOK_VARIABLES = ("_PYPROJECT_HOOKS_", process_trace.NOTES)
 
 
-class Process(Protocol):
-    """A running process, which leads a process group."""
+class Process(NamedTuple):
+    """A running process.
 
-    @property
-    def pid(self) -> int:
-        """Its number, and its group's."""
+    Attributes:
+        pid: its number, and that of the process group that it leads.
+        wait: waits for its end; returns its exit status, that of a signal negative, and its usage.
 
-    def wait(self) -> tuple[int, ProcessUsage | None]:
-        """Wait for its end; return its exit status, that of a signal negative, and its usage."""
+    """
+
+    pid: int
+    wait: Callable[[], tuple[int, ProcessUsage | None]]
 
 
 class Backend(NamedTuple):
@@ -108,7 +111,7 @@ class ForkServer:
         except OSError:
             return None
         pid = self._answer()
-        return _Forked(int(pid), self) if pid else None
+        return Process(int(pid), self.status) if pid else None
 
     def status(self) -> tuple[int, ProcessUsage | None]:
         """Wait for the end of the last fork."""
@@ -127,28 +130,6 @@ class ForkServer:
     def _answer(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().decode().strip()
-
-
-class _Forked:
-    """A process that a fork server made, and waits for."""
-
-    def __init__(self, pid: int, server: ForkServer) -> None:
-        self.pid = pid
-        self._server = server
-
-    def wait(self) -> tuple[int, ProcessUsage | None]:
-        return self._server.status()
-
-
-class _Started:
-    """A new process."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.pid = process.pid
-        self._process = process
-
-    def wait(self) -> tuple[int, ProcessUsage | None]:
-        return wait(self._process)
 
 
 class Processes:
@@ -295,17 +276,16 @@ def _start(
             process = server.begin(command[1:], cwd=cwd, variables=variables, log=log)
             if process is not None:
                 return process
-        return _Started(
-            subprocess.Popen(
-                command,
-                cwd=cwd,
-                env=dict(variables),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        started = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=dict(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
+    return Process(started.pid, partial(wait, started))
 
 
 def _at_start(variables: Mapping[str, str]) -> dict[str, str]:
