@@ -6,7 +6,6 @@ import glob
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tox.execute.request import StdinSource
@@ -24,6 +23,7 @@ from tox.tox_env.python.virtual_env.package.pyproject import (
 from tox.tox_env.python.virtual_env.runner import VirtualEnvRunner
 
 from pipshim.base.errors import PipshimError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.build_settings import combine
 from pipshim.model.requests import BuildOptions
 from pipshim.model.settings import Configuration

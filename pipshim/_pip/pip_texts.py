@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
+
+from pipshim.base.light.dataclasses import dataclass
 
 
 @dataclass(frozen=True)

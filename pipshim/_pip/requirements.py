@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
@@ -12,6 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pipshim._pip.pip_texts import IN_FILE
+from pipshim.base.light.dataclasses import dataclass
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.atomic_write import replace_file
 from pipshim.base.file_lock import FileLock
 from pipshim.base.light import jsons
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.build_record import Record, difference
 from pipshim.model.signing_keys import why_untrusted
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pipshim.base.errors import BuildError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.resource_usage import Usage
 from pipshim.model import events
 from pipshim.model.build_progress import ProgressReader, seconds_left

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim._pip.pyproject import build_system
 from pipshim.base.errors import BuildCycleError, PipshimError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import CycleError, SharedResults
 from pipshim.base.tasks import each, in_order
 from pipshim.builds.build_estimate import estimated_seconds

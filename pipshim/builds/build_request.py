@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.build_record import Used
 from pipshim.model.events import label
 

@@ -10,7 +10,7 @@ import re
 import tempfile
 import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock, Semaphore
@@ -22,6 +22,7 @@ from packaging.version import Version
 from pipshim.base.cache_folders import BUILDS, LOGS, TOOLS
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import BuildError, InstallError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.tasks import each, paused
 from pipshim.builds.build_cache import OLDER, BuildCache, BuildResult
 from pipshim.builds.build_history import BuildHistory

@@ -11,13 +11,14 @@ import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
 from pipshim.base.interruption import temporary
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds import process_trace
 from pipshim.builds.credentials import is_credential
 from pipshim.envs.layers import site_line

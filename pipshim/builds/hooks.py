@@ -12,7 +12,7 @@ import tempfile
 import threading
 import warnings
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +26,7 @@ from pyproject_hooks import (
 )
 
 from pipshim.base.errors import BuildError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.memory import kills_for_memory
 from pipshim.base.unwritable_files import mount_point, name_full, reason
 from pipshim.builds import hook_runner, process_trace

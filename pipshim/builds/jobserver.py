@@ -13,8 +13,10 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from pipshim.base.light.dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

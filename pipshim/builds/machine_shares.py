@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipshim.base.cores import available_cores
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.tasks import sharing
 from pipshim.builds.memory_budget import MemoryBudget
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.memory import memory
 from pipshim.base.tasks import paused
 

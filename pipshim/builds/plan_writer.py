@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from packaging.pylock import (
 from packaging.utils import canonicalize_name
 
 from pipshim import __version__
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.builds.credentials import is_credential
 from pipshim.builds.environment import NEVER_INHERITED

@@ -13,10 +13,10 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim.base import process_tree
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.memory import memory
 from pipshim.model.machine_needs import is_native
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.tags import parse_tag
@@ -13,6 +13,7 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from pipshim.base.errors import InstallError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_cache import BuildResult
 from pipshim.builds.pushed_result import push, why_unshared
 from pipshim.envs.abi_providers import is_platform_specific

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import wait
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pipshim import __version__
 from pipshim.base.errors import BuildError, NoGpuError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 from pipshim.builds.plan_writer import NotPlannableError, PlanWriter
 from pipshim.builds.worker_events import WorkerEvents

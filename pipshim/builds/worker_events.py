@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import Field, field, fields, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, get_args
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.worker_history import WorkerHistory
 from pipshim.model import events
 from pipshim.model.build_progress import Unit

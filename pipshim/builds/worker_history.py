@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base.cache_folders import LOGS
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model import events
 from pipshim.model.build_progress import ProgressReader
 from pipshim.model.past_build import PastBuild

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from packaging.utils import (
 
 from pipshim.base import toml_files, urls
 from pipshim.base.errors import UsageError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
 from pipshim.envs.gpu_drivers import find_gpus
 from pipshim.lock.project_lock import name_of_given

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import PipshimError, UsageError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.context import open_context
 from pipshim.cli.project_commands import SyncCommand
 from pipshim.cli.sync import part_of

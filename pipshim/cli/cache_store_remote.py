@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.cache_folders import BUILDS, InUse
 from pipshim.base.errors import PipshimError, ProjectError, UsageError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.masking import Mask
 from pipshim.base.sizes import size
 from pipshim.base.tasks import each

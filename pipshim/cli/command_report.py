@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import FileError
 from pipshim.base.interruption import Terminated
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.error_boundary import INTERRUPTED, explain
 from pipshim.model.events import tee
 from pipshim.progress.event_timeline import History

@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -16,6 +16,7 @@ from pipshim._pip.session import Pip
 from pipshim.base.cache_folders import WORK, InUse
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import Failures, LockError, PipshimError, ProjectError, TargetError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.unwritable_files import name_full
 from pipshim.builds.builder import Builder
 from pipshim.builds.environment import Workspace, workspace

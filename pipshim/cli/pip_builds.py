@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +26,7 @@ from pyproject_hooks import HookMissing
 from pipshim._pip.logs import without_extras_of
 from pipshim._pip.prebuilt import BuiltWheel, WheelBuilds, report_step
 from pipshim.base.errors import BuildError, Failures, PipshimError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment, workspace
 from pipshim.cli.context import Context

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from pipshim.base.light.dataclasses import dataclass
 
 if TYPE_CHECKING:
     from optparse import Values

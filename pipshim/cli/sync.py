@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import StagedFile
 from pipshim.base.errors import LockError, TargetError, UsageError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.stamp_writer import stamp, typed, write_snapshot

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.command_base import PlainCommand
 from pipshim.cli.lock_graph_loader import (
     as_json,

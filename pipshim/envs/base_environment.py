@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.envs import abi_providers, installed
 from pipshim.envs.dist_info import METADATA, read_text
 from pipshim.envs.install_notes import site_folders

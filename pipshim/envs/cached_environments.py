@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipshim.base.cache_folders import ENVIRONMENTS
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.pylock import LOCK_NAME
 
 if TYPE_CHECKING:

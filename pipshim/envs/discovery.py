@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base.errors import TargetError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.envs.interpreter import base_of, query
 from pipshim.model.interpreter import OLDEST
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base.errors import TargetError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.envs import discovery
 from pipshim.envs.discovery import Request
 from pipshim.envs.interpreter import base_of, query

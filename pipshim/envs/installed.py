@@ -7,12 +7,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.errors import InstallError
 from pipshim.base.light import jsons
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.paths import is_within
 from pipshim.envs import dist_info
 from pipshim.envs.dist_info import (

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipshim import __version__
 from pipshim.base.errors import TargetError
 from pipshim.base.file_lock import FileLock
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.unwritable_files import reason, refusal
 from pipshim.envs import venv_template
 from pipshim.envs.interpreter import query

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from packaging.version import Version
 from pipshim._pip.errors import status_of
 from pipshim.base import toml_values
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.lock.conflict_report import ConflictReport
 from pipshim.lock.minimal_conflict import find_contradiction
 from pipshim.model.conflict import BUILD, EXTRA, PYTHON, Dependency, Refusal

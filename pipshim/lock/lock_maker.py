@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from pipshim._pip.sources import Revision
 from pipshim.base.errors import FileError, ProjectError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.lock import inputs_digest
 from pipshim.lock.backend_requirements import (

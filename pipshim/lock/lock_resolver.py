@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pipshim._pip.pyproject import build_system
 from pipshim.base.errors import PipshimError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_planner import within
 from pipshim.lock.metadata_rounds import RemoteRounds, Rounds
 from pipshim.lock.resolved_builds import ResolvedBuilds, is_of_build

@@ -7,13 +7,14 @@ resolves with its metadata. The rounds end when no pin that a build saw has chan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 from packaging.version import Version
 
 from pipshim._pip.logs import without_extras_of
 from pipshim.base.errors import BuildError, PipshimError, ResolveError, together
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.tasks import each, sharing
 from pipshim.builds.build_planner import BuildPlan, shared, waiting_builds, within

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from packaging.specifiers import SpecifierSet
@@ -22,6 +21,7 @@ from pipshim._pip.resolvelib import (
     Resolver,
 )
 from pipshim.base.graph_search import distances
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.conflict import Constraint, Dependency, Key, Need, RootRequirement
 
 if TYPE_CHECKING:

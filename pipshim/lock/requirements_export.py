@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import LockError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.model.pylock import key_of, table_of
 from pipshim.model.selection import asked, combination_of, origins_of

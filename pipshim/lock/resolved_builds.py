@@ -6,7 +6,7 @@ environments that the lock keeps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
@@ -20,6 +20,7 @@ from pipshim.base.errors import (
     PipshimError,
     ResolveError,
 )
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 from pipshim.builds.build_planner import BuildPlan, BuildPlanner, shared, waiting_builds, within
 from pipshim.model import events

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pipshim._pip.resolver import PipResolver
 from pipshim._pip.sources import Revision, Sources
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.prefetch import PackageLookup
 from pipshim.model.overrides import Overrides
 from pipshim.model.version_order import Order

@@ -9,8 +9,9 @@ build tells the total of what is only counted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from pipshim.base.light.dataclasses import dataclass
 
 Unit: TypeAlias = Literal["steps", "%", "crates", "files"]
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model import build_tools, build_variables
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_tools import BUILD_BACKENDS, BUILD_SYSTEMS, OF_CHANNEL, Tool

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.build_mode import ALL, IsolationLayer, ModeChoice, choose
 from pipshim.model.build_variables import Patterns, VariableRules
 from pipshim.model.option_parsing import (

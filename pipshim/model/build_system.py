@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
@@ -11,6 +10,7 @@ from zipfile import ZipFile
 from packaging.version import InvalidVersion, Version
 
 from pipshim.base import toml_files
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.requirements import requires_dist, valid
 
 if TYPE_CHECKING:

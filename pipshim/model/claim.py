@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model import build_tools, build_variables
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.build_tools import BUILD_SYSTEMS, OF_CHANNEL
 
 if TYPE_CHECKING:

@@ -18,8 +18,10 @@ of different builds and downloads come in any order, and from any thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from pipshim.base.light.dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

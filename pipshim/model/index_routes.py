@@ -6,11 +6,12 @@ other package. All other indexes are equal, like those of pip's options.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pipshim.base import toml_values
 from pipshim.base.errors import ProjectError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.combinations import as_entry, named
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ that does not fit a requirement is still an error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.combinations import named
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from packaging.pylock import Package, Pylock, PylockValidationError
 
 from pipshim.base.errors import PlanError
 from pipshim.base.graph_search import distances
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.artifacts import is_wheel
 from pipshim.model.build_mode import Mode
 from pipshim.model.pylock import as_dicts, key_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -31,6 +31,7 @@ from packaging.version import Version
 from pipshim import __version__
 from pipshim.base import toml_files
 from pipshim.base.errors import LockError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.model.build_mode import Mode
 from pipshim.model.combinations import PROJECT, Conflicts, membership

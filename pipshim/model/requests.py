@@ -8,11 +8,11 @@ fields, and what else a value may mean.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from operator import attrgetter, not_
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.sizes import read_size
 from pipshim.model.build_mode import ALL
 from pipshim.model.option_parsing import (

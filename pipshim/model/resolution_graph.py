@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.utils import canonicalize_name
 
 from pipshim.base.graph_search import distances
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.requirements import merged
 from pipshim.model.solution import Solution
 

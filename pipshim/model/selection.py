@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.base.errors import LockError, UnknownNameError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.combinations import PROJECT, Combination
 from pipshim.model.targets import target_of_markers
 

@@ -5,8 +5,10 @@ Each preference is named after its option, and its value is plain data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
+
+from pipshim.base.light.dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from packaging.utils import NormalizedName
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.build_variables import Patterns
 
 if TYPE_CHECKING:

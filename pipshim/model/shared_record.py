@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeAlias
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -22,6 +22,7 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Record
 from pipshim.model.machine_needs import MachineNeeds

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.events import UNKNOWN, label
 
 if TYPE_CHECKING:

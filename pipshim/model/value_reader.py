@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +19,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from pipshim.base.errors import FileError, ProjectError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
 
 if TYPE_CHECKING:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.index_page import Candidate
 
 if TYPE_CHECKING:

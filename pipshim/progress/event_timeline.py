@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model import events
 
 if TYPE_CHECKING:

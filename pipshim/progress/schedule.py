@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.events import shown_version
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.sizes import size
 from pipshim.model import events
 from pipshim.model.build_progress import Progress

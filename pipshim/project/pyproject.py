@@ -9,7 +9,7 @@ import functools
 import operator
 import re
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base import toml_files
 from pipshim.base.errors import FileError, ProjectError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
 from pipshim.model.combinations import PROJECT
 from pipshim.model.project import PYPROJECT, STDIN, Project

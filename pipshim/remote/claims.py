@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.model import claim
 from pipshim.model.claim import Claim
 from pipshim.remote.file_store import PATIENCE, RemoteError, within

@@ -8,11 +8,12 @@ again by the same command; its results are built here.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.tasks import TaskGroup, each
 from pipshim.model import events

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.sizes import size
 from pipshim.base.tasks import each
 from pipshim.model.shared_record import MOST_BYTES, InvalidRecordError, RecordName, is_source, parse

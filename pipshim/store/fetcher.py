@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from packaging.pylock import (
 
 from pipshim._pip.files import check_out, local_path, redacted, unpack
 from pipshim.base.errors import HashError, InstallError, LockError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 from pipshim.model.artifacts import file_name
 

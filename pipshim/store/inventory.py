@@ -12,7 +12,6 @@ import re
 import shutil
 import stat
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
@@ -35,6 +34,7 @@ from pipshim.base.cache_folders import (
 )
 from pipshim.base.cores import available_cores
 from pipshim.base.light import jsons
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.tasks import each
 from pipshim.envs import dist_info
 from pipshim.model.build_record import Record

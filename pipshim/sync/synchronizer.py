@@ -7,7 +7,7 @@ package by package; if anything fails, all of it is rolled back.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from packaging.direct_url import DirectUrl, DirInfo
 from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base.errors import UsageError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.tasks import each
 from pipshim.builds.build_cache import OLDER
 from pipshim.builds.build_request import OuterEnvironment

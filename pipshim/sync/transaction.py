@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import InstallError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.tasks import each
 from pipshim.base.unwritable_files import reason
 from pipshim.envs import dist_info, installed, scripts, shared_files

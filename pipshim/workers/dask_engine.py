@@ -8,12 +8,13 @@ import logging
 import time
 import warnings
 from concurrent.futures import CancelledError, Future, InvalidStateError
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from pipshim import __version__
 from pipshim.base.errors import PipshimError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.workers.engine import NoWorkerError
 from pipshim.workers.plan_task import run
 

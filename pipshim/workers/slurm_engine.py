@@ -11,12 +11,13 @@ import subprocess
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pipshim.base.errors import PipshimError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.workers.engine import NoWorkerError, WorkerLostError
 from pipshim.workers.plan_task import TaskOutcome, run
 
