@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from functools import partial
@@ -122,15 +121,6 @@ def _asks_of_pip(argument: str) -> bool:
 
 
 def _own(line: Line) -> int:
-    # Imported modules stay; nothing is garbage before `pipshim.cli.project_commands` begins.
-    gc.disable()
-    try:
-        return _started(line)
-    finally:
-        gc.enable()
-
-
-def _started(line: Line) -> int:
     assert line.command is not None  # as the caller made sure
     name, before, after = line.command, line.before, line.after
     group, _, word = name.partition(" ")

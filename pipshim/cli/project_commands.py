@@ -254,7 +254,6 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
             action = self.load_action()
             gc.freeze()
             gc.set_threshold(_NEW_OBJECTS)
-            gc.enable()
         done = action(request, PipCommand(self, options, self._mask))
         if isinstance(done, Replacement):
             if self.agent is not None:

@@ -33,18 +33,6 @@ if TYPE_CHECKING:
     from pipshim.model.requests import RunRequest
 
 
-@dataclass(frozen=True)
-class _Served:
-    """What the command runs in: its Python, and the folders that come first on PATH."""
-
-    target: Target
-    programs: Sequence[Path]
-
-    @property
-    def path(self) -> str:
-        return os.pathsep.join(map(str, self.programs))
-
-
 def main(request: RunRequest, pip: PipCommand) -> Replacement:
     """Prepare the environment, and return the process to become.
 
@@ -79,10 +67,10 @@ def main(request: RunRequest, pip: PipCommand) -> Replacement:
             report_sync(report, context, outcome)
             if not asked.over.given:
                 write_notes(context, request, outcome, command="run", options=options)
-        served = _Served(target, [target.scripts])
+        folders: Sequence[Path] = [target.scripts]
         if asked.over.given:
-            served = _over(context, request, target, lock, options)
-    return _replacement(request, served, source)
+            target, folders = _over(context, request, target, lock, options)
+    return _replacement(request, target, folders, source)
 
 
 def _over(
@@ -91,13 +79,13 @@ def _over(
     target: Target,
     lock: Lock | None,
     options: tuple[str, ...] | None,
-) -> _Served:
-    """Make a layer over the environment, unless that has everything."""
+) -> tuple[Target, Sequence[Path]]:
+    """Make a layer over the environment, unless that has everything; return its programs too."""
     below = BaseEnvironment(target)
     common = request.lock
     given = replace(request.run.over, constraints=common.constraints, said=common.said)
     layer = context.over(below, given)
-    served = _Served(target, [target.scripts])
+    folders: Sequence[Path] = [target.scripts]
     if not layer.has_below():
         made = replace(
             request,
@@ -105,10 +93,10 @@ def _over(
             selection=SelectionOptions(compile=request.selection.compile),
             sync=SyncOptions(),
         )
-        above = sync(layer, made, exact=True).target
-        served = _Served(above, programs(above, below))
-    stamp_layer(context, request, lock, layer, served.target, options=options)
-    return served
+        target = sync(layer, made, exact=True).target
+        folders = programs(target, below)
+    stamp_layer(context, request, lock, layer, target, options=options)
+    return target, folders
 
 
 def _source(request: RunRequest) -> bytes | None:
@@ -168,11 +156,15 @@ def _as_it_is(context: Context) -> Target:
     return choice.target
 
 
-def _replacement(request: RunRequest, served: _Served, source: bytes | None) -> Replacement:
-    asked, target = request.run, served.target
+def _replacement(
+    request: RunRequest, target: Target, folders: Sequence[Path], source: bytes | None
+) -> Replacement:
+    asked = request.run
     added = env_files.read(map(str, asked.env_files), os.environ)
     prefix = str(target.prefix) if target.is_venv else ""
-    variables = up_to_date.activated({**os.environ, **added}, prefix, served.path)
+    variables = up_to_date.activated(
+        {**os.environ, **added}, prefix, os.pathsep.join(map(str, folders))
+    )
     words = list(asked.command if asked.module is None else ("-m", asked.module, *asked.command))
     program, words = up_to_date.process(
         words, str(target.python), variables["PATH"], as_script=asked.script

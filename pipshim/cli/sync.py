@@ -216,7 +216,11 @@ def _changed(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
     with _locked(context):
         _recover(context, target)
         steps = job.plan(target)
-        ready = _apply(job, steps, target, context, lock)
+        ready: Mapping[NormalizedName, Ready] = {}
+        if any(step.action != "keep" for step in steps):
+            ready = job.prepare(steps)
+            with lock_staged(context, lock):
+                job.apply(steps, ready, target)
     write_lock(context, lock)
     return Outcome(target, steps, ready, lock, count)
 
@@ -275,17 +279,6 @@ def _where(outcome: Outcome) -> str:
 def _recover(context: Context, target: Target) -> None:
     if journal.recover(target):
         context.say("a change of the environment was interrupted: recreating it")
-
-
-def _apply(
-    job: Sync, steps: list[Step], target: Target, context: Context, lock: Lock
-) -> Mapping[NormalizedName, Ready]:
-    if all(step.action == "keep" for step in steps):
-        return {}
-    ready = job.prepare(steps)
-    with lock_staged(context, lock):
-        job.apply(steps, ready, target)
-    return ready
 
 
 def lock_of(context: Context, request: SyncRequest) -> Lock:
