@@ -24,7 +24,7 @@ STDIN = Path("<stdin>")
 """Stands for the file of a script that was read from standard input."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Project:
     """What a pyproject.toml says, or a script's metadata.
 
@@ -48,15 +48,17 @@ class Project:
     """
 
     directory: Path
-    name: NormalizedName | None
+    name: NormalizedName | None = None
     display_name: str
-    version: str | None
+    version: str | None = None
     requires_python: SpecifierSet | None
     dependencies: tuple[Requirement, ...]
-    optional_dependencies: Mapping[NormalizedName, tuple[Requirement, ...]]
-    dependency_groups: Mapping[str, tuple[Requirement, ...]]
-    dynamic: frozenset[str]
-    has_build_system: bool
+    optional_dependencies: Mapping[NormalizedName, tuple[Requirement, ...]] = field(
+        default_factory=dict
+    )
+    dependency_groups: Mapping[str, tuple[Requirement, ...]] = field(default_factory=dict)
+    dynamic: frozenset[str] = frozenset()
+    has_build_system: bool = False
     configuration: Configuration
     ignored_settings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -160,15 +160,9 @@ def _script(path: Path, data: dict[str, Any], reader: Reader, block: bytes) -> P
     configuration, ignored = _configuration(reader, data, {})
     made = Project(
         directory=Path.cwd() if path == STDIN else path.absolute().parent,
-        name=None,
         display_name=path.name,
-        version=None,
         requires_python=reader.get(data, (), "requires-python", reader.specifiers),
         dependencies=reader.get(data, (), "dependencies", reader.requirements, ()),
-        optional_dependencies={},
-        dependency_groups={},
-        dynamic=frozenset(),
-        has_build_system=False,
         configuration=configuration,
         ignored_settings=ignored,
         script=path if path == STDIN else path.absolute(),
