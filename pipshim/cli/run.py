@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipshim.base.errors import TargetError, UsageError
-from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.error_boundary import Replacement
