@@ -214,7 +214,10 @@ class _Output:
                 assert process.stdin is not None
                 process.stdin.close()
             elif cancelled is not None and time.monotonic() - cancelled > _KILL_SECONDS:
-                os.killpg(process.pid, signal.SIGKILL)
+                if sys.platform == "win32":
+                    process.kill()
+                else:
+                    os.killpg(process.pid, signal.SIGKILL)
             self._flush()
             time.sleep(_POLL_SECONDS)
 
