@@ -137,7 +137,7 @@ ones do; cachetools and xmltodict have static metadata, tabulate asks for setupt
 PAGES = "pages"
 """The folder of the registry's own pages of these packages: they list all files there ever were."""
 
-SIZES = (50, 200, 800)
+SIZES = (50, 200, 800, 3000)
 BIG = 900 * 2**20
 
 
@@ -152,7 +152,7 @@ def build(folder: Path, python: Path) -> None:
     _whole(folder / "real", lambda to: _download(pip, to))
     _whole(folder / PAGES, lambda to: _pages(_index(python), to))
     for size in SIZES:
-        _whole(folder / f"synthetic-{size}", lambda to, size=size: _synthetic(to, size))
+        _whole(folder / f"generated-{size}", lambda to, size=size: _generated(to, size))
     _whole(folder / "big", _big)
 
 
@@ -198,28 +198,56 @@ def _pages(index: str, to: Path) -> None:
 
 
 def roots(size: int) -> tuple[str, ...]:
-    """Tell the requirements of a synthetic project: its first ten packages."""
-    return tuple(f"made-{number}" for number in range(min(10, size)))
+    """Tell the requirements of a generated project: a twentieth of its packages."""
+    return tuple(f"made-{number}" for number in range(_root_count(size)))
 
 
-def _synthetic(folder: Path, size: int) -> None:
-    """Make wheels that require each other: each the one ten after it, and some the next but one."""
+def _root_count(size: int) -> int:
+    return max(10, size // 20)
+
+
+def _generated(folder: Path, size: int) -> None:
+    """Make wheels that require each other like those of a public index.
+
+    Each is required by an earlier one, so that chains are as long as the logarithm of the number of
+    packages, and most require a few popular ones too. One in forty has a newer version that a
+    package which is found late forbids.
+    """
+    chance = random.Random(size)  # noqa: S311 the same graph everywhere
+    required: list[list[str]] = [[] for _ in range(size)]
+    for number in range(_root_count(size), size):
+        limit = "<2" if number % 40 == 0 else chance.choice(("", ">=0.1", ">=0.1,<2", "~=1.0"))
+        required[chance.randrange(number // 8, number // 2)].append(f"made-{number}{limit}")
+    for number in range(size - 1):
+        for _ in range(chance.choice((0, 0, 1, 2, 3, 4, 8))):
+            popular = size - 1 - int((size - 1 - number) * chance.random() ** 4)
+            required[number].append(f"made-{popular}")
     for number in range(size):
-        later = [number + 10] if number + 10 < size else []
-        later += [number + 12] if number % 3 == 0 and number + 12 < size else []
-        module = f"made_{number}"
-        files = {
-            f"{module}/__init__.py": f'"""Package {number}."""\n\nNUMBER = {number}\n'.encode(),
-            f"{module}/data.py": b"VALUES = [1, 2, 3]\n" * 20,
-            f"{module}/py.typed": b"",
-        }
-        _wheel(folder, f"made-{number}", files, [f"made-{other}" for other in later])
+        optional = [f"made-{(number * 7 + at) % size}; extra == 'dev'" for at in range(number % 12)]
+        files = _generated_files(number, round(chance.lognormvariate(1.8, 0.8)))
+        for version in ("1.0", "2.0") if number % 40 == 0 else ("1.0",):
+            _wheel(folder, f"made-{number}", files, [*required[number], *optional], version)
 
 
-def _wheel(folder: Path, name: str, files: dict[str, bytes], requires: Iterable[str]) -> None:
-    stem = f"{name.replace('-', '_')}-1.0"
-    lines = ["Metadata-Version: 2.4", f"Name: {name}", "Version: 1.0", "Requires-Python: >=3.8"]
+def _generated_files(number: int, count: int) -> dict[str, bytes]:
+    module = f"made_{number}"
+    names = ["__init__", *(f"part_{at}" for at in range(count))]
+    text = f'"""Package {number}."""\n\n' + "".join(f"VALUE_{at} = {at}\n" for at in range(150))
+    return {f"{module}/{name}.py": text.encode() for name in names}
+
+
+def _wheel(
+    folder: Path,
+    name: str,
+    files: dict[str, bytes],
+    requires: Iterable[str],
+    version: str = "1.0",
+) -> None:
+    stem = f"{name.replace('-', '_')}-{version}"
+    lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}"]
+    lines += ["Requires-Python: >=3.8", "Provides-Extra: dev"]
     lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+    lines += ["", *("A line of the description, as long as lines are.\n" for _ in range(60))]
     files = files | {
         f"{stem}.dist-info/METADATA": ("\n".join(lines) + "\n").encode(),
         f"{stem}.dist-info/WHEEL": (

@@ -135,7 +135,7 @@ WORKLOADS = (
             f"{action} of {size} generated, {'cold' if action == 'lock' else 'warm'}",
             action,
             mirror.roots(size),
-            files=f"synthetic-{size}",
+            files=f"generated-{size}",
             cold=action == "lock",
             new=action == "sync",
         )
@@ -156,7 +156,7 @@ WORKLOADS = (
         f"lock of {mirror.SIZES[-1]} generated, cold",
         "lock",
         mirror.roots(mirror.SIZES[-1]),
-        f"synthetic-{mirror.SIZES[-1]}",
+        f"generated-{mirror.SIZES[-1]}",
         cold=True,
         memory=True,
     ),

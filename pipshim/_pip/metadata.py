@@ -63,7 +63,7 @@ class _Parsed(WheelDistribution):
 def of_requirement(
     req: InstallRequirement, fetch: Callable[[Link], bytes | None]
 ) -> BaseDistribution | None:
-    """Return a wheel's distribution from its METADATA file; None if there is none.
+    """Return a wheel's distribution from the headers of METADATA; None if there is none.
 
     Raises:
         MetadataInconsistent: it is another distribution's.
@@ -73,10 +73,8 @@ def of_requirement(
     contents = fetch(req.link)
     if contents is None:
         return None
-    # The rest of the file is the description.
-    head = contents.partition(b"\n\n")[0]
     folder = PurePosixPath("-".join(req.link.filename.split("-")[:2]) + ".dist-info")
-    distribution = Distribution(_Parsed({PurePosixPath("METADATA"): head}, folder), None, None)
+    distribution = Distribution(_Parsed({PurePosixPath("METADATA"): contents}, folder), None, None)
     assert req.req is not None
     if canonicalize_name(distribution.raw_name) != canonicalize_name(req.req.name):
         raise MetadataInconsistent(req, "Name", req.req.name, distribution.raw_name)

@@ -33,8 +33,9 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
-from pipshim._pip import metadata, patches, satisfaction_cache
+from pipshim._pip import metadata, patches
 from pipshim._pip.errors import translating_errors
+from pipshim._pip.incremental_resolution import IncrementalResolver
 from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.pip_texts import OTHER_WHEEL
 from pipshim._pip.resolver_snapshot import conflict_of
@@ -67,8 +68,6 @@ if TYPE_CHECKING:
     from pipshim.model.conflict import Conflict
     from pipshim.model.overrides import Overrides
     from pipshim.model.solution import Solution, Source
-
-satisfaction_cache.install()
 
 
 @dataclass(frozen=True)
@@ -331,7 +330,7 @@ class _Reporter(PipReporter):
             raise ResolutionImpossible(list(criterion.information))
 
 
-patches.replace(pip_resolver, PipReporter=_Reporter)
+patches.replace(pip_resolver, PipReporter=_Reporter, RLResolver=IncrementalResolver)
 
 
 def _preparer_options(options: Values) -> Values:

@@ -100,8 +100,8 @@ class SharedFetches:
         return page.content
 
     def metadata(self, wheel: Link) -> bytes | None:
-        """Return a wheel's METADATA; None if pip has to get it."""
-        return self._metadata.get(wheel.url, lambda: self._metadata_of(wheel))
+        """Return the headers of a wheel's METADATA; None if pip has to get it."""
+        return self._metadata.get(wheel.url, lambda: self._headers(wheel))
 
     def archive(self, link: Link) -> tuple[str, str]:
         """Return the path and type of an sdist or wheel, before its hash is checked."""
@@ -133,6 +133,11 @@ class SharedFetches:
             return True
         size = size_of(wheel)
         return size is not None and size <= _LITTLE
+
+    def _headers(self, wheel: Link) -> bytes | None:
+        contents = self._metadata_of(wheel)
+        # The rest of the file is the description.
+        return contents.partition(b"\n\n")[0] if contents is not None else None
 
     def _metadata_of(self, wheel: Link) -> bytes | None:
         link = wheel.metadata_link()

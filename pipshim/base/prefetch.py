@@ -58,7 +58,7 @@ class AdvanceFetcher(Protocol):
     """Fetches files in advance: `pipshim._pip.shared_fetches.SharedFetches`."""
 
     def in_advance(self, file: object) -> bytes | None:
-        """Fetch what the resolver will ask of a file, if that is cheap; return its METADATA."""
+        """Fetch what the resolver will ask of a file, if that is cheap; return its headers."""
 
     def has_page(self, url: str) -> bool:
         """Return whether a page was asked for."""
@@ -144,9 +144,8 @@ class Prefetch:
             self.want(self._required(contents, wanted.extras))
 
     def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[PackageLookup]:
-        """Return what a METADATA file requires in the target environment."""
-        head = contents.partition(b"\n\n")[0]
-        for line in head.decode("utf-8", "replace").splitlines():
+        """Return what the headers of METADATA require in the target environment."""
+        for line in contents.decode("utf-8", "replace").splitlines():
             field, _, value = line.partition(":")
             if field.lower() != "requires-dist":
                 continue

@@ -22,6 +22,7 @@ from pipshim.base import urls
 from pipshim.base.errors import LockError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from packaging.pylock import Package, PackageSdist
@@ -50,7 +51,7 @@ def choose(package: Package, target: TargetPython) -> Artifact:
                 raise _unsuitable(package, target)
         return direct
     if package.wheels:
-        selector = create_compatible_tags_selector(_tags(target.tags))
+        selector = _selector(target.tags)
         pairs = [(wheel, parse_wheel_filename(wheel.filename)[-1]) for wheel in package.wheels]
         best = next(selector(pairs), None)
         if best is not None:
@@ -158,6 +159,11 @@ def _unsuitable(package: Package, target: TargetPython) -> LockError:
         f"{target.markers['platform_machine']}) and no sdist\n  it has {files}",
         hint=f"lock for this platform: pipshim lock -P {package.name}",
     )
+
+
+@lru_cache(maxsize=8)
+def _selector(texts: tuple[str, ...]) -> Callable[..., Iterator[PackageWheel]]:
+    return create_compatible_tags_selector(_tags(texts))
 
 
 @lru_cache(maxsize=8)
