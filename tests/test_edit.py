@@ -171,6 +171,17 @@ def test_add_does_not_write_over_what_it_cannot_edit(
     assert listing(file.parent / ".venv", without=(".pipshim.lock",)) == environment
 
 
+def test_settings_that_change_while_add_runs_are_an_error(
+    cli: Cli, file: Path, index: Index
+) -> None:
+    saved = f"{PYPROJECT}\n[tool.pipshim]\nresolution = 'lowest'\n"
+    status, err = edited_while(cli, index, "/simple/app/", saved, file, "add", "app")
+    assert status == 1
+    assert "was changed by another program meanwhile" in err
+    assert "run the command again" in err
+    assert file.read_text() == saved
+
+
 def test_what_is_saved_while_remove_locks_is_kept(cli: Cli, file: Path, index: Index) -> None:
     cli.ok("add", "app", "lib")
     saved = file.read_text().replace("# the first", "# my comment").replace('"base"', '"base<2"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.requirements import Requirement
@@ -16,6 +17,7 @@ from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.sync import report_sync, sync, write_lock
 from pipshim.lock.project_lock import make
+from pipshim.model.combinations import Conflicts
 from pipshim.model.project import PYPROJECT, Project
 from pipshim.model.workspace_selection import with_requirements_of_member
 from pipshim.progress.summary import summarize, summarize_edits
@@ -257,6 +259,11 @@ class _Editing:
         """Read a text as the project's file."""
         return load_project(self._project.here.directory, {self._path.parent: text})
 
+    def _check_unchanged(self, text: str) -> None:
+        """Check that nothing but requirements has changed since the command began."""
+        if _without_requirements(self.project(text)) != _without_requirements(self._project):
+            raise ProjectError(self._path, _CHANGED, hint="run the command again")
+
     def finish(self, edit: _Edit, *, exact: bool | None) -> None:
         """Write the file, lock and sync as requested, and report it.
 
@@ -266,6 +273,7 @@ class _Editing:
         """
         request, report = self._request, self._report
         edited = self._edited(edit)
+        self._check_unchanged(edited.before)
         if edited.text == edited.before:
             self.context.say(f"{edited.place} is unchanged: it has that already")
         context = self.context.at(self.project(edited.text))
@@ -346,6 +354,21 @@ class _Editing:
                 file.truncate()
         # An unchanged run goes by the time.
         os.utime(self._path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _without_requirements(project: Project) -> Project:
+    workspace = project.workspace
+    if workspace is not None:
+        members = {name: _without_requirements(one) for name, one in workspace.members.items()}
+        workspace = replace(workspace, members=members)
+    return replace(
+        project,
+        dependencies=(),
+        optional_dependencies={},
+        dependency_groups={},
+        workspace=workspace,
+        conflicts=Conflicts(),
+    )
 
 
 def _not_there(document: Document, place: RequirementList, name: NormalizedName) -> PipshimError:
