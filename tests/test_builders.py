@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -229,5 +230,8 @@ def test_without_an_answer_builds_are_done_here(
     index.add(sdist(tmp_path, "plain", "1.0"))
     make_project(dependencies=["plain"])
     remote = ("--remote", str(tmp_path / "remote"))
-    done = cli.ok("sync", *remote, "--builders", "dask://127.0.0.1:9")
-    assert "plain 1.0 is built here: the scheduler dask://127.0.0.1:9 does not answer" in done.err
+    for place in ("127.0.0.1:9", urlsplit(index.url).netloc):  # nothing, and a server of HTTP
+        start = time.monotonic()
+        done = cli.ok("sync", *remote, "--builders", f"dask://{place}", "--rebuild", "plain")
+        assert f"plain 1.0 is built here: the scheduler dask://{place} does not" in done.err
+        assert time.monotonic() - start < 25

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from pipshim.base.errors import HashError, NoGpuError, PlanError, UsageError
+from pipshim.base.errors import HashError, NetworkError, NoGpuError, PlanError, UsageError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
 from pipshim.builds.environment import NEVER_INHERITED
@@ -125,6 +125,10 @@ def main(request: BuildsRunRequest, pip: PipCommand) -> int:
                 builds.run(ids, results.add)
             except HashError as error:
                 error.hint = "the index has another file now: create the plan again"
+                raise
+            except NetworkError as error:
+                if error.hint and "pipshim lock" in error.hint:
+                    error.hint = "it may have been withdrawn: create the plan again"
                 raise
             finally:
                 report.details["wheels"] = results.wheels

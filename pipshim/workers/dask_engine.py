@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 import warnings
 from concurrent.futures import CancelledError, Future, InvalidStateError
@@ -324,11 +325,20 @@ def _connected(address: str) -> Any:
             hint="pip install 'pipshim[dask]'",
         ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    made: Future[Any] = Future()
+
+    def connect() -> None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # versions of packages that tasks do not use
+                url = f"tcp://{address}"
+                client = Client(url, timeout=_CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+                made.set_result(client)
+        except Exception as error:  # noqa: BLE001 whatever answers there
+            made.set_exception(error)
+
+    threading.Thread(target=connect, name="connect to Dask", daemon=True).start()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # versions of packages that tasks do not use
-            return Client(  # type: ignore[no-untyped-call]
-                f"tcp://{address}", timeout=_CONNECT_SECONDS, set_as_default=False
-            )
-    except Exception as error:  # whatever answers there
+        return made.result(2 * _CONNECT_SECONDS)  # something else that listens there may be silent
+    except Exception as error:
         raise NoWorkerError(f"the scheduler dask://{address} does not answer") from error

@@ -164,9 +164,11 @@ class SlurmEngine:
                 exclude=",".join(sorted(excluding)) or None,
                 additional_parameters={**memory, **self._options},
             )
+            vars(submitter)["_make_submission_command"] = _quiet_sbatch
             submitted = submitter.submit(run_task, task, str(events))
         except (FailedJobError, FailedSubmissionError, OSError, RuntimeError) as error:
-            raise NoWorkerError(f"sbatch failed: {str(error).strip()}") from error
+            said = getattr(error.__cause__, "output", None) or str(error)
+            raise NoWorkerError(f"sbatch failed: {said.strip()}") from error
         job = _Job(needs.name, submitted, events, report)
         job.future.add_done_callback(lambda _: self._end_if_cancelled(job))
         self._jobs.append(job)
@@ -275,6 +277,11 @@ class SlurmEngine:
         said = "".join(f"\n  {line}" for line in output)
         problem = f"job {job.id} has ended: {state.lower().replace('_', ' ')}{said}"
         return WorkerLostError("" if state == "PREEMPTED" else job.worker, problem)
+
+
+def _quiet_sbatch(file: Path) -> list[str]:
+    """Return the command; submitit would print what is written to standard error."""
+    return ["sh", "-c", 'exec sbatch "$0" 2>&1', str(file)]
 
 
 def _end(jobs: list[_Job]) -> threading.Thread:

@@ -91,10 +91,13 @@ def test_each_job_ends_for_a_reason_of_its_own(engine: SlurmEngine, tmp_path: Pa
     assert not jobs[5].done()
 
 
-def test_a_job_that_is_refused_ends_no_other(engine: SlurmEngine) -> None:
+def test_a_job_that_is_refused_ends_no_other(
+    engine: SlurmEngine, capfd: pytest.CaptureFixture[str]
+) -> None:
     job = submit(engine)
     with pytest.raises(NoWorkerError, match=r"(?s)sbatch failed.*no such partition"):
         submit(engine, "refused")
+    assert capfd.readouterr().err == ""
     assert not job.done()
 
 
