@@ -15,6 +15,7 @@ from tests.support.pipshim import until
 
 pytest.importorskip("distributed", reason="is in the group of the tests")
 
+from pipshim.workers import dask_engine
 from pipshim.workers.dask_engine import DaskEngine
 from tests.support.dask_cluster import DaskCluster
 
@@ -69,6 +70,18 @@ def test_a_worker_that_takes_the_place_of_a_dead_one_is_used(
     cluster.kill("one")
     cluster.add("two", {})
     assert task.result(60).worker == "two"
+
+
+def test_a_task_that_kills_its_workers_ends(
+    cluster: DaskCluster, engine: DaskEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_engine, "_DEATHS", 2)
+    for name in ("one", "two", "three"):
+        cluster.add(name, {})
+    task = submit(engine, "sleep 1; kill -9 $PPID")
+    with pytest.raises(NoWorkerError, match="2 workers have died while they built it"):
+        task.result(30)
+    assert submit(engine, "true").result(30).status == "unsuitable"
 
 
 def test_without_a_worker_a_task_ends_with_the_reason(engine: DaskEngine) -> None:

@@ -38,6 +38,9 @@ _CLOSE_SECONDS = 0.5
 _LOSSES = 3
 """How often a task is sent again because the connection was lost."""
 
+_DEATHS = 3
+"""How many workers may die that do a task."""
+
 _ENDED = ("cancelled", "released", "forgotten", "error")
 
 
@@ -91,6 +94,7 @@ class _Task:
         workers: the addresses of those that may do it.
         begun_on: the address of the one that does it.
         losses: how often the scheduler has lost it.
+        deaths: how many workers have died that did it.
 
     """
 
@@ -104,6 +108,7 @@ class _Task:
     workers: frozenset[str] = frozenset()
     begun_on: str = ""
     losses: int = 0
+    deaths: int = 0
 
 
 class DaskEngine:
@@ -255,7 +260,11 @@ class DaskEngine:
         if task.attempt is not None:
             if usable == task.workers or task.begun_on in usable:
                 return
+            if task.begun_on:
+                self._note_death(task)
             self._end_attempt(task)
+        if task.future.done():
+            return
         if self._facts.keys() != self._asked:
             return  # for those that have not answered, which takes seconds at most
         if usable:
@@ -265,6 +274,13 @@ class DaskEngine:
             self._settle(task, error=NoWorkerError(problem))
         elif time.monotonic() - self._had_worker > _RESTART_SECONDS:
             self._settle(task, error=NoWorkerError(f"{self.label} has no worker"))
+
+    def _note_death(self, task: _Task) -> None:
+        """Take note that the worker of a task has died, perhaps because of it."""
+        task.deaths += 1
+        if task.deaths >= _DEATHS:
+            problem = f"{task.deaths} workers have died while they built it"
+            self._settle(task, error=NoWorkerError(problem))
 
     def _start_attempt(self, task: _Task, workers: frozenset[str]) -> None:
         task.number, task.workers = uuid4().hex, workers
