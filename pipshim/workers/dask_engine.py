@@ -258,10 +258,10 @@ class DaskEngine:
             if facts and facts.pipshim == __version__ and facts.name not in task.excluding
         )
         if task.attempt is not None:
-            if usable == task.workers or task.begun_on in usable:
-                return
-            if task.begun_on:
+            if task.begun_on and task.begun_on not in usable:
                 self._note_death(task)
+            if task.begun_on or (usable and usable <= task.workers):
+                return  # Dask sends it to another one of those if its worker has died
             self._end_attempt(task)
         if task.future.done():
             return
@@ -277,7 +277,7 @@ class DaskEngine:
 
     def _note_death(self, task: _Task) -> None:
         """Take note that the worker of a task has died, perhaps because of it."""
-        task.deaths += 1
+        task.deaths, task.begun_on = task.deaths + 1, ""
         if task.deaths >= _DEATHS:
             problem = f"{task.deaths} workers have died while they built it"
             self._settle(task, error=NoWorkerError(problem))

@@ -232,7 +232,8 @@ def _outcome(worker: str, process: subprocess.Popen[bytes], output: _Output) -> 
     status = process.returncode
     said = "".join(f"\n  {line}" for line in output.last)
     if not output.is_set_up:
-        what = f"its set-up line failed with status {status}"
+        ended = f"failed with status {status}" if status else "ended the shell"
+        what = f"its set-up line {ended}"
         return TaskOutcome(worker, "unsuitable", {"message": what + said})
     if status == 0:
         return TaskOutcome(worker, "built")
