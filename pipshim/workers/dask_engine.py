@@ -281,6 +281,7 @@ class DaskEngine:
         if task.deaths >= _DEATHS:
             problem = f"{task.deaths} workers have died while they built it"
             self._settle(task, error=NoWorkerError(problem))
+            self._end_attempt(task)
 
     def _start_attempt(self, task: _Task, workers: frozenset[str]) -> None:
         task.number, task.workers = uuid4().hex, workers
@@ -328,6 +329,8 @@ class DaskEngine:
             case {"task": number, "address": str(address), "name": name, "lines": [*lines]}:
                 for task in [*self._tasks]:
                     if task.number == number:
+                        if task.begun_on not in ("", address):  # Dask has sent it to another one
+                            self._note_death(task)
                         task.begun_on = address
                         task.report(str(name), lines)
 
