@@ -76,7 +76,6 @@ class _Job:
     """A job that was submitted.
 
     Attributes:
-        name: of the build.
         submitted: submitit's job.
         events: the file with its events.
         report: is given them.
@@ -87,7 +86,6 @@ class _Job:
 
     """
 
-    name: str
     submitted: Any
     events: Path
     report: Report
@@ -169,7 +167,7 @@ class SlurmEngine:
         except (FailedJobError, FailedSubmissionError, OSError, RuntimeError) as error:
             said = getattr(error.__cause__, "output", None) or str(error)
             raise NoWorkerError(f"sbatch failed: {said.strip()}") from error
-        job = _Job(needs.name, submitted, events, report)
+        job = _Job(submitted, events, report)
         job.future.add_done_callback(lambda _: self._end_if_cancelled(job))
         self._jobs.append(job)
         if self._closed.is_set():
@@ -271,7 +269,7 @@ class SlurmEngine:
             output = (job.submitted.stderr() or "").splitlines()[-_LAST_LINES:]
         if state in _FINAL:
             what, hint = _FINAL[state]
-            message = f"{job.name}: job {job.id} of Slurm did not end: {what}"
+            message = f"job {job.id} of Slurm did not end: {what}"
             error = {"message": message, "step": "wheel", "output": output, "hint": hint}
             return TaskOutcome(job.worker or "a node", "failed", error)
         said = "".join(f"\n  {line}" for line in output)
