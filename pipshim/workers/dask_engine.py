@@ -343,7 +343,9 @@ def _connected(address: str) -> Any:
             f"--builders dask://{address} needs the package distributed",
             hint="pip install 'pipshim[dask]'",
         ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in [*logging.root.manager.loggerDict]:  # problems are told as reasons
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     made: Future[Any] = Future()
 
     def connect() -> None:
