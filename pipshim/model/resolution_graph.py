@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.utils import canonicalize_name
@@ -49,16 +50,24 @@ class ResolutionGraph:
         if name in self.names:
             yield name
         wanted = set(map(canonicalize_name, extras))
-        for identifier in self.names:
-            match = re.fullmatch(r"(.+)\[(.+)\]", identifier)
-            if match is None or match[1] != name:
-                continue
-            if set(map(canonicalize_name, match[2].split(","))) <= wanted:
+        for identifier, its in self._with_extras.get(name, ()):
+            if its <= wanted:
                 yield identifier
 
-    def closure(self, start: str) -> Iterable[str]:
-        """Return an identifier and all that it leads to."""
-        return distances([start], lambda one: self.children.get(one, ()))
+    @cached_property
+    def _with_extras(self) -> Mapping[str, list[tuple[str, set[NormalizedName]]]]:
+        """The identifiers with extras, by name."""
+        found: dict[str, list[tuple[str, set[NormalizedName]]]] = defaultdict(list)
+        for identifier in self.names:
+            match = re.fullmatch(r"(.+)\[(.+)\]", identifier)
+            if match is not None:
+                extras = set(map(canonicalize_name, match[2].split(",")))
+                found[match[1]].append((identifier, extras))
+        return found
+
+    def closure(self, starts: Collection[str]) -> Iterable[str]:
+        """Return identifiers and all that they lead to."""
+        return distances([*starts], lambda one: self.children.get(one, ()))
 
 
 class ChosenRoot(NamedTuple):
@@ -94,16 +103,19 @@ def solution_of(
     origins: dict[str, set[str]] = defaultdict(set)
     asked: dict[str, list[Requirement]] = defaultdict(list)
     left_out: set[NormalizedName] = set()
+    starts: dict[str, set[str]] = defaultdict(set)
     for root in roots:
         for identifier, requirement in root.stated.items():
             stated: Sequence[Requirement] = [requirement]
             if root.left_out:
                 left_out.add(graph.names[identifier])
                 stated = requires.get(graph.names[identifier], ())
-            for reached in graph.closure(identifier):
-                origins[graph.names[reached]] |= root.origins
             for origin in root.origins:
+                starts[origin].add(identifier)
                 asked[origin] += stated
+    for origin, identifiers in starts.items():
+        for reached in graph.closure(identifiers):
+            origins[graph.names[reached]].add(origin)
     needs = graph.needs()
     pins: dict[NormalizedName, Pin] = {}
     for identifier, name in graph.names.items():
