@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,11 +28,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipshim.model.build_record import Record, Used
 from pipshim.model.build_tools import Tool
+from pipshim.model.claim import MACHINE_DIGITS, selection_key
 from pipshim.model.machine_needs import MachineNeeds
 from pipshim.model.shared_record import SharedRecord, SharedWheel
 from pipshim.remote.claims import BEAT_SECONDS, CLAIMS, Claims
 from pipshim.remote.file_store import Entry, FileMissingError
-from pipshim.remote.remote_cache import MOST_READ, WHEELS, RemoteCache
+from pipshim.remote.remote_cache import WHEELS, RemoteCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -192,7 +194,13 @@ def record(assumed: Assumptions, variant: int, wheel: bytes) -> SharedRecord:
     name = "native-1.0-cp311-cp311-linux_x86_64.whl"
     made = SharedWheel(hashlib.sha256(wheel).hexdigest(), len(wheel), name, ("torch",))
     libraries = {"libc.so.6": ("GLIBC_2.34",), "libstdc++.so.6": ("GLIBCXX_3.4.30",)}
-    return SharedRecord("wheel", built_from, made, 400.0, MachineNeeds(libraries))
+    needs = MachineNeeds(libraries)
+    return SharedRecord("wheel", built_from, made, 400.0, needs, key=key(variant))
+
+
+def key(variant: int) -> str:
+    """Return what the name of a record says of the build on a kind of machine."""
+    return selection_key(f"{variant:08x}", "0" * 32)
 
 
 @dataclass
@@ -200,7 +208,8 @@ class Pattern:
     """What the client asks of a remote, as measured.
 
     Attributes:
-        looks: by the number of records that a source has, what looking them up takes.
+        looks: by the number of records that a source has, and whether one of them is for the kind
+            of machine that asks, what looking them up takes.
         hit: what taking a wheel takes, without the wheel's bytes.
         build: what claiming, pushing and releasing a build takes.
         beat: what renewing a claim takes.
@@ -208,17 +217,23 @@ class Pattern:
 
     """
 
-    looks: dict[int, Requests]
+    looks: dict[tuple[int, bool], Requests]
     hit: Requests
     build: Requests
     beat: Requests
     polls: dict[int, Requests]
 
-    def look(self, records: int) -> Requests:
-        """Return what looking up a source with so many records takes."""
-        known = sorted(self.looks)
+    def look(self, records: int, *, is_there: bool) -> Requests:
+        """Return what looking up a source with so many records takes.
+
+        Args:
+            records: how many there are.
+            is_there: whether one of them is for this kind of machine.
+
+        """
+        known = sorted({count for count, _ in self.looks if count or not is_there})
         at = min(bisect.bisect_left(known, records), len(known) - 1)
-        return self.looks[known[at]]  # of as many records, or of a few more
+        return self.looks[known[at], is_there]  # of as many records, or of a few more
 
     def wait(self, seconds: float) -> Requests:
         """Return what waiting takes."""
@@ -234,15 +249,14 @@ def measure(assumed: Assumptions, folder: Path) -> Pattern:
     wheel, path = b"a wheel", folder / "wheel"
     path.write_bytes(wheel)
     looks = {}
-    for count in (0, 1, 2, 4, 8, 16, 32, 48, 64, 128, 256):
+    for count in (0, 1, 2, 4, 8, 16, 32, 48, 64, 128, 256, 512, 1024, 2048):
         client = Client(CountingStore(), folder)
         with client.cache() as pushing:
             for variant in range(count):
                 pushing.push(record(assumed, variant, wheel), path)
-        cache = client.cache()
-        looks[count] = client.counted(
-            lambda cache=cache: cache.records("wheel", "ab" * 32, PYTHON, PLATFORM)  # type: ignore[misc]
-        )
+        for is_there in (False, True)[: 1 + bool(count)]:
+            wanted = key(0 if is_there else count)
+            looks[count, is_there] = client.counted(partial(_look_up, client.cache(), wanted))
     client = Client(CountingStore(), folder)
     shared = record(assumed, 0, wheel)
     push = client.counted(lambda: client.cache().push(shared, path))
@@ -250,6 +264,15 @@ def measure(assumed: Assumptions, folder: Path) -> Pattern:
     hit = hit._replace(bytes=hit.bytes - len(wheel))
     assert f"{WHEELS}/{shared.wheel.sha256}.whl" in client.store.files
     return Pattern(looks, hit, *_claims(client, push))
+
+
+def _look_up(cache: RemoteCache, wanted: str) -> None:
+    """Look for a record, as a command does: what fits ends the search."""
+    asked = ("ab" * 32, PYTHON, PLATFORM)
+    cache.look_ahead(asked[:1], ["wheel"], *asked[1:], wanted[:MACHINE_DIGITS])
+    for batch in cache.batches("wheel", *asked, wanted):
+        if any(one.key == wanted for one in batch):
+            break
 
 
 def _claims(client: Client, push: Requests) -> tuple[Requests, Requests, dict[int, Requests]]:
@@ -405,26 +428,28 @@ class Source:
 def _day_of(
     build: Build, needed: Sequence[tuple[float, int]], outcome: Outcome, pattern: Pattern
 ) -> None:
-    """Let everybody who needs a build have it; a client reads the newest records only."""
+    """Let everybody who needs a build have it."""
     source = Source()
     for moment, kind in needed:
         source.advance(moment)
         outcome.lookups += 1
         outcome.lists[int(moment)] += 1
-        look = pattern.look(len(source.pushed))
+        is_there = kind in source.pushed
+        look = pattern.look(len(source.pushed), is_there=is_there)
         outcome.requests = outcome.requests.plus(look)
         ready = source.ready(kind)
-        if kind in source.pushed[-MOST_READ:] or ready is not None:
+        if is_there or ready is not None:
             outcome.hits += 1
             outcome.saved_hours += build.seconds / HOUR
             outcome.requests = outcome.requests.plus(pattern.hit)
             outcome.wheels += build.size
-        if kind in source.pushed[-MOST_READ:]:
+        if is_there:
             continue
         outcome.without_claims += 1
         if ready is not None:
             outcome.waits += 1
             outcome.waited += ready - moment
+            look = pattern.look(len(source.pushed) + 1, is_there=True)
             outcome.requests = outcome.requests.plus(pattern.wait(ready - moment)).plus(look)
             continue
         outcome.builds += 1
@@ -442,7 +467,10 @@ def report(assumed: Assumptions, pattern: Pattern, outcomes: dict[int, Outcome])
     yield "\nMeasured with the client:\n"
     yield "| step | lists | gets | puts | deletes | bytes |"
     yield "|---|---:|---:|---:|---:|---:|"
-    steps = {f"look up a source with {one} records": pattern.look(one) for one in pattern.looks}
+    steps = {
+        f"look up a source with {count} records, {'one' if is_there else 'none'} of this kind": one
+        for (count, is_there), one in pattern.looks.items()
+    }
     steps |= {"take a wheel": pattern.hit, "claim, push and release": pattern.build}
     steps |= {"renew a claim": pattern.beat}
     steps |= {f"wait for {one} s": pattern.wait(one) for one in (6, 60, 600)}

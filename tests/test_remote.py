@@ -120,6 +120,24 @@ def test_options_and_variables_decide(cli: Cli, other: Cli, remote: Path) -> Non
 
 
 @pytest.mark.usefixtures("project")
+def test_a_dry_run_says_what_would_come_from_the_remote(cli: Cli, other: Cli, remote: Path) -> None:
+    assert "would add 2: 1 to build\n" in cli.ok("sync", "--dry-run").err
+    cli.ok("sync", "--push")
+    assert "would add 2: 1 from the remote\n" in other.ok("sync", "--dry-run").err
+    document = json.loads(other.ok("sync", "--dry-run", "--output-format", "json").out)
+    assert [one["source"] for one in document["changes"]] == [None, "remote"]
+    assert not [*(other.shim_cache / "builds-v1").glob("*/*/wheel-*")]
+    other.ok("sync")
+    shutil.rmtree(other.cwd / ".venv")
+    assert "would add 2: 1 built earlier\n" in other.ok("sync", "--dry-run", "--no-remote").err
+    shutil.rmtree(remote)
+    shutil.rmtree(other.shim_cache / "builds-v1")
+    result = other.ok("sync", "--dry-run")
+    assert "cannot use the remote" in result.err
+    assert "would add 2: 1 to build\n" in result.err
+
+
+@pytest.mark.usefixtures("project")
 def test_the_lock_does_not_depend_on_the_remote(cli: Cli, remote: Path) -> None:
     cli.ok("lock", "--push")
     assert "up to date" in cli.ok("lock", "--no-remote").err

@@ -15,6 +15,7 @@ from pipshim.base.file_lock import FileLock
 from pipshim.base.light import jsons
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.build_record import Record, difference
+from pipshim.model.shared_record import NO_KEY
 from pipshim.model.signing_keys import why_untrusted
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class BuildResult:
         private: why no other machine may have it; empty if nothing prevents that.
         log: the name of the file with the build's output.
         needs: what a wheel needs of a machine (`pipshim.model.machine_needs`); None if unknown.
+        key: what was known before the build (`pipshim.model.claim.selection_key`).
         signer: of what came from a remote, the public key that signed it; empty if none did. None
             for what was built here.
 
@@ -52,6 +54,7 @@ class BuildResult:
     private: str = ""
     log: str | None = None
     needs: Mapping[str, Any] | None = None
+    key: str = NO_KEY
     signer: str | None = None
 
     @classmethod

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import field, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from packaging.utils import canonicalize_name
 
@@ -260,7 +260,13 @@ class BuildPlanner:
 
     def is_work(self, source: Source, solution: Solution | None) -> bool:
         """Return whether no earlier wheel can be reused, as far as that is known."""
-        return not self.builder.has(self.request(source, solution))
+        return self.origin(source, solution) == "built"
+
+    def origin(
+        self, source: Source, solution: Solution | None
+    ) -> Literal["cached", "remote", "built"]:
+        """Return where a wheel would come from, as far as that is known."""
+        return self.builder.origin(self.request(source, solution))
 
     def _project_pins(
         self, source: Source, solution: Solution | None, requirements: Iterable[str]

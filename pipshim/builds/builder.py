@@ -14,7 +14,7 @@ from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock, Semaphore
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.utils import InvalidWheelFilename
 from packaging.version import Version
@@ -47,9 +47,9 @@ from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_dependency_check import check
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import difference
-from pipshim.model.claim import key_of as claim_key
 from pipshim.model.past_build import MemoryNeed
 from pipshim.model.requirements import requires_dist
+from pipshim.model.shared_record import NO_KEY
 from pipshim.model.signing_keys import why_untrusted
 from pipshim.remote.wheel_needs import UnreadableWheelError
 
@@ -237,6 +237,7 @@ class Builder:
                 self._private(build) or built.private,
                 built.log.name,
                 built.needs,
+                self.records.selection_key(build),
             )
             self._cache.store(result)
             if self._shared is not None:
@@ -251,7 +252,7 @@ class Builder:
         most = _LONGEST_WAIT if before is None else max(_LEAST_WAIT, 3 * before)
         with paused():  # other builds can begin meanwhile
             waited = self._shared.wait(
-                claim_key(self.records.record(build), self.records.conditions(build)),
+                self.records.claim_key(build),
                 lambda: self.processes.stopped,
                 most,
                 lambda who: self.observer(
@@ -267,8 +268,7 @@ class Builder:
     def _claimed(self, build: BuildRequest) -> AbstractContextManager[HeldClaim | None]:
         if self._shared is None or self._private(build):
             return nullcontext()
-        key = claim_key(self.records.record(build), self.records.conditions(build))
-        return self._shared.claimed(key, lambda: self.processes.stopped)
+        return self._shared.claimed(self.records.claim_key(build), lambda: self.processes.stopped)
 
     def _built_elsewhere(self, build: BuildRequest) -> BuiltWheel | None:
         """Let another machine build, and take the wheel from the remote."""
@@ -305,15 +305,22 @@ class Builder:
 
     def has(self, build: BuildRequest) -> bool:
         """Return whether an earlier wheel can be reused, or taken from the remote."""
-        if build.digest is None:
-            return False
-        return self._earlier(build) is not None or self._offer(build) is not None
+        return self.origin(build) != "built"
+
+    def origin(self, build: BuildRequest) -> Literal["cached", "remote", "built"]:
+        """Return where the wheel would come from."""
+        if build.digest is not None and self._earlier(build) is not None:
+            return "cached"
+        if build.digest is not None and self._offer(build) is not None:
+            return "remote"
+        return "built"
 
     def look_ahead(self, sources: Iterable[str | None], kinds: Sequence[Kind]) -> None:
         """Ask the remote for all results of several sources at once."""
         if self.remote is not None:
             some = [one for one in sources if one is not None]
-            self.remote.look_ahead(some, kinds, self.target.python_name, self.target.platform)
+            target = self.target.python_name, self.target.platform
+            self.remote.look_ahead(some, kinds, *target, self.records.machine)
 
     def _is_due(self, kind: Kind, build: BuildRequest) -> bool:
         """Return whether ``--rebuild`` asks for a build that this command has not done yet."""
@@ -365,6 +372,7 @@ class Builder:
         return self._shared.find(
             "wheel",
             self.records.record(build),
+            self.records.selection_key(build),
             conditions,
             lambda shared: self._may_require(build, shared.wheel.requires),
         )
@@ -429,12 +437,15 @@ class Builder:
         if build.digest is None or self._is_due(kind, build):
             return None
         conditions = self.records.conditions(build, exact=True)
-        shared = self._shared.find(kind, self.records.record(build), [conditions])
+        shared = self._shared.find(
+            kind, self.records.record(build), self.records.selection_key(build), [conditions]
+        )
         return self._shared.take_answer(shared, conditions) if shared is not None else None
 
     def _keep(self, build: BuildRequest, result: BuildResult) -> None:
         if build.digest is not None:
-            result = replace(result, private=self._private(build))
+            key = self.records.selection_key(build) if self._shared is not None else NO_KEY
+            result = replace(result, private=self._private(build), key=key)
             self._cache.store(result)
             self._rebuilt.add(_key(result.kind, build))
             if self._shared is not None:

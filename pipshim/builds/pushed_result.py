@@ -102,4 +102,5 @@ def _shared(store: Store, result: BuildResult, file: Path | None) -> SharedRecor
         plain = headers_of(str(result.result))
     else:
         plain = tuple(result.result)
-    return SharedRecord(result.kind, result.record, plain, float(result.seconds), needs)
+    seconds = float(result.seconds)
+    return SharedRecord(result.kind, result.record, plain, seconds, needs, result.key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import field, replace
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from pipshim.base.urls import without_credentials
 from pipshim.builds.environment import inherited
 from pipshim.builds.tools import GIT_LFS, Tools, uses_lfs
 from pipshim.envs import installed
+from pipshim.model import claim
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_record import Conditions, Record, Used, languages_of
 from pipshim.model.build_variables import recorded
@@ -86,6 +88,19 @@ class RecordMaker:
             abi={str(name): level for name, level in self.settings.abi.items()},
             content=self.content,
         )
+
+    @cached_property
+    def machine(self) -> str:
+        """What builds find on this machine (`pipshim.model.claim.machine_key`)."""
+        return machine_key(self.environ, self.tools, self.target)
+
+    def claim_key(self, build: BuildRequest) -> str:
+        """Return the name of the claim on a build."""
+        return claim.key_of(self.record(build), self.conditions(build))
+
+    def selection_key(self, build: BuildRequest) -> str:
+        """Return what the name of a shared record says of what is known before its build."""
+        return claim.selection_key(self.machine, self.claim_key(build))
 
     def compiler_choice(
         self, build: BuildRequest, environ: Mapping[str, str], systems: Iterable[str]
@@ -197,6 +212,24 @@ class RecordMaker:
             imported = _imported_from(folder, hooks.trace.modules) & outer.distributions.keys()
             used.update({name: outer.distributions[name] for name in imported})
         return used
+
+
+def machine_key(environ: Mapping[str, str], tools: Tools, target: Target) -> str:
+    """Return what is the same on machines on which builds find the same.
+
+    Args:
+        environ: the user's environment variables.
+        tools: finds compilers.
+        target: the Python to build for.
+
+    """
+    choice = CompilerChoice(environ, target.compilers)
+    return claim.machine_key(
+        Conditions(
+            environ=inherited(environ, leaks=False),
+            tools=lambda name, _: tools.find(name, choice),
+        )
+    )
 
 
 def _name(requirement: str) -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from packaging.tags import parse_tag
@@ -25,7 +26,7 @@ from pipshim.remote.signatures import signer_of
 from pipshim.remote.wheel_limits import why_excessive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from packaging.tags import Tag
@@ -65,7 +66,8 @@ class SharedBuilds:
         self,
         kind: Kind,
         now: Record,
-        conditions: Iterable[Conditions],
+        key: str,
+        conditions: Sequence[Conditions],
         suits: Callable[[SharedRecord], bool] = lambda _: True,
     ) -> SharedRecord | None:
         """Return a result that may be used now.
@@ -73,13 +75,13 @@ class SharedBuilds:
         Args:
             kind: what is asked of the backend.
             now: the record of the build that would be made.
-            conditions: what that build would meet, the strictest first.
+            key: what is known before it (`pipshim.model.claim.selection_key`).
+            conditions: what it would meet, the strictest first.
             suits: says whether the distribution of a wheel may require what it does.
 
         """
-        every = self.remote.records(kind, now.source, now.python, now.platform)
-        for one in conditions:
-            for shared in every:
+        for batch in self.remote.batches(kind, now.source, now.python, now.platform, key):
+            for one, shared in product(conditions, batch):
                 if difference(shared.record, now, one) is not None:
                     continue
                 if (kind != "wheel" or suits(shared)) and self.may_be_used(shared):

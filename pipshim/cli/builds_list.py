@@ -78,7 +78,7 @@ class BuildsListCommand(PlainCommand):
 def _row(one: RemoteRecord) -> tuple[str, ...]:
     shared = one.shared
     if shared is None:
-        return one.name.package, "", one.name.machine, "", "", "cannot be read by this pipshim"
+        return one.name.package, "", "", "", "", "cannot be read by this pipshim"
     record = shared.record
     return (
         *cache_store.row_of(record),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from pipshim.base.cache_folders import BUILDS, InUse
+from pipshim.base.cache_folders import BUILDS, TOOLS, InUse
 from pipshim.base.errors import PipshimError, ProjectError, UsageError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.masking import Mask
@@ -22,7 +22,9 @@ from pipshim.base.tasks import each
 from pipshim.builds.build_cache import BuildCache
 from pipshim.builds.environment import workspace
 from pipshim.builds.pushed_result import push
+from pipshim.builds.record_maker import machine_key
 from pipshim.builds.shared_builds import FROM_REMOTE, SharedBuilds
+from pipshim.builds.tools import Tools
 from pipshim.cli.remote import named_remote, open_remote
 from pipshim.envs.environment_choice import EnvironmentSearch
 from pipshim.model import events
@@ -30,7 +32,7 @@ from pipshim.model.artifacts import digest_of_source
 from pipshim.model.build_record import Conditions
 from pipshim.model.events import label, masked
 from pipshim.model.pylock import LOCK_NAME, read
-from pipshim.model.shared_record import KINDS, machine_of
+from pipshim.model.shared_record import KINDS, target_of
 from pipshim.progress.formatting import plural, rough_duration
 from pipshim.progress.observer_choice import make_observer
 from pipshim.project.pyproject import find_project
@@ -93,14 +95,15 @@ def pull_results(request: StoreRequest, options: Values, root: Path) -> int:
     target = _target(request, root)
     with _opened(request, options, root, libraries=target.base_prefix / "lib") as opened:
         names = set(map(canonicalize_name, request.arguments))
-        machine = target.python_name, target.platform
-        sources = opened.sources_of(names, machine) if names else opened.locked_sources()
-        opened.remote.look_ahead(sources, KINDS, *machine)
+        asked = target.python_name, target.platform
+        sources = opened.sources_of(names, target_of(*asked)) if names else opened.locked_sources()
+        key = machine_key(os.environ, Tools(root / TOOLS), target)
+        opened.remote.look_ahead(sources, KINDS, *asked, key)
         found = [
             one
             for source in sources
             for kind in KINDS
-            for one in opened.remote.records(kind, source, *machine)
+            for one in next(opened.remote.batches(kind, source, *asked, key), [])
         ]
         builds = SharedBuilds(opened.remote, opened.cache, opened.store, target)
         taken = each(partial(_take, builds), found, at_once=_AT_ONCE)
@@ -242,9 +245,8 @@ class _Opened:
         ]
         return [*dict.fromkeys(one for one in found if one is not None)]
 
-    def sources_of(self, names: Collection[str], machine: tuple[str, str]) -> list[str]:
+    def sources_of(self, names: Collection[str], target: str) -> list[str]:
         """Return the digests of the sources of packages that the remote has results of."""
-        wanted = machine_of(*machine)
         try:
             named = remote_inventory.named(self.remote.connected())
         except RemoteError as error:
@@ -254,7 +256,7 @@ class _Opened:
             *dict.fromkeys(
                 entry.name.partition("/")[0]
                 for entry, name in named
-                if name.package in names and name.machine == wanted
+                if name.package in names and name.target == target
             )
         ]
 

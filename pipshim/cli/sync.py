@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import StagedFile
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pipshim.cli.command_report import Report
     from pipshim.cli.pip_command import PipCommand
     from pipshim.envs.venv import Environment
+    from pipshim.model.events import Source
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import SyncRequest
@@ -58,6 +60,7 @@ class Outcome:
         ready: what was installed.
         installed: how many distributions the lock has for the environment.
         exists: whether the environment is there and whole.
+        origins: where wheels that are not on an index would come from, in a dry run.
         requested: in a new environment, what the user asked for by name; else None.
 
     """
@@ -69,6 +72,7 @@ class Outcome:
     installed: int
     exists: bool = True
     requested: Collection[NormalizedName] | None = None
+    origins: Mapping[NormalizedName, Source] = field(default_factory=dict)
 
     @property
     def changes(self) -> list[Step]:
@@ -192,7 +196,10 @@ def sync(
     job.check_reinstalled()
     count = len(selection.packages) + len(selection.folders)
     if not change:
-        return _planned(context, job, lock, count)
+        planned = _planned(context, job, lock, count)
+        if not request.sync.dry_run:
+            return planned
+        return replace(planned, origins=job.origins(planned.steps))
     if context.choice.exists:
         return _changed(context, job, lock, count)
     return _filled(context, job, lock, count)
@@ -399,6 +406,6 @@ def _change(step: Step, outcome: Outcome) -> Change:
     ready = outcome.ready.get(step.name)
     new = ready.tree.version if ready is not None else step.new
     shown = step.reason if step.action == "replace" and new in (step.old, None) else None
-    source = ready.source if ready is not None else None
+    source = ready.source if ready is not None else outcome.origins.get(step.name)
     mode = ready.mode if ready is not None else None
     return Change(kind, step.name, step.old, new, shown, source, mode)  # type: ignore[arg-type]

@@ -26,6 +26,9 @@ MOST_BYTES = 1000
 MOST_NAME = 40
 """How long the name of a holder may be."""
 
+MACHINE_DIGITS = 8
+"""How many digits of a selection key are those of the machine."""
+
 _SCHEMA = 1
 _FILE = re.compile(r"[0-9]{10}\.json")
 _LAST = 10**10 - 1
@@ -104,10 +107,6 @@ def key_of(now: Record, conditions: Conditions) -> str:
         conditions: what it would meet.
 
     """
-    listed = build_variables.recorded(
-        (), conditions.environ, conditions.rules, build_variables.LANGUAGES
-    )
-    tools = {name: conditions.tools(name, frozenset()) for name in build_tools.LANGUAGES}
     against = {
         name: [used.version, used.identity]
         for name, used in conditions.available.items()
@@ -116,9 +115,39 @@ def key_of(now: Record, conditions: Conditions) -> str:
     intended = [
         *(now.source, now.python, now.platform, now.requirements, now.constraints),
         dict(now.config_settings),
-        listed,
-        {name: tool.version if tool is not None else None for name, tool in tools.items()},
+        *_machine(conditions),
         against,
     ]
-    text = json.dumps(intended, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return _digest(intended)[:32]
+
+
+def machine_key(conditions: Conditions) -> str:
+    """Return what is the same on machines with equal compilers and variables that builds read."""
+    return _digest(_machine(conditions))[:MACHINE_DIGITS]
+
+
+def selection_key(machine: str, claim: str) -> str:
+    """Return what the name of a result says of what was known before its build.
+
+    Args:
+        machine: that which built it (`machine_key`).
+        claim: the name of the claim on the build (`key_of`).
+
+    """
+    return f"{machine}{claim[:8]}"
+
+
+def _machine(conditions: Conditions) -> list[dict[str, str | None]]:
+    listed = build_variables.recorded(
+        (), conditions.environ, conditions.rules, build_variables.LANGUAGES
+    )
+    tools = {name: conditions.tools(name, frozenset()) for name in build_tools.LANGUAGES}
+    return [
+        listed,
+        {name: tool.version if tool is not None else None for name, tool in tools.items()},
+    ]
+
+
+def _digest(data: object) -> str:
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

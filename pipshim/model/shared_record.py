@@ -35,6 +35,9 @@ Kind: TypeAlias = Literal["requires", "metadata", "wheel"]
 KINDS: tuple[Kind, ...] = ("requires", "metadata", "wheel")
 
 SCHEMA = 1
+NO_KEY = "0" * 16
+"""The key of a result of which it is not known what was known before its build."""
+
 MOST_BYTES = 1 << 20
 """The largest record that is read or written."""
 
@@ -45,9 +48,10 @@ _MOST_DIGITS = 20
 
 _SOURCE = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(
-    r"(?P<machine>[a-z0-9._-]{1,100}?)-(?P<kind>requires|metadata|wheel)"
-    r"-(?P<package>[a-z0-9-]{1,100})-[0-9a-f]{32}\.json"
+    r"(?P<target>[0-9a-f]{8})-(?P<kind>requires|metadata|wheel)-(?P<package>[a-z0-9-]{1,100})"
+    r"-(?P<key>[0-9a-f]{16})-[0-9a-f]{32}\.json"
 )
+_KEY = re.compile(r"[0-9a-f]{16}")
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,250}\.whl")
 _IDENTITY = re.compile(r"[a-z0-9_]+:[0-9a-f]{16,128}")
 _VALUE_DIGEST = re.compile(r"[0-9a-f]{16}")
@@ -90,6 +94,7 @@ class SharedRecord:
         result: the wheel, the headers of METADATA, or the additional build requirements.
         seconds: how long the backend took.
         needs: what the wheel needs of a machine; None if that is not known.
+        key: what was known before the build (`pipshim.model.claim.selection_key`).
         signature: over `content`; None if it is not signed.
 
     """
@@ -99,6 +104,7 @@ class SharedRecord:
     result: SharedWheel | str | tuple[str, ...]
     seconds: float
     needs: MachineNeeds | None = None
+    key: str = NO_KEY
     signature: str | None = field(default=None, compare=False)
 
     @property
@@ -118,6 +124,7 @@ class SharedRecord:
         return {
             "schema": SCHEMA,
             "kind": self.kind,
+            "key": self.key,
             "record": self.record.to_json(),
             "result": list(plain) if isinstance(plain, tuple) else plain,
             "seconds": self.seconds,
@@ -130,36 +137,39 @@ class SharedRecord:
 
     @property
     def name(self) -> str:
-        """The name of its file: what it is for, and a digest of all of it."""
+        """The name of its file: what decides whether it is read, and a digest of all of it."""
         record = self.record
-        machine = machine_of(record.python, record.platform)
-        return f"{machine}-{self.kind}-{record.name}-{_digest(self.to_bytes())}.json"
+        target = target_of(record.python, record.platform)
+        digest = _digest(self.to_bytes())
+        return f"{target}-{self.kind}-{record.name}-{self.key}-{digest}.json"
 
 
 class RecordName(NamedTuple):
     """What the name of a record's file says.
 
     Attributes:
-        machine: the Python and the platform (`machine_of`).
+        target: the Python and the platform (`target_of`).
         kind: what was asked of the backend.
         package: the distribution.
+        key: as of `SharedRecord`.
 
     """
 
-    machine: str
+    target: str
     kind: Kind
     package: str
+    key: str
 
     @classmethod
     def parse(cls, name: str) -> RecordName | None:
         """Read the name of a file; None if it is not a record's."""
         match = _NAME.fullmatch(name)
-        return None if match is None else cls(match["machine"], match["kind"], match["package"])  # type: ignore[arg-type]
+        return None if match is None else cls(**match.groupdict())  # type: ignore[arg-type]
 
 
-def machine_of(python: str, platform: str) -> str:
+def target_of(python: str, platform: str) -> str:
     """Return how the names of records for this Python and platform begin."""
-    return re.sub(r"[^a-z0-9._]+", "-", f"{python} {platform}".lower())
+    return hashlib.sha256(f"{python} {platform}".encode()).hexdigest()[:8]
 
 
 def is_source(text: str) -> bool:
@@ -239,8 +249,9 @@ def _made(data: Mapping[str, Any], record: Record) -> SharedRecord:
     except ValueError:
         raise InvalidRecordError("what it needs of a machine is not valid") from None
     _check(signature is None or _is_text(signature), "its signature is no text")
+    _check(bool(_KEY.fullmatch(data["key"])), "its key is none")
     return SharedRecord(
-        kind, record, _result(kind, data["result"], record), seconds, read, signature
+        kind, record, _result(kind, data["result"], record), seconds, read, data["key"], signature
     )
 
 

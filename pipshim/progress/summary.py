@@ -46,7 +46,7 @@ def summarize(
     words = _PLANNED if dry_run else _DONE
     parts = [words[kind].format(kinds.count(kind)) for kind in words if kind in kinds]
     if dry_run:
-        lines.append(f"would {', '.join(parts)}")
+        lines.append(f"would {', '.join(parts)}{_from_where(changes)}")
     else:
         built = ", ".join([*parts, *_built(changes)])
         took = duration(seconds, precise=True)
@@ -124,6 +124,14 @@ def _line(change: Change, *, color: bool) -> str:
     versions = f"{old} -> {new}" if old and new and old != new else new or old
     reason = paint(f"({change.reason})", "dim", color=color) if change.reason else ""
     return " ".join(part for part in (sign, change.name, versions, reason) if part)
+
+
+def _from_where(changes: Sequence[Change]) -> str:
+    """Say where the wheels of planned changes would come from that are not on an index."""
+    texts = {"remote": "from the remote", "cached": "built earlier", "built": "to build"}
+    sources = [change.source for change in changes]
+    found = [f"{sources.count(key)} {texts[key]}" for key in texts if key in sources]
+    return f": {', '.join(found)}" if found else ""
 
 
 def _from_remote(changes: Sequence[Change], saved: float) -> str:

@@ -11,21 +11,22 @@ import time
 from dataclasses import field, replace
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.tasks import TaskGroup, each
 from pipshim.model import events
 from pipshim.model.artifacts import sha256_of
+from pipshim.model.claim import MACHINE_DIGITS
 from pipshim.model.machine_needs import lacking
 from pipshim.model.shared_record import (
     MOST_BYTES,
     InvalidRecordError,
     RecordName,
     is_source,
-    machine_of,
     parse,
+    target_of,
 )
 from pipshim.remote import wheel_needs
 from pipshim.remote.claims import Claims
@@ -33,7 +34,7 @@ from pipshim.remote.file_store import PATIENCE, FileMissingError, RemoteError, w
 from pipshim.remote.transfer import fetch, upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -45,11 +46,16 @@ if TYPE_CHECKING:
     from pipshim.remote.file_store import Entry, FileStore
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
+Found = TypeVar("Found")
+
 RECORDS, WHEELS = "v1/records", "v1/wheels"
 MOST_READ = 64
-"""How many records of a source are read, the newest; a hostile remote may have any number."""
+"""How many records of a source are read; a hostile remote may have any number."""
 
-_LISTED_AT_ONCE, _READ_AT_ONCE = 32, 8
+_LISTED_AT_ONCE, _READ_AT_ONCE = 32, 16
+_FIRST_READ = 8
+"""How many of equally likely records are read before all others of them."""
+
 _PUSHED_AT_ONCE = 4
 _MOST_FAULTS = 3
 _WASTE_SECONDS = 6.0
@@ -142,35 +148,66 @@ class RemoteCache:
     # Finding
 
     def look_ahead(
-        self, sources: Iterable[str], kinds: Iterable[Kind], python: str, platform: str
+        self,
+        sources: Iterable[str],
+        kinds: Iterable[Kind],
+        python: str,
+        platform: str,
+        key: str = "",
     ) -> None:
-        """Read the records of several sources at once, so that `records` has them.
+        """Read the likely records of several sources at once, so that `batches` has them.
 
         Args:
             sources: the digests of the sources.
             kinds: what will be asked for.
             python: the Python, as records have it.
             platform: the platform, likewise.
+            key: those of the results that will be asked for, as far as it is known.
 
         """
         asked = [(kind, source) for source in dict.fromkeys(sources) for kind in kinds]
-        each(lambda one: self.records(*one, python, platform), asked, at_once=_LISTED_AT_ONCE)
+        each(
+            lambda one: next(self.batches(*one, python, platform, key), None),
+            asked,
+            at_once=_LISTED_AT_ONCE,
+        )
 
     def records(self, kind: Kind, source: str, python: str, platform: str) -> list[SharedRecord]:
-        """Return the records of a source that may be used, the newest first.
+        """Return the records of a source that may be used; the arguments are those of `batches`."""
+        every = self.batches(kind, source, python, platform)
+        return [one for batch in every for one in batch]
+
+    def batches(
+        self, kind: Kind, source: str, python: str, platform: str, key: str = ""
+    ) -> Iterator[list[SharedRecord]]:
+        """Read the records of a source that may be used, a few at once, the likely ones first.
+
+        First come builds of which the same was known before, then those of machines like this one,
+        then others; each the newest first.
 
         Args:
             kind: what was asked of the backend.
             source: the digest of the source.
             python: the Python, as records have it.
             platform: the platform, likewise.
+            key: of the build (`pipshim.model.claim.selection_key`), or how it begins.
 
         """
-        if self.is_over or not is_source(source):
+        if not is_source(source):
+            return
+        target = target_of(python, platform)
+        for names in self._tried(lambda: self._named(kind, source, target, key)):
+            found = self._tried(lambda names=names: self._read_some(source, names))  # type: ignore[misc]
+            if found:
+                yield found
+
+    def _tried(self, work: Callable[[], list[Found]]) -> list[Found]:
+        """Return what is found; nothing if the remote fails, or is too slow to be of use."""
+        if self.is_over:
             return []
         start = time.monotonic()
         try:
-            found = self._read_all(kind, source, python, platform)
+            found = work()
         except RemoteError as error:
             self.fail_to_use(error)
             return []
@@ -182,12 +219,19 @@ class RemoteCache:
                 self.fail_to_use("it answers too slowly")
         return found
 
-    def _read_all(self, kind: Kind, source: str, python: str, platform: str) -> list[SharedRecord]:
-        machine = machine_of(python, platform)
+    def _named(self, kind: Kind, source: str, target: str, key: str) -> list[list[str]]:
         listed = self._listings.get(
-            (source, machine), lambda: self._listed(f"{RECORDS}/{source}", f"{machine}-")
+            (source, target), lambda: self._listed(f"{RECORDS}/{source}", f"{target}-")
         )
-        names = [one.name for one in listed if _is_of(one.name, machine, kind)][:MOST_READ]
+        parsed = [(one.name, RecordName.parse(one.name)) for one in listed]
+        keys = {
+            name: parts.key
+            for name, parts in parsed
+            if parts is not None and (parts.target, parts.kind) == (target, kind)
+        }
+        return list(_in_batches(keys, key))
+
+    def _read_some(self, source: str, names: Sequence[str]) -> list[SharedRecord]:
         read = each(
             lambda name: self._records.get((source, name), lambda: self._read(source, name)),
             names,
@@ -384,9 +428,24 @@ class RemoteCache:
         self.observer(events.Message("warning", f"remote {self.label}: {text}"))
 
 
-def _is_of(name: str, machine: str, kind: Kind) -> bool:
-    parts = RecordName.parse(name)
-    return parts is not None and (parts.machine, parts.kind) == (machine, kind)
+def _in_batches(keys: Mapping[str, str], key: str) -> Iterator[list[str]]:
+    """Yield the names of records to read at once, the likely ones first; `MOST_READ` in all.
+
+    Args:
+        keys: by name, what was known before the build.
+        key: what is known of the one that is looked for.
+
+    """
+    groups: tuple[list[str], ...] = ([], [], [])
+    for name, one in keys.items():
+        machine = slice(MACHINE_DIGITS)
+        groups[(not one.startswith(key)) + (one[machine] != key[machine])].append(name)
+    left = MOST_READ
+    for group in groups:
+        for batch in (group[:_FIRST_READ], group[_FIRST_READ:]):
+            if some := batch[:left]:
+                left -= len(some)
+                yield some
 
 
 def _label(shared: SharedRecord) -> str:

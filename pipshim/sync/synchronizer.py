@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from pipshim.sync.services import SyncServices
 
 _DOWNLOADS_AT_ONCE = 4
+_ORIGINS = {"built": "rebuild", "cached": "from the cache", "remote": "from the remote"}
 _FOLDER_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
@@ -190,8 +191,8 @@ class Sync:
             return "rebuild: asked for"
         if package is None or present is None:
             return None
-        origin = origin_of(present)
-        noted = origin.get("record")
+        note = origin_of(present)
+        noted = note.get("record")
         if noted is None:
             return None
         record = Record.from_json(noted)
@@ -199,11 +200,25 @@ class Sync:
             return f"rebuild: {OLDER}"
         metadata = read_text(str(present.dist_info / METADATA))
         source = self.builds.source(name)
-        why = self.builds.why_stale(source, record, metadata, origin.get("signer"))
+        why = self.builds.why_stale(source, record, metadata, note.get("signer"))
         if why is None:
             return None
-        is_work = self.builds.is_work(source, self.builds.solution)
-        return f"rebuild: {why}" if is_work else f"from the cache: {why}"
+        origin = self.builds.origin(source, self.builds.solution)
+        return f"{_ORIGINS[origin]}: {why}"
+
+    def origins(self, steps: Iterable[Step]) -> dict[NormalizedName, events.Source]:
+        """Return where the wheels of what is not on an index would come from."""
+        changed = {step.name for step in steps if step.action in ("add", "replace")}
+        sources = {
+            name: self.builds.source(name)
+            for name, package in self.selection.packages.items()
+            if name in changed and self._is_built(package)
+        }
+        self.context.builder.look_ahead([one.digest for one in sources.values()], ["wheel"])
+        return {
+            name: self.builds.origin(source, self.builds.solution)
+            for name, source in sources.items()
+        }
 
     @cached_property
     def builds(self) -> LockedBuilds:

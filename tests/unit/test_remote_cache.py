@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipshim.model import events
-from pipshim.model.shared_record import SharedRecord, SharedWheel
+from pipshim.model.shared_record import NO_KEY, SharedRecord, SharedWheel
 from pipshim.remote import remote_cache, transfer
 from pipshim.remote.file_store import Entry, FileMissingError, RemoteError
-from pipshim.remote.remote_cache import RemoteCache, Rules
+from pipshim.remote.remote_cache import MOST_READ, RemoteCache, Rules
 from tests.unit.test_shared_record import RECORD, SHARED, SOURCE
 
 if TYPE_CHECKING:
@@ -85,10 +85,12 @@ class World:
     def lines(self) -> list[str]:
         return [one.text for one in self.said if isinstance(one, events.Message)]
 
-    def add(self, source: str = SOURCE, content: bytes = CONTENT) -> SharedRecord:
+    def add(
+        self, source: str = SOURCE, content: bytes = CONTENT, key: str = NO_KEY
+    ) -> SharedRecord:
         """Add a wheel; `content` is what the remote has in its place."""
         wheel = SharedWheel(sha256(CONTENT).hexdigest(), len(CONTENT), SHARED.wheel.filename)
-        shared = SharedRecord("wheel", replace(RECORD, source=source), wheel, 60.0)
+        shared = SharedRecord("wheel", replace(RECORD, source=source), wheel, 60.0, key=key)
         self.files.files[f"v1/records/{source}/{shared.name}"] = shared.to_bytes()
         self.files.files[f"v1/wheels/{wheel.sha256}.whl"] = content
         return shared
@@ -244,6 +246,24 @@ def test_of_any_number_of_records_only_some_are_read(world: World) -> None:
         world.files.files[f"v1/records/{SOURCE}/{name}"] = b"x"
     world.make().records("wheel", SOURCE, *HERE)
     assert len(world.files.asked) < 70
+
+
+def test_records_of_equal_builds_and_machines_are_read_first(world: World) -> None:
+    mine, like_mine = "aaaaaaaa11111111", "aaaaaaaa22222222"
+    for number in range(300):  # the newest ones: `Files` lists in this order, without times
+        world.add(key=f"{number:016x}")
+    expected = [world.add(key=mine), world.add(key=like_mine)]
+    remote = world.make()
+    remote.look_ahead([SOURCE], ["wheel"], *HERE, mine[:8])
+    assert len(world.files.asked) == 3
+    batches = remote.batches("wheel", SOURCE, *HERE, mine)
+    assert [next(batches), next(batches)] == [[one] for one in expected]
+    assert len(world.files.asked) == 3
+    assert len(next(batches)) == 8
+    assert sum(map(len, batches)) == MOST_READ - 10
+    for number in range(300):
+        world.add(key=f"{mine[:8]}{number:08x}")
+    assert next(world.make().batches("wheel", SOURCE, *HERE, mine)) == expected[:1]
 
 
 def test_the_wheel_is_added_before_its_record(world: World, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from pipshim.model.shared_record import (
     RecordName,
     SharedRecord,
     SharedWheel,
-    machine_of,
     parse,
+    target_of,
     why_private,
     without_paths,
 )
@@ -40,13 +40,14 @@ RECORD = Record(
 )
 WHEEL = SharedWheel("ef" * 32, 5, "natten-0.17.5-cp311-cp311-linux_x86_64.whl", ("torch>=2",))
 NEEDS = MachineNeeds({"libc.so.6": ("GLIBC_2.34",)}, processor=frozenset({"avx2"}))
-SHARED = SharedRecord("wheel", RECORD, WHEEL, 2460.5, NEEDS, "ed25519:abc")
+TARGET, KEY = target_of("cpython 3.11", "linux x86_64"), "0123456789abcdef"
+SHARED = SharedRecord("wheel", RECORD, WHEEL, 2460.5, NEEDS, KEY, "ed25519:abc")
 METADATA = "Metadata-Version: 2.2\nName: natten\nVersion: 0.17.5\nRequires-Dist: torch>=2\n"
 
 
 def named(content: bytes) -> str:
     digest = hashlib.sha256(content).hexdigest()[:32]
-    return f"cpython-3.11-linux-x86_64-wheel-natten-{digest}.json"
+    return f"{TARGET}-wheel-natten-{KEY}-{digest}.json"
 
 
 def changed(**changes: Any) -> bytes:
@@ -73,8 +74,8 @@ def test_what_is_written_can_be_read(shared: SharedRecord) -> None:
     assert read == shared
     assert read is not None
     assert (read.content, read.signature) == (shared.content, shared.signature)
-    machine = machine_of("cpython 3.11", "linux x86_64")
-    assert RecordName.parse(shared.name) == (machine, shared.kind, "natten")
+    assert RecordName.parse(shared.name) == (TARGET, shared.kind, "natten", shared.key)
+    assert len(shared.name) < 90
 
 
 def test_the_signature_covers_all_but_itself() -> None:
@@ -97,6 +98,9 @@ def test_the_signature_covers_all_but_itself() -> None:
         changed(seconds=-1.0),
         changed(seconds=True),
         changed(signature=5),
+        changed(key="../../x"),
+        changed(key=5),
+        changed(key="ff" * 8),
         changed(needs=[]),
         changed(surprise=1),
         changed(result=None),
@@ -145,10 +149,11 @@ def test_a_record_is_believed_only_in_its_own_place() -> None:
     content = SHARED.to_bytes()
     for source, name in (
         ("cd" * 32, SHARED.name),
-        (SOURCE, SHARED.name.replace("3.11", "3.12")),
+        (SOURCE, SHARED.name.replace(TARGET, "0" * 8)),
+        (SOURCE, SHARED.name.replace(KEY, "0" * 16)),
         (SOURCE, SHARED.name.replace("-wheel-", "-metadata-")),
         (SOURCE, SHARED.name.replace("-natten-", "-torch-")),
-        (SOURCE, f"cpython-3.11-linux-x86_64-wheel-natten-{'0' * 32}.json"),
+        (SOURCE, f"{TARGET}-wheel-natten-{KEY}-{'0' * 32}.json"),
     ):
         with pytest.raises(InvalidRecordError):
             parse(content, source, name)
@@ -193,11 +198,13 @@ def test_the_places_of_tools_are_not_shared() -> None:
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("a-wheel-wheel-inspect-", ("a", "wheel", "wheel-inspect")),
-        ("a-metadata-wheel-", ("a", "metadata", "wheel")),
-        ("../a-wheel-x-", None),
-        ("a-egg-x-", None),
-        ("-wheel-x", None),
+        (f"{TARGET}-wheel-wheel-inspect-{KEY}-", (TARGET, "wheel", "wheel-inspect", KEY)),
+        (f"{TARGET}-metadata-wheel-{KEY}-", (TARGET, "metadata", "wheel", KEY)),
+        (f"{TARGET}-wheel-x-{KEY}-{KEY}-", (TARGET, "wheel", f"x-{KEY}", KEY)),
+        (f"../{TARGET}-wheel-x-{KEY}-", None),
+        (f"{TARGET}-egg-x-{KEY}-", None),
+        (f"-wheel-x-{KEY}-", None),
+        (f"{TARGET}-wheel-x-", None),
         (".tmp-5", None),
     ],
 )
