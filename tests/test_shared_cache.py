@@ -107,6 +107,28 @@ def test_wheels_that_nobody_needs_are_pruned(built: Cli, remote: Path) -> None:
     assert "its wheel is gone" in built.ok(*prune, "-v").out
 
 
+def test_damaged_wheels_are_removed_when_asked_for(built: Cli, other: Cli, remote: Path) -> None:
+    built.ok("cache", "store", "push")
+    verify = ("cache", "store", "verify", "--remote")
+    assert built.ok(*verify).out == "all files are intact\n"
+    (record,) = remote.glob("v1/records/*/*-wheel-one-*.json")
+    wheel = remote / "v1" / "wheels" / f"{json.loads(record.read_bytes())['result']['sha256']}.whl"
+    wheel.write_bytes(wheel.read_bytes()[:-1] + b"x")
+    result = other.ok("sync", "--push")
+    assert "is not the file that its record names" in result.err
+    assert "stays damaged, as nothing there is overwritten" in result.err
+    assert "to remove it: pipshim cache store verify --remote one" in result.err
+    assert built.ok(*verify, "two").out == "all files are intact\n"
+    shown = built(*verify, "one", "--dry-run")
+    assert shown.status == 1
+    assert "it is not the file that its name says" in shown.out
+    assert wheel.exists()
+    assert built(*verify).out.startswith("removed 1 record, 1 wheel")
+    assert not wheel.exists()
+    built.ok("cache", "store", "push")
+    assert built.ok(*verify).out == "all files are intact\n"
+
+
 def test_why_wheels_are_not_shared_is_said_once(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, remote: Path
 ) -> None:

@@ -378,14 +378,15 @@ class Builder:
         )
 
     def _from_remote(self, build: BuildRequest) -> BuiltWheel | None:
-        shared = self._offer(build)
-        if shared is None or self._shared is None:
-            return None
-        taken = self._shared.take_wheel(shared, self.records.conditions(build))
-        if taken is None:
-            return None
-        tree, record, signer = taken
-        return BuiltWheel(tree, record, "remote", seconds=shared.seconds, signer=signer)
+        before = None
+        while (shared := self._offer(build)) not in (None, before) and self._shared is not None:
+            assert shared is not None
+            taken = self._shared.take_wheel(shared, self.records.conditions(build))
+            if taken is not None:
+                tree, record, signer = taken
+                return BuiltWheel(tree, record, "remote", seconds=shared.seconds, signer=signer)
+            before = shared  # it is damaged: there may be another
+        return None
 
     def why_stale(
         self, build: BuildRequest, record: Record, metadata: str, signer: str | None

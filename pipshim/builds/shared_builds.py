@@ -92,6 +92,8 @@ class SharedBuilds:
         """Return whether a result is trusted and of use on this machine; if not, say why."""
         if shared.kind != "wheel":
             return self.remote.is_trusted(shared)
+        if self.remote.is_damaged(shared):  # that was said
+            return False
         tags = unsuitable_tags(shared.wheel.filename, self.target)
         why = f"it is for {tags}" if tags is not None else self.remote.why_unusable(shared)
         if why is not None:

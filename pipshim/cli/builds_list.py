@@ -62,7 +62,7 @@ class BuildsListCommand(PlainCommand):
         if not request.remote:
             return cache_store.main(request, options)
         pattern = re.sub(r"[-_.]+", "-", args[0]).lower() if args else "*"
-        with remote_files(request, options) as store:
+        with remote_files(request, options) as (store, _):
             found = remote_inventory.records(
                 store,
                 lambda name: name.kind == "wheel" and fnmatch.fnmatchcase(name.package, pattern),

@@ -41,7 +41,8 @@ class CacheStoreCommand(PlainCommand):
     - list: List built wheels, and what they were built against.
     - remove: Remove the results of building a package.
     - prune: Remove what nothing refers to, and what was not used for long.
-    - verify: Find files that were edited, and remove what has them.
+    - verify: Find files that were edited, and remove what has them; with
+      --remote, what the remote has of these packages or all, and is damaged.
     - push: Add what was built here to the remote.
     - pull: Take from the remote what was built of packages, or of the lock.
 
@@ -58,6 +59,7 @@ class CacheStoreCommand(PlainCommand):
       %prog prune [--days <n>] [--dry-run]
       %prog prune --remote [--days <n>] [--max-size <size>] [--dry-run]
       %prog verify [--dry-run]
+      %prog verify --remote [<name> ...] [--dry-run]
       %prog push [<name> ...]
       %prog pull [<name> ...]"""
 
@@ -122,13 +124,15 @@ def _of_remote(request: StoreRequest, options: Values) -> int:
 
     if request.action == "prune":
         return cache_store_remote.prune(request, options)
+    if request.action == "verify":
+        return cache_store_remote.verify(request, options)
     root = existing_cache(request.common.shim_cache)
     if request.action == "push":
         return cache_store_remote.push_results(request, options, root)
     if request.action == "pull":
         return cache_store_remote.pull_results(request, options, root)
     raise UsageError(
-        f"cache store {request.action}: --remote is for prune",
+        f"cache store {request.action}: --remote is for prune and verify",
         hint="to list what the remote has: pipshim builds list --remote",
     )
 
@@ -149,6 +153,7 @@ def _check(request: StoreRequest) -> None:
         what = f"unknown action {request.action!r}" if request.action else "no action given"
         raise UsageError(f"cache store: {what}", hint=f"one of: {actions}")
     most = {"list": 1, "remove": None, "push": None, "pull": None}.get(request.action, 0)
+    most = None if request.remote and request.action == "verify" else most
     if most is not None and len(request.arguments) > most:
         raise UsageError(
             f"cache store {request.action}: too many arguments: {' '.join(request.arguments)}"

@@ -1,4 +1,4 @@
-"""``cache store push``, ``pull`` and ``prune --remote``: results of builds to a remote and back."""
+"""``cache store push``, ``pull``, and ``prune`` and ``verify`` with ``--remote``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from pipshim.store.store import Store
 from pipshim.store.wheel_packing import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from optparse import Values
 
     from pipshim.builds.build_cache import BuildResult
@@ -125,20 +125,45 @@ def prune(request: StoreRequest, options: Values) -> int:
             "cache store prune --remote: nothing says what can go",
             hint="pipshim cache store prune --remote --days 90 --max-size 200GB --dry-run",
         )
-    with remote_files(request, options) as store:
-        if not store.is_writable:
-            raise RemoteError("a web server can only be read")
+    with remote_files(request, options) as (store, _):
         found = remote_inventory.removals(
             store, days=request.days, most_bytes=request.max_size, now=time.time()
         )
-        if not request.dry_run:
-            # First the records, so that none of them lacks its wheel meanwhile.
-            records = [one.path for one in found if one.kind == "record"]
-            others = [one.path for one in found if one.kind != "record"]
-            for paths in (records, others):
-                each(store.remove, paths, at_once=4 * _AT_ONCE)
+        _remove(store, found, request)
     _tell_removed(found, request)
     return 0
+
+
+def verify(request: StoreRequest, options: Values) -> int:
+    """Read wheels and records of the remote, and remove damaged ones; return 1 if there are any.
+
+    Raises:
+        PipshimError: the remote cannot be read or written.
+
+    """
+    names = set(map(canonicalize_name, request.arguments))
+    with remote_files(request, options) as (store, folder):
+        found = remote_inventory.damaged(
+            store, lambda name: not names or name.package in names, folder
+        )
+        _remove(store, found, request)
+    if found or request.common.verbosity < 0:
+        _tell_removed(found, request)
+    else:
+        sys.stdout.write("all files are intact\n")
+    return 1 if found else 0
+
+
+def _remove(store: FileStore, found: list[remote_inventory.Removal], request: StoreRequest) -> None:
+    if request.dry_run:
+        return
+    if not store.is_writable:
+        raise RemoteError("a web server can only be read")
+    # First the records, so that none of them lacks its wheel meanwhile.
+    records = [one.path for one in found if one.kind == "record"]
+    others = [one.path for one in found if one.kind != "record"]
+    for paths in (records, others):
+        each(store.remove, paths, at_once=4 * _AT_ONCE)
 
 
 def _target(request: StoreRequest, root: Path) -> Target:
@@ -155,8 +180,10 @@ def _target(request: StoreRequest, root: Path) -> Target:
 
 
 @contextmanager
-def remote_files(request: StoreRequest, options: Values) -> Iterator[FileStore]:
-    """Open the files of the remote.
+def remote_files(
+    request: StoreRequest, options: Values
+) -> Iterator[tuple[FileStore, Callable[[], Path]]]:
+    """Open the files of the remote; give what makes folders for fetched ones, too.
 
     Raises:
         PipshimError: there is no remote, or it cannot be used.
@@ -170,7 +197,7 @@ def remote_files(request: StoreRequest, options: Values) -> Iterator[FileStore]:
             address, options, mask, events.ignore, folder, _LIBRARIES, may_be_missing=False
         )
         try:
-            yield remote.connected()
+            yield remote.connected(), folder
         except RemoteError as error:
             raise PipshimError(f"the remote {remote.label}: {mask.hide(str(error))}") from error
 

@@ -121,6 +121,7 @@ class RemoteCache:
     _claims: Claims | None = field(default=None, init=False)
     _reasons: set[str] = field(default_factory=set, init=False)
     _damaged: set[str] = field(default_factory=set, init=False)
+    _damaged_wheels: set[str] = field(default_factory=set, init=False)
     _listings: SharedResults[list[Entry]] = field(default_factory=SharedResults, init=False)
     _records: SharedResults[SharedRecord | None] = field(default_factory=SharedResults, init=False)
 
@@ -283,8 +284,6 @@ class RemoteCache:
 
     def why_unusable(self, shared: SharedRecord) -> str | None:
         """Say why this machine cannot load a wheel, or cannot have it; None for other results."""
-        if shared.name in self._damaged:
-            return "it is damaged"
         if shared.kind != "wheel" or self.rules.machine is None:
             return None
         if shared.needs is None:
@@ -319,12 +318,19 @@ class RemoteCache:
             self.fail_to_use(f"{wheel.filename}: {error}")
             return None
         if into.stat().st_size != wheel.size or sha256_of(into) != wheel.sha256:
+            self._damaged_wheels.add(wheel.sha256)
             self.reject_wheel(shared, "it is not the file that its record names")
             return None
         return into
 
+    def is_damaged(self, shared: SharedRecord) -> bool:
+        """Return whether a wheel, or its record, was found to be damaged."""
+        return shared.name in self._damaged
+
     def is_of_use(self, shared: SharedRecord) -> bool:
         """Return whether a result is trusted and not damaged, and this machine can load it."""
+        if self.is_damaged(shared):
+            return False
         return self.why_unusable(shared) is None and self.is_trusted(shared)
 
     def count(self, seconds: float) -> None:
@@ -383,7 +389,12 @@ class RemoteCache:
         store = self.connected()
         shared = replace(shared, signature=self.rules.sign(shared.content))
         if wheel is not None:
-            upload(store, f"{WHEELS}/{shared.wheel.sha256}.whl", wheel)
+            is_new = upload(store, f"{WHEELS}/{shared.wheel.sha256}.whl", wheel)
+            if not is_new and shared.wheel.sha256 in self._damaged_wheels:
+                self.say(
+                    f"{wheel.name} stays damaged, as nothing there is overwritten; to remove it: "
+                    f"pipshim cache store verify --remote {shared.record.name}"
+                )
         path = f"{RECORDS}/{shared.record.source}/{shared.name}"
         store.create(path, shared.to_bytes(), 2 * PATIENCE)
 

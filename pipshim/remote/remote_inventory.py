@@ -7,12 +7,13 @@ writes the wheel first: a wheel without a record that is new is one whose record
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from threading import Event
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.sizes import size
 from pipshim.base.tasks import each
+from pipshim.model.artifacts import sha256_of
 from pipshim.model.shared_record import MOST_BYTES, InvalidRecordError, RecordName, is_source, parse
 from pipshim.remote.claims import CLAIMS
 from pipshim.remote.file_store import PATIENCE, FileMissingError
@@ -21,11 +22,12 @@ from pipshim.remote.remote_cache import RECORDS, WHEELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
-    from pipshim.model.shared_record import SharedRecord
+    from pipshim.model.shared_record import SharedRecord, SharedWheel
     from pipshim.remote.file_store import Entry, FileStore
 
-_READ_AT_ONCE = 32
+_READ_AT_ONCE, _WHEELS_AT_ONCE = 32, 4
 _DAY = 86_400
 
 
@@ -39,6 +41,7 @@ class RemoteRecord:
         name: what the file's name says.
         shared: its content; None if this pipshim cannot use it.
         wheel: the path of its wheel; None if it has none.
+        problem: what is wrong with it; empty if nothing is.
 
     """
 
@@ -47,6 +50,7 @@ class RemoteRecord:
     name: RecordName
     shared: SharedRecord | None
     wheel: str | None
+    problem: str = ""
 
 
 class Removal(NamedTuple):
@@ -77,12 +81,16 @@ def named(store: FileStore) -> list[tuple[Entry, RecordName]]:
 
 
 def _read(store: FileStore, entry: Entry, name: RecordName) -> RemoteRecord:
-    path, shared, content = f"{RECORDS}/{entry.name}", None, b""
-    with suppress(FileMissingError, InvalidRecordError):
+    path, shared, content, problem = f"{RECORDS}/{entry.name}", None, b"", ""
+    try:
         content = store.read(path, MOST_BYTES, 10 * PATIENCE)
         source, _, file = entry.name.partition("/")
         shared = parse(content, source, file)
-    return RemoteRecord(path, entry, name, shared, _wheel_in(content))
+    except InvalidRecordError as error:
+        problem = f"it is invalid: {error}"
+    except FileMissingError:
+        pass
+    return RemoteRecord(path, entry, name, shared, _wheel_in(content), problem)
 
 
 def _wheel_in(content: bytes) -> str | None:
@@ -126,6 +134,54 @@ def removals(
             kind = "temporary file" if entry.name.startswith(TEMPORARY) else "wheel"
             found.append(Removal(path, kind, "no record needs it", entry.size or 0))
     return [*found, *_left_behind(store, now)]
+
+
+def damaged(
+    store: FileStore, is_wanted: Callable[[RecordName], bool], folder: Callable[[], Path]
+) -> list[Removal]:
+    """Find invalid records, and wheels that are not what their names say; all are read.
+
+    Args:
+        store: the remote.
+        is_wanted: says which records and their wheels are read.
+        folder: makes a folder for fetched files.
+
+    Raises:
+        RemoteError: the remote cannot be read.
+
+    """
+    every = records(store, is_wanted)
+    sizes = {f"{WHEELS}/{one.name}": one.size for one in store.walk(WHEELS)}
+    wheels = {
+        one.wheel: one.shared.wheel
+        for one in every
+        if one.wheel in sizes and one.shared is not None and one.shared.kind == "wheel"
+    }
+    intact = each(
+        lambda path: _is_intact(store, path, sizes[path], wheels[path], folder() / "wheel"),
+        list(wheels),
+        at_once=_WHEELS_AT_ONCE,
+    )
+    bad = {path for path, is_intact in zip(wheels, intact, strict=True) if not is_intact}
+    found = [
+        Removal(one.path, "record", one.problem or "its wheel is damaged", one.entry.size or 0)
+        for one in every
+        if one.problem or one.wheel in bad
+    ]
+    why = "it is not the file that its name says"
+    return found + [Removal(path, "wheel", why, sizes[path] or 0) for path in sorted(bad)]
+
+
+def _is_intact(
+    store: FileStore, path: str, size: int | None, wheel: SharedWheel, into: Path
+) -> bool:
+    if size not in (None, wheel.size):
+        return False
+    try:
+        store.fetch(path, into, wheel.size, Event())
+        return sha256_of(into) == wheel.sha256
+    finally:
+        into.unlink(missing_ok=True)
 
 
 def _old(
