@@ -365,7 +365,7 @@ def _told(
         answers = plural(count[False, "added"], "answer")
         parts.append(f"pushed {wheels} ({size(total)}) and {answers} of build backends")
     if present := count[True, "present"] + count[False, "present"]:
-        parts.append(f"{present} were there already")
+        parts.append(f"{present} {'was' if present == 1 else 'were'} there already")
     yield "; ".join(parts) or "pushed nothing"
 
 
@@ -383,7 +383,7 @@ def _tell_taken(
     if wheels:
         text += f"; {rough_duration(remote.saved)} of building saved"
     if present:
-        text += f"; {present} were there already"
+        text += f"; {present} {'was' if present == 1 else 'were'} there already"
     sys.stdout.write(f"{text}\n")
 
 

@@ -9,8 +9,10 @@ import os
 import re
 import textwrap
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any
 
 from pipshim.remote.file_store import (
@@ -26,7 +28,7 @@ from pipshim.remote.file_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from threading import Event
 
@@ -34,7 +36,11 @@ _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 _TALKATIVE = ("botocore", "aiobotocore", "s3fs", "gcsfs", "azure", "adlfs", "paramiko", "asyncio")
 """Loggers of libraries whose lines would be shown as pip's."""
 
+_CONNECTIONS = 4
+"""How many connections there are at most, if each serves one thread: servers limit new ones."""
+
 _POLL_SECONDS = 0.2
+_PIECES_AHEAD = 64
 _LONG = 120.0
 _LONGEST = 300
 
@@ -62,7 +68,8 @@ class FsspecStore:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised too
         try:
             core = importlib.import_module("fsspec.core")
-            self._fs, root = core.url_to_fs(url, skip_instance_cache=True)
+            self._make = partial(core.url_to_fs, url, skip_instance_cache=True)
+            self._fs, root = self._make()
         except ImportError as error:
             text = f"{error.name or error} is not installed: pip install 'pipshim[remote]'"
             raise RemoteError(text) from error
@@ -71,6 +78,7 @@ class FsspecStore:
         self._root = str(root).rstrip("/")
         self._may_be_missing = may_be_missing
         self._is_exclusive = True
+        self._idle, self._free = [self._fs], Semaphore(_CONNECTIONS)
         self._is_async = bool(getattr(self._fs, "async_impl", False))
         if self._is_async:
             self._fs.max_concurrency = 1  # several files are fetched at once; each shows progress
@@ -115,7 +123,9 @@ class FsspecStore:
                 raise _error(error)
             return
         try:
-            with self._fs.open(place, "rb") as file:
+            with self._alone() as files, files.open(place, "rb") as file:
+                if hasattr(file, "prefetch"):  # else SFTP waits for each 32 KB
+                    file.prefetch(max_concurrent_requests=_PIECES_AHEAD)
                 copy(iter(lambda: file.read(CHUNK), b""), into, most, stop)
         except RemoteError:
             raise
@@ -157,7 +167,8 @@ class FsspecStore:
         place = self._place(path)
         folder, _, name = place.rpartition("/")
         aside = f"{folder}/.tmp-{os.getpid()}-{os.urandom(8).hex()}-{name}"
-        self._call("makedirs", seconds, folder, exist_ok=True)
+        with suppress(RemoteError):  # somebody else makes it
+            self._call("makedirs", seconds, folder, exist_ok=True)
         arguments = (aside, *what) if method == "pipe_file" else (*what, aside)
         try:
             self._call(method, seconds, *arguments)
@@ -175,7 +186,8 @@ class FsspecStore:
             self._call("rm_file", PATIENCE, self._place(path))
 
     def _exists(self, path: str) -> bool:
-        self._fs.invalidate_cache()
+        if self._is_async:
+            self._fs.invalidate_cache()
         return bool(self._call("exists", PATIENCE, self._place(path)))
 
     def _place(self, path: str) -> str:
@@ -184,8 +196,13 @@ class FsspecStore:
     def _call(self, method: str, seconds: float, *arguments: Any, **more: Any) -> Any:
         """Call a method of the file system, which is cancelled or left alone after some time."""
         if not self._is_async:
+
+            def call() -> Any:
+                with self._alone() as files:
+                    return getattr(files, method)(*arguments, **more)
+
             try:
-                return within(seconds, lambda: getattr(self._fs, method)(*arguments, **more))
+                return within(seconds, call)
             except RemoteError:
                 raise
             except Exception as error:
@@ -198,6 +215,20 @@ class FsspecStore:
             raise RemoteError(f"it did not answer within {seconds:.0f} seconds") from None
         except Exception as error:
             raise _error(error) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[Any]:
+        """Lend a connection to one thread: that of SFTP loses answers if several use it."""
+        with self._free:
+            try:
+                files = self._idle.pop()
+            except IndexError:
+                files, _ = self._make()
+            files.invalidate_cache()
+            try:
+                yield files
+            finally:
+                self._idle.append(files)
 
     def _start(self, method: str, *arguments: Any, **more: Any) -> Any:
         work = getattr(self._fs, f"_{method}")(*arguments, **more)
@@ -231,6 +262,6 @@ def _time(info: Mapping[str, Any]) -> float | None:
 
 
 def _error(error: BaseException) -> RemoteError:
-    text = re.sub(r"^\[Errno \w+\] ", "", " ".join(str(error).split())) or type(error).__name__
+    text = re.sub(r"^\[Errno -?\w+\] ", "", " ".join(str(error).split())) or type(error).__name__
     kind = FileMissingError if isinstance(error, FileNotFoundError) else RemoteError
     return kind(textwrap.shorten(text, _LONGEST, placeholder="…"))
