@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from pipshim.remote.file_store import RemoteError
 from pipshim.remote.folder_store import FolderStore
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def open_store(
         RemoteError: what is needed for such a URL is not installed, or the URL is wrong.
 
     """
+    try:
+        urlsplit(address)
+    except ValueError as error:
+        raise RemoteError(f"this is no valid URL: {error}") from error
     scheme = address.partition(":")[0].lower() if "://" in address else ""
     if scheme in ("http", "https"):
         from pipshim.remote.http_store import HttpStore  # noqa: PLC0415 imports pip's session

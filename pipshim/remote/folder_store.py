@@ -160,4 +160,6 @@ def _entry(one: os.DirEntry[str], name: str) -> Entry:
 
 
 def _error(error: OSError) -> RemoteError:
+    if isinstance(error, NotADirectoryError):
+        return RemoteError("it is not a folder")
     return RemoteError(f"{error.filename}: {reason(error)}" if error.filename else reason(error))

@@ -71,8 +71,8 @@ class FsspecStore:
             self._make = partial(core.url_to_fs, url, skip_instance_cache=True)
             self._fs, root = self._make()
         except ImportError as error:
-            text = f"{error.name or error} is not installed: pip install 'pipshim[remote]'"
-            raise RemoteError(text) from error
+            text = f"{error.name} is not installed" if error.name else str(error)
+            raise RemoteError(f"{text}: pip install 'pipshim[remote]'") from error
         except Exception as error:
             raise _error(error) from error
         self._root = str(root).rstrip("/")

@@ -266,6 +266,25 @@ def test_an_unknown_kind_of_url_is_said() -> None:
         open_store("nosuch://x", no_session)
 
 
+def test_a_damaged_url_and_a_file_are_said(tmp_path: Path) -> None:
+    with pytest.raises(RemoteError, match="no valid URL"):
+        open_store("http://[bad/", no_session)
+    (tmp_path / "file").touch()
+    with pytest.raises(RemoteError, match="it is not a folder"):
+        open_store(str(tmp_path / "file"), no_session).names(FOLDER, "", SECONDS)
+
+
+def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = pytest.importorskip("fsspec.core")
+
+    def fail(*_: object, **__: object) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(core, "url_to_fs", fail)
+    with pytest.raises(RemoteError, match=r"^Install s3fs to access S3: pip install 'pipshim\["):
+        open_store("s3://team/wheels", no_session)
+
+
 def test_work_that_takes_too_long_is_left_alone() -> None:
     assert within(5, lambda: 3) == 3
     with pytest.raises(RemoteError, match="did not answer within 0 seconds"):
