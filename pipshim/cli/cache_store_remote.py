@@ -155,7 +155,7 @@ def verify(request: StoreRequest, options: Values) -> int:
 
 
 def _remove(store: FileStore, found: list[remote_inventory.Removal], request: StoreRequest) -> None:
-    if request.dry_run:
+    if request.dry_run or not found:
         return
     if not store.is_writable:
         raise RemoteError("a web server can only be read")
