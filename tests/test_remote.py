@@ -162,7 +162,7 @@ def test_what_only_this_machine_has_is_not_shared(
 
 def test_an_unknown_setting_is_an_error(cli: Cli, make_project: MakeProject) -> None:
     make_project('[tool.pipshim.remote]\nurl = "x"\npush = "often"\n')
-    assert 'push must be "never" or "always", not' in cli.fails("sync").err
+    assert "push must be one of never, always, not" in cli.fails("sync").err
     make_project('[tool.pipshim.remote]\nuri = "x"\n')
     assert "unknown key 'uri'" in cli.fails("sync").err
 

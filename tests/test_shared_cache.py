@@ -116,8 +116,6 @@ def test_damaged_wheels_are_removed_when_asked_for(built: Cli, other: Cli, remot
     wheel.write_bytes(wheel.read_bytes()[:-1] + b"x")
     result = other.ok("sync", "--push")
     assert "is not the file that its record names" in result.err
-    assert "stays damaged, as nothing there is overwritten" in result.err
-    assert "to remove it: pipshim cache store verify --remote one" in result.err
     assert built.ok(*verify, "two").out == "all files are intact\n"
     shown = built(*verify, "one", "--dry-run")
     assert shown.status == 1

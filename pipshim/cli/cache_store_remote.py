@@ -126,6 +126,8 @@ def prune(request: StoreRequest, options: Values) -> int:
             hint="pipshim cache store prune --remote --days 90 --max-size 200GB --dry-run",
         )
     with remote_files(request, options) as (store, _):
+        if not store.is_writable:
+            raise RemoteError("a web server can only be read")
         found = remote_inventory.removals(
             store, days=request.days, most_bytes=request.max_size, now=time.time()
         )

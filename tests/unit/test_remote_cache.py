@@ -266,6 +266,16 @@ def test_records_of_equal_builds_and_machines_are_read_first(world: World) -> No
     assert next(world.make().batches("wheel", SOURCE, *HERE, mine)) == expected[:1]
 
 
+def test_a_damaged_wheel_that_stays_is_said(world: World, tmp_path: Path) -> None:
+    shared, wheel = world.add(content=b"the content of a whee1"), tmp_path / "x.whl"
+    wheel.write_bytes(CONTENT)
+    remote = world.make()
+    assert remote.wheel(shared) is None
+    assert remote.push(shared, wheel)
+    assert "x.whl stays damaged, as nothing there is overwritten" in world.lines[-1]
+    assert world.lines[-1].endswith("pipshim cache store verify --remote natten")
+
+
 def test_the_wheel_is_added_before_its_record(world: World, tmp_path: Path) -> None:
     shared, wheel = world.add(), tmp_path / "x.whl"
     world.files.files.clear()
