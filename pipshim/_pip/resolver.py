@@ -34,7 +34,6 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
 from pipshim._pip import metadata, patches
-from pipshim._pip.conflict_free import ConflictFreeResolver
 from pipshim._pip.errors import translating_errors
 from pipshim._pip.incremental_resolution import IncrementalResolver
 from pipshim._pip.links import secure_hashes, size_of
@@ -120,10 +119,6 @@ class PipResolver:
         # branch there may be another commit by now.
         PipProvider.is_satisfied_by.cache_clear()
         with translating_errors(), pip.markers():
-            if not self.for_build:
-                walk = ConflictFreeResolver(pip, constraints, self.overrides, self._entry, pinned)
-                if (solution := walk.solution(roots)) is not None:
-                    return solution
             resolver = self._resolver()
             requirements = [root.requirement.copied() for root in roots]
             given = [one.inner for one in constraints]
@@ -214,35 +209,22 @@ class PipResolver:
         if requirement.is_direct:
             package = self._direct(requirement, candidate, needs)
         else:
-            allowed = requirement.hash_options
-            package = self._entry(name, version, link, needs, requires_python, allowed)
+            package = package_entry(
+                name,
+                version,
+                self._files(name, version, link),
+                chosen=link.filename,
+                page=link.comes_from,
+                dependencies=needs,
+                requires_python=SpecifierSet(requires_python) if requires_python else None,
+                allowed=requirement.hash_options,
+            )
         return Pin(
             package=package,
             version=version,
             source=source,
             editable=requirement.editable or (source is not None and source.editable),
             platform_specific=link.is_wheel and not link.filename.endswith("-none-any.whl"),
-        )
-
-    def _entry(
-        self,
-        name: NormalizedName,
-        version: Version,
-        link: Link,
-        needs: Iterable[NormalizedName],
-        requires_python: str | None,
-        allowed: Mapping[str, Sequence[str]] | None = None,
-    ) -> Package:
-        """Make the entry of a version from an index."""
-        return package_entry(
-            name,
-            version,
-            self._files(name, version, link),
-            chosen=link.filename,
-            page=link.comes_from,
-            dependencies=needs,
-            requires_python=SpecifierSet(requires_python) if requires_python else None,
-            allowed=allowed,
         )
 
     def _files(self, name: NormalizedName, version: Version, chosen: Link) -> Iterator[IndexFile]:
