@@ -39,6 +39,9 @@ OPTIONAL = {
 }
 """The marks of tests that run only if asked for, and what these tests do."""
 
+CASES = 2
+"""How many cases of a test that runs commands are run without ``--slow``."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     for mark, trait in OPTIONAL.items():
@@ -46,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _mark_further_cases(items)
     for mark in OPTIONAL:
         if config.getoption(f"--{mark}") or os.environ.get(f"PIPSHIM_TEST_{mark.upper()}") == "1":
             continue
@@ -53,6 +57,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker(mark) is not None:
                 item.add_marker(skip)
+
+
+def _mark_further_cases(items: list[pytest.Item]) -> None:
+    """Mark as slow what lies between the first and the last cases of tests that run commands."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if "cli" in getattr(item, "fixturenames", ()):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for several in cases.values():
+        kept = {round(one * (len(several) - 1) / (CASES - 1)) for one in range(CASES)}
+        for number, item in enumerate(several):
+            if number not in kept:
+                item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)
