@@ -39,8 +39,8 @@ OPTIONAL = {
 }
 """The marks of tests that run only if asked for, and what these tests do."""
 
-CASES = 2
-"""How many cases of a test that runs commands are run without ``--slow``."""
+SHARE = 4
+"""One case in four runs without ``--slow`` where each runs commands, but two at least."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,13 +60,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _mark_further_cases(items: list[pytest.Item]) -> None:
-    """Mark as slow what lies between the first and the last cases of tests that run commands."""
+    """Mark as slow all cases but some, the first and the last among them, outside of `unit/`."""
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if "cli" in getattr(item, "fixturenames", ()):
+        if item.path.parent.name == "tests" and item.path.name != "test_import_contract.py":
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for several in cases.values():
-        kept = {round(one * (len(several) - 1) / (CASES - 1)) for one in range(CASES)}
+        count = max(2, len(several) // SHARE)
+        kept = {round(one * (len(several) - 1) / (count - 1)) for one in range(count)}
         for number, item in enumerate(several):
             if number not in kept:
                 item.add_marker("slow")

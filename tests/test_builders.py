@@ -224,6 +224,7 @@ def test_mistakes_are_explained(
     assert said in cli.fails("sync", *words, env=environ, status=status).err
 
 
+@pytest.mark.slow
 def test_without_an_answer_builds_are_done_here(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:

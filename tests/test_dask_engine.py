@@ -53,6 +53,7 @@ def submit(engine: DaskEngine, line: str, told: list[Any] | None = None) -> Futu
     return engine.submit(task, Needs("plain", None, None), (), report)
 
 
+@pytest.mark.slow
 def test_a_worker_that_joins_later_is_used(cluster: DaskCluster, engine: DaskEngine) -> None:
     cluster.add("one", {})
     tasks = [submit(engine, "sleep 5") for _ in range(4)]

@@ -213,6 +213,7 @@ def test_from_pip(cli: Cli, project: Path, tmp_path: Path) -> None:
     assert {"natten", "torch"} <= {*has(project / ".venv")}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shop")
 def test_from_pip_tools(cli: Cli, project: Path, tmp_path: Path) -> None:
     run("from-pip-tools.md", cli, project, tmp_path)
@@ -221,6 +222,7 @@ def test_from_pip_tools(cli: Cli, project: Path, tmp_path: Path) -> None:
     assert "pytest==8.0" in (project / "dev-requirements.txt").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shop")
 def test_from_uv(cli: Cli, project: Path, tmp_path: Path) -> None:
     said = run("from-uv.md", cli, project, tmp_path)
@@ -255,6 +257,7 @@ def snippets(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shop")
 def test_nox(cli: Cli, project: Path, tmp_path: Path) -> None:
     (noxfile,) = snippets("python")

@@ -345,6 +345,7 @@ PIPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("library")
 def test_all_options_of_pip_lock(cli: Cli, index: Index, project_dir: Path, tmp_path: Path) -> None:
     dists = tmp_path / "dists"

@@ -450,6 +450,7 @@ def tox_on_install(tox_env, arguments, section, of_type):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("library")
 def test_every_kind_of_package_in_real_runs(
     cli: Cli, make_project: MakeProject, tmp_path: Path

@@ -831,7 +831,8 @@ def test_summary(monkeypatch: pytest.MonkeyPatch) -> None:
         " in 12.3 s\n"
     )
     dry = summarize(changes, packages=41, seconds=1, dry_run=True, no_color=True)
-    assert dry.splitlines()[-1] == "would add 3, remove 1, change 2"
+    expected = "would add 3, remove 1, change 2: 1 built earlier, 2 to build"
+    assert dry.splitlines()[-1] == expected
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
     colored = summarize(changes, packages=41, seconds=1)
