@@ -60,10 +60,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _mark_further_cases(items: list[pytest.Item]) -> None:
-    """Mark as slow all cases but some, the first and the last among them, outside of `unit/`."""
+    """Mark as slow all cases but some of tests that run commands, as pipshim or beside pip."""
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.path.parent.name == "tests" and item.path.name != "test_import_contract.py":
+        if {"cli", "sides"} & set(getattr(item, "fixturenames", ())):
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for several in cases.values():
         count = max(2, len(several) // SHARE)
