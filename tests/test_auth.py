@@ -157,6 +157,7 @@ def locked_up(cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path)
     return index
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("locked_up")
 def test_keyrings_module_is_asked_as_pip_asks_it(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()

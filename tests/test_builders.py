@@ -139,6 +139,7 @@ def test_a_build_whose_worker_dies_is_done_elsewhere_and_then_here(
     assert any("slow 1.0 is built here: dask://" in text for text in said)
 
 
+@pytest.mark.slow
 def test_without_the_scheduler_a_build_is_done_here(
     cli: Cli, cluster: DaskCluster, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ def test_what_another_machine_builds_is_what_sync_would_build(
     assert planned(cli, "--missing")["builds"] == []
 
 
+@pytest.mark.slow
 def test_names_choose_builds_and_bring_what_these_need(cli: Cli, other: Cli, project: Path) -> None:
     (project / "plan.json").write_text(json.dumps(planned(cli)))
     plan = project / "plan.json"

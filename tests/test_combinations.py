@@ -592,6 +592,7 @@ extras = cpu, cu128
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("torches")
 def test_tox_environments_have_a_combination_each(
     cli: Cli, cpu: Index, cu128: Index, make_project: MakeProject

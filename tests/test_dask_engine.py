@@ -90,6 +90,7 @@ def test_without_a_worker_a_task_ends_with_the_reason(engine: DaskEngine) -> Non
         submit(engine, "true").result(20)
 
 
+@pytest.mark.slow
 def test_a_task_outlives_a_restart_of_the_scheduler_but_not_its_end(
     cluster: DaskCluster, engine: DaskEngine
 ) -> None:

@@ -36,6 +36,7 @@ def run_ascii(cli: Cli, cwd: Path, *args: str | Path) -> subprocess.CompletedPro
     return done
 
 
+@pytest.mark.slow
 def test_everything_works_below_a_folder_that_the_locale_cannot_name(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:

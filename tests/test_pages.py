@@ -205,6 +205,7 @@ def test_source_builds(cli: Cli, make_project: MakeProject, tmp_path: Path) -> N
     assert re.search(r"^natten 0\.17 .*torch 2\.5", said, re.MULTILINE), said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shop")
 def test_from_pip(cli: Cli, project: Path, tmp_path: Path) -> None:
     said = run("from-pip.md", cli, project, tmp_path)
@@ -230,6 +231,7 @@ def test_from_uv(cli: Cli, project: Path, tmp_path: Path) -> None:
     assert has(project / ".venv") == ["flask", "werkzeug"], "as the requirements file says"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shop")
 def test_for_tox_users(cli: Cli, project: Path, tmp_path: Path) -> None:
     """Each configuration on the page works in a real run."""

@@ -61,6 +61,7 @@ def hooks(log: Path, hook: str = "build_wheel") -> list[str]:
     return [one.name for one in calls(log) if one.event == "start" and one.hook == hook]
 
 
+@pytest.mark.slow
 def test_one_command_fills_an_empty_environment(
     run: Run, cli: Cli, env: Path, index: Index, dists: Path, log: Path, tmp_path: Path
 ) -> None:

@@ -336,6 +336,7 @@ pipshim_match_runtime = true
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("library")
 def test_the_project_is_built_against_what_is_locked(
     cli: Cli, make_project: MakeProject, tmp_path: Path
