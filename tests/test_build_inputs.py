@@ -220,6 +220,24 @@ def compiler(folder: Path, name: str, version: str) -> None:
     (folder / name).chmod(0o755)
 
 
+def test_a_pure_wheel_asks_no_compiler_without_a_remote(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, log: Path
+) -> None:
+    asked = tmp_path / "asked"
+    for name in ("cc", "gcc", "c++", "g++", "gfortran", "nvcc"):  # pip itself asks rustc
+        compiler(tmp_path / "bin", name, "1")
+        with (tmp_path / "bin" / name).open("a", encoding="utf-8") as script:
+            script.write(f"echo {name} >>'{asked}'\n")
+    cli.env["PATH"] = f"{tmp_path}/bin:{cli.env['PATH']}"
+    index.add(sdist(tmp_path, "pure", "1.0", backend=Backend(log=str(log))))
+    make_project(dependencies=["pure"])
+    cli.ok("sync")
+    assert built(log) == ["pure"]
+    assert not asked.exists()
+    cli.ok("sync", "--rebuild", "pure", "--remote", str(tmp_path))
+    assert asked.exists()
+
+
 @needs_git
 def test_large_files_that_git_can_fetch_now_rebuild_what_was_built_of_a_checkout(
     cli: Cli, make_project: MakeProject, tmp_path: Path, log: Path

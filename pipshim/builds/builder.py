@@ -237,7 +237,7 @@ class Builder:
                 self._private(build) or built.private,
                 built.log.name,
                 built.needs,
-                self.records.selection_key(build),
+                self._selection_key(build, built.record),
             )
             self._cache.store(result)
             if self._shared is not None:
@@ -445,12 +445,21 @@ class Builder:
 
     def _keep(self, build: BuildRequest, result: BuildResult) -> None:
         if build.digest is not None:
-            key = self.records.selection_key(build) if self._shared is not None else NO_KEY
+            key = self._selection_key(build, result.record)
             result = replace(result, private=self._private(build), key=key)
             self._cache.store(result)
             self._rebuilt.add(_key(result.kind, build))
             if self._shared is not None:
                 self._shared.push(result)
+
+    def _selection_key(self, build: BuildRequest, record: Record) -> str:
+        """Return the key of a result; compilers are not asked for it without need.
+
+        A result without one can be pushed later, and is only found after those with one.
+        """
+        if self._shared is None and not record.compiled:
+            return NO_KEY
+        return self.records.selection_key(build)
 
     def _private(self, build: BuildRequest) -> str:
         """Say why no other machine may have the results of a build; empty if nothing does."""
