@@ -40,7 +40,7 @@ OPTIONAL = {
 """The marks of tests that run only if asked for, and what these tests do."""
 
 SHARE = 4
-"""One case in four runs without ``--slow`` where each runs commands, but two at least."""
+"""Without ``--slow``, one case in four of a test that runs commands is run, at least two."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _mark_further_cases(items: list[pytest.Item]) -> None:
-    """Mark as slow all cases but some of tests that run commands, as pipshim or beside pip."""
+    """Mark the cases of tests that run commands as slow, but for an even selection."""
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
         if {"cli", "sides"} & set(getattr(item, "fixturenames", ())):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 drawings: list[tuple[Callable[[], object], Callable[[], object]]] = []
-"""How whoever draws on the terminal now clears it, and draws again."""
+"""How the current drawing on the terminal is cleared, and drawn again."""
 
 _one = threading.Lock()
 

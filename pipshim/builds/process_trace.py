@@ -237,7 +237,7 @@ def _native_options(words: "Any") -> "Iterator[str]":
 def _trace_child(programs: "list[str]", words: "list[Any]") -> None:
     """Let a Python that is to be started with ``-S`` be traced: change its command line.
 
-    A shell's command line is changed if it is that of a Python and nothing else.
+    A shell's command line is changed only if it does no more than start a Python.
     """
     is_own = [_is_this_python(program) for program in programs]
     if is_own == [True]:

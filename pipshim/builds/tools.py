@@ -141,7 +141,7 @@ class Tools:
             return None
 
     def _ask(self, key: str, path: str) -> Tool:
-        """Ask a program for its version; one that does not say it is told by its content."""
+        """Ask a program for its version; if it gives none, identify it by its content."""
         import json  # noqa: PLC0415 seldom
 
         outputs = self._output([path, "--version"], os.environ)
