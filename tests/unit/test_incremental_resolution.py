@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -39,7 +40,16 @@ class Provider(PipProvider):
     """pip's provider, whose packages are made up."""
 
     def __init__(self, index: dict[str, list[list[Required]]]) -> None:
-        super().__init__(None, {}, False, False, "", {})  # type: ignore[arg-type]
+        settings: dict[str, Any] = {
+            "factory": None,
+            "constraints": {},
+            "ignore_dependencies": False,
+            "only_dependencies": False,
+            "upgrade_strategy": "",
+            "user_requested": {},
+        }
+        # Which of them there are depends on pip: only_dependencies is new in 26.2.
+        super().__init__(**{name: settings[name] for name in signature(PipProvider).parameters})
         self._index = {
             Candidate(name, version): required
             for name, versions in index.items()
