@@ -15,10 +15,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import replace_file
 from pipshim.base.cores import available_cores
+from pipshim.base.shared_results import SharedResults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -71,7 +73,7 @@ class JobTools:
     """Knows which make and ninja builds find, each asked once."""
 
     def __init__(self) -> None:
-        self._versions: dict[str, Version] = {}
+        self._versions: SharedResults[Version] = SharedResults()
 
     def add_variables(self, variables: MutableMapping[str, str], share: Share) -> None:
         """Add to a build's variables what its share is; those that are there stay."""
@@ -134,9 +136,7 @@ class JobTools:
         for name in names:
             program = shutil.which(name, path=path)
             if program is not None:
-                if program not in self._versions:
-                    self._versions[program] = _version_of(program)
-                found[name] = program, self._versions[program]
+                found[name] = program, self._versions.get(program, partial(_version_of, program))
         return found
 
 
