@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from pipshim._pip.prebuilt import BuiltWheel, WheelBuilds
     from pipshim._pip.session import Pip
     from pipshim.base.errors import PipshimError
-    from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.interpreter import Target
+    from pipshim.model.settings import ConfigSettings
 
     PipsBuild = Callable[..., tuple[list[InstallRequirement], list[InstallRequirement]]]
 

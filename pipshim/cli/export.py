@@ -12,7 +12,7 @@ from pipshim.cli.command_report import reporting
 from pipshim.cli.context import open_context
 from pipshim.cli.project_commands import SyncCommand
 from pipshim.cli.sync import lock_of, write_lock
-from pipshim.lock.requirements_export import Style, Where, write, write_build
+from pipshim.lock.requirements_export import Where, write, write_build
 from pipshim.model import option_table
 from pipshim.model.requests import ExportOptions, ExportRequest, SelectionOptions
 from pipshim.model.selection import combination_of
@@ -79,17 +79,16 @@ def main(request: ExportRequest, pip: PipCommand) -> int:
         open_context(request, pip, report.observer) as context,
     ):
         lock = lock_of(context, request)
-        style = Style(hashes=asked.hashes, header=asked.header, annotate=asked.annotate)
         where = Where(context.lock_path, Path.cwd())
         if asked.build is not None:
             wanted = selected(request.selection, context.project, lock)
             combination = combination_of(lock, wanted, context.lock_path)
             part = lock_for(lock, context.target.markers, combination)
-            text = write_build(part, asked.build, style, where)
+            text = write_build(part, asked.build, asked, where)
         else:
             project = context.project.name if context.project is not None else None
             selection = selected(request.selection, context.project, lock)
-            text = write(lock, selection, style, where, project)
+            text = write(lock, selection, asked, where, project)
         write_lock(context, lock)
         if output is None:
             sys.stdout.write(text)

@@ -56,11 +56,11 @@ if TYPE_CHECKING:
 
     from pipshim._pip.session import Pip
     from pipshim.cli.pip_command import PipCommand
-    from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.events import Event, Observer
     from pipshim.model.interpreter import Target
     from pipshim.model.project import Project
     from pipshim.model.requests import LockRequest
+    from pipshim.model.settings import ConfigSettings
     from pipshim.model.solution import Solution, Source
 
 

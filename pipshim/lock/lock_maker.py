@@ -22,7 +22,7 @@ from pipshim.lock.backend_requirements import (
     of_member,
 )
 from pipshim.lock.conflict_search import explain
-from pipshim.lock.lock_resolver import LockResolver
+from pipshim.lock.lock_resolver import LockResolver, Problem
 from pipshim.lock.resolved_builds import planner_of
 from pipshim.lock.resolving import Resolving
 from pipshim.model.combinations import BASE, PROJECT, Combination, Conflicts, named
@@ -34,7 +34,7 @@ from pipshim.model.solution import Source
 from pipshim.model.workspace_selection import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from packaging.requirements import Requirement
 
@@ -101,26 +101,6 @@ def resolver_of(
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What to resolve for one target.
-
-    Attributes:
-        roots: returns the root requirements; it may ask the rounds for the project's own metadata.
-        constraints: pip's constraint objects.
-        folders: the projects that are installed from their folders, besides editables.
-        origins: the extras and groups (``extra cpu``); `roots` adds those that only backends know.
-        pinned: the packages that may be chosen; None: any.
-
-    """
-
-    roots: Callable[[Rounds], Sequence[Root]]
-    constraints: Sequence[ParsedRequirement]
-    folders: Sequence[Source]
-    origins: set[str]
-    pinned: Collection[NormalizedName] | None = None
-
-
-@dataclass(frozen=True)
 class LockMaker:
     """The making of one lock.
 
@@ -182,7 +162,7 @@ class LockMaker:
         if self.context.request.lock.given:
             roots, constraints = pip.given(self.context.request.lock.requirements)
             pinned = _check_pinned(roots) if self.context.request.lock.pinned else None
-            found = Problem(lambda _: roots, constraints, [], set(), pinned)
+            found = Problem(lambda _: roots, constraints, pinned=pinned)
         else:
             assert self.context.project is not None
             found = _problem(pip, self.context.project, self._known_of_editable(), combination)
@@ -219,18 +199,12 @@ class LockMaker:
         project = None if self.context.request.lock.given else self.context.project
         solution = resolution.solution
         packages = tuple(pin.package for pin in solution.pins.values() if not pin.editable)
-        runtime = {key_of(one) for one in packages}
-        members = {key_of(one): one for found in resolution.environments.values() for one in found}
-        names = {key_of(one): one.name for one in (*packages, *members.values())}
+        names = {key_of(one): one.name for one in (*packages, *resolution.members.values())}
         return Lock(
             packages=packages,
             origins=solution.origins,
             builds={key: self._noted(one, names[key]) for key, one in resolution.builds.items()},
-            build_packages=tuple(one for key, one in members.items() if key not in runtime),
-            environments={
-                name: tuple(sorted(map(key_of, found)))
-                for name, found in resolution.environments.items()
-            },
+            **resolution.of_builds(packages),
             folders=tuple(self._folders(resolution, problem)),
             inputs=self.digest,
             requirements=tuple(inputs_digest.requirements_given(self.context.request.lock)),
@@ -246,10 +220,10 @@ class LockMaker:
         )
 
     def _folders(self, resolution: Resolution, problem: Problem) -> Iterator[LockedFolder]:
-        base, pins = self.context.lock_path.parent, resolution.solution.pins
+        pins = resolution.solution.pins
         for directory, name, origins in _folders(resolution.solution, problem):
             yield LockedFolder(
-                path=Path(os.path.relpath(directory, base)).as_posix(),
+                path=relative_path(self.context, directory),
                 name=name,
                 build=self._noted(resolution.folders[directory], name),
                 origins=origins,
@@ -261,6 +235,11 @@ class LockMaker:
         if not self.context.request.lock.given:
             return build
         return replace(build, config_settings=self.context.settings.config_for(name))
+
+
+def relative_path(context: LockServices, directory: str | Path) -> str:
+    """Return the path of a folder as the lock has it."""
+    return Path(os.path.relpath(directory, context.lock_path.parent)).as_posix()
 
 
 def _names(kind: str, problem: Problem) -> tuple[NormalizedName, ...]:

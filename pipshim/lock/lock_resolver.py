@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipshim._pip.pyproject import build_system
 from pipshim.base.errors import PipshimError
@@ -19,7 +19,7 @@ from pipshim.model.pylock import LockedBuild, environment_id, key_of
 from pipshim.model.requirements import has_lower_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from packaging.pylock import Package
@@ -27,9 +27,30 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.requirements import ParsedRequirement, Root
-    from pipshim.lock.metadata_rounds import Host
     from pipshim.model.overrides import Overrides
     from pipshim.model.solution import Pin, Solution, Source
+
+    Versions = Mapping[NormalizedName, tuple[Version, ...]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What to resolve for one target.
+
+    Attributes:
+        roots: returns the root requirements; it may ask the rounds for the project's own metadata.
+        constraints: pip's constraint objects.
+        folders: the projects that are installed from their folders, besides editables.
+        origins: the extras and groups (``extra cpu``); `roots` adds those that only backends know.
+        pinned: the packages that may be chosen; None: any.
+
+    """
+
+    roots: Callable[[Rounds], Sequence[Root]]
+    constraints: Sequence[ParsedRequirement] = ()
+    folders: Sequence[Source] = ()
+    origins: set[str] = field(default_factory=set)
+    pinned: Collection[NormalizedName] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,21 @@ class Resolution:
     folders: Mapping[str, LockedBuild]
     environments: Mapping[str, tuple[Package, ...]]
 
+    @property
+    def members(self) -> dict[str, Package]:
+        """The packages of all build environments, by entry key."""
+        return {key_of(one): one for found in self.environments.values() for one in found}
+
+    def of_builds(self, runtime: Iterable[Package]) -> dict[str, Any]:
+        """Return the fields of a lock about builds, given its packages for run time."""
+        known = set(map(key_of, runtime))
+        return {
+            "build_packages": tuple(one for key, one in self.members.items() if key not in known),
+            "environments": {
+                name: tuple(sorted(map(key_of, found))) for name, found in self.environments.items()
+            },
+        }
+
 
 @dataclass
 class LockResolver:
@@ -59,7 +95,7 @@ class LockResolver:
         overrides: what replaces requirements, except those of builds.
         label: the name of the target, in a lock for several.
         asked_on: in a lock for several, the Python that backends run on.
-        host: for another machine's target, returns the rounds whose backends are asked.
+        ask_host: for another machine's target, asks the backends of this one (`RemoteRounds`).
         defers: whether build environments may be resolved later (`Rounds`).
 
     """
@@ -69,33 +105,22 @@ class LockResolver:
     overrides: Overrides | None = None
     label: str = ""
     asked_on: str | None = None
-    host: Callable[[], Host] | None = None
+    ask_host: Callable[..., Any] | None = None
     defers: bool = False
     rounds: Rounds = field(init=False)
     _last: Solution | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        if self.host is None:
+        if self.ask_host is None:
             self.rounds = Rounds(self.builds, self.defers)
         else:
-            self.rounds = RemoteRounds(self.builds, self.defers, host=self.host)
+            self.rounds = RemoteRounds(self.builds, self.defers, ask_host=self.ask_host)
 
-    def lock(
-        self,
-        roots: Callable[[Rounds], Sequence[Root]],
-        *,
-        constraints: Sequence[ParsedRequirement],
-        preferred: Mapping[NormalizedName, tuple[Version, ...]],
-        folders: Sequence[Source],
-    ) -> Resolution:
+    def lock(self, problem: Problem, preferred: Versions) -> Resolution:
         """Resolve in rounds, and decide how everything is built.
 
         Args:
-            roots: returns the root requirements; it may ask the rounds for the project's own
-                metadata.
-            constraints: pip's constraint objects.
             preferred: the pins of an earlier lock, kept where they fit, the best one last.
-            folders: the projects that are installed from their folders.
 
         Raises:
             ResolveError: no versions fit, or the rounds do not end.
@@ -103,38 +128,25 @@ class LockResolver:
 
         """
         start = time.monotonic()
-        solution = self.solve(roots, constraints=constraints, preferred=preferred)
-        resolution = self.settled(solution, folders)
+        solution = self.solve(problem, preferred)
+        resolution = self.settled(solution, problem.folders)
         self.builds.observer(events.ResolveFinished(len(solution.pins), time.monotonic() - start))
         return resolution
 
     def solve(
-        self,
-        roots: Callable[[Rounds], Sequence[Root]],
-        *,
-        constraints: Sequence[ParsedRequirement],
-        preferred: Mapping[NormalizedName, tuple[Version, ...]],
-        offered: Mapping[NormalizedName, tuple[Version, ...]] | None = None,
+        self, problem: Problem, preferred: Versions, offered: Versions | None = None
     ) -> Solution:
-        """Resolve in rounds.
-
-        Args:
-            roots: as for `lock`, and the next two.
-            constraints: pip's constraint objects.
-            preferred: the pins of an earlier lock.
-            offered: the pins of other targets, preferred to these.
-
-        """
+        """Resolve in rounds; the pins of other targets (``offered``) go before the preferred."""
         metadata_of, below = self.rounds.metadata, self.builds.below
         asked: Sequence[Root] = ()
 
         def one_round(number: int) -> Solution:
             nonlocal asked
             self.builds.observer(events.ResolveStarted(number + 1, self.label))
-            asked = roots(self.rounds)
+            asked = problem.roots(self.rounds)
             self._last = self.builds.resolving.resolve(
                 asked,
-                constraints=constraints,
+                constraints=problem.constraints,
                 preferred=preferred,
                 offered=offered,
                 below=below.versions if below is not None else None,
@@ -148,7 +160,7 @@ class LockResolver:
             return self._last
 
         solution = self._settle(one_round)
-        self._warn_of_lowest(asked, constraints, solution)
+        self._warn_of_lowest(asked, problem.constraints, solution)
         return solution
 
     def _settle(self, one_round: Callable[[int], Solution]) -> Solution:

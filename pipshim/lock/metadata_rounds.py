@@ -8,7 +8,8 @@ resolves with its metadata. The rounds end when no pin that a build saw has chan
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
@@ -347,43 +348,32 @@ class Rounds:
         return self.defers and self.builds.stated_metadata(source) is not None
 
 
-class Host(Protocol):
-    """Asks backends on the machine that can run them: the answers count for all targets."""
-
-    def ask_metadata(self, source: Source) -> bytes:
-        """Ask a source's backend for its metadata."""
-
-    def ask_editable_metadata(self, source: Source) -> bytes | None:
-        """Ask for that of an editable whose dependencies are stated, if possible."""
-
-    def ask_requirements(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
-        """Ask for additional build requirements."""
-
-
 @dataclass
 class RemoteRounds(Rounds):
     """The one round of another machine's target, with the metadata that the host's backends give.
 
     Attributes:
-        host: returns the host's rounds, once they are over.
+        ask_host: calls a method of the host's rounds (``ask_…``), once they are over.
 
     """
 
-    host: Callable[[], Host] = field(kw_only=True)
+    ask_host: Callable[..., Any] = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.builds.ask_host = lambda *args: self.host().ask_requirements(*args)
+        self.builds.ask_host = partial(self.ask_host, Rounds.ask_requirements)
 
     def _answer(self, source: Source) -> bytes:
-        return self.host().ask_metadata(source)
+        told: bytes = self.ask_host(Rounds.ask_metadata, source)
+        return told
 
     def editable_metadata(self, source: Source) -> bytes | None:
         """Ask the host for the METADATA of an editable whose dependencies are stated."""
         try:
-            return self.host().ask_editable_metadata(source)
+            told: bytes | None = self.ask_host(Rounds.ask_editable_metadata, source)
         except ResolveError:  # the project cannot be resolved there
             return None
+        return told
 
     def _stale(self, solution: Solution) -> list[Source]:  # noqa: ARG002
         return []  # what was told counts for all targets

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.requirements import Requirement
@@ -43,14 +44,13 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.session import Pip
-    from pipshim.lock.lock_maker import LockMaker, Problem
-    from pipshim.lock.lock_resolver import LockResolver, Resolution
-    from pipshim.lock.metadata_rounds import Host
+    from pipshim.lock.lock_maker import LockMaker
+    from pipshim.lock.lock_resolver import LockResolver, Problem, Resolution
     from pipshim.lock.services import LockServices
-    from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.interpreter import Target, TargetPython
     from pipshim.model.package_sources import PackageSource
     from pipshim.model.pylock import Lock
+    from pipshim.model.settings import ConfigSettings
     from pipshim.model.solution import Solution, Source
     from pipshim.model.targets import TargetName
 
@@ -98,36 +98,6 @@ class _ForkResult(NamedTuple):
     config_settings: Mapping[NormalizedName, ConfigSettings]
 
 
-class _RemoteHost(NamedTuple):
-    """The host as seen by a fork, which asks it through its origin.
-
-    Attributes:
-        origin: the process that the fork comes from.
-        combination: whose versions the backends are asked with.
-        config_settings: of requirements that the fork may have read first.
-
-    """
-
-    origin: ParentProcess
-    combination: Combination
-    config_settings: Mapping[NormalizedName, ConfigSettings]
-
-    def ask_metadata(self, source: Source) -> bytes:
-        metadata: bytes = self._ask(Rounds.ask_metadata, source)
-        return metadata
-
-    def ask_editable_metadata(self, source: Source) -> bytes | None:
-        metadata: bytes | None = self._ask(Rounds.ask_editable_metadata, source)
-        return metadata
-
-    def ask_requirements(self, source: Source, requirements: tuple[str, ...]) -> list[str]:
-        found: list[str] = self._ask(Rounds.ask_requirements, source, requirements)
-        return found
-
-    def _ask(self, ask: Callable[..., object], *arguments: object) -> Any:
-        return self.origin.ask((ask, self.combination, self.config_settings, *arguments))
-
-
 @dataclass
 class _Hosts:
     """The host's resolutions, by combination, which backends are asked with.
@@ -141,7 +111,7 @@ class _Hosts:
     making: LockMaker
     resolvers: dict[Combination, LockResolver] = field(default_factory=dict)
     solved: set[Combination] = field(default_factory=set)
-    _asking: SharedResults[Host] = field(
+    _rounds: SharedResults[Rounds] = field(
         default_factory=lambda: SharedResults(keep_errors=True), init=False
     )
 
@@ -155,19 +125,18 @@ class _Hosts:
             )
         return self.resolvers[combination]
 
-    def asking(self, combination: Combination) -> Host:
+    def rounds(self, combination: Combination) -> Rounds:
         """Return the host's rounds after the project was resolved there."""
-        return self._asking.get(combination, lambda: self._solved(combination))
+        return self._rounds.get(combination, lambda: self._solved(combination))
 
-    def _solved(self, combination: Combination) -> Host:
+    def _solved(self, combination: Combination) -> Rounds:
         resolver = self.resolver(combination)
         if combination in self.solved:
             return resolver.rounds
         self.solved.add(combination)
         try:
             problem = self.making.problem(resolver.builds.pip, combination)
-            preferred = self.making.pins(self.making.keep)
-            resolver.solve(problem.roots, constraints=problem.constraints, preferred=preferred)
+            resolver.solve(problem, self.making.pins(self.making.keep))
         except PipshimError as error:
             raise ResolveError(
                 "a build backend has to give metadata on this machine "
@@ -342,11 +311,10 @@ class _MultiTargetLock:
         if (combination, source) in self._failed:
             raise self._failed[combination, source]
         try:
-            found: object = ask(self._asking(combination), *arguments)
+            return self._ask(combination, ask, *arguments)
         except BuildError as error:
             self._failed[combination, source] = error
             raise
-        return found
 
     def _solve(self, case: Case, offered: Offered) -> Solution:
         problem = self._problem(case)
@@ -358,12 +326,7 @@ class _MultiTargetLock:
         if self._is_here(case):
             self._hosts.solved.add(case.combination)
         with _for(case):
-            return resolver.solve(
-                problem.roots,
-                constraints=problem.constraints,
-                preferred=preferred,
-                offered=offered if self.targets else None,
-            )
+            return resolver.solve(problem, preferred, offered if self.targets else None)
 
     def _problem(self, case: Case) -> Problem:
         if case not in self._problems:
@@ -391,7 +354,7 @@ class _MultiTargetLock:
             more["beside"] = next(iter(self._hosts.resolvers.values()), None)
         else:
             more["beside"] = self._hosts.resolver(combination)
-            more["host"] = lambda: self._asking(combination)
+            more["ask_host"] = partial(self._ask, combination)
         made = self.making.resolver(
             _pip_for(context, python, combination),
             self.kept[case] or self.making.keep,
@@ -403,11 +366,11 @@ class _MultiTargetLock:
             self._hosts.resolvers[combination] = made
         return made
 
-    def _asking(self, combination: Combination) -> Host:
-        """Return what asks the host's backends with the versions of a combination."""
+    def _ask(self, combination: Combination, ask: Callable[..., Any], *arguments: Any) -> Any:
+        """Ask the host's backends with the versions of a combination, in forks its process."""
         if self._origin is not None:
-            return _RemoteHost(self._origin, combination, self._config_settings)
-        return self._hosts.asking(combination)
+            return self._origin.ask((ask, combination, self._config_settings, *arguments))
+        return ask(self._hosts.rounds(combination), *arguments)
 
 
 def _pip_for(context: LockServices, python: TargetPython, combination: Combination) -> Pip:

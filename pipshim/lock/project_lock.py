@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
 from pipshim.lock import multi_target
-from pipshim.lock.lock_maker import LockMaker, resolver_of
+from pipshim.lock.lock_maker import LockMaker, relative_path, resolver_of
+from pipshim.lock.lock_resolver import Problem
 from pipshim.lock.locked_builds import pin_of, unpacked
 from pipshim.model.combinations import PROJECT
-from pipshim.model.pylock import LockedFolder, key_of
+from pipshim.model.pylock import LockedFolder
 from pipshim.model.selection import Selection
 from pipshim.model.selection_preferences import LISTS, typed
 from pipshim.model.solution import Solution
@@ -64,12 +63,7 @@ def make(context: LockServices, *, old: Lock | None) -> Lock:
         made = multi_target.lock(making, context.targets)
     else:
         problem = making.problem(context.pip)
-        resolution = making.resolver(context.pip, keep).lock(
-            problem.roots,
-            constraints=problem.constraints,
-            preferred=making.pins(keep),
-            folders=problem.folders,
-        )
+        resolution = making.resolver(context.pip, keep).lock(problem, making.pins(keep))
         made = making.lock(resolution, problem, context.target)
     _warn_of_unknown_names(context, made)
     return made
@@ -160,8 +154,7 @@ def name_of_given(context: LockServices, text: str) -> str:
 
     """
     roots, _ = context.pip.given([text])
-    resolver = resolver_of(context, keep=None)
-    resolution = resolver.lock(lambda _: roots, constraints=[], preferred={}, folders=[])
+    resolution = resolver_of(context, keep=None).lock(Problem(lambda _: roots), {})
     (stated,) = resolution.solution.roots[PROJECT]
     return stated
 
@@ -191,7 +184,7 @@ def completed(context: LockServices, lock: Lock, selection: Selection) -> tuple[
     resolution = resolver_of(context, keep=None).settled(solution)
     folders = tuple(
         LockedFolder(
-            path=Path(os.path.relpath(source.directory, context.lock_path.parent)).as_posix(),
+            path=relative_path(context, source.directory),
             name=name,
             build=resolution.folders[str(source.directory)],
             origins=frozenset({PROJECT}),
@@ -199,17 +192,8 @@ def completed(context: LockServices, lock: Lock, selection: Selection) -> tuple[
         for name, source in sources.items()
         if source.editable
     )
-    runtime = {key_of(one) for one in lock.packages}
-    members = {key_of(one): one for found in resolution.environments.values() for one in found}
     completed_lock = replace(
-        lock,
-        builds=resolution.builds,
-        build_packages=tuple(one for key, one in members.items() if key not in runtime),
-        environments={
-            name: tuple(sorted(map(key_of, found)))
-            for name, found in resolution.environments.items()
-        },
-        folders=folders,
+        lock, builds=resolution.builds, folders=folders, **resolution.of_builds(lock.packages)
     )
     moved = {folder.name for folder in folders}
     packages = {name: one for name, one in selection.packages.items() if name not in moved}

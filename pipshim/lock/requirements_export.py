@@ -23,26 +23,10 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.pylock import Lock, LockedFolder
-    from pipshim.model.requests import SelectionOptions
+    from pipshim.model.requests import ExportOptions, SelectionOptions
 
 _HASHES = ("sha256", "sha384", "sha512")
 """What pip takes for ``--hash`` (``pip._internal.utils.hashes.STRONG_HASHES``)."""
-
-
-@dataclass(frozen=True)
-class Style:
-    """What a requirements file has besides the requirements.
-
-    Attributes:
-        hashes: the hashes of every file of each version.
-        header: a comment that names the lock.
-        annotate: a comment under each requirement that says who requires it.
-
-    """
-
-    hashes: bool = True
-    header: bool = True
-    annotate: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,7 @@ class Where:
 def write(
     lock: Lock,
     options: SelectionOptions,
-    style: Style,
+    style: ExportOptions,
     where: Where,
     project: NormalizedName | None = None,
 ) -> str:
@@ -112,7 +96,7 @@ def write(
     return "".join(f"{line}\n" for line in [*lines, *_entries(selected, style, where)])
 
 
-def write_build(lock: Lock, name: NormalizedName, style: Style, where: Where) -> str:
+def write_build(lock: Lock, name: NormalizedName, style: ExportOptions, where: Where) -> str:
     """Write the locked build environment of a package, or of the project, in the same format.
 
     Args:
@@ -152,7 +136,7 @@ def _header(lock: Lock, where: Where, about: str) -> list[str]:
 
 
 def _entries(
-    selected: Sequence[tuple[Package, Marker | None]], style: Style, where: Where
+    selected: Sequence[tuple[Package, Marker | None]], style: ExportOptions, where: Where
 ) -> Iterator[str]:
     parents = _parents(package for package, _ in selected)
     for package, marker in sorted(selected, key=lambda pair: pair[0].name):

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.requests import BuildOptions
-    from pipshim.model.settings import Abi, Rebuild, StaticMetadata
+    from pipshim.model.settings import Abi, ConfigSettings, Rebuild, StaticMetadata
 
 
 @dataclass(frozen=True)
@@ -59,13 +58,11 @@ class Settings:
     extra: Mapping[NormalizedName, tuple[ExtraBuildRequirement, ...]] = field(default_factory=dict)
     variables: Mapping[NormalizedName, Mapping[str, str]] = field(default_factory=dict)
     memory: Mapping[NormalizedName, int] = field(default_factory=dict)
-    config_settings: Mapping[str, str | list[str]] = field(default_factory=dict)
-    config_settings_requirement: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
+    config_settings: ConfigSettings = field(default_factory=dict)
+    config_settings_requirement: Mapping[NormalizedName, ConfigSettings] = field(
         default_factory=dict
     )
-    config_settings_package: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
-        default_factory=dict
-    )
+    config_settings_package: Mapping[NormalizedName, ConfigSettings] = field(default_factory=dict)
     build_constraints: tuple[str, ...] = ()
     constraint_lines: tuple[str, ...] = ()
     check: bool = False

@@ -24,7 +24,7 @@ from pipshim.model.torch_backends import TORCH_BACKENDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pipshim.model.config_settings import ConfigSettings
+    from pipshim.model.settings import ConfigSettings
 
 COMMAND_LINE = "command line"
 

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.model.config_settings import ConfigSettings
-    from pipshim.model.settings import Rebuild
+    from pipshim.model.settings import ConfigSettings, Rebuild
 
 SCHEMA = 1
 """Raised when an older pipshim could not run a plan, or would build something else."""

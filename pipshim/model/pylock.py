@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
     from packaging.specifiers import SpecifierSet
 
-    from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.interpreter import TargetPython
+    from pipshim.model.settings import ConfigSettings
 
 LOCK_NAME = "pylock.toml"
 

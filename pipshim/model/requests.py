@@ -46,10 +46,9 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.build_mode import IsolationLayer
-    from pipshim.model.config_settings import ConfigSettings
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
-    from pipshim.model.settings import Push
+    from pipshim.model.settings import ConfigSettings, Push
 
 LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
 

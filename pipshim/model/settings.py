@@ -38,6 +38,9 @@ PUSHES: tuple[Push, ...] = ("never", "always")
 Rebuild = Literal["auto", "exact"] | frozenset[NormalizedName]
 """Which distributions count in build records; with names, all do for these packages."""
 
+ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"
+"""Those of PEP 517, as pip has them."""
+
 
 @dataclass(frozen=True)
 class ExtraBuildRequirement:
@@ -166,10 +169,8 @@ class Configuration:
     )
     extra_build_variables: Mapping[NormalizedName, Mapping[str, str]] = field(default_factory=dict)
     build_memory: Mapping[NormalizedName, int] = field(default_factory=dict)
-    config_settings: Mapping[str, str | list[str]] = field(default_factory=dict)
-    config_settings_package: Mapping[NormalizedName, Mapping[str, str | list[str]]] = field(
-        default_factory=dict
-    )
+    config_settings: ConfigSettings = field(default_factory=dict)
+    config_settings_package: Mapping[NormalizedName, ConfigSettings] = field(default_factory=dict)
     dependency_metadata: tuple[StaticMetadata, ...] = ()
     package: bool | None = None
     index: tuple[Index, ...] = ()

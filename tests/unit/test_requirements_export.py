@@ -20,13 +20,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.base.errors import LockError, UnknownNameError
-from pipshim.lock.requirements_export import Style, Where, reduced, write, write_build
+from pipshim.lock.requirements_export import Where, reduced, write, write_build
 from pipshim.model.build_mode import Mode
 from pipshim.model.pylock import Lock, LockedBuild, LockedFolder
-from pipshim.model.requests import SelectionOptions
+from pipshim.model.requests import ExportOptions, SelectionOptions
 
 HERE = Path("/work")
-BARE = Style(hashes=False, header=False, annotate=False)
+BARE = ExportOptions(hashes=False, header=False, annotate=False)
 BUILD = LockedBuild(Mode.ISOLATED, "default", "backend", (), "e")
 
 
@@ -69,13 +69,13 @@ LOCK = Lock(
 )
 
 
-def lines(lock: Lock = LOCK, style: Style = BARE, **options: Any) -> list[str]:
+def lines(lock: Lock = LOCK, style: ExportOptions = BARE, **options: Any) -> list[str]:
     where = Where(HERE / "pylock.toml", HERE)
     return write(lock, SelectionOptions(**options), style, where).splitlines()
 
 
 def test_everything_is_written() -> None:
-    assert lines(style=Style(), extras=(canonicalize_name("speed"),)) == [
+    assert lines(style=ExportOptions(), extras=(canonicalize_name("speed"),)) == [
         "# Made by pipshim export from pylock.toml (extras: speed; groups: dev).",
         '# For python_version == "3.11"',
         "aa==1.0 \\",
@@ -148,7 +148,7 @@ def test_direct_references() -> None:
 @pytest.mark.parametrize("direct", [DIRECT[0], DIRECT[3]])
 def test_pip_would_refuse_what_has_no_hash(direct: Package) -> None:
     with pytest.raises(LockError, match="has no hash to export") as caught:
-        lines(replace(LOCK, packages=(direct,), origins={}), Style())
+        lines(replace(LOCK, packages=(direct,), origins={}), ExportOptions())
     assert caught.value.hint is not None
     assert f"--no-install-package {direct.name}" in caught.value.hint
 
@@ -162,14 +162,14 @@ def test_an_editable_that_was_given() -> None:
     assert lines(beside) == ["-e ../other"]
     assert lines(beside, only_groups=("dev",)) == []
     with pytest.raises(LockError, match="other has no hash"):
-        lines(replace(given, folders=(folder,)), Style())
+        lines(replace(given, folders=(folder,)), ExportOptions())
 
 
 def test_a_build_environment() -> None:
     where = Where(HERE / "pylock.toml", HERE)
     lock = replace(LOCK, environments={"e": ("bb==1.0",)}, builds={"fast==1.0": BUILD})
     for name in ("demo", "fast"):
-        text = write_build(lock, canonicalize_name(name), Style(annotate=False), where)
+        text = write_build(lock, canonicalize_name(name), ExportOptions(annotate=False), where)
         assert (
             text.splitlines()[0]
             == f"# Made by pipshim export from pylock.toml (the build of {name})."
