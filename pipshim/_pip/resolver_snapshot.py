@@ -10,13 +10,7 @@ from packaging.version import Version
 from pip._vendor.packaging.specifiers import SpecifierSet as PipSpecifierSet
 
 from pipshim.model.conflict import PYTHON, Conflict, Key
-from pipshim.model.conflict_evidence import (
-    FittingFile,
-    ReadCandidate,
-    ReadRequirement,
-    ReadResolution,
-    evidence_of,
-)
+from pipshim.model.conflict_evidence import ReadCandidate, ReadRequirement, evidence_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,16 +47,20 @@ def conflict_of(
     """
     failures = factory._build_failures.items()  # noqa: SLF001
     finder, python = pip.finder, ".".join(map(str, pip.target.version))
-    read = ReadResolution(
-        list(_candidates(factory)), Version(python), partial(_files, finder), finder.was_asked_for
-    )
     by_default = "the command line", "a constraint"
     asked, limits = (
         [_stated(one, by) for one in stated if one.match_markers()]
         for stated, by in zip((roots, constraints), by_default, strict=True)
     )
     return Conflict(
-        known=evidence_of(read, asked, limits),
+        known=evidence_of(
+            list(_candidates(factory)),
+            asked,
+            limits,
+            python=Version(python),
+            files=partial(_files, finder),
+            was_asked_for=finder.was_asked_for,
+        ),
         causes=[(_required(one), _parent(parent)) for one, parent in impossible.causes],
         passed_over=[(link.filename, str(error)) for link, error in failures],
         index=finder,
@@ -100,10 +98,12 @@ def _candidates(factory: Factory) -> Iterator[ReadCandidate]:
         )
 
 
-def _files(finder: Finder, name: NormalizedName, specifier: SpecifierSet) -> list[FittingFile]:
+def _files(
+    finder: Finder, name: NormalizedName, specifier: SpecifierSet
+) -> list[tuple[Version, bool]]:
     found = finder.find_best_candidate(name, PipSpecifierSet(str(specifier)))
     files = reversed(found.applicable_candidates)
-    return [FittingFile(Version(str(file.version)), file.link.is_yanked) for file in files]
+    return [(Version(str(file.version)), file.link.is_yanked) for file in files]
 
 
 def _stated(req: InstallRequirement, by: str) -> ReadRequirement:

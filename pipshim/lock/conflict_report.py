@@ -42,20 +42,20 @@ class ConflictReport:
     @property
     def names(self) -> list[NormalizedName]:
         """Every package in the report, those in question last."""
-        found = [one.needs[0].key.name for one in self.asked]
-        found += [one.child for one in self._links]
-        unique = list(dict.fromkeys(found))
-        return [one for one in unique if one not in self.ends] + self.ends
+        return [one for one in self._required if one not in self.ends] + self.ends
+
+    @property
+    def _required(self) -> list[NormalizedName]:
+        return [
+            *dict.fromkeys([*(one.name for one in self.asked), *(one.child for one in self._links)])
+        ]
 
     @property
     def ends(self) -> list[NormalizedName]:
         """The packages in question, whose own requirements do not matter."""
         parents = {one.parent.name for one in self._links}
-        children = dict.fromkeys(
-            [*(one.needs[0].key.name for one in self.asked), *(one.child for one in self._links)]
-        )
-        found = [one for one in children if one not in parents]
-        return found or list(children)
+        found = [one for one in self._required if one not in parents]
+        return found or self._required
 
     @property
     def overridden(self) -> list[NormalizedName]:
@@ -64,13 +64,7 @@ class ConflictReport:
 
     def wishes(self, name: NormalizedName) -> list[list[SpecifierSet]]:
         """Return what a version has to satisfy: one specifier of each list."""
-        found = [
-            [need.specifier]
-            for one in self.asked
-            for need in one.needs
-            if need.key.name == name and not need.key.extra
-        ]
-        found += [[one.need.specifier] for one in self.limits if one.need.key.name == name]
+        found = [[specifier] for specifier in self._stated_of(name)]
         for link in self._links:
             if link.child == name:
                 needs = [
@@ -93,11 +87,10 @@ class ConflictReport:
         told: set[Dependency] = set()
         lines: list[str] = []
         for one in self.asked:
-            name = one.needs[0].key.name
-            lines.append(f"  {one.by} requires {self._text(name, one.text)}")
-            lines += self._below(name, 1, told)
+            lines.append(f"  {one.by} requires {self._text(one.name, one.text)}")
+            lines += self._below(one.name, 1, told)
         for limit in self.limits:
-            lines.append(f"  {limit.by} allows only {limit.need.text}")
+            lines.append(f"  {limit.by} allows only {limit.text}")
         for name in self.overridden:
             those = " and ".join(map(str, self._overrides.of(name)))
             lines.append(f"  override-dependencies of {self._overrides.stated_in} make it {those}")
@@ -132,7 +125,7 @@ class ConflictReport:
 
     def _versions(self, key: Key) -> list[Version]:
         """Return the versions in question, the newest first."""
-        own = list(self._said_of(key.name))
+        own = self._stated_of(key.name)
         return sorted(
             (
                 version
@@ -142,10 +135,8 @@ class ConflictReport:
             reverse=True,
         )
 
-    def _said_of(self, name: NormalizedName) -> Iterator[SpecifierSet]:
-        for one in self.asked:
-            yield from (need.specifier for need in one.needs if need.key.name == name)
-        yield from (one.need.specifier for one in self.limits if one.need.key.name == name)
+    def _stated_of(self, name: NormalizedName) -> list[SpecifierSet]:
+        return [one.needs[0].specifier for one in (*self.asked, *self.limits) if one.name == name]
 
 
 def ranges(versions: Sequence[Version], among: Sequence[Version]) -> str:

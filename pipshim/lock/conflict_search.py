@@ -69,8 +69,9 @@ def _last_conflict(conflict: Conflict) -> list[Fact]:
         if parent is not None:
             found.append(Dependency(parent, child))
             child = parent.name
-        found += [one for one in conflict.known.asked if one.needs[0].key.name == child]
-        found += [one for one in conflict.known.limits if one.need.key.name == child]
+        found += [
+            one for one in (*conflict.known.asked, *conflict.known.limits) if one.name == child
+        ]
     return list(dict.fromkeys(found))
 
 

@@ -57,9 +57,7 @@ def find_contradiction(known: Evidence, suspects: Iterable[NormalizedName]) -> l
     steps = _steps(known.links, suspects)
 
     def rank(fact: Fact) -> int:
-        if isinstance(fact, Constraint):
-            return 0
-        name = fact.child if isinstance(fact, Dependency) else fact.needs[0].key.name
+        name = fact.child if isinstance(fact, Dependency) else fact.name
         return steps.get(name, len(steps) + 1)
 
     search = _Search(known, time.monotonic() + SECONDS)
@@ -156,7 +154,7 @@ class _Trial(_Provider):
             if isinstance(one, Dependency):
                 self._links.add((one.parent, one.child))
             elif isinstance(one, Constraint):
-                self._limits[one.need.key.name] &= one.need.specifier
+                self._limits[one.name] &= one.needs[0].specifier
 
     def identify(self, requirement_or_candidate: Need | _Pinned) -> Key:
         return requirement_or_candidate.key

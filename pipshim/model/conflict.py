@@ -44,23 +44,27 @@ class Need:
 
 
 @dataclass(frozen=True)
-class RootRequirement:
-    """A root requirement: who states it, and what it requires."""
+class Statement:
+    """What somebody requires of one package: first the package, then its extras."""
 
     by: str
     needs: tuple[Need, ...]
+
+    @property
+    def name(self) -> NormalizedName:
+        return self.needs[0].key.name
 
     @property
     def text(self) -> str:
         return self.needs[0].text
 
 
-@dataclass(frozen=True)
-class Constraint:
-    """A constraint: who states it, and which versions it admits."""
+class RootRequirement(Statement):
+    """A root requirement."""
 
-    by: str
-    need: Need
+
+class Constraint(Statement):
+    """A constraint."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Dependency:
     child: NormalizedName
 
 
-Fact: TypeAlias = "RootRequirement | Constraint | Dependency"
+Fact: TypeAlias = "Statement | Dependency"
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from pipshim.model.conflict import PYTHON, Constraint, Evidence, Key, Need, RootRequirement
+from pipshim.base.light.dataclasses import dataclass
+from pipshim.model.conflict import (
+    PYTHON,
+    Constraint,
+    Evidence,
+    Key,
+    Need,
+    RootRequirement,
+    Statement,
+)
 from pipshim.model.requirements import is_exact
 
 if TYPE_CHECKING:
@@ -17,6 +27,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
 
+Made = TypeVar("Made", bound=Statement)
 StatedRequirement: TypeAlias = Any
 """A requirement (PEP 508) of packaging, or of pip's copy of it; its marker holds."""
 
@@ -58,46 +69,41 @@ class ReadRequirement(NamedTuple):
     place: str
 
 
-class FittingFile(NamedTuple):
-    """A file that a specifier admits."""
+def evidence_of(
+    candidates: Sequence[ReadCandidate],
+    roots: Iterable[ReadRequirement],
+    constraints: Iterable[ReadRequirement],
+    *,
+    python: Version,
+    files: Callable[[NormalizedName, SpecifierSet], Sequence[tuple[Version, bool]]],
+    was_asked_for: Callable[[NormalizedName], bool],
+) -> Evidence:
+    """Return the evidence, which asks for more versions when they are needed.
 
-    version: Version
-    is_yanked: bool
-
-
-class ReadResolution(NamedTuple):
-    """What a failed resolution had read.
-
-    Attributes:
+    Args:
+        candidates: those that were read.
         python: the version that was resolved for.
-        files: returns the files of a package that a specifier admits, the best first.
+        files: returns the versions of the files that a specifier admits, the best first, and
+            whether each is yanked.
         was_asked_for: returns whether the resolver came to look at a package.
 
     """
-
-    candidates: Sequence[ReadCandidate]
-    python: Version
-    files: Callable[[NormalizedName, SpecifierSet], Sequence[FittingFile]]
-    was_asked_for: Callable[[NormalizedName], bool]
-
-
-def evidence_of(
-    read: ReadResolution, roots: Iterable[ReadRequirement], constraints: Iterable[ReadRequirement]
-) -> Evidence:
-    """Return the evidence; `read` is asked for more versions when they are needed."""
-    collector = _Collector(read)
+    collector = _Collector(candidates, python, files, was_asked_for)
     # Before the requirements: a URL that is a constraint decides which version is there.
-    limits = [limit for one in constraints for limit in collector.limit(one)]
-    asked = [root for one in roots for root in collector.asked(one)]
+    limits = [made for one in constraints for made in collector.stated(Constraint, one)]
+    asked = [made for one in roots for made in collector.stated(RootRequirement, one)]
     needs = dict(collector.needs())
     return Evidence(asked, limits, needs, collector.versions, collector.direct)
 
 
+@dataclass
 class _Collector:
-    def __init__(self, read: ReadResolution) -> None:
-        self._read = read
-        self.direct: dict[NormalizedName, list[Version]] = {}
-        self._admitted: dict[tuple[NormalizedName, str], list[Version]] = {}
+    candidates: Sequence[ReadCandidate]
+    python: Version
+    files: Callable[[NormalizedName, SpecifierSet], Sequence[tuple[Version, bool]]]
+    was_asked_for: Callable[[NormalizedName], bool]
+    direct: dict[NormalizedName, list[Version]] = field(default_factory=dict)
+    _admitted: dict[tuple[NormalizedName, str], list[Version]] = field(default_factory=dict)
 
     def versions(self, name: NormalizedName, specifier: SpecifierSet) -> Sequence[Version]:
         """Return the versions that pip would take, the best first."""
@@ -107,15 +113,15 @@ class _Collector:
         return self._admitted[key]
 
     def _versions(self, name: NormalizedName, specifier: SpecifierSet) -> Iterator[Version]:
-        own = self.direct.get(name, []) if name != PYTHON.name else [self._read.python]
-        files = self._read.files(name, specifier) if name != PYTHON.name else ()
+        own = self.direct.get(name, []) if name != PYTHON.name else [self.python]
+        files = self.files(name, specifier) if name != PYTHON.name else ()
         # As pip's factory takes yanked ones (PEP 592).
-        takes_yanked = is_exact(specifier) and all(file.is_yanked for file in files)
-        yield from (file.version for file in files if takes_yanked or not file.is_yanked)
+        takes_yanked = is_exact(specifier) and all(is_yanked for _, is_yanked in files)
+        yield from (version for version, is_yanked in files if takes_yanked or not is_yanked)
         yield from (one for one in own if specifier.contains(one, prereleases=True))
 
     def needs(self) -> Iterator[tuple[tuple[Key, Version], tuple[Need, ...]]]:
-        for candidate in self._read.candidates:
+        for candidate in self.candidates:
             needs = self._all(candidate.requires[""])
             if candidate.python:
                 specifier = SpecifierSet(candidate.python)
@@ -126,56 +132,46 @@ class _Collector:
                 yield (key, candidate.version), (more if extra else tuple(needs))
 
     def _all(self, requirements: Iterable[StatedRequirement]) -> list[Need]:
-        return [need for one in requirements for need in self._need(one)]
+        return [
+            need
+            for one in requirements
+            for need in self._need(one.name, one, one.url, one.extras, _text(one))
+        ]
 
-    def _need(self, requirement: StatedRequirement) -> Iterator[Need]:
-        name = canonicalize_name(requirement.name)
-        if requirement.url is None:
-            specifier = SpecifierSet(str(requirement.specifier))
-        else:
-            specifier = self._of_url(name, requirement.url)
-        yield from self._of(name, specifier, requirement.extras, _text(requirement))
-
-    def _of(
-        self, name: NormalizedName, specifier: SpecifierSet, extras: Iterable[str], text: str
-    ) -> Iterator[Need]:
-        # What pip did not come to look at has no part in the conflict.
-        if not self._read.was_asked_for(name) and name not in self.direct:
-            return
-        yield Need(Key(name), specifier, text)
-        for extra in sorted(map(canonicalize_name, extras)):
-            yield Need(Key(name, extra), SpecifierSet(), text)
-
-    def asked(self, root: ReadRequirement) -> Iterator[RootRequirement]:
-        known = (one.name for one in self._read.candidates if root.url and one.url == root.url)
-        name = root.name or next(known, None)
+    def stated(self, kind: type[Made], read: ReadRequirement) -> Iterator[Made]:
+        known = (one.name for one in self.candidates if read.url and one.url == read.url)
+        name = read.name or next(known, None)
         if name is None:
             return
-        canonical = canonicalize_name(name)
-        stated = root.requirement
-        text = _text(stated) if stated is not None else root.place
-        specifier = SpecifierSet(str(stated.specifier) if stated is not None else "")
-        if root.url is not None:
-            specifier = self._of_url(canonical, root.url)
-            text = f"{name} @ {root.place}"
-        needs = tuple(self._of(canonical, specifier, root.extras, text))
+        stated = read.requirement
+        text = _text(stated) if stated is not None else read.place
+        if read.url is not None and kind is RootRequirement:
+            text = f"{name} @ {read.place}"
+        needs = tuple(self._need(name, stated, read.url, read.extras, text))
         if needs:
-            yield RootRequirement(root.by, needs)
+            yield kind(read.by, needs)
 
-    def limit(self, constraint: ReadRequirement) -> Iterator[Constraint]:
-        if constraint.name is None or constraint.requirement is None:
-            return
-        name = canonicalize_name(constraint.name)
-        if constraint.url is not None:
-            specifier = self._of_url(name, constraint.url)
-        else:
-            specifier = SpecifierSet(str(constraint.requirement.specifier))
-        text = _text(constraint.requirement)
-        yield Constraint(constraint.by, Need(Key(name), specifier, text))
+    def _need(
+        self,
+        written: str,
+        stated: StatedRequirement | None,
+        url: str | None,
+        extras: Iterable[str],
+        text: str,
+    ) -> Iterator[Need]:
+        name = canonicalize_name(written)
+        specifier = SpecifierSet(str(stated.specifier) if stated is not None else "")
+        if url is not None:
+            specifier = self._of_url(name, url)
+        # What pip did not come to look at has no part in the conflict.
+        if self.was_asked_for(name) or name in self.direct:
+            yield Need(Key(name), specifier, text)
+            for extra in sorted(map(canonicalize_name, extras)):
+                yield Need(Key(name, extra), SpecifierSet(), text)
 
     def _of_url(self, name: NormalizedName, url: str) -> SpecifierSet:
         """Return the specifier for a direct reference, by its version."""
-        for candidate in self._read.candidates:
+        for candidate in self.candidates:
             if candidate.url == url:
                 self.direct.setdefault(name, []).append(candidate.version)
                 return SpecifierSet(f"==={candidate.version}")

@@ -9,47 +9,34 @@ bounded.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipshim.base.errors import BuildError, Failures, ResolveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
+
+    Found = Mapping[Any, Any]
+    """By case, a solution, which has `versions`."""
+
+    Offered = Mapping[NormalizedName, tuple[Version, ...]]
+    _What = tuple[NormalizedName, object]
+    _Holders = dict[tuple[_What, Version], set[object]]
 
 MAX_ATTEMPTS = 6
 """How often versions that differ are offered to the other targets."""
 
 
-class Solved(Protocol):
-    """The solution of a case."""
-
-    @property
-    def versions(self) -> Mapping[NormalizedName, Version]:
-        """The version of each package."""
-
-
-S = TypeVar("S", bound=Solved)
-K = TypeVar("K", bound="Hashable")
-
-if TYPE_CHECKING:
-    Offered = Mapping[NormalizedName, tuple[Version, ...]]
-    Solve = Callable[[Mapping[K, Offered]], Mapping[K, S]]
-    _What = tuple[NormalizedName, object]
-    SourceOf = Callable[[K, NormalizedName], object]
-    Admits = Callable[[S, NormalizedName, Version], bool]
-    _Holders = defaultdict[tuple[_What, Version], set[K]]
-
-
 def agree(
-    cases: Sequence[K],
-    solve: Solve[K, S],
-    before: Mapping[K, Mapping[NormalizedName, Version]],
-    source_of: SourceOf[K] = lambda _case, _name: None,
-    admits: Admits[S] = lambda _solved, _name, _version: True,
-) -> Mapping[K, S]:
+    cases: Sequence[Any],
+    solve: Callable[[Mapping[Any, Offered]], Found],
+    before: Mapping[Any, Mapping[NormalizedName, Version]],
+    source_of: Callable[[Any, NormalizedName], object] = lambda _case, _name: None,
+    admits: Callable[[Any, NormalizedName, Version], bool] = lambda _solved, _name, _version: True,
+) -> Found:
     """Resolve cases to as few versions of each package as possible.
 
     Args:
@@ -69,119 +56,112 @@ def agree(
         found |= solve(dict.fromkeys(others, offered))
     if {name: dict(one.versions) for name, one in found.items()} == before:
         return found
-    held: _Holders[K] = defaultdict(set)
-    tried: set[tuple[NormalizedName, object, Version]] = set()
-    for _ in range(MAX_ATTEMPTS):
-        _note_holders(found, source_of, held)
-        wishes = _wishes(_by_name(found, source_of), tried)
-        if not wishes:
-            break
-        tried |= {(*what, version) for what, version in wishes.items()}
+    return _Agreement(solve, source_of, admits).reached(found)
+
+
+class _Agreement(NamedTuple):
+    """What `agree` was given."""
+
+    solve: Callable[[Mapping[Any, Offered]], Found]
+    source_of: Callable[[Any, NormalizedName], object]
+    admits: Callable[[Any, NormalizedName, Version], bool]
+
+    def reached(self, found: Found) -> Found:
+        held: _Holders = defaultdict(set)
+        tried: set[tuple[_What, Version]] = set()
+        for _ in range(MAX_ATTEMPTS):
+            for key, cases in self._holders(found).items():
+                held[key] |= cases
+            then = self._by_name(found)
+            wishes = _wishes(then, tried)
+            if not wishes:
+                break
+            tried |= {*wishes.items()}
+            try:
+                attempt = self._attempt(found, wishes)
+                now = self._by_name(attempt)
+                good = {
+                    what: version
+                    for what, version in wishes.items()
+                    if len(now.get(what, ())) < len(then[what])
+                }
+                if good and good != wishes:
+                    attempt = self._attempt(found, good)
+            except (BuildError, ResolveError, Failures):
+                continue  # of a version that nobody has to take
+            if good and self._too_many(attempt) < self._too_many(found):
+                found = attempt
+        return self._refreshed(found, held)
+
+    def _refreshed(self, found: Found, held: _Holders) -> Found:
+        """Resolve a case again whose version was another one's, and is nobody else's any more."""
+        now, known = self._holders(found), self._by_name(found)
+        asked = {}
+        for case, solved in found.items():
+            offered = {}
+            for name, version in solved.versions.items():
+                what = name, self.source_of(case, name)
+                is_stale = now[what, version] == {case} and bool(held[what, version] - {case})
+                offered[name] = tuple(sorted(known[what] - {version})) if is_stale else (version,)
+                if is_stale:
+                    asked[case] = offered
+        asked = {
+            case: {name: versions for name, versions in offered.items() if versions}
+            for case, offered in asked.items()
+        }
+        if not asked:
+            return found
         try:
-            attempt = _attempt(found, wishes, solve, source_of, admits)
-            now, then = _by_name(attempt, source_of), _by_name(found, source_of)
-            good = {
-                what: version
-                for what, version in wishes.items()
-                if len(now.get(what, ())) < len(then[what])
-            }
-            if good and good != wishes:
-                attempt = _attempt(found, good, solve, source_of, admits)
+            attempt = {**found, **self.solve(asked)}
         except (BuildError, ResolveError, Failures):
-            continue  # of a version that nobody has to take
-        if good and _too_many(attempt, source_of) < _too_many(found, source_of):
-            found = attempt
-    return _refreshed(found, held, solve, source_of)
+            return found
+        return attempt if self._too_many(attempt) <= self._too_many(found) else found
+
+    def _attempt(self, found: Found, wishes: Mapping[_What, Version]) -> Found:
+        """Resolve the cases again whose versions differ from the wishes."""
+        known = self._by_name(found)
+        asked = {}
+        for case, solved in found.items():
+            own = solved.versions
+            wanted = {
+                name: version
+                for (name, source), version in wishes.items()
+                if self.source_of(case, name) == source and self.admits(solved, name, version)
+            }
+            if any(own.get(name, version) != version for name, version in wanted.items()):
+                asked[case] = {
+                    name: tuple(sorted(versions))
+                    for (name, source), versions in known.items()
+                    if self.source_of(case, name) == source
+                } | {name: (version,) for name, version in {**own, **wanted}.items()}
+        return {**found, **self.solve(asked)}
+
+    def _holders(self, found: Found) -> _Holders:
+        """Return the cases that have each version."""
+        holders: _Holders = defaultdict(set)
+        for case, solved in found.items():
+            for name, version in solved.versions.items():
+                holders[(name, self.source_of(case, name)), version].add(case)
+        return holders
+
+    def _by_name(self, found: Found) -> dict[_What, set[Version]]:
+        versions: dict[_What, set[Version]] = defaultdict(set)
+        for what, version in self._holders(found):
+            versions[what].add(version)
+        return versions
+
+    def _too_many(self, found: Found) -> int:
+        return sum(len(versions) - 1 for versions in self._by_name(found).values())
 
 
 def _wishes(
-    known: Mapping[_What, set[Version]], tried: set[tuple[NormalizedName, object, Version]]
+    known: Mapping[_What, set[Version]], tried: set[tuple[_What, Version]]
 ) -> dict[_What, Version]:
     """Return the version to offer next of each package that has several."""
     wishes: dict[_What, Version] = {}
-    for (name, source), versions in known.items():
+    for what, versions in known.items():
         # What is forced on a target is mostly the older one: a new release drops what is old.
-        untried = sorted(one for one in versions if (name, source, one) not in tried)
+        untried = sorted(one for one in versions if (what, one) not in tried)
         if len(versions) > 1 and untried:
-            wishes[name, source] = untried[0]
+            wishes[what] = untried[0]
     return wishes
-
-
-def _refreshed(
-    found: Mapping[K, S], held: _Holders[K], solve: Solve[K, S], source_of: SourceOf[K]
-) -> Mapping[K, S]:
-    """Resolve a case again whose version was another one's, and is nobody else's any more."""
-    now: _Holders[K] = defaultdict(set)
-    _note_holders(found, source_of, now)
-    known = _by_name(found, source_of)
-    asked = {}
-    for case, solved in found.items():
-        own = {}
-        stale = set()
-        for name, version in solved.versions.items():
-            what = name, source_of(case, name)
-            if now[what, version] == {case} and held[what, version] - {case}:
-                stale.add(name)
-            else:
-                own[name] = (version,)
-        if stale:
-            others = {
-                name: tuple(sorted(known[name, source_of(case, name)] - {solved.versions[name]}))
-                for name in stale
-            }
-            asked[case] = {**own, **{name: each for name, each in others.items() if each}}
-    if not asked:
-        return found
-    try:
-        attempt = {**found, **solve(asked)}
-    except (BuildError, ResolveError, Failures):
-        return found
-    better = _too_many(attempt, source_of) <= _too_many(found, source_of)
-    return attempt if better else found
-
-
-def _note_holders(found: Mapping[K, Solved], source_of: SourceOf[K], holders: _Holders[K]) -> None:
-    for case, solved in found.items():
-        for name, version in solved.versions.items():
-            holders[(name, source_of(case, name)), version].add(case)
-
-
-def _attempt(
-    found: Mapping[K, S],
-    wishes: Mapping[_What, Version],
-    solve: Solve[K, S],
-    source_of: SourceOf[K],
-    admits: Admits[S],
-) -> dict[K, S]:
-    """Resolve the cases again whose versions differ from the wishes."""
-    known = _by_name(found, source_of)
-    asked = {}
-    for case, solved in found.items():
-        own = solved.versions
-        wanted = {
-            name: version
-            for (name, source), version in wishes.items()
-            if source_of(case, name) == source and admits(solved, name, version)
-        }
-        if any(own.get(name, version) != version for name, version in wanted.items()):
-            offered = {
-                name: tuple(sorted(versions))
-                for (name, source), versions in known.items()
-                if source_of(case, name) == source
-            }
-            offered.update((name, (version,)) for name, version in own.items())
-            offered.update((name, (version,)) for name, version in wanted.items())
-            asked[case] = offered
-    return {**found, **solve(asked)}
-
-
-def _by_name(found: Mapping[K, Solved], source_of: SourceOf[K]) -> dict[_What, set[Version]]:
-    versions: dict[_What, set[Version]] = defaultdict(set)
-    for case, solved in found.items():
-        for name, version in solved.versions.items():
-            versions[name, source_of(case, name)].add(version)
-    return versions
-
-
-def _too_many(found: Mapping[K, Solved], source_of: SourceOf[K]) -> int:
-    return sum(len(versions) - 1 for versions in _by_name(found, source_of).values())

@@ -7,25 +7,30 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.model.conflict import PYTHON, Key
-from pipshim.model.conflict_evidence import (
-    FittingFile,
-    ReadCandidate,
-    ReadRequirement,
-    ReadResolution,
-    evidence_of,
-)
+from pipshim.model.conflict import PYTHON, Evidence, Key
+from pipshim.model.conflict_evidence import ReadCandidate, ReadRequirement, evidence_of
 
 APP, LIB, OTHER = map(canonicalize_name, ("app", "lib", "other"))
-FILES = {LIB: [FittingFile(Version("2"), is_yanked=True), FittingFile(Version("1"), False)]}
+FILES = {LIB: [(Version("2"), True), (Version("1"), False)]}
 
 
-def resolution(*candidates: ReadCandidate) -> ReadResolution:
-    def files(name: str, specifier: SpecifierSet) -> list[FittingFile]:
+def evidence(
+    *candidates: ReadCandidate,
+    roots: tuple[ReadRequirement, ...] = (),
+    constraints: tuple[ReadRequirement, ...] = (),
+) -> Evidence:
+    def files(name: str, specifier: SpecifierSet) -> list[tuple[Version, bool]]:
         found = FILES.get(canonicalize_name(name), [])
-        return [one for one in found if specifier.contains(one.version)]
+        return [one for one in found if specifier.contains(one[0])]
 
-    return ReadResolution(candidates, Version("3.11"), files, lambda name: name in (APP, LIB))
+    return evidence_of(
+        candidates,
+        roots,
+        constraints,
+        python=Version("3.11"),
+        files=files,
+        was_asked_for=lambda name: name in (APP, LIB),
+    )
 
 
 def candidate(*requires: str, python: str = "", url: str | None = None) -> ReadCandidate:
@@ -40,14 +45,13 @@ def stated(text: str, url: str | None = None) -> ReadRequirement:
 
 
 def test_candidates_require_packages_that_the_resolver_has_looked_at() -> None:
-    read = resolution(candidate("lib<2", "other", python=">=3.12"))
-    needs = evidence_of(read, [], []).needs
+    needs = evidence(candidate("lib<2", "other", python=">=3.12")).needs
     assert [str(one.key) for one in needs[Key(APP), Version("1")]] == ["lib", str(PYTHON)]
     assert [one.text for one in needs[Key(APP, "fast"), Version("1")]] == ["lib>=3"]
 
 
 def test_yanked_versions_count_only_if_nothing_else_fits_a_pin() -> None:
-    versions = evidence_of(resolution(), [], []).versions
+    versions = evidence().versions
     assert [*versions(LIB, SpecifierSet(">=1"))] == [Version("1")]
     assert [*versions(LIB, SpecifierSet("==2"))] == [Version("2")]
     assert [*versions(LIB, SpecifierSet(">=2"))] == []
@@ -56,18 +60,17 @@ def test_yanked_versions_count_only_if_nothing_else_fits_a_pin() -> None:
 
 def test_a_url_stands_for_the_version_behind_it() -> None:
     url = "https://example.com/app-1.tar.gz"
-    read = resolution(candidate(url=url))
-    evidence = evidence_of(read, [stated("app", url)], [stated("app>=2")])
-    (asked,) = evidence.asked
+    roots, constraints = (stated("app", url),), (stated("app>=2"),)
+    found = evidence(candidate(url=url), roots=roots, constraints=constraints)
+    (asked,) = found.asked
     assert asked.text == f"app @ {url}"
     assert str(asked.needs[0].specifier) == "===1"
-    assert evidence.direct == {APP: [Version("1")]}
-    assert [(one.by, one.need.text) for one in evidence.limits] == [("the project", "app>=2")]
-    assert [*evidence.versions(APP, SpecifierSet(">=1"))] == [Version("1")]
+    assert found.direct == {APP: [Version("1")]}
+    assert [(one.by, one.text) for one in found.limits] == [("the project", "app>=2")]
+    assert [*found.versions(APP, SpecifierSet(">=1"))] == [Version("1")]
 
 
 def test_a_path_alone_is_named_by_what_is_there() -> None:
-    read = resolution(candidate(url="file:///src/app"))
     path = ReadRequirement("the command line", None, None, (), "file:///src/app", "/src/app")
-    (asked,) = evidence_of(read, [path], []).asked
+    (asked,) = evidence(candidate(url="file:///src/app"), roots=(path,)).asked
     assert asked.text == "app @ /src/app"

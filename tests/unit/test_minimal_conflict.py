@@ -46,7 +46,7 @@ def known(
     pairs = [("the project", one) if isinstance(one, str) else one for one in asked]
     return Evidence(
         [RootRequirement(by, needs(text)) for by, text in pairs],
-        [Constraint("a constraint", needs(one)[0]) for one in limits],
+        [Constraint("a constraint", needs(one)) for one in limits],
         requires,
         versions,
     )
