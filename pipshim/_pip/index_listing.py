@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from pip._internal.index.collector import LinkCollector
 
-    from pipshim.model.indexes import Index
+    from pipshim.model.package_sources import Index
 
 _MOST_BYTES = 2_000_000
 

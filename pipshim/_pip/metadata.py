@@ -21,7 +21,7 @@ from pip._internal.utils.misc import redact_auth_from_url, remove_auth_from_url
 from pip._internal.utils.wheel import read_wheel_metadata_file, wheel_dist_info_dir
 
 from pipshim.model.fetch_errors import unreadable_metadata
-from pipshim.project.wheel_metadata_files import Wheel
+from pipshim.project.metadata_files import Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable

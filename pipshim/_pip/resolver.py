@@ -45,8 +45,7 @@ from pipshim.base.urls import without_credentials
 from pipshim.model import fetch_errors
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.index_files import IndexFile, package_entry
-from pipshim.model.resolution_graph import ChosenRoot, ResolutionGraph, solution_of
-from pipshim.model.solution import Pin
+from pipshim.model.solution import ChosenRoot, Pin, ResolutionGraph, solution_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -9,8 +9,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pip._vendor.packaging.specifiers import SpecifierSet as PipSpecifierSet
 
-from pipshim.model.conflict import PYTHON, Conflict, Key
-from pipshim.model.conflict_evidence import ReadCandidate, ReadRequirement, evidence_of
+from pipshim.model.conflict import (
+    PYTHON,
+    Conflict,
+    Key,
+    ReadCandidate,
+    ReadRequirement,
+    evidence_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -50,8 +50,7 @@ from pipshim.model import events
 from pipshim.model.build_settings import BuildLines
 from pipshim.model.index_files import LockedFiles
 from pipshim.model.index_routes import IndexRoutes
-from pipshim.project.sdist_static_files import StaticFiles
-from pipshim.project.wheel_metadata_files import MetadataCache
+from pipshim.project.metadata_files import MetadataCache, StaticFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

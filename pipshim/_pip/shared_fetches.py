@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from pip._internal.models.link import Link
     from pip._internal.network.session import PipSession
 
-    from pipshim.project.sdist_static_files import StaticFiles
-    from pipshim.project.wheel_metadata_files import MetadataCache
+    from pipshim.project.metadata_files import MetadataCache, StaticFiles
 
 _LITTLE = 1 << 24
 """Up to which size, in bytes, a wheel is fetched ahead for its METADATA: 16 MB."""

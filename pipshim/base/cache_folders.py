@@ -30,10 +30,10 @@ HISTORY = "build-history-v1.jsonl"
 """What builds took, one a line (`pipshim.builds.build_history`)."""
 
 METADATA = "metadata-v2"
-"""METADATA files of wheels (`pipshim.project.wheel_metadata_files`)."""
+"""METADATA files of wheels (`pipshim.project.metadata_files`)."""
 
 OUTLINES = "outlines-v1"
-"""What sdists show without being built, by their SHA-256 (`pipshim.project.sdist_static_files`)."""
+"""What sdists show without being built, by their SHA-256 (`pipshim.project.metadata_files`)."""
 
 INTERPRETERS = "interpreters"
 """What Pythons said of themselves (`pipshim.envs.interpreter`)."""

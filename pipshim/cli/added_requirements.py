@@ -23,7 +23,7 @@ from pipshim.envs.gpu_drivers import find_gpus
 from pipshim.lock.project_lock import name_of_given
 from pipshim.model import torch_backends
 from pipshim.model.artifacts import name_and_version
-from pipshim.model.indexes import credentials_variable
+from pipshim.model.package_sources import credentials_variable
 from pipshim.project.editing import with_parts
 
 if TYPE_CHECKING:

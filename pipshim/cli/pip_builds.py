@@ -33,7 +33,7 @@ from pipshim.cli.context import Context
 from pipshim.cli.pip_messages import forwarded
 from pipshim.envs import abi_providers, dist_info, installed
 from pipshim.envs.interpreter import query
-from pipshim.lock.conflict_search import explain
+from pipshim.lock.conflict_report import explain
 from pipshim.lock.metadata_rounds import Rounds
 from pipshim.lock.resolved_builds import planner_of
 from pipshim.lock.resolving import Resolving

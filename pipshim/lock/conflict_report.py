@@ -1,19 +1,37 @@
-"""Explain a conflict in an order that is easy to follow. Pure."""
+"""Explain why no versions fit: the requirements, the available versions, and the hint."""
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from pipshim.model.conflict import Constraint, Dependency, RootRequirement
+from packaging.version import Version
+
+from pipshim._pip.errors import status_of
+from pipshim.base import toml_values
+from pipshim.base.errors import NetworkError, PipshimError, ResolveError
+from pipshim.base.light.dataclasses import dataclass
+from pipshim.lock.minimal_conflict import find_contradiction
+from pipshim.model.conflict import (
+    BUILD,
+    EXTRA,
+    PYTHON,
+    Constraint,
+    Dependency,
+    Refusal,
+    RootRequirement,
+)
+from pipshim.model.cutoff import normalised
+from pipshim.model.fetch_errors import network_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from packaging.specifiers import SpecifierSet
     from packaging.utils import NormalizedName
-    from packaging.version import Version
 
-    from pipshim.model.conflict import Evidence, Fact, Key
+    from pipshim.model.conflict import Conflict, Evidence, Fact, Index, Key, OnlyIndex, Refused
     from pipshim.model.overrides import Overrides
 
 _RANGES = 3
@@ -155,3 +173,292 @@ def ranges(versions: Sequence[Version], among: Sequence[Version]) -> str:
         for run in runs
     ]
     return ", ".join(said[:_RANGES]) + (", …" if len(said) > _RANGES else "")
+
+
+_SHOWN = 8
+_OPTIONAL = re.compile(r"(?P<kind>extra|group|member) '(?P<name>[^']+)'(?: of (?P<of>.+))?")
+_OF_BUILD = re.compile(rf"(?:{BUILD}|({EXTRA}))((\S+).*)")
+_MENDS = {
+    Refusal.PYTHON: "{another}, or loosen the requirements",
+    Refusal.PLATFORM: "{suiting}",
+    Refusal.UPLOADED_LATER: "choose a later date: exclude-newer in pyproject.toml, "
+    "--uploaded-prior-to",
+    Refusal.FORMAT: "loosen --only-binary or --no-binary, which exclude the files that fit",
+}
+
+
+def explain(conflict: Conflict) -> PipshimError:
+    """Return the error that explains why the resolver gave up."""
+    known = conflict.known
+    suspects = {name for name, _ in conflict.causes if name != PYTHON.name}
+    facts = find_contradiction(known, suspects)
+    if facts is None:
+        facts = _last_conflict(conflict)
+    story = ConflictReport(known, facts, conflict.overrides)
+    told = story.lines()
+    # pip speaks of these in its log only.
+    told += [f"  {name} is ignored: {why}" for name, why in conflict.passed_over]
+    search = _Search(conflict.index, told, conflict.python, conflict.target)
+    if story.ends == [PYTHON.name]:
+        return ResolveError(
+            "\n".join([f"the requirements do not support {search.place}", *told]),
+            hint=f"{search.another}, or ask for another version",
+        )
+    for name in story.ends:
+        reason = search.without_files(name) if name not in known.direct else None
+        if reason is not None:
+            return reason
+    return search.conflict(story, known.direct)
+
+
+def _last_conflict(conflict: Conflict) -> list[Fact]:
+    """Make facts of the last conflict, if requirements alone do not explain it."""
+    found: list[Fact] = []
+    for required, parent in conflict.causes:
+        child = required
+        if parent is not None:
+            found.append(Dependency(parent, child))
+            child = parent.name
+        found += [
+            one for one in (*conflict.known.asked, *conflict.known.limits) if one.name == child
+        ]
+    return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class _Search:
+    index: Index
+    asked: list[str]
+    python: str
+    target: str
+
+    @property
+    def place(self) -> str:
+        """What was resolved for; empty for a named target, which the error names already."""
+        return "it" if self.target else f"Python {self.python}"
+
+    @property
+    def another(self) -> str:
+        """The hint if that is not supported."""
+        if self.target:
+            return f"remove {self.target} from the targets"
+        return "use another Python (--python)"
+
+    @property
+    def suiting(self) -> str:
+        """The hint if there are no files for it."""
+        return self.another if self.target else "use a Python and platform that it has files for"
+
+    def without_files(self, name: NormalizedName) -> PipshimError | None:
+        """Return the error if no file of a package is usable."""
+        if self.index.find_all_candidates(name):
+            return None
+        unread = self.index.unread(name)
+        trouble = {page: why for page, why in unread.items() if why is not None}
+        refused = self.index.refused(name)
+        if trouble and not refused:
+            return self._unreachable(name, trouble)
+        if refused:
+            return self._refused(name, refused)
+        pages = [f"  {page} was not found" for page, why in unread.items() if why is None]
+        only = self.index.only_index(name)
+        if only is not None:
+            return _not_in(only, name, [*self.asked, *pages])
+        return ResolveError(
+            "\n".join([f"package {name} was not found", *self.asked, *pages]),
+            hint=f"check the name{self._where()}, and the index (--index-url, --extra-index-url)",
+        )
+
+    def _unreachable(self, name: NormalizedName, trouble: dict[str, str]) -> PipshimError:
+        lines = [f"  {page}: {why}" if why else f"  {page}" for page, why in trouble.items()]
+        statuses = [status for why in trouble.values() if (status := _status(why)) is not None]
+        only = self.index.only_index(name)
+        return NetworkError(
+            "\n".join([f"{name} cannot be looked up in the index", *lines, *self.asked]),
+            hint=network_hint(
+                statuses[0] if statuses else None,
+                " ".join(trouble.values()),
+                index=only.name if only is not None else "",
+            ),
+        )
+
+    def _refused(self, name: NormalizedName, refused: list[Refused]) -> PipshimError:
+        reasons = {one.why for one in refused}
+        lines = list(dict.fromkeys(f"  {_why_refused(one)}" for one in _newest(refused)))
+        more = len({_why_refused(one) for one in refused}) - len(lines)
+        lines += [f"  and {more} more"] if more > 0 else []
+        if reasons == {Refusal.PYTHON}:
+            first = f"no version of {name} supports {self.place}"
+            hint = f"{self.another}, and check requires-python in pyproject.toml"
+        elif reasons == {Refusal.UPLOADED_LATER}:
+            moment = self.index.cutoff(name)
+            before = normalised(moment) if moment is not None else "now"
+            first = f"no version of {name} was uploaded before {before}"
+            hint = _MENDS[Refusal.UPLOADED_LATER]
+        elif Refusal.FORMAT in reasons:
+            first = f"no file of {name} may be used"
+            hint = _MENDS[Refusal.FORMAT]
+        else:
+            first = (
+                f"no file of {name} suits {self.place}{'' if self.target else ' on this platform'}"
+            )
+            hint = f"{self.suiting}, or do without {name}"
+        return ResolveError("\n".join([first, *self.asked, *lines]), hint=hint)
+
+    def conflict(
+        self, story: ConflictReport, direct: Mapping[NormalizedName, Sequence[Version]]
+    ) -> PipshimError:
+        """Return the error that requirements contradict each other, or exclude all versions."""
+        ends = [one for one in story.ends if one != PYTHON.name]
+        build = _OF_BUILD.fullmatch(story.asked[0].by) if story.asked else None
+        what = f"the build of {build[2]} requires" if build is not None else "is required"
+        lines = [f"no version of {' and '.join(ends)} satisfies what {what}", *self.asked]
+        for name in ends:
+            if name in direct:
+                there = " and ".join(map(str, dict.fromkeys(direct[name])))
+                lines.append(f"  {name} is given as version {there}")
+                continue
+            withdrawn = self.index.yanked(name)
+            versions = list(reversed(self.index.versions(name)))
+            shown = [f"{one} (yanked)" if one in withdrawn else one for one in versions[:_SHOWN]]
+            more = ", …" if len(versions) > _SHOWN else ""
+            only = self.index.only_index(name)
+            where = f" in the index {only.name}, its source" if only else ""
+            lines.append(f"  {name} has {', '.join(shown)}{more}{where}")
+            suiting = [one for one in withdrawn if story.suits(name, Version(one))]
+            if suiting and withdrawn[suiting[-1]]:
+                lines.append(f"  {name} {suiting[-1]} was yanked: {withdrawn[suiting[-1]]}")
+        others = [one for one in story.names if one not in ends]
+        at_ends = [self._passed_over(story, one) for one in ends]
+        before = [self._passed_over(story, one) for one in others]
+        lines += [f"  {_why_refused(one)}" for one in (*at_ends, *before) if one is not None]
+        why = {one.why for one in at_ends if one is not None}
+        hint = self._hint(story, ends, why)
+        if any(one and one.why is Refusal.PYTHON for one in before):
+            hint += f"; or {self.another}"
+        return ResolveError("\n".join(lines), hint=hint)
+
+    def _passed_over(self, story: ConflictReport, name: NormalizedName) -> Refused | None:
+        """Return the newest file that only the target, or an option, excludes."""
+        if name == PYTHON.name:
+            return None
+        there = set(self.index.versions(name))
+        found = [
+            one
+            for one in self.index.refused(name)
+            if one.why in _MENDS
+            and str(one.version) not in there
+            and story.suits(name, one.version)
+        ]
+        return next(iter(_newest(found)), None)
+
+    def _hint(self, story: ConflictReport, ends: list[NormalizedName], why: set[Refusal]) -> str:
+        suiting = [
+            (name, one)
+            for name in ends
+            for one in self.index.versions(name)
+            if story.suits(name, Version(one))
+        ]
+        if any(one in self.index.yanked(name) for name, one in suiting):
+            return "a yanked version is used only if it is required with == and its number"
+        if any(Version(one).is_prerelease for _, one in suiting):
+            name, version = suiting[-1]
+            return (
+                f"{name} {version} is a prerelease: allow it with --pre, or --all-releases {name}"
+            )
+        for reason, mends in _MENDS.items():
+            if reason in why:
+                return mends.format(another=self.another, suiting=self.suiting)
+        if story.overridden:
+            return "change override-dependencies: they replace all other requirements"
+        if len(self.asked) == 1:
+            return f"choose one of the versions listed above{self._where()}"
+        if story.limits:
+            return "loosen the constraint, or the requirement that it conflicts with"
+        apart = _of_builds(story) or _never_together(story)
+        if apart is not None:
+            return apart
+        kinds = {one.by.partition(" ")[0] for one in story.asked}
+        if kinds & {"extra", "group"} and len(story.asked) > 1:
+            return (
+                "loosen one of these requirements: the project, its extras and its groups are "
+                "locked together, one version of each package for all"
+            )
+        return "loosen one of these requirements: no version satisfies all of them"
+
+    def _where(self) -> str:
+        """Name the place of a build requirement, which users would not look at first."""
+        for line in self.asked:
+            if match := _OF_BUILD.match(line.strip()):
+                if match[1]:
+                    return f" in {EXTRA}{match[3]}"
+                return (
+                    f" in build-system.requires of {match[3]}, or in its extra-build-dependencies"
+                )
+        return ""
+
+
+def _of_builds(story: ConflictReport) -> str | None:
+    """Say how to change the requirements of a build; None if no build has any of them."""
+    builds = {build for one in story.asked if (build := _OF_BUILD.fullmatch(one.by))}
+    if not builds:
+        return None
+    of = next(iter(builds))[3]
+    if any(one[1] for one in builds):
+        return f"loosen {EXTRA}{of}"
+    return (
+        f"change what {of} requires, use another version of it, or build it without "
+        "isolation (no-build-isolation-package)"
+    )
+
+
+def _never_together(story: ConflictReport) -> str | None:
+    """Return the hint to put two extras, groups or members into `conflicts`, if it is about two."""
+    asking = list(dict.fromkeys(one.by for one in story.asked))
+    parts = [part for part in map(_OPTIONAL.fullmatch, asking) if part is not None]
+    if not len(asking) == len(parts) == 2:  # noqa: PLR2004 a pair
+        return None
+    entries = []
+    for part in parts:
+        own = {"package" if part["kind"] == "member" else part["kind"]: part["name"]}
+        of = {} if part["of"] in {None, "the project"} else {"package": part["of"]}
+        entries.append({**of, **own})
+    return (
+        "loosen one of these requirements, or let the lock have versions for each: under "
+        f"[tool.pipshim], add {toml_values.inline(entries)} to the list 'conflicts'"
+    )
+
+
+def _newest(refused: list[Refused]) -> list[Refused]:
+    return sorted(refused, key=lambda one: (one.version, one.filename), reverse=True)[:_SHOWN]
+
+
+def _not_in(only: OnlyIndex, name: NormalizedName, lines: list[str]) -> PipshimError:
+    """Return the error that the only index of a package lacks it."""
+    packages = only.packages()
+    if packages is not None:
+        near = get_close_matches(name, packages, _SHOWN, cutoff=0) if packages else ["nothing"]
+        more = f" and {len(packages) - _SHOWN} more" if len(packages) > _SHOWN else ""
+        lines = [*lines, f"  {only.name} has {', '.join(near)}{more}"]
+    return ResolveError(
+        "\n".join([f"the index {only.name}, the source of {name}, has no {name}", *lines]),
+        hint=f"check the URL of the index {only.name}, or remove {name} from sources",
+    )
+
+
+def _why_refused(one: Refused) -> str:
+    if one.why is Refusal.PYTHON:
+        stem = one.filename.partition("-")[0]
+        return f"{stem} {one.version} requires Python {one.requires_python}"
+    words = {
+        Refusal.PLATFORM: "is for another Python or platform",
+        Refusal.FORMAT: "is excluded by the format options",
+        Refusal.UPLOADED_LATER: "was uploaded later",
+        Refusal.YANKED: "was yanked",
+    }
+    return f"{one.filename} {words.get(one.why, 'has no valid name')}"
+
+
+def _status(why: str) -> int | None:
+    match = re.search(r"answers (\d{3})", why)
+    return int(match[1]) if match else status_of(why)

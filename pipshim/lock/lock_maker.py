@@ -21,7 +21,7 @@ from pipshim.lock.backend_requirements import (
     of_backend,
     of_member,
 )
-from pipshim.lock.conflict_search import explain
+from pipshim.lock.conflict_report import explain
 from pipshim.lock.lock_resolver import LockResolver, Problem
 from pipshim.lock.resolved_builds import planner_of
 from pipshim.lock.resolving import Resolving

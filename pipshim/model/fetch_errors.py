@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
 from pipshim.model.artifacts import name_and_version
-from pipshim.model.indexes import credentials_variable
+from pipshim.model.package_sources import credentials_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.model.indexes import Index, Limit
-    from pipshim.model.package_sources import PackageSource
+    from pipshim.model.package_sources import Index, Limit, PackageSource
     from pipshim.model.settings import Configuration
 
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
-    from pipshim.model.indexes import Index, Limit
-    from pipshim.model.package_sources import PackageSource
+    from pipshim.model.package_sources import Index, Limit, PackageSource
     from pipshim.model.targets import TargetName
 
 STRATEGIES = ("highest", "lowest", "lowest-direct")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from packaging.markers import Marker
     from packaging.version import Version
 
-    from pipshim.model.indexes import Index
+    from pipshim.model.package_sources import Index
     from pipshim.model.settings import Configuration
 
     _Given = tuple[NormalizedName, frozenset[Marker]]  # an extra, and the markers it is under

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim.model.indexes import Index
+    from pipshim.model.package_sources import Index
 
     Read = Callable[[Reader, object, KeyPath], Any]
 

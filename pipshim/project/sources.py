@@ -9,8 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from pipshim.base.spelling import nearest
 from pipshim.model import cutoff
-from pipshim.model.indexes import FORMATS, Index, Limit
-from pipshim.model.package_sources import PackageSource
+from pipshim.model.package_sources import FORMATS, Index, Limit, PackageSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.model.indexes import Index
-    from pipshim.model.package_sources import PackageSources
+    from pipshim.model.package_sources import Index, PackageSources
     from pipshim.model.settings import WorkspaceTable
 
 _MAY_HAVE_SETTINGS = re.compile(rb"pipshim|\btool\b.{0,3}\buv\b", re.DOTALL)

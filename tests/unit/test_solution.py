@@ -9,8 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.model.resolution_graph import ChosenRoot, ResolutionGraph, solution_of
-from pipshim.model.solution import Pin
+from pipshim.model.solution import ChosenRoot, Pin, ResolutionGraph, solution_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,8 +7,14 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.model.conflict import PYTHON, Evidence, Key
-from pipshim.model.conflict_evidence import ReadCandidate, ReadRequirement, evidence_of
+from pipshim.model.conflict import (
+    PYTHON,
+    Evidence,
+    Key,
+    ReadCandidate,
+    ReadRequirement,
+    evidence_of,
+)
 
 APP, LIB, OTHER = map(canonicalize_name, ("app", "lib", "other"))
 FILES = {LIB: [(Version("2"), True), (Version("1"), False)]}
