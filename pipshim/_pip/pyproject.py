@@ -11,7 +11,7 @@ from pip._internal.pyproject import load_pyproject_toml
 from pipshim._pip.errors import translate
 from pipshim.base import toml_files
 from pipshim.base.errors import ProjectError
-from pipshim.model.build_system import BuildSystem
+from pipshim.project.static_metadata import BuildSystem
 
 if TYPE_CHECKING:
     from pip._internal.req import InstallRequirement

@@ -12,9 +12,8 @@ from pip._internal.exceptions import RequirementsFileParseError
 from pip._internal.req import req_file
 
 from pipshim._pip.patches import replaced
-from pipshim.model.option_abbreviations import keep_abbreviations
 from pipshim.model.option_parsing import ParserOption, long_names
-from pipshim.model.option_table import BUILD
+from pipshim.model.option_table import BUILD, keep_abbreviations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipshim.builds.environment import BuildEnvironment
     from pipshim.model.build_mode import Mode
     from pipshim.model.build_record import Record
-    from pipshim.model.build_system import BuildSystem
+    from pipshim.project.static_metadata import BuildSystem
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pipshim.builds.build_request import BuildRequest
     from pipshim.builds.processes import Processes
     from pipshim.builds.resource_usage import Usage
-    from pipshim.model.build_system import BuildSystem
+    from pipshim.project.static_metadata import BuildSystem
 
 T = TypeVar("T")
 

@@ -16,8 +16,7 @@ from pipshim.cli.command_names import BUILDING, OWN_COMMANDS, class_of
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
 from pipshim.cli.other_python import continue_in_other_python
 from pipshim.cli.supported_pip import version_text, versions
-from pipshim.model.option_abbreviations import keep_abbreviations
-from pipshim.model.option_table import PROJECT
+from pipshim.model.option_table import PROJECT, keep_abbreviations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -32,13 +32,13 @@ from pipshim.cli.recorded_preferences import NotedOptions
 from pipshim.lock import inputs_digest
 from pipshim.model import option_table, selection_preferences
 from pipshim.model.build_settings import combine
-from pipshim.model.option_abbreviations import keep_abbreviations
 from pipshim.model.option_parsing import (
     COMMAND_LINE,
     decide_between,
     isolation_layer,
     long_names,
 )
+from pipshim.model.option_table import keep_abbreviations
 from pipshim.model.requests import (
     LockOptions,
     LockRequest,

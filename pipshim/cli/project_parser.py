@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pipshim._pip import compat
 from pipshim._pip.parser import ConfigOptionParser
 from pipshim.base.errors import UsageError
-from pipshim.model.option_abbreviations import UnknownOptionError
-from pipshim.model.option_table import ALL_FLAGS
+from pipshim.model.option_table import ALL_FLAGS, UnknownOptionError
 
 if TYPE_CHECKING:
     from optparse import Option

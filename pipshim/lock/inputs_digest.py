@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from pipshim.base import toml_files
-from pipshim.model.build_system import editable_may_require_more
+from pipshim.project.static_metadata import editable_may_require_more
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

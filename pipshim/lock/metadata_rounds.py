@@ -22,9 +22,8 @@ from pipshim.builds.build_planner import BuildPlan, shared, waiting_builds, with
 from pipshim.lock.resolved_builds import is_of_build
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_system import static_metadata, stub_metadata
 from pipshim.model.solution import name_of
-from pipshim.project.static_metadata import stated_metadata
+from pipshim.project.static_metadata import stated_metadata, static_metadata, stub_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -36,10 +36,10 @@ from pipshim.lock.locked_builds import LockedBuilds
 from pipshim.model import artifacts, events
 from pipshim.model.build_mode import ALL, Mode
 from pipshim.model.build_record import Record
-from pipshim.model.build_system import required_by
 from pipshim.model.lower_bound_hint import suggest_lower_bounds
 from pipshim.model.requirements import applies, valid
 from pipshim.model.sync_plan import Step, Wanted, plan
+from pipshim.project.static_metadata import required_by
 from pipshim.store import store
 from pipshim.store.linking import Linker
 from pipshim.sync.transaction import Ready, Transaction

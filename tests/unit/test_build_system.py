@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.model.build_system import editable_may_require_more
+from pipshim.project.static_metadata import editable_may_require_more
 
 if TYPE_CHECKING:
     from pathlib import Path
