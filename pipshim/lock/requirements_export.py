@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import LockError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.model.pylock import key_of, table_of
+from pipshim.model.requirements import simplified
 from pipshim.model.selection import asked, combination_of, origins_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from packaging.markers import Marker
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
 
@@ -215,58 +216,15 @@ def _parents(packages: Iterable[Package]) -> Mapping[NormalizedName, set[str]]:
     return found
 
 
-_SELECTED = ("extras", "dependency_groups")
-
-
 def reduced(
     marker: Marker | None, *, extras: Collection[str], groups: Collection[str]
 ) -> Marker | bool:
-    """Evaluate extras and groups in a marker; conditions on the environment stay.
-
-    Args:
-        marker: of a package; None always holds.
-        extras: the selected ones, normalised.
-
-    Returns:
-        whether it holds, if nothing else is left; else the rest, a valid PEP 508 marker.
-
-    """
-    if marker is None:
-        return True
+    """Evaluate the selected extras and groups in a marker; conditions on the environment stay."""
     selected = {"extras": extras, "dependency_groups": groups}
-    # packaging has no public way to walk a marker.
-    found = _any_of(marker._markers, selected)  # noqa: SLF001
-    return found if isinstance(found, bool) else Marker(found)
 
+    def decide(left: str, operator: str, right: str) -> bool | None:
+        if right not in selected:
+            return None
+        return (canonicalize_name(left.strip("\"'")) in selected[right]) is (operator == "in")
 
-def _any_of(parts: list[Any], selected: dict[str, Collection[str]]) -> str | bool:
-    groups: list[list[Any]] = [[]]
-    for part in parts:
-        if part == "or":
-            groups.append([])
-        elif part != "and":
-            groups[-1].append(part)
-    found = [_joined([_term(one, selected) for one in group], "and") for group in groups]
-    return _joined(found, "or")
-
-
-def _joined(terms: list[str | bool], word: str) -> str | bool:
-    decides = word == "or"  # one true alternative is enough; one false condition too
-    if decides in terms:
-        return decides
-    texts = list(dict.fromkeys(term for term in terms if isinstance(term, str)))
-    if not texts:
-        return not decides
-    if len(texts) == 1:
-        return texts[0]
-    return f" {word} ".join(f"({text})" if " or " in text else text for text in texts)
-
-
-def _term(part: Any, selected: dict[str, Collection[str]]) -> str | bool:
-    if isinstance(part, list):
-        return _any_of(part, selected)
-    left, operator, right = part
-    if right.value in _SELECTED and type(right).__name__ == "Variable":
-        is_in = canonicalize_name(left.value) in selected[right.value]
-        return is_in is (operator.value == "in")
-    return f"{left.serialize()} {operator.serialize()} {right.serialize()}"
+    return simplified(marker, decide)

@@ -8,15 +8,17 @@ requirement, so that their markers can distinguish platforms.
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+
+from pipshim.model.requirements import simplified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from packaging.markers import Marker
     from packaging.utils import NormalizedName
 
 
@@ -50,14 +52,15 @@ class Overrides:
 
     def replacing(self, name: str, marker: Marker | None = None) -> list[Requirement]:
         """Return what replaces a requirement on `name`, which had `marker`."""
-        extra = _of_extra(marker._markers) if marker is not None else None  # noqa: SLF001 packaging has no other way in
+        extra = simplified(
+            marker, lambda left, _, right: None if "extra" in (left, right) else True
+        )
         made = []
         for one in self.of(name):
             new = copy(one)
             new.url = None
-            if extra is not None:
-                own = f"({one.marker}) and " if one.marker is not None else ""
-                new.marker = Marker(f"{own}({extra})")
+            if not isinstance(extra, bool):
+                new.marker = extra if one.marker is None else one.marker & extra
             made.append(new)
         return made
 
@@ -75,28 +78,3 @@ class Overrides:
             else:
                 made.append(text)
         return made
-
-
-def _of_extra(parsed: list[Any]) -> str | None:
-    """Return the part of a parsed marker about extras; None if it holds without any.
-
-    All other comparisons count as true.
-    """
-    alternatives: list[list[Any]] = [[]]
-    for item in parsed:
-        if item == "or":
-            alternatives.append([])
-        elif item != "and":
-            alternatives[-1].append(item)
-    said = [[text for one in each if (text := _term(one))] for each in alternatives]
-    if not all(said):
-        return None
-    return " or ".join(" and ".join(each) for each in said)
-
-
-def _term(item: Any) -> str | None:
-    if isinstance(item, list):
-        inner = _of_extra(item)
-        return f"({inner})" if inner is not None else None
-    sides = [one.serialize() for one in item]
-    return " ".join(sides) if "extra" in (sides[0], sides[2]) else None

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from packaging.markers import InvalidMarker, Marker
+from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from packaging.specifiers import SpecifierSet
 
 _CLOSED_BY = {"[": "]", "'": "'", '"': '"'}
 _LOWER = frozenset({">=", ">", "==", "===", "~="})
 _OPERATORS = frozenset("!=<>~")
-_EXTRA = r"""extra\s*==\s*(?:"[^"]*"|'[^']*')"""
-_ABOUT_EXTRA = re.compile(rf"\s+and\s+{_EXTRA}|{_EXTRA}\s+and\s+")
-_ONLY_EXTRA = re.compile(_EXTRA)
 
 
 def valid(texts: Iterable[str]) -> Iterator[Requirement]:
@@ -93,9 +89,50 @@ def separated(text: str) -> list[str]:
 
 def without_extra(marker: Marker | None) -> Marker | None:
     """Remove the condition that a requirement belongs to an extra."""
-    if marker is None or _ONLY_EXTRA.fullmatch(str(marker)):
-        return None
-    try:
-        return Marker(_ABOUT_EXTRA.sub("", str(marker)))
-    except InvalidMarker:
-        return marker
+    rest = simplified(marker, lambda left, _, right: "extra" in (left, right) or None)
+    return None if isinstance(rest, bool) else rest
+
+
+def simplified(
+    marker: Marker | None, decide: Callable[[str, str, str], bool | None]
+) -> Marker | bool:
+    """Evaluate a part of a marker; packaging evaluates all of it.
+
+    Args:
+        marker: None always holds.
+        decide: returns whether a comparison holds, given its three parts as they are written; None
+            if it stays.
+
+    Returns:
+        whether the marker holds, if nothing is left; else the rest.
+
+    """
+    if marker is None:
+        return True
+    # packaging has no public way to walk a marker.
+    found = _any_of(marker._markers, decide)  # noqa: SLF001
+    return found if isinstance(found, bool) else Marker(found)
+
+
+def _any_of(parts: list[Any], decide: Callable[[str, str, str], bool | None]) -> str | bool:
+    groups: list[list[Any]] = [[]]
+    for part in parts:
+        if part == "or":
+            groups.append([])
+        elif isinstance(part, list):
+            groups[-1].append(_any_of(part, decide))
+        elif part != "and":
+            sides = [one.serialize() for one in part]
+            holds = decide(*sides)
+            groups[-1].append(" ".join(sides) if holds is None else holds)
+    return _joined([_joined(group, "and") for group in groups], "or")
+
+
+def _joined(terms: list[str | bool], word: str) -> str | bool:
+    decides = word == "or"  # one true alternative is enough; one false condition too
+    if decides in terms:
+        return decides
+    texts = list(dict.fromkeys(term for term in terms if isinstance(term, str)))
+    if len(texts) > 1:
+        return f" {word} ".join(f"({text})" if " or " in text else text for text in texts)
+    return texts[0] if texts else not decides
