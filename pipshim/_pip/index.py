@@ -83,7 +83,7 @@ class Finder(PackageFinder):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._links: dict[NormalizedName, dict[str, Link]] = {}
-        self._listings: dict[NormalizedName, dict[str, Listing[Link]]] = {}
+        self._listings: dict[NormalizedName, dict[str, Listing]] = {}
         self._seen_newest: dict[
             tuple[NormalizedName, SpecifierSet | None, frozenset[PipVersion]],
             list[InstallationCandidate] | None,
@@ -502,13 +502,13 @@ class Finder(PackageFinder):
         return list(found.values())
 
 
-def listing_of(page: IndexContent, name: NormalizedName) -> Listing[Link]:
+def listing_of(page: IndexContent, name: NormalizedName) -> Listing:
     """Return the files of a package's page, which is read once for all targets."""
     return _listing(CacheablePageContent(page), name)
 
 
 @cache
-def _listing(cacheable: CacheablePageContent, name: NormalizedName) -> Listing[Link]:
+def _listing(cacheable: CacheablePageContent, name: NormalizedName) -> Listing:
     page = cacheable.page
     files: list[Any]
     if page.content_type.lower().startswith(index_page.JSON):

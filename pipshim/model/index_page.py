@@ -12,7 +12,7 @@ import json
 import posixpath
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
 from packaging.tags import parse_tag
@@ -32,19 +32,12 @@ PipVersion: TypeAlias = Any
 PipSpecifierSet: TypeAlias = Any
 """Those of pip's own copy of packaging, which compare only with each other."""
 
-
-class PipLink(Protocol):
-    """A link of pip's."""
-
-    @property
-    def filename(self) -> str:
-        """The name of the file."""
+Link: TypeAlias = Any
+Candidate: TypeAlias = Any
+"""Those of pip."""
 
 
-L = TypeVar("L", bound=PipLink)
-
-
-class Listing(Generic[L]):
+class Listing:
     """The files of a package that a page lists; links are made when asked for.
 
     Args:
@@ -61,7 +54,7 @@ class Listing(Generic[L]):
         self,
         files: list[Any],
         name: NormalizedName,
-        link: Callable[[dict[str, Any]], L | None],
+        link: Callable[[dict[str, Any]], Link | None],
         version: Callable[[str], PipVersion | None],
     ) -> None:
         self._files = files
@@ -110,14 +103,14 @@ class Listing(Generic[L]):
         url = file.get("url") or ""
         return "" if "?" in url or "%" in url else url.rpartition("/")[2].partition("#")[0]
 
-    def link(self, number: int) -> L | None:
+    def link(self, number: int) -> Link | None:
         """Make a file's link, once; None if it is not valid."""
         file = self._files[number]
         if isinstance(file, dict):
             file = self._files[number] = self._link(file)
-        return cast("L | None", file)
+        return file
 
-    def links(self, numbers: Iterable[int]) -> list[L]:
+    def links(self, numbers: Iterable[int]) -> list[Link]:
         return [one for number in numbers if (one := self.link(number)) is not None]
 
 
@@ -128,7 +121,7 @@ class TargetFilter:
         self._supported = frozenset(map(str, tags))
         self._known: dict[str, bool] = {}
 
-    def among(self, listing: Listing[L], numbers: Iterable[int]) -> list[L]:
+    def among(self, listing: Listing, numbers: Iterable[int]) -> list[Link]:
         """Return the links, without wheels that do not suit."""
         return listing.links(one for one in numbers if self._suits(listing.filename(one)))
 
@@ -148,20 +141,6 @@ class TargetFilter:
         except ValueError:
             return True  # pip will say what is wrong with it
 
-
-class Candidate(Protocol):
-    """A candidate of pip's."""
-
-    @property
-    def version(self) -> PipVersion:
-        """Its version."""
-
-    @property
-    def link(self) -> Any:
-        """Its file."""
-
-
-C = TypeVar("C", bound=Candidate)
 
 AT_FIRST = 10
 """How many versions of a package are looked at before all are."""
@@ -185,7 +164,7 @@ class PageCut:
         self._oldest: PipVersion | None = None
         self.is_cut = False
 
-    def numbers(self, listing: Listing[Any]) -> Iterable[int]:
+    def numbers(self, listing: Listing) -> Iterable[int]:
         """Return the files of a page to read."""
         admitted = listing.admitted(self._specifier)
         newest = admitted[-AT_FIRST:]
@@ -196,7 +175,7 @@ class PageCut:
             self._oldest = max(newest[0], self._oldest or newest[0])
         return listing.of({*newest, *self._besides})
 
-    def within(self, candidates: Iterable[C]) -> list[C]:
+    def within(self, candidates: Iterable[Candidate]) -> list[Candidate]:
         """Leave out candidates older than those passed over on another page."""
         return [
             one
@@ -205,7 +184,7 @@ class PageCut:
         ]
 
 
-class Newest(list[C], Generic[C]):
+class Newest(list[Any]):
     """Candidates, the best last, of which the first few are usually enough.
 
     The others are found when pip's factory iterates over all of them (`reversed`).
@@ -218,13 +197,13 @@ class Newest(list[C], Generic[C]):
 
     def __init__(
         self,
-        first: Iterable[C],
-        full: Callable[[], Sequence[C]],
+        first: Iterable[Candidate],
+        full: Callable[[], Sequence[Candidate]],
     ) -> None:
         super().__init__(first)
         self._full = full
 
-    def __reversed__(self) -> Iterator[C]:
+    def __reversed__(self) -> Iterator[Candidate]:
         yield from super().__reversed__()
         known = {one.link for one in self}
         yield from (one for one in reversed(self._full()) if one.link not in known)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.model.index_page import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-
-C = TypeVar("C", bound=Candidate)
+    from pipshim.model.index_page import Candidate
 
 
 @dataclass
@@ -49,8 +47,11 @@ class Order:
         return {*self.preferred.get(name, ()), *self.offered.get(name, ())}
 
     def arranged(
-        self, name: NormalizedName, candidates: Iterable[C], outranking: Callable[[C], Any]
-    ) -> list[C]:
+        self,
+        name: NormalizedName,
+        candidates: Iterable[Candidate],
+        outranking: Callable[[Candidate], Any],
+    ) -> list[Candidate]:
         """Put a package's candidates in order, the best last.
 
         Args:
@@ -67,7 +68,7 @@ class Order:
             has_wheels = any(one.link.is_wheel for one in found)
             ranks, of_sdists = _ranks((*wanted, *offered)), _ranks(wanted)
 
-            def rank(one: C) -> int:
+            def rank(one: Candidate) -> int:
                 known = ranks if one.link.is_wheel or not has_wheels else of_sdists
                 return known.get(str(one.version), -1)
 
