@@ -80,10 +80,11 @@ class _Fork:
             self.connection.send(value)
 
 
+@dataclass
 class Forks(Generic[Item, Asked, Found]):
     """Forks of this process.
 
-    Args:
+    Attributes:
         work: called in a fork with an item and its arguments.
         settle: called in a new fork with its origin.
         answer: answers the questions of forks.
@@ -94,25 +95,14 @@ class Forks(Generic[Item, Asked, Found]):
 
     """
 
-    def __init__(
-        self,
-        *,
-        work: Callable[[Item, Asked], Found],
-        settle: Callable[[ParentProcess], object],
-        answer: Callable[[Any], object],
-        observer: Observer,
-        explain: Callable[[Exception], PipshimError],
-        before: Callable[[], object],
-        at_once: int,
-    ) -> None:
-        self._work = work
-        self._settle = settle
-        self._answer = answer
-        self._observer = observer
-        self._explain = explain
-        self._before = before
-        self._at_once = at_once
-        self._forks: list[_Fork] = []
+    work: Callable[[Item, Asked], Found]
+    settle: Callable[[ParentProcess], object]
+    answer: Callable[[Any], object]
+    observer: Observer
+    explain: Callable[[Exception], PipshimError]
+    before: Callable[[], object]
+    at_once: int
+    _forks: list[_Fork] = field(default_factory=list, init=False)
 
     def each(self, asked: Mapping[Item, Asked]) -> dict[Item, Found]:
         """Work on each item, several at once; a fork keeps the items it had before.
@@ -137,7 +127,7 @@ class Forks(Generic[Item, Asked, Found]):
                 fork, item = running[connection]
                 kind, value = self._receive(fork, item)
                 if kind == "event":
-                    self._observer(value)
+                    self.observer(value)
                     continue
                 if kind == "question":
                     fork.send(self._answered(value))
@@ -173,7 +163,7 @@ class Forks(Generic[Item, Asked, Found]):
                 new = [item for item in new if item != own[0]]
                 fork.items.add(own[0])
                 yield fork, own[0]
-        while new and len(self._forks) < self._at_once:
+        while new and len(self._forks) < self.at_once:
             fork = self._begin()
             fork.items.add(new[0])
             yield fork, new.pop(0)
@@ -181,7 +171,7 @@ class Forks(Generic[Item, Asked, Found]):
     def _begin(self) -> _Fork:
         import multiprocessing  # noqa: PLC0415 seldom needed
 
-        self._before()
+        self.before()
         context: Any = multiprocessing.get_context("fork")
         here, there = context.Pipe()
         process = context.Process(target=self._serve, args=(there, here), daemon=True)
@@ -219,9 +209,9 @@ class Forks(Generic[Item, Asked, Found]):
 
     def _answered(self, question: object) -> tuple[str, object]:
         try:
-            return "answer", self._answer(question)
+            return "answer", self.answer(question)
         except Exception as error:  # noqa: BLE001 whoever asked has to know
-            return "failed", self._explain(error)
+            return "failed", self.explain(error)
 
     # In the fork
 
@@ -238,14 +228,14 @@ class Forks(Generic[Item, Asked, Found]):
             other.close()
         try:
             origin = ParentProcess(connection)
-            self._settle(origin)
+            self.settle(origin)
             while True:
                 item, asked = connection.recv()
                 try:
-                    origin.tell("done", self._work(item, asked))
+                    origin.tell("done", self.work(item, asked))
                 except Exception as error:  # noqa: BLE001 it is raised where it was asked for
                     trace = "".join(traceback.format_exception(error))
-                    origin.tell("failed", (self._explain(error), trace))
+                    origin.tell("failed", (self.explain(error), trace))
         finally:
             # Nothing of what the other process would do at its end is done here.
             os._exit(1)

@@ -159,17 +159,13 @@ class LockResolver:
             )
             return self._last
 
-        solution = self._settle(one_round)
-        self._warn_of_lowest(asked, problem.constraints, solution)
-        return solution
-
-    def _settle(self, one_round: Callable[[int], Solution]) -> Solution:
         start = time.monotonic()
         with self._suggesting():
             solution = self.rounds.settle(one_round)
         if self.label:
             took = time.monotonic() - start
             self.builds.observer(events.TargetResolved(self.label, len(solution.pins), took))
+        self._warn_of_lowest(asked, problem.constraints, solution)
         return solution
 
     def _suggesting(self) -> AbstractContextManager[None]:

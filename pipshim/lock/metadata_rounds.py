@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.version import Version
 
@@ -44,12 +44,11 @@ class BackendNeededError(PipshimError):
     """A backend is needed, but this process must not ask any."""
 
 
-@dataclass(frozen=True)
-class BackendMetadata:
+class BackendMetadata(NamedTuple):
     """Metadata from a backend, and the distributions that its build used."""
 
-    against: Mapping[str, Used]
     metadata: bytes
+    against: Mapping[str, Used]
 
 
 @dataclass
@@ -81,7 +80,7 @@ class Rounds:
         default_factory=dict, init=False
     )
     _stated: dict[str, bool] = field(default_factory=dict, init=False)
-    _asking: SharedResults[tuple[bytes, Mapping[str, Used]]] = field(
+    _asking: SharedResults[BackendMetadata] = field(
         default_factory=lambda: SharedResults(keep=False), init=False
     )
 
@@ -282,32 +281,31 @@ class Rounds:
         kept = self.builds.builder.kept_metadata(request)
         if kept is None:
             return None
-        known = BackendMetadata(kept[1], kept[0])
+        known = BackendMetadata(*kept)
         self._known.setdefault(source.url, []).append(known)
         return known
 
     def _ask(self, source: Source, solution: Solution | None) -> BackendMetadata:
         try:
-            metadata, against = self._metadata(source, solution)
+            known = self._metadata(source, solution)
         except BuildError:
             # What a lock can do without is not worth the builds of other packages.
             if source.url in self._stated or not self.builds.widen(source, solution):
                 raise
             text = f"{source}: asking again, with what is built before it in its environment"
             self.builds.observer(events.Message("info", text))
-            metadata, against = self._metadata(source, solution)
-        known = BackendMetadata(against, metadata)
+            known = self._metadata(source, solution)
         self._known.setdefault(source.url, []).append(known)
         return known
 
-    def _metadata(
-        self, source: Source, solution: Solution | None
-    ) -> tuple[bytes, Mapping[str, Used]]:
+    def _metadata(self, source: Source, solution: Solution | None) -> BackendMetadata:
         request = self.builds.request(source, solution)
+
+        def ask() -> BackendMetadata:
+            return BackendMetadata(*self.builds.builder.metadata(request))
+
         with within(source):
-            return shared(
-                self._asking, (source.url, request), lambda: self.builds.builder.metadata(request)
-            )
+            return shared(self._asking, (source.url, request), ask)
 
     def _prepare(self, sources: Sequence[Source], solution: Solution) -> list[PipshimError]:
         """Ask the backends of several sources at once; return the errors."""

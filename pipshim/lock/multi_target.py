@@ -17,7 +17,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from pipshim.model.targets import TargetName
 
     Offered = Mapping[NormalizedName, tuple[Version, ...]]
+    _ForkResult = tuple[Solution | None, set[str], Mapping[NormalizedName, ConfigSettings]]
+    """The solution of a case (None if it needs a backend), its extras and groups, those that only
+    backends know included, and the settings of requirements that have their own."""
 
 
 def lock(making: LockMaker, targets: Sequence[TargetName]) -> Lock:
@@ -83,79 +86,18 @@ def lock(making: LockMaker, targets: Sequence[TargetName]) -> Lock:
     return replace(merge_locks(locks, making.conflicts), targets_asked=asked)
 
 
-class _ForkResult(NamedTuple):
-    """The result of a fork.
-
-    Attributes:
-        solution: of one case; None if it needs a backend.
-        origins: the extras and groups, those that only backends know included.
-        config_settings: of requirements that have their own.
-
-    """
-
-    solution: Solution | None
-    origins: set[str]
-    config_settings: Mapping[NormalizedName, ConfigSettings]
-
-
-@dataclass
-class _Hosts:
-    """The host's resolutions, by combination, which backends are asked with.
-
-    Attributes:
-        resolvers: those that have resolved it, or will.
-        solved: those of them that have.
-
-    """
-
-    making: LockMaker
-    resolvers: dict[Combination, LockResolver] = field(default_factory=dict)
-    solved: set[Combination] = field(default_factory=set)
-    _rounds: SharedResults[Rounds] = field(
-        default_factory=lambda: SharedResults(keep_errors=True), init=False
-    )
-
-    def resolver(self, combination: Combination) -> LockResolver:
-        """Return the host's resolver of a combination."""
-        if combination not in self.resolvers:
-            making, pip = self.making, self._pip(combination)
-            first = next(iter(self.resolvers.values()), None)
-            self.resolvers[combination] = making.resolver(
-                pip, making.keep, beside=first, combination=combination
-            )
-        return self.resolvers[combination]
-
-    def rounds(self, combination: Combination) -> Rounds:
-        """Return the host's rounds after the project was resolved there."""
-        return self._rounds.get(combination, lambda: self._solved(combination))
-
-    def _solved(self, combination: Combination) -> Rounds:
-        resolver = self.resolver(combination)
-        if combination in self.solved:
-            return resolver.rounds
-        self.solved.add(combination)
-        try:
-            problem = self.making.problem(resolver.builds.pip, combination)
-            resolver.solve(problem, self.making.pins(self.making.keep))
-        except PipshimError as error:
-            raise ResolveError(
-                "a build backend has to give metadata on this machine "
-                f"({_label(self.making.context.target)}), for which the project cannot be "
-                f"resolved:\n{error.message}",
-                hint="lock with a Python that the project supports (--python), or state the "
-                "metadata ([[tool.pipshim.dependency-metadata]])",
-            ) from error
-        return resolver.rounds
-
-    def _pip(self, combination: Combination) -> Pip:
-        context = self.making.context
-        if combination == Combination():
-            return context.pip
-        return _pip_for(context, context.target, combination)
-
-
 @dataclass
 class _MultiTargetLock:
+    """The resolutions of all cases, and by combination those of the host, whose backends are asked.
+
+    Attributes:
+        order: the cases, those of the host first.
+        kept: the part of an earlier lock for each.
+        _hosts: by combination, the resolver that has resolved it on the host, or will.
+        _solved: the combinations that it has been resolved for.
+
+    """
+
     making: LockMaker
     targets: Sequence[TargetName]
     here: TargetName | None = field(init=False)
@@ -164,7 +106,11 @@ class _MultiTargetLock:
     forks: Forks[Case, Offered, _ForkResult] = field(init=False)
     _origin: ParentProcess | None = field(default=None, init=False)
     _failed: dict[tuple[Combination, Source], BuildError] = field(default_factory=dict, init=False)
-    _hosts: _Hosts = field(init=False)
+    _hosts: dict[Combination, LockResolver] = field(default_factory=dict, init=False)
+    _solved: set[Combination] = field(default_factory=set, init=False)
+    _rounds: SharedResults[Rounds] = field(
+        default_factory=lambda: SharedResults(keep_errors=True), init=False
+    )
     _resolvers: dict[Case, LockResolver] = field(default_factory=dict, init=False)
     _problems: dict[Case, Problem] = field(default_factory=dict, init=False)
     _sources: dict[Case, Mapping[NormalizedName, PackageSource]] = field(
@@ -174,7 +120,6 @@ class _MultiTargetLock:
     def __post_init__(self) -> None:
         context = self.making.context
         self.here = target_of_python(context.target)
-        self._hosts = _Hosts(self.making)
         cases = [
             Case(target, combination)
             for target in self.targets or (None,)
@@ -301,7 +246,7 @@ class _MultiTargetLock:
             solution = self._solve(case, offered)
         except BackendNeededError:
             solution = None
-        return _ForkResult(solution, self._problem(case).origins, self._config_settings)
+        return solution, self._problem(case).origins, self._config_settings
 
     def _answer(self, question: tuple[Any, ...]) -> object:
         """Ask the host for a fork; what failed once is not built again."""
@@ -324,7 +269,7 @@ class _MultiTargetLock:
             for name, versions in offered.items():
                 preferred[name] = (*preferred.get(name, ()), *versions)
         if self._is_here(case):
-            self._hosts.solved.add(case.combination)
+            self._solved.add(case.combination)
         with _for(case):
             return resolver.solve(problem, preferred, offered if self.targets else None)
 
@@ -351,9 +296,9 @@ class _MultiTargetLock:
                 python = replace(python, tags=tags)
             more["asked_on"] = _label(context.target)
         if self._is_here(case):
-            more["beside"] = next(iter(self._hosts.resolvers.values()), None)
+            more["beside"] = next(iter(self._hosts.values()), None)
         else:
-            more["beside"] = self._hosts.resolver(combination)
+            more["beside"] = self._host(combination)
             more["ask_host"] = partial(self._ask, combination)
         made = self.making.resolver(
             _pip_for(context, python, combination),
@@ -363,14 +308,46 @@ class _MultiTargetLock:
             **more,
         )
         if self._is_here(case):
-            self._hosts.resolvers[combination] = made
+            self._hosts[combination] = made
         return made
 
     def _ask(self, combination: Combination, ask: Callable[..., Any], *arguments: Any) -> Any:
         """Ask the host's backends with the versions of a combination, in forks its process."""
         if self._origin is not None:
             return self._origin.ask((ask, combination, self._config_settings, *arguments))
-        return ask(self._hosts.rounds(combination), *arguments)
+        rounds = self._rounds.get(combination, lambda: self._solved_on_host(combination))
+        return ask(rounds, *arguments)
+
+    def _host(self, combination: Combination) -> LockResolver:
+        """Return the host's resolver of a combination."""
+        if combination not in self._hosts:
+            context, first = self.making.context, next(iter(self._hosts.values()), None)
+            pip = context.pip
+            if combination != Combination():
+                pip = _pip_for(context, context.target, combination)
+            self._hosts[combination] = self.making.resolver(
+                pip, self.making.keep, beside=first, combination=combination
+            )
+        return self._hosts[combination]
+
+    def _solved_on_host(self, combination: Combination) -> Rounds:
+        """Return the host's rounds after the project was resolved there."""
+        resolver = self._host(combination)
+        if combination in self._solved:
+            return resolver.rounds
+        self._solved.add(combination)
+        try:
+            problem = self.making.problem(resolver.builds.pip, combination)
+            resolver.solve(problem, self.making.pins(self.making.keep))
+        except PipshimError as error:
+            raise ResolveError(
+                "a build backend has to give metadata on this machine "
+                f"({_label(self.making.context.target)}), for which the project cannot be "
+                f"resolved:\n{error.message}",
+                hint="lock with a Python that the project supports (--python), or state the "
+                "metadata ([[tool.pipshim.dependency-metadata]])",
+            ) from error
+        return resolver.rounds
 
 
 def _pip_for(context: LockServices, python: TargetPython, combination: Combination) -> Pip:

@@ -48,9 +48,7 @@ def read_public_key(text: str) -> bytes:
     """
     if text.startswith(PRIVATE):
         raise ValueError("is a private key: never write it into a file that others read")
-    if not text.startswith(PUBLIC):
-        raise ValueError(f"does not begin with {PUBLIC}")
-    return _decoded(text.removeprefix(PUBLIC), _KEY_BYTES, "key")
+    return _decoded(text, PUBLIC, _KEY_BYTES, "key")
 
 
 def read_private_key(text: str) -> bytes:
@@ -60,9 +58,7 @@ def read_private_key(text: str) -> bytes:
         ValueError: it is none; the message does not contain it.
 
     """
-    if not text.startswith(PRIVATE):
-        raise ValueError(f"does not begin with {PRIVATE}")
-    return _decoded(text.removeprefix(PRIVATE), _KEY_BYTES, "key")
+    return _decoded(text, PRIVATE, _KEY_BYTES, "key")
 
 
 def read_signature(text: str) -> Signature:
@@ -74,7 +70,7 @@ def read_signature(text: str) -> Signature:
     """
     key, _, value = text.rpartition(":")
     read_public_key(key)
-    return Signature(key, _decoded(value, _SIGNATURE_BYTES, "signature"))
+    return Signature(key, _decoded(value, "", _SIGNATURE_BYTES, "signature"))
 
 
 def why_untrusted(signer: str | None, trusted: Collection[str]) -> str | None:
@@ -97,7 +93,10 @@ def _encoded(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def _decoded(text: str, size: int, what: str) -> bytes:
+def _decoded(written: str, prefix: str, size: int, what: str) -> bytes:
+    if not written.startswith(prefix):
+        raise ValueError(f"does not begin with {prefix}")
+    text = written.removeprefix(prefix)
     try:
         content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
