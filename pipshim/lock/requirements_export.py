@@ -14,7 +14,7 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.model.pylock import key_of, table_of
 from pipshim.model.requirements import simplified
-from pipshim.model.selection import asked, combination_of, origins_of
+from pipshim.model.selection import asked, combination_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -65,9 +65,9 @@ def write(
 
     """
     path = where.path
-    extras, groups = asked(lock, options, path)
     combination_of(lock, options, path)  # refuses what excludes each other
-    wanted = origins_of(lock, options, path)
+    chosen = asked(lock, options, path)
+    extras, groups, wanted = chosen.extras, chosen.groups, chosen.origins
     selected: list[tuple[Package, Marker | None]] = []
     for package in lock.packages:
         # Entries of a name may be for different parts of the project on different targets.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.build_mode import ALL, IsolationLayer, ModeChoice, choose
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from pipshim.model.requests import BuildOptions
     from pipshim.model.settings import Abi, ConfigSettings, Rebuild, StaticMetadata
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -147,22 +149,20 @@ def combine(
         configuration.no_build_isolation,
         configuration.no_build_isolation_package,
     )
-    extra = {name: list(found) for name, found in configuration.extra_build_dependencies.items()}
-    for name, requirements in options.extra_build_dependencies.items():
-        extra.setdefault(name, []).extend(
-            ExtraBuildRequirement(requirement, match_runtime=False) for requirement in requirements
-        )
-    packages = {**configuration.config_settings_package}
-    for name, settings in options.config_settings_package.items():
-        packages[name] = {**packages.get(name, {}), **settings}
+    extra = {
+        name: tuple(ExtraBuildRequirement(one, match_runtime=False) for one in found)
+        for name, found in options.extra_build_dependencies.items()
+    }
     return Settings(
         layers=(*options.layers_above, project, *options.layers_below),
         match_runtime=configuration.match_runtime,
-        extra={name: tuple(found) for name, found in extra.items()},
+        extra=_appended(configuration.extra_build_dependencies, extra),
         variables=configuration.extra_build_variables,
         memory=configuration.build_memory,
         config_settings={**configuration.config_settings, **options.config_settings},
-        config_settings_package=packages,
+        config_settings_package=_updated(
+            configuration.config_settings_package, options.config_settings_package
+        ),
         build_constraints=tuple(str(one) for one in configuration.build_constraint_dependencies),
         constraint_lines=tuple(_lines(options.build_constraints)),
         check=options.check_build_dependencies,
@@ -173,6 +173,20 @@ def combine(
         record_variables=configuration.record_variables,
         ignore_variables=configuration.ignore_variables,
     )
+
+
+def _appended(
+    first: Mapping[NormalizedName, tuple[T, ...]], more: Mapping[NormalizedName, tuple[T, ...]]
+) -> dict[NormalizedName, tuple[T, ...]]:
+    """Return what packages have in one table, and then in the other."""
+    return {name: (*first.get(name, ()), *more.get(name, ())) for name in {**first, **more}}
+
+
+def _updated(
+    first: Mapping[NormalizedName, ConfigSettings], more: Mapping[NormalizedName, ConfigSettings]
+) -> dict[NormalizedName, ConfigSettings]:
+    """Return the settings of packages in two tables; the second one wins."""
+    return {name: {**first.get(name, {}), **more.get(name, {})} for name in {**first, **more}}
 
 
 def _lines(paths: Iterable[str]) -> Iterator[str]:
@@ -210,16 +224,12 @@ class BuildLines:
         typed = [one for one in build.layers_above if one.source == COMMAND_LINE]
         variables = [one for one in build.layers_above if one.source != COMMAND_LINE]
         extra = extras_by_package(self.extra_build_dependency)
-        for name, requirements in build.extra_build_dependencies.items():
-            extra[name] = (*extra.get(name, ()), *requirements)
         settings = settings_by_package(self.config_settings_package)
-        for name, given in build.config_settings_package.items():
-            settings[name] = {**settings.get(name, {}), **given}
         return replace(
             build,
             layers_above=(*typed, *self.layers, *variables),
-            extra_build_dependencies=extra,
-            config_settings_package=settings,
+            extra_build_dependencies=_appended(extra, build.extra_build_dependencies),
+            config_settings_package=_updated(settings, build.config_settings_package),
         )
 
     def note(self, file: str, values: Values) -> None:

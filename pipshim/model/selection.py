@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pipshim.base.errors import LockError, UnknownNameError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.model.combinations import PROJECT, Combination
+from pipshim.model.combinations import PROJECT, Combination, selected
 from pipshim.model.targets import target_of_markers
 
 if TYPE_CHECKING:
@@ -56,13 +56,8 @@ def select(
 
     """
     check_environment(lock, environment, path)
-    extras, groups = asked(lock, options, path)
-    origins = _origins(extras, groups, base=not options.only_groups)
-    values: dict[str, str | AbstractSet[str]] = {
-        **environment,
-        "extras": frozenset(extras),
-        "dependency_groups": frozenset(groups),
-    }
+    origins = asked(lock, options, path).origins
+    values: dict[str, str | AbstractSet[str]] = {**environment, **selected(origins)}
     left_out = set(options.no_install_packages)
     if options.no_install_local:
         left_out.update(one.name for one in lock.folders)
@@ -89,24 +84,6 @@ def select(
     return Selection(packages, folders)
 
 
-def origins_of(lock: Lock, options: SelectionOptions, path: Path) -> frozenset[str]:
-    """Return whose requirements are selected: ``project``, ``extra NAME``, ``group NAME``.
-
-    Raises:
-        UnknownNameError: the lock has no such extra or group.
-
-    """
-    extras, groups = asked(lock, options, path)
-    return frozenset(_origins(extras, groups, base=not options.only_groups))
-
-
-def _origins(
-    extras: Iterable[NormalizedName], groups: Iterable[NormalizedName], *, base: bool
-) -> set[str]:
-    origins = {f"extra {name}" for name in extras} | {f"group {name}" for name in groups}
-    return origins | {PROJECT} if base else origins
-
-
 def check_names(
     options: SelectionOptions, *, extras: Collection[str], groups: Collection[str], where: str
 ) -> None:
@@ -127,24 +104,38 @@ def check_names(
                 raise UnknownNameError(kind, name, tuple(known), where)
 
 
-def chosen_extras(options: SelectionOptions, known: Iterable[str]) -> set[NormalizedName]:
-    """Return the selected ones of some extras."""
-    there = set(map(canonicalize_name, known))
-    asked = there if options.all_extras else there & set(options.extras)
-    return asked - set(options.no_extras)
+class Chosen(NamedTuple):
+    """The selected extras and groups, and whether what the project itself depends on is too."""
+
+    extras: set[NormalizedName]
+    groups: set[NormalizedName]
+    base: bool
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Whose requirements are selected: ``project``, ``extra NAME``, ``group NAME``."""
+        names = [f"extra {name}" for name in self.extras] + [f"group {n}" for n in self.groups]
+        return frozenset([*names, PROJECT] if self.base else names)
 
 
-def chosen_groups(
-    options: SelectionOptions, known: Iterable[str], defaults: Iterable[str]
-) -> set[NormalizedName]:
-    """Return the selected ones of some groups, default groups included."""
-    there = set(map(canonicalize_name, known))
+def choose(
+    options: SelectionOptions,
+    extras: Iterable[str],
+    groups: Iterable[str],
+    default_groups: Iterable[str],
+) -> Chosen:
+    """Return the selected ones of some extras and groups, default groups included."""
+    has_extras, has_groups = (set(map(canonicalize_name, known)) for known in (extras, groups))
+    chosen = has_extras if options.all_extras else has_extras & set(options.extras)
     asked = set(options.only_groups or options.groups)
     if options.all_groups and not options.only_groups:
-        asked = there
+        asked = has_groups
     elif not (options.only_groups or options.no_default_groups):
-        asked |= set(map(canonicalize_name, defaults))
-    return (asked & there) - {*options.no_groups, *(["dev"] if options.no_dev else [])}
+        asked |= set(map(canonicalize_name, default_groups))
+    left_out = {*options.no_groups, *(["dev"] if options.no_dev else [])}
+    return Chosen(
+        chosen - set(options.no_extras), (asked & has_groups) - left_out, not options.only_groups
+    )
 
 
 def check_selection(options: SelectionOptions, project: Project) -> None:
@@ -169,8 +160,7 @@ def check_selection(options: SelectionOptions, project: Project) -> None:
     defaults = project.default_groups
     check_names(options, extras=extras, groups=groups, where=project.file.name)
     if project.conflicts:
-        chosen = chosen_extras(options, extras), chosen_groups(options, groups, defaults)
-        project.conflicts.chosen_by(_origins(*chosen, base=not options.only_groups))
+        project.conflicts.chosen_by(choose(options, extras, groups, defaults).origins)
 
 
 def combination_of(lock: Lock, options: SelectionOptions, path: Path) -> Combination:
@@ -183,7 +173,7 @@ def combination_of(lock: Lock, options: SelectionOptions, path: Path) -> Combina
     """
     if not lock.conflicts:
         return Combination()
-    return lock.conflicts.chosen_by(origins_of(lock, options, path))
+    return lock.conflicts.chosen_by(asked(lock, options, path).origins)
 
 
 def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) -> None:
@@ -264,18 +254,15 @@ def check_target(targets: Sequence[TargetName], environment: Mapping[str, str], 
     )
 
 
-def asked(
-    lock: Lock, options: SelectionOptions, path: Path
-) -> tuple[set[NormalizedName], set[NormalizedName]]:
-    """Return the selected extras and groups, default groups included.
+def asked(lock: Lock, options: SelectionOptions, path: Path) -> Chosen:
+    """Return the selected extras and groups of a lock, default groups included.
 
     Raises:
         UnknownNameError: the lock has no such extra or group.
 
     """
     check_names(options, extras=lock.extras, groups=lock.groups, where=path.name)
-    groups = chosen_groups(options, lock.groups, lock.default_groups)
-    return chosen_extras(options, lock.extras), groups
+    return choose(options, lock.extras, lock.groups, lock.default_groups)
 
 
 def _is_local(package: Package) -> bool:

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base.errors import UsageError
 from pipshim.base.spelling import nearest
-from pipshim.model.selection import check_names, chosen_extras, chosen_groups
+from pipshim.model.selection import check_names, choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,8 +95,8 @@ def selected(
     own = _chosen_groups(options, project)
     if options.only_groups:
         return replace(found, extras=(), groups=(), only_groups=(*own, *groups))
-    chosen = tuple(sorted(chosen_extras(options, extras[id(project)])))
-    return replace(found, extras=chosen, groups=(*own, *groups))
+    chosen = choose(options, extras[id(project)], (), ()).extras
+    return replace(found, extras=tuple(sorted(chosen)), groups=(*own, *groups))
 
 
 def with_requirements_of_member(
@@ -224,7 +224,7 @@ def _groups_of_member(
     assert member.name is not None  # every member has one
     if not options.only_groups:
         yield group_of_member(member.name)
-        for extra in sorted(chosen_extras(options, extras)):
+        for extra in sorted(choose(options, extras, (), ()).extras):
             yield group_of_extra(member.name, extra)
     for group in _chosen_groups(options, member):
         yield group_of_group(member.name, group)
@@ -232,4 +232,4 @@ def _groups_of_member(
 
 def _chosen_groups(options: SelectionOptions, one: Project) -> list[NormalizedName]:
     there = set(one.dependency_groups) - groups_of(one)
-    return sorted(chosen_groups(options, there, one.default_groups))
+    return sorted(choose(options, (), there, one.default_groups).groups)
