@@ -138,7 +138,7 @@ class BuildPlanner:
 
     def with_extra(self, name: NormalizedName, declared: Iterable[str]) -> tuple[str, ...]:
         """Add the requirements of settings to the declared ones of a build."""
-        extra = self.settings.extra.get(name, ())
+        extra = self.settings.extra_build_dependencies.get(name, ())
         return (*declared, *(str(one.requirement) for one in extra))
 
     def component(self, pin: Pin, solution: Solution | None) -> Component:

@@ -600,7 +600,7 @@ class Builder:
 
     def memory_need(self, build: BuildRequest) -> MemoryNeed | None:
         """Return how much memory a build needs: configured, or measured earlier."""
-        peak = self.settings.memory.get(build.name)
+        peak = self.settings.build_memory.get(build.name)
         if peak is not None:
             return MemoryNeed(peak, peak // available_cores())
         return self.history.memory_need(build.name)

@@ -91,12 +91,7 @@ class PlanWriter:
                 for name, value in own.items()
                 if _OWN_PATH.search(value)
             },
-            constraints=tuple(
-                map(
-                    without_credentials,
-                    sorted({*settings.build_constraints, *settings.constraint_lines}),
-                )
-            ),
+            constraints=tuple(map(without_credentials, settings.constraints)),
             record_variables=settings.record_variables.texts,
             ignore_variables=settings.ignore_variables.texts,
             rebuild=settings.rebuild,

@@ -154,11 +154,7 @@ class RecordMaker:
             python=self.target.python_name,
             platform=self.target.platform,
             requirements=tuple(sorted(map(without_credentials, build.requirements))),
-            constraints=(
-                tuple(sorted({*self.settings.build_constraints, *self.settings.constraint_lines}))
-                if build.mode is not Mode.NO_ISOLATION
-                else ()
-            ),
+            constraints=() if build.mode is Mode.NO_ISOLATION else self.settings.constraints,
             config_settings=self.settings.config_for(build.name),
             variables=variables,
             compiled=compiled,

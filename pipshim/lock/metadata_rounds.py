@@ -171,7 +171,7 @@ class Rounds:
         return self._static(source) is not None
 
     def _static(self, source: Source) -> bytes | None:
-        written = self.builds.settings.static
+        written = self.builds.settings.dependency_metadata
         told = static_metadata(source.outline, source.name, source.version, written)
         if told is None and source.digest is None and self.trusts_projects:
             told = stated_metadata(source.outline)

@@ -32,10 +32,10 @@ def settings_of(plan: PlanFile) -> Settings:
     """Return the build settings that a plan was made with."""
     builds = plan.builds
     return Settings(
-        variables={one.name: one.variables for one in builds},
-        memory={one.name: one.memory for one in builds if one.memory is not None},
+        extra_build_variables={one.name: one.variables for one in builds},
+        build_memory={one.name: one.memory for one in builds if one.memory is not None},
         config_settings_package={one.name: one.config_settings for one in builds},
-        build_constraints=plan.constraints,
+        constraint_lines=plan.constraints,
         rebuild=plan.rebuild,
         abi=plan.abi,  # type: ignore[arg-type]  # the levels were checked
         record_variables=Patterns(plan.record_variables),

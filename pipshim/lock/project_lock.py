@@ -128,9 +128,9 @@ def _warn_of_unknown_names(context: LockServices, lock: Lock) -> None:
 def _names_in(settings: Settings) -> Iterator[tuple[str, Iterable[NormalizedName]]]:
     """Return each setting that names packages, as it is written, and those packages."""
     yield "config-settings-package", settings.config_settings_package
-    yield "extra-build-dependencies", settings.extra
-    yield "extra-build-variables", settings.variables
-    yield "build-memory", settings.memory
+    yield "extra-build-dependencies", settings.extra_build_dependencies
+    yield "extra-build-variables", settings.extra_build_variables
+    yield "build-memory", settings.build_memory
     yield "abi", settings.abi
     if settings.match_runtime != "auto":
         yield "match-runtime", settings.match_runtime

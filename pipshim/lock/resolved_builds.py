@@ -215,7 +215,11 @@ class ResolvedBuilds(BuildPlanner):
 
     def stated_metadata(self, source: Source) -> StaticMetadata | None:
         """Return the ``dependency-metadata`` of a source."""
-        entries = (one for one in self.settings.static if one.is_about(source.name, source.version))
+        entries = (
+            one
+            for one in self.settings.dependency_metadata
+            if one.is_about(source.name, source.version)
+        )
         return next(entries, None)
 
     def ask_requirements(
@@ -259,7 +263,7 @@ class ResolvedBuilds(BuildPlanner):
         return found
 
     def _matched_names(self, name: NormalizedName) -> set[NormalizedName]:
-        extra = self.settings.extra.get(name, ())
+        extra = self.settings.extra_build_dependencies.get(name, ())
         names = {canonicalize_name(one.requirement.name) for one in extra if one.match_runtime}
         named = self.settings.match_runtime
         return names if named == "auto" else names | named
@@ -301,7 +305,10 @@ class ResolvedBuilds(BuildPlanner):
         return strict, found
 
     def _roots(self, source: Source, requirements: Iterable[str]) -> list[Root]:
-        extra = {str(one.requirement) for one in self.settings.extra.get(name_of(source), ())}
+        extra = {
+            str(one.requirement)
+            for one in self.settings.extra_build_dependencies.get(name_of(source), ())
+        }
         return [
             self.pip.root(
                 one, origins=("build",), comes_from=f"{EXTRA if one in extra else BUILD}{source}"
@@ -368,7 +375,7 @@ def planner_of(
     **more: Any,
 ) -> ResolvedBuilds:
     """Make a planner from a command's services."""
-    pip, texts = resolving.pip, context.settings.build_constraints
+    pip = resolving.pip
     return ResolvedBuilds(
         context.settings,
         pip.target,
@@ -380,7 +387,10 @@ def planner_of(
         resolving=resolving,
         constraints=[
             *pip.constraint_files(context.request.build.build_constraints),
-            *(pip.constraint(text, "build-constraint-dependencies") for text in texts),
+            *(
+                pip.constraint(str(one), "build-constraint-dependencies")
+                for one in context.settings.build_constraint_dependencies
+            ),
         ],
         **more,
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.build_mode import ALL, IsolationLayer, ModeChoice, choose
-from pipshim.model.build_variables import Patterns, VariableRules
+from pipshim.model.build_variables import VariableRules
 from pipshim.model.option_parsing import (
     COMMAND_LINE,
     extras_by_package,
@@ -24,57 +24,40 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.requests import BuildOptions
-    from pipshim.model.settings import Abi, ConfigSettings, Rebuild, StaticMetadata
+    from pipshim.model.settings import ConfigSettings
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to build, for every package.
+class Settings(Configuration):
+    """How to build, for every package: what the project says, with what the command says.
 
     Attributes:
         layers: the isolation settings, the strongest first.
-        match_runtime: the distributions that builds get in the locked version.
-        extra: a package's build requirements beyond those it declares.
-        config_settings: for every backend (PEP 517).
         config_settings_requirement: from a requirement or the lock, for one package's backend; they
-            add to the general ones.
-        config_settings_package: for one package's backend; they add to both.
-        build_constraints: of isolated and matched builds, as text.
+            add to the general ones, and those of `config_settings_package` to both.
         constraint_lines: the lines of the files of ``--build-constraint``.
         check: check that a no-isolation build has what it declares.
-        static: metadata written by hand.
-        rebuild: ``"exact"``: every distribution counts in build records; with names, for these
-            packages; ``"auto"``: what compiled code can be built against.
         rebuilt: packages to build even if a wheel could be reused, or `ALL`.
-        abi: how far versions may differ from those that a wheel was built against.
-        record_variables: environment variables that count in every build record.
-        ignore_variables: environment variables that count in none.
         own_variables: digests that count in place of what this machine has.
 
     """
 
     layers: tuple[IsolationLayer, ...] = ()
-    match_runtime: Literal["auto"] | frozenset[NormalizedName] = "auto"
-    extra: Mapping[NormalizedName, tuple[ExtraBuildRequirement, ...]] = field(default_factory=dict)
-    variables: Mapping[NormalizedName, Mapping[str, str]] = field(default_factory=dict)
-    memory: Mapping[NormalizedName, int] = field(default_factory=dict)
-    config_settings: ConfigSettings = field(default_factory=dict)
     config_settings_requirement: Mapping[NormalizedName, ConfigSettings] = field(
         default_factory=dict
     )
-    config_settings_package: Mapping[NormalizedName, ConfigSettings] = field(default_factory=dict)
-    build_constraints: tuple[str, ...] = ()
     constraint_lines: tuple[str, ...] = ()
     check: bool = False
-    static: tuple[StaticMetadata, ...] = ()
-    rebuild: Rebuild = "auto"
     rebuilt: frozenset[str] = frozenset()
-    abi: Mapping[NormalizedName, Abi] = field(default_factory=dict)
-    record_variables: Patterns = field(default_factory=Patterns)
-    ignore_variables: Patterns = field(default_factory=Patterns)
     own_variables: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """The constraints of isolated and matched builds, as text."""
+        stated = map(str, self.build_constraint_dependencies)
+        return tuple(sorted({*stated, *self.constraint_lines}))
 
     def choice(self, name: NormalizedName) -> ModeChoice:
         """Choose a package's mode; whether an isolated build is matched is decided later."""
@@ -99,7 +82,7 @@ class Settings:
         }
 
     def variables_for(self, name: NormalizedName) -> dict[str, str]:
-        return dict(self.variables.get(name, {}))
+        return dict(self.extra_build_variables.get(name, {}))
 
     @property
     def rules(self) -> VariableRules:
@@ -108,7 +91,7 @@ class Settings:
 
     def rules_for(self, name: NormalizedName) -> VariableRules:
         """Return which variables count in the records of a package's builds."""
-        return self.rules._replace(given=frozenset(self.variables.get(name, ())))
+        return self.rules._replace(given=frozenset(self.extra_build_variables.get(name, ())))
 
     def as_data(self) -> dict[str, Any]:
         """Return everything that could change a lock, as plain data in a fixed order."""
@@ -125,18 +108,19 @@ class Settings:
             ),
             "extra": {
                 name: sorted([str(one.requirement), one.match_runtime] for one in extras)
-                for name, extras in sorted(self.extra.items())
+                for name, extras in sorted(self.extra_build_dependencies.items())
             },
             "variables": {
-                name: dict(sorted(v.items())) for name, v in sorted(self.variables.items())
+                name: dict(sorted(v.items()))
+                for name, v in sorted(self.extra_build_variables.items())
             },
             "config": dict(sorted(self.config_settings.items())),
             "config-package": {
                 name: dict(sorted(v.items()))
                 for name, v in sorted(self.config_settings_package.items())
             },
-            "constraints": sorted(self.build_constraints),
-            "static": sorted(repr(one) for one in self.static),
+            "constraints": sorted(map(str, self.build_constraint_dependencies)),
+            "static": sorted(map(repr, self.dependency_metadata)),
         }
 
 
@@ -153,26 +137,18 @@ def combine(
         name: tuple(ExtraBuildRequirement(one, match_runtime=False) for one in found)
         for name, found in options.extra_build_dependencies.items()
     }
-    return Settings(
-        layers=(*options.layers_above, project, *options.layers_below),
-        match_runtime=configuration.match_runtime,
-        extra=_appended(configuration.extra_build_dependencies, extra),
-        variables=configuration.extra_build_variables,
-        memory=configuration.build_memory,
-        config_settings={**configuration.config_settings, **options.config_settings},
-        config_settings_package=_updated(
+    changes = {
+        "layers": (*options.layers_above, project, *options.layers_below),
+        "extra_build_dependencies": _appended(configuration.extra_build_dependencies, extra),
+        "config_settings": {**configuration.config_settings, **options.config_settings},
+        "config_settings_package": _updated(
             configuration.config_settings_package, options.config_settings_package
         ),
-        build_constraints=tuple(str(one) for one in configuration.build_constraint_dependencies),
-        constraint_lines=tuple(_lines(options.build_constraints)),
-        check=options.check_build_dependencies,
-        static=configuration.dependency_metadata,
-        rebuild=configuration.rebuild,
-        rebuilt=options.rebuild,
-        abi=configuration.abi,
-        record_variables=configuration.record_variables,
-        ignore_variables=configuration.ignore_variables,
-    )
+        "constraint_lines": tuple(_lines(options.build_constraints)),
+        "check": options.check_build_dependencies,
+        "rebuilt": options.rebuild,
+    }
+    return Settings(**{**vars(configuration), **changes})
 
 
 def _appended(

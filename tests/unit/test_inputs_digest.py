@@ -102,15 +102,17 @@ def test_it_changes_with_the_project(project: Project | None) -> None:
         Settings(layers=(IsolationLayer("x", packages=frozenset({NAME})),)),
         Settings(match_runtime=frozenset()),
         Settings(match_runtime=frozenset({NAME})),
-        Settings(extra={NAME: (ExtraBuildRequirement(BB, match_runtime=False),)}),
-        Settings(extra={NAME: (ExtraBuildRequirement(BB, match_runtime=True),)}),
-        Settings(variables={NAME: {"A": "1"}}),
+        Settings(
+            extra_build_dependencies={NAME: (ExtraBuildRequirement(BB, match_runtime=False),)}
+        ),
+        Settings(extra_build_dependencies={NAME: (ExtraBuildRequirement(BB, match_runtime=True),)}),
+        Settings(extra_build_variables={NAME: {"A": "1"}}),
         Settings(config_settings={"a": "1"}),
         Settings(config_settings={"a": ["1", "2"]}),
         Settings(config_settings_package={NAME: {"a": "1"}}),
-        Settings(build_constraints=("bb<2",)),
-        Settings(static=(StaticMetadata(NAME, None, (BB,), None, ()),)),
-        Settings(static=(StaticMetadata(NAME, Version("1"), (BB,), None, ()),)),
+        Settings(build_constraint_dependencies=(Requirement("bb<2"),)),
+        Settings(dependency_metadata=(StaticMetadata(NAME, None, (BB,), None, ()),)),
+        Settings(dependency_metadata=(StaticMetadata(NAME, Version("1"), (BB,), None, ()),)),
     ],
 )
 def test_it_changes_with_the_build_settings(settings: Settings) -> None:
@@ -123,7 +125,7 @@ def test_each_change_has_its_own_digest() -> None:
         digest(configured(package=True)),
         digest(configured(package=False)),
         digest(settings=Settings(match_runtime=frozenset())),
-        digest(settings=Settings(build_constraints=("bb",))),
+        digest(settings=Settings(build_constraint_dependencies=(Requirement("bb"),))),
         digest(configured(constraint_dependencies=(BB,))),
         digest(selection={"prefer_binary": True}),
         digest(requirements=("bb",)),
