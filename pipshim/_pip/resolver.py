@@ -18,7 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageVcs
+from packaging.pylock import (
+    Package,
+    PackageArchive,
+    PackageDirectory,
+    PackageSdist,
+    PackageVcs,
+    PackageWheel,
+)
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
@@ -44,7 +51,7 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.model import fetch_errors
 from pipshim.model.artifacts import sha256_of
-from pipshim.model.index_files import IndexFile, package_entry
+from pipshim.model.index_files import package_entry
 from pipshim.model.solution import ChosenRoot, Pin, ResolutionGraph, solution_of
 
 if TYPE_CHECKING:
@@ -226,8 +233,10 @@ class PipResolver:
             platform_specific=link.is_wheel and not link.filename.endswith("-none-any.whl"),
         )
 
-    def _files(self, name: NormalizedName, version: Version, chosen: Link) -> Iterator[IndexFile]:
-        """Return the files of a version for the lock, with known hashes."""
+    def _files(
+        self, name: NormalizedName, version: Version, chosen: Link
+    ) -> Iterator[PackageWheel | PackageSdist]:
+        """Return the files of a version for the lock, with secure hashes, without credentials."""
         for link in self.pip.finder.files(name, version, chosen):
             hashes, size = secure_hashes(link), size_of(link)
             if not hashes:
@@ -238,7 +247,9 @@ class PipResolver:
             elif link.is_file and size is None:
                 size = Path(link.file_path).stat().st_size
             url = remove_auth_from_url(link.url_without_fragment)
-            yield IndexFile(link.filename, url, hashes, size, link.upload_time)
+            kind = PackageWheel if link.is_wheel else PackageSdist
+            time = link.upload_time
+            yield kind(name=link.filename, url=url, hashes=hashes, size=size, upload_time=time)
 
     def _direct(
         self, req: InstallRequirement, candidate: Candidate, needs: Iterable[NormalizedName]

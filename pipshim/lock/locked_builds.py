@@ -231,9 +231,7 @@ class LockedBuilds(BuildPlanner):
     def _matching(self, requirements: tuple[str, ...]) -> Iterator[Pin]:
         """Return the runtime pins that a build with these requirements matches."""
         stated: dict[NormalizedName, list[Requirement]] = {}
-        for requirement in valid(
-            (*requirements, *map(str, self.settings.build_constraint_dependencies))
-        ):
+        for requirement in valid((*requirements, *self.settings.constraints)):
             stated.setdefault(canonicalize_name(requirement.name), []).append(requirement)
         pins = self.solution.pins
         for name in stated.keys() & pins.keys():

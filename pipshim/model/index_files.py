@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from packaging.pylock import Package, PackageSdist, PackageWheel
 
@@ -11,34 +11,15 @@ from pipshim.model.artifacts import index_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
 
-class IndexFile(NamedTuple):
-    """A file of a version, as a lock has it.
-
-    Attributes:
-        url: without credentials.
-        hashes: the secure ones.
-        size: in bytes, if it is known.
-        upload_time: if the index says it.
-
-    """
-
-    name: str
-    url: str
-    hashes: Mapping[str, str]
-    size: int | None
-    upload_time: datetime | None
-
-
 def package_entry(
     name: NormalizedName,
     version: Version,
-    files: Iterable[IndexFile],
+    files: Iterable[PackageWheel | PackageSdist],
     *,
     chosen: str,
     page: str | None,
@@ -58,19 +39,15 @@ def package_entry(
             checked the chosen one.
 
     """
-    wheels: list[PackageWheel] = []
-    sdists: list[PackageSdist] = []
-    for file in files:
-        is_allowed = any(
-            value in (allowed or {}).get(name, ()) for name, value in file.hashes.items()
-        )
-        if allowed and file.name != chosen and not is_allowed:
-            continue
-        fields: dict[str, Any] = file._asdict()
-        if file.name.endswith(".whl"):
-            wheels.append(PackageWheel(**fields))
-        else:
-            sdists.append(PackageSdist(**fields))
+    kept = [
+        file
+        for file in files
+        if not allowed
+        or file.filename == chosen
+        or any(digest in allowed.get(kind, ()) for kind, digest in file.hashes.items())
+    ]
+    wheels = [file for file in kept if isinstance(file, PackageWheel)]
+    sdists = [file for file in kept if isinstance(file, PackageSdist)]
     if chosen.endswith(".whl"):
         sdists.sort(key=lambda one: not one.filename.endswith(".tar.gz"))
     else:
