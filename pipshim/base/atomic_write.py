@@ -63,7 +63,7 @@ class StagedFile:
         try:
             if failure is not None:
                 if self._temporary is not None:
-                    _remove(self._temporary)
+                    _discard(self._temporary, self._target)
             elif self._temporary is None:
                 with open(self._target, "wb") as file:
                     file.write(self._content)
@@ -129,9 +129,7 @@ def _write_beside(
         finally:
             os.close(descriptor)  # some file systems report a full disk only now
     except BaseException as error:
-        _remove(temporary)
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = target, None
+        _discard(temporary, target, error)
         raise
     return temporary
 
@@ -140,17 +138,18 @@ def _put_in_place(temporary: str, target: str) -> None:
     try:
         os.replace(temporary, target)
     except BaseException as error:
-        _remove(temporary)
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = target, None
+        _discard(temporary, target, error)
         raise
 
 
-def _remove(temporary: str) -> None:
+def _discard(temporary: str, target: str, error: BaseException | None = None) -> None:
+    """Remove a temporary file; name the target in the error."""
     try:
         os.unlink(temporary)
     except OSError:
         pass
+    if isinstance(error, OSError):
+        error.filename, error.filename2 = target, None
 
 
 def _stat(path: Path) -> os.stat_result | None:

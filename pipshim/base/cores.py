@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pipshim.base.cgroups import ReadText
 
-_NO_LIMIT = "max"
-_UNIFIED = 2
+_FILES = {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)}
+"""By version of cgroups, the files with the quota and its period."""
 
 
 def available_cores() -> int:
@@ -35,11 +35,13 @@ def cgroup_quota(read: ReadText) -> float | None:
         read: returns the text of a file, or None if it cannot be read.
 
     """
-    quotas = [
-        _quota_v2(folder, read) if version == _UNIFIED else _quota_v1(folder, read)
-        for version, folder in folders("cpu", read)
-    ]
-    return min((quota for quota in quotas if quota is not None), default=None)
+    quotas = []
+    for version, folder in folders("cpu", read):
+        numbers = " ".join(read(f"{folder}/{name}") or "" for name in _FILES[version]).split()
+        # A limit that is not set is "max" or -1.
+        if [*map(str.isdecimal, numbers)] == [True, True] and int(numbers[1]):
+            quotas.append(int(numbers[0]) / int(numbers[1]))
+    return min(filter(None, quotas), default=None)
 
 
 def _affinity() -> int:
@@ -48,20 +50,3 @@ def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1
-
-
-def _quota_v2(folder: str, read: ReadText) -> float | None:
-    quota, _, period = (read(f"{folder}/cpu.max") or _NO_LIMIT).strip().partition(" ")
-    return _ratio(quota, period)
-
-
-def _quota_v1(folder: str, read: ReadText) -> float | None:
-    quota = read(f"{folder}/cpu.cfs_quota_us") or ""
-    return _ratio(quota.strip(), (read(f"{folder}/cpu.cfs_period_us") or "").strip())
-
-
-def _ratio(quota: str, period: str) -> float | None:
-    """Divide two numbers of microseconds; None where no limit is set (``max`` or ``-1``)."""
-    if not (quota.isdecimal() and period.isdecimal() and int(period)):
-        return None
-    return int(quota) / int(period) or None

@@ -102,9 +102,6 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, known: tuple[str, ...], where: str) -> None:
         those = f"those it has: {', '.join(known)}" if known else f"it has no {kind}s"
         super().__init__(f"no {kind} {name!r} in {where}", hint=those)
-        self.kind = kind
-        self.name = name
-        self.known = known
 
 
 class TargetError(PipshimError):
@@ -139,10 +136,6 @@ class HashError(PipshimError):
             f"  got      {actual}",
             hint="if the new file is right, lock it: pipshim lock -P " + package,
         )
-        self.package = package
-        self.filename = filename
-        self.expected = expected
-        self.actual = actual
 
 
 class BuildError(PipshimError):

@@ -174,7 +174,7 @@ class Interruption:
                 os.close(self._reading)
                 return
             first = next((one for one in came if one in self._before), None)
-        threading.excepthook = _say_nothing
+        threading.excepthook = lambda _: None  # other threads are ended on purpose
         threading.Thread(target=self._end_others, name="ending", daemon=True).start()
         is_second = self._awaits_second(first)
         if is_second is None:  # nobody handles the signals any more
@@ -184,7 +184,10 @@ class Interruption:
         _call(at_abandon)
         try:
             if not is_second:
-                self._remove_folders()
+                import shutil  # noqa: PLC0415 only now
+
+                for folder in list(temporary):
+                    shutil.rmtree(folder, ignore_errors=True)
             self._terminal.restore()
             write(2, f"pipshim: {NAMES[first]}\n".encode())
         finally:
@@ -222,13 +225,6 @@ class Interruption:
             if passed >= _ONE_SIGNAL and count > 0:
                 return True
         return False
-
-    @staticmethod
-    def _remove_folders() -> None:
-        import shutil  # noqa: PLC0415 only now
-
-        for folder in list(temporary):
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _end_others(self) -> None:
         """End connections and child processes that the command may wait for."""
@@ -295,16 +291,12 @@ class _Terminal:
         import termios  # noqa: PLC0415 only on a terminal
 
         try:
-            if self._is_ours() and termios.tcgetattr(self._descriptor) != self._attributes:
+            # In the background it is somebody else's.
+            is_ours = os.tcgetpgrp(self._descriptor) == os.getpgrp()
+            if is_ours and termios.tcgetattr(self._descriptor) != self._attributes:
                 termios.tcsetattr(self._descriptor, termios.TCSANOW, self._attributes)
         except (OSError, termios.error):
             return  # it was closed
-
-    def _is_ours(self) -> bool:
-        """Return whether it is not somebody else's, as it is in the background."""
-        if self._descriptor is None or sys.platform == "win32":
-            return False
-        return os.tcgetpgrp(self._descriptor) == os.getpgrp()
 
 
 def is_writable(descriptor: int) -> bool:
@@ -336,10 +328,6 @@ def _children() -> frozenset[int]:
     except OSError:
         return frozenset()
     return frozenset(found)
-
-
-def _say_nothing(_: object) -> None:
-    """Ignore errors of other threads, which are ended on purpose."""
 
 
 def _call(functions: list[Callable[[], object]]) -> None:

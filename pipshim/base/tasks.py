@@ -7,6 +7,7 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from functools import partial
 from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -127,14 +128,11 @@ class TaskGroup:
         for future, _ in dropped:
             future.cancel()
 
-    def _has_news(self) -> bool:
-        return bool(self._tasks) or self._closed
-
     def _work(self) -> None:
         while True:
             with self._change:
                 self._idle += 1
-                self._change.wait_for(self._has_news)
+                self._change.wait_for(lambda: self._tasks or self._closed)
                 self._idle -= 1
                 if not self._tasks:
                     return
@@ -170,7 +168,7 @@ def each(
     if len(items) < 2 or at_once < 2:  # noqa: PLR2004 nothing to do at once
         return [work(item) for item in items]
     with TaskGroup(min(at_once, len(items)), interrupted) as group:
-        futures = [group.start(_task(work, item)) for item in items]
+        futures = [group.start(partial(work, item)) for item in items]
         wait(futures, return_when=FIRST_EXCEPTION)
         for future in futures:
             future.cancel()
@@ -217,7 +215,7 @@ def in_order(
                 context = copy_context()
                 context.run(sharing.set, max(1, width))
                 context.run(_pauses.set, pauses)
-                running[context.run(group.start, _task(work, item))] = item
+                running[context.run(group.start, partial(work, item))] = item
             if not running:
                 break
             futures: list[Future[Any]] = [*running, change]
@@ -231,7 +229,3 @@ def in_order(
     if errors:
         raise together(errors[item] for item in waits_for if item in errors)
     return results
-
-
-def _task(work: Callable[[Item], Result], item: Item) -> Callable[[], Result]:
-    return lambda: work(item)

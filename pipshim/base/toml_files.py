@@ -1,7 +1,8 @@
-"""Parse TOML. Every error is a `TomlError` with its line."""
+"""Parse TOML, and write values. Every error is a `TomlError` with its line."""
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -106,3 +107,20 @@ def _depth(data: object) -> int:
         ]
         depth += 1
     return depth
+
+
+def inline(value: object) -> str:
+    """Write a string, number, boolean, array or table on one line."""
+    if isinstance(value, dict):
+        entries = ", ".join(f"{key(name)} = {inline(one)}" for name, one in value.items())
+        return f"{{ {entries} }}" if entries else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(inline, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def key(name: str) -> str:
+    """Write a key, in quotes where it needs them."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else inline(name)

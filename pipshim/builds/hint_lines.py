@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
-from pipshim.base import toml_values
+from pipshim.base import toml_files
 from pipshim.base.light.dataclasses import dataclass
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class UserInput:
     def constrain(self, bound: str) -> str:
         """Say how to add a constraint."""
         if self.typed:
-            return f", as in {toml_values.inline(bound)}"
+            return f", as in {toml_files.inline(bound)}"
         return f", in pyproject.toml:\n{self.constraint(bound).rstrip()}"
 
     def installed(self, declared: Sequence[str], requirement: str) -> str:
@@ -177,13 +177,13 @@ class UserInput:
         file: str = "",
     ) -> str:
         name = _same_key(table, key)
-        value = toml_values.inline(change(table.get(name)))
+        value = toml_files.inline(change(table.get(name)))
         replaces = f"  # replaces the {name} that is there" if name in table else ""
         there = "  # add to this table" if table and not replaces else ""
         there = f"  # of {file}" if file else there
-        lines = [f"{toml_values.key(name)} = {value}{replaces}"]
+        lines = [f"{toml_files.key(name)} = {value}{replaces}"]
         if path:
-            lines.insert(0, f"[{'.'.join(map(toml_values.key, path))}]{there}")
+            lines.insert(0, f"[{'.'.join(map(toml_files.key, path))}]{there}")
         mark = "# " if self.is_script else ""
         return "".join(["\n", *(f"    {mark}{line}\n" for line in lines)])
 

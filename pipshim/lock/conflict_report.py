@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from pipshim._pip.errors import status_of
-from pipshim.base import toml_values
+from pipshim.base import toml_files
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.lock.minimal_conflict import find_contradiction
@@ -425,7 +425,7 @@ def _never_together(story: ConflictReport) -> str | None:
         entries.append({**of, **own})
     return (
         "loosen one of these requirements, or let the lock have versions for each: under "
-        f"[tool.pipshim], add {toml_values.inline(entries)} to the list 'conflicts'"
+        f"[tool.pipshim], add {toml_files.inline(entries)} to the list 'conflicts'"
     )
 
 

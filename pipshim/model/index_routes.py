@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from pipshim.base import toml_values
+from pipshim.base import toml_files
 from pipshim.base.errors import ProjectError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.combinations import as_entry, named
@@ -158,7 +158,7 @@ def _ambiguous(
         sets = [[as_entry(origin) for origin in each] for each in (*conflicts, origins)]
         hint = (
             "if they are never installed together, say so under [tool.pipshim]:\n"
-            f"    conflicts = {toml_values.inline(sets)}"
+            f"    conflicts = {toml_files.inline(sets)}"
         )
     return ProjectError(
         pyproject,

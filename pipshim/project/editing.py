@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from tomlkit.exceptions import TOMLKitError
 
-from pipshim.base import toml_files, toml_values
+from pipshim.base import toml_files
 from pipshim.base.errors import ProjectError
 from pipshim.model.requirements import valid
 from pipshim.project.uv_settings import tool_of
@@ -157,7 +157,7 @@ class Document:
         elif position == 0 and "\n" not in array.as_string():
             # tomlkit writes no space behind an item that is put first.
             table, key = self._table(place.path[:-1]), place.path[-1]
-            table[key] = _parsed(toml_values.inline([made, *array.unwrap()]))
+            table[key] = _parsed(toml_files.inline([made, *array.unwrap()]))
             array = table[key]
         else:
             array.insert(position, made)
@@ -237,12 +237,12 @@ class Document:
         entries = [*others, dict(entry)]
         if dict(entry) not in before or len(entries) < len(before):
             self._set_entries(name, entries)
-            self._configure(f"{name} = {toml_values.inline(entry)}", self._sources)
+            self._configure(f"{name} = {toml_files.inline(entry)}", self._sources)
 
     def _set_entries(self, name: NormalizedName, entries: list[dict[str, object]]) -> None:
         table = self._table(self._sources)
         known = next((key for key in table if canonicalize_name(key) == name), name)
-        texts = [toml_values.inline(entry) for entry in entries]
+        texts = [toml_files.inline(entry) for entry in entries]
         several = "[\n" + "".join(f"    {text},\n" for text in texts) + "]"
         table[known] = _parsed(texts[0] if len(texts) == 1 else several)
 
@@ -260,8 +260,8 @@ class Document:
             return
         made = [members if one is found else one for one in sets]
         made += [members] if found is None else []
-        self._configure(f"conflicts: {toml_values.inline(members)}", self._settings)
-        self._set_conflicts(toml_values.inline(made))
+        self._configure(f"conflicts: {toml_files.inline(members)}", self._settings)
+        self._set_conflicts(toml_files.inline(made))
 
     def _set_conflicts(self, value: str) -> None:
         place, text = ".".join(self._settings), self._document.as_string()
