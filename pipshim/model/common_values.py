@@ -34,6 +34,7 @@ _FLAGS = (
     *("-O0", "-O1", "-O2", "-O3", "-Os", "-Og", "-Ofast", "-g", "-g0", "-w", "-Wall", "-Wextra"),
     *("-fPIC", "-pipe", "-flto", "-DNDEBUG", "-march=native", "-mtune=native", "-ffast-math"),
 )
+_GPU_NUMBERS = tuple(one.replace(".", "") for one in _GPUS)
 _RUST_FLAGS = (
     *("target-cpu=native", "debuginfo=0", "debuginfo=1", "debuginfo=2", "lto=fat", "lto=thin"),
     *("opt-level=0", "opt-level=1", "opt-level=2", "opt-level=3", "strip=symbols", "panic=abort"),
@@ -59,7 +60,7 @@ def find_value(name: str, now: str | None, is_it: Callable[[str], bool]) -> str 
 def _like(now: str) -> Iterator[str]:
     """Yield what differs from a value in one of its numbers."""
     for match in itertools.islice(_NUMBER.finditer(now), _MOST_NUMBERS):
-        for number in (*map(str, range(32)), *_GPUS, *_CUDA_VERSIONS, *_gpu_numbers()):
+        for number in (*map(str, range(32)), *_GPUS, *_CUDA_VERSIONS, *_GPU_NUMBERS):
             yield f"{now[: match.start()]}{number}{now[match.end() :]}"
 
 
@@ -67,7 +68,7 @@ def _common(name: str) -> Iterator[str]:
     yield from _SWITCHES
     if "ARCH" in name and "FLAGS" not in name:
         yield from _gpu_lists(_GPUS, ("", "+PTX"))
-        yield from _gpu_lists(_gpu_numbers(), ("", "-real", "-virtual"))
+        yield from _gpu_lists(_GPU_NUMBERS, ("", "-real", "-virtual"))
         yield from ("all", "all-major")
     elif name.startswith(("RUST", "CARGO")):
         yield from (f"-C{space}{flag}" for flag in _RUST_FLAGS for space in ("", " "))
@@ -81,10 +82,6 @@ def _common(name: str) -> Iterator[str]:
         for before, program in itertools.product(_BEFORE_COMPILERS, _COMPILERS):
             yield f"{before}{program}"
             yield from (f"{before}{program}-{version}" for version in range(7, 24))
-
-
-def _gpu_numbers() -> tuple[str, ...]:
-    return tuple(one.replace(".", "") for one in _GPUS)
 
 
 def _gpu_lists(gpus: tuple[str, ...], ends: tuple[str, ...]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.graph_search import distances
 from pipshim.model.combinations import BASE, PROJECT, Case
-from pipshim.model.pylock import builds_from_dict, key_of, requires_of, table_of
+from pipshim.model.pylock import LockedFolder, builds_from_dict, key_of, requires_of, table_of
 from pipshim.model.requirements import valid
 from pipshim.model.universal_lock import combinations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.combinations import Combination
-    from pipshim.model.pylock import Lock, LockedBuild, LockedFolder
+    from pipshim.model.pylock import Lock, LockedBuild
 
     _Combinations: TypeAlias = "frozenset[Combination] | None"
 
@@ -279,7 +279,7 @@ class _Reading:
         if origins is None or PROJECT in origins:
             for folder in self._lock.folders:
                 if folder.name == self._root.name:
-                    needs += self._builds_of_folder(self._root, folder)
+                    needs += self._built(self._root, folder)
         waiting = deque(needs)
         while waiting:
             node = waiting.popleft().node
@@ -299,12 +299,12 @@ class _Reading:
             rest = in_both(self._of_node(node), self._of_node(other))
             if node.within is not None:
                 yield Need(other, node, text)
-            elif self._is_asked_for(other) and rest != frozenset():
-                yield Need(other, node, text, "", rest)
-        if folder is not None:
-            yield from self._builds_of_folder(node, folder)
-        else:
-            yield from self._builds_of_package(node, self._packages[node])
+            elif rest != frozenset():
+                # What is not selected may belong to another group's extra.
+                of = self._lock.origins.get(canonicalize_name(other.name))
+                if self._origins is None or not of or not of.isdisjoint(self._origins):
+                    yield Need(other, node, text, "", rest)
+        yield from self._built(node, folder or self._packages[node])
 
     def _with(self, origin: str) -> _Combinations:
         """Return the combinations in which an extra or group can be selected."""
@@ -319,22 +319,16 @@ class _Reading:
     def _of_node(self, node: Node) -> _Combinations:
         return in_both(self._only, self._combinations.get(node))
 
-    def _builds_of_folder(self, node: Node, folder: LockedFolder) -> Iterator[Need]:
-        builds: dict[str | None, LockedBuild] = dict(folder.builds.items())
-        return self._builds_by_case(node, builds or {None: folder.build})
-
-    def _builds_of_package(self, node: Node, package: Package) -> Iterator[Need]:
-        builds = builds_from_dict(table_of(package))
-        if not builds and (build := self._lock.builds.get(key_of(package))) is not None:
-            builds = {None: build}
-        return self._builds_by_case(node, builds)
-
-    def _builds_by_case(
-        self, node: Node, builds: Mapping[str | None, LockedBuild]
-    ) -> Iterator[Need]:
+    def _built(self, node: Node, of: Package | LockedFolder) -> Iterator[Need]:
         """Return each way of building something, with its combinations, if builds are shown."""
         if not self._builds:
             return
+        builds: dict[str | None, LockedBuild]
+        if isinstance(of, LockedFolder):
+            builds = dict(of.builds.items()) or {None: of.build}
+        else:
+            locked = self._lock.builds.get(key_of(of))
+            builds = builds_from_dict(table_of(of)) or ({None: locked} if locked else {})
         cases = {
             str(Case(target, combination)): combination
             for target in self._lock.targets or (None,)
@@ -345,14 +339,9 @@ class _Reading:
             own = {cases[case] for case, one in builds.items() if one == build and case in cases}
             rest = in_both(self._only, None if is_alike else frozenset(own))
             if rest != frozenset():
-                yield from self._build(node, build, rest)
+                yield Need(self._build(node, build), node, combinations=rest)
 
-    def _is_asked_for(self, node: Node) -> bool:
-        """Return whether the selection includes a package; an extra may belong to another group."""
-        of = self._lock.origins.get(canonicalize_name(node.name))
-        return self._origins is None or not of or not of.isdisjoint(self._origins)
-
-    def _build(self, of: Node, build: LockedBuild, combinations: _Combinations) -> list[Need]:
+    def _build(self, of: Node, build: LockedBuild) -> Node:
         node = Node(
             of.name,
             of.version,
@@ -364,7 +353,7 @@ class _Reading:
         )
         if node not in self._needs:
             self._needs[node] = list(self._requirements(node, build))
-        return [Need(node, of, combinations=combinations)]
+        return node
 
     def _requirements(self, node: Node, build: LockedBuild) -> Iterator[Need]:
         extra = self._extra.get(canonicalize_name(node.name), ())

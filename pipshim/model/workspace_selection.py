@@ -72,7 +72,12 @@ def selected(
         return options
     targets = _targets(options, project)
     extras = {id(one): _extras(one, project, options, lock) for one in targets}
-    _check_names(options, targets, project, sorted(set().union(*extras.values())))
+    check_names(
+        options,
+        extras=tuple(sorted(set().union(*extras.values()))),
+        groups=tuple({name: None for one in targets for name in _own_groups(one, project)}),
+        where=", ".join(one.display_name for one in targets),
+    )
     members = [one for one in targets if one is not project]
     groups = [
         group for one in members for group in _groups_of_member(options, one, extras[id(one)])
@@ -185,17 +190,6 @@ def _extras(
     start = group_of_extra(one.display_name, "")
     of_lock = (name.removeprefix(start) for name in lock.groups if name.startswith(start))
     return {*found, *map(canonicalize_name, of_lock)}
-
-
-def _check_names(
-    options: SelectionOptions,
-    targets: Sequence[Project],
-    project: Project,
-    extras: Iterable[NormalizedName],
-) -> None:
-    groups = {name: None for one in targets for name in _own_groups(one, project)}
-    where = ", ".join(one.display_name for one in targets)
-    check_names(options, extras=tuple(extras), groups=tuple(groups), where=where)
 
 
 def _own_groups(one: Project, project: Project) -> list[str]:
