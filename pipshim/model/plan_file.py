@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import field, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from packaging.pylock import Package, Pylock, PylockValidationError
@@ -19,7 +19,7 @@ from pipshim.model.artifacts import is_wheel
 from pipshim.model.build_mode import Mode
 from pipshim.model.pylock import as_dicts, key_of
 from pipshim.model.settings import ABIS
-from pipshim.model.value_reader import KeyPath, Reader
+from pipshim.model.value_reader import KeyPath, Reader, ReadValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,6 @@ GPU_VARIABLES = frozenset({"TORCH_CUDA_ARCH_LIST"})
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCHEMES = frozenset({"http", "https", "ssh", "git+ssh"})
-_Read: TypeAlias = Callable[[object, KeyPath], Any]
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ class _Reader(Reader):
         return PlanError(self.where, problem, line=line, hint=hint)
 
     def plan(self, data: bytes) -> PlanFile:
-        kinds: dict[str, _Read] = {
+        kinds: dict[str, ReadValue] = {
             "pipshim": self.string,
             "python": self.string,
             "python_abi": self.string,
@@ -264,7 +263,7 @@ class _Reader(Reader):
         return tuple(self.build(one, at) for one, at in self.array(value, path))
 
     def build(self, value: object, path: KeyPath) -> PlannedBuild:
-        kinds: dict[str, _Read] = {
+        kinds: dict[str, ReadValue] = {
             "id": self.string,
             "name": self.name,
             "version": self.optional_text,
@@ -344,13 +343,11 @@ class _Reader(Reader):
         kinds = {"name": self.string, "version": self.optional_text, "reason": self.string}
         return tuple(LeftOut(**self.fields(one, at, kinds)) for one, at in self.array(value, path))
 
-    def fields(self, value: object, path: KeyPath, kinds: Mapping[str, _Read]) -> dict[str, Any]:
+    def fields(
+        self, value: object, path: KeyPath, kinds: Mapping[str, ReadValue]
+    ) -> dict[str, Any]:
         """Read a table with exactly these keys."""
-        table = self.known_table(value, path, tuple(kinds))
-        for key in kinds:
-            if key not in table:
-                raise self.error(path, f"lacks the key {key!r}")
-        return {key: kind(table[key], (*path, key)) for key, kind in kinds.items()}
+        return self.record(value, path, kinds, needs=kinds)
 
     def string(self, value: object, path: KeyPath) -> str:
         """Return a text that can be written and passed on."""

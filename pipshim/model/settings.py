@@ -51,7 +51,7 @@ class ExtraBuildRequirement:
     """
 
     requirement: Requirement
-    match_runtime: bool
+    match_runtime: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class StaticMetadata:
     """
 
     name: NormalizedName
-    version: Version | None
-    requires_dist: tuple[Requirement, ...]
-    requires_python: SpecifierSet | None
-    provides_extra: tuple[NormalizedName, ...]
+    version: Version | None = None
+    requires_dist: tuple[Requirement, ...] = ()
+    requires_python: SpecifierSet | None = None
+    provides_extra: tuple[NormalizedName, ...] = ()
     build_requires: tuple[Requirement, ...] | None = None
 
     def is_about(self, name: NormalizedName | None, version: Version | None) -> bool:

@@ -23,7 +23,7 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 KeyPath = tuple["str | int", ...]
@@ -31,6 +31,9 @@ KeyPath = tuple["str | int", ...]
 
 LineOf = Callable[[KeyPath], "int | None"]
 """Returns the line (from 1) of a value's key or array item, or of the nearest one around it."""
+
+ReadValue = Callable[[object, KeyPath], Any]
+"""Checks and converts the value at a key path."""
 
 T = TypeVar("T")
 W = TypeVar("W", bound=str)
@@ -95,12 +98,37 @@ class Reader:
                 )
         return table
 
+    def record(
+        self,
+        value: object,
+        path: KeyPath,
+        kinds: Mapping[str, ReadValue],
+        *,
+        needs: Iterable[str] = (),
+        hint: str | None = None,
+    ) -> dict[str, Any]:
+        """Return the values of a table, by the names of fields.
+
+        Args:
+            kinds: by key that may be there, what reads its value.
+            needs: keys that must be there.
+            hint: if one of them is not.
+
+        """
+        table = self.known_table(value, path, tuple(kinds))
+        for key in needs:
+            if key not in table:
+                raise self.error(path, f"has no {key!r}", hint=hint)
+        return {
+            key.replace("-", "_"): kinds[key](item, (*path, key)) for key, item in table.items()
+        }
+
     def get(
         self,
         table: Mapping[str, object],
         path: KeyPath,
         key: str,
-        read: Callable[[object, KeyPath], Any],
+        read: ReadValue,
         default: Any = None,
     ) -> Any:
         """Return what `read` makes of the value of a key; the default if there is none."""

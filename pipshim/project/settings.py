@@ -23,7 +23,7 @@ from pipshim.model.settings import (
 )
 from pipshim.model.signing_keys import read_public_key
 from pipshim.model.targets import FORM, TargetName
-from pipshim.model.value_reader import KeyPath, Reader
+from pipshim.model.value_reader import KeyPath, Reader, ReadValue
 from pipshim.model.workspace_selection import origin_of_member
 from pipshim.project.sources import (
     check_index_names,
@@ -67,10 +67,8 @@ def load_configuration(
 
     """
     path: KeyPath = ("tool", tool)
-    settings: dict[str, Any] = {}
-    for key, value in reader.known_table(table, path, tuple(SETTINGS)).items():
-        settings[key.replace("-", "_")] = SETTINGS[key].read(reader, value, (*path, key))
-    configuration = Configuration(**settings)
+    kinds = {key: partial(setting.read, reader) for key, setting in SETTINGS.items()}
+    configuration = Configuration(**reader.record(table, path, kinds))
     indexes = (*configuration.index, *more_indexes)
     check_index_names(reader, indexes, configuration.sources, (*path, "sources"))
     return configuration
@@ -170,16 +168,11 @@ def _extra_build_requirements(
 
 def _extra_build_requirement(reader: Reader, value: object, path: KeyPath) -> ExtraBuildRequirement:
     if isinstance(value, str):
-        return ExtraBuildRequirement(reader.requirement(value, path), match_runtime=False)
+        return ExtraBuildRequirement(reader.requirement(value, path))
     if not isinstance(value, dict):
         raise reader.wrong_type(path, "a requirement or {requirement, match-runtime}", value)
-    table = reader.known_table(value, path, ("requirement", "match-runtime"))
-    if "requirement" not in table:
-        raise reader.error(path, "has no 'requirement'")
-    return ExtraBuildRequirement(
-        reader.requirement(table["requirement"], (*path, "requirement")),
-        reader.boolean(table.get("match-runtime", False), (*path, "match-runtime")),
-    )
+    kinds = {"requirement": reader.requirement, "match-runtime": reader.boolean}
+    return ExtraBuildRequirement(**reader.record(value, path, kinds, needs=["requirement"]))
 
 
 def _variables(reader: Reader, value: object, path: KeyPath) -> dict[str, str]:
@@ -209,59 +202,44 @@ def _dependency_metadata(
 
 
 def _static_metadata(reader: Reader, value: object, path: KeyPath) -> StaticMetadata:
-    known = (
-        "name",
-        "version",
-        "requires-dist",
-        "requires-python",
-        "provides-extra",
-        "build-requires",
-    )
-    table = reader.known_table(value, path, known)
-    if "name" not in table:
-        raise reader.error(path, "has no 'name'")
-    get = partial(reader.get, table, path)
-    return StaticMetadata(
-        name=get("name", reader.name),
-        version=get("version", reader.version),
-        requires_dist=get("requires-dist", reader.requirements, ()),
-        requires_python=get("requires-python", reader.specifiers),
-        provides_extra=get("provides-extra", reader.names, ()),
-        build_requires=get("build-requires", reader.requirements),
-    )
+    kinds: dict[str, ReadValue] = {
+        "name": reader.name,
+        "version": reader.version,
+        "requires-dist": reader.requirements,
+        "requires-python": reader.specifiers,
+        "provides-extra": reader.names,
+        "build-requires": reader.requirements,
+    }
+    return StaticMetadata(**reader.record(value, path, kinds, needs=["name"]))
 
 
 def _workspace(reader: Reader, value: object, path: KeyPath) -> WorkspaceTable:
-    table = reader.known_table(value, path, ("members", "exclude"))
-    get = partial(reader.get, table, path, read=reader.strings, default=())
-    return WorkspaceTable(get("members"), get("exclude"))
+    kinds = dict.fromkeys(("members", "exclude"), reader.strings)
+    return WorkspaceTable(**reader.record(value, path, kinds))
 
 
 def _remote(reader: Reader, value: object, path: KeyPath) -> RemoteTable:
-    table = reader.known_table(value, path, ("url", "push", "trust"))
-    url = reader.get(table, path, "url", reader.string)
-    if url == "":
+    push = partial(reader.word, words=PUSHES)
+    kinds: dict[str, ReadValue] = {"url": reader.string, "push": push, "trust": reader.strings}
+    table = RemoteTable(**reader.record(value, path, kinds))
+    if table.url == "":
         raise reader.error((*path, "url"), "is empty")
-    push = reader.word(table.get("push", "never"), (*path, "push"), PUSHES)
-    keys = reader.strings(table.get("trust", []), (*path, "trust"))
-    for index, key in enumerate(keys):
+    for index, key in enumerate(table.trust):
         try:
             read_public_key(key)
         except ValueError as error:  # says it without the key, which may be a private one
             hint = "public keys look like ed25519:…; pipshim builds keygen creates one"
             raise reader.error((*path, "trust", index), str(error), hint=hint) from None
-    return RemoteTable(url, push, keys)
+    return table
 
 
 def _builders(reader: Reader, value: object, path: KeyPath) -> BuildersTable:
-    table = reader.known_table(value, path, ("use", "setup", "sbatch"))
-    address = partial(reader.parsed, parse=BuildersAddress.parse, what="address")
-    reader.known_table(table.get("setup", {}), (*path, "setup"), ("dask", "slurm"))
-    return BuildersTable(
-        reader.get(table, path, "use", address),
-        reader.get(table, path, "setup", reader.texts, {}),
-        reader.get(table, path, "sbatch", reader.texts, {}),
-    )
+    kinds: dict[str, ReadValue] = {
+        "use": partial(reader.parsed, parse=BuildersAddress.parse, what="address"),
+        "setup": partial(reader.record, kinds=dict.fromkeys(("dask", "slurm"), reader.string)),
+        "sbatch": reader.texts,
+    }
+    return BuildersTable(**reader.record(value, path, kinds))
 
 
 def _variable_patterns(reader: Reader, value: object, path: KeyPath) -> Patterns:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.package_sources import PackageSources
-    from pipshim.model.value_reader import KeyPath, Reader
+    from pipshim.model.value_reader import KeyPath, Reader, ReadValue
 
 _REVISIONS = ("rev", "tag", "branch")
 _KINDS = {
@@ -58,20 +58,16 @@ def read_indexes(reader: Reader, value: object, path: KeyPath) -> tuple[Index, .
 
 
 def _index(reader: Reader, value: object, path: KeyPath) -> Index:
-    table = reader.known_table(value, path, INDEX_KEYS)
-    for key in ("name", "url"):
-        if key not in table:
-            raise reader.error(
-                path, f"has no {key!r}", hint='for example: name = "company", url = "https://…"'
-            )
-    return Index(
-        name=reader.string(table["name"], (*path, "name")),
-        url=reader.string(table["url"], (*path, "url")),
-        explicit=reader.boolean(table.get("explicit", False), (*path, "explicit")),
-        default=reader.boolean(table.get("default", False), (*path, "default")),
-        format=reader.word(table.get("format", "simple"), (*path, "format"), FORMATS),
-        exclude_newer=reader.get(table, path, "exclude-newer", partial(read_limit, reader)),
-    )
+    kinds: dict[str, ReadValue] = {
+        "name": reader.string,
+        "url": reader.string,
+        "explicit": reader.boolean,
+        "default": reader.boolean,
+        "format": partial(reader.word, words=FORMATS),
+        "exclude-newer": partial(read_limit, reader),
+    }
+    hint = 'for example: name = "company", url = "https://…"'
+    return Index(**reader.record(value, path, kinds, needs=("name", "url"), hint=hint))
 
 
 def read_moment(reader: Reader, value: object, path: KeyPath) -> str:

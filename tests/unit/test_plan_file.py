@@ -96,7 +96,7 @@ URL = ("builds", 0, "source", "sdist", "url")
         (at("builds", 0, "memory", value=True), r"builds\[0\].memory must be a whole number"),
         (at("builds", 0, "cores", value=-1), r"builds\[0\].cores must be a whole number"),
         (at("builds", 0, "mode", value="fast"), "mode must be one of isolated, matched"),
-        (at("builds", 0, "mode", value=KeyError), r"builds\[0\] lacks the key 'mode'"),
+        (at("builds", 0, "mode", value=KeyError), r"builds\[0\] has no 'mode'"),
         (
             at("builds", 0, "modes", value=1),
             r"unknown key 'modes' in builds\[0\]; did you mean 'mode'",
