@@ -34,12 +34,11 @@ from pipshim._pip.links import note_size, secure_hashes
 from pipshim._pip.pip_texts import NO_FOLDER
 from pipshim._pip.routed_search import RoutedCollector, scope_of
 from pipshim._pip.unread_pages import passed_over
-from pipshim.model import cutoff, index_page
+from pipshim.model import cutoff, index_files
 from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import OnlyIndex, Refusal, Refused
 from pipshim.model.fetch_errors import NOT_CACHED
-from pipshim.model.index_files import LockedFiles
-from pipshim.model.index_page import Listing, Newest, PageCut, TargetFilter
+from pipshim.model.index_files import Listing, LockedFiles, Newest, PageCut, TargetFilter
 from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:
@@ -511,7 +510,7 @@ def listing_of(page: IndexContent, name: NormalizedName) -> Listing:
 def _listing(cacheable: CacheablePageContent, name: NormalizedName) -> Listing:
     page = cacheable.page
     files: list[Any]
-    if page.content_type.lower().startswith(index_page.JSON):
+    if page.content_type.lower().startswith(index_files.JSON):
         files = json.loads(page.content).get("files", [])  # whole: see `_pip.retries`
     else:
         files = list(parse_links(page))

@@ -11,7 +11,7 @@ from pip._internal.index.collector import parse_links
 from pip._internal.models.link import Link
 from pip._vendor.requests.exceptions import RequestException
 
-from pipshim.model import index_page
+from pipshim.model import index_files
 from pipshim.model.artifacts import name_and_version
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _of_root(collector: LinkCollector, link: Link) -> list[str] | None:
     url = f"{link.url_without_fragment.rstrip('/')}/"
     try:
         response = collector.session.get(
-            url, headers={"Accept": f"{index_page.JSON}, text/html"}, stream=True
+            url, headers={"Accept": f"{index_files.JSON}, text/html"}, stream=True
         )
         with response:
             if not response.ok:
@@ -60,6 +60,6 @@ def _of_root(collector: LinkCollector, link: Link) -> list[str] | None:
             body = response.raw.read(_MOST_BYTES, decode_content=True)
             if len(body) == _MOST_BYTES:
                 return None
-            return index_page.project_names(response.headers.get("Content-Type", ""), body)
+            return index_files.project_names(response.headers.get("Content-Type", ""), body)
     except (RequestException, NetworkConnectionError, OSError):
         return None

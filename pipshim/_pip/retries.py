@@ -38,7 +38,7 @@ from pipshim._pip import patches
 from pipshim._pip.errors import unfetched
 from pipshim._pip.pip_texts import CONNECTION_POOL, DOWNLOAD, RETRYING
 from pipshim.base.unwritable_files import name_full
-from pipshim.model import fetch_errors, index_page
+from pipshim.model import fetch_errors, index_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,7 +193,7 @@ def _check_whole(session: PipSession, response: Response) -> None:
 
 def _is_cut(response: Response) -> bool:
     kind = response.headers.get("Content-Type", "").lower()
-    return response.status_code == HTTPStatus.OK and index_page.is_cut(kind, response.content)
+    return response.status_code == HTTPStatus.OK and index_files.is_cut(kind, response.content)
 
 
 def _url_of(error: Exception) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipshim.base.cgroups import folders, read_text
+from pipshim.base.cores import folders, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipshim.base.cgroups import ReadText
+    from pipshim.base.cores import ReadText
 
 _KIB = 1024
 _UNLIMITED = 1 << 60

@@ -19,7 +19,7 @@ from pipshim.cli.command_report import reporting
 from pipshim.cli.context import open_context
 from pipshim.cli.project_commands import ProjectCommand
 from pipshim.envs.gpu_drivers import find_gpus
-from pipshim.lock.planned_builds import PlannedBuilds, settings_of
+from pipshim.lock.locked_builds import PlannedBuilds, settings_of
 from pipshim.model import option_table
 from pipshim.model.build_mode import ALL
 from pipshim.model.build_variables import LANGUAGES

@@ -30,7 +30,7 @@ from pipshim.envs.environment_choice import EnvironmentSearch
 from pipshim.envs.interpreter import base_of
 from pipshim.envs.layers import connect
 from pipshim.fastpath.up_to_date import cache_folder
-from pipshim.lock import inputs_digest
+from pipshim.lock import lock_inputs
 from pipshim.model import events
 from pipshim.model.build_settings import Settings, combine
 from pipshim.model.combinations import BASE, Combination
@@ -249,7 +249,7 @@ class Context:
     def _layer_key(self) -> list[str]:
         """Distinguishes layers over the same environment."""
         given = self.request.lock
-        texts = inputs_digest.requirements_given(given)
+        texts = lock_inputs.requirements_given(given)
         # A relative path means another thing elsewhere.
         relative = given.requirement_files or given.editables or any("/" in one for one in texts)
         return [*texts, str(Path.cwd()) if relative else ""]
@@ -475,7 +475,7 @@ class Context:
     @cached_property
     def inputs(self) -> str:
         """The digest of a lock's current inputs."""
-        return inputs_digest.digest(
+        return lock_inputs.digest(
             self.project,
             self.settings,
             self.request.lock,

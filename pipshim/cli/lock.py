@@ -12,7 +12,7 @@ from pipshim.base.errors import LockError
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.stamp_writer import stamp_lock, typed
-from pipshim.lock.up_to_date import is_up_to_date, may_be_kept, out_of_date
+from pipshim.lock.lock_inputs import is_up_to_date, may_be_kept, out_of_date
 from pipshim.model.lock_diff import changes
 from pipshim.model.pylock import key_of, write
 from pipshim.model.workspace_selection import check_members

@@ -29,7 +29,7 @@ from pipshim.cli.error_boundary import Replacement, run_guarded
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.cli.pip_command import PipCommand
 from pipshim.cli.recorded_preferences import NotedOptions
-from pipshim.lock import inputs_digest
+from pipshim.lock import lock_inputs
 from pipshim.model import option_table, selection_preferences
 from pipshim.model.build_settings import combine
 from pipshim.model.option_parsing import (
@@ -436,7 +436,7 @@ def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
     command.verbosity = 0
     request = command.request(*command.parse_args([]))
     configuration = project.configuration
-    return inputs_digest.digest(
+    return lock_inputs.digest(
         project,
         combine(request.build, configuration),
         request.lock,

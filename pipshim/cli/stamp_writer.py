@@ -14,7 +14,7 @@ from pipshim.envs.install_notes import origin_of, site_folders
 from pipshim.envs.layers import programs
 from pipshim.fastpath import build_inputs, environment_snapshot, up_to_date
 from pipshim.fastpath.restore import state_files
-from pipshim.lock import inputs_digest
+from pipshim.lock import lock_inputs
 from pipshim.model.project import PYPROJECT
 from pipshim.model.pylock import key_of
 from pipshim.model.requests import RunRequest
@@ -344,7 +344,7 @@ def _is_given_anew(context: Context, lock: Lock) -> bool:
     archives = [package.archive for package in lock.packages if package.archive is not None]
     if any(one.path is not None or str(one.url).startswith("file:") for one in archives):
         return True
-    return inputs_digest.requirement_files(given.requirement_files) is None
+    return lock_inputs.requirement_files(given.requirement_files) is None
 
 
 def _is_any_new(paths: Iterable[str], context: Context) -> bool:
@@ -414,6 +414,6 @@ def _always(request: LockRequest) -> Iterator[str]:
         request.build.build_constraints,
     )
     for paths in given:
-        for path in inputs_digest.requirement_files(paths) or paths:
+        for path in lock_inputs.requirement_files(paths) or paths:
             if "://" not in path:
                 yield str(Path(path).absolute())

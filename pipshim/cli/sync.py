@@ -12,7 +12,7 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.stamp_writer import stamp, typed, write_snapshot
-from pipshim.lock.up_to_date import out_of_date
+from pipshim.lock.lock_inputs import out_of_date
 from pipshim.model.build_settings import BuildLines
 from pipshim.model.change import Change
 from pipshim.model.pylock import write

@@ -14,7 +14,7 @@ from pipshim._pip.sources import Revision
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_request import OuterEnvironment
-from pipshim.lock import inputs_digest
+from pipshim.lock import lock_inputs
 from pipshim.lock.backend_requirements import (
     check_included,
     expanded,
@@ -207,7 +207,7 @@ class LockMaker:
             **resolution.of_builds(packages),
             folders=tuple(self._folders(resolution, problem)),
             inputs=self.digest,
-            requirements=tuple(inputs_digest.requirements_given(self.context.request.lock)),
+            requirements=tuple(lock_inputs.requirements_given(self.context.request.lock)),
             roots=solution.roots,
             by_hash=solution.by_hash,
             options=self.context.preferences.remembered,
@@ -272,7 +272,7 @@ def _problem(
             told = of_backend(rounds.metadata(source), project, markers)
             check_included(told, project)
             stated = expanded({**stated, **told}, project, markers)
-        elif installed is not None and inputs_digest.editable_requires_more(project):
+        elif installed is not None and lock_inputs.editable_requires_more(project):
             texts = of_editable
             if texts is None:
                 texts = requires_dist(

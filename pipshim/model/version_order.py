@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim.model.index_page import Candidate
+    from pipshim.model.index_files import Candidate
 
 
 @dataclass

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim.base import toml_files
-from pipshim.project.sources import INDEX_KEYS, SOURCE_KEYS
+from pipshim.project.settings import INDEX_KEYS, SOURCE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.base.cgroups import folders
+from pipshim.base.cores import folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -80,7 +80,7 @@ NOT_SHOWN = (
         "cli/dispatch.py",
     ),  # tables of options, and what help says of them
     *("cli/cache_store.py", "cli/pip_command_extensions.py"),  # usage
-    *("lock/inputs_digest.py", "lock/requirements_export.py:--hash"),  # what files have
+    *("lock/lock_inputs.py", "lock/requirements_export.py:--hash"),  # what files have
     *("tox_plugin.py", "builds/job_variables.py"),  # what they run
     *(f"workers/slurm_engine.py:--{one}" for one in ("format", "noheader", "states", "jobs")),
     "workers/plan_task.py",

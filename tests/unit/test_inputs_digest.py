@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim.lock import inputs_digest
+from pipshim.lock import lock_inputs
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.build_settings import Settings
 from pipshim.model.project import Project
@@ -49,7 +49,7 @@ def digest(
     selection: dict[str, Any] | None = None,
     **given: Any,
 ) -> str:
-    return inputs_digest.digest(
+    return lock_inputs.digest(
         project,
         settings or Settings(),
         LockOptions(**given),
@@ -272,7 +272,7 @@ def test_what_was_given_is_said_as_it_was_typed() -> None:
         scripts=("s.py",),
         groups=(("p.toml", "dev"),),
     )
-    assert inputs_digest.requirements_given(given) == [
+    assert lock_inputs.requirements_given(given) == [
         "aa",
         "-r r.txt",
         "-e ./x",
