@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from pipshim._pip.sources import Sources
     from pipshim.base.errors import PipshimError
     from pipshim.model.conflict import Conflict
-    from pipshim.model.overrides import Overrides
+    from pipshim.model.requirements import Overrides
     from pipshim.model.solution import Solution, Source
 
 

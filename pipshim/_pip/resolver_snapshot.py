@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pipshim._pip.index import Finder
     from pipshim._pip.session import Pip
-    from pipshim.model.overrides import Overrides
+    from pipshim.model.requirements import Overrides
 
 
 def conflict_of(

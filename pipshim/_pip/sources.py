@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pip._internal.req.req_install import InstallRequirement
 
     from pipshim._pip.session import Pip
-    from pipshim.model.overrides import Overrides
+    from pipshim.model.requirements import Overrides
 
 
 class Revision(NamedTuple):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.model.conflict import Conflict, Evidence, Fact, Index, Key, OnlyIndex, Refused
-    from pipshim.model.overrides import Overrides
+    from pipshim.model.requirements import Overrides
 
 _RANGES = 3
 _WAYS = 4

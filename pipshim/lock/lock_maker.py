@@ -27,9 +27,8 @@ from pipshim.lock.resolved_builds import planner_of
 from pipshim.lock.resolving import Resolving
 from pipshim.model.combinations import BASE, PROJECT, Combination, Conflicts, named
 from pipshim.model.index_routes import sources_for
-from pipshim.model.overrides import Overrides
 from pipshim.model.pylock import Lock, LockedFolder, key_of, requires_of, target_marker
-from pipshim.model.requirements import applies, is_exact, requires_dist, valid
+from pipshim.model.requirements import Overrides, applies, is_exact, requires_dist, valid
 from pipshim.model.solution import Source
 from pipshim.model.workspace_selection import PREFIX
 

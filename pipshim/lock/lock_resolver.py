@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim._pip.requirements import ParsedRequirement, Root
-    from pipshim.model.overrides import Overrides
+    from pipshim.model.requirements import Overrides
     from pipshim.model.solution import Pin, Solution, Source
 
     Versions = Mapping[NormalizedName, tuple[Version, ...]]

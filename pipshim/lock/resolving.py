@@ -9,7 +9,7 @@ from pipshim._pip.resolver import PipResolver
 from pipshim._pip.sources import Revision, Sources
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.prefetch import PackageLookup
-from pipshim.model.overrides import Overrides
+from pipshim.model.requirements import Overrides
 from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:

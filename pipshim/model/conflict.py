@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from pipshim.model.overrides import Overrides
+    from pipshim.model.requirements import Overrides
 
 BUILD = "the build of "
 EXTRA = "extra-build-dependencies of "

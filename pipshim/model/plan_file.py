@@ -19,7 +19,7 @@ from pipshim.model.artifacts import is_wheel
 from pipshim.model.build_mode import Mode
 from pipshim.model.pylock import as_dicts, key_of
 from pipshim.model.settings import ABIS
-from pipshim.model.value_reader import KeyPath, Reader, ReadValue
+from pipshim.model.value_reader import Reader, ReadValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from pipshim.base.toml_files import KeyPath
     from pipshim.model.settings import ConfigSettings, Rebuild
 
 SCHEMA = 1

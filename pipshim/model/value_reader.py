@@ -21,16 +21,11 @@ from packaging.version import Version
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
+from pipshim.base.toml_files import KeyPath, LineOf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-
-KeyPath = tuple["str | int", ...]
-"""The path to a value: ``("project", "dependencies", 2)``."""
-
-LineOf = Callable[[KeyPath], "int | None"]
-"""Returns the line (from 1) of a value's key or array item, or of the nearest one around it."""
 
 ReadValue = Callable[[object, KeyPath], Any]
 """Checks and converts the value at a key path."""

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipshim.base.errors import FileError
+    from pipshim.base.toml_files import KeyPath
     from pipshim.model.project import Project
     from pipshim.model.settings import Configuration
-    from pipshim.model.value_reader import KeyPath, Reader
+    from pipshim.model.value_reader import Reader
 
 
 def read_conflicts(

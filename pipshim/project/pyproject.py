@@ -22,15 +22,15 @@ from pipshim.base import toml_files
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
+from pipshim.base.toml_files import KeyPath, line_finder
 from pipshim.model.combinations import PROJECT
 from pipshim.model.project import PYPROJECT, STDIN, Project
 from pipshim.model.settings import Configuration
-from pipshim.model.value_reader import KeyPath, Reader
+from pipshim.model.value_reader import Reader
 from pipshim.model.workspace_selection import origin_of_member
 from pipshim.project import script_metadata, uv_settings
 from pipshim.project.conflicts import read_conflicts
 from pipshim.project.settings import SETTINGS, load_configuration
-from pipshim.project.toml_lines import line_finder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -28,7 +28,7 @@ from pipshim.model.settings import (
 )
 from pipshim.model.signing_keys import read_public_key
 from pipshim.model.targets import FORM, TargetName
-from pipshim.model.value_reader import KeyPath, Reader, ReadValue
+from pipshim.model.value_reader import Reader, ReadValue
 from pipshim.model.workspace_selection import origin_of_member
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
+    from pipshim.base.toml_files import KeyPath
     from pipshim.model.package_sources import PackageSources
 
     Read = Callable[[Reader, object, KeyPath], Any]

@@ -13,7 +13,7 @@ from packaging.version import Version
 from pipshim.lock.conflict_report import ConflictReport, ranges
 from pipshim.lock.minimal_conflict import find_contradiction
 from pipshim.model.conflict import Constraint, Evidence, Key, Need, RootRequirement
-from pipshim.model.overrides import Overrides
+from pipshim.model.requirements import Overrides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from packaging.requirements import Requirement
 
-from pipshim.model.overrides import Overrides
+from pipshim.model.requirements import Overrides
 
 
 def overrides(*texts: str) -> Overrides:

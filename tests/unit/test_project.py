@@ -11,10 +11,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from pipshim.base.errors import ProjectError
+from pipshim.base.toml_files import _Locator, line_finder
 from pipshim.model.project import Project
 from pipshim.model.settings import Configuration
 from pipshim.project.pyproject import find_project
-from pipshim.project.toml_lines import _Locator, line_finder
 from pipshim.project.workspaces import load_project
 
 if sys.version_info >= (3, 11):
