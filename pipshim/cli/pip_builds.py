@@ -36,7 +36,7 @@ from pipshim.envs.interpreter import query
 from pipshim.lock.conflict_report import explain
 from pipshim.lock.metadata_rounds import Rounds
 from pipshim.lock.resolved_builds import planner_of
-from pipshim.lock.resolving import Resolving
+from pipshim.lock.resolver_runner import ResolverRunner
 from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_settings import Settings, combine
@@ -334,10 +334,8 @@ class Building:
     def rounds(self) -> Rounds:
         """Asks backends for metadata."""
         context = self.context
-        resolving = Resolving(context.pip, explain)
-        builds = planner_of(
-            context, resolving, lambda: self._outer_environment, editables_only=True
-        )
+        runner = ResolverRunner(context.pip, explain)
+        builds = planner_of(context, runner, lambda: self._outer_environment, editables_only=True)
         rounds = Rounds(builds, trusts_projects=False)
         # pip's resolver asks for the first time before `settle` is called.
         self._until_end.enter_context(without_extras_of(rounds.stand_ins))

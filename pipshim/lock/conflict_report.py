@@ -178,7 +178,7 @@ def ranges(versions: Sequence[Version], among: Sequence[Version]) -> str:
 _SHOWN = 8
 _OPTIONAL = re.compile(r"(?P<kind>extra|group|member) '(?P<name>[^']+)'(?: of (?P<of>.+))?")
 _OF_BUILD = re.compile(rf"(?:{BUILD}|({EXTRA}))((\S+).*)")
-_MENDS = {
+_FIXES = {
     Refusal.PYTHON: "{another}, or loosen the requirements",
     Refusal.PLATFORM: "{suiting}",
     Refusal.UPLOADED_LATER: "choose a later date: exclude-newer in pyproject.toml, "
@@ -194,21 +194,21 @@ def explain(conflict: Conflict) -> PipshimError:
     facts = find_contradiction(known, suspects)
     if facts is None:
         facts = _last_conflict(conflict)
-    story = ConflictReport(known, facts, conflict.overrides)
-    told = story.lines()
+    report = ConflictReport(known, facts, conflict.overrides)
+    told = report.lines()
     # pip speaks of these in its log only.
     told += [f"  {name} is ignored: {why}" for name, why in conflict.passed_over]
     search = _Search(conflict.index, told, conflict.python, conflict.target)
-    if story.ends == [PYTHON.name]:
+    if report.ends == [PYTHON.name]:
         return ResolveError(
             "\n".join([f"the requirements do not support {search.place}", *told]),
             hint=f"{search.another}, or ask for another version",
         )
-    for name in story.ends:
+    for name in report.ends:
         reason = search.without_files(name) if name not in known.direct else None
         if reason is not None:
             return reason
-    return search.conflict(story, known.direct)
+    return search.conflict(report, known.direct)
 
 
 def _last_conflict(conflict: Conflict) -> list[Fact]:
@@ -294,10 +294,10 @@ class _Search:
             moment = self.index.cutoff(name)
             before = normalised(moment) if moment is not None else "now"
             first = f"no version of {name} was uploaded before {before}"
-            hint = _MENDS[Refusal.UPLOADED_LATER]
+            hint = _FIXES[Refusal.UPLOADED_LATER]
         elif Refusal.FORMAT in reasons:
             first = f"no file of {name} may be used"
-            hint = _MENDS[Refusal.FORMAT]
+            hint = _FIXES[Refusal.FORMAT]
         else:
             first = (
                 f"no file of {name} suits {self.place}{'' if self.target else ' on this platform'}"
@@ -306,11 +306,11 @@ class _Search:
         return ResolveError("\n".join([first, *self.asked, *lines]), hint=hint)
 
     def conflict(
-        self, story: ConflictReport, direct: Mapping[NormalizedName, Sequence[Version]]
+        self, report: ConflictReport, direct: Mapping[NormalizedName, Sequence[Version]]
     ) -> PipshimError:
         """Return the error that requirements contradict each other, or exclude all versions."""
-        ends = [one for one in story.ends if one != PYTHON.name]
-        build = _OF_BUILD.fullmatch(story.asked[0].by) if story.asked else None
+        ends = [one for one in report.ends if one != PYTHON.name]
+        build = _OF_BUILD.fullmatch(report.asked[0].by) if report.asked else None
         what = f"the build of {build[2]} requires" if build is not None else "is required"
         lines = [f"no version of {' and '.join(ends)} satisfies what {what}", *self.asked]
         for name in ends:
@@ -325,20 +325,20 @@ class _Search:
             only = self.index.only_index(name)
             where = f" in the index {only.name}, its source" if only else ""
             lines.append(f"  {name} has {', '.join(shown)}{more}{where}")
-            suiting = [one for one in withdrawn if story.suits(name, Version(one))]
+            suiting = [one for one in withdrawn if report.suits(name, Version(one))]
             if suiting and withdrawn[suiting[-1]]:
                 lines.append(f"  {name} {suiting[-1]} was yanked: {withdrawn[suiting[-1]]}")
-        others = [one for one in story.names if one not in ends]
-        at_ends = [self._passed_over(story, one) for one in ends]
-        before = [self._passed_over(story, one) for one in others]
+        others = [one for one in report.names if one not in ends]
+        at_ends = [self._passed_over(report, one) for one in ends]
+        before = [self._passed_over(report, one) for one in others]
         lines += [f"  {_why_refused(one)}" for one in (*at_ends, *before) if one is not None]
         why = {one.why for one in at_ends if one is not None}
-        hint = self._hint(story, ends, why)
+        hint = self._hint(report, ends, why)
         if any(one and one.why is Refusal.PYTHON for one in before):
             hint += f"; or {self.another}"
         return ResolveError("\n".join(lines), hint=hint)
 
-    def _passed_over(self, story: ConflictReport, name: NormalizedName) -> Refused | None:
+    def _passed_over(self, report: ConflictReport, name: NormalizedName) -> Refused | None:
         """Return the newest file that only the target, or an option, excludes."""
         if name == PYTHON.name:
             return None
@@ -346,18 +346,18 @@ class _Search:
         found = [
             one
             for one in self.index.refused(name)
-            if one.why in _MENDS
+            if one.why in _FIXES
             and str(one.version) not in there
-            and story.suits(name, one.version)
+            and report.suits(name, one.version)
         ]
         return next(iter(_newest(found)), None)
 
-    def _hint(self, story: ConflictReport, ends: list[NormalizedName], why: set[Refusal]) -> str:
+    def _hint(self, report: ConflictReport, ends: list[NormalizedName], why: set[Refusal]) -> str:
         suiting = [
             (name, one)
             for name in ends
             for one in self.index.versions(name)
-            if story.suits(name, Version(one))
+            if report.suits(name, Version(one))
         ]
         if any(one in self.index.yanked(name) for name, one in suiting):
             return "a yanked version is used only if it is required with == and its number"
@@ -366,20 +366,20 @@ class _Search:
             return (
                 f"{name} {version} is a prerelease: allow it with --pre, or --all-releases {name}"
             )
-        for reason, mends in _MENDS.items():
+        for reason, fix in _FIXES.items():
             if reason in why:
-                return mends.format(another=self.another, suiting=self.suiting)
-        if story.overridden:
+                return fix.format(another=self.another, suiting=self.suiting)
+        if report.overridden:
             return "change override-dependencies: they replace all other requirements"
         if len(self.asked) == 1:
             return f"choose one of the versions listed above{self._where()}"
-        if story.limits:
+        if report.limits:
             return "loosen the constraint, or the requirement that it conflicts with"
-        apart = _of_builds(story) or _never_together(story)
+        apart = _of_builds(report) or _never_together(report)
         if apart is not None:
             return apart
-        kinds = {one.by.partition(" ")[0] for one in story.asked}
-        if kinds & {"extra", "group"} and len(story.asked) > 1:
+        kinds = {one.by.partition(" ")[0] for one in report.asked}
+        if kinds & {"extra", "group"} and len(report.asked) > 1:
             return (
                 "loosen one of these requirements: the project, its extras and its groups are "
                 "locked together, one version of each package for all"
@@ -398,9 +398,9 @@ class _Search:
         return ""
 
 
-def _of_builds(story: ConflictReport) -> str | None:
+def _of_builds(report: ConflictReport) -> str | None:
     """Say how to change the requirements of a build; None if no build has any of them."""
-    builds = {build for one in story.asked if (build := _OF_BUILD.fullmatch(one.by))}
+    builds = {build for one in report.asked if (build := _OF_BUILD.fullmatch(one.by))}
     if not builds:
         return None
     of = next(iter(builds))[3]
@@ -412,9 +412,9 @@ def _of_builds(story: ConflictReport) -> str | None:
     )
 
 
-def _never_together(story: ConflictReport) -> str | None:
+def _never_together(report: ConflictReport) -> str | None:
     """Return the hint to put two extras, groups or members into `conflicts`, if it is about two."""
-    asking = list(dict.fromkeys(one.by for one in story.asked))
+    asking = list(dict.fromkeys(one.by for one in report.asked))
     parts = [part for part in map(_OPTIONAL.fullmatch, asking) if part is not None]
     if not len(asking) == len(parts) == 2:  # noqa: PLR2004 a pair
         return None

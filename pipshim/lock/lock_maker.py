@@ -24,7 +24,7 @@ from pipshim.lock.backend_requirements import (
 from pipshim.lock.conflict_report import explain
 from pipshim.lock.lock_resolver import LockResolver, Problem
 from pipshim.lock.resolved_builds import planner_of
-from pipshim.lock.resolving import Resolving
+from pipshim.lock.resolver_runner import ResolverRunner
 from pipshim.model.combinations import BASE, PROJECT, Combination, Conflicts, named
 from pipshim.model.index_routes import sources_for
 from pipshim.model.pylock import Lock, LockedFolder, key_of, requires_of, target_marker
@@ -75,8 +75,8 @@ def resolver_of(
     """
     pip, below = pip or context.pip, context.below
     commits = _commits(keep, upgraded) if keep else {}
-    near = beside.builds.resolving if beside else None
-    resolving = Resolving(pip, explain, commits, near, label)
+    near = beside.builds.runner if beside else None
+    runner = ResolverRunner(pip, explain, commits, near, label)
 
     def outer() -> OuterEnvironment:
         if below is None:
@@ -86,7 +86,7 @@ def resolver_of(
     return LockResolver(
         planner_of(
             context,
-            resolving,
+            runner,
             outer,
             preferred=_without(keep.build_versions if keep else {}, upgraded),
             below=below,

@@ -144,7 +144,7 @@ class LockResolver:
             nonlocal asked
             self.builds.observer(events.ResolveStarted(number + 1, self.label))
             asked = problem.roots(self.rounds)
-            self._last = self.builds.resolving.resolve(
+            self._last = self.builds.runner.resolve(
                 asked,
                 constraints=problem.constraints,
                 preferred=preferred,

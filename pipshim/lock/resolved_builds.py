@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pipshim._pip.session import Pip
     from pipshim.builds.build_request import OuterEnvironment
     from pipshim.envs.base_environment import BaseEnvironment
-    from pipshim.lock.resolving import Resolving
+    from pipshim.lock.resolver_runner import ResolverRunner
     from pipshim.lock.services import LockServices
     from pipshim.model.events import Observer
     from pipshim.model.settings import StaticMetadata
@@ -68,7 +68,7 @@ class ResolvedBuilds(BuildPlanner):
 
     pip: Pip = field(kw_only=True)
     observer: Observer = field(kw_only=True)
-    resolving: Resolving = field(kw_only=True)
+    runner: ResolverRunner = field(kw_only=True)
     metadata_of: Callable[[Source], bytes] = field(init=False)
     constraints: Sequence[ParsedRequirement] = ()
     preferred: Mapping[NormalizedName, tuple[Version, ...]] = field(default_factory=dict)
@@ -288,7 +288,7 @@ class ResolvedBuilds(BuildPlanner):
 
         def resolve() -> Solution:
             pins = [f"{one}=={version}" for one, version in strict.items()]
-            return self.resolving.resolve(
+            return self.runner.resolve(
                 self._roots(source, requirements),
                 constraints=[
                     *self.constraints,
@@ -370,12 +370,12 @@ class ResolvedBuilds(BuildPlanner):
 
 def planner_of(
     context: LockServices,
-    resolving: Resolving,
+    runner: ResolverRunner,
     outer: Callable[[], OuterEnvironment],
     **more: Any,
 ) -> ResolvedBuilds:
     """Make a planner from a command's services."""
-    pip = resolving.pip
+    pip = runner.pip
     return ResolvedBuilds(
         context.settings,
         pip.target,
@@ -384,7 +384,7 @@ def planner_of(
         outer,
         pip=pip,
         observer=context.observer,
-        resolving=resolving,
+        runner=runner,
         constraints=[
             *pip.constraint_files(context.request.build.build_constraints),
             *(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Resolving:
+class ResolverRunner:
     """Runs the resolver, with the same finder and sources each time.
 
     Attributes:
@@ -41,7 +41,7 @@ class Resolving:
     pip: Pip
     explain: Callable[[Conflict], PipshimError]
     commits: Mapping[Revision, str] = field(default_factory=dict)
-    beside: Resolving | None = None
+    beside: ResolverRunner | None = None
     target: str = ""
     sources: Sources = field(init=False)
 
