@@ -13,11 +13,10 @@ from pipshim.base.errors import LockError, PipshimError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
 from pipshim.fastpath import up_to_date
-from pipshim.model.combinations import named
+from pipshim.model.combinations import PREFIX, named
 from pipshim.model.lock_graph import Graph, Node, graph_of
 from pipshim.model.option_parsing import name
 from pipshim.model.pylock import LOCK_NAME, Lock, read
-from pipshim.model.workspace_selection import PREFIX
 from pipshim.progress.formatting import paint, use_color
 from pipshim.progress.json_lines import SCHEMA, write_document
 from pipshim.project.pyproject import find_project

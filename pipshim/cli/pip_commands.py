@@ -34,12 +34,12 @@ from pipshim.cli.pip_command import PipCommand
 from pipshim.cli.pip_messages import forwarded
 from pipshim.model.build_mode import ALL
 from pipshim.model.build_settings import BuildLines
+from pipshim.model.combinations import origin_of_member
 from pipshim.model.events import masked
 from pipshim.model.index_routes import IndexRoutes, routes_of
 from pipshim.model.option_parsing import COMMAND_LINE, isolation_layer, long_names
 from pipshim.model.option_table import BUILD, BUILDING, keep_abbreviations
 from pipshim.model.requests import LockOptions, LockRequest
-from pipshim.model.workspace_selection import origin_of_member
 from pipshim.project.workspaces import load_builder
 
 if TYPE_CHECKING:

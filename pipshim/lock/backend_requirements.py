@@ -9,9 +9,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import ProjectError
-from pipshim.model.combinations import PROJECT, named
+from pipshim.model.combinations import PROJECT, named, origin_of_member
 from pipshim.model.requirements import applies
-from pipshim.model.workspace_selection import origin_of_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -25,12 +25,11 @@ from pipshim.lock.conflict_report import explain
 from pipshim.lock.lock_resolver import LockResolver, Problem
 from pipshim.lock.resolved_builds import planner_of
 from pipshim.lock.resolver_runner import ResolverRunner
-from pipshim.model.combinations import BASE, PROJECT, Combination, Conflicts, named
+from pipshim.model.combinations import BASE, PREFIX, PROJECT, Combination, Conflicts, named
 from pipshim.model.index_routes import sources_for
 from pipshim.model.pylock import Lock, LockedFolder, key_of, requires_of, target_marker
 from pipshim.model.requirements import Overrides, applies, is_exact, requires_dist, valid
 from pipshim.model.solution import Source
-from pipshim.model.workspace_selection import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

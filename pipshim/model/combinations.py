@@ -11,6 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
+from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base.errors import UsageError
 
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     Literal = tuple[str, bool]
 
 
+PREFIX = "group member-"
+"""How origins of members begin."""
+
 _OF_MEMBER = re.compile(r"group member-(?P<member>.+)-(?P<kind>extra|group)-(?P<name>.+)")
-"""The extra or group of a member of a workspace (`pipshim.model.workspace_selection`)."""
+"""The extra or group of a member of a workspace."""
 
 _MEMBER = re.compile(r"group member-(?P<member>.+)")
 """A member itself."""
@@ -237,3 +241,23 @@ def all_of(*conditions: str | None) -> str | None:
 
 def _holds(term: Iterable[Literal], one: Combination) -> bool:
     return all((member in one.chosen) is is_on for member, is_on in term)
+
+
+def group_of_member(name: str) -> NormalizedName:
+    return canonicalize_name(f"member-{name}")
+
+
+def group_of_extra(name: str, extra: str) -> NormalizedName:
+    return canonicalize_name(f"member-{name}-extra-{extra}")
+
+
+def group_of_group(name: str, group: str) -> NormalizedName:
+    return canonicalize_name(f"member-{name}-group-{group}")
+
+
+def origin_of_member(name: str, origin: str) -> str:
+    """Return a member's extra or group (``extra cpu``) as the root's: ``group member-…``."""
+    kind, _, own = origin.partition(" ")
+    if kind == "project":
+        return f"group {group_of_member(name)}"
+    return f"group {group_of_extra(name, own) if kind == 'extra' else group_of_group(name, own)}"

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base.errors import UsageError
 from pipshim.base.spelling import nearest
+from pipshim.model.combinations import group_of_extra, group_of_group, group_of_member
 from pipshim.model.selection import check_names, choose
 
 if TYPE_CHECKING:
@@ -23,30 +24,6 @@ if TYPE_CHECKING:
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
     from pipshim.model.requests import SelectionOptions
-
-
-PREFIX = "group member-"
-"""How origins of members begin."""
-
-
-def group_of_member(name: str) -> NormalizedName:
-    return canonicalize_name(f"member-{name}")
-
-
-def group_of_extra(name: str, extra: str) -> NormalizedName:
-    return canonicalize_name(f"member-{name}-extra-{extra}")
-
-
-def group_of_group(name: str, group: str) -> NormalizedName:
-    return canonicalize_name(f"member-{name}-group-{group}")
-
-
-def origin_of_member(name: str, origin: str) -> str:
-    """Return a member's extra or group (``extra cpu``) as the root's: ``group member-…``."""
-    kind, _, own = origin.partition(" ")
-    if kind == "project":
-        return f"group {group_of_member(name)}"
-    return f"group {group_of_extra(name, own) if kind == 'extra' else group_of_group(name, own)}"
 
 
 def selected(

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipshim.base.graph_search import distances
 from pipshim.base.spelling import nearest
-from pipshim.model.combinations import PROJECT, Conflicts, named
-from pipshim.model.workspace_selection import PREFIX
+from pipshim.model.combinations import PREFIX, PROJECT, Conflicts, named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -11,7 +11,7 @@ from pipshim.base.sizes import read_size
 from pipshim.base.spelling import nearest
 from pipshim.model import cutoff
 from pipshim.model.build_variables import Patterns, is_pattern
-from pipshim.model.combinations import PROJECT, named
+from pipshim.model.combinations import PROJECT, named, origin_of_member
 from pipshim.model.package_sources import FORMATS, Index, Limit, PackageSource
 from pipshim.model.settings import (
     ABIS,
@@ -29,7 +29,6 @@ from pipshim.model.settings import (
 from pipshim.model.signing_keys import read_public_key
 from pipshim.model.targets import FORM, TargetName
 from pipshim.model.value_reader import Reader, ReadValue
-from pipshim.model.workspace_selection import origin_of_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -16,17 +16,19 @@ from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import ProjectError
 from pipshim.base.spelling import nearest
-from pipshim.model.combinations import PROJECT, Conflicts, named
-from pipshim.model.package_sources import PackageSource
-from pipshim.model.project import PYPROJECT, Project, Workspace
-from pipshim.model.settings import Configuration
-from pipshim.model.workspace_selection import (
+from pipshim.model.combinations import (
     PREFIX,
+    PROJECT,
+    Conflicts,
     group_of_extra,
     group_of_group,
     group_of_member,
+    named,
     origin_of_member,
 )
+from pipshim.model.package_sources import PackageSource
+from pipshim.model.project import PYPROJECT, Project, Workspace
+from pipshim.model.settings import Configuration
 from pipshim.project.conflicts import included_twice, including
 from pipshim.project.pyproject import find_project, read_project, read_text
 

@@ -10,14 +10,10 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import UnknownNameError, UsageError
+from pipshim.model.combinations import group_of_extra
 from pipshim.model.pylock import Lock
 from pipshim.model.requests import SelectionOptions
-from pipshim.model.workspace_selection import (
-    group_of_extra,
-    groups_of,
-    member_to_edit,
-    selected,
-)
+from pipshim.model.workspace_selection import groups_of, member_to_edit, selected
 from pipshim.project.workspaces import load_builder, load_project
 
 if TYPE_CHECKING:
