@@ -59,7 +59,7 @@ def conflict_of(
         for stated, by in zip((roots, constraints), by_default, strict=True)
     )
     return Conflict(
-        known=evidence_of(
+        evidence=evidence_of(
             list(_candidates(factory)),
             asked,
             limits,
@@ -68,7 +68,7 @@ def conflict_of(
             was_asked_for=finder.was_asked_for,
         ),
         causes=[(_required(one), _parent(parent)) for one, parent in impossible.causes],
-        passed_over=[(link.filename, str(error)) for link, error in failures],
+        rejected=[(link.filename, str(error)) for link, error in failures],
         index=finder,
         overrides=overrides,
         python=python,

@@ -31,10 +31,10 @@ class PipshimError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle all attributes (`pickle` would call the class with `args`)."""
-        return _again, (type(self), self.args, vars(self))
+        return _unpickled, (type(self), self.args, vars(self))
 
 
-def _again(
+def _unpickled(
     kind: type[PipshimError], args: tuple[object, ...], data: Mapping[str, object]
 ) -> PipshimError:
     error = kind.__new__(kind, *args)

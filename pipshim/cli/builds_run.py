@@ -100,7 +100,7 @@ class BuildsRunCommand(ProjectCommand):
         file, *names = args
         return BuildsRunRequest(
             **self.common(options),
-            lock=LockOptions(said=self.said(options)),
+            lock=LockOptions(preferences=self.preferences(options)),
             file=file,
             names=tuple(names),
         )

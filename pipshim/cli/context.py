@@ -346,7 +346,7 @@ class Context:
         except LockError:
             old = None  # whoever needs it will say what is wrong with it
         found = combine_preferences(
-            lock.said,
+            lock.preferences,
             self.configuration,
             old.options if old is not None else {},
             keeps=self._keeps,
@@ -377,7 +377,7 @@ class Context:
         routes = routes_of(
             configuration, self.project.file, markers, os.environ, combination.chosen
         )
-        return replace(routes, without_default="index-url" in self.request.lock.said.typed)
+        return replace(routes, without_default="index-url" in self.request.lock.preferences.typed)
 
     @cached_property
     def cache(self) -> Path:

@@ -41,7 +41,7 @@ class EditCommand(ProjectCommand):
             "lock": LockOptions(
                 **fields(LockOptions, options),
                 constraints=tuple(options.constraints),
-                said=self.said(options),
+                preferences=self.preferences(options),
             ),
             "selection": SelectionOptions(
                 **fields(SelectionOptions, options),

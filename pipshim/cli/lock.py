@@ -12,7 +12,7 @@ from pipshim.base.errors import LockError
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.stamp_writer import stamp_lock, typed
-from pipshim.lock.lock_inputs import is_up_to_date, may_be_kept, out_of_date
+from pipshim.lock.lock_inputs import depends_on_inputs_alone, is_up_to_date, out_of_date
 from pipshim.model.lock_diff import changes
 from pipshim.model.pylock import key_of, write
 from pipshim.model.workspace_selection import check_members
@@ -63,7 +63,7 @@ def main(request: LockRequest, pip: PipCommand) -> int:
             changed = not path.exists() or text.encode() != path.read_bytes()
             if changed and not request.lock.dry_run:
                 write_file(context.lock_path, text)
-            if not request.lock.dry_run and may_be_kept(context, lock):
+            if not request.lock.dry_run and depends_on_inputs_alone(context, lock):
                 _stamp(context, lock, written=changed)
         _tell(context, report, lock, changes(old, lock), changed=changed)
     return 0

@@ -262,9 +262,9 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
             return 0
         return done
 
-    def said(self, options: Values) -> GivenPreferences:
+    def preferences(self, options: Values) -> GivenPreferences:
         """Return which versions and files were chosen."""
-        return self._noted.said(options, self.environ)
+        return self._noted.preferences(options, self.environ)
 
     def common(self, options: Values) -> dict[str, Any]:
         """Return the parts that every request has."""
@@ -320,7 +320,7 @@ class LockCommand(ProjectCommand):
             constraints=tuple(options.constraints),
             groups=tuple(options.dependency_groups),
             output=options.output_file,
-            said=self.said(options),
+            preferences=self.preferences(options),
         )
         if lock.script is not None and lock.given:
             raise UsageError(
@@ -387,7 +387,7 @@ class SyncCommand(ProjectCommand):
             options.require_hashes = False  # a lock has them anyway; a project cannot state any
         return {
             **self.common(options),
-            "lock": replace(given, said=self.said(options)),
+            "lock": replace(given, preferences=self.preferences(options)),
             "selection": SelectionOptions(**self.declared.fields(SelectionOptions, options)),
             "sync": SyncOptions(**self.declared.fields(SyncOptions, options)),
         }
@@ -442,7 +442,7 @@ def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
         request.lock,
         request.build.build_constraints,
         selection_preferences.combine(
-            request.lock.said, configuration, lock.options, keeps=True
+            request.lock.preferences, configuration, lock.options, keeps=True
         ).values,
         {*configuration.target_environments, *lock.targets_asked},
     )

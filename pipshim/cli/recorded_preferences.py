@@ -69,7 +69,7 @@ class NotedOptions:
         changed = {n for n, dest in _TYPED.items() if getattr(values, dest, None) != before[n]}
         self.typed |= changed
 
-    def said(self, values: Values, environ: Mapping[str, str]) -> GivenPreferences:
+    def preferences(self, values: Values, environ: Mapping[str, str]) -> GivenPreferences:
         """Return what was given.
 
         Args:

@@ -82,7 +82,9 @@ def _over(
     """Make a layer over the environment, unless that has everything; return its programs too."""
     below = BaseEnvironment(target)
     common = request.lock
-    given = replace(request.run.over, constraints=common.constraints, said=common.said)
+    given = replace(
+        request.run.over, constraints=common.constraints, preferences=common.preferences
+    )
     layer = context.over(below, given)
     folders: Sequence[Path] = [target.scripts]
     if not layer.has_below():

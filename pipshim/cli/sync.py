@@ -352,7 +352,7 @@ def _existing_lock(context: Context, request: SyncRequest) -> Lock:
 
 def _check_heeded(context: Context, lock: Lock) -> None:
     """Check that no given option needs a new lock."""
-    said = context.request.lock.said
+    said = context.request.lock.preferences
     found = not_heeded(said, context.configuration, lock.options)
     if found:
         is_given = context.is_lock_given

@@ -20,7 +20,7 @@ from pipshim.cli.lock_graph_loader import (
 from pipshim.model import option_table
 from pipshim.model.lock_graph import in_both, narrowing
 from pipshim.model.requests import SelectionOptions, TreeRequest
-from pipshim.model.selection import asked, combination_of
+from pipshim.model.selection import chosen_of, combination_of
 from pipshim.model.workspace_selection import selected
 from pipshim.progress.formatting import paint, use_color
 
@@ -99,7 +99,7 @@ def main(request: TreeRequest) -> int:
     origins = combination = None
     if request.selection is not None:
         selection = selected(request.selection, found.project, found.lock)
-        origins = asked(found.lock, selection, found.path).origins
+        origins = chosen_of(found.lock, selection, found.path).origins
         combination = combination_of(found.lock, selection, found.path)
     graph = found.graph(origins=origins, combination=combination, builds=request.builds)
     if request.names:

@@ -50,11 +50,11 @@ class ConflictReport:
 
     """
 
-    def __init__(self, known: Evidence, facts: Sequence[Fact], overrides: Overrides) -> None:
-        self._known = known
+    def __init__(self, evidence: Evidence, facts: Sequence[Fact], overrides: Overrides) -> None:
+        self._evidence = evidence
         self._overrides = overrides
-        self.asked = [one for one in facts if isinstance(one, RootRequirement)]
-        self.limits = [one for one in facts if isinstance(one, Constraint)]
+        self.roots = [one for one in facts if isinstance(one, RootRequirement)]
+        self.constraints = [one for one in facts if isinstance(one, Constraint)]
         self._links = [one for one in facts if isinstance(one, Dependency)]
 
     @property
@@ -65,7 +65,7 @@ class ConflictReport:
     @property
     def _required(self) -> list[NormalizedName]:
         return [
-            *dict.fromkeys([*(one.name for one in self.asked), *(one.child for one in self._links)])
+            *dict.fromkeys([*(one.name for one in self.roots), *(one.child for one in self._links)])
         ]
 
     @property
@@ -88,7 +88,7 @@ class ConflictReport:
                 needs = [
                     need
                     for version in self._versions(link.parent)
-                    for need in self._known.at(link.parent, version, name)
+                    for need in self._evidence.at(link.parent, version, name)
                 ]
                 found.append([need.specifier for need in needs])
         return [one for one in found if one]
@@ -102,12 +102,12 @@ class ConflictReport:
 
     def lines(self) -> list[str]:
         """Write the report."""
-        told: set[Dependency] = set()
+        written: set[Dependency] = set()
         lines: list[str] = []
-        for one in self.asked:
+        for one in self.roots:
             lines.append(f"  {one.by} requires {self._text(one.name, one.text)}")
-            lines += self._below(one.name, 1, told)
-        for limit in self.limits:
+            lines += self._consequences(one.name, 1, written)
+        for limit in self.constraints:
             lines.append(f"  {limit.by} allows only {limit.text}")
         for name in self.overridden:
             those = " and ".join(map(str, self._overrides.of(name)))
@@ -117,20 +117,22 @@ class ConflictReport:
     def _text(self, name: NormalizedName, text: str) -> str:
         return f"{name} (overridden)" if self._overrides.of(name) else text
 
-    def _below(self, name: NormalizedName, depth: int, told: set[Dependency]) -> Iterator[str]:
+    def _consequences(
+        self, name: NormalizedName, depth: int, written: set[Dependency]
+    ) -> Iterator[str]:
         for link in self._links:
-            if link.parent.name == name and link not in told:
-                told.add(link)
+            if link.parent.name == name and link not in written:
+                written.add(link)
                 for line in self._ways(link):
                     yield f"  {'  ' * depth}{line}"
-                yield from self._below(link.child, depth + 1, told)
+                yield from self._consequences(link.child, depth + 1, written)
 
     def _ways(self, link: Dependency) -> Iterator[str]:
         """Describe what versions of a package require of another, equal ones together."""
         by_text: dict[str, list[Version]] = {}
         versions = self._versions(link.parent)
         for version in versions:
-            needs = self._known.at(link.parent, version, link.child)
+            needs = self._evidence.at(link.parent, version, link.child)
             texts = dict.fromkeys(self._text(link.child, need.text) for need in needs)
             if texts:
                 by_text.setdefault(" and ".join(texts), []).append(version)
@@ -147,14 +149,16 @@ class ConflictReport:
         return sorted(
             (
                 version
-                for found, version in self._known.needs
+                for found, version in self._evidence.needs
                 if found == key and all(one.contains(version, prereleases=True) for one in own)
             ),
             reverse=True,
         )
 
     def _stated_of(self, name: NormalizedName) -> list[SpecifierSet]:
-        return [one.needs[0].specifier for one in (*self.asked, *self.limits) if one.name == name]
+        return [
+            one.needs[0].specifier for one in (*self.roots, *self.constraints) if one.name == name
+        ]
 
 
 def ranges(versions: Sequence[Version], among: Sequence[Version]) -> str:
@@ -189,7 +193,7 @@ _FIXES = {
 
 def explain(conflict: Conflict) -> PipshimError:
     """Return the error that explains why the resolver gave up."""
-    known = conflict.known
+    known = conflict.evidence
     suspects = {name for name, _ in conflict.causes if name != PYTHON.name}
     facts = find_contradiction(known, suspects)
     if facts is None:
@@ -197,7 +201,7 @@ def explain(conflict: Conflict) -> PipshimError:
     report = ConflictReport(known, facts, conflict.overrides)
     told = report.lines()
     # pip speaks of these in its log only.
-    told += [f"  {name} is ignored: {why}" for name, why in conflict.passed_over]
+    told += [f"  {name} is ignored: {why}" for name, why in conflict.rejected]
     search = _Search(conflict.index, told, conflict.python, conflict.target)
     if report.ends == [PYTHON.name]:
         return ResolveError(
@@ -220,7 +224,9 @@ def _last_conflict(conflict: Conflict) -> list[Fact]:
             found.append(Dependency(parent, child))
             child = parent.name
         found += [
-            one for one in (*conflict.known.asked, *conflict.known.limits) if one.name == child
+            one
+            for one in (*conflict.evidence.roots, *conflict.evidence.constraints)
+            if one.name == child
         ]
     return list(dict.fromkeys(found))
 
@@ -310,7 +316,7 @@ class _Search:
     ) -> PipshimError:
         """Return the error that requirements contradict each other, or exclude all versions."""
         ends = [one for one in report.ends if one != PYTHON.name]
-        build = _OF_BUILD.fullmatch(report.asked[0].by) if report.asked else None
+        build = _OF_BUILD.fullmatch(report.roots[0].by) if report.roots else None
         what = f"the build of {build[2]} requires" if build is not None else "is required"
         lines = [f"no version of {' and '.join(ends)} satisfies what {what}", *self.asked]
         for name in ends:
@@ -329,8 +335,8 @@ class _Search:
             if suiting and withdrawn[suiting[-1]]:
                 lines.append(f"  {name} {suiting[-1]} was yanked: {withdrawn[suiting[-1]]}")
         others = [one for one in report.names if one not in ends]
-        at_ends = [self._passed_over(report, one) for one in ends]
-        before = [self._passed_over(report, one) for one in others]
+        at_ends = [self._newest_refused(report, one) for one in ends]
+        before = [self._newest_refused(report, one) for one in others]
         lines += [f"  {_why_refused(one)}" for one in (*at_ends, *before) if one is not None]
         why = {one.why for one in at_ends if one is not None}
         hint = self._hint(report, ends, why)
@@ -338,7 +344,7 @@ class _Search:
             hint += f"; or {self.another}"
         return ResolveError("\n".join(lines), hint=hint)
 
-    def _passed_over(self, report: ConflictReport, name: NormalizedName) -> Refused | None:
+    def _newest_refused(self, report: ConflictReport, name: NormalizedName) -> Refused | None:
         """Return the newest file that only the target, or an option, excludes."""
         if name == PYTHON.name:
             return None
@@ -373,13 +379,13 @@ class _Search:
             return "change override-dependencies: they replace all other requirements"
         if len(self.asked) == 1:
             return f"choose one of the versions listed above{self._where()}"
-        if report.limits:
+        if report.constraints:
             return "loosen the constraint, or the requirement that it conflicts with"
         apart = _of_builds(report) or _never_together(report)
         if apart is not None:
             return apart
-        kinds = {one.by.partition(" ")[0] for one in report.asked}
-        if kinds & {"extra", "group"} and len(report.asked) > 1:
+        kinds = {one.by.partition(" ")[0] for one in report.roots}
+        if kinds & {"extra", "group"} and len(report.roots) > 1:
             return (
                 "loosen one of these requirements: the project, its extras and its groups are "
                 "locked together, one version of each package for all"
@@ -400,7 +406,7 @@ class _Search:
 
 def _of_builds(report: ConflictReport) -> str | None:
     """Say how to change the requirements of a build; None if no build has any of them."""
-    builds = {build for one in report.asked if (build := _OF_BUILD.fullmatch(one.by))}
+    builds = {build for one in report.roots if (build := _OF_BUILD.fullmatch(one.by))}
     if not builds:
         return None
     of = next(iter(builds))[3]
@@ -414,7 +420,7 @@ def _of_builds(report: ConflictReport) -> str | None:
 
 def _never_together(report: ConflictReport) -> str | None:
     """Return the hint to put two extras, groups or members into `conflicts`, if it is about two."""
-    asking = list(dict.fromkeys(one.by for one in report.asked))
+    asking = list(dict.fromkeys(one.by for one in report.roots))
     parts = [part for part in map(_OPTIONAL.fullmatch, asking) if part is not None]
     if not len(asking) == len(parts) == 2:  # noqa: PLR2004 a pair
         return None

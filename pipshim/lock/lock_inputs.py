@@ -61,16 +61,16 @@ def is_up_to_date(context: LockServices, lock: Lock) -> bool:
     The index URLs of variables and pip.conf do not count, as for ``lock --check``; those of the
     command line do.
     """
-    typed = context.request.lock.said.typed
+    typed = context.request.lock.preferences.typed
     return (
-        may_be_kept(context, lock)
+        depends_on_inputs_alone(context, lock)
         and not typed & _INDEX_OPTIONS
         and out_of_date(context, lock) is None
         and _is_complete(lock, context.project.name if context.project is not None else None)
     )
 
 
-def may_be_kept(context: LockServices, lock: Lock) -> bool:
+def depends_on_inputs_alone(context: LockServices, lock: Lock) -> bool:
     """Return whether a lock depends on nothing but the command line and the digest of its inputs.
 
     A backend may read any file of its source tree, and a file at a URL may change.

@@ -163,7 +163,7 @@ class LockMaker:
             found = Problem(lambda _: roots, constraints, pinned=pinned)
         else:
             assert self.context.project is not None
-            found = _problem(pip, self.context.project, self._known_of_editable(), combination)
+            found = _problem(pip, self.context.project, self._editable_requirements(), combination)
         where = f"constraint-dependencies of {_pyproject(self.context)}"
         stated = self.context.configuration.constraint_dependencies
         below = self.context.below.pinned() if self.context.below is not None else []
@@ -174,7 +174,7 @@ class LockMaker:
         ]
         return replace(found, constraints=constraints)
 
-    def _known_of_editable(self) -> tuple[str, ...] | None:
+    def _editable_requirements(self) -> tuple[str, ...] | None:
         """Return what the project's editable wheel requires, according to the earlier lock.
 
         None: the backend has to be asked.

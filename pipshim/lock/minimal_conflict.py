@@ -43,35 +43,35 @@ _MAX_ROUNDS = 3000
 _ANY = SpecifierSet()
 
 
-def find_contradiction(known: Evidence, suspects: Iterable[NormalizedName]) -> list[Fact] | None:
+def find_contradiction(evidence: Evidence, suspects: Iterable[NormalizedName]) -> list[Fact] | None:
     """Return the facts that contradict each other.
 
     Args:
-        known: all facts.
+        evidence: all facts.
         suspects: the packages of the last conflict, whose facts are preferred.
 
     Returns:
         facts none of which can be left out; None if all facts together are no contradiction.
 
     """
-    steps = _steps(known.links, suspects)
+    steps = _steps(evidence.links, suspects)
 
     def rank(fact: Fact) -> int:
         name = fact.child if isinstance(fact, Dependency) else fact.name
         return steps.get(name, len(steps) + 1)
 
-    search = _Search(known, time.monotonic() + SECONDS)
+    search = _Search(evidence, time.monotonic() + SECONDS)
     facts: list[Fact] = [
-        *sorted(known.asked, key=rank),
-        *sorted(known.links, key=rank),
-        *known.limits,
+        *sorted(evidence.roots, key=rank),
+        *sorted(evidence.links, key=rank),
+        *evidence.constraints,
     ]
     if not search.fails(facts):
         return None
     free: list[Fact] = [one for one in facts if not isinstance(one, Constraint)]
     if search.fails(free):
         facts = free
-    for few in search.alone(facts):
+    for few in search.single_roots(facts):
         if search.fails(few):
             return search.least([], few, is_new=False)
     return search.least([], facts, is_new=False)
@@ -89,13 +89,13 @@ def _steps(
 
 @dataclass
 class _Search:
-    known: Evidence
+    evidence: Evidence
     end: float
 
     def fails(self, facts: Sequence[Fact]) -> bool:
         """Return whether no versions fit, if there is enough time to find out."""
         try:
-            Resolver(_Trial(self.known, facts, self.end), BaseReporter()).resolve(
+            Resolver(_Trial(self.evidence, facts, self.end), BaseReporter()).resolve(
                 [need for one in facts if isinstance(one, RootRequirement) for need in one.needs],
                 max_rounds=_MAX_ROUNDS,
             )
@@ -105,7 +105,7 @@ class _Search:
             return False
         return False
 
-    def alone(self, facts: Sequence[Fact]) -> Iterator[list[Fact]]:
+    def single_roots(self, facts: Sequence[Fact]) -> Iterator[list[Fact]]:
         """Return the facts that are wrong by themselves, so that no others are blamed."""
         until = self.end - SECONDS / 2
         for asked in facts:
@@ -144,8 +144,8 @@ class _Trial(_Provider):
 
     """
 
-    def __init__(self, known: Evidence, facts: Iterable[Fact], end: float) -> None:
-        self._known = known
+    def __init__(self, evidence: Evidence, facts: Iterable[Fact], end: float) -> None:
+        self._evidence = evidence
         self._end = end
         self._active: dict[tuple[Key, Version], list[Need]] = {}
         self._links = set()
@@ -188,7 +188,7 @@ class _Trial(_Provider):
         # Of versions that require the same, one stands for all: some have hundreds of them.
         unlike = {self._kind(one) for one in incompatibilities[identifier]}
         found = []
-        for version in self._known.versions(identifier.name, specifier):
+        for version in self._evidence.versions(identifier.name, specifier):
             candidate = _Pinned(identifier, version)
             kind = self._kind(candidate)
             if kind not in unlike:
@@ -208,7 +208,7 @@ class _Trial(_Provider):
         if (key, version) not in self._active:
             self._active[key, version] = [
                 need
-                for need in self._known.needs.get((key, version), ())
+                for need in self._evidence.needs.get((key, version), ())
                 if (key, need.key.name) in self._links
             ]
         return self._active[key, version]

@@ -92,7 +92,7 @@ class _MultiTargetLock:
 
     Attributes:
         order: the cases, those of the host first.
-        kept: the part of an earlier lock for each.
+        earlier: the part of an earlier lock for each.
         _hosts: by combination, the resolver that has resolved it on the host, or will.
         _solved: the combinations that it has been resolved for.
 
@@ -102,7 +102,7 @@ class _MultiTargetLock:
     targets: Sequence[TargetName]
     here: TargetName | None = field(init=False)
     order: list[Case] = field(init=False)
-    kept: dict[Case, Lock | None] = field(init=False)
+    earlier: dict[Case, Lock | None] = field(init=False)
     forks: Forks[Case, Offered, _ForkResult] = field(init=False)
     _origin: ParentProcess | None = field(default=None, init=False)
     _failed: dict[tuple[Combination, Source], BuildError] = field(default_factory=dict, init=False)
@@ -128,7 +128,7 @@ class _MultiTargetLock:
         # The host goes first: what its backends say is not known before.
         self.order = sorted(cases, key=lambda case: not self._is_here(case))
         here = context.target.markers
-        self.kept = {case: _kept(self.making.keep, case, here) for case in self.order}
+        self.earlier = {case: _part_for(self.making.keep, case, here) for case in self.order}
         for case in filter(self._is_here, self.order):
             self._resolver(case)
         self.forks = Forks(
@@ -144,7 +144,7 @@ class _MultiTargetLock:
     @property
     def before(self) -> dict[Case, Mapping[NormalizedName, Version]]:
         """The versions of an earlier lock, by case."""
-        return {case: kept.versions for case, kept in self.kept.items() if kept is not None}
+        return {case: part.versions for case, part in self.earlier.items() if part is not None}
 
     def source_of(self, case: Case, name: NormalizedName) -> object:
         """Return where a package comes from in a case, other than pip's indexes."""
@@ -264,7 +264,7 @@ class _MultiTargetLock:
     def _solve(self, case: Case, offered: Offered) -> Solution:
         problem = self._problem(case)
         resolver = self._resolver(case)
-        preferred = self.making.pins(self.kept[case] or self.making.keep)
+        preferred = self.making.pins(self.earlier[case] or self.making.keep)
         if not self.targets:  # what other combinations have comes before what an earlier lock had
             for name, versions in offered.items():
                 preferred[name] = (*preferred.get(name, ()), *versions)
@@ -302,7 +302,7 @@ class _MultiTargetLock:
             more["ask_host"] = partial(self._ask, combination)
         made = self.making.resolver(
             _pip_for(context, python, combination),
-            self.kept[case] or self.making.keep,
+            self.earlier[case] or self.making.keep,
             label=str(case),
             combination=combination,
             **more,
@@ -388,7 +388,7 @@ def _check(context: LockServices, targets: Sequence[TargetName]) -> None:
             )
 
 
-def _kept(lock: Lock | None, case: Case, here: Mapping[str, str]) -> Lock | None:
+def _part_for(lock: Lock | None, case: Case, here: Mapping[str, str]) -> Lock | None:
     """Return the part of an earlier lock for a case; None if there is none."""
     if lock is None:
         return None

@@ -107,7 +107,7 @@ def _warn_of_unknown_names(context: LockServices, lock: Lock) -> None:
     known |= {folder.name for folder in lock.folders}
     if context.project is not None and context.project.name is not None:
         known.add(context.project.name)
-    said = context.request.lock.said
+    said = context.request.lock.preferences
     typed_names = [
         (f"--{name}", set(map(canonicalize_name, said.values.get(name, ()))) - {":all:"})
         for name in LISTS

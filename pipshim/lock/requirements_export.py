@@ -14,7 +14,7 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.model.pylock import key_of, table_of
 from pipshim.model.requirements import simplified
-from pipshim.model.selection import asked, combination_of
+from pipshim.model.selection import chosen_of, combination_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -66,7 +66,7 @@ def write(
     """
     path = where.path
     combination_of(lock, options, path)  # refuses what excludes each other
-    chosen = asked(lock, options, path)
+    chosen = chosen_of(lock, options, path)
     extras, groups, wanted = chosen.extras, chosen.groups, chosen.origins
     selected: list[tuple[Package, Marker | None]] = []
     for package in lock.packages:

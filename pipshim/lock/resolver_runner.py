@@ -94,7 +94,7 @@ class ResolverRunner:
         with pip.finder.ordered(Order(better, strategy, _names(roots), offered or {})):
             while True:
                 wanted = [name for name in preferred or {} if not pip.finder.kept.has(name)]
-                pip.ahead.want(_wanted(roots, wanted))
+                pip.ahead.want(_lookups(roots, wanted))
                 solution = resolver.run(roots, constraints, pinned, self._assumes_less)
                 if solution is not None:
                     return solution
@@ -122,7 +122,7 @@ def _names(roots: Iterable[Root]) -> set[NormalizedName]:
     return {one.name for one in requirements if one.name is not None and one.applies}
 
 
-def _wanted(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Iterator[PackageLookup]:
+def _lookups(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Iterator[PackageLookup]:
     for requirement in (root.requirement for root in roots):
         if requirement.name is not None and not requirement.is_direct and requirement.applies:
             specifier = str(requirement.specifier)

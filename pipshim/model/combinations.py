@@ -111,7 +111,7 @@ class Conflicts:
         clash = self._clash(chosen)
         if clash is None:
             return Combination(chosen)
-        first, second = (self._told(member, origins) for member in clash)
+        first, second = (self._described(member, origins) for member in clash)
         raise UsageError(
             f"{first} and {second} conflict: pyproject.toml says that they are never installed "
             "together",
@@ -172,7 +172,7 @@ class Conflicts:
                 return both[0], both[1]
         return None
 
-    def _told(self, member: str, origins: Collection[str]) -> str:
+    def _described(self, member: str, origins: Collection[str]) -> str:
         if member in origins:
             return named(member)
         by = next(one for one in self._including(member) if one in origins)

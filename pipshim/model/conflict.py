@@ -84,8 +84,6 @@ class Evidence:
     """What a failed resolution has read.
 
     Attributes:
-        asked: the root requirements.
-        limits: the constraints.
         needs: the requirements by package (or extra) and version; for an extra, without those of
             the package itself.
         versions: returns the versions of a package that specifiers admit, the best first.
@@ -93,8 +91,8 @@ class Evidence:
 
     """
 
-    asked: Sequence[RootRequirement]
-    limits: Sequence[Constraint]
+    roots: Sequence[RootRequirement]
+    constraints: Sequence[Constraint]
     needs: Mapping[tuple[Key, Version], tuple[Need, ...]]
     versions: Callable[[NormalizedName, SpecifierSet], Sequence[Version]]
     direct: Mapping[NormalizedName, Sequence[Version]] = field(default_factory=dict)
@@ -183,9 +181,9 @@ class Conflict:
     """A failed resolution.
 
     Attributes:
-        known: what it has read.
+        evidence: what it has read.
         causes: the packages that the resolver met last, each with what requires it.
-        passed_over: files whose metadata contradicts their name, and the reason.
+        rejected: files whose metadata contradicts their name, and the reason.
         index: knows which other files there are.
         overrides: the requirements that replaced others.
         python: the version of Python that was resolved for.
@@ -193,9 +191,9 @@ class Conflict:
 
     """
 
-    known: Evidence
+    evidence: Evidence
     causes: Sequence[tuple[NormalizedName, Key | None]]
-    passed_over: Sequence[tuple[str, str]]
+    rejected: Sequence[tuple[str, str]]
     index: Index
     overrides: Overrides
     python: str

@@ -334,7 +334,7 @@ class LockedFiles:
             if package.version is not None:
                 found[package.name][package.version] = package
         self._packages = {
-            name: one for name, one in found.items() if all(map(_is_kept, one.values()))
+            name: one for name, one in found.items() if all(map(_can_replace_page, one.values()))
         }
 
     def has(self, name: NormalizedName) -> bool:
@@ -359,7 +359,7 @@ class LockedFiles:
             yield from ((file, python) for file in files if file is not None)
 
 
-def _is_kept(package: Package) -> bool:
+def _can_replace_page(package: Package) -> bool:
     files = (*(package.wheels or ()), package.sdist)
     return (
         package.index is not None

@@ -372,10 +372,12 @@ class _Reading:
             answered += found
             yield from (Need(other, node, text, origin) for other in found)
         if isolated:
-            for other in self._unasked(known, answered):
+            for other in self._added_by_backend(known, answered):
                 yield Need(other, node, other.name, "backend")
 
-    def _unasked(self, known: Mapping[str, Sequence[Node]], answered: Iterable[Node]) -> list[Node]:
+    def _added_by_backend(
+        self, known: Mapping[str, Sequence[Node]], answered: Iterable[Node]
+    ) -> list[Node]:
         """Return the packages of a build environment that nothing stated requires."""
         members = [node for found in known.values() for node in found]
         texts = [text for node in members for text in requires_of(self._packages[node])]

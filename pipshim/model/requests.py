@@ -216,7 +216,7 @@ class LockOptions(Upgrade):
         constraints: ``-c``; on sync and run too, since they may lock.
         groups: ``--group``: a file, and a dependency group in it.
         output: the lock file, ``-`` for standard output; None for the project's pylock.toml.
-        said: which versions and files to choose.
+        preferences: which versions and files to choose.
         pinned: every requirement must be a pin, and nothing else may be needed.
         packages: must exist; the lock always includes all members of the workspace.
 
@@ -254,7 +254,7 @@ class LockOptions(Upgrade):
     constraints: tuple[str, ...] = ()
     groups: tuple[tuple[str, str], ...] = ()
     output: str | None = None
-    said: GivenPreferences = dataclasses.field(default_factory=GivenPreferences)
+    preferences: GivenPreferences = dataclasses.field(default_factory=GivenPreferences)
     pinned: bool = False
 
     @property

@@ -56,7 +56,7 @@ def select(
 
     """
     check_environment(lock, environment, path)
-    origins = asked(lock, options, path).origins
+    origins = chosen_of(lock, options, path).origins
     values: dict[str, str | AbstractSet[str]] = {**environment, **selected(origins)}
     left_out = set(options.no_install_packages)
     if options.no_install_local:
@@ -173,7 +173,7 @@ def combination_of(lock: Lock, options: SelectionOptions, path: Path) -> Combina
     """
     if not lock.conflicts:
         return Combination()
-    return lock.conflicts.chosen_by(asked(lock, options, path).origins)
+    return lock.conflicts.chosen_by(chosen_of(lock, options, path).origins)
 
 
 def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) -> None:
@@ -254,7 +254,7 @@ def check_target(targets: Sequence[TargetName], environment: Mapping[str, str], 
     )
 
 
-def asked(lock: Lock, options: SelectionOptions, path: Path) -> Chosen:
+def chosen_of(lock: Lock, options: SelectionOptions, path: Path) -> Chosen:
     """Return the selected extras and groups of a lock, default groups included.
 
     Raises:

@@ -217,7 +217,7 @@ def parse(content: bytes, source: str, name: str) -> SharedRecord | None:
     if record is None:
         return None
     try:
-        made = _made(data, record)
+        made = _read(data, record)
         _check_record(record)
         # Whatever else there may be, or be written otherwise, is not signed.
         if made.to_bytes() != content:
@@ -238,7 +238,7 @@ def parse(content: bytes, source: str, name: str) -> SharedRecord | None:
     return made
 
 
-def _made(data: Mapping[str, Any], record: Record) -> SharedRecord:
+def _read(data: Mapping[str, Any], record: Record) -> SharedRecord:
     kind, seconds, needs = data["kind"], data["seconds"], data["needs"]
     signature = data["signature"]
     _check(kind in KINDS, "its kind is unknown")

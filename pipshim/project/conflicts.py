@@ -39,7 +39,7 @@ def read_conflicts(
 
     """
     configuration = project.configuration
-    mentioned = list(_mentioned(settings, configuration))
+    mentioned = list(_named_origins(settings, configuration))
     if not mentioned:
         return Conflicts()
     for origin, path in mentioned:
@@ -78,7 +78,9 @@ def _check_member(
         raise _unknown(reader, path, origin, origins)
 
 
-def _mentioned(settings: KeyPath, configuration: Configuration) -> Iterator[tuple[str, KeyPath]]:
+def _named_origins(
+    settings: KeyPath, configuration: Configuration
+) -> Iterator[tuple[str, KeyPath]]:
     for number, each in enumerate(configuration.conflicts):
         for index, origin in enumerate(each):
             yield origin, (*settings, "conflicts", number, index)

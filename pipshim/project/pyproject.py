@@ -59,7 +59,7 @@ def find_project(start: Path) -> Path:
             problem = "is not a folder" if start.exists() else "there is no such folder"
             raise ProjectError(start, problem, hint=f"give the folder that has the {PYPROJECT}")
         for folder in (start, *start.parents):
-            if _stands(folder / PYPROJECT):
+            if _exists(folder / PYPROJECT):
                 return folder
     except OSError as error:
         raise ProjectError(start, f"cannot be read: {error.strerror}") from error
@@ -82,7 +82,7 @@ def _how_to_begin(folder: Path) -> str:
     )
 
 
-def _stands(file: Path) -> bool:
+def _exists(file: Path) -> bool:
     """Return whether anything has this name, a dangling link or a folder included.
 
     These are refused when they are read: continuing with a parent would serve another project.
@@ -364,7 +364,7 @@ def _dependency_groups(
                     raise _unknown_group(reader, here, included, groups)
                 includes[name, canonicalize_name(included)] = here
             elif isinstance(item, str):
-                own.check_one(reader.requirement(item, here), here)
+                own.check_requirement(reader.requirement(item, here), here)
             else:
                 raise reader.wrong_type(here, "a requirement or {include-group}", item)
     resolver = DependencyGroupResolver(raw)
@@ -406,9 +406,9 @@ class _OwnExtras:
     def check(self, requirements: Iterable[Requirement], path: KeyPath) -> None:
         """Refuse references to the project that cannot be replaced."""
         for index, requirement in enumerate(requirements):
-            self.check_one(requirement, (*path, index))
+            self.check_requirement(requirement, (*path, index))
 
-    def check_one(self, requirement: Requirement, path: KeyPath) -> None:
+    def check_requirement(self, requirement: Requirement, path: KeyPath) -> None:
         if not self._is_own(requirement):
             return
         text = str(requirement)

@@ -68,15 +68,15 @@ def test_a_url_stands_for_the_version_behind_it() -> None:
     url = "https://example.com/app-1.tar.gz"
     roots, constraints = (stated("app", url),), (stated("app>=2"),)
     found = evidence(candidate(url=url), roots=roots, constraints=constraints)
-    (asked,) = found.asked
+    (asked,) = found.roots
     assert asked.text == f"app @ {url}"
     assert str(asked.needs[0].specifier) == "===1"
     assert found.direct == {APP: [Version("1")]}
-    assert [(one.by, one.text) for one in found.limits] == [("the project", "app>=2")]
+    assert [(one.by, one.text) for one in found.constraints] == [("the project", "app>=2")]
     assert [*found.versions(APP, SpecifierSet(">=1"))] == [Version("1")]
 
 
 def test_a_path_alone_is_named_by_what_is_there() -> None:
     path = ReadRequirement("the command line", None, None, (), "file:///src/app", "/src/app")
-    (asked,) = evidence(candidate(url="file:///src/app"), roots=(path,)).asked
+    (asked,) = evidence(candidate(url="file:///src/app"), roots=(path,)).roots
     assert asked.text == "app @ /src/app"
