@@ -46,10 +46,11 @@ class BuildsListCommand(PlainCommand):
         """List them.
 
         Raises:
-            UsageError: several patterns.
+            UsageError: several patterns, or none that a package's name can match.
             PipshimError: the remote cannot be read.
 
         """
+        cache_store.check_names(args)
         if len(args) > 1:
             raise UsageError(f"builds list: too many arguments: {' '.join(args)}")
         request = StoreRequest(

@@ -20,7 +20,7 @@ from pipshim.progress.json_lines import write_document
 from pipshim.store import inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from optparse import Values
     from pathlib import Path
 
@@ -147,11 +147,27 @@ def existing_cache(root: Path | None) -> Path:
     return root
 
 
+def check_names(names: Iterable[str]) -> None:
+    """Refuse an address in the place of a package's name.
+
+    Raises:
+        UsageError: there is one.
+
+    """
+    for name in names:
+        if "/" in name:
+            raise UsageError(
+                f"{name} is not the name of a package",
+                hint=f"if the remote is meant: --remote-url {name}",
+            )
+
+
 def _check(request: StoreRequest) -> None:
     actions = ", ".join(ACTIONS)
     if request.action not in ACTIONS:
         what = f"unknown action {request.action!r}" if request.action else "no action given"
         raise UsageError(f"cache store: {what}", hint=f"one of: {actions}")
+    check_names(request.arguments)
     most = {"list": 1, "remove": None, "push": None, "pull": None}.get(request.action, 0)
     most = None if request.remote and request.action == "verify" else most
     if most is not None and len(request.arguments) > most:

@@ -108,7 +108,7 @@ def pull_results(request: StoreRequest, options: Values, root: Path) -> int:
         builds = SharedBuilds(opened.remote, opened.cache, opened.store, target)
         taken = each(partial(_take, builds), found, at_once=_AT_ONCE)
     if request.common.verbosity >= 0:
-        _tell_taken(opened.remote, found, taken)
+        _tell_taken(found, taken)
     return 1 if opened.remote.is_over else 0
 
 
@@ -371,9 +371,7 @@ def _told(
     yield "; ".join(parts) or "pushed nothing"
 
 
-def _tell_taken(
-    remote: RemoteCache, found: Iterable[SharedRecord], taken: Iterable[bool | None]
-) -> None:
+def _tell_taken(found: Iterable[SharedRecord], taken: Iterable[bool | None]) -> None:
     pairs = [*zip(found, taken, strict=True)]
     wheels = [one for one, is_taken in pairs if is_taken and one.kind == "wheel"]
     present = sum(is_taken is None for _, is_taken in pairs)
@@ -383,7 +381,8 @@ def _tell_taken(
         text += f" ({size(sum(one.wheel.size for one in wheels))})"
     text += f" and {plural(answers, 'answer')} of build backends"
     if wheels:
-        text += f"; {rough_duration(remote.saved)} of building saved"
+        seconds = sum(one.seconds for one in wheels)
+        text += f"; {rough_duration(seconds)} of building saved"
     if present:
         text += f"; {present} {'was' if present == 1 else 'were'} there already"
     sys.stdout.write(f"{text}\n")
