@@ -157,6 +157,7 @@ def test_mistakes_are_said(built: Cli, remote: Path, make_project: MakeProject) 
         assert "the folder does not exist" in built.fails(*words).err
     make_project(dependencies=[])
     assert "there is no remote" in built("cache", "store", "pull").err
-    for words in (("cache", "store", "push"), ("cache", "store", "prune"), ("builds", "list")):
-        assert "if the remote is meant: --remote-url /x\n" in built(*words, "--remote", "/x").err
+    for command in ("cache store push", "cache store prune", "builds list"):
+        refused = built(*command.split(), "--remote", "/x")
+        assert "if the remote is meant: --remote-url /x\n" in refused.err
     assert "--remote is for prune" in built("cache", "store", "list", "--remote").err

@@ -336,9 +336,10 @@ class State:
 
     def _output(self, event: events.BuildOutput) -> list[Parts]:
         line = clean(event.line)
+        says_something = any(map(str.isalnum, line))  # not only a compiler's marks below a line
         for build in self.builds.values():
-            if build.event.name == event.name and line:
-                build.last_line = line
+            if build.event.name == event.name and says_something:
+                build.last_line = line.strip()
         if self.verbosity < self.output_at:
             return []
         return [[(f"{event.name} | ", "dim"), (line, "")]]
