@@ -455,7 +455,7 @@ def test_region_of_one_build() -> None:
     state = State(clock=Clock())
     state.take(STARTED)
     state.take(events.BuildPhase(*NATTEN, "wheel"))
-    state.take(events.BuildOutput("natten", "      |     ~~^~~\n"))  # a compiler's mark says nothing
+    state.take(events.BuildOutput("natten", "      |  ~~^~~\n"))  # says nothing alone
     assert region(state, 80, 24) == ["natten 0.17.5  no-isolation  wheel          2m 05s"]
     assert region(state, 40, 24) == ["natten 0.17.5 no-isolation wheel 2m 05s"]
     assert region(state, 36, 24) == ["natten 0.17.5 no-isolation 2m 05s"]
