@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from functools import partial
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipshim._pip.session_warmup import Agent
+
+_NEW_OBJECTS = 100_000
+"""How many there are to be before garbage is looked for: what is imported and resolved is kept."""
 
 
 class Line(NamedTuple):
@@ -122,6 +126,7 @@ def _asks_of_pip(argument: str) -> bool:
 
 def _own(line: Line) -> int:
     assert line.command is not None  # as the caller made sure
+    gc.set_threshold(_NEW_OBJECTS)
     name, before, after = line.command, line.before, line.after
     group, _, word = name.partition(" ")
     command = SUBCOMMANDS[group][word] if word else OWN_COMMANDS[name]

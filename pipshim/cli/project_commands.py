@@ -63,10 +63,6 @@ if TYPE_CHECKING:
 
     Action: TypeAlias = "Callable[[Any, PipCommand], int | Replacement]"
 
-_NEW_OBJECTS = 20_000
-"""How many there are to be before garbage is looked for: most of what resolving makes is kept."""
-
-
 _LOCK_ONLY = (
     "--output",
     "--requirement",
@@ -253,7 +249,6 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
         if action is None:
             action = self.load_action()
             gc.freeze()
-            gc.set_threshold(_NEW_OBJECTS)
         done = action(request, PipCommand(self, options, self._mask))
         if isinstance(done, Replacement):
             if self.agent is not None:
