@@ -147,7 +147,7 @@ class TargetFilter:
             return True  # pip will say what is wrong with it
 
 
-AT_FIRST = 10
+AT_FIRST = 3
 """How many versions of a package are looked at before all are."""
 
 
