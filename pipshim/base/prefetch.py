@@ -149,6 +149,8 @@ class Prefetch:
             field, _, value = line.partition(":")
             if field.lower() != "requires-dist":
                 continue
+            if not extras and "extra ==" in value:
+                continue  # most are, and none of these is parsed; a wrong guess costs a wait
             try:
                 requirement = Requirement(value.strip())
             except InvalidRequirement:
