@@ -277,12 +277,16 @@ class _Search:
 
     def _unreachable(self, name: NormalizedName, trouble: dict[str, str]) -> PipshimError:
         lines = [f"  {page}: {why}" if why else f"  {page}" for page, why in trouble.items()]
-        statuses = [status for why in trouble.values() if (status := _status(why)) is not None]
+        answers = [re.search(r"answers (\d{3})", why) for why in trouble.values()]
+        statuses = [
+            int(answer[1]) if answer else status_of(why)
+            for answer, why in zip(answers, trouble.values(), strict=True)
+        ]
         only = self.index.only_index(name)
         return NetworkError(
             "\n".join([f"{name} cannot be looked up in the index", *lines, *self.asked]),
             hint=network_hint(
-                statuses[0] if statuses else None,
+                next((status for status in statuses if status is not None), None),
                 " ".join(trouble.values()),
                 index=only.name if only is not None else "",
             ),
@@ -463,8 +467,3 @@ def _why_refused(one: Refused) -> str:
         Refusal.YANKED: "was yanked",
     }
     return f"{one.filename} {words.get(one.why, 'has no valid name')}"
-
-
-def _status(why: str) -> int | None:
-    match = re.search(r"answers (\d{3})", why)
-    return int(match[1]) if match else status_of(why)

@@ -97,13 +97,12 @@ def _depends_on_files(context: LockServices, lock: Lock) -> bool:
             return True
     base = context.lock_path.parent
     folders = {(base / folder.path).resolve() for folder in lock.folders}
-    return not all(map(_is_static, folders - {context.directory.resolve()}))
-
-
-def _is_static(folder: Path) -> bool:
-    """Return whether pyproject.toml states the dependencies, so that no backend is needed."""
-    project = table(folder / "pyproject.toml", "project")
-    return isinstance(project, dict) and not _DEPENDENCIES & set(project.get("dynamic", ()))
+    projects = [
+        table(one / "pyproject.toml", "project") for one in folders - {context.directory.resolve()}
+    ]
+    return any(
+        not isinstance(one, dict) or _DEPENDENCIES & set(one.get("dynamic", ())) for one in projects
+    )
 
 
 def _is_complete(lock: Lock, project: NormalizedName | None) -> bool:

@@ -125,19 +125,13 @@ class LockMaker:
             more: further arguments of `resolver_of`.
 
         """
-        if keep is not None and self._has_all_files(keep):
+        # A lock of another tool, or one made with other options, may lack files.
+        as_before = keep is not None and keep.options == self.context.preferences.remembered
+        if keep is not None and keep.inputs and as_before and not keep.by_hash:
             pip.keep((*keep.packages, *keep.build_packages))
         return resolver_of(
             self.context, keep=keep, upgraded=self.upgraded, pip=pip, defers=True, **more
         )
-
-    def _has_all_files(self, keep: Lock) -> bool:
-        """Return whether an earlier lock lists exactly the files that a new one would.
-
-        Another tool may have left some out.
-        """
-        as_before = keep.options == self.context.preferences.remembered
-        return bool(keep.inputs) and as_before and not keep.by_hash
 
     def pins(self, keep: Lock | None) -> dict[NormalizedName, tuple[Version, ...]]:
         """Return the versions of an earlier lock that are kept where they fit, the best last."""
@@ -245,19 +239,12 @@ def _names(kind: str, problem: Problem) -> tuple[NormalizedName, ...]:
     return tuple(sorted(map(canonicalize_name, names)))
 
 
-def project_source(project: Project) -> Source | None:
-    """Return the source tree that the project is installed from; None if it is not installed."""
-    if not project.is_package:
-        return None
-    return _source(project)
-
-
 def _problem(
     pip: Pip, project: Project, of_editable: Sequence[str] | None, combination: Combination
 ) -> Problem:
     dynamic = bool({"dependencies", "optional-dependencies"} & project.dynamic)
-    installed = project_source(project)
-    source = installed or (_source(project) if dynamic else None)
+    source = _source(project) if dynamic or project.is_package else None
+    installed = source if project.is_package else None
     own: Mapping[str, Sequence[Requirement]] = project.lists
     origins = set(own) - {PROJECT}
     left_out = project.conflicts.left_out(combination)
@@ -276,7 +263,8 @@ def _problem(
                 texts = requires_dist(
                     (rounds.editable_metadata(installed) or b"").decode("utf-8", "replace")
                 )
-            added = _not_stated(texts, project, markers)
+            of_wheel = (one for one in valid(texts) if applies(one, markers))
+            added = [one for one in of_wheel if one not in project.dependencies]
             stated[PROJECT] = [*project.dependencies, *added]
         for member in project.dynamic_members:
             metadata = rounds.metadata(_source(member))
@@ -398,15 +386,6 @@ def _source(project: Project) -> Source:
         editable=True,
         url=project.directory.as_uri(),
     )
-
-
-def _not_stated(
-    texts: Iterable[str], project: Project, environment: dict[str, str]
-) -> Iterator[Requirement]:
-    """Return the requirements that pyproject.toml does not state: those of the editable wheel."""
-    for requirement in valid(texts):
-        if applies(requirement, environment) and requirement not in project.dependencies:
-            yield requirement
 
 
 def _asks(origin: str) -> str:

@@ -164,7 +164,8 @@ class _MultiTargetLock:
         found = self._solve_each([first], asked)
         # What is alone would only wait in another process.
         forking = forked_resolvers.AVAILABLE and self.making.context.jobs > 1 and len(others) > 1
-        if not forking or self._has_asked():
+        has_asked = any(one.rounds.has_asked for one in self._resolvers.values())
+        if not forking or has_asked:
             found |= self._solve_each([case for case in others if self._is_here(case)], asked)
         if forking:
             left = [case for case in others if case not in found]
@@ -221,10 +222,6 @@ class _MultiTargetLock:
     def _is_here(self, case: Case) -> bool:
         """Return whether a case is one of the served Python, which can ask backends."""
         return case.target is None or case.target == self.here
-
-    def _has_asked(self) -> bool:
-        """Return whether the metadata of a source needed its backend."""
-        return any(one.rounds.has_asked for one in self._resolvers.values())
 
     def _before_fork(self) -> None:
         """Read what forks share, and end the threads of this process."""

@@ -91,7 +91,9 @@ class ResolverRunner:
         resolver = PipResolver(
             pip, self.sources, overrides, metadata_of, self.explain, self.target, for_build
         )
-        with pip.finder.ordered(Order(better, strategy, _names(roots), offered or {})):
+        asked = [root.requirement for root in roots]
+        direct = {one.name for one in asked if one.name is not None and one.applies}
+        with pip.finder.ordered(Order(better, strategy, direct, offered or {})):
             while True:
                 wanted = [name for name in preferred or {} if not pip.finder.kept.has(name)]
                 pip.ahead.want(_lookups(roots, wanted))
@@ -114,12 +116,6 @@ def _overridden(pip: Pip, root: Root, overrides: Overrides) -> Iterator[Root]:
         return
     for one in overrides.replacing(requirement.name):
         yield pip.root(str(one), origins=root.origins, comes_from=requirement.comes_from)
-
-
-def _names(roots: Iterable[Root]) -> set[NormalizedName]:
-    """Return the names that roots require, as far as they are known without metadata."""
-    requirements = [root.requirement for root in roots]
-    return {one.name for one in requirements if one.name is not None and one.applies}
 
 
 def _lookups(roots: Iterable[Root], preferred: Iterable[NormalizedName]) -> Iterator[PackageLookup]:

@@ -129,12 +129,15 @@ def _constraints(reader: Reader, value: object, path: KeyPath) -> tuple[Requirem
     return constraints
 
 
-def _conflicts(reader: Reader, value: object, path: KeyPath) -> tuple[tuple[str, ...], ...]:
-    """Read sets of extras and groups, as origins: ``extra cpu``."""
-    return tuple(_conflict(reader, items, at) for items, at in reader.array(value, path))
+def _array(read: Read) -> Read:
+    """Return the reader of an array of what `read` reads."""
+    return lambda reader, value, path: tuple(
+        read(reader, item, at) for item, at in reader.array(value, path)
+    )
 
 
 def _conflict(reader: Reader, value: object, path: KeyPath) -> tuple[str, ...]:
+    """Read a set of extras and groups, as origins: ``extra cpu``."""
     members: dict[str, None] = {}
     for item, at in reader.array(value, path):
         table = dict(reader.known_table(item, at, ("extra", "group", "package")))
@@ -154,12 +157,6 @@ def _conflict(reader: Reader, value: object, path: KeyPath) -> tuple[str, ...]:
     if len(members) < _LEAST:
         raise reader.error(path, "must have two extras or groups, or more")
     return tuple(members)
-
-
-def _extra_build_requirements(
-    reader: Reader, value: object, path: KeyPath
-) -> tuple[ExtraBuildRequirement, ...]:
-    return tuple(_extra_build_requirement(reader, *each) for each in reader.array(value, path))
 
 
 def _extra_build_requirement(reader: Reader, value: object, path: KeyPath) -> ExtraBuildRequirement:
@@ -326,7 +323,7 @@ def read_sources(reader: Reader, value: object, path: KeyPath) -> PackageSources
     """
     return {
         name: (
-            tuple(_source(reader, entry, here) for entry, here in reader.array(item, at))
+            _array(_source)(reader, item, at)
             if isinstance(item, list)
             else (_source(reader, item, at),)
         )
@@ -451,7 +448,7 @@ SETTINGS = {
         "The dependency groups that are installed by default; without it `dev`, if it exists.",
     ),
     "conflicts": Setting(
-        _conflicts,
+        _array(_conflict),
         "an array of arrays of `{ extra = NAME }` or `{ group = NAME }`",
         "Extras and groups that are never installed together; each is locked without the others.",
     ),
@@ -472,7 +469,7 @@ SETTINGS = {
         _constraints, _REQUIREMENTS, "Limit the versions of packages in build environments."
     ),
     "extra-build-dependencies": Setting(
-        _by_package(_extra_build_requirements),
+        _by_package(_array(_extra_build_requirement)),
         "for each package, an array of requirements or of `{requirement, match-runtime}`",
         "Requirements that the build of a package needs and does not declare.",
     ),

@@ -292,8 +292,11 @@ def _conflicts(
     included_by = {}
     for origin in sorted({origin for each in kept for origin in each}):
         if origin.startswith(PREFIX) and origin.partition(" ")[2] not in groups:
+            known = f"the members are: {', '.join(members)}"
             raise ProjectError(
-                root.file, f"conflicts: the workspace has no {named(origin)}", hint=_hint(members)
+                root.file,
+                f"conflicts: the workspace has no {named(origin)}",
+                hint=known if members else "the workspace has no members",
             )
         by = including(origin, includes)
         if PROJECT in by:
@@ -332,10 +335,6 @@ def _includes(
                 f"group {each}" for each in own if each in groups
             )
     return found
-
-
-def _hint(members: Mapping[NormalizedName, Project]) -> str:
-    return f"the members are: {', '.join(members)}" if members else "the workspace has no members"
 
 
 def _add_index(indexes: dict[str, Index], index: Index, member: Project, root: Project) -> None:
