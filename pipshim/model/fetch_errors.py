@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from pipshim.base import urls
 from pipshim.base.errors import NetworkError, PipshimError, ResolveError
 from pipshim.model.artifacts import name_and_version
 from pipshim.model.package_sources import credentials_variable
@@ -262,7 +263,7 @@ def retry(url: str, host: str | None, reason: str, left: int | None) -> str:
 
     """
     # An index page is a folder (PEP 503), which has the package's name.
-    name = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
+    name = urls.file_name(url)
     again = ""
     if left is not None:
         again = f", {left} more {'try' if left == 1 else 'tries'} after that" if left else ""
@@ -272,9 +273,8 @@ def retry(url: str, host: str | None, reason: str, left: int | None) -> str:
 
 def file_at(url: str) -> str:
     """Describe a URL: an index page, or a file and its package."""
-    path = unquote(urlsplit(url).path)
-    name = path.rstrip("/").rpartition("/")[2]
-    if path.endswith("/"):
+    name = urls.file_name(url)
+    if urlsplit(url).path.endswith("/"):
         return f"the index page of {name}" if name else url
     package = name_and_version(name.removesuffix(".metadata"))
     return f"{package[0]} {package[1]}: {name}" if package is not None else name

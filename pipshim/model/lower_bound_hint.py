@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import BuildError, Failures, PipshimError
-from pipshim.model.requirements import valid
+from pipshim.model.requirements import is_exact, valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from packaging.requirements import Requirement
 
     from pipshim.model.solution import Solution
 
@@ -53,18 +51,12 @@ def _hint(
         return None  # one of a build environment, where the highest are taken
     asked = [one for texts in solution.roots.values() for one in valid(texts)]
     own = [one for one in asked if canonicalize_name(one.name) == name]
-    if any(_fixes(one) for one in own) or (strategy != "lowest" and not own):
+    # No bound helps where only one version is admitted.
+    is_fixed = any(one.url is not None or is_exact(one.specifier) for one in own)
+    if is_fixed or (strategy != "lowest" and not own):
         return None
     later = f"{name}>{version}"
     said = f"{name} {version} was chosen by --resolution {strategy}, and may be too old to be built"
     if own:
         return f"{said}: raise its lower bound, as in {json.dumps(later)}"
     return f"{said}: raise its lower bound{constrain(later)}"
-
-
-def _fixes(requirement: Requirement) -> bool:
-    """Return whether a requirement admits one version only, so that no bound would help."""
-    return requirement.url is not None or any(
-        one.operator in {"==", "==="} and not one.version.endswith(".*")
-        for one in requirement.specifier
-    )
