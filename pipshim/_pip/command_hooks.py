@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
     from pip._internal.exceptions import PipError
-    from pip._internal.operations.prepare import RequirementPreparer
     from pip._internal.req.req_install import InstallRequirement
     from pip._internal.req.req_set import RequirementSet
 
@@ -65,11 +64,7 @@ class PipHooks:
         """Return what pip would have raised for an error; None if pip has no such error."""
         if isinstance(error.__cause__, UnsupportedWheel):
             return error.__cause__
-        if not self.has_sources:
-            return None
-        from pipshim._pip.build_errors import as_pip_error  # noqa: PLC0415 seldom needed
-
-        return as_pip_error(error, self.staged.named)
+        return self.staged.as_pip_error(error) if self.has_sources else None
 
     def resolver(
         self,
@@ -92,9 +87,12 @@ class PipHooks:
         )
         # It is unknown what the wheels in pip's cache were built against.
         made = make(**{**arguments, "wheel_cache": None})
-        if isinstance(made, Resolver):
-            return StagedResolver(made, preparer, self, resolved)
-        self.is_on = False
+        if not isinstance(made, Resolver):
+            self.is_on = False
+            return made
+        patches.become(made, StagedResolver)
+        assert isinstance(made, StagedResolver)
+        made.hooks, made.resolved = self, resolved
         return made
 
     @contextmanager
@@ -126,60 +124,40 @@ class PipHooks:
                 yield
 
 
-class StagedResolver:
+class StagedResolver(Resolver):
     """pip's resolver, run in rounds if it meets sources; candidates are kept between rounds.
 
-    Args:
-        inner: pip's resolver.
-        preparer: pip's preparer.
+    Attributes:
+        hooks: of the command.
         resolved: called with the names of all packages that are needed, builds included.
 
     """
 
-    def __init__(
-        self,
-        inner: Resolver,
-        preparer: RequirementPreparer,
-        seams: PipHooks,
-        resolved: Callable[[set[NormalizedName]], object],
-    ) -> None:
-        self._inner = inner
-        self._preparer = preparer
-        self._seams = seams
-        self._resolved = resolved
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+    hooks: PipHooks
+    resolved: Callable[[set[NormalizedName]], object]
 
     def resolve(
         self, root_reqs: list[InstallRequirement], check_supported_wheels: bool
     ) -> RequirementSet:
         """Resolve as pip does; again while the metadata of sources is not settled."""
+        resolve = super().resolve
         with shown_once() as once:
-            found = self._inner.resolve(root_reqs, check_supported_wheels)
-            if not self._seams.has_sources:
-                self._resolved(self._names())
-                return found
+            found = resolve(root_reqs, check_supported_wheels)
 
             def again() -> None:
                 nonlocal found
                 once.again = True
-                found = self._inner.resolve(root_reqs, check_supported_wheels)
+                found = resolve(root_reqs, check_supported_wheels)
 
-            self._seams.staged.settle(self._inner, self._preparer, again)
-        for req in found.requirements.values():
-            vars(req).pop("_metadata", None)  # of a round before this one
-        self._resolved(self._names() | self._seams.staged.building.build_names())
+            if self.hooks.has_sources:
+                self.hooks.staged.settle(self, again)
+        builds = self.hooks.staged.building.build_names() if self.hooks.has_sources else set()
+        assert self._result is not None
+        names = {identifier.partition("[")[0] for identifier in self._result.mapping}
+        self.resolved({*map(canonicalize_name, names), *builds})
         return found
-
-    def _names(self) -> set[NormalizedName]:
-        result = self._inner._result  # noqa: SLF001 pip keeps what is installed already to itself
-        assert result is not None
-        return {canonicalize_name(identifier.partition("[")[0]) for identifier in result.mapping}
 
     def get_installation_order(self, req_set: RequirementSet) -> list[InstallRequirement]:
         """Return pip's order; what is built in the environment itself comes last."""
-        order = self._inner.get_installation_order(req_set)
-        if not self._seams.has_sources:
-            return order
-        return self._seams.staged.ordered(order)
+        order = super().get_installation_order(req_set)
+        return self.hooks.staged.ordered(order) if self.hooks.has_sources else order

@@ -2,11 +2,12 @@
 
 resolvelib copies its state for each pin, and looks at all packages in each round. With 3,000 of
 them that is a gigabyte and most of the time. Here the copies share what they have in common, and a
-round looks at what its pin requires. The result is the same.
+round looks at what is not known to be satisfied. The result is the same.
 """
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Collection, MutableMapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -16,16 +17,11 @@ from pip._internal.resolution.resolvelib.requirements import (
     SpecifierRequirement,
 )
 from pip._vendor.resolvelib.resolvers.criterion import Criterion
-from pip._vendor.resolvelib.resolvers.exceptions import (
-    RequirementsConflicted,
-    ResolutionImpossible,
-    ResolutionTooDeep,
-)
 from pip._vendor.resolvelib.resolvers.resolution import Resolution, Resolver, _build_result
-from pip._vendor.resolvelib.structs import IteratorMapping, RequirementInformation, State
+from pip._vendor.resolvelib.structs import RequirementInformation, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from pip._vendor.resolvelib.resolvers.abstract import Result
 
@@ -109,30 +105,33 @@ class Pins(SharedMapping[str, Any]):
                 yield key
 
 
-class _Changes(dict[str, Any]):
-    """What a pin changes in the criteria, which stay as they are until it is known to fit.
+class Criteria(SharedMapping[str, Any]):
+    """Criteria by package; `items` has only those that may have no pin that satisfies them.
 
-    Attributes:
-        added: the requirements that it adds.
-
+    resolvelib looks at all of them in each round. What the newest state knows to be satisfied is
+    left out until it changes; earlier states know nothing.
     """
 
-    def __init__(self, criteria: MutableMapping[str, Any]) -> None:
-        super().__init__()
-        self._criteria = criteria
-        self.added: dict[str, list[Any]] = {}
+    def __init__(self, other: Criteria | None = None) -> None:
+        super().__init__(other)
+        self._open: set[str] | None = None
+        if other is not None:
+            self._open, other._open = other._open, None  # noqa: SLF001
 
-    def __missing__(self, key: str) -> Any:
-        return self._criteria[key]
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value)
+        if self._open is not None:
+            self._open.add(key)
 
-    def __contains__(self, key: object) -> bool:
-        return super().__contains__(key) or key in self._criteria
+    def leave_out(self, key: str) -> None:
+        """Note that a criterion is satisfied."""
+        if self._open is not None:
+            self._open.discard(key)
 
-    def get(self, key: str, default: Any = None) -> Any:
-        try:
-            return self[key]
-        except KeyError:
-            return default
+    def items(self) -> Any:
+        if self._open is None:
+            self._open = set(self)
+        return [(key, self[key]) for key in self._open]
 
 
 class _Information(Collection[Any]):
@@ -175,116 +174,63 @@ class _Criterion(Criterion[Any, Any]):
         self.texts = texts
 
 
-class _Preferences(dict[str, Any]):
-    """Preferences of packages, which are computed when they are needed."""
-
-    def __init__(self, preference: Callable[[str], Any]) -> None:
-        super().__init__()
-        self._preference = preference
-
-    def __missing__(self, name: str) -> Any:
-        self[name] = preference = self._preference(name)
-        return preference
+def _texts(criterion: Any) -> Any:
+    """Return an object that is the same for criteria with requirements of the same texts."""
+    return criterion.texts if isinstance(criterion, _Criterion) else criterion
 
 
 class IncrementalResolution(Resolution[Any, Any, Any]):
-    """resolvelib's resolution, which knows from round to round what is not satisfied."""
+    """resolvelib's resolution, which knows from round to round what is satisfied."""
 
     def __init__(self, provider: Any, reporter: Any) -> None:
         super().__init__(provider, reporter)
-        self._unsatisfied: set[str] | None = None
-        self._preferences = _Preferences(self._get_preference)
+        self._preferences: dict[str, tuple[Any, bool, Any]] = {}
         self._satisfied: dict[str, tuple[Any, Any]] = {}
-        self._changes = _Changes({})
-        self._jumping_since = 0
 
     def resolve(self, requirements: Iterable[Any], max_rounds: int) -> State[Any, Any, Any]:
-        self._begin(requirements)
-        for index in range(max_rounds):
-            self._r.starting_round(index=index)
-            if self._jumps_in_vain(index, max_rounds):
-                self._rollback_states()
-                continue
-            if not self._names():
-                self._r.ending(state=self.state)
-                pins = cast("Pins", self.state.mapping).in_order()
-                return self.state._replace(mapping=pins, criteria=dict(self.state.criteria))
-            name = self._next_name()
-            conflicts = self._attempt_to_pin_criterion(name)
-            if conflicts:
-                self._resolve_conflicts(conflicts)
-            else:
-                self._drop_outdated(self._note_pin(name))
-                self._push_new_state()
-            self._r.ending_round(index=index, state=self.state)
-        raise ResolutionTooDeep(max_rounds)
-
-    def _begin(self, requirements: Iterable[Any]) -> None:
-        self._r.starting()
-        self._states = [State(cast("Any", Pins()), cast("Any", SharedMapping()), [])]
-        for requirement in requirements:
-            try:
-                self._add_to_criteria(self.state.criteria, requirement, parent=None)
-            except RequirementsConflicted as error:
-                raise ResolutionImpossible(error.criterion.information) from error
-        self._push_new_state()
-
-    def _jumps_in_vain(self, index: int, max_rounds: int) -> bool:
-        """Return whether optimistic backjumping has been running for too long."""
-        if not self._optimistic_backjumping_ratio or self._save_states is None:
-            return False
-        self._jumping_since = self._jumping_since or index
-        cutoff = int((max_rounds - self._jumping_since) * self._optimistic_backjumping_ratio)
-        return index - self._jumping_since >= cutoff
-
-    def _names(self) -> set[str]:
-        """Return the packages without a pin that satisfies all requirements."""
-        if self._unsatisfied is None:
-            self._preferences.clear()
-            self._unsatisfied = {
-                name
-                for name, criterion in self.state.criteria.items()
-                if not self._is_current_pin_satisfying(name, criterion)
-            }
-        return self._unsatisfied
-
-    def _next_name(self) -> str:
-        names = self._names()
-        if len(names) == 1:
-            return next(iter(names))
-        criteria, pins = self.state.criteria, self.state.mapping
-        narrowed = self._p.narrow_requirement_selection(
-            identifiers=names,
-            resolutions=pins,
-            candidates=IteratorMapping(criteria, lambda one: one.candidates),
-            information=IteratorMapping(criteria, lambda one: one.information),
-            backtrack_causes=self.state.backtrack_causes,
+        state = super().resolve(requirements, max_rounds)
+        pins, criteria = cast("Pins", state.mapping), state.criteria
+        return state._replace(
+            mapping=pins.in_order(), criteria={one: criteria[one] for one in criteria}
         )
-        # What is not narrowed has been in no conflict, which preferences depend on.
-        preference = self._preferences.__getitem__ if narrowed is names else self._get_preference
-        name: str = min(narrowed, key=preference)
-        return name
+
+    def _push_new_state(self) -> None:
+        made: Any = self.state.mapping
+        if not isinstance(made, Pins):  # the root state, which resolvelib made
+            criteria = Criteria()
+            criteria.update(self.state.criteria)
+            self._states = [State(cast("Any", Pins()), cast("Any", criteria), [])]
+        super()._push_new_state()
+
+    def _get_preference(self, name: str) -> Any:
+        """Return the earlier answer for requirements of the same texts."""
+        texts = _texts(self.state.criteria[name])
+        is_promoted = name in self._p._conflict_promoted  # type: ignore[attr-defined]  # noqa: SLF001
+        known = self._preferences.get(name)
+        if known is None or known[0] is not texts or known[1] is not is_promoted:
+            known = self._preferences[name] = texts, is_promoted, super()._get_preference(name)
+        return known[2]
 
     def _is_current_pin_satisfying(self, name: str, criterion: Any) -> bool:
-        """Return the earlier answer for the same pin and requirements, which never change."""
-        known = self._satisfied.get(name)
+        """Return the earlier answer for the same pin and requirements of the same texts."""
         pin = self.state.mapping.get(name)
-        if known is not None and known[0] is pin and known[1] is criterion:
-            return True
-        if not super()._is_current_pin_satisfying(name, criterion):
+        if pin is None:
             return False
-        self._satisfied[name] = pin, criterion
+        texts = _texts(criterion)
+        known = self._satisfied.get(name)
+        if known is None or known[0] is not pin or known[1] is not texts:
+            if not super()._is_current_pin_satisfying(name, criterion):
+                return False
+            self._satisfied[name] = pin, texts
+        cast("Criteria", self.state.criteria).leave_out(name)
         return True
 
-    # Pins
-
     def _get_updated_criteria(self, candidate: Any) -> dict[str, Any]:
-        self._changes = _Changes(self.state.criteria)
+        """Return what a candidate changes in the criteria."""
+        criteria = ChainMap[str, Any]({}, cast("Any", self.state.criteria))
         for requirement in self._p.get_dependencies(candidate=candidate):
-            self._add_to_criteria(self._changes, requirement, parent=candidate)
-            name = self._p.identify(requirement)
-            self._changes.added.setdefault(name, []).append(requirement)
-        return self._changes
+            self._add_to_criteria(cast("Any", criteria), requirement, parent=candidate)
+        return cast("dict[str, Any]", criteria.maps[0])
 
     def _add_to_criteria(self, criteria: Any, requirement: Any, parent: Any) -> None:
         """Add a requirement; the candidates stay if the same is required already.
@@ -306,32 +252,10 @@ class IncrementalResolution(Resolution[Any, Any, Any]):
         if texts is None:
             texts = set(map(str, after.iter_requirement()))
         criteria[name] = _Criterion(after, after.information, texts | {text})
-        self._preferences.pop(name, None)
-
-    def _note_pin(self, name: str) -> set[str]:
-        """Update what is not satisfied; return the packages whose pin no longer satisfies."""
-        names = self._names()
-        wrong = set()
-        for key, added in self._changes.added.items():
-            pin = self.state.mapping.get(key)
-            if pin is None or not self._satisfies(pin, added):
-                wrong.add(key)
-        broken = {key for key in wrong - names if key in self.state.mapping}
-        names.discard(name)
-        names |= wrong
-        return broken
-
-    def _satisfies(self, pin: Any, requirements: Iterable[Any]) -> bool:
-        return all(self._p.is_satisfied_by(requirement=one, candidate=pin) for one in requirements)
-
-    def _drop_outdated(self, broken: set[str]) -> None:
-        """Forget what pins require that are going to change."""
-        if broken:
-            self._remove_information_from_criteria(self.state.criteria, broken)
-            self._unsatisfied = None
 
     def _remove_information_from_criteria(self, criteria: Any, parents: Collection[str]) -> None:
-        for name, criterion in criteria.items():
+        for name in [*criteria] if parents else ():
+            criterion = criteria[name]
             left = [
                 one
                 for one in criterion.information
@@ -339,33 +263,6 @@ class IncrementalResolution(Resolution[Any, Any, Any]):
             ]
             if len(left) < len(criterion.information):
                 criteria[name] = Criterion(criterion.candidates, left, criterion.incompatibilities)
-
-    def _resolve_conflicts(self, conflicts: list[Any]) -> None:
-        """Jump back to where another candidate may fit.
-
-        Raises:
-            ResolutionImpossible: there is no such place.
-
-        """
-        causes = self._extract_causes(conflicts)
-        self._r.resolving_conflicts(causes=causes)
-        try:
-            success = self._backjump(causes)
-        except ResolutionImpossible:
-            if not (self._optimistic_backjumping_ratio and self._save_states):
-                raise
-            success = False
-        self._unsatisfied = None
-        if not success and self._optimistic_backjumping_ratio and self._save_states:
-            self._rollback_states()
-            return
-        self.state.backtrack_causes[:] = causes
-        if not success:
-            raise ResolutionImpossible(self.state.backtrack_causes)
-
-    def _rollback_states(self) -> None:
-        super()._rollback_states()
-        self._unsatisfied = None
 
 
 _BY_TEXT = {SpecifierRequirement, RequiresPythonRequirement}

@@ -29,11 +29,10 @@ from pip._vendor.packaging.version import InvalidVersion
 from pip._vendor.packaging.version import Version as PipVersion
 
 from pipshim._pip import patches
-from pipshim._pip.index_listing import names_in
 from pipshim._pip.links import note_size, secure_hashes
+from pipshim._pip.logs import passed_over
 from pipshim._pip.pip_texts import NO_FOLDER
-from pipshim._pip.routed_search import RoutedCollector, scope_of
-from pipshim._pip.unread_pages import passed_over
+from pipshim._pip.routed_search import RoutedCollector, names_in, scope_of
 from pipshim.model import cutoff, index_files
 from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import OnlyIndex, Refusal, Refused
@@ -511,7 +510,7 @@ def _listing(cacheable: CacheablePageContent, name: NormalizedName) -> Listing:
     page = cacheable.page
     files: list[Any]
     if page.content_type.lower().startswith(index_files.JSON):
-        files = json.loads(page.content).get("files", [])  # whole: see `_pip.retries`
+        files = json.loads(page.content).get("files", [])  # whole: see `_pip.downloads`
     else:
         files = list(parse_links(page))
     return Listing(files, name, partial(Link.from_json, page_url=page.url), _version)

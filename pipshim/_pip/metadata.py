@@ -20,7 +20,7 @@ from pip._internal.metadata.importlib._dists import WheelDistribution
 from pip._internal.utils.misc import redact_auth_from_url, remove_auth_from_url
 from pip._internal.utils.wheel import read_wheel_metadata_file, wheel_dist_info_dir
 
-from pipshim.model.fetch_errors import unreadable_metadata
+from pipshim.model import fetch_errors
 from pipshim.project.metadata_files import Wheel
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pip._internal.metadata import BaseDistribution
     from pip._internal.models.link import Link
     from pip._internal.req.req_install import InstallRequirement
-
-    from pipshim.base.errors import PipshimError
 
 
 def cached_as(wheel: Link) -> Wheel:
@@ -92,35 +90,24 @@ def prepared(
         PipshimError: METADATA is empty, is not UTF-8 or has no name or version.
 
     """
-    assert req.link is not None
-    if not req.link.is_wheel:
-        return prepare(req, parallel_builds)
-    try:
-        distribution = prepare(req, parallel_builds)
-        problem = _problem(distribution.metadata)
-    except BadMetadata as error:
-        raise _unreadable(req, _problem(error.dist.metadata) or "is invalid") from error
-    except (UnicodeDecodeError, UnsupportedWheel) as error:
-        why = error.__context__ if isinstance(error, UnsupportedWheel) else error
-        if not isinstance(why, UnicodeDecodeError):
-            raise
-        raise _unreadable(req, f"is not UTF-8: {why}") from error
-    if problem is not None:
-        raise _unreadable(req, problem)
-    return distribution
-
-
-def _problem(metadata: Any) -> str | None:
-    """Describe what is missing in the headers of METADATA."""
-    if not metadata.keys():
-        return "is empty"
-    missing = [name for name in ("Name", "Version") if not metadata.get(name)]
-    return f"has no {' and no '.join(missing)}" if missing else None
-
-
-def _unreadable(req: InstallRequirement, problem: str) -> PipshimError:
     link = req.link
     assert link is not None
+    if not link.is_wheel:
+        return prepare(req, parallel_builds)
+    cause: Exception | None = None
+    try:
+        distribution = prepare(req, parallel_builds)
+        problem: object = fetch_errors.lacks_headers(distribution.metadata)
+        if problem is None:
+            return distribution
+    except BadMetadata as error:
+        problem, cause = fetch_errors.lacks_headers(error.dist.metadata), error
+    except (UnicodeDecodeError, UnsupportedWheel) as error:
+        problem, cause = error, error
+        if isinstance(error, UnsupportedWheel):
+            problem = error.__context__
+        if not isinstance(problem, UnicodeDecodeError):
+            raise
     name = req.name or canonicalize_name(link.filename.partition("-")[0])
     url = redact_auth_from_url(link.url_without_fragment)
-    return unreadable_metadata(name, link.filename, url, problem)
+    raise fetch_errors.unreadable_metadata(name, link.filename, url, problem) from cause

@@ -89,9 +89,15 @@ PATCHES = (
         "Resolution.resolve",
     ),
     Patch(
-        "_vendor.resolvelib.resolvers.resolution:Resolution._rollback_states",
-        "looks again at what is not satisfied",
+        "_vendor.resolvelib.resolvers.resolution:Resolution._push_new_state",
+        "makes the copies of states share what they have in common",
         "self",
+        "Resolution.resolve",
+    ),
+    Patch(
+        "_vendor.resolvelib.resolvers.resolution:Resolution._get_preference",
+        "remembers answers for the same requirements",
+        "self name",
         "Resolution.resolve",
     ),
     Patch(
@@ -177,27 +183,16 @@ PATCHES = (
         "_install_wheel",
     ),
     Patch(
-        "_internal.req.req_file:SUPPORTED_OPTIONS",
-        "has pipshim's build options",
-        used_in="build_parser",
-    ),
-    Patch(
         "_internal.req.req_file:build_parser",
-        "abbreviations keep their meaning beside the added options",
+        "has pipshim's build options",
         "",
         "get_line_parser",
     ),
     Patch(
-        "_internal.req.req_file:handle_option_line",
-        "notes build options of requirements files",
-        "opts filename lineno finder options session",
-        "handle_line",
-    ),
-    Patch(
-        "_internal.req.req_file:handle_requirement_line",
-        "refuses build options beside a requirement, which pip passes over",
-        "line options",
-        "handle_line",
+        "_internal.req.req_file:handle_line",
+        "notes build options; refuses them beside a requirement, where pip passes over them",
+        "line options finder session",
+        "parse_requirements",
     ),
     Patch(
         "_internal.network.session:user_agent",
@@ -291,6 +286,11 @@ PATCHES = (
         "_internal.req:install_given_reqs",
     ),
     Patch(
+        "_internal.req.req_install:InstallRequirement.supports_pyproject_editable",
+        "is known to be false when pip is to say so",
+        used_in="InstallRequirement.editable_sanity_check",
+    ),
+    Patch(
         "_internal.index.package_finder:LinkEvaluator._uploaded_prior_to",
         "differs by index and package",
         used_in="LinkEvaluator.evaluate_link",
@@ -312,7 +312,11 @@ PATCHES = (
             "is asked of the metadata again, which only the backend knows at last",
             used_in=f"_InstallRequirementBackedCandidate.{used_in}",
         )
-        for name, used_in in (("_name", "project_name"), ("_version", "version"))
+        for name, used_in in (
+            ("dist", "iter_dependencies"),
+            ("_name", "project_name"),
+            ("_version", "version"),
+        )
     ),
     Patch(
         "_internal.network.download:_FileDownload.write_chunk",

@@ -52,6 +52,12 @@ OTHER_WHEEL = Text("_internal.resolution.resolvelib.candidates", "{} != {} for w
 NO_SUCH_EXTRA = Text(
     "_internal.resolution.resolvelib.candidates", "%s %s does not provide the extra '%s'"
 )
+ALREADY_BUILT = Text("_internal.operations.build.build_tracker", "{} is already being built: {}")
+BUILDING_WHEEL = Text("_internal.operations.build.wheel", "Building wheel for {} (pyproject.toml)")
+BUILDING_EDITABLE = Text(
+    "_internal.operations.build.wheel_editable", "Building editable for {} (pyproject.toml)"
+)
+USING_CACHED = Text("_internal.operations.prepare", "Using cached %s")
 RETRYING = Text(
     "_vendor.urllib3.connectionpool", "Retrying (%r) after connection broken by '%r': %s"
 )

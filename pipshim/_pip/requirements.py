@@ -1,21 +1,34 @@
-"""Requirements and constraints as pip reads them."""
+"""Requirements and constraints as pip reads them, and build options in requirements files."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from pip._internal.cli import cmdoptions
+from pip._internal.exceptions import RequirementsFileParseError
+from pip._internal.req import req_file
 
+from pipshim._pip.patches import replaced
 from pipshim._pip.pip_texts import IN_FILE
 from pipshim.base.light.dataclasses import dataclass
+from pipshim.model.option_parsing import ParserOption, long_names
+from pipshim.model.option_table import BUILD, keep_abbreviations
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from optparse import Option, OptionParser
+
     from packaging.utils import NormalizedName
     from pip._internal.req.req_install import InstallRequirement
+
+    from pipshim.model.build_settings import BuildLines
 
 
 @dataclass(frozen=True)
@@ -96,3 +109,34 @@ class Root:
     origins: frozenset[str]
     requirement: ParsedRequirement
     left_out: bool = False
+
+
+@contextmanager
+def accepting_build_options(lines: BuildLines) -> Iterator[None]:
+    """Let pip's parser of requirements files accept these options, and note them."""
+    handle_line, build_parser = req_file.handle_line, req_file.build_parser
+
+    def parser() -> OptionParser:
+        built = build_parser()
+        built.add_options(_build_options())
+        keep_abbreviations(built, {*long_names(BUILD), "--no-build-isolation"})
+        return built
+
+    def handle(line: req_file.ParsedLine, *args: Any, **kwargs: Any) -> Any:
+        if line.requirement is None:
+            lines.note(Path(line.filename).name, line.opts)
+        for option in _build_options() if line.requirement is not None else ():
+            if getattr(line.opts, str(option.dest), None) is not None:  # pip would ignore it
+                where = f"{line.filename} (line {line.lineno})"
+                raise RequirementsFileParseError(lines.misplaced(option.get_opt_string(), where))
+        return handle_line(line, *args, **kwargs)
+
+    with replaced(req_file, build_parser=parser, handle_line=handle):
+        yield
+
+
+def _build_options() -> list[Option]:
+    found = [*map(ParserOption, BUILD), cmdoptions.no_build_isolation()]
+    for option in found:
+        option.default = None  # a list would be the same one for all lines
+    return found

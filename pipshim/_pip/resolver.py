@@ -213,7 +213,12 @@ class PipResolver:
         name, version = name_of_candidate(candidate), Version(str(candidate.version))
         requires_python = str(candidate.dist.requires_python) or None  # type: ignore[attr-defined]
         if requirement.is_direct:
-            package = self._direct(requirement, candidate, needs)
+            package = Package(
+                name=name,
+                version=None if link.is_vcs or link.is_existing_dir() else version,
+                dependencies=[{"name": one} for one in sorted(needs)] or None,
+                **direct_entry(requirement, self._download),
+            )
         else:
             package = package_entry(
                 name,
@@ -250,46 +255,6 @@ class PipResolver:
             kind = PackageWheel if link.is_wheel else PackageSdist
             time = link.upload_time
             yield kind(name=link.filename, url=url, hashes=hashes, size=size, upload_time=time)
-
-    def _direct(
-        self, req: InstallRequirement, candidate: Candidate, needs: Iterable[NormalizedName]
-    ) -> Package:
-        """Make a direct reference's entry as ``pip lock`` does (``pip._internal.utils.pylock``)."""
-        info = req.download_info
-        assert info is not None
-        fields: dict[str, Any] = {}
-        if info.vcs_info is not None:
-            fields["vcs"] = PackageVcs(
-                type=info.vcs_info.vcs,
-                url=without_credentials(info.url),
-                requested_revision=info.vcs_info.requested_revision,
-                commit_id=info.vcs_info.commit_id,
-                subdirectory=info.subdirectory,
-            )
-        elif info.dir_info is not None:
-            assert req.link is not None
-            fields["directory"] = PackageDirectory(
-                path=str(Path(req.link.file_path).resolve()),
-                editable=req.editable or None,
-                subdirectory=info.subdirectory,
-            )
-        else:
-            assert req.link is not None
-            hashes = secure_hashes(req.link)
-            if not hashes:
-                path = req.local_file_path
-                hashes = {
-                    "sha256": sha256_of(Path(path) if path else self._download(req.link)),
-                }
-            fields["archive"] = PackageArchive(
-                url=remove_auth_from_url(info.url), hashes=hashes, subdirectory=info.subdirectory
-            )
-            fields["version"] = Version(str(candidate.version))
-        return Package(
-            name=name_of_candidate(candidate),
-            dependencies=[{"name": one} for one in sorted(needs)] or None,
-            **fields,
-        )
 
     def _download(self, link: Link) -> Path:
         if link.is_file:
@@ -362,6 +327,34 @@ def _allow_editables() -> dict[str, bool]:
     """Return the argument that pip has since 26.2."""
     parameters = inspect.signature(RequirementCommand.make_requirement_preparer).parameters
     return {"allow_editables": True} if "allow_editables" in parameters else {}
+
+
+def direct_entry(req: InstallRequirement, download: Callable[[Link], Path]) -> dict[str, Any]:
+    """Make a direct reference's entry as ``pip lock`` does (``pip._internal.utils.pylock``)."""
+    info, link = req.download_info, req.link
+    assert info is not None
+    assert link is not None
+    if info.vcs_info is not None:
+        vcs = PackageVcs(
+            type=info.vcs_info.vcs,
+            url=without_credentials(info.url),
+            requested_revision=info.vcs_info.requested_revision,
+            commit_id=info.vcs_info.commit_id,
+            subdirectory=info.subdirectory,
+        )
+        return {"vcs": vcs}
+    if info.dir_info is not None:
+        directory = PackageDirectory(
+            path=str(Path(link.file_path).resolve()),
+            editable=req.editable or None,
+            subdirectory=info.subdirectory,
+        )
+        return {"directory": directory}
+    hashes = secure_hashes(link) or {
+        "sha256": sha256_of(Path(req.local_file_path or download(link))),
+    }
+    url = remove_auth_from_url(info.url)
+    return {"archive": PackageArchive(url=url, hashes=hashes, subdirectory=info.subdirectory)}
 
 
 def name_of_candidate(candidate: Candidate) -> NormalizedName:

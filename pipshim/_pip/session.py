@@ -26,23 +26,14 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import parse_tag
 
-from pipshim._pip import (
-    certificate_cache,
-    connection_shutdown,
-    credentials,
-    http_cache,
-    offline,
-    patches,
-)
-from pipshim._pip.downloads import ObservedDownloader
+from pipshim._pip import adapters, credentials, interrupts, patches
+from pipshim._pip.downloads import ObservedDownloader, retry_broken_answers
 from pipshim._pip.index import Finder
 from pipshim._pip.metadata import cached_as
-from pipshim._pip.requirements import ParsedRequirement, Root
-from pipshim._pip.requirements_build_options import accepting_build_options
-from pipshim._pip.retries import retry_broken_answers
+from pipshim._pip.requirements import ParsedRequirement, Root, accepting_build_options
 from pipshim._pip.routed_search import follow_routes, learn_indexes
 from pipshim._pip.session_warmup import Agent
-from pipshim._pip.shared_fetches import AheadDownloader, Collector, SharedFetches, keep_connections
+from pipshim._pip.shared_fetches import AheadDownloader, Collector, SharedFetches
 from pipshim.base.cache_folders import METADATA
 from pipshim.base.masking import Mask
 from pipshim.base.prefetch import Prefetch
@@ -156,11 +147,11 @@ class Pip:
             credentials.learn(session, self._mask)
             learn_indexes(session, self._routes_for(self.target.markers), self._mask)
             if getattr(self.options, "offline", False):
-                offline.restrict(session)
-            http_cache.spare(session, self.spared)
-            certificate_cache.read_once(session)
-            connection_shutdown.install()
-            keep_connections(session)
+                adapters.restrict_to_cache(session)
+            adapters.spare_cache(session, self.spared)
+            adapters.read_certificates_once(session)
+            interrupts.track_connections()
+            adapters.keep_connections(session)
             retry_broken_answers(session)
             self._session = session
         return self._session
@@ -389,7 +380,7 @@ def session_without_cache(options: Values, mask: Mask) -> PipSession:
     session = SessionCommandMixin()._build_session(options, retries=0)  # noqa: SLF001
     session.auth.prompting = False
     credentials.learn(session, mask)
-    connection_shutdown.install()
+    interrupts.track_connections()
     return session
 
 

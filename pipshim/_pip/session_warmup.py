@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from concurrent.futures import Future
-from contextlib import suppress
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.cli import index_command
@@ -29,48 +27,28 @@ class Agent:
     """Finds ``pip._internal.network.session.user_agent``, and reads certificates."""
 
     def __init__(self) -> None:
-        self._found: Future[str] = Future()
-        # A daemon: at the end of the command nobody waits for a name that nobody asked for.
-        self._naming = Thread(target=self._find, args=(pip_session.user_agent,), daemon=True)
-        # No daemon: OpenSSL does not bear to be used while its process ends.
-        self._reading = Thread(target=_read_certificates, daemon=False)
-        for thread in (self._naming, self._reading):
-            thread.start()
-        if sys.platform != "win32" and hasattr(os, "register_at_fork"):
+        self._threads = ThreadPoolExecutor(2)
+        self._name = self._threads.submit(pip_session.user_agent)
+        # pip keeps this context. If it fails, it fails again where it is wanted.
+        make_context = index_command._create_truststore_ssl_context  # noqa: SLF001
+        self._certificates = self._threads.submit(make_context)
+        if sys.platform != "win32":
             os.register_at_fork(before=self.end)
-
-    def _find(self, user_agent: Callable[[], str]) -> None:
-        try:
-            self._found.set_result(user_agent())
-        except Exception as error:  # noqa: BLE001 raised where it is asked for
-            self._found.set_exception(error)
-
-    @property
-    def name(self) -> str:
-        """The name; waits until it is known."""
-        return self._found.result()
 
     def end(self) -> None:
         """Wait until no thread and no process is left."""
-        self._naming.join()
-        self._reading.join()
+        self._threads.shutdown()
 
     def session(self, make: Callable[[], PipSession]) -> PipSession:
         """Make a session that has the name from its first request on."""
-        self._reading.join()
+        wait([self._certificates])
         with replaced(pip_session, user_agent=str):
             session = make()
         request = session.request
 
         def by_name(*args: Any, **kwargs: Any) -> Any:
-            session.headers["User-Agent"] = self.name
+            session.headers["User-Agent"] = self._name.result()
             return request(*args, **kwargs)
 
         override(session, request=by_name)
         return session
-
-
-def _read_certificates() -> None:
-    """Let pip create the SSL context of its session, which it caches."""
-    with suppress(Exception):  # it will fail again, and say so, where it is wanted
-        index_command._create_truststore_ssl_context()  # noqa: SLF001 pip has no other name for it

@@ -12,14 +12,12 @@ from zipfile import BadZipFile
 from pip._internal.exceptions import HashError, UnsupportedWheel
 from pip._internal.index.collector import LinkCollector
 from pip._internal.network.utils import HEADERS, raise_for_status
-from pip._vendor.requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 
 from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.links import secure_hashes, size_of
+from pipshim._pip.logs import passed_over, repeat
 from pipshim._pip.metadata import cached_as, contained
 from pipshim._pip.routed_search import RoutedCollector
-from pipshim._pip.unread_pages import passed_over, repeat
-from pipshim.base.prefetch import AT_ONCE
 from pipshim.base.shared_results import SharedResults
 
 if TYPE_CHECKING:
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
     from pip._internal.index.collector import IndexContent
     from pip._internal.models.link import Link
-    from pip._internal.network.session import PipSession
 
     from pipshim.project.metadata_files import MetadataCache, StaticFiles
 
@@ -36,13 +33,6 @@ _LITTLE = 1 << 24
 
 _NAMES = int("package_name" in inspect.signature(LinkCollector.fetch_response).parameters)
 """How many names pip wants to know: from 26.2 on, a page may come from its cache by package."""
-
-
-def keep_connections(session: PipSession) -> None:
-    """Let a new session keep a connection for each concurrent request; requests keeps ten."""
-    for adapter in session.adapters.values():
-        if isinstance(adapter, HTTPAdapter):
-            adapter.init_poolmanager(DEFAULT_POOLSIZE, AT_ONCE + 1)  # pip asks, too
 
 
 class Page(NamedTuple):

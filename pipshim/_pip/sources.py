@@ -1,4 +1,4 @@
-"""Source trees that pip fetches, checks and unpacks, with metadata supplied by pipshim.
+"""Source trees and archives that pip fetches, checks and unpacks; metadata that pipshim supplies.
 
 An sdist that was unpacked before is fetched again only if more than its outline is needed. Two
 methods of pip's preparer ask the caller for metadata, who knows the build mode and environment.
@@ -7,35 +7,40 @@ methods of pip's preparer ask the caller for metadata, who knows the build mode 
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from email.parser import BytesHeaderParser
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.utils import NormalizedName, canonicalize_name
-from pip._internal.exceptions import HashError
+from pip._internal.exceptions import HashError, PipError
 from pip._internal.metadata import get_metadata_distribution
 from pip._internal.models.link import Link
-from pip._internal.operations.prepare import unpack_url
+from pip._internal.operations.prepare import unpack_url, unpack_vcs_link
+from pip._internal.pyproject import load_pyproject_toml
+from pip._internal.utils import unpacking as _unpacking
 from pip._internal.utils.direct_url_helpers import direct_url_for_editable, direct_url_from_link
-from pip._internal.utils.misc import remove_auth_from_url
+from pip._internal.utils.misc import redact_auth_from_url, remove_auth_from_url
 from pip._internal.utils.packaging import get_requirement
 from pip._internal.vcs.versioncontrol import vcs
 
-from pipshim._pip import offline
-from pipshim._pip.errors import translating_errors
+from pipshim._pip import adapters, patches
+from pipshim._pip.errors import translate, translating_errors
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.metadata import prepared
+from pipshim.base import toml_files
+from pipshim.base.errors import ProjectError
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
-from pipshim.model import fetch_errors
-from pipshim.model.artifacts import archive_digest, checkout_digest, sha256_of
+from pipshim.model import artifacts, fetch_errors
 from pipshim.model.fetch_errors import naming_archive
 from pipshim.model.solution import Source, name_of
-from pipshim.project.static_metadata import name_and_version
+from pipshim.project.static_metadata import BuildSystem, name_and_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from optparse import Values
 
     from pip._internal.metadata import BaseDistribution
     from pip._internal.operations.prepare import RequirementPreparer
@@ -88,9 +93,9 @@ class Sources:
     ) -> Source:
         link = req.link
         assert link is not None
-        offline.check_checkout(link, self._pip.options)
-        given = digest = _may_be_outlined(req)
-        outline = self._pip.outlines.find(given) if given is not None else None
+        adapters.check_checkout(link, self._pip.options)
+        digest = _may_be_outlined(req)
+        outline = self._pip.outlines.find(digest) if digest is not None else None
         unpack: Callable[[], Path] | None = None
         if outline is not None:
             unpack = partial(
@@ -99,32 +104,20 @@ class Sources:
                 partial(self._unpacked_later, preparer, copy.copy(req), at),
             )
         else:
-            outline, sha256 = self._unpacked(preparer, req, at)
-            digest = _digest(req, outline, sha256)
-            if given is not None:
-                self._pip.outlines.keep(given, outline)
-        name, version = name_and_version(outline, req.name)
-        source = Source(
-            name=name,
-            version=version,
-            outline=outline,
-            digest=digest,
-            editable=req.editable or outline in self._pip.editable_folders,
-            url=remove_auth_from_url(at.url),
-            unpack=unpack,
-            commit=_commit_of(at, outline) if version is None else "",
-        )
+            outline = self._unpacked(preparer, req, at)
+            if digest is not None:
+                self._pip.outlines.keep(digest, outline)
+            digest = digest_of(req, outline)
+        editable = req.editable or outline in self._pip.editable_folders
+        source = source_of(req, at, outline, digest, editable=editable, unpack=unpack)
         if req.config_settings:
             self._pip.lines.config_settings[name_of(source)] = req.config_settings
         return source
 
-    def _unpacked(
-        self, preparer: RequirementPreparer, req: InstallRequirement, at: Link
-    ) -> tuple[Path, str | None]:
-        """Return the folder with pyproject.toml or setup.py, and the hash of the archive."""
+    def _unpacked(self, preparer: RequirementPreparer, req: InstallRequirement, at: Link) -> Path:
+        """Return the folder with pyproject.toml or setup.py."""
         link = req.link
         assert link is not None
-        sha256: str | None = None
         if req.editable:
             req.ensure_has_source_dir(preparer.src_dir)
             req.update_editable()
@@ -142,22 +135,20 @@ class Sources:
                         None,
                         hashes,
                     )
-                if file is not None:
-                    sha256 = secure_hashes(link).get("sha256") or sha256_of(Path(file.path))
-        assert req.source_dir is not None
+                req.local_file_path = file.path if file is not None else None
         directory = Path(req.unpacked_source_directory).resolve()
         if not any((directory / name).is_file() for name in ("pyproject.toml", "setup.py")):
             is_folder = link.is_existing_dir()
             what = str(directory) if is_folder or req.editable else link.filename
             raise fetch_errors.not_a_project(what, is_folder=is_folder)
-        return directory, sha256
+        return directory
 
     def _unpacked_later(
         self, preparer: RequirementPreparer, req: InstallRequirement, at: Link
     ) -> Path:
         with translating_errors():
             try:
-                return self._unpacked(preparer, req, at)[0]
+                return self._unpacked(preparer, req, at)
             except HashError as error:
                 error.req = req  # as pip's resolver does
                 raise
@@ -264,24 +255,47 @@ def _commit_of(link: Link, directory: Path) -> str:
     return backend.get_revision(str(directory)) if backend is not None else ""
 
 
-def digest_of_checkout(link: Link, directory: Path) -> str | None:
-    """Identify what was checked out of a repository, as `checkout_digest` does."""
-    backend = vcs.get_backend_for_scheme(link.scheme)
-    assert backend is not None
-    url, *_ = backend.get_url_rev_and_auth(link.url_without_fragment)
-    commit = backend.get_revision(str(directory))
-    return checkout_digest(backend.name, url, commit, link.subdirectory_fragment)
-
-
-def _digest(req: InstallRequirement, directory: Path, sha256: str | None) -> str | None:
-    """Identify a source by its archive or its commit; None for an editable."""
+def digest_of(req: InstallRequirement, directory: Path) -> str | None:
+    """Identify a source by its archive or its commit; None for a folder or an editable."""
     link = req.link
     assert link is not None
-    if req.editable:
+    if req.editable or link.is_existing_dir():
         return None
-    if link.is_vcs:
-        return digest_of_checkout(link, directory)
-    return archive_digest(sha256, link.subdirectory_fragment)
+    backend = vcs.get_backend_for_scheme(link.scheme)
+    if backend is not None:
+        url, *_ = backend.get_url_rev_and_auth(link.url_without_fragment)
+        commit = _commit_of(link, directory)
+        return artifacts.checkout_digest(backend.name, url, commit, link.subdirectory_fragment)
+    # pip checks the user's hashes in place of the index's.
+    sha256 = secure_hashes(link).get("sha256") if not req.hash_options else None
+    if sha256 is None and req.local_file_path is not None:
+        sha256 = artifacts.sha256_of(Path(req.local_file_path))
+    return artifacts.archive_digest(sha256, link.subdirectory_fragment)
+
+
+def source_of(
+    req: InstallRequirement,
+    at: Link,
+    outline: Path,
+    digest: str | None,
+    *,
+    editable: bool,
+    unpack: Callable[[], Path] | None = None,
+) -> Source:
+    """Make the source of a requirement that was fetched from a link."""
+    name, version = name_and_version(outline, req.name)
+    if version is None and not req.is_direct:
+        _, version = artifacts.name_and_version(at.filename) or (None, None)
+    return Source(
+        name=name,
+        version=version,
+        outline=outline,
+        digest=digest,
+        editable=editable,
+        url=remove_auth_from_url(at.url),
+        unpack=unpack,
+        commit=_commit_of(at, outline) if version is None else "",
+    )
 
 
 def _may_be_outlined(req: InstallRequirement) -> str | None:
@@ -298,3 +312,87 @@ def distribution_of(text: bytes, link: Link, source: Source) -> BaseDistribution
     # On Python 3.10 pip's distribution has the name that it is given here, not the metadata's.
     name = BytesHeaderParser().parsebytes(text)["Name"] or source.name or source.outline
     return get_metadata_distribution(text, link.filename, str(name))
+
+
+# Build systems
+
+
+def build_system(directory: Path, name: str) -> BuildSystem:
+    """Read ``[build-system]``, with pip's defaults.
+
+    Raises:
+        ProjectError: there is no Python project, or its table is not valid.
+
+    """
+    pyproject = directory / "pyproject.toml"
+    try:
+        with _readable(name, pyproject):
+            details = load_pyproject_toml(str(pyproject), str(directory / "setup.py"), name)
+    except PipError as error:
+        raise ProjectError(name, f"pyproject.toml: {translate(error).message}") from error
+    return BuildSystem(
+        requires=tuple(details.requires),
+        backend=details.backend,
+        backend_path=tuple(details.backend_path or ()),
+        needs=tuple(details.check),
+    )
+
+
+def load_build_system(req: InstallRequirement) -> None:
+    """Let pip read the build system of an unpacked requirement.
+
+    Raises:
+        InstallationError: pip refuses it.
+        ProjectError: it is not TOML that Python can parse.
+
+    """
+    with _readable(str(req.name or req.link or req), Path(req.pyproject_toml_path)):
+        req.load_pyproject_toml()
+
+
+@contextmanager
+def _readable(name: str, pyproject: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, RecursionError) as error:
+        raise ProjectError(name, f"pyproject.toml {toml_files.problem_of(pyproject)}") from error
+
+
+# URLs
+
+
+def local_path(url: str) -> Path | None:
+    """Return the path of a file: URL; None of any other."""
+    link = Link(url)
+    return Path(link.file_path) if link.is_file else None
+
+
+def redacted(url: str) -> str:
+    return redact_auth_from_url(url)
+
+
+def check_out(url: str, into: Path, options: Values) -> None:
+    """Check out a repository.
+
+    Args:
+        url: as pip writes it: ``git+https://…@COMMIT``.
+        into: a new folder.
+        options: those of the command (``--offline``).
+
+    """
+    link = Link(url)
+    adapters.check_checkout(link, options)
+    with translating_errors():
+        unpack_vcs_link(link, str(into), verbosity=0)
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Unpack an archive into a folder, without its first folder."""
+    with translating_errors(), naming_archive(archive.name):
+        _unpacking.unpack_file(str(archive), str(into), None)
+
+
+_umask = _unpacking.current_umask()
+"""Read once: pip sets it to read it, and other threads write files meanwhile."""
+
+patches.replace(_unpacking, current_umask=lambda: _umask)

@@ -115,11 +115,13 @@ class ResolveError(PipshimError):
         build_of: the source whose build environment it is for; None for run time.
         conflicts: build requirements that a backend adds and its declared ones rule out, each after
             what is declared (``tool==1.0``, ``tool>=2``).
+        required_by: who requires that, in pip's words.
 
     """
 
     build_of: str | None = None
     conflicts: tuple[tuple[str, str], ...] = ()
+    required_by: str = "the backend dependencies"
 
 
 class NetworkError(PipshimError):

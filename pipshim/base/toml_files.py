@@ -55,6 +55,15 @@ def read(path: Path) -> dict[str, Any]:
     return loads(decode(path.read_bytes()))
 
 
+def problem_of(path: Path) -> str:
+    """Return why a file cannot be parsed, as text to follow its name."""
+    try:
+        read(path)
+    except TomlError as error:
+        return str(error)
+    return "cannot be read"
+
+
 def decode(data: bytes) -> str:
     """Decode the content of a TOML file.
 

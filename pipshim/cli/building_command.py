@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipshim._pip import temporary_folders
+from pipshim._pip import interrupts
 from pipshim._pip.command_hooks import PipHooks
+from pipshim._pip.downloads import retry_broken_answers
 from pipshim._pip.requirement_commands import CommandError, RequirementCommand
-from pipshim._pip.retries import retry_broken_answers
 from pipshim._pip.routed_search import follow_routes
 from pipshim.base.errors import PipshimError
 from pipshim.model.index_routes import IndexRoutes
@@ -55,7 +55,7 @@ class BuildingCommand(RequirementCommand):
             PipshimError: it failed, and errors are raised.
 
         """
-        temporary_folders.note()
+        interrupts.track_temporary_folders()
         self._seams = PipHooks(staged)
         with self._seams.put_in(self.pips):
             try:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipshim._pip.user_folders import configuration_folder
+from pipshim._pip.configuration import configuration_folder
 from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import UsageError
 from pipshim.model.project import PYPROJECT

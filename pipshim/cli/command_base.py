@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pipshim._pip import commands, patches
 from pipshim._pip.commands import Command, Implementation
-from pipshim._pip.parser import says
+from pipshim._pip.configuration import says
 from pipshim.cli.command_names import SUBCOMMANDS, class_of
 from pipshim.cli.error_boundary import run_guarded
 from pipshim.cli.project_parser import ProjectParser

@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import field, replace
 from functools import cached_property
 from importlib import import_module
@@ -23,8 +23,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pyproject_hooks import HookMissing
 
+from pipshim._pip.build_reports import report_step
+from pipshim._pip.hook_handlers import WheelBuilds
 from pipshim._pip.logs import without_extras_of
-from pipshim._pip.prebuilt import BuiltWheel, WheelBuilds, report_step
 from pipshim.base.errors import BuildError, Failures, PipshimError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_request import OuterEnvironment
@@ -38,6 +39,7 @@ from pipshim.lock.metadata_rounds import Rounds
 from pipshim.lock.resolved_builds import planner_of
 from pipshim.lock.resolver_runner import ResolverRunner
 from pipshim.model import events
+from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_settings import Settings, combine
 from pipshim.model.events import masked
@@ -68,7 +70,6 @@ _NEEDED_AT_LAST = (
     "concurrent.futures.thread",
     "encodings.cp437",  # names in a zip archive
     *(() if sys.platform == "win32" else ("resource",)),  # os.wait4 imports it
-    "pipshim._pip.build_errors",
     "pipshim.progress.error_text",
     "pipshim.progress.json_lines",
     "pipshim.progress.plain",
@@ -264,15 +265,16 @@ class Building:
             PipshimError: something failed that pip finds out before it builds wheels.
 
         """
-        done: dict[str, BuiltWheel] = {}
+        cached: dict[str, Path] = {}
+        built: dict[str, Path] = {}
         by_name = {name_of(source): source for source in sources}
         observer, builds = self.context.observer, self.rounds.builds
 
         def made(name: NormalizedName) -> None:
             source = by_name[name]
-            done[source.url] = wheel = self._wheel(source)
-            told = str(source.version or "")
-            observer(events.Prepared(name, told, wheel.came_from))
+            wheel, came_from = self._wheel(source)
+            (cached if came_from in ("cached", "remote") else built)[source.url] = wheel
+            observer(events.Prepared(name, str(source.version or ""), came_from))
 
         if at_last:
             vars(self).pop("_installed", None)
@@ -288,43 +290,44 @@ class Building:
             except PipshimError as error:
                 if not _is_of_wheel(error):
                     raise
-                return WheelBuilds(done, error, _packages(error))
-        return WheelBuilds(done)
+                failed = _packages(error)
+                left = [
+                    name
+                    for name, source in by_name.items()
+                    if name not in failed and source.url not in {*cached, *built}
+                ]
+                note = f"Not built, since another build failed: {' '.join(left)}" if left else ""
+                return WheelBuilds(built, cached, failed, error, note)
+        return WheelBuilds(built, cached)
 
     def load_modules(self) -> None:
         """Import what the last builds need: once pip installs, it lets nothing be imported."""
         for name in _NEEDED_AT_LAST:
             import_module(name)
 
-    def _wheel(self, source: Source) -> BuiltWheel:
+    def _wheel(self, source: Source) -> tuple[Path, events.Source]:
+        """Return a source's wheel, and where it came from."""
         builder, builds = self.context.builder, self.rounds.builds
         if source.editable:
             request = builds.request(source, self._solution)
             if self._is_in_place(source):
                 here = BuildEnvironment(self.context.target, leaks=True)
                 request = replace(request, components=(), environment=here)
-            return BuiltWheel(builder.editable(request), "editable")
+            return builder.editable(request), "editable"
         pin = self._solution.pins.get(name_of(source)) if self._solution is not None else None
         if pin is not None and pin.source == source:
             source = replace(source, package=pin.package)  # which workers fetch
         built = builds.wheel(source, self._solution)
         file = built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
-        return BuiltWheel(file, built.origin)
-
-    @property
-    def pip(self) -> Pip:
-        return self.context.pip
-
-    @property
-    def target(self) -> Target:
-        return self.context.target
+        return file, built.origin
 
     @property
     def downloaded(self) -> Mapping[str, Path]:
         return self.context.fetcher.downloaded
 
-    def shown(self) -> AbstractContextManager[None]:
-        return self.screen.shown()
+    def is_usable(self, wheel: str) -> bool:
+        """Return whether builds here can use a wheel (by file name)."""
+        return unsuitable_tags(wheel, self.context.target) is None
 
     def present(self) -> dict[NormalizedName, Pin]:
         """Return the installed distributions, if they stay beside what is resolved."""

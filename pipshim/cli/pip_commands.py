@@ -19,8 +19,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pipshim._pip import building_commands as pips
-from pipshim._pip.installed_record import hashed
-from pipshim._pip.requirements_build_options import accepting_build_options
+from pipshim._pip.installation import hashed
+from pipshim._pip.requirements import accepting_build_options
 from pipshim.base.errors import ProjectError, UsageError
 from pipshim.cli import request_assembly
 from pipshim.cli.building_command import BuildingCommand

@@ -8,7 +8,7 @@ from optparse import AmbiguousOptionError, BadOptionError, OptionValueError
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipshim._pip import compat
-from pipshim._pip.parser import ConfigOptionParser
+from pipshim._pip.configuration import ConfigOptionParser
 from pipshim.base.errors import UsageError
 from pipshim.model.option_table import ALL_FLAGS, UnknownOptionError
 

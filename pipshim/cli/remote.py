@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipshim._pip.user_folders import configuration_folder
+from pipshim._pip.configuration import configuration_folder
 from pipshim.base.errors import UsageError
 from pipshim.base.urls import without_credentials
 from pipshim.model import events

@@ -221,3 +221,8 @@ class BuildLines:
         if layer.no_build_isolation is not None or layer.packages:
             # What names a package goes before what is said of all, wherever it stands.
             self.layers = sorted([*self.layers, layer], key=lambda one: not one.packages)
+
+    @staticmethod
+    def misplaced(option: str, where: str) -> str:
+        """Say that an option of builds stands beside a requirement."""
+        return f"{where}: {option} must be on a line of its own"

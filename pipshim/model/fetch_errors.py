@@ -10,7 +10,7 @@ import zlib
 from contextlib import contextmanager
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pipshim.base import urls
@@ -155,10 +155,20 @@ def invalid_wheel(filename: str, package: str) -> PipshimError:
     return PipshimError(f"{filename} is not a valid wheel of {package}", hint=DAMAGED)
 
 
-def unreadable_metadata(package: str, filename: str, url: str, problem: str) -> PipshimError:
+def lacks_headers(metadata: Any) -> str | None:
+    """Describe what is missing in the headers of METADATA; None if nothing is."""
+    if not metadata.keys():
+        return "is empty"
+    missing = [name for name in ("Name", "Version") if not metadata.get(name)]
+    return f"has no {' and no '.join(missing)}" if missing else None
+
+
+def unreadable_metadata(package: str, filename: str, url: str, problem: object) -> PipshimError:
     """Make the error for a wheel whose METADATA is empty, is not UTF-8 or lacks a field."""
+    if isinstance(problem, UnicodeDecodeError):
+        problem = f"is not UTF-8: {problem}"
     return PipshimError(
-        f"{package}: the METADATA of {filename} {problem}\n  from {url}",
+        f"{package}: the METADATA of {filename} {problem or 'is invalid'}\n  from {url}",
         hint=f"choose another version of {package}, and report this one to its maintainers",
     )
 

@@ -11,7 +11,7 @@ from pip._internal.cli import index_command
 from pip._internal.network.session import PipSession
 from pip._vendor import certifi
 
-from pipshim._pip.certificate_cache import read_once
+from pipshim._pip.adapters import read_certificates_once
 
 BUNDLE = certifi.where()
 
@@ -34,7 +34,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def session(read: list[str]) -> PipSession:
     index_command._create_truststore_ssl_context.cache_clear()
     made = PipSession(ssl_context=index_command._create_truststore_ssl_context())
-    read_once(made)
+    read_certificates_once(made)
     read.clear()
     return made
 
@@ -66,4 +66,4 @@ def test_one_that_cannot_be_read_fails_each_time(session: PipSession, tmp_path: 
 
 
 def test_a_session_without_such_a_context_stays_as_it_is() -> None:
-    read_once(PipSession())
+    read_certificates_once(PipSession())

@@ -170,9 +170,9 @@ import pipshim
 for one in pkgutil.walk_packages(pipshim.__path__, "pipshim."):
     if one.name not in ("pipshim.__main__", "pipshim.tox_plugin") and "runner" not in one.name:
         importlib.import_module(one.name)
-from pipshim._pip import connection_shutdown
+from pipshim._pip import interrupts
 from pipshim.cli import pip_main
-connection_shutdown.install()
+interrupts.track_connections()
 pip_main.register()
 after = state()
 plain = (types.FunctionType, classmethod, staticmethod, property, type, int, str, bytes, tuple)
@@ -197,8 +197,8 @@ def test_importing_pipshim_replaces_nothing_else() -> None:
 
 
 ATTRIBUTES_OF_OTHERS = {
-    "_pip/certificate_cache.py",  # of ssl.SSLContext
-    "_pip/parser.py",  # of optparse.OptionParser
+    "_pip/adapters.py",  # of ssl.SSLContext
+    "_pip/configuration.py",  # of optparse.OptionParser
     "_pip/selection_options.py",  # of optparse.Values
     "_pip/routed_search.py",  # its own, of a class that is frozen
     "cli/project_commands.py",

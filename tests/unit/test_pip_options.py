@@ -14,7 +14,7 @@ from pip._internal.commands import create_command
 from pip._internal.req import req_file
 
 from pipshim._pip import commands
-from pipshim._pip.requirements_build_options import accepting_build_options
+from pipshim._pip.requirements import accepting_build_options
 from pipshim.cli import pip_main
 from pipshim.model.build_settings import BuildLines
 

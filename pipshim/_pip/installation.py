@@ -1,31 +1,55 @@
-"""Roll back what pip has installed if a later build fails.
-
-pip builds everything before it installs. An editable that is built in the environment itself comes
-after all else; if that fails or is interrupted, the others are rolled back by pip's own means.
-"""
+"""Change how pip installs: with complete hashes, and in one step with what is built at last."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.metadata import get_environment
+from pip._internal.operations.install import wheel
 from pip._internal.req.req_uninstall import UninstallPathSet
 
 from pipshim._pip import patches
+from pipshim.envs.dist_info import RECORD, SIGNATURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from pip._internal.req.req_install import InstallRequirement
 
 logger = logging.getLogger(__name__)
 
 
+def hashed() -> AbstractContextManager[None]:
+    """Let pip write hashes that a wheel's RECORD lacks to the installed RECORD for a while."""
+    original = vars(wheel)["get_csv_rows_for_installed"]
+    return patches.replaced(wheel, get_csv_rows_for_installed=partial(_hashed_rows, original))
+
+
+def _hashed_rows(
+    original: Any, old: Any, installed: Any, changed: Any, generated: Any, lib_dir: str
+) -> list[tuple[str, str, str]]:
+    rows: list[tuple[str, str, str]] = original(old, installed, changed, generated, lib_dir)
+    return [row if row[1] else _hashed(row, lib_dir) for row in rows]
+
+
+def _hashed(row: tuple[str, str, str], lib_dir: str) -> tuple[str, str, str]:
+    path = os.path.join(lib_dir, row[0])  # noqa: PTH118 as pip joins them
+    without = {RECORD, *SIGNATURES}
+    if os.path.basename(path) in without or not os.path.isfile(path):  # noqa: PTH113, PTH119
+        return row
+    return (row[0], *wheel.rehash(path))
+
+
 class OneStep:
-    """Installs all requirements or none.
+    """Installs all requirements or none, by pip's own means.
+
+    pip builds everything before it installs. An editable that is built in the environment itself
+    comes after all else; if that fails or is interrupted, the others are rolled back.
 
     Args:
         requirements: in pip's order of installing.
@@ -43,14 +67,15 @@ class OneStep:
                 uninstall=partial(self._uninstall, req),
             )
 
-    def _uninstall(self, req: InstallRequirement, **options: Any) -> _KeptFiles | None:
+    def _uninstall(self, req: InstallRequirement, **options: Any) -> None:
+        """Uninstall a distribution, and keep its files."""
         found = type(req).uninstall(req, **options)
-        if found is None:
-            return None
-        self._removed.append(found)
-        return _KeptFiles()
+        if found is not None:
+            self._removed.append(found)
 
     def _install(self, req: InstallRequirement, install: Any, **options: Any) -> None:
+        if "rollback_on_error" in options:  # since pip 26.3
+            options["rollback_on_error"] = True
         try:
             install(**options)
         except BaseException:
@@ -73,15 +98,3 @@ class OneStep:
                 new.commit()
         for one in reversed(self._removed):
             one.rollback()
-
-
-class _KeptFiles:
-    """Takes the place of pip's moved-away files, which are kept until the end."""
-
-    can_rollback = True
-
-    def commit(self) -> None:
-        """Keep them for now."""
-
-    def rollback(self) -> None:
-        """Do nothing: they are back already."""

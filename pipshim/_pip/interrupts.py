@@ -1,4 +1,4 @@
-"""Close the connections of pip's sessions when a command is interrupted.
+"""Clean up after pip when a command is interrupted: close connections, remove temporary folders.
 
 A signal cannot reach a thread that waits for a server; shutting its connection does.
 """
@@ -12,15 +12,32 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.urllib3.util import connection
 
 from pipshim._pip import patches, pip_texts
 from pipshim.base import interruption
 
 _create_connection = connection.create_connection
+_create_folder = TempDirectory._create  # noqa: SLF001
+_KEPT = "uninstall"
+"""The kind of folder that pip moves back if it fails: the user's files."""
 _guard = threading.Lock()
 _open: dict[int, int] = {}
 """By descriptor, the inode of its socket: TLS makes other objects of it."""
+
+
+def track_connections() -> None:
+    """Track connections from now on, to shut them when the command is interrupted."""
+    if connection.create_connection is not _tracked:
+        patches.replace(connection, create_connection=_tracked)
+        interruption.at_interrupt.append(_shut)
+
+
+def track_temporary_folders() -> None:
+    """Note temporary folders from now on, to remove them if a second signal ends the command."""
+    if TempDirectory._create is not _noted:  # noqa: SLF001
+        patches.replace(TempDirectory, _create=_noted)
 
 
 def _tracked(*args: Any, **kwargs: Any) -> socket.socket:
@@ -33,7 +50,7 @@ def _tracked(*args: Any, **kwargs: Any) -> socket.socket:
     return made
 
 
-def shut() -> None:
+def _shut() -> None:
     """Shut all connections: threads that wait for one fail at once, silently."""
     for name in (pip_texts.DOWNLOAD, pip_texts.CONNECTION_POOL):  # they announce another attempt
         logging.getLogger(name).disabled = True
@@ -50,8 +67,8 @@ def shut() -> None:
                 same.shutdown(socket.SHUT_RDWR)
 
 
-def install() -> None:
-    """Track connections from now on."""
-    if connection.create_connection is not _tracked:
-        patches.replace(connection, create_connection=_tracked)
-        interruption.at_interrupt.append(shut)
+def _noted(self: TempDirectory, kind: str) -> str:
+    path = _create_folder(self, kind)
+    if kind != _KEPT:
+        interruption.temporary.add(path)
+    return path
