@@ -184,11 +184,11 @@ class PipBuilds:
 
     def _renew(self, resolver: Resolver) -> None:
         """Give the chosen candidates the metadata that their backends have told since."""
-        for identifier, candidate in chosen(result_of(resolver)).items():
+        for candidate in chosen(result_of(resolver)).values():
             req = candidate.get_install_requirement()
-            assert req is not None
-            source = self._sources.get(req.link.url) if req.link is not None else None
-            if source is None or identifier != candidate.project_name:
+            link = req.link if req is not None else None
+            source = self._sources.get(link.url) if link is not None else None
+            if req is None or source is None:  # installed, a wheel, or the same with extras
                 continue
             values: dict[str, Any] = {"dist": self.tell(req, source)}
             if source.version is None:
