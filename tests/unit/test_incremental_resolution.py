@@ -12,7 +12,8 @@ from pip._vendor.resolvelib import BaseReporter, ResolutionImpossible, Resolutio
 from pip._vendor.resolvelib.resolvers.resolution import Resolution
 
 from pipshim._pip import incremental_resolution
-from pipshim._pip.incremental_resolution import IncrementalResolution, SharedMapping
+from pipshim._pip.incremental_resolution import IncrementalResolution
+from pipshim.base.shared_mapping import SharedMapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
