@@ -68,6 +68,11 @@ class Limits:
         # In an environment: what the machine's own Python has installed may add to its start.
         return "python -c pass", self._run(self._builder.executable("python"), "-c", "pass")
 
+    def _bare_start(self) -> tuple[str, Sample]:
+        return "python -S -E -c pass", self._run(
+            self._builder.executable("python"), "-S", "-E", "-c", "pass"
+        )
+
     def _link(self) -> tuple[str, Sample] | None:
         tree = self._tree()
         if tree is None:
@@ -96,4 +101,6 @@ def describe() -> str:
         text=True,
         check=False,
     ).stdout.strip()
-    return f"{release}, {os.cpu_count()} cores ({model}), Python {sys.version.split()[0]}"
+    load = os.getloadavg()[0]
+    python = sys.version.split()[0]
+    return f"{release}, {os.cpu_count()} cores ({model}), load {load:.1f}, Python {python}"

@@ -14,6 +14,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import zipfile
 from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
@@ -134,6 +135,9 @@ SDISTS = (
 """Twenty that the mirror has no wheels of. Most have a setup.py and nothing else, as most small
 ones do; cachetools and xmltodict have static metadata, tabulate asks for setuptools-scm."""
 
+REAL = f"real-{sys.version_info.major}.{sys.version_info.minor}"
+"""The folder of the files of real packages, for this Python."""
+
 PAGES = "pages"
 """The folder of the registry's own pages of these packages: they list all files there ever were."""
 
@@ -149,7 +153,7 @@ def build(folder: Path, python: Path) -> None:
 
     """
     pip = [str(python), "-m", "pip", "download", "-q", "--no-deps"]
-    _whole(folder / "real", lambda to: _download(pip, to))
+    _whole(folder / REAL, lambda to: _download(pip, to))
     _whole(folder / PAGES, lambda to: _pages(_index(python), to))
     for size in SIZES:
         _whole(folder / f"generated-{size}", lambda to, size=size: _generated(to, size))

@@ -1,9 +1,9 @@
-"""How fast pipshim, uv, pip, pip-tools and pdm are, measured in turns on one machine.
+"""How fast pipshim, uv, pip, pip-tools, pdm, poetry and nab are, in turns on one machine.
 
-Run it from the project's folder: ``python -m benchmarks.speed``. The first run fills a mirror and
-installs the tools, from the registry; nothing else uses the network. Each round runs every tool of
-a workload once, each round beginning with another one; tables show medians. It reports; it does not
-judge.
+Run it from the project's folder: ``python -m benchmarks.speed --python 3.11 3.13``. The first run
+fills a mirror and installs the tools, from the registry; nothing else uses the network. Each round
+runs every tool of a workload once, each round beginning with another one; tables show medians, and
+multiples of uv's. It reports; it does not judge.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING
 from benchmarks import mirror, report
 from benchmarks.limits import Builder, Limits, describe
 from benchmarks.measure import FailedError, Sample
-from benchmarks.tools import BASE, ROOT, Pdm, Pip, Pipshim, PipTools, Place, Tool, Uv
+from benchmarks.tools import BASE, PEERS, ROOT, Pipshim, Place, Tool
 from benchmarks.workloads import WORKLOADS, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+VERSION = ".".join(map(str, sys.version_info[:3]))
 
 OLDER = 20
 """How many older versions, a wheel and an sdist each, the pages of the mirror list."""
@@ -66,13 +68,13 @@ class Outcome:
     Attributes:
         samples: the runs of each tool.
         failed: the tools that could not be brought to an end.
-        limit: what the limit is called, and its runs.
+        limits: the runs of each limit, by what it is called.
 
     """
 
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
-    limit: tuple[str, list[Sample]] = ("", [])
+    limits: dict[str, list[Sample]] = field(default_factory=dict)
 
     def wall(self, tool: str) -> float | None:
         """Give the median by the clock."""
@@ -96,14 +98,17 @@ class Benchmark:
         self._servers = servers
         self._rounds = rounds
         self._limits = Limits(
-            self._work / "limit", Builder(folder / "tools"), folder / "mirror" / "real", self._tree
+            self._work / "limit",
+            Builder(tools_folder(folder)),
+            folder / "mirror" / mirror.REAL,
+            self._tree,
         )
         self._places: dict[str, Place] = {}
         self.seen: dict[Workload, Outcome] = {}
 
     def play(self, workload: Workload) -> None:
         """Measure one workload."""
-        outcome = self.seen[workload] = Outcome()
+        outcome = self.seen.setdefault(workload, Outcome())
         url = self._servers.url(workload.files, workload.latency, whole=workload.whole)
         self._places = {name: Place(self._work / name, url) for name in self._tools}
         ready = []
@@ -111,7 +116,7 @@ class Benchmark:
             with self._noting(outcome, name):
                 if workload.set_up(tool, self._places[name]):
                     ready.append(name)
-        contenders = [*ready, *(["limit"] if workload.limit else [])]
+        contenders = [*ready, *workload.limits]
         for number in range(self._rounds):
             for name in report.rotated(contenders, number):
                 with self._noting(outcome, name):
@@ -125,10 +130,9 @@ class Benchmark:
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _once(self, workload: Workload, outcome: Outcome, name: str) -> None:
-        if name == "limit":
-            assert workload.limit is not None
-            if (found := self._limits.measure(workload.limit)) is not None:
-                outcome.limit = (found[0], [*outcome.limit[1], found[1]])
+        if name in workload.limits:
+            if (found := self._limits.measure(name)) is not None:
+                outcome.limits.setdefault(found[0], []).append(found[1])
         elif name not in outcome.failed:
             tool, place = self._tools[name], self._places[name]
             workload.reset(tool, place)
@@ -166,25 +170,40 @@ class _Noting:
 
 
 def times_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:
-    """Write wall and CPU of all tools, and the ratios of the first."""
-    first = tools[0]
-    head = ["workload", "limit", *tools, f"{first} ÷ uv", "CPU ÷ uv", f"pip ÷ {first}"]
+    """Write wall and CPU of all tools, with the limits."""
     rows = []
-    for workload, outcome in seen.items():
-        if workload.memory:
-            continue
-        what, samples = outcome.limit
-        limit = report.median([sample.wall for sample in samples])
-        row = [workload.title, f"{report.seconds(limit)} ({what})" if what else ""]
+    for workload, outcome in timed(seen):
+        row = [workload.title, ", ".join(map(_limit, outcome.limits.items()))]
         for tool in tools:
             wall, cpu = outcome.wall(tool), outcome.cpu(tool)
-            failed = "fails" if tool in outcome.failed else report.DASH
-            row.append(f"{report.seconds(wall)} ({report.seconds(cpu)})" if wall else failed)
-        row.append(report.times(report.ratio(outcome.wall(first), outcome.wall("uv"))))
-        row.append(report.times(report.ratio(outcome.cpu(first), outcome.cpu("uv"))))
-        row.append(report.times(report.ratio(outcome.wall("pip"), outcome.wall(first))))
+            none = "fails" if tool in outcome.failed else report.DASH
+            row.append(f"{report.seconds(wall)} ({report.seconds(cpu)})" if wall else none)
         rows.append(row)
-    return report.table(head, rows) if rows else ""
+    return report.table(["workload", "limit", *tools], rows) if rows else ""
+
+
+def multiples_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:
+    """Write wall and CPU of the others as multiples of uv's, and how many rounds there were."""
+    others = [tool for tool in tools if tool != "uv"]
+    rows = []
+    for workload, outcome in timed(seen):
+        row = [workload.title, str(max(map(len, outcome.samples.values()), default=0))]
+        for tool in others:
+            wall = report.ratio(outcome.wall(tool), outcome.wall("uv"))
+            cpu = report.ratio(outcome.cpu(tool), outcome.cpu("uv"))
+            row.append(report.DASH if wall is None else f"{wall:.2f} ({report.times(cpu)})")
+        rows.append(row)
+    return report.table(["multiples of uv", "rounds", *others], rows) if rows and others else ""
+
+
+def timed(seen: dict[Workload, Outcome]) -> list[tuple[Workload, Outcome]]:
+    """Return the workloads whose time counts."""
+    return [(workload, outcome) for workload, outcome in seen.items() if not workload.memory]
+
+
+def _limit(limit: tuple[str, list[Sample]]) -> str:
+    what, samples = limit
+    return f"{report.seconds(report.median([sample.wall for sample in samples]))} ({what})"
 
 
 def growth_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:
@@ -217,20 +236,48 @@ def memory_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:
     return report.table(["peak memory of all processes", *tools], rows) if rows else ""
 
 
-def as_json(seen: dict[Workload, Outcome]) -> str:
-    """Write every single run."""
-    found = {}
-    for workload, outcome in seen.items():
-        runs = outcome.samples | ({"limit": outcome.limit[1]} if outcome.limit[1] else {})
-        found[workload.name] = {
-            name: [vars(sample) for sample in samples] for name, samples in runs.items()
+def load(file: Path) -> dict[Workload, Outcome]:
+    """Read the runs of this Python that a file has from earlier."""
+    if not file.exists():
+        return {}
+    runs = json.loads(file.read_text("utf-8")).get(VERSION, {})
+    return {
+        workload: Outcome(
+            _samples(runs[workload.name]["tools"]),
+            set(runs[workload.name]["failed"]),
+            _samples(runs[workload.name]["limits"]),
+        )
+        for workload in WORKLOADS
+        if workload.name in runs
+    }
+
+
+def _samples(runs: dict[str, list[dict[str, float]]]) -> dict[str, list[Sample]]:
+    return {name: [Sample(**run) for run in its] for name, its in runs.items()}
+
+
+def save(seen: dict[Workload, Outcome], file: Path) -> None:
+    """Write every single run, beside those of other Pythons."""
+    every = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    every[VERSION] = {
+        workload.name: {
+            "tools": {tool: list(map(vars, its)) for tool, its in outcome.samples.items()},
+            "failed": sorted(outcome.failed),
+            "limits": {what: list(map(vars, its)) for what, its in outcome.limits.items()},
         }
-    return json.dumps(found, indent=1)
+        for workload, outcome in seen.items()
+    }
+    file.write_text(json.dumps(every, indent=1), "utf-8")
 
 
 def default_folder() -> Path:
     """Give a folder among the user's caches."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pipshim-benchmarks"
+
+
+def tools_folder(folder: Path) -> Path:
+    """Give the folder of the tools of this Python."""
+    return folder / "tools" / VERSION
 
 
 def chosen_tools(folder: Path, names: Sequence[str], checkouts: Sequence[str]) -> list[Tool]:
@@ -240,7 +287,7 @@ def chosen_tools(folder: Path, names: Sequence[str], checkouts: Sequence[str]) -
     for other in others:
         name, _, path = other.rpartition("=")
         tools.append(Pipshim(folder, name or f"pipshim-{len(tools)}", Path(path).resolve()))
-    tools += [kind(folder) for kind in (Uv, Pip, PipTools, Pdm)]
+    tools += [kind(folder) for kind in PEERS]
     wanted = {*names, *(tool.name for tool in tools if isinstance(tool, Pipshim) and others)}
     return [tool for tool in tools if not names or tool.name in wanted]
 
@@ -249,12 +296,15 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     names = ", ".join(workload.name for workload in WORKLOADS)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--python", nargs="+", default=[], help="the Pythons that are served, in turn (this one)"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="none: only the tables of --json")
     parser.add_argument(
         "--only", nargs="+", default=[""], metavar="WORKLOAD", help=f"beginnings of: {names}"
     )
     parser.add_argument(
-        "--tools", nargs="+", default=[], choices=["pipshim", "uv", "pip", "pip-tools", "pdm"]
+        "--tools", nargs="+", default=[], choices=["pipshim", *(kind.name for kind in PEERS)]
     )
     parser.add_argument(
         "--checkout",
@@ -269,39 +319,82 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--older", type=int, default=OLDER, help="older versions on each index page (%(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every single run there")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="keep every single run there; the tables show those of earlier calls too",
+    )
     return parser.parse_args()
+
+
+def with_python(name: str, folder: Path, arguments: Sequence[str]) -> None:
+    """Run this program with another Python, in an environment that has what it imports."""
+    python = shutil.which(name) or shutil.which(f"python{name}")
+    if python is None:
+        sys.exit(f"there is no Python {name}")
+    runner = folder / "runners" / name.strip(os.sep).replace(os.sep, "-")
+    if not (runner / "done").exists():
+        shutil.rmtree(runner, ignore_errors=True)
+        subprocess.run([python, "-m", "venv", str(runner)], check=True)
+        install = [str(runner / "bin" / "pip"), "install", "-q", "packaging", "tomli"]
+        subprocess.run(install, check=True)
+        (runner / "done").touch()
+    command = [str(runner / "bin" / "python"), "-m", "benchmarks.speed", *arguments]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def installed(tools: Sequence[Tool]) -> list[Tool]:
+    """Install tools; return those for which that was possible."""
+    found = []
+    for tool in tools:
+        try:
+            tool.install()
+        except subprocess.CalledProcessError as error:
+            print(f"{tool.name} cannot be installed: {error}", file=sys.stderr)
+        else:
+            found.append(tool)
+    return found
 
 
 def main() -> None:
     """Measure and print."""
     chosen = arguments()
-    workloads = [one for one in WORKLOADS if one.name.startswith(tuple(chosen.only))]
     folder: Path = chosen.mirror.resolve()
-    tools = chosen_tools(folder / "tools", chosen.tools, chosen.checkout)
-    builder = Builder(folder / "tools")
-    for tool in (builder, *tools):
-        tool.install()
+    if chosen.python:
+        at = sys.argv.index("--python")
+        others = sys.argv[1:at] + sys.argv[at + 1 + len(chosen.python) :]
+        for name in chosen.python:
+            with_python(name, folder, others)
+        return
+    workloads = [one for one in WORKLOADS if one.name.startswith(tuple(chosen.only))]
+    every = chosen_tools(tools_folder(folder), chosen.tools, chosen.checkout)
+    tools = installed(every)
+    builder = Builder(tools_folder(folder))
+    builder.install()
     mirror.build(folder / "mirror", Path(builder.executable("python")))
     with ExitStack() as stack:
         servers = Servers(folder / "mirror", stack, chosen.older)
         benchmark = Benchmark(folder, tools, servers, chosen.rounds)
+        if chosen.json is not None:
+            benchmark.seen = load(chosen.json)
         try:
-            for workload in workloads:
+            for workload in workloads if chosen.rounds else ():
                 benchmark.play(workload)
+                if chosen.json is not None:
+                    save(benchmark.seen, chosen.json)
         except KeyboardInterrupt:
             print("interrupted: what there is so far", file=sys.stderr)
         benchmark.end()
     names = [tool.name for tool in tools]
-    versions = ", ".join(f"{tool.name} {tool.version()}" for tool in tools)
+    versions = [f"{tool.name} {tool.version()}" for tool in tools]
+    versions += [f"{tool.name} cannot be installed" for tool in every if tool not in tools]
     today = dt.datetime.now(tz=dt.timezone.utc).date()
-    print(f"{today}, {describe()} at {Path(BASE).name}; {versions}.")
-    print(f"Medians of {chosen.rounds} interleaved rounds: by the clock (CPU of all processes).")
-    for write in (times_table, growth_table, memory_table):
+    print(f"{today}, {describe()} at {Path(BASE).name}; {', '.join(versions)}.")
+    print("Medians of interleaved rounds: by the clock (CPU of all processes).")
+    for write in (times_table, multiples_table, growth_table, memory_table):
         if text := write(benchmark.seen, names):
             print(f"\n{text}")
-    if chosen.json is not None:
-        chosen.json.write_text(as_json(benchmark.seen), "utf-8")
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ class Tool(ABC):
         return self.name
 
     def version(self) -> str:
-        """Tell what was installed."""
+        """Return the version that is installed."""
         code = f"import importlib.metadata as m; print(m.version({self.distribution!r}))"
         command = [self.executable("python"), "-I", "-c", code]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -210,6 +210,12 @@ class Pipshim(Tool):
     def distribution(self) -> str:
         """Its name, whatever it is called in tables."""
         return "pipshim"
+
+    def version(self) -> str:
+        """Return the version and the commit."""
+        command = ["git", "-C", str(self.checkout), "describe", "--always", "--dirty"]
+        described = subprocess.run(command, check=False, capture_output=True, text=True).stdout
+        return f"{super().version()} {described.strip()}".strip()
 
     def install(self) -> None:
         """Install what it needs once, and the checkout as it is now."""
@@ -368,3 +374,75 @@ class Pdm(Tool):
     def run(self, place: Place) -> Commands:  # noqa: ARG002
         """Run; it does not look whether the environment is what it should be."""
         return [[self.executable(), "run", *NOTHING]]
+
+
+class Poetry(Tool):
+    """poetry, which makes the environment itself, for a lock too."""
+
+    name = "poetry"
+    needs = ("poetry",)
+    lock_name = "poetry.lock"
+
+    def settings(self, place: Place) -> str:
+        """Name the index, and say that there is nothing to build."""
+        source = f'[[tool.poetry.source]]\nname = "local"\nurl = "{place.index}"\n'
+        return f"[tool.poetry]\npackage-mode = false\n{source}"
+
+    def environ(self, place: Place) -> dict[str, str]:
+        """Configure it by variables."""
+        home = place.root / "home"
+        return plain_environ(home) | {
+            "POETRY_CACHE_DIR": str(place.cache / "poetry"),
+            "POETRY_CONFIG_DIR": str(home / "config"),
+            "POETRY_DATA_DIR": str(home / "data"),
+            "POETRY_NO_INTERACTION": "1",
+            "POETRY_VIRTUALENVS_IN_PROJECT": "1",
+        }
+
+    def lock(self, place: Place) -> Commands:  # noqa: ARG002
+        """Lock."""
+        return [[self.executable(), "lock", "-q"]]
+
+    def sync(self, place: Place, *, bytecode: bool = False) -> Commands:  # noqa: ARG002
+        """Sync."""
+        return [[self.executable(), "sync", "-q", *(["--compile"] if bytecode else [])]]
+
+    def check(self, place: Place) -> Commands:  # noqa: ARG002
+        """Check the lock."""
+        return [[self.executable(), "check", "--lock", "-q"]]
+
+    def run(self, place: Place) -> Commands:  # noqa: ARG002
+        """Run; it does not look whether the environment is what it should be."""
+        return [[self.executable(), "run", "-q", *NOTHING]]
+
+
+class Nab(Tool):
+    """nab, which locks and installs nothing. Its check resolves again."""
+
+    name = "nab"
+    needs = ("nab",)
+    lock_name = "pylock.toml"
+
+    def settings(self, place: Place) -> str:
+        """Name the index, and let it build what has no static metadata, as the others do."""
+        index = f'[[tool.nab.indexes]]\nname = "local"\nurl = "{place.index}"\n'
+        return f'[tool.nab]\nbuild-policy = "build-remote"\n{index}'
+
+    def environ(self, place: Place) -> dict[str, str]:
+        """Configure it by variables."""
+        home = place.root / "home"
+        return plain_environ(home) | {"NAB_CACHE_DIR": str(place.cache / "nab")}
+
+    def lock(self, place: Place) -> Commands:  # noqa: ARG002
+        """Lock."""
+        return [[self.executable(), "lock"]]
+
+    def sync(self, place: Place, *, bytecode: bool = False) -> None:
+        """Have no such command."""
+
+    def check(self, place: Place) -> Commands:  # noqa: ARG002
+        """Check the lock."""
+        return [[self.executable(), "lock", "--locked"]]
+
+
+PEERS = (Uv, Pip, PipTools, Pdm, Poetry, Nab)

@@ -32,7 +32,7 @@ class Workload:
         bytecode: modules are compiled too.
         change: a requirement that changes between an untimed lock and the timed one.
         memory: peak memory is what counts.
-        limit: what the machine could do at best: a key of `limits.LIMITS`.
+        limits: what the machine could do at best: methods of `limits.Limits`.
 
     """
 
@@ -40,7 +40,7 @@ class Workload:
     title: str
     action: str
     requirements: Sequence[str]
-    files: str = "real"
+    files: str = mirror.REAL
     whole: bool = False
     latency: float = 0
     cold: bool = False
@@ -48,7 +48,7 @@ class Workload:
     bytecode: bool = False
     change: tuple[str, str] | None = None
     memory: bool = False
-    limit: str | None = None
+    limits: Sequence[str] = ()
 
     def timed(self, tool: Tool, place: Place) -> Commands | None:
         """Tell the commands that are measured, or None if the tool has none."""
@@ -110,20 +110,22 @@ class Workload:
 
 
 P41, P46 = mirror.PROJECT_41, mirror.PROJECT_46
+START = ("start", "bare_start")
 
 WORKLOADS = (
-    Workload("noop-run", "no-op run", "run", P41, limit="start"),
-    Workload("noop-sync", "no-op sync", "sync", P41, limit="start"),
-    Workload("noop-check", "no-op lock --check", "check", P41, limit="start"),
-    Workload("sync-warm", "41 wheels, warm cache", "sync", P41, new=True, limit="link"),
+    Workload("noop-run", "no-op run", "run", P41, limits=START),
+    Workload("noop-sync", "no-op sync", "sync", P41, limits=START),
+    Workload("noop-check", "no-op lock --check", "check", P41, limits=START),
+    Workload("sync-warm", "41 wheels, warm cache", "sync", P41, new=True, limits=("link",)),
     Workload(
         "sync-compile", "41 wheels, warm cache, bytecode", "sync", P41, new=True, bytecode=True
     ),
-    Workload("sync-cold", "41 wheels, cold cache", "sync", P41, cold=True, limit="link"),
-    Workload("sdists-cold", "20 sdists, cold", "sync", mirror.SDISTS, cold=True, limit="build"),
+    Workload("sync-cold", "41 wheels, cold cache", "sync", P41, cold=True, limits=("link",)),
+    Workload("sdists-cold", "20 sdists, cold", "sync", mirror.SDISTS, cold=True, limits=("build",)),
     Workload("sdists-warm", "20 sdists, warm", "sync", mirror.SDISTS, new=True),
     Workload("sdists-lock", "lock of 20 sdists, cold", "lock", mirror.SDISTS, cold=True),
     Workload("lock-cold", "lock of 46, cold", "lock", P46, cold=True),
+    Workload("lock-warm", "lock of 46, warm cache", "lock", P46),
     Workload("lock-latency", "lock of 46, cold, 20 ms", "lock", P46, cold=True, latency=0.02),
     Workload("lock-whole", "lock of 46, cold, whole pages", "lock", P46, cold=True, whole=True),
     Workload(

@@ -9,7 +9,15 @@ import pytest
 from benchmarks import report
 from benchmarks.measure import Sample
 from benchmarks.serve import older, read
-from benchmarks.speed import Outcome, growth_table, memory_table, times_table
+from benchmarks.speed import (
+    Outcome,
+    growth_table,
+    load,
+    memory_table,
+    multiples_table,
+    save,
+    times_table,
+)
 from benchmarks.workloads import WORKLOADS, Workload
 from tests.support.dists import wheel
 
@@ -66,25 +74,35 @@ def test_a_table_is_aligned_and_numbers_stand_right() -> None:
     )
 
 
-def test_ratios_are_those_of_the_medians_of_the_first_tool() -> None:
+def cells(table: str) -> list[str]:
+    return [cell.strip() for cell in table.splitlines()[-1].split("|")][1:-1]
+
+
+def test_times_and_multiples_are_those_of_the_medians() -> None:
     outcome = Outcome({"pipshim": walls(2, 3, 9), "uv": walls(1, 2, 2), "pip": walls(30)})
-    text = times_table({workload("sync-warm"): outcome}, ["pipshim", "uv", "pip"])
-    cells = [cell.strip() for cell in text.splitlines()[-1].split("|")]
-    assert cells[3:-1] == [
+    outcome.limits = {"cp -al": walls(0.5), "bare": walls(0.1)}
+    seen, tools = {workload("sync-warm"): outcome}, ["pipshim", "uv", "pip"]
+    assert cells(times_table(seen, tools))[1:] == [
+        "500 ms (cp -al), 100 ms (bare)",
         "3.00 s (6.00 s)",
         "2.00 s (4.00 s)",
         "30.00 s (60 s)",
-        "1.50",
-        "1.50",
-        "10.00",
     ]
+    assert cells(multiples_table(seen, tools))[1:] == ["3", "1.50 (1.50)", "15.00 (15.00)"]
 
 
 def test_a_tool_that_cannot_has_a_dash_and_one_that_failed_says_so() -> None:
-    outcome = Outcome({"pipshim": walls(1)}, failed={"uv"})
-    text = times_table({workload("noop-run"): outcome}, ["pipshim", "uv", "pip"])
-    cells = [cell.strip() for cell in text.splitlines()[-1].split("|")]
-    assert cells[4:-1] == ["fails", "-", "-", "-", "-"]
+    seen = {workload("noop-run"): Outcome({"pipshim": walls(1)}, failed={"uv"})}
+    tools = ["pipshim", "uv", "pip"]
+    assert cells(times_table(seen, tools))[2:] == ["1.00 s (2.00 s)", "fails", "-"]
+    assert cells(multiples_table(seen, tools))[1:] == ["1", "-", "-"]
+
+
+def test_runs_of_an_earlier_call_are_kept(tmp_path: Path) -> None:
+    outcome = Outcome({"uv": walls(1, 2)}, {"pdm"}, {"cp -al": walls(3)})
+    save({workload("sync-warm"): outcome}, tmp_path / "runs.json")
+    assert load(tmp_path / "runs.json") == {workload("sync-warm"): outcome}
+    assert load(tmp_path / "none.json") == {}
 
 
 def test_growth_is_told_for_each_tool_from_the_smallest_to_the_largest() -> None:
@@ -93,8 +111,7 @@ def test_growth_is_told_for_each_tool_from_the_smallest_to_the_largest() -> None
         for size in (50, 200, 800)
     }
     text = growth_table(seen, ["pipshim", "uv", "pip"])
-    cells = [cell.strip() for cell in text.splitlines()[-1].split("|")]
-    assert cells[1:-1] == ["sync, 50 to 800", "1.00", "0.00", "-"]
+    assert cells(text) == ["sync, 50 to 800", "1.00", "0.00", "-"]
 
 
 def test_memory_is_the_highest_peak_of_all_runs() -> None:
