@@ -11,6 +11,7 @@ _PIPE_CLOSED = 128 + 13
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,15 +108,21 @@ def _main(argv: Sequence[str] | None) -> int:
         from pipshim.fastpath import up_to_date  # noqa: PLC0415 as below
 
         unchanged = up_to_date.attempt(sys.argv[1:], os.environ)
-        if unchanged is None:
-            from pipshim.fastpath import environment_snapshot  # noqa: PLC0415
-
-            unchanged = environment_snapshot.attempt(sys.argv[1:], os.environ, guard=_guarded)
         if unchanged is not None:
-            return unchanged
+            _end(unchanged)
+        from pipshim.fastpath import environment_snapshot  # noqa: PLC0415
+
+        restored = environment_snapshot.attempt(sys.argv[1:], os.environ, guard=_guarded)
+        if restored is not None:
+            return restored
     from pipshim.cli.dispatch import dispatch  # noqa: PLC0415 what an unchanged run does without
 
     return dispatch(argv)
+
+
+def _end(status: int) -> NoReturn:
+    """End the process without Python's own end, which takes a tenth of an unchanged command."""
+    os._exit(_flush() or status)
 
 
 def _has_directory() -> bool:
