@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pip._internal.utils.hashes import Hashes
 
     from pipshim.base.prefetch import Prefetch
+    from pipshim.model.indexes import Index
 
 _logger = logging.getLogger(package_finder.__name__)
 
@@ -88,6 +89,7 @@ class Finder(PackageFinder):
         ] = {}
         self._cut: PageCut | None = None
         self._asked: set[str] = set()
+        self._fetched: set[NormalizedName] = set()
         self._skipped: dict[str, LinkType] = {}
         self._unread: dict[NormalizedName, dict[str, str | None]] = {}
         self._alone = threading.RLock()
@@ -102,10 +104,15 @@ class Finder(PackageFinder):
         return _order.get() or Order()
 
     def only_index(self, name: NormalizedName) -> OnlyIndex | None:
+        index = self._route(name)
+        if index is None:
+            return None
+        return OnlyIndex(index.name, partial(names_in, self._link_collector, index))
+
+    def _route(self, name: NormalizedName) -> Index | None:
         collector = self._link_collector
         routes = collector.routes if isinstance(collector, RoutedCollector) else None
-        index = routes.packages.get(name) if routes is not None else None
-        return None if index is None else OnlyIndex(index.name, partial(names_in, collector, index))
+        return routes.packages.get(name) if routes is not None else None
 
     def cutoff(self, name: NormalizedName) -> str | None:
         urls = [*self._pages(name), *scope_of(self.search_scope, name).find_links]
@@ -181,13 +188,19 @@ class Finder(PackageFinder):
 
     def _fetch_all_pages(self, name: NormalizedName) -> None:
         """Fetch a package's pages before they are read under the lock."""
-        if self.ahead is None or self.kept.has(name):
+        if self.ahead is None or self.kept.has(name) or name in self._fetched:
             return  # offline, nothing is kept in memory
         with passed_over():  # whoever reads them will say it
             for index, page in self._pages(name).items():
                 # pip does not ask what is neither encrypted nor trusted.
                 if page.startswith("https://") or index in self._asked:
                     self._link_collector.fetch_response(Link(page), name)
+        self._fetched.add(name)
+
+    def route_of(self, name: NormalizedName) -> str | None:
+        """Return the one index that a package comes from; None: from all that are searched."""
+        index = self._route(name)
+        return None if index is None else index.url
 
     def _pages(self, name: NormalizedName) -> dict[str, str]:
         """Return the page of a package on each of its indexes."""
@@ -271,6 +284,7 @@ class Finder(PackageFinder):
             if not self.kept.has(name):
                 return
             self.kept.forget(name)
+            self._fetched.discard(name)
             self._links.pop(name, None)
             self._listings.pop(name, None)
             for newest in [one for one in self._seen_newest if one[0] == name]:
@@ -404,24 +418,21 @@ class Finder(PackageFinder):
 
         Yanked files come behind all others, and prereleases count only if there is nothing else
         (``pip._internal.index.package_finder.CandidateEvaluator``), so one of the newest has to be
-        neither.
+        neither. If other targets' versions are offered, sdists may come behind any wheel.
         """
         name = canonicalize_name(project_name)
-        order = self.order
-        if (
-            order.is_lowest_first(name)
-            or name in order.offered
-            or self._candidate_prefs.prefer_binary
-        ):
+        if self.order.is_lowest_first(name) or self._candidate_prefs.prefer_binary:
             return None
-        evaluator = self.make_candidate_evaluator(project_name, specifier)
         for admitted in (None, specifier):
             newest = self._newest(project_name, admitted)
             if newest is None:
                 return None
+            evaluator = self.make_candidate_evaluator(project_name, specifier)
             found = [
                 one for one in evaluator.get_applicable_candidates(newest) if not one.link.is_yanked
             ]
+            if name in self.order.offered and not any(one.link.is_wheel for one in found):
+                return None
             if any(not one.version.is_prerelease for one in found):
                 first = self._in_order(name, BestCandidateResult(newest, found, found[-1]), None)
                 candidates = Newest(
@@ -436,7 +447,7 @@ class Finder(PackageFinder):
     ) -> list[InstallationCandidate] | None:
         """Read the newest versions that fit, and the preferred ones; None: all are needed."""
         name = canonicalize_name(project_name)
-        besides = frozenset(PipVersion(str(one)) for one in self.order.preferred.get(name, ()))
+        besides = frozenset(PipVersion(str(one)) for one in self.order.wanted(name))
         key = (name, specifier, besides)
         if key not in self._seen_newest:
             if project_name in self._all_candidates:

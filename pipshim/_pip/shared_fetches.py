@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pip._internal.index.collector import IndexContent
     from pip._internal.models.link import Link
 
+    from pipshim.base.prefetch import PackageLookup
     from pipshim.project.metadata_files import MetadataCache, StaticFiles
 
 _LITTLE = 1 << 24
@@ -56,6 +57,7 @@ class SharedFetches:
 
     Attributes:
         files, folder: likewise.
+        followed: the headers of files for any target, by index and lookup.
 
     """
 
@@ -77,6 +79,7 @@ class SharedFetches:
         self._outlines = outlines
         self._spared = spared
         self._is_lazy = is_lazy
+        self.followed: dict[tuple[str | None, PackageLookup], bytes] = {}
         self._numbers = count()
         self._pages: SharedResults[Page] = SharedResults(keep_errors=True)
         self._metadata: SharedResults[bytes | None] = SharedResults(keep_errors=True)
@@ -115,6 +118,10 @@ class SharedFetches:
         if not self._outlines.has(secure_hashes(link).get("sha256")):
             self.archive(link)
         return None
+
+    def is_for_any_target(self, file: object) -> bool:
+        """Return whether another target is likely to get the same file."""
+        return cast("Link", file).filename.endswith("-none-any.whl")
 
     def _costs_little(self, wheel: Link) -> bool:
         """Return whether fetching a wheel's METADATA in vain would be cheap."""

@@ -9,8 +9,9 @@ there.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from contextvars import Context, copy_context
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -53,12 +54,25 @@ class CandidateLookup(Protocol):
     def best_of(self, name: NormalizedName, specifier: str) -> object | None:
         """Return the file that the resolver is likely to choose first."""
 
+    def route_of(self, name: NormalizedName) -> str | None:
+        """Return the one index that a package comes from; None: from all that are searched."""
+
 
 class AdvanceFetcher(Protocol):
-    """Fetches files in advance: `pipshim._pip.shared_fetches.SharedFetches`."""
+    """Fetches files in advance, for all targets: `pipshim._pip.shared_fetches.SharedFetches`.
+
+    Attributes:
+        followed: the headers of files for any target, by index and lookup.
+
+    """
+
+    followed: dict[tuple[str | None, PackageLookup], bytes]
 
     def in_advance(self, file: object) -> bytes | None:
         """Fetch what the resolver will ask of a file, if that is cheap; return its headers."""
+
+    def is_for_any_target(self, file: object) -> bool:
+        """Return whether another target is likely to get the same file."""
 
     def has_page(self, url: str) -> bool:
         """Return whether a page was asked for."""
@@ -90,15 +104,24 @@ class Prefetch:
     def want(self, packages: Iterable[PackageLookup]) -> None:
         """Note packages that will be looked at; they are fetched after `begin`.
 
-        Versions are looked up in the order of the calling resolve (context variables).
+        Versions are looked up in the order of the calling resolve (context variables). What another
+        target has fetched is only followed.
         """
-        with self._guard:
-            known = self._seen
-            distinct = dict.fromkeys(packages)
-            new = [one for one in distinct if one not in known and one.name not in self.left_out]
-            self._seen.update(new)
-            self._waiting += [(one, copy_context()) for one in new]
-            self._start()
+        found = packages
+        while found := dict.fromkeys(found):
+            followed = {one: self._fetcher.followed.get(self._key(one)) for one in found}
+            with self._guard:
+                known = self._seen
+                new = [one for one in found if one not in known and one.name not in self.left_out]
+                self._seen.update(new)
+                self._waiting += [(one, copy_context()) for one in new if followed[one] is None]
+                self._start()
+            found = [
+                required
+                for one in new
+                if (contents := followed[one]) is not None
+                for required in self._required(contents, one.extras)
+            ]
 
     def begin(self) -> None:
         """Begin to fetch: pip has asked each index once, so their credentials are known."""
@@ -141,20 +164,17 @@ class Prefetch:
         best = finder.best_of(wanted.name, wanted.specifier)
         contents = self._fetcher.in_advance(best) if best is not None else None
         if contents is not None:
+            if self._fetcher.is_for_any_target(best):
+                self._fetcher.followed[self._key(wanted)] = contents
             self.want(self._required(contents, wanted.extras))
+
+    def _key(self, wanted: PackageLookup) -> tuple[str | None, PackageLookup]:
+        route = self.finder.route_of(wanted.name) if self.finder is not None else None
+        return route, wanted
 
     def _required(self, contents: bytes, extras: frozenset[str]) -> Iterator[PackageLookup]:
         """Return what the headers of METADATA require in the target environment."""
-        for line in contents.decode("utf-8", "replace").splitlines():
-            field, _, value = line.partition(":")
-            if field.lower() != "requires-dist":
-                continue
-            if not extras and "extra ==" in value:
-                continue  # most are, and none of these is parsed; a wrong guess costs a wait
-            try:
-                requirement = Requirement(value.strip())
-            except InvalidRequirement:
-                continue
+        for requirement in _requires(contents, of_extras=bool(extras)):
             marker = requirement.marker
             if requirement.url is None and (
                 marker is None
@@ -165,3 +185,17 @@ class Prefetch:
                     str(requirement.specifier),
                     frozenset(requirement.extras),
                 )
+
+
+@cache
+def _requires(contents: bytes, *, of_extras: bool) -> list[Requirement]:
+    found = []
+    for line in contents.decode("utf-8", "replace").splitlines():
+        field, _, value = line.partition(":")
+        if field.lower() != "requires-dist":
+            continue
+        if not of_extras and "extra ==" in value:
+            continue  # most are, and none of these is parsed; a wrong guess costs a wait
+        with suppress(InvalidRequirement):
+            found.append(Requirement(value.strip()))
+    return found

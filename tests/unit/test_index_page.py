@@ -173,7 +173,7 @@ def test_wanted_versions_come_as_if_all_had_been_looked_at(seed: int) -> None:
     known = {Version(str(one.version)) for one in all_seen.find_all_candidates("some-pkg")}
     versions = [*sorted(known), Version("12"), Version("13")]
     preferred = {NAME: tuple(chance.sample(versions, k=chance.randint(0, 2)))}
-    offered = {NAME: tuple(chance.sample(versions, k=2))} if chance.random() < 0.2 else {}
+    offered = {NAME: tuple(chance.sample(versions, k=2))} if chance.random() < 0.5 else {}
     order = Order(preferred, offered=offered)
     texts = ["", ">=1", "<2", ">=7.0a1", "!=4.3", "==3.*", ">=99", "<3,>=2.1"]
     with ours.ordered(order):
