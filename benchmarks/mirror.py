@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
@@ -25,7 +26,7 @@ from packaging.utils import canonicalize_name
 from benchmarks.serve import JSON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
 PROJECT_46 = (
@@ -145,29 +146,32 @@ SIZES = (50, 200, 800, 3000)
 BIG = 900 * 2**20
 
 
-def build(folder: Path, python: Path) -> None:
-    """Fill the mirror's folders; what is there already stays.
+def build(folder: Path, python: Path, names: Collection[str]) -> None:
+    """Fill some of the mirror's folders; what is there already stays.
 
     Attributes:
         python: an interpreter that has pip and setuptools.
 
     """
     pip = [str(python), "-m", "pip", "download", "-q", "--no-deps"]
-    _whole(folder / REAL, lambda to: _download(pip, to))
-    _whole(folder / PAGES, lambda to: _pages(_index(python), to))
-    for size in SIZES:
-        _whole(folder / f"generated-{size}", lambda to, size=size: _generated(to, size))
-    _whole(folder / "big", _big)
+    fill: dict[str, Callable[[Path], None]] = {
+        REAL: lambda to: _download(pip, to),
+        PAGES: lambda to: _pages(_index(python), to),
+        **{f"generated-{size}": partial(_generated, size=size) for size in SIZES},
+        "big": _big,
+    }
+    for name in names:
+        _whole(folder / name, fill[name])
 
 
-def _whole(folder: Path, fill: object) -> None:
+def _whole(folder: Path, fill: Callable[[Path], None]) -> None:
     """Fill a folder, or leave none."""
     if folder.exists():
         return
     making = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
-    fill(making)  # type: ignore[operator]
+    fill(making)
     making.rename(folder)
 
 

@@ -372,7 +372,8 @@ def main() -> None:
     tools = installed(every)
     builder = Builder(tools_folder(folder))
     builder.install()
-    mirror.build(folder / "mirror", Path(builder.executable("python")))
+    names = {one.files for one in workloads} | {mirror.PAGES for one in workloads if one.whole}
+    mirror.build(folder / "mirror", Path(builder.executable("python")), sorted(names))
     with ExitStack() as stack:
         servers = Servers(folder / "mirror", stack, chosen.older)
         benchmark = Benchmark(folder, tools, servers, chosen.rounds)
