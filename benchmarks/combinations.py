@@ -73,7 +73,8 @@ def lock(folder: Path, cache: Path, index: Index) -> measure.Sample:
     (folder / "pylock.toml").unlink(missing_ok=True)
     # Nothing but these indexes counts.
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    variables |= {"PIP_CACHE_DIR": str(cache), "PIP_INDEX_URL": index.url}
+    variables |= {"PIP_CACHE_DIR": str(cache / "pip"), "PIPSHIM_CACHE_DIR": str(cache / "shim")}
+    variables |= {"PIP_INDEX_URL": index.url}
     variables |= {"PIP_CONFIG_FILE": os.devnull}
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "pipshim", "lock", "-q"]
