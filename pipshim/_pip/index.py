@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pip._internal.utils.hashes import Hashes
 
     from pipshim.base.prefetch import Prefetch
-    from pipshim.model.indexes import Index
+    from pipshim.model.package_sources import Index
 
 _logger = logging.getLogger(package_finder.__name__)
 

@@ -129,4 +129,6 @@ def _listen() -> None:
         if _handler not in logger.handlers:
             logger.addHandler(_handler)
     # What pip shows is decided by the levels of its own handlers.
-    logging.getLogger(pip_texts.COLLECTOR).setLevel(logging.DEBUG)
+    collector = logging.getLogger(pip_texts.COLLECTOR)
+    if collector.level != logging.DEBUG:  # setting it makes all loggers forget what they log
+        collector.setLevel(logging.DEBUG)

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -24,7 +24,7 @@ from pip._internal.req.constructors import install_req_from_line, install_req_fr
 from pip._internal.req.req_file import parse_requirements
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
-from pip._vendor.packaging.tags import parse_tag
+from pip._vendor.packaging.tags import Tag, parse_tag
 
 from pipshim._pip import adapters, credentials, interrupts, patches
 from pipshim._pip.downloads import ObservedDownloader, retry_broken_answers
@@ -401,6 +401,11 @@ patches.replace(vendored_markers, default_environment=_target_environment)
 
 def _target_python(target: TargetPython) -> PipTargetPython:
     made = PipTargetPython(py_version_info=target.version)
-    tags = [tag for text in target.tags for tag in parse_tag(text)]
+    tags = _parsed(target.tags)
     patches.override(made, _valid_tags=tags, _valid_tags_set=set(tags))
     return made
+
+
+@cache
+def _parsed(tags: tuple[str, ...]) -> list[Tag]:
+    return [tag for text in tags for tag in parse_tag(text)]

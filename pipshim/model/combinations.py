@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
@@ -33,8 +33,7 @@ _MEMBER = re.compile(r"group member-(?P<member>.+)")
 """A member itself."""
 
 
-@dataclass(frozen=True, order=True)
-class Combination:
+class Combination(NamedTuple):
     """A choice of conflicting extras and groups (sorted); all others of these are off."""
 
     chosen: tuple[str, ...] = ()
@@ -50,8 +49,7 @@ BASE = Combination()
 """None of them is on."""
 
 
-@dataclass(frozen=True, order=True)
-class Case:
+class Case(NamedTuple):
     """A target and a combination that a lock is resolved for.
 
     Attributes:

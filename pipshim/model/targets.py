@@ -7,8 +7,8 @@ and `MACOS` say. It does not depend on the machine at hand.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.markers import Marker
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
@@ -56,8 +56,7 @@ _NAMELESS = (
 """What the names of some Pythons would have in them, and why they have none."""
 
 
-@dataclass(frozen=True, order=True)
-class TargetName:
+class TargetName(NamedTuple):
     """The name of a target.
 
     Attributes:
@@ -110,33 +109,38 @@ class TargetName:
 
     @property
     def python(self) -> TargetPython:
-        full = f"3.{self.minor}.{NEWEST_PATCH}"
-        os_name, system, _ = _SYSTEMS[self.platform]
-        interpreter = f"cp3{self.minor}"
-        platforms = list(_platforms(self.platform, self.fields["platform_machine"]))
-        version = (3, self.minor)
-        return TargetPython(
-            version=(*version, NEWEST_PATCH),
-            implementation="cpython",
-            markers={
-                **self.fields,
-                "implementation_version": full,
-                "os_name": os_name,
-                "platform_python_implementation": "CPython",
-                "platform_release": "",
-                "platform_system": system,
-                "platform_version": "",
-                "python_full_version": full,
-            },
-            tags=tuple(
-                str(tag)
-                for found in (
-                    cpython_tags(version, abis=[interpreter], platforms=platforms),
-                    compatible_tags(version, interpreter=interpreter, platforms=platforms),
-                )
-                for tag in found
-            ),
-        )
+        return _python(self)
+
+
+@cache
+def _python(name: TargetName) -> TargetPython:
+    full = f"3.{name.minor}.{NEWEST_PATCH}"
+    os_name, system, _ = _SYSTEMS[name.platform]
+    interpreter = f"cp3{name.minor}"
+    platforms = list(_platforms(name.platform, name.fields["platform_machine"]))
+    version = (3, name.minor)
+    return TargetPython(
+        version=(*version, NEWEST_PATCH),
+        implementation="cpython",
+        markers={
+            **name.fields,
+            "implementation_version": full,
+            "os_name": os_name,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": system,
+            "platform_version": "",
+            "python_full_version": full,
+        },
+        tags=tuple(
+            str(tag)
+            for found in (
+                cpython_tags(version, abis=[interpreter], platforms=platforms),
+                compatible_tags(version, interpreter=interpreter, platforms=platforms),
+            )
+            for tag in found
+        ),
+    )
 
 
 KNOWN = tuple(
