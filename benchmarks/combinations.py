@@ -1,8 +1,8 @@
-"""Time a lock of packages with three combinations of extras, for one or several targets.
+"""Time a lock of packages with combinations of extras, for one or several targets.
 
-    python -m benchmarks.combinations [--rounds 5] [--packages 40] [--targets NAME ...]
+    python -m benchmarks.combinations [--rounds 5] [--packages 40] [--extras 2] [--targets NAME ...]
 
-It is compared with a lock without conflicts, for this Python.
+It is compared with a lock without extras, for this Python. Each extra, and none, is a combination.
 
 The packages are tiny and come from local indexes, which answer after 20 ms. Both projects have the
 same dependencies; the caches are empty at first (cold), or filled by an earlier lock (warm).
@@ -48,7 +48,7 @@ def write(
     requires: list[str],
     torches: dict[str, Index],
     *,
-    conflict: bool,
+    extras: list[str],
     targets: list[str],
 ) -> Path:
     """Write a project, with extras that exclude each other or with one of the indexes only."""
@@ -56,16 +56,17 @@ def write(
         f'[[tool.pipshim.index]]\nname = "{name}"\nurl = "{index.url}"\nexplicit = true\n'
         for name, index in torches.items()
     )
-    if not conflict:
+    if not extras:
         settings += '[tool.pipshim.sources]\ntorch = { index = "cpu" }\n'
         return project(folder, settings, dependencies=[*requires, "torch"])
-    entries = ", ".join(f'{{ index = "{name}", extra = "{name}" }}' for name in torches)
-    members = ", ".join(f'{{ extra = "{name}" }}' for name in torches)
-    settings += f"[tool.pipshim.sources]\ntorch = [{entries}]\n"
-    settings += f"[tool.pipshim]\nconflicts = [[{members}]]\n"
+    entries = ", ".join(f'{{ index = "{name}", extra = "{name}" }}' for name in extras)
+    members = ", ".join(f'{{ extra = "{name}" }}' for name in extras)
+    settings += f"[tool.pipshim.sources]\ntorch = [{entries}]\n[tool.pipshim]\n"
+    # An extra that a source depends on needs no other to be resolved with it and without.
+    settings += f"conflicts = [[{members}]]\n" if len(extras) > 1 else ""
     settings += f"target-environments = {targets}\n" if targets else ""
-    extras = {name: ["torch"] for name in torches}
-    return project(folder, settings, dependencies=requires, extras=extras)
+    wanted = {name: ["torch"] for name in extras}
+    return project(folder, settings, dependencies=requires, extras=wanted)
 
 
 def lock(folder: Path, cache: Path, index: Index) -> measure.Sample:
@@ -87,6 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--packages", type=int, default=40)
+    parser.add_argument("--extras", type=int, default=2, choices=[1, 2])
     parser.add_argument("--targets", nargs="+", default=[], metavar="NAME")
     chosen = parser.parse_args()
     with ExitStack() as stack:
@@ -97,8 +99,8 @@ def main() -> None:
         for one in (index, *torches.values()):
             one.latency = 0.02
         projects = {
-            name: write(folder / name, requires, torches, conflict=conflict, targets=chosen.targets)
-            for name, conflict in (("plain", False), ("combinations", True))
+            name: write(folder / name, requires, torches, extras=extras, targets=chosen.targets)
+            for name, extras in (("plain", []), ("combinations", [*TORCHES][: chosen.extras]))
         }
         samples: dict[tuple[str, str], list[measure.Sample]] = {}
         for _ in range(chosen.rounds):
