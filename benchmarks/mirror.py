@@ -111,6 +111,9 @@ WHEELS = (
 """The 46; the older version that the change asks for; what the 46 need on other platforms, for some
 tools lock for all; and what the sdists are built with."""
 
+BACKPORTS = ("backports-asyncio-runner", "exceptiongroup", "greenlet", "tomli")
+"""What they need on Python 3.10 besides."""
+
 SDISTS = (
     "cachetools==6.2.2",
     "decorator==5.1.1",
@@ -176,8 +179,11 @@ def _whole(folder: Path, fill: Callable[[Path], None]) -> None:
 
 
 def _download(pip: list[str], to: Path) -> None:
-    for requirement in WHEELS:
-        subprocess.run([*pip, "--only-binary", ":all:", "-d", str(to), requirement], check=True)
+    wheels = [*pip, "--only-binary", ":all:", "-d", str(to)]
+    for requirement in WHEELS if sys.version_info >= (3, 11) else (*WHEELS, *BACKPORTS):
+        if subprocess.run([*wheels, requirement], check=False).returncode:
+            # The newest ones are not for every Python.
+            subprocess.run([*wheels, requirement.replace("==", "<=")], check=True)
     for requirement in SDISTS:
         # pip asks for the metadata of what it downloads. Without isolation that takes moments.
         options = ["--no-build-isolation", "--no-binary", ":all:"]
