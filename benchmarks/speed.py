@@ -18,7 +18,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import mirror, report
 from benchmarks.limits import Builder, Limits, describe
@@ -252,7 +252,7 @@ def load(file: Path) -> dict[Workload, Outcome]:
     }
 
 
-def _samples(runs: dict[str, list[dict[str, float]]]) -> dict[str, list[Sample]]:
+def _samples(runs: dict[str, list[dict[str, Any]]]) -> dict[str, list[Sample]]:
     return {name: [Sample(**run) for run in its] for name, its in runs.items()}
 
 
@@ -372,8 +372,9 @@ def main() -> None:
     tools = installed(every)
     builder = Builder(tools_folder(folder))
     builder.install()
-    names = {one.files for one in workloads} | {mirror.PAGES for one in workloads if one.whole}
-    mirror.build(folder / "mirror", Path(builder.executable("python")), sorted(names))
+    folders = {one.files for one in workloads}
+    folders |= {mirror.PAGES for one in workloads if one.whole}
+    mirror.build(folder / "mirror", Path(builder.executable("python")), sorted(folders))
     with ExitStack() as stack:
         servers = Servers(folder / "mirror", stack, chosen.older)
         benchmark = Benchmark(folder, tools, servers, chosen.rounds)
