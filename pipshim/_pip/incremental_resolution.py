@@ -7,23 +7,22 @@ round looks at what is not known to be satisfied. The result is the same.
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, defaultdict
 from typing import TYPE_CHECKING, Any, cast
 
 from pip._internal.resolution.resolvelib.requirements import (
     RequiresPythonRequirement,
     SpecifierRequirement,
 )
+from pip._vendor.resolvelib.resolvers.abstract import Result
 from pip._vendor.resolvelib.resolvers.criterion import Criterion
-from pip._vendor.resolvelib.resolvers.resolution import Resolution, Resolver, _build_result
-from pip._vendor.resolvelib.structs import RequirementInformation, State
+from pip._vendor.resolvelib.resolvers.resolution import Resolution, Resolver
+from pip._vendor.resolvelib.structs import DirectedGraph, RequirementInformation, State
 
 from pipshim.base.shared_mapping import OrderedSharedMapping, SharedMapping
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-
-    from pip._vendor.resolvelib.resolvers.abstract import Result
 
 
 class Criteria(SharedMapping[str, Any]):
@@ -172,4 +171,29 @@ class IncrementalResolver(Resolver[Any, Any, Any]):
         self, requirements: Iterable[Any], max_rounds: int = 100
     ) -> Result[Any, Any, Any]:
         resolution = IncrementalResolution(self.provider, self.reporter)
-        return _build_result(resolution.resolve(requirements, max_rounds))
+        return _result_of(resolution.resolve(requirements, max_rounds))
+
+
+def _result_of(state: State[Any, Any, Any]) -> Result[Any, Any, Any]:
+    """Return the pins that a root leads to.
+
+    resolvelib's own function ends in a `RecursionError` if packages that require each other, and
+    that nothing else requires any more, are left from a version that was given up.
+    """
+    keys = {id(candidate): key for key, candidate in state.mapping.items()}
+    children = defaultdict(list)
+    for key, criterion in state.criteria.items():
+        for parent in criterion.iter_parent():
+            if parent is None or id(parent) in keys:
+                children[keys.get(id(parent))].append(key)
+    graph: DirectedGraph[str | None] = DirectedGraph()
+    graph.add(None)
+    reached: list[str | None] = [None]
+    for parent in reached:
+        for key in children[parent]:
+            if key not in graph:
+                graph.add(key)
+                reached.append(key)
+            graph.connect(parent, key)
+    mapping = {key: candidate for key, candidate in state.mapping.items() if key in graph}
+    return Result(mapping, graph, state.criteria)
