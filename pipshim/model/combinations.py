@@ -179,33 +179,32 @@ class Conflicts:
 
 def named(origin: str) -> str:
     """Name an extra or group in a message: ``extra 'cpu'``."""
-    of_member = _OF_MEMBER.fullmatch(origin)
-    if of_member is not None:
-        return f"{of_member['kind']} {of_member['name']!r} of {of_member['member']}"
-    member = _MEMBER.fullmatch(origin)
-    if member is not None:
-        return f"member {member['member']!r}"
-    kind, _, name = origin.partition(" ")
-    return f"{kind} {name!r}"
+    member, kind, name = _parts(origin)
+    if not kind:
+        return f"member {member!r}"
+    return f"{kind} {name!r} of {member}" if member else f"{kind} {name!r}"
 
 
 def as_entry(origin: str) -> dict[str, str]:
     """Return an extra or group as ``conflicts`` has it."""
-    of_member = _OF_MEMBER.fullmatch(origin)
-    if of_member is not None:
-        return {"package": of_member["member"], of_member["kind"]: of_member["name"]}
-    member = _MEMBER.fullmatch(origin)
-    if member is not None:
-        return {"package": member["member"]}
+    member, kind, name = _parts(origin)
+    return {key: value for key, value in (("package", member), (kind, name)) if value}
+
+
+def _parts(origin: str) -> tuple[str, str, str]:
+    """Return the member, kind and name of an extra or group; of a member itself no kind."""
+    if match := _OF_MEMBER.fullmatch(origin):
+        return match["member"], match["kind"], match["name"]
+    if match := _MEMBER.fullmatch(origin):
+        return match["member"], "", ""
     kind, _, name = origin.partition(" ")
-    return {kind: name}
+    return "", kind, name
 
 
 def _without(origin: str) -> str:
     """Return the option that leaves an extra, group or member out."""
-    if _OF_MEMBER.fullmatch(origin) is None and _MEMBER.fullmatch(origin) is not None:
-        return f"{named(origin)} (name the others with --package)"
-    return "--no-" + _OF_MEMBER.sub(r"\g<kind> \g<name>", origin)
+    _, kind, name = _parts(origin)
+    return f"--no-{kind} {name}" if kind else f"{named(origin)} (name the others with --package)"
 
 
 def membership(origin: str) -> str:

@@ -191,18 +191,19 @@ RUN = CommandOptions(
     ),
 )
 
+_EXPORTING = (
+    *COMMON,
+    *SELECTION,
+    *declared(LeftOut),
+    *declared(Upgrade),
+    *declared(UpToDate),
+)
+
 EXPORT = CommandOptions(
     build=BUILD,
     keeps=("--requirement",),
     helps={"--requirement": "Export this lock (pylock.toml, pylock.NAME.toml), as it is."},
-    options=(
-        *COMMON,
-        *SELECTION,
-        *declared(LeftOut),
-        *declared(Upgrade),
-        *declared(UpToDate),
-        *declared(ExportOptions),
-    ),
+    options=(*_EXPORTING, *declared(ExportOptions)),
 )
 
 _MEMBER = {"--package": "{verb} this member of the workspace."}
@@ -262,11 +263,13 @@ BUILDS_LIST = CommandOptions(
     verb="List", options=(PROJECT, *declared(StoreRequest, "remote", "remote_url"), *_OUTPUT)
 )
 
+_FOLLOW = {"--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml)."}
+
 BUILDS_SHOW = CommandOptions(
     build=BUILD,
     verb="Count",
     keeps=("--requirement",),
-    helps={"--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml)."},
+    helps=_FOLLOW,
     arguments=lambda names, _: LOCKED(names),
     options=(*COMMON, *SELECTION, *declared(BuildsShowRequest), *_OUTPUT),
 )
@@ -275,15 +278,8 @@ BUILDS_PLAN = CommandOptions(
     build=BUILD,
     verb="Plan for",
     keeps=("--requirement",),
-    helps={"--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml)."},
-    options=(
-        *COMMON,
-        *SELECTION,
-        *declared(LeftOut),
-        *declared(Upgrade),
-        *declared(UpToDate),
-        *declared(BuildsPlanRequest),
-    ),
+    helps=_FOLLOW,
+    options=(*_EXPORTING, *declared(BuildsPlanRequest)),
 )
 
 BUILDS_RUN = CommandOptions(build=declared(BuildOptions, "rebuild"), options=(*_BUILDING, *_OUTPUT))

@@ -34,7 +34,7 @@ from pipshim.base.errors import LockError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.model.build_mode import Mode
-from pipshim.model.combinations import PROJECT, Conflicts, membership
+from pipshim.model.combinations import PROJECT, Conflicts, any_of, membership
 from pipshim.model.selection_preferences import checked
 from pipshim.model.targets import TargetName
 
@@ -474,7 +474,7 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
         requirements=tuple(ours.get("requirements", ())),
         roots={origin: tuple(found) for origin, found in ours.get("roots", {}).items()},
         by_hash=bool(ours.get("by-hash", False)),
-        environment=any_of(pylock.environments or ()),
+        environment=any_of(map(str, pylock.environments or ())),
         targets=tuple(map(TargetName.parse, ours.get("targets", ()))),
         targets_asked=tuple(map(TargetName.parse, ours.get("targets-asked", ()))),
         conflicts=Conflicts(
@@ -488,12 +488,6 @@ def _lock(pylock: Pylock, ours: Mapping[str, Any]) -> Lock:
         groups=tuple(pylock.dependency_groups or ()),
         default_groups=tuple(pylock.default_groups or ()),
     )
-
-
-def any_of(markers: Iterable[Marker]) -> Marker | None:
-    """Join the environments of a lock into one marker."""
-    text = " or ".join(f"({one})" for one in markers)
-    return Marker(text) if text else None
 
 
 def _too_new(path: Path, problem: str) -> LockError:

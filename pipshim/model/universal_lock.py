@@ -33,7 +33,6 @@ from pipshim.model.pylock import (
     table_of,
     tool_table,
 )
-from pipshim.model.pylock import any_of as any_environment
 from pipshim.model.targets import marker_for, target_of_markers
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def merge_locks(locks: Mapping[Case, Lock], conflicts: Conflicts) -> Lock:
         },
         folders=_folders(locks),
         roots=_roots(locks.values()),
-        environment=any_environment(one.marker for one in targets) or first.environment,
+        environment=any_of(str(one.marker) for one in targets) or first.environment,
         targets=tuple(targets),
         conflicts=conflicts,
         extras=tuple(sorted({extra for lock in locks.values() for extra in lock.extras})),
