@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pipshim._pip.session_warmup import Agent
 
-_NEW_OBJECTS = 100_000
+_NEW_OBJECTS = 200_000
 """How many there are to be before garbage is looked for: what is imported and resolved is kept."""
 
 
