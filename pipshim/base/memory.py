@@ -66,6 +66,16 @@ def kills_for_memory(read: ReadText = read_text) -> tuple[int, int]:
     return own, _numbers(read("/proc/vmstat") or "").get("oom_kill", 0)
 
 
+def process_limit() -> int | None:
+    """Return how many bytes of address space each process may use; None: as many as it wants."""
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415 not on Windows
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
 _UNIFIED = 2
 
 

@@ -21,8 +21,22 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-sharing: ContextVar[int] = ContextVar("sharing", default=1)
-"""How many pieces of work share the machine's cores, the one done here included."""
+
+class Sharing:
+    """How many pieces of work share the machine's cores.
+
+    Attributes:
+        count: how many do now, or are about to; at least one.
+
+    """
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+
+
+_ALONE = Sharing()
+sharing: ContextVar[Sharing] = ContextVar("sharing", default=_ALONE)
+"""Those that the work done here is one of."""
 
 _pauses: ContextVar[_Pauses | None] = ContextVar("_pauses", default=None)
 
@@ -116,8 +130,14 @@ class TaskGroup:
             elif len(self._threads) < self._at_once:
                 # Daemons: the process ends though they wait for a server that says nothing.
                 thread = Thread(target=self._work, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # no more processes or memory: those that run do it
+                    if not self._threads:
+                        self._tasks.clear()
+                        raise
+                else:
+                    self._threads.append(thread)
         return future
 
     def drop(self) -> None:
@@ -190,8 +210,8 @@ def in_order(
     """Call ``work`` for each item after those that it waits for, several at once.
 
     Of the items that may start, the first ones of the mapping do. Failures and interrupts are
-    treated as in `each`. ``sharing`` tells the work how many run at once. Work that is `paused`
-    lets as much other work begin, up to ``at_once`` more.
+    treated as in `each`. ``sharing`` tells the work how many run at once, without those that are
+    `paused`. They let as much other work begin, up to ``at_once`` more.
 
     Args:
         waits_for: by item, what it waits for; others than items are ignored. No cycles.
@@ -203,17 +223,18 @@ def in_order(
     running: dict[Future[Result], Item] = {}
     results: dict[Item, Result] = {}
     errors: dict[Item, BaseException] = {}
-    pauses = _Pauses()
+    pauses, shared = _Pauses(), Sharing()
     with TaskGroup(2 * at_once, interrupted) as group:
         while left or running:
             change = pauses.change
             free = max(0, at_once + min(pauses.count, at_once) - len(running))
             ready = [item for item, others in left.items() if others <= results.keys()]
-            width = min(at_once, sum(map(is_work, (*running.values(), *ready))))
+            work_now = sum(map(is_work, (*running.values(), *ready))) - pauses.count
+            shared.count = max(1, min(at_once, work_now))
             for item in ready[: 0 if errors else free]:
                 del left[item]
                 context = copy_context()
-                context.run(sharing.set, max(1, width))
+                context.run(sharing.set, shared)
                 context.run(_pauses.set, pauses)
                 running[context.run(group.start, partial(work, item))] = item
             if not running:

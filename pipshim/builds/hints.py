@@ -65,12 +65,13 @@ class MemoryStory(NamedTuple):
 
     Attributes:
         text: how much it used, and how much there is; a sentence.
-        setting: a size that makes pipshim build it alone, and with fewer compilers.
+        setting: a size that makes pipshim build it alone, and with fewer compilers; None: that
+            does not help, as what is limited is each process.
 
     """
 
     text: str
-    setting: str
+    setting: str | None
 
 
 _Rule: TypeAlias = Callable[[re.Match[str], FailedBuild], "str | None"]
@@ -105,6 +106,11 @@ def was_killed(output: str, build: FailedBuild) -> bool:
     return build.returncode in _KILLED or any(
         re.search(pattern, output[-_TAIL:], re.MULTILINE) for pattern in _NO_MEMORY
     )
+
+
+def was_refused(output: str) -> bool:
+    """Return whether a program of a failed build got no more memory."""
+    return re.search(_REFUSED, output[-_TAIL:], re.MULTILINE) is not None
 
 
 # What to do, in the form that the mode needs.
@@ -472,6 +478,11 @@ def _memory(build: FailedBuild) -> str:
     killed = "There was too little memory" if build.ran_out else "A program of the build was killed"
     problem = killed if build.ran_out else f"{killed} or got no more memory"
     story = f" {build.memory.text}" if build.memory is not None else ""
+    if build.memory is not None and build.memory.setting is None:
+        return (
+            f"{problem}.{story} Raise this limit, or ask the batch system that has set it for more "
+            "memory:\n\n    ulimit -v unlimited"
+        )
     # uv refuses a [tool.uv] with settings that it does not know.
     if build.user.typed or build.memory is None or build.user.tool == "uv":
         problem = (
@@ -529,10 +540,16 @@ _CMAKE_VARIABLE = r"Could not find compiler set in environment variable"
 # setup.py files that are relatives of flash-attn's parse torch.version.cuda, which is None then
 _NO_VERSION = r"(?:InvalidVersion: Invalid version: '?None|TypeError: expected string or bytes)"
 
+_REFUSED = (
+    r"virtual memory exhausted|(?:cc1(?:plus)?|lto1|as|ld|catastrophic error): out of memory|"
+    r"LLVM ERROR: out of memory|memory allocation of \d+ bytes failed|Cannot allocate memory|"
+    r"std::bad_alloc|^MemoryError\b"
+)
 _NO_MEMORY = (
     r"Killed signal terminated program|died with <Signals\.SIGKILL: 9>",
-    r"(?:^|: line \d+:\s+\d+ |^make[^\n\]]*\] )Killed\b",
-    r"virtual memory exhausted|cc1(?:plus)?: out of memory|std::bad_alloc",
+    r"(?:^|: line \d+:\s+\d+ |^make[^\n\]]*\] |execute command: )Killed\b",
+    r"(?:due to signal|terminated with signal|\(signal:) 9\b",  # nvcc, GCC's collect2, cargo
+    _REFUSED,
 )
 
 _RULES: tuple[tuple[str, _Rule], ...] = (

@@ -32,7 +32,7 @@ from pipshim.base.unwritable_files import mount_point, name_full, reason
 from pipshim.builds import hook_runner, process_trace
 from pipshim.builds.error_excerpt import excerpt
 from pipshim.builds.hint_lines import UserInput
-from pipshim.builds.hints import FailedBuild, hint_for, was_killed
+from pipshim.builds.hints import FailedBuild, hint_for, was_killed, was_refused
 from pipshim.builds.memory_shortage import describe, ran_out
 from pipshim.builds.processes import Backend
 from pipshim.model.build_mode import Mode
@@ -309,6 +309,7 @@ class Hooks:
         build, text = self.build, ""
         if self.log.exists():
             text = self.log.read_text(encoding="utf-8", errors="replace")
+        refused = was_refused(text)
         failed = FailedBuild(
             build.label,
             str(build.mode),
@@ -319,9 +320,10 @@ class Hooks:
             torch=_torch_version(text),
             variables=self.variables,
             disk=self._disk(),
-            memory=describe(self.usage),
+            memory=describe(self.usage, was_refused=refused),
         )
-        if ran_out(self._kills, self.usage, was_killed=was_killed(text, failed)):
+        killed = was_killed(text, failed)
+        if ran_out(self._kills, self.usage, was_killed=killed, was_refused=refused):
             self.usage.ran_out, failed = True, replace(failed, ran_out=True)
             why = f"memory ran out ({why})"
         return BuildError(

@@ -47,6 +47,9 @@ if [ -n "$PIPSHIM_JOBSERVER" ] && exec 9<>"$PIPSHIM_JOBSERVER"; then
     others=$(printf %s "$MAKEFLAGS" | sed 's/--jobserver-[^ ]*//g; s/ -j[0-9]*//g')
     MAKEFLAGS="$others -j{jobs} --jobserver-{option}=9,9"
     export MAKEFLAGS
+    case "$# $1 $3 $4" in  # of GCC's lto-wrapper: its number of jobs would end the jobserver
+        "4 -f -j"*" all") exec {program} -f "$2" all ;;
+    esac
 fi
 exec {program} "$@"
 """

@@ -3,7 +3,9 @@
 Each build has a FIFO of its own with the tokens that it may take: a process more for each. What a
 build holds is so always known (what it was given less what is in its FIFO), and nothing is lost
 when it is killed. A thread moves tokens that a build leaves in its FIFO to those that have used up
-theirs. Each build may run one process without a token, as make's manual has it.
+theirs. A tool that has more to do takes a token again as soon as it has handed it back: if a build
+has too many, the thread waits for that moment, and is faster unless the cores are busy. Each build
+may run one process without a token, as make's manual has it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pipshim.base.tasks import Sharing
+
 _BALANCE_SECONDS = 0.05
 _UNUSED_SECONDS = 1.0
 """How long a build that left tokens unused comes last."""
@@ -36,6 +40,7 @@ class _Client:
     Attributes:
         path: its FIFO.
         file: the FIFO, open for reading and writing.
+        sharing: with how many others it shares the cores.
         given: how many tokens it was given and has not handed back.
         unused_at: when tokens were last seen in its FIFO.
 
@@ -43,6 +48,7 @@ class _Client:
 
     path: Path
     file: int
+    sharing: Sharing
     given: int = 0
     unused_at: float = field(default=-_UNUSED_SECONDS)
 
@@ -50,7 +56,7 @@ class _Client:
         """Count the tokens that it has not taken."""
         count = _readable(self.file)
         if count > self.given:  # a build wrote more tokens than it took
-            self._read(count - self.given)
+            _read(self.file, count - self.given)
         return min(count, self.given)
 
     def give(self, count: int) -> None:
@@ -59,13 +65,7 @@ class _Client:
 
     def take(self, count: int) -> None:
         """Take tokens out again, as many as are still there."""
-        self.given -= self._read(count)
-
-    def _read(self, count: int) -> int:
-        try:
-            return len(os.read(self.file, count)) if count > 0 else 0
-        except BlockingIOError:
-            return 0
+        self.given -= _read(self.file, count)
 
 
 class Jobserver:
@@ -82,22 +82,21 @@ class Jobserver:
         self._cores = cores
         self._clients: list[_Client] = []
         self._others = 0
-        self._expected = 0
         self._count = 0
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def client(self, at_once: int) -> Iterator[Path | None]:
+    def client(self, sharing: Sharing) -> Iterator[Path | None]:
         """Let a build take tokens while this lasts; yield its FIFO, None where there are none.
 
         Args:
-            at_once: how many builds are about to run at the same time, this one included.
+            sharing: how many builds run at the same time, or are about to, this one included:
+                when one ends, its share is kept for the next one.
 
         """
-        client = self._open() if sys.platform != "win32" else None
+        client = self._open(sharing) if sys.platform != "win32" else None
         with self._change:
-            self._expected = at_once
             if client is None:
                 self._others += 1
             else:
@@ -108,7 +107,6 @@ class Jobserver:
             yield client.path if client is not None else None
         finally:
             with self._change:
-                self._expected -= 1
                 if client is None:
                     self._others -= 1
                 else:
@@ -137,7 +135,7 @@ class Jobserver:
         with self._change:
             return sum(client.given - client.idle() for client in self._clients)
 
-    def _open(self) -> _Client | None:
+    def _open(self, sharing: Sharing) -> _Client | None:
         if sys.platform == "win32":
             return None
         with self._change:
@@ -145,7 +143,8 @@ class Jobserver:
             path = self._folder / f"jobs-{os.getpid()}-{self._count}"
         with suppress(OSError):  # a file system without FIFOs
             os.mkfifo(path, 0o600)
-            return _Client(path, os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+            file = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            return _Client(path, file, sharing)
         return None
 
     def _start(self) -> None:
@@ -156,17 +155,56 @@ class Jobserver:
     def _keep(self) -> None:
         while True:
             with self._change:
-                self._change.wait(_BALANCE_SECONDS)
                 if not self._clients:
                     self._thread = None
                     return
                 self._balance()
+                greedy = [(client, os.dup(client.file)) for client in self._greedy()]
+                if not greedy:
+                    self._change.wait(_BALANCE_SECONDS)
+            if greedy:
+                self._recall(greedy)
+
+    def _recall(self, greedy: list[tuple[_Client, int]]) -> None:
+        """Wait for a token that one of these builds hands back, and take it; close the files."""
+        if sys.platform == "win32":
+            return
+        import select  # noqa: PLC0415 poll is not on Windows
+
+        files = {file: client for client, file in greedy}
+        waiting = select.poll()
+        for file in files:
+            waiting.register(file, select.POLLIN)
+        ready = waiting.poll(_BALANCE_SECONDS * 1000)
+        taken = [files[file] for file, _ in ready if _read(file, 1)]
+        for file in files:
+            os.close(file)
+        with self._change:
+            for client in taken:
+                client.given = max(client.given - 1, 0)
+
+    def _greedy(self) -> list[_Client]:
+        """Return the builds that hold more tokens than they should, after all were balanced."""
+        held = {client: client.given - client.idle() for client in self._clients}
+        if sum(held.values()) > self._spare:
+            return [client for client in held if held[client]]
+        now = time.monotonic()
+        poorest = min(
+            (held[one] for one in held if now - one.unused_at >= _UNUSED_SECONDS),
+            default=self._cores,
+        )
+        return [client for client in held if held[client] > poorest + 1]
+
+    @property
+    def _spare(self) -> int:
+        """How many processes may run besides the one of each build."""
+        running = len(self._clients) + self._others
+        expected = max((client.sharing.count for client in self._clients), default=0)
+        return max(self._cores - max(running, expected), 0)
 
     def _balance(self) -> None:
         """Give what is free to the builds that have used up theirs; all under the lock."""
-        running = max(len(self._clients) + self._others, self._expected)
-        spare = max(self._cores - running, 0)
-        now = time.monotonic()
+        spare, now = self._spare, time.monotonic()
         idle = {client: client.idle() for client in self._clients}
         for client in self._clients:
             if idle[client]:
@@ -197,6 +235,14 @@ class Jobserver:
             )
             goals[client] += 1
         return goals
+
+
+def _read(file: int, count: int) -> int:
+    """Read bytes that are there; return how many."""
+    try:
+        return len(os.read(file, count)) if count > 0 else 0
+    except BlockingIOError:
+        return 0
 
 
 def _readable(file: int) -> int:

@@ -86,13 +86,12 @@ class MachineShares:
             with self._guard:
                 self._running += 1
             try:
-                width = self._width()
-                share = self._share(need, available, self._jobs(width))
+                share = self._share(need, available, self._jobs(self._width()))
                 if share.jobs is None or share.available is not None:
                     with self._jobserver.other():
                         yield share
                 else:
-                    with self._jobserver.client(width) as fifo:
+                    with self._jobserver.client(sharing.get()) as fifo:
                         yield replace(share, fifo=fifo)
             finally:
                 with self._guard:
@@ -108,7 +107,7 @@ class MachineShares:
     def _width(self) -> int:
         """Return how many builds run at the same time now, or are about to."""
         with self._guard:
-            return min(self._at_once, max(sharing.get(), self._running))
+            return min(self._at_once, max(sharing.get().count, self._running))
 
     def _jobs(self, width: int) -> int | None:
         return max(1, available_cores() // width) if width > 1 else None

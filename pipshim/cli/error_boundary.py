@@ -34,6 +34,8 @@ _OS_HINTS = {
     errno.EMFILE: "allow more open files (ulimit -n), or build less at once (-j)",
 }
 
+_NO_THREAD = "can't start new thread"
+
 
 class Replacement(NamedTuple):
     """The process to become after this one has cleaned up.
@@ -186,6 +188,11 @@ def explain(error: Exception) -> PipshimError:
         if error.filename is None:
             return PipshimError(error.strerror, hint=hint)
         return FileError(os.fsdecode(error.filename), reason(error), hint=hint)
+    if isinstance(error, MemoryError) or _NO_THREAD in str(error):
+        return PipshimError(
+            "there is too little memory, or there are too many processes",
+            hint="see what limits them (ulimit -a), or build less at once (-j)",
+        )
     return PipshimError(
         f"pipshim has a bug: {type(error).__name__}: {error}\n  in {_place(error)}",
         hint="please report it, with what the same command prints with --debug",

@@ -324,7 +324,7 @@ class Rounds:
 
     def _each(self, work: Callable[[Source], object], sources: Sequence[Source]) -> None:
         builder = self.builds.builder
-        at_once = max(1, builder.jobs // sharing.get())
+        at_once = max(1, builder.jobs // sharing.get().count)
         each(work, sources, at_once=at_once, interrupted=builder.processes.stop)
 
     def ask_ahead(self, sources: Sequence[Source], solution: Solution) -> None:

@@ -25,7 +25,7 @@ from packaging.utils import canonicalize_name
 from pipshim.base.errors import BuildError, PipshimError, ProjectError, ResolveError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
-from pipshim.base.tasks import each, sharing
+from pipshim.base.tasks import Sharing, each, sharing
 from pipshim.lock import forked_resolvers
 from pipshim.lock.forked_resolvers import Forks, ParentProcess
 from pipshim.lock.metadata_rounds import BackendNeededError, Rounds
@@ -184,7 +184,7 @@ class _MultiTargetLock:
         at_once = min(context.jobs, len(cases))
 
         def work(case: Case) -> Solution:
-            sharing.set(max(1, at_once))
+            sharing.set(Sharing(max(1, at_once)))
             return self._solve(case, asked[case])
 
         found = each(work, cases, at_once=at_once, interrupted=context.builder.processes.stop)

@@ -113,6 +113,13 @@ def test_full_disk() -> None:
     assert "PIPSHIM_CACHE_DIR" in told.hint
 
 
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
+def test_limits_of_processes_and_memory_are_no_bugs(error: Exception) -> None:
+    told = explain(error)
+    assert "too little memory, or there are too many processes" in told.message
+    assert "ulimit" in str(told.hint)
+
+
 def test_bug_names_its_place() -> None:
     with pytest.raises(AttributeError) as caught:
         read_switch("PIPSHIM_LOCKED", cast("Any", None))

@@ -234,6 +234,14 @@ KNOWN = [
     ("make: *** [Makefile:2: x] Killed", "-j 1"),
     ('bash: line 1:  6573 Killed                  bash -c "kill -9 $$"', "-j 1"),
     ("virtual memory exhausted: Cannot allocate memory", "-j 1"),
+    # GCC's link-time optimisation, nvcc 13 (killed, and under ulimit -v), clang 14, cargo
+    ("collect2: fatal error: ld terminated with signal 9 [Killed]", "-j 1"),
+    ("nvcc error   : 'cicc' died due to signal 9 (Kill signal)", "-j 1"),
+    ("/usr/include/c++/12/ostream(389): catastrophic error: out of memory", "-j 1"),
+    ("clang: error: unable to execute command: Killed", "-j 1"),
+    ("LLVM ERROR: out of memory", "-j 1"),
+    ("didn't exit successfully: `rustc --crate-name x` (signal: 9, SIGKILL: kill)", "-j 1"),
+    ("memory allocation of 800000000 bytes failed", "-j 1"),
     (NUMBA, "Use Python >=3.7,<3.11"),
     ("ERROR: Package 'x' requires a different Python: 3.11.7 not in '>=3.14'", "Python >=3.14"),
     ("AttributeError: module 'pkgutil' has no attribute 'ImpImporter'", "below 3.12"),
@@ -409,6 +417,7 @@ def test_what_is_to_be_pasted_is_toml(output: str, _expected: str, mode: str) ->
         "ModuleNotFoundError: No module named '_private_helper'",
         "-- Could NOT find OpenMP (missing: OpenMP_C_FLAGS)",
         "Nobody was Killed here",
+        "RuntimeError: CUDA error: out of memory",
     ],
 )
 def test_unknown_output_has_no_hint(output: str) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipshim.base.cores import available_cores
+from pipshim.base.tasks import Sharing
 from pipshim.builds.job_variables import JobTools, without_jobs
 from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import Share
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs FIFOs")
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 CORES = 4
-JOB = "echo +1 >> {log}; sleep 0.15; echo -1 >> {log}"
+JOB = "echo +1 >> {log}; sleep {seconds}; echo -1 >> {log}"
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -52,16 +53,15 @@ def tokens(fifo: Path | None) -> int:
     return len(found)
 
 
-def makefile(folder: Path, log: Path, jobs: int = 8) -> None:
+def makefile(folder: Path, log: Path, jobs: int = 8, seconds: float = 0.15) -> None:
     targets = " ".join(f"t{number}" for number in range(jobs))
     # A recursive make, as autotools have it.
-    (folder / "Makefile").write_text(
-        f"all:\n\t+$(MAKE) inner\ninner: {targets}\nt%:\n\t@{JOB.format(log=log)}\n"
-    )
+    job = JOB.format(log=log, seconds=seconds)
+    (folder / "Makefile").write_text(f"all:\n\t+$(MAKE) inner\ninner: {targets}\nt%:\n\t@{job}\n")
 
 
 def ninja_file(folder: Path, log: Path, jobs: int = 8) -> None:
-    lines = ["rule job", f"  command = {JOB.format(log=log)}"]
+    lines = ["rule job", f"  command = {JOB.format(log=log, seconds=0.15)}"]
     (folder / "build.ninja").write_text(
         "\n".join([*lines, *(f"build t{number}: job" for number in range(jobs)), ""])
     )
@@ -95,7 +95,7 @@ def test_builds_at_the_same_time_never_run_more_processes_than_there_are_cores(
         folder.mkdir()
         is_ninja = with_ninja and number == 0
         (ninja_file if is_ninja else makefile)(folder, log)
-        with server.client(3) as fifo:
+        with server.client(Sharing(3)) as fifo:
             variables = {"PATH": os.environ["PATH"]}
             tools.add_variables(variables, Share(1, fifo=fifo))
             command = ["ninja"] if is_ninja else ["make"]
@@ -121,8 +121,9 @@ def test_builds_at_the_same_time_never_run_more_processes_than_there_are_cores(
 def test_what_a_killed_build_held_is_given_to_the_others(tmp_path: Path) -> None:
     makefile(tmp_path, tmp_path / "log", jobs=20)
     server, tools = Jobserver(tmp_path, CORES), JobTools()
-    with server.client(2) as other:
-        with server.client(2) as fifo:
+    sharing = Sharing(2)
+    with server.client(sharing) as other:
+        with server.client(sharing) as fifo:
             variables = {"PATH": os.environ["PATH"]}
             tools.add_variables(variables, Share(1, fifo=fifo))
             with subprocess.Popen(
@@ -131,13 +132,14 @@ def test_what_a_killed_build_held_is_given_to_the_others(tmp_path: Path) -> None
                 until(lambda: server.held >= 2)
                 os.killpg(make.pid, signal.SIGKILL)
             assert server.held >= 1  # what make held does not come back by itself
+        sharing.count = 1
         until(lambda: tokens(other) == CORES - 1)
         assert server.held == 0
 
 
 def test_tokens_go_to_the_builds_that_use_them(tmp_path: Path) -> None:
     server = Jobserver(tmp_path, CORES)
-    with server.client(2) as busy, server.client(2) as idle:
+    with server.client(Sharing(2)) as busy, server.client(Sharing(2)) as idle:
         assert tokens(busy) + tokens(idle) == CORES - 2
         assert busy is not None
         file = os.open(busy, os.O_RDWR | os.O_NONBLOCK)
@@ -156,9 +158,70 @@ def test_tokens_go_to_the_builds_that_use_them(tmp_path: Path) -> None:
         until(lambda: server.held == CORES - 3)
 
 
+def test_the_share_of_a_build_that_ended_is_kept_for_the_next_one(tmp_path: Path) -> None:
+    server, sharing = Jobserver(tmp_path, CORES), Sharing(2)
+    with server.client(sharing) as first:
+        with server.client(sharing):
+            until(lambda: tokens(first) == 1)
+        until(lambda: tokens(first) == CORES - 2)
+        with server.client(sharing):
+            until(lambda: tokens(first) == 1)
+        sharing.count = 1
+        until(lambda: tokens(first) == CORES - 1)
+
+
+@needs_make
+@pytest.mark.parametrize("with_ninja", [False, True])
+def test_a_busy_build_hands_tokens_back_when_others_begin(tmp_path: Path, with_ninja: bool) -> None:
+    if with_ninja and not ninja_understands_jobservers():
+        pytest.skip("needs ninja 1.13")
+    (ninja_file if with_ninja else makefile)(tmp_path, tmp_path / "log", jobs=400)
+    server = Jobserver(tmp_path, CORES)
+    with ExitStack() as stack:
+        fifo = stack.enter_context(server.client(Sharing()))
+        variables = {"PATH": os.environ["PATH"]}
+        JobTools().add_variables(variables, Share(1, fifo=fifo))
+        command = ["ninja" if with_ninja else "make"]
+        busy = subprocess.Popen(
+            command, cwd=tmp_path, env=variables, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        stack.enter_context(busy)
+        stack.callback(os.killpg, busy.pid, signal.SIGKILL)
+        until(lambda: server.held == CORES - 1)
+        other = stack.enter_context(server.client(Sharing()))
+        until(lambda: server.held <= CORES - 2)
+        assert tokens(other) <= CORES - 2
+        for _ in range(CORES):
+            stack.enter_context(server.other())
+        until(lambda: server.held == 0)
+        assert busy.poll() is None
+
+
+@needs_make
+def test_a_build_that_begins_later_gets_half_of_the_tokens(tmp_path: Path) -> None:
+    server, tools = Jobserver(tmp_path, 2 * CORES), JobTools()
+    with ExitStack() as stack:
+        for number in range(2):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            makefile(folder, tmp_path / f"log-{number}", jobs=400, seconds=1)
+            variables = {"PATH": os.environ["PATH"]}
+            fifo = stack.enter_context(server.client(Sharing()))
+            tools.add_variables(variables, Share(1, fifo=fifo))
+            make = subprocess.Popen(
+                ["make", "-s"], cwd=folder, env=variables, start_new_session=True
+            )
+            stack.enter_context(make)
+            stack.callback(os.killpg, make.pid, signal.SIGKILL)
+            if number == 0:
+                until(lambda: server.held >= 2 * CORES - 2)
+        log = tmp_path / "log-1"
+        until(lambda: log.exists() and most_at_once(log) >= CORES - 1)
+
+
 def test_each_running_build_may_run_one_process_without_a_token(tmp_path: Path) -> None:
     server = Jobserver(tmp_path, CORES)
-    with server.client(1) as first:
+    with server.client(Sharing()) as first:
         assert tokens(first) == CORES - 1
         with server.other():
             until(lambda: tokens(first) == CORES - 2)
@@ -172,7 +235,7 @@ def test_each_running_build_may_run_one_process_without_a_token(tmp_path: Path) 
 
 def test_tokens_that_a_build_makes_up_do_not_count(tmp_path: Path) -> None:
     server = Jobserver(tmp_path, CORES)
-    with server.client(1) as fifo:
+    with server.client(Sharing()) as fifo:
         assert fifo is not None
         file = os.open(fifo, os.O_RDWR)
         os.write(file, b"+++++++")
@@ -242,6 +305,9 @@ def test_scripts_say_to_each_tool_what_it_understands(tmp_path: Path) -> None:
     cores = available_cores()
     assert f"all  -j{cores} --jobserver-auth=9,9\n" in run("make all", variables)
     assert f"all  -j{cores} --jobserver-fds=9,9\n" in run("gmake all", variables)
+    # As GCC's link-time optimisation calls it; with -j it would not ask for tokens.
+    assert f"-f x.mk all  -j{cores} --jobs" in run("make -f x.mk -j8 all", variables)
+    assert f"-f x.mk -j8 more  -j{cores} --jobs" in run("make -f x.mk -j8 more", variables)
     assert "-j3 all \n" in run("ninja all", variables)
     assert "-j3 -j9 \n" in run("ninja -j9", variables)  # the last one counts
 

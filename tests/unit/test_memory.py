@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from pipshim.base.cores import available_cores
 from pipshim.base.memory import Memory, kills_for_memory, memory
 from pipshim.base.sizes import read_size, size
-from pipshim.base.tasks import in_order
+from pipshim.base.tasks import in_order, paused, sharing
 from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares, Share
 from pipshim.builds.memory_budget import MemoryBudget
@@ -214,6 +215,52 @@ def test_a_build_that_waits_for_memory_lets_another_begin() -> None:
     assert max(most) == 2
 
 
+def test_the_cores_are_shared_by_what_runs_and_comes_next_but_not_by_what_waits() -> None:
+    counts: dict[str, int] = {}
+    last_waits, others_ended = threading.Event(), threading.Event()
+
+    def work(name: str) -> None:
+        if name == "waiting":
+            with paused():
+                last_waits.set()
+                assert others_ended.wait(10)
+            return
+        assert last_waits.wait(10)
+        end = time.monotonic() + 10
+        while sharing.get().count != (2 if name == "first" else 1) and time.monotonic() < end:
+            time.sleep(0.01)
+        counts[name] = sharing.get().count
+        if name == "last":
+            others_ended.set()
+
+    waits_for: dict[str, tuple[str, ...]] = {"waiting": (), "first": (), "second": (), "last": ()}
+    waits_for["last"] = ("first", "second")
+    in_order(work, waits_for, at_once=2)
+    assert counts == {"first": 2, "second": 1, "last": 1}
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_work_is_done_by_the_threads_that_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def limited(thread: threading.Thread) -> None:
+        if len(started) >= allowed:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    if allowed:
+        assert in_order(str, dict.fromkeys(range(5), ()), at_once=4) == {
+            n: str(n) for n in range(5)
+        }
+    else:
+        with pytest.raises(RuntimeError, match="can't start"):
+            in_order(str, dict.fromkeys(range(5), ()), at_once=4)
+
+
 def test_builds_that_are_alike_end_in_any_order() -> None:
     machine = Machine()
     (first, end_first), (second, end_second) = machine.enter(None), machine.enter(None)
@@ -310,3 +357,25 @@ def test_memory_is_described_with_the_limit_and_a_setting() -> None:
     assert few is not None
     assert few.setting == f"{16 * available_cores()} GB"
     assert describe(Usage()) is None
+
+
+@needs_linux
+def test_what_a_process_was_refused_is_described_with_the_limit_of_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import resource  # noqa: PLC0415 not on Windows
+
+    usage, kills = Usage(peak=300_000_000, least=Memory(500, 1000)), kills_for_memory()
+    refused = describe(usage, was_refused=True)
+    assert refused == describe(usage)
+    assert not ran_out(kills, usage, was_killed=True, was_refused=True)
+    monkeypatch.setattr(resource, "getrlimit", {resource.RLIMIT_AS: (1_000_000_000, -1)}.get)
+    assert ran_out(kills, usage, was_killed=True, was_refused=True)
+    assert not ran_out(kills, usage, was_killed=True)
+    refused = describe(usage, was_refused=True)
+    assert refused is not None
+    assert refused.text == (
+        "Its processes used 300.0 MB together, and each of them may use 1.0 GB of address space "
+        "(ulimit -v)."
+    )
+    assert refused.setting is None
