@@ -779,10 +779,13 @@ def test_nothing_is_kept_of_what_is_built_from_a_folder(
 
 
 @needs_git
+@pytest.mark.parametrize("with_hook", [False, True])
 def test_what_was_built_of_a_commit_is_kept(
-    cli: Cli, make_project: MakeProject, dists: Path, log: Path, site: Path
+    cli: Cli, make_project: MakeProject, dists: Path, log: Path, site: Path, with_hook: bool
 ) -> None:
     tree = source_tree(sdist(dists, "needy", "1.0", backend=Backend(log=str(log))), dists)
+    if with_hook:  # as in a repository, where only the backend knows the metadata
+        (tree / "PKG-INFO").unlink()
     url = f"git+{tree.as_uri()}"
     first = git_repository(tree)
     make_project(dependencies=[f"needy @ {url}@main"])
@@ -799,6 +802,7 @@ def test_what_was_built_of_a_commit_is_kept(
     hooks = len(calls(log))
     other = make_project(folder="other", dependencies=[f"needy @ {url}@main"])
     cli.ok("sync", cwd=other)
+    cli.ok("lock", "-U", cwd=other)
     assert len(calls(log)) == hooks, "a backend was called for a commit that is known"
     make_project(dependencies=[f"needy @ {url}@{first}"])
     cli.ok("sync", "--reinstall")

@@ -248,14 +248,13 @@ class Rounds:
     def _answer(self, source: Source) -> bytes:
         within = bool(waiting_builds())
         stands_in = source.name is not None and source.version is not None and not within
-        if self._current is None:
-            if stands_in:
-                return self._stand_in(source)
-        else:
+        bare = self.builds.mode(source) is Mode.NO_ISOLATION
+        if self._current is None and stands_in:
+            return self._stand_in(source)
+        if self._current is not None or not bare:
             known = self._valid(source, self._current)
             if known is not None:
                 return known.metadata
-        bare = self.builds.mode(source) is Mode.NO_ISOLATION
         if stands_in and bare:
             return self._stand_in(source)
         try:
@@ -271,7 +270,7 @@ class Rounds:
         self.stand_ins.add(name)
         return stub_metadata(name, source.version or _SOME_VERSION)
 
-    def _valid(self, source: Source, solution: Solution) -> BackendMetadata | None:
+    def _valid(self, source: Source, solution: Solution | None) -> BackendMetadata | None:
         """Return the metadata that is valid for the environment of these pins."""
         request = self.builds.request(source, solution)
         available = request.available
