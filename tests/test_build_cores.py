@@ -82,8 +82,13 @@ def compiler(folder: Path, log: Path) -> Path:
     """
     path = folder / "noting-cc"
     gcc = shutil.which("gcc")
+    library = subprocess.run(
+        ["gcc", "-print-libgcc-file-name"], capture_output=True, text=True, check=True
+    ).stdout
+    prefix = library.strip().rsplit("/", 3)[0]
     path.write_text(
         f"""#!/bin/bash
+        export GCC_EXEC_PREFIX={prefix}/
         case " $* " in *" -c "*) ;; *) exec -a "$0" {gcc} "$@" ;; esac
         echo +1 >> {log}
         (exec -a "$0" {gcc} "$@")
