@@ -36,7 +36,7 @@ class Limits:
 
     Attributes:
         folder: where they work.
-        files: the folder with the sdists.
+        files: the folder with the wheels and sdists.
         tree: finds an installed environment to link.
 
     """
@@ -78,6 +78,22 @@ class Limits:
         if tree is None:
             return None
         return "cp -al", self._run("cp", "-al", str(tree), "copy")
+
+    def _unpack(self) -> tuple[str, Sample] | None:
+        tree = self._tree()
+        if tree is None:
+            return None
+        # A wheel's name begins like that of its .dist-info: name and version.
+        installed = {one.name.removesuffix(".dist-info") for one in tree.glob("*.dist-info")}
+        wheels = [
+            str(one)
+            for one in sorted(self._files.glob("*.whl"))
+            if "-".join(one.name.split("-")[:2]) in installed
+        ]
+        script = str(ROOT / "benchmarks" / "unpack_wheels.py")
+        return "unpack_wheels.py", self._run(
+            self._builder.executable("python"), script, str(self._folder), *wheels
+        )
 
     def _build(self) -> tuple[str, Sample]:
         sources = []

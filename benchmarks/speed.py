@@ -170,7 +170,8 @@ class _Noting:
 
 
 def times_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:
-    """Write wall and CPU of all tools, with the limits."""
+    """Write wall and CPU of all tools, with the limits, and the first tool's multiples of these."""
+    first = tools[0]
     rows = []
     for workload, outcome in timed(seen):
         row = [workload.title, ", ".join(map(_limit, outcome.limits.items()))]
@@ -178,8 +179,11 @@ def times_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:
             wall, cpu = outcome.wall(tool), outcome.cpu(tool)
             none = "fails" if tool in outcome.failed else report.DASH
             row.append(f"{report.seconds(wall)} ({report.seconds(cpu)})" if wall else none)
+        least = [report.ratio(outcome.cpu(first), _cpu(its)) for its in outcome.limits.values()]
+        row.append(", ".join(map(report.times, least)) or report.DASH)
         rows.append(row)
-    return report.table(["workload", "limit", *tools], rows) if rows else ""
+    head = ["workload", "limit", *tools, f"CPU of {first} ÷ limit"]
+    return report.table(head, rows) if rows else ""
 
 
 def multiples_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:
@@ -203,7 +207,12 @@ def timed(seen: dict[Workload, Outcome]) -> list[tuple[Workload, Outcome]]:
 
 def _limit(limit: tuple[str, list[Sample]]) -> str:
     what, samples = limit
-    return f"{report.seconds(report.median([sample.wall for sample in samples]))} ({what})"
+    wall = report.median([sample.wall for sample in samples])
+    return f"{what}: {report.seconds(wall)} ({report.seconds(_cpu(samples))})"
+
+
+def _cpu(samples: Sequence[Sample]) -> float | None:
+    return report.median([sample.cpu for sample in samples])
 
 
 def growth_table(seen: dict[Workload, Outcome], tools: Sequence[str]) -> str:

@@ -120,7 +120,7 @@ WORKLOADS = (
     Workload(
         "sync-compile", "41 wheels, warm cache, bytecode", "sync", P41, new=True, bytecode=True
     ),
-    Workload("sync-cold", "41 wheels, cold cache", "sync", P41, cold=True, limits=("link",)),
+    Workload("sync-cold", "41 wheels, cold cache", "sync", P41, cold=True, limits=("unpack",)),
     Workload("sdists-cold", "20 sdists, cold", "sync", mirror.SDISTS, cold=True, limits=("build",)),
     Workload("sdists-warm", "20 sdists, warm", "sync", mirror.SDISTS, new=True),
     Workload("sdists-lock", "lock of 20 sdists, cold", "lock", mirror.SDISTS, cold=True),

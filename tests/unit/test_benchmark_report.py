@@ -83,10 +83,11 @@ def test_times_and_multiples_are_those_of_the_medians() -> None:
     outcome.limits = {"cp -al": walls(0.5), "bare": walls(0.1)}
     seen, tools = {workload("sync-warm"): outcome}, ["pipshim", "uv", "pip"]
     assert cells(times_table(seen, tools))[1:] == [
-        "500 ms (cp -al), 100 ms (bare)",
+        "cp -al: 500 ms (1.00 s), bare: 100 ms (200 ms)",
         "3.00 s (6.00 s)",
         "2.00 s (4.00 s)",
         "30.00 s (60 s)",
+        "6.00, 30.00",
     ]
     assert cells(multiples_table(seen, tools))[1:] == ["3", "1.50 (1.50)", "15.00 (15.00)"]
 
@@ -94,7 +95,7 @@ def test_times_and_multiples_are_those_of_the_medians() -> None:
 def test_a_tool_that_cannot_has_a_dash_and_one_that_failed_says_so() -> None:
     seen = {workload("noop-run"): Outcome({"pipshim": walls(1)}, failed={"uv"})}
     tools = ["pipshim", "uv", "pip"]
-    assert cells(times_table(seen, tools))[2:] == ["1.00 s (2.00 s)", "fails", "-"]
+    assert cells(times_table(seen, tools))[2:] == ["1.00 s (2.00 s)", "fails", "-", "-"]
     assert cells(multiples_table(seen, tools))[1:] == ["1", "-", "-"]
 
 
