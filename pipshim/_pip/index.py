@@ -519,12 +519,15 @@ def listing_of(page: IndexContent, name: NormalizedName) -> Listing:
 @cache
 def _listing(cacheable: CacheablePageContent, name: NormalizedName) -> Listing:
     page = cacheable.page
-    files: list[Any]
+    link = partial(Link.from_json, page_url=page.url)
+    return Listing(partial(_read_files, page), name, link, _version)
+
+
+def _read_files(page: IndexContent) -> list[Any]:
     if page.content_type.lower().startswith(index_files.JSON):
-        files = json.loads(page.content).get("files", [])  # whole: see `_pip.downloads`
-    else:
-        files = list(parse_links(page))
-    return Listing(files, name, partial(Link.from_json, page_url=page.url), _version)
+        files: list[Any] = json.loads(page.content).get("files", [])  # whole: see `_pip.downloads`
+        return files
+    return list(parse_links(page))
 
 
 @cache

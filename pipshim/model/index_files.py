@@ -41,12 +41,17 @@ Link: TypeAlias = Any
 Candidate: TypeAlias = Any
 """Those of pip."""
 
+AT_FIRST = 3
+"""How many versions of a package are looked at before all are."""
+
 
 class Listing:
     """The files of a package that a page lists; links are made when asked for.
 
+    Only the files of the newest versions stay in memory; the page is read again for others.
+
     Args:
-        files: the page's objects of JSON (PEP 691), or links.
+        read: reads the page's objects of JSON (PEP 691), or links.
         link: makes the link of an object of JSON.
         version: reads a version.
 
@@ -57,21 +62,24 @@ class Listing:
 
     def __init__(
         self,
-        files: list[Any],
+        read: Callable[[], list[Any]],
         name: NormalizedName,
         link: Callable[[dict[str, Any]], Link | None],
         version: Callable[[str], PipVersion | None],
     ) -> None:
-        self._files = files
+        self._read = read
+        self._files = dict(enumerate(read()))
+        self._count = len(self._files)
         self._link = link
         self._by_version: dict[PipVersion | None, list[int]] = {}
         for text, numbers in self._by_text(name).items():
             self._by_version.setdefault(version(text), []).extend(numbers)
         self.versions = sorted(one for one in self._by_version if one is not None)
+        self._files = {at: self._files[at] for at in self.of(self.versions[-AT_FIRST:])}
 
     def _by_text(self, name: NormalizedName) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
-        for number in range(len(self._files)):
+        for number in self.all():
             filename = self.filename(number)
             text = ""
             if filename.endswith(".whl"):
@@ -85,7 +93,7 @@ class Listing:
 
     def all(self) -> Iterable[int]:
         """Return the numbers of all files."""
-        return range(len(self._files))
+        return range(self._count)
 
     def of(self, versions: Iterable[PipVersion]) -> list[int]:
         """Return the files of some versions, and those whose version is unclear, by number."""
@@ -102,7 +110,7 @@ class Listing:
 
     def filename(self, number: int) -> str:
         """Return a file's name without making its link; empty if that is not possible."""
-        file = self._files[number]
+        file = self._file(number)
         if not isinstance(file, dict):
             return file.filename if file is not None else ""
         url = file.get("url") or ""
@@ -110,13 +118,18 @@ class Listing:
 
     def link(self, number: int) -> Link | None:
         """Make a file's link, once; None if it is not valid."""
-        file = self._files[number]
+        file = self._file(number)
         if isinstance(file, dict):
             file = self._files[number] = self._link(file)
         return file
 
     def links(self, numbers: Iterable[int]) -> list[Link]:
         return [one for number in numbers if (one := self.link(number)) is not None]
+
+    def _file(self, number: int) -> Any:
+        if number not in self._files:
+            self._files = {**dict(enumerate(self._read())), **self._files}
+        return self._files[number]
 
 
 class TargetFilter:
@@ -145,10 +158,6 @@ class TargetFilter:
             return not self._supported.isdisjoint(map(str, parse_tag(tags)))
         except ValueError:
             return True  # pip will say what is wrong with it
-
-
-AT_FIRST = 3
-"""How many versions of a package are looked at before all are."""
 
 
 class PageCut:

@@ -22,7 +22,7 @@ from pip._vendor.packaging.tags import parse_tag
 
 from pipshim._pip.index import REFUSALS, Finder, listing_of
 from pipshim.model.conflict import Refusal
-from pipshim.model.index_files import AT_FIRST
+from pipshim.model.index_files import AT_FIRST, Listing
 from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:
@@ -248,3 +248,19 @@ def test_of_a_long_page_few_links_are_made() -> None:
     assert len(best.all_candidates) == AT_FIRST * len(HERE)
     older = ours.find_best_candidate("some-pkg", SpecifierSet("<20"))
     assert len(older.all_candidates) == AT_FIRST * len(HERE)
+
+
+def test_files_of_older_versions_are_read_again_only_if_they_are_asked_for() -> None:
+    reads = []
+
+    def read() -> list[dict[str, Any]]:
+        reads.append([file(f"some_pkg-{number}.0-py3-none-any.whl") for number in range(50)])
+        return reads[-1]
+
+    listing = Listing(read, NAME, lambda found: str(found["url"]), Version)
+    newest = listing.versions[-AT_FIRST:]
+    assert listing.links(listing.of(newest)) == [one["url"] for one in reads[0][-AT_FIRST:]]
+    assert len(reads) == 1
+    assert listing.links(listing.all()) == [one["url"] for one in reads[0]]
+    assert listing.links(listing.of([Version("7.0")])) == [reads[0][7]["url"]]
+    assert len(reads) == 2
