@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from pipshim.base.light.dataclasses import dataclass
 
@@ -62,7 +63,14 @@ class PastBuild:
         except TypeError:
             return None
         numbers = (build.started, build.seconds, build.cpu or 0, build.peak or 0, build.steps)
-        return build if all(isinstance(one, int | float) for one in numbers) else None
+        texts = (build.name, build.version, build.what, build.mode, build.python, build.worker)
+        is_valid = (
+            all(isinstance(one, int | float) and isfinite(one) for one in numbers)
+            and isinstance(build.processes, int)
+            and all(isinstance(one, str) for one in (*texts, build.log or ""))
+            and build.outcome in get_args(Outcome)
+        )
+        return build if is_valid else None
 
 
 def last_success(

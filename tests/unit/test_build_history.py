@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from math import inf
 from typing import TYPE_CHECKING
+
+import pytest
 
 from pipshim.base.cache_folders import HISTORY
 from pipshim.builds.build_history import BuildHistory
@@ -49,6 +53,16 @@ def test_what_other_versions_have_written_is_read_or_left_out(tmp_path: Path) ->
         '"outcome": "built", "started": 1, "seconds": 2, "new": true}\n'
     )
     assert [one.name for one in BuildHistory(tmp_path).builds()] == ["more"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("outcome", "evicted"), ("log", ["x"]), ("name", 5), ("started", inf), ("processes", "two")],
+)
+def test_values_of_another_kind_are_left_out(tmp_path: Path, key: str, value: object) -> None:
+    lines = [{**build("odd").to_json(), key: value}, build("good").to_json()]
+    (tmp_path / HISTORY).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert [one.name for one in BuildHistory(tmp_path).builds()] == ["good"]
 
 
 def test_processes_append_at_once_and_the_file_stays_bounded(tmp_path: Path) -> None:
