@@ -82,6 +82,7 @@ class ProgressReader:
         self._expected = expected
         self._before = 0
         self._extensions = 0
+        self._running = 0
 
     @property
     def steps(self) -> int:
@@ -90,9 +91,12 @@ class ProgressReader:
 
     @property
     def fraction(self) -> float | None:
-        """The share of the whole build that is done, as far as that is known."""
+        """The share of the whole build that is done, as far as that is known.
+
+        A crate or file that is only counted is named when it begins, so it is not done.
+        """
         if self._expected and self.steps <= self._expected:
-            return self.steps / self._expected
+            return (self.steps - self._running) / self._expected
         return self.progress.fraction if self.progress is not None else None
 
     def read(self, line: str) -> bool:
@@ -105,6 +109,7 @@ class ProgressReader:
         if found is None or (last is not None and _belongs_to_step(last, found)):
             return False
         done, total, unit = found
+        self._running = 1 if total is None else 0
         if total is None:
             done = last.done + 1 if last is not None and last.unit == unit else 1
         if last is not None and (unit, done) == (last.unit, last.done):

@@ -62,12 +62,13 @@ class PastBuild:
             build = cls(**{key: value for key, value in data.items() if key in known})
         except TypeError:
             return None
-        numbers = (build.started, build.seconds, build.cpu or 0, build.peak or 0, build.steps)
-        texts = (build.name, build.version, build.what, build.mode, build.python, build.worker)
+        numbers: list[Any] = [build.started, build.seconds, build.processes]
+        numbers += [build.cpu or 0, build.peak or 0, build.steps]
+        texts: list[Any] = [build.name, build.version, build.what, build.mode, build.python]
+        texts += [build.worker, build.log or ""]
         is_valid = (
             all(isinstance(one, int | float) and isfinite(one) for one in numbers)
-            and isinstance(build.processes, int)
-            and all(isinstance(one, str) for one in (*texts, build.log or ""))
+            and all(isinstance(one, str) for one in texts)
             and build.outcome in get_args(Outcome)
         )
         return build if is_valid else None

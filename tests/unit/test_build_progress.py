@@ -113,10 +113,17 @@ def test_tools_that_run_one_after_the_other_add_up() -> None:
     assert read(MAKE + "[100%] Built target two\n" + MAKE).steps == 160
 
 
+def test_the_only_crate_is_not_done_when_it_begins() -> None:
+    reader = read("   Compiling orjson v3.11.0 (/tmp/orjson)", expected=1)
+    assert str(reader.progress) == "1/1"
+    assert reader.fraction == 0.0
+    assert seconds_left(1.0, reader.fraction, 30.0) == 29.0
+
+
 def test_an_earlier_build_tells_the_total_of_what_is_counted() -> None:
     reader = read(SETUPTOOLS, expected=6)
     assert reader.progress == Progress(3, 6, "files", 2)
-    assert reader.fraction == 0.5
+    assert reader.fraction == 2 / 6  # the third one has only begun
     more = read(SETUPTOOLS, expected=2)  # it has grown since
     assert (more.progress, more.fraction) == (Progress(3, None, "files", 2), None)
 
